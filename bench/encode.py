@@ -28,11 +28,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-import recorder.practice
-from recorder.call.policy import Announcement
-from recorder.take import spool
-from recorder.take.encode import BIT_RATES, NARROW, encode
-from recorder.take.spool import CallEnd, CallStart, Mark, Party, Take
+import demo.practice
+from recorder.audio.encoding import BIT_RATES, NARROW, encode
+from recorder.domain.line_policy import Announcement
+from recorder.spool import layout
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
 from tests.announced import announcement_in
 
 RATE = 8000
@@ -43,7 +43,7 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
     """An announced call of that length, in a spool of its own."""
     told = announcement_in("en")
     prompt, _ = soundfile.read(told.path, dtype="int16")
-    speech = Path(recorder.practice.__file__).parent / "speech" / "en"
+    speech = Path(demo.practice.__file__).parent / "speech" / "en"
     caller, callee = (
         soundfile.read(speech / f"{side}.wav", dtype="int16")[0] for side in ("caller", "callee")
     )
@@ -73,8 +73,8 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
         formats,
         announcement,
     )
-    take = spool.open_take(folder, start)
-    soundfile.write(take / spool.AUDIO, np.stack([left, right], axis=1), RATE, subtype="PCM_16")
+    take = layout.open_take(folder, start)
+    soundfile.write(take / layout.AUDIO, np.stack([left, right], axis=1), RATE, subtype="PCM_16")
     end = START + timedelta(seconds=len(left) / RATE)
     told_at = START + timedelta(milliseconds=announcement.duration_ms)
     for at, kind in (
@@ -82,10 +82,10 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
         (told_at, "announcement_finished"),
         (told_at, "bridged"),
     ):
-        spool.append_mark(take, Mark(at, kind, {}))
-    spool.append_mark(take, Mark(end, "hangup", {}))
-    spool.close_take(take, CallEnd("recorded", None, end, None))
-    return spool.read_take(take), told.path
+        layout.append_mark(take, Mark(at, kind, {}))
+    layout.append_mark(take, Mark(end, "hangup", {}))
+    layout.close_take(take, CallEnd("recorded", None, end, None))
+    return layout.read_take(take), told.path
 
 
 def cpu(work: Callable[[], object]) -> tuple[float, float]:

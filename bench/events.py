@@ -26,7 +26,7 @@ from gevent.event import Event
 from greenswitch.esl import InboundESL
 
 from recorder.switch.esl import Inbound
-from recorder.switch.events import CallEvent
+from recorder.switch.esl_events import CallEvent
 
 HEADERS = (
     "Event-Name",

@@ -39,10 +39,10 @@ def work_off(folder: Path, port: int) -> None:
     import structlog
 
     from recorder import clock
-    from recorder.store.embedded import SeaweedFS
+    from recorder.processes.worker import Worker, WorkerSettings
     from recorder.store.retry import retrying
     from recorder.store.s3 import S3Store
-    from recorder.worker.main import Worker, WorkerSettings
+    from recorder.store.seaweedfs import SeaweedFS
     from tests.house import House
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
@@ -68,8 +68,8 @@ def calls(spool: Path) -> list[Path]:
 def fill(folder: Path, port: int, count: int, minutes: float, number: str) -> None:
     """A spool of finished calls to a number."""
     from recorder.clock import utc_now
-    from recorder.store.embedded import SeaweedFS
     from recorder.store.s3 import S3Store
+    from recorder.store.seaweedfs import SeaweedFS
     from tests.house import House
 
     house = House(folder, utc_now, os.urandom, S3Store(SeaweedFS(folder / "seaweedfs", port).bucket()))
@@ -88,9 +88,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 def store_all(plain: Path, folder: Path, port: int) -> None:
     """The process that stores a folder's files, each encrypted."""
-    from recorder.seal import envelope
-    from recorder.store.embedded import SeaweedFS
+    from recorder.seal import streaming_aead
     from recorder.store.s3 import S3Store
+    from recorder.store.seaweedfs import SeaweedFS
 
     store = S3Store(SeaweedFS(folder / "seaweedfs", port).bucket())
     encrypted = folder / "encrypted"
@@ -98,7 +98,7 @@ def store_all(plain: Path, folder: Path, port: int) -> None:
 
     def one(file: Path) -> None:
         key, target = f"ours/{plain.name}/{file.name}", encrypted / file.name
-        stored = envelope.encrypt(file, target, KEY, envelope.associated(plain.name, file.name))
+        stored = streaming_aead.encrypt(file, target, KEY, streaming_aead.associated(plain.name, file.name))
         store.put(key, target, stored.sha256)
 
     with ThreadPoolExecutor(UPLOADS) as threads:
@@ -106,9 +106,9 @@ def store_all(plain: Path, folder: Path, port: int) -> None:
 
 
 def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, object]:
-    from recorder.store.embedded import PORTS, SeaweedFS
-    from recorder.take.encode import BIT_RATES, NARROW
-    from recorder.take.spool import AUDIO
+    from recorder.audio.encoding import BIT_RATES, NARROW
+    from recorder.spool.layout import AUDIO
+    from recorder.store.seaweedfs import PORTS, SeaweedFS
     from tests.ports import free_ports
 
     port = free_ports(PORTS)

@@ -26,13 +26,15 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recorder.catalogue import customers, models, schema
-from recorder.catalogue.models import LedgerEntry, connected, database, writing
+from recorder.audit.service import Audit
+from recorder.auditlog import checkpoint, merkle
+from recorder.auditlog.append import append, append_all
+from recorder.auditlog.tree_cache import Stored
+from recorder.catalogue import schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.core import LedgerEntry, connected, database, writing
+from recorder.features.tenants import service
 from recorder.ids import uuid7
-from recorder.ledger import checkpoint, tree
-from recorder.ledger.append import append, append_all
-from recorder.ledger.audit import Audit
-from recorder.ledger.stored import Stored
 from recorder.seal import signing
 from recorder.store.directory import DirectoryStore
 
@@ -56,10 +58,10 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
     now = datetime.now(UTC)
     url = f"sqlite:///{folder / 'catalogue.db'}"
     schema.migrate(url)
-    models.open_catalogue(url)
+    core.open_catalogue(url)
     signing.init(folder / "keys", now)
     tenant = str(uuid7(now))
-    customers.create_tenant(tenant, name="Bench", wrapped_key="{}", now=now, entropy=os.urandom)
+    service.create_tenant(tenant, name="Bench", wrapped_key="{}", now=now, entropy=os.urandom)
     one, many = _add(tenant, leaves, now)
     means = _means(folder)
     seconds, head = _timed(lambda: checkpoint.sign(tenant, means, datetime.now(UTC)))
@@ -139,15 +141,15 @@ def _paths(tenant: str, size: int) -> tuple[float, float]:
     inside, between = [], []
     root = Stored(tenant, size).root()
     for number in range(0, size, max(1, size // PATHS)):
-        took, path = _timed(lambda number=number: tree.inclusion(number, size, Stored(tenant, size)))  # type: ignore[misc]
+        took, path = _timed(lambda number=number: merkle.inclusion(number, size, Stored(tenant, size)))  # type: ignore[misc]
         inside.append(took)
         with connected():
             row = LedgerEntry.get((LedgerEntry.tenant == tenant) & (LedgerEntry.number == number))
-        assert tree.check_inclusion(bytes.fromhex(row.leaf_hash), number, size, path, root)
+        assert merkle.check_inclusion(bytes.fromhex(row.leaf_hash), number, size, path, root)
         if number:
-            took, path = _timed(lambda number=number: tree.consistency(number, size, Stored(tenant, size)))  # type: ignore[misc]
+            took, path = _timed(lambda number=number: merkle.consistency(number, size, Stored(tenant, size)))  # type: ignore[misc]
             between.append(took)
-            assert tree.check_consistency(number, size, path, Stored(tenant, number).root(), root)
+            assert merkle.check_consistency(number, size, path, Stored(tenant, number).root(), root)
     return statistics.median(inside), statistics.median(between)
 
 

@@ -105,8 +105,8 @@ def serve_panel(folder: Path, port: int) -> None:
     import structlog
 
     from recorder.clock import utc_now
-    from recorder.store.embedded import SeaweedFS
     from recorder.store.s3 import S3Store
+    from recorder.store.seaweedfs import SeaweedFS
     from tests.house import House
     from web import WebConfig, create_app, serve
 
@@ -119,9 +119,9 @@ def serve_panel(folder: Path, port: int) -> None:
 
 def run(folder: Path, minutes: float, rounds: int) -> dict[str, object]:
     from recorder.clock import utc_now
-    from recorder.store.bucket import connect
-    from recorder.store.embedded import PORTS, SeaweedFS
     from recorder.store.s3 import S3Store
+    from recorder.store.s3_client import connect
+    from recorder.store.seaweedfs import PORTS, SeaweedFS
     from tests.house import House, conversation
     from tests.ports import free_ports
 

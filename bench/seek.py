@@ -4,7 +4,7 @@
 
 The server is SeaweedFS, started for this on loopback; the recording is a call that went through every stage.
 A seek asks for 64 KiB somewhere in its sound, as a player does: the stored blocks in which they lie are read,
-compared with the seal and decrypted (``recorder/access/sound.py``, as the gate does it):
+compared with the seal and decrypted (``recorder/playback/audio_reader.py``, as the gate does it):
 
 ``first``       the first after a grant, of a sound of which nothing was read before: what the grant prepares
                 was prepared, before the clock starts, with nothing else at hand
@@ -38,13 +38,13 @@ from pathlib import Path
 import structlog
 
 from bench.store import MIB
-from recorder.access.gate import Gate, Who
-from recorder.access.sealed import Seals
-from recorder.access.sound import Sounds
 from recorder.catalogue import queries
 from recorder.clock import utc_now
-from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.playback.audio_reader import Sounds
+from recorder.playback.gate import Gate, Who
+from recorder.playback.verified_recording import Seals
 from recorder.store.s3 import S3Store
+from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.house import House
 from tests.ports import free_ports
 

@@ -23,16 +23,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.seal import envelope
-from recorder.seal.contents import Object
-from recorder.store.bucket import connect
-from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.seal import streaming_aead
+from recorder.seal.manifest import Object
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import connect
+from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
 
 MIB = 1024 * 1024
 KEY = bytes(range(32))
-AAD = envelope.associated("0198c0de-0000-7000-8000-000000000001", "audio.wav")
+AAD = streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.wav")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, 
     store.abilities()
     plain, encrypted = folder / "audio.wav", folder / "audio.wav.enc"
     plain.write_bytes(os.urandom(length))
-    told = envelope.encrypt(plain, encrypted, KEY, AAD)
+    told = streaming_aead.encrypt(plain, encrypted, KEY, AAD)
     sealed = Object(
         "audio.wav", "audio/wav", told.plain_sha256, length, told.sha256, told.length, told.blocks
     )
@@ -79,14 +79,14 @@ def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, 
     url = client.generate_presigned_url("get_object", Params={"Bucket": "accord", "Key": "bench/plain"})
 
     def ours(number: int) -> None:
-        stored = envelope.encrypt(plain, encrypted, KEY, AAD)
+        stored = streaming_aead.encrypt(plain, encrypted, KEY, AAD)
         store.put(f"bench/{length}/ours-{number}", encrypted, stored.sha256)
 
     def gated() -> Iterator[bytes]:
         def read(start: int, end: int) -> bytes:
             return store.read(f"bench/{length}/kept", start, end)
 
-        return envelope.Reader(KEY, AAD, read, sealed.stored_length, sealed.check_block).read()
+        return streaming_aead.Reader(KEY, AAD, read, sealed.stored_length, sealed.check_block).read()
 
     encrypting, putting, plainly = [], [], []
     gated_reads: list[Read] = []
@@ -94,7 +94,7 @@ def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, 
     for number in range(rounds):
         putting.append(timed(lambda n=number: ours(n)))  # type: ignore[misc]
         plainly.append(timed(lambda n=number: client.upload_file(str(plain), "accord", f"bench/theirs-{n}")))  # type: ignore[misc]
-        encrypting.append(timed(lambda: envelope.encrypt(plain, encrypted, KEY, AAD)))
+        encrypting.append(timed(lambda: streaming_aead.encrypt(plain, encrypted, KEY, AAD)))
         gated_reads.append(measured(gated(), length))
         presigned_reads.append(measured(presigned(url), length))
 

@@ -22,12 +22,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from recorder.practice.sound import over_the_line
-from recorder.prompts.clips import SOUNDS
-from recorder.prompts.sound import RATE as CLIPS
-from recorder.prompts.sound import as_int16, resampled, silences
-from recorder.take import voice, wav
-from recorder.take.voice import Voice
+from demo.practice.sound import over_the_line
+from recorder.audio import voice_detection, wav
+from recorder.audio.voice_detection import Voice
+from recorder.prompts.dsp import RATE as CLIPS
+from recorder.prompts.dsp import as_int16, resampled, silences
+from recorder.prompts.sound_sources import SOUNDS
 
 RATE = 8000
 FRAME = RATE // 50
@@ -351,7 +351,7 @@ def written(case: Case, folder: Path, rate: int = RATE) -> Path:
 
 
 def found(case: Case, folder: Path, rate: int = RATE) -> Voice | None:
-    return voice.find(written(case, folder, rate), int(BEFORE_S * rate))
+    return voice_detection.find(written(case, folder, rate), int(BEFORE_S * rate))
 
 
 def right_place(case: Case, place: Voice) -> bool:

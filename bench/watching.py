@@ -23,10 +23,10 @@ from prometheus_client import generate_latest
 
 from bench.events import measure, one
 from recorder import metrics
-from recorder.daemon import Daemon, DaemonSettings
-from recorder.daemon.watched import Shown
+from recorder.capture import Daemon, DaemonSettings
+from recorder.capture.status import Shown
 from recorder.switch.esl import Inbound
-from recorder.switch.events import CallEvent
+from recorder.switch.esl_events import CallEvent
 
 
 class Nothing:

@@ -18,14 +18,14 @@ from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
 
-from recorder import numbers
+from recorder.domain import phone_numbers
 from recorder.errors import ConfigError
 
 PREFIX = "ACCORD_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
-_WRITTEN = BeforeValidator(lambda text: numbers.plain(text) if isinstance(text, str) else text)
+_WRITTEN = BeforeValidator(lambda text: phone_numbers.plain(text) if isinstance(text, str) else text)
 """A number in any of the ways that people write one."""
 
 

@@ -4,7 +4,7 @@ Each has a name (base units, ``_total`` for what only grows), a sentence, its la
 show it.  Labels hold words of a small known set, never an id, a name or a number that somebody sent; what has
 such a set is shown as 0 from the start (:func:`zero`), so that a rate is there before the first failure.
 
-A process counts whether or not anybody looks: :mod:`recorder.watched` serves :func:`registry`.
+A process counts whether or not anybody looks: :mod:`recorder.status_server` serves :func:`registry`.
 """
 
 from __future__ import annotations

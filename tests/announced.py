@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from recorder.prompts.render import announcement
+from recorder.prompts.composer import announcement
 
 
 @dataclass(frozen=True, slots=True)

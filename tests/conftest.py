@@ -15,21 +15,23 @@ import numpy as np
 import pytest
 import structlog
 
-from recorder import pipeline
-from recorder.call.policy import Announcement, Keep, Sound
-from recorder.catalogue import customers, hold_review, models, schema
-from recorder.catalogue.rows import LineRow
+from recorder.catalogue import schema
+from recorder.catalogue.records import LineRow
+from recorder.catalogue.tables import core
 from recorder.clock import Uptime
+from recorder.domain.line_policy import Announcement, Keep, Sound
+from recorder.features.tenants import service
 from recorder.ids import uuid7
-from recorder.lifecycle import retention_limits
-from recorder.lifecycle.changing import Changes
+from recorder.lifecycle import hold_review, retention_limits
+from recorder.lifecycle.amendment_service import Changes
+from recorder.pipeline import stages
 from recorder.seal import signing
 from recorder.seal.amendment import By
-from recorder.seal.keys import Keyring, load_kek
+from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.revocation import Trust
+from recorder.spool import layout
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party
 from recorder.store.directory import DirectoryStore
-from recorder.take import spool
-from recorder.take.spool import CallEnd, CallStart, Mark, Party
 from tests.announced import announcement_in
 from tests.postgres import Server, binaries
 
@@ -146,7 +148,7 @@ def catalogue_url(catalogue_kind: str, tmp_path: Path, request: pytest.FixtureRe
 def catalogue(catalogue_url: str) -> Iterator[str]:
     """A migrated catalogue that this process has open; its URL."""
     schema.migrate(catalogue_url)
-    opened = models.open_catalogue(catalogue_url)
+    opened = core.open_catalogue(catalogue_url)
     yield catalogue_url
     getattr(opened, "close_all", opened.close)()
 
@@ -181,7 +183,7 @@ class House:
     tenant: str
     line: LineRow
     announcement: Announcement
-    means: pipeline.Means
+    means: stages.Means
 
     @property
     def spool(self) -> Path:
@@ -247,13 +249,13 @@ class House:
             said = Sound("Said.", "5a" * 32, 1000)
             changes = {"keep": Keep("agreement", 365, None, said, said, said, said)} | changes
         start = self.start(**changes)
-        folder = spool.open_take(self.spool, start)
+        folder = layout.open_take(self.spool, start)
         prompt = self._prompt()
         at, told = start.started_at, timedelta(milliseconds=len(prompt) // 8)
         talk = np.arange(talk_ms * 8)
         right = np.concatenate([prompt if announced else prompt * 0, _tone(talk, 440)])
         left = np.concatenate([_tone(np.arange(len(prompt)), 1000), _tone(talk, 660)])
-        write_wav(folder / spool.AUDIO, np.stack([left, right], axis=1))
+        write_wav(folder / layout.AUDIO, np.stack([left, right], axis=1))
         marks = [
             Mark(at, "recording_started", {}),
             Mark(at, "announcement_started", {}),
@@ -272,9 +274,9 @@ class House:
         ended = at + told + timedelta(milliseconds=talk_ms)
         marks += [Mark(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Mark(ended, "recording_stopped", {})]
         for mark in marks:
-            spool.append_mark(folder, mark)
+            layout.append_mark(folder, mark)
         inside = Party("extension", "1001") if bridged else None
-        spool.close_take(folder, CallEnd("recorded", None, ended, inside))
+        layout.close_take(folder, CallEnd("recorded", None, ended, inside))
         return folder
 
     def office(self) -> Changes:
@@ -285,13 +287,13 @@ class House:
     def unrecorded(self, reason: str = "hung_up_in_announcement", **changes) -> Path:
         """A call that was not recorded, in the spool."""
         start = self.start(**changes)
-        folder = spool.open_take(self.spool, start)
-        spool.close_take(folder, CallEnd("not_recorded", reason, start.started_at, None))
+        folder = layout.open_take(self.spool, start)
+        layout.close_take(folder, CallEnd("not_recorded", reason, start.started_at, None))
         return folder
 
     def work(self, folder: Path) -> None:
         """Every stage of a take."""
-        while pipeline.step(folder, self.clock(), self.means):
+        while stages.step(folder, self.clock(), self.means):
             pass
 
     def _prompt(self) -> np.ndarray:
@@ -329,7 +331,7 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
     keys = root / "keys"
     signing.init(keys, clock(), entropy)
     keyring = Keyring(load_kek(keys / signing.KEK))
-    means = pipeline.Means(
+    means = stages.Means(
         store=DirectoryStore(root / "bucket", entropy),
         keyring=keyring,
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
@@ -339,7 +341,7 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
         since_boot=lambda: since_boot(clock()),
     )
     tenant = str(uuid7(clock(), entropy))
-    customers.create_tenant(
+    service.create_tenant(
         tenant,
         name="Boulangerie Martin",
         wrapped_key=keyring.new_tenant_key(tenant, entropy).to_bytes().decode(),
@@ -347,7 +349,7 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
         entropy=entropy,
     )
     sound = announcement_in("fr")
-    row = customers.create_announcement(
+    row = service.create_announcement(
         tenant,
         name="default",
         language=sound.language,
@@ -358,7 +360,7 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
         now=clock(),
         entropy=entropy,
     )
-    line = customers.create_line(
+    line = service.create_line(
         tenant, number="+3225550100", announcement=row.id, now=clock(), entropy=entropy
     )
     told = Announcement(

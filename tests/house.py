@@ -18,29 +18,32 @@ import numpy as np
 import soundfile
 from argon2 import PasswordHasher
 
-from recorder import pipeline
-from recorder.access.gate import Gate
-from recorder.call.policy import Announcement, Keep
-from recorder.call.policy import Sound as Words
-from recorder.catalogue import customers, hold_review, models, people, queries, schema
-from recorder.catalogue.rows import AnnouncementRow, LineRow, UserRow
+from recorder.catalogue import queries, schema
+from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
+from recorder.catalogue.tables import core
 from recorder.clock import Uptime
+from recorder.domain.line_policy import Announcement, Keep
+from recorder.domain.line_policy import Sound as Words
+from recorder.features.identity import users
+from recorder.features.tenants import service
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle import retention_limits
-from recorder.lifecycle.changing import Changes
-from recorder.prompts.clips import SOUNDS
+from recorder.lifecycle import hold_review, retention_limits
+from recorder.lifecycle.amendment_service import Changes
+from recorder.pipeline import stages
+from recorder.playback.gate import Gate
+from recorder.prompts.sound_sources import SOUNDS
 from recorder.seal import signing
 from recorder.seal.amendment import By
-from recorder.seal.keys import Keyring, load_kek
+from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.revocation import Trust
-from recorder.store.base import Store
+from recorder.spool import layout
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
-from recorder.take import spool
-from recorder.take.spool import CallEnd, CallStart, Mark, Party
 from tests.announced import announcement_in
 from web.account import passwords
 
-SPEECH = Path(pipeline.__file__).parent / "practice" / "speech"
+SPEECH = Path(stages.__file__).parent / "practice" / "speech"
 RATE = 8000
 PASSWORD = "two voices, one agreement"
 CALLER = Party("e164", "+32470123456")
@@ -88,7 +91,7 @@ class House:
         self.folder, self.now, self.entropy = folder, now, entropy
         url = url or f"sqlite:///{folder / 'catalogue.db'}"
         schema.migrate(url)
-        self.database = models.open_catalogue(url)
+        self.database = core.open_catalogue(url)
         keys = folder / "keys"
         if not keys.exists():
             signing.init(keys, now() - timedelta(days=60), entropy)  # calls of last month are sealed too
@@ -96,7 +99,7 @@ class House:
         self.root = signing.load_public(keys / signing.ROOT_PUBLIC)
         self.store = store or DirectoryStore(folder / "store", entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-        self.means = pipeline.Means(
+        self.means = stages.Means(
             self.store,
             self.keyring,
             signer,
@@ -122,7 +125,7 @@ class House:
         """A customer whose line announces in a language that it is recorded."""
         identity = str(uuid7(self.now(), self.entropy))
         said = {"now": self.now(), "entropy": self.entropy}
-        customers.create_tenant(
+        service.create_tenant(
             identity,
             name=name,
             wrapped_key=self.keyring.new_tenant_key(identity, self.entropy).to_bytes().decode(),
@@ -131,7 +134,7 @@ class House:
             **said,
         )
         told = announcement_in(language)
-        announcement = customers.create_announcement(
+        announcement = service.create_announcement(
             identity,
             name="default",
             language=language,
@@ -141,7 +144,7 @@ class House:
             wav=told.path.read_bytes(),
             **said,
         )
-        line = customers.create_line(
+        line = service.create_line(
             identity,
             number=number,
             announcement=announcement.id,
@@ -155,7 +158,7 @@ class House:
         self, customer: Customer, login: str, name: str, role: str = "customer", language: str = "fr"
     ) -> UserRow:
         """Somebody who logs in with :data:`PASSWORD`."""
-        user = people.create_user(
+        user = users.create_user(
             customer.id,
             login=login,
             name=name,
@@ -205,7 +208,7 @@ class House:
         """Every stage of a call that ended then, soon after."""
         then = end + timedelta(milliseconds=900)
         means = replace(self.means, since_boot=lambda: since_boot(then))
-        while pipeline.step(folder, then, means):
+        while stages.step(folder, then, means):
             pass
 
     def finished(
@@ -232,14 +235,14 @@ class House:
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
             answered_at = began + timedelta(seconds=6)
-            spool.append_mark(folder, Mark(answered_at, "answered", {"question": "recording", **yes}))
+            layout.append_mark(folder, Mark(answered_at, "answered", {"question": "recording", **yes}))
         for answer in asked:
             sound, marks = _asked(language, sound, answer)
             for ms, kind, data in marks:
-                spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
+                layout.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
         for ms, kind, data in dialled:
-            spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
-        (folder / spool.AUDIO).write_bytes(sound)
+            layout.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
+        (folder / layout.AUDIO).write_bytes(sound)
         end_of_announcement, lasts = told_ms(language), length_ms(sound)
         for ms, kind in (
             (0, "recording_started"),
@@ -249,7 +252,7 @@ class House:
             (lasts, "hangup"),
             (lasts, "recording_stopped"),
         ):
-            spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, {}))
+            layout.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, {}))
         end = began + timedelta(milliseconds=lasts)
         self._end(folder, "recorded", None, end)
         return folder, end
@@ -267,7 +270,7 @@ class House:
         began = at or self.now()
         recording, folder = self._arrive(customer, outside, began, direction=direction)
         self._end(folder, "not_recorded", reason, began + timedelta(seconds=8))
-        pipeline.step(folder, self.now(), self.means)
+        stages.step(folder, self.now(), self.means)
         return recording
 
     def stored(self, recording: str, name: str) -> Path:
@@ -332,10 +335,10 @@ class House:
             uptime=since_boot(at),
             **{"direction": "inbound", **more},
         )
-        return recording, spool.open_take(self.folder / "spool", start)
+        return recording, layout.open_take(self.folder / "spool", start)
 
     def _end(self, folder: Path, outcome: str, reason: str | None, at: datetime) -> None:
-        spool.close_take(folder, CallEnd(outcome, reason, at, Party("extension", "1001")))
+        layout.close_take(folder, CallEnd(outcome, reason, at, Party("extension", "1001")))
 
 
 def since_boot(at: datetime) -> Uptime:

@@ -17,7 +17,7 @@ from recorder.seal.amendment import (
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.terms import Limit
+from recorder.seal.usage_terms import Limit
 
 LAW = "legal-duty"
 ROLES: Mapping[str, frozenset[str]] = {

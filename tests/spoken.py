@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import soundfile
 
-from recorder.prompts.clips import SOUNDS
-from recorder.prompts.sound import RATE as CLIPS
-from recorder.prompts.sound import resampled, trimmed
+from recorder.prompts.dsp import RATE as CLIPS
+from recorder.prompts.dsp import resampled, trimmed
+from recorder.prompts.sound_sources import SOUNDS
 
 RATE = 8000
 ALIKE = 0.8

@@ -8,19 +8,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from recorder import pipeline
-from recorder.catalogue import customers, keeping, queries
-from recorder.catalogue.described import recording_of
-from recorder.catalogue.limits import limits_of, version_of
-from recorder.catalogue.models import LedgerEntry, connected
+from recorder.catalogue import queries
+from recorder.catalogue.recording_projection import recording_of
+from recorder.catalogue.tables.core import LedgerEntry, connected
 from recorder.clock import to_iso
-from recorder.lifecycle.amend import chain_of, put
+from recorder.features.tenants import service
+from recorder.lifecycle import recordings
+from recorder.lifecycle.amendment_store import chain_of, put
+from recorder.lifecycle.limits import limits_of, version_of
+from recorder.pipeline import stages
 from recorder.seal import offboarding
 from recorder.seal.amendment import Amendment, By, Data
-from recorder.seal.keys import WrappedKey
-from recorder.seal.manifest import open_manifest, seal
-from recorder.take.spool import Mark
-from tests.recover.many import small
+from recorder.seal.keyring import WrappedKey
+from recorder.seal.sealing import open_manifest, seal
+from recorder.spool.layout import Mark
+from tests.recovery.many import small
 
 NAMES = ("audio.opus", "audio.wav", "manifest.json", "peaks")
 
@@ -56,8 +58,8 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     if answer is not None:
         said = Mark(start.started_at, "answered", {"question": "recording", "answer": answer})
         encoded = replace(encoded, take=replace(encoded.take, marks=(said, *encoded.take.marks)))
-    key = WrappedKey.from_bytes((customers.tenant_wrapped_key(house.tenant) or "").encode())
-    pipeline._put_tenant_key(key, means.store)
+    key = WrappedKey.from_bytes((service.tenant_wrapped_key(house.tenant) or "").encode())
+    stages._put_tenant_key(key, means.store)
     house.clock.forward(seconds=65)
     sealed = seal(encoded, means.keyring, key, means.signer, house.clock(), house.entropy)
     for upload in sealed.uploads:
@@ -65,7 +67,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     version, limits = version_of(house.tenant), limits_of(house.tenant, house.trust)
     parties = start.outside, encoded.take.end.inside
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
-    keeping.add_recording(row, now=house.clock(), entropy=house.entropy, limits=version)
+    recordings.add_recording(row, now=house.clock(), entropy=house.entropy, limits=version)
     return start.recording
 
 

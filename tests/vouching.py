@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from recorder.catalogue import people, persons
+from recorder.domain.roles import CUSTOMER
+from recorder.features.identity import users
+from recorder.features.subject_requests import register
 from recorder.ids import Entropy
-from recorder.roles import CUSTOMER
 from recorder.seal.signing import Signer
 
 
@@ -16,10 +17,10 @@ def colleague(
     """Somebody who works there; their id."""
     said = {"role": role, "language": "fr", "password_hash": "$argon2id$", "now": now, "entropy": entropy}
     login = f"{entropy(8).hex()}@example.be"
-    return people.create_user(tenant, login=login, name="Ada", signer=signer, **said).id
+    return users.create_user(tenant, login=login, name="Ada", signer=signer, **said).id
 
 
 def vouch(tenant: str, request: str, now: datetime, entropy: Entropy, signer: Signer | None = None) -> None:
     for how in ("an identity card at the counter", "the voice"):
         who = colleague(tenant, now, entropy, signer=signer)
-        persons.vouch(tenant, request, how=how, who=who, now=now, entropy=entropy)
+        register.vouch(tenant, request, how=how, who=who, now=now, entropy=entropy)

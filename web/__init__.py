@@ -7,6 +7,6 @@ a purpose, listen).  The panel never opens the store: all sound comes through th
 
 from web.app import create_app
 from web.config import WebConfig
-from web.serving import serve
+from web.server import serve
 
 __all__ = ["WebConfig", "create_app", "serve"]

@@ -9,28 +9,27 @@ from flask import Flask
 from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
 
-from recorder.access.door import Door
-from recorder.catalogue import reach
+from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
-from recorder.lifecycle.changing import Changes
+from recorder.lifecycle.amendment_service import Changes
+from recorder.playback.interface import Door
 from web import (
     account,
     api,
     errors,
     health,
-    keeping,
     language,
-    leaving,
     live,
     numbers,
-    persons,
+    offboarding,
     playback,
     recordings,
+    retention,
     security,
     state,
-    words,
+    subject_requests,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -39,7 +38,8 @@ from web.addresses import ascii_query
 from web.assets import Assets
 from web.config import WebConfig
 from web.forwarding import believe
-from web.handling import LARGEST
+from web.request_reader import LARGEST
+from web.text import labels
 
 
 def create_app(
@@ -53,7 +53,7 @@ def create_app(
 ) -> Flask:
     """The panel as a WSGI application.
 
-    The catalogue must be open in this process (:func:`recorder.catalogue.models.open_catalogue`).
+    The catalogue must be open in this process (:func:`recorder.catalogue.tables.core.open_catalogue`).
     ``gate`` is where all sound comes from; ``checks`` are what the panel needs beside the catalogue
     (``/readyz``).  ``changes`` write amendments, ``None`` where the panel has no key for them.  Raises
     ``ValueError`` for a language without translation.
@@ -86,7 +86,7 @@ def create_app(
         gate,
         now,
         entropy,
-        Readiness({"catalogue": reach.reach, **(checks or {})}),
+        Readiness({"catalogue": ping.reach, **(checks or {})}),
         RefusedLogIns(entropy),
         changes,
     )
@@ -102,10 +102,11 @@ def create_app(
     csrf.exempt(api.blueprint)  # it knows tokens, and no cookie
     security.init_app(app)
     limiter.init_app(app)
-    words.init_app(app)
+    labels.init_app(app)
     errors.init_app(app)
     for room in (
-        account, recordings, live, api, numbers, playback, keeping, leaving, persons, health, language,
+        account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
+        language,
     ):  # fmt: skip
         app.register_blueprint(room.blueprint)
     return app

@@ -27,9 +27,9 @@ from recorder.errors import (
     StoreError,
     TooOften,
 )
-from web import refused, written
 from web.account.limits import TooManyFailures, wait
 from web.state import here
+from web.text import errors, formats
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ def page(
 def init_app(app: Flask) -> None:
     @app.errorhandler(TooOften)
     def slower(error: TooOften) -> ResponseReturnValue:
-        log.info("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        log.info("web.text.errors", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         metrics.REFUSALS.labels("too_often").inc()
         return _wait(error.after)
 
@@ -114,13 +114,13 @@ def init_app(app: Flask) -> None:
     def ours(error: AccordError) -> ResponseReturnValue:
         code = status(error)
         write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
-        write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        write("web.text.errors", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
             return page(code)  # the very page of an address that does not exist
         more = None
         if error.error_id == "access.destroyed" and here().changes is not None:
             more = (request.view_args or {}).get("recording_id")
-        return answer(code, refused.error(error.error_id), error.error_id, _way_back(), erased=more)
+        return answer(code, errors.error(error.error_id), error.error_id, _way_back(), erased=more)
 
     @app.errorhandler(CSRFError)
     def stale(_error: CSRFError) -> ResponseReturnValue:
@@ -154,7 +154,7 @@ def init_app(app: Flask) -> None:
 def _wait(seconds: int) -> Response:
     """That it goes on after so many seconds."""
     whole = seconds if seconds <= 120 else math.ceil(seconds / 60) * 60
-    time = written.length(whole * 1000)
+    time = formats.length(whole * 1000)
     text = _("That was tried often. Wait %(time)s, then try again.", time=time)
     response = make_response(answer(429, text, "limit.reached"))
     response.headers["Retry-After"] = str(seconds)

@@ -14,7 +14,7 @@ from flask import Blueprint, Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 
 from recorder import metrics
-from recorder.watched import Neighbours, Watched, health, readiness
+from recorder.status_server import Neighbours, Watched, health, readiness
 from web.state import KEY, here
 
 PLAIN = frozenset({"health.healthz", "health.readyz", "static"})

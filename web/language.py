@@ -13,7 +13,7 @@ from flask import Blueprint, Flask, redirect, request, url_for
 from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
-from recorder import zones
+from recorder.domain import time_zones
 from web.addresses import inside
 from web.security import A_YEAR, cookie_name
 from web.state import here, visitor
@@ -71,13 +71,13 @@ def time_zone() -> str:
     """The customer's, whoever of their people is reading and wherever; UTC where this machine does not know
     it."""
     someone = visitor()
-    return zones.usable(someone.tenant.time_zone).key if someone else zones.FALLBACK
+    return time_zones.usable(someone.tenant.time_zone).key if someone else time_zones.FALLBACK
 
 
 def zone_name() -> str:
     """The customer's time zone as people call it."""
     name = time_zone()
-    if name == zones.FALLBACK:
+    if name == time_zones.FALLBACK:
         return name  # which Unicode calls an unknown region
     return str(get_timezone_name(get_timezone(name), locale=formats()))
 

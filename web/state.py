@@ -12,16 +12,16 @@ from typing import TypeVar, cast
 from flask import Flask, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from recorder.access.door import Door, Who
 from recorder.catalogue import queries
-from recorder.catalogue.models import connected
-from recorder.catalogue.rows import SessionRow, TenantRow, UserRow
+from recorder.catalogue.records import SessionRow, TenantRow, UserRow
+from recorder.catalogue.tables.core import connected
 from recorder.clock import Now
+from recorder.domain.roles import ADMIN
 from recorder.errors import KeepingError
 from recorder.health import Readiness
 from recorder.ids import Entropy
-from recorder.lifecycle.changing import Changes
-from recorder.roles import ADMIN
+from recorder.lifecycle.amendment_service import Changes
+from recorder.playback.interface import Door, Who
 from web.account.refused import RefusedLogIns
 from web.config import WebConfig
 

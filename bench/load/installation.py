@@ -16,7 +16,7 @@ from typing import Final, Literal
 from bench.load.phones import Ports
 from bench.load.usage import descendants
 from recorder import config
-from recorder.cli.context import Context
+from recorder.processes.services import Context
 from tests.announced import announcement_in
 from tests.freeswitch.process import Switch, until
 from tests.freeswitch.switches import CONF
@@ -186,7 +186,7 @@ class Installation:
 
 def _name(argv: list[str]) -> str:
     words = [Path(word).name for word in argv]
-    if "recorder.worker.encoders" in words:
+    if "recorder.pipeline.encoders" in words:
         return "encoder"
     if any(word.startswith("weed") for word in words):
         return "store"

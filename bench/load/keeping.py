@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from recorder.take import spool
+from recorder.spool import layout
 
 EVERY: Final = 0.5
 """Seconds between two looks: a take stays longer than that in the spool."""
@@ -48,15 +48,15 @@ class Keeper:
         for entry in os.scandir(self._spool):
             if entry.name in self._ended:
                 waiting += 1
-            elif not entry.name.startswith(".") and entry.is_dir() and entry.name != spool.QUARANTINE:
+            elif not entry.name.startswith(".") and entry.is_dir() and entry.name != layout.QUARANTINE:
                 waiting += self._link(entry.name, Path(entry.path))
         self.waiting = waiting
 
     def _link(self, name: str, folder: Path) -> bool:
         """Link what has no second name yet; whether the call has ended, so that nothing more will come."""
-        ended = (folder / spool.END).exists()
+        ended = (folder / layout.END).exists()
         linked = self._linked.setdefault(name, set())
-        for file in (spool.CALL, spool.AUDIO, spool.EVENTS):
+        for file in (layout.CALL, layout.AUDIO, layout.EVENTS):
             if file not in linked:
                 with suppress(FileNotFoundError):  # not there yet, or there no more
                     os.link(folder / file, self._folder / f"{name}.{file}")

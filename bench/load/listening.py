@@ -12,11 +12,13 @@ from typing import Final
 
 from bench.load.phones import CALLER
 from bench.load.sound import RATE, Speech, read_channels
-from recorder.catalogue import customers, models, queries
-from recorder.catalogue.rows import NotRecordedRow, RecordingRow
-from recorder.cli.context import Context
+from recorder.catalogue import queries
+from recorder.catalogue.records import NotRecordedRow, RecordingRow
+from recorder.catalogue.tables import core
 from recorder.clock import from_iso
-from recorder.take import spool
+from recorder.features.tenants import service
+from recorder.processes.services import Context
+from recorder.spool import layout
 
 SETTLED: Final = RATE // 2
 """Samples after the callee's first word from when on both are taken to be connected."""
@@ -99,7 +101,7 @@ def _listen(path: Path) -> Heard:
 
 
 def _written(path: Path) -> float | None:
-    marks = path.with_name(path.name.removesuffix(spool.AUDIO) + spool.EVENTS)
+    marks = path.with_name(path.name.removesuffix(layout.AUDIO) + layout.EVENTS)
     if not marks.exists():
         return None
     last = json.loads(marks.read_text("utf-8").splitlines()[-1])
@@ -108,9 +110,9 @@ def _written(path: Path) -> float | None:
 
 def look_up(context: Context, customer: str, ended: int) -> Kept:
     """Compare the catalogue with the calls that sipp made: ``ended`` callers, from 0 on."""
-    opened = models.open_catalogue(context.settings.catalogue_url)
+    opened = core.open_catalogue(context.settings.catalogue_url)
     try:
-        tenant = next(row.id for row in customers.tenants() if row.name == customer)
+        tenant = next(row.id for row in service.tenants() if row.name == customer)
         rows = list(_recordings(tenant))
         reasons = Counter(row.reason for row in _not_recorded(tenant))
     finally:

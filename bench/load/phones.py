@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.load.sound import write_speech
-from recorder.practice.party import SPEECH
+from demo.practice.party import SPEECH
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 

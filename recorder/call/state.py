@@ -76,7 +76,7 @@ class Do(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Write down what happened (a :class:`recorder.take.spool.Mark`)."""
+    """Write down what happened (a :class:`recorder.spool.layout.Mark`)."""
 
     kind: str
     at: datetime
@@ -169,7 +169,7 @@ class Plan:
 
 
 class Step(IntEnum):
-    """How far a question in the conversation is (``consent.py``, ``codes.py``)."""
+    """How far a question in the conversation is (``keep_question.py``, ``feature_codes.py``)."""
 
     IDLE = 0
     QUESTION = 1
@@ -197,8 +197,8 @@ class Asking:
 @dataclass(frozen=True, slots=True)
 class Telling:
     """Somebody who has joined, on ``leg``: asked about, and once there is a ``sound``, told
-    (``joining.py``).  ``began``: when the sound did, by the switch's clock.  Where they are asked
-    (``joiner_asked.py``), ``heard``: the question, whole, ``wrong``: how many keys meant nothing,
+    (``transfer_notice.py``).  ``began``: when the sound did, by the switch's clock.  Where they are asked
+    (``transfer_consent.py``), ``heard``: the question, whole, ``wrong``: how many keys meant nothing,
     ``cut``: how often it was not heard whole, and ``due``: it is to begin again."""
 
     leg: str
@@ -213,8 +213,8 @@ class Telling:
 @dataclass(frozen=True, slots=True)
 class Present:
     """Somebody else in the conversation beside who is at the other end: in a conference, or a third one
-    (``room.py``).  ``asked``: the switch has said whether they are ``outside``.  ``tried``: they are being
-    told, or were.  ``later``: nobody saw them come."""
+    (``conference.py``).  ``asked``: the switch has said whether they are ``outside``.  ``tried``: they are
+    being told, or were.  ``later``: nobody saw them come."""
 
     leg: str
     party: tuple[str, str] | None
@@ -228,7 +228,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Somebody who listens to the conversation (``listening.py``).  ``heard_by``: who hears them, empty as
+    """Somebody who listens to the conversation (``eavesdrop.py``).  ``heard_by``: who hears them, empty as
     long as nobody did; ``lane``: the channel of the recording that they are in, empty where in none."""
 
     leg: str
@@ -253,11 +253,11 @@ class State:
     question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
     ``paused_until``: when the switch ends by itself, as far as we know, that it masks the recording.
     ``knowing``: who knows that it is recorded
-    (:func:`recorder.call.joiner.names`); ``telling`` is who is being told; ``last_there`` the leg that an
-    earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and ``refuser``
-    is the leg of the joiner who did not agree to it, where that is why.  ``room``: the
-    conference that it is in, ``others`` who is there, or as a third one beside the colleague, whose leg was
-    ``before`` if they have left.  ``listeners``: who listens to it.
+    (:func:`recorder.call.transfer_target.names`); ``telling`` is who is being told; ``last_there`` the leg
+    that an earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and
+    ``refuser`` is the leg of the joiner who did not agree to it, where that is why.  ``room``: the conference
+    that it is in, ``others`` who is there, or as a third one beside the colleague, whose leg was ``before``
+    if they have left.  ``listeners``: who listens to it.
     """
 
     plan: Plan

@@ -205,7 +205,7 @@ def writing() -> Iterator[None]:
     Nested, it is a savepoint.
 
     On SQLite it holds the one write lock, so that it sees nothing change.  On PostgreSQL (read committed)
-    others write meanwhile: what depends on what was read begins with :func:`recorder.ledger.append.hold`,
+    others write meanwhile: what depends on what was read begins with :func:`recorder.auditlog.append.hold`,
     which lets one writer a tenant through at a time, or is a conditional UPDATE."""
     with connected():
         lock = ("IMMEDIATE",) if isinstance(database.obj, SqliteDatabase) else ()

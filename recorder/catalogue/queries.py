@@ -1,8 +1,9 @@
 """What people may ask of the catalogue.  Every question has a tenant: an id alone never selects.
 
 What answers ``None`` is indistinguishable from what does not exist.  The functions that say how a
-person becomes somebody with a tenant (log-in, session) are in ``people.py``; what sets up a tenant in
-``customers.py``; what the worker does with recordings in ``keeping.py``.
+person becomes somebody with a tenant (log-in, session) are in ``features/identity/users.py``; what sets up a
+tenant in ``features/tenants/service.py``; what the worker does with recordings in
+``lifecycle/recordings.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,24 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from recorder.catalogue.models import (
+from recorder.catalogue.mappers import (
+    announcement_row,
+    line_row,
+    not_recorded_row,
+    recording_row,
+    tenant_row,
+)
+from recorder.catalogue.prepared_query import prepared
+from recorder.catalogue.records import (
+    AnnouncementRow,
+    Cursor,
+    LineRow,
+    NotRecordedRow,
+    Page,
+    RecordingRow,
+    TenantRow,
+)
+from recorder.catalogue.tables.core import (
     Announcement,
     Line,
     NotRecorded,
@@ -20,23 +38,6 @@ from recorder.catalogue.models import (
     Sound,
     Tenant,
     connected,
-)
-from recorder.catalogue.prepared import prepared
-from recorder.catalogue.reading import (
-    announcement_row,
-    line_row,
-    not_recorded_row,
-    recording_row,
-    tenant_row,
-)
-from recorder.catalogue.rows import (
-    AnnouncementRow,
-    Cursor,
-    LineRow,
-    NotRecordedRow,
-    Page,
-    RecordingRow,
-    TenantRow,
 )
 
 PAGE = 50

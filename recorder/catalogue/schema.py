@@ -24,7 +24,7 @@ from playhouse.pool import PooledDatabase
 
 from recorder import metrics
 from recorder.catalogue.database import away, kind_of, shown, sqlite_path
-from recorder.catalogue.models import make_database
+from recorder.catalogue.tables.core import make_database
 from recorder.errors import CatalogueError
 
 FOLDER = Path(__file__).parent / "migrations"

@@ -12,8 +12,8 @@ import click
 
 from recorder import __version__, config
 from recorder.cli import logs
-from recorder.cli.context import Context
 from recorder.errors import AccordError
+from recorder.processes.services import Context
 
 _COMMANDS: Final = {
     "run": "processes",
@@ -32,23 +32,23 @@ _COMMANDS: Final = {
     "store": "store",
     "take": "take",
     "hold": "holds",
-    "keeping": "keeping",
-    "recording": "keeping",
-    "tenant": "customers",
-    "user": "customers",
+    "keeping": "retention",
+    "recording": "retention",
+    "tenant": "tenants",
+    "user": "tenants",
     "token": "tokens",
     "line": "lines",
     "announcement": "announcements",
     "prompts": "prompts",
     "country": "country",
-    "person": "persons",
+    "person": "subject_requests",
 }
 """Each command's module, which is imported when the command is called for: a daemon that starts again while
 calls wait for it needs few of them."""
 
 _BELOW: Final = {
-    "tenant": (("adopt", "adopt"), ("leaving", "leave")),
-    "recording": (("bringing", "bring_in"),),
+    "tenant": (("adopt", "adopt"), ("offboarding", "leave")),
+    "recording": (("imports", "bring_in"),),
 }
 """Commands of a group that have a module of their own."""
 

@@ -6,13 +6,14 @@ import os
 
 import click
 
-from recorder.catalogue import customers, queries
+from recorder.catalogue import queries
 from recorder.cli.announcements import give_shipped
-from recorder.cli.context import Context
-from recorder.cli.naming import TENANT, find_tenant
+from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
-from recorder.prompts.clips import sources
+from recorder.features.tenants import service
+from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
+from recorder.prompts.sound_sources import sources
 
 
 @click.command()
@@ -26,7 +27,7 @@ def adopt(context: Context, tenant_name: str, name: str, language: str, country:
     context.open_catalogue()
     found, now = find_tenant(tenant_name), utc_now()
     if country is not None:
-        customers.set_tenant_country(found.id, country, now=now, entropy=os.urandom)
-    customers.set_tenant(found.id, name=name, language=language, now=now, entropy=os.urandom)
+        service.set_tenant_country(found.id, country, now=now, entropy=os.urandom)
+    service.set_tenant(found.id, name=name, language=language, now=now, entropy=os.urandom)
     if not queries.announcements(found.id):
         give_shipped(find_tenant(found.id), now, sources(context.settings.prompts))

@@ -10,20 +10,21 @@ from pathlib import Path
 import click
 
 from recorder.call.state import MODES
-from recorder.catalogue import composing, countries, customers, queries
-from recorder.catalogue.announcing import OwnSound
-from recorder.catalogue.models import connected
-from recorder.catalogue.rows import AnnouncementRow, TenantRow
-from recorder.cli.context import Context
-from recorder.cli.naming import TENANT, find_tenant
+from recorder.catalogue import queries
+from recorder.catalogue.records import AnnouncementRow, TenantRow
+from recorder.catalogue.tables.core import connected
 from recorder.cli.prompts import LANGUAGE, own_sentences, wording_option
+from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.errors import ConfigError
-from recorder.prompts.check import check_clip, check_sound, read_file
-from recorder.prompts.clips import Sources, sources
-from recorder.prompts.packfile import pack_for
-from recorder.prompts.render import Greeting
+from recorder.features.tenants import composition, country_check, service
+from recorder.features.tenants.announcements import OwnSound
+from recorder.processes.services import Context
+from recorder.prompts.composer import Greeting
+from recorder.prompts.country_file import pack_for
 from recorder.prompts.sentences import Wording
+from recorder.prompts.sound_check import check_clip, check_sound, read_file
+from recorder.prompts.sound_sources import Sources, sources
 
 WAV = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -87,7 +88,7 @@ def add_announcement(
     context.open_catalogue()
     asked = None if question is None else OwnSound(question_text, _checked(question, check_sound))
     refused = None if declined is None else OwnSound(declined_text, _checked(declined, check_clip))
-    row = customers.create_announcement(
+    row = service.create_announcement(
         find_tenant(tenant_name).id,
         name=name,
         language=language,
@@ -143,7 +144,7 @@ def compose_announcement(
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     first = None if greeting is None else Greeting(greeting_text, read_file(greeting), greeting_says_all)
-    row = composing.compose(
+    row = composition.compose(
         owner.id,
         name=name,
         language=language,
@@ -185,7 +186,7 @@ def shipped_for(
     :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     mode = mode or pack_for(owner.country).laxest_mode(PURPOSES)
     with connected():
-        countries.check(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
+        country_check.check(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
     for row in queries.announcements(owner.id):  # of each name the latest version first
         if row.name in (f"shipped-{language}", f"shipped-{language}-{mode}") and row.mode == mode:
             return row
@@ -196,7 +197,7 @@ def compose_shipped(
     owner: TenantRow, language: str, mode: str, now: datetime, found: Sources
 ) -> AnnouncementRow:
     laxest = mode == pack_for(owner.country).laxest_mode(PURPOSES)
-    return composing.compose(
+    return composition.compose(
         owner.id,
         name=f"shipped-{language}" if laxest else f"shipped-{language}-{mode}",
         language=language,

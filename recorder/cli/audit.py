@@ -12,20 +12,20 @@ from pathlib import Path
 
 import click
 
-from recorder.catalogue import customers
-from recorder.cli import outward
-from recorder.cli.context import Context
-from recorder.cli.naming import TENANT, find_tenant
+from recorder.audit.findings import Finding
+from recorder.audit.service import Audit
+from recorder.auditlog import consistency_proof, mail_witness, signed_note
+from recorder.auditlog import inclusion_proof as proving
+from recorder.auditlog.checkpoint import Means
+from recorder.auditlog.continuation import begin as begin_again
+from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError, LedgerError
-from recorder.ledger import following, mailing, note
-from recorder.ledger import prove as proving
-from recorder.ledger.audit import Audit
-from recorder.ledger.begin import begin as begin_again
-from recorder.ledger.checkpoint import Means
-from recorder.ledger.findings import Finding
-from recorder.seal import canonical, signing
-from recorder.seal.keys import Keyring
+from recorder.features.tenants import service
+from recorder.processes import checkpoint_witnesses
+from recorder.processes.services import Context
+from recorder.seal import canonical_json, signing
+from recorder.seal.keyring import Keyring
 
 STATUS = {"ok": 0, "warning": 1, "wrong": 2}
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -80,8 +80,8 @@ def audit(
 def _look(
     context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool, deep: bool
 ) -> Iterator[Finding]:
-    rows = [find_tenant(tenant_name)] if tenant_name else list(customers.tenants())
-    notes = [note.read(path.read_bytes()) for path in given]
+    rows = [find_tenant(tenant_name)] if tenant_name else list(service.tenants())
+    notes = [signed_note.read(path.read_bytes()) for path in given]
     for each in notes:
         if tenant_name and each.head.tenant != rows[0].id:
             raise LedgerError(
@@ -96,7 +96,7 @@ def _look(
         now=utc_now(),
         keyring=context.keyring() if deep else _keyring(context),
         revoked=context.revoked()(),
-        certificates=outward.certificates(context.settings),
+        certificates=checkpoint_witnesses.certificates(context.settings),
         given=notes,
         recordings=not without_recordings,
         deep=deep,
@@ -168,7 +168,7 @@ def follow(context: Context, tenant_name: str, before: int, after: int, output: 
     """Write a file which shows that a checkpoint goes on from an older one: nothing that was in the log then
     was changed or taken away since. `accord audit check` needs nothing else but the root's public key."""
     context.open_catalogue()
-    _write(following.show(find_tenant(tenant_name).id, before, after, context.store()), output)
+    _write(consistency_proof.show(find_tenant(tenant_name).id, before, after, context.store()), output)
 
 
 @audit.command()
@@ -181,8 +181,8 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
     public = signing.load_public(root) if root else context.root()
     signed = None if checkpoint is None else checkpoint.read_bytes()
     content = file.read_bytes().rstrip(b"\n")
-    if canonical.load(content, "file").get("type") == following.TYPE:
-        found = following.check(content, public, signed)
+    if canonical_json.load(content, "file").get("type") == consistency_proof.TYPE:
+        found = consistency_proof.check(content, public, signed)
         for each in (found.before, found.after):
             click.echo(f"checkpoint {each.number}: {each.size} leaves, signed at {to_iso(each.at)}")
         click.echo("the later one goes on from the earlier one")
@@ -219,10 +219,10 @@ def mail_to(context: Context, tenant_name: str, address: str | None, stop: bool)
     context.open_catalogue()
     tenant, now = find_tenant(tenant_name).id, utc_now()
     if address is not None and stop:
-        mailing.remove(tenant, address, now, os.urandom)
+        mail_witness.remove(tenant, address, now, os.urandom)
     elif address is not None:
-        mailing.add(tenant, address, now, os.urandom)
-    for each, sent_at in mailing.recipients(tenant):
+        mail_witness.add(tenant, address, now, os.urandom)
+    for each, sent_at in mail_witness.recipients(tenant):
         click.echo(f"{each}  {'not yet' if sent_at is None else to_iso(sent_at)}")
     if not context.settings.mail.host:
         click.echo("nothing is sent: [mail] names no server", err=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
+from recorder.processes.services import Context
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -19,7 +19,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def backup(context: Context, file: Path) -> None:
     """Write customers, people, lines, announcements, the log and all else that the bucket does not hold into
     a new FILE, encrypted under the key-encryption key; no keys are in it. Accord may go on meanwhile."""
-    from recorder.recover import backup as backups
+    from recorder.features.recovery import backup as backups
 
     context.open_catalogue()
     header = backups.write(file, context.keyring(), utc_now(), os.urandom, _tell)
@@ -34,7 +34,7 @@ def backup(context: Context, file: Path) -> None:
 def restore(context: Context, file: Path, check: bool) -> None:
     """Bring the rows of a backup's FILE into an empty catalogue (`accord migrate` makes one), SQLite or
     PostgreSQL, whichever it was made from."""
-    from recorder.recover import backup as backups
+    from recorder.features.recovery import backup as backups
 
     if check:
         header = backups.read_header(file)

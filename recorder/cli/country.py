@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from recorder.catalogue import countries, customers
-from recorder.catalogue.countries import Misfit
-from recorder.cli.context import Context
-from recorder.cli.naming import TENANT, find_tenant
+from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
-from recorder.prompts.packfile import load, shipped
-from recorder.prompts.packs import Duty, Source
+from recorder.features.tenants import country_check, service
+from recorder.features.tenants.country_check import Misfit
+from recorder.processes.services import Context
+from recorder.prompts.country_file import load, shipped
+from recorder.prompts.country_rules import Duty, Source
 
 DISCLAIMER = "Facts with their sources, not legal advice."
 
@@ -41,7 +41,7 @@ def list_packs() -> None:
 @click.argument("code")
 def show_pack(code: str) -> None:
     """Everything that a country's pack says, each rule with its source and how sure it is."""
-    pack = shipped()[countries.known(code)]
+    pack = shipped()[country_check.known(code)]
     page = _Page()
     click.echo(f"{pack.code}: {pack.name}. {DISCLAIMER}")
     click.echo("\nFor each purpose, the laxest mode and the longest keeping time:")
@@ -85,7 +85,7 @@ def set_country(context: Context, tenant_name: str, code: str) -> None:
     """Say which country's pack holds for a customer."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    customers.set_tenant_country(owner.id, code, now=utc_now(), entropy=os.urandom)
+    service.set_tenant_country(owner.id, code, now=utc_now(), entropy=os.urandom)
 
 
 @country.command("check")
@@ -103,17 +103,17 @@ def check(context: Context, changed: Path | None) -> None:
         pack = load(changed)
         packs[pack.code] = pack
     context.open_catalogue()
-    for owner in customers.tenants():
+    for owner in service.tenants():
         if owner.country.casefold() not in packs:
             click.echo(f"{owner.name} ({owner.id}): no pack for country {owner.country!r}, strict holds")
             click.echo(f"        accord country set --tenant {owner.id} <code>")
-    found = countries.misfits(packs)
+    found = country_check.misfits(packs)
     for misfit in found:
         _misfit(misfit)
     if found:
-        click.echo(f"{len(found)} of {countries.active_lines()} lines do not fit. {DISCLAIMER}")
+        click.echo(f"{len(found)} of {country_check.active_lines()} lines do not fit. {DISCLAIMER}")
         sys.exit(1)
-    click.echo(f"{countries.active_lines()} lines fit their customers' countries. {DISCLAIMER}")
+    click.echo(f"{country_check.active_lines()} lines fit their customers' countries. {DISCLAIMER}")
 
 
 def _misfit(misfit: Misfit) -> None:

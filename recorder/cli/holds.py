@@ -6,13 +6,14 @@ from datetime import UTC, datetime, time
 
 import click
 
-from recorder.catalogue import amending, people
-from recorder.cli.context import Context
-from recorder.cli.naming import TENANT, find_tenant
+from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
+from recorder.domain.roles import ADMIN
 from recorder.errors import CatalogueError
-from recorder.lifecycle.changing import Changes
-from recorder.roles import ADMIN
+from recorder.features.identity import users
+from recorder.lifecycle import amendments
+from recorder.lifecycle.amendment_service import Changes
+from recorder.processes.services import Context
 from recorder.seal.amendment import By
 
 OPERATOR = By("operator")
@@ -63,7 +64,7 @@ def set_hold(
     """Hold a RECORDING: it is kept until the hold is lifted, and heard for the hold's purposes alone."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    user = next((each for each in people.users(tenant) if each.login == owner), None)
+    user = next((each for each in users.users(tenant) if each.login == owner), None)
     if user is None:
         raise CatalogueError("user.unknown", f"there is no log-in {owner!r}", "see `accord user list`")
     changes(context).hold(
@@ -100,7 +101,7 @@ def list_holds(context: Context, tenant_name: str | None) -> None:
     """The holds that are set, oldest first."""
     context.open_catalogue()
     now = utc_now()
-    for each in amending.holds(None if tenant_name is None else find_tenant(tenant_name).id):
+    for each in amendments.holds(None if tenant_name is None else find_tenant(tenant_name).id):
         over = "  LOOK AT IT AGAIN" if each.review_at <= now else ""
         click.echo(
             f"{each.recording}  {each.number}  since {to_iso(each.since)}  {', '.join(each.purposes)}"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from recorder.cli import copies, key_copies, rotating, wrapping
-from recorder.cli.context import Context
+from recorder.cli import keys_backup, keys_rotate
 from recorder.clock import to_iso, utc_now
+from recorder.features.keys import copies, kek_usage
+from recorder.processes.services import Context
 from recorder.seal import revocation, signing
-from recorder.seal.keys import write_private
+from recorder.seal.keyring import write_private
 
 KEY_ID = re.compile("[0-9a-f]{32}")
 
@@ -32,10 +33,10 @@ def init(context: Context, force: bool) -> None:
     folder = context.settings.keys_folder
     signing.check_none(folder)
     if force:
-        found = wrapping.look(context)
+        found = kek_usage.look(context)
         click.echo(f"Customers' keys that the new ones do not open: {found.by.total()}", err=True)
     else:
-        for unseen in wrapping.refuse_new_keys(context):
+        for unseen in kek_usage.refuse_new_keys(context):
             click.echo(f"not looked at for keys of before: {unseen}", err=True)
     for path in signing.init(folder, utc_now()):
         click.echo(path)
@@ -93,11 +94,11 @@ def show(context: Context) -> None:
     click.echo(f"wrapping  {context.keyring()!r}")
 
 
-keys.add_command(key_copies.backup)
-keys.add_command(key_copies.print_)
-keys.add_command(key_copies.restore)
-keys.add_command(rotating.next_)
-keys.add_command(rotating.rotate)
+keys.add_command(keys_backup.backup)
+keys.add_command(keys_backup.print_)
+keys.add_command(keys_backup.restore)
+keys.add_command(keys_rotate.next_)
+keys.add_command(keys_rotate.rotate)
 
 
 @keys.command("confirm-copy")

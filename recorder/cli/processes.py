@@ -18,9 +18,9 @@ import structlog
 
 from recorder import environment
 from recorder.cli import logs
-from recorder.cli.context import Context
 from recorder.errors import ConfigError, StoreError
-from recorder.supervise import Program, Supervisor, heartbeat
+from recorder.processes.services import Context
+from recorder.processes.supervisor import Program, Supervisor, heartbeat
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ STORE_GRACE: Final = 3.0
 @click.pass_obj
 def daemon(context: Context, replace: bool) -> None:
     """The process beside the switch: announces, starts recordings, writes the spool."""
-    from recorder.daemon import Daemon, DaemonSettings
+    from recorder.capture import Daemon, DaemonSettings
 
     logs.begin(context.settings.log.path)
     settings = context.settings
@@ -107,14 +107,14 @@ def start_next() -> None:
 @click.pass_obj
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
-    from recorder.cli import outward, stores
-    from recorder.lifecycle.timekeeper import NAME, Timekeeper
-    from recorder.prompts.clips import sources
-    from recorder.worker.calling import Caller
-    from recorder.worker.control import Desk
-    from recorder.worker.housekeeping import Outward
-    from recorder.worker.main import Worker, WorkerSettings
-    from recorder.worker.watched import Overseer
+    from recorder.features.live.relay import Desk
+    from recorder.features.subject_requests.verification_call import Caller
+    from recorder.lifecycle.clock_guard import NAME, Timekeeper
+    from recorder.processes import checkpoint_witnesses, object_store
+    from recorder.processes.duties import Outward
+    from recorder.processes.worker import Worker, WorkerSettings
+    from recorder.processes.worker_status import Overseer
+    from recorder.prompts.sound_sources import sources
 
     logs.begin(context.settings.log.path)
     settings = context.settings
@@ -131,7 +131,7 @@ def worker(context: Context) -> None:
             full_at=settings.node.full_at,
             sources=sources(settings.prompts),
             lock_days=settings.ledger.lock_days,
-            outward=Outward(outward.authority(settings), outward.server(settings)),
+            outward=Outward(checkpoint_witnesses.authority(settings), checkpoint_witnesses.server(settings)),
             backups_end_after=timedelta(days=settings.keys.backups_kept_days),
         ),
         store=context.store(),
@@ -139,8 +139,8 @@ def worker(context: Context) -> None:
         signer=signer,
         root_public=context.root(),
         revoked=context.revoked(),
-        lock=stores.lock(settings),
-        erasing=stores.open_erasing(settings),
+        lock=object_store.lock(settings),
+        erasing=object_store.open_erasing(settings),
         timekeeper=Timekeeper(settings.node.spool_folder.absolute() / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
         desk=Desk(
@@ -155,7 +155,7 @@ def worker(context: Context) -> None:
     )
     Overseer(
         working,
-        stores.probe(settings),
+        object_store.probe(settings),
         signer.endorsement.not_after,
         settings.metrics.host,
         settings.metrics.worker_port,
@@ -170,15 +170,15 @@ def worker(context: Context) -> None:
 @click.pass_obj
 def web(context: Context) -> None:
     """The panel."""
-    from recorder.access.gate import Gate
-    from recorder.cli import stores
-    from recorder.lifecycle.changing import Changes
-    from recorder.store.reach import reach
-    from recorder.watched import Neighbours, in_thread
+    from recorder.lifecycle.amendment_service import Changes
+    from recorder.playback.gate import Gate
+    from recorder.processes import object_store
+    from recorder.status_server import Neighbours, in_thread
+    from recorder.store.ping import reach
     from web.app import create_app
     from web.config import WebConfig
     from web.health import watched_by
-    from web.serving import serve
+    from web.server import serve
 
     logs.begin(context.settings.log.path)
     settings = context.settings.web
@@ -195,7 +195,7 @@ def web(context: Context) -> None:
         changes=None
         if (signer := context.panel_signer()) is None
         else Changes(store, context.root(), signer, revoked=context.revoked()),
-        checks={"store": partial(reach, stores.probe(context.settings))},
+        checks={"store": partial(reach, object_store.probe(context.settings))},
     )
     seen = context.settings.metrics
     neighbours = Neighbours(str(network) for network in seen.allow)
@@ -213,12 +213,12 @@ def migrate(context: Context) -> None:
     store's folder."""
     from recorder.catalogue.schema import FIRST
     from recorder.catalogue.schema import migrate as apply
-    from recorder.cli import stores
+    from recorder.processes import object_store
 
     context.settings.node.data.mkdir(mode=0o750, parents=True, exist_ok=True)
     applied = apply(context.settings.catalogue_url)
     if FIRST in applied and context.settings.store.kind == "directory":
-        stores.directory(context.settings).init()
+        object_store.directory(context.settings).init()
     click.echo("\n".join(applied) if applied else "the schema is current")
 
 
@@ -231,7 +231,7 @@ def migrate(context: Context) -> None:
 def run(context: Context, demo: bool, once: bool) -> None:
     """Start all processes of one machine, restart what ends, kill what hangs."""
     if demo:
-        from recorder.cli.demo import show
+        from demo.run import show
 
         sys.exit(show(once))
     logs.begin(context.settings.log.path)
@@ -249,10 +249,10 @@ def make_bucket(context: Context) -> None:
     for it: a store that is away only makes the spool grow."""
     if not context.settings.store.embedded:
         return
-    from recorder.cli import stores
+    from recorder.processes import object_store
 
     def wait() -> None:
-        server = stores.embedded(context.settings)
+        server = object_store.embedded(context.settings)
         while True:
             try:
                 server.wait_ready()
@@ -294,9 +294,9 @@ def store_programs(context: Context) -> list[Program]:
     """The embedded store, where the settings ask for it.  Raises :class:`ConfigError`."""
     if not context.settings.store.embedded:
         return []
-    from recorder.cli import stores
+    from recorder.processes import object_store
 
-    weed = stores.embedded(context.settings)
+    weed = object_store.embedded(context.settings)
     weed.prepare()
     argv, own = weed.command()
     folder = context.settings.node.data.absolute() / "seaweedfs"

@@ -11,14 +11,20 @@ import numpy as np
 import soundfile
 
 from recorder.call.state import MODES, Mode
-from recorder.cli.context import Context
 from recorder.errors import ConfigError
-from recorder.prompts import render
-from recorder.prompts.check import check_clip, check_sound, clipped_share, read_file, read_samples
-from recorder.prompts.clips import SCRIPT, SOUNDS, Sources, shipped_clips, sources
+from recorder.processes.services import Context
+from recorder.prompts import composer
+from recorder.prompts.dsp import RATE, Samples, loudness, silences
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import SHORT, WORDINGS, Wording, all_said
-from recorder.prompts.sound import RATE, Samples, loudness, silences
+from recorder.prompts.sound_check import (
+    check_clip,
+    check_sound,
+    clipped_share,
+    read_file,
+    read_samples,
+)
+from recorder.prompts.sound_sources import SCRIPT, SOUNDS, Sources, shipped_clips, sources
 
 LANGUAGE = click.Choice(LANGUAGES)
 
@@ -95,8 +101,8 @@ def render_announcement(
     rate: str,
 ) -> None:
     """Write an announcement's sound to the file WAV, and print its text."""
-    first = None if greeting is None else render.Greeting(greeting_text, greeting.read_bytes(), says_all)
-    made = render.announcement(
+    first = None if greeting is None else composer.Greeting(greeting_text, greeting.read_bytes(), says_all)
+    made = composer.announcement(
         language,
         mode=mode,
         purposes=purposes,

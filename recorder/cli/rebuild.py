@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recorder.catalogue import amending, customers, hold_review, leaving, limits, places, recovering
-from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
+from recorder.features.offboarding import departure
+from recorder.features.recovery import rebuild_queue, recordings
+from recorder.features.tenants import service
+from recorder.lifecycle import amendments, hold_review, limits
 from recorder.lifecycle.retention_limits import BroughtBack
+from recorder.processes.services import Context
 
 if TYPE_CHECKING:
-    from recorder.recover.rebuild import Report
+    from recorder.features.recovery.rebuild import Report
 
 EVERY = 5000
 """Where no terminal watches, one line is written for so many."""
@@ -27,17 +30,17 @@ SHOWN = 50
 
 DOES = {"list": "looking", "read": "recordings", "keys": "keys", "rows": "rows"}
 SAYS = {
-    recovering.MADE: "made again",
-    recovering.COMPLETED: "completed",
-    recovering.CORRECTED: "set to what was sealed",
-    recovering.ERASED: "destroyed since, now listed so",
-    recovering.UNCHANGED: "as the bucket has them",
-    recovering.DIFFERS: "say something else than was sealed, and were left so",
-    recovering.LEFT_OUT: "left out: what lies there is not what was sealed",
-    places.UNPLACED: "folders that nothing of Accord's lies in",
-    places.KEY_ALONE: "keys without a recording",
-    places.ROW_ALONE: "rows of which nothing is in the bucket",
-    places.STATEMENT: "statements that were not followed",
+    recordings.MADE: "made again",
+    recordings.COMPLETED: "completed",
+    recordings.CORRECTED: "set to what was sealed",
+    recordings.ERASED: "destroyed since, now listed so",
+    recordings.UNCHANGED: "as the bucket has them",
+    recordings.DIFFERS: "say something else than was sealed, and were left so",
+    recordings.LEFT_OUT: "left out: what lies there is not what was sealed",
+    rebuild_queue.UNPLACED: "folders that nothing of Accord's lies in",
+    rebuild_queue.KEY_ALONE: "keys without a recording",
+    rebuild_queue.ROW_ALONE: "rows of which nothing is in the bucket",
+    rebuild_queue.STATEMENT: "statements that were not followed",
 }
 
 
@@ -77,7 +80,7 @@ def rebuild(
                 else "Nobody waited for that: recordings expire."
             )
         return
-    from recorder.recover.rebuild import Rebuild
+    from recorder.features.recovery.rebuild import Rebuild
 
     bar = _Bar()
     done = Rebuild(
@@ -100,7 +103,7 @@ def rebuild(
         click.echo(f"{done.changed} changed, in {done.seconds:.0f} s.")
     else:
         click.echo(f"Nothing was changed, in {done.seconds:.0f} s.")
-    places.finish()
+    rebuild_queue.finish()
     wrong += _limits(done.limits, context)
     if hold_review.holds_unconfirmed() is not None:
         _holds(SHOWN)
@@ -110,13 +113,13 @@ def rebuild(
 
 def _proposals(done: Report) -> None:
     """What signed statements say, and was done or is proposed."""
-    names = {each.id: f"{each.name} ({each.id})" for each in customers.tenants()}
+    names = {each.id: f"{each.name} ({each.id})" for each in service.tenants()}
     for tenant, lines in done.withheld.items():
         click.echo(f"{names[tenant]} leaves, as was signed: {lines} lines ended, nothing more is recorded.")
     for leaver in done.leavers:
         tenant = leaver.tenant
         click.echo(f"{names[tenant]} was erased, as was signed. Nothing of it was destroyed now:")
-        click.echo(f"  here are {leaving.amounts(tenant)}.")
+        click.echo(f"  here are {departure.amounts(tenant)}.")
         click.echo(f"  To erase it again: `accord tenant leave complete {tenant}`")
     for tenant, calls in done.calls.items():
         click.echo(f"{names[tenant]}: {calls} calls without a recording were erased for their person.")
@@ -128,7 +131,7 @@ def _troubles(report: Path | None) -> int:
     """How many places something is wrong with; each in a line."""
     count = 0
     with nullcontext() if report is None else open(report, "w", encoding="utf-8") as out:
-        for count, each in enumerate(places.troubles(), 1):
+        for count, each in enumerate(rebuild_queue.troubles(), 1):
             line = f"{each.code}  {each.place}: {each.message}"
             if count <= SHOWN:
                 click.echo(f"  {line}")
@@ -157,7 +160,7 @@ def _limits(found: BroughtBack, context: Context) -> int:
 
 
 def _holds(most: int | None = None) -> None:
-    found = amending.holds()
+    found = amendments.holds()
     click.echo(f"{len(found)} holds are set{':' if found else '.'}")
     for each in found[:most]:
         click.echo(

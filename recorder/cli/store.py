@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from recorder.cli import stores
-from recorder.cli.context import Context
 from recorder.errors import ConfigError
+from recorder.processes import object_store
+from recorder.processes.services import Context
 
 
 @click.group()
@@ -22,5 +22,5 @@ def init(context: Context) -> None:
         raise ConfigError(
             "store.no_folder", "the store is no folder: there is nothing to mark", "see kind in [store]"
         )
-    stores.directory(context.settings).init()
+    object_store.directory(context.settings).init()
     click.echo(f"{context.settings.store_folder} is the store")

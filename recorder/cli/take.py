@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from recorder.cli.context import Context
 from recorder.errors import TakeError
-from recorder.take import disk, spool
+from recorder.processes.services import Context
+from recorder.spool import disk_space, layout
 
 
 @click.group()
@@ -25,8 +25,8 @@ def again(context: Context, ids: tuple[str, ...]) -> None:
     folder = context.settings.node.spool_folder.absolute()
     for name in ids:
         try:
-            click.echo(spool.bring_back(folder, name))
+            click.echo(layout.bring_back(folder, name))
         except OSError as error:
             raise TakeError(
-                "take.not_moved", f"{name} cannot be moved: {error.strerror or error}", disk.hint(error)
+                "take.not_moved", f"{name} cannot be moved: {error.strerror or error}", disk_space.hint(error)
             ) from error

@@ -8,11 +8,11 @@ import os
 
 import click
 
-from recorder.catalogue import tokens
-from recorder.cli.context import Context
-from recorder.cli.naming import TENANT, find_tenant
+from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
+from recorder.features.identity import api_tokens
+from recorder.processes.services import Context
 
 
 @click.group()
@@ -29,7 +29,7 @@ def create(context: Context, tenant_name: str, name: str) -> None:
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     secret = "accord_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
-    tokens.create(
+    api_tokens.create(
         owner.id,
         name=name,
         token_sha256=hashlib.sha256(secret.encode()).hexdigest(),
@@ -46,7 +46,7 @@ def create(context: Context, tenant_name: str, name: str) -> None:
 def list_tokens(context: Context, tenant_name: str) -> None:
     """A customer's tokens, one a line: id, since when, for which program, whether revoked."""
     context.open_catalogue()
-    for row in tokens.tokens(find_tenant(tenant_name).id):
+    for row in api_tokens.tokens(find_tenant(tenant_name).id):
         revoked = "  revoked" if row.revoked_at else ""
         click.echo(f"{row.id}  {row.created_at:%Y-%m-%d}  {row.name}{revoked}")
 
@@ -59,7 +59,7 @@ def revoke(context: Context, tenant_name: str, token_id: str) -> None:
     """End a token by its id (accord token list), at once."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    if not tokens.revoke(owner.id, token_id, now=utc_now(), entropy=os.urandom):
+    if not api_tokens.revoke(owner.id, token_id, now=utc_now(), entropy=os.urandom):
         raise CatalogueError(
             "token.unknown", f"{owner.name} has no token {token_id} in use", "see `accord token list`"
         )

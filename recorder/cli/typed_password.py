@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from recorder.seal.keys import read_private
+from recorder.seal.keyring import read_private
 
 
 def password_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-from recorder.catalogue import customers, queries
-from recorder.cli.context import Context
+from recorder.audit.handed_over import ROOT, HandedOver, folder_of
+from recorder.catalogue import queries
 from recorder.clock import utc_now
 from recorder.errors import AccordError, CatalogueError
-from recorder.ledger.handed_over import ROOT, HandedOver, folder_of
+from recorder.features.tenants import service
+from recorder.processes.services import Context
 from recorder.seal import revocation, signing
-from recorder.seal import verify as seals
-from recorder.seal.keys import Keyring, load_kek
+from recorder.seal import verification as seals
+from recorder.seal.keyring import Keyring, load_kek
 
 KEY_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -88,7 +89,7 @@ def _show_root(handed: HandedOver) -> None:
 
 def _place(context: Context, recording: str) -> str:
     context.open_catalogue()
-    for owner in customers.tenants():
+    for owner in service.tenants():
         if row := queries.recording(owner.id, recording):
             return row.prefix
     raise CatalogueError(

@@ -13,19 +13,19 @@ from datetime import datetime
 
 import structlog
 
-from recorder.catalogue import hold_review, limits
-from recorder.catalogue.limits import Pending
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle.changing import Changes
+from recorder.lifecycle import hold_review, limits
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.limits import Pending
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
-from recorder.seal.files import read_document
+from recorder.seal.document_source import read_document
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust
-from recorder.store.base import Conflict, NotFound, Store
-from recorder.take.files import in_memory
+from recorder.spool.atomic_files import in_memory
+from recorder.store.contract import Conflict, NotFound, Store
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class Wish:
 def set_limit(changes: Changes, tenant: str, wish: Wish, by: By) -> None:
     """Sign a limit and put it in force; it takes the place of the one for the same purpose and line.
 
-    Raises :class:`CatalogueError` as :func:`recorder.catalogue.limits.check` does; :class:`KeepingError`
+    Raises :class:`CatalogueError` as :func:`recorder.lifecycle.limits.check` does; :class:`KeepingError`
     (``keeping.no_limit``: somebody changed it meanwhile); :class:`SealError` for a key that may not sign
     this; :class:`StoreError`: then the worker finishes it."""
     limits.check(tenant, wish.purpose, wish.line, wish.keep_days)

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from recorder.domain.roles import ROLES
 from recorder.errors import ConfigError
-from recorder.roles import ROLES
 
 LANGUAGES = ("fr", "nl", "de", "en")
 

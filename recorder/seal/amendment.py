@@ -1,7 +1,7 @@
 """Amendment, version 1: what is learnt about a recording after it was sealed, signed, beside the manifest.
 
-``amendment-0001.json``, ``amendment-0002.json`` … are signed documents (``document.py``).  Each names the
-SHA-256 of the one before it, the first that of the manifest, so that none can be taken out of the middle,
+``amendment-0001.json``, ``amendment-0002.json`` … are signed documents (``signed_document.py``).  Each names
+the SHA-256 of the one before it, the first that of the manifest, so that none can be taken out of the middle,
 exchanged or moved to another recording unnoticed.  They are put once: two nodes cannot both write a number.
 
 The kinds are a closed set; each has data of its own:
@@ -17,7 +17,7 @@ The kinds are a closed set; each has data of its own:
 ``deletion_asked``     the customer has it deleted, and why
 =====================  ============================================================================
 
-What follows from them is ``terms.py``.
+What follows from them is ``usage_terms.py``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.seal import document, signing
-from recorder.seal.amended import (
+from recorder.seal import signed_document, signing
+from recorder.seal.amendment_kinds import (
     AGREED_LATER,
     CONSENT_WITHDRAWN,
     DELETION_ASKED,
@@ -56,7 +56,7 @@ from recorder.seal.amended import (
     data_body,
     read_data,
 )
-from recorder.seal.canonical import Fields
+from recorder.seal.canonical_json import Fields
 
 __all__ = [
     "AGREED_LATER",
@@ -148,15 +148,15 @@ def write(amendment: Amendment, signer: signing.Signer) -> bytes:
     body = _to_body(amendment)
     signer.check(_use(body), amendment.at)
     _from_body(body, signer.key_id)
-    return document.write(body, signer)
+    return signed_document.write(body, signer)
 
 
 def open_amendment(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Amendment:
     """An amendment, verified from the root's public key alone.  Raises :class:`SealError` as
     :func:`manifest.open_manifest` does, and ``amendment.kind`` for one that this version does not know."""
-    body, key_id = document.read(content, "amendment", root, _use, "at", MAX_BYTES)
+    body, key_id = signed_document.read(content, "amendment", root, _use, "at", MAX_BYTES)
     amendment = _from_body(body, key_id)
-    document.check_not_future("amendment", amendment.at, now)
+    signed_document.check_not_future("amendment", amendment.at, now)
     return replace(amendment, sha256=hashlib.sha256(content).hexdigest())
 
 

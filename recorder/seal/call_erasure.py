@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.seal import document, signing
-from recorder.seal.canonical import Fields
-from recorder.seal.files import Source, read_document
-from recorder.seal.keys import part
+from recorder.seal import signed_document, signing
+from recorder.seal.canonical_json import Fields
+from recorder.seal.document_source import Source, read_document
+from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
-from recorder.take.files import in_memory
+from recorder.spool.atomic_files import in_memory
 
 TYPE: Final = "accord-calls-forgotten"
 VERSION: Final = 1
@@ -89,7 +89,7 @@ def put(
         "calls": sorted(calls),
         "software": f"accord {__version__}",
     }
-    content = document.write(body, signer)
+    content = signed_document.write(body, signer)
     read(content, root)
     with in_memory(content) as path:
         store.put(place_of(tenant, note), path, hashlib.sha256(content).hexdigest())
@@ -97,7 +97,7 @@ def put(
 
 def read(content: bytes, root: Ed25519PublicKey) -> Note:
     """A note, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, key = document.read(content, "note", root, signing.CALL_ERASURE, "at", MAX_BYTES)
+    body, key = signed_document.read(content, "note", root, signing.CALL_ERASURE, "at", MAX_BYTES)
     fields = Fields(body, "note.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.seal import document, signing
-from recorder.seal.canonical import Fields
+from recorder.seal import signed_document, signing
+from recorder.seal.canonical_json import Fields
 from recorder.seal.revocation import Revoked
 
 TYPE: Final = "accord-command"
@@ -55,7 +55,7 @@ def write(command: Command, signer: signing.Signer, at: datetime) -> str:
         "at": to_iso(at),
         "software": f"accord {__version__}",
     }
-    return document.write(body, signer).decode()
+    return signed_document.write(body, signer).decode()
 
 
 def check(content: str | None, expected: Command, root: Ed25519PublicKey, revoked: Revoked) -> None:
@@ -63,7 +63,7 @@ def check(content: str | None, expected: Command, root: Ed25519PublicKey, revoke
     ``command.missing``, ``command.differs``, ``seal.key_revoked``, and as :func:`document.read` does."""
     if content is None:
         raise SealError("command.missing", f"nobody signed command {expected.id}")
-    body, key = document.read(content.encode(), "command", root, signing.COMMAND, "at", MAX_BYTES)
+    body, key = signed_document.read(content.encode(), "command", root, signing.COMMAND, "at", MAX_BYTES)
     fields = Fields(body, "command.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)

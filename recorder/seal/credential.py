@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
 from recorder.clock import to_iso
+from recorder.domain.roles import ROLES
 from recorder.errors import SealError
-from recorder.roles import ROLES
-from recorder.seal import document, signing
-from recorder.seal.canonical import Fields
+from recorder.seal import signed_document, signing
+from recorder.seal.canonical_json import Fields
 from recorder.seal.revocation import Revoked
 
 TYPE: Final = "accord-credential"
@@ -63,7 +63,7 @@ def write(credential: Credential, signer: signing.Signer) -> str:
         "at": to_iso(credential.at),
         "software": f"accord {__version__}",
     }
-    return document.write(body, signer).decode()
+    return signed_document.write(body, signer).decode()
 
 
 def read(content: str, root: Ed25519PublicKey) -> tuple[Credential, str]:
@@ -75,7 +75,9 @@ def read(content: str, root: Ed25519PublicKey) -> tuple[Credential, str]:
 @lru_cache(maxsize=4096)  # each request of somebody who has logged in asks
 def _read(content: str, raw_root: bytes) -> tuple[Credential, str]:
     root = Ed25519PublicKey.from_public_bytes(raw_root)
-    body, key = document.read(content.encode(), "credential", root, signing.CREDENTIAL, "at", MAX_BYTES)
+    body, key = signed_document.read(
+        content.encode(), "credential", root, signing.CREDENTIAL, "at", MAX_BYTES
+    )
     fields = Fields(body, "credential.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)

@@ -18,8 +18,8 @@ from typing import Final
 from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.seal import document, signing
-from recorder.seal.canonical import Fields
+from recorder.seal import signed_document, signing
+from recorder.seal.canonical_json import Fields
 from recorder.seal.revocation import Trust
 
 TYPE: Final = "accord-disclosure"
@@ -48,7 +48,7 @@ def write(disclosure: Disclosure, signer: signing.Signer, at: datetime) -> str:
         "at": to_iso(at),
         "software": f"accord {__version__}",
     }
-    return document.write(body, signer).decode()
+    return signed_document.write(body, signer).decode()
 
 
 def check(content: str | None, expected: Disclosure, trust: Trust) -> None:
@@ -58,7 +58,9 @@ def check(content: str | None, expected: Disclosure, trust: Trust) -> None:
     if content is None:
         what = f"nobody signed that recording {expected.recording} is given"
         raise SealError("disclosure.missing", what, hint)
-    body, key = document.read(content.encode(), "disclosure", trust.root, signing.DISCLOSURE, "at", MAX_BYTES)
+    body, key = signed_document.read(
+        content.encode(), "disclosure", trust.root, signing.DISCLOSURE, "at", MAX_BYTES
+    )
     fields = Fields(body, "disclosure.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)

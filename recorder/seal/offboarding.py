@@ -25,13 +25,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import __version__
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
-from recorder.seal import document, signing
-from recorder.seal.amended import WHYS
-from recorder.seal.canonical import Fields
-from recorder.seal.files import Source, read_document
-from recorder.seal.keys import part
+from recorder.seal import signed_document, signing
+from recorder.seal.amendment_kinds import WHYS
+from recorder.seal.canonical_json import Fields
+from recorder.seal.document_source import Source, read_document
+from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
-from recorder.take.files import in_memory
+from recorder.spool.atomic_files import in_memory
 
 TYPE: Final = "accord-offboarding"
 VERSION: Final = 1
@@ -63,7 +63,7 @@ class Sink(Source, Protocol):
 class HandedOver:
     """The archive that a customer was handed: its id, when it was whole, its length in bytes, how many
     recordings are in it and how many were left out, and hashes of its layout and of its rows
-    (``catalogue/handing.py``)."""
+    (``features/offboarding/handover.py``)."""
 
     handover: str
     at: datetime
@@ -179,7 +179,7 @@ def erasure(
     if last.key_id in revoked:
         what = f"key {last.key_id}, which signed that customer {tenant} is to be erased, was revoked"
         raise SealError("seal.key_revoked", what, hint)
-    document.check_not_future("statement", last.at, now)
+    signed_document.check_not_future("statement", last.at, now)
     return last
 
 
@@ -187,7 +187,7 @@ def put(store: Sink, statement: Statement, signer: signing.Signer, root: Ed25519
     """Sign a statement and put it beside the others.  Raises :class:`SealError` (a key that is not endorsed
     for it), ``Conflict`` where somebody else was faster, :class:`recorder.errors.StoreError`."""
     signer.check(signing.OFFBOARDING, statement.at)
-    content = document.write(_to_body(statement), signer)
+    content = signed_document.write(_to_body(statement), signer)
     made = read(content, root)
     with in_memory(content) as path:
         store.put(f"{folder_of(made.tenant)}statement-{made.number:04}.json", path, made.sha256)
@@ -224,7 +224,7 @@ def _to_body(said: Statement) -> dict[str, Any]:
 
 def read(content: bytes, root: Ed25519PublicKey) -> Statement:
     """A statement, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, key = document.read(content, "statement", root, signing.OFFBOARDING, "at", MAX_BYTES)
+    body, key = signed_document.read(content, "statement", root, signing.OFFBOARDING, "at", MAX_BYTES)
     fields = Fields(body, "statement.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)
@@ -284,7 +284,9 @@ def _handed_over(fields: Fields) -> HandedOver | None:
 def read_receipt(content: bytes, root: Ed25519PublicKey) -> Receipt:
     """A receipt, verified from the root's public key alone: every field is read, and an unknown one is
     refused. Raises :class:`SealError`."""
-    body, key = document.read(content, "receipt", root, signing.OFFBOARDING, "erased_at", RECEIPT_MAX_BYTES)
+    body, key = signed_document.read(
+        content, "receipt", root, signing.OFFBOARDING, "erased_at", RECEIPT_MAX_BYTES
+    )
     fields = Fields(body, "receipt.body")
     fields.const("type", RECEIPT_TYPE)
     fields.const("version", VERSION)

@@ -1,7 +1,7 @@
 """Retention limit, version 1: a customer keeps recordings for a shorter time than announced, as a signed
 statement.
 
-Two signed documents (``document.py``) for each limit::
+Two signed documents (``signed_document.py``) for each limit::
 
     retention/<tenant>/<id>.json           that it is set
     retention/<tenant>/<id>-lifted.json    that it is lifted; names the SHA-256 of the first
@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
 from recorder.clock import to_iso
-from recorder.seal import document, signing
+from recorder.seal import signed_document, signing
 from recorder.seal.amendment import By
-from recorder.seal.canonical import Fields
-from recorder.seal.keys import part
+from recorder.seal.canonical_json import Fields
+from recorder.seal.keyring import part
 
 TYPE: Final = "accord-retention-limit"
 TYPE_LIFTED: Final = "accord-retention-limit-lifted"
@@ -99,19 +99,21 @@ def write(statement: LimitSet | LimitLifted, signer: signing.Signer) -> bytes:
         _read_set(body)
     else:
         _read_lifted(body)
-    return document.write(body, signer)
+    return signed_document.write(body, signer)
 
 
 def open_set(content: bytes, root: Ed25519PublicKey) -> tuple[LimitSet, str]:
     """That a limit is set, verified from the root's public key alone, and the id of the key that signed
     it.  Raises :class:`SealError`."""
-    body, key = document.read(content, "retention limit", root, signing.RETENTION, "since", MAX_BYTES)
+    body, key = signed_document.read(content, "retention limit", root, signing.RETENTION, "since", MAX_BYTES)
     return _read_set(body), key
 
 
 def open_lifted(content: bytes, root: Ed25519PublicKey) -> tuple[LimitLifted, str]:
     """That a limit is lifted, as :func:`open_set`."""
-    body, key = document.read(content, "lifted retention limit", root, signing.RETENTION, "at", MAX_BYTES)
+    body, key = signed_document.read(
+        content, "lifted retention limit", root, signing.RETENTION, "at", MAX_BYTES
+    )
     return _read_lifted(body), key
 
 

@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from recorder.clock import to_iso
 from recorder.errors import ConfigError, SealError
-from recorder.seal import canonical
+from recorder.seal import canonical_json
 from recorder.seal.amendment import Amendment, name
-from recorder.seal.canonical import Fields
-from recorder.seal.chain import Chain
-from recorder.seal.manifest import NAME
+from recorder.seal.amendment_chain import Chain
+from recorder.seal.canonical_json import Fields
+from recorder.seal.sealing import NAME
 from recorder.seal.signing import key_id, verify
 
 SUFFIX = ".revocation.json"
@@ -144,12 +144,14 @@ def revoke(root: Ed25519PrivateKey, key: str, since: datetime) -> bytes:
         "since": to_iso(since),
         "root_key_id": key_id(root.public_key()),
     }
-    return canonical.dump({"body": body, "signature": canonical.b64(root.sign(canonical.dump(body)))})
+    return canonical_json.dump(
+        {"body": body, "signature": canonical_json.b64(root.sign(canonical_json.dump(body)))}
+    )
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> tuple[str, datetime]:
     """Which key a document revokes, and since when.  Raises :class:`SealError`."""
-    fields = Fields(canonical.load(content, "revocation"), "revocation")
+    fields = Fields(canonical_json.load(content, "revocation"), "revocation")
     body = fields.take("body")
     signature = fields.binary("signature", 64)
     fields.end()

@@ -36,9 +36,9 @@ from cryptography.hazmat.primitives.serialization import (
 from recorder.clock import to_iso
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
-from recorder.seal import canonical
-from recorder.seal.canonical import Fields
-from recorder.seal.keys import BRING_BACK, exists, read_private, write_private
+from recorder.seal import canonical_json
+from recorder.seal.canonical_json import Fields
+from recorder.seal.keyring import BRING_BACK, exists, read_private, write_private
 
 MANIFEST: Final = "manifest"
 AMENDMENT: Final = "amendment"
@@ -106,7 +106,7 @@ class Endorsement:
             "version": 1,
             "algorithm": "Ed25519",
             "key_id": self.key_id,
-            "public_key": canonical.b64(self.public_key),
+            "public_key": canonical_json.b64(self.public_key),
             "uses": list(self.uses),
             "not_before": to_iso(self.not_before),
             "not_after": to_iso(self.not_after),
@@ -115,7 +115,7 @@ class Endorsement:
 
     def document(self) -> dict[str, Any]:
         """The endorsement as it is stored and as it lies in every manifest."""
-        return {"body": self.body(), "signature": canonical.b64(self.signature)}
+        return {"body": self.body(), "signature": canonical_json.b64(self.signature)}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Endorsement:
@@ -164,7 +164,7 @@ class Endorsement:
                 "is this the root's public key of that installation?",
             )
         try:
-            root.verify(self.signature, canonical.dump(self.body()))
+            root.verify(self.signature, canonical_json.dump(self.body()))
         except InvalidSignature:
             raise SealError(
                 "seal.endorsement_signature",
@@ -213,7 +213,7 @@ class Signer:
 
     def sign(self, body: Mapping[str, Any]) -> bytes:
         """Ed25519 over the RFC 8785 form of ``body``."""
-        return self._key.sign(canonical.dump(body))
+        return self._key.sign(canonical_json.dump(body))
 
     def sign_note(self, text: str) -> bytes:
         """Ed25519 over a signed note's text (C2SP).  It does not begin like a JSON document, so it is none of
@@ -226,7 +226,7 @@ class Signer:
 def verify(public: Ed25519PublicKey, signature: bytes, body: Mapping[str, Any]) -> bool:
     """Whether the signature over the RFC 8785 form of ``body`` is this key's."""
     try:
-        public.verify(signature, canonical.dump(body))
+        public.verify(signature, canonical_json.dump(body))
     except InvalidSignature:
         return False
     return True
@@ -261,7 +261,7 @@ def endorse(
         root_key_id=key_id(root.public_key()),
         signature=b"",
     )
-    return replace(unsigned, signature=root.sign(canonical.dump(unsigned.body())))
+    return replace(unsigned, signature=root.sign(canonical_json.dump(unsigned.body())))
 
 
 def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
@@ -280,11 +280,11 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     for_panel = _endorse(root, panel, PANEL_USES, now)
     write_private(folder / ROOT_KEY, private_pem(root))
     write_private(folder / ROOT_PUBLIC, public_pem(root.public_key()), 0o644)
-    write_private(folder / KEK, canonical.b64_line(entropy(32)))
+    write_private(folder / KEK, canonical_json.b64_line(entropy(32)))
     write_private(folder / SIGNING_KEY, private_pem(signing))
-    write_private(folder / ENDORSEMENT, canonical.dump(endorsement.document()), 0o644)
+    write_private(folder / ENDORSEMENT, canonical_json.dump(endorsement.document()), 0o644)
     write_private(folder / PANEL_KEY, private_pem(panel))
-    write_private(folder / PANEL_ENDORSEMENT, canonical.dump(for_panel.document()), 0o644)
+    write_private(folder / PANEL_ENDORSEMENT, canonical_json.dump(for_panel.document()), 0o644)
     return [folder / name for name in MADE]
 
 
@@ -323,7 +323,7 @@ def _renew(
     made = []
     for name, content, mode in (
         (key, private_pem(signing), 0o600),
-        (said, canonical.dump(endorsement.document()), 0o644),
+        (said, canonical_json.dump(endorsement.document()), 0o644),
     ):
         kept = folder / f"{old}.{name}"
         # There already where an earlier renewal was broken off.
@@ -382,7 +382,7 @@ def load_endorsement(path: Path) -> Endorsement:
     """An endorsement from its file; its signature is checked where it is used.  Raises
     :class:`ConfigError`."""
     try:
-        body = canonical.load(path.read_bytes(), "endorsement")
+        body = canonical_json.load(path.read_bytes(), "endorsement")
         return Endorsement.from_fields(Fields(body, "endorsement"))
     except (OSError, SealError) as error:
         raise ConfigError(

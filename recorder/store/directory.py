@@ -23,10 +23,10 @@ from typing import BinaryIO
 
 from recorder.errors import StoreError
 from recorder.ids import Entropy
-from recorder.store.base import Abilities, Conflict, NotFound, Unreachable
-from recorder.store.keys import check_key, check_prefix
-from recorder.take import disk
-from recorder.take.files import sync_folder, write_file
+from recorder.spool import disk_space
+from recorder.spool.atomic_files import sync_folder, write_file
+from recorder.store.contract import Abilities, Conflict, NotFound, Unreachable
+from recorder.store.object_keys import check_key, check_prefix
 
 MARK = ".accord-store"
 _INCOMING = ".incoming"
@@ -34,7 +34,7 @@ _PIECE = 1024 * 1024
 
 
 class DirectoryStore:
-    """The contract of ``base.py`` over a folder.  Where it need not be ``marked``, it is made where it is
+    """The contract of ``contract.py`` over a folder.  Where it need not be ``marked``, it is made where it is
     missing; otherwise everything raises :class:`Unreachable` (``store.not_mounted``) until it is there."""
 
     def __init__(self, folder: Path, entropy: Entropy = os.urandom, *, marked: bool = False) -> None:
@@ -229,7 +229,7 @@ class DirectoryStore:
         return Unreachable(
             "store.unreachable",
             f"{self._folder}: {error.strerror}",
-            f"nothing is lost, the spool keeps it: {disk.hint(error)}",
+            f"nothing is lost, the spool keeps it: {disk_space.hint(error)}",
         )
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from recorder import metrics
 from recorder.errors import StoreError
-from recorder.store.base import Abilities, Conflict, NotFound, Store, Unreachable
+from recorder.store.contract import Abilities, Conflict, NotFound, Store, Unreachable
 
 log = structlog.get_logger()
 

@@ -20,7 +20,10 @@ import structlog
 
 from recorder.errors import StoreError
 from recorder.ids import Entropy
-from recorder.store.answers import (
+from recorder.store.contract import Abilities, Conflict, NotFound, Unreachable
+from recorder.store.object_keys import check_key, check_prefix
+from recorder.store.s3_client import Bucket, connect
+from recorder.store.s3_errors import (
     MISMATCH,
     Exists,
     PastTheEnd,
@@ -30,9 +33,6 @@ from recorder.store.answers import (
     made_ours,
     no_success,
 )
-from recorder.store.base import Abilities, Conflict, NotFound, Unreachable
-from recorder.store.bucket import Bucket, connect
-from recorder.store.keys import check_key, check_prefix
 
 log = structlog.get_logger()
 
@@ -44,8 +44,8 @@ _EXISTS = "store.exists"
 
 
 class S3Store:
-    """The contract of ``base.py`` over one bucket.  ``bypass``: deletes also what is locked (``lock.py``),
-    where the credentials may; the erasing worker's."""
+    """The contract of ``contract.py`` over one bucket.  ``bypass``: deletes also what is locked
+    (``object_lock.py``), where the credentials may; the erasing worker's."""
 
     def __init__(self, bucket: Bucket, entropy: Entropy = os.urandom, *, bypass: bool = False) -> None:
         self._bypass: dict[str, Any] = {"BypassGovernanceRetention": True} if bypass else {}

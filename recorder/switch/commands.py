@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from recorder.errors import SwitchError
-from recorder.switch.events import NAMES
+from recorder.switch.esl_events import NAMES
 
 CONTEXT: Final = "accord"
 """The dialplan context of Accord's own extensions (``freeswitch_conf/``)."""
@@ -84,12 +84,12 @@ def linger(seconds: int) -> Command:
 
 
 def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> Command:
-    """Ask for events in the plain format: ``names`` out of :data:`recorder.switch.events.NAMES`,
+    """Ask for events in the plain format: ``names`` out of :data:`recorder.switch.esl_events.NAMES`,
     ``subclasses`` of CUSTOM ones (``accord::keep``)."""
     wanted = [name for name in dict.fromkeys(names) if name != "CUSTOM"]
     for name in wanted:
         if name not in NAMES:
-            raise _refuse(f"event {name!r}", "one of recorder.switch.events.NAMES")
+            raise _refuse(f"event {name!r}", "one of recorder.switch.esl_events.NAMES")
     custom = list(dict.fromkeys(subclasses))
     for subclass in custom:
         if not _SUBCLASS.fullmatch(subclass):

@@ -14,14 +14,14 @@ from greenswitch import esl as greenswitch
 
 from recorder import metrics
 from recorder.errors import SwitchError
-from recorder.sock_diag import peer
+from recorder.socket_owner import peer
 from recorder.switch import commands
 from recorder.switch.commands import Command
-from recorder.switch.events import Reply
+from recorder.switch.connection import Connection, Limits
+from recorder.switch.dispatch import Pending
+from recorder.switch.esl_events import Reply
 from recorder.switch.framing import MAX_HEAD
-from recorder.switch.queues import Pending
-from recorder.switch.waiting import Visit, WaitingRoom
-from recorder.switch.wire import Connection, Limits
+from recorder.switch.unverified_connections import Visit, WaitingRoom
 
 __all__ = ["Connection", "Inbound", "Limits", "OutboundServer", "OutboundSession", "Pending"]
 
@@ -35,8 +35,8 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
     """A connection that we make: log in, subscribe, command.
 
     Handlers are registered with ``register_handle(name, handler)``, as in greenswitch, before
-    :meth:`connect`.  It is used once: after it closed, make another (:class:`recorder.switch.node.Node`
-    does).
+    :meth:`connect`.  It is used once: after it closed, make another
+    (:class:`recorder.switch.standing_connection.Node` does).
     """
 
     def __init__(

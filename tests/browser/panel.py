@@ -20,13 +20,14 @@ from pathlib import Path
 import gevent
 import structlog
 
-from recorder.catalogue import customers, live
-from recorder.catalogue.live import LiveRow
-from recorder.catalogue.throttle import Limit
 from recorder.clock import utc_now
-from recorder.control import DONE
+from recorder.domain.live_command import DONE
+from recorder.features.identity.throttle import Limit
+from recorder.features.live import queue
+from recorder.features.live.queue import LiveRow
+from recorder.features.tenants import service
 from recorder.ids import uuid7
-from recorder.take.spool import Party
+from recorder.spool.layout import Party
 from tests.house import CALLER, Customer, House
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
@@ -49,8 +50,8 @@ def main(folder: Path) -> None:
     house.person(optician, "marc", "Marc Petit")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
-    customers.set_line_deletable(bakery.id, bakery.line.id, True, **said)
-    customers.set_line_beep(bakery.id, bakery.line.id, "both", **said)
+    service.set_line_deletable(bakery.id, bakery.line.id, True, **said)
+    service.set_line_beep(bakery.id, bakery.line.id, "both", **said)
     house.not_recorded(bakery, "daemon_away", at=at - timedelta(hours=30), outside=Party("withheld", ""))
     house.not_recorded(optician, "declined", at=at - timedelta(hours=28))
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
@@ -117,14 +118,14 @@ def keep_talking(customer: Customer) -> None:
         direction="outbound", deletable=False,
     )  # fmt: skip
     while True:
-        for asked in live.open_of("node1"):
-            if live.take("node1", asked.id, utc_now(), os.urandom):
+        for asked in queue.open_of("node1"):
+            if queue.take("node1", asked.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
                 row = replace(row, paused_until=until.get(asked.what, row.paused_until))
-                live.put("node1", [row, telling], utc_now())
-                live.answer("node1", asked.id, DONE, utc_now(), os.urandom)
-        live.put("node1", [row, telling], utc_now())
-        live.put("node2", [silent], utc_now())
+                queue.put("node1", [row, telling], utc_now())
+                queue.answer("node1", asked.id, DONE, utc_now(), os.urandom)
+        queue.put("node1", [row, telling], utc_now())
+        queue.put("node2", [silent], utc_now())
         gevent.sleep(0.2)
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.house import conversation, length_ms, told_ms
-from web import words, written
+from web.text import formats, labels
 
 TOLD = told_ms("fr") / 1000
 LASTS = length_ms(conversation("fr", 1, True)) / 1000
@@ -132,7 +132,7 @@ def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
     claire = person().log_in().listen("short")
     page = claire.page
     expect(page.get_by_text("personne n’avait encore répondu")).to_be_visible()
-    page.get_by_role("button", name=written.clock(round(TOLD * 1000)), exact=True).click()
+    page.get_by_role("button", name=formats.clock(round(TOLD * 1000)), exact=True).click()
     assert abs(claire.audio("currentTime") - TOLD) < 0.3
 
 
@@ -479,7 +479,7 @@ def test_what_a_colleague_dialled_is_said_where_it_was(person):
     paul.log_in("paul")  # in English
     paul.listen("paused")
     marks = paul.page.locator(".marks li")
-    paused = marks.filter(has_text=str(words.GAPS["paused"]))
+    paused = marks.filter(has_text=str(labels.GAPS["paused"]))
     noted = marks.filter(has_text="A colleague noted this moment.")
     expect(paused).to_have_count(1)
     expect(noted).to_have_count(1)

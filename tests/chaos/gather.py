@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from recorder.clock import utc_now
-from recorder.seal import plain
-from recorder.seal import verify as seals
-from recorder.seal.contents import Manifest
-from recorder.seal.keys import WrappedKey, data_key_path, tenant_key_path
-from recorder.store.base import Store
-from recorder.take import spool
+from recorder.seal import plaintext
+from recorder.seal import verification as seals
+from recorder.seal.keyring import WrappedKey, data_key_path, tenant_key_path
+from recorder.seal.manifest import Manifest
+from recorder.spool import layout
+from recorder.store.contract import Store
 from tests.chaos.facts import (
     Catalogue,
     Died,
@@ -182,7 +182,7 @@ class Ears:
         mine = WrappedKey.from_bytes(store.read(data_key_path(manifest.tenant, manifest.recording)))
         key = self._keyring.open_data_key(tenant, mine)
         name = manifest.prefix + "audio.wav"
-        reader = plain.reader(manifest, "audio.wav", key, lambda start, end: store.read(name, start, end))
+        reader = plaintext.reader(manifest, "audio.wav", key, lambda start, end: store.read(name, start, end))
         content = b"".join(reader.read())
         at = content.index(b"data") + 8
         return np.frombuffer(content[at : at + (len(content) - at) // 4 * 4], "<i2").reshape(-1, 2) / 32768
@@ -206,13 +206,13 @@ def heard_so_far(visitors: Iterable[Visitor], database: Database) -> tuple[list[
 
 def left_in(root: Path) -> tuple[str, ...]:
     """What is left of takes in the spool, quarantine apart."""
-    folders = [entry for entry in root.iterdir() if entry.is_dir() and entry.name != spool.QUARANTINE]
+    folders = [entry for entry in root.iterdir() if entry.is_dir() and entry.name != layout.QUARANTINE]
     return tuple(f"{each.name}: {sorted(path.name for path in each.iterdir())}" for each in folders)
 
 
 def quarantined(root: Path) -> tuple[str, ...]:
     """Takes that were set aside."""
-    folder = root / spool.QUARANTINE
+    folder = root / layout.QUARANTINE
     return tuple(sorted(entry.name for entry in folder.iterdir())) if folder.is_dir() else ()
 
 

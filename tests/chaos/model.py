@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from recorder.worker.deaths import APART, ENOUGH
+from recorder.pipeline.poison_takes import APART, ENOUGH
 from tests.chaos import asked
 from tests.chaos.facts import CallSeen, Catalogue, Recorded, Unrecorded, World
 from tests.chaos.violation import TOLD_AFTER, Violation, first_told, overlap, sure, told_twice

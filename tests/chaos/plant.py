@@ -17,17 +17,17 @@ import numpy as np
 
 import recorder
 from recorder import config
-from recorder.catalogue import customers, snapshot
-from recorder.catalogue.models import open_catalogue
-from recorder.catalogue.rows import Keeping, LineRow
+from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.schema import migrate
+from recorder.catalogue.tables.core import open_catalogue
 from recorder.cli import processes as product
-from recorder.cli import stores
-from recorder.cli.context import Context
-from recorder.cli.customers import make_tenant, make_user
+from recorder.cli.tenants import make_tenant, make_user
 from recorder.clock import utc_now
+from recorder.features.tenants import service, snapshot
+from recorder.processes import object_store
+from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.store.embedded import PORTS
+from recorder.store.seaweedfs import PORTS
 from tests.chaos.database import Database
 from tests.chaos.facts import Died, Span
 from tests.chaos.plan import AT_PICKUP, BUSY, DELETABLE, NUMBERS, ONCE_CONNECTED, SILENT, Fault, Mode
@@ -136,12 +136,12 @@ class Plant:
                 language="en",
                 password=PASSWORD,
             )
-            told = customers.create_announcement(
+            told = service.create_announcement(
                 owner.id, name="chirp", language="en", text="a chirp", purposes=["agreement"], keep_days=30,
                 wav=sound(self.prompt), now=utc_now(), entropy=os.urandom,
             )  # fmt: skip
             for number in numbers:
-                line = customers.create_line(
+                line = service.create_line(
                     owner.id, number=number, announcement=told.id, label=number,
                     formats=("opus", "wav") if number.endswith("02") else ("wav",),
                     timing="at_pickup" if number in AT_PICKUP else "before_ringing",
@@ -169,10 +169,10 @@ class Plant:
         some have it destroyed."""
         which, now = (line.tenant, line.id), {"now": utc_now(), "entropy": os.urandom}
         out = "once_connected" if line.number in ONCE_CONNECTED else "before_connected"
-        customers.set_line_outbound(*which, out, **now)
-        customers.set_line_keep(*which, Keeping(keep_days=60, purpose="agreement"), **now)
-        customers.set_line_joining(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
-        customers.set_line_deletable(*which, line.number in DELETABLE, **now)
+        service.set_line_outbound(*which, out, **now)
+        service.set_line_keep(*which, Keeping(keep_days=60, purpose="agreement"), **now)
+        service.set_line_joining(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
+        service.set_line_deletable(*which, line.number in DELETABLE, **now)
 
     def _unit(self, name: str, argv: list[str]) -> None:
         self.units[name] = Unit(name, argv, self.environment, self.folder / "logs" / f"{name}.log")
@@ -197,7 +197,7 @@ class Plant:
                 unit.start()
                 self.signals.append((f"starting {name}", now))
         if mode == "units":
-            stores.embedded(self.settings).wait_ready(60)
+            object_store.embedded(self.settings).wait_ready(60)
 
     def stop(self) -> None:
         """Everything ends in order."""

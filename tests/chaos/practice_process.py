@@ -26,12 +26,12 @@ import gevent
 from gevent.event import Event
 from gevent.fileobject import FileObjectPosix
 
-from recorder.practice.leg import Leg
-from recorder.practice.outward import OutwardSession
-from recorder.practice.party import Party
-from recorder.practice.session import PHASES, Session
-from recorder.practice.switch import PracticeSwitch
-from recorder.practice.wire import Header
+from demo.practice.leg import Leg
+from demo.practice.outward import OutwardSession
+from demo.practice.party import Party
+from demo.practice.session import PHASES, Session
+from demo.practice.switch import PracticeSwitch
+from demo.practice.wire import Header
 from tests.chaos.plan import COLLEAGUE, PAUSE_SECONDS
 
 LONGEST = 600.0

@@ -138,7 +138,7 @@ def command(pid: int) -> list[str]:
 def kind(pid: int) -> str:
     """Which of ours it is."""
     words = command(pid)
-    if "recorder.worker.encoders" in words:
+    if "recorder.pipeline.encoders" in words:
         return "encoder"
     if "recorder" in words:
         return {"run": "supervisor"}.get(words[-1], words[-1])

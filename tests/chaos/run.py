@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psycopg
 
-from recorder.cli import stores
-from recorder.take import spool
+from recorder.processes import object_store
+from recorder.spool import layout
 from tests.chaos import asked, gather, model, processes
 from tests.chaos.board import Board
 from tests.chaos.database import Database
@@ -70,7 +70,7 @@ class Run:
         self.plant.prepare()
         self.board: Board | RealBoard = RealBoard(self.plant) if self.real else Board(self.plant)
         self.catalogue = gather.Database(self.plant.settings.catalogue_url)
-        self.ears = gather.Ears(self.plant, stores.open_store(self.plant.settings))
+        self.ears = gather.Ears(self.plant, object_store.open_store(self.plant.settings))
         logs = self.folder / "logs"
         self.watch = gather.Watch(logs / "daemon.log", logs / "supervisor.log")
         self.visitors = [
@@ -210,7 +210,7 @@ class Run:
         self._until("everything is ready", self._ready, READY_IN)
         self._until("the spool is worked off", self._worked_off, SETTLES_IN)
         # Nobody may have needed it since it was struck.
-        stores.embedded(self.plant.settings).wait_ready(READY_IN)
+        object_store.embedded(self.plant.settings).wait_ready(READY_IN)
         fetched, catalogue = gather.heard_so_far(self.visitors, self.catalogue)
         self._judge(model.grown(self._before, catalogue) if self._before else [])
         self._before = catalogue
@@ -247,7 +247,7 @@ class Run:
 
     def _worked_off(self) -> bool:
         self._tick()
-        folders = (e for e in self.plant.spool.iterdir() if e.is_dir() and e.name != spool.QUARANTINE)
+        folders = (e for e in self.plant.spool.iterdir() if e.is_dir() and e.name != layout.QUARANTINE)
         return not any(folders)
 
     def _strangers(self) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from recorder.worker.deaths import APART
+from recorder.pipeline.poison_takes import APART
 from tests.chaos import model
 from tests.chaos.facts import (
     CallSeen,

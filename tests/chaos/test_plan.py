@@ -7,7 +7,7 @@ import wave
 from collections import Counter
 from itertools import islice
 
-from recorder.prompts import render
+from recorder.prompts import composer
 from tests.chaos.plan import (
     DEEDS,
     DELETE_QUESTION,
@@ -77,8 +77,8 @@ def test_every_kind_of_call_comes_on_every_line_and_none_is_longer_than_a_voice(
 
 def test_the_questions_are_as_long_as_the_keys_wait_for_them() -> None:
     for spoken, seconds in (
-        (render.keep_question("en"), KEEP_QUESTION),
-        (render.delete_question("en"), DELETE_QUESTION),
+        (composer.keep_question("en"), KEEP_QUESTION),
+        (composer.delete_question("en"), DELETE_QUESTION),
     ):
         with wave.open(io.BytesIO(spoken.wav)) as sound:
             assert seconds - 0.3 < sound.getnframes() / sound.getframerate() <= seconds

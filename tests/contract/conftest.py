@@ -14,12 +14,12 @@ from uuid import uuid4
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from recorder.store.base import Store
-from recorder.store.bucket import Bucket
+from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
-from recorder.store.embedded import CONFIG, PORTS, SeaweedFS
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import Bucket
+from recorder.store.seaweedfs import CONFIG, PORTS, SeaweedFS
 from tests.ports import free_ports
 
 

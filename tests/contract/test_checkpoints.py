@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
+from recorder.audit.service import Audit
+from recorder.auditlog import checkpoint
 from recorder.clock import utc_now
 from recorder.errors import StoreError
-from recorder.ledger import checkpoint
-from recorder.ledger.audit import Audit
-from recorder.store.base import Conflict
+from recorder.store.contract import Conflict
 from recorder.store.s3 import S3Store
 from tests.conftest import Clock, House, Repeating
 from tests.stored import put_small

@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from recorder import pipeline
 from recorder.catalogue import queries
-from recorder.lifecycle import amend, retention
+from recorder.lifecycle import amendment_store, expiry
+from recorder.pipeline import stages
 from recorder.seal.amendment import By, HoldSet
-from recorder.seal.keys import data_key_path
-from recorder.seal.verify import verify
-from recorder.store.base import Conflict
+from recorder.seal.keyring import data_key_path
+from recorder.seal.verification import verify
+from recorder.store.contract import Conflict
 from recorder.store.s3 import S3Store
 from tests.conftest import Repeating
 
@@ -44,13 +44,15 @@ def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
     house, row, store = stored
     means = house.means
     nodes = 8
-    chains = [amend.chain_of(store, row.prefix, means.root_public) for _ in range(nodes)]
+    chains = [amendment_store.chain_of(store, row.prefix, means.root_public) for _ in range(nodes)]
 
     def put(number: int) -> str:
         said = HoldSet(("agreement",), f"0198c0de-0000-7000-8000-{number:012}", "…", house.clock())
         by = By("user", said.owner)
         try:
-            amend.put(store, chains[number], said, by, means.signer, means.root_public, house.clock())
+            amendment_store.put(
+                store, chains[number], said, by, means.signer, means.root_public, house.clock()
+            )
         except Conflict:
             return "refused"
         return said.owner
@@ -58,7 +60,7 @@ def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
     with ThreadPoolExecutor(nodes) as pool:
         said = list(pool.map(put, range(nodes)))
     assert said.count("refused") == nodes - 1
-    chain = amend.chain_of(store, row.prefix, means.root_public)
+    chain = amendment_store.chain_of(store, row.prefix, means.root_public)
     assert chain.problems == []
     (only,) = chain.amendments
     assert only.by.id in said
@@ -74,8 +76,8 @@ def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
     key = data_key_path(house.tenant, row.id)
     assert [versions(store, row.prefix + name) for name in ("audio.opus", "audio.wav", "peaks")] == [2, 2, 2]
     house.clock.forward(days=31)
-    means = retention.Means(store, house.means.root_public, house.means.signer, house.entropy)
-    assert retention.destroy_due(means, house.clock()) == 1
+    means = expiry.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    assert expiry.destroy_due(means, house.clock()) == 1
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
     assert [versions(store, each) for each in gone] == [0, 0, 0, 0]
     assert [each.removeprefix(row.prefix) for each in store.list(row.prefix)] == [
@@ -92,8 +94,8 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     lock = {"Bucket": store._bucket, "Key": key, "VersionId": version}
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "ON"})
     house.clock.forward(days=31)
-    means = retention.Means(store, house.means.root_public, house.means.signer, house.entropy)
-    assert retention.destroy_due(means, house.clock()) == 0
+    means = expiry.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    assert expiry.destroy_due(means, house.clock()) == 0
     left = queries.recording(house.tenant, row.id)
     assert (left.wrapped_key, left.destroyed_at) == (None, None)
     assert versions(store, data_key_path(house.tenant, row.id)) == 0
@@ -102,7 +104,7 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     )
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "OFF"})
     house.clock.forward(hours=1)
-    assert retention.destroy_due(means, house.clock()) == 1
+    assert expiry.destroy_due(means, house.clock()) == 1
     assert verify(store, row.prefix, house.means.root_public).findings == []
 
 
@@ -110,11 +112,11 @@ def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -
     """Without their claims, as when a clock is wrong: what decides is the bucket."""
     house, row, store = stored
     house.clock.forward(days=31)
-    means = retention.Means(store, house.means.root_public, house.means.signer, house.entropy)
-    chains = [amend.chain_of(store, row.prefix, means.root) for _ in range(2)]
+    means = expiry.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(2)]
     for chain in chains:
-        retention.destroy(row, chain, retention.EXPIRED, means, house.clock.forward(seconds=1))
-    chain = amend.chain_of(store, row.prefix, means.root)
+        expiry.destroy(row, chain, expiry.EXPIRED, means, house.clock.forward(seconds=1))
+    chain = amendment_store.chain_of(store, row.prefix, means.root)
     assert (len(chain.amendments), chain.problems) == (1, [])
     assert queries.recording(house.tenant, row.id).destroyed_at == chain.erased.at
 
@@ -129,7 +131,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     folder = house.take(talk_ms=300)
     copy = house.root / "older" / folder.name
     for _ in range(1 if before == "sealing" else 2):
-        pipeline.step(folder, house.clock(), means)
+        stages.step(folder, house.clock(), means)
     shutil.copytree(folder, copy)
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
@@ -137,15 +139,15 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     there = Path(shutil.copytree(copy, folder))
 
     def destroy() -> None:
-        duty = retention.Means(bucket_store, means.root_public, means.signer, house.entropy)
-        retention.destroy_due(duty, house.clock())
+        duty = expiry.Means(bucket_store, means.root_public, means.signer, house.entropy)
+        expiry.destroy_due(duty, house.clock())
 
     key = data_key_path(house.tenant, row.id)
     if erased == "long ago":
         destroy()
     else:
-        while pipeline.next_stage(there) != "store":
-            pipeline.step(there, house.clock(), means)
+        while stages.next_stage(there) != "store":
+            stages.step(there, house.clock(), means)
         house.means = replace(means, store=_AfterTheFirstPut(bucket_store, destroy))
     house.work(there)
     assert not there.exists()

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from recorder import config
-from recorder.cli.context import Context
-from recorder.cli.doctor import keeping
-from recorder.cli.doctor.findings import Finding, Patient, examine
 from recorder.clock import utc_now
-from recorder.store import probe
-from recorder.store.bucket import Bucket
-from recorder.store.embedded import SeaweedFS
+from recorder.ops.doctor import keeping
+from recorder.ops.doctor.findings import Finding, Patient, examine
+from recorder.processes.services import Context
+from recorder.store import capabilities
+from recorder.store.s3_client import Bucket
+from recorder.store.seaweedfs import SeaweedFS
 from tests.ports import free_ports
 
 
@@ -48,7 +48,7 @@ def test_what_a_server_can_do_is_tried(seaweedfs: SeaweedFS) -> None:
         "sends parts: yes",
     ):
         assert words in said, said
-    seen = probe.look(seaweedfs.bucket(), os.urandom)
+    seen = capabilities.look(seaweedfs.bucket(), os.urandom)
     assert seen.ranges
     assert seen.clock is not None
 

@@ -15,9 +15,9 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from recorder.errors import ConfigError, StoreError
-from recorder.store.bucket import connect
-from recorder.store.embedded import PORTS, SeaweedFS
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import connect
+from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
 
 

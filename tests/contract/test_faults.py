@@ -20,11 +20,11 @@ from typing import Any, BinaryIO
 import pytest
 
 from recorder.errors import StoreError
-from recorder.store.base import NotFound, Unreachable
-from recorder.store.bucket import Bucket, connect
-from recorder.store.embedded import SeaweedFS
+from recorder.store.contract import NotFound, Unreachable
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import Bucket, connect
+from recorder.store.seaweedfs import SeaweedFS
 from tests.ports import free_ports
 
 LARGE = 48 * 1024 * 1024
@@ -244,7 +244,7 @@ def test_it_works_under_gevents_patches(seaweedfs: SeaweedFS, tmp_path: Path) ->
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, hashlib, pathlib, sys
-from recorder.store.bucket import Bucket
+from recorder.store.s3_client import Bucket
 from recorder.store.s3 import S3Store
 from tests.ports import free_ports
 endpoint, access, secret, folder = sys.argv[1:]

@@ -11,15 +11,17 @@ from uuid import uuid4
 
 import pytest
 
-from recorder.access.gate import Gate, Who
-from recorder.access.handover.preparing import prepare
-from recorder.access.sealed import Seals
-from recorder.catalogue import people, queries
-from recorder.ledger import checkpoint
-from recorder.lifecycle import leaving as ending
-from recorder.lifecycle import offboarding, retention
+from recorder.auditlog import checkpoint
+from recorder.catalogue import queries
+from recorder.features.identity import users
+from recorder.features.offboarding import decisions
+from recorder.features.offboarding import erasure as ending
+from recorder.features.offboarding.plan import prepare
+from recorder.lifecycle import expiry
+from recorder.playback.gate import Gate, Who
+from recorder.playback.verified_recording import Seals
 from recorder.seal import signing
-from recorder.seal.keys import data_key_path
+from recorder.seal.keyring import data_key_path
 from recorder.store.s3 import S3Store
 from tests.conftest import Repeating
 
@@ -39,11 +41,11 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
     means, root = house.means, house.means.root_public
     said = {"now": house.clock(), "entropy": house.entropy}
     login = {"login": uuid4().hex, "name": "Ada", "language": "fr", "password_hash": "$argon2id$"}
-    ada = people.create_user(house.tenant, role="customer_admin", **login, **said)
+    ada = users.create_user(house.tenant, role="customer_admin", **login, **said)
     office = house.office()
-    offboarding.announce(office, house.tenant, house.clock() + timedelta(days=9))
+    decisions.announce(office, house.tenant, house.clock() + timedelta(days=9))
     seals = Seals(bucket_store, means.keyring, root)
-    sign = partial(offboarding.hand_over, office, house.tenant)
+    sign = partial(decisions.hand_over, office, house.tenant)
     whole = prepare(house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said)
     gate = Gate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
     opened = gate.handover(Who(ada.id, house.tenant, ada.role, "fr"))
@@ -55,9 +57,9 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
         assert sound is not None
         assert len(sound.read()) == row.objects[0].length
 
-    offboarding.decide(office, house.tenant, early="By letter")
+    decisions.decide(office, house.tenant, early="By letter")
     at_work = ending.Means(
-        retention.Means(bucket_store, root, means.signer, house.entropy),
+        expiry.Means(bucket_store, root, means.signer, house.entropy),
         checkpoint.Means(bucket_store, means.signer, root, house.entropy, owner="one"),
         timedelta(days=30),
     )

@@ -11,18 +11,19 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from recorder.catalogue import leaving, queries
+from recorder.audit.service import Audit
+from recorder.auditlog import checkpoint
+from recorder.catalogue import queries
 from recorder.clock import utc_now
 from recorder.errors import StoreError
-from recorder.ledger import checkpoint
-from recorder.ledger.audit import Audit
-from recorder.lifecycle import leaving as ending
-from recorder.lifecycle import offboarding, retention
-from recorder.seal.keys import data_key_path
-from recorder.store.bucket import Bucket, connect
-from recorder.store.embedded import SeaweedFS
-from recorder.store.lock import GovernanceLock
+from recorder.features.offboarding import decisions, departure
+from recorder.features.offboarding import erasure as ending
+from recorder.lifecycle import expiry
+from recorder.seal.keyring import data_key_path
+from recorder.store.object_lock import GovernanceLock
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import Bucket, connect
+from recorder.store.seaweedfs import SeaweedFS
 from tests.conftest import Clock, House, Repeating
 
 from .conftest import as_other
@@ -83,15 +84,15 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: House, lock
     assert checkpoint.keep(signing, house.clock.forward(hours=1)) == 1
 
     office = house.office()
-    offboarding.announce(office, house.tenant, house.clock() + timedelta(days=9))
-    offboarding.decide(office, house.tenant, early="By letter")
+    decisions.announce(office, house.tenant, house.clock() + timedelta(days=9))
+    decisions.decide(office, house.tenant, early="By letter")
     ordinary = S3Store(locked.worker, house.entropy, bypass=True)
-    given = retention.Means(store, root, means.signer, house.entropy, erasing=ordinary)
+    given = expiry.Means(store, root, means.signer, house.entropy, erasing=ordinary)
     without = ending.Means(given, signing, timedelta(days=30))
     assert ending.erase_due(without, house.clock()) == 0, "asking to bypass is not enough"
     assert [len(store._versions(key)) for key in sounds] == [1] * len(sounds)
     assert [len(store._versions(data_key_path(house.tenant, row.id))) for row in rows] == [0, 0]
-    assert leaving.standing(house.tenant).receipt is None
+    assert departure.standing(house.tenant).receipt is None
 
     erasing = S3Store(locked.eraser, house.entropy, bypass=True)
     whole = replace(without, destroying=replace(given, erasing=erasing))

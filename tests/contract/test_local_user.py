@@ -19,16 +19,16 @@ from pathlib import Path
 import pytest
 
 from recorder import config
-from recorder.cli.context import Context
-from recorder.cli.doctor import keeping
-from recorder.cli.doctor.findings import Finding, Patient, examine
 from recorder.clock import utc_now
 from recorder.errors import StoreError
+from recorder.ops.doctor import keeping
+from recorder.ops.doctor.findings import Finding, Patient, examine
+from recorder.processes.services import Context
 from recorder.store import loopback_tls
-from recorder.store.base import Unreachable
-from recorder.store.bucket import connect
-from recorder.store.embedded import CERTIFICATE, CONFIG, PORTS, SOCKETS, SeaweedFS
+from recorder.store.contract import Unreachable
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import connect
+from recorder.store.seaweedfs import CERTIFICATE, CONFIG, PORTS, SOCKETS, SeaweedFS
 from tests.ports import free_ports
 
 NOBODY = 65534

@@ -9,12 +9,12 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.errors import ConfigError, StoreError
-from recorder.lifecycle import retention
-from recorder.lifecycle.changing import Changes
+from recorder.lifecycle import expiry
+from recorder.lifecycle.amendment_service import Changes
 from recorder.seal.amendment import By
-from recorder.store.bucket import connect
-from recorder.store.lock import GovernanceLock
+from recorder.store.object_lock import GovernanceLock
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import connect
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
     given = house.means
     changes = Changes(store, given.root_public, given.signer, house.clock, house.entropy)
     changes.delete(house.tenant, row.id, By("operator"), reason="asked for")
-    means = retention.Means(store, given.root_public, given.signer, house.entropy)
-    assert retention.destroy_due(means, house.clock()) == 0, "without the right to bypass"
+    means = expiry.Means(store, given.root_public, given.signer, house.entropy)
+    assert expiry.destroy_due(means, house.clock()) == 0, "without the right to bypass"
     erasing = S3Store(bucket, house.entropy, bypass=True)
     house.clock.forward(minutes=10)
-    assert retention.destroy_due(replace(means, erasing=erasing), house.clock()) == 1
+    assert expiry.destroy_due(replace(means, erasing=erasing), house.clock()) == 1
     left = client.list_object_versions(**where, Prefix=row.prefix)
     names = {each["Key"].removeprefix(row.prefix) for each in left["Versions"]}
     assert names == {"manifest.json", "amendment-0001.json", "amendment-0002.json"}

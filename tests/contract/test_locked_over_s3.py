@@ -18,8 +18,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from recorder.store.bucket import Bucket, connect
-from recorder.store.embedded import SeaweedFS
+from recorder.store.s3_client import Bucket, connect
+from recorder.store.seaweedfs import SeaweedFS
 
 pytestmark = pytest.mark.long
 

@@ -9,12 +9,12 @@ from uuid import uuid4
 import pytest
 
 from recorder.catalogue import queries
-from recorder.lifecycle.rewrapping import Rewrapping, standing
-from recorder.seal import keks
-from recorder.seal.keys import load_kek
-from recorder.seal.verify import verify
-from recorder.store.bucket import connect
+from recorder.lifecycle.key_rotation import Rewrapping, standing
+from recorder.seal import kek_files
+from recorder.seal.keyring import load_kek
+from recorder.seal.verification import verify
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import connect
 from tests.conftest import Repeating
 from tests.stored import put_small
 
@@ -42,8 +42,8 @@ def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3
     sounds, keys = listed(seaweedfs, f"{house.tenant}/"), listed(seaweedfs, f"keys/{house.tenant}/")
     assert len(sounds) >= 2 * len(recordings)
     folder = house.root / "keys"
-    keks.make_next(folder)
-    ring = keks.rotating(folder)
+    kek_files.make_next(folder)
+    ring = kek_files.rotating(folder)
     made = Rewrapping(bucket_store, ring, house.clock, house.entropy, "me")
     made.begin(house.tenant)
     assert made.all() == (len(recordings), 0)
@@ -52,8 +52,8 @@ def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3
     after = listed(seaweedfs, f"keys/{house.tenant}/")
     assert not {each[1] for each in after} & {each[1] for each in keys}, "each wrapped key is another version"
     assert len(after) == len({each[0] for each in after}), "and the one of before is gone"
-    keks.promote(folder, lambda _boundary: None)
-    fresh = keks.Keyring(load_kek(folder / "kek"))
+    kek_files.promote(folder, lambda _boundary: None)
+    fresh = kek_files.Keyring(load_kek(folder / "kek"))
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         assert verify(bucket_store, row.prefix, house.means.root_public, fresh).findings == []

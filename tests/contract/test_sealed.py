@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from recorder.seal.keys import tenant_key_path
-from recorder.seal.manifest import Sealed
-from recorder.seal.verify import verify
-from recorder.store.bucket import connect
-from recorder.store.embedded import SeaweedFS
+from recorder.seal.keyring import tenant_key_path
+from recorder.seal.sealing import Sealed
+from recorder.seal.verification import verify
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import connect
+from recorder.store.seaweedfs import SeaweedFS
 from tests.unit.seal.recording import NOW, TENANT, Keys, make_keys, make_sealed
 
 

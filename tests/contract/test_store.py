@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from recorder.errors import StoreError
-from recorder.store.base import Conflict, NotFound
+from recorder.store.contract import Conflict, NotFound
 
 from .conftest import Case
 

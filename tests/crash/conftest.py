@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.take import spool
+from recorder.spool import layout
 from tests.stored import assert_stored_once, kinds
 
 SOURCE = str(Path(recorder.__file__).parents[1])
@@ -102,7 +102,7 @@ class Workers:
     def left(self) -> list[Path]:
         """Takes and what is left of them; not the worker's lock, nor quarantine."""
         entries = self.house.spool.iterdir()
-        return [entry for entry in entries if entry.is_dir() and entry.name != spool.QUARANTINE]
+        return [entry for entry in entries if entry.is_dir() and entry.name != layout.QUARANTINE]
 
     def until(self, met: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + DEADLINE

@@ -10,9 +10,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from recorder.catalogue.models import open_catalogue
-from recorder.lifecycle import finishing, retention
-from recorder.lifecycle.changing import Changes
+from recorder.catalogue.tables.core import open_catalogue
+from recorder.lifecycle import amendment_recovery, expiry
+from recorder.lifecycle.amendment_service import Changes
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.store.directory import DirectoryStore
@@ -32,7 +32,7 @@ def main() -> None:
 
     open_catalogue(catalogue)
     keys = root / "keys"
-    means = retention.Means(
+    means = expiry.Means(
         DirectoryStore(root / "bucket"),
         signing.load_public(keys / signing.ROOT_PUBLIC),
         signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
@@ -45,8 +45,8 @@ def main() -> None:
         changes = Changes(means.store, means.root, panel, lambda: now, boundary=boundary)
         getattr(changes, what)(tenant, recording, By("operator"), reason="they asked for it")
         return
-    finishing.finish(means.store, means.root, now, means.entropy)
-    retention.destroy_due(means, now)
+    amendment_recovery.finish(means.store, means.root, now, means.entropy)
+    expiry.destroy_due(means, now)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from recorder.catalogue.models import open_catalogue
-from recorder.ledger import checkpoint
-from recorder.lifecycle import finishing, leaving, retention
+from recorder.auditlog import checkpoint
+from recorder.catalogue.tables.core import open_catalogue
+from recorder.features.offboarding import erasure
+from recorder.lifecycle import amendment_recovery, expiry
 from recorder.seal import signing
 from recorder.store.directory import DirectoryStore
 
@@ -28,13 +29,13 @@ def main() -> None:
     keys = root / "keys"
     store, public = DirectoryStore(root / "bucket"), signing.load_public(keys / signing.ROOT_PUBLIC)
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-    means = leaving.Means(
-        retention.Means(store, public, signer, os.urandom, boundary),
+    means = erasure.Means(
+        expiry.Means(store, public, signer, os.urandom, boundary),
         checkpoint.Means(store, signer, public, os.urandom, owner=os.urandom(8).hex()),
         timedelta(days=30),
     )
-    finishing.finish(store, public, now, os.urandom)
-    leaving.erase_due(means, now)
+    amendment_recovery.finish(store, public, now, os.urandom)
+    erasure.erase_due(means, now)
 
 
 if __name__ == "__main__":

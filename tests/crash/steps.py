@@ -23,16 +23,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from recorder.access.handover.preparing import prepare
-from recorder.access.sealed import Seals
-from recorder.catalogue import customers, persons
-from recorder.catalogue.models import open_catalogue
-from recorder.ledger import begin, checkpoint
-from recorder.lifecycle import asked, changing, finishing, offboarding, settling
-from recorder.lifecycle.rewrapping import Rewrapping
-from recorder.recover import backup
-from recorder.recover.rebuild import Rebuild
-from recorder.seal import keks, signing
+from recorder.auditlog import checkpoint, continuation
+from recorder.catalogue.tables.core import open_catalogue
+from recorder.features.offboarding import decisions
+from recorder.features.offboarding.plan import prepare
+from recorder.features.recovery import backup
+from recorder.features.recovery.rebuild import Rebuild
+from recorder.features.subject_requests import erasure, register
+from recorder.features.tenants import service
+from recorder.lifecycle import amendment_recovery, amendment_service, limit_application
+from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.playback.verified_recording import Seals
+from recorder.seal import kek_files, signing
 from recorder.seal.amendment import By
 from recorder.store.directory import DirectoryStore
 
@@ -52,22 +54,22 @@ class Step:
         self.store.boundary = self.boundary
         self.public = signing.load_public(self.keys / signing.ROOT_PUBLIC)
         self.signer = signing.load_signer(self.keys / signing.SIGNING_KEY, self.keys / signing.ENDORSEMENT)
-        self.ring = keks.keyring(self.keys)
+        self.ring = kek_files.keyring(self.keys)
 
     def rotate(self) -> None:
-        ring, owner = keks.rotating(self.keys), os.urandom(8).hex()
+        ring, owner = kek_files.rotating(self.keys), os.urandom(8).hex()
         Rewrapping(self.store, ring, lambda: self.now, os.urandom, owner, self.boundary).all()
-        if (self.keys / keks.NEXT).exists():
-            keks.promote(self.keys, self.boundary)
+        if (self.keys / kek_files.NEXT).exists():
+            kek_files.promote(self.keys, self.boundary)
 
     @property
     def tenant(self) -> str:
-        (tenant,) = customers.tenants()
+        (tenant,) = service.tenants()
         return tenant.id
 
     @property
-    def changes(self) -> changing.Changes:
-        return changing.Changes(
+    def changes(self) -> amendment_service.Changes:
+        return amendment_service.Changes(
             self.store, self.public, self.signer, lambda: self.now, boundary=self.boundary
         )
 
@@ -95,7 +97,7 @@ class Step:
         self.amend("delete")
 
     def settle(self) -> None:
-        settling.settle(self.store, self.public, self.now)
+        limit_application.settle(self.store, self.public, self.now)
 
     def begin(self) -> None:
         sign = checkpoint.sign
@@ -105,22 +107,22 @@ class Step:
             return sign(*given)
 
         checkpoint.sign = signing_  # of this process alone
-        begin.begin(self.tenant, "the disk broke", self.signing, self.now)
+        continuation.begin(self.tenant, "the disk broke", self.signing, self.now)
 
     def prepare(self) -> None:
         seals, pem = Seals(self.store, self.ring, self.public), signing.public_pem(self.public)
         told = lambda done: self.boundary(f"{done} looked at")  # noqa: E731
-        sign = partial(offboarding.hand_over, replace(self.changes, signer=self.signer), self.tenant)
+        sign = partial(decisions.hand_over, replace(self.changes, signer=self.signer), self.tenant)
         prepare(
             self.tenant, seals, self.store, pem, sign, anew=False, now=self.now, entropy=os.urandom, tell=told
         )
 
     def person(self) -> None:
         request, recording, user = self.argument.split("/")
-        asked.erase(self.changes, persons.request(self.tenant, request), recording, user)
+        erasure.erase(self.changes, register.request(self.tenant, request), recording, user)
 
     def finish(self) -> None:
-        finishing.finish(self.store, self.public, self.now, os.urandom)
+        amendment_recovery.finish(self.store, self.public, self.now, os.urandom)
 
     @property
     def signing(self) -> checkpoint.Means:

@@ -16,13 +16,15 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import models, places, queries, schema
-from recorder.catalogue.models import LedgerEntry, connected
-from recorder.recover.rebuild import Rebuild
-from recorder.seal.keys import data_key_path
-from recorder.seal.verify import verify
-from recorder.take import spool
-from recorder.take.spool import Mark
+from recorder.catalogue import queries, schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.features.recovery import rebuild_queue
+from recorder.features.recovery.rebuild import Rebuild
+from recorder.seal.keyring import data_key_path
+from recorder.seal.verification import verify
+from recorder.spool import layout
+from recorder.spool.layout import Mark
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 DESTROY = Path(__file__).with_name("destroy.py")
@@ -82,16 +84,16 @@ def lost_and_found(house, name: str) -> Iterator[str]:
     subprocess.run(["cp", "-a", house.bucket, copy], check=True)
     url = f"sqlite:///{house.root / name}"
     schema.migrate(url)
-    own = models.database.obj
-    opened = models.open_catalogue(url)
+    own = core.database.obj
+    opened = core.open_catalogue(url)
     try:
         means = house.means
         Rebuild(means.store, means.keyring, means.root_public, house.clock, house.entropy).run()
-        places.finish()
+        rebuild_queue.finish()
         yield url
     finally:
         opened.close()
-        models.database.initialize(own)
+        core.database.initialize(own)
         subprocess.run(["rm", "-rf", house.bucket], check=True)
         copy.rename(house.bucket)
 
@@ -125,7 +127,7 @@ def agreed_to(house) -> str:
     """A recording that was begun on a yes."""
     folder = house.take(talk_ms=300, mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
-    spool.append_mark(folder, Mark(house.clock(), "answered", yes))
+    layout.append_mark(folder, Mark(house.clock(), "answered", yes))
     house.work(folder)
     house.clock.forward(minutes=2)
     return folder.name
@@ -163,14 +165,14 @@ def test_a_copy_of_the_catalogue_of_before_brings_nothing_back(house) -> None:
     assert destroy(house, url, "listed", "delete", house.tenant, recording, days=0) == -signal.SIGKILL
     assert destroy(house, url, "-", days=0) == 0
     assert_gone(house, recording, "deleted")
-    own = models.database.obj
-    opened = models.open_catalogue(f"{url}.old")
+    own = core.database.obj
+    opened = core.open_catalogue(f"{url}.old")
     try:
         assert queries.recording(house.tenant, recording).destroyed_at is None
         means = house.means
         Rebuild(means.store, means.keyring, means.root_public, house.clock, house.entropy).run()
-        places.finish()
+        rebuild_queue.finish()
         assert_gone(house, recording, "deleted")
     finally:
         opened.close()
-        models.database.initialize(own)
+        core.database.initialize(own)

@@ -11,12 +11,16 @@ from itertools import pairwise
 
 import pytest
 
-from recorder.catalogue import amending, handing, leaving, models, people, persons, queries, reviews, schema
-from recorder.catalogue.logged import Checkpoint
-from recorder.catalogue.models import KeepingLimit, LedgerEntry, Tenant, connected
-from recorder.lifecycle import offboarding, retention
-from recorder.recover import backup
-from recorder.seal.verify import verify
+from recorder.catalogue import queries, schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.audit_log import Checkpoint
+from recorder.catalogue.tables.core import KeepingLimit, LedgerEntry, Tenant, connected
+from recorder.features.identity import users
+from recorder.features.offboarding import decisions, departure, handover
+from recorder.features.recovery import backup
+from recorder.features.subject_requests import register, reviews
+from recorder.lifecycle import amendments, expiry
+from recorder.seal.verification import verify
 from tests.stored import kinds, put_small
 from tests.vouching import vouch
 
@@ -30,7 +34,9 @@ def assert_amended_once(house, recording: str, times: int = 1) -> None:
     row = queries.recording(house.tenant, recording)
     report = verify(house.means.store, row.prefix, house.means.root_public)
     assert report.findings == []
-    assert [each.sha256 for each in report.chain.amendments] == list(amending.known(house.tenant, recording))
+    assert [each.sha256 for each in report.chain.amendments] == list(
+        amendments.known(house.tenant, recording)
+    )
     assert len(report.chain.amendments) == times
     assert kinds(recording).count("recording.amended") == times
 
@@ -41,7 +47,7 @@ def amend_killed(house, what: str, boundary: str) -> None:
     house.clock.forward(minutes=1)
     assert step(house, what, boundary, argument=recording) == [DIED]
     assert step(house, "finish", "-", days=1) == [0], "what the worker does each minute"
-    assert amending.begun(house.clock() + timedelta(days=2)) == ()
+    assert amendments.begun(house.clock() + timedelta(days=2)) == ()
     if boundary == "begun":
         assert_amended_once(house, recording, int(first))
         assert step(house, what, "-", argument=recording, days=2) == [0]
@@ -90,8 +96,8 @@ def begin_killed(house, boundary: str) -> None:
     assert step(house, "sign", "-") == [0]
     url = f"sqlite:///{house.root / 'older.db'}"
     schema.migrate(url)
-    own = models.database.obj
-    opened = models.open_catalogue(url)
+    own = core.database.obj
+    opened = core.open_catalogue(url)
     try:
         backup.restore(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
         assert step(house, "begin", boundary, url=url, days=1) == [DIED]
@@ -105,7 +111,7 @@ def begin_killed(house, boundary: str) -> None:
         assert step(house, "begin", "-", url=url, days=3) == [1], "it goes on already"
     finally:
         opened.close()
-        models.database.initialize(own)
+        core.database.initialize(own)
 
 
 def test_a_log_that_was_cut_begins_again_once(house) -> None:
@@ -120,12 +126,12 @@ def test_a_log_begins_again_once_whatever_point_it_dies_at(house, boundary) -> N
 
 def handing_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
-    offboarding.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
+    decisions.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
     assert step(house, "prepare", *points) == [DIED] * len(points)
-    assert leaving.of(house.tenant).handed_at is None
+    assert departure.of(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]
-    assert leaving.of(house.tenant).handed_at is not None
-    rows = handing.handed(house.tenant, 0)
+    assert departure.of(house.tenant).handed_at is not None
+    rows = handover.handed(house.tenant, 0)
     assert sorted(row.recording for row in rows) == sorted(recordings), "each once"
     assert [row.number for row in rows] == [0, 1, 2]
     for before, after in pairwise(rows):
@@ -144,7 +150,7 @@ def test_a_handing_over_has_each_once_whatever_point_it_dies_at(house) -> None:
 def person_killed(house, boundary: str) -> None:
     recording = put_small(house)
     more = {"now": house.clock(), "entropy": house.entropy}
-    user = people.create_user(
+    user = users.create_user(
         house.tenant,
         login="claire",
         name="Claire",
@@ -153,7 +159,7 @@ def person_killed(house, boundary: str) -> None:
         password_hash="…",
         **more,
     )
-    made = persons.enter(
+    made = register.enter(
         house.tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **more,
     )  # fmt: skip
@@ -167,8 +173,8 @@ def person_killed(house, boundary: str) -> None:
     assert noted.erased_at is not None
     assert_amended_once(house, recording)
     given = house.means
-    destroying = retention.Means(given.store, given.root_public, given.signer, house.entropy)
-    assert retention.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
+    destroying = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+    assert expiry.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
 
 
 def test_what_a_person_asked_to_have_erased_is_noted_once(house) -> None:
@@ -190,12 +196,12 @@ def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
     schema.migrate(url)
     ended = step(house, "restore", "recording", "-", argument=str(file), url=url)
     assert ended + step(house, "rebuild", "read", "-", url=url, days=2) == [DIED, 0, DIED, 0]
-    own = models.database.obj
-    opened = models.open_catalogue(url)
+    own = core.database.obj
+    opened = core.open_catalogue(url)
     try:
         back = queries.recording(house.tenant, kept)
         assert verify(means.store, back.prefix, means.root_public, means.keyring).findings == []
         assert back.wrapped_key is not None
     finally:
         opened.close()
-        models.database.initialize(own)
+        core.database.initialize(own)

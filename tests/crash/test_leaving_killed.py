@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import customers, leaving, queries
-from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
-from recorder.lifecycle import offboarding, proposals
-from recorder.lifecycle.rewrapping import Rewrapping
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected
+from recorder.features.offboarding import decisions, departure
+from recorder.features.recovery import proposals
+from recorder.features.tenants import service
+from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal.offboarding import place_of, read_receipt
 
 from .test_destroying_killed import lost_and_found
@@ -67,8 +69,8 @@ def left(house, recordings: int = 1) -> list[str]:
     keys.begin(house.tenant)
     keys.all()
     office = house.office()
-    offboarding.announce(office, house.tenant, house.clock() + timedelta(days=1))
-    offboarding.decide(office, house.tenant, early="By letter")
+    decisions.announce(office, house.tenant, house.clock() + timedelta(days=1))
+    decisions.decide(office, house.tenant, early="By letter")
     return [folder.name for folder in folders]
 
 
@@ -78,12 +80,12 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     stays += ("statement-0001.json", "statement-0002.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
-    receipt = leaving.standing(house.tenant).receipt
+    receipt = departure.standing(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
     body = read_receipt(receipt.encode(), house.means.root_public).body
     assert body["destroyed"] == {"deleted": len(recordings)}
     assert len(body["keys"]["destroyed"]) == 2, "the one of before a change, too"
-    assert customers.tenant_wrapped_key(house.tenant) is None
+    assert service.tenant_wrapped_key(house.tenant) is None
     with connected():
         kinds = [leaf.kind for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
         assert not NotRecorded.select().exists()
@@ -113,7 +115,7 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
     assert_all_gone(house, recordings)
     with lost_and_found(house, "gone.db"):
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
-        assert leaving.of(house.tenant) is not None, "nothing of theirs is recorded"
+        assert departure.of(house.tenant) is not None, "nothing of theirs is recorded"
         house.confirm_holds()
         proposals.complete(house.office(), house.tenant)
-        assert leaving.being_erased(house.tenant)
+        assert departure.being_erased(house.tenant)

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from recorder import pipeline
 from recorder.catalogue import queries
-from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.pipeline import stages
 from recorder.store.s3 import S3Store
+from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
 
 
@@ -39,7 +39,7 @@ def test_killed_while_it_stores_and_a_store_that_is_away(house, workers, server,
     server.stop(seconds=0)
     folders.append(house.take())
     process = workers.start()
-    workers.until(lambda: pipeline.next_stage(folders[-1]) == "store", "as far as it gets without a store")
+    workers.until(lambda: stages.next_stage(folders[-1]) == "store", "as far as it gets without a store")
     workers.until(lambda: b"take.waits" in process.said.read_bytes(), "a failure that is written down")
     assert all(folder.exists() for folder in folders[-2:])
     catalogued = len(queries.recordings(house.tenant).rows)

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from recorder.access.sealed import Seals
-from recorder.catalogue import customers, queries
-from recorder.catalogue.models import LedgerEntry, connected
-from recorder.lifecycle import retention
-from recorder.lifecycle.rewrapping import Rewrapping, standing
-from recorder.seal import keks
-from recorder.seal.keys import WrappedKey, data_key_path, load_kek, next_tenant_key_path
-from recorder.seal.verify import verify
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.features.tenants import service
+from recorder.lifecycle import expiry
+from recorder.lifecycle.key_rotation import Rewrapping, standing
+from recorder.playback.verified_recording import Seals
+from recorder.seal import kek_files
+from recorder.seal.keyring import WrappedKey, data_key_path, load_kek, next_tenant_key_path
+from recorder.seal.verification import verify
 from tests.stored import put_small
 
 from .conftest import step
@@ -44,9 +45,11 @@ def rotate(house, *boundaries: str, days: int = 0) -> list[int]:
 def begin(house) -> tuple[str, str]:
     """Another key-encryption key and another key of the customer are to come; their ids."""
     keys = house.root / "keys"
-    house.means = replace(house.means, keyring=keks.keyring(keys))  # of a worker that has started already
-    kek = keks.make_next(keys)
-    made = Rewrapping(house.means.store, keks.keyring(keys), house.clock, house.entropy, "begin")
+    house.means = replace(
+        house.means, keyring=kek_files.keyring(keys)
+    )  # of a worker that has started already
+    kek = kek_files.make_next(keys)
+    made = Rewrapping(house.means.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
     return kek.id, made.begin(house.tenant)
 
 
@@ -62,14 +65,14 @@ def sounds(house) -> dict[str, tuple[int, int]]:
 def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> None:
     keys, store = house.root / "keys", house.means.store
     assert load_kek(keys / "kek").id == kek
-    assert not (keys / keks.NEXT).exists()
+    assert not (keys / kek_files.NEXT).exists()
     found = standing(store)
     assert set(found.by_kek) == {kek}, "in catalogue and bucket"
     assert (found.rows, found.objects, found.unfinished) == (0, 0, ())
-    mine = WrappedKey.from_bytes(customers.tenant_wrapped_key(house.tenant).encode())
+    mine = WrappedKey.from_bytes(service.tenant_wrapped_key(house.tenant).encode())
     assert mine.key_id == tenant_key
     assert next_tenant_key_path(house.tenant) not in house.objects()
-    fresh = keks.Keyring(load_kek(keys / "kek"))  # a machine that has nothing but the new one
+    fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine that has nothing but the new one
     seals = Seals(store, fresh, house.means.root_public)
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
@@ -99,7 +102,7 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
     before = sounds(house)
     kek, tenant_key = begin(house)
     assert rotate(house, boundary) == [-signal.SIGKILL]
-    both = keks.keyring(house.root / "keys")
+    both = kek_files.keyring(house.root / "keys")
     late = put_small(house)  # the worker goes on meanwhile
     for recording in (*recordings, late):
         row = queries.recording(house.tenant, recording)
@@ -144,15 +147,15 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
     recording = put_small(house)
     begin(house)
     means, row = house.means, queries.recording(house.tenant, recording)
-    destroying = retention.Means(means.store, means.root_public, means.signer, house.entropy)
+    destroying = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
     later = house.clock() + timedelta(days=400)
 
     def boundary(name: str) -> None:
         if name == "data key put":
-            chain = retention.check_over(row, means.store, means.root_public, later)
-            retention.destroy(row, chain, "expired", destroying, later)
+            chain = expiry.check_over(row, means.store, means.root_public, later)
+            expiry.destroy(row, chain, "expired", destroying, later)
 
-    keys = keks.rotating(house.root / "keys")
+    keys = kek_files.rotating(house.root / "keys")
     made = Rewrapping(means.store, keys, house.clock, house.entropy, "me", boundary)
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()
@@ -165,7 +168,7 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
     recording = put_small(house)
     begin(house)
     means, row = house.means, queries.recording(house.tenant, recording)
-    destroying = retention.Means(means.store, means.root_public, means.signer, house.entropy)
+    destroying = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
     later = house.clock() + timedelta(days=400)
 
     class Late:
@@ -176,10 +179,10 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
 
         def replace(self, key: str, path: Path, sha256: str) -> None:
             if recording in key:
-                chain = retention.check_over(row, means.store, means.root_public, later)
-                retention.destroy(row, chain, "expired", destroying, later)
+                chain = expiry.check_over(row, means.store, means.root_public, later)
+                expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 
-    made = Rewrapping(Late(), keks.rotating(house.root / "keys"), house.clock, house.entropy, "me")
+    made = Rewrapping(Late(), kek_files.rotating(house.root / "keys"), house.clock, house.entropy, "me")
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

@@ -9,13 +9,14 @@ from itertools import chain
 
 import pytest
 
-from recorder.catalogue import amending, models, queries, schema
-from recorder.catalogue.logged import Checkpoint
-from recorder.catalogue.models import LedgerEntry, Recording, Tenant, connected
-from recorder.ledger.audit import Audit
-from recorder.lifecycle import retention
-from recorder.recover import backup
-from recorder.seal.verify import verify
+from recorder.audit.service import Audit
+from recorder.catalogue import queries, schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.audit_log import Checkpoint
+from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected
+from recorder.features.recovery import backup
+from recorder.lifecycle import amendments, expiry
+from recorder.seal.verification import verify
 from tests.stored import put_small
 
 from .conftest import step
@@ -30,7 +31,7 @@ def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
     for recording, boundary in zip(held, ("begun", "put", "listed"), strict=True):
         assert step(house, "hold", boundary, argument=recording) == [DIED]
     assert step(house, "finish", "-", "-", days=1) == [0, 0], "what the worker does each minute"
-    found = {each.recording for each in amending.holds(house.tenant)}
+    found = {each.recording for each in amendments.holds(house.tenant)}
     assert found == set(held[1:]), "what was put is listed; of the first nothing was"
     with connected():
         leaves = [leaf.recording_id for leaf in LedgerEntry.select() if leaf.kind == "recording.amended"]
@@ -65,15 +66,15 @@ def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> No
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     row = queries.recording(house.tenant, gone)
     house.clock.forward(days=400)
-    over = retention.check_over(row, means.store, means.root_public, house.clock())
-    destroying = retention.Means(means.store, means.root_public, means.signer, house.entropy)
-    retention.destroy(row, over, "expired", destroying, house.clock())
+    over = expiry.check_over(row, means.store, means.root_public, house.clock())
+    destroying = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    expiry.destroy(row, over, "expired", destroying, house.clock())
     url = f"sqlite:///{house.root / 'again.db'}"
     schema.migrate(url)
-    own = models.database.obj
+    own = core.database.obj
     tables = ("tenant", "recording", "ledger_entry")
     assert step(house, "restore", *tables, argument=str(file), url=url) == [DIED] * len(tables)
-    opened = models.open_catalogue(url)
+    opened = core.open_catalogue(url)
     try:
         with connected():
             assert Tenant.select().count() == 0, "all of it or nothing"
@@ -88,4 +89,4 @@ def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> No
         assert (tombstone.destroyed_why, tombstone.wrapped_key) == ("expired", None), "it stays destroyed"
     finally:
         opened.close()
-        models.database.initialize(own)
+        core.database.initialize(own)

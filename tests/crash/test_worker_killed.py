@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder import pipeline
 from recorder.catalogue import queries
-from recorder.take import spool
+from recorder.pipeline import stages
+from recorder.spool import layout
 
 TAKE = (
     "encoded",
@@ -48,12 +48,12 @@ def test_a_call_that_was_not_recorded_is_listed_once(house, workers, boundary) -
 
 def test_an_impossible_take_is_set_aside_once(house, workers) -> None:
     folder = house.take()
-    (folder / spool.AUDIO).write_bytes(b"RIFF")
+    (folder / layout.AUDIO).write_bytes(b"RIFF")
     assert workers.start("listed").ended() == -signal.SIGKILL
     workers.finish()
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.id, row.reason) == (folder.name, "take.impossible")
-    assert (house.spool / spool.QUARANTINE / folder.name / spool.AUDIO).exists()
+    assert (house.spool / layout.QUARANTINE / folder.name / layout.AUDIO).exists()
 
 
 def test_a_worker_killed_again_and_again_finishes_every_take_once(house, workers, clock) -> None:
@@ -85,7 +85,7 @@ def test_an_encoder_dies_with_its_worker(house, workers) -> None:
     workers.until(encoding, "an encoder")
     process.kill()
     workers.until(lambda: not any(alive(pid) for pid in encoders), "the encoder's end")
-    assert pipeline.next_stage(folder) == "encode", "it was broken off, not waited for"
+    assert stages.next_stage(folder) == "encode", "it was broken off, not waited for"
 
 
 def test_sigterm_lets_work_end_and_the_spool_is_free_again(house, workers) -> None:

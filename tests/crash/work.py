@@ -9,14 +9,14 @@ import signal
 import sys
 from pathlib import Path
 
-from recorder.catalogue.models import open_catalogue
-from recorder.seal import keks, signing
-from recorder.store.base import Store
+from recorder.catalogue.tables.core import open_catalogue
+from recorder.processes.worker import Worker, WorkerSettings
+from recorder.seal import kek_files, signing
+from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
-from recorder.store.embedded import SeaweedFS
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
-from recorder.worker.main import Worker, WorkerSettings
+from recorder.store.seaweedfs import SeaweedFS
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     Worker(
         WorkerSettings(spool=node / "spool", snapshot=node / "snapshot", nice=0),
         store=store,
-        keyring=keks.keyring(keys),
+        keyring=kek_files.keyring(keys),
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
         root_public=signing.load_public(keys / signing.ROOT_PUBLIC),
         boundary=boundary,

@@ -39,7 +39,7 @@ SWITCH = """\
 User=freeswitch
 Group=freeswitch
 Environment=ACCORD_SWITCH_PASSWORD=practice-practice
-ExecStart=/bin/sh -c '{python} -m recorder.practice --stay --call +3225550101:en'
+ExecStart=/bin/sh -c '{python} -m demo.practice --stay --call +3225550101:en'
 """
 
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from recorder.daemon.admission import FILE
-from recorder.take.spool import END
+from recorder.capture.admission import FILE
+from recorder.spool.layout import END
 from tests.deploy.boot import Machine
 from tests.deploy.conftest import UNITS, as_accord
 

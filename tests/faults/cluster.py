@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from recorder.store.bucket import Bucket, connect
-from recorder.store.embedded import SeaweedFS
+from recorder.store.s3_client import Bucket, connect
+from recorder.store.seaweedfs import SeaweedFS
 from tests.ports import free_ports
 
 VOLUMES = 3

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from recorder import pipeline
-from recorder.call.policy import Announcement
-from recorder.catalogue import customers
+from recorder.domain.line_policy import Announcement
+from recorder.features.tenants import service
 from recorder.ids import uuid7
-from recorder.take import spool
-from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from recorder.pipeline import stages
+from recorder.spool import layout
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party
 from tests.conftest import write_wav
 
 RATE = 8000
@@ -67,8 +67,8 @@ class Crowd:
         tenant = str(uuid7(house.clock(), house.entropy))
         common = {"now": house.clock(), "entropy": house.entropy}
         key = house.means.keyring.new_tenant_key(tenant, house.entropy)
-        customers.create_tenant(tenant, name=name, wrapped_key=key.to_bytes().decode(), **common)
-        row = customers.create_announcement(
+        service.create_tenant(tenant, name=name, wrapped_key=key.to_bytes().decode(), **common)
+        row = service.create_announcement(
             tenant,
             name="short",
             language="en",
@@ -80,7 +80,7 @@ class Crowd:
         )
         self._made += 1
         number = f"+32255502{self._made:02}"
-        line = customers.create_line(tenant, number=number, announcement=row.id, **common)
+        line = service.create_line(tenant, number=number, announcement=row.id, **common)
         told = Announcement(
             row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound,
             row.duration_ms,
@@ -98,7 +98,7 @@ class Crowd:
         house.clock.forward(milliseconds=7)
         at = house.clock()
         recording = str(uuid7(at, house.entropy))
-        body = spool.start_body(customer.template) | {"recording": recording}
+        body = layout.start_body(customer.template) | {"recording": recording}
         # Elsewhere first: a worker must not see half of it.
         folder = house.spool / f".making-{recording}"
         folder.mkdir(mode=0o2770)
@@ -117,12 +117,12 @@ class Crowd:
             work = self._house.root / "encoding"
             work.mkdir()
             self._fill(
-                work, spool.start_body(customer.template) | {"recording": "template"}, customer.template
+                work, layout.start_body(customer.template) | {"recording": "template"}, customer.template
             )
             prompt = self._house.root / "prompt.wav"
             prompt.write_bytes(_wav(_prompt()))
-            pipeline.encode_take(work, prompt)
-            for name in (spool.CALL, spool.EVENTS, spool.AUDIO, spool.END):
+            stages.encode_take(work, prompt)
+            for name in (layout.CALL, layout.EVENTS, layout.AUDIO, layout.END):
                 (work / name).unlink()
             work.rename(made)
         return made
@@ -130,7 +130,7 @@ class Crowd:
     def _fill(self, folder: Path, body: dict[str, Any], template: CallStart) -> None:
         began = template.started_at
         ended = began + timedelta(seconds=(TOLD + TALK) / RATE)
-        (folder / spool.CALL).write_text(json.dumps(body))
+        (folder / layout.CALL).write_text(json.dumps(body))
         marks = [
             Mark(began, "recording_started", {}),
             Mark(began, "announcement_started", {}),
@@ -139,13 +139,13 @@ class Crowd:
             Mark(ended, "hangup", {"cause": "NORMAL_CLEARING"}),
             Mark(ended, "recording_stopped", {}),
         ]
-        with open(folder / spool.EVENTS, "w") as events:
+        with open(folder / layout.EVENTS, "w") as events:
             for mark in marks:
                 at_ = mark.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
                 events.write(json.dumps({"at": at_, "kind": mark.kind, **mark.data}) + "\n")
-        self._link(self._sound, folder / spool.AUDIO)
+        self._link(self._sound, folder / layout.AUDIO)
         end = CallEnd("recorded", None, ended, Party("extension", "1"))
-        (folder / spool.END).write_text(json.dumps(spool.end_body(end)))
+        (folder / layout.END).write_text(json.dumps(layout.end_body(end)))
 
     def _link(self, path: Path, name: Path) -> None:
         try:

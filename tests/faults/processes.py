@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import recorder
-from recorder.store.bucket import Bucket
+from recorder.store.s3_client import Bucket
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 DEADLINE = 60.0

@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import replace
 
-from recorder.store.bucket import Bucket
+from recorder.store.s3_client import Bucket
 
 PIECE = 65536
 

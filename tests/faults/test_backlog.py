@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue.models import Recording, connected
-from recorder.store.embedded import PORTS, SeaweedFS
-from recorder.take import spool
+from recorder.catalogue.tables.core import Recording, connected
+from recorder.spool import layout
+from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.faults.conftest import until
 from tests.faults.crowd import Crowd, Customer
 from tests.faults.processes import Process, Processes
@@ -74,7 +74,7 @@ def work_off(
             coming[crowd.call(newcomer)] = now
         time.sleep(0.2)
     took = time.monotonic() - began
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     total = sum(len(each.calls) for each in (*customers.values(), newcomer))
     assert sum(done(*customers.values(), newcomer)) == total
     tiny = len(customers["tiny"].calls)

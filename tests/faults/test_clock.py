@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.models import LedgerEntry, connected
-from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.spool import layout
 from recorder.store.s3 import S3Store
-from recorder.take import spool
+from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.faults.conftest import until
 from tests.faults.processes import Process, Processes
 from tests.ports import free_ports
@@ -87,10 +87,10 @@ def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
 ) -> None:
     """One recording is not over, one take in quarantine neither; the clock jumps while the worker runs."""
     folder, aside = house.take(), house.take()
-    (aside / spool.AUDIO).write_bytes(b"RIFF")
+    (aside / layout.AUDIO).write_bytes(b"RIFF")
     process = worker(processes, jumping)
     until(lambda: kept(house, folder.name), "the recording")
-    until(lambda: (house.spool / spool.QUARANTINE / aside.name).exists(), "quarantine")
+    until(lambda: (house.spool / layout.QUARANTINE / aside.name).exists(), "quarantine")
     until(lambda: (house.spool / ".clock").exists(), "a first look at the clock")
     process.stop()
     jumping.set(jump)
@@ -104,12 +104,12 @@ def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
     until(lambda: queries.not_recorded(house.tenant, limit=10).rows, "a call that is listed")
     until(lambda: not late.exists(), "it leaves the spool")
     assert kept(house, folder.name)
-    assert (house.spool / spool.QUARANTINE / aside.name).exists()
+    assert (house.spool / layout.QUARANTINE / aside.name).exists()
     jumping.set("+0")
     process.stop()
     process = worker(processes, jumping)
     until(lambda: len(rows(house)) == 2, "both recordings, once the clock is right")
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     assert kept(house, folder.name)
     assert process.log("housekeeping.waits") == []
     with connected():

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from recorder.access.gate import Gate, Who
-from recorder.catalogue import people, queries
+from recorder.catalogue import queries
 from recorder.errors import StoreError
-from recorder.seal.verify import verify
+from recorder.features.identity import users
+from recorder.playback.gate import Gate, Who
+from recorder.seal.verification import verify
+from recorder.spool import layout
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
-from recorder.take import spool
 from tests.faults.cluster import VOLUMES, Cluster
 from tests.faults.conftest import until
 from tests.faults.processes import Processes
@@ -40,7 +41,7 @@ class Listener(threading.Thread):
 
     def __init__(self, house, store, recording: str) -> None:
         super().__init__(daemon=True)
-        person = people.create_user(
+        person = users.create_user(
             house.tenant,
             login="ada",
             name="Ada",
@@ -97,7 +98,7 @@ def test_one_server_is_killed_and_nothing_is_lost(
             killed = copies.index(max(copies))
             cluster.kill_volume(killed)
     until(lambda: stored(house) == {folder.name for folder in folders}, "all, with one server less", 180)
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     assert killed is not None
     plays = listener.plays
     until(lambda: listener.plays > plays + 3, "somebody still listens")

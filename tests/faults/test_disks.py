@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from recorder import pipeline
 from recorder.catalogue import queries
+from recorder.pipeline import stages
+from recorder.spool import layout
 from recorder.store.directory import DirectoryStore
-from recorder.take import spool
 from tests.faults.conftest import until
 from tests.faults.disks import MIB, SmallDisk
 from tests.faults.processes import Process, Processes
@@ -31,7 +31,7 @@ def waits(process: Process, text: str) -> bool:
 
 
 def sounds(folders: list[Path]) -> list[bytes]:
-    return [(folder / spool.AUDIO).read_bytes() for folder in folders]
+    return [(folder / layout.AUDIO).read_bytes() for folder in folders]
 
 
 @pytest.fixture(params=["tmpfs", pytest.param("ext4", marks=pytest.mark.long)])
@@ -59,10 +59,10 @@ def test_the_spools_disk_is_full_to_the_last_block(
     assert all("make room" in entry["hint"] for entry in said)
     until(lambda: len(process.log("take.waits")) >= 4, "it is tried again")
     assert sounds(folders) == before
-    assert not (house.spool / spool.QUARANTINE).exists()
+    assert not (house.spool / layout.QUARANTINE).exists()
     spool_disk.free()
     until(lambda: stored(house) == {folder.name for folder in folders}, "all, once there is room")
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     assert process.stop() == 0
 
 
@@ -75,13 +75,13 @@ def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
     for _ in range(3):
         folders.append(house.take())
         clock.forward(seconds=1)
-        while pipeline.next_stage(folders[-1]) != "store":
-            pipeline.step(folders[-1], clock(), house.means)
+        while stages.next_stage(folders[-1]) != "store":
+            stages.step(folders[-1], clock(), house.means)
     spool_disk.fill()
     assert spool_disk.left() == 0
     process = processes.worker()
     until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     assert spool_disk.left() > 0
     assert process.stop() == 0
 
@@ -101,7 +101,7 @@ def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
     second = house.take(talk_ms=1000)
     left = spool_disk.left()
     time.sleep(4)
-    assert pipeline.next_stage(second) == "encode"
+    assert stages.next_stage(second) == "encode"
     assert spool_disk.left() == left
     (tmp_path / "elsewhere").rename(tmp_path / "bucket")
     until(lambda: stored(house) == {first.name, second.name}, "both, once the store is back")
@@ -206,7 +206,7 @@ def test_permission_is_lost(
     another.  The others go on, nothing is set aside, and all are kept when it may again."""
     closed, unreadable, well = house.take(), house.take(), house.take()
     chmod(closed, 0o000)
-    chmod(unreadable / spool.AUDIO, 0o000)
+    chmod(unreadable / layout.AUDIO, 0o000)
     process = processes.worker(before=mortal)
     until(lambda: stored(house) == {well.name}, "the one that is open")
     until(lambda: waits(process, "Permission denied"), "a failure that is written down")
@@ -215,9 +215,9 @@ def test_permission_is_lost(
     (looked,) = process.log("spool.unreadable")
     assert "1 folders" in looked["what"]
     chmod(closed, 0o755)
-    chmod(unreadable / spool.AUDIO, 0o644)
+    chmod(unreadable / layout.AUDIO, 0o644)
     until(lambda: {closed.name, unreadable.name} <= stored(house), "both, once it may")
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
 
     clock.forward(minutes=1)
     late = house.take()
@@ -231,10 +231,10 @@ def test_permission_is_lost(
     chmod(house.root / "bucket" / ".incoming", 0o555)
     clock.forward(minutes=1)
     last = house.take()
-    until(lambda: pipeline.next_stage(last) == "store" and waits(process, "bucket"), "a store that is closed")
+    until(lambda: stages.next_stage(last) == "store" and waits(process, "bucket"), "a store that is closed")
     chmod(house.root / "bucket" / ".incoming", 0o755)
     until(lambda: last.name in stored(house), "stored, once it may")
-    assert not (house.spool / spool.QUARANTINE).exists()
+    assert not (house.spool / layout.QUARANTINE).exists()
     assert process.stop() == 0
 
 
@@ -257,8 +257,8 @@ def test_file_handles_are_exhausted(house, clock, processes: Processes) -> None:
     assert process.popen.poll() is None
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
     until(lambda: stored(house) == {each.name for each in (first, *folders)}, "all of them")
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
-    assert not (house.spool / spool.QUARANTINE).exists()
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    assert not (house.spool / layout.QUARANTINE).exists()
     assert process.stop() == 0
 
 
@@ -280,8 +280,8 @@ def test_file_handles_run_out_in_the_middle_of_takes(house, clock, processes: Pr
     time.sleep(4)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
     until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
-    assert not (house.spool / spool.QUARANTINE).exists()
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    assert not (house.spool / layout.QUARANTINE).exists()
     assert process.stop() == 0
 
 

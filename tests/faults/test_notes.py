@@ -12,13 +12,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder import metrics
-from recorder.daemon import notes as module
-from recorder.daemon import writer as writers
-from recorder.daemon.notes import NOTES, Notes
-from recorder.daemon.writer import Writer
+from recorder.capture import overflow_journal as module
+from recorder.capture import spool_writer as writers
+from recorder.capture.overflow_journal import NOTES, Notes
+from recorder.capture.spool_writer import Writer
 from recorder.ids import uuid7
-from recorder.take import spool
-from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from recorder.spool import layout
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party
 from tests.faults.disks import MIB, SmallDisk
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -30,7 +30,7 @@ def start() -> CallStart:
 
 
 def finished(root: Path) -> dict[str, CallEnd]:
-    return {folder.name: spool.read_take(folder).end for folder in spool.finished_takes(root)}
+    return {folder.name: layout.read_take(folder).end for folder in layout.finished_takes(root)}
 
 
 @pytest.fixture(params=["tmpfs", "ext4"])
@@ -63,7 +63,7 @@ def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> 
     disk.free()
     again._settle()
     assert finished(disk.folder) == {call.recording: END for call in calls}
-    assert spool.read_start(disk.folder / calls[0].recording) == calls[0]
+    assert layout.read_start(disk.folder / calls[0].recording) == calls[0]
     assert not again.waiting
     third = Notes(disk.folder)
     third.start()
@@ -110,11 +110,11 @@ def test_marks_wait_for_room_in_their_order_and_none_is_lost(
     writer.close(CallEnd("recorded", None, AT, None), lambda: None)
     gevent.sleep(0.3)
     assert not writer.ended
-    readable = spool.read_marks(writer.folder)  # at every moment: no half line
+    readable = layout.read_marks(writer.folder)  # at every moment: no half line
     assert [mark.data["n"] for mark in readable] == [str(number) for number in range(len(readable))]
     disk.free()
     assert writer.flush(5)
-    take = spool.read_take(writer.folder)
+    take = layout.read_take(writer.folder)
     assert [mark.data["n"] for mark in take.marks] == [str(number) for number in range(40)]
     assert take.end.outcome == "recorded"
 
@@ -184,8 +184,8 @@ def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt  # as good as SIGKILL: nothing of ours runs after it
         return open_take(root, call)
 
-    open_take = spool.open_take
-    monkeypatch.setattr(spool, "open_take", killed)
+    open_take = layout.open_take
+    monkeypatch.setattr(layout, "open_take", killed)
     with pytest.raises(KeyboardInterrupt):
         Notes(tmp_path).start()
     Notes(tmp_path).start()
@@ -209,8 +209,8 @@ def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
             raise ArithmeticError("nobody thought of this")
         return open_take(root, call)
 
-    open_take = spool.open_take
-    monkeypatch.setattr(spool, "open_take", failing)
+    open_take = layout.open_take
+    monkeypatch.setattr(layout, "open_take", failing)
     counted = mistakes()
     again = Notes(tmp_path)
     with capture_logs() as logs:

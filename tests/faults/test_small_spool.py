@@ -11,13 +11,13 @@ from pathlib import Path
 import gevent
 import pytest
 
+from demo.practice.party import Party, dialogue
+from demo.practice.session import Session
+from demo.practice.switch import PracticeSwitch
 from recorder.catalogue import queries
-from recorder.catalogue.models import NotRecorded, connected
-from recorder.practice.party import Party, dialogue
-from recorder.practice.session import Session
-from recorder.practice.switch import PracticeSwitch
-from recorder.seal.manifest import open_manifest
-from recorder.take import spool
+from recorder.catalogue.tables.core import NotRecorded, connected
+from recorder.seal.sealing import open_manifest
+from recorder.spool import layout
 from tests.faults.conftest import DEADLINE
 from tests.faults.disks import MIB, SmallDisk
 from tests.faults.processes import Process, Processes
@@ -58,7 +58,7 @@ class Site:
             return Counter(row.reason for row in NotRecorded.select())
 
     def folders(self) -> list[Path]:
-        return [path.parent for path in self.house.spool.glob(f"*/{spool.CALL}")]
+        return [path.parent for path in self.house.spool.glob(f"*/{layout.CALL}")]
 
     def check_purposes(self) -> list[tuple[str, ...]]:
         """Every recording may be used for what was announced; what is missing of each, and why."""
@@ -122,7 +122,7 @@ def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: S
     until(lambda: not place.folders(), "an empty spool", 300)
     assert place.reasons() == {"full_disk": CALLS - len(recorded)}
     assert sorted(place.check_purposes()) == [(), *[("write_error",)] * (len(recorded) - 1)]
-    assert not (place.house.spool / spool.QUARANTINE).exists()
+    assert not (place.house.spool / layout.QUARANTINE).exists()
     assert not daemon.log("spool.not_written")
     disk.free()
     until(lambda: daemon.log("disk.free_again"), "there is room again")

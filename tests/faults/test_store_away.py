@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from recorder import pipeline
 from recorder.catalogue import queries
-from recorder.seal.verify import verify
-from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.pipeline import stages
+from recorder.seal.verification import verify
+from recorder.spool import layout
 from recorder.store.s3 import S3Store
-from recorder.take import spool
+from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.faults.conftest import until
 from tests.faults.processes import Processes
 from tests.faults.proxy import Proxy
@@ -75,7 +75,7 @@ def test_the_way_to_the_store_breaks_and_nothing_is_lost(
     folders = [house.take(talk_ms=6000)]
     process = processes.worker()
     if fault == "black hole":
-        until(lambda: pipeline.next_stage(folders[0]) == "store", "as far as it gets")
+        until(lambda: stages.next_stage(folders[0]) == "store", "as far as it gets")
     elif fault != "slow":
         until(lambda: process.log("take.waits"), "a failure that is written down")
         assert {entry["stage"] for entry in process.log("take.waits")} == {"store"}
@@ -94,7 +94,7 @@ def test_the_way_to_the_store_breaks_and_nothing_is_lost(
         time.sleep(0.3)
         proxy.set("pass")
     until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     assert process.stop() == 0
     for folder in folders:
         assert whole(house, seaweedfs, folder.name)
@@ -115,7 +115,7 @@ def test_a_store_that_is_stopped_and_not_dead(
     os.kill(pid, signal.SIGSTOP)
     try:
         process = processes.worker()
-        until(lambda: all(pipeline.next_stage(folder) == "store" for folder in folders), "as far as they get")
+        until(lambda: all(stages.next_stage(folder) == "store" for folder in folders), "as far as they get")
         time.sleep(1)
         house.unrecorded()
         until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on", 15)

@@ -17,9 +17,9 @@ from urllib.parse import quote
 import numpy as np
 import soundfile
 
-from recorder.call.policy import to_json
 from recorder.clock import to_iso, utc_now
-from recorder.take import spool
+from recorder.domain.line_policy import to_json
+from recorder.spool import layout
 from tests.freeswitch.switches import (
     CONF,
     NUMBER,
@@ -120,10 +120,10 @@ class Talk:
     rig: Rig
     call: CallUnderTest
 
-    def marks(self, kind: str = "") -> list[spool.Mark]:
+    def marks(self, kind: str = "") -> list[layout.Mark]:
         """What is written down of it so far."""
         folder = self.call.take()
-        found = [] if folder is None else spool.read_marks(folder)
+        found = [] if folder is None else layout.read_marks(folder)
         return [mark for mark in found if kind in ("", mark.kind)]
 
     def until_marked(self, kind: str, times: int = 1, seconds: float = 20) -> None:
@@ -181,12 +181,12 @@ class Talk:
             target += f"?Replaces={quote(f'{call_id};to-tag={to};from-tag={own}', safe='')}"
         self.rig.phones.esl.command(f"bgapi uuid_deflect {phone} {target}")
 
-    def ends(self) -> spool.Take:
+    def ends(self) -> layout.Take:
         """The outside party hangs up; the one take there is."""
         self.call.outside_hangs_up()
         take = self.call.wait_take()
-        folders = [path for path in self.rig.spool.glob(f"*/{spool.CALL}")
-                   if spool.read_start(path.parent).outside.value.endswith(self.call.outside)]  # fmt: skip
+        folders = [path for path in self.rig.spool.glob(f"*/{layout.CALL}")
+                   if layout.read_start(path.parent).outside.value.endswith(self.call.outside)]  # fmt: skip
         assert len(folders) == 1, "more than one take"
         return take
 
@@ -201,7 +201,7 @@ def consult(talk: Talk, dial: str = "") -> None:
     assert len(talk.marks("bridged")) == 1, "what they say to each other is none of the call's business"
 
 
-def there(take: spool.Take) -> list[str]:
+def there(take: layout.Take) -> list[str]:
     """Who came and who left, by the last two digits."""
     return [
         ("+" if mark.kind == "bridged" else "-") + mark.data.get("value", "?")[-2:]
@@ -210,7 +210,7 @@ def there(take: spool.Take) -> list[str]:
     ]
 
 
-def whole(take: spool.Take, *voices: str, left: str = "caller") -> None:
+def whole(take: layout.Take, *voices: str, left: str = "caller") -> None:
     """One recording of the whole call: as long as its marks say, the outside party in it to the end, and the
     others one after the other."""
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
@@ -230,7 +230,7 @@ def whole(take: spool.Take, *voices: str, left: str = "caller") -> None:
     assert length - right[-1][2] < 0.5, "it did not go on to the end"
 
 
-def told_once(talk: Talk, take: spool.Take, number: str = SECOND, *, together: bool = False) -> None:
+def told_once(talk: Talk, take: layout.Take, number: str = SECOND, *, together: bool = False) -> None:
     """The joiner heard the sentence whole, once; the outside party only where both are told."""
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("joined_telling") == kinds.count("joined_told") == 1
@@ -242,7 +242,7 @@ def told_once(talk: Talk, take: spool.Take, number: str = SECOND, *, together: b
     assert heard_whole(later, SENTENCE) == together
 
 
-def in_room(take: spool.Take) -> list[str]:
+def in_room(take: layout.Take) -> list[str]:
     """Who came into a room and who left it, by the last two digits; ``!`` is somebody outside, ``~`` seen
     later."""
     return [
@@ -253,7 +253,7 @@ def in_room(take: spool.Take) -> list[str]:
     ]  # fmt: skip
 
 
-def heard(take: spool.Take, channel: int = 1) -> list[tuple[str, float, float]]:
+def heard(take: layout.Take, channel: int = 1) -> list[tuple[str, float, float]]:
     """Which tones follow one another in a channel of the take, with from when to when they are heard, in
     seconds: the last two digits of whose it is, ``caller``, or nothing for silence."""
     sound = read_wav(Path(take.audio))[:, channel]

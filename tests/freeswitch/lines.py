@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.call.policy import to_json
+from recorder.domain.line_policy import to_json
 from tests.freeswitch.switches import NUMBER, Rig
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import Sounds

@@ -9,17 +9,17 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from recorder.daemon import Daemon, DaemonSettings  # noqa: E402
-from recorder.supervise import heartbeat  # noqa: E402
+from recorder.capture import Daemon, DaemonSettings  # noqa: E402
+from recorder.processes.supervisor import heartbeat  # noqa: E402
 
 if os.environ.get("ACCORD_TEST_BROKEN_DISK"):
     # A disk that takes files and cannot make them durable.
-    from recorder.take import spool
+    from recorder.spool import layout
 
     def broken(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    spool.write_file = broken
+    layout.write_file = broken
 
 settings = json.loads(sys.argv[1])
 for name in ("spool", "snapshot"):

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recorder.call.policy import Announcement, LinePolicy, to_json
-from recorder.supervise import Program, Supervisor
-from recorder.take import spool
+from recorder.domain.line_policy import Announcement, LinePolicy, to_json
+from recorder.processes.supervisor import Program, Supervisor
+from recorder.spool import layout
 from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports, until
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 from tests.scenarios.files import SAYS_YES
@@ -117,7 +117,7 @@ class CallUnderTest:
     def marks_now(self) -> list[str]:
         """What the daemon has written down of it so far."""
         folder = self.take()
-        return [] if folder is None else [mark.kind for mark in spool.read_marks(folder)]
+        return [] if folder is None else [mark.kind for mark in layout.read_marks(folder)]
 
     def alive(self) -> bool:
         return self.rig.phones.esl.api(f"uuid_exists {self.id}") == "true"
@@ -143,15 +143,15 @@ class CallUnderTest:
 
     def take(self) -> Path | None:
         """Its folder in the spool."""
-        for path in self.rig.spool.glob(f"*/{spool.CALL}"):
-            if spool.read_start(path.parent).outside.value.endswith(self.outside):
+        for path in self.rig.spool.glob(f"*/{layout.CALL}"):
+            if layout.read_start(path.parent).outside.value.endswith(self.outside):
                 return path.parent
         return None
 
-    def wait_take(self, seconds: float = 15) -> spool.Take:
+    def wait_take(self, seconds: float = 15) -> layout.Take:
         def ended() -> Path | None:
             folder = self.take()
-            return folder if folder and (folder / spool.END).exists() else None
+            return folder if folder and (folder / layout.END).exists() else None
 
         try:
             folder = until(f"the take of {self.caller} is closed", ended, seconds, 0.05)
@@ -160,7 +160,7 @@ class CallUnderTest:
             print([str(path) for path in self.rig.spool.rglob("*")])
             raise
         assert isinstance(folder, Path)
-        return spool.read_take(folder)
+        return layout.read_take(folder)
 
 
 class Rig:
@@ -354,7 +354,7 @@ class Rig:
     def assert_only_told_is_kept(self) -> None:
         """Every sound in the spool belongs to a recorded take, and the whole announcement is in it."""
         for path in self.spool.rglob("*.wav"):
-            take = spool.read_take(path.parent)
+            take = layout.read_take(path.parent)
             assert take.end.outcome == "recorded", f"{path} is kept: {take.end}"
             onset = onset_of(read_wav(path)[:, 1], self.prompt)
             assert onset is not None, f"the announcement is not in {path}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recorder.take import spool
+from recorder.spool import layout
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
 
@@ -70,7 +70,7 @@ def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> No
         deaf_to_each_other_while_it_plays(take)
 
 
-def deaf_to_each_other_while_it_plays(take: spool.Take) -> None:
+def deaf_to_each_other_while_it_plays(take: layout.Take) -> None:
     """While the question plays the take has the outside party, and the question in the colleague's place;
     before and after it has both."""
     sound = read_wav(Path(take.audio))

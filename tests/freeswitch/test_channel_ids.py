@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.take import spool
+from recorder.spool import layout
 from tests.freeswitch.switches import CONF, CallUnderTest, Rig, onset_of, read_wav, until
 
 ODD = "a84b4c76e66710@pc33.atlanta.com"
@@ -65,7 +65,7 @@ def test_a_call_with_an_odd_id_goes_on_and_the_others_are_recorded(daemon: Rig) 
     odd.hang_up()
     assert odd.wait_take().end.reason == "announcement_failed"
     time.sleep(0.5)
-    assert len(list(daemon.spool.glob(f"*/{spool.CALL}"))) == 2, "it is written down once"
+    assert len(list(daemon.spool.glob(f"*/{layout.CALL}"))) == 2, "it is written down once"
     assert said(daemon).count(b"switch.down") == 0
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.take.encode import WAV, encode
-from recorder.take.encoded import Encoded
+from recorder.audio.encoded_take import Encoded
+from recorder.audio.encoding import WAV, encode
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import NUMBER, PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
 from tests.freeswitch.test_agreement import colleague_of, marks

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from recorder.catalogue import customers, live, people, tokens
 from recorder.clock import utc_now
-from recorder.worker.control import Desk
+from recorder.features.identity import api_tokens, users
+from recorder.features.live import queue
+from recorder.features.live.relay import Desk
+from recorder.features.tenants import service
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
 from tests.freeswitch.test_codes import CALLEE, CALLER, PAUSED, begun, dials, each, encoded, zeros
@@ -51,7 +53,7 @@ class Asking:
         """Its recording's id, once the catalogue has it."""
         folder = call.take()
         assert folder is not None
-        until("it is in the catalogue", lambda: live.call(TENANT, folder.name, utc_now()), 5)
+        until("it is in the catalogue", lambda: queue.call(TENANT, folder.name, utc_now()), 5)
         return folder.name
 
 
@@ -60,9 +62,9 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
     """The panel and the worker's desk over one catalogue, beside the rig's switch and daemon."""
     house = House(tmp_path, utc_now, os.urandom)
     said = {"now": utc_now(), "entropy": os.urandom}
-    customers.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
+    service.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
     signed = said | {"signer": house.means.signer}
-    people.create_user(
+    users.create_user(
         TENANT,
         login="claire",
         name="Claire",
@@ -72,7 +74,7 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
         **signed,
     )
     hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
-    tokens.create(TENANT, name="till", token_sha256=hashed, **signed)
+    api_tokens.create(TENANT, name="till", token_sha256=hashed, **signed)
     desk = Desk("test", daemon.spool, house.root)
     desk.start()
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, changes=house.changes)

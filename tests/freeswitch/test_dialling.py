@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import pytest
 
-from recorder.take import spool, wav
+from recorder.audio import wav
+from recorder.spool import layout
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.sound import level
 from tests.freeswitch.switches import CONF, NUMBER, until
@@ -73,9 +74,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 def marked(pair: Pair, kind: str) -> bool:
-    for path in pair.town.rig.spool.glob(f"*/{spool.CALL}"):
-        if spool.read_start(path.parent).outside.value.endswith(pair.caller):
-            return kind in [mark.kind for mark in spool.read_marks(path.parent)]
+    for path in pair.town.rig.spool.glob(f"*/{layout.CALL}"):
+        if layout.read_start(path.parent).outside.value.endswith(pair.caller):
+            return kind in [mark.kind for mark in layout.read_marks(path.parent)]
     return False
 
 
@@ -164,7 +165,7 @@ def test_codes_by_each_way_and_what_the_other_side_gets_of_them(place: Town) -> 
             assert loudest(taken, "*5678") < UNHEARD, name
 
 
-def take_from(take: spool.Take) -> int:
+def take_from(take: layout.Take) -> int:
     """The sample from which on they speak: what is played before is not of the colleague."""
     began, bridged = take.first("recording_started"), take.first("bridged")
     assert began is not None

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from recorder import config
-from recorder.call.policy import to_json
-from recorder.cli.context import Context
-from recorder.cli.doctor import outbound, routes, switch
-from recorder.cli.doctor.findings import Patient, examine
 from recorder.clock import utc_now
-from recorder.switch import guard
+from recorder.domain.line_policy import to_json
+from recorder.ops.doctor import outbound, routes, switch
+from recorder.ops.doctor.findings import Patient, examine
+from recorder.processes.services import Context
+from recorder.switch import dialplan_lint
 from tests.freeswitch.process import until
 from tests.freeswitch.switches import HOME, NUMBER, PASSWORD, Rig
 from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, Broken, apply, copy, mend
@@ -74,10 +74,10 @@ def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path])
         "Version 1.1",
         "6 modules",
         "127.0.0.1 alone",
-        f"{len(guard.EXTENSIONS)} extensions",
+        f"{len(dialplan_lint.EXTENSIONS)} extensions",
         "waits 3 s",
         "context outbound brings callees",
-        f"in {len(guard.NOT_TOLD)} states",
+        f"in {len(dialplan_lint.NOT_TOLD)} states",
         "may write",
     ):
         assert part in words, words
@@ -99,7 +99,7 @@ def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) ->
             found = json.loads(said.stdout)["findings"]
             assert {"ok", "wrong"} <= {each["state"] for each in found}
         else:
-            assert f"ok      guard: in {len(guard.NOT_TOLD)} states" in said.stdout
+            assert f"ok      guard: in {len(dialplan_lint.NOT_TOLD)} states" in said.stdout
             assert "wrong   catalogue: there is no catalogue" in said.stdout
 
 

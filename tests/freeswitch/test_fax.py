@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.take.encode import encode
+from recorder.audio.encoding import encode
 from tests.freeswitch.switches import CONF, NUMBER, RATE, level, read_wav, until
 from tests.freeswitch.telephones.codecs import PCMU, Beeps
 from tests.freeswitch.telephones.lines import FAX_PACKET

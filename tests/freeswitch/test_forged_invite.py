@@ -14,13 +14,13 @@ from gevent import socket
 from gevent.event import Event
 from greenswitch.esl import ESLEvent
 
+from recorder.spool import layout
 from recorder.switch import commands
 from recorder.switch.commands import Command
-from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Inbound, OutboundSession
-from recorder.switch.events import CallEvent
-from recorder.switch.node import Node
-from recorder.take import spool
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.outbound_socket import Arrival, Dialplan
+from recorder.switch.standing_connection import Node
 from tests.admitting import Everybody
 from tests.freeswitch.switches import NUMBER, PASSWORD, Rig
 
@@ -228,7 +228,7 @@ def test_the_daemon_records_such_a_call_as_any_other(daemon: Rig) -> None:
     assert phone.final() == 200
     until("it has a folder", lambda: list(daemon.spool.glob("*/call.json")))
     (path,) = daemon.spool.glob("*/call.json")
-    start = spool.read_start(path.parent)
+    start = layout.read_start(path.parent)
     assert (start.number, start.tenant) == (LINE, "t1")
     assert daemon.switch.esl.api(f"uuid_exists {start.channel}") == "true"
     assert start.outside.kind == "sip"

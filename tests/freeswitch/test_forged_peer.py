@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.daemon.admission import FILE, variable
-from recorder.take.spool import AUDIO
+from recorder.capture.admission import FILE, variable
+from recorder.spool.layout import AUDIO
 from tests import forger
 from tests.freeswitch.process import Esl, until
 from tests.freeswitch.switches import NUMBER, PASSWORD, RATE, CallUnderTest, Rig

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.take import spool
-from recorder.take.encode import encode
+from recorder.audio.encoding import encode
+from recorder.spool import layout
 from tests.faults.disks import MIB, SmallDisk
 from tests.faults.test_clock import LIBRARIES, Jumping
 from tests.freeswitch.switches import RATE, WAIT_S, CallUnderTest, Rig, level, onset_of, read_wav, until
@@ -42,7 +42,7 @@ def test_the_switchs_disk_fills_in_the_middle_of_a_call(rig: Rig, disk: SmallDis
     call.wait_bridged()
     time.sleep(2)
     disk.fill()
-    written = read_wav(spool_of(call) / spool.AUDIO)
+    written = read_wav(spool_of(call) / layout.AUDIO)
     log = rig.folder / "daemon.log"
     until("the daemon has seen it", lambda: b"disk.full" in log.read_bytes(), 5)
     # A new call: neither announced nor recorded, and connected at once.

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.supervise import Program, Supervisor
-from recorder.take.spool import Take
+from recorder.processes.supervisor import Program, Supervisor
+from recorder.spool.layout import Take
 from tests.freeswitch.switches import HERE, CallUnderTest, Rig, chirp, until
 
 TALKING = 20

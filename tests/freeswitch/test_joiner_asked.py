@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recorder.take.encode import WAV, encode
-from recorder.take.encoded import Encoded
+from recorder.audio.encoded_take import Encoded
+from recorder.audio.encoding import WAV, encode
 from tests.freeswitch.colleagues import LINE, SECOND, THIRD, TONES, Talk, configuration, lines, tones
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until

@@ -13,10 +13,10 @@ import pytest
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
+from recorder.switch.connection import Limits
 from recorder.switch.esl import Inbound
-from recorder.switch.events import CallEvent
-from recorder.switch.node import Backoff, Live, Node
-from recorder.switch.wire import Limits
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.standing_connection import Backoff, Live, Node
 from tests.freeswitch.switches import PASSWORD, CallUnderTest, Rig
 
 ID = "0193a1b2-0000-7000-8000-0123456789ab"

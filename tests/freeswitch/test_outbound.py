@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from recorder.take import spool
-from recorder.take.encode import WAV, encode
+from recorder.audio.encoding import WAV, encode
+from recorder.spool import layout
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.outward import LINE, call_out
 from tests.freeswitch.switches import (
@@ -241,7 +241,7 @@ def test_early_media_can_be_passed_on(routes: Rig) -> None:
     assert heard_whole(read_wav(callee)[:, 0], TOLD)
 
 
-def takes(rig: Rig, call: CallUnderTest) -> list[spool.Take]:
+def takes(rig: Rig, call: CallUnderTest) -> list[layout.Take]:
     """Every take of a call that is closed."""
-    closed = [spool.read_take(path.parent) for path in rig.spool.glob(f"*/{spool.END}")]
+    closed = [layout.read_take(path.parent) for path in rig.spool.glob(f"*/{layout.END}")]
     return [take for take in closed if take.start.outside.value == call.number]

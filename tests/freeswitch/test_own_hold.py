@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.take.encode import WAV
+from recorder.audio.encoding import WAV
 from tests.freeswitch.switches import read_wav
 from tests.freeswitch.telephones.codecs import PCMU
 from tests.freeswitch.telephones.rig import Heard, Pair, town

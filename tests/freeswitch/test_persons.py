@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.catalogue import codes, persons
-from recorder.catalogue.models import NotRecorded, writing
+from recorder.catalogue.tables.core import NotRecorded, writing
 from recorder.clock import utc_now
-from recorder.prompts import render
-from recorder.worker.calling import Caller
+from recorder.features.subject_requests import register, verification_code
+from recorder.features.subject_requests.verification_call import Caller
+from recorder.prompts import composer
 from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
 from tests.house import Customer, House
 from tests.spoken import digits
@@ -46,11 +46,11 @@ def asked(bakery: Customer, number: str) -> str:
             outside_kind="e164", outside_value=number, started_at=at, ended_at=at, reason="declined",
             noted_at=at,
         )  # fmt: skip
-    row = persons.enter(
+    row = register.enter(
         bakery.id, number=number, wants="copy", language="fr", received_on=at.date(), by_kind="operator",
         by=None, now=at, entropy=os.urandom,
     )  # fmt: skip
-    codes.order(bakery.id, row.id, who="operator", now=utc_now(), entropy=os.urandom)
+    verification_code.order(bakery.id, row.id, who="operator", now=utc_now(), entropy=os.urandom)
     return row.id
 
 
@@ -63,10 +63,10 @@ def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> No
     request = asked(bakery, number)
 
     assert caller.turn()
-    assert codes.latest(bakery.id, request).outcome == "done"
+    assert verification_code.latest(bakery.id, request).outcome == "done"
     file = rig.phones_folder / f"callee-{number[1:]}-{SHOWN}.wav"
     until("somebody hears it", file.exists, 10)
-    wav = render.code("fr", DIGITS).wav
+    wav = composer.code("fr", DIGITS).wav
     said = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
     until("all of it was heard", lambda: len(read_wav(file)) > len(said) - RATE, 60, 0.5)
     assert rig.recorded_now() == set()
@@ -82,7 +82,7 @@ def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> No
     assert all(digit in left for digit in told), f"{told}: another digit, or another order"
     assert list(rig.spool.glob("*/call.json")) == [], "the call is no take"
     assert b"call.passed_by" not in (rig.folder / "daemon.log").read_bytes()
-    assert codes.try_code(
+    assert verification_code.try_code(
         bakery.id, request, DIGITS, who="claire", now=utc_now(), entropy=os.urandom
     )  # fmt: skip
 
@@ -99,8 +99,8 @@ def test_why_nobody_was_reached_is_said(rig: Rig, bakery: Customer) -> None:
         rig.wait_watching()
         request = asked(bakery, number)
         assert caller.turn()
-        assert codes.latest(bakery.id, request).outcome == outcome
+        assert verification_code.latest(bakery.id, request).outcome == outcome
     rig.kill_daemon()
     request = asked(bakery, f"+{NUMBER}04")
     assert caller.turn()
-    assert codes.latest(bakery.id, request).outcome == "no_answer"
+    assert verification_code.latest(bakery.id, request).outcome == "no_answer"

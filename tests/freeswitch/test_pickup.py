@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from recorder.take.encode import WAV, encode
+from recorder.audio.encoding import WAV, encode
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import (
     NUMBER,

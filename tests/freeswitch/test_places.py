@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recorder.take.encode import encode
+from recorder.audio.encoding import encode
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
 from tests.freeswitch.test_agreement import colleague_of, marks

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.call.policy import (
+from recorder.call.state import ALONE, NOTICE, OPT_IN, OPT_OUT, Mode
+from recorder.domain.line_policy import (
     Announcement,
     Asked,
     Joining,
@@ -23,12 +24,11 @@ from recorder.call.policy import (
     Sound,
     to_json,
 )
-from recorder.call.state import ALONE, NOTICE, OPT_IN, OPT_OUT, Mode
-from recorder.prompts import render
-from recorder.prompts.limits import limits
+from recorder.prompts import composer
+from recorder.prompts.composer import Rendered
+from recorder.prompts.length_limits import limits
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.render import Rendered
-from recorder.take import spool
+from recorder.spool import layout
 from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
 from tests.freeswitch.telephones.lines import Leg
@@ -143,17 +143,17 @@ class Says:
 
     def __post_init__(self) -> None:
         told = {"purposes": ["agreement"], "keep_days": 30}
-        self.question = Played(render.opt_in_question(self.language, **told))
-        self.told = Played(render.announcement(self.language, mode="opt-in", **told))
-        self.may_refuse = Played(render.announcement(self.language, mode="opt-out", **told))
-        self.wrong_key = Played(render.wrong_key(self.language))
-        self.declined = Played(render.not_recorded(self.language))
-        self.keep = Played(render.keep_question(self.language))
-        self.cue = Played(render.ask_now(self.language))
-        self.kept = Played(render.agreed(self.language, keep_days=KEPT_DAYS))
-        self.not_kept = Played(render.declined(self.language, destroyed=False))
-        self.unanswered = Played(render.unanswered(self.language, destroyed=False))
-        self.joining = Played(render.joining_question(self.language, mode="opt-in"))
+        self.question = Played(composer.opt_in_question(self.language, **told))
+        self.told = Played(composer.announcement(self.language, mode="opt-in", **told))
+        self.may_refuse = Played(composer.announcement(self.language, mode="opt-out", **told))
+        self.wrong_key = Played(composer.wrong_key(self.language))
+        self.declined = Played(composer.not_recorded(self.language))
+        self.keep = Played(composer.keep_question(self.language))
+        self.cue = Played(composer.ask_now(self.language))
+        self.kept = Played(composer.agreed(self.language, keep_days=KEPT_DAYS))
+        self.not_kept = Played(composer.declined(self.language, destroyed=False))
+        self.unanswered = Played(composer.unanswered(self.language, destroyed=False))
+        self.joining = Played(composer.joining_question(self.language, mode="opt-in"))
 
 
 SAYS = {language: Says(language) for language in LANGUAGES}
@@ -224,9 +224,9 @@ class Call:
         self.rang = self.outside.now
 
     def marks(self, kind: str) -> int:
-        for path in self.town.rig.spool.glob(f"*/{spool.CALL}"):
-            if spool.read_start(path.parent).outside.value.endswith(self.who):
-                return [mark.kind for mark in spool.read_marks(path.parent)].count(kind)
+        for path in self.town.rig.spool.glob(f"*/{layout.CALL}"):
+            if layout.read_start(path.parent).outside.value.endswith(self.who):
+                return [mark.kind for mark in layout.read_marks(path.parent)].count(kind)
         return 0
 
     def until(self, kind: str) -> None:

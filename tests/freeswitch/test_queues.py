@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.call.policy import to_json
+from recorder.audio.encoded_take import Encoded
+from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
-from recorder.take.encode import WAV, encode
-from recorder.take.encoded import Encoded
-from recorder.take.spool import Take
+from recorder.domain.line_policy import to_json
+from recorder.spool.layout import Take
 from tests.freeswitch.colleagues import CALLER, MUSIC, SECOND, THIRD, TONES, Talk, configuration, tones
 from tests.freeswitch.switches import NUMBER, RATE, Rig, level, read_wav, until
 from tests.freeswitch.test_codes import zeros

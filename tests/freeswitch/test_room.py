@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder import control
-from recorder.switch.observed import PAUSE, RESUME
-from recorder.take import spool
+from recorder.domain import live_command
+from recorder.spool import layout
+from recorder.switch.translation import PAUSE, RESUME
 from tests.freeswitch.colleagues import (
     HOT,
     LINE,
@@ -78,15 +78,15 @@ def asked(talk: Talk, what: str) -> None:
     folder = talk.call.take()
     assert folder is not None
     name = str(uuid.uuid4())
-    request = control.Request(name, folder.name, what, "api", time.monotonic() + 5)
-    assert control.carry(talk.rig.spool, request) == control.DONE
+    request = live_command.Request(name, folder.name, what, "api", time.monotonic() + 5)
+    assert live_command.carry(talk.rig.spool, request) == live_command.DONE
 
 
-def voices(take: spool.Take) -> list[str]:
+def voices(take: layout.Take) -> list[str]:
     return [name for name, _ in groupby(one[0] for one in heard(take) if one[0])]
 
 
-def kinds(take: spool.Take) -> list[str]:
+def kinds(take: layout.Take) -> list[str]:
     return [mark.kind for mark in take.marks]
 
 
@@ -241,7 +241,7 @@ def consult(talk: Talk) -> None:
     time.sleep(1.5)
 
 
-def listened(take: spool.Take) -> list[str]:
+def listened(take: layout.Take) -> list[str]:
     """Who listened, by the last two digits, and who heard them, with the channel that they are in then."""
     said = {"listener_came": "+", "listener_left": "-", "listener_heard": ""}
     return [

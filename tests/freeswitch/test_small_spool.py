@@ -15,15 +15,17 @@ from pathlib import Path
 import pytest
 
 from recorder import config
-from recorder.catalogue import models, queries, schema, snapshot
-from recorder.catalogue.models import NotRecorded, connected
-from recorder.cli.context import Context
+from recorder.catalogue import queries, schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.core import NotRecorded, connected
 from recorder.clock import utc_now
+from recorder.features.tenants import snapshot
+from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.seal.contents import Manifest
-from recorder.seal.manifest import open_manifest
+from recorder.seal.manifest import Manifest
+from recorder.seal.sealing import open_manifest
+from recorder.spool import layout
 from recorder.store.directory import DirectoryStore
-from recorder.take import spool
 from tests.faults.disks import MIB, SmallDisk
 from tests.freeswitch.switches import HERE, HOME, Rig, until
 from tests.freeswitch.test_whole_path import set_up_customer
@@ -71,7 +73,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     context = Context(config.load(None, variables), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
-    opened = models.open_catalogue(context.settings.catalogue_url)
+    opened = core.open_catalogue(context.settings.catalogue_url)
     tenant = set_up_customer(context)
     (rig.snapshot / "snapshot.json").unlink()  # the rig's own
     snapshot.write(rig.snapshot, rig.spool, (), utc_now())
@@ -119,7 +121,7 @@ def test_fifty_calls_on_a_spool_of_24_megabytes(site: Site) -> None:
     rig.hang_up_all()
 
     def drained() -> bool:
-        return not list(rig.spool.glob(f"*/{spool.CALL}"))
+        return not list(rig.spool.glob(f"*/{layout.CALL}"))
 
     try:
         until("the spool is empty, as full as its disk is", drained, 300)

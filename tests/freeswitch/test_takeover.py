@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from recorder.take import blank
-from recorder.take.wav import inspect
+from recorder.audio import redaction
+from recorder.audio.wav import inspect
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, level, onset_of, read_wav, until
 from tests.freeswitch.test_agreement import colleague_of
@@ -95,7 +95,7 @@ def test_a_call_that_is_answered_unwatched_and_transferred_later_is_not_taken_fo
     assert abs((first - answered).total_seconds()) < 0.05
     began = take.first("recording_started")
     assert began is not None
-    silent = blank.plan(take, inspect(take.audio), None).left_until_ms
+    silent = redaction.plan(take, inspect(take.audio), None).left_until_ms
     assert abs(silent - (first - began).total_seconds() * 1000) < 300
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.call.policy import to_json
+from recorder.audio.encoded_take import Encoded
+from recorder.audio.encoding import WAV, encode
+from recorder.audio.timeline import SURE_MS
 from recorder.clock import to_iso, utc_now
-from recorder.take import spool
-from recorder.take.encode import WAV, encode
-from recorder.take.encoded import Encoded
-from recorder.take.times import SURE_MS
+from recorder.domain.line_policy import to_json
+from recorder.spool import layout
 from tests.freeswitch.colleagues import (
     CALLER,
     LINE,
@@ -94,7 +94,7 @@ class House:
         time.sleep(1)
         return talk
 
-    def kept(self, take: spool.Take) -> tuple[Encoded, np.ndarray]:
+    def kept(self, take: layout.Take) -> tuple[Encoded, np.ndarray]:
         """What is kept of a take."""
         take = replace(take, start=replace(take.start, formats=("wav",)))
         return encode(take, self.sounds.paths["told"]), read_wav(take.folder / WAV)
@@ -125,7 +125,7 @@ def nobody_is_left(house: House) -> Iterator[None]:
     house.rig.hang_up_all()
 
 
-def heard_again(house: House, take: spool.Take, gaps: list[str], outside: int, who: int) -> None:
+def heard_again(house: House, take: layout.Take, gaps: list[str], outside: int, who: int) -> None:
     """Both channels are silent from the hold on, and heard from when the next one speaks."""
     made, sound = house.kept(take)
     idle = [gap for gap in made.gaps

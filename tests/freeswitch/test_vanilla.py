@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from recorder import config
-from recorder.call.policy import to_json
-from recorder.cli.context import Context
-from recorder.cli.doctor import machine, routes
-from recorder.cli.doctor.findings import Finding, Patient, examine
 from recorder.clock import utc_now
-from recorder.take import spool
+from recorder.domain.line_policy import to_json
+from recorder.ops.doctor import machine, routes
+from recorder.ops.doctor.findings import Finding, Patient, examine
+from recorder.processes.services import Context
+from recorder.spool import layout
 from tests.freeswitch import vanilla
 from tests.freeswitch.outward import LINE, call_out
 from tests.freeswitch.switches import HOME, RATE, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
@@ -56,7 +56,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 def put(rig: Rig, where: Callable[[Path], None]) -> Rig:
     rig.hang_up_all()
-    for path in rig.spool.glob(f"*/{spool.END}"):
+    for path in rig.spool.glob(f"*/{layout.END}"):
         shutil.rmtree(path.parent)
     where(rig.switch.conf)
     assert "+OK" in rig.switch.esl.api("reloadxml")
@@ -89,9 +89,9 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
     until("something is written of it", lambda: call.take() is not None, 10)
     folder = call.take()
     assert folder is not None
-    if spool.read_start(folder).refused is None:
+    if layout.read_start(folder).refused is None:
         until("they are connected", lambda: "bridged" in call.marks_now(), 20)
-        until("both have spoken", lambda: (folder / spool.AUDIO).stat().st_size > TWO_SECONDS, 20)
+        until("both have spoken", lambda: (folder / layout.AUDIO).stat().st_size > TWO_SECONDS, 20)
     call.hang_up()
     take = call.wait_take()
     if take.end.outcome == "recorded":
@@ -159,7 +159,7 @@ def test_a_call_between_colleagues_is_neither_recorded_nor_listed(
     until("they are connected", lambda: inside.heard_by_caller.exists(), 20)
     # What the daemon is told of a later call, it is told after this one.
     assert outcome(started, started.call("5551212")) == RECORDED
-    assert len(list(started.spool.glob(f"*/{spool.CALL}"))) == 1
+    assert len(list(started.spool.glob(f"*/{layout.CALL}"))) == 1
 
 
 def test_the_next_daemon_finds_it_and_lists_it_once(misplaced: Rig) -> None:
@@ -177,6 +177,6 @@ def test_the_next_daemon_finds_it_and_lists_it_once(misplaced: Rig) -> None:
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == DID_NOT_ASK
     outside = [
-        spool.read_start(path.parent).outside.value for path in misplaced.spool.glob(f"*/{spool.CALL}")
+        layout.read_start(path.parent).outside.value for path in misplaced.spool.glob(f"*/{layout.CALL}")
     ]
     assert len([each for each in outside if each.endswith(calls[0].caller)]) == 1

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.call.policy import to_json
+from recorder.audio.encoded_take import Encoded
+from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
-from recorder.take.encode import WAV, encode
-from recorder.take.encoded import Encoded
-from recorder.take.spool import CALL, Take, read_start
+from recorder.domain.line_policy import to_json
+from recorder.spool.layout import CALL, Take, read_start
 from tests.freeswitch.colleagues import configuration, tones
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
 from tests.freeswitch.test_forged_invite import Phone

@@ -23,17 +23,20 @@ import soundfile
 from playwright.sync_api import Page, sync_playwright
 
 from recorder import config
-from recorder.access.gate import Gate, Who
-from recorder.catalogue import customers, models, people, queries, schema, snapshot
-from recorder.catalogue.rows import RecordingRow
+from recorder.catalogue import queries, schema
+from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.tables import core
 from recorder.cli import processes
-from recorder.cli.context import Context
-from recorder.cli.customers import make_user
+from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
+from recorder.features.identity import users
+from recorder.features.tenants import service, snapshot
 from recorder.ids import uuid7
+from recorder.playback.gate import Gate, Who
+from recorder.processes.services import Context
+from recorder.processes.supervisor import Supervisor
 from recorder.seal import signing
-from recorder.seal.verify import verify
-from recorder.supervise import Supervisor
+from recorder.seal.verification import verify
 from tests.freeswitch.switches import HOME, NUMBER, RATE, Rig, chirp, free_ports, level, onset_of, until
 
 CALLS = 20
@@ -70,7 +73,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     context = Context(config.load(None, variables), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
-    opened = models.open_catalogue(context.settings.catalogue_url)
+    opened = core.open_catalogue(context.settings.catalogue_url)
     tenant = set_up_customer(context)
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
@@ -115,7 +118,7 @@ def set_up_customer(context: Context) -> str:
     """A customer whose announcement is a chirp of two seconds, with two lines."""
     now = utc_now()
     tenant = str(uuid7(now))
-    customers.create_tenant(
+    service.create_tenant(
         tenant,
         name="Menuiserie Dubois",
         wrapped_key=context.keyring().new_tenant_key(tenant).to_bytes().decode(),
@@ -124,7 +127,7 @@ def set_up_customer(context: Context) -> str:
     )
     sound = io.BytesIO()
     soundfile.write(sound, chirp(2.0), RATE, subtype="PCM_16", format="WAV")
-    told = customers.create_announcement(
+    told = service.create_announcement(
         tenant,
         name="chirp",
         language="fr",
@@ -136,7 +139,7 @@ def set_up_customer(context: Context) -> str:
         entropy=os.urandom,
     )
     for last in ("01", "88"):
-        customers.create_line(
+        service.create_line(
             tenant,
             number=f"{NUMBER}{last}",
             announcement=told.id,
@@ -144,7 +147,7 @@ def set_up_customer(context: Context) -> str:
             now=now,
             entropy=os.urandom,
         )
-    owner = next(row for row in customers.tenants() if row.id == tenant)
+    owner = next(row for row in service.tenants() if row.id == tenant)
     make_user(
         owner, LOGIN, context.signer(), name="Claire", role="customer", language="fr", password=PASSWORD
     )
@@ -190,7 +193,7 @@ def test_twenty_calls_from_the_telephone_to_the_browser(installation: Installati
     assert len(rows) == CALLS
     assert {row.outside.value.removeprefix("+") for row in rows if row.outside} == {c.caller for c in calls}
     until("the spool is empty", lambda: not [p for p in rig.spool.iterdir() if p.name[0] != "."], 20)
-    listener = people.users(installation.tenant)[0]
+    listener = users.users(installation.tenant)[0]
     who = Who(listener.id, installation.tenant, listener.role, "fr")
     gate = Gate(installation.context.store(), installation.context.keyring(), installation.context.root())
     store = installation.context.store()

@@ -17,11 +17,11 @@ from typing import Any
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.seal import canonical, signing
-from recorder.seal.keys import Keyring, WrappedKey, data_key_path, load_kek, tenant_key_path
-from recorder.seal.manifest import Sealed, seal
-from recorder.take.encoded import Sound
-from recorder.take.spool import Take
+from recorder.audio.encoded_take import Sound
+from recorder.seal import canonical_json, signing
+from recorder.seal.keyring import Keyring, WrappedKey, data_key_path, load_kek, tenant_key_path
+from recorder.seal.sealing import Sealed, seal
+from recorder.spool.layout import Take
 from tests.fuzz.choices import Choices
 from tests.unit.seal.recording import NOW, START, make_encoded
 
@@ -93,13 +93,14 @@ def world() -> World:
     ):
         until = START + timedelta(days=days)
         document = signing.endorse(by, other.public_key(), uses, START - timedelta(days=2), until).document()
-        documents[name] = canonical.dump(document)
+        documents[name] = canonical_json.dump(document)
         body = json.loads(sealed[0].manifest_bytes)["body"]
-        forger = signing.Signer(other, signing.Endorsement.from_fields(canonical.Fields(document, name)))
+        forger = signing.Signer(other, signing.Endorsement.from_fields(canonical_json.Fields(document, name)))
         signature = {
-            "algorithm": "Ed25519", "key_id": forger.key_id, "signature": canonical.b64(forger.sign(body))
+            "algorithm": "Ed25519", "key_id": forger.key_id, "signature":
+            canonical_json.b64(forger.sign(body))
         }  # fmt: skip
-        documents[f"signed by {name}"] = canonical.dump(
+        documents[f"signed by {name}"] = canonical_json.dump(
             {"body": body, "endorsement": document, "signatures": [signature]}
         )
     return World(folder, root, keyring, sealed, objects, documents)

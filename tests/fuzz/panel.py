@@ -11,11 +11,13 @@ from functools import cache
 from argon2 import PasswordHasher
 from flask import Flask
 
-from recorder.catalogue import amending, live, tokens
-from recorder.catalogue.live import LiveRow
-from recorder.catalogue.throttle import Limit
+from recorder.features.identity import api_tokens
+from recorder.features.identity.throttle import Limit
+from recorder.features.live import queue
+from recorder.features.live.queue import LiveRow
 from recorder.ids import uuid7
-from recorder.seal.keys import Keyring
+from recorder.lifecycle import amendments
+from recorder.seal.keyring import Keyring
 from tests.conftest import Clock
 from tests.fuzz.documents import repeating, scratch
 from tests.house import CALLER, PASSWORD, Customer, House, hash_with
@@ -74,7 +76,7 @@ def panel() -> Panel:
     house.person(ours, "paul", "Paul Martin", role="customer_admin")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
-    from recorder.take.spool import Party
+    from recorder.spool.layout import Party
 
     mine = house.call(ours)
     _keyring.append(house.keyring)
@@ -87,7 +89,7 @@ def panel() -> Panel:
 
     limiter.enabled = False
     hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
-    tokens.create(
+    api_tokens.create(
         ours.id, name="till", token_sha256=hashed, now=clock(), entropy=entropy, signer=house.means.signer
     )
     made = Panel(house, ours, app, mine, theirs, "", "", "", _talking(house, ours, rival))
@@ -111,7 +113,7 @@ def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
         for n, each in enumerate(customers)
     ]  # fmt: skip
     for row in rows:
-        live.put(row.node, [row], house.now())
+        queue.put(row.node, [row], house.now())
     return tuple(row.id for row in rows)
 
 
@@ -124,7 +126,7 @@ def mended(made: Panel) -> None:
             log_in(made, "paul" if name == "admin" else "claire")
             if name == "admin":
                 made.admin, made.session = made.session, kept
-    amended = len(amending.known(made.ours.id, made.mine))
+    amended = len(amendments.known(made.ours.id, made.mine))
     if amended != made.amended:
         again = _grant(made, made.mine) if amended < 20 else None
         if again is None:

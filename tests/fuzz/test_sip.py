@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.take import spool
+from recorder.spool import layout
 from tests.freeswitch.switches import NUMBER, Rig, until
 from tests.fuzz.sip import Stranger, pace
 
@@ -54,9 +54,9 @@ def believed(rig: Rig, known: set[Path]) -> int:
     """What the daemon has written of strangers' calls is what the switch routed; how many it looked at."""
     seen = 0
     for folder in set(rig.spool.iterdir()) - known:
-        if not (folder / spool.CALL).exists():
+        if not (folder / layout.CALL).exists():
             continue
-        start = spool.read_start(folder)
+        start = layout.read_start(folder)
         assert folder.name == start.recording
         assert re.fullmatch(r"\+?[0-9]{2,15}", start.number), start
         assert start.tenant in ("t1", None)
@@ -93,7 +93,7 @@ def unleash(rig: Rig, count: int, each_second: float, honest_every: int, seed: i
         stranger.hear()
         time.sleep(0.05)
     rig.hang_up_all()
-    until("every call is written down", lambda: not list(spool.open_takes(rig.spool)), 40, 0.2)
+    until("every call is written down", lambda: not list(layout.open_takes(rig.spool)), 40, 0.2)
     believed(rig, known)
     rig.assert_only_told_is_kept()
     nothing_outside(rig)

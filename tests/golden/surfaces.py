@@ -17,13 +17,15 @@ from pathlib import Path
 
 import click
 
+from recorder.audit import object_kinds
+from recorder.auditlog import signed_note
+from recorder.auditlog.signed_note import Head
 from recorder.cli import accord
 from recorder.clock import Uptime
-from recorder.ledger import note, objects
-from recorder.ledger.note import Head
 from recorder.metrics import DECLARED
 from recorder.seal import amendment, command, credential, disclosure, retention_limit, signing
-from recorder.seal.amended import (
+from recorder.seal.amendment import Amendment, By
+from recorder.seal.amendment_kinds import (
     KINDS,
     AgreedLater,
     ConsentWithdrawn,
@@ -35,13 +37,12 @@ from recorder.seal.amended import (
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.amendment import Amendment, By
 from recorder.seal.command import Command
 from recorder.seal.credential import Credential
 from recorder.seal.disclosure import Disclosure
-from recorder.seal.keys import Keyring, load_kek
-from recorder.seal.manifest import seal
+from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.retention_limit import LimitLifted, LimitSet
+from recorder.seal.sealing import seal
 from tests.conftest import Repeating
 from tests.house import House
 from tests.unit.seal.recording import (
@@ -137,7 +138,7 @@ def metric_names() -> str:
 
 def bucket() -> str:
     """Every kind of object in the bucket, by the pattern of its key."""
-    return "\n".join(f"{kind.listed}  {kind.pattern}" for kind in objects.KINDS) + "\n"
+    return "\n".join(f"{kind.listed}  {kind.pattern}" for kind in object_kinds.KINDS) + "\n"
 
 
 def documents() -> str:
@@ -163,7 +164,9 @@ def _documents(folder: Path) -> dict[str, str]:
         texts[upload.key] = what
     texts |= {f"amendment {KINDS[type(each)]}": _amendment(each, signer) for each in AMENDMENTS}
     statements = {
-        "checkpoint": note.sign(Head("0" * 32, TENANT, 1, 3, b"r" * 32, 1, NOW, signer.key_id, None), signer),
+        "checkpoint": signed_note.sign(
+            Head("0" * 32, TENANT, 1, 3, b"r" * 32, 1, NOW, signer.key_id, None), signer
+        ),
         "credential": credential.write(Credential(TENANT, "user", ID, "customer", "0" * 64, NOW), signer),
         "command": command.write(Command(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW),
         "disclosure": disclosure.write(Disclosure(TENANT, ID, RECORDING, "own", ID), signer, NOW),

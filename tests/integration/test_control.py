@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.take.spool import read_marks
+from recorder.spool.layout import read_marks
 from tests.freeswitch.switches import read_wav
 from tests.integration.ending.conftest import Site, until
 

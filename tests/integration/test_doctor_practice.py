@@ -13,13 +13,13 @@ import gevent
 import pytest
 from gevent import socket
 
+from demo.practice.switch import PracticeSwitch
 from recorder import config
-from recorder.cli.context import Context
-from recorder.cli.doctor import outbound, routes, switch
-from recorder.cli.doctor.findings import Finding, Patient
+from recorder.capture.admission import variable
 from recorder.clock import utc_now
-from recorder.daemon.admission import variable
-from recorder.practice.switch import PracticeSwitch
+from recorder.ops.doctor import outbound, routes, switch
+from recorder.ops.doctor.findings import Finding, Patient
+from recorder.processes.services import Context
 from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, Broken, apply, copy
 from tests.scenarios.files import write_snapshot
 from tests.scenarios.practice_driver import PracticeDriver
@@ -186,7 +186,7 @@ def test_a_switch_that_says_nothing(tmp_path: Path) -> None:
     settings = {"ACCORD_SWITCH_PASSWORD": PASSWORD, "ACCORD_SWITCH_PORT": str(server.getsockname()[1])}
     settings |= {"ACCORD_NODE_DATA": str(tmp_path), "ACCORD_SWITCH_COMMAND_TIMEOUT": "0.3"}
     patient = Patient(Context(config.load(None, settings), None), utc_now)
-    from recorder.cli.doctor import findings
+    from recorder.ops.doctor import findings
 
     found = list(findings.examine(switch.switch, patient))
     server.close()

@@ -8,8 +8,8 @@ import gevent
 import numpy as np
 import soundfile
 
-from recorder.practice.party import Party
-from recorder.take import spool
+from demo.practice.party import Party
+from recorder.spool import layout
 from tests.scenarios.files import RATE
 from tests.scenarios.practice_driver import NUMBERS, PracticeDriver
 
@@ -46,7 +46,7 @@ def test_a_fax_is_a_call_as_its_line_says(tmp_path: Path) -> None:
         gevent.sleep(1.5)
         for _, session in callers.values():
             session.hang_up()
-        takes = {line: spool.read_take(folder(driver, caller)) for line, (caller, _) in callers.items()}
+        takes = {line: layout.read_take(folder(driver, caller)) for line, (caller, _) in callers.items()}
         assert (takes["line"].end.outcome, takes["line"].end.reason) == ("recorded", None)
         sound, _rate = soundfile.read(takes["line"].audio)
         talk = sound[-RATE:]
@@ -66,8 +66,8 @@ def folder(driver: PracticeDriver, caller: str) -> Path:
     def ended() -> bool:
         found[:] = [
             path.parent
-            for path in driver.spool.glob(f"*/{spool.END}")
-            if spool.read_start(path.parent).outside.value == caller
+            for path in driver.spool.glob(f"*/{layout.END}")
+            if layout.read_start(path.parent).outside.value == caller
         ]
         return bool(found)
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import gevent
 import pytest
 
-from recorder.daemon.admission import FILE, variable
-from recorder.practice.party import Party
-from recorder.practice.session import Session
-from recorder.practice.switch import CONF, PracticeSwitch
-from recorder.take import spool
+from demo.practice.party import Party
+from demo.practice.session import Session
+from demo.practice.switch import CONF, PracticeSwitch
+from recorder.capture.admission import FILE, variable
+from recorder.spool import layout
 from tests import forger
 from tests.scenarios.practice_driver import NUMBERS, PASSWORD, PracticeDriver
 
@@ -187,7 +187,7 @@ def test_the_key_lies_where_the_daemon_alone_reads_it(driver: PracticeDriver) ->
     assert key not in plain_log(driver)
     assert key not in str(session.leg.variables)
     session.hang_up()
-    driver.until("it is written down", lambda: list(spool.finished_takes(driver.spool)), 10)
+    driver.until("it is written down", lambda: list(layout.finished_takes(driver.spool)), 10)
     for file in driver.spool.rglob("*"):
         assert not file.is_file() or file == path or key.encode() not in file.read_bytes(), file
 

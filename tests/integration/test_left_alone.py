@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.practice.party import Party
-from recorder.practice.session import Session
-from recorder.take import spool
+from demo.practice.party import Party
+from demo.practice.session import Session
+from recorder.spool import layout
 from tests.scenarios.practice_driver import NUMBERS, PracticeDriver
 
 
@@ -51,6 +51,6 @@ def test_whoever_is_never_recorded_is_not_when_they_call(driver: PracticeDriver,
     assert not session.media.tapes
     assert session.played == []
     session.hang_up()
-    driver.until("it is written down", lambda: list(spool.finished_takes(driver.spool)), 5)
-    (folder,) = spool.finished_takes(driver.spool)
-    assert spool.read_end(folder).reason == "never_record"
+    driver.until("it is written down", lambda: list(layout.finished_takes(driver.spool)), 5)
+    (folder,) = layout.finished_takes(driver.spool)
+    assert layout.read_end(folder).reason == "never_record"

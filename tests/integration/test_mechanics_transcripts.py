@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from gevent.pool import Pool
 
-from recorder.practice.switch import CONF
+from demo.practice.switch import CONF
 from tests.scenarios.by_hand import ByHand
 from tests.scenarios.compare import by_leg, names, ours, said, settled, shape
 from tests.scenarios.mechanics import MECHANICS, Mechanic, write_configuration, write_sounds

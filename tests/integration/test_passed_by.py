@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.take import spool
+from recorder.spool import layout
 from tests.scenarios.broken_dialplans import copy
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.practice_driver import PracticeCall, PracticeDriver
@@ -32,21 +32,21 @@ def connected_without_a_daemon(driver: PracticeDriver) -> PracticeCall:
 
 def ends(driver: PracticeDriver) -> list[str | None]:
     """Reasons of all calls in the spool."""
-    return [spool.read_end(path.parent).reason for path in driver.spool.glob(f"*/{spool.END}")]
+    return [layout.read_end(path.parent).reason for path in driver.spool.glob(f"*/{layout.END}")]
 
 
 def written(driver: PracticeDriver, reason: str = "daemon_away") -> None:
     driver.until("it is written down", lambda: ends(driver), 10)
     driver.sleep(1.0)  # whatever else would be written of it
     assert ends(driver) == [reason]
-    (start,) = [json.loads(path.read_text()) for path in driver.spool.glob(f"*/{spool.CALL}")]
+    (start,) = [json.loads(path.read_text()) for path in driver.spool.glob(f"*/{layout.CALL}")]
     assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
 
 
 def test_it_ends_while_a_daemon_watches(driver: PracticeDriver) -> None:
     call = connected_without_a_daemon(driver)
     driver.daemon("start")
-    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{spool.CALL}")), 5)
+    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)
     call.hang_up()
     written(driver)
 
@@ -54,7 +54,7 @@ def test_it_ends_while_a_daemon_watches(driver: PracticeDriver) -> None:
 def test_it_ends_while_no_daemon_is_there_again(driver: PracticeDriver) -> None:
     call = connected_without_a_daemon(driver)
     driver.daemon("start")
-    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{spool.CALL}")), 5)
+    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)
     driver.daemon("kill")
     call.hang_up()
     assert call.wait("ended", 5)
@@ -67,7 +67,7 @@ def test_a_daemon_dies_before_it_has_written_whose_call_it_is(driver: PracticeDr
     call = driver.place(CALL)
     assert call.wait("announcing", 5)
     driver.daemon("kill")
-    for name in (spool.CALL, spool.EVENTS):  # in the order in which they are written
+    for name in (layout.CALL, layout.EVENTS):  # in the order in which they are written
         for path in driver.spool.glob(f"*/{name}"):
             path.unlink()
     driver.daemon("start")
@@ -82,7 +82,7 @@ def test_a_daemon_that_hung_comes_to_it_too_late_and_dies(driver: PracticeDriver
     call = driver.place(CALL)
     assert call.wait("bridged", 8)
     driver.daemon("wake")
-    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{spool.CALL}")), 5)
+    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)
     driver.daemon("kill")
     call.hang_up()
     assert call.wait("ended", 5)
@@ -105,7 +105,7 @@ def ahead(tmp_path: Path) -> Iterator[PracticeDriver]:
 def test_a_call_that_the_dialplan_did_not_ask_about_is_listed(ahead: PracticeDriver) -> None:
     ahead.daemon("start")
     call = ahead.place(CALL)
-    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{spool.CALL}")), 10)
+    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{layout.CALL}")), 10)
     call.hang_up()
     written(ahead, "dialplan_did_not_ask")
 
@@ -113,7 +113,7 @@ def test_a_call_that_the_dialplan_did_not_ask_about_is_listed(ahead: PracticeDri
 def test_the_next_daemon_goes_on_with_it_and_lists_it_once(ahead: PracticeDriver) -> None:
     ahead.daemon("start")
     call = ahead.place(CALL)
-    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{spool.CALL}")), 10)
+    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{layout.CALL}")), 10)
     ahead.daemon("kill")
     ahead.daemon("start")
     call.hang_up()
@@ -123,6 +123,6 @@ def test_the_next_daemon_goes_on_with_it_and_lists_it_once(ahead: PracticeDriver
 def test_a_daemon_that_comes_to_it_finds_it(ahead: PracticeDriver) -> None:
     call = connected_without_a_daemon(ahead)
     ahead.daemon("start")
-    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{spool.CALL}")), 10)
+    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{layout.CALL}")), 10)
     call.hang_up()
     written(ahead, "dialplan_did_not_ask")

@@ -17,14 +17,23 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.catalogue import codes, customers, persons
-from recorder.catalogue.models import NotRecorded, writing
-from recorder.control import BUSY, DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, CallOut, carry
-from recorder.daemon.control import Controls
-from recorder.daemon.outward import Outward
-from recorder.practice.demo import CALLERS
-from recorder.practice.switch import PracticeSwitch
-from recorder.worker.calling import PLAYED, Caller
+from demo.practice.demo import CALLERS
+from demo.practice.switch import PracticeSwitch
+from recorder.capture.command_listener import Controls
+from recorder.capture.outbound_call import Outward
+from recorder.catalogue.tables.core import NotRecorded, writing
+from recorder.domain.live_command import (
+    BUSY,
+    DONE,
+    NO_ANSWER,
+    NO_SWITCH,
+    NO_WAY_OUT,
+    CallOut,
+    carry,
+)
+from recorder.features.subject_requests import register, verification_code
+from recorder.features.subject_requests.verification_call import PLAYED, Caller
+from recorder.features.tenants import service
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import PASSWORD, Panel, password_file
 from tests.spoken import code_in
@@ -85,25 +94,25 @@ def test_the_daemon_calls_once_in_time_and_what_lies_in_its_own_folder(controls,
 
 
 def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock, entropy, tmp_path) -> None:
-    customers.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
+    service.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
         NotRecorded.create(
             id="n", tenant="t", number="+3225550100", direction="inbound", node="n", outside_kind="e164",
             outside_value=NUMBER, started_at=clock(), ended_at=clock(), reason="declined", noted_at=clock(),
         )  # fmt: skip
-    row = persons.enter(
+    row = register.enter(
         "t", number=NUMBER, wants="copy", language="en", received_on=clock().date(), by_kind="operator",
         by=None, now=clock(), entropy=entropy,
     )  # fmt: skip
     caller = Caller("n", tmp_path, now=clock, entropy=entropy)
     assert not caller.turn()
-    codes.order("t", row.id, who="operator", now=clock(), entropy=entropy)
+    verification_code.order("t", row.id, who="operator", now=clock(), entropy=entropy)
     assert caller.turn()
-    assert codes.latest("t", row.id).outcome == NO_ANSWER, "nobody listens here"
+    assert verification_code.latest("t", row.id).outcome == NO_ANSWER, "nobody listens here"
     (file,) = (tmp_path / ".said").iterdir()
     assert file.stat().st_mode & 0o007 == 0
     code = code_in(soundfile.read(file, dtype="float32")[0], "en")
-    assert codes.try_code("t", row.id, code, who="u", now=clock(), entropy=entropy)
+    assert verification_code.try_code("t", row.id, code, who="u", now=clock(), entropy=entropy)
     clock.at += timedelta(seconds=time.time() - clock().timestamp() + PLAYED + 1)
     assert not caller.turn()
     assert list((tmp_path / ".said").iterdir()) == []

@@ -11,13 +11,13 @@ import gevent
 import numpy as np
 import pytest
 
+from demo.practice.digits import WAITS
+from demo.practice.pace import Pace
+from demo.practice.party import Party
+from demo.practice.session import Session
+from demo.practice.sound import FRAME
+from demo.practice.switch import CONF, PracticeSwitch
 from recorder.errors import SwitchError
-from recorder.practice.digits import WAITS
-from recorder.practice.pace import Pace
-from recorder.practice.party import Party
-from recorder.practice.session import Session
-from recorder.practice.sound import FRAME
-from recorder.practice.switch import CONF, PracticeSwitch
 from tests.scenarios.files import RATE
 from tests.scenarios.mechanics import write_configuration, write_tone
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.practice import applications
-from recorder.practice.party import Party
-from recorder.practice.session import Session
-from recorder.practice.switch import PracticeSwitch
-from recorder.switch.events import CallEvent
-from recorder.switch.observed import bridged_time
+from demo.practice import applications
+from demo.practice.party import Party
+from demo.practice.session import Session
+from demo.practice.switch import PracticeSwitch
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.translation import bridged_time
 
 
 def test_it_tells_when_a_channel_was_connected() -> None:

@@ -17,10 +17,10 @@ import pytest
 import soundfile
 from gevent import socket
 
-from recorder.practice.pace import Pace
-from recorder.practice.party import Party
-from recorder.practice.session import Session
-from recorder.practice.switch import PracticeSwitch
+from demo.practice.pace import Pace
+from demo.practice.party import Party
+from demo.practice.session import Session
+from demo.practice.switch import PracticeSwitch
 from tests.scenarios.files import RATE
 
 PASSWORD = "only-for-this-test-1"
@@ -307,7 +307,7 @@ def test_ten_times_the_speed_is_the_same_sound(tmp_path: Path) -> None:
 
 def test_as_a_process_it_wants_a_password_and_says_when_nobody_comes(tmp_path: Path) -> None:
     command = [
-        sys.executable, "-m", "recorder.practice", "--event-port", "0", "--wait", "0.2", "--call",
+        sys.executable, "-m", "demo.practice", "--event-port", "0", "--wait", "0.2", "--call",
         "+3225550101:fr",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -127,7 +127,7 @@ def test_the_switch_encodes_as_the_real_one_does() -> None:
     """Every value in the transcripts is a fixed point: encoding what was decoded gives the same bytes."""
     from urllib.parse import unquote
 
-    from recorder.practice.wire import encode
+    from demo.practice.wire import encode
 
     checked = 0
     for path in Path(TRANSCRIPTS).glob(f"*{SUFFIX}"):

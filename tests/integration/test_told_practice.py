@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from recorder.practice.switch import PracticeSwitch
+from demo.practice.switch import PracticeSwitch
 from tests.scenarios.files import RATE, chirp
 
 

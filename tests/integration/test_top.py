@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.domain.line_policy import Announcement, LinePolicy, to_json
 from tests.announced import announcement_in
 from tests.integration.terminal import Screen
 from tests.ports import free_ports
@@ -65,7 +65,7 @@ class Node:
         calls = [f"--call=+32255501{n:02}:en" for n in range(CALLS)]
         self.daemon = self._start("daemon.log", "recorder", "daemon")
         self.switch = self._start(
-            "switch.log", "recorder.practice", f"--event-port={first}", f"--daemon=127.0.0.1:{first + 1}",
+            "switch.log", "demo.practice", f"--event-port={first}", f"--daemon=127.0.0.1:{first + 1}",
             "--stay", *calls,
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recorder.clock import uptime
-from recorder.take import spool
+from recorder.spool import layout
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.practice_driver import PracticeDriver
 
@@ -17,9 +17,9 @@ def test_the_uptime_is_noted_with_a_call(tmp_path: Path) -> None:
         driver.daemon("start")
         call = driver.place(Scenario("any", None))  # type: ignore[arg-type]  # placed, not played
         assert call.wait("announcing", 5)
-        driver.until("it is on disk", lambda: list(driver.spool.glob(f"*/{spool.CALL}")), 5)
-        (path,) = driver.spool.glob(f"*/{spool.CALL}")
-        noted = spool.read_start(path.parent).uptime
+        driver.until("it is on disk", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)
+        (path,) = driver.spool.glob(f"*/{layout.CALL}")
+        noted = layout.read_start(path.parent).uptime
         assert noted is not None
         assert noted.boot == before.boot
         assert before.up < noted.up < uptime().up

@@ -18,11 +18,11 @@ import psycopg
 import pytest
 
 import recorder
-from recorder.catalogue.claims import Claim
-from recorder.catalogue.models import LedgerEntry, connected
-from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.tables.lease import Claim
+from recorder.spool import layout
 from recorder.store.s3 import S3Store
-from recorder.take import spool
+from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
 from tests.stored import assert_stored_once
 
@@ -106,7 +106,7 @@ class Node:
 
     def left(self) -> list[Path]:
         """Takes, and what is left of them."""
-        kept = (spool.QUARANTINE,)
+        kept = (layout.QUARANTINE,)
         return [each for each in self.house.spool.iterdir() if each.is_dir() and each.name not in kept]
 
     def command(self, *arguments: str) -> list[str]:

@@ -16,13 +16,14 @@ if [word for word in sys.argv if word in HUBS]:
 
     monkey.patch_all()
 
-from recorder.catalogue import claims, schema  # noqa: E402  # gevent first
+from recorder.catalogue import schema  # noqa: E402  # gevent first
+from recorder.catalogue.tables import lease  # noqa: E402
 from recorder.cli import accord  # noqa: E402
-from recorder.worker import main as worker  # noqa: E402
+from recorder.processes import worker  # noqa: E402
 
 
 def main() -> None:
-    claims.LASTS = timedelta(seconds=8)
+    lease.LASTS = timedelta(seconds=8)
     worker.HOUSEKEEPING = 1.0
     if sys.argv[1] == "--migrations":
         folder = Path(sys.argv[2])

@@ -13,9 +13,9 @@ from datetime import timedelta
 
 import pytest
 
-from recorder import pipeline
 from recorder.catalogue import queries
-from recorder.catalogue.models import LedgerEntry, connected
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.pipeline import stages as pipeline
 from tests.nodes.conftest import until
 from tests.ports import free_ports
 
@@ -101,7 +101,7 @@ def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, hou
 
 
 def _claims() -> int:
-    from recorder.catalogue.claims import Claim
+    from recorder.catalogue.tables.lease import Claim
 
     with connected():
         return Claim.select().count()

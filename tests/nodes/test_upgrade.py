@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import queries, schema
-from recorder.catalogue.models import connected, database
+from recorder.catalogue.tables.core import connected, database
 from tests.nodes.conftest import Node, Nodes, Process, until
 from tests.ports import free_ports
 
@@ -139,7 +139,7 @@ def test_nothing_is_lost_of_calls_that_go_on_over_an_upgrade(nodes: Nodes, house
 def _calls(node: Node, event_port: int, listen_port: int) -> Process:
     """A practice switch with four callers, who hang up when they have talked."""
     log = node.data / f"switch-{len(node.started)}.log"
-    argv = [sys.executable, "-m", "recorder.practice", f"--event-port={event_port}"]
+    argv = [sys.executable, "-m", "demo.practice", f"--event-port={event_port}"]
     argv += [f"--daemon=127.0.0.1:{listen_port}", *["--call=+3225550100:fr"] * 4, "--stay"]
     with open(log, "wb") as out:
         popen = subprocess.Popen(argv, env=node.environment, stdout=out, stderr=subprocess.STDOUT)

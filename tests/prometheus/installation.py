@@ -23,14 +23,16 @@ from typing import Any
 
 import yaml
 
+from demo import run, switch
 from recorder import config
 from recorder.catalogue import queries
 from recorder.catalogue.database import database
-from recorder.cli import demo, demo_switch, processes, stores
-from recorder.cli.context import Context
+from recorder.cli import processes
 from recorder.clock import utc_now
 from recorder.ids import uuid7
-from recorder.supervise import Supervisor
+from recorder.processes import object_store
+from recorder.processes.services import Context
+from recorder.processes.supervisor import Supervisor
 from tests.ports import free_ports
 from tests.prometheus import pages
 
@@ -72,7 +74,7 @@ class Installation:
         event, daemon, self.daemon, self.worker, self.web, self.panel, self.prometheus, store = range(
             self.first, self.first + 8
         )
-        self.ports = demo.Ports(
+        self.ports = run.Ports(
             web=self.web, event_socket=event, daemon=daemon, store=store, sip=0, outbound=0, phones=0,
             phones_sip=0, metrics=self.daemon,
         )  # fmt: skip
@@ -92,14 +94,14 @@ class Installation:
             "ACCORD_METRICS_WEB_PORT": str(self.panel),
         }
         self.context = Context(config.load(None, self.variables), None)
-        self.tenant, self.password = demo.prepare(self.context, self.folder)
-        self.store = stores.embedded(self.context.settings)
+        self.tenant, self.password = run.prepare(self.context, self.folder)
+        self.store = object_store.embedded(self.context.settings)
         self.store.prepare()
         environment = {**os.environ, **self.variables, "PYTHONPATH": str(pages.ROOT)}
         programs = [each for each in processes.programs(self.context, environment) if each.name != "store"]
-        logged = [demo._logged(each, self.folder) for each in programs]
+        logged = [run._logged(each, self.folder) for each in programs]
         self.supervisor = Supervisor(logged, environment)
-        self.calls = demo._logged(demo_switch.practice_switch(self.ports, CALLS, environment), self.folder)
+        self.calls = run._logged(switch.practice_switch(self.ports, CALLS, environment), self.folder)
         self._thread = threading.Thread(target=self.supervisor.run)
 
     def start(self) -> None:

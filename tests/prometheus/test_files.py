@@ -17,7 +17,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from recorder import metrics
-from recorder.take.spool import REASONS
+from recorder.spool.layout import REASONS
 from tests.prometheus import pages
 
 FOREIGN = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from demo import run
 from recorder import metrics
-from recorder.cli import demo
 from tests.prometheus import pages
 from tests.prometheus.installation import JOBS, Installation, Person, Prometheus, get, until
 from tests.prometheus.test_files import queries
@@ -84,13 +84,13 @@ def live(here: Installation) -> None:
 
 
 def log_in(here: Installation, person: Person) -> None:
-    assert person.send("login", "login", login=demo.LOGIN, password=here.password)[0] == 200
+    assert person.send("login", "login", login=run.LOGIN, password=here.password)[0] == 200
 
 
 def listen(here: Installation) -> None:
     """Somebody mistypes, logs in, and hears a call."""
     person = Person(here.at(here.web, ""))
-    assert person.send("login", "login", login=demo.LOGIN, password="not this one")[0] == 422
+    assert person.send("login", "login", login=run.LOGIN, password="not this one")[0] == 422
     log_in(here, person)
     page = f"recordings/{here.recordings()[0]}"
     status, text, _ = person.send(page, page, purpose="agreement")
@@ -143,7 +143,7 @@ def test_each_process_shows_what_is_declared_for_it(watched: Watched) -> None:
 
 def test_no_label_holds_what_somebody_sent(watched: Watched) -> None:
     here = watched.here
-    personal = [*here.recordings(), here.tenant, demo.LOGIN, "3225550101", "+32"]
+    personal = [*here.recordings(), here.tenant, run.LOGIN, "3225550101", "+32"]
     for job in JOBS:
         text = get(here.at(here.ports_of(job), "metrics"))[1]
         assert not [each for each in personal if each in text]

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from recorder.call.policy import read
+from recorder.domain.line_policy import read
 from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import Rig, free_ports
 from tests.scenarios.at_pickup import AT_PICKUP

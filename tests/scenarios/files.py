@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from recorder.call.policy import (
+from recorder.call.state import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT
+from recorder.domain.line_policy import (
     AT_PICKUP,
     BEFORE_CONNECTED,
     BEFORE_RINGING,
@@ -26,7 +27,6 @@ from recorder.call.policy import (
     Sound,
     to_json,
 )
-from recorder.call.state import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT
 
 RATE = 8000
 

@@ -13,9 +13,9 @@ import gevent
 import numpy as np
 import soundfile
 
-from recorder.practice.party import Party
-from recorder.practice.session import Session
-from recorder.practice.switch import CONF, PracticeSwitch
+from demo.practice.party import Party
+from demo.practice.session import Session
+from demo.practice.switch import CONF, PracticeSwitch
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.driver import DaemonProcess
 from tests.scenarios.files import RATE, SAYS_YES, write_snapshot

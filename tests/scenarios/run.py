@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recorder.take import spool
+from recorder.spool import layout
 from tests.scenarios.definitions import Expected, Scenario, Step
 from tests.scenarios.driver import Call, Driver
 
@@ -62,7 +62,7 @@ def _wait(phase: str, call: Call, driver: Driver) -> None:
 
         def written() -> bool:
             folder = folder_of(call.caller, driver)
-            marks = spool.read_marks(folder) if folder is not None else ()
+            marks = layout.read_marks(folder) if folder is not None else ()
             return sum(mark.kind == name for mark in marks) >= times
 
         driver.until(f"{phase}", written, LONGEST)
@@ -98,13 +98,13 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
 
 def folder_of(caller: str, driver: Driver) -> Path | None:
     """The call's folder in the spool."""
-    for start in driver.spool.glob(f"*/{spool.CALL}"):
-        if spool.read_start(start.parent).outside.value.lstrip("+") == caller.lstrip("+"):
+    for start in driver.spool.glob(f"*/{layout.CALL}"):
+        if layout.read_start(start.parent).outside.value.lstrip("+") == caller.lstrip("+"):
             return start.parent
     return None
 
 
-def _who(mark: spool.Mark, driver: Driver) -> str:
+def _who(mark: layout.Mark, driver: Driver) -> str:
     """Who came or left, by the name of their number."""
     value = mark.data.get("value", "").lstrip("+")
     names = [name for name, number in driver.numbers.items() if number.lstrip("+") == value]
@@ -118,12 +118,12 @@ def _check_spool(call: Call, expected: Expected, driver: Driver) -> None:
 
     def closed() -> bool:
         folder = folder_of(call.caller, driver)
-        return folder is not None and (folder / spool.END).exists()
+        return folder is not None and (folder / layout.END).exists()
 
     driver.until(f"the take of {call.caller} is closed", closed, 20.0)
     folder = folder_of(call.caller, driver)
     assert folder is not None
-    take = spool.read_take(folder)
+    take = layout.read_take(folder)
     kinds = [mark.kind for mark in take.marks]
     assert take.end.outcome == expected.outcome, kinds
     assert (take.end.reason or "") in (expected.reason or "").split("|"), (take.end.reason, kinds)

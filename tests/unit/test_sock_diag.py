@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.sock_diag import listener, peer
-from recorder.store import embedded
+from recorder.socket_owner import listener, peer
+from recorder.store import seaweedfs
 from tests.forger import SOMEBODY
 
 Pair = tuple[socket.socket, socket.socket]
@@ -88,7 +88,7 @@ def test_it_is_another_users() -> None:
 def test_who_would_be_connected_to(place: str) -> None:
     with socket.create_server((place, 0)) as server:
         address = "127.0.0.1", server.getsockname()[1]
-        assert listener(address) == os.getuid() == embedded._listed(address[1]), "with netlink, and without"
+        assert listener(address) == os.getuid() == seaweedfs._listed(address[1]), "with netlink, and without"
         with socket.create_connection(address):
             assert listener(address) == os.getuid()
     assert listener(address) is None, "nobody listens any more, though the connection is remembered"
@@ -106,7 +106,7 @@ def test_another_user_would_be_connected_to() -> None:
 
 NAMESPACE = """
 import socket, sys
-from recorder.sock_diag import peer
+from recorder.socket_owner import peer
 with socket.create_server(("127.0.0.1", 0)) as server:
     print(server.getsockname()[1], flush=True)
     for _ in range(2):

@@ -14,9 +14,9 @@ import structlog
 from gevent.monkey import is_module_patched
 from peewee import PeeweeException
 
-from recorder.catalogue import people
-from recorder.catalogue.rows import UserRow
+from recorder.catalogue.records import UserRow
 from recorder.errors import AccordError
+from recorder.features.identity import users
 from recorder.ids import Entropy
 
 log = structlog.get_logger()
@@ -48,6 +48,6 @@ class RefusedLogIns:
         waiting, self._waiting = self._waiting, {}
         for tried, at in waiting.values():
             try:
-                people.note_refused_log_in(tried, at, self._entropy)
+                users.note_refused_log_in(tried, at, self._entropy)
             except (AccordError, PeeweeException) as error:
                 log.error("web.log_in_not_noted", user=tried.id, error=str(error))

@@ -16,9 +16,9 @@ import structlog
 from flask import Flask, g, request, session
 from werkzeug.wrappers import Response
 
-from recorder.catalogue import people
-from recorder.catalogue.rows import UserRow
+from recorder.catalogue.records import UserRow
 from recorder.errors import SealError
+from recorder.features.identity import users
 from web.security import cookie_name
 from web.state import Visitor, gate, here, now, tenant_of, visitor
 
@@ -36,7 +36,7 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         if request.endpoint in without:
             return
         token, _, mac = request.cookies.get(_cookie(), "").partition(".")
-        found = people.session_by_token(_hash(token), now()) if token else None
+        found = users.session_by_token(_hash(token), now()) if token else None
         if found is None:
             return
         opened, user = found
@@ -48,7 +48,7 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         if now() - opened.seen_at > TOUCH:
             config = here().config
             until = min(now() + config.idle, opened.created_at + config.longest)
-            people.touch_session(user, opened.id, now=now(), until=until)
+            users.touch_session(user, opened.id, now=now(), until=until)
 
 
 def open_session(response: Response, user: UserRow) -> None:
@@ -58,7 +58,7 @@ def open_session(response: Response, user: UserRow) -> None:
     state = here()
     token = base64.urlsafe_b64encode(state.entropy(32)).decode().rstrip("=")
     until = now() + min(state.config.idle, state.config.longest)
-    people.open_session(user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy)
+    users.open_session(user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy)
     response.set_cookie(
         _cookie(),
         f"{token}.{_mac(token, user)}",
@@ -81,7 +81,7 @@ def _end_present() -> None:
     session.clear()
     someone = visitor()
     if someone is not None:
-        people.end_session(someone.user, someone.session.id, now=now(), entropy=here().entropy)
+        users.end_session(someone.user, someone.session.id, now=now(), entropy=here().entropy)
         log.info("web.logged_out", user=someone.user.id)
         g.pop("visitor")
 

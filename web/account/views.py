@@ -8,8 +8,8 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder import metrics
-from recorder.catalogue import people
-from recorder.catalogue.rows import UserRow
+from recorder.catalogue.records import UserRow
+from recorder.features.identity import users
 from web.account.forms import LogInForm
 from web.account.limits import Attempt, address, remember_device
 from web.account.passwords import verify_password
@@ -64,7 +64,7 @@ def log_out() -> Response:
 def _check(login: str, password: str) -> tuple[UserRow | None, UserRow | None]:
     """Who it is that was tried, where there is such a log-in, and who it is that is let in.  The same work
     and the same answer for a wrong password, no such log-in, and one that was revoked."""
-    user = people.user_by_login(login)
+    user = users.user_by_login(login)
     usable = user is not None and user.revoked_at is None
     right = verify_password(user.password_hash if user is not None and usable else None, password)
     return user, user if right and user is not None and admitted(user, logs_in=True) else None

@@ -18,13 +18,14 @@ from flask_limiter.errors import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from recorder import metrics
-from recorder.call.control import NOTE, PAUSE, REFUSALS, RESUME
-from recorder.catalogue import live, tokens
-from recorder.catalogue.live import AskedRow, LiveRow
-from recorder.catalogue.tokens import TokenRow
+from recorder.call.remote_commands import NOTE, PAUSE, REFUSALS, RESUME
 from recorder.clock import to_iso
-from recorder.control import DONE, NO_ANSWER, NO_SWITCH
+from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
+from recorder.features.identity import api_tokens
+from recorder.features.identity.api_tokens import TokenRow
+from recorder.features.live import queue
+from recorder.features.live.queue import AskedRow, LiveRow
 from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
 from web.live.asking import ask
 from web.state import gate, here, now
@@ -66,7 +67,7 @@ def _hash() -> str:
 def _shown() -> TokenRow | None:
     """The token that is in use, where one was shown."""
     if "token" not in g:
-        found = tokens.by_hash(_hash()) if _token() else None
+        found = api_tokens.by_hash(_hash()) if _token() else None
         g.token = found if found is not None and _admitted(found) else None
     return cast("TokenRow | None", g.token)
 
@@ -114,7 +115,7 @@ def with_token(view: Callable[..., ResponseReturnValue]) -> Callable[..., Respon
 @with_token
 def calls() -> ResponseReturnValue:
     """The customer's calls that go on now, the latest first."""
-    return jsonify(calls=[_call(row) for row in live.calls(_mine().tenant, now())])
+    return jsonify(calls=[_call(row) for row in queue.calls(_mine().tenant, now())])
 
 
 @blueprint.post("/v1/calls/<call_id>/<what>")
@@ -137,7 +138,7 @@ def do(call_id: str, what: str) -> ResponseReturnValue:
 @with_token
 def asked(asked_id: str) -> ResponseReturnValue:
     """What came of something that was asked."""
-    row = live.asked(_mine().tenant, asked_id, now(), here().entropy)
+    row = queue.asked(_mine().tenant, asked_id, now(), here().entropy)
     if row is None:
         return problem(404, "asked.unknown", "nothing of that id was asked", "ids are kept for a day")
     return _told(row)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from recorder.call.control import PAUSE
-from recorder.catalogue import live, queries
-from recorder.catalogue.live import AskedRow, LiveRow
-from recorder.control import DONE
+from recorder.call.remote_commands import PAUSE
+from recorder.catalogue import queries
+from recorder.domain.live_command import DONE
+from recorder.features.live import queue
+from recorder.features.live.queue import AskedRow, LiveRow
 from web.account.limits import limit_asking
 from web.live.asking import CONTROLLING, ask
 from web.state import here, logged_in, now, someone
@@ -21,8 +22,8 @@ blueprint = Blueprint("live", __name__, template_folder="templates")
 def listed() -> str:
     tenant = someone().tenant
     asked = request.args.get("asked")
-    calls = live.calls(tenant.id, now())
-    row = live.asked(tenant.id, asked, now(), here().entropy) if asked else None
+    calls = queue.calls(tenant.id, now())
+    row = queue.asked(tenant.id, asked, now(), here().entropy) if asked else None
     return render_template(
         "live/list.html",
         calls=calls,
@@ -64,7 +65,7 @@ def _past(row: AskedRow, calls: tuple[LiveRow, ...]) -> bool:
 
 def _call(call_id: str) -> LiveRow:
     """One of their own that may be destroyed."""
-    row = live.call(someone().tenant.id, call_id, now())
+    row = queue.call(someone().tenant.id, call_id, now())
     if row is None or not row.deletable:
         abort(404)
     return row

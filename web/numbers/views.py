@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template
 
 from recorder.catalogue import queries
-from recorder.catalogue.rows import AnnouncementRow, LineRow
+from recorder.catalogue.records import AnnouncementRow, LineRow
 from web.state import logged_in, someone
 
 blueprint = Blueprint("numbers", __name__, template_folder="templates")

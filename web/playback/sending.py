@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import structlog
 from flask import Response, request
 
-from recorder.access.door import Opened
 from recorder.errors import AccordError
+from recorder.playback.interface import Opened
 
 log = structlog.get_logger()
 

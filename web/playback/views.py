@@ -10,16 +10,18 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from recorder.access.door import Grant
-from recorder.catalogue import amending, queries, reviews
-from recorder.catalogue.rows import RecordingRow
-from recorder.roles import ADMIN, AUDITOR
-from web import refused, written
+from recorder.catalogue import queries
+from recorder.catalogue.records import RecordingRow
+from recorder.domain.roles import ADMIN, AUDITOR
+from recorder.features.subject_requests import reviews
+from recorder.lifecycle import amendments
+from recorder.playback.interface import Grant
 from web.account.limits import limit_grants, limit_played, limit_refusals
 from web.errors import answer, page
-from web.playback.heard import from_manifest
 from web.playback.sending import send
+from web.playback.view_model import from_manifest
 from web.state import gate, here, logged_in, now, someone, visitor, who
+from web.text import errors, formats
 
 blueprint = Blueprint("playback", __name__, template_folder="templates")
 
@@ -37,7 +39,7 @@ def choose(recording_id: str) -> str:
     choices = gate().purposes(who(), recording_id)  # it says no, and writes it down
     row = _recording(recording_id)
     tenant = someone().tenant
-    holds = amending.holds(tenant.id, row.id)
+    holds = amendments.holds(tenant.id, row.id)
     return render_template(
         "playback/choose.html",
         held=bool(holds),
@@ -93,7 +95,7 @@ def sound(grant_id: str, name: str) -> ResponseReturnValue:
     """Sound for a player.  Whoever is not logged in is told so in a word, not sent to a page."""
     play = request.args.get("play", "")
     if visitor() is None:
-        return answer(401, refused.error("access.revoked"), "access.revoked")
+        return answer(401, errors.error("access.revoked"), "access.revoked")
     if name not in NAMES or not PLAY.fullmatch(play):
         abort(404)
     return send(gate().open(who(), grant_id, name, play), f"{grant_id}/{name}")
@@ -104,9 +106,9 @@ def sound(grant_id: str, name: str) -> ResponseReturnValue:
 def renew(grant_id: str) -> ResponseReturnValue:
     """The player asks for another quarter of an hour while it plays."""
     if visitor() is None:
-        return answer(401, refused.error("access.revoked"), "access.revoked")
+        return answer(401, errors.error("access.revoked"), "access.revoked")
     grant = gate().renew(who(), grant_id)
-    return jsonify(left=_left(grant), until_words=written.time(grant.until))
+    return jsonify(left=_left(grant), until_words=formats.time(grant.until))
 
 
 @blueprint.post("/listen/<grant_id>/played")

@@ -7,8 +7,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from recorder.catalogue import queries
-from recorder.catalogue.rows import Cursor, NotRecordedRow, Page, RecordingRow
-from web.recordings.wishes import Wishes
+from recorder.catalogue.records import Cursor, NotRecordedRow, Page, RecordingRow
+from web.recordings.filters import Wishes
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from recorder import zones
-from recorder.catalogue import amending, queries
-from web.recordings import listing, wishes
+from recorder.catalogue import queries
+from recorder.domain import time_zones
+from recorder.lifecycle import amendments
+from web.recordings import filters, listing
 from web.state import gate, here, logged_in, now, someone, who
 
 SHOWN = 10
@@ -26,11 +27,11 @@ def home() -> Response:
 @logged_in
 def listed() -> str:
     tenant = someone().tenant
-    zone = zones.usable(tenant.time_zone)
-    wanted = wishes.read(request.args)
+    zone = time_zones.usable(tenant.time_zone)
+    wanted = filters.read(request.args)
     page = listing.calls(tenant.id, wanted, zone, here().config.page)
     admin = someone().admin
-    look_again = [each for each in amending.holds(tenant.id) if each.review_at <= now()] if admin else []
+    look_again = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
     return render_template(
         "recordings/list.html",
         wishes=wanted,

@@ -1,5 +1,5 @@
 // The outline that was made when the call was stored: for each stretch the lowest and highest sample of
-// each side, -128 to 127 (recorder/take/peaks.py).
+// each side, -128 to 127 (recorder/audio/peaks.py).
 
 const FORMAT = 1;
 const QUIET = 0.1; // below this the outline is not stretched to the lane's height: silence stays flat

@@ -13,13 +13,13 @@ from threading import Thread
 import click
 from peewee import PeeweeException
 
-from recorder.catalogue import customers
-from recorder.cli.context import Context
 from recorder.cli.top.picture import Picture, Watcher
 from recorder.cli.top.screen import View, draw, everything
 from recorder.cli.top.terminal import Terminal
 from recorder.clock import to_iso, utc_now
 from recorder.errors import AccordError
+from recorder.features.tenants import service
+from recorder.processes.services import Context
 
 EVERY = 1.0
 """Seconds between two looks; a large spool is looked at less often, at most a fifth of the time."""
@@ -77,7 +77,7 @@ def _learn_names(context: Context, names: dict[str, str]) -> None:
     """Customers' names, where the catalogue answers; their ids do as well."""
     try:
         context.open_catalogue()
-        names.update({row.id: row.name for row in customers.tenants()})
+        names.update({row.id: row.name for row in service.tenants()})
     except (AccordError, OSError, PeeweeException):
         return
 

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recorder.cli.holders import DAEMON, WORKER, Process, holder
+from recorder.audio.encoded_take import ENCODED
 from recorder.clock import Now
 from recorder.config import Settings
 from recorder.errors import TakeError
-from recorder.pipeline import Stage, next_stage
-from recorder.take.disk import Disk, Room, look
-from recorder.take.encoded import ENCODED
-from recorder.take.spool import (
+from recorder.pipeline.stages import Stage, next_stage
+from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder
+from recorder.spool.disk_space import Disk, Room, look
+from recorder.spool.layout import (
     AUDIO,
     END,
     QUARANTINE,

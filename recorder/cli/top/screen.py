@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recorder.cli.top.picture import STAGES, LiveCall, Picture, Waiting
-from recorder.take.disk import Room
+from recorder.spool.disk_space import Room
 
 Style = Literal["", "bold", "dim", "bad", "warn"]
 

@@ -15,19 +15,23 @@ import numpy as np
 import soundfile
 
 from recorder import config
-from recorder.access.gate import Gate, Who
-from recorder.catalogue import customers, models, people, queries, schema, snapshot
-from recorder.catalogue.announcing import OwnSound
-from recorder.catalogue.rows import Keeping, RecordingRow
-from recorder.cli import processes, stores
-from recorder.cli.context import Context
-from recorder.cli.customers import make_user
+from recorder.catalogue import queries, schema
+from recorder.catalogue.records import Keeping, RecordingRow
+from recorder.catalogue.tables import core
+from recorder.cli import processes
+from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
+from recorder.features.identity import users
+from recorder.features.tenants import service, snapshot
+from recorder.features.tenants.announcements import OwnSound
 from recorder.ids import uuid7
-from recorder.prompts.clips import Clip, Sources
+from recorder.playback.gate import Gate, Who
+from recorder.processes import object_store
+from recorder.processes.services import Context
+from recorder.processes.supervisor import Supervisor
 from recorder.prompts.sentences import Said
+from recorder.prompts.sound_sources import Clip, Sources
 from recorder.seal import signing
-from recorder.supervise import Supervisor
 from tests.freeswitch.colleagues import configuration
 from tests.freeswitch.mixed.history import SENTENCES, Listed
 from tests.freeswitch.mixed.plan import OUTWARD, TOGETHER, Call
@@ -82,8 +86,8 @@ class House:
             (row.outside.value.removeprefix("+") if row.outside else "", row, None)
             for row in self._recordings()
         ]
-        with models.connected():
-            others = list(models.NotRecorded.select())
+        with core.connected():
+            others = list(core.NotRecorded.select())
         return found + [(other.outside_value.removeprefix("+"), None, other.reason) for other in others]
 
     def _recordings(self) -> Iterator[RecordingRow]:
@@ -95,7 +99,7 @@ class House:
 
     def heard(self) -> tuple[Listed, ...]:
         """Every row, each recording listened to through the gate."""
-        listener = people.users(self.tenant)[0]
+        listener = users.users(self.tenant)[0]
         who = Who(listener.id, self.tenant, listener.role, "fr")
         gate = Gate(self.context.store(), self.context.keyring(), self.context.root())
         return tuple(self._one(gate, who, *each) for each in self.listed())
@@ -149,8 +153,8 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
     context = Context(config.load(None, {**rig.environment, **variables}), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
-    opened = models.open_catalogue(context.settings.catalogue_url)
-    stores.directory(context.settings).init()
+    opened = core.open_catalogue(context.settings.catalogue_url)
+    object_store.directory(context.settings).init()
     tenant = _customer(context, calls)
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
@@ -177,18 +181,18 @@ def _customer(context: Context, calls: Sequence[Call]) -> str:
     now = utc_now()
     tenant = str(uuid7(now))
     key = context.keyring().new_tenant_key(tenant).to_bytes().decode()
-    customers.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
+    service.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
     said = {mode: _announcement(tenant, mode) for mode in ("notice", "opt-in", "opt-out")}
     for call in calls:
         if call.opening == "nobodys":
             continue
-        line = customers.create_line(
+        line = service.create_line(
             tenant, number=call.line, announcement=said[MODES.get(call.opening, "notice")], formats=("wav",),
             timing="at_pickup" if call.opening == "at_pickup" else "before_ringing",
             now=now, entropy=os.urandom,
         )  # fmt: skip
         _settings(tenant, line.id, call)
-    owner = next(row for row in customers.tenants() if row.id == tenant)
+    owner = next(row for row in service.tenants() if row.id == tenant)
     said = {"name": "Claire", "role": "customer", "language": "fr"}
     make_user(owner, "claire@example.com", context.signer(), **said, password="let us listen")
     return tenant
@@ -198,7 +202,7 @@ def _announcement(tenant: str, mode: str) -> str:
     asked = {}
     if mode != "notice":
         asked = {name: OwnSound(name, wav(name)) for name in ("question", "declined")}
-    return customers.create_announcement(
+    return service.create_announcement(
         tenant, name=mode, language="fr", text="Un signal.", purposes=("agreement",), keep_days=30,
         wav=wav("told"), mode=mode, now=utc_now(), entropy=os.urandom, **asked,
     ).id  # fmt: skip
@@ -208,11 +212,11 @@ def _settings(tenant: str, line: str, call: Call) -> None:
     """What a line does beside announcing, as far as its call needs it."""
     sources, now, deeds = Signals(), utc_now(), call.deeds
     if any(deed.startswith("keep_") for deed in deeds):
-        customers.set_line_keep(tenant, line, Keeping(365), sources=sources, now=now, entropy=os.urandom)
+        service.set_line_keep(tenant, line, Keeping(365), sources=sources, now=now, entropy=os.urandom)
     if "delete" in deeds:
-        customers.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
+        service.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
     if call.telling:
-        customers.set_line_joining(tenant, line, call.telling, sources=sources, now=now, entropy=os.urandom)
+        service.set_line_joining(tenant, line, call.telling, sources=sources, now=now, entropy=os.urandom)
     if call.opening in OUTWARD:
         how = "once_connected" if call.opening in TOGETHER else "before_connected"
-        customers.set_line_outbound(tenant, line, how, now=now, entropy=os.urandom)
+        service.set_line_outbound(tenant, line, how, now=now, entropy=os.urandom)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recorder.errors import TakeError
-from recorder.take import spool
+from recorder.spool import layout
 from tests.freeswitch.mixed.history import Telephone
 from tests.freeswitch.mixed.media import HOST, TICK_S, Studio, as_runs
 from tests.freeswitch.mixed.plan import Call, Party
@@ -158,12 +158,12 @@ class Player:
             await asyncio.sleep(2 * TICK_S)
 
     def _look(self) -> None:
-        for path in self.rig.spool.glob(f"*/{spool.CALL}"):
+        for path in self.rig.spool.glob(f"*/{layout.CALL}"):
             if path.parent in self._read:
                 continue
             self._read.add(path.parent)
             with contextlib.suppress(TakeError):  # stored meanwhile
-                start = spool.read_start(path.parent)
+                start = layout.read_start(path.parent)
                 self._channels[start.outside.value.removeprefix("+")] = start.channel
 
     def heard(self) -> dict[int, Telephone]:

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recorder.call.policy import BEFORE_CONNECTED, Announcement, LinePolicy, to_json
-from recorder.take import spool, wav
-from recorder.take.encode import encode
-from recorder.take.encoded import Encoded
+from recorder.audio import wav
+from recorder.audio.encoded_take import Encoded
+from recorder.audio.encoding import encode
+from recorder.domain.line_policy import BEFORE_CONNECTED, Announcement, LinePolicy, to_json
+from recorder.spool import layout
 from tests.freeswitch.sound import chirp
 from tests.freeswitch.switches import CONF, NUMBER, Rig, until
 from tests.freeswitch.telephones import places
@@ -45,16 +46,16 @@ class Pair:
         hold up telephones that speak.)"""
         return self.begins()
 
-    def take(self) -> spool.Take:
+    def take(self) -> layout.Take:
         def ended() -> Path | None:
-            for path in self.town.rig.spool.glob(f"*/{spool.END}"):
-                if spool.read_start(path.parent).outside.value.endswith(self.caller):
+            for path in self.town.rig.spool.glob(f"*/{layout.END}"):
+                if layout.read_start(path.parent).outside.value.endswith(self.caller):
                     return path.parent
             return None
 
         folder = until(f"the take of {self.name} is closed", ended, 15, 0.05)
         assert isinstance(folder, Path)
-        return spool.read_take(folder)
+        return layout.read_take(folder)
 
     def listen(self) -> Heard:
         """What the recording holds; the call has ended."""
@@ -80,7 +81,7 @@ class Heard:
     """A recording, and where each voice is in its channel."""
 
     pair: Pair
-    take: spool.Take
+    take: layout.Take
     encoded: Encoded
     sound: np.ndarray
     rate: int

@@ -25,9 +25,9 @@ from recorder.seal.amendment import (
     open_amendment,
     read_data,
 )
-from recorder.seal.canonical import Fields
-from recorder.seal.chain import Chain, erasure, read_chain
-from recorder.seal.terms import terms
+from recorder.seal.amendment_chain import Chain, erasure, read_chain
+from recorder.seal.canonical_json import Fields
+from recorder.seal.usage_terms import terms
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, roughened, spelled, world
 from tests.unit.seal.recording import NOW

@@ -5,13 +5,17 @@ from __future__ import annotations
 from functools import cache
 
 from recorder.errors import BackupError
-from recorder.recover import backup
+from recorder.features.recovery import backup
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import repeating, roughened, scratch
 from tests.fuzz.panel import keyring, panel
 from tests.unit.seal.recording import NOW
 
-INSTRUMENT = ("recorder.recover.backup", "recorder.seal.envelope", "recorder.seal.canonical")
+INSTRUMENT = (
+    "recorder.features.recovery.backup",
+    "recorder.seal.streaming_aead",
+    "recorder.seal.canonical_json",
+)
 LONGEST = 160
 
 _path = scratch() / "changed"

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from recorder.call import arriving, session
+from recorder.call import initial, machine
 from recorder.call.state import Actions, Do, Finish, Note, Phase
-from recorder.switch.observed import Observed, What
-from recorder.take.spool import MARKS, REASONS
+from recorder.spool.layout import MARKS, REASONS
+from recorder.switch.translation import Observed, What
 from tests.fuzz.choices import Choices
 
-INSTRUMENT = ("recorder.call", "recorder.switch.observed")
+INSTRUMENT = ("recorder.call", "recorder.switch.translation")
 LONGEST = 400
 
 PROMPT = "/spool/prompts/a.wav"
@@ -45,28 +45,28 @@ def check(data: bytes) -> None:
     length = timedelta(milliseconds=choices.pick((0, 1, 6200, 60_000)))
     begun_anew = choices.below(4) == 3
     told = Told()
-    plan = arriving.notice(PROMPT, length)
+    plan = initial.notice(PROMPT, length)
     if begun_anew:
         marks = [kind for kind in sorted(MARKS) if kind != "answered" and choices.below(2)]
-        state = arriving.resume(plan, [Note(kind, at) for kind in marks], at)
+        state = initial.resume(plan, [Note(kind, at) for kind in marks], at)
         told.confirmed = told.heard = "announcement_finished" in marks
         told.disk, told.captured = True, "recording_started" in marks
         actions: Actions = ()
     else:
-        state, actions = arriving.arrive(plan, at)
+        state, actions = initial.arrive(plan, at)
         assert actions == (Do.BEGIN, Do.OPEN)
     while choices.left:
         at += timedelta(milliseconds=choices.pick((0, 20, 700, 5000, 90_000, -3000)))
         event = _event(choices, at)
         before = state
-        state, actions = session.step(before, event)
+        state, actions = machine.step(before, event)
         _holds(before, event, state, actions, told)
-    state, actions = session.step(state, Observed(What.GONE, at, ending=True, cause="NORMAL_CLEARING"))
+    state, actions = machine.step(state, Observed(What.GONE, at, ending=True, cause="NORMAL_CLEARING"))
     told.finished += sum(isinstance(action, Finish) for action in actions)
     assert state.phase is Phase.ENDED
     assert told.finished == 1, "every call is written down once"
     # A recording that starts after the end is stopped, whatever it is.
-    assert session.step(state, Observed(What.RECORDING, at))[1] == (Do.STOP,)
+    assert machine.step(state, Observed(What.RECORDING, at))[1] == (Do.STOP,)
 
 
 def _event(choices: Choices, at: datetime) -> Observed:

@@ -15,7 +15,7 @@ from pathlib import Path
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
-from recorder.switch.events import NAMES
+from recorder.switch.esl_events import NAMES
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.switch.commands",)

@@ -9,7 +9,7 @@ from gevent import socket
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.esl import Inbound
-from recorder.switch.events import CallEvent
+from recorder.switch.esl_events import CallEvent
 from recorder.switch.framing import MAX_BODY, MAX_HEAD
 from tests.fuzz.choices import Choices
 from tests.fuzz.targets.framing import reference

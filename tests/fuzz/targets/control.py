@@ -15,13 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from recorder import metrics
-from recorder.control import DONE, NO_ANSWER, SOCKET, UNKNOWN, Request, carry, place, read
-from recorder.daemon.control import Controls
+from recorder.capture.command_listener import Controls
+from recorder.domain.live_command import (
+    DONE,
+    NO_ANSWER,
+    SOCKET,
+    UNKNOWN,
+    Request,
+    carry,
+    place,
+    read,
+)
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, scratch, spelled
 from tests.unit.seal.recording import NOW
 
-INSTRUMENT = ("recorder.control", "recorder.daemon.control", "recorder.typed")
+INSTRUMENT = ("recorder.domain.live_command", "recorder.capture.command_listener", "recorder.typed")
 LONGEST = 300
 
 GENUINE = Request("0198c0de-1", "0198c0de-2", "pause", "panel", 90.0)

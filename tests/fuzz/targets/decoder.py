@@ -9,12 +9,12 @@ from itertools import product
 
 import numpy as np
 
-from recorder.take import wav
-from recorder.take.decoder import NotSound, unpack
+from recorder.audio import wav
+from recorder.features.imports.decoder import NotSound, unpack
 from tests.fuzz.documents import scratch
-from tests.unit.take.hostile import encoded, referring, tone
+from tests.unit.audio.hostile import encoded, referring, tone
 
-INSTRUMENT = ("recorder.take.decoder",)
+INSTRUMENT = ("recorder.features.imports.decoder",)
 LONGEST = 4000
 
 ROOM = 1 << 20

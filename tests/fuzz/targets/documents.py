@@ -9,9 +9,9 @@ from dataclasses import replace
 import rfc8785
 
 from recorder.errors import ConfigError, SealError
-from recorder.seal import canonical, signing
-from recorder.seal.canonical import Fields
-from recorder.seal.keys import WrappedKey, parse_kek
+from recorder.seal import canonical_json, signing
+from recorder.seal.canonical_json import Fields
+from recorder.seal.keyring import WrappedKey, parse_kek
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import ODD_VALUES, changed, spelled, world, wrapped_keys
 from tests.unit.seal.recording import NOW
@@ -28,13 +28,13 @@ def check(data: bytes) -> None:
 def any_json(choices: Choices) -> None:
     content = choices.rest()
     try:
-        body = canonical.load(content, "document")
+        body = canonical_json.load(content, "document")
     except SealError as error:
         assert error.error_id in ("seal.not_json", "seal.duplicate_field", "seal.not_canonical")
         return
     assert json.loads(content) == body
     assert rfc8785.dumps(body) == content
-    assert canonical.dump(body) == content
+    assert canonical_json.dump(body) == content
 
 
 def wrapped(choices: Choices) -> None:
@@ -100,7 +100,7 @@ def endorsement(choices: Choices) -> None:
     except ConfigError as error:
         assert error.error_id == "keys.bad_endorsement"
         return
-    assert canonical.dump(read.document()) == content
+    assert canonical_json.dump(read.document()) == content
     try:
         read.check(made.root.public_key(), signing.MANIFEST, NOW)
     except SealError as error:

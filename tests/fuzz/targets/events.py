@@ -11,11 +11,11 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from recorder.errors import SwitchError
-from recorder.switch.caller import EXTENSION, SIP, WITHHELD, caller
-from recorder.switch.dialplan import Arrival
-from recorder.switch.events import CallEvent, Reply, decode
+from recorder.switch.caller_id import EXTENSION, SIP, WITHHELD, caller
+from recorder.switch.esl_events import CallEvent, Reply, decode
 from recorder.switch.framing import Frame, Framer
-from recorder.switch.observed import What, observe
+from recorder.switch.outbound_socket import Arrival
+from recorder.switch.translation import What, observe
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.switch",)

@@ -8,19 +8,19 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recorder import pipeline, unrecorded
-from recorder.call import policy
-from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.audio.encoded_take import ENCODED, Encoded, read_encoded, write_encoded
+from recorder.domain import line_policy
+from recorder.domain.line_policy import Announcement, LinePolicy, to_json
 from recorder.errors import ConfigError, TakeError
-from recorder.take import spool
-from recorder.take.encoded import ENCODED, Encoded, read_encoded, write_encoded
-from recorder.take.spool import Mark, Take
+from recorder.pipeline import stages, unrecorded_call
+from recorder.spool import layout
+from recorder.spool.layout import Mark, Take
 from recorder.typed import checked
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, roughened, scratch
 from tests.unit.seal.recording import ANNOUNCEMENT, NOW, make_encoded
 
-INSTRUMENT = ("recorder.take", "recorder.call.policy", "recorder.typed", "recorder.clock")
+INSTRUMENT = ("recorder.audio", "recorder.domain.line_policy", "recorder.typed", "recorder.clock")
 LONGEST = 160
 
 _root = scratch()
@@ -28,17 +28,17 @@ _root = scratch()
 
 def _genuine() -> dict[str, bytes]:
     made = make_encoded(_root / "made")
-    folder = spool.open_take(_root, made.take.start)
+    folder = layout.open_take(_root, made.take.start)
     for mark in made.take.marks:
-        spool.append_mark(folder, mark)
-    spool.close_take(folder, made.take.end)
+        layout.append_mark(folder, mark)
+    layout.close_take(folder, made.take.end)
     for sound in made.sounds:
         os.link(sound.path, folder / sound.name)
     write_encoded(
         Encoded(**{name: getattr(made, name) for name in ENCODED_FIELDS} | {"take": _at(made, folder)})
     )
     line = LinePolicy("t", "l", "+3225550100", "notice", "before_ringing", ("opus",), ANNOUNCEMENT)
-    files = {name: (folder / name).read_bytes() for name in (*FILES, spool.EVENTS)}
+    files = {name: (folder / name).read_bytes() for name in (*FILES, layout.EVENTS)}
     return files | {"snapshot.json": to_json("2026-11-25T09:00:00.000Z", [line, line], ["112"])}
 
 
@@ -52,7 +52,7 @@ ENCODED_FIELDS = (
     "sounds",
     "prompts",
 )
-FILES = (spool.CALL, spool.END, ENCODED)
+FILES = (layout.CALL, layout.END, ENCODED)
 
 
 def _at(made: Encoded, folder: Path) -> Take:
@@ -60,7 +60,7 @@ def _at(made: Encoded, folder: Path) -> Take:
 
 
 GENUINE = _genuine()
-FOLDER = _root / json.loads(GENUINE[spool.CALL])["recording"]
+FOLDER = _root / json.loads(GENUINE[layout.CALL])["recording"]
 
 
 def check(data: bytes) -> None:
@@ -83,7 +83,7 @@ def _changed(name: str, choices: Choices) -> bytes:
         return roughened(content, choices)
     if choices.below(16) == 15:
         return choices.rest()
-    if name == spool.EVENTS:
+    if name == layout.EVENTS:
         lines = [json.loads(line) for line in content.splitlines()]
         lines = [changed(line, choices, lines) if choices.below(3) == 2 else line for line in lines]
         return b"\n".join(json.dumps(line, ensure_ascii=True).encode() for line in lines) + choices.pick(
@@ -91,19 +91,19 @@ def _changed(name: str, choices: Choices) -> bytes:
         )
     document = json.loads(content)
     for _ in range(choices.below(3)):
-        document = changed(document, choices, [json.loads(each) for each in (content, GENUINE[spool.CALL])])
+        document = changed(document, choices, [json.loads(each) for each in (content, GENUINE[layout.CALL])])
     return roughened(json.dumps(document, ensure_ascii=True).encode(), choices)
 
 
 def a_folder() -> None:
-    stage = pipeline.next_stage(FOLDER)
+    stage = stages.next_stage(FOLDER)
     assert stage in ("note", "encode", "seal")
-    start, end = unrecorded.what_is_known(FOLDER, NOW)
+    start, end = unrecorded_call.what_is_known(FOLDER, NOW)
     assert checked(start) and checked(end)
     if start.started_at != NOW:
         assert datetime(1, 1, 1, tzinfo=UTC) <= start.started_at
     try:
-        take = spool.read_take(FOLDER)
+        take = layout.read_take(FOLDER)
     except TakeError as error:
         assert error.error_id == "spool.broken"
         assert len(str(error)) < 20_000
@@ -111,7 +111,7 @@ def a_folder() -> None:
     for mark in take.marks:
         assert isinstance(mark, Mark)
         json.dumps(dict(mark.data)).encode()
-    unrecorded.unkept(take)
+    unrecorded_call.unkept(take)
     try:
         encoded = read_encoded(FOLDER)
     except TakeError as error:
@@ -119,13 +119,13 @@ def a_folder() -> None:
         return
     for sound in encoded.sounds:
         assert sound.path.parent == FOLDER, "a sound from outside the take's folder"
-    json.dumps(spool.start_body(take.start)).encode()
+    json.dumps(layout.start_body(take.start)).encode()
 
 
 def a_snapshot(content: bytes) -> None:
     (_root / "snapshot.json").write_bytes(content)
     try:
-        read = policy.read(_root)
+        read = line_policy.read(_root)
     except ConfigError as error:
         assert error.error_id in ("snapshot.broken", "snapshot.format")
         return

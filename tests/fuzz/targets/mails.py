@@ -10,12 +10,12 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+from recorder.auditlog import mail_witness
 from recorder.errors import LedgerError
-from recorder.ledger import mailing
 from tests.fuzz.choices import Choices
 from tests.unit.seal.recording import NOW
 
-INSTRUMENT = ("recorder.ledger.mailing", "smtplib")
+INSTRUMENT = ("recorder.auditlog.mail_witness", "smtplib")
 LONGEST = 300
 
 NOTE = "accord/0/a/1\n7\nAAAA\n\n\u2014 accord/0/a/1 AAAA\n"
@@ -68,7 +68,7 @@ def check(data: bytes) -> None:
     choices = Choices(data)
     name, address = choices.text(24), choices.pick(("claire@example.com", "claire@exämple.com"))
     language = choices.pick(("fr", "nl", "de", "en", "xx"))
-    letter = mailing.letter(name, language, LAST, "accord@example.com", address, NOW)
+    letter = mail_witness.letter(name, language, LAST, "accord@example.com", address, NOW)
     read: Any = email.message_from_bytes(letter.as_bytes(), policy=email.policy.default)
     assert set(read.keys()) == HEADERS, f"a name made a header: {sorted(read.keys())}"
     text, attached = read.iter_parts()
@@ -87,7 +87,7 @@ def check(data: bytes) -> None:
     username = choices.pick(("", "", "accord"))
     security = choices.pick(("none", "none", "starttls"))
     password = "é" if choices.below(4) == 3 else "secret"
-    server = mailing.Server("127.0.0.1", there.port, security, "accord@example.com", username, password)
+    server = mail_witness.Server("127.0.0.1", there.port, security, "accord@example.com", username, password)
     try:
         with server.open() as session:
             session.send_message(letter)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 
 from recorder.errors import SealError
-from recorder.seal.manifest import open_manifest
-from recorder.seal.verify import verify
+from recorder.seal.sealing import open_manifest
+from recorder.seal.verification import verify
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, roughened, spelled, world
 from tests.unit.seal.recording import NOW, Bucket

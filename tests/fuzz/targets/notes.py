@@ -7,15 +7,15 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.auditlog import signed_note
+from recorder.auditlog.signed_note import Head
 from recorder.errors import LedgerError
-from recorder.ledger import note
-from recorder.ledger.note import Head
 from recorder.seal import signing
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import roughened, world
 from tests.unit.seal.recording import NOW
 
-INSTRUMENT = ("recorder.ledger.note", "recorder.clock")
+INSTRUMENT = ("recorder.auditlog.signed_note", "recorder.clock")
 LONGEST = 400
 
 
@@ -30,8 +30,8 @@ def genuine() -> tuple[tuple[bytes, ...], Ed25519PublicKey]:
         for number in (1, 2):
             root = bytes(range(number, number + 32))
             head = Head("0" * 32, tenant, 1, 7 * number, root, number, NOW, signer.key_id, before)
-            notes.append(note.sign(head, signer).encode())
-            before = note.fingerprint(notes[-1].decode())
+            notes.append(signed_note.sign(head, signer).encode())
+            before = signed_note.fingerprint(notes[-1].decode())
     return tuple(notes), Ed25519PublicKey.from_public_bytes(signer.endorsement.public_key)
 
 
@@ -59,7 +59,7 @@ def check(data: bytes) -> None:
         case 3:
             content = choices.rest()
     try:
-        read = note.read(content)
+        read = signed_note.read(content)
     except LedgerError as error:
         assert error.error_id == "checkpoint.form"
         assert content not in notes, "a checkpoint of ours is refused"

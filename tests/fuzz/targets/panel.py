@@ -14,7 +14,7 @@ from tests.fuzz.asking import JSON, Asking, addresses, asking
 from tests.fuzz.choices import Choices
 from tests.fuzz.panel import SECRETS, mended, panel
 
-INSTRUMENT = ("web", "recorder.access", "werkzeug.http", "werkzeug.sansio")
+INSTRUMENT = ("web", "recorder.playback", "werkzeug.http", "werkzeug.sansio")
 LONGEST = 300
 
 

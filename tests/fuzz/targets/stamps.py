@@ -7,12 +7,12 @@ import shutil
 from datetime import datetime
 from functools import cache
 
+from recorder.auditlog import timestamping
 from recorder.errors import LedgerError
-from recorder.ledger import stamping
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import scratch
 
-INSTRUMENT = ("recorder.ledger.stamping",)
+INSTRUMENT = ("recorder.auditlog.timestamping",)
 LONGEST = 200
 
 STAMPED = (b"a checkpoint", b"another checkpoint")
@@ -22,14 +22,14 @@ STAMPED = (b"a checkpoint", b"another checkpoint")
 def genuine() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
     """Tokens of a real authority for :data:`STAMPED`, its certificates, and the times that it gave; none
     where there is no openssl to make one with."""
-    from tests.unit.ledger.authority import serving
+    from tests.unit.auditlog.authority import serving
 
     if shutil.which("openssl") is None:
         return (), b"", ()
     with serving(scratch()) as made:
         tokens = tuple(made.authority.stamp(each) for each in STAMPED)
         ca = made.authority.certificates
-    return tokens, ca, tuple(stamping.check(*each, ca) for each in zip(tokens, STAMPED, strict=True))
+    return tokens, ca, tuple(timestamping.check(*each, ca) for each in zip(tokens, STAMPED, strict=True))
 
 
 def check(data: bytes) -> None:
@@ -58,7 +58,7 @@ def check(data: bytes) -> None:
     if choices.below(8) == 7:
         content = choices.pick((STAMPED[1 - which], content + b" ", b""))
     try:
-        seen = stamping.check(bytes(token), content, certificates)
+        seen = timestamping.check(bytes(token), content, certificates)
     except LedgerError as error:
         assert error.error_id == "stamp.wrong"
         assert (bytes(token), content) != (tokens[which], STAMPED[which]), "a genuine token is refused"

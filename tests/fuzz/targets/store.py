@@ -8,9 +8,9 @@ import hashlib
 import time
 
 from recorder.errors import StoreError
-from recorder.store.base import Abilities
-from recorder.store.bucket import Bucket
+from recorder.store.contract import Abilities
 from recorder.store.s3 import S3Store
+from recorder.store.s3_client import Bucket
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import scratch
 from tests.fuzz.hostile import Answer, Server

@@ -11,19 +11,20 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import soundfile
 
-from recorder.call.policy import Announcement, Keep
-from recorder.call.policy import Sound as Said
+from recorder.audio import wav
+from recorder.audio.encoded_take import GAP_REASONS, read_encoded, write_encoded
+from recorder.audio.encoding import encode
+from recorder.domain.line_policy import Announcement, Keep
+from recorder.domain.line_policy import Sound as Said
 from recorder.errors import SealError, TakeError
-from recorder.seal.manifest import open_manifest, seal
-from recorder.take import spool, wav
-from recorder.take.encode import encode
-from recorder.take.encoded import GAP_REASONS, read_encoded, write_encoded
-from recorder.take.spool import MARKS, CallEnd, CallStart, Mark, Party
+from recorder.seal.sealing import open_manifest, seal
+from recorder.spool import layout
+from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark, Party
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import repeating, scratch, world
 from tests.fuzz.targets.wav import riff
 
-INSTRUMENT = ("recorder.take", "recorder.seal.body")
+INSTRUMENT = ("recorder.audio", "recorder.seal.manifest_codec")
 LONGEST = 260
 
 RATE = 8000
@@ -87,20 +88,20 @@ def check(data: bytes) -> None:
         announcement=choices.pick((TOLD, TOLD, TOLD, None)),
         keep=KEEP,
     )
-    folder = spool.open_take(_root / "spool", start)
+    folder = layout.open_take(_root / "spool", start)
     asked = False
     for _ in range(choices.below(9)):
         kind = choices.pick(_kinds)
         asked = asked or kind in ASKED
         data_ = {"party": "extension", "value": choices.text(6)} if kind == "bridged" else {}
         data_ = choices.pick(ASKED[kind]) if kind in ASKED else data_
-        spool.append_mark(folder, Mark(_time(choices), kind, data_))
-    spool.close_take(
+        layout.append_mark(folder, Mark(_time(choices), kind, data_))
+    layout.close_take(
         folder, CallEnd("recorded", None, _time(choices), choices.pick((None, Party("sip", "x"))))
     )
-    (folder / spool.AUDIO).write_bytes(_audio(choices, QUESTION if asked else QUESTION[:0]))
+    (folder / layout.AUDIO).write_bytes(_audio(choices, QUESTION if asked else QUESTION[:0]))
     try:
-        take = spool.read_take(folder)
+        take = layout.read_take(folder)
         write_encoded(encode(take, _sound))
         encoded = read_encoded(folder)
     except TakeError as error:

@@ -9,12 +9,12 @@ import struct
 import numpy as np
 import soundfile
 
+from recorder.audio import wav
 from recorder.errors import TakeError
-from recorder.take import wav
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import scratch
 
-INSTRUMENT = ("recorder.take.wav",)
+INSTRUMENT = ("recorder.audio.wav",)
 LONGEST = 600
 
 _path = scratch() / "audio.wav"

@@ -133,7 +133,7 @@ class Site:
     def call(self, name: str = "switch") -> Process:
         """A practice switch on which a call comes in."""
         return self.start(
-            name, sys.executable, "-m", "recorder.practice", f"--event-port={self.event_port}",
+            name, sys.executable, "-m", "demo.practice", f"--event-port={self.event_port}",
             f"--daemon=127.0.0.1:{self.call_port}", f"--call={NUMBER}:en", "--stay",
         )  # fmt: skip
 

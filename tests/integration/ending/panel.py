@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from flask import Flask
 
 from web import WebConfig, create_app
-from web.serving import serve
+from web.server import serve
 
 large = Flask(__name__)
 

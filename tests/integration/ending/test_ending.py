@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder.call import policy
 from recorder.clock import utc_now
+from recorder.domain import line_policy
 from recorder.ids import uuid7
-from recorder.supervise import HURRY, Program, Supervisor
-from recorder.take.spool import (
+from recorder.processes.supervisor import HURRY, Program, Supervisor
+from recorder.spool.layout import (
     AUDIO,
     CallEnd,
     CallStart,
@@ -248,7 +248,7 @@ def test_all_of_accord_ends_in_order(site: Site) -> None:
 
 def finished_take(site: Site) -> None:
     """A call as a daemon leaves it."""
-    (line,) = policy.read(site.folder / "snapshot").lines.values()
+    (line,) = line_policy.read(site.folder / "snapshot").lines.values()
     at = utc_now()
     start = CallStart(
         str(uuid7(at, os.urandom)), line.tenant, line.line, line.number, "inbound", "node1", "channel",

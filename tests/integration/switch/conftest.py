@@ -10,8 +10,8 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
+from recorder.switch.connection import Limits
 from recorder.switch.esl import Inbound
-from recorder.switch.wire import Limits
 
 QUICK = Limits(connect=1.0, reply=1.0, write=1.0, silence=3.0)
 

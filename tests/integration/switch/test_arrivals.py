@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.dialplan import Arrival, Dialplan
+from recorder.switch.connection import Limits
 from recorder.switch.esl import OutboundSession
-from recorder.switch.waiting import OTHERS, STRANGERS
-from recorder.switch.wire import Limits
+from recorder.switch.outbound_socket import Arrival, Dialplan
+from recorder.switch.unverified_connections import OTHERS, STRANGERS
 from tests.admitting import ANSWER, Everybody
 from tests.forger import SOMEBODY
 

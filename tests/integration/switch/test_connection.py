@@ -14,9 +14,9 @@ from gevent.event import Event
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
+from recorder.switch.connection import Limits
 from recorder.switch.esl import Inbound
-from recorder.switch.events import CallEvent
-from recorder.switch.wire import Limits
+from recorder.switch.esl_events import CallEvent
 
 Dial = Callable[..., Inbound]
 Wait = Callable[[Callable[[], object]], None]

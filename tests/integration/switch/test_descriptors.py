@@ -13,7 +13,7 @@ from tests.admitting import ANSWER
 # In a process of its own: the limit is the process's.
 DAEMON = """
     import os, resource, gevent
-    from recorder.switch.dialplan import Dialplan
+    from recorder.switch.outbound_socket import Dialplan
     from tests.admitting import Everybody
 
     served = []

@@ -11,11 +11,11 @@ from typing import Any
 import gevent
 import pytest
 
-from recorder.daemon.threads import THREADS
-from recorder.daemon.writer import Writer
+from recorder.capture.spool_writer import Writer
+from recorder.capture.thread_pool import THREADS
 from recorder.ids import uuid7
-from recorder.switch.node import Backoff, Node
-from recorder.take.spool import CallStart, Party
+from recorder.spool.layout import CallStart, Party
+from recorder.switch.standing_connection import Backoff, Node
 from tests.integration.switch.conftest import QUICK
 from tests.integration.switch.test_standing import Diary, switch
 

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.events import CallEvent
-from recorder.switch.node import Backoff, Live, Node
-from recorder.switch.wire import Limits
+from recorder.switch.connection import Limits
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.standing_connection import Backoff, Live, Node
 
 Wait = Callable[[Callable[[], object]], None]
 

@@ -15,9 +15,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from recorder.call import arriving, joiner_asked
-from recorder.call.joiner import in_room, names
-from recorder.call.session import step
+from recorder.call import initial, transfer_consent
+from recorder.call.machine import step
 from recorder.call.state import (
     NOTICE,
     OPT_IN,
@@ -35,8 +34,9 @@ from recorder.call.state import (
     State,
     Step,
 )  # fmt: skip
-from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, Person, What
-from recorder.switch.observed import DELETE as DELETE_CODE
+from recorder.call.transfer_target import in_room, names
+from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, Person, What
+from recorder.switch.translation import DELETE as DELETE_CODE
 
 PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
 BEGIN, END = "<!-- states:begin -->\n", "<!-- states:end -->\n"
@@ -213,7 +213,7 @@ def stage(state: State) -> str:
         return f"ASKING: {state.asking}"
     if state.phase is Phase.ANNOUNCED and state.asked.step is not Step.IDLE:
         return f"ANNOUNCED: {'DELETE? ' * (state.asked.how == DELETE_CODE)}{state.asked.step.name}"
-    if state.phase is Phase.ANNOUNCED and state.telling is not None and joiner_asked.asks(state):
+    if state.phase is Phase.ANNOUNCED and state.telling is not None and transfer_consent.asks(state):
         playing = "ASKED" if state.telling.sound else "JOINED"
         return f"ANNOUNCED: {'MAY ANSWER' if state.telling.heard else playing}"
     if state.phase is Phase.ANNOUNCED and state.telling is not None:
@@ -225,8 +225,8 @@ def stage(state: State) -> str:
 def explored(plans: tuple[Plan, ...] = PLANS) -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
     """For each stage and event: what it can become, with the orders."""
     found: dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]] = defaultdict(set)
-    waiting: deque[State] = deque(arriving.arrive(plan, AT)[0] for plan in plans)
-    waiting.append(arriving.refuse("no_line")[0])
+    waiting: deque[State] = deque(initial.arrive(plan, AT)[0] for plan in plans)
+    waiting.append(initial.refuse("no_line")[0])
     seen = {alike(state) for state in waiting}
     while waiting:
         state = waiting.popleft()

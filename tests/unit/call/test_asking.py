@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.call import arriving, outcome
-from recorder.call.session import step
+from recorder.call import initial, transitions
+from recorder.call.machine import step
 from recorder.call.state import (
     OPT_IN,
     OPT_OUT,
@@ -24,7 +24,7 @@ from recorder.call.state import (
     Speech,
     State,
 )
-from recorder.switch.observed import Observed, What
+from recorder.switch.translation import Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -50,7 +50,7 @@ class Call:
         self.now = AT
         self.word = "waiting"
         self.done: list[Action] = []
-        self.state, actions = arriving.arrive(plan, AT)
+        self.state, actions = initial.arrive(plan, AT)
         self.recording = False
         self._ordered: str = ""
         self._take(actions)
@@ -170,7 +170,7 @@ def test_a_refusal_counts_whenever_it_comes(plan: Plan) -> None:
     call.plays(sound)
     call.presses("2")
     assert call.done.index(Do.CUT) < call.done.index(Do.DECLINE)
-    assert call.state.deadline == call.now + outcome.patience(FR.declined.length), "nothing is waited for"
+    assert call.state.deadline == call.now + transitions.patience(FR.declined.length), "nothing is waited for"
     call.tell(What.PLAYED, sound=sound.path, complete=False)
     assert Do.LEAVE not in call.done
     unrecorded(call, "declined")
@@ -188,7 +188,7 @@ def test_who_agreed_can_refuse_while_it_is_announced() -> None:
     assert Do.STOP in call.done
     unrecorded(call, "declined")
     noted = [one for one in call.done if isinstance(one, Note)]
-    assert arriving.resume(IN, noted, AT).reason == "declined"
+    assert initial.resume(IN, noted, AT).reason == "declined"
 
 
 @pytest.mark.parametrize("key", ["1", "5", "*", "#"])
@@ -296,7 +296,7 @@ def test_a_key_after_a_question_that_a_hang_up_cut_is_no_answer() -> None:
 
 def test_a_question_that_cannot_be_played_records_nothing() -> None:
     call = Call(IN)
-    for _ in range(outcome.TRIES):
+    for _ in range(transitions.TRIES):
         call.tell(What.PLAYED, sound=call.state.said.path, complete=False)
     assert call.state.phase is Phase.UNRECORDED
     assert call.state.reason == "announcement_failed"
@@ -340,14 +340,14 @@ def test_hanging_up_in_the_menu_is_written_down() -> None:
 def test_a_daemon_that_comes_after_an_answer_keeps_to_it() -> None:
     notes = [Note("answered", AT, (("question", "recording"), ("answer", "no")))]
     for plan in (IN, OUT):
-        state = arriving.resume(plan, notes, AT)
+        state = initial.resume(plan, notes, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
     heard = [Note("recording_started", AT), Note("announcement_finished", AT)]
-    assert arriving.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "they could still have refused"
+    assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "they could still have refused"
     silent = Note("answered", AT, (("question", "recording"), ("answer", "none")))
-    assert arriving.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
+    assert initial.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
     yes = Note("answered", AT, (("question", "recording"), ("answer", "yes")))
-    assert arriving.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
+    assert initial.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
 
 
 # --- whatever happens, in whatever order
@@ -394,7 +394,7 @@ def likely(name: str, state: State) -> Observed:
 
 def holds(plan: Plan, events: list[Observed | str]) -> None:
     """The rules, in the simplest words, over any events in any order."""
-    state, actions = arriving.arrive(plan, AT)
+    state, actions = initial.arrive(plan, AT)
     done: list[Action] = list(actions)
     asked = False
     for one in events:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.call import arriving
-from recorder.call.session import step
+from recorder.call import initial
+from recorder.call.machine import step
 from recorder.call.state import DeleteScript, Do, Note, Phase, Plan, State, Step
-from recorder.switch.observed import CODES, COLLEAGUE, OUTSIDE, Observed, What
+from recorder.switch.translation import CODES, COLLEAGUE, OUTSIDE, Observed, What
 from tests.unit.call.test_consent import AT, KEEP, Call, plan, speech
 
 DELETE = DeleteScript(speech("delete"), speech("deleted"))
@@ -114,7 +114,7 @@ def test_a_pause_that_ended_by_itself_while_nobody_watched_was_not_gone_on_with(
 def resumed_with(*notes: Note) -> State:
     told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished")]
     bridged = Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
-    return arriving.resume(allowed(), [*told, bridged, *notes], AT)
+    return initial.resume(allowed(), [*told, bridged, *notes], AT)
 
 
 def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> None:
@@ -128,7 +128,7 @@ def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> 
 
 
 def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -> None:
-    state = arriving.resume(allowed(), [Note("recording_started", AT)], AT)
+    state = initial.resume(allowed(), [Note("recording_started", AT)], AT)
     now = AT + timedelta(seconds=5)
     watched = Observed(What.UNWATCHED, now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
     state, actions = step(state, watched)
@@ -230,7 +230,7 @@ def test_one_question_at_a_time() -> None:
 def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> None:
     """It may have died between the key and the order to the switch."""
     told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")]
-    state = arriving.resume(allowed(), told, AT)
+    state = initial.resume(allowed(), told, AT)
     state, actions = step(state, Observed(What.UNWATCHED, AT, since=AT, state="announced", capturing=True))
     assert {Do.STOP, Do.DISCARD} <= set(actions)
     state, _ = step(state, Observed(What.HUNG_UP, AT, cause="NORMAL_CLEARING", ending=True))

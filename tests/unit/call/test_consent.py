@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.call import arriving
-from recorder.call.session import step
+from recorder.audio.keep_answers import questions
+from recorder.call import initial
+from recorder.call.machine import step
 from recorder.call.state import (
     NOTICE,
     Action,
@@ -25,9 +26,8 @@ from recorder.call.state import (
     State,
     Step,
 )
-from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
-from recorder.take.questions import questions
-from recorder.take.spool import Mark
+from recorder.spool.layout import Mark
+from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
@@ -54,7 +54,7 @@ class Call:
     def __init__(self, keep: KeepScript | None = KEEP) -> None:
         self.now = AT
         self.done: list[Action] = []
-        self.state, _ = arriving.arrive(plan(keep), AT)
+        self.state, _ = initial.arrive(plan(keep), AT)
         self.tell(What.ON_DISK)
         self.tell(What.RECORDING, state="announcing")
         self.tell(What.PLAYING, sound=TOLD.path)
@@ -442,9 +442,9 @@ def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None
 def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
     told = [Note("recording_started", AT), Note("announcement_finished", AT)]
     asked = Note("keep_asked", AT, (("how", "question"),))
-    assert arriving.resume(plan(KEEP), [*told, asked], AT).kept == ""
+    assert initial.resume(plan(KEEP), [*told, asked], AT).kept == ""
     yes = Note("keep_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
-    state = arriving.resume(plan(KEEP), [*told, asked, yes], AT)
+    state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
     assert (state.kept, state.asked.step) == ("yes", Step.IDLE)
     state, _ = step(state, Observed(What.UNWATCHED, AT, state="announced", since=AT, capturing=True))
     state, actions = step(state, Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other="b"))

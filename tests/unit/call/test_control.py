@@ -7,10 +7,19 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.call import arriving, control
-from recorder.call.session import step
+from recorder.call import initial, remote_commands
+from recorder.call.machine import step
 from recorder.call.state import Do, Phase, State
-from recorder.switch.observed import COLLEAGUE, DELETE, KEEP, NOTE, PAUSE, RESUME, Observed, What
+from recorder.switch.translation import (
+    COLLEAGUE,
+    DELETE,
+    KEEP,
+    NOTE,
+    PAUSE,
+    RESUME,
+    Observed,
+    What,
+)
 from tests.unit.call.test_codes import Talk, allowed
 from tests.unit.call.test_consent import AT, plan
 
@@ -53,23 +62,23 @@ def test_it_is_destroyed_at_once_for_it_was_asked_back_in_the_panel() -> None:
 
 def test_it_is_not_on_a_line_that_does_not_allow_it_nor_while_somebody_is_asked() -> None:
     call = Talk(deletable=False)
-    assert control.refusal(call.state, DELETE) == control.NOT_ALLOWED
+    assert remote_commands.refusal(call.state, DELETE) == remote_commands.NOT_ALLOWED
     before = call.state
     asks(call, DELETE)
     assert call.state == before
     call = Talk()
     call.dials()  # whether it may be kept
-    assert control.refusal(call.state, DELETE) == control.BUSY
-    assert control.refusal(call.state, PAUSE) == "", "a card number may come at any moment"
+    assert remote_commands.refusal(call.state, DELETE) == remote_commands.BUSY
+    assert remote_commands.refusal(call.state, PAUSE) == "", "a card number may come at any moment"
     asks(call, DELETE)
     assert call.state.phase is Phase.ANNOUNCED
 
 
 def states() -> dict[str, tuple[State, str]]:
     """A call in every stage, and why it cannot be paused there."""
-    arrived = arriving.arrive(allowed(), AT)[0]
-    ringing = arriving.arrive(replace(plan(None), at_pickup=True), AT)[0]
-    opt_in = arriving.arrive(replace(allowed(), mode="opt-in"), AT)[0]
+    arrived = initial.arrive(allowed(), AT)[0]
+    ringing = initial.arrive(replace(plan(None), at_pickup=True), AT)[0]
+    opt_in = initial.arrive(replace(allowed(), mode="opt-in"), AT)[0]
     talk = Talk().state
     asked = Talk()
     asked.is_asked()
@@ -80,17 +89,17 @@ def states() -> dict[str, tuple[State, str]]:
     hung_up = Talk()
     hung_up.tell(What.HUNG_UP, ending=True)
     return {
-        "being told": (arrived, control.NOT_TOLD),
-        "ringing": (ringing, control.NOT_TOLD),
-        "in a question": (opt_in, control.NOT_TOLD),
+        "being told": (arrived, remote_commands.NOT_TOLD),
+        "ringing": (ringing, remote_commands.NOT_TOLD),
+        "in a question": (opt_in, remote_commands.NOT_TOLD),
         "they speak": (talk, ""),
         "the colleague is asked": (asked.state, ""),
         "on hold": (held.state, ""),
-        "refused": (arriving.refuse("no_line")[0], control.NOT_RECORDED),
-        "not begun": (replace(talk, capturing=False, captured=False), control.NOT_RECORDED),
-        "transferred outside": (replace(talk, over=True), control.ENDED),
-        "hung up": (hung_up.state, control.ENDED),
-        "ended": (ended.state, control.ENDED),
+        "refused": (initial.refuse("no_line")[0], remote_commands.NOT_RECORDED),
+        "not begun": (replace(talk, capturing=False, captured=False), remote_commands.NOT_RECORDED),
+        "transferred outside": (replace(talk, over=True), remote_commands.ENDED),
+        "hung up": (hung_up.state, remote_commands.ENDED),
+        "ended": (ended.state, remote_commands.ENDED),
     }
 
 
@@ -98,7 +107,7 @@ def states() -> dict[str, tuple[State, str]]:
 @pytest.mark.parametrize("what", [PAUSE, RESUME, NOTE])
 def test_every_stage_has_one_outcome(name: str, what: str) -> None:
     state, why = states()[name]
-    assert control.refusal(state, what) == why
+    assert remote_commands.refusal(state, what) == why
     event = Observed(What.ASKED, AT + timedelta(minutes=1), code=what, by="panel")
     after, actions = step(state, event)
     if why:

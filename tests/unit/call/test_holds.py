@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from recorder.call import arriving
-from recorder.call.session import step
+from recorder.call import initial
+from recorder.call.machine import step
 from recorder.call.state import Note, Plan, State
-from recorder.switch.observed import COLLEAGUE, Observed, What
+from recorder.switch.translation import COLLEAGUE, Observed, What
 from tests.unit.call.test_consent import AT, KEEP, plan
 
 LATER = {"seen": "later"}
@@ -25,7 +25,7 @@ class Call:
     def __init__(self, *notes: Note, line: Plan | None = None) -> None:
         told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished")]
         bridged = Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
-        self.state: State = arriving.resume(line or plan(KEEP), [*told, bridged, *notes], at(10))
+        self.state: State = initial.resume(line or plan(KEEP), [*told, bridged, *notes], at(10))
         self.written: list[tuple[str, datetime, dict[str, str]]] = []
 
     def tell(self, what: What, seconds: float, **more: object) -> None:

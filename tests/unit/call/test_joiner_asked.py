@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.call import arriving, joiner_asked
-from recorder.call.control import BUSY, refusal
-from recorder.call.policy import Joining, Sound
+from recorder.audio.transfer_redaction import unagreed
+from recorder.call import initial, transfer_consent
+from recorder.call.remote_commands import BUSY, refusal
 from recorder.call.state import (
     ALONE,
     BOTH,
@@ -30,9 +30,9 @@ from recorder.call.state import (
     Speech,
     Step,
 )
-from recorder.switch.observed import COLLEAGUE, OUTSIDE, Person, What
-from recorder.take.spool import CallEnd, CallStart, Mark, Party, Take
-from recorder.take.unagreed import unagreed
+from recorder.domain.line_policy import Joining, Sound
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
+from recorder.switch.translation import COLLEAGUE, OUTSIDE, Person, What
 from tests.unit.call.test_joining import AT, FIRST, SECOND, SENTENCE, TOLD, Call, back, resumed
 
 THIRD = ("extension", "400")
@@ -61,7 +61,7 @@ class Asked(Call):
             Note("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]), ("leg", "b"))),
         ]
         self.now, self.done = AT, list(notes)
-        self.state = arriving.resume(Plan(mode, (script(how),)), notes, AT)
+        self.state = initial.resume(Plan(mode, (script(how),)), notes, AT)
         self.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="b", party=FIRST,
                   bridged_at=AT)  # fmt: skip
         self.tell(What.LOOKED, other="b")
@@ -309,11 +309,11 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
         assert call.state.over is (mode == OPT_IN)
         assert call.kinds[-1] == "left_room"
     elif deed == "cut":
-        for _ in range(joiner_asked.CUT - 1):
+        for _ in range(transfer_consent.CUT - 1):
             call.hears(timedelta(milliseconds=300))
             call.waits()  # a moment, then once more
             call.begins()
-        assert call.orders(Do.TELL) == joiner_asked.CUT
+        assert call.orders(Do.TELL) == transfer_consent.CUT
         call.hears(timedelta(milliseconds=300))
         assert call.notes("joined_refused")[-1]["answer"] == "unasked"
     else:

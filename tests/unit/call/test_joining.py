@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.call import arriving
-from recorder.call.joiner import in_room
-from recorder.call.session import step
+from recorder.call import initial
+from recorder.call.machine import step
 from recorder.call.state import (
     ALONE,
     BOTH,
@@ -26,7 +25,8 @@ from recorder.call.state import (
     Script,
     Speech,
 )
-from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.call.transfer_target import in_room
+from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
@@ -45,7 +45,7 @@ class Call:
     def __init__(self, made: Plan | None = None, looked: bool = True) -> None:
         self.now = AT
         self.done: list[Action] = []
-        self.state, _ = arriving.arrive(made or plan(), AT)
+        self.state, _ = initial.arrive(made or plan(), AT)
         self.tell(What.ON_DISK)
         if self.state.plan.at_pickup:
             self.connect("b", FIRST, "pickup")
@@ -226,7 +226,7 @@ def test_nobody_is_told_in_a_hold() -> None:
 
 
 def test_a_call_that_is_not_recorded_tells_nobody() -> None:
-    state, _ = arriving.arrive(replace(plan(), mode=OPT_OUT), AT)
+    state, _ = initial.arrive(replace(plan(), mode=OPT_OUT), AT)
     for event in (
         Observed(What.BRIDGED, AT, party=FIRST, other="b", state="announcing"),
         Observed(What.BRIDGED, AT, party=SECOND, other="c", state="unrecorded"),
@@ -298,7 +298,7 @@ def resumed(call: Call) -> Call:
     notes = [one for one in call.done if isinstance(one, Note)]
     later = Call.__new__(Call)
     later.now, later.done = call.now, list(notes)
-    later.state = arriving.resume(call.state.plan, notes, call.now)
+    later.state = initial.resume(call.state.plan, notes, call.now)
     return later
 
 
@@ -348,7 +348,7 @@ def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> No
         Note("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]))),
     ]
     call = Call()
-    call.state, call.done = arriving.resume(plan(), notes, AT), []
+    call.state, call.done = initial.resume(plan(), notes, AT), []
     assert back(call, "b", FIRST) == [Do.LOOK]
     assert call.state.colleague == "b"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.call import arriving
-from recorder.call.session import step
+from recorder.call import initial
+from recorder.call.machine import step
 from recorder.call.state import OPT_IN, OPT_OUT, Do, Note
-from recorder.switch.observed import Observed, Person, What
+from recorder.switch.translation import Observed, Person, What
 from tests.unit.call.test_joiner_asked import Asked
 from tests.unit.call.test_joining import AT, FIRST, SECOND, Call, plan, resumed
 
@@ -92,7 +92,7 @@ def test_somebody_outside_may_listen_but_not_speak_where_they_were_told_nothing(
 def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() -> None:
     call = Call(plan("alone"), looked=False)
     state, actions = step(
-        arriving.arrive(plan("alone"), AT)[0], Observed(What.LISTENS, AT, there=(Person("c", SECOND),))
+        initial.arrive(plan("alone"), AT)[0], Observed(What.LISTENS, AT, there=(Person("c", SECOND),))
     )
     assert [one.kind for one in actions if isinstance(one, Note)] == ["listener_came"]
     assert state.listeners

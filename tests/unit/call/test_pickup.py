@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.call import arriving
-from recorder.call.outcome import TRIES
-from recorder.call.pickup import PAUSE
-from recorder.call.session import step
+from recorder.call import initial
+from recorder.call.announce_on_answer import PAUSE
+from recorder.call.machine import step
 from recorder.call.state import NOTICE, Action, Do, Finish, KeepScript, Note, Phase, Plan, Script, Speech
-from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.call.transitions import TRIES
+from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 LONG = timedelta(seconds=3)
@@ -40,7 +40,7 @@ class Call:
         self.recording = False
         self.began = self.whole = False
         self.done: list[Action] = []
-        self.state, actions = arriving.arrive(plan, AT)
+        self.state, actions = initial.arrive(plan, AT)
         self._take(actions)
 
     def tell(self, what: What, **more: object) -> None:
@@ -294,7 +294,7 @@ def test_nothing_that_plays_makes_an_announcement_of_a_call_that_waits() -> None
 
 def test_a_daemon_that_comes_back_while_it_rings_tells_them() -> None:
     call = Call()
-    call.state = arriving.resume(PLAN, [], AT)
+    call.state = initial.resume(PLAN, [], AT)
     call.word = "pickup"
     call.tell(What.UNWATCHED, since=AT, state="pickup")
     call.bridge()
@@ -303,7 +303,7 @@ def test_a_daemon_that_comes_back_while_it_rings_tells_them() -> None:
 
 def test_a_daemon_that_was_away_when_it_was_answered_does_not_tell_them_later() -> None:
     call = Call()
-    call.state = arriving.resume(PLAN, [], AT)
+    call.state = initial.resume(PLAN, [], AT)
     call.tell(What.UNWATCHED, since=AT, state="pickup", bridged_at=AT)
     assert call.over().reason == "daemon_away"
     assert Do.BEGIN not in call.orders
@@ -312,7 +312,7 @@ def test_a_daemon_that_was_away_when_it_was_answered_does_not_tell_them_later() 
 def test_a_daemon_that_was_away_in_the_announcement_has_not_told_them() -> None:
     call = Call()
     told_of = [Note("bridged", AT), Note("recording_started", AT), Note("announcement_started", AT)]
-    call.state = arriving.resume(PLAN, told_of, AT)
+    call.state = initial.resume(PLAN, told_of, AT)
     call.tell(What.UNWATCHED, since=AT, state="announcing", capturing=True)
     assert call.orders[-3:] == [Do.STOP, Do.DISCARD, Do.LEAVE]
     assert call.over().reason == "daemon_away"
@@ -328,7 +328,7 @@ HEARD = [
 
 def test_a_daemon_that_died_after_they_were_told_gives_its_word_again() -> None:
     call = Call()
-    call.state = arriving.resume(PLAN, HEARD, AT)
+    call.state = initial.resume(PLAN, HEARD, AT)
     call.word, call.recording, call.whole = "announcing", True, True
     call.tell(What.UNWATCHED, since=AT, state="announcing", capturing=True)
     assert call.orders[-1] is Do.CONFIRM
@@ -338,7 +338,7 @@ def test_a_daemon_that_died_after_they_were_told_gives_its_word_again() -> None:
 
 def test_one_for_which_the_switch_has_our_word_goes_on() -> None:
     call = Call()
-    call.state = arriving.resume(PLAN, HEARD, AT)
+    call.state = initial.resume(PLAN, HEARD, AT)
     call.word = "announced"
     call.tell(What.UNWATCHED, since=AT, state="announced", capturing=True)
     assert call.state.phase is Phase.ANNOUNCED
@@ -348,7 +348,7 @@ def test_one_for_which_the_switch_has_our_word_goes_on() -> None:
 
 def test_one_that_the_switch_ended_meanwhile_is_not_kept() -> None:
     call = Call()
-    call.state = arriving.resume(PLAN, HEARD, AT)
+    call.state = initial.resume(PLAN, HEARD, AT)
     call.word = "late"
     call.tell(What.UNWATCHED, since=AT, state="late")
     assert call.over().reason == "daemon_late"
@@ -358,7 +358,7 @@ def test_one_that_the_switch_ended_meanwhile_is_not_kept() -> None:
 def test_one_that_ended_meanwhile_is_kept_if_its_recording_went_on(went_on: bool, reason: str | None) -> None:
     """That they were connected says nothing here: they were before they were told."""
     call = Call()
-    call.state = arriving.resume(PLAN, HEARD, AT)
+    call.state = initial.resume(PLAN, HEARD, AT)
     call.tell(What.GONE, since=AT, capturing=went_on)
     (finish,) = [each for each in call.done if isinstance(each, Finish)]
     assert finish.reason == reason

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from recorder.call import policy
-from recorder.call.policy import Announcement, LinePolicy
+from recorder.domain import line_policy
+from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.errors import ConfigError
 
 SHA = hashlib.sha256(b"sound").hexdigest()
@@ -23,20 +23,20 @@ LINE = LinePolicy("t", "l", "3225550100", "notice", "before_ringing", ("opus",),
 def write(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     (folder / "prompts").mkdir()
     (folder / "prompts" / f"{SHA}.wav").write_bytes(b"sound")
-    body = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [LINE], ["112"]))
+    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [LINE], ["112"]))
     changed = change(body)
     (folder / "snapshot.json").write_text(json.dumps(body if changed is None else changed))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write(tmp_path, lambda body: None)
-    read = policy.read(tmp_path)
+    read = line_policy.read(tmp_path)
     assert (read.line("+3225550100"), read.never_record, read.damaged) == (LINE, {"112"}, frozenset())
 
 
 def test_a_line_that_announces_at_pick_up_says_so_in_its_plan(tmp_path: Path) -> None:
     write(tmp_path, lambda body: body["lines"][0].update(timing="at_pickup"))
-    read = policy.read(tmp_path)
+    read = line_policy.read(tmp_path)
     line = read.line("+3225550100")
     assert line is not None
     assert read.plan(line).at_pickup
@@ -44,11 +44,11 @@ def test_a_line_that_announces_at_pick_up_says_so_in_its_plan(tmp_path: Path) ->
 
 def test_what_a_line_does_with_its_outbound_calls_costs_an_older_daemon_nothing(tmp_path: Path) -> None:
     line = replace(LINE, outbound="once_connected")
-    body = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [line], []))
-    before = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [LINE], []))
+    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], []))
+    before = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [LINE], []))
     assert body["lines"] == before["lines"], "it reads every field of a line, and no other"
     write(tmp_path, lambda _: body)
-    read = policy.read(tmp_path)
+    read = line_policy.read(tmp_path)
     found = read.line("3225550100")
     assert found == line
     assert [read.plan(line, each).at_pickup for each in ("inbound", "outbound")] == [False, True]
@@ -66,20 +66,22 @@ def test_what_an_accord_of_before_does_not_know_stands_apart(tmp_path: Path) -> 
         newer(body, beep="both", outbound="once_connected")
 
     write(tmp_path, look)
-    line = policy.read(tmp_path).line("3225550100")
+    line = line_policy.read(tmp_path).line("3225550100")
     assert line is not None
     assert (line.beep, line.outbound) == ("both", "once_connected")
 
 
-SAID = policy.Sound("text", SHA, 1000)
+SAID = line_policy.Sound("text", SHA, 1000)
 ASKING = replace(
     LINE,
     mode="opt-in",
-    asked=policy.Asked(SAID, SAID),
-    joining=policy.Joining("alone", SAID, SAID),
+    asked=line_policy.Asked(SAID, SAID),
+    joining=line_policy.Joining("alone", SAID, SAID),
     others=(
-        policy.Language(TOLD, policy.Asked(SAID, SAID)),
-        policy.Language(TOLD, policy.Asked(SAID, SAID), joining=policy.Joining("alone", SAID, SAID)),
+        line_policy.Language(TOLD, line_policy.Asked(SAID, SAID)),
+        line_policy.Language(
+            TOLD, line_policy.Asked(SAID, SAID), joining=line_policy.Joining("alone", SAID, SAID)
+        ),
     ),
     menu=SAID,
 )
@@ -87,37 +89,41 @@ ASKING = replace(
 
 def test_what_is_asked_of_who_joins_is_nothing_to_an_older_daemon(tmp_path: Path) -> None:
     """It could not listen for the answer: it tells nobody, and goes on with the rest."""
-    told = replace(ASKING, joining=policy.Joining("both", SAID), others=(), menu=None, line="m", number="101")
-    body = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
+    told = replace(
+        ASKING, joining=line_policy.Joining("both", SAID), others=(), menu=None, line="m", number="101"
+    )
+    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
     assert [*body["newer"]] == ["m"]
     assert body["newer"]["m"]["joining"] == {"how": "both", "sound": body["newer"]["m"]["joining"]["sound"]}
     write(tmp_path, lambda _: body)
-    read = policy.read(tmp_path)
+    read = line_policy.read(tmp_path)
     assert (read.line("3225550100"), read.line("101")) == (ASKING, told)
     asks = [script.joining and script.joining.refused is not None for script in read.plan(ASKING).scripts]
     assert asks == [True, None, True]
-    assert "joiners_asked" not in json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [told, LINE], []))
+    assert "joiners_asked" not in json.loads(
+        line_policy.to_json("2026-11-25T09:00:00.000Z", [told, LINE], [])
+    )
 
 
 @pytest.mark.parametrize("wrong", [1, [], [None], [{"how": "alone"}, None, None]])
 def test_what_is_asked_in_another_shape_is_told_as_such(tmp_path: Path, wrong: object) -> None:
-    body = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [ASKING], []))
+    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING], []))
     write(tmp_path, lambda _: body | {"joiners_asked": {"l": wrong}})
     with pytest.raises(ConfigError) as broken:
-        policy.read(tmp_path)
+        line_policy.read(tmp_path)
     assert broken.value.error_id == "snapshot.broken"
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tmp_path: Path) -> None:
-    line = replace(LINE, joining=policy.Joining("alone", SAID, SAID))
-    write(tmp_path, lambda _: json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
+    line = replace(LINE, joining=line_policy.Joining("alone", SAID, SAID))
+    write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
     with pytest.raises(ConfigError):
-        policy.read(tmp_path)
+        line_policy.read(tmp_path)
 
 
 def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) -> None:
     write(tmp_path, lambda body: body.__delitem__("newer"))
-    line = policy.read(tmp_path).line("3225550100")
+    line = line_policy.read(tmp_path).line("3225550100")
     assert line is not None
     assert line.outbound == "off"
 
@@ -173,6 +179,6 @@ def test_a_snapshot_of_another_shape_is_an_error_that_says_what_to_do(
 ) -> None:
     write(tmp_path, change)
     with pytest.raises(ConfigError) as refused:
-        policy.read(tmp_path)
+        line_policy.read(tmp_path)
     assert refused.value.error_id in ("snapshot.format", "snapshot.broken")
     assert refused.value.hint

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.call import arriving
+from recorder.call import initial
 from recorder.call.state import BOTH, Do, Finish, Note
-from recorder.switch.observed import COLLEAGUE, Person, What
+from recorder.switch.translation import COLLEAGUE, Person, What
 from tests.unit.call.test_joining import FIRST, SECOND, SENTENCE, Call, plan, resumed
 
 THIRD = ("extension", "400")
@@ -169,7 +169,7 @@ def test_who_is_outside_and_was_told_nothing_ends_the_take() -> None:
 def test_a_call_that_is_brought_into_a_room_is_connected_with_the_first_there() -> None:
     call = Call.__new__(Call)
     call.now, call.done = Call().now, []
-    call.state, _ = arriving.arrive(plan(), call.now)
+    call.state, _ = initial.arrive(plan(), call.now)
     call.tell(What.ON_DISK)
     call.tell(What.RECORDING, state="announcing")
     call.tell(What.PLAYING, sound="/prompts/told.wav")

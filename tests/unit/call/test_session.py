@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.call import arriving, outcome
-from recorder.call.session import step
+from recorder.call import initial, transitions
+from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Note, Phase, State
-from recorder.switch.observed import STEREO, Observed, What
+from recorder.switch.translation import STEREO, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PROMPT = "/snapshot/prompts/told.wav"
 LENGTH = timedelta(milliseconds=2400)
-PLAN = arriving.notice(PROMPT, LENGTH)
+PLAN = initial.notice(PROMPT, LENGTH)
 COLLEAGUE = ("extension", "200")
 
 
@@ -28,7 +28,7 @@ def told(what: What, seconds: float = 1.0, **more: object) -> Observed:
 def run(*events: Observed, state: State | None = None) -> tuple[State, list[Action]]:
     done: list[Action] = []
     if state is None:
-        state, first = arriving.arrive(PLAN, AT)
+        state, first = initial.arrive(PLAN, AT)
         done += first
     for event in events:
         state, actions = step(state, event)
@@ -182,7 +182,7 @@ def test_a_hold_before_it_does_not_spoil_it() -> None:
 
 def test_it_is_not_begun_for_ever() -> None:
     state, actions = run(RECORDING, ON_DISK)
-    for _ in range(outcome.TRIES):
+    for _ in range(transitions.TRIES):
         state, actions = run(PLAYING, replace(PLAYED, complete=False), state=state)
     assert state.phase is Phase.UNRECORDED
     assert actions[-2:] == [Do.FAIL, Do.DISCARD]
@@ -197,7 +197,7 @@ def test_announced_without_a_recording_fails() -> None:
 def test_the_deadline_gives_up_in_time_for_the_switch_to_obey() -> None:
     state, _ = run(RECORDING, ON_DISK, PLAYING)
     assert state.deadline is not None
-    assert timedelta(0) < AT + timedelta(seconds=outcome.bound(LENGTH)) - state.deadline
+    assert timedelta(0) < AT + timedelta(seconds=transitions.bound(LENGTH)) - state.deadline
     same, actions = step(state, Observed(What.DEADLINE, state.deadline - timedelta(seconds=1)))
     assert (same, actions) == (state, ())
     state, actions = step(state, Observed(What.DEADLINE, state.deadline))
@@ -296,7 +296,7 @@ def test_the_end_of_the_channel_counts_as_its_hang_up() -> None:
 
 
 def test_a_call_that_is_refused_is_followed_to_its_end() -> None:
-    state, actions = arriving.refuse("no_line")
+    state, actions = initial.refuse("no_line")
     assert actions == (Do.LET_GO, Do.OPEN)
     state, done = run(told(What.STATE, 0.1, state="passed"), BRIDGED, HUNG_UP, state=state)
     assert done[0] is Do.LEAVE
@@ -309,7 +309,7 @@ def test_no_disk_stops_what_was_begun() -> None:
 
 
 def test_a_recording_on_a_call_that_is_not_to_be_recorded_is_stopped() -> None:
-    state, _ = arriving.refuse("never_record")
+    state, _ = initial.refuse("never_record")
     _, actions = step(state, RECORDING)
     assert actions == (Do.STOP,)
 
@@ -325,7 +325,7 @@ def test_after_the_end_nothing_is_done_but_stopping() -> None:
 
 
 def resumed(*marks: str) -> State:
-    return arriving.resume(arriving.notice("told", LENGTH), [Note(mark, AT) for mark in marks], AT)
+    return initial.resume(initial.notice("told", LENGTH), [Note(mark, AT) for mark in marks], AT)
 
 
 def test_a_told_call_goes_on_with_a_gap() -> None:
@@ -403,7 +403,7 @@ EVENTS = st.builds(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(EVENTS, max_size=40))
 def test_no_order_of_events_keeps_an_untold_second(events: list[Observed]) -> None:
-    state, actions = arriving.arrive(PLAN, AT)
+    state, actions = initial.arrive(PLAN, AT)
     done = list(actions)
     # The rule once more, in the simplest words.
     held, clean, heard = False, True, False
@@ -474,7 +474,7 @@ ONLY_ON_ITS_OWN = {What.PLAYING, What.PLAYED}
 @given(st.lists(st.sampled_from(["go on", "turn", "own", "standing"]), max_size=60))
 def test_however_the_two_connections_lie_behind_a_hold_in_it_is_never_forgotten(moves: list[str]) -> None:
     switch = Switch()
-    state, _ = arriving.arrive(PLAN, AT)
+    state, _ = initial.arrive(PLAN, AT)
     state, _ = step(state, ON_DISK)
     read = {"own": 0, "standing": 0}
     taken: set[int] = set()

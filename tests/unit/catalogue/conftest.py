@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from recorder.catalogue import customers, keeping
-from recorder.catalogue.rows import NotRecordedRow, ObjectRow, RecordingRow
+from recorder.catalogue.records import NotRecordedRow, ObjectRow, RecordingRow
+from recorder.features.tenants import service
 from recorder.ids import uuid7
-from recorder.take.spool import Party
+from recorder.lifecycle import recordings
+from recorder.spool.layout import Party
 
 TENANT = "01930000-0000-7000-8000-00000000000a"
 OTHER = "01930000-0000-7000-8000-00000000000b"
@@ -19,7 +20,7 @@ OTHER = "01930000-0000-7000-8000-00000000000b"
 def tenants(catalogue, clock, entropy) -> tuple[str, str]:
     """Two customers who must never see each other."""
     for identity, name in ((TENANT, "Boulangerie Martin"), (OTHER, "Van Dyck NV")):
-        customers.create_tenant(identity, name=name, wrapped_key="{}", now=clock(), entropy=entropy)
+        service.create_tenant(identity, name=name, wrapped_key="{}", now=clock(), entropy=entropy)
     return TENANT, OTHER
 
 
@@ -28,7 +29,7 @@ def announce(tenants, clock, entropy, tone) -> Callable[..., str]:
     """Makes an announcement of a tenant; its id."""
 
     def make(tenant: str = TENANT, level: int = 1000, name: str = "default") -> str:
-        return customers.create_announcement(
+        return service.create_announcement(
             tenant,
             name=name,
             language="fr",
@@ -77,7 +78,7 @@ def stored(tenants, clock, entropy) -> Callable[..., RecordingRow]:
             destroyed_why=None,
         )
         row = replace(row, **changes)
-        assert keeping.add_recording(row, now=clock(), entropy=entropy)
+        assert recordings.add_recording(row, now=clock(), entropy=entropy)
         return row
 
     return make
@@ -100,7 +101,7 @@ def unrecorded(tenants, clock, entropy) -> Callable[..., NotRecordedRow]:
             quarantined_until=None,
         )
         row = replace(row, **changes)
-        assert keeping.add_not_recorded(row, now=clock(), entropy=entropy)
+        assert recordings.add_not_recorded(row, now=clock(), entropy=entropy)
         return row
 
     return make

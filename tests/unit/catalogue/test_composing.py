@@ -7,12 +7,21 @@ from collections.abc import Callable
 import pytest
 
 from recorder.call.state import MODES, Mode
-from recorder.catalogue import composing, customers, queries
-from recorder.catalogue.models import Announcement, LedgerEntry, Line, Purpose, Sound, connected, writing
-from recorder.catalogue.rows import AnnouncementRow, LineRow, Sentence
+from recorder.catalogue import queries
+from recorder.catalogue.records import AnnouncementRow, LineRow, Sentence
+from recorder.catalogue.tables.core import (
+    Announcement,
+    LedgerEntry,
+    Line,
+    Purpose,
+    Sound,
+    connected,
+    writing,
+)
 from recorder.errors import AccordError
-from recorder.prompts import render
-from recorder.prompts.clips import Sources
+from recorder.features.tenants import composition, service
+from recorder.prompts import composer
+from recorder.prompts.sound_sources import Sources
 from tests.announced import announcement_in
 
 
@@ -25,7 +34,7 @@ def now(clock, entropy) -> dict[str, object]:
 def compose(tenants, now) -> Callable[..., AnnouncementRow]:
     def make(language: str = "fr", mode: str = "notice", **changes) -> AnnouncementRow:
         whole = {"name": f"told-{language}", "purposes": ["agreement"], "keep_days": 30, **changes}
-        return composing.compose(tenants[0], language=language, mode=mode, **whole, **now)
+        return composition.compose(tenants[0], language=language, mode=mode, **whole, **now)
 
     return make
 
@@ -33,7 +42,7 @@ def compose(tenants, now) -> Callable[..., AnnouncementRow]:
 @pytest.fixture
 def line(tenants, compose, now) -> Callable[..., LineRow]:
     def make(**changes) -> LineRow:
-        return customers.create_line(tenants[0], number="100", announcement=compose(**changes).id, **now)
+        return service.create_line(tenants[0], number="100", announcement=compose(**changes).id, **now)
 
     return make
 
@@ -52,7 +61,7 @@ class Voice:
         return True
 
     def speak(self, text: str, language: str):
-        return Sources().clip(render.said("recorded", language), language).samples
+        return Sources().clip(composer.said("recorded", language), language).samples
 
 
 SPEAKING = Sources(engines=(Voice(),))
@@ -102,14 +111,14 @@ def everything() -> list[list[tuple]]:
 def test_what_is_said_and_asked_is_what_the_sentences_say(compose, language: str, mode: Mode) -> None:
     row = compose(language, mode, purposes=["quality", "agreement"])
     said = {"purposes": ["agreement", "quality"], "keep_days": 30}
-    told = render.announcement(language, mode=mode, **said)
+    told = composer.announcement(language, mode=mode, **said)
     assert heard(Sentence(row.text, row.sound)) == (told.text, told.wav)
     assert (row.language, row.mode, row.purposes) == (language, mode, ("quality", "agreement"))
     if mode == "notice":
         assert (row.question, row.declined) == (None, None)
         return
-    refused = render.not_recorded(language)
-    asked = render.opt_in_question(language, **said) if mode == "opt-in" else render.wrong_key(language)
+    refused = composer.not_recorded(language)
+    asked = composer.opt_in_question(language, **said) if mode == "opt-in" else composer.wrong_key(language)
     assert heard(row.question) == (asked.text, asked.wav)
     assert heard(row.declined) == (refused.text, refused.wav)
 
@@ -123,7 +132,7 @@ def test_what_is_said_and_asked_is_what_the_sentences_say(compose, language: str
         ("announcement.keep_days", {"purposes": ["training"], "keep_days": 181}),
         ("line.settings", {"mode": "silence"}),
         ("prompt.language", {"language": "es"}),
-        ("prompt.not_wav", {"greeting": render.Greeting("Bonjour.", b"")}),
+        ("prompt.not_wav", {"greeting": composer.Greeting("Bonjour.", b"")}),
         ("speech.none", {"keep_days": 29}),
     ],
 )
@@ -132,7 +141,7 @@ def test_what_cannot_be_said_is_refused(compose, error_id: str, changes: dict) -
 
 
 def test_what_cannot_be_said_in_the_customer_s_country_is_refused(tenants, compose, now) -> None:
-    customers.set_tenant_country(tenants[0], "fr", **now)
+    service.set_tenant_country(tenants[0], "fr", **now)
     assert refusal(lambda: compose(keep_days=365)).error_id == "country.keep_days"
 
 
@@ -142,7 +151,7 @@ def test_a_line_is_put_into_another_mode_and_back_with_the_same_sounds(tenants, 
     before = queries.announcement(mine, row.announcement)
     seen = {"notice": before.id}
     for mode in ("opt-in", "opt-out", "notice", "opt-in", "opt-out"):
-        assert customers.set_line_mode(mine, row.id, mode, **now)
+        assert service.set_line_mode(mine, row.id, mode, **now)
         changed = queries.line(mine, row.id)
         told = queries.announcement(mine, changed.announcement)
         assert (changed.mode, told.mode) == (mode, mode)
@@ -167,45 +176,45 @@ def _log(tenant: str) -> list[LedgerEntry]:
 def test_the_same_mode_again_changes_nothing(tenants, line, now) -> None:
     row = line(mode="opt-out")
     before = everything()
-    assert customers.set_line_mode(tenants[0], row.id, "opt-out", **now)
-    assert customers.set_line_languages(tenants[0], row.id, ["fr"], **now)
+    assert service.set_line_mode(tenants[0], row.id, "opt-out", **now)
+    assert service.set_line_languages(tenants[0], row.id, ["fr"], **now)
     assert everything() == before
 
 
 def test_when_it_announces_is_a_leaf_of_the_log(tenants, line, now) -> None:
     mine, row = tenants[0], line()
-    assert customers.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert service.set_line_timing(mine, row.id, "at_pickup", **now)
     assert queries.line(mine, row.id).timing == "at_pickup"
     before = everything()
-    assert customers.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert service.set_line_timing(mine, row.id, "at_pickup", **now)
     assert everything() == before
     assert _log(mine)[-1].kind == "line.timing_changed"
-    assert not customers.set_line_timing(tenants[1], row.id, "before_ringing", **now)
+    assert not service.set_line_timing(tenants[1], row.id, "before_ringing", **now)
     for mode in ("opt-out", "opt-in"):
-        error = refusal(lambda mode=mode: customers.set_line_mode(mine, row.id, mode, **now))
+        error = refusal(lambda mode=mode: service.set_line_mode(mine, row.id, mode, **now))
         assert error.error_id == "line.timing"
-    error = refusal(lambda: customers.set_line_timing(mine, row.id, "later", **now))
+    error = refusal(lambda: service.set_line_timing(mine, row.id, "later", **now))
     assert error.error_id == "line.settings"
 
 
 def test_what_happens_to_outbound_calls_is_a_leaf_of_the_log(tenants, line, now) -> None:
     mine, row = tenants[0], line()
     assert queries.line(mine, row.id).outbound == "off"
-    assert customers.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert service.set_line_outbound(mine, row.id, "once_connected", **now)
     assert queries.line(mine, row.id).outbound == "once_connected"
     before = everything()
-    assert customers.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert service.set_line_outbound(mine, row.id, "once_connected", **now)
     assert everything() == before
     assert _log(mine)[-1].kind == "line.outbound_changed"
-    assert not customers.set_line_outbound(tenants[1], row.id, "off", **now)
+    assert not service.set_line_outbound(tenants[1], row.id, "off", **now)
     for mode in ("opt-out", "opt-in"):
-        error = refusal(lambda mode=mode: customers.set_line_mode(mine, row.id, mode, **now))
+        error = refusal(lambda mode=mode: service.set_line_mode(mine, row.id, mode, **now))
         assert error.error_id == "line.timing"
-    assert customers.set_line_outbound(mine, row.id, "before_connected", **now)
-    assert customers.set_line_mode(mine, row.id, "opt-in", **now)
-    error = refusal(lambda: customers.set_line_outbound(mine, row.id, "once_connected", **now))
+    assert service.set_line_outbound(mine, row.id, "before_connected", **now)
+    assert service.set_line_mode(mine, row.id, "opt-in", **now)
+    error = refusal(lambda: service.set_line_outbound(mine, row.id, "once_connected", **now))
     assert error.error_id == "line.timing"
-    error = refusal(lambda: customers.set_line_outbound(mine, row.id, "later", **now))
+    error = refusal(lambda: service.set_line_outbound(mine, row.id, "later", **now))
     assert error.error_id == "line.settings"
 
 
@@ -214,16 +223,16 @@ def test_a_greeting_and_own_purposes_come_along_into_another_mode(
 ) -> None:
     mine = tenants[0]
     said = {"purposes": ["agreement", "school"], "own": {"school": "Pour l'école", "other": "x"}}
-    hello = render.Greeting("Bienvenue chez Martin.", greeting)
+    hello = composer.Greeting("Bienvenue chez Martin.", greeting)
     row = compose(greeting=hello, sources=SPEAKING, mode="opt-in", **said)
     assert row.composition.own == {"school": "Pour l'école"}
     assert heard(row.composition.greeting) == ("Bienvenue chez Martin.", greeting)
     assert not row.composition.says_all
     assert not row.text.startswith("Bienvenue"), "in opt-in it was heard before the question"
     assert row.question.text.startswith("Bienvenue chez Martin. ")
-    customers.set_tenant_country(mine, "fr", **now)  # opt-out is enough there
-    line = customers.create_line(mine, number="100", announcement=row.id, **now)
-    assert customers.set_line_mode(mine, line.id, "opt-out", sources=SPEAKING, **now)
+    service.set_tenant_country(mine, "fr", **now)  # opt-out is enough there
+    line = service.create_line(mine, number="100", announcement=row.id, **now)
+    assert service.set_line_mode(mine, line.id, "opt-out", sources=SPEAKING, **now)
     told = queries.announcement(mine, queries.line(mine, line.id).announcement)
     assert told.text.startswith("Bienvenue chez Martin. ")
     assert "Pour l'école." in told.text
@@ -232,7 +241,7 @@ def test_a_greeting_and_own_purposes_come_along_into_another_mode(
 
 def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, greeting, tone, now) -> None:
     mine = tenants[0]
-    own = customers.create_announcement(
+    own = service.create_announcement(
         mine,
         name="own",
         language="fr",
@@ -242,11 +251,11 @@ def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, gre
         wav=tone(1000),
         **now,
     )
-    all_said = compose(greeting=render.Greeting("Bienvenue, et tout le reste.", greeting, says_all=True))
+    all_said = compose(greeting=composer.Greeting("Bienvenue, et tout le reste.", greeting, says_all=True))
     assert (all_said.text, all_said.composition.says_all) == ("Bienvenue, et tout le reste.", True)
     for number, row, what in (("100", own, "own sound"), ("101", all_said, "says everything itself")):
-        line = customers.create_line(mine, number=number, announcement=row.id, **now)
-        error = refusal(lambda line=line: customers.set_line_mode(mine, line.id, "opt-out", **now))
+        line = service.create_line(mine, number=number, announcement=row.id, **now)
+        error = refusal(lambda line=line: service.set_line_mode(mine, line.id, "opt-out", **now))
         assert error.error_id == "announcement.own"
         assert what in error.message
         for word in ("add --mode opt-out", "compose --mode opt-out", "accord line announce"):
@@ -256,20 +265,20 @@ def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, gre
 def test_languages_are_put_together_and_a_menu_lets_choose(tenants, line, now) -> None:
     mine = tenants[0]
     row = line(mode="opt-in")
-    assert customers.set_line_languages(mine, row.id, ["en", "fr", "nl"], **now)
+    assert service.set_line_languages(mine, row.id, ["en", "fr", "nl"], **now)
     changed = queries.line(mine, row.id)
     told = [queries.announcement(mine, each) for each in changed.announcements]
     assert [(each.language, each.mode) for each in told] == [
         (language, "opt-in") for language in ("en", "fr", "nl")
     ]
     assert told[1].id == row.announcement, "what it says already stays"
-    menu = render.language_menu(["en", "fr", "nl"])
+    menu = composer.language_menu(["en", "fr", "nl"])
     assert heard(changed.menu) == (menu.text, menu.wav)
-    assert customers.set_line_mode(mine, row.id, "opt-out", **now)
+    assert service.set_line_mode(mine, row.id, "opt-out", **now)
     again = queries.line(mine, row.id)
     assert again.menu == changed.menu
     assert {queries.announcement(mine, each).mode for each in again.announcements} == {"opt-out"}
-    assert customers.set_line_languages(mine, row.id, ["nl"], **now)
+    assert service.set_line_languages(mine, row.id, ["nl"], **now)
     alone = queries.line(mine, row.id)
     assert (alone.announcements, alone.menu) == ((again.others[1],), None)
 
@@ -280,10 +289,10 @@ def test_an_announcement_of_the_same_name_is_taken_for_a_language(
     mine = tenants[0]
     row = line()
     other = compose("nl", name="other-nl")
-    fits = compose("nl", greeting=render.Greeting("Welkom.", greeting))
+    fits = compose("nl", greeting=composer.Greeting("Welkom.", greeting))
     compose("nl", "opt-in", name="told-nl-opt-in")
     compose("en", keep_days=60)
-    customers.set_line_languages(mine, row.id, ["fr", "nl", "en"], **now)
+    service.set_line_languages(mine, row.id, ["fr", "nl", "en"], **now)
     told = [queries.announcement(mine, each) for each in queries.line(mine, row.id).announcements]
     assert told[1].id == fits.id != other.id
     assert (told[2].name, told[2].keep_days) == ("told-en-notice", 30)
@@ -292,45 +301,45 @@ def test_an_announcement_of_the_same_name_is_taken_for_a_language(
 @pytest.mark.parametrize("languages", [[], ["fr", "fr"], ["fr", "nl", "fr"], [f"l{n}" for n in range(10)]])
 def test_languages_that_make_no_menu_are_refused(tenants, line, now, languages) -> None:
     row = line()
-    error = refusal(lambda: customers.set_line_languages(tenants[0], row.id, languages, **now))
+    error = refusal(lambda: service.set_line_languages(tenants[0], row.id, languages, **now))
     assert error.error_id == "line.languages"
 
 
 def test_a_language_without_words_is_refused(tenants, compose, school, now) -> None:
     mine = tenants[0]
     said = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": SPEAKING}
-    row = customers.create_line(mine, number="100", announcement=compose(mode="opt-in", **said).id, **now)
-    error = refusal(lambda: customers.set_line_languages(mine, row.id, ["fr", "es"], **now))
+    row = service.create_line(mine, number="100", announcement=compose(mode="opt-in", **said).id, **now)
+    error = refusal(lambda: service.set_line_languages(mine, row.id, ["fr", "es"], **now))
     assert error.error_id in ("line.languages", "prompt.language")
-    error = refusal(lambda: customers.set_line_languages(mine, row.id, ["fr", "nl"], **now))
+    error = refusal(lambda: service.set_line_languages(mine, row.id, ["fr", "nl"], **now))
     assert (error.error_id, "--own school=" in error.hint) == ("line.languages", True)
     dutch = {**said, "own": {"school": "Voor de school"}, "name": "told-nl-opt-in"}
     there = compose("nl", "opt-in", **dutch)
     assert f" {there.name} " in error.hint, "the name that is told is the one that is looked for"
-    assert customers.set_line_languages(mine, row.id, ["fr", "nl"], **now)
+    assert service.set_line_languages(mine, row.id, ["fr", "nl"], **now)
     assert queries.line(mine, row.id).others == (there.id,)
 
 
 def test_an_ended_line_is_nobody_s_to_change(tenants, line, now) -> None:
     row = line()
-    customers.end_line(tenants[0], row.id, **now)
-    assert not customers.set_line_mode(tenants[0], row.id, "opt-in", **now)
-    assert not customers.set_line_languages(tenants[0], row.id, ["fr", "en"], **now)
+    service.end_line(tenants[0], row.id, **now)
+    assert not service.set_line_mode(tenants[0], row.id, "opt-in", **now)
+    assert not service.set_line_languages(tenants[0], row.id, ["fr", "en"], **now)
 
 
 def test_what_somebody_else_changed_meanwhile_is_looked_at_again(
     tenants, line, compose, now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sound is made before the customer is held: another command may come in between."""
-    mine, row, hold = tenants[0], line(), composing.hold
+    mine, row, hold = tenants[0], line(), composition.hold
     english = compose("en")
 
     def late(tenant: str) -> None:
-        monkeypatch.setattr(composing, "hold", hold)
-        customers.set_line_announcement(mine, row.id, english.id, **now)
+        monkeypatch.setattr(composition, "hold", hold)
+        service.set_line_announcement(mine, row.id, english.id, **now)
         hold(tenant)
 
-    monkeypatch.setattr(composing, "hold", late)
-    assert customers.set_line_mode(mine, row.id, "opt-in", **now)
+    monkeypatch.setattr(composition, "hold", late)
+    assert service.set_line_mode(mine, row.id, "opt-in", **now)
     told = queries.announcement(mine, queries.line(mine, row.id).announcement)
     assert (told.language, told.mode) == ("en", "opt-in")

@@ -7,15 +7,15 @@ from datetime import date, timedelta
 
 import pytest
 
-from recorder.catalogue.foreseen import Foreseen, foresee
-from recorder.catalogue.models import Amendment, writing
+from recorder.catalogue.tables.core import Amendment, writing
 from recorder.lifecycle import retention_limits
-from recorder.lifecycle.changing import Changes
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.preview import Foreseen, foresee
 from recorder.lifecycle.retention_limits import Wish
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.revocation import Trust
-from recorder.seal.terms import Limit
+from recorder.seal.usage_terms import Limit
 from recorder.store.directory import DirectoryStore
 
 from .conftest import OTHER, TENANT

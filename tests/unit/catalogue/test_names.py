@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from recorder.catalogue import customers, people, queries
+from recorder.catalogue import queries
 from recorder.errors import CatalogueError
+from recorder.features.identity import users
+from recorder.features.tenants import service
 from recorder.ids import uuid7
 from tests.announced import announcement_in
 
@@ -31,7 +33,7 @@ def create(catalogue, clock, entropy):
     def make(name: str, *, time_zone: str = "Europe/Brussels", country: str = "be") -> str:
         identity = str(uuid7(clock(), entropy))
         said = {"now": clock(), "entropy": entropy, "time_zone": time_zone, "country": country}
-        customers.create_tenant(identity, name=name, wrapped_key="{}", **said)
+        service.create_tenant(identity, name=name, wrapped_key="{}", **said)
         return identity
 
     return make
@@ -41,7 +43,7 @@ def create(catalogue, clock, entropy):
 def announce(clock, entropy):
     def make(tenant: str, name: str = "default") -> str:
         said = announcement_in("fr")
-        return customers.create_announcement(
+        return service.create_announcement(
             tenant, name=name, language="fr", text=said.text, purposes=["agreement"], keep_days=30,
             wav=said.path.read_bytes(), now=clock(), entropy=entropy,
         ).id  # fmt: skip
@@ -53,7 +55,7 @@ def announce(clock, entropy):
 def line(announce, clock, entropy):
     def make(tenant: str, number: str, label: str = "") -> str:
         told = announce(tenant)
-        return customers.create_line(
+        return service.create_line(
             tenant, number=number, announcement=told, label=label, now=clock(), entropy=entropy
         ).id
 
@@ -68,20 +70,20 @@ def test_a_name_that_cannot_be_read_is_refused_everywhere(
         create(name)
     tenant, how = create("Boulangerie Martin"), {"now": clock(), "entropy": entropy}
     with refused("tenant.name"):
-        customers.set_tenant(tenant, name=name, language="fr", **how)
+        service.set_tenant(tenant, name=name, language="fr", **how)
     said = {"role": "customer", "language": "fr", "password_hash": "x", **how}
     with refused("user.name"):
-        people.create_user(tenant, login="claire", name=name, **said)
+        users.create_user(tenant, login="claire", name=name, **said)
     with refused("user.login"):
-        people.create_user(tenant, login=name * 3, name="Claire", **said)
+        users.create_user(tenant, login=name * 3, name="Claire", **said)
     if name.strip():
         with refused("line.label"):
             line(tenant, "+3225550100", label=name)
     with refused("announcement.name"):
         announce(tenant, name)
-    assert [row.name for row in customers.tenants()] == ["Boulangerie Martin"]
+    assert [row.name for row in service.tenants()] == ["Boulangerie Martin"]
     assert not queries.lines(tenant)
-    assert not people.users(tenant)
+    assert not users.users(tenant)
 
 
 @pytest.mark.parametrize(
@@ -93,21 +95,21 @@ def test_two_customers_have_two_names(create, clock, entropy, same: str) -> None
     with refused("tenant.name"):
         create(same)
     with refused("tenant.name"):
-        customers.set_tenant(other, name=same, language="fr", **how)
-    customers.set_tenant(other, name="GARAGE Peeters", language="fr", **how)
-    assert [row.name for row in customers.tenants()] == ["Café Élise", "GARAGE Peeters"]
+        service.set_tenant(other, name=same, language="fr", **how)
+    service.set_tenant(other, name="GARAGE Peeters", language="fr", **how)
+    assert [row.name for row in service.tenants()] == ["Café Élise", "GARAGE Peeters"]
 
 
 def test_a_name_is_kept_in_one_spelling(create, clock, entropy) -> None:
     tenant = create("  Cafe\u0301   Élise ")
-    assert customers.tenants()[0].name == "Café Élise"
+    assert service.tenants()[0].name == "Café Élise"
     said = {"role": "customer", "language": "fr", "password_hash": "x", "now": clock(), "entropy": entropy}
-    people.create_user(tenant, login=" E\u0301lise ", name=" Élise  D. ", **said)
-    found = people.user_by_login("ÉLISE")
+    users.create_user(tenant, login=" E\u0301lise ", name=" Élise  D. ", **said)
+    found = users.user_by_login("ÉLISE")
     assert found is not None
     assert (found.login, found.name) == ("élise", "Élise D.")
     with refused("user.exists"):
-        people.create_user(tenant, login="élise", name="Another", **said)
+        users.create_user(tenant, login="élise", name="Another", **said)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_name_is_kept_in_one_spelling(create, clock, entropy) -> None:
 def test_a_time_zone_that_there_is_not_is_refused(create, zone: str) -> None:
     with refused("tenant.time_zone"):
         create("Boulangerie Martin", time_zone=zone)
-    assert not customers.tenants()
+    assert not service.tenants()
 
 
 @pytest.mark.parametrize("other", ["3225550100", "003225550100", "025550100", "+3225550100"])

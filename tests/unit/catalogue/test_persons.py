@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.catalogue import codes, customers, persons, reviews
-from recorder.catalogue.asking import PersonCode
-from recorder.catalogue.models import NotRecorded, Recording, connected, writing
-from recorder.control import NO_ANSWER, UNKNOWN
+from recorder.catalogue.tables.core import NotRecorded, Recording, connected, writing
+from recorder.catalogue.tables.subject_request import PersonCode
+from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
+from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.tenants import service
 from tests.vouching import vouch
 
 NUMBER = "+32470123456"
@@ -22,7 +23,7 @@ NUMBER = "+32470123456"
 
 @pytest.fixture
 def tenant(catalogue, clock, entropy) -> str:
-    customers.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
+    service.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     called("t", NUMBER, "one", clock())
     return "t"
 
@@ -56,7 +57,7 @@ def request_(tenant, clock, entropy) -> str:
 
 
 def enter(clock, entropy, received: date | None = None, number: str = "0470 12 34 56", tenant: str = "t"):
-    return persons.enter(
+    return register.enter(
         tenant, number=number, wants="both", language="fr", received_on=received or clock().date(),
         by_kind="user", by="u", now=clock(), entropy=entropy,
     )  # fmt: skip
@@ -68,7 +69,7 @@ def refused(error_id: str):
 
 @given(st.dates(date(1990, 1, 1), date(2090, 1, 1)), st.integers(0, 30))
 def test_a_month_later_is_the_same_day_or_the_months_last(day: date, months: int) -> None:
-    later = persons.months_later(day, months)
+    later = register.months_later(day, months)
     assert (later.year * 12 + later.month) - (day.year * 12 + day.month) == months
     assert later.day == day.day or (
         later.day < day.day and later.day == monthrange(later.year, later.month)[1]
@@ -88,12 +89,12 @@ def test_it_is_due_in_a_month_and_once_in_three(tenant, clock, entropy, received
     assert row.due_on.isoformat() == due
     told = {"who": "u", "now": clock(), "entropy": entropy}
     with refused("person.said"):
-        persons.extend("t", row.id, why=" ", **told)
-    persons.extend("t", row.id, why="Forty recordings", **told)
-    row = persons.request("t", row.id)
+        register.extend("t", row.id, why=" ", **told)
+    register.extend("t", row.id, why="Forty recordings", **told)
+    row = register.request("t", row.id)
     assert (row.due_on.isoformat(), row.extended_why) == (extended, "Forty recordings")
     with refused("person.extended"):
-        persons.extend("t", row.id, why="More", **told)
+        register.extend("t", row.id, why="More", **told)
     assert not row.overdue(row.due_on)
     assert row.overdue(row.due_on + timedelta(days=1))
 
@@ -102,35 +103,35 @@ def test_it_is_not_extended_when_its_month_is_over(tenant, clock, entropy) -> No
     row = enter(clock, entropy)
     clock.at += timedelta(days=32)
     with refused("person.too_late"):
-        persons.extend("t", row.id, why="Forty", who="u", now=clock(), entropy=entropy)
+        register.extend("t", row.id, why="Forty", who="u", now=clock(), entropy=entropy)
 
 
 def test_the_register_has_what_is_due_first_and_what_is_closed_last(tenant, clock, entropy) -> None:
     rows = [enter(clock, entropy, clock().date() - timedelta(days=days)) for days in (3, 9, 6)]
     closing = {"how": "taken_back", "who": "u", "now": clock(), "entropy": entropy}
-    persons.close("t", rows[1].id, **closing)
-    assert [row.id for row in persons.requests("t")] == [rows[2].id, rows[0].id, rows[1].id]
+    register.close("t", rows[1].id, **closing)
+    assert [row.id for row in register.requests("t")] == [rows[2].id, rows[0].id, rows[1].id]
     with refused("person.closed"):
-        persons.close("t", rows[1].id, **closing)
+        register.close("t", rows[1].id, **closing)
     with refused("person.unproved"):
-        persons.close("t", rows[0].id, **{**closing, "how": "answered"})
+        register.close("t", rows[0].id, **{**closing, "how": "answered"})
 
 
-def order(request_id: str, clock, entropy, tenant: str = "t") -> codes.CodeRow:
-    return codes.order(tenant, request_id, who="u", now=clock(), entropy=entropy)
+def order(request_id: str, clock, entropy, tenant: str = "t") -> verification_code.CodeRow:
+    return verification_code.order(tenant, request_id, who="u", now=clock(), entropy=entropy)
 
 
 def call(request_id: str, clock, entropy) -> str:
     """Order a call, and have a node make it; its code."""
     order(request_id, clock, entropy)
-    taken = codes.take("n", clock(), entropy)
+    taken = verification_code.take("n", clock(), entropy)
     assert taken is not None
-    codes.answer("n", taken[0], "done", clock(), entropy)
+    verification_code.answer("n", taken[0], "done", clock(), entropy)
     return taken[1]
 
 
 def tried(request_id: str, code: str, clock, entropy) -> bool:
-    return codes.try_code("t", request_id, code, who="u", now=clock(), entropy=entropy)
+    return verification_code.try_code("t", request_id, code, who="u", now=clock(), entropy=entropy)
 
 
 def test_a_code_is_right_once_and_nowhere_in_the_catalogue(request_, clock, entropy) -> None:
@@ -146,16 +147,16 @@ def test_a_code_is_right_once_and_nowhere_in_the_catalogue(request_, clock, entr
         tried(request_, code, clock, entropy)
     with refused("person.proved"):
         order(request_, clock, entropy)
-    assert persons.request("t", request_).proved_how == "code"
+    assert register.request("t", request_).proved_how == "code"
 
 
 def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
-    for _ in range(codes.TRIES):
+    for _ in range(verification_code.TRIES):
         assert not tried(request_, "000000" if code != "000000" else "111111", clock, entropy)
     with refused("person.tried_often"):
         tried(request_, code, clock, entropy)
-    assert persons.request("t", request_).proved_at is None
+    assert register.request("t", request_).proved_at is None
     clock.at += timedelta(minutes=1)
     assert tried(request_, call(request_, clock, entropy), clock, entropy), "a new one is a new one"
 
@@ -168,32 +169,32 @@ def test_a_code_is_valid_for_a_quarter_of_an_hour_and_only_the_last(request_, cl
     second = call(request_, clock, entropy)
     assert first != second
     assert not tried(request_, first, clock, entropy)
-    clock.at += codes.VALID
+    clock.at += verification_code.VALID
     with refused("person.no_code"):
         tried(request_, second, clock, entropy)
 
 
 def test_a_number_is_called_a_few_times_a_day_whoever_asks(request_, clock, entropy) -> None:
-    customers.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
+    service.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
     called("rival", NUMBER, "two", clock())
     theirs = enter(clock, entropy, tenant="rival").id
     for each in (request_, request_, theirs):
         order(each, clock, entropy, "rival" if each == theirs else "t")
-        taken = codes.take("n", clock(), entropy)
+        taken = verification_code.take("n", clock(), entropy)
         assert taken is not None
-        codes.answer("n", taken[0], "unanswered", clock(), entropy)
+        verification_code.answer("n", taken[0], "unanswered", clock(), entropy)
         clock.at += timedelta(seconds=30)
     for each, tenant in ((request_, "t"), (theirs, "rival")):
         with refused("person.called_often"):
             order(each, clock, entropy, tenant)
-    clock.at += codes.A_DAY
+    clock.at += verification_code.A_DAY
     order(request_, clock, entropy)
     with refused("person.calling"):
         order(request_, clock, entropy)
 
 
 def test_a_customer_has_so_many_calls_a_day(tenant, clock, entropy) -> None:
-    for each in range(codes.CALLS_A_CUSTOMER):
+    for each in range(verification_code.CALLS_A_CUSTOMER):
         number = f"+3247000{each:04}"
         called("t", number, number, clock())
         order(enter(clock, entropy, number=number).id, clock, entropy)
@@ -211,19 +212,19 @@ def test_a_stranger_is_not_called(tenant, clock, entropy) -> None:
 
 def test_a_call_that_nobody_takes_in_time_is_not_made(request_, clock, entropy) -> None:
     order(request_, clock, entropy)
-    clock.at += codes.TAKEN_WITHIN
-    assert codes.take("n", clock(), entropy) is None
-    assert codes.seen("t", request_, clock(), entropy).outcome is None
+    clock.at += verification_code.TAKEN_WITHIN
+    assert verification_code.take("n", clock(), entropy) is None
+    assert verification_code.seen("t", request_, clock(), entropy).outcome is None
     clock.at += timedelta(seconds=1)
-    assert codes.seen("t", request_, clock(), entropy).outcome == NO_ANSWER
+    assert verification_code.seen("t", request_, clock(), entropy).outcome == NO_ANSWER
     order(request_, clock, entropy)
-    taken = codes.take("n", clock(), entropy)
+    taken = verification_code.take("n", clock(), entropy)
     assert taken is not None
-    assert codes.take("n", clock(), entropy) is None, "one of them has it"
-    clock.at += codes.TAKEN_WITHIN + codes.SILENT + timedelta(seconds=1)
-    assert codes.seen("t", request_, clock(), entropy).outcome == UNKNOWN
-    codes.answer("n", taken[0], "done", clock(), entropy)
-    assert codes.latest("t", request_).outcome == UNKNOWN, "it is said once"
+    assert verification_code.take("n", clock(), entropy) is None, "one of them has it"
+    clock.at += verification_code.TAKEN_WITHIN + verification_code.SILENT + timedelta(seconds=1)
+    assert verification_code.seen("t", request_, clock(), entropy).outcome == UNKNOWN
+    verification_code.answer("n", taken[0], "done", clock(), entropy)
+    assert verification_code.latest("t", request_).outcome == UNKNOWN, "it is said once"
 
 
 TENANTS, NUMBERS = ("a", "b"), ("+32470000001", "+32470000011", "+32470000002")
@@ -235,7 +236,7 @@ def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entr
     decided about."""
     made = {}
     for tenant in TENANTS:
-        customers.create_tenant(tenant, name=tenant, wrapped_key="{}", now=clock(), entropy=entropy)
+        service.create_tenant(tenant, name=tenant, wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
         for tenant, number, kind in product(TENANTS, (*NUMBERS, NUMBERS[0][1:], ""), KINDS):
             for make in (recorded, called):
@@ -259,5 +260,5 @@ def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entr
                 reviews.decide(tenant, row.id, ident, **deciding)
         assert set(reviews.of(tenant, row.id)) == found
         with refused("person.not_found"):
-            persons.request("b" if tenant == "a" else "a", row.id)
+            register.request("b" if tenant == "a" else "a", row.id)
     assert not reviews.anything("a", "+32470000000")

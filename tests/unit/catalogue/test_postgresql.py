@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.catalogue import customers, models, people, postgresql, queries, schema
-from recorder.catalogue.models import LedgerEntry, connected, writing
+from recorder.auditlog.append import append
+from recorder.catalogue import postgresql, queries, schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.core import LedgerEntry, connected, writing
 from recorder.errors import CatalogueError
-from recorder.ledger.append import append
+from recorder.features.identity import users
+from recorder.features.tenants import service
 from tests.postgres import Server
 
 SECRET = "s3cr3t"
@@ -86,10 +89,10 @@ def test_a_database_that_cannot_hold_every_name_is_refused(postgres: Server) -> 
 def test_every_limit_holds_in_a_connection_but_not_for_migrating(catalogue: str) -> None:
     shown = ", ".join(f"current_setting('{name}')" for name in ("statement_timeout", "lock_timeout"))
     with connected():
-        assert models.database.execute_sql(f"SELECT {shown}").fetchone() == ("15s", "5s")
-        (isolation,) = models.database.execute_sql("SHOW transaction_isolation").fetchone()
+        assert core.database.execute_sql(f"SELECT {shown}").fetchone() == ("15s", "5s")
+        (isolation,) = core.database.execute_sql("SHOW transaction_isolation").fetchone()
         assert isolation == "read committed"
-    patient = models.make_database(catalogue, limited=False)
+    patient = core.make_database(catalogue, limited=False)
     assert patient.execute_sql(f"SELECT {shown}").fetchone() == ("0", "0")
     patient.close_all()
 
@@ -100,26 +103,26 @@ def test_what_was_committed_is_on_the_servers_disk_whatever_its_settings(
     catalogue: str, run_on_server, is_set: str, holds: str
 ) -> None:
     """The spool's copy of a recording goes after its row is committed."""
-    models.database.close_all()
+    core.database.close_all()
     run_on_server(f"ALTER ROLE accord SET synchronous_commit = '{is_set}'")
     with connected():
-        assert models.database.execute_sql("SHOW synchronous_commit").fetchone() == (holds,)
+        assert core.database.execute_sql("SHOW synchronous_commit").fetchone() == (holds,)
 
 
 @ON_SERVER
 def test_a_restart_between_two_questions_is_noticed_by_nobody(tenants, postgres: Server) -> None:
-    before = customers.tenants()
+    before = service.tenants()
     postgres.restart()
-    assert customers.tenants() == before
+    assert service.tenants() == before
 
 
 @ON_SERVER
 def test_a_server_that_is_away_is_an_error_of_ours_until_it_is_back(
     tenants, postgres: Server, stopped, clock, entropy
 ) -> None:
-    before = customers.tenants()
+    before = service.tenants()
     stopped()
-    for asking in (customers.tenants, lambda: people.drop_old_sessions(clock())):
+    for asking in (service.tenants, lambda: users.drop_old_sessions(clock())):
         error = refused(asking)
         assert error.error_id == "catalogue.away"
         assert error.hint
@@ -139,9 +142,9 @@ def test_somebody_who_waits_for_a_server_that_is_away_waits_once_for_all(
         time.sleep(0.2)
         raise postgresql.psycopg.OperationalError("nobody there")
 
-    models.database.close_all()
+    core.database.close_all()
     monkeypatch.setattr(postgresql._Connection, "connect", slowly)
-    asking = [threading.Thread(target=lambda: refused(customers.tenants)) for _ in range(10)]
+    asking = [threading.Thread(target=lambda: refused(service.tenants)) for _ in range(10)]
     for each in asking:
         each.start()
     for each in asking:
@@ -157,8 +160,8 @@ def test_what_is_lost_in_the_middle_of_a_transaction_was_never_written(tenants, 
     def broken_off() -> None:
         with writing():
             append(mine, "x", {}, clock(), entropy)
-            (pid,) = models.database.execute_sql("SELECT pg_backend_pid()").fetchone()
-            with postgresql.psycopg.connect(models.database.obj.conninfo, autocommit=True) as other:
+            (pid,) = core.database.execute_sql("SELECT pg_backend_pid()").fetchone()
+            with postgresql.psycopg.connect(core.database.obj.conninfo, autocommit=True) as other:
                 other.execute("SELECT pg_terminate_backend(%s)", (pid,))
             append(mine, "y", {}, clock(), entropy)
 
@@ -172,13 +175,13 @@ def test_what_is_lost_in_the_middle_of_a_transaction_was_never_written(tenants, 
 @ON_SERVER
 def test_a_server_that_is_silent_is_not_waited_for(tenants, postgres: Server, brief) -> None:
     """SIGSTOP: the machine still acknowledges what is sent."""
-    before = customers.tenants()
+    before = service.tenants()
     (pid,) = _backends(postgres)
     os.kill(pid, signal.SIGSTOP)
     os.kill(postgres.pid, signal.SIGSTOP)
     try:
         began = time.monotonic()
-        error = refused(customers.tenants)
+        error = refused(service.tenants)
         assert error.error_id == "catalogue.away"
         assert time.monotonic() - began < postgresql.CONNECT_S + 2
     finally:
@@ -190,8 +193,8 @@ def test_a_server_that_is_silent_is_not_waited_for(tenants, postgres: Server, br
 HOLDS = """
 import sys, time
 from recorder.catalogue import postgresql
-from recorder.catalogue.models import open_catalogue, writing
-from recorder.ledger.append import hold
+from recorder.catalogue.tables.core import open_catalogue, writing
+from recorder.auditlog.append import hold
 postgresql.LIMITS["idle_in_transaction_session_timeout"] = "700ms"
 open_catalogue(sys.argv[1])
 with writing():
@@ -229,7 +232,7 @@ def test_a_node_that_dies_or_stops_in_a_transaction_holds_up_nobody(
 @ON_SERVER
 def test_who_waits_too_long_for_another_writer_is_told(tenants, clock, entropy, monkeypatch) -> None:
     monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "200ms")
-    models.database.close_all()
+    core.database.close_all()
     mine = tenants[0]
     inside, go_on = threading.Event(), threading.Event()
 
@@ -259,8 +262,8 @@ def _append(tenant: str, clock, entropy) -> None:
 
 @ON_SERVER
 def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> None:
-    models.database.close_all()
-    models.open_catalogue(catalogue, connections=2)
+    core.database.close_all()
+    core.open_catalogue(catalogue, connections=2)
     inside = threading.Barrier(3)
     found: list[int] = []
 
@@ -269,7 +272,7 @@ def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> N
             if first:
                 inside.wait(30)
                 time.sleep(0.2)
-            found.append(len(customers.tenants()))
+            found.append(len(service.tenants()))
 
     askers = [threading.Thread(target=ask, args=(which < 2,)) for which in range(6)]
     for asker in askers[:2]:
@@ -280,22 +283,22 @@ def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> N
     for asker in askers:
         asker.join(30)
     assert found == [2] * 6
-    models.database.close_all()
+    core.database.close_all()
 
 
 @ON_SERVER
 def test_all_connections_in_use_for_long_is_told(catalogue: str, tenants, monkeypatch) -> None:
     monkeypatch.setattr(postgresql, "POOL_S", 0.2)
-    models.database.close_all()
-    models.open_catalogue(catalogue, connections=1)
+    core.database.close_all()
+    core.open_catalogue(catalogue, connections=1)
     with connected():
         other: list[CatalogueError] = []
-        thread = threading.Thread(target=lambda: other.append(refused(customers.tenants)))
+        thread = threading.Thread(target=lambda: other.append(refused(service.tenants)))
         thread.start()
         thread.join(30)
     assert other[0].error_id == "catalogue.away"
     assert "in use" in other[0].message
-    models.database.close_all()
+    core.database.close_all()
 
 
 def test_a_sign_that_postgresql_cannot_hold_is_kept_as_unreadable(tenants, unrecorded) -> None:
@@ -303,7 +306,7 @@ def test_a_sign_that_postgresql_cannot_hold_is_kept_as_unreadable(tenants, unrec
     row = unrecorded(number="+32\x00555")
     found = queries.not_recorded(tenants[0], party="\x00").rows
     assert [each.id for each in found] == [row.id]
-    assert people.user_by_login("a\x00da") is None
+    assert users.user_by_login("a\x00da") is None
     assert queries.recording(tenants[0], "\x00") is None
 
 
@@ -311,17 +314,17 @@ def test_a_sign_that_postgresql_cannot_hold_is_kept_as_unreadable(tenants, unrec
 def test_no_password_is_ever_logged(postgres: Server, tenants, clock, stopped) -> None:
     url = f"postgresql://accord:{SECRET}@/nowhere?host={postgres.folder}"
     with capture_logs() as logs:
-        opened = models.open_catalogue(url)
-        error = refused(customers.tenants)
+        opened = core.open_catalogue(url)
+        error = refused(service.tenants)
         stopped()
         time.sleep(postgresql.AWAY_S)
-        again = refused(customers.tenants)
+        again = refused(service.tenants)
     assert SECRET not in f"{error!r} {error} {again!r} {again} {logs} {opened!r}"
 
 
 def _answers(wanted: object) -> bool:
     try:
-        return customers.tenants() == wanted
+        return service.tenants() == wanted
     except CatalogueError:
         return False
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from recorder.catalogue.models import Tenant, connected, writing
-from recorder.catalogue.prepared import prepared
+from recorder.catalogue.prepared_query import prepared
+from recorder.catalogue.tables.core import Tenant, connected, writing
 
 made: list[str] = []
 

@@ -13,10 +13,15 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import claims, composing, countries, customers, grants, keeping, people, queries
-from recorder.catalogue.models import LedgerEntry, Listen, Session, Sound, connected, writing
+from recorder.catalogue import queries
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.core import LedgerEntry, Listen, Session, Sound, connected, writing
 from recorder.errors import CatalogueError
+from recorder.features.identity import users
+from recorder.features.tenants import composition, country_check, service
 from recorder.ids import uuid7
+from recorder.lifecycle import recordings
+from recorder.playback import grants
 
 ROUNDS = 8
 
@@ -51,7 +56,7 @@ def numbered() -> Iterable[None]:
 @pytest.fixture
 def grant(tenants, stored, clock, entropy) -> Callable[[], grants.GrantRow]:
     """Gives somebody a grant for a recording."""
-    person = people.create_user(
+    person = users.create_user(
         tenants[0],
         login="ada@example.be",
         name="Ada",
@@ -84,7 +89,7 @@ def test_a_recording_is_catalogued_once(tenants, stored, clock, entropy, numbere
     for _ in range(ROUNDS):
         identity = str(uuid7(clock(), entropy))
         row = replace(like, id=identity, prefix=f"{like.tenant}/2026/11/25/{identity}/")
-        add = [lambda row=row: keeping.add_recording(row, now=clock(), entropy=entropy)] * 3
+        add = [lambda row=row: recordings.add_recording(row, now=clock(), entropy=entropy)] * 3
         assert sorted(at_once(*add)) == [False, False, True]
 
 
@@ -92,14 +97,16 @@ def test_a_call_that_was_not_recorded_is_listed_once(tenants, unrecorded, clock,
     like = unrecorded()
     for _ in range(ROUNDS):
         row = replace(like, id=str(uuid7(clock(), entropy)))
-        add = [lambda row=row: keeping.add_not_recorded(row, now=clock(), entropy=entropy)] * 3
+        add = [lambda row=row: recordings.add_not_recorded(row, now=clock(), entropy=entropy)] * 3
         assert sorted(at_once(*add)) == [False, False, True]
 
 
 def test_a_recording_is_destroyed_once(tenants, stored, clock, entropy, numbered) -> None:
     for _ in range(ROUNDS):
         row = stored()
-        destroy = [lambda row=row: keeping.make_tombstone(row, "expired", now=clock(), entropy=entropy)] * 3
+        destroy = [
+            lambda row=row: recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
+        ] * 3
         assert sorted(at_once(*destroy)) == [False, False, True]
 
 
@@ -125,7 +132,7 @@ def test_a_number_has_one_owner_and_every_change_is_counted(
     for number in range(100, 100 + ROUNDS):
         made = at_once(
             *[
-                lambda tenant=tenant, number=number: customers.create_line(
+                lambda tenant=tenant, number=number: service.create_line(
                     tenant,
                     number=str(number),
                     announcement=saying[tenant],
@@ -136,18 +143,18 @@ def test_a_number_has_one_owner_and_every_change_is_counted(
             ]
         )
         assert made.count("line.taken") == 3
-    assert customers.revision(customers.LINES) == ROUNDS
+    assert service.revision(service.LINES) == ROUNDS
     assert sum(len(queries.lines(tenant)) for tenant in tenants) == ROUNDS
 
 
 def test_the_first_changes_of_all_are_counted(catalogue) -> None:
     def change(name: str) -> None:
         with writing():
-            customers.count_up(name)
+            service.count_up(name)
 
     for round_ in range(ROUNDS):
         at_once(*[lambda name=f"r{round_}": change(name)] * 4)
-        assert customers.revision(f"r{round_}") == 4
+        assert service.revision(f"r{round_}") == 4
 
 
 def test_the_requests_of_a_play_are_one_listen_and_every_byte_counts(grant, clock, entropy, numbered) -> None:
@@ -219,7 +226,7 @@ def test_a_grant_of_what_is_destroyed_is_over(grant, clock, entropy, numbered) -
             lambda given=given: grants.renew(
                 given, clock() + timedelta(hours=1), now=clock(), entropy=entropy
             ),
-            lambda row=row: keeping.make_tombstone(row, "expired", now=clock(), entropy=entropy),
+            lambda row=row: recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy),
         )
         assert grants.living(given.tenant, given.user, given.id, clock()) is None
         with connected():
@@ -231,7 +238,7 @@ def test_somebody_is_made_once(tenants, clock, entropy, numbered) -> None:
     for round_ in range(ROUNDS):
         made = at_once(
             *[
-                lambda tenant=tenant, round_=round_: people.create_user(
+                lambda tenant=tenant, round_=round_: users.create_user(
                     tenant,
                     login=f"ada{round_}@example.be",
                     name="Ada",
@@ -253,17 +260,17 @@ def test_no_line_slips_past_a_country_that_changes(tenants, announce, clock, ent
     said = {"now": clock(), "entropy": entropy}
     saying = announce(mine)
     for number in range(100, 100 + ROUNDS):
-        customers.set_tenant_country(mine, "be", **said)
+        service.set_tenant_country(mine, "be", **said)
         outcomes = at_once(
-            lambda number=number: customers.create_line(
+            lambda number=number: service.create_line(
                 mine, number=str(number), announcement=saying, mode="notice", **said
             ),
-            lambda: customers.set_tenant_country(mine, "de", **said),
+            lambda: service.set_tenant_country(mine, "de", **said),
         )
         assert ("country.mode" in outcomes) != ("country.lines" in outcomes)
-        assert countries.misfits() == ()
+        assert country_check.misfits() == ()
         for line in queries.lines(mine):
-            customers.end_line(mine, line.id, **said)
+            service.end_line(mine, line.id, **said)
 
 
 def test_everything_at_once_waits_in_no_circle(
@@ -273,18 +280,18 @@ def test_everything_at_once_waits_in_no_circle(
     mine, other = tenants
     said = {"now": clock(), "entropy": entropy}
     told = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}
-    saying = composing.compose(mine, name="told", **told, **said).id
-    line = customers.create_line(mine, number="555", announcement=saying, **said)
-    ada = people.user_by_login("ada@example.be")
+    saying = composition.compose(mine, name="told", **told, **said).id
+    line = service.create_line(mine, number="555", announcement=saying, **said)
+    ada = users.user_by_login("ada@example.be")
     given = [grant() for _ in range(4)]
     counted = itertools.count(1000)
     tokens = itertools.count()
 
     def session() -> None:
         token = f"{next(tokens):064d}"
-        opened = people.open_session(ada, token_sha256=token, until=clock() + timedelta(hours=1), **said)
-        people.touch_session(ada, opened.id, now=clock(), until=clock() + timedelta(hours=2))
-        people.end_session(ada, opened.id, now=clock(), entropy=entropy)
+        opened = users.open_session(ada, token_sha256=token, until=clock() + timedelta(hours=1), **said)
+        users.touch_session(ada, opened.id, now=clock(), until=clock() + timedelta(hours=2))
+        users.end_session(ada, opened.id, now=clock(), entropy=entropy)
 
     def listening(which: int) -> None:
         listen = grants.count_sent(given[which], "p", "audio.opus", 10, **said)
@@ -306,22 +313,24 @@ def test_everything_at_once_waits_in_no_circle(
         elif what == 4:
             listening(1), listening(0)
         elif what == 5:
-            customers.set_line_announcement(mine, line.id, saying, **said)
-            customers.create_line(mine, number=str(next(counted)), announcement=saying, **said)
+            service.set_line_announcement(mine, line.id, saying, **said)
+            service.create_line(mine, number=str(next(counted)), announcement=saying, **said)
         elif what == 6:
             announce(other, level=7), announce(mine, level=7)
-            ended = customers.create_line(mine, number=str(next(counted)), announcement=saying, **said)
-            customers.end_line(mine, ended.id, **said)
+            ended = service.create_line(mine, number=str(next(counted)), announcement=saying, **said)
+            service.end_line(mine, ended.id, **said)
         else:
-            customers.set_line_mode(mine, line.id, "opt-in", **said)
-            customers.set_tenant_country(mine, "be", **said)
-            people.set_password(mine, ada.id, f"$argon2id${next(tokens)}", **said)
-            people.drop_old_sessions(clock() + timedelta(hours=3))
+            service.set_line_mode(mine, line.id, "opt-in", **said)
+            service.set_tenant_country(mine, "be", **said)
+            users.set_password(mine, ada.id, f"$argon2id${next(tokens)}", **said)
+            users.drop_old_sessions(clock() + timedelta(hours=3))
 
     for _ in range(4):
         assert at_once(*[lambda what=what: work(what) for what in range(8)]) == [None] * 8
     tombstones = [
-        lambda each=each: keeping.make_tombstone(queries.recording(mine, each.recording), "expired", **said)
+        lambda each=each: recordings.make_tombstone(
+            queries.recording(mine, each.recording), "expired", **said
+        )
         for each in given
     ]
     assert at_once(*tombstones, lambda: listening(2), session) == [True] * 4 + [None] * 2
@@ -332,39 +341,39 @@ def test_everything_at_once_waits_in_no_circle(
 def test_a_claim_has_one_owner_until_it_ends_or_is_given_back(tenants, clock) -> None:
     for round_ in range(ROUNDS):
         name = f"recording:{round_}"
-        take = [lambda who=who, name=name: claims.take(name, who, clock()) and who for who in "abc"]
+        take = [lambda who=who, name=name: lease.take(name, who, clock()) and who for who in "abc"]
         (owner,) = [who for who in at_once(*take) if who]
         others = [who for who in "abc" if who != owner]
-        assert claims.take(name, owner, clock())
-        claims.give_back(name, others[0])
-        assert not claims.take(name, others[0], clock())
-        claims.give_back(name, owner)
-        assert claims.take(name, others[0], clock())
+        assert lease.take(name, owner, clock())
+        lease.give_back(name, others[0])
+        assert not lease.take(name, others[0], clock())
+        lease.give_back(name, owner)
+        assert lease.take(name, others[0], clock())
 
 
 def test_the_claim_of_a_worker_that_died_ends(tenants, clock) -> None:
-    assert claims.take("x", "dead", clock())
-    clock.forward(seconds=claims.LASTS.total_seconds() - 1)
-    assert not claims.take("x", "b", clock())
+    assert lease.take("x", "dead", clock())
+    clock.forward(seconds=lease.LASTS.total_seconds() - 1)
+    assert not lease.take("x", "b", clock())
     clock.forward(seconds=1)
     won = [
         who
-        for who in at_once(*[lambda who=who: claims.take("x", who, clock()) and who for who in "bcd"])
+        for who in at_once(*[lambda who=who: lease.take("x", who, clock()) and who for who in "bcd"])
         if who
     ]
     assert len(won) == 1
 
 
 def test_a_claim_holds_whichever_clock_is_a_little_ahead(tenants, clock) -> None:
-    assert claims.take("x", "ahead", clock() + timedelta(seconds=2))
-    assert not claims.take("x", "b", clock())
-    assert claims.take("y", "behind", clock() - timedelta(seconds=2))
-    assert not claims.take("y", "b", clock())
+    assert lease.take("x", "ahead", clock() + timedelta(seconds=2))
+    assert not lease.take("x", "b", clock())
+    assert lease.take("y", "behind", clock() - timedelta(seconds=2))
+    assert not lease.take("y", "b", clock())
 
 
 def test_a_claim_by_a_clock_that_had_jumped_ahead_ends_at_once(tenants, clock) -> None:
     ahead = clock() + timedelta(days=400)
-    assert claims.take("x", "ahead", ahead)
-    assert claims.take("x", "b", clock())
-    assert not claims.take("x", "c", clock())
-    assert claims.drop_old(clock() + timedelta(hours=1)) == 1
+    assert lease.take("x", "ahead", ahead)
+    assert lease.take("x", "b", clock())
+    assert not lease.take("x", "c", clock())
+    assert lease.drop_old(clock() + timedelta(hours=1)) == 1

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import keeping, queries
-from recorder.catalogue.models import LedgerEntry, connected
-from recorder.catalogue.rows import Cursor
+from recorder.catalogue import queries
+from recorder.catalogue.records import Cursor
+from recorder.catalogue.tables.core import LedgerEntry, connected
 from recorder.errors import CatalogueError
+from recorder.lifecycle import recordings
 
 
 def test_a_row_comes_back_as_it_was_written(stored, tenants) -> None:
@@ -68,7 +69,7 @@ def test_a_place_in_a_list_that_is_none(text) -> None:
 
 def test_cataloguing_twice_is_once(stored, tenants, clock, entropy) -> None:
     row = stored()
-    assert not keeping.add_recording(row, now=clock(), entropy=entropy)
+    assert not recordings.add_recording(row, now=clock(), entropy=entropy)
     assert len(queries.recordings(tenants[0]).rows) == 1
     assert _leaves(row.id) == ["recording.stored"]
 
@@ -77,14 +78,14 @@ def test_another_manifest_under_the_same_id_is_a_conflict(stored, tenants, clock
     row = stored()
     for other in (replace(row, manifest_sha256="cd" * 32), replace(row, tenant=tenants[1])):
         with pytest.raises(CatalogueError) as refused:
-            keeping.add_recording(other, now=clock(), entropy=entropy)
+            recordings.add_recording(other, now=clock(), entropy=entropy)
         assert refused.value.error_id == "recording.conflict"
 
 
 def test_an_unknown_tenants_recording_is_refused(stored, clock, entropy) -> None:
     row = replace(stored(), id="x", tenant="nobody", prefix="x")
     with pytest.raises(CatalogueError) as refused:
-        keeping.add_recording(row, now=clock(), entropy=entropy)
+        recordings.add_recording(row, now=clock(), entropy=entropy)
     assert refused.value.error_id == "tenant.unknown"
 
 
@@ -92,7 +93,7 @@ def test_a_call_that_was_not_recorded_is_listed_once_with_its_reason(
     unrecorded, tenants, clock, entropy
 ) -> None:
     row = unrecorded()
-    assert not keeping.add_not_recorded(row, now=clock(), entropy=entropy)
+    assert not recordings.add_not_recorded(row, now=clock(), entropy=entropy)
     assert queries.not_recorded(tenants[0]).rows == (row,)
     assert _leaves(row.id) == ["call.not_recorded"]
 
@@ -105,23 +106,23 @@ def test_a_call_to_nobodys_number_is_written_down_and_nobodys(unrecorded, tenant
 
 def test_a_recording_is_due_once_its_time_is_over(stored, clock) -> None:
     row = stored()
-    assert keeping.due(clock()) == ()
-    assert keeping.due(row.keep_until - timedelta(milliseconds=1)) == ()
-    assert keeping.due(row.keep_until) == (row,)
+    assert recordings.due(clock()) == ()
+    assert recordings.due(row.keep_until - timedelta(milliseconds=1)) == ()
+    assert recordings.due(row.keep_until) == (row,)
 
 
 def test_a_tombstone_has_no_parties_no_key_and_no_salt(stored, tenants, clock, entropy) -> None:
     row = stored()
     clock.forward(days=30)
-    keeping.forget_key(row)
+    recordings.forget_key(row)
     assert queries.recording(tenants[0], row.id).wrapped_key is None
-    assert keeping.make_tombstone(row, "expired", now=clock(), entropy=entropy)
-    assert not keeping.make_tombstone(row, "expired", now=clock(), entropy=entropy)
+    assert recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
+    assert not recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
     left = queries.recording(tenants[0], row.id)
     assert (left.outside, left.inside, left.wrapped_key) == (None, None, None)
     assert (left.destroyed_at, left.destroyed_why) == (clock(), "expired")
     assert queries.recordings(tenants[0]).rows == ()
-    assert keeping.due(clock()) == ()
+    assert recordings.due(clock()) == ()
     with connected():
         leaf = LedgerEntry.get(LedgerEntry.recording_id == row.id)
     assert (leaf.body, leaf.salt) == (None, None)

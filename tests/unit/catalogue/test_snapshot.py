@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder.call import policy
-from recorder.catalogue import customers, queries, snapshot
-from recorder.take import spool
-from recorder.take.spool import CallStart, Party
+from recorder.catalogue import queries
+from recorder.domain import line_policy
+from recorder.features.tenants import service, snapshot
+from recorder.spool import layout
+from recorder.spool.layout import CallStart, Party
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_what_is_written_is_what_a_node_reads(
     write, tmp_path, tenants, announce, clock, entropy, tone
 ) -> None:
     mine, _ = tenants
-    line = customers.create_line(
+    line = service.create_line(
         mine,
         number="+3225550100",
         announcement=announce(level=700),
@@ -32,7 +33,7 @@ def test_what_is_written_is_what_a_node_reads(
         entropy=entropy,
     )
     assert write()
-    read = policy.read(tmp_path / "snapshot")
+    read = line_policy.read(tmp_path / "snapshot")
     found = read.line("3225550100")
     assert found is not None
     assert (found.tenant, found.line, found.formats) == (mine, line.id, ("wav", "opus"))
@@ -52,37 +53,37 @@ def test_writing_what_has_not_changed_writes_nothing(
     clock.forward(minutes=1)
     assert not write()
     assert (tmp_path / "snapshot" / "snapshot.json").stat().st_mtime_ns == at
-    customers.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
+    service.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
     assert write()
 
 
 def test_a_damaged_prompt_is_put_right(write, tmp_path, announce, tenants, clock, entropy) -> None:
-    customers.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
+    service.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
     prompt = next((tmp_path / "snapshot" / "prompts").iterdir())
     prompt.write_bytes(prompt.read_bytes()[:-10])
-    assert policy.read(tmp_path / "snapshot").damaged
+    assert line_policy.read(tmp_path / "snapshot").damaged
     write()
-    assert not policy.read(tmp_path / "snapshot").damaged
+    assert not line_policy.read(tmp_path / "snapshot").damaged
 
 
 def test_an_ended_line_is_gone(write, tmp_path, announce, tenants, clock, entropy) -> None:
-    line = customers.create_line(
+    line = service.create_line(
         tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy
     )
     write()
-    customers.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
+    service.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
     write()
-    assert policy.read(tmp_path / "snapshot").line("100") is None
+    assert line_policy.read(tmp_path / "snapshot").line("100") is None
 
 
 def test_an_old_prompt_stays_while_a_take_may_need_it(
     write, tmp_path, announce, tenants, clock, entropy
 ) -> None:
     mine, _ = tenants
-    line = customers.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
+    line = service.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
-    told = policy.read(tmp_path / "snapshot").line("100").announcement
+    told = line_policy.read(tmp_path / "snapshot").line("100").announcement
     old = tmp_path / "snapshot" / "prompts" / f"{told.sha256}.wav"
     start = CallStart(
         recording="01930000-0000-7000-8000-000000000001",
@@ -97,21 +98,21 @@ def test_an_old_prompt_stays_while_a_take_may_need_it(
         formats=("opus",),
         announcement=told,
     )
-    folder = spool.open_take(tmp_path / "spool", start)
-    customers.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
+    folder = layout.open_take(tmp_path / "spool", start)
+    service.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
     clock.forward(days=3)
     write()
     assert old.exists()
-    spool.remove_take(folder)
+    layout.remove_take(folder)
     write()
     assert not old.exists()
 
 
 def test_an_old_prompt_stays_for_a_day(write, tmp_path, announce, tenants, clock, entropy) -> None:
     mine, _ = tenants
-    line = customers.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
+    line = service.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
-    customers.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
+    service.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
     clock.forward(hours=23)
     write()
     prompts = tmp_path / "snapshot" / "prompts"

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.call import policy
 from recorder.call.state import MODES
-from recorder.catalogue import composing, customers, queries, snapshot
-from recorder.catalogue.models import Announcement, Line, Sound, writing
-from recorder.catalogue.rows import Keeping, LineRow
+from recorder.catalogue import queries
+from recorder.catalogue.records import Keeping, LineRow
+from recorder.catalogue.tables.core import Announcement, Line, Sound, writing
+from recorder.domain import line_policy
 from recorder.errors import CatalogueError
-from recorder.prompts import render
-from recorder.take import spool
-from recorder.take.spool import CallStart, Party
+from recorder.features.tenants import composition, service, snapshot
+from recorder.prompts import composer
+from recorder.spool import layout
+from recorder.spool.layout import CallStart, Party
 
 
 @pytest.fixture
@@ -32,23 +33,23 @@ def line(tenants, now) -> Callable[..., LineRow]:
 
     def make(number: str = "100", mode: str = "notice", *languages: str, tenant: str = tenants[0]) -> LineRow:
         said = {"language": "fr", "mode": mode, "purposes": ["agreement"], "keep_days": 30}
-        told = composing.compose(tenant, name=f"told-{number}", **said, **now)
-        row = customers.create_line(tenant, number=number, announcement=told.id, **now)
+        told = composition.compose(tenant, name=f"told-{number}", **said, **now)
+        row = service.create_line(tenant, number=number, announcement=told.id, **now)
         if languages:
-            assert customers.set_line_languages(tenant, row.id, ["fr", *languages], **now)
+            assert service.set_line_languages(tenant, row.id, ["fr", *languages], **now)
         return queries.line(tenant, row.id)
 
     return make
 
 
 @pytest.fixture
-def read(tmp_path, clock) -> Callable[[], policy.Snapshot]:
+def read(tmp_path, clock) -> Callable[[], line_policy.Snapshot]:
     """Writes the snapshot and reads it as the daemon does."""
 
-    def make() -> policy.Snapshot:
+    def make() -> line_policy.Snapshot:
         snapshot.write(tmp_path / "snapshot", tmp_path / "spool", [], clock())
         assert snapshot.is_current(tmp_path / "snapshot", [])
-        found = policy.read(tmp_path / "snapshot")
+        found = line_policy.read(tmp_path / "snapshot")
         assert found.damaged == frozenset()
         return found
 
@@ -60,7 +61,7 @@ def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -
     row = line("+3225550100", mode, "en", "nl")
     snap = read()
     found = snap.line("3225550100")
-    assert (found.mode, found.menu.text) == (mode, render.language_menu(["fr", "en", "nl"]).text)
+    assert (found.mode, found.menu.text) == (mode, composer.language_menu(["fr", "en", "nl"]).text)
     plan = snap.plan(found)
     assert len(plan.scripts) == 3
     assert plan.menu is not None
@@ -88,7 +89,7 @@ def test_a_row_decides_neither_whose_calls_are_recorded_nor_what_callers_hear(
     mine, another = line("+3225550100"), line("+3225550101", tenant=tenants[1])
     theirs = another.announcements[0]
     if column == "until":
-        assert customers.move_line(
+        assert service.move_line(
             tenants[0], mine.id, tenants[1], announcement=theirs, **now
         )  # and the row is brought back
     with writing():
@@ -125,17 +126,17 @@ def test_a_line_in_one_language_has_no_menu(line, read) -> None:
 def test_every_change_of_mode_or_language_reaches_the_nodes(tenants, line, read, now) -> None:
     row = line("100")
     seen = [read().line("100")]
-    before = customers.revision(customers.LINES)
+    before = service.revision(service.LINES)
     for count, change in enumerate(
         (
-            lambda: customers.set_line_mode(tenants[0], row.id, "opt-out", **now),
-            lambda: customers.set_line_languages(tenants[0], row.id, ["fr", "en"], **now),
-            lambda: customers.set_line_languages(tenants[0], row.id, ["en", "fr"], **now),
+            lambda: service.set_line_mode(tenants[0], row.id, "opt-out", **now),
+            lambda: service.set_line_languages(tenants[0], row.id, ["fr", "en"], **now),
+            lambda: service.set_line_languages(tenants[0], row.id, ["en", "fr"], **now),
         ),
         start=1,
     ):
         assert change()
-        assert customers.revision(customers.LINES) == before + count
+        assert service.revision(service.LINES) == before + count
         seen.append(read().line("100"))
     assert [each.mode for each in seen] == ["notice", "opt-out", "opt-out", "opt-out"]
     assert [[one.announcement.language for one in each.languages] for each in seen] == [
@@ -169,7 +170,7 @@ def test_a_line_whose_announcement_was_not_made_for_its_mode_costs_no_other_line
         read()
     assert told == [], "told once, not every minute"
     if kind == "mode":
-        assert customers.set_line_mode(tenants[0], row.id, "opt-in", **now)
+        assert service.set_line_mode(tenants[0], row.id, "opt-in", **now)
         assert read().line("100").mode == "opt-in"
 
 
@@ -193,13 +194,13 @@ def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tm
         mode="opt-out",
         question=found.asked.question,
     )
-    folder = spool.open_take(tmp_path / "spool", start)
-    customers.end_line(tenants[0], row.id, **now)
+    folder = layout.open_take(tmp_path / "spool", start)
+    service.end_line(tenants[0], row.id, **now)
     clock.forward(days=3)
     read()
     left = {path.stem for path in (tmp_path / "snapshot" / "prompts").iterdir()}
     assert left == {found.announcement.sha256, found.asked.question.sha256}
-    spool.remove_take(folder)
+    layout.remove_take(folder)
     read()
     assert os.listdir(tmp_path / "snapshot" / "prompts") == []
 
@@ -212,7 +213,7 @@ def test_a_line_s_prompts_stay_for_as_long_as_it_is_recorded(tenants, line, read
 
 
 def test_more_announcements_than_a_database_takes_names_at_once(line, read, monkeypatch) -> None:
-    monkeypatch.setattr("recorder.catalogue.speaking.PAGE", 2)
+    monkeypatch.setattr("recorder.features.tenants.line_policies.PAGE", 2)
     line("100", "opt-in", "en", "nl")
     line("101", "notice")
     assert sorted(read().lines) == ["100", "101"]
@@ -223,49 +224,49 @@ KEEPING = Keeping(keep_days=365)
 
 def test_a_node_reads_how_a_line_asks_whether_it_may_be_kept(tenants, line, read, now) -> None:
     row = line("100", "opt-out", "nl")
-    assert customers.set_line_keep(tenants[0], row.id, KEEPING, **now)
+    assert service.set_line_keep(tenants[0], row.id, KEEPING, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
         assert one.keep is not None
         assert (one.keep.purpose, one.keep.keep_days) == ("agreement", 365)
         assert one.keep.question is not None
-        assert one.keep.question.text == render.keep_question(language).text
-        assert one.keep.yes.text == render.agreed(language, keep_days=365).text
+        assert one.keep.question.text == composer.keep_question(language).text
+        assert one.keep.yes.text == composer.agreed(language, keep_days=365).text
     script = snap.plan(found).scripts[1].keep
     assert script is not None
-    assert script.no.path.endswith(f"{render.declined('nl', destroyed=False).sha256}.wav")
-    assert customers.set_line_keep(tenants[0], row.id, None, **now)
+    assert script.no.path.endswith(f"{composer.declined('nl', destroyed=False).sha256}.wav")
+    assert service.set_line_keep(tenants[0], row.id, None, **now)
     assert read().line("100").keep is None
 
 
 def test_in_their_own_words_nothing_is_played_but_what_came_of_it(tenants, line, read, now) -> None:
     row = line()
     keep = Keeping(keep_days=30, own_words=True, destroy=True, at_start=False)
-    assert customers.set_line_keep(tenants[0], row.id, keep, **now)
+    assert service.set_line_keep(tenants[0], row.id, keep, **now)
     found = read().line("100").keep
     assert (found.question, found.destroy) == (None, True)
-    assert found.no.text == render.declined("fr", destroyed=True).text
+    assert found.no.text == composer.declined("fr", destroyed=True).text
 
 
 def test_a_keeping_time_that_nobody_may_promise_is_refused_and_changes_nothing(
     tenants, line, read, now
 ) -> None:
     row = line()
-    customers.set_line_keep(tenants[0], row.id, KEEPING, **now)
+    service.set_line_keep(tenants[0], row.id, KEEPING, **now)
     for keep, error in (
         (Keeping(keep_days=10_000), "announcement.keep_days"),
         (Keeping(keep_days=30, purpose="curiosity"), "announcement.purposes"),
         (Keeping(keep_days=31, purpose="quality"), "announcement.keep_days"),
     ):
         with pytest.raises(CatalogueError) as refused:
-            customers.set_line_keep(tenants[0], row.id, keep, **now)
+            service.set_line_keep(tenants[0], row.id, keep, **now)
         assert refused.value.error_id == error
     assert read().line("100").keep.keep_days == 365
 
 
 def test_a_line_of_another_customer_is_not_there(tenants, line, now) -> None:
-    assert not customers.set_line_keep(tenants[1], line().id, KEEPING, **now)
+    assert not service.set_line_keep(tenants[1], line().id, KEEPING, **now)
 
 
 @pytest.fixture
@@ -286,8 +287,8 @@ def test_colleagues_hear_of_a_number_what_it_is_recorded_for_in_all_its_language
     found = told()
     said = {"purposes": ["agreement"], "keep_days": 30}
     assert found == {
-        "3225550100": render.line_sentence([("fr", {}), ("nl", {})], **said).wav,
-        "101": render.line_sentence([("fr", {})], **said).wav,
+        "3225550100": composer.line_sentence([("fr", {}), ("nl", {})], **said).wav,
+        "101": composer.line_sentence([("fr", {})], **said).wav,
     }
 
 
@@ -298,15 +299,15 @@ def test_numbers_that_say_the_same_share_a_sound_and_what_nobody_says_goes(line,
     said = tmp_path / "snapshot" / "told" / "said"
     assert len(list(said.iterdir())) == 2
     for row in (first, second):
-        customers.end_line(row.tenant, row.id, **now)
+        service.end_line(row.tenant, row.id, **now)
     assert set(told()) == {"102"}
     assert len(list(said.iterdir())) == 1
 
 
 def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) -> None:
     said = {"language": "fr", "text": "Enregistré.", "purposes": ["agreement"], "wav": tone(1000)}
-    row = customers.create_announcement(tenants[0], name="own", keep_days=29, **said, **now)
-    customers.create_line(tenants[0], number="100", announcement=row.id, **now)
+    row = service.create_announcement(tenants[0], name="own", keep_days=29, **said, **now)
+    service.create_line(tenants[0], number="100", announcement=row.id, **now)
     with capture_logs() as logs:
         assert told() == {"100": tone(1000)}
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["line.not_told"]
@@ -319,67 +320,67 @@ def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) 
 def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str) -> None:
     row = line("100", "opt-out", "nl")
     assert read().line("100").joining is None, "nobody is told by default"
-    assert customers.set_line_joining(tenants[0], row.id, how, **now)
+    assert service.set_line_joining(tenants[0], row.id, how, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
         assert one.joining is not None
-        assert (one.joining.how, one.joining.sound.text) == (how, render.joining(language).text)
+        assert (one.joining.how, one.joining.sound.text) == (how, composer.joining(language).text)
         assert one.joining.sound.sha256 in one.sounds
     script = snap.plan(found).scripts[1].joining
     assert script is not None
-    assert (script.how, Path(script.sound.path).read_bytes()) == (how, render.joining("nl").wav)
-    before = customers.revision(customers.LINES)
-    assert customers.set_line_joining(tenants[0], row.id, how, **now)
-    assert customers.revision(customers.LINES) == before, "nothing has changed"
-    assert customers.set_line_joining(tenants[0], row.id, None, **now)
+    assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.joining("nl").wav)
+    before = service.revision(service.LINES)
+    assert service.set_line_joining(tenants[0], row.id, how, **now)
+    assert service.revision(service.LINES) == before, "nothing has changed"
+    assert service.set_line_joining(tenants[0], row.id, None, **now)
     assert read().line("100").joining is None
 
 
 @pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
 def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: str) -> None:
     row = line("100", mode, "nl")
-    assert customers.set_line_joining(tenants[0], row.id, "alone", ask=True, **now)
+    assert service.set_line_joining(tenants[0], row.id, "alone", ask=True, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
         assert one.joining is not None
-        assert one.joining.sound.text == render.joining_question(language, mode=mode).text
-        assert one.joining.refused.text == render.not_recorded(language).text
+        assert one.joining.sound.text == composer.joining_question(language, mode=mode).text
+        assert one.joining.refused.text == composer.not_recorded(language).text
         assert one.joining.sounds <= one.sounds
     script = snap.plan(found).scripts[1].joining
-    assert Path(script.refused.path).read_bytes() == render.not_recorded("nl").wav
+    assert Path(script.refused.path).read_bytes() == composer.not_recorded("nl").wav
     other = {"opt-out": "opt-in", "opt-in": "opt-out"}[mode]
-    assert customers.set_line_mode(tenants[0], row.id, other, **now)
+    assert service.set_line_mode(tenants[0], row.id, other, **now)
     said = read().line("100").joining
-    assert said.sound.text == render.joining_question("fr", mode=other).text, "it asks as the line does"
-    assert customers.set_line_mode(tenants[0], row.id, "notice", **now)
+    assert said.sound.text == composer.joining_question("fr", mode=other).text, "it asks as the line does"
+    assert service.set_line_mode(tenants[0], row.id, "notice", **now)
     said = read().line("100").joining
-    assert (said.sound.text, said.refused) == (render.joining("fr").text, None)
-    assert customers.set_line_joining(tenants[0], row.id, "alone", **now)
+    assert (said.sound.text, said.refused) == (composer.joining("fr").text, None)
+    assert service.set_line_joining(tenants[0], row.id, "alone", **now)
     assert queries.line(tenants[0], row.id).joining.asked == {}
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
-        customers.set_line_joining(tenants[0], line().id, "alone", ask=True, **now)
+        service.set_line_joining(tenants[0], line().id, "alone", ask=True, **now)
     assert refused.value.error_id == "line.settings"
 
 
 def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> None:
     row = line("100", "opt-in")
-    assert customers.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
+    assert service.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
     said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
     assert (said.text, refused.text) == (
-        render.joining_question("en", mode="opt-in").text, render.not_recorded("en").text,
+        composer.joining_question("en", mode="opt-in").text, composer.not_recorded("en").text,
     )  # fmt: skip
 
 
 def test_how_nobody_can_be_told_is_refused(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
-        customers.set_line_joining(tenants[0], line().id, "loudly", **now)
+        service.set_line_joining(tenants[0], line().id, "loudly", **now)
     assert refused.value.error_id == "line.settings"
-    assert not customers.set_line_joining(tenants[1], line("101").id, "alone", **now)
+    assert not service.set_line_joining(tenants[1], line("101").id, "alone", **now)
 
 
 def test_a_node_reads_lines_of_which_a_worker_of_before_said_nothing_about_joining(
@@ -392,4 +393,4 @@ def test_a_node_reads_lines_of_which_a_worker_of_before_said_nothing_about_joini
     body.pop("newer")
     assert not any("joining" in each for each in body["lines"])
     path.write_text(json.dumps(body))
-    assert policy.read(path.parent).line("100").joining is None
+    assert line_policy.read(path.parent).line("100").joining is None

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from recorder.call import policy
-from recorder.catalogue import countries, customers, queries, snapshot, speaking
-from recorder.catalogue.models import Announcement, Line, writing
-from recorder.catalogue.rows import Keeping
+from recorder.catalogue import queries
+from recorder.catalogue.records import Keeping
+from recorder.catalogue.tables.core import Announcement, Line, writing
 from recorder.clock import utc_now
-from recorder.prompts import packfile, render
+from recorder.domain import line_policy
+from recorder.features.tenants import country_check, line_policies, service, snapshot
+from recorder.prompts import composer, country_file
 from tests.announced import announcement_in
 from tests.unit.cli.test_commands import Shell
 
@@ -44,11 +45,11 @@ def wav(tmp_path: Path) -> str:
     return str(path)
 
 
-def node(shell: Shell) -> policy.Snapshot:
+def node(shell: Shell) -> line_policy.Snapshot:
     """What the daemon reads."""
     folder = shell.folder / "node"
     snapshot.write(folder, shell.folder / "spool", [], utc_now())
-    found = policy.read(folder)
+    found = line_policy.read(folder)
     assert found.damaged == frozenset()
     return found
 
@@ -75,13 +76,13 @@ def test_a_line_without_options_does_what_its_country_asks(shell: Shell, country
     assert (line.mode, line.announcement.language) == (mode, "fr")
     (script,) = snap.plan(line).scripts
     assert (script.question is None) == (script.declined is None) == (mode == "notice")
-    told = render.announcement("fr", mode=line.mode, purposes=["agreement"], keep_days=30)
+    told = composer.announcement("fr", mode=line.mode, purposes=["agreement"], keep_days=30)
     assert (line.announcement.text, line.announcement.sha256) == (told.text, told.sha256)
     if mode == "opt-in":
-        question = render.opt_in_question("fr", purposes=["agreement"], keep_days=30)
+        question = composer.opt_in_question("fr", purposes=["agreement"], keep_days=30)
         assert (line.asked.question.text, line.asked.question.sha256) == (question.text, question.sha256)
     elif mode == "opt-out":
-        assert line.asked.question.text == render.wrong_key("fr").text
+        assert line.asked.question.text == composer.wrong_key("fr").text
         assert "tapez 2" in line.announcement.text
 
 
@@ -152,7 +153,7 @@ def test_languages_come_with_a_menu(dubois: Shell) -> None:
     (row,) = lines(dubois)
     assert (row[3], row[-1]) == (",".join(each[1] for each in told), "fr,nl,en")
     snap = node(dubois)
-    assert snap.line("3225550101").menu.text == render.language_menu(["fr", "nl", "en"]).text
+    assert snap.line("3225550101").menu.text == composer.language_menu(["fr", "nl", "en"]).text
     assert len(snap.plan(snap.line("3225550101")).scripts) == 3
     dubois.good("line", "languages", *DUBOIS, "+3225550101", "en")
     found = node(dubois).line("3225550101")
@@ -160,7 +161,7 @@ def test_languages_come_with_a_menu(dubois: Shell) -> None:
     dubois.good("line", "announce", *DUBOIS, "+3225550101", told[1][1], told[0][1])
     found = node(dubois).line("3225550101")
     assert [one.announcement.id for one in found.languages] == [told[1][1], told[0][1]]
-    assert found.menu.text == render.language_menu(["nl", "fr"]).text
+    assert found.menu.text == composer.language_menu(["nl", "fr"]).text
 
 
 def test_an_announcement_is_put_together_with_a_greeting(dubois: Shell, wav: str) -> None:
@@ -267,13 +268,13 @@ def test_how_a_line_asks_in_the_call(dubois: Shell) -> None:
     """In the words of the catalogue, by the country's limits; --off takes it away."""
     keep = ("line", "keep", "--tenant", "Dubois", "+3225550101")
     dubois.good(*keep, "--days", "365", "--destroy")
-    owner = next(row for row in customers.tenants() if row.name == "Dubois")
+    owner = next(row for row in service.tenants() if row.name == "Dubois")
     (row,) = queries.lines(owner.id)
     assert row.keep == Keeping(keep_days=365, destroy=True)
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "fr", "nl")
-    said = {one.announcement.language: one.keep for one in speaking.policies().lines[0].languages}
+    said = {one.announcement.language: one.keep for one in line_policies.policies().lines[0].languages}
     assert {language: keep and keep.no.text for language, keep in said.items()} == {
-        language: render.declined(language, destroyed=True).text for language in ("fr", "nl")
+        language: composer.declined(language, destroyed=True).text for language in ("fr", "nl")
     }
     refused = dubois(*keep, "--days", "4000")
     assert refused.exit_code != 0
@@ -289,7 +290,7 @@ def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
     joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
 
     def told() -> str | None:
-        owner = next(row for row in customers.tenants() if row.name == "Dubois")
+        owner = next(row for row in service.tenants() if row.name == "Dubois")
         (row,) = queries.lines(owner.id)
         return None if row.joining is None else row.joining.how
 
@@ -297,9 +298,9 @@ def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
     dubois.good(*joining, "both")
     assert told() == "both"
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
-    said = {one.announcement.language: one.joining for one in speaking.policies().lines[0].languages}
+    said = {one.announcement.language: one.joining for one in line_policies.policies().lines[0].languages}
     assert {language: one and one.sound.text for language, one in said.items()} == {
-        language: render.joining(language).text for language in ("de", "en")
+        language: composer.joining(language).text for language in ("de", "en")
     }
     assert dubois(*joining, "loudly").exit_code == 2
     dubois.good(*joining, "off")
@@ -314,23 +315,23 @@ def test_who_joins_later_is_asked_where_the_line_says_so(dubois: Shell) -> None:
     assert dubois(*joining, "off", "--ask").exit_code == 2
     dubois.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
     dubois.good(*joining, "alone", "--ask")
-    (line,) = speaking.policies().lines
+    (line,) = line_policies.policies().lines
     assert line.joining is not None
     assert line.joining.refused is not None
     dubois.good(*joining, "alone")
-    (line,) = speaking.policies().lines
+    (line,) = line_policies.policies().lines
     assert line.joining is not None
     assert line.joining.refused is None
 
 
 def test_a_country_that_asks_for_it_makes_it_so(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """No pack that is shipped does: this one is as an operator may change it."""
-    pack = packfile.shipped()["be"]
+    pack = country_file.shipped()["be"]
     tell = tuple(
         replace(each, where=("in the call",)) if each.what == "colleagues" else each for each in pack.tell
     )
-    monkeypatch.setattr(countries, "pack_for", lambda _country: replace(pack, tell=tell))
+    monkeypatch.setattr(country_check, "pack_for", lambda _country: replace(pack, tell=tell))
     dubois.good("line", "add", "--tenant", "Dubois", "+3225550102")
-    owner = next(row for row in customers.tenants() if row.name == "Dubois")
+    owner = next(row for row in service.tenants() if row.name == "Dubois")
     told = {row.number: row.joining and row.joining.how for row in queries.lines(owner.id)}
     assert told == {"+3225550101": None, "+3225550102": "alone"}

@@ -11,16 +11,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recorder import config
-from recorder.catalogue.logged import Checkpoint
-from recorder.catalogue.models import LedgerEntry, Tenant, connected, writing
+from recorder.auditlog import checkpoint
+from recorder.catalogue.tables.audit_log import Checkpoint
+from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
 from recorder.cli import accord
-from recorder.cli.context import Context
-from recorder.cli.doctor import keeping
-from recorder.cli.doctor.findings import Patient, examine
-from recorder.ledger import checkpoint
-from recorder.lifecycle import retention
+from recorder.lifecycle import expiry
+from recorder.ops.doctor import keeping
+from recorder.ops.doctor.findings import Patient, examine
+from recorder.processes.duties import DUTIES, House, Outward
+from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.worker.housekeeping import DUTIES, House, Outward
 
 
 class Shell:
@@ -50,7 +50,7 @@ class Shell:
         (self.folder / "spool").mkdir(exist_ok=True)
         house = House(
             self.folder / "spool",
-            retention.Means(store, root, signer, os.urandom),
+            expiry.Means(store, root, signer, os.urandom),
             checkpoint.Means(store, signer, root, os.urandom, owner="one"),
             Outward(),
             now,

@@ -15,8 +15,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from recorder.catalogue.calls import ApiToken
-from recorder.catalogue.models import User, connected
+from recorder.catalogue.tables.core import User, connected
+from recorder.catalogue.tables.live_call import ApiToken
 from recorder.cli import accord
 from tests.announced import announcement_in
 from tests.conftest import Clock, House

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recorder import config
-from recorder.catalogue import composing, customers
-from recorder.catalogue.models import Line, Tenant, writing
+from recorder.catalogue.tables.core import Line, Tenant, writing
 from recorder.cli import accord
-from recorder.cli.context import Context
-from recorder.cli.doctor import keeping
-from recorder.cli.doctor.findings import Patient, examine
-from recorder.prompts import packfile
+from recorder.features.tenants import composition, service
+from recorder.ops.doctor import keeping
+from recorder.ops.doctor.findings import Patient, examine
+from recorder.processes.services import Context
+from recorder.prompts import country_file
 from tests.conftest import House
 from tests.unit.cli.test_commands import Shell
 
@@ -36,7 +36,7 @@ def run(*words: str) -> Result:
 
 def test_the_packs_are_listed_and_shown_with_their_sources() -> None:
     shown = run("country", "list").output
-    for code, pack in packfile.shipped().items():
+    for code, pack in country_file.shipped().items():
         assert f"{code:<8}{pack.name}\n" in shown
         page = run("country", "show", code)
         assert page.exit_code == 0
@@ -54,7 +54,7 @@ def test_lines_that_fit_are_counted(shell: Shell) -> None:
 def test_a_changed_pack_names_each_line_with_why_and_what_to_do(shell: Shell, tmp_path: Path) -> None:
     shell.good("line", "add", "--tenant", "Dubois", "+3225550102", "--mode", "opt-in")
     path = tmp_path / "belgium-next.toml"
-    body = (packfile.FOLDER / "be.toml").read_text(encoding="utf-8")
+    body = (country_file.FOLDER / "be.toml").read_text(encoding="utf-8")
     path.write_text(
         body.replace('mode = "notice"\nlongest_keep_days = 3653', 'mode = "opt-in"\nlongest_keep_days = 60')
     )
@@ -128,6 +128,6 @@ def test_the_doctor_says_so_in_one_line(house: House) -> None:
     assert unfit.state == "wrong"
     assert "1 of 1 are not recorded: what they say was made for another mode" in unfit.what
     said = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
-    asking = composing.compose(house.tenant, name="asking", **said, **now)
-    assert customers.set_line_announcement(house.tenant, house.line.id, asking.id, **now)
+    asking = composition.compose(house.tenant, name="asking", **said, **now)
+    assert service.set_line_announcement(house.tenant, house.line.id, asking.id, **now)
     assert [each.state for each in examine(keeping.lines, patient)] == ["ok"]

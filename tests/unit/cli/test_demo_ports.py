@@ -6,15 +6,15 @@ import re
 from dataclasses import astuple
 from pathlib import Path
 
-from recorder.cli import demo
-from recorder.cli.demo_switch import configuration
+from demo import run
+from demo.switch import configuration
 
 
 def test_no_two_of_the_switchs_profiles_share_a_port(tmp_path: Path) -> None:
     """Both would listen on it, and one would not (FreeSWITCH goes on without it)."""
-    ports = demo.choose_ports()
+    ports = run.choose_ports()
     assert len(set(astuple(ports))) == len(astuple(ports))
-    told = demo._environment(tmp_path, ports)
+    told = run._environment(tmp_path, ports)
     variables = (configuration() / "vars.xml").read_text("utf-8")
     named = set(re.findall(r"\$(ACCORD_(?:SIP|OUTBOUND)_PORT)", variables))
     assert named == {"ACCORD_SIP_PORT", "ACCORD_OUTBOUND_PORT"}

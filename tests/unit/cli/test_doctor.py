@@ -18,16 +18,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recorder import config
-from recorder.catalogue import snapshot
-from recorder.catalogue.models import Announcement, Line, Sound, writing
+from recorder.catalogue.tables.core import Announcement, Line, Sound, writing
 from recorder.cli import accord
-from recorder.cli.context import Context
-from recorder.cli.doctor import keeping, machine, node
-from recorder.cli.doctor.findings import Finding, Patient, examine
-from recorder.lifecycle.kernel import KernelClock, kernel_clock
+from recorder.features.tenants import snapshot
+from recorder.lifecycle.kernel_clock import KernelClock, kernel_clock
+from recorder.ops.doctor import keeping, machine, node
+from recorder.ops.doctor.findings import Finding, Patient, examine
+from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.take.disk import Disk, look
-from recorder.take.spool import AUDIO, CALL, END, open_take
+from recorder.spool.disk_space import Disk, look
+from recorder.spool.layout import AUDIO, CALL, END, open_take
 from tests.conftest import Clock, House
 
 
@@ -144,7 +144,7 @@ def test_a_spool_that_has_no_room_to_finish_one_more_is_named(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "to finish one more" not in doctor(house)
-    monkeypatch.setattr("recorder.cli.doctor.node.look", lambda _: Disk(24 * 1024**2, 4 * 1024**2))
+    monkeypatch.setattr("recorder.ops.doctor.node.look", lambda _: Disk(24 * 1024**2, 4 * 1024**2))
     assert "wrong   disk: no room to finish one more recording beside the 0 that go on" in doctor(house)
 
 
@@ -198,9 +198,9 @@ import os
 import sys
 from pathlib import Path
 from recorder import config
-from recorder.cli.context import Context
-from recorder.cli.doctor import node
-from recorder.cli.doctor.findings import Patient
+from recorder.processes.services import Context
+from recorder.ops.doctor import node
+from recorder.ops.doctor.findings import Patient
 from recorder.clock import utc_now
 if os.geteuid() == 0:
     os.setgroups([])

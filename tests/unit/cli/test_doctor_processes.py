@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from recorder.cli import accord
-from recorder.cli.doctor import machine
+from recorder.ops.doctor import machine
 from tests.conftest import Clock, House
 
 HOLDING = """

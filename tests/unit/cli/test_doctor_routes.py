@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.cli.doctor.routes import _place
+from recorder.ops.doctor.routes import _place
 
 EXTENSION = (
     '<include><extension\n  continue="true" name="local.example.com"><condition/></extension></include>'

@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import customers, leaving, persons, queries
-from recorder.ledger import checkpoint
-from recorder.lifecycle import forgetting, retention
-from recorder.lifecycle.timekeeper import Timekeeper
-from recorder.worker.housekeeping import House as Housekeeping
-from recorder.worker.housekeeping import Outward
+from recorder.auditlog import checkpoint
+from recorder.catalogue import queries
+from recorder.features.offboarding import departure
+from recorder.features.subject_requests import call_erasure, register
+from recorder.features.tenants import service
+from recorder.lifecycle import expiry
+from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.processes.duties import House as Housekeeping
+from recorder.processes.duties import Outward
 from tests.conftest import Clock, House
 from tests.vouching import vouch
 
@@ -43,7 +46,7 @@ def shell(house: House) -> Shell:
 def a_minute(house: House) -> None:
     """What the worker does once a minute."""
     given, now = house.means, Clock(datetime.now(UTC))
-    means = retention.Means(given.store, given.root_public, given.signer, house.entropy)
+    means = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
     signing = checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one")
     keeper = Timekeeper(house.root / ".clock", {}, now)
     Housekeeping(house.spool, means, signing, Outward(), keeper, now).keep()
@@ -102,10 +105,10 @@ def test_an_older_backup_of_one_who_left(shell: Shell, house: House) -> None:
     assert "leave complete" in shell.good("rebuild")
     refused = shell(*complete, typed="n\n")
     assert (refused.exit_code, "by a signed receipt erased" in refused.output) == (1, True)
-    assert customers.tenant_wrapped_key(house.tenant) is not None
+    assert service.tenant_wrapped_key(house.tenant) is not None
     shell.good(*complete, "--yes")
     a_minute(house)
-    assert customers.tenant_wrapped_key(house.tenant) is None
+    assert service.tenant_wrapped_key(house.tenant) is None
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
     assert "knows it already" in shell.bad(*complete, "--yes")
     said = shell.good("rebuild")
@@ -121,7 +124,7 @@ def test_calls_that_were_erased_for_their_person_are_erased_again(shell: Shell, 
     number = queries.not_recorded(house.tenant).rows[0].outside.value
     request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
     vouch(house.tenant, request, house.clock(), house.entropy, house.means.signer)
-    assert forgetting.erase(house.office(), persons.request(house.tenant, request), "u").erased == 1
+    assert call_erasure.erase(house.office(), register.request(house.tenant, request), "u").erased == 1
     shell.lose_the_catalogue()
     shell.good("restore", file)
     again = ("person", "erase-again", *MINE)
@@ -139,7 +142,7 @@ def test_calls_that_were_erased_for_their_person_are_erased_again(shell: Shell, 
 def test_a_customer_stays_after_all(shell: Shell, house: House) -> None:
     shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
     assert "stays" in shell.good("tenant", "leave", "stop", NAME)
-    assert leaving.of(house.tenant) is None
+    assert departure.of(house.tenant) is None
     shell.good("line", "add", *MINE, "+3225550100")
 
 

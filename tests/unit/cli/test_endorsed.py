@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from recorder.auditlog import checkpoint
 from recorder.errors import ConfigError, SealError
-from recorder.ledger import checkpoint
-from recorder.seal import canonical, revocation, signing
+from recorder.seal import canonical_json, revocation, signing
 from recorder.seal.revocation import SUFFIX, Revocations
 from tests.conftest import House
 from tests.unit.cli.test_recover import Shell, clock
@@ -24,7 +24,7 @@ def shell(house: House) -> Shell:
 
 def widen(said: signing.Endorsement) -> bytes:
     """What somebody writes who wants a key to sign more, and has no root."""
-    return canonical.dump(replace(said, uses=signing.USES).document())
+    return canonical_json.dump(replace(said, uses=signing.USES).document())
 
 
 def test_a_file_that_says_more_than_the_root_is_refused(shell: Shell, house: House) -> None:
@@ -35,13 +35,15 @@ def test_a_file_that_says_more_than_the_root_is_refused(shell: Shell, house: Hou
     for words in (("keys", "show"), ("web",)):
         assert "the root did not endorse this signing key" in shell.bad(*words)
     assert "wrong   keys: the root did not endorse this signing key" in shell("doctor").output
-    path.write_bytes(canonical.dump(said.document()))
+    path.write_bytes(canonical_json.dump(said.document()))
     assert f"panel     {said.key_id}  for amendment, receipt, retention, call_erasure, command" in shell.good(
         "keys", "show"
     )
     own = keys / signing.ENDORSEMENT
     begun = signing.load_endorsement(own)
-    own.write_bytes(canonical.dump(replace(begun, not_after=begun.not_after + timedelta(days=9)).document()))
+    own.write_bytes(
+        canonical_json.dump(replace(begun, not_after=begun.not_after + timedelta(days=9)).document())
+    )
     assert "the root did not endorse this signing key" in shell.bad("worker")
 
 
@@ -63,12 +65,12 @@ def test_the_doctor_names_a_panels_key_that_may_sign_too_much(shell: Shell, hous
     key = signing.load_private(keys / signing.PANEL_KEY).public_key()
     begin, end = house.clock(), house.clock() + timedelta(days=900)
     wide = signing.endorse(root, key, (*signing.PANEL_USES, signing.TOMBSTONE), begin, end)
-    (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical.dump(wide.document()))
+    (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical_json.dump(wide.document()))
     found = shell("doctor").output
     assert f"the panel's key {wide.key_id} is endorsed for tombstone as well" in found
     assert f"accord keys revoke {wide.key_id}" in found
     narrow = signing.endorse(root, key, (signing.AMENDMENT,), begin, end)
-    (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical.dump(narrow.document()))
+    (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical_json.dump(narrow.document()))
     assert (
         "the panel's key is not endorsed for receipt, retention, call_erasure, command"
         in shell("doctor").output
@@ -82,17 +84,17 @@ def test_a_revocation_that_the_root_did_not_sign_so_is_refused(shell: Shell, hou
     root, key = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
     good = revocation.revoke(root, house.means.signer.key_id, house.clock())
     assert revocation.read(good, root.public_key()) == (house.means.signer.key_id, house.clock())
-    body = canonical.load(good, "revocation")["body"]
+    body = canonical_json.load(good, "revocation")["body"]
     signed = {
         "by the signing key": revocation.revoke(key, house.means.signer.key_id, house.clock()),
         "by the signing key, in the root's name": sign(key, body),
         "an unknown field": sign(root, body | {"until": "2030-01-01T00:00:00Z"}),
         "an unknown version": sign(root, body | {"version": 2}),
-        "a field beside": canonical.dump(canonical.load(good, "revocation") | {"note": "x"}),
-        "another key": canonical.dump(
+        "a field beside": canonical_json.dump(canonical_json.load(good, "revocation") | {"note": "x"}),
+        "another key": canonical_json.dump(
             {
                 "body": body | {"key_id": "0" * 32},
-                "signature": canonical.load(good, "revocation")["signature"],
+                "signature": canonical_json.load(good, "revocation")["signature"],
             }
         ),
     }
@@ -108,8 +110,8 @@ def test_a_revocation_that_the_root_did_not_sign_so_is_refused(shell: Shell, hou
 
 
 def sign(key: signing.Ed25519PrivateKey, body: dict[str, object]) -> bytes:
-    signature = canonical.b64(key.sign(canonical.dump(body)))
-    return canonical.dump({"body": body, "signature": signature})
+    signature = canonical_json.b64(key.sign(canonical_json.dump(body)))
+    return canonical_json.dump({"body": body, "signature": signature})
 
 
 def test_what_is_no_keys_id_is_not_revoked(shell: Shell, house: House) -> None:

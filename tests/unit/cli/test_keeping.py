@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.catalogue import amending, limits, queries
-from recorder.ledger import checkpoint
-from recorder.lifecycle import retention
-from recorder.lifecycle.timekeeper import Timekeeper
+from recorder.auditlog import checkpoint
+from recorder.catalogue import queries
+from recorder.lifecycle import amendments, expiry, limits
+from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.processes.duties import House as Housekeeping
+from recorder.processes.duties import Outward
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
-from recorder.seal.verify import verify
-from recorder.worker.housekeeping import House as Housekeeping
-from recorder.worker.housekeeping import Outward
+from recorder.seal.verification import verify
 from tests.conftest import Clock, House
 
 from .test_recover import Shell
@@ -69,7 +69,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Hou
     assert verify(house.means.store, held_at(house, held.name), house.means.root_public).ok
     assert "LOOK AT IT AGAIN" not in shell.good("hold", "list")
     shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")
-    assert amending.holds() == ()
+    assert amendments.holds() == ()
 
 
 def test_agreements_end_only_where_they_are_named_and_confirmed(shell: Shell, house: House) -> None:
@@ -103,7 +103,7 @@ def held_at(house: House, recording: str) -> str:
 def keep_house(house: House, clock: Clock) -> None:
     """The worker's minute, twice: what is to be looked at again is said once a day."""
     given = house.means
-    means = retention.Means(given.store, given.root_public, given.signer, house.entropy)
+    means = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
     keeper = Timekeeper(house.root / ".clock", {}, clock)
     signing = checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one")
     keeping = Housekeeping(house.spool, means, signing, Outward(), keeper, clock)

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from recorder import pipeline
-from recorder.access.sealed import Seals
-from recorder.catalogue import customers, queries
+from recorder.catalogue import queries
 from recorder.errors import SealError
-from recorder.lifecycle import retention
-from recorder.seal import keks, paper, signing
-from recorder.seal.keys import WrappedKey, load_kek
-from recorder.seal.verify import verify
-from recorder.store.base import Store, Unreachable
+from recorder.features.tenants import service
+from recorder.lifecycle import expiry
+from recorder.pipeline import stages
+from recorder.playback.verified_recording import Seals
+from recorder.seal import kek_files, paper_key, signing
+from recorder.seal.keyring import WrappedKey, load_kek
+from recorder.seal.verification import verify
+from recorder.store.contract import Store, Unreachable
 from tests.conftest import House
 from tests.stored import put_small
 from tests.unit.cli.test_recover import Shell, clock
@@ -33,7 +34,7 @@ def shell(house: House) -> Shell:
 def opens(house: House, recording: str, keys: Path) -> bool:
     """Whether a recording decrypts with nothing but a folder's present key-encryption key and root."""
     row = queries.recording(house.tenant, recording)
-    ring, root = keks.Keyring(load_kek(keys / "kek")), signing.load_public(keys / "root.pub")
+    ring, root = kek_files.Keyring(load_kek(keys / "kek")), signing.load_public(keys / "root.pub")
     return verify(house.means.store, row.prefix, root, ring).findings == []
 
 
@@ -112,7 +113,7 @@ def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: House, tmp
 
 
 def typed(name: str, key: bytes) -> str:
-    return "\n".join(paper.printed(name, key))
+    return "\n".join(paper_key.printed(name, key))
 
 
 def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: House) -> None:
@@ -176,11 +177,11 @@ def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: House, tmp
     backup = tmp_path / "before.backup"
     shell.good("backup", str(backup))
     told = shell.good("keys", "next")
-    new = load_kek(keys / keks.NEXT).id
+    new = load_kek(keys / kek_files.NEXT).id
     assert new in told
     assert new in shell.good("keys", "next"), "asked again, the same"
     assert "nobody has confirmed a copy" in shell.bad("keys", "rotate")
-    shutil.copy(keys / keks.NEXT, tmp_path / "copy")
+    shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
     assert "is the next key-encryption key" in shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
     shell.good("keys", "next", "--tenant", house.tenant)
     told = shell.good("keys", "rotate")
@@ -212,13 +213,13 @@ def test_takes_in_the_spool_of_another_node_lose_nothing_by_a_change(
             with pytest.raises(Unreachable):
                 house.work(folder)
             house.means, stage = means, "store"
-        while pipeline.next_stage(folder) != stage:
-            pipeline.step(folder, house.clock(), house.means)
+        while stages.next_stage(folder) != stage:
+            stages.step(folder, house.clock(), house.means)
         waiting[folder.name] = shutil.move(folder, other / folder.name)
-    old = customers.tenant_wrapped_key(house.tenant)
+    old = service.tenant_wrapped_key(house.tenant)
 
     shell.good("keys", "next")
-    shutil.copy(keys / keks.NEXT, tmp_path / "copy")
+    shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
     shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
     shell.good("keys", "next", "--tenant", house.tenant)
     told = shell.good("keys", "rotate")
@@ -226,7 +227,7 @@ def test_takes_in_the_spool_of_another_node_lose_nothing_by_a_change(
     assert "spools of other nodes need no older key-encryption key" in told
     for path in keys.glob("*.kek"):
         path.unlink()
-    ring = keks.Keyring(load_kek(keys / "kek"))
+    ring = kek_files.Keyring(load_kek(keys / "kek"))
     with pytest.raises(SealError):
         ring.open_tenant_key(WrappedKey.from_bytes(old.encode()))
 
@@ -265,13 +266,13 @@ def test_a_key_from_the_settings_is_changed_there_by_hand(shell: Shell, house: H
     (keys / "kek").unlink()
     shell.environment["ACCORD_KEYS_KEK"] = text.strip()
     shell.good("keys", "next")
-    shutil.copy(keys / keks.NEXT, tmp_path / "copy")
+    shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
     shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
     assert "Now put the content of" in shell.good("keys", "rotate")
     (keys / f"{old}.kek").write_text(text, "ascii")
-    shell.environment["ACCORD_KEYS_KEK"] = (keys / keks.NEXT).read_text("ascii").strip()
+    shell.environment["ACCORD_KEYS_KEK"] = (keys / kek_files.NEXT).read_text("ascii").strip()
     assert "is wrapped by an older key" in shell.good("keys", "rotate")
-    assert not (keys / keks.NEXT).exists()
+    assert not (keys / kek_files.NEXT).exists()
     (keys / "kek").write_text(shell.environment["ACCORD_KEYS_KEK"], "ascii")
     (keys / "kek").chmod(0o600)
     assert opens(house, recording, keys)
@@ -282,8 +283,8 @@ def test_the_receipt_of_an_erasure(shell: Shell, house: House, tmp_path: Path) -
     assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)
     means = house.means
-    made = retention.Means(means.store, means.root_public, means.signer, house.entropy)
-    assert retention.destroy_due(made, house.clock()) == 1
+    made = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    assert expiry.destroy_due(made, house.clock()) == 1
     file = tmp_path / "receipt.json"
     told = shell.good("recording", "receipt", recording, "--tenant", house.tenant, "-o", str(file))
     assert "destroyed at 2026-09-18T" in told

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from recorder import config
-from recorder.cli.context import Context
-from recorder.cli.doctor.findings import Patient, examine
-from recorder.cli.doctor.older_keys import older_keys
-from recorder.lifecycle.rewrapping import Rewrapping
-from recorder.seal import keks
-from recorder.seal.keys import load_kek
+from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.ops.doctor.findings import Patient, examine
+from recorder.ops.doctor.older_keys import older_keys
+from recorder.processes.services import Context
+from recorder.seal import kek_files
+from recorder.seal.keyring import load_kek
 from recorder.seal.signing import KEK
 from tests.conftest import House
 from tests.stored import put_small
@@ -37,12 +37,12 @@ def test_a_key_of_before_is_named_once_nothing_needs_it(house: House) -> None:
     assert found(house, 400) == []
     before = load_kek(keys / KEK).id
     old = keys / f"{before}.kek"
-    keks.make_next(keys)
-    keks.promote(keys, lambda _boundary: None)  # too early: nothing was wrapped anew
+    kek_files.make_next(keys)
+    kek_files.promote(keys, lambda _boundary: None)  # too early: nothing was wrapped anew
     ((state, what, hint),) = found(house, 400)
     assert (state, hint) == ("warning", "run `accord keys rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what
-    Rewrapping(house.means.store, keks.rotating(keys), house.clock, house.entropy, "me").all()
+    Rewrapping(house.means.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
     ((state, what, _),) = found(house, 29)
     assert state == "ok"
     assert "needed for backups of before, until" in what

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner, Result
 
-from recorder.catalogue import models, queries
+from recorder.catalogue import queries
+from recorder.catalogue.tables import core
 from recorder.cli import accord
-from recorder.seal import canonical, signing
-from recorder.seal.keys import data_key_path
+from recorder.seal import canonical_json, signing
+from recorder.seal.keyring import data_key_path
 from tests.conftest import Clock, House
 
 
@@ -46,7 +47,7 @@ class Shell:
         return str(result.output)
 
     def lose_the_catalogue(self) -> None:
-        models.database.close_all() if hasattr(models.database.obj, "close_all") else models.database.close()
+        core.database.close_all() if hasattr(core.database.obj, "close_all") else core.database.close()
         for path in self.house.root.glob("catalogue.db*"):
             path.unlink()
         self.good("migrate")
@@ -135,7 +136,7 @@ def test_a_signing_key_that_lacks_an_endorsement_is_told(shell: Shell, house: Ho
     root, own = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
     begin, end = house.clock(), house.clock() + timedelta(days=900)
     said = signing.endorse(root, own.public_key(), (signing.MANIFEST,), begin, end)
-    (keys / signing.ENDORSEMENT).write_bytes(canonical.dump(said.document()))
+    (keys / signing.ENDORSEMENT).write_bytes(canonical_json.dump(said.document()))
     assert "is not endorsed for" in shell("doctor").output
     shell.good("keys", "renew")
     assert "is not endorsed for" not in shell("doctor").output

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.catalogue import amending, queries
+from recorder.catalogue import queries
+from recorder.lifecycle import amendments
 from recorder.seal.amendment import AgreedLater
 from tests.conftest import Clock, House
 from tests.stored import forge, put_small
@@ -41,6 +42,6 @@ def test_no_command_follows_it(house: House) -> None:
     shell.good("tenant", "leave", "announce", NAME, "--until", day)
     assert f"left out: 1 ({CODE})" in shell.good("tenant", "leave", "hand-over", NAME)
     assert queries.recording(house.tenant, recording) == row
-    assert amending.known(house.tenant, recording) == ()
+    assert amendments.known(house.tenant, recording) == ()
     shell.good("rebuild", "--believe-dates")
     assert queries.recording(house.tenant, recording).keep_until == longer.until

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from recorder import pipeline
-from recorder.access.sealed import Seals
-from recorder.catalogue import customers, queries
-from recorder.catalogue.models import LedgerEntry, Recording, Tenant, connected, writing
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected, writing
 from recorder.errors import SealError, StoreError
+from recorder.features.offboarding.erasure import destroy_keys
+from recorder.features.tenants import service
 from recorder.ids import uuid7
-from recorder.lifecycle.leaving import destroy_keys
-from recorder.seal import keks
-from recorder.seal.keys import WrappedKey, data_key_path, every_tenant_key_path, tenant_key_path
-from recorder.seal.verify import verify
+from recorder.pipeline import stages
+from recorder.playback.verified_recording import Seals
+from recorder.seal import kek_files
+from recorder.seal.keyring import WrappedKey, data_key_path, every_tenant_key_path, tenant_key_path
+from recorder.seal.verification import verify
 from tests.conftest import House
 from tests.stored import put_small
 from tests.unit.cli.test_recover import Shell, clock
@@ -36,7 +37,7 @@ def other(house: House) -> str:
     identity = str(uuid7(house.clock(), house.entropy))
     text = house.means.keyring.new_tenant_key(identity, house.entropy).to_bytes().decode()
     given = {"now": house.clock(), "entropy": house.entropy}
-    return customers.create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
+    return service.create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
 
 
 def state(house: House) -> tuple[dict[str, str], dict[str, str | None], dict[str, bytes], int]:
@@ -61,7 +62,7 @@ def set_row(tenant: str, text: str) -> None:
 
 
 def assert_opens(house: House, *recordings: str) -> None:
-    ring = keks.keyring(house.root / "keys")
+    ring = kek_files.keyring(house.root / "keys")
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         Seals(house.means.store, ring, house.means.root_public).open(row, house.clock())
@@ -69,7 +70,7 @@ def assert_opens(house: House, *recordings: str) -> None:
 
 
 def key_of(tenant: str) -> WrappedKey:
-    return WrappedKey.from_bytes(customers.tenant_wrapped_key(tenant).encode())
+    return WrappedKey.from_bytes(service.tenant_wrapped_key(tenant).encode())
 
 
 def damaged(key: WrappedKey) -> WrappedKey:
@@ -217,19 +218,19 @@ def test_another_customers_key_in_the_bucket_stops_what_is_stored(house: House, 
     take = house.take(talk_ms=300)
     with pytest.raises(StoreError, match="is the key of tenant"):
         house.work(take)
-    assert pipeline.next_stage(take) == "store", "it waits"
+    assert stages.next_stage(take) == "store", "it waits"
     assert not [key for key in house.objects() if take.name in key]
 
 
 def test_a_damaged_key_in_the_place_of_a_takes_own_is_not_taken_for_it(house: House) -> None:
     take = house.take(talk_ms=300)
-    while pipeline.next_stage(take) != "store":
-        pipeline.step(take, house.clock(), house.means)
+    while stages.next_stage(take) != "store":
+        stages.step(take, house.clock(), house.means)
     mine = WrappedKey.from_bytes((take / "key.json").read_bytes())
     put(house, data_key_path(house.tenant, take.name), damaged(mine).to_bytes())
     with pytest.raises((SealError, StoreError)):
         house.work(take)
-    assert pipeline.next_stage(take) == "store"
+    assert stages.next_stage(take) == "store"
 
 
 @pytest.mark.parametrize("how", ["foreign", "damaged"])

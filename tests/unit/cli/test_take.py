@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from recorder import pipeline
 from recorder.catalogue import queries
 from recorder.cli import accord
-from recorder.take import spool
+from recorder.pipeline import stages
+from recorder.spool import layout
 from tests.conftest import House
 
 
@@ -21,7 +21,7 @@ def again(house: House, *ids: str) -> Result:
 
 def put_aside(house: House) -> Path:
     folder = house.take()
-    pipeline.put_aside(folder, pipeline.ENCODER_DIED, house.clock(), house.means)
+    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
     assert not folder.exists()
     return folder
 
@@ -33,7 +33,7 @@ def test_takes_that_are_brought_back_become_recordings(house: House) -> None:
     assert result.exit_code == 0, result.output
     assert result.output.split() == [str(folder) for folder in folders]
     for folder in folders:
-        assert not (folder / spool.WHY).exists()
+        assert not (folder / layout.WHY).exists()
         house.work(folder)
         assert queries.recording(house.tenant, folder.name) is not None
     assert queries.not_recorded(house.tenant).rows == (), "nor is it listed as not recorded any more"
@@ -42,9 +42,9 @@ def test_takes_that_are_brought_back_become_recordings(house: House) -> None:
 def test_one_that_is_set_aside_again_is_listed_once_and_still_there(house: House) -> None:
     folder = put_aside(house)
     again(house, folder.name)
-    pipeline.put_aside(folder, pipeline.ENCODER_DIED, house.clock(), house.means)
+    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
     assert len(queries.not_recorded(house.tenant).rows) == 1
-    note = json.loads((house.spool / spool.QUARANTINE / folder.name / spool.WHY).read_bytes())
+    note = json.loads((house.spool / layout.QUARANTINE / folder.name / layout.WHY).read_bytes())
     assert note["until"] is None
 
 
@@ -53,13 +53,13 @@ def test_only_what_is_in_quarantine_is_brought_back(house: House, name: str) -> 
     folder = put_aside(house)
     result = again(house, name)
     assert (result.exit_code, "no take" in result.output) == (1, True)
-    assert (house.spool / spool.QUARANTINE / folder.name).is_dir()
+    assert (house.spool / layout.QUARANTINE / folder.name).is_dir()
 
 
 def test_what_a_daemon_would_take_for_a_call_that_goes_on_stays(house: House) -> None:
     folder = put_aside(house)
-    aside = house.spool / spool.QUARANTINE / folder.name
-    (aside / spool.END).unlink()
+    aside = house.spool / layout.QUARANTINE / folder.name
+    (aside / layout.END).unlink()
     result = again(house, folder.name)
     assert (result.exit_code, "never ended" in result.output) == (1, True)
     assert aside.is_dir()
@@ -70,7 +70,7 @@ def test_nothing_is_put_in_the_place_of_another(house: House) -> None:
     folder.mkdir()
     result = again(house, folder.name)
     assert (result.exit_code, "there already" in result.output) == (1, True)
-    assert (house.spool / spool.QUARANTINE / folder.name / spool.AUDIO).exists()
+    assert (house.spool / layout.QUARANTINE / folder.name / layout.AUDIO).exists()
 
 
 def test_what_cannot_be_moved_says_what_to_do(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_what_cannot_be_moved_says_what_to_do(house: House, monkeypatch: pytest.
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(spool.os, "rename", refused)
+    monkeypatch.setattr(layout.os, "rename", refused)
     result = again(house, folder.name)
     assert result.exit_code == 1
     assert "one group" in result.output

@@ -6,10 +6,11 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from recorder import config, pipeline
+from recorder import config
 from recorder.cli.top.picture import Watcher
 from recorder.cli.top.screen import View, clean, draw, everything, fit, length
-from recorder.take.spool import AUDIO, Mark, append_mark, open_take
+from recorder.pipeline import stages
+from recorder.spool.layout import AUDIO, Mark, append_mark, open_take
 from tests.conftest import House
 
 
@@ -66,7 +67,7 @@ def test_what_grows_and_what_stands(house: House) -> None:
 
 def test_the_spool_by_customer_and_stage(house: House) -> None:
     done = house.take()
-    pipeline.step(done, house.clock(), house.means)
+    stages.step(done, house.clock(), house.means)
     house.take()
     house.unrecorded()
     (house.spool / "quarantine" / "a").mkdir(parents=True)

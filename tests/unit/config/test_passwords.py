@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from recorder import passwords
 from recorder.errors import CatalogueError
+from recorder.features.identity import passwords
 
 NAMES = ("claire.dubois@example.com", "Claire Dubois", "Menuiserie du Port")
 

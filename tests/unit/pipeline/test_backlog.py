@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from recorder import pipeline
+from recorder.audio.encoded_take import ENCODED
 from recorder.ids import uuid7
-from recorder.take import disk, spool
-from recorder.take.encoded import ENCODED
-from recorder.take.spool import CallEnd, CallStart, Mark, Party
-from recorder.worker.backlog import Backlog
+from recorder.pipeline import stages
+from recorder.pipeline.scheduler import Backlog
+from recorder.spool import disk_space, layout
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party
 from tests.conftest import Clock
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -46,16 +46,16 @@ def call(root: Path, tenant: str | None, minute: int, *, ended: bool = True) -> 
     start = CallStart(
         str(uuid7(at)), tenant, "l", "32", "inbound", "n", "c", Party("sip", "x"), at, ("opus",), None
     )
-    folder = spool.open_take(root, start)
-    spool.append_mark(folder, Mark(at, "bridged", {}))
+    folder = layout.open_take(root, start)
+    layout.append_mark(folder, Mark(at, "bridged", {}))
     if ended:
-        spool.close_take(folder, CallEnd("recorded", None, at, None))
+        layout.close_take(folder, CallEnd("recorded", None, at, None))
     return folder
 
 
 def sounds(folders: list[Path], *sizes: int) -> None:
     for folder, size in zip(folders, sizes, strict=True):
-        with open(folder / spool.AUDIO, "wb") as file:
+        with open(folder / layout.AUDIO, "wb") as file:
             file.truncate(size)
 
 
@@ -65,17 +65,17 @@ def test_where_room_is_short_the_smallest_take_that_has_room_is_encoded(
     large, small, middle = folders = [call(tmp_path, "t", minute) for minute in range(3)]
     sounds(folders, 6_000_000, 60_000, 600_000)
     backlog.look()
-    free = disk.finishing(600_000, ("opus",)) + 1000
+    free = disk_space.finishing(600_000, ("opus",)) + 1000
     assert backlog.next("encode", free=free) == (small, "encode")
     assert backlog.next("encode", free=free) is None, "what it needs is taken"
     (small / ENCODED).write_bytes(b"{}")
     backlog.done(small)
     assert backlog.next("rest", free=free) == (small, "seal")
     assert backlog.next("encode", free=free) is None, "until it is sealed"
-    spool.remove_take(small)
+    layout.remove_take(small)
     backlog.done(small)
     assert backlog.next("encode", free=free) == (middle, "encode")
-    spool.remove_take(middle)
+    layout.remove_take(middle)
     backlog.done(middle)
     assert backlog.next("encode", free=free) == (large, "encode"), "nothing else makes room: it is tried"
     backlog.failed(large, lambda _: 1.0)
@@ -119,8 +119,8 @@ def test_a_customer_who_comes_later_has_the_next_turn(
 
 def test_a_stage_that_is_blocked_holds_up_no_other(tmp_path: Path, backlog: Backlog) -> None:
     stored, sealed = call(tmp_path, "a", 1), call(tmp_path, "a", 2)
-    (stored / pipeline.MANIFEST).write_text("{}")
-    (sealed / pipeline.ENCODED).write_text("{}")
+    (stored / stages.MANIFEST).write_text("{}")
+    (sealed / stages.ENCODED).write_text("{}")
     backlog.look()
     assert backlog.next("rest", {"store"}) == (sealed, "seal")
     assert backlog.next("rest", {"store"}) is None
@@ -136,10 +136,10 @@ def test_a_take_is_under_way_once_and_comes_back_with_its_next_step(
     seconds.at += 60
     backlog.look()
     assert backlog.next("encode") is None
-    (folder / pipeline.ENCODED).write_text("{}")
+    (folder / stages.ENCODED).write_text("{}")
     backlog.done(folder)
     assert backlog.next("rest") == (folder, "seal")
-    spool.remove_take(folder)
+    layout.remove_take(folder)
     backlog.done(folder)
     assert len(backlog) == 0
 
@@ -165,8 +165,8 @@ def test_a_call_that_goes_on_is_found_when_it_ends_and_one_that_is_removed_is_fo
     going_on, removed = call(tmp_path, "a", 1, ended=False), call(tmp_path, "a", 2)
     backlog.look()
     assert len(backlog) == 1
-    spool.remove_take(removed)
-    spool.close_take(going_on, CallEnd("recorded", None, AT, None))
+    layout.remove_take(removed)
+    layout.close_take(going_on, CallEnd("recorded", None, AT, None))
     backlog.look()
     assert len(backlog) == 1, "not before it is time to look again"
     seconds.at += 1.1
@@ -180,8 +180,8 @@ def test_takes_are_looked_into_once_however_often_the_spool_is_looked_at(
     for minute in range(50):
         call(tmp_path, "a", minute)
     looked: list[str] = []
-    look = pipeline.next_stage
-    monkeypatch.setattr(pipeline, "next_stage", lambda folder: looked.append(folder.name) or look(folder))
+    look = stages.next_stage
+    monkeypatch.setattr(stages, "next_stage", lambda folder: looked.append(folder.name) or look(folder))
     for _ in range(5):
         backlog.look()
         seconds.at += 60
@@ -194,13 +194,13 @@ def test_ten_thousand_new_takes_do_not_stop_the_heart(
 ) -> None:
     """Looking into takes is broken off after its time, goes on at once, and finds them all."""
     folders = [call(tmp_path, "a", minute) for minute in range(20)]
-    look = pipeline.next_stage
+    look = stages.next_stage
 
-    def slow(folder: Path) -> pipeline.Stage | None:
+    def slow(folder: Path) -> stages.Stage | None:
         seconds.at += 0.1
         return look(folder)
 
-    monkeypatch.setattr(pipeline, "next_stage", slow)
+    monkeypatch.setattr(stages, "next_stage", slow)
     backlog = Backlog(tmp_path, seconds)
     looks = 0
     while len(backlog) < len(folders):

@@ -8,27 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from recorder.access.gate import Gate, Who
-from recorder.catalogue import people, queries
+from recorder.catalogue import queries
 from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
-from recorder.lifecycle import retention
-from recorder.seal.contents import Manifest, Noted
-from recorder.seal.manifest import open_manifest
-from recorder.seal.verify import verify
-from recorder.take import spool
+from recorder.features.identity import users
+from recorder.lifecycle import expiry
+from recorder.playback.gate import Gate, Who
+from recorder.seal.manifest import Manifest, Noted
+from recorder.seal.sealing import open_manifest
+from recorder.seal.verification import verify
+from recorder.spool import layout
 from tests.conftest import since_boot as uptime
 
 
 def moved(folder: Path, by: timedelta, *kinds: str) -> None:
     """The take as a clock would have written it that was set by so much before these marks and its end."""
-    bodies = [json.loads(line) for line in (folder / spool.EVENTS).read_text().splitlines()]
+    bodies = [json.loads(line) for line in (folder / layout.EVENTS).read_text().splitlines()]
     for body in bodies:
         if body["kind"] in kinds:
             body["at"] = to_iso(from_iso(body["at"]) + by)
-    (folder / spool.EVENTS).write_text("".join(json.dumps(body) + "\n" for body in bodies))
-    end = json.loads((folder / spool.END).read_text())
+    (folder / layout.EVENTS).write_text("".join(json.dumps(body) + "\n" for body in bodies))
+    end = json.loads((folder / layout.END).read_text())
     end["ended_at"] = to_iso(from_iso(end["ended_at"]) + by)
-    (folder / spool.END).write_text(json.dumps(end))
+    (folder / layout.END).write_text(json.dumps(end))
 
 
 def to_milliseconds(at: datetime) -> datetime:
@@ -36,16 +37,16 @@ def to_milliseconds(at: datetime) -> datetime:
     return from_iso(to_iso(at))
 
 
-def means_of(house) -> retention.Means:
+def means_of(house) -> expiry.Means:
     means = house.means
-    return retention.Means(means.store, means.root_public, means.signer, means.entropy)
+    return expiry.Means(means.store, means.root_public, means.signer, means.entropy)
 
 
 def played(house, recording: str) -> None:
     """Somebody listens to it, now."""
     means = house.means
     gate = Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
-    row = people.create_user(
+    row = users.create_user(
         house.tenant,
         login="ada@example.be",
         name="Ada",
@@ -67,7 +68,7 @@ def stored(house, folder: Path) -> Manifest:
     row = queries.recording(house.tenant, folder.name)
     assert row is not None, "it is a recording"
     assert row.announced
-    assert not (house.spool / spool.QUARANTINE).exists()
+    assert not (house.spool / layout.QUARANTINE).exists()
     store, means = house.means.store, house.means
     assert verify(store, row.prefix, means.root_public, means.keyring, house.clock()).findings == []
     played(house, folder.name)
@@ -83,19 +84,19 @@ def test_the_switchs_clock_is_set_back_in_the_call(house) -> None:
 
 def test_the_daemon_was_away_at_the_end_and_the_machines_clock_is_behind_the_switchs(house) -> None:
     folder = house.take()
-    start = spool.read_start(folder).started_at
-    kinds = [mark.kind for mark in spool.read_marks(folder)]
-    lines = (folder / spool.EVENTS).read_text().splitlines()
+    start = layout.read_start(folder).started_at
+    kinds = [mark.kind for mark in layout.read_marks(folder)]
+    lines = (folder / layout.EVENTS).read_text().splitlines()
     kept = [
         line for line, kind in zip(lines, kinds, strict=True) if kind not in ("hangup", "recording_stopped")
     ]
-    (folder / spool.EVENTS).write_text("\n".join(kept) + "\n")
+    (folder / layout.EVENTS).write_text("\n".join(kept) + "\n")
     moved(folder, timedelta(minutes=10), *kinds)
     back = start + timedelta(seconds=40)
     for at, kind in ((start + timedelta(seconds=9), "unobserved_from"), (back, "unobserved_to")):
-        spool.append_mark(folder, spool.Mark(at, kind, {}))
-    end = json.loads((folder / spool.END).read_text())
-    (folder / spool.END).write_text(json.dumps(end | {"ended_at": to_iso(back)}))
+        layout.append_mark(folder, layout.Mark(at, kind, {}))
+    end = json.loads((folder / layout.END).read_text())
+    (folder / layout.END).write_text(json.dumps(end | {"ended_at": to_iso(back)}))
     house.clock.forward(minutes=1)
     manifest = stored(house, folder)
     assert manifest.drift_ms == -manifest.duration_ms
@@ -106,8 +107,8 @@ def test_the_daemon_was_away_at_the_end_and_the_machines_clock_is_behind_the_swi
 def test_the_switchs_clock_is_ahead(house, ahead: dict[str, float]) -> None:
     """The call's end is by the switch's clock, its beginning by the machine's."""
     folder = house.take()
-    start, ended = spool.read_start(folder), spool.read_end(folder).ended_at
-    moved(folder, timedelta(**ahead), *(mark.kind for mark in spool.read_marks(folder)))
+    start, ended = layout.read_start(folder), layout.read_end(folder).ended_at
+    moved(folder, timedelta(**ahead), *(mark.kind for mark in layout.read_marks(folder)))
     house.clock.forward(minutes=1)
     manifest = stored(house, folder)
     assert manifest.sealed_at == house.clock()
@@ -123,7 +124,7 @@ def test_the_machines_clock_is_ahead_in_the_call(house, ahead: dict[str, float],
     began = house.clock()
     there = uptime(began) if since_boot else None
     folder = house.take(started_at=began + timedelta(**ahead), uptime=there)
-    length = spool.read_end(folder).ended_at - spool.read_start(folder).started_at
+    length = layout.read_end(folder).ended_at - layout.read_start(folder).started_at
     house.clock.forward(minutes=2)
     manifest = stored(house, folder)
     sealed = house.clock()
@@ -147,9 +148,9 @@ def test_the_machines_clock_is_behind_in_the_call(house) -> None:
     assert began < manifest.ended_at <= began + timedelta(minutes=1)
     assert manifest.noted.started_at == began - timedelta(days=40)
     assert manifest.keep_until == began + timedelta(days=30)
-    assert retention.destroy_due(means_of(house), house.clock()) == 0
+    assert expiry.destroy_due(means_of(house), house.clock()) == 0
     house.clock.forward(days=30)
-    assert retention.destroy_due(means_of(house), house.clock()) == 1
+    assert expiry.destroy_due(means_of(house), house.clock()) == 1
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_where_nobody_knows_when_it_was_keeping_counts_from_the_seal(house, ther
     assert manifest.noted is None
     assert manifest.started_at == house.clock() - timedelta(days=40)
     assert manifest.keep_until == house.clock() + timedelta(days=30)
-    assert retention.destroy_due(means_of(house), house.clock()) == 0
+    assert expiry.destroy_due(means_of(house), house.clock()) == 0
 
 
 def test_a_take_that_waited_is_kept_no_longer_than_was_said(house) -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from recorder.worker.deaths import ALONE, APART, ENOUGH, Deaths
+from recorder.pipeline.poison_takes import ALONE, APART, ENOUGH, Deaths
 
 
 class Time:

@@ -13,18 +13,28 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.call.control import NOT_ALLOWED
-from recorder.catalogue import customers, live
-from recorder.catalogue.calls import Asked, LiveCall
-from recorder.catalogue.live import AskedRow
-from recorder.catalogue.models import writing
-from recorder.control import DONE, NO_ANSWER, PATIENCE, SOCKET, UNKNOWN, Request, carry, place
+from recorder.call.remote_commands import NOT_ALLOWED
+from recorder.catalogue.tables.core import writing
+from recorder.catalogue.tables.live_call import Asked, LiveCall
+from recorder.domain.live_command import (
+    DONE,
+    NO_ANSWER,
+    PATIENCE,
+    SOCKET,
+    UNKNOWN,
+    Request,
+    carry,
+    place,
+)
 from recorder.errors import SealError
+from recorder.features.live import queue
+from recorder.features.live.queue import AskedRow
+from recorder.features.live.relay import Desk, live_row
+from recorder.features.tenants import service
 from recorder.ids import uuid7
 from recorder.seal import signing
-from recorder.take import spool
-from recorder.take.spool import CallEnd, Mark
-from recorder.worker.control import Desk, live_row
+from recorder.spool import layout
+from recorder.spool.layout import CallEnd, Mark
 
 
 class Daemon:
@@ -78,9 +88,9 @@ def desk(house, clock, entropy) -> Desk:
 def call(house, clock) -> Path:
     """The folder of a call in which two speak."""
     start = house.start()
-    folder = spool.open_take(house.spool, start)
+    folder = layout.open_take(house.spool, start)
     for kind in ("recording_started", "announcement_started", "announcement_finished", "bridged"):
-        spool.append_mark(folder, Mark(clock(), kind, {}))
+        layout.append_mark(folder, Mark(clock(), kind, {}))
     return folder
 
 
@@ -90,7 +100,7 @@ def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
     tenant = more.pop("tenant", house.tenant)
-    row = live.ask(tenant, call_id, what, **said | more)
+    row = queue.ask(tenant, call_id, what, **said | more)
     assert row is not None
     return row
 
@@ -101,17 +111,17 @@ TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
 def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock, entropy) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
-    (row,) = live.calls(house.tenant, clock())
+    (row,) = queue.calls(house.tenant, clock())
     assert (row.id, row.told, row.number) == (call.name, True, house.line.number)
     asked = asked_of(house, row.id, "pause")
     desk.turn()
     desk.turn()
-    assert live.asked(house.tenant, asked.id, clock(), entropy).outcome == DONE
+    assert queue.asked(house.tenant, asked.id, clock(), entropy).outcome == DONE
     (said,) = there.asked
     assert {name: said[name] for name in ("id", "call", "what", "by")} == {
         "id": asked.id, "call": row.id, "what": "pause", "by": "panel",
     }  # fmt: skip
-    assert 0 < said["until"] - time.monotonic() <= live.DEADLINE.total_seconds()
+    assert 0 < said["until"] - time.monotonic() <= queue.DEADLINE.total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -146,20 +156,20 @@ def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
     desk.turn()
     asked = [asked_of(house, call.name, "note") for _ in range(2)]
     for each in asked:
-        assert live.take("node1", each.id, clock(), entropy)
+        assert queue.take("node1", each.id, clock(), entropy)
     knows = daemon(TAKEN, TELLS_DONE)
     Desk("node1", house.spool, house.means.root_public, clock, entropy).turn()
     assert [one["until"] for one in knows.asked] == [0, 0]
-    assert {live.asked(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
+    assert {queue.asked(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
 
 def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daemon, clock, entropy) -> None:
     desk.turn()
     asked = asked_of(house, call.name, "note")
-    assert live.take("node1", asked.id, clock(), entropy)
+    assert queue.take("node1", asked.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
     Desk("node1", house.spool, house.means.root_public, clock, entropy).turn()
-    assert live.asked(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
+    assert queue.asked(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -197,7 +207,7 @@ def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) 
     with writing():
         Asked.create(
             id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", what="delete",
-            by_kind="panel", by_id="u", asked_at=clock(), until=clock() + live.DEADLINE,
+            by_kind="panel", by_id="u", asked_at=clock(), until=clock() + queue.DEADLINE,
         )  # fmt: skip
     desk.turn()
     assert there.asked == []
@@ -207,7 +217,7 @@ def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) 
 def rival(clock, entropy) -> str:
     """Another customer's id."""
     identity = str(uuid7(clock(), entropy))
-    customers.create_tenant(identity, name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
+    service.create_tenant(identity, name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
     return identity
 
 
@@ -226,13 +236,13 @@ def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, dae
 @pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
 def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival, clock, column) -> None:
     desk.look()
-    before = live.calls(house.tenant, clock())
+    before = queue.calls(house.tenant, clock())
     with writing():
         LiveCall.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
     desk._seen_due = 0.0
     desk.look()
-    assert live.calls(house.tenant, clock()) == before
-    assert live.calls(rival, clock()) == ()
+    assert queue.calls(house.tenant, clock()) == before
+    assert queue.calls(rival, clock()) == ()
 
 
 def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, daemon, clock, entropy) -> None:
@@ -265,23 +275,23 @@ def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -
 
 def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:
     desk.look()
-    assert live.calls(house.tenant, clock())
-    spool.append_mark(call, Mark(clock(), "paused", {"seconds": "120"}))
+    assert queue.calls(house.tenant, clock())
+    layout.append_mark(call, Mark(clock(), "paused", {"seconds": "120"}))
     desk.look()
-    (row,) = live.calls(house.tenant, clock())
+    (row,) = queue.calls(house.tenant, clock())
     assert row.paused_until == clock() + timedelta(seconds=120)
-    spool.close_take(call, CallEnd("recorded", None, clock(), None))
+    layout.close_take(call, CallEnd("recorded", None, clock(), None))
     desk.look()
-    assert live.calls(house.tenant, clock()) == ()
+    assert queue.calls(house.tenant, clock()) == ()
 
 
 def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> None:
     desk.look()
     clock.forward(minutes=11)
-    live.drop_old(clock())
+    queue.drop_old(clock())
     desk._seen_due = 0.0
     desk.look()
-    assert live.calls(house.tenant, clock())
+    assert queue.calls(house.tenant, clock())
 
 
 def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) -> None:

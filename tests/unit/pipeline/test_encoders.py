@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder import pipeline
-from recorder.catalogue import snapshot
 from recorder.errors import EncoderError, TakeError
-from recorder.worker.encoders import Encoder
+from recorder.features.tenants import snapshot
+from recorder.pipeline import stages
+from recorder.pipeline.encoders import Encoder
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 
@@ -34,7 +34,7 @@ def test_it_encodes_one_take_after_another_in_one_process_at_low_priority(house,
     folders = [house.take(), house.take(announced=False)]
     for folder in folders:
         encoder.encode(folder, prompt)
-        assert pipeline.next_stage(folder) == "seal"
+        assert stages.next_stage(folder) == "seal"
     assert os.getpriority(os.PRIO_PROCESS, encoder.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 1
 
 
@@ -97,7 +97,7 @@ def test_one_that_cannot_run_is_no_fault_of_a_take(
 ) -> None:
     (tmp_path / "av.py").write_text(BROKEN[how])
     if how == "it says nothing":
-        monkeypatch.setattr("recorder.worker.encoders.STARTUP_SECONDS", 0.5)
+        monkeypatch.setattr("recorder.pipeline.encoders.STARTUP_SECONDS", 0.5)
     folder = house.take()
     with monkeypatch.context() as broken:
         broken.setenv("PYTHONPATH", f"{tmp_path}:{SOURCE}")
@@ -123,7 +123,7 @@ def test_what_a_library_prints_is_no_word_of_its_own(house, encoder, prompt, tmp
 
 def test_an_encoder_that_hangs_is_ended(house, encoder, prompt, monkeypatch) -> None:
     encoder.encode(house.take(), prompt)
-    monkeypatch.setattr("recorder.worker.encoders._limit", lambda _: 0.3)
+    monkeypatch.setattr("recorder.pipeline.encoders._limit", lambda _: 0.3)
     os.kill(encoder.process.pid, signal.SIGSTOP)
     began = time.monotonic()
     with pytest.raises(TakeError, match="longer") as died:

@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from recorder import pipeline
 from recorder.catalogue import queries
-from recorder.catalogue.models import Recording, writing
+from recorder.catalogue.tables.core import Recording, writing
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError, SealError, StoreError
-from recorder.lifecycle import retention
-from recorder.recover.rebuild import Rebuild
-from recorder.seal.keys import data_key_path, tenant_key_path
-from recorder.seal.verify import verify
-from recorder.store.base import Conflict, Unreachable
-from recorder.take import spool
+from recorder.features.recovery.rebuild import Rebuild
+from recorder.lifecycle import expiry
+from recorder.pipeline import stages
+from recorder.seal.keyring import data_key_path, tenant_key_path
+from recorder.seal.verification import verify
+from recorder.spool import layout
+from recorder.store.contract import Conflict, Unreachable
 
 
 class Killed(BaseException):
@@ -60,14 +60,14 @@ class Between:
 @pytest.fixture
 def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no room on the spool's disk to write down that a take is stored."""
-    real = pipeline.write_file
+    real = stages.write_file
 
     def write(path: Path, content: bytes) -> None:
-        if path.name == pipeline.STORED:
+        if path.name == stages.STORED:
             raise OSError(errno.ENOSPC, "no room")
         real(path, content)
 
-    monkeypatch.setattr(pipeline, "write_file", write)
+    monkeypatch.setattr(stages, "write_file", write)
 
 
 def kill_at(house, folder: Path, boundary: str) -> None:
@@ -90,22 +90,22 @@ def rebuild(house) -> None:
     house.confirm_holds()
 
 
-def means(house, **changes) -> retention.Means:
+def means(house, **changes) -> expiry.Means:
     given = house.means
-    return retention.Means(given.store, given.root_public, given.signer, house.entropy, **changes)
+    return expiry.Means(given.store, given.root_public, given.signer, house.entropy, **changes)
 
 
 def destroy(house, **changes) -> None:
     """Another node's housekeeping, 31 days after the call."""
-    assert retention.destroy_due(means(house, **changes), house.clock()) == 1
+    assert expiry.destroy_due(means(house, **changes), house.clock()) == 1
 
 
 def stored_and_listed(house, talk_ms: int = 300) -> tuple[Path, Path]:
     """A recording that is listed; its take's folder as it was before sealing, and at the ``store`` stage."""
     folder = house.take(talk_ms=talk_ms)
-    pipeline.step(folder, house.clock(), house.means)
+    stages.step(folder, house.clock(), house.means)
     unsealed = Path(shutil.copytree(folder, house.root / "unsealed" / folder.name))
-    pipeline.step(folder, house.clock(), house.means)
+    stages.step(folder, house.clock(), house.means)
     sealed = Path(shutil.copytree(folder, house.root / "sealed" / folder.name))
     house.work(folder)
     return unsealed, sealed
@@ -113,9 +113,9 @@ def stored_and_listed(house, talk_ms: int = 300) -> tuple[Path, Path]:
 
 def of_another_day(copy: Path) -> Path:
     """As a take is sealed whose clock was put right: it began the evening before."""
-    body = json.loads((copy / spool.CALL).read_bytes())
+    body = json.loads((copy / layout.CALL).read_bytes())
     body["started_at"] = to_iso(from_iso(body["started_at"]) - timedelta(hours=10))
-    (copy / spool.CALL).write_text(json.dumps(body))
+    (copy / layout.CALL).write_text(json.dumps(body))
     return copy
 
 
@@ -144,7 +144,7 @@ def work_saying(house, folder: Path) -> list[str]:
 def test_a_node_that_died_after_listing_without_room_to_say_so(house, no_room) -> None:
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "catalogued")
-    assert pipeline.next_stage(folder) == "store"
+    assert stages.next_stage(folder) == "store"
     house.clock.forward(days=31)
     destroy(house)
     assert work_saying(house, folder) == ["take.erased_meanwhile"]
@@ -275,7 +275,7 @@ def test_it_is_put_again_in_the_middle_of_being_erased(house, at) -> None:
                 house.work(folder)
 
     for _ in range(2):  # where it has seen that something was put, it is due again
-        retention.destroy_due(means(house, boundary=meanwhile), house.clock())
+        expiry.destroy_due(means(house, boundary=meanwhile), house.clock())
     if folder.exists():
         house.work(folder)
     assert_gone(house, folder.name, folder)
@@ -295,7 +295,7 @@ def test_a_store_that_goes_away_in_between_keeps_the_take(house) -> None:
         house.means = replace(real, store=Between(real.store, operation, 1, away))
         with pytest.raises(StoreError):
             house.work(folder)
-        assert pipeline.next_stage(folder) == "store"
+        assert stages.next_stage(folder) == "store"
     house.means = real
     house.work(folder)
     assert_gone(house, folder.name, folder)

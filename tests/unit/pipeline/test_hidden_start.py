@@ -11,7 +11,7 @@ import pytest
 
 from recorder.clock import HIDDEN, Uptime
 from recorder.errors import ClockError
-from recorder.lifecycle.timekeeper import Timekeeper
+from recorder.lifecycle.clock_guard import Timekeeper
 from tests.conftest import Clock
 
 
@@ -49,7 +49,7 @@ LOOKS = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from recorder.lifecycle.timekeeper import Timekeeper
+from recorder.lifecycle.clock_guard import Timekeeper
 assert not Path("/proc/sys").exists()
 Timekeeper(Path(sys.argv[1]), {}, lambda: datetime.now(UTC)).check()
 """

@@ -9,9 +9,9 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.errors import AccessError, KeepingError, SealError
-from recorder.lifecycle import receipt, retention
-from recorder.lifecycle.complete import complete_from
-from recorder.seal.keys import data_key_path
+from recorder.lifecycle import erasure_receipt, expiry
+from recorder.lifecycle.erasure_deadline import complete_from
+from recorder.seal.keyring import data_key_path
 from tests.stored import put_small
 
 KEPT = timedelta(days=30)
@@ -23,20 +23,20 @@ def gone(house) -> str:
     recording = put_small(house)
     house.clock.forward(days=400)
     means = house.means
-    made = retention.Means(means.store, means.root_public, means.signer, house.entropy)
-    assert retention.destroy_due(made, house.clock()) == 1
+    made = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    assert expiry.destroy_due(made, house.clock()) == 1
     return recording
 
 
-def asked(house, recording: str, tenant: str = "") -> receipt.Receipt:
+def asked(house, recording: str, tenant: str = "") -> erasure_receipt.Receipt:
     means = house.means
     keys = means.root_public, means.signer
-    return receipt.receipt(tenant or house.tenant, recording, means.store, *keys, KEPT, house.clock())
+    return erasure_receipt.receipt(tenant or house.tenant, recording, means.store, *keys, KEPT, house.clock())
 
 
 def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) -> None:
     house.clock.forward(days=1)
-    said = receipt.read(asked(house, gone).content, house.means.root_public)
+    said = erasure_receipt.read(asked(house, gone).content, house.means.root_public)
     row = queries.recording(house.tenant, gone)
     assert (said.recording, said.why, said.erased_at) == (gone, "expired", row.destroyed_at)
     assert said.complete_from == complete_from(row.destroyed_at, KEPT) == row.destroyed_at + KEPT
@@ -55,7 +55,7 @@ def test_a_changed_receipt_is_refused(house, gone) -> None:
             body | {"body": body["body"] | {field: value}}, separators=(",", ":"), sort_keys=True
         )
         with pytest.raises(SealError) as refused:
-            receipt.read(changed.encode(), house.means.root_public)
+            erasure_receipt.read(changed.encode(), house.means.root_public)
         assert refused.value.error_id == "seal.signature"
 
 

@@ -9,14 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
-from recorder import pipeline
-from recorder.catalogue import keeping, queries
-from recorder.catalogue.models import LedgerEntry, Recording, connected, writing
-from recorder.lifecycle import retention
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import LedgerEntry, Recording, connected, writing
+from recorder.lifecycle import expiry, recordings
+from recorder.pipeline import stages
 from recorder.seal import signing
-from recorder.seal.keys import data_key_path, tenant_key_path
-from recorder.store.base import StoreError, Unreachable
-from recorder.take import spool
+from recorder.seal.keyring import data_key_path, tenant_key_path
+from recorder.spool import layout
+from recorder.store.contract import StoreError, Unreachable
 
 
 def destroy_due(house) -> int:
@@ -24,12 +24,12 @@ def destroy_due(house) -> int:
 
 
 def destroy_with(house, store, **changes) -> int:
-    return retention.destroy_due(means(house, store, **changes), house.clock())
+    return expiry.destroy_due(means(house, store, **changes), house.clock())
 
 
-def means(house, store=None, **changes) -> retention.Means:
+def means(house, store=None, **changes) -> expiry.Means:
     given = house.means
-    made = retention.Means(store or given.store, given.root_public, given.signer, house.entropy)
+    made = expiry.Means(store or given.store, given.root_public, given.signer, house.entropy)
     return replace(made, **changes)
 
 
@@ -114,7 +114,7 @@ def test_destroying_that_was_broken_off_is_done_again(house, after) -> None:
 
     with pytest.raises(Unreachable):
         destroy_with(house, Breaks())
-    assert keeping.due(house.clock())
+    assert recordings.due(house.clock())
     assert destroy_due(house) == 1
     assert house.objects() == remains(house, row)
     with connected():
@@ -226,7 +226,7 @@ def test_what_cannot_be_destroyed_holds_up_no_other(house) -> None:
             store.delete(key)
 
     assert destroy_with(house, Locked()) == 2
-    assert [row.id for row in keeping.due(house.clock())] == [rows[0].id]
+    assert [row.id for row in recordings.due(house.clock())] == [rows[0].id]
 
 
 def test_recordings_that_are_due_are_gone_through_page_by_page(house) -> None:
@@ -235,7 +235,7 @@ def test_recordings_that_are_due_are_gone_through_page_by_page(house) -> None:
         house.work(folder)
     house.clock.forward(days=31)
     seen, last = [], None
-    while page := keeping.due(house.clock(), limit=1, after=last):
+    while page := recordings.due(house.clock(), limit=1, after=last):
         seen += [row.id for row in page]
         last = page[-1]
     assert sorted(seen) == sorted(folder.name for folder in folders)
@@ -243,37 +243,37 @@ def test_recordings_that_are_due_are_gone_through_page_by_page(house) -> None:
 
 def test_quarantine_ends_on_its_day(house) -> None:
     folder = house.take()
-    (folder / spool.AUDIO).write_bytes(b"RIFF")
-    pipeline.step(folder, house.clock(), house.means)
-    aside = house.spool / spool.QUARANTINE / folder.name
+    (folder / layout.AUDIO).write_bytes(b"RIFF")
+    stages.step(folder, house.clock(), house.means)
+    aside = house.spool / layout.QUARANTINE / folder.name
     assert (
-        retention.empty_quarantine(
+        expiry.empty_quarantine(
             house.spool, house.clock() + timedelta(days=29), house.entropy, house.means.statements
         )
         == 0
     )
     assert aside.exists()
     assert (
-        retention.empty_quarantine(
+        expiry.empty_quarantine(
             house.spool, house.clock() + timedelta(days=30), house.entropy, house.means.statements
         )
         == 1
     )
-    assert list((house.spool / spool.QUARANTINE).iterdir()) == []
+    assert list((house.spool / layout.QUARANTINE).iterdir()) == []
     assert queries.not_recorded(house.tenant).rows[0].reason == "take.impossible"
 
 
 def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
     folder = house.take()
-    pipeline.put_aside(folder, pipeline.ENCODER_DIED, house.clock(), house.means)
+    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
     assert (
-        retention.empty_quarantine(
+        expiry.empty_quarantine(
             house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
         )
         == 0
     )
-    aside = house.spool / spool.QUARANTINE / folder.name
-    note = json.loads((aside / spool.WHY).read_bytes())
+    aside = house.spool / layout.QUARANTINE / folder.name
+    note = json.loads((aside / layout.WHY).read_bytes())
     assert (note["reason"], note["until"]) == ("take.encoder_died", None)
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
@@ -281,12 +281,12 @@ def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
 
 @pytest.mark.parametrize("note", [None, b"{", b"[]", json.dumps({"until": "soon"}).encode()])
 def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
-    aside = house.spool / spool.QUARANTINE / "mine"
+    aside = house.spool / layout.QUARANTINE / "mine"
     aside.mkdir(parents=True)
     if note is not None:
         (aside / "quarantine.json").write_bytes(note)
     assert (
-        retention.empty_quarantine(
+        expiry.empty_quarantine(
             house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
         )
         == 0
@@ -295,7 +295,7 @@ def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
 
 
 def test_no_quarantine_is_no_error(house) -> None:
-    assert retention.empty_quarantine(house.spool, house.clock(), house.entropy, house.means.statements) == 0
+    assert expiry.empty_quarantine(house.spool, house.clock(), house.entropy, house.means.statements) == 0
 
 
 def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:

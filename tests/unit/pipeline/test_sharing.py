@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from recorder.catalogue import claims, queries
-from recorder.catalogue.claims import Claim
-from recorder.catalogue.models import LedgerEntry, connected
-from recorder.lifecycle import retention
-from recorder.store.base import Unreachable
+from recorder.catalogue import queries
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.tables.lease import Claim
+from recorder.lifecycle import expiry
+from recorder.store.contract import Unreachable
 
 WORKERS = 3
 DUE = 6
@@ -52,9 +53,9 @@ def due(house) -> list[str]:
     return [folder.name for folder in folders]
 
 
-def means(house, store) -> retention.Means:
+def means(house, store) -> expiry.Means:
     given = house.means
-    return retention.Means(store, given.root_public, given.signer, house.entropy)
+    return expiry.Means(store, given.root_public, given.signer, house.entropy)
 
 
 def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
@@ -63,7 +64,7 @@ def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
 
     def work(_: int) -> int:
         together.wait(30)
-        return retention.destroy_due(means(house, store), house.clock())
+        return expiry.destroy_due(means(house, store), house.clock())
 
     with ThreadPoolExecutor(WORKERS) as pool:
         done = list(pool.map(work, range(WORKERS)))
@@ -77,11 +78,11 @@ def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
 
 
 def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due) -> None:
-    assert claims.take(f"recording:{due[0]}", "another worker", house.clock())
-    assert retention.destroy_due(means(house, house.means.store), house.clock()) == DUE - 1
+    assert lease.take(f"recording:{due[0]}", "another worker", house.clock())
+    assert expiry.destroy_due(means(house, house.means.store), house.clock()) == DUE - 1
     assert queries.recording(house.tenant, due[0]).destroyed_at is None
-    house.clock.forward(seconds=claims.LASTS.total_seconds())
-    assert retention.destroy_due(means(house, house.means.store), house.clock()) == 1
+    house.clock.forward(seconds=lease.LASTS.total_seconds())
+    assert expiry.destroy_due(means(house, house.means.store), house.clock()) == 1
     with connected():
         assert Claim.select().count() == 0
 
@@ -90,8 +91,8 @@ def test_what_cannot_be_done_is_given_back_at_once(house, due) -> None:
     store = Watched(house.means.store)
     store.away = True
     with pytest.raises(Unreachable):
-        retention.destroy_due(means(house, store), house.clock())
+        expiry.destroy_due(means(house, store), house.clock())
     with connected():
         assert Claim.select().count() == 0
     store.away = False
-    assert retention.destroy_due(means(house, store), house.clock()) == DUE
+    assert expiry.destroy_due(means(house, store), house.clock()) == DUE

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 
 from recorder.catalogue import queries
-from recorder.worker.main import Worker, WorkerSettings
+from recorder.processes.worker import Worker, WorkerSettings
 
 DEADLINE = 60.0
 SILENCE = 3.0
-"""After which a process that is watched is killed (``recorder/supervise.py``)."""
+"""After which a process that is watched is killed (``recorder/processes/supervisor.py``)."""
 
 
 def until(met: Callable[[], bool], what: str) -> None:

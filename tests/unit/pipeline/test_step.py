@@ -9,23 +9,24 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder import pipeline
-from recorder.call.policy import Keep
-from recorder.call.policy import Sound as Said
-from recorder.catalogue import customers, queries
-from recorder.catalogue.models import LedgerEntry, Sound, Tenant, connected, writing
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import LedgerEntry, Sound, Tenant, connected, writing
+from recorder.domain.line_policy import Keep
+from recorder.domain.line_policy import Sound as Said
 from recorder.errors import CatalogueError, TakeError
-from recorder.seal import keys
-from recorder.seal.keys import data_key_path, tenant_key_path
-from recorder.store.base import Conflict, Unreachable
-from recorder.take import spool
-from recorder.take.spool import Mark
+from recorder.features.tenants import service
+from recorder.pipeline import stages
+from recorder.seal import keyring
+from recorder.seal.keyring import data_key_path, tenant_key_path
+from recorder.spool import layout
+from recorder.spool.layout import Mark
+from recorder.store.contract import Conflict, Unreachable
 from tests.conftest import write_wav
 
 
 def test_a_take_becomes_one_object_set_one_row_one_leaf_and_leaves_the_spool(house) -> None:
     folder = house.take()
-    assert [pipeline.next_stage(folder) for _ in _stages(house, folder)] == [
+    assert [stages.next_stage(folder) for _ in _stages(house, folder)] == [
         "encode",
         "seal",
         "store",
@@ -48,7 +49,7 @@ def test_the_key_is_put_first_and_the_manifest_last(house) -> None:
     put: list[str] = []
     folder = house.take()
     means = replace(house.means, boundary=put.append)
-    while pipeline.step(folder, house.clock(), means):
+    while stages.step(folder, house.clock(), means):
         pass
     assert put == [
         "encoded",
@@ -75,8 +76,8 @@ def test_an_announcement_that_is_not_in_the_audio_gives_no_purpose(house) -> Non
 
 def test_a_call_that_nobody_answered_never_leaves_the_spool(house) -> None:
     folder = house.take(bridged=False)
-    assert pipeline.next_stage(folder) == "note"
-    assert not pipeline.step(folder, house.clock(), house.means)
+    assert stages.next_stage(folder) == "note"
+    assert not stages.step(folder, house.clock(), house.means)
     assert not folder.exists()
     assert house.objects() == []
     (row,) = queries.not_recorded(house.tenant).rows
@@ -85,8 +86,8 @@ def test_a_call_that_nobody_answered_never_leaves_the_spool(house) -> None:
 
 def test_a_bridge_that_the_daemon_was_not_there_to_see_may_have_been(house) -> None:
     folder = house.take(bridged=False)
-    spool.append_mark(folder, Mark(house.clock(), "unobserved_from", {}))
-    assert pipeline.next_stage(folder) == "encode"
+    layout.append_mark(folder, Mark(house.clock(), "unobserved_from", {}))
+    assert stages.next_stage(folder) == "encode"
 
 
 def test_a_call_that_was_not_recorded_is_written_down(house) -> None:
@@ -106,27 +107,27 @@ def test_a_call_of_nobody_is_written_down_for_nobody(house, tenant) -> None:
 
 
 def test_a_call_that_has_not_ended_is_not_touched(house) -> None:
-    folder = spool.open_take(house.spool, house.start())
-    assert pipeline.next_stage(folder) is None
-    assert not pipeline.step(folder, house.clock(), house.means)
+    folder = layout.open_take(house.spool, house.start())
+    assert stages.next_stage(folder) is None
+    assert not stages.step(folder, house.clock(), house.means)
     assert folder.exists()
 
 
 def _break_audio(folder) -> None:
-    (folder / spool.AUDIO).write_bytes(b"RIFF")
+    (folder / layout.AUDIO).write_bytes(b"RIFF")
 
 
 def _break_end(folder) -> None:
-    (folder / spool.END).write_bytes(b"{")
+    (folder / layout.END).write_bytes(b"{")
 
 
 def _break_start(folder) -> None:
-    (folder / spool.CALL).write_bytes(b"{}")
+    (folder / layout.CALL).write_bytes(b"{}")
 
 
 def _exchange(folder) -> None:
-    start = json.loads((folder / spool.CALL).read_bytes())
-    (folder / spool.CALL).write_text(json.dumps(start | {"recording": "another"}))
+    start = json.loads((folder / layout.CALL).read_bytes())
+    (folder / layout.CALL).write_text(json.dumps(start | {"recording": "another"}))
 
 
 @pytest.mark.parametrize(
@@ -143,26 +144,26 @@ def test_an_impossible_take_is_set_aside_with_its_reason_and_an_end_date(
 ) -> None:
     folder = house.take()
     damage(folder)
-    assert not pipeline.step(folder, house.clock(), house.means)
-    aside = house.spool / spool.QUARANTINE / folder.name
+    assert not stages.step(folder, house.clock(), house.means)
+    aside = house.spool / layout.QUARANTINE / folder.name
     note = json.loads((aside / "quarantine.json").read_bytes())
     assert note["reason"] == reason
     assert note["until"] == "2026-12-25T09:00:00.000Z"
-    assert (aside / spool.AUDIO).exists()
-    assert list(spool.finished_takes(house.spool)) == []
+    assert (aside / layout.AUDIO).exists()
+    assert list(layout.finished_takes(house.spool)) == []
     rows = queries.not_recorded(house.tenant).rows
     assert [(row.id, row.reason) for row in rows] == ([(folder.name, reason)] if theirs else [])
     assert house.objects() == []
 
 
-@pytest.mark.parametrize("name", [spool.CALL, spool.EVENTS, spool.END])
+@pytest.mark.parametrize("name", [layout.CALL, layout.EVENTS, layout.END])
 def test_a_file_that_cannot_be_read_just_now_lets_the_take_wait(house, name) -> None:
     folder = house.take()
     (folder / name).rename(folder / "elsewhere")
     (folder / name).mkdir()
-    assert pipeline.next_stage(folder) == "note"
+    assert stages.next_stage(folder) == "note"
     with pytest.raises((OSError, TakeError)):
-        pipeline.step(folder, house.clock(), house.means)
+        stages.step(folder, house.clock(), house.means)
     (folder / name).rmdir()
     (folder / "elsewhere").rename(folder / name)
     house.work(folder)
@@ -172,13 +173,13 @@ def test_a_file_that_cannot_be_read_just_now_lets_the_take_wait(house, name) -> 
 def test_a_take_without_a_line_is_set_aside(house) -> None:
     folder = house.take(line=None)
     house.work(folder)
-    assert (house.spool / spool.QUARANTINE / folder.name).exists()
+    assert (house.spool / layout.QUARANTINE / folder.name).exists()
 
 
 def test_a_sound_that_is_nowhere_lets_the_take_wait(house) -> None:
     folder = house.take(announcement=replace(house.announcement, sha256="0" * 64))
     with pytest.raises(TakeError) as waiting:
-        pipeline.step(folder, house.clock(), house.means)
+        stages.step(folder, house.clock(), house.means)
     assert waiting.value.error_id == "take.no_prompt"
     assert folder.exists()
 
@@ -194,17 +195,17 @@ def test_a_question_is_found_by_the_catalogues_sound_and_without_it_only_not_sho
         with writing():
             Sound.create(sha256=question.sha256, wav=wav, duration_ms=2000, created_at=house.clock())
     folder = house.take(talk_ms=20_000, keep=Keep("agreement", 365, question, *[question] * 4))
-    told = next(mark.at for mark in spool.read_marks(folder) if mark.kind == "bridged")
+    told = next(mark.at for mark in layout.read_marks(folder) if mark.kind == "bridged")
     begin = (told - house.clock()) // timedelta(milliseconds=1) * 8 + 5 * 8000
-    samples, _ = soundfile.read(folder / spool.AUDIO, dtype="int16")
+    samples, _ = soundfile.read(folder / layout.AUDIO, dtype="int16")
     samples[begin : begin + len(sweep), 1] = sweep
-    write_wav(folder / spool.AUDIO, samples)
+    write_wav(folder / layout.AUDIO, samples)
     for second, kind, data in (
         (5, "keep_asked", {"how": "question"}),
         (7, "keep_question_heard", {}),
         (9, "keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
     ):
-        spool.append_mark(folder, Mark(told + timedelta(seconds=second), kind, data))
+        layout.append_mark(folder, Mark(told + timedelta(seconds=second), kind, data))
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     assert row.kept == ("yes" if known else None)
@@ -216,7 +217,7 @@ def test_a_tenant_that_the_catalogue_does_not_know_lets_the_take_wait(house) -> 
     with pytest.raises(CatalogueError) as waiting:
         house.work(folder)
     assert waiting.value.error_id == "tenant.unknown"
-    assert pipeline.next_stage(folder) == "seal"
+    assert stages.next_stage(folder) == "seal"
     assert house.objects() == []
 
 
@@ -230,13 +231,13 @@ def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
 
     folder = house.take()
     away = replace(house.means, store=Away())
-    pipeline.step(folder, house.clock(), away)
-    pipeline.step(folder, house.clock(), away)
+    stages.step(folder, house.clock(), away)
+    stages.step(folder, house.clock(), away)
     for _ in range(3):
         with pytest.raises(Unreachable):
-            pipeline.step(folder, house.clock(), away)
-    assert pipeline.next_stage(folder) == "store"
-    assert (folder / spool.AUDIO).exists()
+            stages.step(folder, house.clock(), away)
+    assert stages.next_stage(folder) == "store"
+    assert (folder / layout.AUDIO).exists()
     assert queries.recordings(house.tenant).rows == ()
     house.work(folder)
     assert len(queries.recordings(house.tenant).rows) == 1
@@ -244,14 +245,14 @@ def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
 
 def test_what_was_encoded_and_is_damaged_is_encoded_again(house) -> None:
     folder = house.take()
-    pipeline.step(folder, house.clock(), house.means)
+    stages.step(folder, house.clock(), house.means)
     opus = folder / "audio.opus"
     whole = opus.read_bytes()
     for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
         opus.write_bytes(damaged)
-        assert pipeline.step(folder, house.clock(), house.means)
-        assert pipeline.next_stage(folder) == "encode"
-        pipeline.step(folder, house.clock(), house.means)
+        assert stages.step(folder, house.clock(), house.means)
+        assert stages.next_stage(folder) == "encode"
+        stages.step(folder, house.clock(), house.means)
         assert opus.read_bytes() == whole
 
 
@@ -260,11 +261,11 @@ def test_an_object_of_another_content_is_not_replaced(house, tmp_path) -> None:
     prefix = f"{house.tenant}/2026/11/25/{folder.name}/"
     strange = tmp_path / "strange"
     strange.write_bytes(b"strange")
-    sha256 = pipeline.snapshot.sha256_of(b"strange")
+    sha256 = stages.snapshot.sha256_of(b"strange")
     house.means.store.put(prefix + "manifest.json", strange, sha256)
     with pytest.raises(Conflict):
         house.work(folder)
-    assert pipeline.next_stage(folder) == "store"
+    assert stages.next_stage(folder) == "store"
     assert queries.recordings(house.tenant).rows == ()
 
 
@@ -295,17 +296,17 @@ def _set_tenant_key(house, wrapped) -> None:
 
 def _wrap_anew(house) -> None:
     """The same key, wrapped by the same key-encryption key with another nonce."""
-    old = keys.WrappedKey.from_bytes(customers.tenant_wrapped_key(house.tenant).encode())
+    old = keyring.WrappedKey.from_bytes(service.tenant_wrapped_key(house.tenant).encode())
     secret = house.means.keyring.open_tenant_key(old)
-    kek = keys.load_kek(house.root / "keys" / "kek")
-    _set_tenant_key(house, keys._wrap(kek, secret, keys.TENANT, house.tenant, None, house.entropy))
+    kek = keyring.load_kek(house.root / "keys" / "kek")
+    _set_tenant_key(house, keyring._wrap(kek, secret, keyring.TENANT, house.tenant, None, house.entropy))
 
 
 def _stages(house, folder):
     """One round a stage; what was next is asked before it is done."""
     while True:
         yield None
-        if not pipeline.step(folder, house.clock(), house.means):
+        if not stages.step(folder, house.clock(), house.means):
             return
 
 

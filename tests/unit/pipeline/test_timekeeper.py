@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorder.auditlog import checkpoint
 from recorder.clock import SLACK, Uptime
 from recorder.errors import ClockError, StoreError
-from recorder.ledger import checkpoint
-from recorder.lifecycle import kernel
-from recorder.lifecycle.timekeeper import OFF, Timekeeper, Witness
+from recorder.lifecycle import kernel_clock
+from recorder.lifecycle.clock_guard import OFF, Timekeeper, Witness
 from tests.conftest import Clock
 
 
@@ -123,7 +123,9 @@ def test_that_something_keeps_the_clock_is_no_word_for_it(keeper, machine: Machi
     """A time server that is wrong, or somebody who plays one, sets the clock; the kernel then says that it is
     synchronised, and says the time that was set."""
     monkeypatch.setattr(
-        kernel, "kernel_clock", lambda: kernel.KernelClock(machine.clock(), True, timedelta(milliseconds=1))
+        kernel_clock,
+        "kernel_clock",
+        lambda: kernel_clock.KernelClock(machine.clock(), True, timedelta(milliseconds=1)),
     )
     true = machine.clock()
     one = keeper()
@@ -188,9 +190,9 @@ def test_the_real_clocks_agree(tmp_path: Path) -> None:
 
 def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
-    from recorder.lifecycle import retention
-    from recorder.worker.housekeeping import House as Housekeeping
-    from recorder.worker.housekeeping import Outward
+    from recorder.lifecycle import expiry
+    from recorder.processes.duties import House as Housekeeping
+    from recorder.processes.duties import Outward
 
     recording = house.take()
     house.work(recording)
@@ -202,7 +204,7 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     means = house.means
     keeping = Housekeeping(
         house.spool,
-        retention.Means(means.store, means.root_public, means.signer, means.entropy),
+        expiry.Means(means.store, means.root_public, means.signer, means.entropy),
         checkpoint.Means(means.store, means.signer, means.root_public, means.entropy, owner="one"),
         Outward(),
         keeper,

@@ -12,15 +12,16 @@ import pytest
 from structlog.testing import capture_logs
 
 import recorder
-from recorder import metrics, pipeline
-from recorder.catalogue import customers, queries
+from recorder import metrics
+from recorder.catalogue import queries
 from recorder.errors import ConfigError
-from recorder.lifecycle import retention
-from recorder.store.base import Unreachable
-from recorder.take import spool
-from recorder.worker import encoders
-from recorder.worker.deaths import ENOUGH
-from recorder.worker.main import Worker, WorkerSettings
+from recorder.features.tenants import service
+from recorder.lifecycle import expiry
+from recorder.pipeline import encoders, stages
+from recorder.pipeline.poison_takes import ENOUGH
+from recorder.processes.worker import Worker, WorkerSettings
+from recorder.spool import layout
+from recorder.store.contract import Unreachable
 
 DEADLINE = 60.0
 
@@ -104,7 +105,7 @@ def test_takes_are_stored_unrecorded_calls_listed_and_the_heart_beats(house, sta
     beats: list[float] = []
     start(beat=lambda: beats.append(time.monotonic()))
     until(lambda: rows(house) == 3 and len(queries.not_recorded(house.tenant).rows) == 1, "all of it")
-    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     assert max(after - before for before, after in itertools.pairwise(beats)) < 2.5
 
 
@@ -136,7 +137,7 @@ def test_a_take_that_cannot_go_on_does_not_hold_up_the_others(house, start) -> N
     house.take()
     start()
     until(lambda: rows(house) == 1, "the other recording")
-    assert pipeline.next_stage(stuck) == "seal"
+    assert stages.next_stage(stuck) == "seal"
 
 
 def test_a_store_that_is_away_makes_the_spool_grow_and_nothing_is_lost(house, start, store) -> None:
@@ -144,12 +145,10 @@ def test_a_store_that_is_away_makes_the_spool_grow_and_nothing_is_lost(house, st
     folders = [house.take(), house.take()]
     house.unrecorded()
     start()
-    until(
-        lambda: all(pipeline.next_stage(folder) == "store" for folder in folders), "both as far as they get"
-    )
+    until(lambda: all(stages.next_stage(folder) == "store" for folder in folders), "both as far as they get")
     until(lambda: len(queries.not_recorded(house.tenant).rows) == 1, "what needs no store goes on")
     late = house.take()
-    until(lambda: pipeline.next_stage(late) == "store", "a later one")
+    until(lambda: stages.next_stage(late) == "store", "a later one")
     assert rows(house) == 0
     asked = store.asked
     time.sleep(1.5)
@@ -159,31 +158,31 @@ def test_a_store_that_is_away_makes_the_spool_grow_and_nothing_is_lost(house, st
 
 
 def test_the_snapshot_follows_the_catalogue(house, start) -> None:
-    from recorder.call import policy
+    from recorder.domain import line_policy
 
     start()
     folder = house.root / "snapshot"
     until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
-    assert policy.read(folder).never_record == {"112"}
-    customers.create_line(
+    assert line_policy.read(folder).never_record == {"112"}
+    service.create_line(
         house.tenant,
         number="+3225550177",
         announcement=house.announcement.id,
         now=house.clock(),
         entropy=house.entropy,
     )
-    until(lambda: policy.read(folder).line("3225550177") is not None, "the new line")
+    until(lambda: line_policy.read(folder).line("3225550177") is not None, "the new line")
 
 
 def test_a_prompt_or_a_snapshot_that_is_harmed_is_put_right(house, start, monkeypatch) -> None:
-    from recorder.call import policy
+    from recorder.domain import line_policy
 
-    monkeypatch.setattr("recorder.worker.main.SNAPSHOT_WHOLE", 0.1)
-    monkeypatch.setattr("recorder.worker.main.TICK", 0.1)
+    monkeypatch.setattr("recorder.processes.worker.SNAPSHOT_WHOLE", 0.1)
+    monkeypatch.setattr("recorder.processes.worker.TICK", 0.1)
     start()
     folder = house.root / "snapshot"
     until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
-    prompt = policy.read(folder).prompt(house.announcement.sha256)
+    prompt = line_policy.read(folder).prompt(house.announcement.sha256)
     right = prompt.read_bytes()
     prompt.write_bytes(right[:-1])
     until(lambda: prompt.read_bytes() == right, "the sound")
@@ -191,7 +190,7 @@ def test_a_prompt_or_a_snapshot_that_is_harmed_is_put_right(house, start, monkey
     until(prompt.exists, "the sound again")
     (folder / "snapshot.json").write_bytes(b"{")
     until(lambda: (folder / "snapshot.json").read_bytes() != b"{", "the snapshot")
-    assert not policy.read(folder).damaged
+    assert not line_policy.read(folder).damaged
 
 
 def test_what_is_over_is_destroyed(house, start) -> None:
@@ -217,14 +216,14 @@ def deadly(monkeypatch) -> Callable[..., list[str]]:
             return 0.0
 
         monkeypatch.setattr(encoders, "_limit", too_short)
-        monkeypatch.setattr("recorder.worker.waiting.BACK_OFF", (0.01,))
+        monkeypatch.setattr("recorder.pipeline.backoff.BACK_OFF", (0.01,))
         return deaths
 
     return make
 
 
 def aside(house) -> list[str]:
-    quarantine = house.spool / spool.QUARANTINE
+    quarantine = house.spool / layout.QUARANTINE
     return sorted(each.name for each in quarantine.iterdir()) if quarantine.is_dir() else []
 
 
@@ -232,7 +231,7 @@ def aside(house) -> list[str]:
 def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and_never_destroyed(
     house, start, deadly, monkeypatch
 ) -> None:
-    monkeypatch.setattr("recorder.worker.deaths.APART", 0.0)
+    monkeypatch.setattr("recorder.pipeline.poison_takes.APART", 0.0)
     bad = house.take()
     deadly(bad)
     start()
@@ -243,9 +242,9 @@ def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and
     until(lambda: aside(house) == [bad.name], "quarantine")
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
-    assert json.loads((house.spool / spool.QUARANTINE / bad.name / spool.WHY).read_bytes())["until"] is None
+    assert json.loads((house.spool / layout.QUARANTINE / bad.name / layout.WHY).read_bytes())["until"] is None
     assert (
-        retention.empty_quarantine(
+        expiry.empty_quarantine(
             house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
         )
         == 0
@@ -267,7 +266,7 @@ def test_what_kills_every_encoder_sets_no_take_aside(house, start, deadly) -> No
 @SQLITE
 def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch, tmp_path) -> None:
     """A venv that is half upgraded under the worker, a library that is missing: every take waits."""
-    monkeypatch.setattr("recorder.worker.waiting.AWAY_BACK_OFF", (0.01,))
+    monkeypatch.setattr("recorder.pipeline.backoff.AWAY_BACK_OFF", (0.01,))
     folders = [house.take() for _ in range(3)]
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -290,13 +289,13 @@ def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch
 
 @SQLITE
 def test_a_take_that_is_brought_back_becomes_a_recording(house, start, deadly, monkeypatch) -> None:
-    monkeypatch.setattr("recorder.worker.deaths.ALONE", 0.0)
+    monkeypatch.setattr("recorder.pipeline.poison_takes.ALONE", 0.0)
     bad = house.take()
     deadly(bad)
     start()
     until(lambda: aside(house) == [bad.name], "quarantine, where it is alone")
     monkeypatch.undo()
-    assert spool.bring_back(house.spool, bad.name) == bad
+    assert layout.bring_back(house.spool, bad.name) == bad
     until(lambda: rows(house) == 1, "the recording")
     assert aside(house) == []
     assert queries.not_recorded(house.tenant).rows == ()
@@ -326,13 +325,14 @@ def test_removals_that_were_broken_off_are_finished(house, start) -> None:
 
 
 def test_old_listens_are_closed(house, start) -> None:
-    from recorder.access.gate import Gate, Who
-    from recorder.catalogue import grants, people
+    from recorder.features.identity import users
+    from recorder.playback import grants
+    from recorder.playback.gate import Gate, Who
 
     folder = house.take()
     house.work(folder)
     means = house.means
-    person = people.create_user(
+    person = users.create_user(
         house.tenant,
         login="a",
         name="A",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.prompts import sound
-from recorder.prompts.render import announcement
+from recorder.prompts import dsp
+from recorder.prompts.composer import announcement
 
 
 @dataclass
@@ -24,10 +24,10 @@ class Hum:
     def speaks(self, language: str) -> bool:
         return language in self.languages
 
-    def speak(self, text: str, language: str) -> sound.Samples:
+    def speak(self, text: str, language: str) -> dsp.Samples:
         self.spoken.append((text, language))
-        at = np.arange(len(text) * sound.RATE // 15) / sound.RATE
-        return sound.trimmed((0.2 * np.sin(2 * np.pi * (300 + 40 * at) * at)).astype(np.float32))
+        at = np.arange(len(text) * dsp.RATE // 15) / dsp.RATE
+        return dsp.trimmed((0.2 * np.sin(2 * np.pi * (300 + 40 * at) * at)).astype(np.float32))
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.prompts import render
-from recorder.prompts.limits import limits
-from recorder.prompts.packfile import shipped
-from recorder.prompts.packs import STRICT
+from recorder.prompts import composer
+from recorder.prompts.composer import Rendered
+from recorder.prompts.country_file import shipped
+from recorder.prompts.country_rules import STRICT
+from recorder.prompts.length_limits import limits
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.render import Rendered
 from recorder.prompts.sentences import LONG, SHORT, Wording, said
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -27,7 +27,7 @@ Make = Callable[[str, Wording], Rendered]
 
 
 def told(mode: str, *purposes: str, days: int = 30) -> Make:
-    return lambda language, wording: render.announcement(
+    return lambda language, wording: composer.announcement(
         language,
         mode=mode,  # type: ignore[arg-type]
         purposes=purposes,
@@ -37,13 +37,13 @@ def told(mode: str, *purposes: str, days: int = 30) -> Make:
 
 
 def asked(*purposes: str, days: int = 30) -> Make:
-    return lambda language, wording: render.opt_in_question(
+    return lambda language, wording: composer.opt_in_question(
         language, purposes=purposes, keep_days=days, wording=wording
     )
 
 
 def kept(days: int) -> Make:
-    return lambda language, wording: render.agreed(language, keep_days=days, wording=wording)
+    return lambda language, wording: composer.agreed(language, keep_days=days, wording=wording)
 
 
 def answered(make: Callable[..., Rendered], *, destroyed: bool) -> Make:
@@ -74,23 +74,23 @@ def rows() -> list[Row]:
         Row("announcement, `opt-out`", told("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
             of.announcement_s + of.refusal_s),
         Row("`opt-in` question", asked("agreement"), (15.9, 19.5, 20.4, 16.5)),
-        Row("`*5` question", lambda each, wording: render.keep_question(each, wording=wording),
+        Row("`*5` question", lambda each, wording: composer.keep_question(each, wording=wording),
             (8.3, 9.8, 10.4, 7.1), of.keep_question_s),
         Row("`*5`: yes, kept a year", kept(365), (9.6, 12.5, 11.5, 9.5), of.keep_result_s),
-        Row("`*5`: no", answered(render.declined, destroyed=False), (5.6, 5.6, 6.8, 4.8), of.keep_result_s),
-        Row("`*5`: no, and destroyed", answered(render.declined, destroyed=True), (6.1, 6.5, 6.7, 5.4),
+        Row("`*5`: no", answered(composer.declined, destroyed=False), (5.6, 5.6, 6.8, 4.8), of.keep_result_s),
+        Row("`*5`: no, and destroyed", answered(composer.declined, destroyed=True), (6.1, 6.5, 6.7, 5.4),
             of.keep_result_s),
-        Row("`*5`: no answer", answered(render.unanswered, destroyed=False), (4.1, 4.5, 4.6, 3.5),
+        Row("`*5`: no answer", answered(composer.unanswered, destroyed=False), (4.1, 4.5, 4.6, 3.5),
             of.keep_result_s),
-        Row("`*5`: no answer, and destroyed", answered(render.unanswered, destroyed=True),
+        Row("`*5`: no answer, and destroyed", answered(composer.unanswered, destroyed=True),
             (4.6, 5.4, 4.5, 4.1), of.keep_result_s),
-        Row("wrong key, `opt-out`", lambda each, wording: render.wrong_key(each, wording=wording),
+        Row("wrong key, `opt-out`", lambda each, wording: composer.wrong_key(each, wording=wording),
             (4.4, 5.2, 5.5, 4.2)),
-        Row("not recorded", lambda each, _: render.not_recorded(each), (1.7, 2.3, 2.3, 1.8)),
-        Row("who joins, told", lambda each, _: render.joining(each), (1.5, 1.9, 2.0, 1.9)),
-        Row("who joins, asked in `opt-out`", lambda each, _: render.joining_question(each, mode="opt-out"),
+        Row("not recorded", lambda each, _: composer.not_recorded(each), (1.7, 2.3, 2.3, 1.8)),
+        Row("who joins, told", lambda each, _: composer.joining(each), (1.5, 1.9, 2.0, 1.9)),
+        Row("who joins, asked in `opt-out`", lambda each, _: composer.joining_question(each, mode="opt-out"),
             (4.2, 5.3, 5.7, 4.2)),
-        Row("who joins, asked in `opt-in`", lambda each, _: render.joining_question(each, mode="opt-in"),
+        Row("who joins, asked in `opt-in`", lambda each, _: composer.joining_question(each, mode="opt-in"),
             (6.4, 8.1, 9.1, 7.6)),
     ]  # fmt: skip
 

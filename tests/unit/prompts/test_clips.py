@@ -11,10 +11,10 @@ import pytest
 import soundfile
 
 from recorder.errors import ConfigError
-from recorder.prompts import clips, making, sound
-from recorder.prompts.clips import SOUNDS, Sources, shipped_clips
+from recorder.prompts import dsp, sound_build, sound_sources
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import all_said, said
+from recorder.prompts.sound_sources import SOUNDS, Sources, shipped_clips
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -32,15 +32,15 @@ def test_every_shipped_sound_can_be_heard_and_begins_and_ends_the_same_way(langu
         found = Sources().clip(each, language)
         assert found.origin == "shipped"
         with soundfile.SoundFile(SOUNDS / language / f"{each.clip}.flac") as file:
-            assert (file.samplerate, file.channels, file.subtype) == (sound.RATE, 1, "PCM_16")
-        seconds = len(found.samples) / sound.RATE
+            assert (file.samplerate, file.channels, file.subtype) == (dsp.RATE, 1, "PCM_16")
+        seconds = len(found.samples) / dsp.RATE
         # A text is spoken at nine to twenty-two characters a second, and no sentence is cut short.
         assert len(each.spoken) / 24 < seconds < len(each.spoken) / 8 + 0.6, each.clip
         # A word by itself may have a peak that leaves no room.
         near = 3 if each.clip.startswith("digit-") else 1.2
-        assert sound.loudness(found.samples) == pytest.approx(-20, abs=near), each.clip
+        assert dsp.loudness(found.samples) == pytest.approx(-20, abs=near), each.clip
         assert np.abs(found.samples).max() < 0.8
-        before, after = sound.silences(found.samples)
+        before, after = dsp.silences(found.samples)
         assert 0.04 <= before <= 0.13, each.clip
         assert 0.04 <= after <= 0.13, each.clip
 
@@ -56,7 +56,7 @@ def test_the_sounds_are_small_and_their_voices_named() -> None:
 def test_a_changed_or_missing_sound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "sounds"
     shutil.copytree(SOUNDS / "de", folder / "de")
-    monkeypatch.setattr(clips, "SOUNDS", folder)
+    monkeypatch.setattr(sound_sources, "SOUNDS", folder)
     each = said("agreed", "de")
     assert Sources().clip(each, "de").origin == "shipped"
     victim = folder / "de" / "declined.flac"
@@ -70,7 +70,7 @@ def test_a_changed_or_missing_sound_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clips, "SOUNDS", tmp_path)
+    monkeypatch.setattr(sound_sources, "SOUNDS", tmp_path)
     shipped_clips.cache_clear()
     try:
         for content in (None, "[de", "[de]\nagreed = 3\n"):
@@ -136,16 +136,16 @@ def test_where_a_sentence_comes_from(voice: Path, hum: object) -> None:
 
 def test_sounds_are_made_anew_only_where_the_words_changed(tmp_path: Path, hum: object) -> None:
     found = (hum,)
-    assert making.make(["nl"], found, tmp_path) == len(all_said("nl"))  # type: ignore[arg-type]
-    assert making.make(["nl"], found, tmp_path) == 0  # type: ignore[arg-type]
+    assert sound_build.make(["nl"], found, tmp_path) == len(all_said("nl"))  # type: ignore[arg-type]
+    assert sound_build.make(["nl"], found, tmp_path) == 0  # type: ignore[arg-type]
     path = tmp_path / "nl" / "agreed.flac"
     path.write_bytes(b"changed")
     (tmp_path / "nl" / "of-old.flac").write_bytes(b"no sentence needs this")
-    assert making.make(["nl"], found, tmp_path) == 1  # type: ignore[arg-type]
-    assert soundfile.info(path).samplerate == sound.RATE
+    assert sound_build.make(["nl"], found, tmp_path) == 1  # type: ignore[arg-type]
+    assert soundfile.info(path).samplerate == dsp.RATE
     assert not (tmp_path / "nl" / "of-old.flac").exists()
     body = tomllib.loads((tmp_path / "clips.toml").read_text(encoding="utf-8"))
     assert {clip: entry["text"] for clip, entry in body["nl"].items()} == {
         clip: each.text for clip, each in all_said("nl").items()
     }
-    assert making.make(["nl"], found, tmp_path, everything=True) == len(all_said("nl"))  # type: ignore[arg-type]
+    assert sound_build.make(["nl"], found, tmp_path, everything=True) == len(all_said("nl"))  # type: ignore[arg-type]

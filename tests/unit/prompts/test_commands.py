@@ -11,11 +11,11 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from recorder import config
-from recorder.cli.context import Context
 from recorder.cli.prompts import prompts
 from recorder.errors import ConfigError
-from recorder.prompts.check import check_sound, read_file
+from recorder.processes.services import Context
 from recorder.prompts.sentences import all_said
+from recorder.prompts.sound_check import check_sound, read_file
 
 
 def accord(*words: str | Path, recorded: Path | None = None, speech: str = "none") -> Result:

@@ -6,10 +6,10 @@ from itertools import combinations
 
 import pytest
 
-from recorder.prompts import render
-from recorder.prompts.limits import limits
+from recorder.prompts import composer
+from recorder.prompts.composer import SHIPPED, Rendered
+from recorder.prompts.length_limits import limits
 from recorder.prompts.purposes import LANGUAGES, standard
-from recorder.prompts.render import SHIPPED, Rendered
 from recorder.prompts.sentences import SHORT, said
 from tests.unit.prompts.lengths import KEPT, PAGES, opt_in, rows, told, written
 
@@ -51,11 +51,11 @@ def test_each_further_purpose_adds_no_more_than_its_limit(language: str) -> None
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_keep_question_and_its_results_keep_their_limits(language: str) -> None:
-    assert seconds(render.keep_question(language)) <= limits().keep_question_s
-    results = [render.agreed(language, keep_days=slowest(language))]
+    assert seconds(composer.keep_question(language)) <= limits().keep_question_s
+    results = [composer.agreed(language, keep_days=slowest(language))]
     for destroyed in (False, True):
-        results.append(render.declined(language, destroyed=destroyed))
-        results.append(render.unanswered(language, destroyed=destroyed))
+        results.append(composer.declined(language, destroyed=destroyed))
+        results.append(composer.unanswered(language, destroyed=destroyed))
     for made in results:
         assert seconds(made) <= limits().keep_result_s, made.text
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from recorder.call.state import MODES
 from recorder.errors import ConfigError
-from recorder.prompts import packfile, purposes
-from recorder.prompts.packs import OTHER, STRICT, Pack, Rule, Source
+from recorder.prompts import country_file, purposes
+from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, Source
 
-PACKS = packfile.shipped()
+PACKS = country_file.shipped()
 
 PURPOSES = (*purposes.standard(), "their-own")
 
@@ -121,11 +121,11 @@ def test_what_strict_allows_every_country_allows(code: str, told: list[str], day
 
 
 def test_a_country_without_a_pack_gets_the_strict_one() -> None:
-    assert packfile.pack_for("BE").code == "be"
-    assert packfile.pack_for("xx").code == packfile.pack_for("").code == STRICT
+    assert country_file.pack_for("BE").code == "be"
+    assert country_file.pack_for("xx").code == country_file.pack_for("").code == STRICT
 
 
-GOOD = (packfile.FOLDER / "be.toml").read_text(encoding="utf-8")
+GOOD = (country_file.FOLDER / "be.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_broken_pack_is_named_with_its_field(tmp_path: Path, old: str, new: st
     path = tmp_path / "be.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        packfile.load(path)
+        country_file.load(path)
     assert caught.value.error_id == "pack.broken"
     assert str(path) in caught.value.message
     assert field in caught.value.message
@@ -181,12 +181,12 @@ def test_a_purpose_that_is_left_out_is_named(tmp_path: Path) -> None:
     path = tmp_path / "be.toml"
     path.write_text(GOOD[:start] + GOOD[end:], encoding="utf-8")
     with pytest.raises(ConfigError, match=r"purpose\.training: it is missing"):
-        packfile.load(path)
+        country_file.load(path)
 
 
 def test_a_pack_is_named_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packfile, "FOLDER", tmp_path)
-    read = packfile.shipped.__wrapped__
+    monkeypatch.setattr(country_file, "FOLDER", tmp_path)
+    read = country_file.shipped.__wrapped__
     (tmp_path / "fr.toml").write_text(GOOD, encoding="utf-8")
     with pytest.raises(ConfigError, match="'be' is not the file's name"):
         read()

@@ -12,7 +12,7 @@ import soundfile
 
 from recorder.errors import ConfigError
 from recorder.prompts import purposes
-from recorder.prompts.check import check_sound, read_file
+from recorder.prompts.sound_check import check_sound, read_file
 from tests.announced import announcement_in
 
 
@@ -125,9 +125,9 @@ def test_a_sound_that_does_not_serve_says_why_and_what_to_do(
 
 
 def test_the_practice_calls_are_two_sides_of_one_talk() -> None:
-    import recorder.practice
+    import demo.practice
 
-    folder = Path(recorder.practice.__file__).parent / "speech"
+    folder = Path(demo.practice.__file__).parent / "speech"
     for language in ("fr", "en"):
         sides = []
         for side in ("caller", "callee"):

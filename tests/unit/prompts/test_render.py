@@ -10,12 +10,12 @@ import pytest
 import soundfile
 
 from recorder.errors import ConfigError
-from recorder.prompts import render, sound
-from recorder.prompts.check import check_sound
-from recorder.prompts.clips import Sources
+from recorder.prompts import composer, dsp
+from recorder.prompts.composer import Greeting, Rendered, announcement
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.render import Greeting, Rendered, announcement
 from recorder.prompts.sentences import LONG, SHORT, Said, Wording, said
+from recorder.prompts.sound_check import check_sound
+from recorder.prompts.sound_sources import Sources
 
 PURPOSES = ("agreement", "quality", "training", "legal-duty")
 
@@ -33,18 +33,18 @@ def everything(language: str, wording: Wording = SHORT) -> dict[str, Rendered]:
         "notice": announcement(language, mode="notice", **told),
         "opt-out": announcement(language, mode="opt-out", **told),
         "opt-in": announcement(language, mode="opt-in", **told),
-        "question": render.opt_in_question(language, **told),
-        "line": render.line_sentence([(language, {})], purposes=["agreement"], keep_days=30),
-        "wrong-out": render.wrong_key(language, **long),
-        "not-recorded": render.not_recorded(language),
-        "keep": render.keep_question(language, **long),
-        "agreed": render.agreed(language, keep_days=3653, **long),
-        "declined": render.declined(language, destroyed=False, **long),
-        "declined-destroyed": render.declined(language, destroyed=True, **long),
-        "unanswered": render.unanswered(language, destroyed=False, **long),
-        "unanswered-destroyed": render.unanswered(language, destroyed=True, **long),
-        "ask-now": render.ask_now(language),
-        "confirm": render.confirm_answer(language),
+        "question": composer.opt_in_question(language, **told),
+        "line": composer.line_sentence([(language, {})], purposes=["agreement"], keep_days=30),
+        "wrong-out": composer.wrong_key(language, **long),
+        "not-recorded": composer.not_recorded(language),
+        "keep": composer.keep_question(language, **long),
+        "agreed": composer.agreed(language, keep_days=3653, **long),
+        "declined": composer.declined(language, destroyed=False, **long),
+        "declined-destroyed": composer.declined(language, destroyed=True, **long),
+        "unanswered": composer.unanswered(language, destroyed=False, **long),
+        "unanswered-destroyed": composer.unanswered(language, destroyed=True, **long),
+        "ask-now": composer.ask_now(language),
+        "confirm": composer.confirm_answer(language),
     }
 
 
@@ -106,9 +106,9 @@ def test_everything_can_be_said_without_an_engine_and_is_fit_for_a_phone(languag
         assert made.sample_rate == 8000
         assert made.duration_ms == round(len(heard) / 8)
         assert {origin for _, origin in made.origins} == {"shipped"}
-        assert sound.loudness(heard, 8000) == pytest.approx(-20, abs=1.0), name
+        assert dsp.loudness(heard, 8000) == pytest.approx(-20, abs=1.0), name
         assert np.abs(heard).max() < 0.85
-        before, after = sound.silences(heard, 8000)
+        before, after = dsp.silences(heard, 8000)
         assert 0.02 <= before <= 0.25, name
         assert 0.02 <= after <= 0.35, name  # a last t has little below 4 kHz
         if made.duration_ms >= 1000:
@@ -129,20 +129,20 @@ def test_the_same_input_gives_the_same_bytes(rate: int) -> None:
 
 
 def test_a_menu_says_each_language_in_its_own_words() -> None:
-    made = render.language_menu(["fr", "nl", "en"])
+    made = composer.language_menu(["fr", "nl", "en"])
     assert made.text == "Pour le français, tapez 1. Voor Nederlands, druk op 2. For English, press 3."
     assert made.language == "fr"
     for wrong in (["fr"], ["fr", "fr"], [], "fr"):
         with pytest.raises(ConfigError) as caught:
-            render.language_menu(wrong)
+            composer.language_menu(wrong)
         assert caught.value.error_id == "prompt.languages"
     with pytest.raises(ConfigError) as caught:
-        render.language_menu(["fr", "pt"])
+        composer.language_menu(["fr", "pt"])
     assert caught.value.error_id == "prompt.language"
 
 
 def greeting(speech: np.ndarray, **more: bool) -> Greeting:
-    return Greeting("Welcome to Dubois.", sound.wav_bytes(speech.astype(np.float32) / 300_000, 16000), **more)
+    return Greeting("Welcome to Dubois.", dsp.wav_bytes(speech.astype(np.float32) / 300_000, 16000), **more)
 
 
 def test_a_greeting_is_heard_first_at_the_same_level_and_its_text_is_part_of_the_text(
@@ -154,7 +154,7 @@ def test_a_greeting_is_heard_first_at_the_same_level_and_its_text_is_part_of_the
     assert made.text == f"Welcome to Dubois. {alone.text}"
     heard = samples(made)
     first = heard[: len(heard) - len(samples(alone)) - int(0.5 * 16000)]
-    assert sound.loudness(first, 16000) == pytest.approx(-20, abs=1.0), "it was 19 dB quieter"
+    assert dsp.loudness(first, 16000) == pytest.approx(-20, abs=1.0), "it was 19 dB quieter"
     assert np.abs(heard[len(first) + 400 : len(first) + 7600]).max() < 0.001, "half a second of pause"
     assert np.abs(heard[-len(samples(alone)) :] - samples(alone)).max() < 0.01
 
@@ -170,7 +170,7 @@ def test_a_greeting_that_says_it_all_is_all_that_is_heard(speech: np.ndarray) ->
 
 def test_with_opt_in_the_greeting_comes_before_the_question_and_not_again(speech: np.ndarray) -> None:
     said = greeting(speech)
-    asked = render.opt_in_question("en", purposes=["quality"], keep_days=7, greeting=said)
+    asked = composer.opt_in_question("en", purposes=["quality"], keep_days=7, greeting=said)
     told = announcement("en", mode="opt-in", purposes=["quality"], keep_days=7, greeting=said)
     assert asked.text.startswith("Welcome to Dubois. May we record")
     assert told.text.startswith("This call is recorded")
@@ -179,11 +179,11 @@ def test_with_opt_in_the_greeting_comes_before_the_question_and_not_again(speech
 @pytest.mark.parametrize(
     ("error_id", "harm"),
     [
-        ("prompt.greeting_text", lambda s: Greeting("  ", sound.wav_bytes(s / 32768, 16000))),
+        ("prompt.greeting_text", lambda s: Greeting("  ", dsp.wav_bytes(s / 32768, 16000))),
         ("prompt.not_wav", lambda s: Greeting("Hello.", b"no sound")),
-        ("prompt.silent", lambda s: Greeting("Hello.", sound.wav_bytes(s * 0, 16000))),
-        ("prompt.rate", lambda s: Greeting("Hello.", sound.wav_bytes(s / 32768, 44100))),
-        ("prompt.length", lambda s: Greeting("Hello.", sound.wav_bytes(np.tile(s, 40) / 32768, 16000))),
+        ("prompt.silent", lambda s: Greeting("Hello.", dsp.wav_bytes(s * 0, 16000))),
+        ("prompt.rate", lambda s: Greeting("Hello.", dsp.wav_bytes(s / 32768, 44100))),
+        ("prompt.length", lambda s: Greeting("Hello.", dsp.wav_bytes(np.tile(s, 40) / 32768, 16000))),
     ],
 )
 def test_a_greeting_that_does_not_serve_is_refused(speech: np.ndarray, error_id: str, harm: object) -> None:
@@ -203,7 +203,7 @@ def test_all_of_it_together_may_not_be_longer_than_an_announcement(speech: np.nd
             mode="notice",
             purposes=["agreement"],
             keep_days=30,
-            greeting=Greeting("Hello.", sound.wav_bytes(long, 16000)),
+            greeting=Greeting("Hello.", dsp.wav_bytes(long, 16000)),
         )
     assert caught.value.error_id == "prompt.length"
 
@@ -271,8 +271,8 @@ def test_a_persons_recording_is_heard_instead_and_the_text_stays(voice: Path) ->
     assert own.origins[0] == ("recorded", "recorded")
     assert own.sha256 != shipped.sha256
     first = samples(own)[: 2 * 8000]
-    assert sound.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as what follows"
-    assert sound.silences(samples(own), 8000)[0] < 0.3, "its second of silence is gone"
+    assert dsp.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as what follows"
+    assert dsp.silences(samples(own), 8000)[0] < 0.3, "its second of silence is gone"
     assert announcement("fr", **told, sources=Sources(voice)).origins[0] == ("recorded", "shipped")
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.prompts import sound
-from recorder.prompts.sound import RATE
+from recorder.prompts import dsp
+from recorder.prompts.dsp import RATE
 
 
-def tone(hertz: float, dbfs: float, seconds: float, rate: int = RATE) -> sound.Samples:
+def tone(hertz: float, dbfs: float, seconds: float, rate: int = RATE) -> dsp.Samples:
     at = np.arange(round(seconds * rate))
     return (10 ** (dbfs / 20) * np.sin(2 * np.pi * hertz * at / rate)).astype(np.float32)
 
@@ -20,79 +20,77 @@ def tone(hertz: float, dbfs: float, seconds: float, rate: int = RATE) -> sound.S
 @pytest.mark.parametrize("rate", [8000, 16000, 48000])
 def test_loudness_is_the_standards(rate: int) -> None:
     # BS.1770: a sine of 997 Hz at full scale in one channel is -3.01 LUFS
-    assert sound.loudness(tone(997, 0, 3, rate), rate) == pytest.approx(-3.01, abs=0.1)
-    assert sound.loudness(tone(997, -20, 3, rate), rate) == pytest.approx(-23.01, abs=0.1)
+    assert dsp.loudness(tone(997, 0, 3, rate), rate) == pytest.approx(-3.01, abs=0.1)
+    assert dsp.loudness(tone(997, -20, 3, rate), rate) == pytest.approx(-23.01, abs=0.1)
 
 
 def test_pauses_do_not_make_speech_quieter_and_silence_has_no_loudness() -> None:
     said = tone(997, -20, 2)
-    pause = sound.silence(2)
-    assert sound.loudness(np.concatenate([said, pause, said])) == pytest.approx(-23.3, abs=0.4)
+    pause = dsp.silence(2)
+    assert dsp.loudness(np.concatenate([said, pause, said])) == pytest.approx(-23.3, abs=0.4)
     room = np.random.default_rng(1).normal(0, 10 ** (-45 / 20), len(pause)).astype(np.float32)
     noisy = np.concatenate([said, room, said])
-    assert sound.loudness(noisy) == pytest.approx(
-        sound.loudness(np.concatenate([said, pause, said])), abs=0.2
-    )
-    assert sound.loudness(pause) == -np.inf
-    assert sound.loudness(pause[:0]) == -np.inf
-    assert sound.loudness(tone(997, -20, 0.1)) == pytest.approx(-23.01, abs=0.3)
+    assert dsp.loudness(noisy) == pytest.approx(dsp.loudness(np.concatenate([said, pause, said])), abs=0.2)
+    assert dsp.loudness(pause) == -np.inf
+    assert dsp.loudness(pause[:0]) == -np.inf
+    assert dsp.loudness(tone(997, -20, 0.1)) == pytest.approx(-23.01, abs=0.3)
 
 
 def test_a_piece_is_brought_to_one_level_without_clipping() -> None:
     for dbfs in (-40.0, -3.0):
-        assert sound.loudness(sound.levelled(tone(500, dbfs, 1))) == pytest.approx(sound.LOUDNESS, abs=0.1)
+        assert dsp.loudness(dsp.levelled(tone(500, dbfs, 1))) == pytest.approx(dsp.LOUDNESS, abs=0.1)
     click = np.zeros(RATE, dtype=np.float32)
     click[8000:8010] = 0.5
-    assert np.abs(sound.levelled(click)).max() == pytest.approx(sound.PEAK)
-    assert not np.any(sound.levelled(sound.silence(1)))
+    assert np.abs(dsp.levelled(click)).max() == pytest.approx(dsp.PEAK)
+    assert not np.any(dsp.levelled(dsp.silence(1)))
 
 
 def test_silence_at_the_ends_is_made_the_same_everywhere() -> None:
     said = tone(500, -20, 1)
     for before, after in ((0.0, 0.0), (0.3, 1.2), (2.0, 0.0)):
-        whole = np.concatenate([sound.silence(before), said, sound.silence(after)])
-        short = sound.trimmed(whole)
+        whole = np.concatenate([dsp.silence(before), said, dsp.silence(after)])
+        short = dsp.trimmed(whole)
         assert len(short) / RATE == pytest.approx(1.1, abs=0.09)
-        first, last = sound.silences(short)
+        first, last = dsp.silences(short)
         assert 0.04 <= first <= 0.08
         assert 0.04 <= last <= 0.12
     noise = (np.random.default_rng(1).normal(0, 0.0008, RATE)).astype(np.float32)
-    short = sound.trimmed(np.concatenate([noise, said, noise]))
+    short = dsp.trimmed(np.concatenate([noise, said, noise]))
     assert len(short) / RATE == pytest.approx(1.15, abs=0.06), "a room is not heard"
 
 
 def test_half_the_rate_keeps_what_a_phone_carries_and_nothing_else() -> None:
-    def power(samples: sound.Samples, hertz: float, rate: int) -> float:
+    def power(samples: dsp.Samples, hertz: float, rate: int) -> float:
         at = np.arange(len(samples)) / rate
         return float(np.abs(np.mean(samples * np.exp(-2j * np.pi * hertz * at))) * 2)
 
-    kept = sound.resampled(tone(1000, -6, 2), RATE, 8000)
+    kept = dsp.resampled(tone(1000, -6, 2), RATE, 8000)
     assert len(kept) == 16000
     assert power(kept, 1000, 8000) == pytest.approx(0.501, rel=0.01)
-    gone = sound.resampled(tone(5000, -6, 2), RATE, 8000)
+    gone = dsp.resampled(tone(5000, -6, 2), RATE, 8000)
     assert np.abs(gone[800:-800]).max() < 0.001, "it would be heard as 3 kHz"
     click = np.zeros(RATE, dtype=np.float32)
     click[8001] = 1.0
-    far = np.delete(sound.resampled(click, RATE, 8000), np.arange(3900, 4100))
+    far = np.delete(dsp.resampled(click, RATE, 8000), np.arange(3900, 4100))
     assert np.abs(far).max() < 0.0002, "it would be heard ringing"
-    back = sound.resampled(kept, 8000, RATE)
+    back = dsp.resampled(kept, 8000, RATE)
     assert power(back, 1000, RATE) == pytest.approx(0.501, rel=0.01)
     same = tone(1000, -6, 1)
-    assert np.array_equal(sound.resampled(same, RATE, RATE), same)
+    assert np.array_equal(dsp.resampled(same, RATE, RATE), same)
 
 
 def test_joined_with_pauses_and_written_as_a_wav() -> None:
     one, two = tone(500, -20, 0.5), tone(700, -20, 0.25)
-    whole = sound.joined([one, two], [9.0, 0.25])
+    whole = dsp.joined([one, two], [9.0, 0.25])
     assert len(whole) == RATE
     assert not np.any(whole[8000:12000])
-    content = sound.wav_bytes(whole, RATE)
+    content = dsp.wav_bytes(whole, RATE)
     with soundfile.SoundFile(io.BytesIO(content)) as file:
         assert (file.format, file.subtype, file.channels, file.samplerate) == ("WAV", "PCM_16", 1, RATE)
-        assert np.array_equal(file.read(dtype="int16"), sound.as_int16(whole))
-    assert content == sound.wav_bytes(whole.copy(), RATE)
-    assert len(sound.joined([], [])) == 0
+        assert np.array_equal(file.read(dtype="int16"), dsp.as_int16(whole))
+    assert content == dsp.wav_bytes(whole.copy(), RATE)
+    assert len(dsp.joined([], [])) == 0
 
 
 def test_what_is_beyond_full_scale_is_cut_and_does_not_turn_over() -> None:
-    assert sound.as_int16(np.array([1.5, -1.5, 0.0], dtype=np.float32)).tolist() == [32767, -32768, 0]
+    assert dsp.as_int16(np.array([1.5, -1.5, 0.0], dtype=np.float32)).tolist() == [32767, -32768, 0]

@@ -12,9 +12,9 @@ import pytest
 
 from recorder.config import PromptSettings
 from recorder.errors import ConfigError
-from recorder.prompts import clips, sound
+from recorder.prompts import dsp, sound_sources
 from recorder.prompts.sentences import said
-from recorder.prompts.speech import EspeakNg, Kokoro, Pico, engines, speaking
+from recorder.prompts.tts import EspeakNg, Kokoro, Pico, engines, speaking
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
@@ -23,8 +23,8 @@ def test_espeak_ng_speaks_every_language(language: str) -> None:
     (engine,) = engines("espeak-ng", None)
     each = said("kept", language, keep_days=45)
     spoken = engine.speak(each.spoken, language)
-    assert 1.0 < len(spoken) / sound.RATE < 6.0
-    assert sound.loudness(sound.levelled(spoken)) == pytest.approx(-20, abs=1)
+    assert 1.0 < len(spoken) / dsp.RATE < 6.0
+    assert dsp.loudness(dsp.levelled(spoken)) == pytest.approx(-20, abs=1)
     assert np.array_equal(spoken, engine.speak(each.spoken, language))
 
 
@@ -34,8 +34,8 @@ def test_pico_speaks_german_and_takes_no_orders_from_a_text() -> None:
     assert [each for each in ("fr", "nl", "de", "en") if engine.speaks(each)] == ["de"]
     each = said("kept", "de", keep_days=45)
     spoken = engine.speak(each.spoken, "de")
-    assert 1.0 < len(spoken) / sound.RATE < 6.0
-    assert sound.loudness(sound.levelled(spoken)) == pytest.approx(-20, abs=1)
+    assert 1.0 < len(spoken) / dsp.RATE < 6.0
+    assert dsp.loudness(dsp.levelled(spoken)) == pytest.approx(-20, abs=1)
     plain = engine.speak("Guten Tag. speed level='500'", "de")
     assert len(engine.speak("<speed level='500'>Guten Tag.", "de")) > 0.8 * len(plain)
 
@@ -134,7 +134,7 @@ def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
     (engine,) = engines("kokoro", kokoro)
     assert [language for language in ("fr", "nl", "de", "en", "pt") if engine.speaks(language)] == ["fr"]
     spoken = engine.speak("Cet appel est enregistré.", "fr")
-    assert len(spoken) / sound.RATE == pytest.approx(1.1, abs=0.1)
+    assert len(spoken) / dsp.RATE == pytest.approx(1.1, abs=0.1)
     german = Kokoro.VOICES["de"]
     assert engine._phonemes("ʏnt dɾaɪ vˌɪɾt viːɾ", german) == "ynt dɾaɪ vˌɪɐt viːɐ"  # type: ignore[attr-defined]
     for text in ("broken", ""):
@@ -221,10 +221,10 @@ def test_an_engine_that_was_chosen_and_is_not_installed_is_told(
 
 
 def test_the_settings_choose(tmp_path: Path) -> None:
-    found = clips.sources(PromptSettings(speech="none", recorded=tmp_path))
-    assert found == clips.Sources(tmp_path, ())
+    found = sound_sources.sources(PromptSettings(speech="none", recorded=tmp_path))
+    assert found == sound_sources.Sources(tmp_path, ())
     with pytest.raises(ConfigError) as caught:
-        clips.sources(PromptSettings(speech="none", recorded=tmp_path / "away"))
+        sound_sources.sources(PromptSettings(speech="none", recorded=tmp_path / "away"))
     assert caught.value.error_id == "prompt.folder"
 
 
@@ -235,8 +235,8 @@ def test_no_engine_is_asked_for_what_is_shipped() -> None:
         def speaks(self, language: str) -> bool:
             raise AssertionError(language)
 
-        def speak(self, text: str, language: str) -> sound.Samples:
+        def speak(self, text: str, language: str) -> dsp.Samples:
             raise AssertionError(text)
 
-    found = clips.Sources(engines=(Never(),))
+    found = sound_sources.Sources(engines=(Never(),))
     assert found.clip(said("recorded", "en"), "en").origin == "shipped"

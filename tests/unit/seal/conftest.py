@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.seal.manifest import Sealed
+from recorder.seal.sealing import Sealed
 
 from .recording import Bucket, Keys, make_bucket, make_keys, make_sealed
 

@@ -10,16 +10,16 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.call.policy import Announcement, Keep
-from recorder.call.policy import Sound as Words
+from recorder.audio.encoded_take import Encoded, Found, Gap, Marker, Prompt, Sound
+from recorder.audio.keep_answers import questions
 from recorder.clock import Uptime
+from recorder.domain.line_policy import Announcement, Keep
+from recorder.domain.line_policy import Sound as Words
 from recorder.seal import signing
-from recorder.seal.keys import Keyring, WrappedKey, load_kek, tenant_key_path
-from recorder.seal.manifest import Sealed, seal
-from recorder.store.base import NotFound
-from recorder.take.encoded import Encoded, Found, Gap, Marker, Prompt, Sound
-from recorder.take.questions import questions
-from recorder.take.spool import CallEnd, CallStart, Mark, Party, Take
+from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
+from recorder.seal.sealing import Sealed, seal
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
+from recorder.store.contract import NotFound
 
 from .reference import plain
 

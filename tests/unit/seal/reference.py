@@ -1,4 +1,4 @@
-"""Google's Tink as the reference of recorder/seal/envelope.py.
+"""Google's Tink as the reference of recorder/seal/streaming_aead.py.
 
 ``python -m tests.unit.seal.reference`` writes ``tink_vectors.json`` anew (needs ``pip install tink``).
 """

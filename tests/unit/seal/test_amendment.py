@@ -12,12 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import SealError
-from recorder.seal import amendment, canonical, document, signing
+from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import AgreedLater, Amendment, By, Data, Erased, Gone, HoldLifted, HoldSet, name
-from recorder.seal.chain import Chain, erasure, read_chain
-from recorder.seal.keys import data_key_path
-from recorder.seal.manifest import NAME, Sealed, open_manifest
-from recorder.seal.verify import Report, verify
+from recorder.seal.amendment_chain import Chain, erasure, read_chain
+from recorder.seal.keyring import data_key_path
+from recorder.seal.sealing import NAME, Sealed, open_manifest
+from recorder.seal.verification import Report, verify
 
 from .recording import NOW, RECORDING, TENANT, Bucket, Keys
 
@@ -184,8 +184,8 @@ def signed_by_a_key_for_manifests_only(bucket: Bucket, keys: Keys, sealed: Seale
     own = Ed25519PrivateKey.generate()
     said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
     body = json.loads(bucket.objects[PREFIX + name(2)])["body"]
-    signature = canonical.b64(signing.Signer(own, said).sign(body))
-    bucket.objects[PREFIX + name(2)] = canonical.dump(
+    signature = canonical_json.b64(signing.Signer(own, said).sign(body))
+    bucket.objects[PREFIX + name(2)] = canonical_json.dump(
         {
             "body": body,
             "endorsement": said.document(),
@@ -215,8 +215,8 @@ def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: Se
 
 def of_a_kind_that_nobody_knows(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
     body = json.loads(bucket.objects[PREFIX + name(2)])["body"] | {"kind": "praised"}
-    signature = canonical.b64(keys.signer.sign(body))
-    bucket.objects[PREFIX + name(2)] = canonical.dump(
+    signature = canonical_json.b64(keys.signer.sign(body))
+    bucket.objects[PREFIX + name(2)] = canonical_json.dump(
         {
             "body": body,
             "endorsement": keys.signer.endorsement.document(),
@@ -330,7 +330,7 @@ def test_a_key_endorsed_for_amendments_signs_no_tombstone(bucket: Bucket, keys: 
     with pytest.raises(SealError) as refused:
         amendment.write(tombstone, signer)
     assert refused.value.error_id == "seal.endorsement_use"
-    forged = document.write(amendment._to_body(tombstone), signer)
+    forged = signed_document.write(amendment._to_body(tombstone), signer)
     with pytest.raises(SealError) as refused:
         amendment.open_amendment(forged, keys.root.public_key())
     assert refused.value.error_id == "seal.endorsement_use"

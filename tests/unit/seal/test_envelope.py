@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.errors import SealError
-from recorder.seal import envelope
-from recorder.seal.envelope import HEADER, SEGMENT, Reader
+from recorder.seal import streaming_aead
+from recorder.seal.streaming_aead import HEADER, SEGMENT, Reader
 
 from .reference import LENGTHS, VECTORS, Tink, plain
 
 KEY = bytes(range(32))
-AAD = envelope.associated("0198c0de-0000-7000-8000-000000000001", "audio.opus")
+AAD = streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.opus")
 FIRST = SEGMENT - HEADER - 16
 NEXT = SEGMENT - 16
 EDGES = (0, 1, FIRST - 1, FIRST, FIRST + 1, FIRST + NEXT - 1, FIRST + NEXT, FIRST + NEXT + 1, 500_000)
@@ -49,12 +49,12 @@ def test_the_bytes_are_tinks(vector: dict[str, Any]) -> None:
     content, header = plain(vector["plain_length"]), bytes.fromhex(vector["header"])
     key, associated = bytes.fromhex(vector["key"]), vector["associated"].encode()
     entropy = replay(header[1:33], header[33:])
-    stored = envelope.encrypt_bytes(content, key, associated, entropy)
+    stored = streaming_aead.encrypt_bytes(content, key, associated, entropy)
     assert len(stored) == vector["stored_length"]
     assert hashlib.sha256(stored).hexdigest() == vector["stored_sha256"]
     if vector["stored"] is not None:
         assert stored == base64.b64decode(vector["stored"])
-    assert envelope.decrypt_bytes(stored, key, associated) == content
+    assert streaming_aead.decrypt_bytes(stored, key, associated) == content
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -62,8 +62,8 @@ def test_tink_itself_reads_ours_and_we_read_its(length: int) -> None:
     pytest.importorskip("tink", reason="the vectors above were made by it; this asks it again")
     reference = Tink(KEY)
     content = plain(length)
-    assert reference.decrypt(envelope.encrypt_bytes(content, KEY, AAD), AAD) == content
-    assert envelope.decrypt_bytes(reference.encrypt(content, AAD), KEY, AAD) == content
+    assert reference.decrypt(streaming_aead.encrypt_bytes(content, KEY, AAD), AAD) == content
+    assert streaming_aead.decrypt_bytes(reference.encrypt(content, AAD), KEY, AAD) == content
 
 
 @pytest.mark.parametrize("length", EDGES)
@@ -71,13 +71,13 @@ def test_a_file_comes_back(tmp_path: Path, length: int) -> None:
     content = os.urandom(length)
     source, target = tmp_path / "audio.opus", tmp_path / "audio.opus.enc"
     source.write_bytes(content)
-    told = envelope.encrypt(source, target, KEY, AAD)
+    told = streaming_aead.encrypt(source, target, KEY, AAD)
     stored = target.read_bytes()
     assert told.plain_sha256 == hashlib.sha256(content).hexdigest()
     assert told.sha256 == hashlib.sha256(stored).hexdigest()
     assert (told.plain_length, told.length) == (length, len(stored))
-    assert envelope.stored_length(length) == len(stored)
-    assert envelope.plain_length(len(stored)) == length
+    assert streaming_aead.stored_length(length) == len(stored)
+    assert streaming_aead.plain_length(len(stored)) == length
     blocks = [stored[at : at + SEGMENT] for at in range(0, len(stored), SEGMENT)]
     assert list(told.blocks) == [hashlib.sha256(block).hexdigest() for block in blocks]
     assert b"".join(reader(stored).read()) == content
@@ -85,11 +85,11 @@ def test_a_file_comes_back(tmp_path: Path, length: int) -> None:
 
 
 def test_the_same_file_is_never_encrypted_to_the_same_bytes() -> None:
-    assert envelope.encrypt_bytes(b"a", KEY, AAD) != envelope.encrypt_bytes(b"a", KEY, AAD)
+    assert streaming_aead.encrypt_bytes(b"a", KEY, AAD) != streaming_aead.encrypt_bytes(b"a", KEY, AAD)
 
 
 LONG = plain(400_000)
-LONG_STORED = envelope.encrypt_bytes(LONG, KEY, AAD)
+LONG_STORED = streaming_aead.encrypt_bytes(LONG, KEY, AAD)
 
 
 @settings(max_examples=60, deadline=None)
@@ -186,8 +186,8 @@ def test_bytes_after_the_end_are_refused() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"associated_data": envelope.associated("0198c0de-0000-7000-8000-000000000002", "audio.opus")},
-        {"associated_data": envelope.associated("0198c0de-0000-7000-8000-000000000001", "audio.wav")},
+        {"associated_data": streaming_aead.associated("0198c0de-0000-7000-8000-000000000002", "audio.opus")},
+        {"associated_data": streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.wav")},
         {"key": bytes(32)},
     ],
     ids=["another recording", "another name", "another key"],
@@ -199,7 +199,7 @@ def test_another_place_or_key_is_refused(changed: dict[str, Any]) -> None:
 
 
 def test_an_empty_object_is_authenticated_too() -> None:
-    stored = envelope.encrypt_bytes(b"", KEY, AAD)
+    stored = streaming_aead.encrypt_bytes(b"", KEY, AAD)
     assert list(reader(stored).read()) in ([], [b""])
     with pytest.raises(SealError):
         list(reader(stored, key=bytes(32)).read())
@@ -208,7 +208,7 @@ def test_an_empty_object_is_authenticated_too() -> None:
 @pytest.mark.parametrize("length", [0, 1, 55, SEGMENT + 1, SEGMENT + 16, 2 * SEGMENT + 15])
 def test_a_length_that_no_encryption_gives_is_refused(length: int) -> None:
     with pytest.raises(SealError) as refused:
-        envelope.plain_length(length)
+        streaming_aead.plain_length(length)
     assert refused.value.error_id == "seal.object_length"
 
 
@@ -217,13 +217,13 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     source.write_bytes(bytes(100_000))
     (tmp_path / "target").mkdir()
     with pytest.raises(IsADirectoryError):
-        envelope.encrypt(source, tmp_path / "target", KEY, AAD)  # a folder cannot be replaced by a file
+        streaming_aead.encrypt(source, tmp_path / "target", KEY, AAD)  # a folder cannot be replaced by a file
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio.wav", "target"]
 
 
 def test_what_is_asked_at_once_grows_but_never_past_four_mebibytes() -> None:
     content = bytes(8 * 1024 * 1024)
-    stored = envelope.encrypt_bytes(content, KEY, AAD)
+    stored = streaming_aead.encrypt_bytes(content, KEY, AAD)
     asked: list[int] = []
 
     def read(start: int, end: int) -> bytes:

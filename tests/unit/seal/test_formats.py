@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from recorder.seal import body, verify
+from recorder.seal import manifest_codec, verification
 
 from .recording import HEARD, RECORDING, TENANT, TOLD, YES, Bucket, Keys, asked, make_asked, seal_asked
 
-PAGE = (Path(body.__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+PAGE = (Path(manifest_codec.__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
 
 
 def unb64(text: str) -> bytes:
@@ -100,7 +100,7 @@ def test_every_field_and_code_is_on_the_page(keys: Keys, tmp_path: Path) -> None
 
     told = set(re.findall(r"[`\"]([a-z0-9_]+)[`\"]", PAGE))
     assert names(document) - {"cause"} <= told
-    assert verify.__doc__ is not None
-    codes = set(re.findall(r"``([a-z]+\.[a-z_]+)``", verify.__doc__))
+    assert verification.__doc__ is not None
+    codes = set(re.findall(r"``([a-z]+\.[a-z_]+)``", verification.__doc__))
     assert len(codes) > 15
     assert codes <= set(re.findall(r"`([a-z]+\.[a-z_]+)`", PAGE))

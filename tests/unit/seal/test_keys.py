@@ -14,9 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import ConfigError, SealError
-from recorder.seal import canonical, signing
-from recorder.seal.canonical import Fields
-from recorder.seal.keys import (
+from recorder.seal import canonical_json, signing
+from recorder.seal.canonical_json import Fields
+from recorder.seal.keyring import (
     Keyring,
     WrappedKey,
     data_key_path,
@@ -156,7 +156,7 @@ def test_a_wrapped_key_is_read_strictly(keys: Keys) -> None:
         ({"recording": RECORDING}, "seal.field"),
         ({"algorithm": "none"}, "seal.field"),
     ):
-        changed = canonical.dump(body | change)
+        changed = canonical_json.dump(body | change)
         assert refusal(lambda content=changed: WrappedKey.from_bytes(content)) == error_id  # type: ignore[misc]
     assert refusal(lambda: WrappedKey.from_bytes(json.dumps(body).encode())) == "seal.not_canonical"
 
@@ -188,7 +188,7 @@ def test_an_endorsement_is_for_a_use_and_a_time(keys: Keys) -> None:
     assert refusal(lambda: wider.check(root, "checkpoint", NOW)) == "seal.endorsement_signature"
     assert refusal(lambda: other_key.check(root, "manifest", NOW)) == "seal.endorsement_signature"
     misnamed = replace(told, key_id="0" * 32)
-    misnamed = replace(misnamed, signature=keys.root.sign(canonical.dump(misnamed.body())))
+    misnamed = replace(misnamed, signature=keys.root.sign(canonical_json.dump(misnamed.body())))
     assert refusal(lambda: misnamed.check(root, "manifest", NOW)) == "seal.endorsement_key"
     assert signing.Endorsement.from_fields(Fields(told.document(), "x")) == told
 
@@ -197,7 +197,7 @@ def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
     told = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
     for uses in ((), ("manifest", "anything")):
         unknown = replace(told, uses=uses)
-        signed = replace(unknown, signature=keys.root.sign(canonical.dump(unknown.body())))
+        signed = replace(unknown, signature=keys.root.sign(canonical_json.dump(unknown.body())))
         document = Fields(signed.document(), "x")
         assert (
             refusal(lambda found=document: signing.Endorsement.from_fields(found)) == "seal.endorsement_use"

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from recorder.access.sealed import Seals
-from recorder.catalogue import places, queries
+from recorder.catalogue import queries
 from recorder.errors import SealError
-from recorder.lifecycle import retention
-from recorder.lifecycle.amend import chain_of
-from recorder.recover.rebuild import Rebuild
-from recorder.seal import chain as chains
+from recorder.features.recovery import rebuild_queue
+from recorder.features.recovery.rebuild import Rebuild
+from recorder.lifecycle import expiry
+from recorder.lifecycle.amendment_store import chain_of
+from recorder.playback.verified_recording import Seals
+from recorder.seal import amendment_chain as chains
 from recorder.seal.amendment import MAX_BYTES as AMENDMENT_MAX
-from recorder.seal.keys import WrappedKey, data_key_path
-from recorder.seal.manifest import MAX_BYTES, NAME
-from recorder.seal.verify import verify
-from recorder.store.base import Store
+from recorder.seal.keyring import WrappedKey, data_key_path
+from recorder.seal.sealing import MAX_BYTES, NAME
+from recorder.seal.verification import verify
+from recorder.store.contract import Store
 
 
 class Huge:
@@ -61,7 +62,7 @@ def row(house):
 def rebuilt(house, store: Huge) -> list[tuple[str, str]]:
     means = house.means
     Rebuild(store, means.keyring, means.root_public, house.clock, house.entropy).run()
-    return [(each.code, each.place) for each in places.troubles()]
+    return [(each.code, each.place) for each in rebuild_queue.troubles()]
 
 
 def test_a_manifest(house, row) -> None:
@@ -109,8 +110,8 @@ def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_whole_chain_is_read(house, row) -> None:
     """Nothing of what belongs there is cut off."""
     house.clock.forward(days=31)
-    means = retention.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
-    assert retention.destroy_due(means, house.clock()) == 1
+    means = expiry.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    assert expiry.destroy_due(means, house.clock()) == 1
     chain = chain_of(house.means.store, row.prefix, house.means.root_public)
     assert (chain.problems, chain.erased is not None) == ([], True)
     assert chain.manifest_sha256 == hashlib.sha256(house.means.store.read(row.prefix + NAME)).hexdigest()

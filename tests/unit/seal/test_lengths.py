@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.seal.lengths import unexplained_ms
+from recorder.seal.duration_check import unexplained_ms
 
 MINUTE = 60_000
 

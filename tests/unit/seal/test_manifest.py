@@ -14,14 +14,14 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from recorder.audio.encoded_take import Marker
 from recorder.errors import SealError
-from recorder.seal import canonical, envelope, plain, signing
-from recorder.seal.body import decrypt_parties, to_body
-from recorder.seal.contents import Joined, Noted, Parties
-from recorder.seal.keys import secret
-from recorder.seal.manifest import Sealed, open_manifest, read_sealed, seal, write
-from recorder.take.encoded import Marker
-from recorder.take.spool import Party
+from recorder.seal import canonical_json, plaintext, signing, streaming_aead
+from recorder.seal.keyring import secret
+from recorder.seal.manifest import Joined, Noted, Parties
+from recorder.seal.manifest_codec import decrypt_parties, to_body
+from recorder.seal.sealing import Sealed, open_manifest, read_sealed, seal, write
+from recorder.spool.layout import Party
 
 from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed
 
@@ -141,10 +141,10 @@ def test_sounds_are_read_back_through_the_seal(sealed: Sealed, keys: Keys) -> No
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
     for name in ("audio.opus", "audio.wav", "peaks"):
         stored = (sealed.folder / f"{name}.enc").read_bytes()
-        reader = plain.reader(sealed.manifest, name, data_key, lambda start, end, s=stored: s[start:end])  # type: ignore[misc]
+        reader = plaintext.reader(sealed.manifest, name, data_key, lambda start, end, s=stored: s[start:end])  # type: ignore[misc]
         assert b"".join(reader.read()) == (sealed.folder / name).read_bytes()
     with pytest.raises(SealError) as refused:
-        plain.reader(sealed.manifest, "audio.mp3", data_key, lambda _start, _end: b"")
+        plaintext.reader(sealed.manifest, "audio.mp3", data_key, lambda _start, _end: b"")
     assert refused.value.error_id == "seal.no_object"
 
 
@@ -206,7 +206,7 @@ def resigned(sealed: Sealed, keys: Keys, change: Change) -> bytes:
     """A manifest whose signature is right and whose body is not."""
     document = json.loads(sealed.manifest_bytes)
     change(document["body"])
-    document["signatures"][0]["signature"] = canonical.b64(keys.signer.sign(document["body"]))
+    document["signatures"][0]["signature"] = canonical_json.b64(keys.signer.sign(document["body"]))
     return rfc8785.dumps(document)
 
 
@@ -328,7 +328,7 @@ def test_an_endorsements_signature_is_no_manifests(sealed: Sealed, keys: Keys) -
     """One kind of signed document is never taken for another."""
     document = json.loads(sealed.manifest_bytes)
     document["body"] = keys.signer.endorsement.body() | {"sealed_at": "2026-11-25T09:35:00.123Z"}
-    document["signatures"][0]["signature"] = canonical.b64(keys.signer.sign(document["body"]))
+    document["signatures"][0]["signature"] = canonical_json.b64(keys.signer.sign(document["body"]))
     assert refusal(rfc8785.dumps(document), keys) == "seal.field"
 
 
@@ -336,7 +336,9 @@ def test_blocks_are_the_stored_files(sealed: Sealed) -> None:
     for each in sealed.manifest.objects:
         stored = (sealed.folder / f"{each.name}.enc").read_bytes()
         for number in range(len(each.blocks)):
-            each.check_block(number, stored[number * envelope.SEGMENT : (number + 1) * envelope.SEGMENT])
+            each.check_block(
+                number, stored[number * streaming_aead.SEGMENT : (number + 1) * streaming_aead.SEGMENT]
+            )
         with pytest.raises(SealError) as refused:
             each.check_block(len(each.blocks), b"")
         assert refused.value.error_id == "seal.block"
@@ -345,9 +347,9 @@ def test_blocks_are_the_stored_files(sealed: Sealed) -> None:
 def test_whoever_holds_the_data_key_can_still_not_exchange_the_sound(sealed: Sealed, keys: Keys) -> None:
     """Rightly encrypted under the right key and name, and not what was sealed: the blocks say so."""
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
-    name = envelope.associated(RECORDING, "audio.opus")
-    other = envelope.encrypt_bytes(bytes(300_000), data_key.key, name)
-    reader = plain.reader(sealed.manifest, "audio.opus", data_key, lambda start, end: other[start:end])
+    name = streaming_aead.associated(RECORDING, "audio.opus")
+    other = streaming_aead.encrypt_bytes(bytes(300_000), data_key.key, name)
+    reader = plaintext.reader(sealed.manifest, "audio.opus", data_key, lambda start, end: other[start:end])
     with pytest.raises(SealError) as refused:
         list(reader.read())
     assert refused.value.error_id == "seal.block"

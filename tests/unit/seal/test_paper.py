@@ -7,24 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import ConfigError
-from recorder.seal import paper
+from recorder.seal import paper_key
 
 KEY = bytes(range(7, 39))
 OTHER = bytes(range(101, 133))
-LINES = list(paper.printed("kek", KEY))
+LINES = list(paper_key.printed("kek", KEY))
 
 
 def refused(*lines: str) -> str:
     with pytest.raises(ConfigError) as error:
-        paper.typed("\n".join(lines))
+        paper_key.typed("\n".join(lines))
     assert error.value.error_id == "keys.mistyped"
     return error.value.message.removeprefix("not what was printed: ")
 
 
 @given(st.binary(min_size=32, max_size=32))
 def test_every_key_comes_back(key: bytes) -> None:
-    text = "\n".join(paper.printed("root.key", key))
-    assert paper.typed(text) == {"root.key": key}
+    text = "\n".join(paper_key.printed("root.key", key))
+    assert paper_key.typed(text) == {"root.key": key}
 
 
 def test_it_is_printed_so_for_ever() -> None:
@@ -45,16 +45,16 @@ def test_how_it_is_typed_does_not_matter() -> None:
     alike = [line.split()[1].replace("0", "O").replace("1", "l") for line in rest]
     for lines in (spaced, alike, [f"{number}. {line}" for number, line in enumerate(alike, 1)]):
         typed = "\n\n".join(["# printed long ago", first.upper(), *lines, "# end"])
-        assert paper.typed(typed) == {"kek": KEY}
-    both = [*LINES, *paper.printed("root.key", OTHER)]
-    assert paper.typed("\n".join(both)) == {"kek": KEY, "root.key": OTHER}
+        assert paper_key.typed(typed) == {"kek": KEY}
+    both = [*LINES, *paper_key.printed("root.key", OTHER)]
+    assert paper_key.typed("\n".join(both)) == {"kek": KEY, "root.key": OTHER}
 
 
 def test_every_other_symbol_is_found_and_its_line_named() -> None:
     for number in range(1, 6):
         line = LINES[number].split()[1]
         for at in (each for each in range(len(line)) if line[each] != "-"):
-            for symbol in paper._CROCKFORD.replace(line[at], ""):
+            for symbol in paper_key._CROCKFORD.replace(line[at], ""):
                 mistyped = f"{number} {line[:at]}{symbol}{line[at + 1 :]}"
                 assert (
                     refused(*LINES[:number], mistyped, *LINES[number + 1 :])
@@ -74,7 +74,7 @@ def test_what_else_can_go_wrong_is_named() -> None:
     assert "is there twice" in refused(*LINES, *LINES)
     assert "before the first name" in refused(*LINES[1:])
     assert "nothing was typed" in refused("")
-    others = list(paper.printed("kek", OTHER))
+    others = list(paper_key.printed("kek", OTHER))
     assert "not of one key" in refused(*LINES[:3], *others[3:])
     assert "before the first name" in refused("../../etc/passwd", *LINES[1:])
 
@@ -84,13 +84,13 @@ def test_a_block_below_another_keys_name_is_named() -> None:
     names = ("kek", "kek.next", f"{'ab' * 16}.kek", "root.key")
     for mine in names:
         for other in names:
-            lines = [mine, *list(paper.printed(other, KEY))[1:]]
+            lines = [mine, *list(paper_key.printed(other, KEY))[1:]]
             if mine == other:
-                assert paper.typed("\n".join(lines)) == {mine: KEY}
+                assert paper_key.typed("\n".join(lines)) == {mine: KEY}
             else:
                 shown = "<id>.kek" if other.startswith("ab") else other
                 assert refused(*lines) == f"below {mine} stand the lines of {shown}"
-    root = list(paper.printed("root.key", OTHER))
+    root = list(paper_key.printed("root.key", OTHER))
     said = refused("kek", *root[1:], "root.key", *LINES[1:])
     assert said == "below kek stand the lines of root.key; below root.key stand the lines of kek"
     assert refused(*LINES[:3], *root[3:4], *LINES[4:]) == "kek: line 3 is a line of root.key"

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.access.purposes import Asked
-from recorder.catalogue.described import recording_of
-from recorder.prompts.packfile import shipped
-from recorder.seal.agreement import Agreed, Consent
+from recorder.catalogue.recording_projection import recording_of
+from recorder.playback.purposes import Asked
+from recorder.prompts.country_file import shipped
 from recorder.seal.amendment import (
     AgreedLater,
     Amendment,
@@ -25,8 +24,9 @@ from recorder.seal.amendment import (
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.contents import Announced, Manifest, Purpose
-from recorder.seal.terms import Limit, terms, withdrawable
+from recorder.seal.consent_record import Agreed, Consent
+from recorder.seal.manifest import Announced, Manifest, Purpose
+from recorder.seal.usage_terms import Limit, terms, withdrawable
 from tests.keeping import ROLES, Life
 
 CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.seal import envelope, signing
-from recorder.seal.contents import Manifest
-from recorder.seal.keys import (
+from recorder.seal import signing, streaming_aead
+from recorder.seal.keyring import (
     Keyring,
     WrappedKey,
     data_key_path,
@@ -19,9 +18,10 @@ from recorder.seal.keys import (
     secret,
     tenant_key_path,
 )
-from recorder.seal.manifest import NAME, Sealed, write
-from recorder.seal.verify import CHECKS, Files, Report, verify
-from recorder.store.base import Unreachable
+from recorder.seal.manifest import Manifest
+from recorder.seal.sealing import NAME, Sealed, write
+from recorder.seal.verification import CHECKS, Files, Report, verify
+from recorder.store.contract import Unreachable
 
 from .recording import NOW, RECORDING, TENANT, Bucket, Keys, make_keys, make_sealed
 
@@ -93,7 +93,7 @@ def one_bit_of_the_sound(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
 
 @alteration((6, "object.length"), (7, "object.block"))
 def the_sound_cut_at_a_block(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
-    bucket.objects[OPUS] = bucket.objects[OPUS][: 2 * envelope.SEGMENT]
+    bucket.objects[OPUS] = bucket.objects[OPUS][: 2 * streaming_aead.SEGMENT]
 
 
 @alteration((6, "object.length"))
@@ -104,7 +104,7 @@ def bytes_added_to_the_sound(bucket: Bucket, keys: Keys, sealed: Sealed) -> None
 @alteration((7, "object.block"))
 def two_blocks_exchanged(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
     content = bucket.objects[OPUS]
-    size = envelope.SEGMENT
+    size = streaming_aead.SEGMENT
     bucket.objects[OPUS] = (
         content[:size] + content[2 * size : 3 * size] + content[size : 2 * size] + content[3 * size :]
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recorder.errors import StoreError
-from recorder.store.base import NotFound, Unreachable
+from recorder.store.contract import NotFound, Unreachable
 from recorder.store.directory import DirectoryStore
 
 

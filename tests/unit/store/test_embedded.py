@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recorder.errors import StoreError
-from recorder.store import embedded
+from recorder.store import seaweedfs
 from tests.ports import free_ports
 
 
@@ -17,16 +17,16 @@ def test_a_socket_that_another_user_left_is_named_at_once(
 ) -> None:
     sockets = tmp_path / "tmp"
     sockets.mkdir()
-    monkeypatch.setattr(embedded, "SOCKETS", sockets)
-    first = free_ports(embedded.PORTS)
+    monkeypatch.setattr(seaweedfs, "SOCKETS", sockets)
+    first = free_ports(seaweedfs.PORTS)
     port = first + 3
     (sockets / f"seaweedfs-master-grpc-{port}.sock").touch()
-    assert not embedded.foreign_socket(port), "our own is no hindrance"
+    assert not seaweedfs.foreign_socket(port), "our own is no hindrance"
     me = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: me + 1)
-    assert embedded.foreign_socket(port)
-    assert not embedded.foreign_socket(port + 1), "another port's says nothing"
-    store = embedded.SeaweedFS(tmp_path / "store", first)
+    assert seaweedfs.foreign_socket(port)
+    assert not seaweedfs.foreign_socket(port + 1), "another port's says nothing"
+    store = seaweedfs.SeaweedFS(tmp_path / "store", first)
     with pytest.raises(StoreError, match=str(port)) as caught:
         store.start()
     assert caught.value.error_id == "store.port_taken"

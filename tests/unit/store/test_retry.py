@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.store.base import Abilities, Conflict, NotFound, Store, Unreachable
+from recorder.store.contract import Abilities, Conflict, NotFound, Store, Unreachable
 from recorder.store.directory import DirectoryStore
 from recorder.store.retry import retrying
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.switch.caller import LONGEST, NOBODY, Caller, caller, calling, clean, party
+from recorder.switch.caller_id import LONGEST, NOBODY, Caller, caller, calling, clean, party
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import SwitchError
-from recorder.switch.events import CallEvent, Headers, Message, Reply, decode
+from recorder.switch.esl_events import CallEvent, Headers, Message, Reply, decode
 from recorder.switch.framing import Frame
 
 REAL = (Path(__file__).parents[3] / "bench" / "channel_create.event").read_bytes()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.practice.dialplan import Dialplan
 from recorder.errors import SwitchError
-from recorder.practice.dialplan import Dialplan
-from recorder.switch import guard, outward
-from recorder.switch.loaded import Action, Loaded
+from recorder.switch import dialplan_lint, dialplan_lint_outbound
+from recorder.switch.dialplan_model import Action, Loaded
 from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, apply, copy
 
 
@@ -20,15 +20,15 @@ def load(conf: Path) -> Loaded:
 
 
 def said(loaded: Loaded) -> list[str]:
-    found = [f"there is no extension {name}" for name in guard.missing(loaded)]
+    found = [f"there is no extension {name}" for name in dialplan_lint.missing(loaded)]
     for entry in loaded.entries():
-        found += [fault.what for fault in guard.entry_faults(entry)]
+        found += [fault.what for fault in dialplan_lint.entry_faults(entry)]
         found.append("sends calls to " + ", ".join(f"{host}:{port}" for host, port in entry.addresses))
     if not list(loaded.entries()):
         found.append("no extension brings calls to the daemon")
-    for each in (guard.guard_faults, guard.begin_faults, guard.timeout_faults):
+    for each in (dialplan_lint.guard_faults, dialplan_lint.begin_faults, dialplan_lint.timeout_faults):
         found += [fault.what for fault in each(loaded)]
-    told = guard.told_bound(loaded)
+    told = dialplan_lint.told_bound(loaded)
     return found if told is None else [*found, f"announcements are broken off after {told} s"]
 
 
@@ -36,26 +36,26 @@ def test_the_shipped_dialplan_keeps_the_rules(tmp_path: Path) -> None:
     loaded = load(copy(tmp_path))
     assert said(loaded) == ["sends calls to 127.0.0.1:8084"]
     (entry,) = loaded.entries()
-    assert (entry.context, entry.extension, guard.bound(entry)) == ("public", "accord", 3)
+    assert (entry.context, entry.extension, dialplan_lint.bound(entry)) == ("public", "accord", 3)
 
 
 def said_outward(loaded: Loaded) -> list[str]:
-    found = [f"there is no extension {name}" for name in outward.missing(loaded)]
-    found += [fault.what for fault in outward.callee_faults(loaded)]
-    for way in outward.ways(loaded):
-        found += [fault.what for fault in outward.way_faults(way, loaded)]
+    found = [f"there is no extension {name}" for name in dialplan_lint_outbound.missing(loaded)]
+    found += [fault.what for fault in dialplan_lint_outbound.callee_faults(loaded)]
+    for way in dialplan_lint_outbound.ways(loaded):
+        found += [fault.what for fault in dialplan_lint_outbound.way_faults(way, loaded)]
     return found
 
 
 def test_the_shipped_way_out_keeps_the_rules(tmp_path: Path) -> None:
     loaded = load(copy(tmp_path))
     assert said_outward(loaded) == []
-    (way,) = outward.ways(loaded)
+    (way,) = dialplan_lint_outbound.ways(loaded)
     assert (way.context, way.extension) == ("outbound", "accord_outbound")
-    entry = outward.callee_entry(loaded)
+    entry = dialplan_lint_outbound.callee_entry(loaded)
     assert entry is not None
     assert entry.addresses == (("127.0.0.1", 8084),)
-    assert outward.wait(entry) == 3
+    assert dialplan_lint_outbound.wait(entry) == 3
 
 
 @pytest.mark.parametrize("broken", BROKEN_OUTWARD, ids=lambda broken: broken.name)

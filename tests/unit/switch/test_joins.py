@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recorder.switch.events import CallEvent
-from recorder.switch.observed import Observed, What, legs, observe
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.translation import Observed, What, legs, observe
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 COLLEAGUE = {

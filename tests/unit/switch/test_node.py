@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from recorder.errors import SwitchError
-from recorder.switch.dialplan import Arrival
-from recorder.switch.events import Headers
-from recorder.switch.node import Backoff, Live, LiveChannel, channels, recordings
+from recorder.switch.esl_events import Headers
+from recorder.switch.outbound_socket import Arrival
+from recorder.switch.standing_connection import Backoff, Live, LiveChannel, channels, recordings
 
 # As FreeSWITCH 1.11 answers.
 BUGS = """<media-bugs>

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recorder.switch.caller import Caller, outside
-from recorder.switch.dialplan import Arrival
-from recorder.switch.events import CallEvent
-from recorder.switch.observed import What, observe_other_end
+from recorder.switch.caller_id import Caller, outside
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.outbound_socket import Arrival
+from recorder.switch.translation import What, observe_other_end
 
 DATA = {
     "Unique-ID": "b",

@@ -7,9 +7,19 @@ import json
 import pytest
 
 from recorder.errors import SwitchError
-from recorder.switch import rooms
-from recorder.switch.events import CallEvent
-from recorder.switch.rooms import BEGAN, CAME, ENDED, WENT, InRoom, Member, attached, in_room, listed
+from recorder.switch import conference_events
+from recorder.switch.conference_events import (
+    BEGAN,
+    CAME,
+    ENDED,
+    WENT,
+    InRoom,
+    Member,
+    attached,
+    in_room,
+    listed,
+)
+from recorder.switch.esl_events import CallEvent
 
 
 def event(action: str, **said: str) -> CallEvent:
@@ -104,8 +114,8 @@ def test_third_parties_and_listeners_by_the_leg_they_are_attached_to() -> None:
         {"uuid": "e"},
         {"uuid": "f", "application": "eavesdrop", "application_data": "b"},
     ]
-    assert attached(rows, rooms.THIRD) == {"b": ["c"]}
-    assert attached(rows, rooms.LISTENER) == {"b": ["f"]}
+    assert attached(rows, conference_events.THIRD) == {"b": ["c"]}
+    assert attached(rows, conference_events.LISTENER) == {"b": ["f"]}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +129,7 @@ def test_third_parties_and_listeners_by_the_leg_they_are_attached_to() -> None:
 def test_who_hears_a_listener_and_where_they_are_in_the_recording(
     key: str, on_outside: bool, who: str, lane: str
 ) -> None:
-    assert rooms.heard(key, on_outside) == (who, lane)
+    assert conference_events.heard(key, on_outside) == (who, lane)
 
 
 def leg(**variables: str) -> CallEvent:
@@ -142,14 +152,17 @@ def leg(**variables: str) -> CallEvent:
 def test_what_a_listener_says_to_whom_from_the_first(
     variables: dict[str, str], first: str, keys: bool
 ) -> None:
-    assert (rooms.speaks_at_first(leg(**variables)), rooms.presses(leg(**variables))) == (first, keys)
+    assert (
+        conference_events.speaks_at_first(leg(**variables)),
+        conference_events.presses(leg(**variables)),
+    ) == (first, keys)
 
 
 def test_who_is_attached_is_known_by_what_their_leg_does() -> None:
     for application, yes in (("eavesdrop", True), ("three_way", True), ("bridge", False)):
         data = leg(current_application=application, current_application_data="b")
-        assert rooms.is_attached(data, "b") is yes
-        assert not rooms.is_attached(data, "c")
+        assert conference_events.is_attached(data, "b") is yes
+        assert not conference_events.is_attached(data, "c")
     bugs = "<media-bugs>\n <media-bug>\n  <function>eavesdrop</function>\n </media-bug>\n</media-bugs>"
-    assert rooms.listened_on(bugs)
-    assert not rooms.listened_on(bugs.replace("eavesdrop", "session_record"))
+    assert conference_events.listened_on(bugs)
+    assert not conference_events.listened_on(bugs.replace("eavesdrop", "session_record"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.switch.loaded import Action, Loaded
-from recorder.switch.outward import RUNS
-from recorder.switch.routes import goes_outside, inbound, outbound, outside_numbers
+from recorder.switch.dialplan_lint_outbound import RUNS
+from recorder.switch.dialplan_model import Action, Loaded
+from recorder.switch.dialplan_routes import goes_outside, inbound, outbound, outside_numbers
 
 ENTRY = """
 <extension name="accord_untouched" continue="true">

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder.switch.dialplan import Arrival
-from recorder.switch.events import CallEvent, Reply
+from recorder.switch.esl_events import CallEvent, Reply
 from recorder.switch.framing import EVENT, Frame, Framer
-from recorder.switch.node import channels, recordings
-from recorder.switch.observed import STEREO, What, observe
+from recorder.switch.outbound_socket import Arrival
+from recorder.switch.standing_connection import channels, recordings
+from recorder.switch.translation import STEREO, What, observe
 
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl.gz"))
 

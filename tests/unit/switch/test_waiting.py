@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.switch.waiting import Visit, WaitingRoom
+from recorder.switch.unverified_connections import Visit, WaitingRoom
 
 SWITCH, STRANGER = 998, 1000
 

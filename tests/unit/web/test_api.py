@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import live, tokens
-from recorder.catalogue.live import LiveRow
-from recorder.control import DONE
+from recorder.domain.live_command import DONE
+from recorder.features.identity import api_tokens
+from recorder.features.live import queue
+from recorder.features.live.queue import LiveRow
 from tests.house import CALLER
 from web import WebConfig
 
@@ -29,14 +30,14 @@ def call(bakery, clock) -> LiveRow:
         number=bakery.line.number, direction="inbound", outside=CALLER, started_at=clock(), told=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
-    live.put("node1", [row], clock())
+    queue.put("node1", [row], clock())
     return row
 
 
 def make(house, tenant: str, secret: str) -> str:
     hashed = hashlib.sha256(secret.encode()).hexdigest()
     said = {"now": house.now(), "entropy": house.entropy, "signer": house.means.signer}
-    return tokens.create(tenant, name="till", token_sha256=hashed, **said).id
+    return api_tokens.create(tenant, name="till", token_sha256=hashed, **said).id
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_program_sees_its_customers_calls(ask, token, call, clock) -> None:
         "told": True, "paused_until": None,
     }  # fmt: skip
     assert ask("/calls").json == {"calls": [told]}
-    live.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
+    queue.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
     assert ask("/calls").json["calls"][0]["paused_until"] == "2026-11-25T09:02:00.000Z"
 
 
@@ -74,9 +75,9 @@ def test_what_came_of_it_is_told(ask, token, call, clock, entropy) -> None:
         sent = ask(f"/calls/{call.id}/pause", "POST")
         assert sent.status_code == 202
         assert sent.json["outcome"] is None
-        (row,) = live.open_of("node1")
-        assert live.take("node1", row.id, clock(), entropy)
-        assert live.answer("node1", row.id, outcome, clock(), entropy)
+        (row,) = queue.open_of("node1")
+        assert queue.take("node1", row.id, clock(), entropy)
+        assert queue.answer("node1", row.id, outcome, clock(), entropy)
         found = ask(sent.location.removeprefix("/api/v1"))
         assert found.status_code == status, outcome
         if status == 200:
@@ -105,17 +106,17 @@ def test_without_a_token_there_is_nothing(ask, token, call, secret) -> None:
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert answer.json["type"] == "urn:accord:token.unknown"
-    assert live.open_of("node1") == ()
+    assert queue.open_of("node1") == ()
 
 
 def test_a_token_that_was_revoked_ends_at_once(ask, token, bakery, rival, clock, entropy) -> None:
     assert ask("/calls").status_code == 200
-    assert not tokens.revoke(rival.id, token, now=clock(), entropy=entropy)
+    assert not api_tokens.revoke(rival.id, token, now=clock(), entropy=entropy)
     assert ask("/calls").status_code == 200
-    assert tokens.revoke(bakery.id, token, now=clock(), entropy=entropy)
+    assert api_tokens.revoke(bakery.id, token, now=clock(), entropy=entropy)
     assert ask("/calls").status_code == 401
-    assert not tokens.revoke(bakery.id, token, now=clock(), entropy=entropy)
-    assert [row.revoked_at for row in tokens.tokens(bakery.id)] == [clock()]
+    assert not api_tokens.revoke(bakery.id, token, now=clock(), entropy=entropy)
+    assert [row.revoked_at for row in api_tokens.tokens(bakery.id)] == [clock()]
 
 
 def test_being_logged_in_is_no_token(browser, call) -> None:
@@ -138,4 +139,4 @@ def test_what_a_program_cannot_ask(ask, token, call, what) -> None:
     assert ask(f"/calls/{call.id}/{what}", "POST").status_code == 404
     assert ask(f"/calls/{call.id}/pause", "PUT").status_code == 404
     assert ask("/nowhere").json["type"] == "urn:accord:path.unknown"
-    assert live.open_of("node1") == ()
+    assert queue.open_of("node1") == ()

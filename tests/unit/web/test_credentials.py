@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import people, tokens
-from recorder.catalogue.calls import ApiToken
-from recorder.catalogue.models import Session, User, connected, writing
+from recorder.catalogue.tables.core import Session, User, connected, writing
+from recorder.catalogue.tables.live_call import ApiToken
 from recorder.errors import SealError
+from recorder.features.identity import api_tokens, users
 from recorder.seal import credential, signing
 from recorder.seal.credential import Credential
 from web.account.passwords import hash_password
@@ -42,7 +42,7 @@ def test_a_person_whose_row_was_changed_does_not_log_in(house, bakery, rival, br
         {"credential": None},
         {"credential": "{}"},
         {"credential": other.credential},
-        {"password_hash": people.user(bakery.id, other.id).password_hash, "login": "mallory"},
+        {"password_hash": users.user(bakery.id, other.id).password_hash, "login": "mallory"},
     ):
         change(claire.id, **columns)
         assert not logs_in(browser, columns.get("login", "claire")), columns
@@ -78,7 +78,7 @@ def test_a_session_that_was_written_past_the_panel_opens_nothing(
     app, browser, bakery, claire, clock, entropy
 ) -> None:
     token, admin = "A" * 43, bakery.people["paul"]
-    people.open_session(
+    users.open_session(
         admin,
         token_sha256=hashlib.sha256(token.encode()).hexdigest(),
         now=clock(),
@@ -107,11 +107,11 @@ def test_a_made_up_token_and_one_of_another_customers_open_nothing(
 
     hashed = hashlib.sha256(SECRET.encode()).hexdigest()
     said = {"now": clock(), "entropy": entropy}
-    made = tokens.create(bakery.id, name="till", token_sha256=hashed, **said)
+    made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **said)
     assert status() == 401, "nobody signed it"
     with writing():
         ApiToken.delete().where(ApiToken.id == made.id).execute()
-    made = tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
+    made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
     assert status() == 200
     with writing():
         ApiToken.update(tenant_id=rival.id).where(ApiToken.id == made.id).execute()
@@ -119,12 +119,12 @@ def test_a_made_up_token_and_one_of_another_customers_open_nothing(
 
 
 def test_nobody_logs_in_by_a_key_that_was_revoked(house, bakery, claire, clock) -> None:
-    row = people.user(bakery.id, claire.id)
-    people.check_user(row, house.root, {})
+    row = users.user(bakery.id, claire.id)
+    users.check_user(row, house.root, {})
     key = house.means.signer.key_id
-    people.check_user(row, house.root, {key: clock() + timedelta(seconds=1)})
+    users.check_user(row, house.root, {key: clock() + timedelta(seconds=1)})
     with pytest.raises(SealError) as refused:
-        people.check_user(row, house.root, {key: clock()})
+        users.check_user(row, house.root, {key: clock()})
     assert refused.value.error_id == "seal.key_revoked"
 
 
@@ -136,17 +136,17 @@ def test_the_panels_key_signs_no_credential(house, bakery, claire, clock) -> Non
 
 
 def test_a_credential_with_an_unknown_field_is_refused(house, bakery, claire) -> None:
-    from recorder.seal import canonical, document
+    from recorder.seal import canonical_json, signed_document
 
-    body = canonical.load(claire.credential.encode(), "credential")["body"]
+    body = canonical_json.load(claire.credential.encode(), "credential")["body"]
     for more in ({"extra": 1}, {"version": 2}, {"kind": "robot"}, {"role": "root"}, {"kind": "token"}):
-        forged = document.write(body | more, house.means.signer).decode()
+        forged = signed_document.write(body | more, house.means.signer).decode()
         with pytest.raises(SealError):
             credential.read(forged, house.root)
 
 
 def test_who_is_revoked_stays_so_when_the_row_is_changed_back(house, bakery, browser, claire, clock, entropy):
-    assert people.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
+    assert users.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
     change(claire.id, revoked_at=None)
     assert not logs_in(browser)
 
@@ -155,9 +155,9 @@ def test_a_new_password_is_signed_anew(house, bakery, browser, claire, clock, en
     with connected():
         before = User.get_by_id(claire.id).password_hash
     said = {"now": clock(), "entropy": entropy}
-    assert people.set_password(bakery.id, claire.id, before, **said)
+    assert users.set_password(bakery.id, claire.id, before, **said)
     assert not logs_in(browser), "nobody signed that"
-    assert people.set_password(bakery.id, claire.id, before, **said, signer=house.means.signer)
+    assert users.set_password(bakery.id, claire.id, before, **said, signer=house.means.signer)
     assert logs_in(browser)
 
 
@@ -176,18 +176,18 @@ def test_what_is_signed_is_read_without_us(claire) -> None:
 
 def test_a_credential_of_before_opens_nothing_again(house, bakery, browser, claire, clock, entropy) -> None:
     """A row of an older copy, signed as it stands: revoked since, or with a password that leaked."""
-    people.set_password(
+    users.set_password(
         bakery.id, claire.id, hash_password("another one"), now=clock(), entropy=entropy,
         signer=house.means.signer,
     )  # fmt: skip
     change(claire.id, password_hash=claire.password_hash, credential=claire.credential)
     assert not logs_in(browser)
-    people.set_password(
+    users.set_password(
         bakery.id, claire.id, claire.password_hash, now=clock(), entropy=entropy, signer=house.means.signer
     )
     assert logs_in(browser), "it is the one that was set last"
-    kept = people.user(bakery.id, claire.id)
-    assert people.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
+    kept = users.user(bakery.id, claire.id)
+    assert users.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
     change(claire.id, revoked_at=None, credential=kept.credential)
     assert not logs_in(browser)
 
@@ -198,9 +198,9 @@ def test_a_token_that_was_revoked_opens_nothing_again(house, app, bakery, clock,
         return answer.status_code
 
     hashed, said = hashlib.sha256(SECRET.encode()).hexdigest(), {"now": clock(), "entropy": entropy}
-    made = tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
+    made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
     assert status() == 200
-    assert tokens.revoke(bakery.id, made.id, **said)
+    assert api_tokens.revoke(bakery.id, made.id, **said)
     with writing():
         ApiToken.update(revoked_at=None, credential=made.credential).where(ApiToken.id == made.id).execute()
     assert status() == 401

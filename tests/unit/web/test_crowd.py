@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.unit.web.test_serving import Served
-from web import serving
+from web import server
 from web.crowd import Crowd
 
 MANY = 1010
@@ -75,8 +75,8 @@ def test_a_thousand_idle_connections_of_one_address_hold_nobody_up(tmp_path) -> 
             assert answered_in(served) < 5
             gone = dropped(connections)
             # The address keeps its share, and the newest of its connections at that.
-            assert gone[: MANY - serving.OF_AN_ADDRESS] == list(range(MANY - serving.OF_AN_ADDRESS))
-            assert len(gone) <= MANY - serving.OF_AN_ADDRESS + 1
+            assert gone[: MANY - server.OF_AN_ADDRESS] == list(range(MANY - server.OF_AN_ADDRESS))
+            assert len(gone) <= MANY - server.OF_AN_ADDRESS + 1
     finally:
         served.close()
     assert "Traceback" not in (tmp_path / "log").read_text()

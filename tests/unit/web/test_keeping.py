@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import amending, queries
+from recorder.catalogue import queries
 from recorder.errors import SealError
-from recorder.lifecycle import changing, receipt, retention
-from recorder.seal import canonical, document
-from web import WebConfig, create_app, kept
+from recorder.lifecycle import amendment_service, amendments, erasure_receipt, expiry
+from recorder.seal import canonical_json, signed_document
+from web import WebConfig, create_app
+from web.text import retention as kept
 
 LATER = {"on": "2026-11-25", "until": "2027-11-25", "reason": "By e-mail"}
 
@@ -33,8 +34,8 @@ def set_hold(browser, recording: str, **more: str):
 
 def destroy_due(house) -> int:
     given = house.means
-    made = retention.Means(given.store, given.root_public, given.signer, house.entropy)
-    return retention.destroy_due(made, house.now())
+    made = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+    return expiry.destroy_due(made, house.now())
 
 
 def test_everybody_sees_until_when_and_admins_what_they_can_do(browser, bakery, call) -> None:
@@ -49,7 +50,7 @@ def test_everybody_sees_until_when_and_admins_what_they_can_do(browser, bakery, 
 def test_an_admin_holds_a_recording_and_lifts_it(house, browser, bakery, call, clock) -> None:
     paul = browser("paul")
     assert set_hold(paul, call).status_code == 303
-    (hold,) = amending.holds(bakery.id)
+    (hold,) = amendments.holds(bakery.id)
     assert (hold.owner, hold.reason) == (bakery.people["paul"].id, "Contested order 12")
     assert hold.review_at.isoformat() == "2027-01-14T23:00:00+00:00", "the customer's day"
     assert (hold.purposes, hold.roles) == (("agreement",), ("customer_admin",))
@@ -65,7 +66,7 @@ def test_an_admin_holds_a_recording_and_lifts_it(house, browser, bakery, call, c
     assert "étaient à revoir" in paul.get("/recordings").text
     assert "étaient à revoir" not in browser("claire").get("/recordings").text
     assert paul.send(keeping(call, "/lift"), hold="1", reason="Settled").status_code == 303
-    assert amending.holds(bakery.id) == ()
+    assert amendments.holds(bakery.id) == ()
     assert destroy_due(house) == 1
 
 
@@ -83,8 +84,8 @@ def test_what_is_wrong_with_a_hold_is_said_and_nothing_is_written(browser, baker
         assert said in answer.text
         assert keeping(call) in answer.text, "the way back"
     assert paul.send(keeping(call, "/lift"), hold="²", reason="x").status_code == 403
-    assert amending.holds() == ()
-    assert amending.known(bakery.id, call) == ()
+    assert amendments.holds() == ()
+    assert amendments.known(bakery.id, call) == ()
 
 
 def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) -> None:
@@ -92,7 +93,7 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
     asked = paul.get(f"/recordings/{call}/delete").text
     assert "Ce qui disparaîtra" in asked
     assert "Personne ne peut le faire revenir" in asked
-    assert amending.known(bakery.id, call) == (), "asked, not done"
+    assert amendments.known(bakery.id, call) == (), "asked, not done"
     answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
     assert "L’enregistrement est supprimé" in answer.text
     assert "a été détruit" in claire.get(f"/recordings/{call}").text
@@ -110,11 +111,13 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
         assert said in page.text
     file = claire.get(f"/recordings/{call}/receipt.json")
     assert file.headers["Content-Disposition"].startswith("attachment;")
-    assert receipt.read(file.data, house.means.root_public).why == "deleted"
-    body = canonical.load(file.data, "receipt")["body"]
+    assert erasure_receipt.read(file.data, house.means.root_public).why == "deleted"
+    body = canonical_json.load(file.data, "receipt")["body"]
     for change in ({"more": 1}, {"version": 2}, {"gone": False}, {"why": "because"}, {"tombstone": "x"}):
         with pytest.raises(SealError):
-            receipt.read(document.write(body | change, house.means.signer), house.means.root_public)
+            erasure_receipt.read(
+                signed_document.write(body | change, house.means.signer), house.means.root_public
+            )
 
 
 def test_a_receipt_is_of_what_is_gone_and_their_own(house, browser, bakery, rival, call) -> None:
@@ -136,7 +139,7 @@ def test_why_it_cannot_be_deleted_is_said(house, browser) -> None:
     ):
         assert answer.status_code == 403
         assert "une loi exige" in answer.text
-    assert amending.known(duty.id, call) == ()
+    assert amendments.known(duty.id, call) == ()
 
 
 def test_a_withdrawal_ends_what_rests_on_consent(house, browser, bakery) -> None:
@@ -162,7 +165,7 @@ def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(
     assert "Jusqu’au 25 novembre 2027." in seen
     assert "À ce jour : jusqu’au 25 décembre 2026." in seen
     assert "By e-mail" in seen
-    assert amending.known(bakery.id, call) == (), "seen, not done"
+    assert amendments.known(bakery.id, call) == (), "seen, not done"
     assert paul.send(keeping(call, "/agreed"), **said, sure="yes").status_code == 303
     looked = house.changes.look(bakery.id, call)
     (made,) = looked.chain.amendments
@@ -194,7 +197,7 @@ def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
             answer = paul.send(keeping(call, "/agreed"), **{**LATER, **wrong}, **sure)
             assert answer.status_code == 403
             assert said in answer.text
-    assert amending.known(bakery.id, call) == ()
+    assert amendments.known(bakery.id, call) == ()
 
 
 def test_nothing_is_agreed_about_what_was_not_announced(house, browser, bakery) -> None:
@@ -217,7 +220,7 @@ def test_a_recording_is_used_for_less_and_not_for_less_than_a_law_asks(house, br
     seen = anne.send(keeping(call, "/less"), purpose="quality", reason="Not needed").text
     assert "Il sert encore à : Garder clair ce qui a été convenu" in seen
     assert "détruit dans quelques minutes" not in seen
-    assert amending.known(duty.id, call) == (), "seen, not done"
+    assert amendments.known(duty.id, call) == (), "seen, not done"
     by_law = anne.send(keeping(call, "/less"), purpose="legal-duty", reason="x", sure="yes")
     assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
     nothing = anne.send(keeping(call, "/less"), reason="x", sure="yes")
@@ -255,11 +258,11 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
     for path in (keeping(call), *pages):
         assert dora.get(path).status_code == 404
         assert browser().get(path).status_code == 302
-    assert amending.known(bakery.id, call) == ()
+    assert amendments.known(bakery.id, call) == ()
 
 
 def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
-    told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(changing.__file__).read_text("utf-8")))
+    told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
     for page in ("later", "times"):
         source = Path(kept.__file__).with_name("keeping") / f"{page}.py"
         told |= set(re.findall(r'KeepingError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))

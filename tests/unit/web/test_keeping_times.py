@@ -9,12 +9,13 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import foreseen, limits, queries
-from recorder.catalogue.models import LedgerEntry, connected
-from recorder.lifecycle.settling import settle
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.lifecycle import limits, preview
+from recorder.lifecycle.limit_application import settle
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
-from recorder.seal.terms import Limit
+from recorder.seal.usage_terms import Limit
 from web.state import KEY
 
 CHANGE = "/settings/keeping/change"
@@ -56,7 +57,7 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
 
     settle(house.means.store, house.means.root_public, clock())
     ends = sorted(queries.recording(bakery.id, each).keep_until.date() for each in calls)
-    told = foreseen.foresee(bakery.id, Limit(12, "agreement", None, clock()), clock(), house.changes.trust)
+    told = preview.foresee(bakery.id, Limit(12, "agreement", None, clock()), clock(), house.changes.trust)
     assert told.ends == {}, "it is so already"
     assert [(end - clock().date()).days for end in ends] == [0, 12]
 

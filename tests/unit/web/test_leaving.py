@@ -11,14 +11,14 @@ from functools import partial
 
 import pytest
 
-from recorder.access.handover.preparing import prepare
-from recorder.access.sealed import Seals
-from recorder.bringing import Bringing, Old
-from recorder.catalogue import leaving, queries
-from recorder.catalogue.ended import Handed, HandoverFetch
-from recorder.catalogue.models import LedgerEntry, connected, writing
-from recorder.ledger.audit import Audit
-from recorder.lifecycle import offboarding
+from recorder.audit.service import Audit
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import LedgerEntry, connected, writing
+from recorder.catalogue.tables.offboarding import Handed, HandoverFetch
+from recorder.features.imports.service import Bringing, Old
+from recorder.features.offboarding import decisions, departure
+from recorder.features.offboarding.plan import prepare
+from recorder.playback.verified_recording import Seals
 from recorder.seal import signing
 
 FILE = "/leaving/recordings.tar"
@@ -31,8 +31,8 @@ def leaves(house, bakery) -> str:
     house.call(bakery, announced=False)
     said = {"now": house.now(), "entropy": house.entropy}
     office = replace(house.changes, signer=house.means.signer)
-    offboarding.announce(office, bakery.id, house.now() + timedelta(days=30))
-    sign = partial(offboarding.hand_over, office, bakery.id)
+    decisions.announce(office, bakery.id, house.now() + timedelta(days=30))
+    sign = partial(decisions.hand_over, office, bakery.id)
     seals = Seals(house.store, house.keyring, house.root)
     prepare(bakery.id, seals, house.store, signing.public_pem(house.root), sign, anew=False, **said)
     return call
@@ -103,7 +103,7 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
         Handed.update(sent_at=clock()).where(
             Handed.recording_id == leaves
         ).execute()  # nobody else's leaf is left out for what a row says
-        HandoverFetch.update(id=f"{leaving.of(bakery.id).handover}/{other}").execute()
+        HandoverFetch.update(id=f"{departure.of(bakery.id).handover}/{other}").execute()
     assert luc.get(FILE).data == whole
     assert counted("handover.opened") == [(me, None), (other, None)]
     assert counted("recording.handed_over") == [(me, leaves), (other, leaves)]
@@ -134,7 +134,7 @@ def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, 
 def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
     assert browser("paul").get("/leaving").status_code == 404
     office = replace(house.changes, signer=house.means.signer)
-    offboarding.announce(office, bakery.id, house.now() + timedelta(days=30))
+    decisions.announce(office, bakery.id, house.now() + timedelta(days=30))
     assert "pas encore prêt" in browser("paul").get("/leaving").text
     assert browser("paul").get(FILE).status_code == 404
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from recorder import zones
-from recorder.catalogue.models import Tenant, connected
-from recorder.take.spool import REASONS, Party
+from recorder.catalogue.tables.core import Tenant, connected
+from recorder.domain import time_zones
+from recorder.spool.layout import REASONS, Party
 
 
 def shown(page) -> list[str]:
@@ -146,7 +146,7 @@ def test_a_zone_that_this_machine_does_not_know_is_shown_as_utc(browser, house, 
     recording = house.call(bakery, at=datetime(2026, 11, 25, 8, 30, tzinfo=UTC))
     with connected():
         Tenant.update(time_zone=zone).where(Tenant.id == bakery.id).execute()
-    zones._warn.cache_clear()
+    time_zones._warn.cache_clear()
     with capture_logs() as logs:
         person = browser("paul")
         page = person.get("/recordings?from=2026-11-25")

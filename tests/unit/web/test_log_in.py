@@ -12,9 +12,9 @@ from datetime import timedelta
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from recorder.catalogue import people
-from recorder.catalogue.models import LedgerEntry, Session, connected, writing
-from recorder.catalogue.throttle import Throttle
+from recorder.catalogue.tables.core import LedgerEntry, Session, connected, writing
+from recorder.features.identity import users
+from recorder.features.identity.throttle import Throttle
 from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import create_app
@@ -74,7 +74,7 @@ def test_every_failure_looks_alike_and_takes_the_same_work(
     browser, house, bakery, clock, entropy, monkeypatch
 ):
     house.person(bakery, "gone", "Somebody Gone")
-    people.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
+    users.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
     worked = []
     verify = passwords._verify
 
@@ -106,7 +106,7 @@ def test_a_refusal_costs_the_catalogue_the_same_whether_there_is_such_a_log_in(
 ):
     """Of what is asked and written before the answer, and until the connection takes the next request."""
     house.person(bakery, "gone", "Somebody Gone")
-    people.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
+    users.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
     caplog.set_level(logging.DEBUG, logger="peewee")
     said = {}
     for number, login in enumerate(("claire", "nobody", "gone")):
@@ -352,7 +352,7 @@ def test_logging_out_ends_the_session_everywhere(browser):
 
 def test_a_revoked_person_is_out_at_once(browser, bakery, clock, entropy):
     person = browser("claire")
-    people.revoke_user(bakery.id, bakery.people["claire"].id, now=clock(), entropy=entropy)
+    users.revoke_user(bakery.id, bakery.people["claire"].id, now=clock(), entropy=entropy)
     assert person.get("/recordings").status_code == 302
 
 

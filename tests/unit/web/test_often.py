@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import grants
-from recorder.catalogue.models import Grant, LedgerEntry, Listen, connected, writing
+from recorder.audit.service import Audit
+from recorder.catalogue.tables.core import Grant, LedgerEntry, Listen, connected, writing
 from recorder.ids import uuid7
-from recorder.ledger.audit import Audit
+from recorder.playback import grants
 from tests.unit.web.test_playback import leaves, open_player, plain_sound
 
 TIMES = 300

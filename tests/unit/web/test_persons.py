@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder import pipeline
-from recorder.catalogue import codes, forgetting, persons, queries, reviews
-from recorder.catalogue.models import LedgerEntry, NotRecorded, Recording, connected
-from recorder.ledger.audit import Audit
-from recorder.lifecycle import retention
-from recorder.take.spool import Party
+from recorder.audit.service import Audit
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, Recording, connected
+from recorder.features.subject_requests import erased_calls, register, reviews, verification_code
+from recorder.lifecycle import expiry
+from recorder.pipeline import stages
+from recorder.spool.layout import Party
 from tests.house import CALLER
 from tests.unit.web.conftest import Browser
 
@@ -76,7 +77,7 @@ def call(house, bakery) -> str:
 def test_a_request_is_entered_and_has_its_day(browser, bakery, clock) -> None:
     paul = browser("paul")
     page = enter(paul, received="2026-11-20")
-    (row,) = persons.requests(bakery.id)
+    (row,) = register.requests(bakery.id)
     assert (row.number, row.due_on.isoformat()) == (NUMBER, "2026-12-20")
     shown = paul.get(page).text
     assert "20 décembre 2026" in shown
@@ -101,7 +102,7 @@ def test_what_is_wrong_is_said_and_nothing_is_written(browser, bakery) -> None:
         answer = paul.send("/requests", **{**form, **wrong})
         assert answer.status_code == 403
         assert said in answer.text
-    assert persons.requests(bakery.id) == ()
+    assert register.requests(bakery.id) == ()
 
 
 def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> None:
@@ -140,10 +141,10 @@ def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock
     page = enter(paul)
     assert paul.send(f"{page}/call").status_code == 303
     assert "Le numéro est appelé" in paul.get(page).text
-    taken = codes.take("node1", clock(), entropy)
+    taken = verification_code.take("node1", clock(), entropy)
     assert taken is not None
     row, digits = taken
-    codes.answer("node1", row, "done", clock(), entropy)
+    verification_code.answer("node1", row, "done", clock(), entropy)
     assert "un code lui a été donné" in paul.get(page).text
     wrong = f"{(int(digits) + 1) % 10**6:06}"
     answer = paul.send(f"{page}/code", code=wrong)
@@ -168,7 +169,7 @@ def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -
     assert "Personne n’a été appelé" in paul.get(page).text
     known(paul, page)
     assert "Carte d" in paul.get(page).text
-    (row,) = persons.requests(bakery.id)
+    (row,) = register.requests(bakery.id)
     assert (row.proved_how, row.vouched_by, row.proved_by) == (
         "people", bakery.people["paul"].id, bakery.people["claire"].id,
     )  # fmt: skip
@@ -451,16 +452,16 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
     shown = paul.get(page).text
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/requests").text
-    assert forgetting.counts(bakery.id) == {request: 2}
+    assert erased_calls.counts(bakery.id) == {request: 2}
     audit = Audit(house.store, house.root, house.now(), house.keyring)
     assert list(audit.tenant(bakery.id)) == []
 
 
 def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, browser, bakery, clock) -> None:
     folder, end = house.finished(bakery)
-    pipeline.put_aside(folder, pipeline.ENCODER_DIED, end, house.means)
+    stages.put_aside(folder, stages.ENCODER_DIED, end, house.means)
     impossible, _ = house.finished(bakery, at=clock() - timedelta(hours=1))
-    pipeline.put_aside(impossible, "take.impossible", end, house.means)
+    stages.put_aside(impossible, "take.impossible", end, house.means)
     quarantine = impossible.parent / "quarantine"
     paul = browser("paul")
     page = enter(paul, wants="erasure")
@@ -471,7 +472,7 @@ def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, brows
     shown = paul.get(page).text
     assert "1 appel qui n’a pas été enregistré est effacé" in shown
     assert "1 appel est mis de côté" in shown
-    assert retention.empty_quarantine(impossible.parent, end, house.entropy, house.means.statements) == 1, (
+    assert expiry.empty_quarantine(impossible.parent, end, house.entropy, house.means.statements) == 1, (
         "its sound goes, too"
     )
     assert [each.name for each in quarantine.iterdir()] == [folder.name]

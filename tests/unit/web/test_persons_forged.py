@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.catalogue import codes, persons, queries, reviews
-from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
-from recorder.catalogue.models import Recording, connected, writing
+from recorder.audit.service import Audit
+from recorder.auditlog.append import append
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import Recording, connected, writing
+from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording, PersonRequest
 from recorder.clock import to_iso
 from recorder.errors import PersonError
-from recorder.ledger.append import append
-from recorder.ledger.audit import Audit
+from recorder.features.subject_requests import register, reviews, verification_code
 from tests.unit.web.test_persons import OTHER, enter, given, kinds, known
 
 
@@ -198,10 +199,10 @@ def test_whose_a_recording_is_is_what_was_sealed(house, browser, bakery) -> None
 
 
 def called(tenant: str, request: str, clock, entropy) -> str:
-    codes.order(tenant, request, who="u", now=clock(), entropy=entropy)
-    taken = codes.take("n", clock(), entropy)
+    verification_code.order(tenant, request, who="u", now=clock(), entropy=entropy)
+    taken = verification_code.take("n", clock(), entropy)
     assert taken is not None
-    codes.answer("n", taken[0], "done", clock(), entropy)
+    verification_code.answer("n", taken[0], "done", clock(), entropy)
     return taken[1]
 
 
@@ -210,48 +211,52 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
     right = called(bakery.id, request, clock, entropy)
     with writing():
         row = PersonCode.select().get()
-        mine = codes.hashed(row.id, "123456", entropy)
+        mine = verification_code.hashed(row.id, "123456", entropy)
         PersonCode.update(code_hash=mine).execute()
 
     def tried(code: str) -> str:
         with pytest.raises(PersonError) as error:
-            codes.try_code(bakery.id, request, code, who="u", now=clock(), entropy=entropy)
+            verification_code.try_code(bakery.id, request, code, who="u", now=clock(), entropy=entropy)
         return error.value.error_id
 
     assert tried("123456") == "person.not_logged"
-    change(PersonCode, code_hash=row.code_hash, valid_until=to_iso(clock.forward(hours=1) + codes.VALID))
+    change(
+        PersonCode,
+        code_hash=row.code_hash,
+        valid_until=to_iso(clock.forward(hours=1) + verification_code.VALID),
+    )
     assert tried(right) == "person.not_logged"
     assert found(house, bakery.id) == {("row.changed", "person_code")}
-    assert persons.request(bakery.id, request).proved_at is None
+    assert register.request(bakery.id, request).proved_at is None
 
 
 def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
     right = called(bakery.id, request, clock, entropy)
     trying = {"who": "u", "now": clock(), "entropy": entropy}
-    for _ in range(codes.TRIES):
-        assert not codes.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **trying)
+    for _ in range(verification_code.TRIES):
+        assert not verification_code.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **trying)
         change(PersonCode, tries=0)
     with pytest.raises(PersonError) as error:
-        codes.try_code(bakery.id, request, right, **trying)
+        verification_code.try_code(bakery.id, request, right, **trying)
     assert error.value.error_id == "person.tried_often"
 
 
 @pytest.mark.parametrize("columns", [{"number": OTHER.value}, {"leaves": "[0]"}, {"leaves": None}])
 def test_nobody_else_is_called_with_a_code(browser, bakery, call, clock, entropy, columns) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
-    codes.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
+    verification_code.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
     if columns.get("leaves") == "[0]":
         columns = {"leaves": [0]}
     change(PersonCode, **columns)
-    assert codes.take("n", clock(), entropy) is None
-    assert codes.latest(bakery.id, request).outcome == codes.NOT_LOGGED
+    assert verification_code.take("n", clock(), entropy) is None
+    assert verification_code.latest(bakery.id, request).outcome == verification_code.NOT_LOGGED
     assert "person.code_made" not in kinds(bakery.id)
 
 
 def test_the_forged_number_of_a_request_is_not_called(browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
-    codes.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
+    verification_code.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
     change(PersonCode, number=OTHER.value)
     change(PersonRequest, number=OTHER.value)
-    assert codes.take("n", clock(), entropy) is None
+    assert verification_code.take("n", clock(), entropy) is None

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from recorder.catalogue.models import LedgerEntry, Listen, Session, connected
+from recorder.audit.service import Audit
+from recorder.catalogue.tables.core import LedgerEntry, Listen, Session, connected
 from recorder.errors import SealError
 from recorder.ids import uuid7
-from recorder.ledger.audit import Audit
-from recorder.take import spool
+from recorder.spool import layout
 from tests.frames import lose
 from tests.house import House, told_ms
 
@@ -46,18 +46,19 @@ def open_player(person, recording: str) -> dict[str, str]:
 
 def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes:
     """The sound as it should come: opened with the keys, without the panel."""
-    from recorder.catalogue import customers, queries
-    from recorder.seal import plain
-    from recorder.seal.keys import WrappedKey
-    from recorder.seal.manifest import open_manifest
+    from recorder.catalogue import queries
+    from recorder.features.tenants import service
+    from recorder.seal import plaintext
+    from recorder.seal.keyring import WrappedKey
+    from recorder.seal.sealing import open_manifest
 
     with connected():
-        tenant = next(row.id for row in customers.tenants() if queries.recording(row.id, recording))
+        tenant = next(row.id for row in service.tenants() if queries.recording(row.id, recording))
     row = queries.recording(tenant, recording)
     manifest = open_manifest(house.store.read(f"{row.prefix}manifest.json"), house.root)
-    tenant_key = WrappedKey.from_bytes(customers.tenant_wrapped_key(tenant).encode())
+    tenant_key = WrappedKey.from_bytes(service.tenant_wrapped_key(tenant).encode())
     key = house.keyring.open_data_key(tenant_key, WrappedKey.from_bytes(row.wrapped_key.encode()))
-    reader = plain.reader(
+    reader = plaintext.reader(
         manifest, name, key, lambda start, end: house.store.read(row.prefix + name, start, end)
     )
     return b"".join(reader.read())
@@ -74,7 +75,7 @@ def test_the_page_offers_what_was_announced_with_the_words_that_were_said(browse
 def test_a_recording_that_is_shorter_than_its_call_says_so(house, bakery, browser):
     """Without the frames that its switch lost; and nothing is said of one that is whole."""
     folder, end = house.finished(bakery)
-    lose(folder / spool.AUDIO, 1900)
+    lose(folder / layout.AUDIO, 1900)
     house.work(folder, end)
     whole = house.call(bakery)
     person = browser("claire")
@@ -459,7 +460,7 @@ def test_the_player_says_what_is_missing_and_until_when_it_is_kept(browser, bake
 
 
 def test_the_caller_is_never_shown_as_markup(browser, house, bakery):
-    rude = house.call(bakery, outside=spool.Party("sip", '"><script>alert(1)</script>@example.org'))
+    rude = house.call(bakery, outside=layout.Party("sip", '"><script>alert(1)</script>@example.org'))
     person = browser("claire")
     for page in (
         person.get("/recordings"),

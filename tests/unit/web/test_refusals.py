@@ -7,9 +7,9 @@ import re
 import pytest
 
 from recorder.catalogue import queries
-from recorder.lifecycle import retention
-from recorder.lifecycle.retention import chain_of
-from recorder.store.base import Unreachable
+from recorder.lifecycle import expiry
+from recorder.lifecycle.expiry import chain_of
+from recorder.store.contract import Unreachable
 from tests.unit.web.test_playback import leaves, open_player
 
 NOBODYS = "01930000-0000-7000-8000-000000000000"
@@ -34,10 +34,8 @@ def test_looking_at_what_is_not_theirs_is_written_down_wherever_it_is_asked_for(
 
 def test_looking_at_what_was_destroyed_is_written_down(browser, house, bakery, recording):
     row = queries.recording(bakery.id, recording)
-    means = retention.Means(house.store, house.root, house.means.signer, house.entropy)
-    retention.destroy(
-        row, chain_of(house.store, row.prefix, house.root), retention.EXPIRED, means, house.now()
-    )
+    means = expiry.Means(house.store, house.root, house.means.signer, house.entropy)
+    expiry.destroy(row, chain_of(house.store, row.prefix, house.root), expiry.EXPIRED, means, house.now())
     answer = browser("claire").get(f"/recordings/{recording}")
     assert answer.status_code == 410
     assert "a été détruit" in answer.text

@@ -11,8 +11,8 @@ from flask import request
 
 import web
 import web.forwarding
-from recorder.store.base import Unreachable
-from recorder.watched import Neighbours
+from recorder.status_server import Neighbours
+from recorder.store.contract import Unreachable
 from tests.house import PASSWORD
 from web import WebConfig, create_app, health
 

@@ -11,13 +11,14 @@ from babel.messages import Catalog, extract, mofile, pofile
 from flask_babel import format_decimal
 
 import web
-from recorder.access import door
+from recorder.audio.encoded_take import GAP_REASONS
+from recorder.playback import interface
 from recorder.prompts import purposes
-from recorder.switch import rooms
-from recorder.take.encoded import GAP_REASONS
-from recorder.take.spool import MARKS, REASONS, Party
-from web import WebConfig, create_app, listened, refused, words, written
+from recorder.spool.layout import MARKS, REASONS, Party
+from recorder.switch import conference_events
+from web import WebConfig, create_app
 from web.language import NAMES, zone_name
+from web.text import eavesdrop, errors, formats, labels
 
 ROOT = Path(web.__file__).parent
 TRANSLATIONS = ROOT / "translations"
@@ -118,8 +119,8 @@ def test_nothing_takes_sides(sentences, translation):
 
 
 def test_every_reason_and_gap_that_can_come_has_its_sentence():
-    assert set(words.NOT_RECORDED) == REASONS
-    assert set(words.GAPS) == GAP_REASONS
+    assert set(labels.NOT_RECORDED) == REASONS
+    assert set(labels.GAPS) == GAP_REASONS
 
 
 def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
@@ -127,27 +128,27 @@ def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
     kinds = [("joined_asked", ""), *(("joined_answered", each) for each in ("yes", "none"))]
     kinds += [("joined_refused", each) for each in refused]
     with app.test_request_context():
-        said = [words.joined(*each) for each in kinds]
-        assert words.joined("joined_refused", "in a way of tomorrow") not in said
+        said = [labels.joined(*each) for each in kinds]
+        assert labels.joined("joined_refused", "in a way of tomorrow") not in said
     assert len(set(said)) == len(said)
 
 
 def test_everything_of_who_listened_has_its_sentence(app):
-    heard = {rooms.heard(key, on_outside) for key in "0123" for on_outside in (True, False)}
+    heard = {conference_events.heard(key, on_outside) for key in "0123" for on_outside in (True, False)}
     markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in heard]
     with app.test_request_context():
-        said = [listened.listened("listener_heard", listened.answer(each)) for each in markers]
-        said += [listened.listened(kind, "") for kind in listened.KINDS]
+        said = [eavesdrop.listened("listener_heard", eavesdrop.answer(each)) for each in markers]
+        said += [eavesdrop.listened(kind, "") for kind in eavesdrop.KINDS]
     assert len(set(said)) == len(said) == 10
-    assert {kind for kind in MARKS if kind.startswith("listener_")} == set(listened.KINDS)
+    assert {kind for kind in MARKS if kind.startswith("listener_")} == set(eavesdrop.KINDS)
 
 
 def test_every_refusal_of_the_gate_has_its_sentence():
     told = set()
-    for source in Path(door.__file__).parent.rglob("*.py"):
+    for source in Path(interface.__file__).parent.rglob("*.py"):
         told |= set(re.findall(r'"(access\.[a-z_]+)"', source.read_text("utf-8")))
     told -= {"access.refused"}  # the kind of a leaf, no error
-    assert told - {"access.no_sound"} <= set(refused.ERRORS)
+    assert told - {"access.no_sound"} <= set(errors.ERRORS)
 
 
 @pytest.fixture
@@ -169,13 +170,13 @@ def in_english(app):
     ],
 )
 def test_a_party_as_people_write_it(party, text):
-    assert written.party(party).replace("\u00a0", " ") == text
+    assert formats.party(party).replace("\u00a0", " ") == text
 
 
 @pytest.mark.usefixtures("in_english")
 def test_lengths_and_places():
     lengths = (0, 999, 1000, 61_000, 3_600_000, 3_725_000)
-    assert [written.length(ms) for ms in lengths] == [
+    assert [formats.length(ms) for ms in lengths] == [
         "less than a second",
         "less than a second",
         "1 second",
@@ -183,7 +184,7 @@ def test_lengths_and_places():
         "1 hour",
         "1 hour 2 minutes",
     ]
-    assert [written.clock(ms) for ms in (0, 65_400, 3_725_000)] == ["0:00", "1:05", "1:02:05"]
+    assert [formats.clock(ms) for ms in (0, 65_400, 3_725_000)] == ["0:00", "1:05", "1:02:05"]
 
 
 DATES = {
@@ -200,7 +201,7 @@ def test_dates_and_numbers_as_the_language_writes_them(app, monkeypatch, languag
     monkeypatch.setattr("web.language.time_zone", lambda: "Europe/Brussels")
     at = datetime(2026, 3, 4, 7, 5, tzinfo=UTC)
     with app.test_request_context(headers={"Accept-Language": language}):
-        assert (written.day(at), written.moment(at), zone_name(), format_decimal(1.25)) == DATES[language]
+        assert (formats.day(at), formats.moment(at), zone_name(), format_decimal(1.25)) == DATES[language]
 
 
 LENGTHS = {
@@ -213,7 +214,7 @@ LENGTHS = {
 @pytest.mark.parametrize("language", LENGTHS)
 def test_one_and_many(app, language):
     with app.test_request_context(headers={"Accept-Language": language}):
-        lengths = [written.length(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
+        lengths = [formats.length(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
         assert ", ".join(lengths) == LENGTHS[language]
 
 

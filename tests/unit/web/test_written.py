@@ -9,12 +9,12 @@ from flask_babel import force_locale
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder import numbers
-from recorder.catalogue.persons import normalised
 from recorder.config import load
-from recorder.take.spool import Party
-from web import written
-from web.recordings import wishes
+from recorder.domain import phone_numbers
+from recorder.features.subject_requests.register import normalised
+from recorder.spool.layout import Party
+from web.recordings import filters
+from web.text import formats
 
 REGIONS = ("BE", "FR", "NL", "DE", "LU", "CH", "GB", "IT", "ES", "US", "PL", "AT")
 KINDS = (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE)
@@ -37,12 +37,12 @@ AROUND = ("", " ", "\u00a0", "\u200e", "\u202a", "\n")
 )
 def test_a_printed_number_is_read_again(app: Flask, number, reader, country, before, after) -> None:
     with app.test_request_context(), force_locale(reader):
-        text = before + written.number(number) + after
-        shown = before + written.party(Party("e164", number)) + after
-    assert numbers.canonical(text, country) == number
+        text = before + formats.number(number) + after
+        shown = before + formats.party(Party("e164", number)) + after
+    assert phone_numbers.canonical(text, country) == number
     assert normalised(text, country) == number
     for each in (text, shown):
-        wanted = wishes.read({"number": each})
+        wanted = filters.read({"number": each})
         assert not wanted.wrong
         assert wanted.digits
         assert wanted.digits in number
@@ -53,7 +53,7 @@ def test_a_printed_number_is_read_again(app: Flask, number, reader, country, bef
 @pytest.mark.parametrize(("kind", "value"), [("extension", "2001"), ("sip", "sip:anna@example.org")])
 def test_who_has_no_number_is_found_by_what_is_printed(app: Flask, reader, kind, value) -> None:
     with app.test_request_context(), force_locale(reader):
-        wanted = wishes.read({"number": written.party(Party(kind, value))})
+        wanted = filters.read({"number": formats.party(Party(kind, value))})
     assert not wanted.wrong
     assert wanted.digits == value
 
@@ -65,17 +65,17 @@ def test_who_has_no_number_is_found_by_what_is_printed(app: Flask, reader, kind,
      "\uff10\uff12 555 01 00", "\u202a+32 2 555 01 00\u202c"],
 )  # fmt: skip
 def test_all_spellings_of_a_number_are_one(text: str) -> None:
-    assert numbers.canonical(text, "be") == "+3225550100"
-    digits = wishes.read({"number": text}).digits
+    assert phone_numbers.canonical(text, "be") == "+3225550100"
+    digits = filters.read({"number": text}).digits
     assert digits
     assert digits in "+3225550100"
 
 
 @pytest.mark.parametrize("text", ["100", "112", "5550100", "2001"])
 def test_an_extension_or_a_short_number_stays_as_it_is(text: str) -> None:
-    assert numbers.canonical(text, "be") == text
+    assert phone_numbers.canonical(text, "be") == text
 
 
 @pytest.mark.parametrize("text", ["", "none", "+", "12a4", "sip:anna@example.org"])
 def test_what_is_no_number_is_none(text: str) -> None:
-    assert numbers.canonical(text, "be") is None
+    assert phone_numbers.canonical(text, "be") is None

@@ -1,0 +1,291 @@
+"""The dialplan applications that ``freeswitch_conf/`` and the daemon use, a small function each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gevent
+import structlog
+from gevent import socket as gsocket
+
+from demo.practice import playing, recording
+from demo.practice.leg import outbound_leg
+from demo.practice.listener import Listener
+from demo.practice.talking import CALL_TIMEOUT, talk
+from recorder.errors import SwitchError
+
+if TYPE_CHECKING:
+    from demo.practice.session import Session
+
+log = structlog.get_logger()
+
+
+def run(session: Session, application: str, data: str) -> None:
+    """Run an application.  Raises :class:`SwitchError` for one that is not known here."""
+    known = _APPLICATIONS.get(application)
+    if known is None:
+        raise SwitchError(
+            "practice.application",
+            f"the practice switch does not know the application {application!r}",
+            "teach demo/practice/applications.py what the real switch does with it",
+        )
+    known(session, data)
+
+
+def _set(session: Session, data: str) -> None:
+    name, _, value = data.partition("=")
+    if value and value != "_undef_":
+        session.leg.variables[name] = value
+    else:
+        session.leg.variables.pop(name, None)
+
+
+def _export(session: Session, data: str) -> None:
+    """For the legs that the call makes; with ``nolocal:`` for these alone."""
+    own = data.removeprefix("nolocal:")
+    if own == data:
+        _set(session, data)
+    name, _, value = own.partition("=")
+    session.exports[name] = value
+
+
+def _unset(session: Session, data: str) -> None:
+    session.leg.variables.pop(data, None)
+
+
+def _multiset(session: Session, data: str) -> None:
+    separator = " "
+    if data.startswith("^^"):
+        separator, data = data[2], data[3:]
+    for pair in data.split(separator):
+        if "=" in pair:
+            _set(session, pair)
+
+
+def _answer(session: Session, _: str) -> None:
+    session.answer()
+
+
+def _early_media(session: Session) -> None:
+    """Applications that need sound bring early media to a call that is not answered."""
+    if session.leg.answered or session.leg.call_state == "EARLY":
+        return
+    session.emit("CHANNEL_PROGRESS_MEDIA")
+    session.call_state(session.leg, "EARLY")
+    session.media.start()
+
+
+def _record(session: Session, data: str) -> None:
+    found = re.fullmatch(r"'([^']*)'\s*(\{.*\})?|(\S+)\s*(\{.*\})?", data.strip())
+    if found is None:
+        return
+    _early_media(session)
+    recording.start(session, Path(found[1] or found[3]), found[2] or found[4] or "")
+
+
+def _stop_recording(session: Session, data: str) -> None:
+    _early_media(session)
+    recording.stop(session, data.strip("'"))
+
+
+def _play(session: Session, data: str) -> None:
+    _early_media(session)
+    player = playing.prepare(session.leg, data)
+    if player is None:
+        return
+    session.media.prompt = player
+    playing.began(session, session.leg, data)
+    session.played.append(data)
+    session.reached["announcing"].set()
+    session.until(lambda: session.media.prompt is not player)
+    session.media.prompt = None
+    playing.ended(session, session.leg, data, player, away=not session.ready)
+
+
+def _read(session: Session, data: str) -> None:
+    """``<least> <most> <sound> <variable> <milliseconds> <terminators>``: one key, of a callee."""
+    least, most, sound, variable, milliseconds, terminators = data.split()
+    if (least, most, sound, terminators) != ("1", "1", "silence", "none"):
+        raise SwitchError("practice.application", f"the practice switch does not know read {data!r}", "")
+    session.read(variable, int(milliseconds) / 1000)
+
+
+def _sleep(session: Session, data: str) -> None:
+    session.until(lambda: False, int(data) / 1000)
+
+
+def _schedule_transfer(session: Session, data: str) -> None:
+    when, extension, _dialplan, context = [*data.split(), "", "", ""][:4]
+    go = partial(session.transfer, extension, context)
+    number = session.switch.schedule(float(when.removeprefix("+")), go)
+    session.leg.variables["last_sched_id"] = str(number)
+
+
+def _transfer(session: Session, data: str) -> None:
+    extension, _dialplan, context = [*data.split(), "", ""][:3]
+    session.transfer(extension, context or session.leg.context)
+
+
+def _execute_extension(session: Session, data: str) -> None:
+    extension, _dialplan, context = [*data.split(), "", ""][:3]
+    session.extension(extension, context or session.leg.context)
+
+
+def _hang_up(session: Session, data: str) -> None:
+    session.hang_up(data or "NORMAL_CLEARING")
+
+
+def _socket(session: Session, data: str) -> None:
+    """Bring the call to the daemon, and stay until it lets go or the channel is called away."""
+    addresses, *modes = data.split()
+    session.reached["asked"].set()
+    listener = _reach(session, addresses, in_turn="async" not in modes)
+    if listener is None:
+        return
+    session.listener = listener
+    session.until(lambda: listener.connected or listener.finished)
+    if listener.in_turn:
+        while session.until(lambda: bool(session.tasks) or listener.finished) and not listener.finished:
+            session.run_tasks()
+    elif session.ready:
+        session.emit("CHANNEL_PARK")
+        while session.until(lambda: bool(session.tasks)):
+            session.run_tasks()
+        session.run_tasks()  # what was asked for before is still begun: an extension finds it not ready
+        session.emit("CHANNEL_UNPARK")
+    if session.reset and session.leg.cause is None:
+        session.reset = False  # socket_resume: back to the dialplan
+
+
+def _reach(session: Session, addresses: str, *, in_turn: bool) -> Listener | None:
+    for address in addresses.split("|"):
+        host, _, port = address.partition(":")
+        try:
+            connection = gsocket.create_connection((host, int(port)), timeout=5)
+        except OSError as error:
+            log.info("practice.daemon_away", address=address, error=str(error))
+            continue
+        connection.settimeout(None)
+        session.leg.variables["socket_host"] = host
+        listener = Listener(session.switch, connection, session.leg, in_turn=in_turn)
+
+        def serve(listener: Listener = listener) -> None:
+            session.switch.listen(listener)
+            session.lost_listener()
+
+        gevent.spawn(serve)
+        return listener
+    return None
+
+
+def _bridge(session: Session, data: str) -> None:
+    """Call the other end, connect both, and stay until one of them hangs up."""
+    if session.dials(data.rpartition("/")[2]):
+        return
+    a, party, pace = session.leg, session.party, session.switch.pace
+    before = a.call_state
+    session.call_state(a, "RING_WAIT")
+    session.switch.calls_so_far += 1
+    target = data.rpartition("/")[2]
+    b = outbound_leg(session.switch.new_uuid(), a, target, pace, session.switch.calls_so_far)
+    b.variables |= session.exports
+    session.b = b
+    session.state(b, "CS_INIT")
+    session.emit("CHANNEL_CREATE", leg=b)
+    session.state(b, "CS_ROUTING")
+    session.state(b, "CS_CONSUME_MEDIA")
+    if party.callee == "busy":
+        session.end_b("USER_BUSY")
+        session.call_state(a, before)
+        session.hang_up("USER_BUSY")
+        return
+    b.progress_at = a.progress_at = pace.micros()
+    a.callee = b.destination
+    session.emit("CHANNEL_PROGRESS", leg=b)
+    session.call_state(b, "RINGING")
+    session.reached["ringing"].set()
+    if not _rings(session):
+        a.variables["originate_disposition"] = "NO_ANSWER" if session.ready else "ORIGINATOR_CANCEL"
+        if session.ready:
+            session.call_state(a, before)
+        session.end_b(a.variables["originate_disposition"])
+        return
+    b.answered_at = pace.micros()
+    session.emit("CHANNEL_ANSWER", leg=b)
+    session.call_state(b, "ACTIVE")
+    a.other = b
+    session.answer()
+    if a.call_state != "ACTIVE":
+        session.call_state(a, "ACTIVE")
+    a.bridged_at = pace.micros()
+    a.variables |= {
+        "originate_disposition": "SUCCESS", "DIALSTATUS": "SUCCESS", "signal_bond": b.uuid,
+        "originated_legs": f"{b.uuid};Outbound Call;{b.destination}",
+    }  # fmt: skip
+    session.emit("CHANNEL_BRIDGE", first=[("Bridge-A-Unique-ID", a.uuid), ("Bridge-B-Unique-ID", b.uuid)])
+    session.state(b, "CS_EXCHANGE_MEDIA")
+    session.media.connect()
+    a.variables |= {
+        "bridge_to": b.uuid, "last_bridge_to": b.uuid, "bridge_channel": b.channel_name,
+        "bridge_uuid": b.uuid,
+    }  # fmt: skip
+    session.reached["bridged"].set()
+    talk(session)
+    session.inside.cut()
+    session.media.disconnect()
+    session.end_b(session.callee_gone or "NORMAL_CLEARING")
+    a.variables.pop("bridge_to", None)
+    a.variables["bridge_hangup_cause"] = session.callee_gone or a.cause or "NORMAL_CLEARING"
+    session.emit("CHANNEL_UNBRIDGE", first=[("Bridge-A-Unique-ID", a.uuid), ("Bridge-B-Unique-ID", b.uuid)])
+    if (a.variables.get("hangup_after_bridge") == "true" and not session.transferred) or session.reset:
+        session.hang_up()
+
+
+def _rings(session: Session) -> bool:
+    """``True`` when the called one answers."""
+    limit = float(session.leg.variables.get("call_timeout", CALL_TIMEOUT))
+    party = session.party
+    answers = party.callee == "answers" and party.rings <= limit
+    session.until(lambda: False, party.rings if answers else limit)
+    return answers and session.ready
+
+
+def _bind(session: Session, data: str) -> None:
+    session.digits.bind(data)
+
+
+def _unbind(session: Session, data: str) -> None:
+    session.digits.clear(data)
+
+
+def _nothing(_session: Session, _data: str) -> None:
+    """For what makes no difference to a practice call."""
+
+
+_APPLICATIONS: dict[str, Callable[[Session, str], None]] = {
+    "answer": _answer,
+    "bind_digit_action": _bind,
+    "bridge": _bridge,
+    "clear_digit_action": _unbind,
+    "execute_extension": _execute_extension,
+    "export": _export,
+    "flush_dtmf": _nothing,  # a key is told of as it is pressed here, and waits for nothing
+    "hangup": _hang_up,
+    "info": _nothing,
+    "log": _nothing,
+    "multiset": _multiset,
+    "playback": _play,
+    "read": _read,
+    "record_session": _record,
+    "sched_transfer": _schedule_transfer,
+    "set": _set,
+    "sleep": _sleep,
+    "socket": _socket,
+    "stop_record_session": _stop_recording,
+    "transfer": _transfer,
+    "unset": _unset,
+}

@@ -1,0 +1,54 @@
+"""``uuid_broadcast``: an application that is run on a live call's legs, each in its own time."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from demo.practice.listener import Task
+
+if TYPE_CHECKING:
+    from demo.practice.session import Session
+    from demo.practice.switch import PracticeSwitch
+
+INSIDE = 0.1
+"""Seconds from the command to the called leg's beginning, and …"""
+
+OUTSIDE = 0.14
+"""… to the outside one's (transcript: question)."""
+
+
+def order(switch: PracticeSwitch, rest: str) -> str:
+    """``<uuid> <application>::<argument> both`` (or ``aleg``, ``bleg``): the answer.
+
+    It is the same whether or not there is such a file; a space in a path that is not quoted cuts it there,
+    and then nothing is run.
+    """
+    try:
+        words = shlex.split(rest)
+    except ValueError:  # a quote without its other
+        words = []
+    if len(words) < 2:
+        return "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
+    uuid, what, where = words[0], words[1], words[2] if len(words) > 2 else "aleg"
+    application, separator, argument = what.partition("::")
+    if not separator:
+        application, argument = "playback", what
+    if (called := _of_called(switch, uuid)) is not None and where == "aleg":
+        switch.later(INSIDE, lambda: called.inside.run(application, argument))
+        return "+OK Message sent\n"
+    session = switch.sessions.get(uuid)
+    if session is None:
+        return "-ERR invalid uuid\n"
+    if where in {"both", "bleg"} and session.inside.leg is not None:
+        switch.later(INSIDE, lambda: session.inside.run(application, argument))
+    if where in {"both", "aleg"}:
+        task = Task(application, argument, switch.new_uuid())
+        switch.later(OUTSIDE, lambda: switch.queue(uuid, task))
+    return "+OK Message sent\n"
+
+
+def _of_called(switch: PracticeSwitch, uuid: str) -> Session | None:
+    """The call of which this is the called one's leg."""
+    sessions = switch.sessions.values()
+    return next((each for each in sessions if each.has(uuid) and each.leg.uuid != uuid), None)

@@ -1,0 +1,112 @@
+"""Practice calls for people to see and hear: a few conversations through the real path, all at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import gevent
+
+from demo.practice.party import Party, dialogue
+from demo.practice.session import Session
+from demo.practice.sound import RATE, load
+from demo.practice.switch import PracticeSwitch
+
+ASKING = 30.0
+"""Seconds from their being connected until both have heard what came of the question, at most."""
+
+ANSWER_TIME = 60.0
+"""Seconds of call time that a call may take until it is connected."""
+
+LAST_WORD = 0.5
+"""Seconds between the last word and the hang-up."""
+
+CALLERS = ("+32470123456", "+32485010203", "+32496777888", "+33612345678")
+
+STEPS = {
+    "placed": "rings at the switch",
+    "announcing": "hears the announcement",
+    "bridged": "is connected",
+    "ended": "has hung up",
+}
+"""What is reported of a call, in the order in which it happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCall:
+    """A call to make: to ``number``, in ``language`` (``fr`` or ``en``)."""
+
+    number: str
+    language: str
+    agrees: bool = False
+    """The colleague asks whether the recording may be kept, and the caller presses 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step that a call took; ``call`` counts from 1."""
+
+    call: int
+    of: int
+    number: str
+    language: str
+    step: str
+
+    def __str__(self) -> str:
+        return f"call {self.call} of {self.of} ({self.language}, {self.number}) {STEPS[self.step]}"
+
+
+def wait_for_daemon(switch: PracticeSwitch, seconds: float) -> bool:
+    """Wait until a daemon has logged in and asked for events; ``False`` when none came."""
+    end = time.monotonic() + seconds
+    while not switch.watched and time.monotonic() < end:
+        gevent.sleep(0.05)
+    return switch.watched
+
+
+def _agree(session: Session) -> None:
+    """The colleague asks, and once both have heard the question the caller presses 1."""
+
+    def playing() -> bool:
+        return session.media.prompt is not None
+
+    session.switch.pace.sleep(2.0)
+    session.callee_presses("*5")
+    for wanted in (True, False):
+        end = session.switch.pace.seconds() + ASKING / 2
+        while playing() != wanted and session.switch.pace.seconds() < end:
+            gevent.sleep(0.05)
+    session.switch.pace.sleep(0.5)
+    session.press("1")
+
+
+def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callable[[Progress], None]
+               ) -> list[Session]:  # fmt: skip
+    """Make calls at once, a second apart, and wait until they are over.
+
+    Returns those that were connected to the end; ``report`` is told of each step.
+    """
+
+    def one(at: int, call: DemoCall) -> Session | None:
+        switch.pace.sleep(at)
+        speaks, answers_with = dialogue(call.language)
+        talks = max(len(load(speaks)), len(load(answers_with))) / RATE + LAST_WORD
+        talks = max(talks, ASKING) if call.agrees else talks
+        party = Party(
+            number=CALLERS[at % len(CALLERS)], speaks=speaks, answers_with=answers_with, early=speaks,
+            talks=talks,
+        )  # fmt: skip
+        session = switch.call(call.number, party)
+        for step in STEPS:
+            limit = talks + 10 if step == "ended" else ANSWER_TIME
+            if not session.wait(step, limit):
+                return None
+            report(Progress(at + 1, len(calls), call.number, call.language, step))
+            if step == "bridged" and call.agrees:
+                _agree(session)
+        return session
+
+    running = [gevent.spawn(one, at, call) for at, call in enumerate(calls)]
+    gevent.joinall(running, raise_error=True)
+    return [greenlet.value for greenlet in running if greenlet.value is not None]

@@ -1,0 +1,132 @@
+"""The sound of one call, 20 ms at a time: what the outside party says, what they hear, what is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gevent
+import structlog
+
+from demo.practice.sound import FRAME_SECONDS, SILENCE, Player, Samples, Tape, load, over_the_line
+
+if TYPE_CHECKING:
+    from demo.practice.leg import Leg
+    from demo.practice.session import Session
+
+log = structlog.get_logger()
+
+
+class Media:
+    """Ticks as long as the call lasts.
+
+    While the outside leg is on hold a playback goes on unheard and the recording stands still; so it is
+    with the real switch (in ``hold.txt`` two holds of 3.5 s made a recording of 11.5 s out of 15.0 s).
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.tapes: dict[str, Tape] = {}
+        self.tones: list[str] = []
+        """What is mixed into what either hears."""
+        self.prompt: Player | None = None
+        """What is being played to the outside party, and …"""
+        self.prompt_inside: Player | None = None
+        """… to the called one."""
+        self._caller: Player | None = None
+        self._callee: Player | None = None
+        self._bridged = False
+        self._greenlet: gevent.Greenlet[..., None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Both ends hear each other, but for what is played to either."""
+        return self._bridged
+
+    def prompt_of(self, leg: Leg | None) -> Player | None:
+        """What is being played to a leg."""
+        return None if leg is None else self.prompt if leg is self._session.leg else self.prompt_inside
+
+    def cut_prompt_of(self, leg: Leg | None) -> None:
+        """End it before its end."""
+        if leg is self._session.leg:
+            self.prompt = None
+            self._session.wake()
+        elif leg is not None:
+            self.prompt_inside = None
+            self._session.inside.wake()
+
+    def start(self) -> None:
+        """Begin to tick: the call was answered or has early media."""
+        if self._greenlet is None:
+            early = self._session.party.early
+            self._caller = Player(_voice(early), repeat=True) if early else None
+            self._greenlet = gevent.spawn(self._run)
+
+    def connect(self) -> None:
+        """Both ends hear each other and begin their conversation."""
+        party = self._session.party
+        self._caller = Player(_voice(party.speaks)) if party.speaks else None
+        self._callee = Player(_voice(party.answers_with)) if party.answers_with else None
+        self._bridged = True
+        self.start()
+
+    def says(self, path: Path) -> None:
+        """The outside party says this now."""
+        self._caller = Player(_voice(path))
+
+    def disconnect(self) -> None:
+        """The called one is gone."""
+        self._bridged = False
+        self._callee = None
+
+    def stop(self) -> None:
+        """The call is over."""
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+            self._greenlet = None
+
+    def _run(self) -> None:
+        pace, awake = self._session.switch.pace, self._session.switch.awake
+        at = pace.seconds()
+        while True:
+            at += FRAME_SECONDS
+            ahead = at - pace.seconds()
+            if ahead > 0:
+                pace.sleep(ahead)
+            elif ahead < -1.0:
+                at = pace.seconds()  # it was stopped, or the machine slept: that time has no sound
+            if not awake.is_set():
+                awake.wait()
+                at = pace.seconds()
+            self._tick()
+
+    def _tick(self) -> None:
+        said = self._caller.frame() if self._caller else SILENCE
+        told = self.prompt.frame() if self.prompt else None
+        answered = self._callee.frame() if self._callee else SILENCE
+        b = self._session.b
+        if self.prompt_inside is not None or (b is not None and b.held):
+            answered = SILENCE  # while something is played to the called one, nobody hears them
+        if self.prompt_inside is not None:
+            self.prompt_inside.frame()
+            if self.prompt_inside.done:
+                self.prompt_inside = None
+                self._session.inside.wake()
+        if self.prompt is not None and self.prompt.done:
+            self.prompt = None
+            self._session.wake()
+        if self._session.leg.held:
+            return
+        heard = told if told is not None else answered
+        for tape in list(self.tapes.values()):
+            try:
+                tape.write(said, heard)
+            except OSError as error:
+                # The real one writes on and says "uri-failure" at the stop.
+                log.warning("practice.write_failed", path=str(tape.path), error=str(error))
+                tape.failed = True
+
+
+def _voice(path: Path) -> Samples:
+    return over_the_line(load(path))

@@ -1,0 +1,26 @@
+"""Two who are connected, until one of them hangs up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from demo.practice.session import Session
+
+CALL_TIMEOUT = 60.0
+"""Seconds that a call rings where ``call_timeout`` says nothing else."""
+
+
+def talk(session: Session) -> None:
+    """Stay until one of them hangs up, or the outside leg is called away."""
+    pace = session.switch.pace
+    end = None if session.party.talks is None else pace.seconds() + session.party.talks
+    while True:
+        left = None if end is None else end - pace.seconds()
+        session.until(lambda: bool(session.tasks) or session.callee_gone is not None, left)
+        if not session.ready or session.callee_gone is not None:
+            return
+        if end is not None and pace.seconds() >= end:
+            session.hang_up()
+            return
+        session.run_tasks()  # commands that come late are begun on the bridged call, as in the real one

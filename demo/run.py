@@ -1,0 +1,298 @@
+"""``accord run --demo``: an installation in ``./.accord``, four calls through the real path, and where to
+hear them.
+
+Everything is real: keys, object store, processes, and the switch where FreeSWITCH is installed
+(``ACCORD_FREESWITCH``, else the ``PATH``); otherwise the practice switch stands in for it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from demo import switch as demo_switch
+from recorder import config
+from recorder.catalogue import queries
+from recorder.catalogue.records import Keeping
+from recorder.catalogue.schema import migrate
+from recorder.cli import processes
+from recorder.cli.lines import make_line
+from recorder.cli.tenants import make_tenant, make_user
+from recorder.clock import utc_now
+from recorder.domain.line_policy import TOLD
+from recorder.domain.line_policy import read as read_snapshot
+from recorder.errors import AccordError, ConfigError
+from recorder.features.keys.kek_usage import refuse_new_keys
+from recorder.features.tenants import service, snapshot
+from recorder.processes.services import Context
+from recorder.processes.supervisor import Program, Supervisor
+from recorder.seal import signing
+from recorder.seal.keyring import read_private, write_private
+from recorder.store.seaweedfs import foreign_socket
+
+FOLDER = Path(".accord")
+CUSTOMER = "Menuiserie Dubois"
+LOGIN = "demo@example.com"
+CALLS = (("+3225550101", "fr"), ("+3225550102", "en"), ("+3225550101", "fr"), ("+3225550102", "en"))
+"""The numbers that are called, and the language of each one's line."""
+
+READY_IN = 60.0
+HEARD_IN = 150.0
+
+KEPT_DAYS = 365
+"""How long a recording is kept once both agreed to that."""
+
+SETTINGS = """\
+# Made by `make run`. Ports are chosen at each start and come from the environment.
+[node]
+name = "demo"
+data = "{data}"
+region = "BE"
+
+[store]
+embedded = true
+
+[web]
+secure_cookies = false  # the panel is on loopback without HTTPS
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What this start listens on; all on loopback."""
+
+    web: int
+    event_socket: int
+    daemon: int
+    store: int
+    sip: int
+    outbound: int
+    phones: int
+    phones_sip: int
+    metrics: int
+
+
+class _Stopped(Exception):  # no error: somebody asked for the end
+    """SIGINT or SIGTERM before the calls could be heard."""
+
+
+def show(once: bool) -> int:
+    """Run the demo; returns the exit status.  Ends with ``once`` when the calls can be heard, otherwise
+    at SIGTERM or SIGINT."""
+    begun = time.monotonic()
+
+    def say(text: str) -> None:
+        click.echo(f"{time.monotonic() - begun:5.0f} s  {text}")
+
+    demo_switch.configuration()
+    folder = FOLDER.absolute()
+    folder.mkdir(mode=0o750, exist_ok=True)
+    ports = choose_ports()
+    environment = _environment(folder, ports)
+    os.environ.update(environment)
+    context = Context(config.load(folder / "accord.toml", os.environ), folder / "accord.toml")
+    tenant, password = prepare(context, folder)
+    # The worker would write it a moment later; so the first call finds its line for certain.
+    node = context.settings.node
+    snapshot.write(node.snapshot_folder, node.spool_folder, node.never_record, utc_now())
+    say("keys, catalogue and a customer with two lines are ready")
+
+    binary = os.environ.get("ACCORD_FREESWITCH") or shutil.which("freeswitch")
+    switch = demo_switch.real(Path(binary), folder, ports, environment) if binary else []
+    if binary:
+        say(f"the switch is FreeSWITCH ({binary})")
+    else:
+        say("FreeSWITCH is not on the PATH: the practice switch stands in for it")
+    logs = folder / "logs"
+    logs.mkdir(exist_ok=True)
+    own = [_logged(program, logs) for program in processes.programs(context)]
+    before = heard(tenant)
+    supervisor = Supervisor([*own, *switch], dict(os.environ))
+    _quiet_supervisor(logs)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    running = threading.Thread(target=supervisor.run, name="supervisor")
+    running.start()
+    processes.make_bucket(context)
+    try:
+        _wait(stopped, "the panel and the lines", lambda: _ready(context, ports), READY_IN, logs)
+        say("store, daemon, worker and panel are running")
+        if binary:
+            demo_switch.place_calls(ports, environment["PHONES_PASSWORD"], CALLS, context, say)
+        else:
+            supervisor.add(demo_switch.practice_switch(ports, CALLS))
+        if not _follow(stopped, tenant, before, say):
+            raise ConfigError("demo.not_heard", "not all four calls became recordings", f"see {logs}")
+        say("ready\n")
+        click.echo(f"    Listen at   http://127.0.0.1:{ports.web}/")
+        click.echo(f"    log in as   {LOGIN}")
+        click.echo(f"    password    {password}\n")
+        if not once:
+            click.echo("    Ctrl-C ends it. Everything lies in ./.accord")
+            stopped.wait()
+        return 0
+    except _Stopped:
+        return 130
+    except AccordError as error:
+        click.echo(f"accord: {error}", err=True)
+        return 1
+    finally:
+        click.echo("    ending; the store takes up to 16 s")
+        supervisor.stop()
+        running.join()
+
+
+def prepare(context: Context, folder: Path) -> tuple[str, str]:
+    """Keys, catalogue, customer, person and lines, where they are missing; the customer's id and the
+    person's password."""
+    from recorder.catalogue.tables.core import open_catalogue
+
+    if not (context.settings.keys_folder / signing.KEK).exists():
+        refuse_new_keys(context)
+        signing.init(context.settings.keys_folder, utc_now())
+    migrate(context.settings.catalogue_url)
+    open_catalogue(context.settings.catalogue_url)
+    secret = folder / "login"
+    there = next((row for row in service.tenants() if row.name == CUSTOMER), None)
+    if there is not None and secret.exists():
+        return there.id, read_private(secret).decode()
+    password = secrets.token_urlsafe(12)
+    tenant = make_tenant(context, CUSTOMER, language="fr", time_zone="Europe/Brussels", country="be")
+    said = {"name": "Claire Dubois", "role": "customer_admin", "language": "fr"}
+    make_user(tenant, LOGIN, context.signer(), **said, password=password)
+    labels = {"fr": "Accueil", "en": "Front desk"}
+    for number, language in dict.fromkeys(CALLS):
+        line = make_line(tenant, number, None, language, labels[language], ("opus",))
+        service.set_line_keep(tenant.id, line, Keeping(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
+    write_private(secret, password.encode())
+    return tenant.id, password
+
+
+def heard(tenant: str) -> set[str]:
+    """Ids of the customer's recordings."""
+    return {row.id for row in queries.recordings(tenant, limit=200).rows}
+
+
+def choose_ports() -> Ports:
+    """The usual ports where they are free, others where not."""
+    taken: set[int] = set()
+
+    def pick(usual: int, count: int = 1) -> int:
+        candidates: list[int] = [usual, *range(usual + 1000, 60000, 97)]
+        for base in candidates:
+            wanted = set(range(base, base + count))
+            if not wanted & taken and all(_free(port) for port in wanted):
+                taken.update(wanted)
+                return base
+        raise ConfigError("demo.ports", "no free ports on 127.0.0.1", "end what listens there")
+
+    return Ports(
+        web=pick(8080),
+        event_socket=pick(8021),
+        daemon=pick(8084),
+        store=pick(8333, 8),
+        sip=pick(5080),
+        outbound=pick(5085),
+        phones=pick(8031),
+        phones_sip=pick(5090),
+        metrics=pick(9184, 3),
+    )
+
+
+def _free(port: int) -> bool:
+    if foreign_socket(port):
+        return False
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+def _environment(folder: Path, ports: Ports) -> dict[str, str]:
+    settings = folder / "accord.toml"
+    if not settings.exists():
+        settings.write_text(SETTINGS.format(data=folder))
+    return {
+        "ACCORD_SWITCH_PASSWORD": secrets.token_hex(16),
+        "ACCORD_SWITCH_PORT": str(ports.event_socket),
+        "ACCORD_SWITCH_LISTEN_PORT": str(ports.daemon),
+        "ACCORD_STORE_EMBEDDED_PORT": str(ports.store),
+        "ACCORD_WEB_PORT": str(ports.web),
+        "ACCORD_METRICS_DAEMON_PORT": str(ports.metrics),
+        "ACCORD_METRICS_WORKER_PORT": str(ports.metrics + 1),
+        "ACCORD_METRICS_WEB_PORT": str(ports.metrics + 2),
+        "ACCORD_SIP_PORT": str(ports.sip),
+        "ACCORD_OUTBOUND_PORT": str(ports.outbound),
+        "ACCORD_TOLD": str(folder / "snapshot" / TOLD),
+        "ACCORD_ROUTE": f"127.0.0.1:{ports.phones_sip}",
+        "PHONES_PASSWORD": secrets.token_hex(16),
+    }
+
+
+def _logged(program: Program, logs: Path) -> Program:
+    if program.output is not None:
+        return program
+    return replace(program, output=logs / f"{program.name}.log")
+
+
+def _quiet_supervisor(logs: Path) -> None:
+    from recorder.cli.logs import configure
+
+    configure(open(logs / "supervisor.log", "a"))  # noqa: SIM115  # for the life of the process
+
+
+def _ready(context: Context, ports: Ports) -> bool:
+    """The panel reaches catalogue and store, the node knows its lines, and the daemon takes calls."""
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", ports.web, timeout=2)
+        connection.request("GET", "/readyz")
+        if connection.getresponse().status != 200:
+            return False
+        socket.create_connection(("127.0.0.1", ports.daemon), timeout=2).close()
+        return len(read_snapshot(context.settings.node.snapshot_folder).lines) >= len(set(CALLS))
+    except (OSError, AccordError):
+        return False
+
+
+def _wait(stopped: threading.Event, what: str, done: Callable[[], bool], seconds: float, logs: Path) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if stopped.wait(0.2):
+            raise _Stopped
+        if time.monotonic() > deadline:
+            raise ConfigError("demo.not_ready", f"not ready in {seconds:.0f} s: {what}", f"see {logs}")
+
+
+def _follow(stopped: threading.Event, tenant: str, before: set[str], say: Callable[[str], None]) -> bool:
+    """A line for each call that can be heard; false where they do not come in time."""
+    deadline = time.monotonic() + HEARD_IN
+    count = 0
+    while count < len(CALLS):
+        new = heard(tenant) - before
+        for _ in range(len(new) - count):
+            count += 1
+            say(f"{count} of {len(CALLS)} recordings sealed, stored and listed")
+        if stopped.wait(0.3):
+            raise _Stopped
+        if time.monotonic() > deadline:
+            return count >= len(CALLS)
+    sys.stdout.flush()
+    return True

@@ -1,0 +1,185 @@
+"""The switch of ``accord run --demo``: a real FreeSWITCH with two phones, or the practice switch."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import gevent
+
+from demo import practice
+from recorder.domain.line_policy import read as read_snapshot
+from recorder.environment import of
+from recorder.errors import SwitchError
+from recorder.processes.supervisor import Program
+
+if TYPE_CHECKING:
+    from demo.run import Ports
+    from recorder.processes.services import Context
+    from recorder.switch.esl import Inbound
+
+PRACTICE = Path(practice.__file__).parent
+SPEECH = PRACTICE / "speech"
+CALLERS = ("3224440001", "3224440002", "3224440003", "3224440004")
+RTP = 21000
+"""First RTP port of the switch; the phones' follow 400 later."""
+
+STARTS_IN = 30.0
+
+SWITCH_PASSWORD = "ACCORD_SWITCH_PASSWORD"  # noqa: S105  # the variables' names
+PHONES_PASSWORD = "PHONES_PASSWORD"  # noqa: S105
+
+SPEAK = 3.0
+"""Seconds that they speak before the colleague asks, and after the question until the caller answers."""
+
+AGREEING = 30_000
+"""Milliseconds by which a call in which it is asked is longer."""
+
+
+def practice_switch(
+    ports: Ports, calls: Sequence[tuple[str, str]], given: Mapping[str, str] = os.environ
+) -> Program:
+    """The practice switch, which makes the calls itself and prints what happens to them; ``given`` is the
+    environment in which its event socket's password is."""
+    placed = [f"--call={number}:{language}" for number, language in calls]
+    placed[0] += ":agrees"  # in the first one the colleague asks whether the recording may be kept
+    return Program(
+        "switch",
+        [
+            sys.executable,
+            "-m",
+            "demo.practice",
+            f"--event-port={ports.event_socket}",
+            f"--daemon=127.0.0.1:{ports.daemon}",
+            "--stay",
+            *placed,
+        ],
+        environment=_for_switch(given, SWITCH_PASSWORD),
+    )
+
+
+def configuration() -> Path:
+    """The dialplan that both switches run: it is the switch's, and not a part of the package.  Raises
+    :class:`SwitchError` (``demo.no_conf``)."""
+    conf = PRACTICE.parents[1] / "freeswitch_conf"
+    if not conf.is_dir():
+        raise SwitchError("demo.no_conf", f"there is no {conf}", "run the demo from a checkout of Accord")
+    return conf
+
+
+def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str]) -> list[Program]:
+    """FreeSWITCH with ``freeswitch_conf/``, and a second one that plays the phones."""
+    base = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    switch = {
+        **base,
+        **_for_switch(environment, SWITCH_PASSWORD),
+        "ACCORD_RTP_START": str(RTP),
+        "ACCORD_RTP_END": str(RTP + 398),
+    }
+    phones = {
+        **base,
+        **_for_switch(environment, PHONES_PASSWORD),
+        "PHONES_PORT": str(ports.phones),
+        "PHONES_SIP_PORT": str(ports.phones_sip),
+        "PHONES_RTP_START": str(RTP + 400),
+        "PHONES_RTP_END": str(RTP + 798),
+        "PHONES_SPEECH": str(SPEECH),
+    }
+    return [
+        _program("switch", binary, configuration(), folder / "switch", switch),
+        _program("phones", binary, PRACTICE / "phones", folder / "phones", phones),
+    ]
+
+
+def _for_switch(environment: Mapping[str, str], password: str) -> dict[str, str]:
+    """What a switch reads of an environment: no secret but its own event socket's password."""
+    given = of("daemon", environment)
+    given.pop(SWITCH_PASSWORD, None)
+    return given | ({password: environment[password]} if password in environment else {})
+
+
+def _program(name: str, binary: Path, conf: Path, folder: Path, environment: Mapping[str, str]) -> Program:
+    argv = [str(binary), "-nonat", "-np", "-nf", "-nc", "-conf", str(conf)]
+    for part in ("log", "db", "run"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        argv += [f"-{part}", str(folder / part)]
+    return Program(name, argv, environment=environment, output=folder / "out.log")
+
+
+def place_calls(
+    ports: Ports,
+    password: str,
+    calls: Sequence[tuple[str, str]],
+    context: Context,
+    say: Callable[[str], None],
+) -> None:
+    """Have the calling phone make the calls, a second apart.  Raises :class:`SwitchError`."""
+    from recorder.switch.commands import Command
+
+    phones = _connect(ports.phones, password)
+    agreeing: list[gevent.Greenlet[..., None]] = []
+    _connect(ports.event_socket, context.settings.switch.password.get_secret_value()).stop()
+    lines = read_snapshot(context.settings.node.snapshot_folder)
+    try:
+        for at, (number, language) in enumerate(calls):
+            line = lines.line(number)
+            told = line.announcement.duration_ms if line else 0
+            # The caller hears the announcement out, and speaks when somebody is there.
+            sound = f"file_string://silence_stream://{told + 600}!{SPEECH}/{language}/caller.wav"
+            phone, caller = str(uuid4()), CALLERS[at % len(CALLERS)]
+            question = line.keep.question if line and line.keep and not at else None
+            if question is not None:
+                # Time for the question, the answer, and what comes of it.
+                sound += f"!silence_stream://{AGREEING}"
+                wait = (told + question.duration_ms) / 1000
+                agreeing.append(gevent.spawn(_agree, phones, phone, caller, told / 1000, wait))
+            reply = phones.api(
+                Command(
+                    f"api originate {{origination_uuid={phone},origination_caller_id_number={caller}}}"
+                    f"sofia/phones/{number}@127.0.0.1:{ports.sip} 'playback:{sound},hangup' inline"
+                )
+            )
+            if not reply.startswith("+OK"):
+                raise SwitchError(
+                    "demo.call_failed", f"call {at + 1} failed: {reply.strip()}", "see .accord/switch"
+                )
+            say(f"call {at + 1} of {len(calls)} ({language}) is told that it is recorded")
+            gevent.sleep(1)
+        gevent.joinall(agreeing, raise_error=True)
+    finally:
+        gevent.killall(agreeing)
+        phones.stop()
+
+
+def _agree(phones: Inbound, phone: str, caller: str, told: float, heard: float) -> None:
+    """The colleague's telephone asks whether the recording may be kept, and once the question is over the
+    caller's presses 1.  ``told`` and ``heard``: seconds from the call until the announcement and the question
+    have come to their ends, one after the other."""
+    from recorder.switch.commands import Command
+
+    gevent.sleep(told + SPEAK)
+    rows = json.loads(phones.api(Command("api show channels as json"))).get("rows", [])
+    for row in rows:
+        if row["direction"] == "inbound" and row["cid_num"] == caller:
+            phones.api(Command(f"api uuid_send_dtmf {row['uuid']} *5"))
+            gevent.sleep(heard - told + SPEAK)
+            phones.api(Command(f"api uuid_send_dtmf {phone} 1"))
+
+
+def _connect(port: int, password: str) -> Inbound:
+    from recorder.switch.esl import Inbound
+
+    deadline = gevent.Timeout(STARTS_IN)
+    with deadline:
+        while True:
+            connection = Inbound("127.0.0.1", port, password)
+            try:
+                connection.connect()
+                return connection
+            except SwitchError:
+                gevent.sleep(0.3)

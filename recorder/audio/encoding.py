@@ -1,0 +1,242 @@
+"""From a finished take to the plain files that will be sealed: find, blank, encode, outline.
+
+One entry, :func:`encode`: files in, files out, nothing else touched, so it runs in a process of its
+own and can be broken off and repeated.  The take's own files are only read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+
+from recorder.audio import (
+    missing_audio,
+    pause_redaction,
+    prompt_detection,
+    prompt_match,
+    redaction,
+    timeline,
+    wav,
+)
+from recorder.audio.encoded_take import Encoded, Found, Marker, Prompt, Sound
+from recorder.audio.peaks import Peaks
+from recorder.errors import TakeError
+from recorder.spool import atomic_files
+from recorder.spool.layout import Take
+
+OPUS, WAV, PEAKS = "audio.opus", "kept.wav", "peaks"
+"""The files in the take's folder.  ``kept.wav`` becomes the object ``audio.wav``: the take's own
+``audio.wav`` is the unblanked one and never leaves the spool."""
+
+NOTE = "note"
+"""What was noted of a recording from elsewhere, UTF-8; in its folder, and an object of that name."""
+
+BLOCK_FRAMES = 1 << 16
+"""Frames that are held at once: 256 KiB, whatever the call's length."""
+
+BIT_RATES = {8000: 40_000, 12000: 40_000}
+WIDE_BIT_RATE = 48_000
+"""For both channels together.  At 16 kb/s libopus makes 8 kHz stereo mono (tried): who spoke would be
+lost.  From 32 kb/s on speech is 40 dB down in the other channel while both talk, 80 dB while one does."""
+
+NARROW = {"compression_level": "1", "frame_duration": "60"}
+"""How libopus works at those rates.  Its complexity is 10 by itself; at 1 the sound at 40 kb/s is that of
+32 kb/s at 10 (PESQ of quiet, noisy and overlapping speech, within 0.02), for less than half of the processor
+time.  Packets of 60 ms instead of 20 make no difference to PESQ, and libav works by the packet."""
+
+OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+"""Rates that Opus takes as they are; what has another one is encoded at 48 kHz."""
+
+SEARCH_MARGIN_MS = 10_000
+"""How much later than the clock says the announcement is looked for first."""
+
+
+class _Output(Protocol):
+    def add(self, samples: wav.Samples) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def encode(take: Take, prompt: Path) -> Encoded:
+    """Make the take's objects in its folder, for the formats that its line asks for, and ``peaks``.
+
+    ``prompt`` is the announcement's sound file; what else was said lies beside it as ``<sha256>.wav``, and
+    what does not is not found.  Every file appears whole or not at all, and doing it
+    again gives the same bytes.
+
+    Raises :class:`TakeError`: ``take.impossible`` for a take that must be set aside (the message says
+    why); ``take.prompt`` where the announcement's sound is missing or another; ``OSError`` (a full
+    disk): to be tried again.
+    """
+    announcement = take.start.announcement
+    if announcement is None or not take.start.formats:
+        raise wav.impossible(take.folder, "it has no announcement or no format: nothing was to be recorded")
+    sound = wav.inspect(take.audio)
+    _check_prompt(prompt, announcement.sha256)
+    found = _find(take, sound, prompt)
+    said = prompt_detection.find(take, sound, found, prompt.parent)
+    paused = pause_redaction.masked(take, sound, found, said)
+    missing = missing_audio.holes(timeline.times(take, sound, found, said), found, said)
+    sound = missing_audio.put_in(sound, missing)
+    found, said = missing_audio.found_later(found, missing), missing_audio.prompts_later(said, missing)
+    plan = redaction.plan(take, sound, found, said, missing_audio.pauses_later(paused, missing))
+    return _encoded(take, sound, plan, found, said)
+
+
+def as_it_is(take: Take) -> Encoded:
+    """The same for a recording from elsewhere: nothing is looked for in it and nothing silenced.  What was
+    noted of it goes with it (:data:`NOTE`)."""
+    marks = (mark for mark in take.marks if mark.kind == "brought_in")
+    markers = tuple(Marker(mark.at, 0, mark.kind, dict(mark.data)) for mark in marks)
+    return _encoded(take, wav.inspect(take.audio), redaction.Plan(0, (), (), markers, 0))
+
+
+def _encoded(
+    take: Take,
+    sound: wav.Wav,
+    plan: redaction.Plan,
+    found: Found | None = None,
+    said: tuple[Prompt, ...] = (),
+) -> Encoded:
+    _write(take, sound, plan)
+    named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
+    named += [(WAV, "audio.wav", "audio/wav")] if "wav" in take.start.formats else []
+    named += [(PEAKS, PEAKS, "application/json")]
+    named += [(NOTE, NOTE, "text/plain; charset=utf-8")] if (take.folder / NOTE).exists() else []
+    return Encoded(
+        take=take,
+        duration_ms=sound.duration_ms,
+        sample_rate=sound.sample_rate,
+        announced=found,
+        gaps=plan.gaps,
+        markers=plan.markers,
+        drift_ms=plan.drift_ms,
+        sounds=tuple(_sound(take.folder / file, name, kind) for file, name, kind in named),
+        prompts=said,
+    )
+
+
+def _check_prompt(prompt: Path, sha256: str) -> None:
+    try:
+        found = hashlib.sha256(prompt.read_bytes()).hexdigest()
+    except OSError as error:
+        found = str(error)
+    if found != sha256:
+        raise TakeError(
+            "take.prompt",
+            f"{prompt} is not the announcement that this take was told ({found})",
+            "let the worker write the snapshot anew; the take waits in the spool",
+        )
+
+
+def _find(take: Take, sound: wav.Wav, prompt: Path) -> Found | None:
+    signal = prompt_match.load_prompt(prompt, sound.sample_rate)
+    clock = timeline.times(take, sound, None)
+    # Where it should have ended: of the marks that say so, the last.
+    due = [clock.unbounded(at) for kind in ("announcement_finished", "bridged") if (at := take.last(kind))]
+    until = max(due) + SEARCH_MARGIN_MS if due else None
+    match = prompt_match.locate(signal, sound, channel=1, until_ms=until)
+    return None if match is None else prompt_match.as_found(match, sound.sample_rate)
+
+
+def _write(take: Take, sound: wav.Wav, plan: redaction.Plan) -> None:
+    """Read the take once, and write everything that was asked for from the same silenced blocks."""
+    outline = Peaks(sound.sample_rate, sound.frames)
+    with ExitStack() as stack:
+        outputs: list[_Output] = []
+        if "opus" in take.start.formats:
+            path = stack.enter_context(atomic_files.replacing(take.folder / OPUS))
+            outputs.append(_OpusFile(path, sound.sample_rate, take.start.recording, stack))
+        if "wav" in take.start.formats:
+            path = stack.enter_context(atomic_files.replacing(take.folder / WAV))
+            outputs.append(_WavFile(stack.enter_context(open(path, "wb")), sound))
+        at = 0
+        for block in wav.blocks(sound, BLOCK_FRAMES):
+            samples = redaction.silence(block, at, sound.sample_rate, plan)
+            outline.add(samples)
+            for output in outputs:
+                output.add(samples)
+            at += len(block)
+        for output in outputs:
+            output.finish()
+    atomic_files.write_file(take.folder / PEAKS, outline.to_json())
+
+
+class _WavFile:
+    """The blanked sound as it came, with a right header."""
+
+    def __init__(self, file: BinaryIO, sound: wav.Wav) -> None:
+        self._file = file
+        self._file.write(wav.header(sound.sample_rate, sound.frames))
+
+    def add(self, samples: wav.Samples) -> None:
+        self._file.write(samples.astype("<i2", copy=False).tobytes())
+
+    def finish(self) -> None:
+        self._file.close()
+
+
+class _OpusFile:
+    """Ogg Opus (RFC 7845) by libopus, made for voices.
+
+    Everything that ffmpeg draws by lot is fixed, so that the same take gives the same bytes: ``bitexact``
+    leaves out versions, and the stream's serial number comes from the recording's id.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, recording: str, stack: ExitStack) -> None:
+        serial = zlib.crc32(recording.encode()) & 0x7FFFFFFF
+        self._container = stack.enter_context(
+            av.open(
+                str(path),
+                "w",
+                format="ogg",
+                options={"fflags": "+bitexact", "serial_offset": str(serial), "page_duration": "1000000"},
+            )
+        )
+        rate = sample_rate if sample_rate in OPUS_RATES else 48_000
+        self._resampler = (
+            None if rate == sample_rate else av.AudioResampler(format="s16", layout="stereo", rate=rate)
+        )
+        options = {"application": "voip"} | (NARROW if sample_rate in BIT_RATES else {})
+        stream = self._container.add_stream("libopus", rate=rate, options=options)
+        assert isinstance(stream, AudioStream)
+        stream.layout = "stereo"
+        stream.bit_rate = BIT_RATES.get(sample_rate, WIDE_BIT_RATE)
+        self._stream = stream
+        self._sample_rate = sample_rate
+        self._at = 0
+
+    def add(self, samples: wav.Samples) -> None:
+        interleaved = np.ascontiguousarray(samples).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout="stereo")
+        frame.sample_rate = self._sample_rate
+        if self._resampler is None:
+            self._encode(frame)
+        else:
+            for resampled in self._resampler.resample(frame):
+                self._encode(resampled)
+
+    def _encode(self, frame: av.AudioFrame) -> None:
+        frame.pts = self._at
+        self._at += frame.samples
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        if self._resampler is not None:
+            for rest in self._resampler.resample(None):
+                self._encode(rest)
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def _sound(path: Path, name: str, media_type: str) -> Sound:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Sound(name, path, media_type, digest, path.stat().st_size)

@@ -1,0 +1,123 @@
+"""The questions in a call whether its recording may be kept, and what came of each, read from its marks.
+
+The daemon writes a question as it goes (``call/keep_question.py``); killed in between, it leaves one without
+an answer.  A no counts at once, before the question's end too, and while a yes is told; a yes only after its
+end.  What does not follow from a question is none of its answers: a yes that nobody was asked for is passed
+over here, and so by everything after.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Generic, Protocol, TypeVar
+
+QUESTION, OWN_WORDS = "question", "own_words"
+"""How it was asked: by the sound that plays to both, or by the colleague."""
+
+YES, NO, NONE, BROKEN = "yes", "no", "none", "broken"
+"""What came of it; ``none`` is silence, ``broken`` that it was not heard whole or nobody could answer."""
+
+BY: Final = ("outside", "colleague")
+COLLEAGUE = BY[1]
+BY_KEY, ALOUD = "key", "aloud"
+HOW: Final = (BY_KEY, ALOUD, OWN_WORDS)
+"""How it was answered: a key of the outside party's, or a colleague's after the answer was given aloud, or
+after their own words."""
+
+PLAYED: Final = ("keep_question_heard", "keep_told")
+"""The ends of what plays to both, heard whole."""
+
+
+class Happened(Protocol):
+    """A mark, or a marker."""
+
+    @property
+    def at(self) -> datetime: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def data(self) -> Mapping[str, str]: ...
+
+
+M = TypeVar("M", bound=Happened)
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[M]):
+    """One question: ``asked`` begins it, ``heard`` is its sound's end, ``told`` the end of the sentence that
+    says what came of it, ``unheard`` a colleague's yes without their voice; ``None`` where that was not
+    noted."""
+
+    asked: M
+    heard: M | None = None
+    broken: M | None = None
+    answered: M | None = None
+    told: M | None = None
+    unheard: M | None = None
+
+    @property
+    def how(self) -> str:
+        """``question`` or ``own_words``."""
+        return self.asked.data["how"]
+
+    @property
+    def answer(self) -> str | None:
+        """``None`` where nothing was noted: the daemon was away, or it was asked once more."""
+        if self.answered is not None:
+            return self.answered.data["answer"]
+        return None if self.broken is None else BROKEN
+
+    def then(self, mark: M) -> Question[M]:
+        """With what came next; the same where it does not follow."""
+        over = self.answered is not None or self.broken is not None
+        if mark.kind == "keep_told":
+            return replace(self, told=mark) if self.answered and not self.told else self
+        no = _is_answer(mark) and mark.data["answer"] == NO
+        if over:
+            # While they were told what came of it.
+            given = self.answer in (YES, NONE) and not self.told
+            return replace(self, answered=mark) if no and given else self
+        if self.unheard is not None and mark.data.get("answer") != NONE:
+            return self  # asked once more, it is another question
+        if mark.kind == "keep_broken":
+            return replace(self, broken=mark)
+        if self.how == QUESTION and self.heard is None and not no:
+            return replace(self, heard=mark) if mark.kind == "keep_question_heard" else self
+        if mark.kind == "keep_unheard" and self.unheard is None:
+            return replace(self, unheard=mark)
+        return replace(self, answered=mark) if _is_answer(mark) else self
+
+    @property
+    def voice_ms(self) -> tuple[int, int] | None:
+        """Where they were heard before a colleague said that it was yes, in milliseconds of audio."""
+        given = self.answered
+        if given is None or given.data.get("by") != COLLEAGUE or given.data["answer"] != YES:
+            return None
+        first, end = (given.data.get(name, "") for name in ("voice_from_ms", "voice_to_ms"))
+        if not all(re.fullmatch("[0-9]{1,9}", each, re.ASCII) for each in (first, end)):
+            return None
+        return (int(first), int(end)) if int(first) < int(end) else None
+
+
+def questions(marks: Iterable[M]) -> tuple[Question[M], ...]:
+    """The questions of a call, in the order of its marks."""
+    found: list[Question[M]] = []
+    for mark in marks:
+        if mark.kind == "keep_asked" and mark.data.get("how") in (QUESTION, OWN_WORDS):
+            found.append(Question(mark))
+        elif found and mark.kind.startswith("keep_"):
+            found[-1] = found[-1].then(mark)
+    return tuple(found)
+
+
+def _is_answer(mark: Happened) -> bool:
+    """A whole one: silence is nobody's, a yes or no somebody's."""
+    answer, by, how = (mark.data.get(name) for name in ("answer", "by", "how"))
+    if mark.kind != "keep_answered":
+        return False
+    return (by is None and how is None) if answer == NONE else answer in (YES, NO) and by in BY and how in HOW

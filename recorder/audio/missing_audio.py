@@ -1,0 +1,74 @@
+"""Silence in place of what the switch did not write while the outside party's telephone was on hold.
+
+A telephone that sends nothing on hold leaves nothing in the file (``timeline.py``): what was said before and
+after would stand side by side, and every later place be early by the hold.  So it is put in where it is
+missing, and the recording lasts as long as its call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from recorder.audio.encoded_take import Found, Prompt
+from recorder.audio.pause_redaction import Masked
+from recorder.audio.timeline import Times
+from recorder.audio.wav import Wav
+
+LONGEST_MS: Final = 3_600_000
+"""More than this is not put in: a clock may have been set ahead in a hold.  ``drift_ms`` tells of it."""
+
+Hole = tuple[int, int]
+"""Where silence is put in, in milliseconds of the file's audio, and how many."""
+
+
+def holes(clock: Times, found: Found | None, prompts: Sequence[Prompt] = ()) -> tuple[Hole, ...]:
+    """What is missing in the holds, by the times of the file as it is.  What was found whole is not split."""
+    whole = [(each.offset_ms, each.end_ms) for each in (found, *prompts) if each is not None]
+    result = []
+    for at, length in clock.unwritten():
+        at = next((start for start, end in whole if start < at < end), at)
+        result.append((at, length))
+    return tuple(result) if sum(length for _, length in result) <= LONGEST_MS else ()
+
+
+def put_in(sound: Wav, missing: Sequence[Hole]) -> Wav:
+    """The sound with its holes filled."""
+    rate = sound.sample_rate
+    frames = tuple((at * rate // 1000, length * rate // 1000) for at, length in missing)
+    return replace(sound, frames=sound.frames + sum(count for _, count in frames), holes=frames)
+
+
+def found_later(found: Found | None, missing: Sequence[Hole]) -> Found | None:
+    """Where the announcement is in that."""
+    if found is None:
+        return None
+    start, end = moved((found.offset_ms, found.end_ms), missing)
+    return replace(found, offset_ms=start, end_ms=end)
+
+
+def prompts_later(prompts: Sequence[Prompt], missing: Sequence[Hole]) -> tuple[Prompt, ...]:
+    """Where the other prompts are in that."""
+    places = (moved((each.offset_ms, each.end_ms), missing) for each in prompts)
+    return tuple(
+        replace(each, offset_ms=start, end_ms=end) for each, (start, end) in zip(prompts, places, strict=True)
+    )
+
+
+def pauses_later(paused: Sequence[Masked], missing: Sequence[Hole]) -> tuple[Masked, ...]:
+    """Where the pauses are in that."""
+    places = (moved((each.start_ms, each.end_ms), missing) for each in paused)
+    return tuple(
+        replace(each, start_ms=start, end_ms=end) for each, (start, end) in zip(paused, places, strict=True)
+    )
+
+
+def moved(stretch: tuple[int, int], missing: Sequence[Hole]) -> tuple[int, int]:
+    """A stretch of the file, in the filled sound: a hole at its beginning comes before it, one at its end
+    after it."""
+    start, end = stretch
+    return (
+        start + sum(length for at, length in missing if at <= start),
+        end + sum(length for at, length in missing if at < end),
+    )

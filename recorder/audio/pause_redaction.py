@@ -1,0 +1,125 @@
+"""Where a take was masked while a colleague had it paused: zeros in both channels, where the marks say so.
+
+Both are needed: key presses and the pauses of hold music leave zeros, too, in the right channel alone, and
+the times of events are some tenths of a second off (seen).  Where the zeros are not what the marks promise,
+the switch did not mask, and all of the pause is to be silenced: what was said in it was not to be recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from recorder.audio import wav
+from recorder.audio.encoded_take import Found, Prompt
+from recorder.audio.timeline import Times, in_order, times
+from recorder.spool.layout import Mark, Take
+
+MARGIN_MS = 1500
+"""How much earlier or later than the clock says the zeros may begin and end: an event's tenths of a second,
+and where it ends by itself the switch's scheduler, which knows whole seconds."""
+
+SHARE, SLACK_MS = 0.8, 600
+"""Of a short pause they are at least this share, but for this much."""
+
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Paused from ``begin`` to ``end``; where nobody watched its beginning or its end, it may reach from
+    ``earliest`` to ``latest``."""
+
+    earliest: datetime
+    begin: datetime
+    end: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A pause in the audio, in milliseconds of it.  ``silent``: its samples are zeros already."""
+
+    start_ms: int
+    end_ms: int
+    silent: bool
+
+
+def masked(
+    take: Take, sound: wav.Wav, found: Found | None, prompts: Sequence[Prompt] = ()
+) -> tuple[Masked, ...]:
+    """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
+    Raises ``OSError``, :class:`TakeError`."""
+    clock = times(take, sound, found, prompts)
+    # The switch pauses nothing before that, however early a daemon may not have watched any more.
+    told = 0 if found is None else found.end_ms
+    return tuple(_find(pause, sound, clock, told) for pause in pauses(in_order(take, clock), clock.ended))
+
+
+def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
+    """What the marks say.  A pause ends by the colleague's code, by itself after the seconds that the switch
+    said, or with the call; paused once more, it lasts from then on."""
+    open_: Pause | None = None
+    unwatched: datetime | None = None
+    for mark in marks:
+        if mark.kind == "unobserved_from":
+            unwatched = mark.at
+        elif mark.kind == "paused":
+            latest = mark.at + _seconds(mark) if "seconds" in mark.data else ended
+            if open_ is not None and mark.at <= open_.latest:
+                open_ = replace(open_, end=min(latest, ended), latest=min(latest, ended))
+                continue
+            if open_ is not None:
+                yield open_
+            # Where only that it was paused is known, or by an Accord of before, which wrote no seconds.
+            unseen = mark.data.get("began") == "unknown" or (
+                mark.data.get("seen") == "later" and "seconds" not in mark.data
+            )
+            earliest = min(unwatched, mark.at) if unseen and unwatched else mark.at
+            open_ = Pause(earliest, mark.at, min(latest, ended), min(latest, ended))
+        elif mark.kind == "resumed" and open_ is not None:
+            end = latest = min(mark.at, open_.latest)
+            if mark.data.get("seen") == "later" and unwatched is not None:
+                end = max(open_.begin, min(unwatched, end))
+            yield replace(open_, end=end, latest=latest)
+            open_ = None
+    if open_ is not None:
+        yield open_
+
+
+def _seconds(mark: Mark) -> timedelta:
+    text = mark.data["seconds"]
+    return timedelta(seconds=int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0)
+
+
+def _find(pause: Pause, sound: wav.Wav, clock: Times, told: int) -> Masked:
+    first, begin, over, last = (
+        max(told, clock.place(at)) for at in (pause.earliest, pause.begin, pause.end, pause.latest)
+    )
+    start, end = _longest(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
+    whole = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
+    if whole and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):
+        return Masked(start, end, silent=True)
+    return Masked(first, last, silent=False)
+
+
+def _longest(sound: wav.Wav, first_ms: int, last_ms: int) -> tuple[int, int]:
+    """The longest stretch between two places in which both channels are zero, in milliseconds."""
+    rate = sound.sample_rate
+    at = first_ms * rate // 1000
+    best = (at, at)
+    since: int | None = None
+    for block in wav.blocks(sound, _BLOCK, at, last_ms * rate // 1000):
+        zero = ~np.any(block, axis=1)
+        edges = np.flatnonzero(np.diff(zero)) + 1
+        for start, end in zip((0, *edges), (*edges, len(zero)), strict=True):
+            if not zero[start]:
+                since = None
+                continue
+            since = at + int(start) if since is None else since
+            best = max(best, (since, at + int(end)), key=lambda run: run[1] - run[0])
+        at += len(block)
+    return -(-best[0] * 1000 // rate), best[1] * 1000 // rate

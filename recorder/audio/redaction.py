@@ -1,0 +1,331 @@
+"""What must be silent in a take, and why: decided from its marks and from where the announcement is.
+
+Nothing that the outside party said before they had been told, or while it rang, may be in any object;
+on hold nobody is talking to anybody.  Every such stretch becomes a gap with its reason, and so does
+what is not in the file at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from recorder.audio.encoded_take import Found, Gap, Marker, Prompt
+from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, waits
+from recorder.audio.keep_answers import PLAYED
+from recorder.audio.pause_redaction import Masked
+from recorder.audio.timeline import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
+from recorder.audio.transfer_redaction import unagreed
+from recorder.audio.wav import Samples, Wav
+from recorder.spool.layout import Take
+
+AFTER_PLAYBACK_MS = 1000
+"""P1: how long after the playback's end the left channel stays blank where the sound does not show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``left_until_ms``: the left channel is silent before that; ``both`` are stretches that are silenced
+    in both channels, ``right`` in that one; ``gaps`` explain these and everything else that is missing,
+    without overlap in a channel, in order."""
+
+    left_until_ms: int
+    both: tuple[tuple[int, int], ...]
+    gaps: tuple[Gap, ...]
+    markers: tuple[Marker, ...]
+    drift_ms: int
+    right: tuple[tuple[int, int], ...] = ()
+
+
+def plan(
+    take: Take,
+    sound: Wav,
+    found: Found | None,
+    prompts: Sequence[Prompt] = (),
+    paused: Sequence[Masked] = (),
+) -> Plan:
+    """Everything that is to be silent, and all gaps, of a take whose announcement is at ``found``; the
+    ``prompts`` silence nothing, but while one plays they do not hear each other.  ``paused`` is where a
+    colleague had it paused (:mod:`recorder.audio.pause_redaction`)."""
+    clock = times(take, sound, found, prompts)
+    end = clock.duration_ms
+    told = _told(take, clock, found)
+    bridged_at = take.first("bridged")
+    talk = end if bridged_at is None else _talk(clock, bridged_at, told)
+    away = list(_away(take, clock))
+    stretches = [*_holds(take, clock), *waits(take, clock.ended)]
+    idle, silent = _idle(clock, talk, stretches)
+    # Nobody saw it ring if nobody was there: a missing bridge is then no sign that there was none.
+    waiting = "unobserved" if bridged_at is None and away else "ringing"
+    # Told together: until it begins the one who answered has not been told either.
+    untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
+    outside = _named(_outside(take, clock), "transferred_outside")
+    masked = [(each.start_ms, min(each.end_ms, end)) for each in paused]
+    # While it rings nobody is talking to them: early media, a queue's music and what is said over it.
+    rings = _rings(clock, told, talk, bridged_at, away)
+    both = [
+        *outside,
+        *untold,
+        *_named(masked, "paused"),
+        *(each for each in idle if each[2] == HOLD),
+        *(each for each in idle if each[2] == WAITING),
+        *_named(away, "unobserved"),
+        *_named(rings, "ringing"),
+    ]
+    # It rang then, or they talked already: the switch knows the last bridge only.
+    unseen = [(start, min(stop, talk)) for start, stop in away]
+    left = [
+        *_named([(0, told)], "before_announcement_end"),
+        *_named(unseen, "unobserved"),
+        *_named([(told, talk)], waiting),
+        *both,
+    ]
+    played = _named(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
+    told_joiner = _named(_joiners(take, clock), "told_joiner")
+    unasked = list(_unagreed(take, clock))
+    seen = [each for each in both if each[2] != "unobserved"]
+    right = [*seen, *_named(unasked, "joiner_not_agreed"), *both, *played, *told_joiner]
+    gaps = _gaps(_painted(left), _painted(right))
+    if clock.missing_ms:
+        reason = "repair" if sound.header_broken else "fax" if _faxed(take) else "write_error"
+        gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
+    return Plan(
+        left_until_ms=talk,
+        both=(
+            *((start, end) for start, end, _ in (*untold, *outside)),
+            *rings,
+            *((each.start_ms, each.end_ms) for each in paused if not each.silent),
+            *silent,
+        ),
+        gaps=tuple(gaps),
+        markers=tuple(_markers(take, clock, prompts)),
+        drift_ms=clock.clock_ms - end,
+        right=tuple(unasked),
+    )
+
+
+def silence(samples: Samples, start: int, sample_rate: int, plan: Plan) -> Samples:
+    """A block of the take, beginning at frame ``start``, with everything silent that must be."""
+    samples = samples.copy()
+    until = -(-plan.left_until_ms * sample_rate // 1000) - start
+    if until > 0:
+        samples[:until, 0] = 0
+    for stretches, lane in ((plan.both, slice(None)), (plan.right, slice(1, None))):
+        for begin, end in stretches:
+            first = begin * sample_rate // 1000 - start
+            last = -(-end * sample_rate // 1000) - start
+            if last > 0 and first < len(samples):
+                samples[max(first, 0) : last, lane] = np.int16(0)
+    return samples
+
+
+def _faxed(take: Take) -> bool:
+    """Whether it went on as a fax: the switch passes that on, and nothing of it comes to the recording."""
+    return any(mark.kind == "recording_stopped" and "fax" in mark.data for mark in take.marks)
+
+
+def _told(take: Take, clock: Times, found: Found | None) -> int:
+    """Until when the outside party had not been told, in milliseconds of audio."""
+    if found is not None:
+        return min(found.end_ms, clock.duration_ms)
+    finished, begun = take.last("announcement_finished"), take.last("announcement_started")
+    if finished is None or (begun is not None and begun > finished) or clock.set_back_ms:
+        return clock.duration_ms
+    return min(max(0, clock.unbounded(finished)) + AFTER_PLAYBACK_MS, clock.duration_ms)
+
+
+def _begun(told: int, found: Found | None) -> int:
+    """Until when nothing was said to both of them, in milliseconds of audio."""
+    return told if found is None else min(found.offset_ms, told)
+
+
+def _talk(clock: Times, bridged_at: datetime, told: int) -> int:
+    """From when on they talk.  Nobody is connected before the announcement's end: where the clock says so, it
+    was set back before that."""
+    at = clock.unbounded(bridged_at)
+    if clock.set_back_ms and at < told - ms(AT_MOST):
+        at += clock.set_back_ms
+    return max(told, min(at, clock.duration_ms))
+
+
+def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
+    """The outside party's.  Of one whose end nobody saw it is not known how long it went on."""
+    late = {mark.at for mark in take.marks if mark.kind == "unhold" and "seen" in mark.data}
+    for begin, end in clock.holds:
+        unseen = [mark.at for mark in take.marks if mark.kind == "unobserved_from" and begin <= mark.at < end]
+        # Where it was seen to go on after that, it did.
+        if unseen and end in late:
+            yield begin, unseen[-1], HOLD
+        elif unseen and end == clock.ended:
+            yield begin, unseen[0], HOLD
+        else:
+            yield begin, end, HOLD
+
+
+def _idle(
+    clock: Times, talk: int, stretches: Sequence[Stretch]
+) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
+    """Stretches in which nobody talks to them, in the audio, and those of it that are silenced: where they
+    surely are.
+
+    Silencing is not to be undone, so it ends before the talk can go on: events may be late by
+    :data:`SURE_MS`, and where a place may be wrong by more, it begins and ends that much inside.  Between two
+    that follow one another sooner (an unhold, and they are transferred) nobody talks.  What was put in where
+    the switch wrote nothing is silence to its end."""
+    gaps: list[tuple[int, int, str]] = []
+    silent: list[tuple[int, int]] = []
+    for begin, end, reason in stretches:
+        start = max(clock.place(begin), talk)
+        if clock.place(begin) >= clock.duration_ms or clock.unbounded(end) < talk:
+            continue
+        end, over = _goes_on(end, stretches)
+        stop = min(max(clock.place(end), start + 1), clock.duration_ms)
+        doubt = max(clock.doubt(begin), clock.doubt(end))
+        sure = stop if over >= clock.ended else clock.place(over) - max(SURE_MS, doubt)
+        first, last = start + doubt, min(stop, sure)
+        if first < last:
+            silent.append((first, last))
+            still = [min(hole[1], stop) for hole in clock.filled if start <= hole[0] < stop]
+            start, stop = (start, stop) if doubt else (first, max([last, *still]))
+        elif reason == WAITING:
+            continue  # it is over at once: nothing is missing
+        gaps += _named([(start, stop)], reason)
+    return gaps, silent
+
+
+def _goes_on(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
+    """Where a stretch that ends then meets the next one, and when the last of those that follow one another
+    is over."""
+    near = timedelta(milliseconds=SURE_MS)
+    meets = over = end
+    while later := [each for each in stretches if each[0] - near <= over < each[1]]:
+        meets = max(end, min(each[0] for each in later)) if over == end else meets
+        over = max(each[1] for each in later)
+    return meets, over
+
+
+def _rings(
+    clock: Times, told: int, talk: int, bridged_at: datetime | None, away: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Where what they hear is silenced, too, because it surely is nobody's talk: from the announcement's end
+    until somebody was seen to answer."""
+    if bridged_at is None or clock.set_back_ms or talk <= told or any(start < talk for start, _ in away):
+        return []
+    if any(begin < bridged_at for begin, _ in clock.holds) and clock.doubt(bridged_at):
+        return []
+    return [(told, talk)]
+
+
+_NOT_BEFORE = frozenset(
+    {
+        *("joined_told", "joined_untold", "joined_asked", "joined_refused"),
+        *("unbridged", "bridged", "hangup", "unobserved_from"),
+    }
+)
+"""What ends the telling of somebody who joined, at the latest."""
+
+
+def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """When a colleague who had joined was told: by the marks, for in the sound there is nothing of them.  In
+    a room the others are heard meanwhile."""
+    since: datetime | None = None
+    for mark in take.marks:
+        if since is not None and mark.kind in _NOT_BEFORE:
+            yield clock.place(since), clock.place(mark.at)
+            since = None
+        if mark.kind == "joined_telling" and "in" not in mark.data:
+            since = mark.at
+
+
+def _unagreed(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """What a colleague who joined said and had not agreed to; more of it rather than less, for events may be
+    late or early.  Where a clock was set back nobody knows where that is."""
+    for since, until in unagreed(take):
+        if clock.set_back_ms:
+            yield 0, clock.duration_ms
+            return
+        end = clock.duration_ms if until is None else clock.place(until) + _unsure(clock, until)
+        yield max(0, clock.place(since) - _unsure(clock, since)), min(end, clock.duration_ms)
+
+
+def _unsure(clock: Times, at: datetime) -> int:
+    return ms(AT_MOST) if clock.doubt(at) else SURE_MS
+
+
+def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """The end of a take whose outside party was transferred to another, or into whose conference another
+    came: from when these two were connected, for the other was not told that what they say is recorded."""
+    since: datetime | None = None
+    for mark in take.marks:
+        if mark.kind == "bridged" or (mark.kind == "joined_room" and mark.data.get("who") == "outside"):
+            since = mark.at
+        elif mark.kind == "transferred_outside":
+            yield clock.place(mark.at if since is None else since), clock.duration_ms
+            return
+
+
+def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Marker]:
+    """Marks in the order of their times, or, where a clock was set back, of their writing; none lies before
+    an earlier one.  There, what was written after a prompt that was found is placed from it."""
+    ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
+    known = {prompt.at: prompt.end_ms for prompt in prompts if clock.set_back_ms}
+    reached = moved = 0
+    for mark in in_order(take, clock):
+        if mark.kind in PLAYED and mark.at in known:
+            moved = known[mark.at] - clock.unbounded(mark.at)
+        at = min(max(clock.unbounded(mark.at) + moved, 0), clock.duration_ms)
+        reached = max(reached, ends.get(mark.kind, at))
+        yield Marker(mark.at, reached, mark.kind, dict(mark.data))
+
+
+def _away(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """When nobody watched: as the marks say, and from the last mark on if the end was not seen."""
+    for since, until in spans(take, "unobserved_from", "unobserved_to", clock.ended):
+        yield clock.place(since), clock.place(until)
+    if not end_seen(take):
+        yield max((clock.place(mark.at) for mark in take.marks), default=0), clock.duration_ms
+
+
+def _named(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[int, int, str]]:
+    return [(start, end, reason) for start, end in stretches if end > start]
+
+
+def _painted(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Stretches of one channel without overlap: where several lie, the one that comes first in the list
+    stands; neighbours with the same reason become one."""
+    edges = sorted({edge for start, end, _ in stretches for edge in (start, end)})
+    result: list[tuple[int, int, str]] = []
+    for start, end in pairwise(edges):
+        reason = next((why for first, last, why in stretches if first <= start and end <= last), None)
+        if reason is None:
+            continue
+        if result and result[-1][1:] == (start, reason):
+            result[-1] = (result[-1][0], end, reason)
+        else:
+            result.append((start, end, reason))
+    return result
+
+
+def _gaps(left: list[tuple[int, int, str]], right: list[tuple[int, int, str]]) -> list[Gap]:
+    """Gaps of both channels: a stretch that is the same in both is said once."""
+    edges = sorted({edge for start, end, _ in (*left, *right) for edge in (start, end)})
+    gaps: list[Gap] = []
+    for channel, own, other in (("left", left, right), ("right", right, left)):
+        for start, end in pairwise(edges):
+            here, there = _at(own, start, end), _at(other, start, end)
+            if here is None or (here == there and channel == "right"):
+                continue
+            side = "both" if here == there else channel
+            if gaps and (gaps[-1].end_ms, gaps[-1].channel, gaps[-1].reason) == (start, side, here):
+                gaps[-1] = Gap(gaps[-1].start_ms, end, side, here)
+            else:
+                gaps.append(Gap(start, end, side, here))
+    return sorted(gaps, key=lambda gap: (gap.start_ms, gap.channel))
+
+
+def _at(stretches: list[tuple[int, int, str]], start: int, end: int) -> str | None:
+    return next((why for first, last, why in stretches if first <= start and end <= last), None)

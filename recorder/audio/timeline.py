@@ -1,0 +1,244 @@
+"""Where the call's times are in its audio.
+
+Both go at the same pace, but for two things (seen): a recording shrinks while a phone on hold sends
+nothing (not while it is the colleague who holds), and events come some tenths of a second before or
+after their samples.  So a time is placed from the nearest point at which both are known: the
+recording's start and end, and the announcement and other prompts where they were found.  What is missing
+between two such points is taken to be missing in the holds between them, and silence is put in its place
+(``missing_audio.py``): of a sound in which that was done the times are taken anew, and know of it.
+
+No clock makes sound: where there is more of it than the call was long, a clock was set back in the call,
+the switch's or (where the daemon was away at its end) the machine's.  Nobody knows when, so the end is then
+no point, and no time is placed from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from recorder.audio.encoded_take import Found, Prompt
+from recorder.audio.wav import Wav
+from recorder.spool.layout import Mark, Take
+
+AT_MOST = timedelta(seconds=3)
+"""How far a mark and the sound it tells of may be apart (seen: 0.3 s, more after holds)."""
+
+TAIL_MS, TAIL_SHARE = 2000, 0.03
+"""Audio that is shorter than the call by more than this (holds aside) ended early.  Less is the switch's
+own shrinking under load (seen: 0.35 s of 24 s), which ``drift_ms`` tells."""
+
+UNWRITTEN_MS = 2000
+"""What a switch that is killed has not yet written, at most (seen)."""
+
+CUT_MS = 100
+"""From here a missing end is told, where the header was never finished, or the recording was ended for want
+of room."""
+
+LONGER_MS, LONGER_SHARE = 5000, 0.03
+"""Audio that is longer than the call by more than this: a clock was set back in the call."""
+
+SURE_MS = 300
+"""Where less is missing in holds, they are in the audio, at their places give or take this."""
+
+Point = tuple[datetime, int]
+Span = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """``points``: (time, milliseconds of audio), in order, at least the start.  ``holds``: when a phone
+    was on hold, in order, without overlap.  ``missing_ms``: audio that the file's end lacks.
+    ``set_back_ms``: by how much a clock was set back in the call, 0 where there is no such surplus.
+    ``filled``: silence that was put in, from when to when in milliseconds of audio."""
+
+    started: datetime
+    ended: datetime
+    points: tuple[Point, ...]
+    holds: tuple[Span, ...]
+    missing_ms: int
+    duration_ms: int
+    set_back_ms: int
+    filled: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def clock_ms(self) -> int:
+        """How long the recording lasted by the call's clock."""
+        return max(0, ms(self.ended - self.started))
+
+    def place(self, at: datetime) -> int:
+        """Milliseconds of audio at a time, within the audio."""
+        return min(max(self.unbounded(at), 0), self.duration_ms)
+
+    def unbounded(self, at: datetime) -> int:
+        """The same, also where the audio does not reach."""
+        if at <= self.points[0][0] or at >= self.points[-1][0]:
+            time, offset = self.points[0] if at <= self.points[0][0] else self.points[-1]
+            return offset + ms(at - time)
+        first, last = next(pair for pair in pairwise(self.points) if pair[0][0] <= at <= pair[1][0])
+        share = self._shrunk(first, last)
+        if at - first[0] <= last[0] - at:
+            return first[1] + ms(at - first[0]) - round(share * _held(self.holds, first[0], at))
+        return last[1] - ms(last[0] - at) + round(share * _held(self.holds, at, last[0]))
+
+    def doubt(self, at: datetime) -> int:
+        """By how many milliseconds of audio a time's place may be wrong, beside :data:`SURE_MS`: by what the
+        holds about it do not explain, of which either none or each left no sound at all."""
+        for first, last in pairwise(self.points):
+            if first[0] <= at <= last[0]:
+                lacking = _lacking(first, last) + self._filled(first, last)
+                held = _held(self.holds, first[0], last[0])
+                if min(lacking, held) <= SURE_MS:
+                    return 0
+                doubt = min(lacking, abs(lacking - held))
+                return doubt if doubt > SURE_MS else 0
+        return self.duration_ms
+
+    def unwritten(self) -> Iterator[tuple[int, int]]:
+        """What the audio lacks in holds: at which place of it, and how many milliseconds."""
+        for first, last in pairwise(self.points):
+            share = self._shrunk(first, last)
+            for begin, end in self.holds if share else ():
+                since, until = max(begin, first[0]), min(end, last[0])
+                if (length := round(share * ms(until - since))) > 0:
+                    yield self.place(since), length
+
+    def _shrunk(self, first: Point, last: Point) -> float:
+        """Which share of the hold time between two points the audio lacks, and nothing was put in for."""
+        held, filled = _held(self.holds, first[0], last[0]), self._filled(first, last)
+        lacking = min(_lacking(first, last) + filled, held)
+        return (lacking - filled) / held if lacking - filled > SURE_MS else 0.0
+
+    def _filled(self, first: Point, last: Point) -> int:
+        return sum(end - start for start, end in self.filled if first[1] <= start < last[1])
+
+
+def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] = ()) -> Times:
+    """The times of a take: from the recording's start to its stop (or hang-up, or the call's end), placed by
+    where the announcement was ``found``, and the ``prompts`` (not where a clock was set back: a time may then
+    have been before or after them).
+
+    Where nobody saw the call end, the time at which it was found ended says little: the sound is the
+    clock then, and a switch that was killed has lost at most :data:`UNWRITTEN_MS` more."""
+    # The last: at pick-up a recording begins anew where the announcement does.
+    started = take.last("recording_started") or take.start.started_at
+    ended = _stopped(take) or take.last("hangup") or take.end.ended_at
+    seen = end_seen(take)
+    if not seen:
+        unwritten = UNWRITTEN_MS if sound.header_broken else 0
+        ended = min(ended, started + timedelta(milliseconds=sound.duration_ms + unwritten))
+    points: list[Point] = [(started, 0)]
+    for at, offset in () if found is None else _playing(take, started, found):
+        if at > points[-1][0] and offset > points[-1][1]:
+            points.append((at, offset))
+        elif at == started:
+            points = [(at, offset)]
+    length = ms(ended - started)
+    surplus = sound.duration_ms - length
+    set_back = surplus if surplus > max(LONGER_MS, length * LONGER_SHARE) else 0
+    for prompt in () if set_back else prompts:
+        if started < prompt.at < ended and prompt.at > points[-1][0] and prompt.end_ms > points[-1][1]:
+            points.append((prompt.at, prompt.end_ms))
+    holds = tuple(spans(take, "hold", "unhold", ended))
+    lacking = ms(ended - points[-1][0]) - (sound.duration_ms - points[-1][1])
+    held = _held(holds, points[-1][0], ended)
+    missing = max(0, lacking - held)
+    if sound.header_broken and not seen:
+        missing = min(missing, UNWRITTEN_MS)
+    elif sound.header_broken:
+        tail = min(max(lacking, 0), UNWRITTEN_MS)
+        missing = tail + max(0, lacking - tail - held)
+    told = CUT_MS if sound.header_broken or was_cut(take) else max(TAIL_MS, length * TAIL_SHARE)
+    early = missing > told
+    if seen and not early and not set_back and ended > points[-1][0]:
+        points.append((ended, sound.duration_ms))
+    missing = missing if early else 0
+    return Times(started, ended, tuple(points), holds, missing, sound.duration_ms, set_back, _filled(sound))
+
+
+def _filled(sound: Wav) -> tuple[tuple[int, int], ...]:
+    """The silence that was put into a sound, in its milliseconds."""
+    before, result = 0, []
+    for place, silent in sound.holes:
+        start = (place + before) * 1000 // sound.sample_rate
+        result.append((start, start + silent * 1000 // sound.sample_rate))
+        before += silent
+    return tuple(result)
+
+
+def end_seen(take: Take) -> bool:
+    """Whether the daemon watched the call to its end."""
+    return take.last("hangup") is not None or _stopped(take) is not None
+
+
+def was_cut(take: Take) -> bool:
+    """Whether its recording was ended for want of room, and its call went on."""
+    return any(mark.kind == "recording_stopped" and "full" in mark.data for mark in take.marks)
+
+
+def _stopped(take: Take) -> datetime | None:
+    """When the recording ended with what it is the recording of."""
+    return None if was_cut(take) else take.last("recording_stopped")
+
+
+def in_order(take: Take, clock: Times) -> Sequence[Mark]:
+    """The marks by their times, or, where a clock was set back, as they were written."""
+    return take.marks if clock.set_back_ms else sorted(take.marks, key=lambda mark: mark.at)
+
+
+def spans(take: Take, opens: str, closes: str, ended: datetime) -> Iterator[Span]:
+    """From each ``opens`` mark to its ``closes``, or to the end; two phones may hold at once."""
+    depth, since = 0, ended
+    for mark in take.marks:
+        if mark.kind == opens:
+            since = since if depth else mark.at
+            depth += 1
+        elif mark.kind == closes and depth:
+            depth -= 1
+            if not depth and mark.at > since:
+                yield since, mark.at
+    if depth and ended > since:
+        yield since, ended
+
+
+def ms(length: timedelta) -> int:
+    """Whole milliseconds, rounded."""
+    return round(length / timedelta(milliseconds=1))
+
+
+def _playing(take: Take, started: datetime, found: Found) -> Iterator[Point]:
+    """The marks of the playing that was found: of several, those that lie as far apart as the sound is
+    long, or else those nearest to it by the clock.  A daemon that took the call over has noted the end
+    when it came back ("seen": "later"): such a mark is no point, however soon that was."""
+    length = timedelta(milliseconds=found.end_ms - found.offset_ms)
+    ends = [mark.at for mark in take.marks if mark.kind == "announcement_finished" and not mark.data]
+    begins = [mark.at for mark in take.marks if mark.kind == "announcement_started"]
+    pairs = [
+        (begin, end)
+        for begin in begins
+        for end in ends
+        if abs(end - begin - length) <= AT_MOST and end > begin
+    ]
+    if pairs:
+        begin, end = max(pairs)
+        yield begin, found.offset_ms
+        yield end, found.end_ms
+        return
+    for times_, offset in ((begins, found.offset_ms), (ends, found.end_ms)):
+        expected = started + timedelta(milliseconds=offset)
+        near = [at for at in times_ if abs(at - expected) <= AT_MOST]
+        if near:
+            yield min(near, key=lambda at: abs(at - expected)), offset
+
+
+def _lacking(first: Point, last: Point) -> int:
+    """By how much the audio between two points is shorter than the time."""
+    return ms(last[0] - first[0]) - (last[1] - first[1])
+
+
+def _held(holds: tuple[Span, ...], since: datetime, until: datetime) -> int:
+    """Milliseconds on hold between two times."""
+    overlaps = (min(end, until) - max(begin, since) for begin, end in holds)
+    return sum(ms(overlap) for overlap in overlaps if overlap > timedelta())

@@ -1,0 +1,72 @@
+"""What a colleague who joined said before they agreed to being recorded, on a line that asks who joins.
+
+In opt-in it is not kept before their yes, whatever came of it: also where they were not asked yet, or nobody
+watched.  In opt-out it is not kept where they refused, or went before they could have.  As the daemon
+(``call/transfer_notice.py``): the first who is there is no joiner, and who is known is not asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from recorder.call.state import OPT_IN, OPT_OUT
+from recorder.call.transfer_target import names
+from recorder.spool.layout import Mark, Take
+
+Unagreed = tuple[datetime, datetime | None]
+"""From when, and until when; ``None``: to the end."""
+
+_GOES = frozenset({"unbridged", "bridged", "left_room"})
+_COMES = frozenset({"bridged", "joined_room"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Joiner:
+    leg: str
+    names: frozenset[str]
+    since: datetime
+
+
+def unagreed(take: Take) -> Iterator[Unagreed]:
+    """Each stretch of which what our side says is not kept."""
+    joining, mode = take.start.joining, take.start.mode
+    if joining is None or joining.refused is None or mode not in (OPT_IN, OPT_OUT):
+        return
+    known: frozenset[str] = frozenset()
+    there: dict[str, _Joiner] = {}
+    left: datetime | None = None
+    away: datetime | None = None
+    for mark in take.marks:
+        said = mark.data
+        # Who is at the other end is nobody's leg here, others have theirs.
+        place = said.get("leg", "") if "room" in mark.kind or said.get("in") == "room" else ""
+        if mark.kind == "joined_answered" and place in there:
+            joiner = there.pop(place)
+            known |= joiner.names
+            if mode == OPT_IN:
+                yield joiner.since, mark.at
+        if mark.kind in _GOES and place in there:
+            yield there.pop(place).since, mark.at
+        if mark.kind in _COMES and said.get("who") != "outside":
+            who = names(said.get("leg", ""), _party(mark))
+            if not known or known & who:
+                known |= who
+            else:
+                there[place] = _Joiner(place, who, left if left is not None and not place else mark.at)
+        if mark.kind in ("bridged", "unbridged"):
+            left = mark.at if mark.kind == "unbridged" else None
+        if mode == OPT_IN and mark.kind == "unobserved_from":
+            away = mark.at
+        elif mark.kind == "unobserved_to" and away is not None:
+            yield away, mark.at
+            away = None
+    for joiner in there.values():
+        yield joiner.since, None
+    if away is not None:
+        yield away, None
+
+
+def _party(mark: Mark) -> tuple[str, str] | None:
+    return (mark.data["party"], mark.data["value"]) if {"party", "value"} <= set(mark.data) else None

@@ -1,0 +1,120 @@
+"""Whether the outside party says something in a stretch of a take that may still grow, and where.
+
+Asked while a call goes on (``capture/voice_check.py``) of what was recorded between a question and the key by
+which the colleague says that it was answered.  What is unsure is no voice: then it is asked once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.audio import speech_model, wav
+from recorder.audio.speech_model import RATE, STEP
+from recorder.prompts.dsp import resampled
+
+SURE: Final = 0.5
+"""How likely it must be in each step of 32 ms that somebody speaks."""
+
+SHORTEST: Final = 3
+"""Steps in a row.  A word is 250 ms long or longer; clicks and keys are shorter, or not likely at all."""
+
+MOST_GAIN, FULL = 10 ** (12 / 20), 10 ** (-20 / 20)
+"""A soft voice is made louder before it is looked for: by no more than that, and to no more than that."""
+
+ABOVE_NOISE: Final = 10 ** (7.5 / 20)
+"""A voice is louder than what is there without it (the softest tenth): of many voices at once none is."""
+
+ECHO_LOSS, ECHO_S = 10 ** (14 / 20), 0.6
+"""What is so much softer than what they heard up to so long before is that, from their loudspeaker."""
+
+PIECE_S, RUN_UP_S = 5, 0.5
+"""How much is looked through at a time, and what goes before it."""
+
+PAUSE_MS: Final = 500
+"""Up to here, words are one answer."""
+
+Signal = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """From where to where, in milliseconds of audio."""
+
+    from_ms: int
+    to_ms: int
+
+
+def recorded(path: Path) -> int:
+    """Frames that are in a take's file by now.  Raises :class:`TakeError`, ``OSError``."""
+    return wav.inspect(path).frames
+
+
+def find(path: Path, since: int, *, last: bool = False) -> Voice | None:
+    """The first answer of the outside party's from frame ``since`` to the file's present end, or the
+    ``last``.  Raises :class:`TakeError`, ``OSError``."""
+    sound = wav.inspect(path)
+    starts = range(since, sound.frames, PIECE_S * sound.sample_rate)
+    for start in reversed(starts) if last else starts:
+        stop = min(start + PIECE_S * sound.sample_rate, sound.frames)
+        before = min(start, round(RUN_UP_S * sound.sample_rate))
+        left, right = _channels(sound, start - before, stop)
+        offset = (start - before) * 1000 / sound.sample_rate
+        found = _answers(_spoken(left, right, before * RATE // sound.sample_rate), offset)
+        if found:
+            return found[-1 if last else 0]
+    return None
+
+
+def _channels(sound: wav.Wav, start: int, stop: int) -> tuple[Signal, Signal]:
+    """What they said and what they heard, at the rate of the model."""
+    (piece,) = wav.blocks(sound, stop - start, start, stop)
+    both = piece.astype(np.float32) / np.float32(32768)
+    left, right = (resampled(both[:, channel], sound.sample_rate, RATE) for channel in (0, 1))
+    return left, right
+
+
+def _spoken(left: Signal, right: Signal, since: int) -> Iterator[tuple[int, int]]:
+    """Stretches of a voice, in steps, that begin after sample ``since``."""
+    said, heard = _levels(left), _levels(right)
+    if not len(said):
+        return
+    gain = min(MOST_GAIN, max(1.0, FULL / max(float(np.sort(said)[-SHORTEST:].min()), 1e-6)))
+    likely = speech_model.likelihoods(left * np.float32(gain)) >= SURE
+    likely[: -(-since // STEP)] = False
+    floor = float(np.quantile(said, 0.1))
+    for first, end in _runs(likely):
+        loud = float(said[first:end].max())
+        before = max(0, first - round(ECHO_S * RATE / STEP))
+        mean = float(np.sqrt(np.mean(said[first:end] ** 2)))
+        echo = float(heard[before:end].max()) > loud * ECHO_LOSS
+        if end - first >= SHORTEST and mean > floor * ABOVE_NOISE and not echo:
+            yield first, end
+
+
+def _levels(signal: Signal) -> Signal:
+    """The mean level of each whole step."""
+    count = len(signal) // STEP
+    levels: Signal = np.sqrt(np.mean(signal[: count * STEP].reshape(count, STEP) ** 2, axis=1))
+    return levels
+
+
+def _runs(likely: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], likely, [False]]).astype(np.int8)))
+    return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def _answers(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[Voice]:
+    """In milliseconds of audio; what is said with short pauses is one."""
+    found: list[Voice] = []
+    for first, end in spoken:
+        voice = Voice(*(round(offset + step * STEP * 1000 / RATE) for step in (first, end)))
+        if found and voice.from_ms - found[-1].to_ms <= PAUSE_MS:
+            voice = Voice(found.pop().from_ms, voice.to_ms)
+        found.append(voice)
+    return found

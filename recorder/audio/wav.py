@@ -1,0 +1,208 @@
+"""A take's WAV as the switch left it: parsed chunk by chunk, its length taken from the file's size.
+
+A switch that is killed leaves a header that says "no data" (seen: RIFF size 8, data size 0), and a
+writer that stops half-way one that says too little.  Libraries believe the header; here the file's
+size is believed, and everything made from the take gets a right header.  The take itself is never
+altered, so looking at it again, after a crash of ours, finds the same.
+
+Format: Microsoft/IBM "Multimedia Programming Interface and Data Specifications 1.0" (RIFF WAVE).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recorder.errors import TakeError
+
+Samples = NDArray[np.int16]
+
+RATES = (8000, 12000, 16000, 24000, 32000, 44100, 48000)
+"""Rates that a channel of the switch can have."""
+
+FRAME_BYTES = 4
+"""One sample of each of two channels, 16 bit."""
+
+_PCM, _EXTENSIBLE = 1, 0xFFFE
+_PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
+_MOST_CHUNKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Wav:
+    """Where the sound of a take lies in its file.
+
+    ``data_offset`` in bytes; ``frames`` is samples per channel that are really there;
+    ``header_broken`` that the header did not say so (the switch was killed while it wrote).  ``holes`` is
+    silence that is put in (``missing_audio.py``): before which frame of the file, and how many frames, which
+    ``frames`` counts, too.
+    """
+
+    path: Path
+    sample_rate: int
+    data_offset: int
+    frames: int
+    header_broken: bool
+    holes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def duration_ms(self) -> int:
+        """Length in milliseconds of audio, rounded up: what ends by then is all of it."""
+        return -(-self.frames * 1000 // self.sample_rate)
+
+
+def impossible(path: Path, why: str) -> TakeError:
+    """The error for a take that can never become a recording: set it aside with ``why``."""
+    return TakeError(
+        "take.impossible",
+        f"{path}: {why}",
+        "the take is set aside in the spool's quarantine folder and destroyed after its date",
+    )
+
+
+def inspect(path: Path) -> Wav:
+    """Find the sound in a take's file: stereo PCM16 at one of :data:`RATES`.
+
+    Raises :class:`TakeError` ``take.impossible`` with the reason: missing, no WAV, no format, other
+    than 16 bit PCM, mono, an odd rate, no sound.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            return _parse(path, file, size)
+    except FileNotFoundError:
+        raise impossible(path, "the switch left no sound file") from None
+
+
+def blocks(wav: Wav, frames: int, start: int = 0, stop: int | None = None) -> Iterator[Samples]:
+    """The sound from frame ``start`` to ``stop`` (default: the end), ``frames`` at a time, each an array
+    of shape (n, 2).  A long call is never held whole.  Raises ``OSError``."""
+    end = wav.frames if stop is None else min(stop, wav.frames)
+    with open(wav.path, "rb") as file:
+        for first, there, count in _pieces(wav):
+            at, last = max(first, start), min(first + count, end)
+            if there is not None and at < last:
+                file.seek(wav.data_offset + (there + at - first) * FRAME_BYTES)
+            while at < last:
+                wanted = min(frames, last - at)
+                yield np.zeros((wanted, 2), np.int16) if there is None else _read(wav.path, file, wanted)
+                at += wanted
+
+
+def _pieces(wav: Wav) -> Iterator[tuple[int, int | None, int]]:
+    """Where each piece of the sound begins, where it is in the file (``None``: it is silence that is put in),
+    and how many frames it has."""
+    at = there = 0
+    for place, silent in wav.holes:
+        yield at, there, place - there
+        yield at + place - there, None, silent
+        at, there = at + place - there + silent, place
+    yield at, there, wav.frames - at
+
+
+def _read(path: Path, file: BinaryIO, frames: int) -> Samples:
+    content = file.read(frames * FRAME_BYTES)
+    if len(content) != frames * FRAME_BYTES:
+        raise impossible(path, "it became shorter while it was read")
+    return np.frombuffer(content, dtype="<i2").reshape(-1, 2)
+
+
+def header(sample_rate: int, frames: int) -> bytes:
+    """The 44 bytes before stereo PCM16 of that length.  Where the length does not fit 32 bits the
+    fields hold their greatest value, as writers of live WAV do."""
+    data = frames * FRAME_BYTES
+    most = 0xFFFFFFFF
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        min(data + 36, most),
+        b"WAVE",
+        b"fmt ",
+        16,
+        _PCM,
+        2,
+        sample_rate,
+        sample_rate * FRAME_BYTES,
+        FRAME_BYTES,
+        16,
+        b"data",
+        min(data, most),
+    )
+
+
+def _parse(path: Path, file: BinaryIO, size: int) -> Wav:
+    start = file.read(12)
+    if len(start) < 12 or start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
+        raise impossible(path, "it is not a WAV file" if size else "it is empty")
+    sample_rate: int | None = None
+    for _ in range(_MOST_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        name, length = struct.unpack("<4sI", head)
+        if name == b"data":
+            if sample_rate is None:
+                raise impossible(path, "its sound comes before its format")
+            return _measured(path, file, size, sample_rate, length)
+        if name == b"fmt ":
+            sample_rate = _rate(path, file.read(min(length, 64)))
+            file.seek(length - min(length, 64) + length % 2, 1)
+        else:
+            file.seek(length + length % 2, 1)
+    raise impossible(path, "it has no format" if sample_rate is None else "it has no sound")
+
+
+def _rate(path: Path, content: bytes) -> int:
+    if len(content) < 16:
+        raise impossible(path, "its format is cut short")
+    code, channels, rate, _, align, bits = struct.unpack("<HHIIHH", content[:16])
+    if code == _EXTENSIBLE and content[24:40] == _PCM_GUID:
+        code = _PCM
+    if code != _PCM or bits != 16:
+        raise impossible(path, f"it holds format {code} with {bits} bits, not PCM with 16")
+    if channels != 2:
+        raise impossible(path, f"it has {channels} channel(s), not two: who said what cannot be told")
+    if align != FRAME_BYTES:
+        raise impossible(path, f"its format contradicts itself (block align {align})")
+    if rate not in RATES:
+        raise impossible(path, f"its rate is {rate} Hz, none of {', '.join(map(str, RATES))}")
+    return int(rate)
+
+
+def _measured(path: Path, file: BinaryIO, size: int, sample_rate: int, told: int) -> Wav:
+    """The length of the sound: the header's where it fits the file, else the rest of the file."""
+    offset = file.tell()
+    rest = size - offset
+    fits = told > 0 and told % FRAME_BYTES == 0 and told <= rest and _only_chunks(file, offset + told, size)
+    frames = (told if fits else rest) // FRAME_BYTES
+    if frames <= 0:
+        raise impossible(path, "it has no sound")
+    return Wav(path, sample_rate, offset, frames, header_broken=not fits)
+
+
+def _only_chunks(file: BinaryIO, at: int, size: int) -> bool:
+    """Whether what follows the sound is nothing, or whole chunks up to the very end (tags, say);
+    anything else is sound that a too short header does not know of."""
+    for _ in range(_MOST_CHUNKS):
+        if at == size:
+            return True
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8:
+            return False
+        name, length = struct.unpack("<4sI", head)
+        if not all(0x20 <= letter < 0x7F for letter in name):
+            return False
+        at += 8 + length + length % 2
+        if at == size + 1 and length % 2:  # some writers leave out the last padding byte
+            return True
+        if at > size:
+            return False
+    return False

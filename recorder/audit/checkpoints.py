@@ -1,0 +1,303 @@
+"""An audit's look at what was signed: checkpoints in the bucket and in the catalogue, the keys that signed
+them, and whether the leaves that are there are those that were signed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.audit.findings import Finding
+from recorder.auditlog import signed_note, timestamping
+from recorder.auditlog.checkpoint import ENDORSEMENTS, mailed, place_of, read_at
+from recorder.auditlog.signed_note import Head, Note
+from recorder.catalogue.tables.audit_log import Checkpoint
+from recorder.catalogue.tables.core import connected
+from recorder.clock import SLACK, to_iso
+from recorder.errors import LedgerError, SealError
+from recorder.seal import canonical_json, signing
+from recorder.seal.canonical_json import Fields
+from recorder.seal.document_source import Source
+from recorder.seal.signing import CHECKPOINT, Endorsement
+
+LATE = timedelta(hours=3)
+"""A log that grew and was not signed for so long is not signed at all."""
+
+
+@dataclass(slots=True)
+class Signed:
+    """What was signed of a tenant's log.  ``heads`` can be believed; ``findings`` is what is wrong."""
+
+    tenant: str
+    root: Ed25519PublicKey
+    now: datetime
+    revoked: Mapping[str, datetime] = field(default_factory=dict)
+    certificates: bytes | None = None
+    """What timestamps are checked with; without, they are only missed."""
+    given: Sequence[Note] = ()
+    """Checkpoints that came another way, by mail: their words count as much as the bucket's."""
+    heads: list[Head] = field(default_factory=list)
+    notes: dict[int, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    newest: int = 0
+    """The number of the last checkpoint that is anywhere, whatever it is."""
+    stamps: dict[int, bytes] = field(default_factory=dict)
+    _keys: dict[str, list[Endorsement]] = field(default_factory=dict)
+    _catalogued: dict[int, Checkpoint] = field(default_factory=dict)
+
+    def read(self, source: Source) -> None:
+        """Read bucket and catalogue.  Raises :class:`recorder.errors.StoreError`."""
+        # The catalogue first: what is signed meanwhile is then in the bucket alone for a moment, and newer.
+        with connected():
+            ids = Checkpoint.select(Checkpoint.id).where(Checkpoint.tenant_id == self.tenant)
+            for row in list(ids.order_by(Checkpoint.number)):
+                self._row(row.id)
+        self._read_keys(source)
+        stored = self._stored(source)
+        self.newest = max([0, *self._catalogued, *stored])
+        for number in sorted({*self._catalogued, *stored}):
+            self._one(number, stored.get(number))
+        self._order()
+        self._check_stamps()
+        if (number := mailed(self.tenant)) > self.newest:
+            self._blame("checkpoint.missing", number, "it went out by mail, and is nowhere any more")
+        for each in self.given:
+            self._take_given(each)
+
+    def compare(
+        self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int], since: datetime
+    ) -> Iterator[Finding]:
+        """What was signed beside the leaves: ``roots`` of the sizes that were signed, ``count`` leaves;
+        ``begun`` are the epochs that leaves say were begun, each with the first checkpoint's number;
+        ``since`` when the log itself was."""
+        newest = max([1, *begun, *(head.epoch for head in self.heads)])
+        for epoch, number in begun.items():
+            yield self._found(
+                "log.begun_again",
+                number,
+                f"epoch {epoch} of the log begins here: what it was before may be lost",
+            )
+        # Of a log that another one followed, only the beginning that both have is still there.
+        ours = [head for head in self.heads if head.epoch == newest or head.epoch + 1 not in begun]
+        last_good = max((head.size for head in ours if roots.get(head.size) == head.root), default=0)
+        told = False
+        for head in ours:
+            if head.size > count:
+                what = f"{head.size} leaves were signed at {to_iso(head.at)}, and {count} are there"
+                yield self._found("log.behind", head.number, what)
+            elif head.size in roots and roots[head.size] != head.root:
+                if head.size < last_good:
+                    what = "it is not of this log, and a later one is: two logs were signed"
+                    yield self._found("checkpoint.fork", head.number, what)
+                elif not told:
+                    told = True
+                    before = max(
+                        (h.size for h in ours if h.size < head.size and roots.get(h.size) == h.root),
+                        default=0,
+                    )
+                    what = f"leaves {before} to {head.size - 1} are not those that were signed"
+                    yield self._found("log.rewritten", head.number, what)
+        yield from self._late(count, since)
+
+    def _late(self, count: int, since: datetime) -> Iterator[Finding]:
+        size, at = (self.heads[-1].size, self.heads[-1].at) if self.heads else (0, since)
+        if count > size and self.now - at > LATE:
+            what = f"the log grew and was not signed since {to_iso(at)}: what is newer can be changed unseen"
+            yield Finding("log.not_signed", self.tenant, what)
+
+    def _row(self, identity: str) -> None:
+        try:
+            row = Checkpoint.get_by_id(identity)
+        except (ValueError, TypeError):
+            what = "its row holds something that was never written so"
+            self.findings.append(Finding("checkpoint.row_differs", identity, what))
+        else:
+            self._catalogued[row.number] = row
+
+    def _read_keys(self, source: Source) -> None:
+        for key in source.list(ENDORSEMENTS):
+            try:
+                body = Fields(canonical_json.load(read_at(source, key), "endorsement"), "endorsement")
+                endorsement = Endorsement.from_fields(body)
+                # Wrong or not, a checkpoint by that key is refused by what is wrong with it.
+                self._keys.setdefault(endorsement.key_id, []).append(endorsement)
+                endorsement.check_root(self.root)
+            except SealError as error:
+                self.findings.append(Finding("endorsement.form", key, error.message))
+
+    def _stored(self, source: Source) -> dict[int, bytes]:
+        found = {}
+        prefix = place_of(self.tenant, 0).rpartition("/")[0] + "/"
+        for key in source.list(prefix):
+            stem, _, kind = key.removeprefix(prefix).partition(".")
+            if not stem.isdecimal() or len(stem) != 10 or kind not in ("note", "tsr"):
+                self.findings.append(Finding("checkpoint.foreign", key, "nothing of Accord's is called so"))
+            elif kind == "note":
+                found[int(stem)] = read_at(source, key)
+            else:
+                self.stamps[int(stem)] = read_at(source, key)
+        return found
+
+    def _one(self, number: int, stored: bytes | None) -> None:
+        row = self._catalogued.get(number)
+        kept = None if row is None else row.note.encode()
+        if stored is None and row is not None and row.stored_at is not None:
+            self._blame(
+                "checkpoint.missing", number, f"it was put into the bucket at {to_iso(row.stored_at)}"
+            )
+        if kept is None and (number < max(self._catalogued, default=0) or self._old(stored)):
+            self._blame(
+                "checkpoint.unlisted", number, "it is in the bucket, and the catalogue does not have it"
+            )
+        if stored is not None and kept is not None and stored != kept:
+            mine, theirs = self._read_note(number, kept), self._read_note(number, stored)
+            if mine is not None and theirs is not None and mine.alone() == theirs.alone():
+                pass  # a witness signed one of them, too
+            elif mine is not None and theirs is not None:
+                self._blame(
+                    "checkpoint.fork", number, "two were signed of one number: in bucket and catalogue"
+                )
+            else:
+                self._blame("checkpoint.differs", number, "bucket and catalogue have different ones")
+            self._take(number, theirs or mine)
+            if row is not None and mine is not None:
+                self._compare_row(row, mine.head)
+            return
+        content = stored if stored is not None else kept
+        if content is None:
+            return
+        read = self._read_note(number, content, tell=True)
+        self._take(number, read)
+        if row is not None and read is not None:
+            self._compare_row(row, read.head)
+
+    def _old(self, stored: bytes | None) -> bool:
+        """Whether a checkpoint has been there for longer than one that is just being made."""
+        try:
+            return stored is None or self.now - signed_note.read(stored).head.at > timedelta(minutes=5)
+        except LedgerError:
+            return True
+
+    def _take(self, number: int, read: Note | None) -> None:
+        if read is not None:
+            self.heads.append(read.head)
+            self.notes[number] = read.alone()
+
+    def _take_given(self, given: Note) -> None:
+        """What somebody else has kept stands beside what is here."""
+        head = given.head
+        try:
+            self._check(given, head.number)
+        except (LedgerError, SealError) as error:
+            self._blame(error.error_id, head.number, f"the one that was given: {error.message}")
+            return
+        if head in self.heads:
+            return
+        if head.number in self.notes:
+            self._blame("checkpoint.fork", head.number, "another one of that number was given out")
+        else:
+            what = "it was given out, and neither bucket nor catalogue have it"
+            self._blame("checkpoint.missing", head.number, what)
+        self.heads = sorted([*self.heads, head], key=lambda each: each.number)
+
+    def _compare_row(self, row: Checkpoint, head: Head) -> None:
+        said = {"size": head.size, "root": head.root.hex(), "at": head.at, "epoch": head.epoch}
+        others = [name for name, value in said.items() if getattr(row, name) != value]
+        if row.place != place_of(self.tenant, row.number):
+            others.append("place")
+        if row.id != f"{self.tenant}/{row.number}":
+            others.append("id")
+        if others:
+            self._blame("checkpoint.row_differs", row.number, f"the row says otherwise: {', '.join(others)}")
+
+    def _read_note(self, number: int, content: bytes, tell: bool = False) -> Note | None:
+        """A checkpoint that can be believed; what is wrong with another, where that is to be told."""
+        try:
+            read = signed_note.read(content)
+            self._check(read, number)
+        except (LedgerError, SealError) as error:
+            if tell:
+                self._blame(error.error_id, number, error.message)
+            return None
+        return read
+
+    def _check(self, read: Note, number: int) -> None:
+        head = read.head
+        if (head.tenant, head.installation) != (self.tenant, signing.key_id(self.root)):
+            raise LedgerError("checkpoint.foreign", f"it is of {head.origin}")
+        if head.number != number:
+            raise LedgerError(
+                "checkpoint.foreign", f"it is checkpoint {head.number}, and lies in another's place"
+            )
+        if head.at > self.now + SLACK:
+            raise LedgerError(
+                "checkpoint.from_the_future", f"it says that it was signed at {to_iso(head.at)}"
+            )
+        endorsements = self._keys.get(head.key)
+        if not endorsements:
+            raise LedgerError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
+        public = _endorsed(endorsements, self.root, head.at)
+        if not read.signed_by(public):
+            raise LedgerError("checkpoint.signature", f"key {head.key} did not sign this")
+        since = self.revoked.get(head.key)
+        if since is not None and head.at >= since:
+            raise LedgerError("checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on")
+
+    def _order(self) -> None:
+        """Each names the one before it, is later than it, and no smaller within an epoch."""
+        self.heads.sort(key=lambda head: head.number)
+        before: Head | None = None
+        for head in self.heads:
+            expected = 1 if before is None else before.number + 1
+            for number in range(expected, min(head.number, expected + 20)):
+                if number not in self._catalogued or self._catalogued[number].stored_at is None:
+                    self._blame(
+                        "checkpoint.missing", number, "neither bucket nor catalogue have it, and later ones"
+                    )
+            known = self.notes.get(head.number - 1)
+            if known is not None and head.before != hashlib.sha256(known.encode()).hexdigest():
+                self._blame("checkpoint.predecessor", head.number, "it does not follow the one before it")
+            if before is not None and (
+                head.at <= before.at
+                or head.epoch < before.epoch
+                or (head.epoch == before.epoch and head.size < before.size)
+            ):
+                self._blame(
+                    "checkpoint.order", head.number, "it is earlier or smaller than the one before it"
+                )
+            before = head
+
+    def _check_stamps(self) -> None:
+        for number, row in self._catalogued.items():
+            if row.stamped_at is not None and number not in self.stamps:
+                self._blame("stamp.missing", number, f"it was stamped at {to_iso(row.stamped_at)}")
+        at = {head.number: head.at for head in self.heads}
+        for number, token in self.stamps.items():
+            if number not in self.notes:
+                self._blame("object.unknown", number, "a timestamp of a checkpoint that is not there")
+            if self.certificates is None or number not in at:
+                continue
+            try:
+                timestamping.check_of(token, self.notes[number], at[number], self.certificates)
+            except LedgerError as error:
+                self._blame(error.error_id, number, error.message)
+
+    def _blame(self, code: str, number: int, message: str) -> None:
+        self.findings.append(self._found(code, number, message))
+
+    def _found(self, code: str, number: int, message: str) -> Finding:
+        return Finding(code, f"{self.tenant}: checkpoint {number}", message)
+
+
+def _endorsed(endorsements: list[Endorsement], root: Ed25519PublicKey, at: datetime) -> Ed25519PublicKey:
+    """The key, where one of its endorsements is good.  Raises :class:`SealError` with what is wrong with the
+    last of them."""
+    for endorsement in endorsements[:-1]:
+        try:
+            return endorsement.check(root, CHECKPOINT, at)
+        except SealError:
+            continue
+    return endorsements[-1].check(root, CHECKPOINT, at)

@@ -1,0 +1,223 @@
+"""What an audit compares each column of each table with, or why it does not have to.
+
+This is the list that docs/security.md shows, and that ``tests/unit/auditlog/test_coverage.py`` holds against
+the tables and against an audit: it changes each column of :data:`COMPARED`, and the audit must name it.  A
+new column belongs into one of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+SIGNED: Final = "the manifest and its amendments"
+BUCKET: Final = "the wrapped key in the bucket"
+LEAVES: Final = "the leaves' own hashes, and the tree that was signed"
+NOTE: Final = "the signed note"
+CREDENTIAL: Final = "its own signature, and what it says of the row"
+
+
+def _by(how: str, names: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), how)
+
+
+def _leaf(kinds: str, names: str) -> dict[str, str]:
+    return _by(f"leaf {kinds}", names)
+
+
+def _at(kind: str, name: str) -> dict[str, str]:
+    return {name: f"leaf {kind}: when it was written"}
+
+
+COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
+    "tenant": _leaf(
+        "tenant.created, tenant.changed, tenant.country_changed",
+        "id name language languages time_zone plan country",
+    )
+    | _leaf("tenant.created, tenant.key_wrapped, tenant.key_changed (SHA-256)", "wrapped_key")
+    | _by("the number of leaves", "ledger_size")
+    | _leaf("log.begun; 1 without one", "ledger_epoch")
+    | _at("tenant.created", "created_at"),
+    "user_account": _leaf("user.created", "id tenant_id role")
+    | _leaf("user.created, user.password_changed (signs_in, shown_as)", "login name language password_hash")
+    | _by(CREDENTIAL, "credential")
+    | _at("user.created", "created_at")
+    | _at("user.revoked", "revoked_at"),
+    "session": _leaf("session.opened", "id user_id token_sha256")
+    | _at("session.opened", "created_at")
+    | _at("session.closed", "ended_at"),
+    "sound": _by("each other: a sound is called by its SHA-256", "sha256 wav duration_ms"),
+    "purpose": _by(
+        "nothing makes one: each row is named",
+        "id tenant_id code labels legal_basis longest_days roles created_at",
+    ),
+    "announcement": _leaf(
+        "announcement.created",
+        "id tenant_id name version language text purposes keep_days sound_sha256 mode question_text "
+        "question_sha256 declined_text declined_sha256 composed greeting_sha256",
+    )
+    | _at("announcement.created", "created_at"),
+    "line": _leaf(
+        "line.created, and each change",
+        "id tenant_id number digits label mode timing formats announcement_id others menu_text menu_sha256 "
+        "keep deletable beep joining outbound",
+    )
+    | _at("line.created", "since")
+    | _at("line.ended", "until"),
+    "line_delete": _leaf(
+        "line.deletable_changed (line_delete_sha256)",
+        "line_id language question_text question_sha256 deleted_text deleted_sha256",
+    ),
+    "line_keep": _leaf(
+        "line.keep_changed (line_keep_sha256)",
+        "line_id language question_text question_sha256 cue_text cue_sha256 yes_text yes_sha256 no_text "
+        "no_sha256 none_text none_sha256",
+    ),
+    "recording": _by(
+        SIGNED,
+        "id tenant_id line_id number direction started_at duration_ms announcement_id announcement_version "
+        "announced purposes restricted kept agreed keep_until prefix manifest_sha256 objects stored_bytes "
+        "stored_at destroyed_at destroyed_why brought_in",
+    )
+    | _by(
+        "the manifest's parties, with a key-encryption key",
+        "outside_kind outside_value inside_kind inside_value",
+    )
+    | _by(BUCKET, "wrapped_key"),
+    "not_recorded": _leaf(
+        "call.not_recorded",
+        "id tenant_id line_id number direction node outside_kind outside_value started_at ended_at reason "
+        "quarantined_until",
+    )
+    | _at("call.not_recorded", "noted_at"),
+    "access_grant": _leaf(
+        "grant.given", "id tenant_id user_id session_id recording_id purpose manifest_sha256"
+    )
+    | _at("grant.given", "given_at"),
+    "listen": _leaf("listen.opened", "id tenant_id grant_id name")
+    | _leaf("listen.closed", "sent_bytes player_says")
+    | _at("listen.opened", "opened_at")
+    | _at("listen.closed", "closed_at"),
+    "ledger_entry": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
+    "amendment": _by(SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"),
+    "keeping_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
+    | _leaf("keeping.limited, keeping.lifted", "leaf lifted_leaf"),
+    "catalogue_condition": _by("a rebuild's progress is the only one there is", "name"),
+    "call_asked": _leaf("call.asked", "id tenant_id call_id what by_kind by_id")
+    | _by(CREDENTIAL, "command until")
+    | _at("call.asked", "asked_at")
+    | _leaf("call.answered", "outcome")
+    | _at("call.answered", "answered_at"),
+    "api_token": _leaf("token.created", "id tenant_id name token_sha256")
+    | _by(CREDENTIAL, "credential")
+    | _at("token.created", "created_at")
+    | _at("token.revoked", "revoked_at"),
+    "ledger_subtree": _by(LEAVES, "id tenant_id level number hash"),
+    "ledger_checkpoint": _by(NOTE, "id tenant_id number epoch size root at note place"),
+    "ledger_recipient": _leaf("recipient.added", "id tenant_id address")
+    | _at("recipient.added", "since")
+    | _at("recipient.removed", "until"),
+    "person_request": _leaf(
+        "person.asked (the number by a salted hash)",
+        "id tenant_id number number_salt wants language received_on due_on entered_kind entered_by",
+    )
+    | _at("person.asked", "entered_at")
+    | _leaf("person.extended", "extended_at extended_why")
+    | _leaf("person.vouched", "vouched_at vouched_by vouched_said")
+    | _leaf("person.proved", "proved_at proved_how proved_by proved_said")
+    | _leaf("person.closed", "closed_at closed_how")
+    | _at("person.exported", "exported_at"),
+    "person_code": _leaf(
+        "person.call_ordered (the number by a salted hash)",
+        "id request_id tenant_id number language asked_at until",
+    )
+    | _leaf("person.code_made", "node taken_at code_hash valid_until")
+    | _leaf("person.code_tried", "tries")
+    | _leaf("person.called", "outcome"),
+    "person_recording": _leaf(
+        "person.reviewed", "id request_id recording_id given withheld_why decided_at decided_by"
+    )
+    | _by(CREDENTIAL, "disclosure")
+    | _at("recording.exported", "exported_at")
+    | _leaf("person.erased, person.kept", "erased_at kept_why kept_until"),
+}
+"""By table and column: what it is compared with."""
+
+_WORK: Final = "a list of work that is looked at anew before anything is done"
+_LIVE: Final = (
+    "what a node's worker says of its calls every few seconds: a row that it did not write so is put right "
+    "then, and what is asked of a call is done only for the customer that its take names"
+)
+_NAMES: Final = "nothing refers to it"
+_INDEX: Final = "which leaf bears the row out: one that does not makes the row count for nothing"
+
+EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
+    "session": _by(
+        "when they were last here, which each request writes; one that lasts longer than any may is not let "
+        "in",
+        "seen_at until",
+    ),
+    "sound": {"created_at": "decides and shows nothing"},
+    "line_delete": {"id": _NAMES},
+    "line_keep": {"id": _NAMES},
+    "access_grant": {
+        "until": "a grant that lasts longer than 15 minutes from now counts for nothing",
+        "ended_at": "ends a grant early, or lets it run to its end within 15 minutes; the gate looks at "
+        "person, session, role, purpose and seal at each request",
+        **_by(_INDEX, "leaf renewals"),
+    },
+    "listen": {
+        "play": "only says on which open listen bytes are counted; each listen has its leaf",
+        "last_sent_at": "decides and shows nothing",
+        "leaf": _INDEX,
+    },
+    "ledger_entry": {"id": "only a name to ask for a leaf by: what is shown is the leaf"},
+    "revision": _by(
+        "says that a node's snapshot is to be written now: it is written within the hour anyway",
+        "name number",
+    ),
+    "keeping_limit": _by(
+        "how far the work is that a limit makes; it is done again, or earlier", "settled_after settled_at"
+    ),
+    "being_amended": _by(_WORK, "recording_id tenant_id since"),
+    "catalogue_condition": _by(
+        "how far a rebuild is: it reads what it skipped when it is run again", "said since"
+    ),
+    "rebuild_place": _by(_WORK, "place names recording_id outcome code message"),
+    "claim": _by("saves work and decides nothing; it ends by itself after five minutes", "name owner until"),
+    "live_call": _by(
+        _LIVE,
+        "id tenant_id node line_id number direction outside_kind outside_value started_at told paused_until "
+        "deletable seen_at",
+    ),
+    "call_asked": _by(
+        "for ten seconds, which node is to do it: one that has no such call does nothing, and what is not "
+        "signed is never done",
+        "node taken_at",
+    ),
+    "person_request": {"leaves": _INDEX},
+    "person_code": {"leaves": _INDEX},
+    "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
+    "throttle": _by("who has to wait before the next log-in; it lets nobody in", "key empty_ms known_until"),
+    "ledger_checkpoint": _by(
+        "whether it still has to be put, or stamped: it is put again, and is there", "stored_at stamped_at"
+    ),
+    "ledger_recipient": _by(
+        "when a checkpoint was last sent: one more is sent, or none for a day", "sent_at sent_number"
+    ),
+}
+"""By table and column: why it is not compared."""
+
+BY_STATEMENTS: Final = ("leaving", "handed", "forgotten_call")
+"""Tables that decide nothing by themselves: signed statements do (offboarding, erased calls), and their own
+module compares the rows with them."""
+
+
+def exceptions() -> Iterable[tuple[str, str, str]]:
+    """Table, columns and reason of each, as docs/security.md lists them."""
+    for table, columns in EXCEPTED.items():
+        reasons: dict[str, list[str]] = {}
+        for name, reason in columns.items():
+            reasons.setdefault(reason, []).append(name)
+        for reason, names in reasons.items():
+            yield table, ", ".join(names), reason

@@ -1,0 +1,63 @@
+"""An audit's look at what was signed of people, API tokens, commands and copies for persons: each row is as
+its own statement says (:mod:`recorder.seal.credential`, ``command``, ``disclosure``), or it does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from recorder.audit.findings import Finding
+from recorder.catalogue.mappers import user_row
+from recorder.catalogue.tables.core import User
+from recorder.catalogue.tables.live_call import ApiToken, Asked
+from recorder.catalogue.tables.subject_request import PersonRecording, PersonRequest
+from recorder.errors import SealError
+from recorder.features.identity import api_tokens, users
+from recorder.features.live import queue
+from recorder.features.subject_requests import reviews
+from recorder.seal.revocation import Trust
+
+
+def compare_credentials(tenant: str, trust: Trust) -> Iterator[Finding]:
+    """Whoever may log in, whatever token is in use, and the commands of the last day."""
+    given = trust.root, trust.revoked()
+
+    def check_user(row: User) -> None:
+        if not _has_ended(row):
+            users.check_user(user_row(row), *given)
+
+    def check_token(row: ApiToken) -> None:
+        if not _has_ended(row):
+            api_tokens.check_token(api_tokens.token_row(row), *given)
+
+    def check_given(row: PersonRecording) -> None:
+        reviews.check_disclosure(row, tenant, trust)
+
+    asked = PersonRequest.select(PersonRequest.id).where(PersonRequest.tenant_id == tenant)
+    yield from _check(tenant, PersonRecording, PersonRecording.request.in_(asked), check_given)
+    yield from _check(tenant, User, User.tenant == tenant, check_user)
+    yield from _check(tenant, ApiToken, ApiToken.tenant_id == tenant, check_token)
+    yield from _check(
+        tenant,
+        Asked,
+        Asked.tenant_id == tenant,
+        lambda row: queue.check_command(queue.asked_row(row), *given),
+    )
+
+
+def _has_ended(row: Any) -> bool:
+    """Whether a log-in or token was revoked, and its credential with it."""
+    if row.revoked_at is not None and row.credential is not None:
+        raise SealError("credential.differs", "it was revoked, and has a credential all the same")
+    return row.revoked_at is not None
+
+
+def _check(tenant: str, model: Any, mine: Any, check: Callable[[Any], None]) -> Iterator[Finding]:
+    for identity in [row.id for row in model.select(model.id).where(mine).order_by(model.id)]:
+        where = f"{tenant}: {model._meta.table_name} {identity}"
+        try:
+            check(model.get_by_id(identity))
+        except SealError as error:
+            yield Finding("row.changed", where, error.message)
+        except (ValueError, TypeError, AttributeError):
+            yield Finding("row.changed", where, "it holds something that was never written so")

@@ -1,0 +1,260 @@
+"""Is what a customer was handed what was sealed and logged?  From the root's public key and the folder alone.
+
+The sounds in it are plain, so that they are compared with ``plain_sha256``; manifests and amendments are
+signed, and the log's leaves are those of a signed checkpoint.  The root must come another way: one that lies
+in the folder proves nothing.  What ``about.json`` and the tables say of who spoke is compared with nothing:
+it was sealed encrypted, and that key is not handed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.audit.findings import Finding
+from recorder.auditlog import merkle
+from recorder.auditlog.append import commitment, leaf_text
+from recorder.auditlog.inclusion_proof import signed_head
+from recorder.errors import AccordError, LedgerError, SealError
+from recorder.seal import canonical_json
+from recorder.seal.amendment import number_in
+from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
+from recorder.seal.canonical_json import Fields
+from recorder.seal.document_source import Files
+from recorder.seal.manifest import Manifest
+from recorder.seal.revocation import signed_since
+from recorder.seal.sealing import NAME, open_manifest
+from recorder.seal.signing import Endorsement
+
+PEAKS: Final = "peaks"
+CHECKPOINT, ENDORSEMENT, ROOT = "log/checkpoint.note", "log/checkpoint.endorsement.json", "log/root.pub"
+PIECE: Final = 1024 * 1024
+
+_LEAVES: Final = re.compile(r"log/leaves-[0-9]{10}\.jsonl")
+_KNOWN: Final = re.compile(
+    r"README\.txt|log/(?:checkpoint\.note|checkpoint\.endorsement\.json|root\.pub|leaves-[0-9]{10}\.jsonl)"
+    r"|tables/(?:(?:recordings|not-recorded)-[0-9]{5}|keeping|numbers|requests)\.csv"
+    r"|announcements/(?:announcements\.json|[0-9a-f]{64}\.wav)|recordings/[0-9a-z-]+/[^/]+"
+)
+
+
+def folder_of(folder: Path) -> Path | None:
+    """Where such a folder begins: it, or the ``accord`` in it; ``None`` for another one."""
+    for each in (folder, folder / "accord"):
+        if (each / "log").is_dir() and (each / "tables").is_dir():
+            return each
+    return None
+
+
+@dataclass(slots=True)
+class HandedOver:
+    """One folder.  After :meth:`read`: how many ``recordings`` were checked, which are ``gone`` (zeros:
+    erased while it was fetched, or found broken), and how many leaves the checkpoint has signed of how
+    many."""
+
+    folder: Path
+    root: Ed25519PublicKey
+    now: datetime
+    revoked: Mapping[str, datetime] = field(default_factory=dict)
+    recordings: int = 0
+    gone: list[str] = field(default_factory=list)
+    leaves: int = 0
+    signed: int = 0
+    _texts: list[str] = field(default_factory=list)
+    _tenant: str | None = None
+
+    def read(self) -> Iterator[Finding]:
+        """Everything in it, each byte once.  Raises ``OSError``."""
+        names = sorted(
+            path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()
+        )
+        for name in names:
+            if _KNOWN.fullmatch(name) is None:
+                yield Finding("object.unknown", name, "nothing that is handed over is called so")
+        yield from self._log([name for name in names if _LEAVES.fullmatch(name)])
+        listed = dict(self._listed(names))
+        there = sorted({name.split("/")[1] for name in names if name.startswith("recordings/")})
+        for recording in there:
+            yield from self._recording(recording)
+            if recording not in listed and recording not in self.gone:
+                yield Finding("object.unknown", f"recordings/{recording}", "no table names it")
+        for recording in sorted({*listed} - {*there}):
+            if not listed[recording]:
+                yield Finding("object.missing", f"recordings/{recording}", "a table says that it is in here")
+        yield from self._sounds(names)
+
+    # --- the log
+
+    def _log(self, names: list[str]) -> Iterator[Finding]:
+        growing = merkle.Growing()
+        head = None
+        try:
+            head = self._head()
+        except (AccordError, OSError) as error:
+            code = error.error_id if isinstance(error, AccordError) else "checkpoint.missing"
+            yield Finding(code, CHECKPOINT, str(error))
+        root = growing.root() if head is not None and head.size == 0 else b""
+        for name in names:
+            for line in (self.folder / name).read_text("utf-8").splitlines():
+                yield from self._leaf(name, line, len(self._texts))
+                growing.add(merkle.hash_leaf(self._texts[-1].encode()))
+                if head is not None and growing.size == head.size:
+                    root = growing.root()
+        self.leaves = growing.size
+        if head is None:
+            return
+        self.signed, self._tenant = head.size, head.tenant
+        if head.size > growing.size:
+            what = f"{head.size} leaves were signed, and {growing.size} are there"
+            yield Finding("log.behind", CHECKPOINT, what)
+        elif root != head.root:
+            yield Finding("log.rewritten", CHECKPOINT, "the leaves are not those that were signed")
+
+    def _head(self) -> Any:
+        said = canonical_json.load((self.folder / ENDORSEMENT).read_bytes().strip(), "endorsement")
+        endorsement = Endorsement.from_fields(Fields(said, "endorsement"))
+        head = signed_head((self.folder / CHECKPOINT).read_text("utf-8"), endorsement, self.root)
+        since = self.revoked.get(head.key)
+        if since is not None and head.at >= since:
+            raise LedgerError("checkpoint.key_revoked", f"key {head.key} was revoked before")
+        return head
+
+    def _leaf(self, name: str, line: str, number: int) -> Iterator[Finding]:
+        text = ""
+        try:
+            said = json.loads(line)
+            text = str(said["leaf"])
+            if not _is_leaf(text, number):
+                yield Finding("leaf.changed", f"{name}: leaf {number}", "it is not in the form of a leaf")
+            elif not _commits(said):
+                what = "body and salt are not what the leaf committed to"
+                yield Finding("body.changed", f"{name}: leaf {number}", what)
+        except (ValueError, KeyError, TypeError):
+            yield Finding("leaf.changed", f"{name}: leaf {number}", "it is no leaf")
+        self._texts.append(text)
+
+    # --- recordings
+
+    def _recording(self, recording: str) -> Iterator[Finding]:
+        place = f"recordings/{recording}/"
+        files = Files(self.folder / "recordings" / recording)
+        names = list(files.list(""))
+        if all(self._is_zeros(place + name) for name in names):
+            self.gone.append(recording)
+            return
+        self.recordings += 1
+        try:
+            content = (self.folder / place / NAME).read_bytes()
+            manifest = open_manifest(content, self.root, self.now)
+        except (SealError, OSError) as error:
+            code = error.error_id if isinstance(error, SealError) else "manifest.missing"
+            yield Finding(code, place + NAME, str(error))
+            return
+        if manifest.recording != recording or self._tenant not in (None, manifest.tenant):
+            what = f"it is of recording {manifest.recording} of {manifest.tenant}"
+            yield Finding("manifest.place", place + NAME, what)
+        sha256 = hashlib.sha256(content).hexdigest()
+        chain = read_chain(manifest, sha256, amendments_in(files, "", names), self.root, self.now)
+        for problem in chain.problems:
+            yield Finding(problem.code, place + problem.name, problem.message)
+        for name, what in signed_since(chain, self.revoked):
+            yield Finding("seal.key_revoked", place + name, what)
+        yield from self._plain(place, manifest, names)
+        if self.leaves:
+            yield from self._logged(place, chain, sha256)
+
+    def _plain(self, place: str, manifest: Manifest, names: list[str]) -> Iterator[Finding]:
+        sealed = {each.name: each for each in manifest.objects if each.name != PEAKS}
+        for name, each in sealed.items():
+            if name not in names:
+                yield Finding("object.missing", place + name, "it was sealed, and is not there")
+                continue
+            path = self.folder / place / name
+            if path.stat().st_size != each.plain_length:
+                what = f"it has {path.stat().st_size} bytes; {each.plain_length} were sealed"
+                yield Finding("object.length", place + name, what)
+            elif _sha256(path) != each.plain_sha256:
+                yield Finding("object.plain", place + name, "it is not the sound that was sealed")
+        for name in names:
+            if name not in {*sealed, NAME, "about.json", "log.jsonl"} and not number_in(name):
+                yield Finding("object.unknown", place + name, "it lies with the recording and was not sealed")
+
+    def _logged(self, place: str, chain: Chain, sha256: str) -> Iterator[Finding]:
+        """What the log says of a recording, in leaves that are among those of ``log/``."""
+        name, stored, amended = f"{place}log.jsonl", False, set()
+        try:
+            lines = (self.folder / name).read_text("utf-8").splitlines()
+        except (OSError, ValueError):
+            lines = []
+        known = set(self._texts)
+        for line in lines:
+            try:
+                said = json.loads(line)
+                if said["leaf"] not in known or not _commits(said):
+                    what = "body and salt are not what the log's leaf committed to"
+                    yield Finding("body.changed", name, what)
+                    continue
+                body = json.loads(said["body"] or "{}")
+            except (ValueError, KeyError, TypeError):
+                yield Finding("leaf.changed", name, "it is no leaf")
+                continue
+            stored |= body.get("manifest_sha256") == sha256
+            amended |= {body["sha256"]} if "sha256" in body else set()
+        if not stored:
+            yield Finding("row.unlogged", place + NAME, "no leaf says that this was stored")
+        if missing := amended - {each.sha256 for each in chain.amendments}:
+            what = f"the log speaks of {len(missing)} that are not there"
+            yield Finding("amendment.missing", place, what)
+
+    # --- tables and announcements
+
+    def _listed(self, names: list[str]) -> Iterator[tuple[str, str]]:
+        """Recordings of the tables, and why each was left out (empty: it is in here)."""
+        for name in names:
+            if name.startswith("tables/recordings-"):
+                text = (self.folder / name).read_text("utf-8")
+                for row in csv.DictReader(io.StringIO(text)):
+                    if identity := (row.get("recording") or "").strip():
+                        yield identity, (row.get("left_out") or "").strip()
+
+    def _sounds(self, names: list[str]) -> Iterator[Finding]:
+        for name in names:
+            path = self.folder / name
+            if name.endswith(".wav") and name.startswith("announcements/") and _sha256(path) != path.stem:
+                yield Finding("object.plain", name, "it is not the sound that it is called by")
+
+    def _is_zeros(self, name: str) -> bool:
+        with open(self.folder / name, "rb") as file:
+            while piece := file.read(PIECE):
+                if piece.strip(b"\0"):
+                    return False
+        return True
+
+
+def _is_leaf(text: str, number: int) -> bool:
+    said = json.loads(text)
+    return said["number"] == number and text == leaf_text(
+        said["tenant"], number, said["kind"], said["at"], said["commitment"]
+    )
+
+
+def _commits(said: Mapping[str, Any]) -> bool:
+    if said["body"] is None and said["salt"] is None:
+        return True
+    key = Fields({"salt": said["salt"]}, "leaf").binary("salt", 32)
+    return bool(json.loads(said["leaf"])["commitment"] == commitment(key, said["body"].encode()))
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,438 @@
+"""What leaves say of rows, by their kind: of which table, which row, and what of its columns.
+
+A body says what its Accord wrote into it: of what an older one left away nothing is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from peewee import Expression
+
+from recorder.auditlog.append import sha256_of
+from recorder.catalogue.database import Row
+from recorder.catalogue.tables.audit_log import Recipient
+from recorder.catalogue.tables.core import (
+    Amendment,
+    Announcement,
+    Grant,
+    Line,
+    LineDelete,
+    LineKeep,
+    Listen,
+    NotRecorded,
+    Purpose,
+    Recording,
+    Session,
+    Tenant,
+    User,
+)
+from recorder.catalogue.tables.live_call import ApiToken, Asked
+from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording, PersonRequest
+from recorder.clock import to_iso
+from recorder.features.identity.users import SHOWN_AS, SIGNS_IN, shown_as, signs_in
+from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.tenants.keep_options import DELETES, KEEPS, spoken_of
+
+Body = Mapping[str, Any]
+Columns = Callable[[Body], Mapping[str, Any]]
+
+THERE: Final = object()
+"""Of a column: something is in it, whatever that is."""
+
+WHATEVER: Final = object()
+"""Of a column: what was said of it before counts no more."""
+
+AT: Final = object()
+"""Of a column: the time at which the leaf was written (:class:`Moment`, once that is known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Of a column: a time, as a leaf says it."""
+
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Of a column: the SHA-256 (hex) of the text in it, or of the canonical JSON of what is in it."""
+
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Of a request's number: what it is with the request's salt (:func:`persons.committed`)."""
+
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrNothing:
+    """Of a column: this, or nothing any more."""
+
+    said: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """What leaves of a kind say of a row: of which table, which one (an id, or ``None`` for a body that does
+    not say), and of its columns.  ``makes`` is whether it is enough for such a row to be there."""
+
+    model: type[Row]
+    which: Callable[[Body], str | None]
+    columns: Columns
+    makes: bool = True
+
+    def said(self, body: Body, at: str) -> dict[str, Any]:
+        """Of its columns, by a leaf that was written at that time."""
+        return {name: Moment(at) if value is AT else value for name, value in self.columns(body).items()}
+
+
+OWN: Final = ""
+"""Which row a leaf speaks of that names none: its own customer's."""
+
+
+def _own(_body: Body) -> str:
+    return OWN
+
+
+def _id(name: str) -> Callable[[Body], str | None]:
+    return lambda body: str(body[name]) if name in body else None
+
+
+def _amendment(body: Body) -> str | None:
+    return f"{body['recording']}/{body['number']}"
+
+
+def _same(*names: str, **others: str) -> Columns:
+    """Columns that are called as in the body, or otherwise; those that a body has."""
+    called = {name: name for name in names} | others
+    return lambda body: {column: body[name] for column, name in called.items() if name in body}
+
+
+def _digests(**names: str) -> Columns:
+    """Columns with text, or something that is kept as JSON, of which a body has the SHA-256 (or ``None``)."""
+    return lambda body: {
+        column: None if body[name] is None else Digest(body[name])
+        for column, name in names.items()
+        if name in body
+    }
+
+
+def _number(body: Body) -> Mapping[str, Any]:
+    return {"number": Committed(body["number_sha256"])} if "number_sha256" in body else {}
+
+
+def _vouched(body: Body) -> Mapping[str, Any]:
+    how = Digest(body["how_sha256"])
+    if body["vouch"] == 1:
+        return {"vouched_at": AT, "vouched_by": body["who"], "vouched_said": how}
+    return {"proved_by": body["who"], "proved_said": how}
+
+
+def _review(body: Body) -> str:
+    return f"{body['request']}/{body['recording']}"
+
+
+def _or_none(**names: str) -> Columns:
+    """Columns that are empty (``NULL``) where a body has an empty text."""
+    return lambda body: {column: body[name] or None for column, name in names.items() if name in body}
+
+
+def _times(**names: str) -> Columns:
+    """Columns with a time that a body has; ``None`` and an empty text are none."""
+    return lambda body: {
+        column: Moment(body[name]) if body[name] else None for column, name in names.items() if name in body
+    }
+
+
+def _set(**columns: Any) -> Columns:
+    return lambda _body: columns
+
+
+def _all(*each: Columns) -> Columns:
+    return lambda body: {name: value for some in each for name, value in some(body).items()}
+
+
+_LINE: Final = _all(
+    _same(
+        "number", "label", "timing", "formats", "mode", "others", "outbound", "beep", "deletable", "keep",
+        announcement_id="announcement", menu_sha256="menu",
+    ),
+    _digests(menu_text="menu_text_sha256", joining="joining_sha256"),
+    lambda body: {name: body[name] for name in (KEEPS, DELETES) if name in body},
+)  # fmt: skip
+
+
+def _digits(body: Body) -> Mapping[str, Any]:
+    return {"digits": str(body["number"]).removeprefix("+")}
+
+
+def _signs_in(body: Body) -> Mapping[str, Any]:
+    return {name: body.get(name, WHATEVER) for name in (SIGNS_IN, SHOWN_AS)}
+
+
+_ANNOUNCEMENT: Final = _all(
+    _set(question_text=None, question_sha256=None, declined_text=None, declined_sha256=None, composed=None,
+         greeting_sha256=None, created_at=AT),
+    _same(
+        "name", "version", "mode", "purposes", "keep_days", "language", sound_sha256="sound",
+        question_sha256="question", declined_sha256="declined", greeting_sha256="greeting",
+    ),
+    _digests(
+        text="text_sha256", question_text="question_text_sha256", declined_text="declined_text_sha256",
+        composed="composed_sha256",
+    ),
+)  # fmt: skip
+
+_KEY: Final = _digests(wrapped_key="key_sha256")
+
+SAID: Final[Mapping[str, Says]] = {
+    "tenant.created": Says(
+        Tenant,
+        _id("tenant"),
+        _all(
+            _same("name", "country", "language", "languages", "time_zone", "plan"),
+            _set(created_at=AT, ledger_epoch=1),
+            _KEY,
+        ),
+    ),
+    "tenant.changed": Says(Tenant, _id("tenant"), _same("name", "language")),
+    "tenant.country_changed": Says(Tenant, _id("tenant"), _same("country")),
+    "tenant.key_wrapped": Says(Tenant, _own, _KEY),
+    "tenant.key_changed": Says(Tenant, _own, _KEY),
+    "tenant.key_destroyed": Says(Tenant, _own, _set(wrapped_key="")),
+    "log.begun": Says(Tenant, _own, _same(ledger_epoch="epoch")),
+    "user.created": Says(
+        User, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=AT), _signs_in)
+    ),
+    "user.password_changed": Says(User, _id("user"), _signs_in),
+    "user.revoked": Says(User, _id("user"), _set(revoked_at=AT)),
+    "session.opened": Says(
+        Session, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=AT))
+    ),
+    "session.closed": Says(Session, _id("session"), _set(ended_at=AT), makes=False),
+    "token.created": Says(
+        ApiToken, _id("token"), _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=AT))
+    ),
+    "token.revoked": Says(ApiToken, _id("token"), _set(revoked_at=AT)),
+    "recipient.added": Says(
+        Recipient, _id("recipient"), _all(_same("address"), _set(until=None, since=AT))
+    ),
+    "recipient.removed": Says(Recipient, _id("recipient"), _set(until=AT)),
+    "announcement.created": Says(Announcement, _id("announcement"), _ANNOUNCEMENT),
+    "line.created": Says(
+        Line,
+        _id("line"),
+        _all(_LINE, _digits, _set(until=None, since=AT, **{KEEPS: None, DELETES: None})),
+    ),
+    **dict.fromkeys(
+        (
+            "line.announcement_changed", "line.mode_changed", "line.timing_changed", "line.outbound_changed",
+            "line.beep_changed", "line.deletable_changed", "line.keep_changed", "line.joining_changed",
+        ),
+        Says(Line, _id("line"), _LINE),
+    ),
+    "line.ended": Says(Line, _id("line"), _set(until=AT)),
+    register.ASKED: Says(
+        PersonRequest,
+        _id("request"),
+        _all(
+            _same("wants", "received_on", "due_on", "language", entered_kind="by"),
+            _or_none(entered_by="who"),
+            _number,
+            _set(entered_at=AT, extended_at=None, extended_why=None, vouched_at=None, vouched_by=None,
+                 vouched_said=None, proved_at=None, proved_how=None, proved_by=None, proved_said=None,
+                 closed_at=None, closed_how=None, exported_at=None),
+        ),
+    ),
+    register.EXTENDED: Says(
+        PersonRequest,
+        _id("request"),
+        _all(_same("due_on"), _digests(extended_why="why_sha256"), _set(extended_at=AT)),
+    ),
+    register.VOUCHED: Says(PersonRequest, _id("request"), _vouched),
+    register.PROVED: Says(
+        PersonRequest,
+        _id("request"),
+        _all(_same(proved_how="how"), _or_none(proved_by="who"), _set(proved_at=AT)),
+    ),
+    register.CLOSED: Says(PersonRequest, _id("request"), _all(_same(closed_how="how"), _set(closed_at=AT))),
+    register.EXPORTED: Says(PersonRequest, _id("request"), _set(exported_at=AT)),
+    verification_code.ORDERED: Says(
+        PersonCode,
+        _id("call"),
+        _all(
+            _same("language", request_id="request"),
+            _number,
+            _times(until="until"),
+            _set(asked_at=AT, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
+                 code_hash=None),
+        ),
+    ),
+    verification_code.MADE: Says(
+        PersonCode,
+        _id("call"),
+        _all(
+            _same("node"),
+            _times(valid_until="valid_until"),
+            lambda body: {"code_hash": OrNothing(Digest(body["code_sha256"]))},
+            _set(taken_at=AT),
+        ),
+    ),
+    verification_code.TRIED: Says(PersonCode, _id("call"), _same("tries")),
+    verification_code.CALLED: Says(PersonCode, _id("call"), _same("outcome")),
+    reviews.LOOKED_AT: Says(
+        PersonRecording,
+        _review,
+        _all(
+            _same(request_id="request", recording_id="recording"),
+            _set(given=None, withheld_why=None, decided_at=None, decided_by=None, exported_at=None,
+                 erased_at=None, kept_why=None, kept_until=None),
+        ),
+    ),
+    reviews.REVIEWED: Says(
+        PersonRecording,
+        _review,
+        _all(_same("given"), _or_none(withheld_why="why", decided_by="who"), _set(decided_at=AT)),
+    ),
+    reviews.EXPORTED: Says(PersonRecording, _review, _set(exported_at=AT)),
+    reviews.ERASED: Says(PersonRecording, _review, _set(erased_at=AT, kept_why=None, kept_until=None)),
+    reviews.KEPT: Says(
+        PersonRecording,
+        _review,
+        _all(_or_none(kept_why="why"), _times(kept_until="until"), _set(erased_at=None)),
+    ),
+    "recording.stored": Says(
+        Recording, _id("recording"), _same("manifest_sha256", "announced", "brought_in")
+    ),
+    "recording.rebuilt": Says(Recording, _id("recording"), _same("manifest_sha256")),
+    "recording.destroyed": Says(
+        Recording, _id("recording"), _all(_same(destroyed_why="why"), _set(destroyed_at=THERE))
+    ),
+    "recording.amended": Says(Amendment, _amendment, _same("number", "sha256", "kind")),
+    "call.not_recorded": Says(
+        NotRecorded,
+        _id("recording"),
+        _all(
+            _same("reason", "number", "direction", "node", "outside_kind", "outside_value", line_id="line"),
+            _times(started_at="started_at", ended_at="ended_at", quarantined_until="quarantined_until"),
+            _set(noted_at=AT),
+        ),
+    ),
+    "call.asked": Says(
+        Asked,
+        _id("asked"),
+        _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(asked_at=AT)),
+    ),
+    "call.answered": Says(
+        Asked, _id("asked"), _all(_same("what", "outcome", call_id="call"), _set(answered_at=AT)), makes=False
+    ),
+    "grant.given": Says(
+        Grant,
+        _id("grant"),
+        _all(
+            _same("purpose", "manifest_sha256", user_id="user", recording_id="recording"),
+            lambda body: {"session_id": OrNothing(body["session"] or None)} if "session" in body else {},
+            _set(given_at=AT),
+        ),
+    ),
+    "listen.opened": Says(
+        Listen, _id("listen"), _all(_same("name", grant_id="grant"), _set(opened_at=AT))
+    ),
+    "listen.closed": Says(
+        Listen,
+        _id("listen"),
+        _all(_set(player_says=None), _same("sent_bytes", "player_says"), _set(closed_at=AT)),
+        makes=False,
+    ),
+}  # fmt: skip
+
+CHANGING: Final = (Tenant, User, Line, ApiToken, Recipient, PersonRequest, PersonCode, PersonRecording)
+"""Few rows, which later leaves say something else of: the last one counts."""
+
+ENDS: Final[Mapping[type[Row], tuple[str, ...]]] = {
+    Session: ("ended_at",), Listen: ("closed_at",), Asked: ("outcome", "answered_at"),
+}  # fmt: skip
+"""Of many rows, the columns that are empty until the leaf comes that says their end."""
+
+LEAVING: Final = frozenset({"tenant.erasing", "tenant.left"})
+"""Kinds after which rows about people may be empty, or gone: their customer has left."""
+
+OF_PEOPLE: Final = (ApiToken, Recipient, PersonRequest, PersonCode, PersonRecording, Asked)
+"""Tables that go with a customer who leaves."""
+
+
+def rows_of(model: Any, tenant: str) -> Expression:
+    """The condition that a row is a tenant's."""
+    if model is Session:
+        return Session.user.in_(User.select(User.id).where(User.tenant == tenant))
+    if model is PersonRecording:
+        mine = PersonRequest.select(PersonRequest.id).where(PersonRequest.tenant_id == tenant)
+        return PersonRecording.request.in_(mine)
+    return (getattr(model, "tenant", None) or model.tenant_id) == tenant  # type: ignore[no-any-return]
+
+
+def is_owned(row: Row, tenant: str) -> bool:
+    """Whether a row says that it is a customer's; or another row says so, which is compared itself."""
+    return isinstance(row, Tenant) or getattr(row, "tenant_id", tenant) == tenant
+
+
+COMPLETE: Final = (
+    Announcement, Grant, Line, Listen, NotRecorded, Recording, User, Session, ApiToken, Recipient,
+    PersonRequest, PersonCode, PersonRecording, Asked, Purpose,
+)  # fmt: skip
+"""Tables in which no row is without a leaf.  Nothing makes a purpose of a customer's own yet."""
+
+
+def agrees(row: Row, column: str, said: Any) -> bool:
+    """Whether a row's column is what a leaf says of it; something that was never written so is not."""
+    try:
+        return said is WHATEVER or _agrees(row, column, said)
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def _agrees(row: Row, column: str, said: Any) -> bool:
+    value = _value(row, column)
+    if said is THERE:
+        return value is not None
+    if isinstance(said, OrNothing):
+        return _gone(column, said.said) if value is None else agrees(row, column, said.said)
+    if isinstance(said, Moment):
+        return isinstance(value, datetime) and to_iso(value) == said.at
+    if isinstance(said, Digest):
+        return value is not None and sha256_of(value) == said.sha256
+    if isinstance(said, Committed):
+        return register.digest(f"{_salt(row)}\n{value}") == said.sha256
+    if isinstance(said, bool):
+        return bool(value) == said and value in (0, 1)
+    return bool(value == said)
+
+
+def _gone(column: str, said: Any) -> bool:
+    """Whether a column may be empty that was not: a grant forgets its session once that is forgotten."""
+    return column != "session_id" or not Session.select().where(Session.id == said).exists()
+
+
+def _value(row: Row, column: str) -> Any:
+    if isinstance(row, User) and column == SIGNS_IN:
+        return signs_in(row.login, row.password_hash)
+    if isinstance(row, User) and column == SHOWN_AS:
+        return shown_as(row.password_hash, row.name, row.language)
+    if isinstance(row, Line) and column in (KEEPS, DELETES):
+        return spoken_of(LineKeep if column == KEEPS else LineDelete, row.id)
+    field = {each.column_name: each.name for each in row._meta.sorted_fields}[column]
+    return row.__data__[field]
+
+
+def _salt(row: Row) -> str | None:
+    if isinstance(row, PersonCode):
+        mine = PersonRequest.select(PersonRequest.number_salt).where(PersonRequest.id == row.request_id)
+        return mine.scalar()  # type: ignore[no-any-return]
+    return row.number_salt if isinstance(row, PersonRequest) else None

@@ -1,0 +1,102 @@
+"""An audit's look at a customer's retention limits: the log, the rows and the bucket have the same signed
+statements, each set and lifted by a key that may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from recorder.audit.findings import Finding
+from recorder.catalogue.tables.core import KeepingLimit
+from recorder.errors import SealError
+from recorder.lifecycle import limits
+from recorder.lifecycle.limits import Pending
+from recorder.seal import retention_limit as statements
+from recorder.seal.document_source import read_document
+from recorder.seal.revocation import Trust
+from recorder.store.contract import NotFound, Store
+
+ON_ITS_WAY: Final = timedelta(minutes=15)
+"""From signing to listing, where nothing is wrong."""
+
+_UNREADABLE = (ValueError, TypeError, AttributeError)
+
+
+@dataclass(slots=True)
+class Limited:
+    """Hears of limits, in order: by each leaf's number, which limit it is of and the SHA-256 of its
+    statement."""
+
+    tenant: str
+    _said: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    def hear(self, number: int, body: Mapping[str, Any]) -> None:
+        """One leaf: its number, and what it says."""
+        self._said[number] = body["limit"], body["sha256"]
+
+    def end(self) -> Iterator[Finding]:
+        """After the last leaf."""
+        left = dict(self._said)
+        mine = KeepingLimit.select(KeepingLimit.id).where(KeepingLimit.tenant == self.tenant)
+        for identity in [row.id for row in mine.order_by(KeepingLimit.id)]:
+            try:
+                row = KeepingLimit.get_by_id(identity)
+                pairs = [(row.leaf, row.statement, "that it is set")]
+                if row.lifted is not None or row.lifted_leaf is not None:
+                    pairs.append((row.lifted_leaf, row.lifted or "", "that it is lifted"))
+                found = [(leaf, statements.sha256_of(text.encode()), what) for leaf, text, what in pairs]
+            except _UNREADABLE:
+                yield self._found("row.changed", identity, "it holds something that was never written so")
+                continue
+            for leaf, sha256, what in found:
+                said = None if leaf is None else left.pop(leaf, None)
+                if said is None and leaf is not None:
+                    yield self._found("row.unlogged", identity, f"no leaf says {what}")
+                elif said is not None and said != (identity, sha256):
+                    yield self._found("row.changed", identity, f"the log has another statement {what}")
+        for number in left:
+            what = "the log speaks of this limit, and there is no such row"
+            yield self._found("row.deleted", f"{left[number][0]} (leaf {number})", what)
+
+    def _found(self, code: str, which: str, message: str) -> Finding:
+        return Finding(code, f"{self.tenant}: {KeepingLimit._meta.table_name} {which}", message)
+
+
+def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -> Iterator[Finding]:
+    """Compare a customer's rows with the statements in the bucket, and check who signed them.  Raises
+    :class:`recorder.errors.StoreError`."""
+    there = set(store.list(f"{statements.FOLDER}{tenant}/"))
+    for each, leaf, listed_at in list(limits.copies(tenant)):
+        row = f"{tenant}: {KeepingLimit._meta.table_name} {each.id}"
+        place = _place(each)
+        try:
+            said = limits.check_statement(each, trust, now if leaf is None else listed_at)
+        except SealError as error:
+            yield Finding(error.error_id, row, error.message)
+        else:
+            if leaf is None and said.signed_at < now - ON_ITS_WAY:
+                yield Finding("row.unlogged", row, "it was signed, and never put in force")
+        if place in there:
+            there.discard(place)
+            if _read(store, place) != each.content:
+                yield Finding("retention.differs", place, "the catalogue has another statement of this limit")
+        elif leaf is not None:
+            yield Finding("object.missing", place, "the catalogue has this statement, and the bucket has not")
+    for place in sorted(there):
+        yield Finding("retention.unlisted", place, "the catalogue has no such retention limit")
+
+
+def _place(which: Pending) -> str:
+    try:
+        return statements.place_of(which.tenant, which.id, lifted=which.lifted)
+    except SealError:  # an id that nobody gives
+        return ""
+
+
+def _read(store: Store, place: str) -> bytes | None:
+    try:
+        return read_document(store, place, statements.MAX_BYTES)
+    except (NotFound, SealError):
+        return None

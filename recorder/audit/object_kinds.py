@@ -1,0 +1,188 @@
+"""Every kind of object that Accord puts into the bucket, and an audit's look for any other.
+
+A large bucket is listed once, below its customers' own folders; beside those only what does not belong there
+is listed: a folder that is known is stepped over, however much lies in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from recorder.audit.findings import Finding
+from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
+from recorder.seal.amendment import number_in
+from recorder.store.contract import Store
+
+_ID: Final = r"[0-9a-z][0-9a-z-]{0,62}"
+_DAY: Final = r"[0-9]{4}/[0-9]{2}/[0-9]{2}"
+_KEY_ID: Final = r"[0-9a-f]{32}"
+
+KEYS: Final = "keys/"
+PROBE: Final = "probe/"
+LEAVING: Final = "leaving/"
+FORGOTTEN: Final = "forgotten/"
+RETENTION: Final = "retention/"
+FOLDERS: Final = (KEYS, PROBE, PLACE, LEAVING, FORGOTTEN, RETENTION)
+"""What lies in the bucket beside the customers' own folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object: how its key is made, and ``compared``, with what an audit compares it.  ``listed`` is
+    what docs/formats.md calls it by."""
+
+    listed: str
+    pattern: str
+    compared: str
+
+    def has(self, key: str) -> bool:
+        """Whether a key is of this kind."""
+        return re.fullmatch(self.pattern, key) is not None
+
+
+def _of_recording(name: str, listed: str, compared: str) -> Kind:
+    return Kind(listed, rf"{_ID}/{_DAY}/{_ID}/{name}", compared)
+
+
+_SOUND: Final = "the manifest's hash of each stored block, and of the whole"
+
+KINDS: Final = (
+    _of_recording(r"audio\.opus", "audio.opus", _SOUND),
+    _of_recording(r"audio\.wav", "audio.wav", _SOUND),
+    _of_recording("peaks", "peaks", _SOUND),
+    _of_recording("note", "note", _SOUND),
+    _of_recording(r"manifest\.json", "manifest.json", "its signature, and its hash in recording.stored"),
+    _of_recording(
+        r"amendment-[0-9]{4}\.json", "amendment-0001.json", "its signature, and its hash in recording.amended"
+    ),
+    Kind(
+        "keys/<tenant>/tenant.json",
+        rf"keys/{_ID}/tenant\.json",
+        "the hash of the whole document in tenant.created, tenant.key_changed or tenant.key_wrapped",
+    ),
+    Kind(
+        "keys/<tenant>/<recording>.json",
+        rf"keys/{_ID}/(?!tenant(?:-|\.)){_ID}\.json",
+        "the key's id in the manifest, and the catalogue's copy; opened with --deep",
+    ),
+    Kind(
+        "keys/<tenant>/tenant-<key's id>.json",
+        rf"keys/{_ID}/tenant-{_KEY_ID}\.json",
+        "its id in tenant.key_changed; opened with --deep",
+    ),
+    Kind(
+        "keys/<tenant>/tenant-next.json",
+        rf"keys/{_ID}/tenant-next\.json",
+        "its kind and owner; opened with --deep",
+    ),
+    Kind(
+        "checkpoints/<tenant>/0000000001.note",
+        rf"checkpoints/{_ID}/[0-9]{{10}}\.note",
+        "its signature, the one before it, and the leaves",
+    ),
+    Kind(
+        "checkpoints/<tenant>/0000000001.tsr",
+        rf"checkpoints/{_ID}/[0-9]{{10}}\.tsr",
+        "the authority's certificate, and the checkpoint",
+    ),
+    Kind(
+        "checkpoints/endorsements/<key's id>-",
+        rf"checkpoints/endorsements/{_KEY_ID}-[0-9a-f]{{1,64}}\.json",
+        "the root's signature",
+    ),
+    Kind(
+        "leaving/<tenant>/statement-0001.json",
+        rf"leaving/{_ID}/statement-[0-9]{{4}}\.json",
+        "its signature, the one before it, and its hash in the log",
+    ),
+    Kind(
+        "receipt.json",
+        rf"leaving/{_ID}/receipt\.json",
+        "its signature; its hash in tenant.left",
+    ),
+    Kind("forgotten/<tenant>/<id>.json", rf"forgotten/{_ID}/{_ID}\.json", "its signature"),
+    Kind(
+        "retention/<tenant>/<limit>.json",
+        rf"retention/{_ID}/(?!.*-lifted\.json){_ID}\.json",
+        "its signature, and its hash in keeping.limited",
+    ),
+    Kind(
+        "retention/<tenant>/<limit>-lifted.json",
+        rf"retention/{_ID}/{_ID}-lifted\.json",
+        "its signature, and its hash in keeping.lifted",
+    ),
+    Kind("probe/", r"probe/(?:ready|[0-9a-f]{16})", "nothing: it is gone a moment later, and never read"),
+)
+
+UNSEALED: Final = frozenset({"audio.opus", "audio.wav", "peaks", "note"})
+"""What is put before the manifest."""
+
+NOTHING: Final = "nothing of Accord's is called so, or lies here"
+
+
+def kind_of(key: str) -> Kind | None:
+    """The kind of an object by its key; ``None`` for one that is none of Accord's."""
+    return next((kind for kind in KINDS if kind.has(key)), None)
+
+
+def is_recordings(name: str) -> bool:
+    """Whether something that lies with a recording is called as what Accord puts there."""
+    return name in UNSEALED or name == "manifest.json" or number_in(name) is not None
+
+
+def is_data_key(key: str) -> bool:
+    """Whether a key is that of a recording's wrapped key."""
+    kind = kind_of(key)
+    return kind is not None and kind.listed == "keys/<tenant>/<recording>.json"
+
+
+def unknown(store: Store, tenants: Collection[str]) -> Iterator[Finding]:
+    """What lies beside the folders of the customers that the catalogue knows, and is none of Accord's.  What
+    lies within those, and their wrapped keys and checkpoints, is looked at with each of them.  Raises
+    ``StoreError``."""
+    yield from _folders(store, "", {*tenants, *(each.rstrip("/") for each in FOLDERS)})
+    yield from _folders(store, KEYS, tenants)
+    # A customer whose checkpoints are there and whom the catalogue lost is told of by itself.
+    yield from _stray(store, PLACE, {ENDORSEMENTS.removeprefix(PLACE).rstrip("/")})
+    for folder in (LEAVING, FORGOTTEN, ENDORSEMENTS):
+        for key in store.list(folder):
+            if kind_of(key) is None or (folder != ENDORSEMENTS and key.split("/")[1] not in tenants):
+                yield Finding("object.unknown", key, NOTHING)
+    yield from _probes(store)
+
+
+def _folders(store: Store, below: str, known: Collection[str]) -> Iterator[Finding]:
+    """Objects right in a folder, and folders in it that are not known: one finding each."""
+    after = ""
+    while (key := next(iter(store.list(below, after)), None)) is not None:
+        name, slash, _ = key.removeprefix(below).partition("/")
+        if not slash:
+            yield Finding("object.unknown", key, NOTHING)
+            after = key
+            continue
+        if name not in known:
+            what = f"the catalogue knows no such customer, and nothing of Accord's is below {below}{name}/"
+            yield Finding("object.unknown", key, what)
+        after = f"{below}{name}/~"
+
+
+def _stray(store: Store, below: str, others: Collection[str]) -> Iterator[Finding]:
+    """Objects right in a folder of customers' folders."""
+    after = ""
+    while (key := next(iter(store.list(below, after)), None)) is not None:
+        name, slash, _ = key.removeprefix(below).partition("/")
+        if not slash or (name not in others and re.fullmatch(_ID, name) is None):
+            yield Finding("object.unknown", key, NOTHING)
+        after = f"{below}{name}/~" if slash else key
+
+
+def _probes(store: Store) -> Iterator[Finding]:
+    """What is tried with a server is gone a moment later."""
+    seen = list(store.list(PROBE))
+    still = set(store.list(PROBE)) if seen else set()
+    for key in seen:
+        if kind_of(key) is None or (key in still and key != f"{PROBE}ready"):
+            yield Finding("object.unknown", key, "something that was only to be tried lies there still")

@@ -1,0 +1,283 @@
+"""An audit's look at customers who leave and at erased calls: each row says what its leaves say, and each
+leaf names a statement that lies in the bucket, signed by a key that may say so.  Whatever else lies there is
+named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.audit.findings import Finding
+from recorder.audit.leaves import Heard
+from recorder.catalogue.database import database
+from recorder.catalogue.tables.offboarding import Handed, Leaving
+from recorder.catalogue.tables.subject_request import ForgottenCall
+from recorder.clock import to_iso
+from recorder.errors import SealError
+from recorder.features.offboarding import handover
+from recorder.features.offboarding.departure import ERASING, FORGOTTEN, LEAVES, LEFT, STAYS
+from recorder.seal import call_erasure, offboarding
+from recorder.seal.call_erasure import NOTES, Note
+from recorder.seal.document_source import read_document
+from recorder.seal.offboarding import CANCELLED, ERASURE, FOLDER, Receipt, Statement
+from recorder.seal.revocation import Revoked
+from recorder.store.contract import Store
+
+HANDED: Final = "recording.handed_over"
+HEARD: Final = frozenset({LEAVES, STAYS, ERASING, LEFT, FORGOTTEN, HANDED, handover.BEGUN, handover.WHOLE})
+"""Kinds of leaves that are to be heard."""
+
+PAGE: Final = 500
+
+
+@dataclass(slots=True)
+class Offboarded:
+    """One tenant.  :meth:`read` comes first, then every leaf in order, then :meth:`end` in that snapshot."""
+
+    tenant: str
+    store: Store
+    root: Ed25519PublicKey
+    revoked: Revoked
+    findings: list[Finding] = field(default_factory=list)
+    _statements: dict[str, Statement] = field(default_factory=dict)
+    _newest: Statement | None = None
+    _receipt: Receipt | None = None
+    _notes: dict[str, Note] = field(default_factory=dict)
+    _row: dict[str, Any] = field(default_factory=dict)
+    _named: set[str] = field(default_factory=set)
+    _sent: set[str] = field(default_factory=set)
+    _handover: str | None = None
+    _calls: set[str] = field(default_factory=set)
+
+    def read(self) -> None:
+        """What the bucket has.  Raises :class:`recorder.errors.StoreError`."""
+        below = offboarding.folder_of(self.tenant)
+        there = list(self.store.list(below))
+        for key in there:
+            if not offboarding.is_known(key):
+                self._blame("object.unplaced", key, "nothing of Accord's is called so")
+        with self._blamed(below):
+            every = offboarding.statements(self.store, self.tenant, self.root)
+            self._statements = {each.sha256: each for each in every}
+            self._newest = every[-1] if every else None
+            if self._newest is not None:
+                self._check_key(below, self._newest.key_id)
+        place = offboarding.place_of(self.tenant)
+        if place in there:
+            with self._blamed(place):
+                self._receipt = offboarding.receipt_of(self.store, self.tenant, self.root)
+                self._check_key(place, self._receipt.key)
+        for key in list(self.store.list(f"{NOTES}{self.tenant}/")):
+            ids = call_erasure.ids_in(key)
+            if ids is None:
+                self._blame("object.unplaced", key, "nothing of Accord's is called so")
+                continue
+            with self._blamed(key):
+                note = call_erasure.read(read_document(self.store, key, call_erasure.MAX_BYTES), self.root)
+                if note.tenant != self.tenant:
+                    raise SealError("call_erasure.foreign", f"it is a note of customer {note.tenant}")
+                self._check_key(key, note.key)
+                self._notes[ids[1]] = note
+
+    def heard(self, others: Heard) -> Heard:
+        """Hears its own kinds of leaves, and lets ``others`` hear all of them."""
+
+        def hear(number: int, kind: str, body: Mapping[str, Any], at: str) -> None:
+            if kind in HEARD:
+                self._hear(number, kind, body)
+            others(number, kind, body, at)
+
+        return hear
+
+    def _hear(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
+        if kind == FORGOTTEN:
+            self._hear_forgotten(number, body)
+        elif kind == HANDED:
+            self._sent.add(str(body["recording"]))
+        elif kind == handover.BEGUN:
+            self._handover = str(body["handover"])
+            self._row |= dict.fromkeys(("handed_at", "length", "layout", "rows")) | {
+                "handover": self._handover
+            }
+            self._sent = set()
+        elif kind == LEFT:
+            self._hear_left(number, body)
+        else:
+            self._hear_statement(number, kind, body)
+
+    def _hear_forgotten(self, number: int, body: Mapping[str, Any]) -> None:
+        """Where a person asked, and not where the customer leaves."""
+        if "request" in body and body.get("note") not in self._notes:
+            what = f"it names note {body.get('note')}, and no such signed note is there"
+            self._missing(number, what)
+
+    def _hear_left(self, number: int, body: Mapping[str, Any]) -> None:
+        self._named.add(str(body["receipt_sha256"]))
+        if self._receipt is None or self._receipt.sha256 != body["receipt_sha256"]:
+            self._missing(number, "it names a receipt that is not there")
+            return
+        self._row |= {"left_at": to_iso(self._receipt.at), "receipt": self._receipt.sha256}
+        self._row |= {"layout": None, "rows": None}
+
+    def _hear_statement(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
+        sha256 = str(body.get("statement"))
+        said = self._statements.get(sha256)
+        self._named.add(sha256)
+        if kind == STAYS:
+            self._row, self._handover = {}, None
+        if said is None and self._receipt is not None and self._receipt.sha256 == sha256 and kind == LEAVES:
+            at = {"announced_at": to_iso(self._receipt.announced_at), "until": to_iso(self._receipt.at)}
+            self._row = {**_EMPTY, **at}  # a rebuild found the receipt alone
+            return
+        if said is None or (kind == STAYS) != (said.kind == CANCELLED):
+            self._missing(number, "it names a signed statement that is not there")
+            return
+        times = {"announced_at": to_iso(said.announced_at), "until": to_iso(said.until)}
+        if kind == LEAVES:
+            self._row = {**_EMPTY, **times}
+        elif kind == handover.WHOLE and (handed := said.handed_over) is not None:
+            self._row |= {
+                "handed_at": to_iso(handed.at), "length": handed.length, "layout": handed.layout_sha256,
+                "rows": handed.rows_sha256,
+            }  # fmt: skip
+        elif kind == ERASING:
+            if said.kind != ERASURE:
+                self._missing(number, "the statement that it names does not say so")
+            self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(said.at)}
+            self._row |= {"left_at": None, "receipt": self._row.get("receipt")}
+
+    def end(self, erased: Collection[str]) -> Iterator[Finding]:
+        """After the last leaf.  Of ``erased`` recordings no leaf says any more whether they were fetched."""
+        yield from self.findings
+        newest = self._newest
+        if newest is not None and newest.sha256 not in self._named:
+            where = f"{FOLDER}{self.tenant}/"
+            yield Finding("statement.unlogged", where, f"no leaf speaks of statement {newest.number}")
+        if self._receipt is not None and self._receipt.sha256 not in self._named:
+            place = offboarding.place_of(self.tenant)
+            yield Finding("statement.unlogged", place, "no leaf speaks of this receipt")
+        yield from self._compare_row()
+        yield from self._compare_sent(erased)
+        yield from self._compare_calls()
+
+    def _compare_row(self) -> Iterator[Finding]:
+        try:
+            row = Leaving.get_or_none(Leaving.tenant_id == self.tenant)
+            found = None if row is None else self._columns(row)
+        except (ValueError, TypeError, AttributeError, LookupError):
+            what = "it holds something that was never written so"
+            yield self._finding("row.changed", Leaving, self.tenant, what)
+            return
+        said = self._row
+        if found is None:
+            if said:
+                what = "the log speaks of it, and there is no such row"
+                yield self._finding("row.deleted", Leaving, self.tenant, what)
+        elif not said:
+            yield self._finding("row.unlogged", Leaving, self.tenant, "a row that no leaf speaks of")
+        elif others := sorted(name for name, value in said.items() if found.get(name) != value):
+            what = f"it was signed otherwise: {', '.join(others)}"
+            yield self._finding("row.changed", Leaving, self.tenant, what)
+
+    def _columns(self, row: Leaving) -> dict[str, Any]:
+        """A row's columns as leaves and statements say them."""
+
+        def moment(at: Any) -> str | None:
+            return None if at is None else to_iso(at)
+
+        receipt = None
+        if row.receipt is not None:
+            with suppress(SealError):
+                receipt = offboarding.read_receipt(row.receipt.encode(), self.root).sha256
+            receipt = receipt or "none"
+        whole = row.handed_at is not None and row.layout is not None
+        return {
+            "announced_at": moment(row.announced_at),
+            "until": moment(row.until),
+            "handover": row.handover,
+            "handed_at": moment(row.handed_at),
+            "length": row.length,
+            "layout": None if row.layout is None else handover.layout_sha256(row.layout),
+            "rows": handover.rows_sha256(self.tenant) if whole else None,
+            "erasing_since": moment(row.erasing_since),
+            "left_at": moment(row.left_at),
+            "receipt": receipt,
+        }
+
+    def _compare_sent(self, erased: Collection[str]) -> Iterator[Finding]:
+        """What of an archive was fetched: each has its leaf; and rows of none are left over."""
+        query = Handed.select(Handed.id, Handed.recording_id, Handed.sent_at)
+        mine = query.where(Handed.tenant_id == self.tenant).order_by(Handed.number)
+        for identity, recording, sent_at in database.execute(mine).fetchall():
+            if self._handover is None or not str(identity).startswith(f"{self._handover}/"):
+                yield self._finding("row.unlogged", Handed, identity, "a row that no leaf speaks of")
+            elif recording not in erased and (sent_at is not None) != (recording in self._sent):
+                what = "the log says otherwise: sent_at"
+                yield self._finding("row.changed", Handed, identity, what)
+
+    def _compare_calls(self) -> Iterator[Finding]:
+        said = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
+        last = ""
+        while rows := self._calls_after(last):
+            for identity, request, forgotten_at, note in rows:
+                signed = said.pop(identity, None)
+                if signed is None:
+                    what = "a row that no signed note speaks of"
+                    yield self._finding("row.unlogged", ForgottenCall, identity, what)
+                elif (signed[0], signed[1].request) != (note, request) or not forgotten_at:
+                    what = "it was signed otherwise: note, request_id"
+                    yield self._finding("row.changed", ForgottenCall, identity, what)
+            last = rows[-1][0]
+        for identity, (name, _) in sorted(said.items()):
+            what = f"note {name} speaks of it, and there is no such row: `accord person erase-again`"
+            yield self._finding("row.deleted", ForgottenCall, identity, what)
+
+    def _calls_after(self, last: str) -> list[tuple[str, str, str, str | None]]:
+        mine = (ForgottenCall.tenant_id == self.tenant) & (ForgottenCall.id > last)
+        query = ForgottenCall.select(
+            ForgottenCall.id, ForgottenCall.request_id, ForgottenCall.forgotten_at, ForgottenCall.note
+        )
+        return list(database.execute(query.where(mine).order_by(ForgottenCall.id).limit(PAGE)).fetchall())
+
+    def _check_key(self, place: str, key: str) -> None:
+        if key in self.revoked:
+            self._blame("seal.key_revoked", place, f"key {key}, which signed it, was revoked")
+
+    def _blamed(self, place: str) -> _Blamed:
+        return _Blamed(self, place)
+
+    def _missing(self, number: int, message: str) -> None:
+        self._blame("statement.missing", f"{self.tenant}: leaf {number}", message)
+
+    def _blame(self, code: str, where: str, message: str) -> None:
+        self.findings.append(Finding(code, where, message))
+
+    def _finding(self, code: str, model: Any, identity: str, message: str) -> Finding:
+        return Finding(code, f"{self.tenant}: {model._meta.table_name} {identity}", message)
+
+
+_EMPTY: Final[Mapping[str, Any]] = dict.fromkeys(
+    ("handover", "handed_at", "length", "layout", "rows", "erasing_since", "left_at", "receipt")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blamed:
+    """Names what is wrong with a document, and goes on."""
+
+    audit: Offboarded
+    place: str
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> bool:
+        if not isinstance(error, SealError):
+            return False
+        self.audit._blame(error.error_id, self.place, error.message)
+        return True

@@ -1,0 +1,283 @@
+"""An audit's look at recordings: what lies in the bucket is what was sealed, and the row says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
+from typing import Any
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.audit.findings import Finding
+from recorder.audit.object_kinds import NOTHING, is_data_key, is_recordings
+from recorder.audit.wrapped_keys import WrappedKeys
+from recorder.catalogue.mappers import recording_row
+from recorder.catalogue.recording_projection import recording_of
+from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.tables.core import Amendment, Recording, Tenant, connected
+from recorder.clock import SLACK
+from recorder.errors import SealError
+from recorder.features.recovery.recordings import compare
+from recorder.lifecycle import amendments
+from recorder.lifecycle.limits import limits_of
+from recorder.seal import verification as seals
+from recorder.seal.amendment import Erased
+from recorder.seal.amendment_chain import Chain
+from recorder.seal.data_key import open_data_key
+from recorder.seal.document_source import read_document
+from recorder.seal.keyring import TENANT, Keyring, WrappedKey, recording_of_path
+from recorder.seal.manifest import Manifest, Parties
+from recorder.seal.manifest_codec import decrypt_parties
+from recorder.seal.revocation import Trust, signed_since
+from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.seal.usage_terms import Limit
+from recorder.store.contract import NotFound, Store
+
+PAGE = 200
+STRANGE = 50
+"""Names that are looked at of one place: nothing of Accord's has so many."""
+
+ON_ITS_WAY = timedelta(minutes=15)
+"""From sealing to listing, where nothing is wrong."""
+
+STARTED = timedelta(days=1)
+"""From a call's beginning to its manifest in the bucket, also where the bucket was away in between."""
+
+_PLACE = re.compile(r"([0-9a-z][0-9a-z-]{0,62})/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]{0,62})/")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One tenant's recordings.  With a ``keyring`` the parties are compared too."""
+
+    tenant: str
+    store: Store
+    root: Ed25519PublicKey
+    now: datetime
+    keyring: Keyring | None = None
+    revoked: Mapping[str, datetime] = field(default_factory=dict)
+    keys: WrappedKeys | None = None
+    """How the wrapped keys are looked at; without, those of the catalogue are only opened for the parties."""
+
+    def read(self, tell: Callable[[int], None]) -> Iterator[Finding]:
+        """Every recording, each stored byte once; then what lies in the bucket and is not listed.  Raises
+        :class:`recorder.errors.StoreError`."""
+        if self.keys is not None:
+            yield from self.keys.own()
+        done, last = 0, ""
+        while ids := self._ids(last):
+            for identity in ids:
+                yield from self._one(identity)
+                done += 1
+                tell(done)
+            last = ids[-1]
+        yield from self._unlisted()
+        yield from self._key_alone()
+
+    def _ids(self, last: str) -> list[str]:
+        mine = (Recording.tenant == self.tenant) & (Recording.id > last)
+        with connected():
+            query = Recording.select(Recording.id).where(mine).order_by(Recording.id).limit(PAGE)
+            return [row.id for row in query]
+
+    def _one(self, identity: str) -> Iterator[Finding]:
+        try:
+            row = self._now_row(identity)
+        except (ValueError, TypeError, LookupError):
+            yield self._found("row.changed", identity, "it holds something that was never written so")
+        else:
+            yield from () if row is None else self._recording(row)
+
+    def _recording(self, row: RecordingRow) -> Iterator[Finding]:
+        before = amendments.known(row.tenant, row.id)
+        report = seals.verify(self.store, row.prefix, self.root, None, self.now, self.revoked)
+        manifest = report.manifest
+        wrong = [Finding(each.code, each.where, _with_blocks(each)) for each in report.findings]
+        if manifest is not None and (manifest.tenant, manifest.recording) != (row.tenant, row.id):
+            wrong.append(
+                self._found("row.changed", row.id, f"its place is that of recording {manifest.recording}")
+            )
+        elif manifest is not None and report.chain is not None:
+            content = read_document(self.store, row.prefix + NAME, MAX_BYTES)
+            wrong += self._compare(row, manifest, content, report.chain)
+            wrong += self._amendments(row, report.chain)
+            wrong += self._dated_back(row, report.chain, {each.where for each in wrong})
+            if row.destroyed_at is not None and report.chain.erased is None:
+                what = "its row is a tombstone, and the bucket has none"
+                wrong.append(self._found("row.destroyed", row.id, what))
+            if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
+                wrong += self.keys.of(manifest)
+        # Destroyed, or amended, while it was read: it is looked at anew, once.
+        if wrong and (self._now_row(row.id) != row or amendments.known(row.tenant, row.id) != before):
+            again = self._now_row(row.id)
+            return (yield from () if again is None else self._recording(again))
+        yield from wrong
+
+    def _now_row(self, recording: str) -> RecordingRow | None:
+        with connected():
+            row = Recording.get_or_none(Recording.id == recording)
+        return None if row is None else recording_row(row)
+
+    def _compare(
+        self, row: RecordingRow, manifest: Manifest, content: bytes, chain: Chain
+    ) -> Iterator[Finding]:
+        key, parties = None, None
+        if self.keyring is not None and row.wrapped_key is not None:
+            try:
+                key, parties = self._parties(row, manifest, self.keyring)
+            except SealError as error:
+                yield self._found(error.error_id, row.id, error.message)
+        outside, inside = (parties.outside, parties.inside) if parties else (None, None)
+        sealed = recording_of(manifest, content, outside, inside, key, chain.amendments, self._limits())
+        gone = chain.erased
+        if gone is not None and isinstance(gone.data, Erased):
+            sealed = replace(sealed, destroyed_at=gone.at, destroyed_why=gone.data.why)
+        elif row.destroyed_at is not None:  # which is found by itself
+            sealed = replace(sealed, destroyed_at=row.destroyed_at, destroyed_why=row.destroyed_why)
+        lacking, others = compare(row, sealed)
+        others |= _further(row, sealed)
+        if names := sorted({*others, *lacking}):
+            yield self._found("row.changed", row.id, f"it was sealed otherwise: {', '.join(names)}")
+
+    def _limits(self) -> tuple[Limit, ...]:
+        try:
+            return limits_of(self.tenant, Trust(self.root, lambda: self.revoked))
+        except (ValueError, TypeError):  # a limit's row that cannot be read: it is named by itself
+            return ()
+
+    def _parties(self, row: RecordingRow, manifest: Manifest, keyring: Keyring) -> tuple[WrappedKey, Parties]:
+        key = WrappedKey.from_bytes((row.wrapped_key or "").encode())
+        with connected():
+            wrapped = Tenant.select(Tenant.wrapped_key).where(Tenant.id == self.tenant).scalar()
+        data_key = open_data_key(self.store, keyring, WrappedKey.from_bytes(wrapped.encode()), key)
+        return key, decrypt_parties(manifest, data_key)
+
+    def _amendments(self, row: RecordingRow, chain: Chain) -> Iterator[Finding]:
+        sealed = {each["number"]: each for each in amendments.columns_of(chain)}
+        listed = self._listed(row.id)
+        for number in sorted({*listed, *sealed}):
+            there, said = listed.get(number), sealed.get(number)
+            if there is None or said is None:
+                what = f"amendment {number} is not in the catalogue as it is in the bucket"
+                yield self._found("amendment.row_differs", row.id, what)
+            elif others := sorted(name for name, value in said.items() if there.get(name) != value):
+                what = f"amendment {number} was sealed otherwise: {', '.join(others)}"
+                yield self._found("amendment.row_differs", row.id, what)
+
+    def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[Finding]:
+        """What a revoked key signed and dated back: the log shows when it was there."""
+        for name, what in signed_since(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
+            if row.prefix + name not in named:
+                yield Finding("seal.key_revoked", row.prefix + name, what)
+
+    def _listed(self, recording: str) -> dict[int, dict[str, Any]]:
+        """A recording's amendments as the catalogue has them, by number; of one that cannot be read nothing
+        but that."""
+        found: dict[int, dict[str, Any]] = {}
+        with connected():
+            mine = Amendment.select(Amendment.id, Amendment.number).where(Amendment.recording == recording)
+            for row in list(mine):
+                try:
+                    found[row.number] = dict(*Amendment.select().where(Amendment.id == row.id).dicts())
+                except (ValueError, TypeError):
+                    found[row.number] = {}
+        return found
+
+    def _unlisted(self) -> Iterator[Finding]:
+        """What lies in the customer's folder, a place at a time: each is that of a recording that is
+        listed."""
+        waiting: dict[str, list[str]] = {}
+        for place, keys in groupby(self.store.list(f"{self.tenant}/"), _place_of):
+            waiting[place] = list(islice((key.removeprefix(place) for key in keys), STRANGE))
+            if len(waiting) == PAGE:
+                yield from self._without_row(waiting)
+                waiting = {}
+        yield from self._without_row(waiting)
+
+    def _without_row(self, found: Mapping[str, list[str]]) -> Iterator[Finding]:
+        places = {place: match[2] for place in found if (match := _PLACE.fullmatch(place)) is not None}
+        with connected():
+            rows = Recording.select(Recording.id, Recording.prefix)
+            known = {row.id: row.prefix for row in rows.where(Recording.id.in_([*places.values()]))}
+        for place, names in found.items():
+            identity = places.get(place)
+            if identity is None:
+                yield Finding("object.unknown", place + names[0], NOTHING)
+            elif known.get(identity) == place:
+                continue  # looked at with its recording
+            elif identity in known:
+                what = f"recording {identity} lies at {known[identity]}, and this is none of it"
+                yield Finding("object.unknown", place + names[0], what)
+            elif MANIFEST in names:
+                if not self._is_new(place + MANIFEST):
+                    what = "a recording that the catalogue does not list"
+                    yield Finding("row.deleted", place + MANIFEST, what)
+            elif not (all(map(is_recordings, names)) and self._may_come(identity)):
+                what = "there is no manifest beside it: what it belongs to was never committed"
+                yield Finding("object.unknown", place + names[0], what)
+
+    def _may_come(self, recording: str) -> bool:
+        """Whether a recording may be on its way still, by its id: it is a time."""
+        try:
+            began = datetime.fromtimestamp((UUID(recording).int >> 80) / 1000, UTC)
+        except (ValueError, OverflowError):
+            return False
+        return self.now - STARTED < began <= self.now + SLACK
+
+    def _key_alone(self) -> Iterator[Finding]:
+        """Recordings' wrapped keys without their recording; customers' own are looked at by themselves."""
+        after, prefix = "", f"keys/{self.tenant}/"
+        while page := list(islice(self.store.list(prefix, after), PAGE)):
+            after = page[-1]
+            mine = {key: recording_of_path(key) for key in page if is_data_key(key)}
+            with connected():
+                ours = (Recording.tenant == self.tenant) & Recording.id.in_([*mine.values()])
+                rows = Recording.select(Recording.id).where(ours)
+                known = {row.id for row in rows}
+            for key in page:
+                recording = mine.get(key)
+                if recording is None:
+                    if not key.startswith(f"{prefix}{TENANT}"):
+                        yield Finding("object.unknown", key, NOTHING)
+                elif recording not in known and not self._may_come(recording):
+                    yield Finding("object.unknown", key, "a key of a recording that is nowhere")
+
+    def _is_new(self, key: str) -> bool:
+        try:
+            manifest = open_manifest(read_document(self.store, key, MAX_BYTES), self.root, self.now)
+        except (SealError, NotFound):
+            return False
+        return manifest.sealed_at > self.now - ON_ITS_WAY
+
+    def _found(self, code: str, recording: str, message: str) -> Finding:
+        return Finding(code, f"{self.tenant}: recording {recording}", message)
+
+
+def _place_of(key: str) -> str:
+    """A recording's place, or the folder of what is no recording's."""
+    match = _PLACE.match(key)
+    return match[0] if match else key[: key.rfind("/") + 1]
+
+
+def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
+    """What a row may say otherwise for its recording to be played still, and nothing of Accord's writes."""
+    pairs = {
+        "purposes": (row.purposes, sealed.purposes),
+        "restricted": (row.restricted, ()),
+        "stored_at": (row.stored_at, sealed.stored_at),
+    }
+    if not row.announced:
+        pairs["announcement_id"] = ((row.announcement, row.announcement_version), ("", 0))
+    if row.destroyed_at is not None:
+        pairs["outside_value"] = ((row.outside, row.inside, row.wrapped_key), (None, None, None))
+    return {name: said for name, (said, ours) in pairs.items() if said != ours}
+
+
+def _with_blocks(found: seals.Finding) -> str:
+    blocks = f", blocks {', '.join(map(str, found.blocks))}" if found.blocks else ""
+    return f"{found.message}{blocks}"

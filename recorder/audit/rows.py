@@ -1,0 +1,257 @@
+"""An audit's look at rows: each says what the leaves say of it, and there is none that no leaf speaks of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from recorder.audit.findings import Finding
+from recorder.audit.leaf_schema import (
+    CHANGING,
+    COMPLETE,
+    ENDS,
+    LEAVING,
+    OF_PEOPLE,
+    SAID,
+    Body,
+    agrees,
+    is_owned,
+    rows_of,
+)
+from recorder.audit.limits import Limited
+from recorder.catalogue.database import Row
+from recorder.catalogue.tables.core import (
+    Amendment,
+    Grant,
+    Listen,
+    NotRecorded,
+    Recording,
+    Session,
+    User,
+    database,
+)
+from recorder.catalogue.tables.live_call import Asked
+from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording
+from recorder.clock import from_iso
+from recorder.features.identity.users import SHOWN_AS, SIGNS_IN
+from recorder.lifecycle.limits import LIFTED, SET
+from recorder.seal.amendment import ERASED
+
+PAGE = 500
+
+BEGUN: Final = "log.begun"
+RESTORED: Final = "catalogue.restored"
+
+SESSIONS_KEPT: Final = timedelta(days=29)
+"""A session is forgotten 30 days after its end, and not before."""
+
+REVIEWED: Final = (
+    "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
+)  # fmt: skip
+
+ABOUT: Final[Mapping[type[Row], str]] = {
+    Grant: "recording_id", PersonRecording: "recording_id", Asked: "call_id",
+}  # fmt: skip
+"""Rows about a recording, or a call, that may have been erased: the column that names it."""
+
+HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET, LIFTED, RESTORED})
+"""Kinds of leaves that are to be heard."""
+
+
+@dataclass(slots=True)
+class Told:
+    """Hears every body of a tenant's leaves, and compares rows with them, a few hundred at a time."""
+
+    tenant: str
+    now: datetime
+    findings: list[Finding] = field(default_factory=list)
+    begun: dict[int, int] = field(default_factory=dict)
+    """Epochs that the log says were begun, each with its first checkpoint's number."""
+    keys: set[str] = field(default_factory=set)
+    """Ids of the keys that the customer has had, where it has had several."""
+    keys_destroyed: bool = False
+    _waiting: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    _last: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    _unreadable: set[str] = field(default_factory=set)
+    _known: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _ended: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _not_copied: set[str] = field(default_factory=set)
+    _opened: dict[str, str] = field(default_factory=dict)
+    """Sessions, and when each was opened."""
+    _limited: Limited = field(init=False)
+    _left: bool = False
+
+    def __post_init__(self) -> None:
+        self._limited = Limited(self.tenant)
+
+    def hear(self, number: int, kind: str, body: Body, at: str) -> None:
+        """One leaf's body."""
+        if kind == BEGUN:
+            self.begun[int(body["epoch"])] = int(body["checkpoint"])
+        elif kind in (SET, LIFTED):
+            self._limited.hear(number, body)
+        elif kind in LEAVING:
+            self._left = True
+        elif kind == RESTORED:  # a copy has sessions ended, and no codes
+            self._ended[Session] |= self._known[Session]
+            self._not_copied |= self._known[PersonCode]
+        elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
+            self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
+            self.keys_destroyed = kind == "tenant.key_destroyed"
+        says = SAID.get(kind)
+        identity = None if says is None else says.which(body)
+        if says is None or identity is None:
+            return
+        model, identity = says.model, identity or self.tenant
+        if says.makes:
+            self._known[model].add(identity)
+        said = says.said(body, at)
+        if model in ENDS and ENDS[model][0] in said:
+            self._ended[model].add(identity)
+        if model is Session and says.makes:
+            self._opened[identity] = at
+        if model in CHANGING:
+            self._last[model].setdefault(identity, {}).update(said)
+            return
+        rows = self._waiting[model]
+        before = rows.get(identity, {})
+        if any(before.get(name, value) != value for name, value in said.items()):
+            self._compare(model, {identity: rows.pop(identity)})  # each of them must be what the row says
+        rows.setdefault(identity, {}).update(said)
+        if len(rows) >= PAGE:
+            self._compare(model, rows)
+            rows.clear()
+
+    def end(self, erased: Collection[str], amended: Mapping[str, int]) -> Iterator[Finding]:
+        """After the last leaf.  Of ``erased`` recordings the leaves' bodies are gone, so rows about them are
+        compared with nothing; but that they were ``amended`` so many times before is still known."""
+        for review in self._last[PersonRecording].values():
+            if review["recording_id"] not in erased:  # what was not decided by any leaf is not
+                review |= {name: None for name in REVIEWED if name not in review}
+        for waiting in (self._waiting, self._last):
+            for model, rows in waiting.items():
+                for some in _pages(rows):
+                    self._compare(model, some)
+        yield from self.findings
+        yield from self._limited.end()
+        for recording, count in amended.items():
+            mine = (Amendment.recording == recording) & (Amendment.kind != ERASED)
+            if (there := Amendment.select().where(mine).count()) < count:
+                what = f"the log speaks of {count} amendments, and {there} are there"
+                yield self._finding("row.deleted", Amendment, f"of {recording}", what)
+        for model in COMPLETE:
+            yield from self._unlogged(model, erased)
+
+    def _compare(self, model: type[Row], rows: Mapping[str, Mapping[str, Any]]) -> None:
+        if self._left and model in OF_PEOPLE:
+            return
+        there = self._rows(model, list(rows))
+        for identity, said in rows.items():
+            if identity in self._unreadable:
+                continue
+            row = there.get(identity)
+            if row is None:
+                if not self._may_be_missing(model, identity):
+                    self._blame(
+                        "row.deleted", model, identity, "the log speaks of it, and there is no such row"
+                    )
+                continue
+            others = [name for name, value in said.items() if not agrees(row, name, value)]
+            others += [] if is_owned(row, self.tenant) else ["tenant_id"]
+            if self._left and model is User:  # what they were called was forgotten
+                others = [name for name in others if name not in (SIGNS_IN, SHOWN_AS)]
+            if others:
+                what = f"the log says otherwise: {', '.join(sorted(others))}"
+                self._blame("row.changed", model, identity, what)
+
+    def _rows(self, model: Any, ids: list[str]) -> dict[str, Any]:
+        """Rows by id; one that cannot be read is blamed, and is none of them."""
+        try:
+            return {row.id: row for row in model.select().where(model.id.in_(ids))}
+        except (ValueError, TypeError):
+            if len(ids) > 1:
+                return {key: row for each in ids for key, row in self._rows(model, [each]).items()}
+            self._unreadable.add(ids[0])
+            self._blame("row.changed", model, ids[0], "it holds something that was never written so")
+            return {}
+
+    def _may_be_missing(self, model: type[Row], identity: str) -> bool:
+        if model is Session:  # the worker forgets them a month after their end
+            opened = self._opened.get(identity)
+            return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
+        if model is PersonCode:
+            return identity in self._not_copied
+        if model is Asked:
+            return True  # the worker forgets them, too: what was asked a while ago
+        if model is NotRecorded:  # a take that a person brought back is a recording now
+            return bool(Recording.select().where(Recording.id == identity).exists())
+        return False
+
+    def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[Finding]:
+        last, known = "", self._known[model]
+        ends = [getattr(model, name) for name in ENDS.get(model, ())]
+        if self._left and model in OF_PEOPLE:
+            return
+        while True:
+            mine = rows_of(model, self.tenant) & (model.id > last)
+            rows = database.execute(
+                model.select(model.id, *ends).where(mine).order_by(model.id).limit(PAGE)
+            ).fetchall()
+            ids = [identity for identity, *_ in rows]
+            for identity, *ended in rows:
+                if identity not in known:
+                    code, what = "row.unlogged", "a row that no leaf speaks of"
+                    if _blank(model, identity):
+                        continue
+                elif any(each is not None for each in ended) and identity not in self._ended[model]:
+                    code, what = (
+                        "row.changed",
+                        f"the log does not say that it ended: {', '.join(ENDS[model])}",
+                    )
+                else:
+                    continue
+                if not (_of_erased(model, identity, erased) or (self._left and identity in known)):
+                    yield self._finding(code, model, identity, what)
+            if not ids:
+                return
+            last = ids[-1]
+
+    def _blame(self, code: str, model: type[Row], identity: str, message: str) -> None:
+        self.findings.append(self._finding(code, model, identity, message))
+
+    def _finding(self, code: str, model: Any, identity: str, message: str) -> Finding:
+        return Finding(code, f"{self.tenant}: {model._meta.table_name} {identity}", message)
+
+
+def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
+    """Whether a row is about a recording that was erased."""
+    if not erased:
+        return False
+    if model is Recording:
+        return identity in erased
+    if model is Listen:
+        granted = Listen.select(Listen.grant).where(Listen.id == identity)
+        about = Grant.select(Grant.recording).where(Grant.id.in_(granted))
+    elif model in ABOUT:
+        about = model.select(getattr(model, ABOUT[model])).where(model.id == identity)
+    else:
+        return False
+    return about.scalar() in erased
+
+
+def _blank(model: Any, identity: str) -> bool:
+    """Whether nothing was decided or done yet of a recording that a person asked about."""
+    if model is not PersonRecording:
+        return False
+    row = PersonRecording.get_by_id(identity)
+    names = [each.name for each in PersonRecording._meta.sorted_fields]
+    return all(row.__data__[name] is None for name in names if name not in ("id", "request", "recording_id"))
+
+
+def _pages(rows: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    items = list(rows.items())
+    for begin in range(0, len(items), PAGE):
+        yield dict(items[begin : begin + PAGE])

@@ -1,0 +1,92 @@
+"""An audit's look at what belongs to no customer alone: sounds, and rows and objects of nobody's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from peewee import ForeignKeyField
+
+from recorder.audit.findings import Finding
+from recorder.catalogue.tables.core import (
+    TABLES,
+    Announcement,
+    Line,
+    LineDelete,
+    LineKeep,
+    NotRecorded,
+    Sound,
+    Tenant,
+    database,
+)
+from recorder.catalogue.tables.rebuild_progress import Condition
+from recorder.errors import CatalogueError
+from recorder.features.recovery.rebuild_queue import REBUILD
+from recorder.features.tenants.announcements import sound_duration_ms
+
+
+def sounds() -> Iterator[Finding]:
+    """Each sound is the one that it is called by, and none that is named is missing.  Inside the caller's
+    snapshot."""
+    kept = set()
+    for identity in [row.sha256 for row in Sound.select(Sound.sha256).order_by(Sound.sha256)]:
+        kept.add(identity)
+        row = Sound.select(Sound.wav, Sound.duration_ms).where(Sound.sha256 == identity).get()
+        if not _is_sound(identity, row.wav, row.duration_ms):
+            yield _found("row.changed", Sound, identity, "it is not the sound that it is called by")
+    for identity in sorted(_named() - kept):
+        yield _found(
+            "row.deleted", Sound, identity, "a line or an announcement plays it, and it is not there"
+        )
+
+
+def _is_sound(identity: str, wav: Any, duration_ms: Any) -> bool:
+    try:
+        content = bytes(wav)
+        same = hashlib.sha256(content).hexdigest() == identity
+        return same and sound_duration_ms(content) == duration_ms
+    except (TypeError, ValueError, CatalogueError):
+        return False
+
+
+def _named() -> set[str]:
+    """Sounds that rows name."""
+    found: set[str] = set()
+    for model in (Announcement, Line, LineKeep, LineDelete):
+        for field in model._meta.sorted_fields:
+            if isinstance(field, ForeignKeyField) and field.rel_model is Sound:
+                query = model.select(field).where(field.is_null(False)).distinct()
+                found |= {str(value) for (value,) in database.execute(query).fetchall()}
+    for row in Line.select(Line.joining).where(Line.joining.is_null(False)):
+        found |= set(_sounds_in(row.joining))
+    return found
+
+
+def _sounds_in(said: Any) -> Iterator[str]:
+    """Sounds in what a line's ``joining`` holds: sentences are pairs of a text and a sound."""
+    if isinstance(said, dict):
+        for each in said.values():
+            yield from _sounds_in(each)
+    elif isinstance(said, list) and len(said) == 2:
+        yield str(said[1])
+
+
+def nobodys(tenants: Collection[str]) -> Iterator[Finding]:
+    """Rows of customers that are not there, and conditions that nothing of Accord's makes: no log speaks of
+    them.  Inside the caller's snapshot."""
+    for row in Condition.select(Condition.name).where(Condition.name != REBUILD):
+        yield _found("row.unlogged", Condition, row.name, "nothing of Accord's is so")
+    for model in TABLES:
+        columns = {field.column_name: field for field in model._meta.sorted_fields}
+        owner = columns.get("tenant_id")
+        if owner is None or model is Tenant:
+            continue
+        query = model.select(owner).distinct()
+        for (value,) in sorted(database.execute(query).fetchall(), key=str):
+            if value not in tenants and not (value is None and model is NotRecorded):
+                yield _found("row.unlogged", model, f"of {value}", "the catalogue has no such customer")
+
+
+def _found(code: str, model: Any, which: str, message: str) -> Finding:
+    return Finding(code, f"{model._meta.table_name} {which}", message)

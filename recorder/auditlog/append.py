@@ -1,0 +1,222 @@
+"""Adding a leaf to a tenant's log.
+
+A leaf is canonical JSON (RFC 8785) without personal data::
+
+    {"at": …, "commitment": <hex>, "format": 1, "kind": …, "number": …, "tenant": …}
+
+Its hash is RFC 6962's leaf hash, SHA-256 of a zero byte and the leaf (section 2.1), so that a Merkle
+tree over them gives inclusion and consistency proofs.  The commitment is HMAC-SHA-256 of the body under
+a fresh 32-byte salt: who holds body and salt can show what was logged; without the salt the body cannot
+be guessed from the leaf, so that destroying both erases it and leaves the log whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+import rfc8785
+
+from recorder.catalogue.tables.core import LedgerEntry, Tenant, database
+from recorder.clock import to_iso
+from recorder.errors import CatalogueError
+from recorder.ids import Entropy, uuid7
+
+FORMAT = 1
+SALT_BYTES = 32
+
+COLUMNS = (
+    "id", "tenant_id", "number", "kind", "at", "recording_id", "body", "salt", "leaf", "leaf_hash",
+)  # fmt: skip
+AT_ONCE = 500
+"""Leaves that one statement adds: SQLite takes 32,766 values."""
+
+Body = Mapping[str, object]
+"""What a leaf is about: text, whole numbers, truth values, and lists of those."""
+
+AMENDED: Final = "recording.amended"
+REBUILT: Final = "recording.rebuilt"
+REFUSED: Final = "access.refused"
+
+GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
+    (
+        "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
+        "call.not_recorded", "quarantine.destroyed",
+        "grant.given", "grant.renewed", "listen.opened", "listen.closed", REFUSED, "seal.broken",
+        "person.looked_at", "person.reviewed", "person.erased", "person.kept",
+    ),
+    "recording",
+) | dict.fromkeys(("call.asked", "call.answered"), "call")  # fmt: skip
+"""Kinds of leaves whose body and salt go when a recording (or a call that was not recorded) is erased, each
+with the body's name for which one.  Of no other kind may a body be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf in its place: ``number`` counts from 0 for each tenant, ``leaf_hash`` is hex."""
+
+    number: int
+    leaf_hash: str
+
+
+def leaf_hash(leaf: bytes) -> str:
+    """RFC 6962, section 2.1: the hash of a leaf, in hex."""
+    return hashlib.sha256(b"\x00" + leaf).hexdigest()
+
+
+def commitment(salt: bytes, body: bytes) -> str:
+    """What a leaf says of its body, in hex."""
+    return hmac.digest(salt, body, "sha256").hex()
+
+
+def sha256_of(value: Any) -> str:
+    """How a body names what a column holds without repeating it: the SHA-256 (hex) of a text, or of the
+    canonical JSON of a list or mapping."""
+    content = value.encode() if isinstance(value, str) else rfc8785.dumps(value)
+    return hashlib.sha256(content).hexdigest()
+
+
+def append(
+    tenant: str, kind: str, body: Body, now: datetime, entropy: Entropy, *, recording: str | None = None
+) -> Leaf:
+    """Add a leaf to a tenant's log, inside the caller's transaction: it stands or falls with what it
+    speaks of.  ``recording`` names the recording whose erasure takes the body and salt with it.
+
+    The number comes from an UPDATE of the tenant's row, which holds that row until the transaction
+    ends: so numbers have no gap and no fork, on SQLite and PostgreSQL alike.  What other rows a
+    transaction changes it changes before, or it begins with :func:`hold`: grants, and what destroying
+    changes, are reached only that way, so nobody waits in a circle.
+
+    Raises :class:`CatalogueError` where there is no such tenant, ``RuntimeError`` outside a transaction, and
+    ``ValueError`` where the body does not say that it goes with that recording (:func:`goes_with`).
+    """
+    (leaf,) = append_all(tenant, kind, [(body, recording)], now, entropy)
+    return leaf
+
+
+def append_all(
+    tenant: str, kind: str, said: Sequence[tuple[Body, str | None]], now: datetime, entropy: Entropy
+) -> list[Leaf]:
+    """The same for many bodies at once, each with the recording whose erasure takes it."""
+    if not database.in_transaction():
+        raise RuntimeError("a leaf is added inside the transaction of what it speaks of")
+    counted = Tenant.update(ledger_size=Tenant.ledger_size + len(said)).where(Tenant.id == tenant).execute()
+    if not counted:
+        raise no_tenant(tenant)
+    size = int(Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar())
+    at, first = to_iso(now), size - len(said)
+    entries = [
+        _entry(tenant, kind, body, recording, number, at, now, entropy)
+        for number, (body, recording) in enumerate(said, first)
+    ]
+    for begin in range(0, len(entries), AT_ONCE):
+        some = entries[begin : begin + AT_ONCE]
+        # By hand: peewee's making of the statement costs several times what the database does with it.
+        database.execute_sql(
+            _statement(len(some), database.param), [each for entry in some for each in entry]
+        )
+    return [Leaf(number, entry[-1]) for number, entry in enumerate(entries, first)]
+
+
+@cache
+def _statement(rows: int, param: str) -> str:
+    names = ", ".join(f'"{name}"' for name in COLUMNS)
+    one = f"({', '.join([param] * len(COLUMNS))})"
+    table = LedgerEntry._meta.table_name
+    return f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows)}'  # noqa: S608, names of ours
+
+
+def goes_with(kind: str, body: Body) -> str | None:
+    """The recording whose erasure takes a leaf's body and salt with it, as the body itself says; ``None``
+    where none does: what says that a recording is gone stays, and a refusal of what is not theirs is about
+    nothing of the tenant's."""
+    name = GOES_WITH.get(kind)
+    if name is None or (kind == REBUILT and body.get("destroyed") is True):
+        return None
+    if kind == REFUSED and body.get("reason") == "access.not_found":
+        return None
+    found = body.get(name)
+    return None if found is None else str(found)
+
+
+def leaf_text(tenant: str, number: int, kind: str, at: str, commits: str) -> str:
+    """A leaf as it is hashed: canonical JSON, of values in which nothing has to be escaped."""
+    return (
+        f'{{"at":"{at}","commitment":"{commits}","format":{FORMAT},"kind":"{kind}",'
+        f'"number":{number},"tenant":"{tenant}"}}'
+    )
+
+
+def _entry(
+    tenant: str,
+    kind: str,
+    body: Body,
+    recording: str | None,
+    number: int,
+    at: str,
+    now: datetime,
+    entropy: Entropy,
+) -> tuple[Any, ...]:
+    if recording != goes_with(kind, body):
+        raise ValueError(f"a leaf {kind} of {dict(body)} does not go with recording {recording}")
+    salt = entropy(SALT_BYTES)
+    content = rfc8785.dumps(dict(body))  # type: ignore[arg-type]
+    leaf = leaf_text(tenant, number, kind, at, commitment(salt, content))
+    hashed = leaf_hash(leaf.encode())
+    # In the order of COLUMNS.
+    return (
+        str(uuid7(now, entropy)),
+        tenant,
+        number,
+        kind,
+        at,
+        recording,
+        content.decode(),
+        salt,
+        leaf,
+        hashed,
+    )
+
+
+def hold(tenant: str) -> None:
+    """Let nobody else write for a tenant until the caller's transaction ends, and see all that was written
+    before.  On SQLite the transaction holds everybody back already; this is what PostgreSQL needs where
+    something is read first and written after.  Raises :class:`CatalogueError` where there is no such
+    tenant."""
+    if not Tenant.update(ledger_size=Tenant.ledger_size).where(Tenant.id == tenant).execute():
+        raise no_tenant(tenant)
+
+
+def no_tenant(tenant: str) -> CatalogueError:
+    """What to raise where a tenant's id names nobody."""
+    return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
+
+
+def forget(tenant: str, recording: str) -> list[int]:
+    """Destroy bodies and salts of a tenant's leaves that speak of a recording, inside the caller's
+    transaction; their numbers, which the leaf about its erasure names: no other body may be missing.  The
+    leaves stay, and tell nothing about anybody any more.
+
+    Whose a body is, it says itself: one that is another's stays, whatever its row says (and an audit names
+    the row)."""
+    mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
+    there = LedgerEntry.select(LedgerEntry.number, LedgerEntry.kind, LedgerEntry.body)
+    rows = there.where(mine & LedgerEntry.body.is_null(False)).order_by(LedgerEntry.number)
+    numbers = [row.number for row in rows if _is_about(row.kind, row.body, recording)]
+    for begin in range(0, len(numbers), AT_ONCE):
+        some = LedgerEntry.number.in_(numbers[begin : begin + AT_ONCE])
+        LedgerEntry.update(body=None, salt=None).where(mine & some).execute()
+    return numbers
+
+
+def _is_about(kind: str, body: str | None, recording: str) -> bool:
+    try:
+        return body is not None and goes_with(kind, json.loads(body)) == recording
+    except (ValueError, AttributeError):  # it was changed to what is no body
+        return False

@@ -1,0 +1,276 @@
+"""Signing a log: checkpoints, and putting them where the operator has no hand.
+
+A checkpoint is written into the catalogue first and then put into the bucket, under a key of its number, once
+and never replaced: so a crash is made good by putting it again, and of two catalogues that go on from one (an
+old copy that was brought back) only one can sign the next number.  Nothing is signed that does not go on from
+what was signed before, in the catalogue or in the bucket; `accord audit` says what is wrong then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from peewee import IntegrityError, fn
+
+from recorder.auditlog import signed_note
+from recorder.auditlog.signed_note import Head
+from recorder.auditlog.tree_cache import Stored
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.audit_log import Checkpoint, Recipient
+from recorder.catalogue.tables.core import Tenant, connected, writing
+from recorder.clock import from_iso, to_iso
+from recorder.errors import AccordError, LedgerError
+from recorder.ids import Entropy
+from recorder.seal import canonical_json, signing
+from recorder.seal.document_source import Source, read_document
+from recorder.seal.keyring import part
+from recorder.seal.signing import CHECKPOINT, Signer
+from recorder.store.contract import Store
+
+PLACE = "checkpoints/"
+ENDORSEMENTS = "checkpoints/endorsements/"
+
+GREW = timedelta(minutes=55)
+"""A log that grew is signed this long after the last time: within the hour."""
+
+ANYWAY = timedelta(hours=23)
+"""And one that did not: within the day, so that nobody can say that it stopped."""
+
+LOCKED = timedelta(days=365)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What signing works with.  ``lock`` is how long a checkpoint cannot be deleted, where the bucket locks;
+    ``owner`` names this worker among others, ``seen`` is up to which number it saw each log signed."""
+
+    store: Store
+    signer: Signer
+    root: Ed25519PublicKey
+    entropy: Entropy
+    lock: timedelta = LOCKED
+    owner: str = field(default="")
+    seen: dict[str, int] = field(default_factory=dict)
+
+
+def place_of(tenant: str, number: int) -> str:
+    """Where a checkpoint lies in the bucket."""
+    return f"{PLACE}{part(tenant)}/{number:010}.note"
+
+
+def newest(tenant: str) -> Checkpoint | None:
+    """A tenant's newest checkpoint, as the catalogue has it."""
+    with connected():
+        mine = Checkpoint.select().where(Checkpoint.tenant_id == tenant)
+        row: Checkpoint | None = mine.order_by(Checkpoint.number.desc()).first()
+        return row
+
+
+def mailed(tenant: str) -> int:
+    """The highest number of a tenant's checkpoints that went out by mail; 0 where none did."""
+    with connected():
+        mine = Recipient.tenant_id == tenant
+        return int(Recipient.select(fn.MAX(Recipient.sent_number)).where(mine).scalar() or 0)
+
+
+def keep(means: Means, now: datetime) -> int:
+    """Sign every log that is due, and put what was signed; how many were put.  Each log is claimed, so of
+    several workers one does it.  One that cannot be signed holds up no other; raises the first such error
+    (:class:`LedgerError`, ``SealError``, ``StoreError``) at the end."""
+    put, errors = 0, []
+    with connected():
+        sizes = [(row.id, row.ledger_size) for row in Tenant.select().order_by(Tenant.id)]
+    for tenant, size in sizes:
+        last = newest(tenant)
+        due = _due(last, size, now)
+        if not due and (last is None or last.stored_at is not None):
+            continue
+        claim = f"checkpoint:{tenant}"
+        if not lease.take(claim, means.owner, now):
+            continue
+        try:
+            put += publish(tenant, means, now)
+            if due and sign(tenant, means, now) is not None:
+                put += publish(tenant, means, now)
+        except AccordError as error:
+            log.error("ledger.not_signed", tenant=tenant, error_id=error.error_id, error=str(error))
+            errors.append(error)
+        finally:
+            lease.give_back(claim, means.owner)
+    if errors:
+        raise errors[0]
+    return put
+
+
+def late(before: datetime) -> list[str]:
+    """Tenants whose log grew and was last signed before a time, or never though it began before that."""
+    with connected():
+        rows = list(Tenant.select().order_by(Tenant.id))
+    found = []
+    for row in rows:
+        last = newest(row.id)
+        size, at = (last.size, last.at) if last else (0, row.created_at)
+        if row.ledger_size > size and at < before:
+            found.append(row.id)
+    return found
+
+
+def sign(tenant: str, means: Means, now: datetime) -> Head | None:
+    """Sign a tenant's log as it is, into the catalogue; ``None`` where another worker was faster.
+
+    Raises :class:`LedgerError`: ``ledger.behind`` (the bucket has checkpoints that the catalogue does not
+    know), ``ledger.gone_back`` (there were further ones: they went out by mail, or this worker saw them),
+    ``ledger.rewritten`` (the log does not go on from the last one), ``ledger.clock`` (it was signed
+    later than now); ``SealError`` where the key is not endorsed for it,
+    :class:`recorder.errors.CatalogueError`."""
+    at = from_iso(to_iso(now))
+    means.signer.endorsement.check(means.root, CHECKPOINT, at)
+    last, epoch, stored = check(tenant, means, at)
+    head = Head(
+        installation=signing.key_id(means.root),
+        tenant=tenant,
+        epoch=epoch,
+        size=stored.size,
+        root=stored.root(),
+        number=last.number + 1 if last else 1,
+        at=at,
+        key=means.signer.key_id,
+        before=signed_note.fingerprint(last.note) if last else None,
+    )
+    return head if add(head, signed_note.sign(head, means.signer)) else None
+
+
+def check(tenant: str, means: Means, at: datetime) -> tuple[Checkpoint | None, int, Stored]:
+    """Whether a log goes on from what was signed, in catalogue and bucket; the last checkpoint, the epoch,
+    and the tree.  Raises :class:`LedgerError` as :func:`sign` does."""
+    with connected():
+        epoch = int(Tenant.select(Tenant.ledger_epoch).where(Tenant.id == tenant).scalar())
+    last = newest(tenant)
+    _check_bucket(tenant, last, means.store)
+    _check_seen(tenant, last, means)
+    stored = Stored(tenant)
+    _check_goes_on(last, epoch, stored, at)
+    return last, epoch, stored
+
+
+def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
+    """Write a checkpoint into the catalogue; false where its number is taken."""
+    try:
+        with writing():
+            Checkpoint.create(
+                id=f"{head.tenant}/{head.number}",
+                tenant_id=head.tenant,
+                number=head.number,
+                epoch=head.epoch,
+                size=head.size,
+                root=head.root.hex(),
+                at=head.at,
+                note=text,
+                place=place_of(head.tenant, head.number),
+                stored_at=stored_at,
+            )
+    except IntegrityError:
+        return False
+    return True
+
+
+def publish(tenant: str, means: Means, now: datetime) -> int:
+    """Put what was signed and is not in the bucket, in order, each after the endorsement of its key; how
+    many. Raises :class:`recorder.store.contract.Conflict` where the bucket has another checkpoint of that
+    number, and ``StoreError``."""
+    with connected():
+        waiting = Checkpoint.select().where((Checkpoint.tenant_id == tenant) & Checkpoint.stored_at.is_null())
+        rows = list(waiting.order_by(Checkpoint.number))
+    for row in rows:
+        locked_until = row.at + means.lock
+        _put_endorsement(means, locked_until)
+        put(means.store, row.place, row.note.encode(), locked_until)
+        with writing():
+            mine = (Checkpoint.id == row.id) & Checkpoint.stored_at.is_null()
+            Checkpoint.update(stored_at=now).where(mine).execute()
+        log.info("ledger.signed", tenant=tenant, number=row.number, size=row.size)
+    return len(rows)
+
+
+def put(store: Store, key: str, content: bytes, locked_until: datetime) -> None:
+    """A small object, locked where the bucket locks.  Raises ``StoreError``."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        store.put(key, Path(file.name), hashlib.sha256(content).hexdigest(), locked_until=locked_until)
+
+
+def listed(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
+    """Keys of what lies in a tenant's place beyond a checkpoint's number, in order."""
+    prefix = f"{PLACE}{part(tenant)}/"
+    yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
+
+
+def _put_endorsement(means: Means, locked_until: datetime) -> None:
+    content = canonical_json.dump(means.signer.endorsement.document())
+    name = f"{means.signer.key_id}-{hashlib.sha256(content).hexdigest()[:16]}.json"
+    put(means.store, ENDORSEMENTS + name, content, locked_until)
+
+
+def _due(last: Checkpoint | None, size: int, now: datetime) -> bool:
+    if last is None:
+        return size > 0
+    return now - last.at >= (GREW if size != last.size else ANYWAY)
+
+
+def _check_goes_on(last: Checkpoint | None, epoch: int, stored: Stored, at: datetime) -> None:
+    if last is None:
+        return
+    if at <= last.at:
+        raise LedgerError(
+            "ledger.clock",
+            f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is {to_iso(at)}",
+            "a clock was ahead, or is behind now: signing goes on once that time is over",
+        )
+    if last.epoch != epoch:
+        return
+    if stored.size < last.size or Stored(stored.tenant, last.size).root().hex() != last.root:
+        raise LedgerError(
+            "ledger.rewritten",
+            f"the log does not go on from checkpoint {last.number} of {last.size} leaves: it is not signed",
+            "`accord audit` names what was changed; after a restore, `accord audit begin`",
+        )
+
+
+def _check_bucket(tenant: str, last: Checkpoint | None, store: Store) -> None:
+    known = last.number if last else 0
+    further = next((key for key in listed(store, tenant, known) if key.endswith(".note")), None)
+    if further is not None:
+        raise LedgerError(
+            "ledger.behind",
+            f"the bucket has {further}, and the catalogue ends with checkpoint {known}: nothing is signed",
+            "an old copy of the catalogue was brought back: `accord audit` says how much is missing, "
+            "`accord audit begin` lets the log go on from here, in the open",
+        )
+
+
+def _check_seen(tenant: str, last: Checkpoint | None, means: Means) -> None:
+    known = last.number if last else 0
+    further = max(means.seen.get(tenant, 0), mailed(tenant))
+    if further > known:
+        raise LedgerError(
+            "ledger.gone_back",
+            f"there was a checkpoint {further}, and catalogue and bucket end with {known}: nothing is signed",
+            "checkpoints were taken away: `accord audit --checkpoint` compares with those that were mailed, "
+            "`accord audit begin` lets the log go on from here, in the open (then restart the worker)",
+        )
+    means.seen[tenant] = known
+
+
+def read_at(store: Source, key: str) -> bytes:
+    """A note as the bucket has it.  Raises :class:`recorder.store.contract.NotFound`, ``StoreError``."""
+    return read_document(store, key, signed_note.MAX_BYTES)

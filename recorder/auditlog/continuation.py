@@ -1,0 +1,93 @@
+"""Letting a log go on that was cut: after a restore or a rebuild the catalogue knows less than was signed.
+
+Nothing of what was signed is undone: the bucket's checkpoints stay, the next one names the last of them and
+begins another epoch, and the log itself says so and why.  Every audit tells of it from then on.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.audit.checkpoints import Signed
+from recorder.auditlog import checkpoint
+from recorder.auditlog.append import append, hold
+from recorder.auditlog.checkpoint import Means, place_of
+from recorder.catalogue.tables.audit_log import Checkpoint, Recipient, Subtree
+from recorder.catalogue.tables.core import Tenant, writing
+from recorder.errors import LedgerError
+from recorder.seal.signing import CHECKPOINT
+
+
+def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
+    """Begin the next epoch of a tenant's log, and sign it; the checkpoint's number.
+
+    Raises :class:`LedgerError` (``ledger.goes_on``: there is no need; ``ledger.not_believed``),
+    ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`."""
+    signed = Signed(tenant, means.root, now)
+    signed.read(means.store)
+    if _goes_on(tenant, means, now):
+        raise LedgerError(
+            "ledger.goes_on", "the log goes on from what was signed: nothing has to begin again", ""
+        )
+    last = signed.heads[-1] if signed.heads else None
+    number, size = (last.number, last.size) if last else (0, 0)
+    means.signer.endorsement.check(means.root, CHECKPOINT, now)
+    if number != signed.newest or (last is not None and now <= last.at):
+        raise LedgerError(
+            "ledger.not_believed",
+            f"the newest checkpoint is number {signed.newest}, and it is not one to go on from now",
+            "`accord audit` says what is wrong with it; where a clock was ahead, wait until that is over",
+        )
+    with writing():
+        hold(tenant)
+        for head in signed.heads:
+            _as_signed(head.number, signed.notes[head.number], signed, now)
+        epoch = 1 + (last.epoch if last else int(Tenant.get_by_id(tenant).ledger_epoch))
+        Tenant.update(ledger_epoch=epoch).where(Tenant.id == tenant).execute()
+        Subtree.delete().where(Subtree.tenant_id == tenant).execute()
+        mine = (Recipient.tenant_id == tenant) & (Recipient.sent_number > number)
+        Recipient.update(sent_number=None).where(mine).execute()
+        said = {
+            "epoch": epoch,
+            "checkpoint": number + 1,
+            "because": because,
+            "size_before": size,
+            "root_before": last.root.hex() if last else "",
+        }
+        append(tenant, "log.begun", said, now, means.entropy)
+    means.seen.pop(tenant, None)
+    checkpoint.sign(tenant, means, now)
+    checkpoint.publish(tenant, means, now)
+    return number + 1
+
+
+def _goes_on(tenant: str, means: Means, now: datetime) -> bool:
+    try:
+        checkpoint.check(tenant, means, now)
+    except LedgerError as error:
+        if error.error_id == "ledger.clock":
+            raise
+        return False
+    return True
+
+
+def _as_signed(number: int, text: str, signed: Signed, now: datetime) -> None:
+    """The catalogue has a checkpoint as the bucket has it."""
+    head = next(each for each in signed.heads if each.number == number)
+    mine = (Checkpoint.tenant_id == head.tenant) & (Checkpoint.number == number)
+    row = Checkpoint.get_or_none(mine)
+    if row is not None and row.note == text:
+        return
+    Checkpoint.delete().where(mine).execute()
+    Checkpoint.create(
+        id=f"{head.tenant}/{number}",
+        tenant_id=head.tenant,
+        number=number,
+        epoch=head.epoch,
+        size=head.size,
+        root=head.root.hex(),
+        at=head.at,
+        note=text,
+        place=place_of(head.tenant, number),
+        stored_at=now,
+    )

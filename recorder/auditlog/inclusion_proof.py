@@ -1,0 +1,182 @@
+"""That a leaf is in a log that was signed: shown to somebody who has nothing but a file and the root's public
+key.
+
+The file is a JSON document in canonical form (RFC 8785): the leaf, what it commits to (body and salt, where
+they have not been erased), the way from it to the root (RFC 6962), the checkpoint that signs that root, and
+the endorsement of the key that signed it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.auditlog import merkle, signed_note
+from recorder.auditlog.append import commitment
+from recorder.auditlog.checkpoint import ENDORSEMENTS, read_at
+from recorder.auditlog.signed_note import Head
+from recorder.auditlog.tree_cache import Stored
+from recorder.catalogue.tables.audit_log import Checkpoint
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.errors import LedgerError, SealError
+from recorder.seal import canonical_json, signing
+from recorder.seal.canonical_json import Fields
+from recorder.seal.signing import CHECKPOINT, Endorsement
+from recorder.store.contract import Store
+
+TYPE = "accord-log-inclusion"
+MAX_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a checked file shows: the leaf, what it is about (``None`` where that was erased), and the
+    checkpoint whose tree it is in."""
+
+    leaf: dict[str, Any]
+    body: dict[str, Any] | None
+    head: Head
+
+
+def leaves_of(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
+    """Leaves about a recording, or of that id: each one's id, tenant, number, kind and time."""
+    with connected():
+        mine = (LedgerEntry.recording_id == about) | (LedgerEntry.id == about)
+        for row in LedgerEntry.select().where(mine).order_by(LedgerEntry.number):
+            yield row.id, row.tenant_id, row.number, row.kind, row.at
+
+
+def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
+    """The file for a leaf, with the first checkpoint that has it, or with that of a ``number``.
+
+    Raises :class:`LedgerError`: ``leaf.unknown``, ``ledger.not_signed_yet`` (no checkpoint has it);
+    :class:`recorder.errors.CatalogueError` (``ledger.gap``), ``StoreError``."""
+    with connected():
+        leaf = LedgerEntry.get_or_none(LedgerEntry.id == leaf_id)
+        if leaf is None:
+            raise LedgerError(
+                "leaf.unknown", f"there is no leaf {leaf_id}", "`accord audit leaves` lists them"
+            )
+        row = _checkpoint(leaf, number)
+    stored = Stored(leaf.tenant_id, int(row.size))
+    head = signed_note.read(row.note.encode()).head
+    if stored.root() != head.root:
+        raise LedgerError(
+            "ledger.rewritten",
+            f"the leaves are not those that checkpoint {row.number} signed",
+            "`accord audit` says which",
+        )
+    endorsement = endorsement_of(store, head)
+    return canonical_json.dump(
+        {
+            "type": TYPE,
+            "version": 1,
+            "leaf": leaf.leaf,
+            "body": leaf.body,
+            "salt": None if leaf.salt is None else canonical_json.b64(bytes(leaf.salt)),
+            "path": [each.hex() for each in merkle.inclusion(leaf.number, stored.size, stored)],
+            "checkpoint": row.note,
+            "endorsement": endorsement.document(),
+        }
+    )
+
+
+def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | None:
+    """What was last signed of a log of at most so many leaves, as far as the bucket has it, and the
+    endorsement of the key that did; ``None`` where nothing was.  Raises ``StoreError``."""
+    with connected():
+        mine = (Checkpoint.tenant_id == tenant) & Checkpoint.stored_at.is_null(False)
+        row = (
+            Checkpoint.select()
+            .where(mine & (Checkpoint.size <= size))
+            .order_by(Checkpoint.number.desc())
+            .first()
+        )
+    if row is None:
+        return None
+    endorsement = endorsement_of(store, signed_note.read(row.note.encode()).head)
+    return row.note, canonical_json.dump(endorsement.document()).decode()
+
+
+def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> Shown:
+    """Check a file, from the root's public key alone.  ``checkpoint`` is one that came another way (by mail,
+    say): then it must be that one.
+
+    Raises :class:`SealError` (another form, a key that the root did not endorse) and :class:`LedgerError`:
+    ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``leaf.changed`` (what it says is not
+    what it commits to), ``leaf.not_in_it`` (it is not in the tree that was signed)."""
+    fields = Fields(canonical_json.load(content, "file"), "file")
+    fields.const("type", TYPE)
+    fields.const("version", 1)
+    leaf, body = fields.text("leaf"), fields.optional_text("body")
+    salt = fields.optional_text("salt")
+    path = [bytes.fromhex(each) for each in fields.hashes("path")]
+    signed = fields.text("checkpoint")
+    endorsement = Endorsement.from_fields(fields.fields("endorsement"))
+    fields.end()
+    head = signed_head(signed, endorsement, root)
+    if (
+        checkpoint is not None
+        and signed_note.read(checkpoint).alone() != signed_note.read(signed.encode()).alone()
+    ):
+        raise LedgerError(
+            "checkpoint.other",
+            f"the file is for checkpoint {head.number} of {head.origin}, and that is another one",
+            "have one made for yours: `accord audit prove … --checkpoint NUMBER`",
+        )
+    said = canonical_json.load(leaf.encode(), "leaf")
+    if said.get("tenant") != head.tenant or type(said.get("number")) is not int:
+        raise LedgerError("leaf.changed", "the leaf is of another log than the checkpoint")
+    if (body is None) != (salt is None) or (body is not None and not _commits(said, salt or "", body)):
+        raise LedgerError("leaf.changed", "what the leaf is said to be about is not what it commits to")
+    if not merkle.check_inclusion(
+        merkle.hash_leaf(leaf.encode()), said["number"], head.size, path, head.root
+    ):
+        raise LedgerError("leaf.not_in_it", "the leaf is not in the tree that was signed")
+    return Shown(said, None if body is None else json.loads(body), head)
+
+
+def _checkpoint(leaf: LedgerEntry, number: int | None) -> Checkpoint:
+    mine = (Checkpoint.tenant_id == leaf.tenant_id) & Checkpoint.stored_at.is_null(False)
+    mine &= Checkpoint.number == number if number is not None else Checkpoint.size > leaf.number
+    row: Checkpoint | None = Checkpoint.select().where(mine).order_by(Checkpoint.number).first()
+    if row is None or row.size <= leaf.number:
+        raise LedgerError(
+            "ledger.not_signed_yet",
+            f"no such checkpoint has leaf {leaf.number}",
+            "the worker signs within the hour; `accord doctor` says why where it does not",
+        )
+    return row
+
+
+def endorsement_of(store: Store, head: Head) -> Endorsement:
+    """That of the key which signed a checkpoint.  Raises :class:`LedgerError` (``checkpoint.key_unknown``),
+    ``StoreError``."""
+    for key in store.list(f"{ENDORSEMENTS}{head.key}"):
+        body = canonical_json.load(read_at(store, key), "endorsement")
+        return Endorsement.from_fields(Fields(body, "endorsement"))
+    raise LedgerError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
+
+
+def signed_head(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> Head:
+    """What a checkpoint says, once it is seen that the root's key stands behind it.  Raises as :func:`check`
+    does."""
+    read = signed_note.read(text.encode())
+    head = read.head
+    if endorsement.key_id != head.key or head.installation != signing.key_id(root):
+        raise SealError(
+            "seal.endorsement_key", "the endorsement is of another key than signed the checkpoint"
+        )
+    if not read.signed_by(endorsement.check(root, CHECKPOINT, head.at)):
+        raise LedgerError("checkpoint.signature", f"key {head.key} did not sign this checkpoint")
+    return head
+
+
+def _commits(said: dict[str, Any], salt: str, body: str) -> bool:
+    key = Fields({"salt": salt}, "file").binary("salt", 32)
+    return bool(said.get("commitment") == commitment(key, body.encode()))

@@ -1,0 +1,94 @@
+"""Single leaves, read to decide something: each is whole, and its body is what it commits to.
+
+A row decides nothing on its own: what may be given, erased or heard because of it is what its leaves say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from recorder.auditlog.append import commitment, goes_with, leaf_hash
+from recorder.catalogue.prepared_query import prepared
+from recorder.catalogue.tables.core import DECIDED, LedgerEntry, connected
+from recorder.clock import from_iso
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A leaf that is whole, with what it says."""
+
+    number: int
+    kind: str
+    at: datetime
+    body: Mapping[str, Any]
+
+
+def leaf(tenant: str, number: int | None) -> Said | None:
+    """A tenant's leaf; ``None`` where there is none that is whole, and where its body was erased."""
+    if number is None:
+        return None
+    with connected():
+        row = next(iter(_leaf(tenant, number)), None)
+    return None if row is None else _said(row)
+
+
+@prepared(LedgerEntry)
+def _leaf(tenant: str, number: int) -> Any:
+    return LedgerEntry.select().where((LedgerEntry.tenant == tenant) & (LedgerEntry.number == number))
+
+
+def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[Said]:
+    """A tenant's leaves of some kinds that speak of some recordings, in order; without any that is not
+    whole."""
+    with connected():
+        mine = (LedgerEntry.tenant == tenant) & LedgerEntry.recording_id.in_([*recordings])
+        rows = list(
+            LedgerEntry.select().where(mine & LedgerEntry.kind.in_([*kinds])).order_by(LedgerEntry.number)
+        )
+    return [said for row in rows if (said := _said(row)) is not None]
+
+
+def after(tenant: str, number: int, kind: str) -> list[Said]:
+    """A tenant's leaves of a kind that follow another, in order; without any that is not whole."""
+    with connected():
+        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number > number) & (LedgerEntry.kind == kind)
+        rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
+    return [said for row in rows if (said := _said(row)) is not None]
+
+
+def decided(tenant: str, kinds: Collection[str]) -> list[Said]:
+    """A tenant's leaves of some kinds of :data:`DECIDED`, in order; without any that is not whole."""
+    with connected():
+        rows = _decided(tuple(kinds))(tenant)
+    return [said for row in rows if (said := _said(row)) is not None]
+
+
+@cache
+def _decided(kinds: tuple[str, ...]) -> Callable[[str], list[LedgerEntry]]:
+    @prepared(LedgerEntry)
+    def of(tenant: str) -> Any:
+        mine = (LedgerEntry.tenant == tenant) & LedgerEntry.kind.in_(kinds) & DECIDED
+        return LedgerEntry.select().where(mine).order_by(LedgerEntry.number)
+
+    return of
+
+
+def _said(row: LedgerEntry) -> Said | None:
+    if row.body is None or row.salt is None:
+        return None
+    try:
+        body, text = json.loads(row.body), json.loads(row.leaf)
+        whole = (
+            leaf_hash(row.leaf.encode()) == row.leaf_hash
+            and (text["tenant"], text["number"], text["kind"]) == (row.tenant_id, row.number, row.kind)
+            and text["commitment"] == commitment(bytes(row.salt), row.body.encode())
+            and goes_with(row.kind, body) == row.recording_id
+        )
+        return Said(row.number, row.kind, from_iso(text["at"]), body) if whole else None
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return None

@@ -1,0 +1,177 @@
+"""Checkpoints by mail to whoever wants them: what lies in somebody's mailbox, no operator can change.
+
+A recipient gets a log's newest checkpoint once a day.  What was handed to the mail server is written down
+after that: a worker that dies in between sends it twice, and never not at all.
+"""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from peewee import Expression
+
+from recorder.auditlog.append import append, hold
+from recorder.auditlog.checkpoint import Means, newest
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.audit_log import Checkpoint, Recipient
+from recorder.catalogue.tables.core import Tenant, connected, writing
+from recorder.clock import to_iso
+from recorder.errors import LedgerError
+from recorder.ids import Entropy, uuid7
+
+EVERY = timedelta(hours=23)
+PATIENCE = 30.0
+"""Seconds that a mail server may take for an answer."""
+_ADDRESS = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
+
+log = structlog.get_logger()
+
+Security = Literal["starttls", "tls", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A mail server that takes our mail.  Certificates are checked, with ``none`` nothing is encrypted."""
+
+    host: str
+    port: int
+    security: Security
+    sender: str
+    username: str = ""
+    password: str = ""
+
+    @contextmanager
+    def open(self) -> Iterator[smtplib.SMTP]:
+        """A session.  Raises :class:`LedgerError` (``mail.unreachable``), also for what is done in it."""
+        try:
+            with self._connect() as session:
+                if self.security == "starttls":
+                    session.starttls(context=ssl.create_default_context())
+                if self.username:
+                    session.login(self.username, self.password)
+                yield session
+        except UnicodeEncodeError as error:  # smtplib writes log-ins and addresses in ASCII
+            raise LedgerError(
+                "mail.unreachable",
+                f"the mail server {self.host} cannot be told a log-in or an address that is not ASCII",
+                "choose a password of plain letters, digits and signs; see section [mail] in docs/operate.md",
+            ) from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise LedgerError(
+                "mail.unreachable",
+                f"the mail server {self.host} took nothing: {error}",
+                "see section [mail] in docs/operate.md; it is tried again",
+            ) from error
+
+    def _connect(self) -> smtplib.SMTP:
+        if self.security == "tls":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=PATIENCE, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=PATIENCE)
+
+
+def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
+    """Somebody gets a tenant's checkpoints from now on; once is enough.  Raises :class:`LedgerError`
+    (``mail.address``), :class:`recorder.errors.CatalogueError`."""
+    if not _ADDRESS.fullmatch(address):
+        raise LedgerError("mail.address", f"{address!r} is no address", "such as claire@example.com")
+    with writing():
+        hold(tenant)
+        if Recipient.select().where(_wants(tenant) & (Recipient.address == address)).exists():
+            return
+        identity = str(uuid7(now, entropy))
+        Recipient.create(id=identity, tenant_id=tenant, address=address, since=now)
+        append(tenant, "recipient.added", {"recipient": identity, "address": address}, now, entropy)
+
+
+def remove(tenant: str, address: str, now: datetime, entropy: Entropy) -> bool:
+    """Somebody gets no more; false where they got none."""
+    with writing():
+        hold(tenant)
+        mine = _wants(tenant) & (Recipient.address == address)
+        row = Recipient.get_or_none(mine)
+        if row is None:
+            return False
+        Recipient.update(until=now).where(Recipient.id == row.id).execute()
+        append(tenant, "recipient.removed", {"recipient": row.id}, now, entropy)
+    return True
+
+
+def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
+    """Who gets a tenant's checkpoints, and when they got the last."""
+    with connected():
+        return [(row.address, row.sent_at) for row in Recipient.select().where(_wants(tenant))]
+
+
+def keep(means: Means, server: Server | None, now: datetime) -> int:
+    """Send to everybody whose day is over what is new; how many mails went out.  Raises :class:`LedgerError`
+    (``mail.unreachable``): it is tried again."""
+    if server is None:
+        return 0
+    with connected():
+        over = Recipient.sent_at.is_null() | (Recipient.sent_at <= now - EVERY)
+        due = list(Recipient.select().where(Recipient.until.is_null() & over).order_by(Recipient.id))
+    sent = 0
+    for row in due:
+        last = newest(row.tenant_id)
+        if last is None or last.stored_at is None or last.number == row.sent_number:
+            continue
+        claim = f"mail:{row.id}"
+        if lease.take(claim, means.owner, now):
+            try:
+                _send(row, last, server, now)
+                sent += 1
+            finally:
+                lease.give_back(claim, means.owner)
+    return sent
+
+
+def letter(
+    name: str, language: str, last: Checkpoint, sender: str, address: str, now: datetime
+) -> EmailMessage:
+    """The mail to somebody who wants the checkpoints of a tenant of that name, in its language."""
+    said = {"number": last.number, "size": last.size, "at": to_iso(last.at), "name": name}
+    words = _words().get(language) or _words()["en"]
+    message = EmailMessage()
+    message["From"], message["To"] = sender, address
+    message["Subject"] = " ".join(words["subject"].format(**said).split())
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = make_msgid("accord", sender.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(words["text"].format(**said).lstrip())
+    file = f"checkpoint-{last.number}.note"
+    message.add_attachment(last.note.encode(), maintype="application", subtype="octet-stream", filename=file)
+    return message
+
+
+def _send(row: Recipient, last: Checkpoint, server: Server, now: datetime) -> None:
+    with connected():
+        tenant = Tenant.get_by_id(row.tenant_id)
+    message = letter(tenant.name, tenant.language, last, server.sender, row.address, now)
+    with server.open() as session:
+        session.send_message(message)
+    with writing():
+        Recipient.update(sent_at=now, sent_number=last.number).where(Recipient.id == row.id).execute()
+    log.info("ledger.mailed", tenant=row.tenant_id, number=last.number)
+
+
+def _wants(tenant: str) -> Expression:
+    return (Recipient.tenant_id == tenant) & Recipient.until.is_null()
+
+
+@cache
+def _words() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_name("mail.toml").read_text("utf-8"))

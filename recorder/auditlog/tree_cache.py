@@ -1,0 +1,129 @@
+"""A tenant's tree as the catalogue has it.
+
+The lowest hashes are the leaves' own.  Above them the hash of every 256 leaves is kept, of every 256 times
+256, and so on: a path through a million leaves is made of a few hundred rows.  They are made when somebody
+asks and not when a leaf is added, so that adding costs what it did, and a node with an older Accord adds
+leaves too.  They are a convenience: an audit never believes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from recorder.auditlog import merkle
+from recorder.auditlog.append import no_tenant
+from recorder.auditlog.merkle import HEIGHT, WIDTH, Hash
+from recorder.catalogue.tables.audit_log import Subtree
+from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.errors import CatalogueError
+
+AT_ONCE = 64
+"""Hashes that one transaction writes."""
+
+
+class Stored:
+    """The first ``size`` leaves of a tenant's log (all, by default); what was read is kept for the next
+    question."""
+
+    def __init__(self, tenant: str, size: int | None = None) -> None:
+        """Raises :class:`CatalogueError` (``tenant.unknown``, ``ledger.short``)."""
+        self.tenant = tenant
+        self._read: dict[tuple[int, int], list[Hash]] = {}
+        there = _size(tenant)
+        if size is not None and size > there:
+            raise CatalogueError(
+                "ledger.short", f"the log of {tenant} has {there} leaves, not {size}", "run `accord audit`"
+            )
+        self.size = there if size is None else size
+        self._grow()
+
+    def __call__(self, height: int, index: int) -> Hash:
+        """See :class:`tree.Subtrees`.  Raises :class:`CatalogueError` (``ledger.gap``)."""
+        level, above = divmod(height, HEIGHT)
+        first, count = index << above, 1 << above
+        row = self._row(level, first >> HEIGHT)
+        begin = first % WIDTH
+        return merkle.perfect(row[begin : begin + count])
+
+    def root(self) -> Hash:
+        """The root over them."""
+        return merkle.root(self.size, self)
+
+    def _grow(self) -> None:
+        """Write the hashes of subtrees that have become complete."""
+        level, complete = 1, self.size >> HEIGHT
+        while complete:
+            mine = (Subtree.tenant_id == self.tenant) & (Subtree.level == level)
+            with connected():
+                there = Subtree.select(Subtree.number).where(mine).order_by(Subtree.number.desc()).limit(1)
+                last = there.scalar()
+            begin = 0 if last is None else int(last) + 1
+            for numbers in _some(range(begin, complete)):
+                self._write(level, numbers)
+            level, complete = level + 1, complete >> HEIGHT
+
+    def _write(self, level: int, numbers: tuple[int, ...]) -> None:
+        rows = [
+            {
+                "id": f"{self.tenant}/{level}/{number}",
+                "tenant_id": self.tenant,
+                "level": level,
+                "number": number,
+                "hash": merkle.perfect(self._whole(level - 1, number, WIDTH)).hex(),
+            }
+            for number in numbers
+        ]
+        with writing():
+            # Another worker may have been faster: it wrote the same.
+            Subtree.insert_many(rows).on_conflict_ignore().execute()
+
+    def _row(self, level: int, number: int) -> list[Hash]:
+        """At most 256 hashes of a level beside one another."""
+        key = (level, number)
+        if key not in self._read:
+            self._read[key] = self._whole(
+                level, number, min(WIDTH, (self.size >> HEIGHT * level) - number * WIDTH)
+            )
+        return self._read[key]
+
+    def _whole(self, level: int, number: int, count: int) -> list[Hash]:
+        begin, end = number * WIDTH, number * WIDTH + count
+        with connected():
+            found = self._leaves(begin, end) if level == 0 else self._subtrees(level, begin, end)
+        if len(found) != count:
+            raise CatalogueError(
+                "ledger.gap",
+                f"the log of {self.tenant} lacks something between leaf {begin << HEIGHT * level} and "
+                f"{(begin + count << HEIGHT * level) - 1}",
+                "rows were deleted or changed: `accord audit` names them",
+            )
+        return found
+
+    def _leaves(self, begin: int, end: int) -> list[Hash]:
+        each = LedgerEntry
+        mine = (each.tenant == self.tenant) & (each.number >= begin) & (each.number < end)
+        return [
+            bytes.fromhex(row.leaf_hash)
+            for row in each.select(each.leaf_hash).where(mine).order_by(each.number)
+        ]
+
+    def _subtrees(self, level: int, begin: int, end: int) -> list[Hash]:
+        each = Subtree
+        mine = (each.tenant_id == self.tenant) & (each.level == level)
+        mine &= (each.number >= begin) & (each.number < end)
+        return [bytes.fromhex(row.hash) for row in each.select(each.hash).where(mine).order_by(each.number)]
+
+
+def _size(tenant: str) -> int:
+    with connected():
+        size = Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar()
+    if size is None:
+        raise no_tenant(tenant)
+    return int(size)
+
+
+def _some(numbers: range) -> Iterator[tuple[int, ...]]:
+    rest = iter(numbers)
+    while some := tuple(islice(rest, AT_ONCE)):
+        yield some

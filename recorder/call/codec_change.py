@@ -1,0 +1,18 @@
+"""The outside party's codec changes in the call: the switch turns the recording to the new one by itself
+(``accord_codec`` in the dialplan), and some tenths of a second of what it plays meanwhile are lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recorder.call import announce_on_answer
+from recorder.call.state import Actions, State
+from recorder.switch.translation import Observed
+
+
+def turned(state: State, event: Observed) -> tuple[State, Actions]:
+    """An announcement or question in which it changes was not heard whole, as with a hold: once more."""
+    if announce_on_answer.telling(state) and not state.told:
+        return announce_on_answer.again(state, event.at, "stopped")
+    spoiled = state.spoiled or state.playing
+    return replace(state, turned=event.at, spoiled=spoiled, recoded=state.recoded or state.playing), ()

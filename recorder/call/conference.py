@@ -1,0 +1,215 @@
+"""Who else is in the conversation: in a conference that the outside party is in, or as a third one.
+
+Everybody who comes or goes is in the marks.  First the switch is asked whether somebody who came is outside.
+A colleague who does not know yet is told as a joiner is (``transfer_notice.py``), one after the other; who is
+outside is told by their own call, and where that has not been announced the take ends: nobody is recorded who
+was not told.
+
+=========  =================================================================================
+CAME       the switch is asked about them
+asked      outside: known, or the take ends.  A colleague: known, or to be told, in their turn
+told       whoever heard it whole knows; the next one's turn
+WENT       not told whole: untold.  The next one's turn
+=========  =================================================================================
+
+A third one is there as long as the colleague is; a room as long as the outside leg is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from recorder.call import transfer_consent, transfer_notice
+from recorder.call.state import ALONE, Actions, Do, Note, Phase, Present, State, Telling
+from recorder.call.transfer_target import in_room, names
+from recorder.switch.translation import Observed, Person
+
+LATER: Final = (("seen", "later"),)
+
+
+def entered(state: State, event: Observed) -> tuple[State, Actions]:
+    """The outside leg is in a conference."""
+    return came(replace(state, room=event.room), event) if _counts(state) else (state, ())
+
+
+def came(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody came into the conversation."""
+    if not _counts(state) or not (state.room or state.colleague):
+        return state, ()
+    return _add(state, event.there, event.at)
+
+
+def _counts(state: State) -> bool:
+    return state.phase is Phase.ANNOUNCED and not state.over
+
+
+def _add(state: State, persons: Iterable[Person], at: datetime, later: bool = False) -> tuple[State, Actions]:
+    there = {one.leg for one in state.others} | {state.colleague}
+    new = tuple(
+        Present(one.leg, _party(state, one), at, one.heard, later=later)
+        for one in persons
+        if one.leg and one.leg not in there
+    )
+    if not new:
+        return state, ()
+    state, connected = _connected(replace(state, others=(*state.others, *new)), new[0])
+    return state, (*connected, Do.LOOK_ROUND)
+
+
+def _party(state: State, one: Person) -> tuple[str, str] | None:
+    # Who goes from the call into a room is called by the room's number there.
+    return state.inside if one.leg == state.before and state.inside is not None else one.party
+
+
+def _connected(state: State, one: Present) -> tuple[State, Actions]:
+    """A call that was brought into a room at once: whoever is the first there, it was for."""
+    if state.connected:
+        return state, ()
+    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
+    state = replace(state, connected=True, inside=one.party or state.inside)
+    return state, (Note("bridged", one.since, (*party, ("in", "room"))),)
+
+
+def looked(state: State, event: Observed) -> tuple[State, Actions]:
+    """The switch's word on somebody: whether their leg leads outside."""
+    one = next((each for each in state.others if each.leg == event.other and not each.asked), None)
+    if one is None or not _counts(state):
+        state, actions = transfer_notice.looked(state, event)
+        state, asked = turn(state, event.at) if transfer_consent.asks(state) else (state, ())
+        return state, (*actions, *asked)
+    known = names(one.leg, one.party)
+    one = replace(one, asked=True, outside=event.outside)
+    came_in = Note("joined_room", one.since, _data(state, one))
+    state = replace(state, others=tuple(one if each.leg == one.leg else each for each in state.others))
+    if event.outside and not event.told and state.knowing and not known & state.knowing:
+        state, untold = transfer_notice.stopped(state, event.at, "stopped", ending=True)
+        state = replace(state, over=True)
+        return state, (came_in, *untold, Note("transferred_outside", event.at), Do.STOP)
+    script = state.script.joining
+    # What somebody answered to another call's question is no answer to this one's.
+    told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
+    if told or event.outside or not state.knowing or known & state.knowing:
+        state = replace(state, knowing=state.knowing | known)
+    state, telling = turn(state, event.at)
+    return state, (came_in, *telling)
+
+
+def turn(state: State, at: datetime) -> tuple[State, Actions]:
+    """Tell the next one who does not know."""
+    script = state.script.joining
+    if script is None or state.telling is not None or state.held or not _counts(state):
+        return state, ()
+    one = next((each for each in state.others if _unknowing(state, each)), None)
+    if one is None:
+        return state, ()
+    others = tuple(replace(each, tried=each.tried or each is one) for each in state.others)
+    state, broken = transfer_consent.alone(state, at)
+    if transfer_consent.asks(state) and any(each.leg == one.leg for each in state.listeners):
+        state, over = transfer_consent.unasked(state, one.leg, at)
+        return state, (*broken, *over)
+    state = replace(state, others=others, telling=Telling(one.leg, script.sound.path))
+    return transfer_notice.wait(state, at, script.sound), (*broken, Do.TELL)
+
+
+def _unknowing(state: State, one: Present) -> bool:
+    return one.asked and not (one.outside or one.tried or names(one.leg, one.party) & state.knowing)
+
+
+def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """A sound began or ended for who is being told."""
+    telling, script = state.telling, state.script.joining
+    after, actions = transfer_notice.sounded(state, event)
+    if telling is None or script is None or not in_room(state, telling.leg):
+        return after, actions
+    if any(isinstance(one, Note) and one.kind == "joined_told" for one in actions):
+        began = telling.began or event.at
+        for one in state.others:
+            if one.leg == telling.leg or (script.how != ALONE and one.asked and one.since <= began):
+                after = replace(after, knowing=after.knowing | names(one.leg, one.party))
+    after, more = turn(after, event.at)
+    return after, (*actions, *more)
+
+
+def went(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody is in the conversation no more."""
+    one = next((each for each in state.others if each.leg == event.other), None)
+    if one is None or not _counts(state):
+        return state, ()
+    state, gone = _gone(state, one, event.at)
+    state, telling = turn(state, event.at)
+    return state, (*gone, *telling)
+
+
+def parted(state: State, event: Observed) -> tuple[State, Actions]:
+    """The room is left, or the colleague beside whom a third one was."""
+    actions: Actions = ()
+    for one in state.others if _counts(state) else ():
+        state, gone = _gone(state, one, event.at)
+        actions = (*actions, *gone)
+    return replace(state, room="", others=(), before=state.colleague or state.before), actions
+
+
+def _gone(state: State, one: Present, at: datetime, seen: Actions = ()) -> tuple[State, Actions]:
+    untold: Actions = ()
+    if state.telling is not None and state.telling.leg == one.leg:
+        state, untold = transfer_notice.stopped(state, at, "left")
+    # They came, whatever the switch would have said of them.
+    came_in = () if one.asked else (Note("joined_room", one.since, _data(state, one)),)
+    left = Note("left_room", at, _data(state, replace(one, later=bool(seen))))
+    others = tuple(each for each in state.others if each.leg != one.leg)
+    return replace(state, others=others), (*came_in, *untold, left)
+
+
+def back(state: State, event: Observed) -> tuple[State, Actions]:
+    """A hold is over: who was not told whole is told now."""
+    state, actions = transfer_notice.back(state, event)
+    state = replace(state, others=tuple(replace(one, tried=False) for one in state.others))
+    state, told = turn(state, event.at)
+    return state, (*actions, *told)
+
+
+def found(state: State, event: Observed) -> tuple[State, Actions]:
+    """The daemon is back, and the switch says who is there."""
+    state, actions = transfer_notice.found(state, event)
+    if not _counts(state):
+        return state, actions
+    there = {one.leg for one in (*event.there, *event.listening)}
+    for one in state.others:
+        if one.leg not in there:
+            state, gone = _gone(state, one, event.at, (Do.LOOK_ROUND,))
+            actions = (*actions, *gone)
+    state = replace(state, room=event.room)
+    state, more = _add(state, event.there, event.at, later=True)
+    state, telling = turn(state, event.at)
+    return state, (*actions, *more, *telling)
+
+
+def remembered(state: State, notes: Iterable[Note]) -> State:
+    """What an earlier daemon wrote down of who was in the conversation."""
+    for note in notes:
+        said = dict(note.data)
+        leg = said.get("leg", "")
+        party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else None
+        if note.kind == "joined_room":
+            outside = said.get("who") == "outside"
+            one = Present(leg, party, note.at, asked=True, outside=outside)
+            state = replace(state, others=(*state.others, one))
+            if outside or not state.knowing:
+                state = replace(state, knowing=state.knowing | names(leg, party))
+        elif note.kind == "left_room":
+            state = replace(state, others=tuple(one for one in state.others if one.leg != leg))
+        elif note.kind in ("joined_told", "joined_answered") and said.get("in") == "room":
+            one_there = [each for each in state.others if each.leg == leg]
+            known = names(leg, one_there[0].party if one_there else None)
+            state = replace(state, knowing=state.knowing | known)
+    return state
+
+
+def _data(state: State, one: Present) -> tuple[tuple[str, str], ...]:
+    who = (("who", "outside" if one.outside else "colleague"),) if one.asked else ()
+    how = (("how", "conference" if state.room else "third"),)
+    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
+    return (*party, ("leg", one.leg), *who, *how, *(LATER if one.later else ()))

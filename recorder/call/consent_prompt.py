@@ -1,0 +1,140 @@
+"""Questions before the conversation: the language, opt-in's question, and the time to refuse in opt-out.
+
+A refusal takes effect at once: what plays is cut, and it is said that the call is not recorded.  A yes counts
+once the question was heard whole.  What each can come to:
+
+==========  =====================================  ===================================================
+            opt-in (key 1: record)                 opt-out (key 2: do not)
+==========  =====================================  ===================================================
+1           after the question: it is announced    a key that means nothing
+            and recorded; before its end: nothing
+2           not recorded, whenever it is pressed   not recorded, whenever it is pressed until the end
+            until the announcement's end           of the time to answer
+silence     not recorded                           recorded: they were told, and did not refuse
+other key   asked once more; a second one: not     reminded once; a second one: not recorded
+            recorded
+hang-up     nothing was captured                   what was captured is destroyed
+==========  =====================================  ===================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.call.state import OPT_IN, OPT_OUT, Actions, Do, Note, Phase, State
+from recorder.call.transitions import (
+    ANSWER,
+    GRACE,
+    answered,
+    confirm,
+    decline,
+    give_up,
+    listen,
+    play,
+    until,
+)
+from recorder.switch.translation import Observed
+
+YES: Final = "1"
+NO: Final = "2"
+
+WRONG: Final = 2
+"""Keys that mean nothing, until no more are waited for."""
+
+
+def chosen(state: State, at: datetime) -> tuple[State, Actions]:
+    """The language is known: ask, or announce.  First of all the switch is told, then the disk."""
+    state = replace(state, opened=True, tries=1, wrong=0)
+    script = state.script
+    if state.plan.mode == OPT_IN and script.question is not None:
+        state = replace(state, phase=Phase.ASKING, asking="recording")
+        return play(state, script.question, at), (Do.ASK, Do.OPEN)
+    return _announce(state, at, Do.OPEN)
+
+
+def _announce(state: State, at: datetime, *more: Do) -> tuple[State, Actions]:
+    state = replace(state, phase=Phase.ANNOUNCING, asking="", tries=1)
+    return play(state, state.script.announcement, at), (Do.BEGIN, *more)
+
+
+def asked(state: State, at: datetime) -> tuple[State, Actions]:
+    """The question was heard whole: the time to answer begins."""
+    asked_now = Note("asked", at, (("question", state.asking),))
+    return until(state, at, ANSWER), (asked_now, *listen(state))
+
+
+def key(state: State, event: Observed) -> tuple[State, Actions]:
+    """The outside party pressed a key."""
+    if state.phase is Phase.ASKING:
+        return (_language if state.asking == "language" else _opt_in)(state, event)
+    if state.plan.mode in (OPT_IN, OPT_OUT) and state.phase < Phase.ANNOUNCED and not state.told:
+        return _told(state, event)
+    return state, ()
+
+
+def _language(state: State, event: Observed) -> tuple[State, Actions]:
+    """It may be pressed before the menu has come to its end: nothing depends on what was not heard."""
+    number = int(event.key) if event.key.isdecimal() else 0
+    if 1 <= number <= len(state.plan.scripts):
+        return _language_is(state, number - 1, "key", event.at, event.key)
+    if state.playing or state.spoiled:
+        return state, ()
+    if state.wrong + 1 < WRONG:
+        return _ask_again(state, event.at)
+    return _language_is(state, 0, "unclear", event.at, event.key)
+
+
+def _language_is(
+    state: State, number: int, answer: str, at: datetime, key: str = ""
+) -> tuple[State, Actions]:
+    state, actions = chosen(replace(state, language=number), at)
+    return state, (*actions, answered("language", answer, at, key))
+
+
+def _opt_in(state: State, event: Observed) -> tuple[State, Actions]:
+    if event.key == NO:
+        return decline(state, event.at, "no", event.key)
+    if state.playing or state.spoiled:
+        return state, ()  # before the question's end it is no answer to it
+    if event.key == YES:
+        state, actions = _announce(state, event.at)
+        return state, (answered("recording", "yes", event.at, event.key), *actions)
+    if state.wrong + 1 < WRONG:
+        return _ask_again(state, event.at)
+    return decline(state, event.at, "unclear", event.key)
+
+
+def _told(state: State, event: Observed) -> tuple[State, Actions]:
+    """While it is announced, and in opt-out until the time to refuse is over."""
+    if event.key == NO:
+        return decline(state, event.at, "no", event.key)
+    if state.phase is not Phase.CHOOSING or state.playing:
+        return state, ()
+    if state.wrong + 1 < WRONG and state.script.question is not None:
+        return play(replace(state, wrong=state.wrong + 1), state.script.question, event.at), (Do.REMIND,)
+    return decline(state, event.at, "unclear", event.key)
+
+
+def _ask_again(state: State, at: datetime) -> tuple[State, Actions]:
+    return play(replace(state, wrong=state.wrong + 1), state.said, at), (Do.ASK,)
+
+
+def reminded(state: State, at: datetime) -> tuple[State, Actions]:
+    """The reminder is over, or could not be played: the time to refuse begins anew."""
+    return until(replace(state, playing=False), at, ANSWER), listen(state)
+
+
+def waited(state: State, at: datetime) -> tuple[State, Actions]:
+    """The time for something is over, before the conversation or while it is said that it is not recorded."""
+    if state.phase is Phase.UNRECORDED:
+        return replace(state, leaving=True, deadline=None), () if state.leaving else (Do.LEAVE,)
+    if state.phase is Phase.ANNOUNCING or state.playing or state.spoiled or state.told:
+        return give_up(state, "announcement_failed")
+    if state.phase is Phase.CHOOSING:
+        state, actions = confirm(until(replace(state, told=True), at, GRACE - timedelta(seconds=1)))
+        return state, (answered("recording", "none", at, ""), *actions)
+    if state.asking == "language":
+        return _language_is(state, 0, "none", at)
+    return decline(state, at, "none")

@@ -1,0 +1,114 @@
+"""Who only listens to the conversation: a supervisor, whom nobody hears and to whom nothing is said.
+
+They are in the marks as they come and go, and so is who hears them once they speak.  Whose voice comes into
+the recording is a third one from then on (``conference.py``), as if they had just joined: told or asked as
+the line says, and where they are outside and were told nothing, the take ends there.
+
+=========  =================================================================================
+LISTENS    in the marks; nothing else changes
+SPEAKS     heard in the recording: a third one came.  No more: the third one went
+LISTENED   they are gone, also as a third one
+=========  =================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from recorder.call import conference
+from recorder.call.state import Actions, Listener, Note, Phase, State
+from recorder.switch.translation import Observed, Person
+
+LATER = conference.LATER
+
+
+def came(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody listens."""
+    return _came(state, event.there, event.at) if _counts(state) else (state, ())
+
+
+def _counts(state: State) -> bool:
+    return state.phase < Phase.UNRECORDED and not state.over
+
+
+def _came(
+    state: State, persons: Iterable[Person], at: datetime, seen: tuple[tuple[str, str], ...] = ()
+) -> tuple[State, Actions]:
+    known = {one.leg for one in state.listeners}
+    new = tuple(Listener(one.leg, one.party) for one in persons if one.leg and one.leg not in known)
+    notes = tuple(Note("listener_came", at, (*_who(one), *seen)) for one in new)
+    return replace(state, listeners=(*state.listeners, *new)), notes
+
+
+def speaks(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody hears who listens, or nobody any more."""
+    before = _of(state, event.other)
+    if before is None or not _counts(state):
+        return state, ()
+    one = replace(before, heard_by=event.heard_by, lane=event.lane)
+    if one == before:
+        return state, ()
+    listeners = tuple(one if each.leg == one.leg else each for each in state.listeners)
+    lane = (("channel", one.lane),) if one.lane else ()
+    note = Note("listener_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
+    state = replace(state, listeners=listeners)
+    joined: Actions = ()
+    if one.lane and not before.lane:
+        state, joined = conference.came(state, replace(event, there=(Person(one.leg, one.party),)))
+    elif before.lane and not one.lane:
+        state, joined = conference.went(state, event)
+    return state, (note, *joined)
+
+
+def gone(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody listens no more."""
+    one = _of(state, event.other)
+    return (state, ()) if one is None or not _counts(state) else _gone(state, one, event)
+
+
+def _gone(
+    state: State, one: Listener, event: Observed, seen: tuple[tuple[str, str], ...] = ()
+) -> tuple[State, Actions]:
+    state = replace(state, listeners=tuple(each for each in state.listeners if each != one))
+    state, left = conference.went(state, replace(event, other=one.leg))
+    return state, (*left, Note("listener_left", event.at, (*_who(one), *seen)))
+
+
+def found(state: State, event: Observed) -> tuple[State, Actions]:
+    """The daemon is back, and the switch says who listens; whether somebody hears them, it does not say."""
+    if not _counts(state):
+        return state, ()
+    there = {one.leg for one in event.listening}
+    actions: Actions = ()
+    for one in state.listeners:
+        if one.leg not in there:
+            state, left = _gone(state, one, event, LATER)
+            actions = (*actions, *left)
+    state, more = _came(state, event.listening, event.at, LATER)
+    return state, (*actions, *more)
+
+
+def remembered(state: State, notes: Iterable[Note]) -> State:
+    """What an earlier daemon wrote down of who listened."""
+    for note in notes:
+        said = dict(note.data)
+        leg = said.get("leg", "")
+        party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else None
+        rest = tuple(each for each in state.listeners if each.leg != leg)
+        if note.kind in ("listener_came", "listener_heard"):
+            one = Listener(leg, party, said.get("heard_by", ""), said.get("channel", ""))
+            state = replace(state, listeners=(*rest, one))
+        elif note.kind == "listener_left":
+            state = replace(state, listeners=rest)
+    return state
+
+
+def _of(state: State, leg: str) -> Listener | None:
+    return next((one for one in state.listeners if one.leg == leg), None)
+
+
+def _who(one: Listener) -> tuple[tuple[str, str], ...]:
+    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
+    return (*party, ("leg", one.leg))

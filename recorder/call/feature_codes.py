@@ -1,0 +1,180 @@
+"""What a colleague dials in a call that is recorded; nothing of it is taken from the outside party.
+
+======  ============================================================================================
+keep    asks whether the recording may be kept (``keep_question.py``)
+pause   the switch masks the recording, also without us, and goes on by itself after a time that it says
+resume  and goes on with it
+note    marks the moment; they hear a tone once that is written
+delete  on a line that allows it: the colleague is asked back once, alone; 1 stops the recording, has it
+        destroyed, and tells both.  Any other key, silence, a hold or somebody else: nothing comes of it
+======  ============================================================================================
+
+One question is open at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.call import keep_question
+from recorder.call.state import Actions, Asking, Do, Note, Phase, State, Step
+from recorder.call.transitions import patience, until
+from recorder.switch.translation import (
+    COLLEAGUE,
+    DELETE,
+    KEEP,
+    NOTE,
+    PAUSE,
+    RESUME,
+    Observed,
+    What,
+)
+
+TIME_TO_CONFIRM: Final = timedelta(seconds=10)
+
+YES: Final = "1"
+
+
+def dialled(state: State, event: Observed) -> tuple[State, Actions]:
+    """A colleague's code; another says nothing."""
+    act = _CODES.get(event.code)
+    return (
+        (state, ()) if act is None else act(replace(state, colleague=event.other or state.colleague), event)
+    )
+
+
+def _pause(state: State, event: Observed) -> tuple[State, Actions]:
+    seconds = str(int(event.lasts.total_seconds()))
+    state, broken = _breaks(replace(state, paused_until=event.at + event.lasts), event)
+    return state, (Note("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
+
+
+def _breaks(state: State, event: Observed) -> tuple[State, Actions]:
+    """A pause breaks off the question whether it may be kept; the other one is not in the sound anyway."""
+    return (state, ()) if _deleting(state) else keep_question.paused(state, event)
+
+
+def _resume(state: State, event: Observed) -> tuple[State, Actions]:
+    return replace(state, paused_until=None), (Note("resumed", event.at, _by(event)),)
+
+
+def _note(state: State, event: Observed) -> tuple[State, Actions]:
+    # Asked for elsewhere, it is answered there.
+    told: Actions = () if event.by else (Do.NOTE_TONE,)
+    return state, (Note("noted", event.at, _by(event)), *told)
+
+
+def _by(event: Observed) -> tuple[tuple[str, str], ...]:
+    """Where it was asked for, if not on the telephone."""
+    return (("by", event.by),) if event.by else ()
+
+
+def _delete(state: State, event: Observed) -> tuple[State, Actions]:
+    delete = state.script.delete
+    if delete is None or not state.talking or state.asked.step is not Step.IDLE:
+        return state, ()
+    asked = Asking(Step.QUESTION, how=DELETE, sound=delete.question.path)
+    state = until(replace(state, asked=asked), event.at, patience(delete.question.length))
+    return state, (Note("delete_asked", event.at), Do.DELETE_ASK)
+
+
+_CODES: Final[dict[str, Callable[[State, Observed], tuple[State, Actions]]]] = {
+    KEEP: keep_question.begin,
+    PAUSE: _pause,
+    RESUME: _resume,
+    NOTE: _note,
+    DELETE: _delete,
+}
+
+
+def watched_again(state: State, event: Observed) -> tuple[State, Actions]:
+    """Nobody saw whether it was paused meanwhile: the switch says whether it is, since when and how long.  It
+    may be another pause than the one that we know of, which ended by itself, or was begun anew."""
+    if state.phase is not Phase.ANNOUNCED:
+        return state, ()
+    known = state.paused(event.at)
+    if not event.paused:
+        over: Actions = (Note("resumed", event.at, _LATER),) if known else ()
+        return replace(state, paused_until=None), over
+    since = event.paused_at or event.at
+    until = since + event.lasts
+    same = event.paused_at is None or (state.paused_until is not None and until <= state.paused_until)
+    if known and same:
+        return state, ()
+    seconds = ("seconds", str(int(event.lasts.total_seconds())))
+    unknown = () if event.paused_at else (("began", "unknown"),)
+    state, broken = _breaks(replace(state, paused_until=until), event)
+    return state, (Note("paused", since, (seconds, *unknown, *_LATER)), *broken)
+
+
+_LATER: Final = (("seen", "later"),)
+
+
+def tones(state: State, at: datetime) -> Actions:
+    """What a colleague who has come hears, and either where the line says so: that it is paused, or recorded.
+    They go on by themselves."""
+    if state.phase is not Phase.ANNOUNCED or not state.connected:
+        return ()
+    return (*((Do.PAUSE_TONE,) if state.paused(at) else ()), *((Do.BEEP,) if state.plan.beep else ()))
+
+
+# --- the question whether they mean it; every other is about keeping
+
+
+def _deleting(state: State) -> bool:
+    return state.asked.how == DELETE
+
+
+def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """A sound began or ended on a leg."""
+    asked = state.asked
+    if not _deleting(state):
+        return keep_question.sounded(state, event)
+    if asked.step is not Step.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
+        return state, ()
+    if event.what is What.BEGAN:
+        return replace(state, asked=replace(asked, began=frozenset({COLLEAGUE}))), ()
+    if not asked.began:
+        return state, ()
+    if not event.complete or event.ending:
+        return _dropped(state, event.at)
+    return until(replace(state, asked=replace(asked, step=Step.ANSWER)), event.at, TIME_TO_CONFIRM), ()
+
+
+def key(state: State, event: Observed) -> tuple[State, Actions]:
+    """A key of either side."""
+    if not _deleting(state):
+        return keep_question.key(state, event)
+    if state.asked.step is not Step.ANSWER or event.leg != COLLEAGUE:
+        return state, ()
+    if event.key != YES:
+        return _dropped(state, event.at)
+    return destroyed(state, event)
+
+
+def destroyed(state: State, event: Observed) -> tuple[State, Actions]:
+    """It was confirmed."""
+    state = replace(state, phase=Phase.UNRECORDED, reason="deleted", asked=Asking(), deadline=None)
+    return state, (Note("deleted", event.at, _by(event)), Do.DELETED, Do.DISCARD)
+
+
+def disturbed(state: State, event: Observed) -> tuple[State, Actions]:
+    """The colleague holds."""
+    return _dropped(state, event.at) if _deleting(state) else keep_question.disturbed(state, event)
+
+
+def broken(state: State, event: Observed) -> tuple[State, Actions]:
+    """Whoever was asked is not there any more."""
+    return _dropped(state, event.at) if _deleting(state) else keep_question.broken(state, event)
+
+
+def waited(state: State, at: datetime) -> tuple[State, Actions]:
+    """The time for what a question waits for is over."""
+    return _dropped(state, at) if _deleting(state) else keep_question.waited(state, at)
+
+
+def _dropped(state: State, at: datetime) -> tuple[State, Actions]:
+    return replace(state, asked=Asking(), deadline=None), (Note("delete_dropped", at),)

@@ -1,0 +1,100 @@
+"""How a call comes into our hands: anew, refused, or from an earlier daemon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from recorder.call import conference, eavesdrop
+from recorder.call.announce_on_answer import ring
+from recorder.call.consent_prompt import chosen
+from recorder.call.state import NOTICE, OPT_OUT, Actions, Do, Note, Phase, Plan, Script, Speech, State
+from recorder.call.transfer_notice import remembered
+from recorder.call.transitions import REASONS, play
+
+
+def arrive(plan: Plan, at: datetime) -> tuple[State, Actions]:
+    """A call that is to be recorded if nobody refuses: what is said to it first."""
+    state = State(plan, plan.scripts[0].announcement)
+    if plan.at_pickup:
+        return ring(state)
+    if plan.menu is None:
+        return chosen(state, at)
+    return play(replace(state, phase=Phase.ASKING, asking="language"), plan.menu, at), (Do.ASK,)
+
+
+def notice(path: str, length: timedelta) -> Plan:
+    """The plan of a line that tells, and asks nothing."""
+    return Plan(NOTICE, (Script(Speech(path, length)),))
+
+
+def refuse(reason: str) -> tuple[State, Actions]:
+    """A call that is not; it is followed to its end only to be written down."""
+    plan = notice("", timedelta(0))
+    state = State(plan, plan.scripts[0].announcement, phase=Phase.UNRECORDED, reason=reason)
+    return replace(state, playing=False, opened=True), (Do.LET_GO, Do.OPEN)
+
+
+def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
+    """A call that an earlier daemon began, from what it wrote down.  One that it had refused is refused
+    again (:func:`refuse`).
+
+    It is ANNOUNCED only if that was written down, and in opt-out that nobody refused; feed the switch's word
+    next (``What.UNWATCHED``, or ``What.GONE`` where the switch has no such call)."""
+    first = {note.kind: note.at for note in reversed(notes)}
+    answer = answer_of(notes)
+    turns = [note for note in notes if note.kind in ("hold", "unhold")]
+    held_since = turns[-1].at if turns and turns[-1].kind == "hold" else None
+    announced = "announcement_finished" in first and (plan.mode != OPT_OUT or answer == "none")
+    state = State(
+        plan,
+        plan.scripts[0].announcement,
+        phase=Phase.ANNOUNCED if announced else Phase.ANNOUNCING,
+        playing=False,
+        spoiled=True,
+        opened=True,
+        on_disk=True,
+        captured="recording_started" in first,
+        taped=first.get("recording_started"),
+        connected="bridged" in first,
+        deadline=None if announced else at,
+        kept=kept_of(notes),
+        paused_until=_paused_until(notes),
+        held=announced and held_since is not None,
+        turned=held_since if announced else None,
+    )
+    state = eavesdrop.remembered(conference.remembered(remembered(state, notes), notes), notes)
+    if "deleted" in first:
+        return replace(state, phase=Phase.UNRECORDED, reason="deleted", deadline=None)
+    if plan.at_pickup and not (announced or state.connected):
+        return replace(state, phase=Phase.RINGING, leaving=True, spoiled=False, deadline=None)
+    if plan.at_pickup and announced:
+        # They were told; whether the switch has our word for it, it says next.
+        return replace(state, phase=Phase.ANNOUNCING, leaving=True, spoiled=False, told=True)
+    if not announced and answer in REASONS:
+        return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], deadline=None)
+    return state
+
+
+def _paused_until(notes: Sequence[Note]) -> datetime | None:
+    """When a pause ends by itself that nobody was seen to end."""
+    last = next((note for note in reversed(notes) if note.kind in ("paused", "resumed")), None)
+    if last is None or last.kind == "resumed":
+        return None
+    seconds = dict(last.data).get("seconds", "")
+    # An Accord of before noted none of what it saw later: the switch's word comes next.
+    return last.at + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0)
+
+
+def kept_of(notes: Sequence[Note]) -> str:
+    """What was last answered about keeping it; silence is no yes."""
+    given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_answered"]
+    return "" if not given else "yes" if given[-1] == "yes" else "no"
+
+
+def answer_of(notes: Sequence[Note]) -> str:
+    """What was answered to the question whether to record, empty where nothing was."""
+    given = [dict(note.data) for note in notes if note.kind == "answered"]
+    return next((one.get("answer", "") for one in reversed(given) if one.get("question") == "recording"), "")

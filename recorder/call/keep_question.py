@@ -1,0 +1,205 @@
+"""The agreement in the call: may the recording be kept, so that it stays clear what was agreed?
+
+A colleague's code begins it, or the line by itself once they speak.  Both hear the question; the outside
+party answers with 1 or 2, or aloud, and then the colleague says with 1 or 2 what it was.  Or, by line, the
+colleague asks in their own words, and 1 or 2 says what came of it.  On a yes both hear that it will be kept,
+on anything else that it will not be for that.
+
+=========  ======================  ============================================================
+            while                  what can come of it
+=========  ======================  ============================================================
+QUESTION   it plays to both        heard whole by both: ANSWER.  2 of either side: VERDICT, at once;
+                                   1 is no answer yet.  A hold, another at the other end, or its
+                                   being cut: broken, no answer
+ANSWER     a key is waited for     1 or 2 of theirs, 2 of the colleague's, or silence: VERDICT.  1 of the
+                                   colleague's: CHECK.  The code again: QUESTION once more.  Another at
+                                   the other end: broken
+CHECK      the sound is looked     they said something since the question: VERDICT.  They did not, or it is
+           through                 not known in time: QUESTION once more; the second time nobody answered,
+                                   VERDICT.  2 of either side: VERDICT, at once
+VERDICT    both hear what it was   told, or not heard whole; then all can begin anew.  2 of either
+                                   side: VERDICT once more, unless it was a no
+=========  ======================  ============================================================
+
+That a colleague says yes for them is none without their voice: it would be the colleague's alone.
+
+The last answer stands, and silence is no yes; a question that was broken off changes nothing.
+
+While the recording is paused nothing is asked, for what is not in the sound shows no agreement: the code
+gives the tone that says so, and nothing else.  A pause breaks off a question that has no answer yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.call.state import Actions, Asking, Do, KeepScript, Note, Speech, State, Step
+from recorder.call.transitions import patience, until
+from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
+
+TIME_TO_ANSWER: Final = timedelta(seconds=20)
+"""After the question: they speak with each other, and somebody presses a key."""
+
+TIME_TO_ASK: Final = timedelta(seconds=120)
+"""For a question in the colleague's own words, and the answer."""
+
+TIME_TO_CHECK: Final = timedelta(seconds=3)
+"""For whether they were heard; not known by then, they were not."""
+
+NO: Final = "2"
+ANSWERS: Final = {"1": "yes", NO: "no"}
+
+LEGS: Final = (OUTSIDE, COLLEAGUE)
+
+
+def begin(state: State, event: Observed) -> tuple[State, Actions]:
+    """The colleague's code, or the line's own question once they speak."""
+    keep = state.script.keep
+    state = replace(state, colleague=event.other or state.colleague)
+    if keep is None or not state.talking or state.asked.step not in (Step.IDLE, Step.ANSWER):
+        return state, ()
+    if state.paused(event.at):
+        return state, (Do.PAUSE_OVER, Do.PAUSE_TONE)  # it begins anew, and so is heard at once
+    return _ask(state, keep, event)
+
+
+def _ask(state: State, keep: KeepScript, event: Observed, *, again: bool = False) -> tuple[State, Actions]:
+    how = "question" if keep.question is not None else "own_words"
+    note = Note("keep_asked", event.at, (("how", how),))
+    if keep.question is None:
+        asked = Asking(Step.ANSWER, how=how, again=again)
+        return until(replace(state, asked=asked), event.at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
+    asked = Asking(Step.QUESTION, how=how, again=again)
+    return _say(replace(state, asked=asked), keep.question, event, note, Do.KEEP_ASK)
+
+
+def _say(state: State, sound: Speech, event: Observed, *actions: Note | Do) -> tuple[State, Actions]:
+    asked = replace(state.asked, sound=sound.path, began=frozenset(), heard=frozenset())
+    return until(replace(state, asked=asked), event.at, patience(sound.length)), actions
+
+
+def key(state: State, event: Observed) -> tuple[State, Actions]:
+    """A key of either side: a no counts at once, whatever plays; a yes that the colleague says for them once
+    their voice was found."""
+    answer, step = ANSWERS.get(event.key), state.asked.step
+    if answer is None or event.leg not in LEGS or step is Step.IDLE:
+        return state, ()
+    cut: Actions = ()
+    if step not in (Step.ANSWER, Step.CHECK):
+        if answer != "no" or (step is Step.VERDICT and state.kept == "no"):
+            return state, ()
+        cut = (Do.KEEP_CUT,)
+    elif event.leg == COLLEAGUE and answer == "yes":
+        if step is Step.CHECK:
+            return state, ()
+        asked = replace(state.asked, step=Step.CHECK, pressed=event.at)
+        return until(replace(state, asked=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
+    by = (("by", event.leg), ("how", _how(state, event.leg)))
+    state, actions = _answered(state, event, answer, event.at, *by)
+    return state, (*cut, *actions)
+
+
+def _how(state: State, leg: str) -> str:
+    return "key" if leg == OUTSIDE else "own_words" if state.asked.how == "own_words" else "aloud"
+
+
+def checked(state: State, event: Observed) -> tuple[State, Actions]:
+    """The sound was looked through, up to the colleague's key."""
+    pressed = state.asked.pressed
+    if state.asked.step is not Step.CHECK or pressed is None:
+        return state, ()
+    if event.voice is None:
+        return _unheard(state, event, pressed)
+    where = (("voice_from_ms", str(event.voice[0])), ("voice_to_ms", str(event.voice[1])))
+    by = (("by", COLLEAGUE), ("how", _how(state, COLLEAGUE)))
+    return _answered(state, event, "yes", pressed, *by, *where)
+
+
+def _unheard(state: State, event: Observed, pressed: datetime) -> tuple[State, Actions]:
+    """Nobody was heard to say so: asked once more, and then nobody answered."""
+    keep = state.script.keep
+    note = Note("keep_unheard", pressed)
+    if keep is not None and state.talking and not state.asked.again:
+        state, actions = _ask(state, keep, event, again=True)
+    else:
+        state, actions = _answered(state, event, "none", event.at)
+    return state, (note, *actions)
+
+
+def _answered(
+    state: State, event: Observed, answer: str, at: datetime, *more: tuple[str, str]
+) -> tuple[State, Actions]:
+    keep = state.script.keep
+    assert keep is not None  # without it nothing is asked
+    note = Note("keep_answered", at, (("answer", answer), *more))
+    asked = replace(state.asked, step=Step.VERDICT)
+    state = replace(state, kept="yes" if answer == "yes" else "no", asked=asked)
+    return _say(state, verdict(keep, answer), event, note, _SAY[answer])
+
+
+_SAY: Final = {"yes": Do.KEEP_YES, "no": Do.KEEP_NO, "none": Do.KEEP_NONE}
+
+
+def verdict(keep: KeepScript, answer: str) -> Speech:
+    """What both hear of an answer."""
+    return {"yes": keep.yes, "no": keep.no}.get(answer, keep.none)
+
+
+def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """A sound began or ended on one leg: each plays its own, and tells of it."""
+    asked = state.asked
+    if asked.step not in (Step.QUESTION, Step.VERDICT) or event.sound != asked.sound or event.leg not in LEGS:
+        return state, ()
+    if event.what is What.BEGAN:
+        return replace(state, asked=replace(asked, began=asked.began | {event.leg})), ()
+    if event.leg not in asked.began:
+        return state, ()
+    if not event.complete or event.ending:
+        return broken(state, event)
+    asked = replace(asked, heard=asked.heard | {event.leg})
+    state = replace(state, asked=asked)
+    if asked.heard != frozenset(LEGS):
+        return state, ()
+    if asked.step is Step.VERDICT:
+        return _over(state), (Note("keep_told", event.at, (("answer", state.kept),)),)
+    state = until(replace(state, asked=replace(asked, step=Step.ANSWER)), event.at, TIME_TO_ANSWER)
+    return state, (Note("keep_question_heard", event.at), Do.KEEP_SINCE)
+
+
+def disturbed(state: State, event: Observed) -> tuple[State, Actions]:
+    """A hold, or somebody else at the other end: what plays is not heard by both, and what is answered is not
+    answered to each other."""
+    if state.asked.step in (Step.ANSWER, Step.CHECK) and event.what is What.HELD:
+        return state, ()  # they may come back to it
+    return broken(state, event)
+
+
+def paused(state: State, event: Observed) -> tuple[State, Actions]:
+    """What is said from now on is not in the sound.  What came of an answer is said to its end."""
+    waiting = state.asked.step in (Step.QUESTION, Step.ANSWER, Step.CHECK)
+    return broken(state, event) if waiting else (state, ())
+
+
+def broken(state: State, event: Observed) -> tuple[State, Actions]:
+    """No answer came of it, or it was not heard what came of it."""
+    step = state.asked.step
+    if step is Step.IDLE:
+        return state, ()
+    kind = "keep_untold" if step is Step.VERDICT else "keep_broken"
+    return _over(state), (Note(kind, event.at),)
+
+
+def waited(state: State, at: datetime) -> tuple[State, Actions]:
+    """The time for what it waits for is over."""
+    event = Observed(What.DEADLINE, at)
+    if state.asked.step is Step.ANSWER:
+        return _answered(state, event, "none", at)
+    if state.asked.step is Step.CHECK:
+        return _unheard(state, event, state.asked.pressed or at)
+    return broken(state, event)
+
+
+def _over(state: State) -> State:
+    return replace(state, asked=Asking(), deadline=None)

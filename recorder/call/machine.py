@@ -1,0 +1,514 @@
+"""One call, from its arrival to its end, as a pure function: ``step(state, event) -> (state, actions)``.
+
+Nothing here talks to anybody.  The daemon feeds what it observes and does what comes out; the switch
+refuses by itself what comes too late (``freeswitch_conf/dialplan/accord.xml``).  Phases only go forward,
+any of them may be skipped:
+
+    ASKING → RINGING → ANNOUNCING → CHOOSING → ANNOUNCED → UNRECORDED → ENDED
+
+ASKING: the language, or in opt-in whether it may be recorded; nothing is captured.  RINGING: to be announced
+at pick-up, and back here where that was not heard whole (``announce_on_answer.py``).  CHOOSING: in opt-out,
+the time to refuse (``consent_prompt.py``).  A call is ANNOUNCED only when the announcement's own playback
+ended by itself, while it was being recorded, with no hold in it, its folder is on disk, and the switch has
+taken our word for it in time.  It is ``recorded`` at the end only if somebody also answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.call import (
+    announce_on_answer,
+    conference,
+    consent_prompt,
+    eavesdrop,
+    feature_codes,
+    keep_question,
+    remote_commands,
+    transfer_consent,
+    transfer_notice,
+)
+from recorder.call.codec_change import turned
+from recorder.call.consent_prompt import asked, reminded
+from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
+from recorder.call.transitions import TRIES, confirm, give_up, heard, play, unrecorded
+from recorder.switch.translation import COLLEAGUE, DELETE, KEEP, Observed, What
+
+_DECIDED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
+"""The switch's words after which nothing is left for us to say on a call's own socket; and ``declined``, once
+that was said to the caller."""
+
+_LEFT: Final = {
+    "late": "daemon_late",
+    # An earlier daemon had these, and its reason is not known.
+    **dict.fromkeys(("waiting", "asking", "pickup", "announcing", "passed"), "daemon_away"),
+    "declined": "declined",
+}
+
+
+def step(state: State, event: Observed) -> tuple[State, Actions]:
+    """What a call becomes by something that happened to it, and what is to be done about it."""
+    if state.phase is Phase.ENDED:
+        return state, ((Do.STOP,) if event.what is What.RECORDING else ())
+    if event.leg == COLLEAGUE or event.what in _ONLY_IN_TALK:
+        return _in_talk(state, event)
+    before: Actions = ()
+    if event.what is What.UNWATCHED:
+        state = replace(state, capturing=event.capturing)
+    if event.state == "announced" and state.told and state.phase < Phase.ANNOUNCED:
+        state, before = announce_on_answer.announced(
+            replace(state, phase=Phase.ANNOUNCED, deadline=None, reason=None), event
+        )
+    if _decided(state, event) and not state.leaving:
+        # Not before: what the switch has not run when the socket closes, it never runs.
+        state, before = replace(state, leaving=True), (*before, Do.LEAVE)
+    if event.state in {"late", "failed", "declined", "unrecorded"} and state.phase < Phase.UNRECORDED:
+        reason = state.reason or _LEFT.get(event.left or event.state, "announcement_failed")
+        state, more = unrecorded(state, reason)
+        before += more
+    state, connected = _connected(state, event)
+    state, after = _STEPS[event.what](state, event)
+    return state, before + connected + after
+
+
+def _in_talk(state: State, event: Observed) -> tuple[State, Actions]:
+    """What only counts where two are connected."""
+    if state.phase is Phase.ANNOUNCED:
+        return _TALK.get(event.what, _nothing)(state, event)
+    if announce_on_answer.telling(state) and event.what in (What.BEGAN, What.HEARD):
+        return announce_on_answer.sounded(state, event)
+    return state, ()
+
+
+def _nothing(state: State, _event: Observed) -> tuple[State, Actions]:
+    return state, ()
+
+
+def _key(state: State, event: Observed) -> tuple[State, Actions]:
+    return (
+        feature_codes.key(state, event)
+        if state.phase is Phase.ANNOUNCED
+        else consent_prompt.key(state, event)
+    )
+
+
+def _decided(state: State, event: Observed) -> bool:
+    if event.state == "declined":
+        return event.what is What.PLAYED and event.sound == state.said.path
+    return event.state in _DECIDED
+
+
+def _connected(state: State, event: Observed) -> tuple[State, Actions]:
+    """Nobody saw the first bridge, but the switch knows when it was.  It tells of the last one, and of none
+    that was before a transfer: so it is taken from whatever tells of it first."""
+    if state.connected or event.what is What.BRIDGED:
+        return state, ()
+    # What ends now has been, at the latest, until now.
+    at = event.at if event.what is What.UNBRIDGED and event.bridged_at is None else event.bridged_at
+    # Earlier than the recording it was another talk, before the call was brought to us.
+    since = at if state.taped is None and state.phase >= Phase.ANNOUNCED else state.taped
+    if at is None or since is None or at < since:
+        return state, ()
+    if event.what is What.UNWATCHED and event.other:
+        state, note = _with(state, replace(event, at=at))
+        return state, (note,)
+    return replace(state, connected=True), (Note("bridged", at),)
+
+
+def _again(state: State, at: datetime) -> tuple[State, Actions]:
+    """Once more what was not heard whole: the announcement, or the question."""
+    if state.tries >= TRIES:
+        return give_up(state, "announcement_failed")
+    order = Do.ASK if state.phase is Phase.ASKING else Do.AGAIN
+    return play(replace(state, tries=state.tries + 1), state.said, at), (order,)
+
+
+def _recording(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase is Phase.UNRECORDED:
+        return replace(state, capturing=True), (Do.STOP,)
+    if state.phase is Phase.RINGING:
+        return state, (Do.STOP,)  # one that was put back, told late; the next writes to the same file
+    if state.phase is Phase.ASKING:
+        return replace(state, capturing=True), (Do.STOP, Do.DISCARD)
+    if state.capturing and state.captured:
+        return state, ()
+    if event.cause and state.phase in _TELLING:
+        state, actions = give_up(replace(state, capturing=True), "recording_failed")
+        return state, (Do.STOP, *actions)
+    # Also where the switch was asked before it told: what it told first is the recording's start.
+    state = replace(state, capturing=True, captured=True, taped=event.at)
+    return state, (Note("recording_started", event.at),)
+
+
+def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.plan.at_pickup and not (state.capturing or state.hung_up) and state.phase < Phase.ANNOUNCED:
+        return state, ()  # the one that was put back
+    state = replace(state, capturing=False)
+    note = Note("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
+    if state.hung_up or state.over:
+        state, actions = _finish(state, event)
+        return state, (note, *actions)
+    if state.phase in _TELLING and not event.ending:
+        state, actions = give_up(state, "recording_failed")
+        return state, (note, *actions)
+    if state.phase is Phase.UNRECORDED:
+        return state, (note, Do.DISCARD)
+    return state, (note,)
+
+
+def _playing(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase not in (Phase.ASKING, Phase.ANNOUNCING) or event.sound != state.said.path:
+        return state, ()
+    # Holds come on both connections, this on the call's own alone: a hold that was in it may be told first.
+    spoiled = state.held or (state.turned is not None and state.turned >= event.at)
+    note = () if state.phase is Phase.ASKING else (Note("announcement_started", event.at),)
+    return replace(state, playing=True, spoiled=spoiled), note
+
+
+def _played(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase >= Phase.ANNOUNCED or event.sound != state.said.path or not state.playing:
+        return state, ()
+    if event.ending and not event.complete:
+        return replace(state, playing=False, spoiled=True), ()
+    if state.phase is Phase.CHOOSING:
+        return reminded(state, event.at)
+    state = replace(state, playing=False)
+    if state.phase is Phase.ANNOUNCING and not state.capturing:
+        return give_up(state, "recording_failed")
+    if event.complete and not state.spoiled:
+        return (asked if state.phase is Phase.ASKING else heard)(state, event.at)
+    note: Actions = ()
+    if state.phase is Phase.ANNOUNCING:
+        reason = "hold" if state.spoiled and not state.recoded else "stopped"
+        note = (Note("announcement_broken", event.at, (("reason", reason),)),)
+    if state.held:
+        return replace(state, spoiled=True), note
+    state, actions = _again(state, event.at)
+    return state, (*note, *actions)
+
+
+def _on_disk(state: State, event: Observed) -> tuple[State, Actions]:
+    state = replace(state, on_disk=True)
+    if state.phase is Phase.RINGING:
+        return announce_on_answer.begin(state, event.at)
+    return confirm(state) if state.phase in _TELLING else (state, ())
+
+
+def _held(state: State, event: Observed) -> tuple[State, Actions]:
+    state = replace(state, held=True, turned=event.at, spoiled=state.spoiled or state.playing)
+    if announce_on_answer.telling(state) and not state.told:
+        state, actions = announce_on_answer.again(state, event.at, "hold")
+        return state, (Note("hold", event.at), *actions)
+    state, actions = feature_codes.disturbed(state, event)
+    state, untold = transfer_notice.stopped(state, event.at, "hold")
+    return state, (_turn("hold", event), *actions, *untold)
+
+
+def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
+    state = replace(state, held=False, turned=event.at)
+    note = _turn("unhold", event)
+    if state.phase is Phase.RINGING:
+        state, actions = announce_on_answer.begin(state, event.at)
+        return state, (note, *actions)
+    if _unheard(state) and not state.told:
+        state, actions = _again(state, event.at)
+        return state, (note, *actions)
+    state, told = conference.back(state, event)
+    return state, (note, *told)
+
+
+def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
+    before: Actions = ()
+    if state.plan.at_pickup and state.phase < Phase.ANNOUNCED:
+        return _picked_up(state, event)
+    if state.phase < Phase.ANNOUNCED:
+        # The switch went on by itself; its own guard has stopped the recording, we make sure.
+        state, before = unrecorded(state, "daemon_late")
+    first = not state.connected
+    state, gone = conference.parted(state, event)
+    state, broken = feature_codes.broken(state, event) if event.other != state.colleague else (state, ())
+    broken += transfer_notice.replaced(state, event)
+    state, note = _with(state, event)
+    before = (*gone, *before, *feature_codes.tones(state, event.at))
+    state, told = transfer_notice.joined(state, event)
+    if first and state.script.keep is not None and state.script.keep.at_start:
+        state, asked_now = keep_question.begin(state, event)
+        return state, (*before, *broken, note, *told, *asked_now)
+    return state, (*before, *broken, note, *told)
+
+
+def _with(state: State, event: Observed) -> tuple[State, Note]:
+    """Who is at the other end from now on."""
+    state = replace(state, connected=True, inside=event.party or state.inside, colleague=event.other)
+    return state, Note("bridged", event.at, transfer_notice.bridged_data(event))
+
+
+def _picked_up(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody answered, or somebody else did before it was told whole."""
+    telling = announce_on_answer.telling(state) and not state.told
+    state, note = _with(state, event)
+    if telling:
+        state, actions = announce_on_answer.again(state, event.at, "stopped")
+    elif state.phase is Phase.RINGING:
+        state, actions = announce_on_answer.begin(state, event.at)
+    else:
+        actions = ()
+    return state, (note, *actions)
+
+
+def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
+    if event.other and state.colleague and event.other != state.colleague:
+        return state, ()  # of one in whose place another is already
+    state, actions = feature_codes.broken(state, event)
+    state, gone = conference.parted(state, event)
+    state, untold = transfer_notice.stopped(state, event.at, "left", event.ending)
+    state, actions = replace(state, colleague=""), (*gone, *actions, *untold)
+    if announce_on_answer.telling(state) and not state.told and not event.ending:
+        state, actions = announce_on_answer.again(state, event.at, "stopped")
+    return state, (*actions, Note("unbridged", event.at, transfer_notice.left_data(state)))
+
+
+def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
+    state, broken = feature_codes.broken(state, event)
+    state, untold = transfer_notice.stopped(state, event.at, "left", ending=True)
+    state = replace(state, hung_up=True)
+    actions: Actions = (*broken, *untold, Note("hangup", event.at, (("cause", event.cause),)))
+    if state.capturing:
+        return state, actions
+    state, finish = _finish(state, event)
+    return state, actions + finish
+
+
+def _gone(state: State, event: Observed) -> tuple[State, Actions]:
+    actions: Actions = ()
+    if event.since is not None:
+        # It ended while nobody watched.
+        if state.phase in _TELLING and state.told and event.capturing:
+            state = replace(state, phase=Phase.ANNOUNCED)
+        if state.phase is Phase.ANNOUNCED and not (event.capturing or state.connected):
+            state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
+        actions = (Note("unobserved_from", event.since), Note("unobserved_to", event.at))
+    elif event.ending and not state.hung_up:
+        # The switch tells what happened at about the same time in any order.
+        state, actions = _hung_up(state, event)
+    if state.phase is Phase.ENDED:
+        return state, actions
+    state, finish = _finish(state, event)
+    return state, actions + finish
+
+
+def _finish(state: State, event: Observed) -> tuple[State, Actions]:
+    """Settle what the call was.  A call that ended unwatched after its announcement is kept: whether and
+    when it was answered is then not known, and its gap says so."""
+    if state.phase is Phase.ANNOUNCED:
+        reason = None if state.connected or not state.hung_up else "never_connected"
+        if not state.captured:
+            reason = "recording_failed"
+        if reason is None and state.kept == "no" and state.script.keep and state.script.keep.destroy:
+            reason = "not_kept"
+    elif state.phase < Phase.ANNOUNCED:
+        reason = state.reason or (_left(state) if state.hung_up else "daemon_away")
+    else:
+        reason = state.reason
+    # One that hung up before its language was known is written down, too.
+    before: Actions = () if state.opened else (Do.OPEN,)
+    finish = Finish(reason, event.at, state.inside)
+    state = replace(state, phase=Phase.ENDED, reason=reason, opened=True, deadline=None, capturing=False)
+    return state, (*before, finish) if reason is None else (*before, Do.DISCARD, finish)
+
+
+def _left(state: State) -> str:
+    """Where it was when it hung up, before it was announced."""
+    if state.phase is Phase.ASKING:
+        return "hung_up_in_question"
+    if state.phase is Phase.RINGING and not state.connected:
+        return "never_connected"
+    return "hung_up_in_announcement"
+
+
+def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.deadline is None or event.at < state.deadline:
+        return state, ()
+    now = event.at
+    if state.phase is Phase.RINGING:
+        return announce_on_answer.begin(state, now)
+    if state.phase is not Phase.ANNOUNCED:
+        return consent_prompt.waited(state, now)
+    if state.asked.step is Step.IDLE:
+        state, untold = transfer_notice.waited(state, now)
+        state, told = conference.turn(state, now)
+        return state, (*untold, *told)
+    return feature_codes.waited(state, now)
+
+
+def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase is Phase.UNRECORDED:
+        return state, ()
+    stop: Actions = (Do.STOP,) if state.phase is Phase.ANNOUNCED else ()
+    state, actions = give_up(state, event.cause or "full_disk")
+    return state, stop + actions
+
+
+def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
+    """The daemon is back with a call that is still there; ``event.state`` is the switch's word."""
+    gap = (Note("unobserved_from", event.since or event.at), Note("unobserved_to", event.at))
+    if state.phase in _TELLING and event.state == "announced":
+        # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
+        state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
+        state, who = _found(state, event)
+        state, more = _goes_on(state, event)
+        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
+    if announce_on_answer.telling(state) and state.told and event.state == "announcing":
+        state, actions = confirm(state)  # our word may not have come there
+        return state, (*actions, *gap)
+    if state.deadline is not None and _unheard(state) and not state.held:
+        # An earlier daemon's: its announcement is over, and was not confirmed.
+        state, actions = unrecorded(state, "daemon_away")
+        return state, (*actions, *gap)
+    if state.phase is Phase.RINGING and event.bridged_at is not None and not state.connected:
+        # Somebody answered, and nobody was there to tell them.
+        state, actions = unrecorded(replace(state, connected=True), "daemon_away")
+        return state, (*actions, *gap)
+    if state.phase is Phase.UNRECORDED and event.capturing:
+        return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
+    state, who = _found(state, event)
+    if state.over and state.phase is Phase.ANNOUNCED:
+        state, finish = (state, ()) if event.capturing else _finish(state, event)
+        return state, (*gap, *who, *finish)
+    state, more = _goes_on(state, event)
+    return state, (*gap, *who, *more)
+
+
+def _goes_on(state: State, event: Observed) -> tuple[State, Actions]:
+    """What nobody saw of a call that goes on, once it is known who is there."""
+    state, paused = feature_codes.watched_again(state, event)
+    state, holds = _still_held(state, event)
+    return state, (*paused, *holds, *feature_codes.tones(state, event.at))
+
+
+_SAME: Final = timedelta(seconds=2)
+"""By which a hold may begin later by the switch's word on the leg than by its event (seen: some tenths)."""
+
+
+def _still_held(state: State, event: Observed) -> tuple[State, Actions]:
+    """Nobody saw whether a hold began or ended meanwhile: the switch says which go on, and since when."""
+    if state.phase is not Phase.ANNOUNCED or state.over:
+        return state, ()
+    colleagues: Actions = ()
+    over: Actions = ()
+    begun: Actions = ()
+    if event.colleague_held_since is not None:
+        held = Observed(What.HELD, event.at, leg=COLLEAGUE, since=event.colleague_held_since)
+        state, colleagues = _colleague_held(state, held)
+    since = event.held_since
+    if state.held and (since is None or (state.turned is not None and since > state.turned + _SAME)):
+        state, over = _unheld(state, Observed(What.UNHELD, event.at, since=since or event.at))
+    if since is not None and not state.held:
+        state, begun = _held(state, Observed(What.HELD, event.at, since=since))
+    return state, (*colleagues, *over, *begun)
+
+
+def _turn(kind: str, event: Observed) -> Note:
+    """A hold begins or ends; where it was seen later, at the time that is known of it."""
+    return Note(kind, event.since or event.at, (("seen", "later"),) if event.since else ())
+
+
+def _found(state: State, event: Observed) -> tuple[State, Actions]:
+    """Who is there, and who listens."""
+    state, who = conference.found(state, event)
+    state, listen = eavesdrop.found(state, event)
+    return state, (*who, *listen)
+
+
+def _unheard(state: State) -> bool:
+    """Whether what was said is over, was not heard whole, and does not play again yet."""
+    return state.phase in (Phase.ASKING, Phase.ANNOUNCING) and not state.playing and state.spoiled
+
+
+_TELLING: Final = (Phase.ANNOUNCING, Phase.CHOOSING)
+"""The switch's ``announcing``: it is recorded, and may yet not be kept."""
+
+
+def _state(state: State, event: Observed) -> tuple[State, Actions]:
+    return state, ()
+
+
+_STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
+    What.RECORDING: _recording,
+    What.RECORDED: _recorded,
+    What.TURNED: turned,
+    What.PLAYING: _playing,
+    What.PLAYED: _played,
+    What.HELD: _held,
+    What.UNHELD: _unheld,
+    What.BRIDGED: _bridged,
+    What.UNBRIDGED: _unbridged,
+    What.HUNG_UP: _hung_up,
+    What.GONE: _gone,
+    What.STATE: _state,
+    What.DEADLINE: _deadline_passed,
+    What.ON_DISK: _on_disk,
+    What.NO_DISK: _no_disk,
+    What.UNWATCHED: _unwatched,
+    What.KEY: _key,
+    What.LOOKED: conference.looked,
+    What.ENTERED: conference.entered,
+    What.CAME: conference.came,
+    What.WENT: conference.went,
+    What.LEFT_ROOM: conference.parted,
+    What.LISTENS: eavesdrop.came,
+    What.SPEAKS: eavesdrop.speaks,
+    What.LISTENED: eavesdrop.gone,
+    What.MET: transfer_notice.met,
+}
+
+
+def _sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """Of what plays in the talk, each takes its own."""
+    state, of_asking = feature_codes.sounded(state, event)
+    state, of_joining = conference.sounded(state, event)
+    return state, (*of_asking, *of_joining)
+
+
+def _dialled(state: State, event: Observed) -> tuple[State, Actions]:
+    """While who has joined is asked, nothing else is."""
+    if event.code in (KEEP, DELETE) and transfer_consent.unanswered(state):
+        return state, ()
+    return feature_codes.dialled(state, event)
+
+
+def _colleague_key(state: State, event: Observed) -> tuple[State, Actions]:
+    if not transfer_consent.unanswered(state):
+        return feature_codes.key(state, event)
+    state, actions = transfer_consent.key(state, event)
+    state, told = conference.turn(state, event.at)
+    return state, (*actions, *told)
+
+
+def _colleague_held(state: State, event: Observed) -> tuple[State, Actions]:
+    state, actions = feature_codes.disturbed(state, event)
+    state, untold = transfer_notice.stopped(state, event.at, "hold")
+    return state, (_turn("colleague_hold", event), *actions, *untold)
+
+
+def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
+    state, told = conference.back(state, event)
+    return state, (Note("colleague_unhold", event.at), *told)
+
+
+_ONLY_IN_TALK: Final = frozenset({What.CODE, What.ASKED, What.BEGAN, What.HEARD, What.VOICE})
+
+_TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
+    What.CODE: _dialled,
+    What.ASKED: remote_commands.asked,
+    What.BEGAN: _sounded,
+    What.HEARD: _sounded,
+    What.VOICE: keep_question.checked,
+    # The colleague's; the outside party's go through all that is above.
+    What.KEY: _colleague_key,
+    What.HELD: _colleague_held,
+    What.UNHELD: _colleague_back,
+}

@@ -1,0 +1,156 @@
+"""A colleague who joins later is asked, too, on a line whose mode asks and that says so.
+
+What plays to them (``transfer_notice.py``) is then a question, and only their own key answers it:
+
+==========  =====================================  ===================================================
+            opt-in (key 1: record)                 opt-out (key 2: do not)
+==========  =====================================  ===================================================
+1           after the question: it goes on;        a key that means nothing
+            before its end: nothing
+2           the take ends, whenever it is pressed  the same
+silence     the take ends                          it goes on: they were told, and did not refuse
+other key   asked once more; a second one: the     the same
+            take ends
+they leave  the take ends                          it goes on
+a hold      asked from the beginning after it      the same
+cut         asked again, in a moment; not heard    the same
+            whole so often: the take ends
+unwatched   the take ends                          asked from the beginning
+==========  =====================================  ===================================================
+
+A third one is taken aside for it (``capture/conferences.py``), for in the conversation the switch tells of
+none of their keys (seen; in a conference it does).  A supervisor whose voice is in the recording cannot be
+asked, for their keys say who hears them: the take ends.
+
+What they said before their answer is not kept, but where they did not refuse in opt-out
+(``audio/transfer_redaction.py``).  While they are asked, no other question is: one that is open is broken
+off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.call import feature_codes
+from recorder.call.consent_prompt import NO, WRONG, YES
+from recorder.call.state import OPT_IN, OPT_OUT, Actions, Do, Note, Phase, State, Telling
+from recorder.call.transfer_target import in_room, names, place, silent
+from recorder.call.transitions import ANSWER, PAUSE, patience, until
+from recorder.switch.translation import Observed, What
+
+CUT: Final = 3
+"""How often the question may not be heard whole, holds aside."""
+
+LATE: Final = timedelta(seconds=1)
+"""A silence that is noticed this late is none: we slept, and a key may lie unread."""
+
+
+def asks(state: State) -> bool:
+    """Whether who joins this call is asked."""
+    joining = state.script.joining
+    return joining is not None and joining.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
+
+
+def unanswered(state: State) -> bool:
+    """Whether somebody is there who is to be asked, or is being asked, and has not answered."""
+    telling = state.telling
+    return asks(state) and telling is not None and not names(telling.leg, None) & state.knowing
+
+
+def alone(state: State, at: datetime) -> tuple[State, Actions]:
+    """Before they are asked: no other question is open."""
+    return feature_codes.broken(state, Observed(What.DEADLINE, at)) if asks(state) else (state, ())
+
+
+def heard(state: State, telling: Telling, at: datetime) -> tuple[State, Actions]:
+    """The question was heard whole: the time to answer begins."""
+    note = Note("joined_asked", at, place(state))
+    return until(replace(state, telling=replace(telling, heard=True)), at, ANSWER), (note,)
+
+
+def key(state: State, event: Observed) -> tuple[State, Actions]:
+    """A key of somebody on our side."""
+    telling = state.telling
+    if telling is None or not telling.sound or telling.leg != (event.other or state.colleague):
+        return state, ()
+    if event.key == NO:
+        return _refused(state, event.at, "no", event.key)
+    if not telling.heard:
+        return state, ()  # before the question's end it is no answer to it
+    if event.key == YES and state.plan.mode == OPT_IN:
+        return _answered(state, event.at, "yes", event.key)
+    if telling.wrong + 1 < WRONG:
+        return _again(state, replace(telling, wrong=telling.wrong + 1), event.at)
+    return _refused(state, event.at, "unclear", event.key)
+
+
+def waited(state: State, at: datetime) -> tuple[State, Actions]:
+    """The time for what is waited for is over."""
+    telling = state.telling
+    assert telling is not None  # somebody is asked
+    if telling.due:
+        return _again(state, telling, at)
+    if not telling.heard:
+        return stopped(state, at, "stopped")
+    if state.plan.mode == OPT_IN:
+        return _refused(state, at, "none")
+    if state.deadline is not None and at - state.deadline > LATE:
+        return stopped(state, at, "stopped")
+    return _answered(state, at, "none")
+
+
+def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple[State, Actions]:
+    """They have not answered, or not heard it whole; ``ending``: the call or its recording is over."""
+    telling = state.telling
+    assert telling is not None  # somebody is asked
+    goes_on = not ending and state.phase is Phase.ANNOUNCED
+    if goes_on and state.plan.mode == OPT_IN and why in ("left", "unobserved"):
+        return _refused(state, at, why)
+    if goes_on and why == "stopped" and telling.cut + 1 >= CUT:
+        return _refused(state, at, "unasked")
+    untold = Note("joined_untold", at, (("reason", why), *place(state)))
+    if goes_on and why == "stopped":
+        telling = replace(telling, began=None, heard=False, due=True, cut=telling.cut + 1)
+        return until(replace(state, telling=telling), at, PAUSE), (untold,)
+    # Once a hold is over, or the daemon is back, it is their turn again.
+    others = tuple(replace(one, tried=one.tried and one.leg != telling.leg) for one in state.others)
+    return replace(silent(state), others=others), (untold,)
+
+
+def unasked(state: State, leg: str, at: datetime) -> tuple[State, Actions]:
+    """Somebody has come who cannot be asked."""
+    return _refused(replace(state, telling=Telling(leg)), at, "unasked")
+
+
+def _again(state: State, telling: Telling, at: datetime) -> tuple[State, Actions]:
+    joining = state.script.joining
+    assert joining is not None  # what is asked
+    telling = replace(telling, began=None, heard=False, due=False)
+    return until(replace(state, telling=telling), at, patience(joining.sound.length)), (Do.TELL,)
+
+
+def _answered(state: State, at: datetime, answer: str, key: str = "") -> tuple[State, Actions]:
+    note = _note("joined_answered", state, at, answer, key)
+    leg = "" if state.telling is None else state.telling.leg
+    party = state.inside
+    if in_room(state, leg):
+        party = next((one.party for one in state.others if one.leg == leg), None)
+    return replace(silent(state), knowing=state.knowing | names(leg, party)), (note,)
+
+
+def _refused(state: State, at: datetime, answer: str, key: str = "") -> tuple[State, Actions]:
+    """Nobody is recorded any more; what was is kept as it was announced."""
+    note = _note("joined_refused", state, at, answer, key)
+    telling = state.telling
+    leg = "" if telling is None else telling.leg
+    playing = telling is not None and telling.began is not None and not (telling.heard or telling.due)
+    cut: Actions = (Do.CUT_JOINER,) if key and playing else ()
+    state = replace(silent(state), over=True, refuser=leg)
+    return state, (note, Do.STOP, *cut, *(() if answer == "left" else (Do.REFUSED,)))
+
+
+def _note(kind: str, state: State, at: datetime, answer: str, key: str) -> Note:
+    pressed = (("key", key),) if key else ()
+    return Note(kind, at, (("answer", answer), *pressed, *place(state)))

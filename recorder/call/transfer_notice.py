@@ -1,0 +1,253 @@
+"""Who is at the other end, and whether they know: a colleague who comes later is told that it is recorded.
+
+The first who speaks with the outside party is who the call was for, and whoever heard the announcement has
+been told; everybody who comes after them, by a transfer, a pick-up or however else, is a joiner.  First the
+switch is asked whether that leg leads outside: then the take ends, for nobody of ours is in it any more.  So
+it is of the first: a call that was forwarded outside before anybody of ours spoke is not recorded, unless
+both were told at pick-up.  A line may have a joiner told, alone or together with the outside party.  Nobody
+is told twice: not who was there before, nor who comes back from a hold or from asking somebody else.
+
+========  ==============================  ==========================================================
+          while                           what can come of it
+========  ==============================  ==========================================================
+ASKED     the switch is asked about them  outside: the take ends.  Else a joiner, where the line says
+                                          so: ORDERED
+ORDERED   the sound is on its way         it begins: PLAYING.  They leave, or a hold: untold
+PLAYING   they hear it                    whole: told.  Cut, they leave, or a hold: untold
+========  ==============================  ==========================================================
+
+One who was not told whole because of a hold is told once they are back.  Where they are asked, too, what
+comes of it is in ``transfer_consent.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from recorder.call import transfer_consent
+from recorder.call.state import Actions, Asking, Do, Note, Phase, Speech, State, Step, Telling
+from recorder.call.transfer_target import in_room, names, place, silent
+from recorder.call.transitions import SHORTER, patience, until
+from recorder.switch.translation import COLLEAGUE, Observed, What
+
+UNKNOWN: Final = "unknown"
+"""The leg of somebody of whom it was not noted."""
+
+
+def bridged_data(event: Observed) -> tuple[tuple[str, str], ...]:
+    """What is written down of somebody who comes: never the name that is shown."""
+    party = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
+    return (*party, ("leg", event.other)) if event.other else party
+
+
+def left_data(state: State) -> tuple[tuple[str, str], ...]:
+    """What is written down of who leaves."""
+    return () if state.inside is None else (("party", state.inside[0]), ("value", state.inside[1]))
+
+
+def present(state: State) -> State:
+    """Whoever is there now knows of it."""
+    return replace(state, knowing=state.knowing | names(state.colleague, state.inside))
+
+
+def replaced(state: State, event: Observed) -> Actions:
+    """Somebody comes in another's place, whose leaving was not told of: it is not always."""
+    if not state.colleague or state.colleague == event.other:
+        return ()
+    return (Note("unbridged", event.at, left_data(state)),)
+
+
+def joined(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody is at the other end from now on (``state`` says who)."""
+    if state.phase is not Phase.ANNOUNCED or state.over:
+        return state, ()
+    state, before = stopped(state, event.at, "left")
+    if state.over:
+        return state, before
+    who = names(state.colleague, state.inside)
+    first = not state.knowing
+    if not state.colleague or state.knowing & who:
+        return replace(state, knowing=state.knowing | who), before
+    knowing = who if first else state.knowing
+    return replace(state, telling=Telling(state.colleague), knowing=knowing), (*before, Do.LOOK)
+
+
+def known(state: State) -> bool:
+    """Whether whoever is there was there first, or was told."""
+    return bool(state.knowing & names(state.colleague, state.inside))
+
+
+def met(state: State, event: Observed) -> tuple[State, Actions]:
+    """The outside party leaves a conference: they were not alone in it."""
+    return state, (Note("conference_left", event.at),) if state.phase is Phase.ANNOUNCED else ()
+
+
+def looked(state: State, event: Observed) -> tuple[State, Actions]:
+    """The switch's word on somebody who came: whether their leg leads outside."""
+    telling = state.telling
+    if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
+        return state, ()
+    state = replace(state, telling=None)
+    if event.outside:
+        return _outside(state, event.at)
+    return (state, ()) if known(state) else _tell(state, event.at)
+
+
+def _outside(state: State, at: datetime) -> tuple[State, Actions]:
+    note = Note("transferred_outside", at)
+    if not known(state):
+        return replace(state, over=True), (note, Do.STOP)
+    # The first: nothing was said to anybody of ours.
+    state = replace(state, phase=Phase.UNRECORDED, reason="forwarded_outside", asked=Asking(), deadline=None)
+    return state, (note, Do.STOP, Do.DISCARD)
+
+
+def _tell(state: State, at: datetime) -> tuple[State, Actions]:
+    joining = state.script.joining
+    if joining is None or state.held:
+        return replace(state, telling=None), ()
+    state, broken = transfer_consent.alone(replace(state, telling=None), at)
+    state = replace(state, telling=Telling(state.colleague, joining.sound.path))
+    return wait(state, at, joining.sound), (*broken, Do.TELL)
+
+
+def wait(state: State, at: datetime, sound: Speech) -> State:
+    """Until what is said to a joiner is over."""
+    # Where it is asked whether to keep it, that has the clock; what is said is over by then.
+    return state if state.asked.step is not Step.IDLE else until(state, at, patience(sound.length))
+
+
+def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """A sound began or ended on the joiner's leg."""
+    telling, joining = state.telling, state.script.joining
+    if telling is None or joining is None or not telling.sound:
+        return state, ()
+    if event.leg != COLLEAGUE or event.sound != telling.sound or telling.heard or telling.due:
+        return state, ()
+    if event.other != telling.leg and in_room(state, telling.leg) and not state.room:
+        return state, ()  # who is at the other end heard it, not the third one whom it is for
+    if event.what is What.BEGAN:
+        state = replace(state, telling=replace(telling, began=event.at))
+        asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
+        data = (("how", joining.how), *asks, *place(state))
+        return state, (Note("joined_telling", event.at, data),)
+    if telling.began is None:
+        return state, ()
+    whole = event.complete and event.at - telling.began >= joining.sound.length - SHORTER
+    if not whole or event.ending:
+        return stopped(state, event.at, "stopped", event.ending)
+    if transfer_consent.asks(state):
+        return transfer_consent.heard(state, telling, event.at)
+    where = place(state)
+    return (silent(state) if where else present(silent(state))), (Note("joined_told", event.at, where),)
+
+
+def waited(state: State, at: datetime) -> tuple[State, Actions]:
+    """The time for what is said to a joiner, or for their answer, is over."""
+    if state.telling is not None and state.telling.sound and transfer_consent.asks(state):
+        return transfer_consent.waited(state, at)
+    return stopped(state, at, "stopped")
+
+
+def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple[State, Actions]:
+    """They are not told, or not whole; ``ending``: for the call or its recording is over."""
+    telling = state.telling
+    if telling is None or (why == "hold" and not telling.sound):
+        return state, ()  # whether they are outside is known soon, hold or not
+    if telling.sound and transfer_consent.asks(state):
+        return transfer_consent.stopped(state, at, why, ending)
+    untold = (Note("joined_untold", at, (("reason", why), *place(state))),) if telling.sound else ()
+    return silent(state), untold
+
+
+def back(state: State, event: Observed) -> tuple[State, Actions]:
+    """A hold is over: who was not told whole is told now."""
+    unknown = state.knowing and not known(state)
+    if state.phase is not Phase.ANNOUNCED or state.over or state.telling or not state.colleague:
+        return state, ()
+    return _tell(state, event.at) if unknown else (state, ())
+
+
+def found(state: State, event: Observed) -> tuple[State, Actions]:
+    """The daemon is back, and the switch says who is there: ``event.other``, empty where nobody is."""
+    if state.phase is not Phase.ANNOUNCED:
+        return state, ()
+    if state.over:
+        return _ended(state, event)
+    state, unseen = _unseen(state, event.at)
+    if state.over:
+        return state, unseen
+    before = state.colleague or state.last_there
+    # An Accord of before noted no legs.
+    alike = before == UNKNOWN and event.other and state.inside in (event.party, None)
+    before = event.other if alike else before
+    if event.other == before:
+        state, actions = joined(replace(state, colleague=before, last_there=""), event)
+        if before and state.telling is None and not state.plan.at_pickup:
+            # Whether it was asked about them is not known.
+            state, actions = replace(state, telling=Telling(before)), (*actions, Do.LOOK)
+        return state, (*unseen, *actions)
+    later = (("seen", "later"),)
+    left: Actions = (Note("unbridged", event.at, (*left_data(state), *later)),) if before else ()
+    left = (*unseen, *left)
+    if not event.other:
+        return replace(state, colleague="", last_there=""), left
+    came = Note("bridged", event.bridged_at or event.at, (*bridged_data(event), *later))
+    state = replace(
+        state,
+        connected=True,
+        colleague=event.other,
+        inside=event.party or state.inside,
+        last_there="",
+    )
+    state, actions = joined(state, event)
+    return state, (*left, came, *actions)
+
+
+def _unseen(state: State, at: datetime) -> tuple[State, Actions]:
+    """Whom we were telling has heard the sound by now, as far as anybody knows: nobody is told twice."""
+    telling = state.telling
+    if telling is None or not telling.sound:
+        return replace(state, telling=None), ()
+    if transfer_consent.asks(state):
+        return transfer_consent.stopped(state, at, "unobserved")
+    known = names(telling.leg, state.inside)
+    state, untold = stopped(state, at, "unobserved")
+    return replace(state, knowing=state.knowing | known), untold
+
+
+def _ended(state: State, event: Observed) -> tuple[State, Actions]:
+    """What ends the take may not have come to the switch."""
+    return state, (Do.STOP,) if event.capturing else ()
+
+
+_TOLD: Final = frozenset({"announcement_finished", "joined_told", "joined_answered"})
+"""Whoever is there after one of these knows."""
+
+
+def remembered(state: State, notes: Iterable[Note]) -> State:
+    """What an earlier daemon wrote down of who was there, and who was told."""
+    leg, at_pickup = "", state.plan.at_pickup
+    joining = state.script.joining
+    for note in notes:
+        said = dict(note.data)
+        if note.kind == "bridged":
+            leg = said.get("leg", "" if "in" in said else UNKNOWN)
+            party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else state.inside
+            state = replace(state, inside=party)
+        elif note.kind == "unbridged":
+            leg = ""
+        elif note.kind == "joined_telling" and joining is not None:
+            state = replace(state, telling=Telling(said.get("leg", leg), joining.sound.path, note.at))
+        elif note.kind in ("joined_told", "joined_untold", "joined_answered"):
+            state = replace(state, telling=None)
+        elif note.kind in ("transferred_outside", "joined_refused"):
+            state = replace(state, over=True, telling=None)
+        # The first on the line; at pick-up, who heard the announcement; and who was told.
+        first = note.kind == "bridged" and not (at_pickup or state.knowing)
+        if first or (note.kind in _TOLD and "in" not in said):
+            state = replace(state, knowing=state.knowing | names(leg, state.inside))
+    return replace(state, last_there=leg)

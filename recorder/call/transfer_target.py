@@ -1,0 +1,30 @@
+"""Somebody who has joined: by what they are known again, and where they are while they are told or asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recorder.call.state import State, Step
+
+
+def names(leg: str, party: tuple[str, str] | None) -> frozenset[str]:
+    """By which somebody is known again: their leg, and their number or address."""
+    by_party = f"{party[0]}:{party[1]}" if party is not None and party[1] else ""
+    return frozenset(filter(None, (leg and f"leg:{leg}", by_party)))
+
+
+def in_room(state: State, leg: str) -> bool:
+    """Whether somebody is beside who is at the other end (``conference.py``)."""
+    return any(one.leg == leg for one in state.others)
+
+
+def place(state: State) -> tuple[tuple[str, str], ...]:
+    """What is written down beside what is said to them: of several it is said who."""
+    leg = "" if state.telling is None else state.telling.leg
+    return (("in", "room"), ("leg", leg)) if in_room(state, leg) else ()
+
+
+def silent(state: State) -> State:
+    """Nothing is said to them any more, and nothing waited for."""
+    ours = state.telling is not None and state.telling.sound and state.asked.step is Step.IDLE
+    return replace(state, telling=None, deadline=None if ours else state.deadline)

@@ -1,0 +1,216 @@
+"""What the worker brings of what people ask of live calls: done here, in the hub, and answered.
+
+A connection an asking, each in a greenlet: nothing of a call waits for it.  A pause is ordered of the
+switch, and only once the switch has said that it masks is it written down and said to be done.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import gevent
+import structlog
+from gevent import socket
+
+from recorder import metrics
+from recorder.call import remote_commands
+from recorder.capture.call_controller import Call
+from recorder.capture.pause_query import pause_seconds
+from recorder.clock import Now
+from recorder.domain.live_command import (
+    DONE,
+    LONGEST,
+    NO_ANSWER,
+    NO_SWITCH,
+    NO_WAY_OUT,
+    PATIENCE,
+    SAID,
+    SOCKET,
+    UNKNOWN,
+    CallOut,
+    Request,
+    line,
+    place,
+    read,
+)
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+from recorder.switch.standing_connection import Node
+from recorder.switch.translation import PAUSE, RESUME, Observed, What
+
+log = structlog.get_logger()
+
+REMEMBERED: Final = 1000
+"""How many answers are kept, for a worker that was away when they came."""
+
+ORDER: Final = PATIENCE / 2
+"""Seconds that the switch has for its part."""
+
+MODE: Final = 0o600
+"""Who may ask: the worker, whose user is the daemon's.  The switch's user is in the spool's group, and has
+nothing to ask."""
+
+
+class Controls:
+    """Listens in a spool and does what is asked of the ``calls`` of its node."""
+
+    def __init__(
+        self,
+        spool: Path,
+        calls: Mapping[str, Call],
+        node: Node,
+        now: Now,
+        monotonic: Callable[[], float] = time.monotonic,
+        call_out: Callable[[str, Path], str] = lambda _number, _sound: NO_WAY_OUT,
+    ) -> None:
+        self._spool = spool
+        self._calls = calls
+        self._node = node
+        self._now = now
+        self._monotonic = monotonic
+        self._call_out = call_out
+        self._answered: OrderedDict[str, str] = OrderedDict()
+        self._greenlet: gevent.Greenlet[..., None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen; the spool's daemon is the only one.  A spool in which no socket can be made leaves
+        calls as they are: they are not reached from the panel, and that is said."""
+        server = socket.socket(socket.AF_UNIX)
+        path = self._spool / SOCKET
+        try:
+            path.unlink(missing_ok=True)
+            os.fchmod(server.fileno(), MODE)  # before it has a name, under which anybody could connect
+            with place(self._spool) as name:
+                server.bind(name)
+            server.listen(64)
+        except OSError as error:
+            server.close()
+            log.error("control.not_listening", path=str(path), error=str(error))
+            return
+        self._greenlet = gevent.spawn(self._serve, server)
+
+    def stop(self) -> None:
+        """Answer nobody any more."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+    def _serve(self, server: socket.socket) -> None:
+        with server:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError as error:
+                    log.error("control.accept_failed", error=str(error))
+                    gevent.sleep(0.1)
+                    continue
+                gevent.spawn(self._hear, connection)
+
+    def _hear(self, connection: socket.socket) -> None:
+        connection.settimeout(PATIENCE)
+        try:
+            with connection:
+                request = read(_line(connection))
+                if self._too_late(request):
+                    connection.sendall(line({"outcome": NO_ANSWER}))
+                    return
+                connection.sendall(line({"taken": True}))
+                done = self._out(request) if isinstance(request, CallOut) else self.do(request)
+                connection.sendall(line({"outcome": done}))
+        except (OSError, TypeError, ValueError) as error:
+            log.warning("control.not_heard", error=str(error))
+        except Exception:
+            # A mistake of ours: shown, and whoever waits hears nothing, which is not "done".
+            metrics.UNFORESEEN.inc()
+            log.exception("control.failed")
+
+    def _too_late(self, request: Request | CallOut) -> bool:
+        return request.id not in self._answered and request.until <= self._monotonic()
+
+    def _out(self, request: CallOut) -> str:
+        """Call a number, once; what came of it."""
+        known = self._answered.get(request.id)
+        if known is not None:
+            return known
+        name = f"{UUID(request.id)}.wav"  # an id, and no path
+        self._remember(request.id, UNKNOWN)  # while it rings
+        outcome = self._call_out(request.number, self._spool / SAID / name)
+        self._remember(request.id, outcome)
+        log.info("control.called_out", call=request.id, outcome=outcome)
+        return outcome
+
+    def _remember(self, name: str, outcome: str) -> None:
+        self._answered[name] = outcome
+        if len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)
+
+    def do(self, request: Request) -> str:
+        """Do it, once; what came of it."""
+        known = self._answered.get(request.id)
+        if known is not None:
+            return known
+        call = next((one for one in self._calls.values() if one.start.recording == request.call), None)
+        outcome = remote_commands.ENDED if call is None else self._ask(call, request)
+        self._remember(request.id, outcome)
+        log.info("control.asked", recording=request.call, what=request.what, by=request.by, outcome=outcome)
+        return outcome
+
+    def _ask(self, call: Call, request: Request) -> str:
+        with call.asking:
+            if self._too_late(request):  # it waited for another one
+                return NO_ANSWER
+            why, lasts = remote_commands.refusal(call.state, request.what), timedelta(0)
+            if not why and request.what in (PAUSE, RESUME):
+                why, lasts = self._order(call, request.what)
+            if why:
+                return why
+            call.feed(Observed(What.ASKED, self._now(), code=request.what, by=request.by, lasts=lasts))
+            return DONE
+
+    def _order(self, call: Call, what: str) -> tuple[str, timedelta]:
+        """Have the switch do it: why it has not, empty where it has, and how long a pause is."""
+        channel, audio = call.channel, call.writer.audio
+        if not self._node.up.is_set():
+            return NO_SWITCH, timedelta(0)
+        try:
+            if what == RESUME:
+                return self._all(commands.resume(channel, audio), 0, remote_commands.NOT_PAUSED), timedelta(0)
+            seconds = pause_seconds(lambda command: self._node.api(command, ORDER))
+            orders = commands.pause(channel, audio, seconds)
+            why = self._all(orders, len(orders) - 1, remote_commands.NOT_RECORDED)
+            if why:
+                self._node.send_all(commands.pause_refused(channel), ORDER)
+            return why, timedelta(seconds=seconds)
+        except SwitchError as error:
+            # Whether it has come there is not known; the switch is asked when the connection is back.
+            log.warning("control.not_ordered", recording=call.start.recording, error=error.message)
+            return UNKNOWN, timedelta(0)
+
+    def _all(self, orders: list[Command], decides: int, refused: str) -> str:
+        """Send orders; ``refused`` where the switch does not do the one that decides."""
+        pending = self._node.send_all(orders, ORDER)
+        try:
+            pending[decides].accepted()
+        except SwitchError as error:
+            if error.error_id != "switch.refused":
+                raise
+            return refused
+        return ""
+
+
+def _line(connection: socket.socket) -> bytes:
+    """What stands before the line's end.  Raises ``ValueError`` where there is none."""
+    content = b""
+    while b"\n" not in content:
+        piece = connection.recv(LONGEST)
+        if not piece or len(content) + len(piece) > LONGEST:
+            raise ValueError("not a line")
+        content += piece
+    return content.partition(b"\n")[0]

@@ -1,0 +1,427 @@
+"""Who is in a conversation beside the two: of each conference on the switch its members, of each third party
+whom it joined.  What happens to them is told to the calls that are in it, and what their lines have to say is
+ordered once, however many of the calls want it said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import gevent
+import structlog
+
+from recorder.call import transfer_consent
+from recorder.call.state import ALONE, Speech, State
+from recorder.call.transitions import ANSWER, GRACE
+from recorder.capture.eavesdroppers import Listeners
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+from recorder.switch.conference_events import (
+    ATTACHED,
+    BEGAN,
+    CAME,
+    LISTENER,
+    THIRD,
+    WENT,
+    InRoom,
+    Member,
+    attached,
+    in_room,
+    is_attached,
+    listened_on,
+    who_is,
+)
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.standing_connection import Live, channels
+from recorder.switch.translation import COLLEAGUE, Observed, Person, What, observe_talk
+
+if TYPE_CHECKING:
+    from recorder.capture.call_controller import Call
+
+log = structlog.get_logger()
+
+ASKED: Final = (0.05, 0.3, 0.8, 2.0)
+"""Seconds between the questions who a third party is: the switch's list is behind by up to a second (seen),
+and the colleague may be connected with the outside party again only after them."""
+
+GONE: Final = (0.0, 0.5)
+"""Seconds between the questions who is there no more: a leg that is just let go may not say so yet."""
+
+LEAD: Final = 0.5
+"""Seconds from when somebody joins until they are told: a telephone that has just been answered does not
+hear the first moments (seen)."""
+
+ORDERED: Final = 60.0
+"""Seconds after which a sound that was ordered and never began is ordered again."""
+
+
+@dataclass(slots=True)
+class _Room:
+    """``heard`` are (leg, sound) of who was told, ``ordered`` when a sound was, by (member or all, sound);
+    .."""
+
+    name: str = ""
+    members: dict[str, Member] = field(default_factory=dict)
+    heard: set[tuple[str, str]] = field(default_factory=set)
+    ordered: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def person(self, leg: str) -> Person:
+        """Somebody in it, as a call is told of them."""
+        sounds = frozenset(sound for who, sound in self.heard if who == leg)
+        return Person(leg, self.members[leg].party, sounds)
+
+
+class Rooms:
+    """``ask`` asks the switch, ``order`` commands it; both raise :class:`SwitchError`.  ``calls`` are those
+    in hand, by the outside leg."""
+
+    def __init__(
+        self,
+        calls: Mapping[str, Call],
+        ask: Callable[[Command], str],
+        order: Callable[[Command], object],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._calls = calls
+        self._ask = ask
+        self._order = order
+        self._now = now
+        self._rooms: dict[str, _Room] = {}
+        self._thirds: dict[str, tuple[str, str]] = {}
+        """Of each third party's leg: the channel of the call that it has joined, and the leg that it is
+        attached to."""
+        self._aside: dict[str, bool] = {}
+        """Of each third party who was taken out of the conversation to be asked: whether they hear it."""
+        self._listeners = Listeners(calls, self._data)
+
+    # --- what the switch tells
+
+    def event(self, event: CallEvent) -> None:
+        """A conference's event, or one of :data:`ATTACHED`."""
+        if event.name in ATTACHED:
+            self._attached(event)
+            return
+        seen = in_room(event)
+        if seen is None:
+            return
+        if seen.what == CAME and seen.member is not None:
+            self._came(seen, seen.member, event.at)
+        elif seen.what == WENT and seen.member is not None:
+            self._went(seen, seen.member, event.at)
+        else:
+            self._sounded(seen, event.at)
+
+    def _came(self, seen: InRoom, member: Member, at: datetime) -> None:
+        room = self._rooms.setdefault(seen.room, _Room(seen.name))
+        if member.leg in room.members:
+            return  # the list had them already
+        room.members[member.leg] = member
+        person = room.person(member.leg)
+        for call in self._of(room):
+            if call.channel == member.leg:
+                call.feed(Observed(What.ENTERED, at, room=room.name, there=self._others(room, member.leg)))
+            else:
+                call.feed(Observed(What.CAME, at, there=(person,)))
+
+    def _others(self, room: _Room, channel: str) -> tuple[Person, ...]:
+        legs = [leg for leg in room.members if leg != channel]
+        try:
+            return tuple(self._known(room, leg) for leg in legs)
+        except SwitchError as error:
+            log.warning("rooms.not_asked", error=error.message)
+            return tuple(room.person(leg) for leg in legs if leg in room.members)
+
+    def _went(self, seen: InRoom, member: Member, at: datetime) -> None:
+        room = self._rooms.get(seen.room)
+        if room is None or member.leg not in room.members:
+            return
+        for call in self._of(room):
+            if call.channel == member.leg:
+                call.feed(Observed(What.LEFT_ROOM, at))
+            else:
+                call.feed(Observed(What.WENT, at, other=member.leg))
+        del room.members[member.leg]
+        room.ordered = {key: when for key, when in room.ordered.items() if key[0] != member.number}
+        if not room.members:
+            del self._rooms[seen.room]
+
+    def _sounded(self, seen: InRoom, at: datetime) -> None:
+        room = self._rooms.get(seen.room)
+        if room is None:
+            return
+        began = seen.what == BEGAN
+        what = What.BEGAN if began else What.HEARD
+        if not began:
+            room.ordered.pop((seen.member.number if seen.member else "", seen.sound), None)
+        for call in self._of(room):
+            telling = call.state.telling
+            if telling is None or (seen.member is not None and seen.member.leg != telling.leg):
+                continue
+            before = call.state
+            call.feed(Observed(what, at, leg=COLLEAGUE, sound=seen.sound, complete=True))
+            room.heard |= {(leg, seen.sound) for leg in room.members if _learnt(before, call.state, leg)}
+
+    def _of(self, room: _Room) -> list[Call]:
+        return [call for leg in list(room.members) if (call := self._calls.get(leg)) is not None]
+
+    # --- third parties
+
+    def _attached(self, event: CallEvent) -> None:
+        function, leg = event.header("Media-Bug-Function"), event.uuid
+        began = event.name == ATTACHED[0]
+        if function == "displace":
+            call = self._beside(leg)
+            if call is not None:
+                what = What.BEGAN if began else What.HEARD
+                sound = event.header("Media-Bug-Target")
+                call.feed(Observed(what, event.at, leg=COLLEAGUE, other=leg, sound=sound, complete=True))
+        elif function == "eavesdrop" and began:
+            if any(leg in _ends(call.state, call.channel) for call in self._calls.values()):
+                gevent.spawn(self._look_for_another, leg, event.at)
+        elif function == "eavesdrop":
+            gevent.spawn(self._look_for_gone, leg, event.at)
+
+    def _beside(self, leg: str) -> Call | None:
+        """The call that somebody is a third one in, or listens to."""
+        channel = self._thirds[leg][0] if leg in self._thirds else self._listeners.channel(leg)
+        return self._calls.get(channel)
+
+    def _look_for_another(self, leg: str, at: datetime) -> None:
+        """Somebody was attached to a leg: as a third one, or to listen."""
+        try:
+            with self._listeners.looking():
+                self._find(leg, at)
+        except SwitchError as error:
+            log.warning("rooms.not_asked", error=error.message)
+            # What is there is asked for again when the connection is back.
+
+    def _find(self, leg: str, at: datetime) -> None:
+        found: list[str] = []
+        for seconds in ASKED:
+            gevent.sleep(seconds)
+            rows = channels(self._ask(commands.show_channels()))
+            found = attached(rows, THIRD).get(leg, [])
+            listening = attached(rows, LISTENER).get(leg, [])
+            new = [Person(each, self._party(each)) for each in found if each not in self._thirds]
+            there = [one for one in self._calls.values() if leg in (one.channel, one.state.colleague)]
+            if there and new:
+                self._thirds |= {each.leg: (there[0].channel, leg) for each in new}
+                there[0].feed(Observed(What.CAME, at, there=tuple(new)))
+                return
+            if there and any(not self._listeners.channel(each) for each in listening):
+                self._listeners.came(there[0], leg, listening, at)
+                return
+        # Who listens to all calls in turn is in the list without saying to which.
+        if there and not (found or listening) and listened_on(self._ask(commands.media_bugs(leg))):
+            self._listeners.unknown(there[0], leg, at)
+
+    def _look_for_gone(self, leg: str, at: datetime) -> None:
+        try:
+            for seconds in GONE:
+                gevent.sleep(seconds)
+                for third, (channel, on) in list(self._thirds.items()):
+                    if third in self._aside:
+                        continue  # and comes back
+                    data = self._data(third) if on == leg else None
+                    if on == leg and (data is None or not is_attached(data, leg)):
+                        self._thirds.pop(third, None)
+                        if (call := self._calls.get(channel)) is not None:
+                            call.feed(Observed(What.WENT, at, other=third))
+                self._listeners.gone(leg, is_attached, at)
+        except SwitchError as error:
+            log.warning("rooms.not_asked", error=error.message)
+
+    def hung_up(self, event: CallEvent) -> None:
+        """A leg is gone: nothing else tells so of a third party who was taken aside."""
+        self._aside.pop(event.uuid, None)
+        channel, _on = self._thirds.pop(event.uuid, ("", ""))
+        if (call := self._calls.get(channel)) is not None:
+            call.feed(Observed(What.WENT, event.at, other=event.uuid))
+
+    # --- what somebody hears and answers
+
+    def in_talk(self, event: CallEvent) -> None:
+        """A key, or a sound that is played to somebody."""
+        if event.name == "DTMF":
+            self.pressed(event)
+        elif event.uuid in self._aside and (call := self._beside(event.uuid)) is not None:
+            observed = observe_talk(event, call.channel, event.uuid)
+            # Where the leg is ending, that tells enough (:meth:`hung_up`).
+            if observed is not None and observed.what in (What.BEGAN, What.HEARD) and not observed.ending:
+                self._aside[event.uuid] = True
+                call.feed(replace(observed, other=event.uuid))
+
+    def pressed(self, event: CallEvent) -> None:
+        """A key: of somebody in a conference, or of a third party, where they are asked something."""
+        leg = event.uuid
+        calls = [call for room in self._rooms.values() if leg in room.members for call in self._of(room)]
+        third = self._beside(leg)
+        key = observe_talk(event, "", leg)
+        if key is not None:
+            self._listeners.pressed(leg, key.key, key.at)
+        for call in (*calls, *((third,) if third is not None else ())):
+            telling = call.state.telling
+            if telling is not None and telling.leg == leg != call.state.colleague:
+                observed = observe_talk(event, call.channel, leg)
+                if observed is not None:
+                    call.feed(replace(observed, other=leg))
+
+    # --- what is ordered
+
+    def tell(self, call: Call, leg: str, speech: Speech) -> None:
+        """Have said what the line of ``call`` has to say to somebody in its room."""
+        script = call.state.script.joining
+        if script is None:
+            return
+        sound = Path(speech.path)
+        if not call.state.room or self._listeners.channel(leg):
+            if leg in self._thirds and leg in self._aside and call.state.over:
+                self._back(leg, Path(speech.path))
+            elif leg in self._thirds and not call.state.over and transfer_consent.asks(call.state):
+                self._ask_aside(call, leg, speech)
+            elif commands.addressable(leg):
+                self._soon(commands.mix_in(call.channel, "accord_state", "announced", leg, sound))
+            if script.how != ALONE and not call.state.room:
+                self._soon(commands.play_to_both(call.channel, "accord_state", "announced", sound))
+            return
+        room = next((one for one in self._rooms.values() if call.channel in one.members), None)
+        if room is None or leg not in room.members:
+            return
+        number = room.members[leg].number if script.how == ALONE else ""
+        key, now = (number, str(sound)), time.monotonic()
+        if now - room.ordered.get(key, -ORDERED) < ORDERED:
+            return  # another call in it has had it said
+        room.ordered[key] = now
+        try:
+            order = commands.play_in_room(call.channel, "accord_state", "announced", room.name, sound, number)
+        except SwitchError as error:
+            # A conference of a name that is put into no command: the marks say that they were not told.
+            call.log.warning("call.not_told_in_room", error=error.message)
+            return
+        self._soon(order)
+
+    def cut(self, call: Call, leg: str) -> None:
+        """End what is said to somebody in its room.  A third one who was taken aside leaves it anyway."""
+        script = call.state.script.joining
+        room = next((one for one in self._rooms.values() if call.channel in one.members), None)
+        if script is None or room is None or leg not in room.members:
+            return
+        number = room.members[leg].number if script.how == ALONE else ""
+        try:
+            order = commands.cut_in_room(room.name, number)
+        except SwitchError:
+            return  # of a name that is put into no command: nothing was said there
+        room.ordered.pop((number, script.sound.path), None)
+        gevent.spawn(self._send, order)
+
+    def _ask_aside(self, call: Call, leg: str, speech: Speech) -> None:
+        answer = (ANSWER + GRACE) // timedelta(milliseconds=1)
+        again = self._aside.setdefault(leg, False)
+        try:
+            orders = commands.take_aside(
+                call.channel, leg, self._thirds[leg][1], Path(speech.path), answer, again
+            )
+        except SwitchError as error:
+            call.log.warning("call.not_asked_aside", error=error.message)  # an id that is put into no command
+            return
+        gevent.spawn(self._send, *orders)
+
+    def let_back(self, call: Call) -> None:
+        """Whoever of this call was taken aside and is asked nothing any more goes back into it."""
+        telling = call.state.telling
+        for leg in [one for one in self._aside if self._thirds.get(one, ("",))[0] == call.channel]:
+            if telling is None or telling.leg != leg:
+                self._back(leg)
+
+    def _back(self, leg: str, sound: Path | None = None) -> None:
+        del self._aside[leg]
+        if commands.addressable(leg):
+            gevent.spawn(self._send, *commands.let_back(leg, sound))
+
+    def _soon(self, command: Command) -> None:
+        # The switch looks then whether it is still to be said.
+        gevent.spawn_later(LEAD, self._send, command)
+
+    def _send(self, *orders: Command) -> None:
+        for command in orders:
+            try:
+                self._order(command)
+            except SwitchError as error:
+                log.warning("rooms.not_ordered", command=str(command), error=error.message)
+                return
+
+    # --- the daemon is back
+
+    def look(self, live: Live) -> None:
+        """Take in who is in which conference, and who is a third party.  Raises :class:`SwitchError`."""
+        before, self._rooms = self._rooms, {}
+        for ident, name, numbers in live.rooms:
+            old = before.get(ident, _Room())
+            room = self._rooms[ident] = _Room(name, heard=old.heard)
+            for leg, number in numbers.items():
+                room.members[leg] = old.members.get(leg, Member(leg, number, None))
+        self._thirds, self._aside = {}, {}
+        for leg, some in live.thirds.items():
+            if channel := self._outside_of(leg):
+                self._thirds |= dict.fromkeys(some, (channel, leg))
+        self._listeners.look(live.listeners, self._outside_of)
+
+    def _outside_of(self, leg: str) -> str:
+        """The outside leg of the call that a leg is of: that one, or the one at its other end."""
+        data = self._data(leg)
+        if data is None:
+            return ""
+        return leg if data.variable("accord_state") == "announced" else data.variable("bridge_uuid")
+
+    def listening(self, channel: str) -> tuple[Person, ...]:
+        """Who listens to a call."""
+        return self._listeners.there(channel)
+
+    def there(self, channel: str) -> tuple[str, tuple[Person, ...]]:
+        """The name of the conference that an outside leg is in, empty where it is in none, and who else is in
+        the conversation.  Raises :class:`SwitchError`."""
+        for room in self._rooms.values():
+            if channel in room.members:
+                return room.name, tuple(
+                    self._known(room, leg) for leg in list(room.members) if leg != channel
+                )
+        some = [third for third, (outside, _leg) in self._thirds.items() if outside == channel]
+        return "", tuple(Person(third, self._party(third)) for third in some)
+
+    def _known(self, room: _Room, leg: str) -> Person:
+        """Somebody in a room, of whom the list of it does not say who they are."""
+        member = room.members[leg]
+        if member.party is None:
+            room.members[leg] = replace(member, party=self._party(leg))
+        return room.person(leg)
+
+    def _party(self, leg: str) -> tuple[str, str] | None:
+        data = self._data(leg)
+        return None if data is None else who_is(data)
+
+    def _data(self, leg: str) -> CallEvent | None:
+        """What the switch says of a leg; ``None`` where there is none, or where it cannot be asked about."""
+        if not commands.addressable(leg):
+            return None
+        try:
+            return CallEvent(b"\n" + self._ask(commands.channel_data(leg)).encode())
+        except SwitchError as error:
+            if error.error_id == "switch.refused":
+                return None
+            raise
+
+
+def _ends(state: State, channel: str) -> tuple[str, ...]:
+    """The legs of a call that a third party can be attached to; the colleague may just be on another one."""
+    return tuple(filter(None, (channel, state.colleague, state.before)))
+
+
+def _learnt(before: State, after: State, leg: str) -> bool:
+    mark = f"leg:{leg}"
+    return mark in after.knowing and mark not in before.knowing

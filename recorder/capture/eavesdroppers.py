@@ -1,0 +1,128 @@
+"""Who listens to a conversation without being in it (``eavesdrop``): found by the list of channels, as the
+switch tells only that something was attached to a leg; heard by what they press, for that it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from recorder.switch.conference_events import (
+    KEYS_OF_LISTENER,
+    heard,
+    presses,
+    speaks_at_first,
+    who_is,
+)
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.translation import Observed, Person, What
+
+if TYPE_CHECKING:
+    from recorder.capture.call_controller import Call
+
+Ask = Callable[[str], CallEvent | None]
+"""What the switch says of a leg, ``None`` where there is none.  Raises ``SwitchError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """``channel``: the outside leg of the call; ``attached``: the leg that they listen on.  ``keys``: theirs
+    say who hears them."""
+
+    channel: str
+    attached: str
+    person: Person
+    keys: bool
+
+
+class Listeners:
+    """``calls`` are those in hand, by the outside leg."""
+
+    def __init__(self, calls: Mapping[str, Call], data: Ask) -> None:
+        self._calls = calls
+        self._data = data
+        self._known: dict[str, _Listener] = {}
+        self._looking = 0
+        self._early: dict[str, str] = {}
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """While the list of channels is asked who they are, which may take seconds, they may press already:
+        the last key of everybody is remembered so long, and no longer."""
+        self._looking += 1
+        try:
+            yield
+        finally:
+            self._looking -= 1
+            if not self._looking:
+                self._early.clear()
+
+    def channel(self, leg: str) -> str:
+        """Of which call somebody is a listener, empty where of none."""
+        return self._known[leg].channel if leg in self._known else ""
+
+    def came(self, call: Call, attached: str, legs: list[str], at: datetime) -> None:
+        """These listen on a leg of a call.  Raises ``SwitchError``."""
+        for leg in legs:
+            if leg in self._known:
+                continue
+            data = self._data(leg)
+            one = self._take_in(call.channel, attached, leg, data)
+            call.feed(Observed(What.LISTENS, at, there=(one.person,)))
+            pressed = self._early.get(leg, "") if one.keys else ""
+            if key := pressed or (speaks_at_first(data) if data is not None else ""):
+                self._heard(one, key, at)
+
+    def unknown(self, call: Call, attached: str, at: datetime) -> None:
+        """Somebody listens on a leg of a call, and the list of channels does not say who."""
+        one = self._take_in(call.channel, attached, f"on:{attached}", None)
+        call.feed(Observed(What.LISTENS, at, there=(one.person,)))
+
+    def _take_in(self, channel: str, attached: str, leg: str, data: CallEvent | None) -> _Listener:
+        person = Person(leg, None if data is None else who_is(data))
+        one = _Listener(channel, attached, person, data is not None and presses(data))
+        self._known[leg] = one
+        return one
+
+    def gone(self, attached: str, still: Callable[[CallEvent, str], bool], at: datetime) -> None:
+        """Somebody who listened on a leg may do so no more; ``still`` says whether they do.  Raises
+        ``SwitchError``."""
+        for leg, one in list(self._known.items()):
+            if one.attached != attached:
+                continue
+            data = self._data(leg)
+            if data is None or not still(data, attached):
+                self._known.pop(leg, None)
+                if (call := self._calls.get(one.channel)) is not None:
+                    call.feed(Observed(What.LISTENED, at, other=leg))
+
+    def pressed(self, leg: str, key: str, at: datetime) -> None:
+        """A key of somebody's."""
+        one = self._known.get(leg)
+        if key not in KEYS_OF_LISTENER:
+            return
+        if one is None and self._looking:
+            self._early[leg] = key
+        elif one is not None and one.keys:
+            self._heard(one, key, at)
+
+    def _heard(self, one: _Listener, key: str, at: datetime) -> None:
+        call = self._calls.get(one.channel)
+        if call is not None:
+            who, lane = heard(key, on_outside=one.attached == call.channel)
+            call.feed(Observed(What.SPEAKS, at, other=one.person.leg, heard_by=who, lane=lane))
+
+    def look(self, listed: Mapping[str, list[str]], of_call: Callable[[str], str]) -> None:
+        """Take in who listens, by the leg that they are attached to; ``of_call`` says whose that is, by its
+        outside leg.  Raises ``SwitchError``."""
+        self._known = {}
+        for attached, legs in listed.items():
+            channel = of_call(attached)
+            for leg in legs if channel else ():
+                self._take_in(channel, attached, leg, self._data(leg))
+
+    def there(self, channel: str) -> tuple[Person, ...]:
+        """Who listens to a call."""
+        return tuple(one.person for one in self._known.values() if one.channel == channel)

@@ -1,0 +1,156 @@
+"""Whether the spool's disk has room for one more recording, and which ones end before it has none.
+
+A recording that is cut by a full disk loses its end, and one that is cut in its announcement all its
+purposes.  So none begins unless those that go on can go on for two minutes (``disk.AHEAD``), and all can be
+finished: their marks and ends written, and the largest encoded, encrypted and stored, which is what gives
+room back.  Where they go on for longer than the disk lasts, the longest ends first, while all of that still
+has room.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from recorder.audio.wav import FRAME_BYTES, RATES
+from recorder.call.state import Phase
+from recorder.capture.call_controller import Call
+from recorder.errors import TakeError
+from recorder.spool import disk_space, layout
+from recorder.spool.disk_space import Disk, Growing
+
+LEAD: Final = 5.0
+"""Seconds before the disk is too full to finish what there is, at which the longest recording is ended:
+several looks at it."""
+
+AT_ONCE: Final = 0.05
+"""Seconds that finished takes are looked into at one look; the others have their turn at the next."""
+
+REST: Final = 20.0
+"""How many times longer than a look at them the time until the next one is, at least."""
+
+_RATE_AT: Final = 24
+"""Where a WAV file as the switch writes it says its sample rate."""
+
+
+class Headroom:
+    """What recordings need of a spool's disk.  ``calls`` are those in hand.  Measured in a thread, asked in
+    the hub: what has begun since the last look counts."""
+
+    def __init__(
+        self,
+        root: Path,
+        calls: Mapping[str, Call],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root = root
+        self._calls = calls
+        self._monotonic = monotonic
+        self._disk: Disk | None = None
+        self._sounds: dict[str, tuple[int, int]] = {}
+        self._finished: dict[str, int] = {}
+        self._most = 0
+        self._due = 0.0
+
+    def measure(self, found: Disk) -> None:
+        """Look how much recordings have taken.  Raises ``OSError``."""
+        sounds = {}
+        for call in self._recording():
+            size, rate = _sound(call.writer.audio)
+            sounds[call.start.recording] = size, rate or disk_space.USUAL_RATE
+        self._sounds, self._disk = sounds, found
+        began = self._monotonic()
+        if began >= self._due:
+            more = self._look_at_finished(sounds, began + AT_ONCE)
+            ended = self._monotonic()
+            self._due = ended if more else ended + REST * (ended - began)
+
+    def admits(self, formats: tuple[str, ...], more: int = 1) -> bool:
+        """Whether so many more recordings may begin."""
+        new = [Growing(0, disk_space.USUAL_RATE, formats)] * more
+        found = self._disk
+        return found is None or found.free >= self._wanted([*self._growing(), *new], disk_space.AHEAD, found)
+
+    def excess(self) -> list[Call]:
+        """Recordings that have to end now, the longest first."""
+        found = self._disk
+        if found is None:
+            return []
+        others = self._growing(announced=False)
+        announced = sorted(
+            ((self._of(call), call) for call in self._recording() if _announced(call)),
+            key=lambda each: each[0].written,
+        )
+        ending = []
+        while announced and found.free < self._wanted(
+            [*others, *(each for each, _ in announced)], LEAD, found
+        ):
+            growing, call = announced.pop()
+            others.append(Growing(growing.written, 0, growing.formats))
+            ending.append(call)
+        return ending
+
+    def _wanted(self, growing: list[Growing], seconds: float, found: Disk) -> int:
+        return disk_space.wanted(found.size, growing, self._most, seconds)
+
+    def _recording(self) -> Iterable[Call]:
+        """Calls that are recorded, will be, or were until now."""
+        return [call for call in list(self._calls.values()) if call.state.phase < Phase.UNRECORDED]
+
+    def _growing(self, announced: bool = True) -> list[Growing]:
+        return [self._of(call) for call in self._recording() if announced or not _announced(call)]
+
+    def _of(self, call: Call) -> Growing:
+        written, rate = self._sounds.get(call.start.recording, (0, disk_space.USUAL_RATE))
+        over = call.state.phase is Phase.ANNOUNCED and not call.state.capturing
+        return Growing(written, 0 if over else rate, call.start.formats)
+
+    def _look_at_finished(self, recording: Mapping[str, object], until: float) -> bool:
+        """See what the largest take needs that waits for the worker; whether there are more to look at."""
+        with os.scandir(self._root) as entries:
+            names = {
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.name != layout.QUARANTINE and entry.is_dir()
+            }
+        for name in self._finished.keys() - names:
+            del self._finished[name]
+        more = False
+        for name in names - self._finished.keys() - recording.keys():
+            if more := self._monotonic() > until:
+                break
+            folder = self._root / name
+            if (folder / layout.END).exists():
+                self._finished[name] = _finishing(folder)
+        self._most = max(self._finished.values(), default=0)
+        return more
+
+
+def _announced(call: Call) -> bool:
+    return call.state.phase is Phase.ANNOUNCED and call.state.capturing
+
+
+def _finishing(folder: Path) -> int:
+    """What a finished take needs; nothing where it cannot be read, or is not kept."""
+    try:
+        return disk_space.finishing((folder / layout.AUDIO).stat().st_size, layout.read_start(folder).formats)
+    except (TakeError, OSError):
+        return 0
+
+
+def _sound(path: Path) -> tuple[int, int]:
+    """How many bytes the switch has written of a sound, and how many it writes each second (0: not known)."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_RATE_AT + 4)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return 0, 0
+    if len(head) < _RATE_AT + 4:
+        return size, 0
+    (rate,) = struct.unpack_from("<I", head, _RATE_AT)
+    return size, rate * FRAME_BYTES if rate in RATES else 0

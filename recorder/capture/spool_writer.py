@@ -1,0 +1,221 @@
+"""The disk work of one call, in order, in threads: the hub itself never waits for a disk."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import gevent
+import structlog
+
+from recorder import metrics
+from recorder.capture.thread_pool import in_thread
+from recorder.spool import disk_space, layout
+from recorder.spool.layout import CallEnd, CallStart, Mark
+
+log = structlog.get_logger()
+
+RETRY: Final = 2.0
+"""Seconds until what could not be written is tried again; more, the more often it failed."""
+
+SLOWEST: Final = 15
+"""How many times as long, at most."""
+
+PATIENCE: Final = 0.5
+"""Seconds that a call waits for its folder before it goes on unrecorded."""
+
+_FOLDER_MODE: Final = 0o770
+
+
+class Writer:
+    """Writes one call's folder.
+
+    ``opened`` is called in the hub with ``None`` when ``call.json`` is on disk, or with the error when the
+    folder cannot be opened: the call must then not be recorded.
+    What cannot be written (a full disk, a permission that was lost) is tried until it is, in order, and the
+    call goes on.  ``keep`` takes the end of a call that was not recorded and whose folder cannot be
+    written, if it can (:meth:`recorder.capture.overflow_journal.Notes.keep`).
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        recording: str,
+        opened: Callable[[OSError | None], object],
+        keep: Callable[[CallStart, CallEnd], bool] = lambda start, end: False,
+    ) -> None:
+        self.folder = root / recording
+        self._root = root
+        self._opened = opened
+        self._keep = keep
+        self._start: CallStart | None = None
+        self._unopened = False
+        self._failures = 0
+        self._jobs: deque[Callable[[], bool]] = deque()
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._log = log.bind(recording=recording)
+        self.ended = False
+
+    @property
+    def audio(self) -> Path:
+        """Where the switch writes the sound."""
+        return self.folder / layout.AUDIO
+
+    def prepare(self) -> None:
+        """Make the folder, without waiting for the disk to have it for good; waits for a thread, not for
+        an fsync, and at most :data:`PATIENCE`: the call waits with us.  Raises ``OSError``."""
+        late = gevent.Timeout(PATIENCE)
+        try:
+            with late:
+                in_thread(self._make)
+        except gevent.Timeout as passed:
+            if passed is not late:
+                raise
+            raise OSError(errno.ETIMEDOUT, "the spool's disk does not answer") from None
+
+    def abandon(self) -> None:
+        """Remove, soon, the folder that was made for a call that is over before it began; one that cannot be
+        removed is, when a daemon starts."""
+
+        def job() -> bool:
+            try:
+                in_thread(self.folder.rmdir)
+            except OSError as error:
+                self._log.warning("spool.not_cleared", error=str(error))
+            return True
+
+        self._add(job)
+
+    def open(self, start: CallStart) -> None:
+        """Write ``call.json``, soon."""
+        self._start = start
+
+        def job() -> bool:
+            try:
+                in_thread(lambda: layout.open_take(self._root, start))
+            except OSError as error:
+                self._unopened = True
+                metrics.SPOOL_ERRORS.labels("folder").inc()
+                self._log.error("spool.not_opened", error=str(error))
+                self._opened(error)
+            else:
+                self._opened(None)
+            return True
+
+        self._add(job)
+
+    def mark(self, mark: Mark) -> None:
+        """Write a mark, soon, after what was asked before."""
+
+        def job() -> bool:
+            if self._unopened:
+                return True  # there is no call for it to be a part of
+            try:
+                in_thread(lambda: layout.append_mark(self.folder, mark))
+            except FileNotFoundError as error:
+                metrics.SPOOL_ERRORS.labels("mark").inc()
+                self._log.error("spool.mark_lost", kind=mark.kind, error=str(error))
+            except OSError as error:
+                return self._again("mark", error)
+            return True
+
+        self._add(job)
+
+    def then(self, done: Callable[[], object]) -> None:
+        """Call ``done`` in the hub once all that was asked for before is written."""
+
+        def job() -> bool:
+            done()
+            return True
+
+        self._add(job)
+
+    def discard(self) -> None:
+        """Destroy the sound; the switch may still have it open, and then writes to nowhere."""
+
+        def job() -> bool:
+            try:
+                in_thread(lambda: self.audio.unlink(missing_ok=True))
+            except OSError as error:
+                return self._again("discard", error)
+            return True
+
+        if self._failures:
+            gevent.spawn(job)  # what may not be kept does not wait for a disk that has no room
+        self._add(job)
+
+    def close(self, end: CallEnd, done: Callable[[], object]) -> None:
+        """Write ``take.json``, at last; then call ``done`` in the hub."""
+
+        def job() -> bool:
+            try:
+                in_thread(lambda: self._end(end))
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) and not self._unopened:
+                    metrics.SPOOL_ERRORS.labels("end").inc()
+                    self._log.error("spool.no_folder", error=str(error))  # somebody removed it
+                elif not self._kept(end):
+                    return self._again("end", error)
+            self.ended = True
+            done()
+            return True
+
+        self._add(job)
+
+    def _end(self, end: CallEnd) -> None:
+        if self._unopened and self._start is not None:
+            layout.open_take(self._root, self._start)
+        layout.close_take(self.folder, end)
+
+    def _kept(self, end: CallEnd) -> bool:
+        start = self._start
+        return end.outcome == "not_recorded" and start is not None and self._keep(start, end)
+
+    def _again(self, what: str, error: OSError) -> bool:
+        metrics.SPOOL_ERRORS.labels(what).inc()
+        self._failures += 1
+        if self._failures & (self._failures - 1) == 0:  # less and less often: 1, 2, 4, 8 …
+            self._log.error(
+                "spool.not_written",
+                what=what,
+                error=str(error),
+                failures=self._failures,
+                hint=disk_space.hint(error),
+            )
+        gevent.sleep(RETRY * min(self._failures, SLOWEST))
+        return False
+
+    def flush(self, limit: float) -> bool:
+        """Wait until everything asked for is on disk, at most ``limit`` seconds; whether it is."""
+        if self._greenlet is not None:
+            self._greenlet.join(timeout=limit)
+        return not self._jobs
+
+    def _make(self) -> None:
+        self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+
+    def _add(self, job: Callable[[], bool]) -> None:
+        self._jobs.append(job)
+        if self._greenlet is None or self._greenlet.dead:
+            self._greenlet = gevent.spawn(self._run)
+
+    def _run(self) -> None:
+        while self._jobs:
+            try:
+                done = self._jobs[0]()
+            except Exception:
+                # A mistake of ours: shown, and what comes after it is still written.
+                metrics.UNFORESEEN.inc()
+                self._log.exception("spool.job_failed")
+                done = True
+            if done:
+                self._failures = 0
+                self._jobs.popleft()
+
+
+def reason_for(error: OSError) -> str:
+    """Why a call is not recorded whose folder cannot be written (:data:`recorder.spool.layout.REASONS`)."""
+    return "full_disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "recording_failed"

@@ -1,0 +1,63 @@
+"""Whether the outside party was heard to answer: looked for in the growing recording, off the hub, within a
+time.  What is not known by then was not heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import gevent
+import structlog
+
+from recorder.audio import voice_detection
+from recorder.audio.voice_detection import Voice
+from recorder.capture.thread_pool import in_thread
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+BOUND: Final = 2.0
+"""Seconds, from the colleague's key on: ``call/keep_question.py`` waits a little longer."""
+
+
+class Answer:
+    """What is said in the recording at ``audio`` from now on: made as a question has ended.  Where the file
+    cannot be read then, nobody is heard."""
+
+    def __init__(self, audio: Path) -> None:
+        self._audio = audio
+        self._since = gevent.spawn(self._begins)
+
+    def look(self, *, last: bool, told: Callable[[tuple[int, int] | None], object]) -> None:
+        """Say soon where they were heard, the first time or the ``last``; ``None``: they were not."""
+        gevent.spawn(lambda: told(self._heard(last)))
+
+    def _begins(self) -> int | None:
+        return self._attempt(lambda: in_thread(lambda: voice_detection.recorded(self._audio)))
+
+    def _heard(self, last: bool) -> tuple[int, int] | None:
+        found = self._attempt(lambda: self._find(last))
+        return None if found is None else (found.from_ms, found.to_ms)
+
+    def _find(self, last: bool) -> Voice | None:
+        since = self._since.get()
+        if since is None:
+            return None
+        return in_thread(lambda: voice_detection.find(self._audio, since, last=last))
+
+    def _attempt(self, work: Callable[[], T | None]) -> T | None:
+        late = gevent.Timeout(BOUND)
+        try:
+            with late:
+                return work()
+        except gevent.Timeout as passed:
+            if passed is not late:
+                raise
+            why = "the recording was not looked through in time"
+        except Exception as error:
+            # Whatever went wrong, it is no voice; and who asks must hear of it.
+            why = str(error)
+        log.warning("call.voice_not_sought", audio=str(self._audio), error=why)
+        return None

@@ -1,0 +1,256 @@
+"""From rows of the database to the frozen values of ``records.py``, one small function a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from recorder.catalogue.records import (
+    AnnouncementRow,
+    Composition,
+    Joining,
+    Keeping,
+    LineRow,
+    NotRecordedRow,
+    ObjectRow,
+    RecordingRow,
+    Sentence,
+    SessionRow,
+    TenantRow,
+    UserRow,
+)
+from recorder.catalogue.tables import core
+from recorder.prompts.sentences import SHORT
+from recorder.spool.layout import Party
+
+
+def tenant_row(row: core.Tenant) -> TenantRow:
+    return TenantRow(
+        id=row.id,
+        name=row.name,
+        language=row.language,
+        languages=tuple(row.languages),
+        time_zone=row.time_zone,
+        plan=row.plan,
+        country=row.country,
+        created_at=row.created_at,
+    )
+
+
+def user_row(row: core.User) -> UserRow:
+    return UserRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        login=row.login,
+        name=row.name,
+        role=row.role,
+        language=row.language,
+        password_hash=row.password_hash,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+        credential=row.credential,
+    )
+
+
+def session_row(row: core.Session, tenant: str) -> SessionRow:
+    return SessionRow(
+        id=row.id,
+        user=row.user_id,
+        tenant=tenant,
+        created_at=row.created_at,
+        seen_at=row.seen_at,
+        until=row.until,
+    )
+
+
+def announcement_row(row: core.Announcement, duration_ms: int) -> AnnouncementRow:
+    return AnnouncementRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        name=row.name,
+        version=row.version,
+        language=row.language,
+        text=row.text,
+        purposes=tuple(row.purposes),
+        keep_days=row.keep_days,
+        sound=row.sound_id,
+        duration_ms=duration_ms,
+        mode=row.mode,
+        question=_sentence(row.question_text, row.question_id),
+        declined=_sentence(row.declined_text, row.declined_id),
+        composition=_composition(row),
+        created_at=row.created_at,
+    )
+
+
+def line_row(row: core.Line) -> LineRow:
+    return LineRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        number=row.number,
+        label=row.label,
+        mode=row.mode,
+        timing=row.timing,
+        formats=tuple(row.formats),
+        announcement=row.announcement_id,
+        others=tuple(row.others),
+        menu=_sentence(row.menu_text, row.menu_id),
+        keep=_keeping(row.keep),
+        deletable=bool(row.deletable),
+        beep=row.beep,
+        joining=_joining(row.joining),
+        outbound=row.outbound,
+        since=row.since,
+        until=row.until,
+    )
+
+
+def _keeping(said: Any) -> Keeping | None:
+    return None if said is None else Keeping(**said)
+
+
+def joining_data(joining: Joining) -> dict[str, Any]:
+    """What the column ``joining`` holds: what :func:`line_row` reads."""
+    body: dict[str, Any] = {"how": joining.how, "said": _sentences_data(joining.said)}
+    if joining.asked:
+        body["asked"] = {mode: _sentences_data(each) for mode, each in joining.asked.items()}
+        body["refused"] = _sentences_data(joining.refused)
+    return body
+
+
+def _sentences_data(said: Mapping[str, Sentence]) -> dict[str, list[str]]:
+    return {language: [each.text, each.sound] for language, each in said.items()}
+
+
+def _sentences(said: Mapping[str, Any]) -> dict[str, Sentence]:
+    return {language: Sentence(*each) for language, each in said.items()}
+
+
+def _joining(said: Any) -> Joining | None:
+    if said is None:
+        return None
+    asked = {mode: _sentences(each) for mode, each in said.get("asked", {}).items()}
+    return Joining(said["how"], _sentences(said["said"]), asked, _sentences(said.get("refused", {})))
+
+
+def composed_data(composition: Composition | None) -> dict[str, Any] | None:
+    """What the column ``composed`` holds: what :func:`announcement_row` reads, without the greeting's
+    sound, which has a column of its own."""
+    if composition is None:
+        return None
+    greeting = composition.greeting.text if composition.greeting else None
+    return {
+        "own": dict(composition.own),
+        "says_all": composition.says_all,
+        "greeting": greeting,
+        "wording": composition.wording,
+    }
+
+
+def own_sentences(row: core.Announcement) -> Mapping[str, str]:
+    """The sentences of a customer's own purposes that an announcement was put together with."""
+    said: Any = row.composed
+    return {} if said is None else dict(said["own"])
+
+
+def _composition(row: core.Announcement) -> Composition | None:
+    said: Any = row.composed
+    if said is None:
+        return None
+    greeting = _sentence(said["greeting"], row.greeting_id)
+    return Composition(said["own"], greeting, said["says_all"], said.get("wording", SHORT))
+
+
+def _sentence(text: str | None, sound: str | None) -> Sentence | None:
+    return None if text is None or sound is None else Sentence(text, sound)
+
+
+def recording_row(row: core.Recording) -> RecordingRow:
+    return RecordingRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        line=row.line_id,
+        number=row.number,
+        direction=row.direction,
+        outside=_party(row.outside_kind, row.outside_value),
+        inside=_party(row.inside_kind, row.inside_value),
+        started_at=row.started_at,
+        duration_ms=row.duration_ms,
+        announcement=row.announcement_id,
+        announcement_version=row.announcement_version,
+        announced=bool(row.announced),
+        purposes=tuple(row.purposes),
+        restricted=tuple(row.restricted),
+        kept=row.kept,
+        keep_until=row.keep_until,
+        prefix=row.prefix,
+        manifest_sha256=row.manifest_sha256,
+        wrapped_key=row.wrapped_key,
+        objects=tuple(ObjectRow(o["name"], o["media_type"], o["length"]) for o in row.objects),
+        stored_bytes=row.stored_bytes,
+        stored_at=row.stored_at,
+        destroyed_at=row.destroyed_at,
+        destroyed_why=row.destroyed_why,
+        brought_in=row.brought_in,
+        agreed=tuple((code, date.fromisoformat(day)) for code, day in sorted(row.agreed.items())),
+    )
+
+
+def recording_columns(row: RecordingRow) -> dict[str, Any]:
+    """The columns of a recording's row: what :func:`recording_row` reads."""
+    return {
+        "id": row.id,
+        "tenant": row.tenant,
+        "line_id": row.line,
+        "number": row.number,
+        "direction": row.direction,
+        "outside_kind": row.outside.kind if row.outside else None,
+        "outside_value": row.outside.value if row.outside else None,
+        "inside_kind": row.inside.kind if row.inside else None,
+        "inside_value": row.inside.value if row.inside else None,
+        "started_at": row.started_at,
+        "duration_ms": row.duration_ms,
+        "announcement_id": row.announcement,
+        "announcement_version": row.announcement_version,
+        "announced": int(row.announced),
+        "purposes": list(row.purposes),
+        "restricted": list(row.restricted),
+        "kept": row.kept,
+        "keep_until": row.keep_until,
+        "prefix": row.prefix,
+        "manifest_sha256": row.manifest_sha256,
+        "wrapped_key": row.wrapped_key,
+        "objects": [{"name": o.name, "media_type": o.media_type, "length": o.length} for o in row.objects],
+        "stored_bytes": row.stored_bytes,
+        "stored_at": row.stored_at,
+        "destroyed_at": row.destroyed_at,
+        "destroyed_why": row.destroyed_why,
+        "brought_in": row.brought_in,
+        "agreed": agreed_data(row.agreed),
+    }
+
+
+def agreed_data(agreed: Iterable[tuple[str, date]]) -> dict[str, str]:
+    """``RecordingRow.agreed`` as the catalogue keeps it."""
+    return {code: day.isoformat() for code, day in agreed}
+
+
+def not_recorded_row(row: core.NotRecorded) -> NotRecordedRow:
+    return NotRecordedRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        line=row.line_id,
+        number=row.number,
+        direction=row.direction,
+        node=row.node,
+        outside=Party(row.outside_kind, row.outside_value),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        reason=row.reason,
+        quarantined_until=row.quarantined_until,
+    )
+
+
+def _party(kind: str | None, value: str | None) -> Party | None:
+    return None if kind is None or value is None else Party(kind, value)

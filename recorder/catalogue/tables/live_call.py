@@ -1,0 +1,73 @@
+"""The tables of calls that go on now, of what people ask of them, and of what programs ask with.
+
+Who uses them is ``features/live/queue.py`` and ``features/identity/api_tokens.py``.
+"""
+
+from __future__ import annotations
+
+from peewee import IntegerField, TextField
+
+from recorder.catalogue.database import MaybeMomentField, MomentField, Row
+
+
+class LiveCall(Row):
+    """A call that is recorded now, as its node's worker last saw it (``seen_at``).  It goes when the call
+    ends,
+    and counts for nothing once nobody has seen it for a while."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    node = TextField(index=True)
+    line_id = TextField(null=True)
+    number = TextField()
+    direction = TextField()
+    outside_kind = TextField()
+    outside_value = TextField()
+    started_at = MomentField()
+    told = IntegerField()
+    paused_until = MaybeMomentField(null=True)
+    deletable = IntegerField()
+    seen_at = MomentField()
+
+    class Meta:
+        table_name = "live_call"
+
+
+class Asked(Row):
+    """Something that was asked of a live call (``what``), by whom and where (``by_kind``: panel, api).  Not
+    to
+    be done after ``until``; ``taken_at`` is when the worker of its ``node`` took it, ``outcome`` what came of
+    it.  ``command`` is what was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    call_id = TextField()
+    node = TextField()
+    what = TextField()
+    by_kind = TextField()
+    by_id = TextField()
+    asked_at = MomentField()
+    until = MomentField()
+    taken_at = MaybeMomentField(null=True)
+    outcome = TextField(null=True)
+    answered_at = MaybeMomentField(null=True)
+    command = TextField(null=True)
+
+    class Meta:
+        table_name = "call_asked"
+        indexes = ((("node", "outcome"), False),)
+
+
+class ApiToken(Row):
+    """What a program of a customer's asks with; only the token's hash is kept."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    name = TextField()
+    token_sha256 = TextField(unique=True)
+    created_at = MomentField()
+    revoked_at = MaybeMomentField(null=True)
+    credential = TextField(null=True)
+
+    class Meta:
+        table_name = "api_token"

@@ -1,0 +1,121 @@
+"""The tables of persons who ask for their recordings.
+
+Who uses them is ``features/subject_requests/register.py`` (the register),
+``features/subject_requests/verification_code.py`` (the call with a code),
+``features/subject_requests/reviews.py`` (what was decided and done of each recording) and
+``features/subject_requests/erased_calls.py`` (calls that were not recorded).
+"""
+
+from __future__ import annotations
+
+from peewee import ForeignKeyField, IntegerField, TextField
+
+from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Row
+
+
+class PersonRequest(Row):
+    """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
+    days in the customer's zone, ``language`` is what they are answered in.  ``proved_how`` is how it was
+    shown that the number is theirs: ``code``, or ``people`` where two vouched, each with how they recognised
+    them (``vouched_…`` the first, ``proved_…`` the second).  ``exported_at`` is when a copy last left.
+
+    ``leaves`` are the numbers of the log's leaves about it: a row that says something else than they do
+    decides nothing.  They have no number, but what it is with ``number_salt`` (:func:`persons.committed`)."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    number = TextField()
+    wants = TextField()
+    language = TextField()
+    received_on = TextField()
+    due_on = TextField()
+    entered_at = MomentField()
+    entered_kind = TextField()
+    entered_by = TextField(null=True)
+    extended_at = MaybeMomentField(null=True)
+    extended_why = TextField(null=True)
+    proved_at = MaybeMomentField(null=True)
+    proved_how = TextField(null=True)
+    proved_by = TextField(null=True)
+    proved_said = TextField(null=True)
+    closed_at = MaybeMomentField(null=True)
+    closed_how = TextField(null=True)
+    exported_at = MaybeMomentField(null=True)
+    vouched_at = MaybeMomentField(null=True)
+    vouched_by = TextField(null=True)
+    vouched_said = TextField(null=True)
+    number_salt = TextField(null=True)
+    leaves = DataField(null=True)
+
+    class Meta:
+        table_name = "person_request"
+        indexes = ((("tenant_id", "due_on"), False),)
+
+
+class PersonCode(Row):
+    """A call with a code, ordered; not to be made after ``until``.  ``taken_at`` is when the worker of
+    ``node`` took it and made the code, of which there is a hash (``codes.hashed``) until ``valid_until``.
+    ``leaves`` are the numbers of the log's leaves that it was ordered, and that the code was made."""
+
+    id = TextField(primary_key=True)
+    request = ForeignKeyField(PersonRequest, column_name="request_id", on_delete="RESTRICT")
+    tenant_id = TextField()
+    number = TextField(index=True)
+    language = TextField()
+    asked_at = MomentField()
+    until = MomentField()
+    node = TextField(null=True)
+    taken_at = MaybeMomentField(null=True)
+    code_hash = TextField(null=True)
+    valid_until = MaybeMomentField(null=True)
+    tries = IntegerField()
+    outcome = TextField(null=True)
+    leaves = DataField(null=True)
+
+    request_id: str
+
+    class Meta:
+        table_name = "person_code"
+        indexes = ((("tenant_id", "asked_at"), False),)
+
+
+class PersonRecording(Row):
+    """What was decided and done of a recording that a person asked about: ``given`` (``both`` channels, their
+    ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so.
+    ``withheld_why`` is also why one is given that was not announced; ``disclosure`` is what was signed of one
+    that is given (:mod:`recorder.seal.disclosure`).  Its ``id`` is the request's and the recording's."""
+
+    id = TextField(primary_key=True)
+    request = ForeignKeyField(PersonRequest, column_name="request_id", on_delete="RESTRICT")
+    recording_id = TextField()
+    given = TextField(null=True)
+    withheld_why = TextField(null=True)
+    decided_at = MaybeMomentField(null=True)
+    decided_by = TextField(null=True)
+    exported_at = MaybeMomentField(null=True)
+    erased_at = MaybeMomentField(null=True)
+    kept_why = TextField(null=True)
+    kept_until = MaybeMomentField(null=True)
+    disclosure = TextField(null=True)
+
+    request_id: str
+
+    class Meta:
+        table_name = "person_recording"
+        indexes = ((("request", "recording_id"), True),)
+
+
+class ForgottenCall(Row):
+    """That a call that was not recorded was forgotten at its person's request; ``id`` is the call's,
+    ``note`` that of the signed note in the bucket, which alone decides
+    (:mod:`recorder.seal.call_erasure`)."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    request_id = TextField()
+    forgotten_at = MomentField()
+    note = TextField(null=True)
+
+    class Meta:
+        table_name = "forgotten_call"
+        indexes = ((("tenant_id", "request_id"), False),)

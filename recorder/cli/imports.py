@@ -1,0 +1,99 @@
+"""``accord recording bring-in``: recordings from elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from datetime import datetime, time
+from pathlib import Path
+
+import click
+
+from recorder import csv_rows
+from recorder.catalogue.records import FORMATS
+from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.clock import utc_now
+from recorder.domain import time_zones
+from recorder.processes import object_store
+from recorder.processes.services import Context
+
+SHOWN = 20
+
+
+@click.command("bring-in")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@TENANT
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="CSV: file, began_at, number, line, direction, note; default: recordings.csv in FOLDER.",
+)
+@click.option(
+    "--until",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="What nobody has given a purpose by that day is destroyed; within a year.",
+)
+@click.option(
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
+)
+@click.option(
+    "--errors", type=click.Path(path_type=Path, dir_okay=False), help="Write what is wrong to a CSV."
+)
+@click.pass_obj
+def bring_in(
+    context: Context,
+    folder: Path,
+    tenant_name: str,
+    table: Path | None,
+    until: datetime,
+    formats: tuple[str, ...],
+    errors: Path | None,
+) -> None:
+    """Bring recordings in FOLDER in, as "not announced to Accord": kept and found, heard by nobody until the
+    customer has stated what each may be used for. A file is brought in once; broken off, it goes on."""
+    from recorder.features.imports import service
+    from recorder.pipeline import stages
+
+    context.open_catalogue()
+    owner, now = find_tenant(tenant_name), utc_now()
+    zone = time_zones.check(owner.time_zone)
+    kept_until = datetime.combine(until.date(), time(), zone)
+    service.check_until(kept_until, now)
+    service.check_stays(owner.id)
+    good, wrong = service.read_table(table or folder / "recordings.csv", folder, zone, now)
+    settings = context.settings
+    means = stages.Means(
+        store=context.store(),
+        keyring=context.keyring(),
+        signer=context.signer(),
+        root_public=context.root(),
+        snapshot=settings.node.snapshot_folder,
+        lock=object_store.lock(settings),
+        erasing=object_store.open_erasing(settings),
+        revoked=context.revoked(),
+    )
+    region = settings.node.region or None
+    spool = settings.node.spool_folder.absolute()
+    bringing_in = service.Bringing(owner, kept_until, spool, means, utc_now, region, formats)
+    outcomes = list(wrong)
+    with click.progressbar(good, label="Bringing in", file=sys.stderr) as bar:
+        outcomes += [bringing_in.bring(each) for each in bar]
+    counted = Counter(each.what for each in outcomes)
+    for what, many in sorted(counted.items()):
+        click.echo(f"{many:>7}  {what}")
+    failed = sorted((each for each in outcomes if each.error is not None), key=lambda each: each.row)
+    for each in failed[:SHOWN]:
+        assert each.error is not None
+        click.echo(f"line {each.row}, {each.file}: {each.error}", err=True)
+    if len(failed) > SHOWN and errors is None:
+        click.echo(f"… and {len(failed) - SHOWN} more: --errors FILE writes down all", err=True)
+    if errors is not None:
+        with open(errors, "w", encoding="utf-8", newline="") as file:
+            file.write(csv_rows.row(["line", "file", "error", "hint"]))
+            for each in failed:
+                assert each.error is not None
+                file.write(csv_rows.row([each.row, each.file, each.error.message, each.error.hint]))
+    if failed:
+        click.echo("Put that right and run the command again: what is in is left alone.", err=True)
+    sys.exit(1 if failed else 0)

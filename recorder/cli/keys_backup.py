@@ -1,0 +1,192 @@
+"""``accord keys backup | print | restore``: what cannot be made again, to another place or on paper, and
+back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recorder.clock import to_iso, utc_now
+from recorder.errors import ConfigError
+from recorder.features.keys import copies, kek_usage
+from recorder.processes.services import Context
+from recorder.seal import kek_files, paper_key, signing
+from recorder.seal.canonical_json import b64_line
+from recorder.seal.keyring import exists, load_kek, parse_kek, write_private
+from recorder.seal.revocation import SUFFIX
+from recorder.spool.atomic_files import sync_folder
+
+
+def kept(folder: Path) -> list[Path]:
+    """The files of a keys' folder that nobody can make again: key-encryption keys, the root's key with its
+    public half, what the root took back."""
+    names = [folder / name for name in (signing.KEK, kek_files.NEXT, signing.ROOT_KEY, signing.ROOT_PUBLIC)]
+    found = [path for path in names if path.exists()]
+    return found + sorted(folder.glob(f"*{kek_files.BEFORE}")) + sorted(folder.glob(f"*{SUFFIX}"))
+
+
+@click.command()
+@click.argument("place", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_obj
+def backup(context: Context, place: Path) -> None:
+    """Copy what cannot be made again into PLACE, a folder on a disk that goes elsewhere; never over anything.
+    The copies are read back, and confirmed as `accord keys confirm-copy` does."""
+    context.open_catalogue()
+    folder = context.settings.keys_folder
+    files = kept(folder)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_same(files, place)
+    given = context.settings.keys.kek.get_secret_value()
+    if given and not (folder / signing.KEK).exists() and not (place / signing.KEK).exists():
+        write_private(place / signing.KEK, given.encode() + b"\n")
+    for path in files:
+        _copy(path, place / path.name)
+    root = signing.key_id(context.root())
+    tenants = copies.tenant_keys()
+    for name in (signing.KEK, kek_files.NEXT, signing.ROOT_KEY):
+        if (place / name).exists():
+            copies.confirm(folder, place / name, root, tenants, utc_now())
+    for path in sorted(place.iterdir()):
+        click.echo(path)
+    click.echo(
+        "\nWho has these hears every recording that they can reach: lock them away, not beside a backup."
+    )
+
+
+@click.command("print")
+@click.pass_obj
+def print_(context: Context) -> None:
+    """Write what `accord keys backup` copies as text for paper: lines with a check each, so that
+    `accord keys restore --typed` says which one was mistyped. What the root took back is not among it."""
+    folder = context.settings.keys_folder
+    given = context.settings.keys.kek.get_secret_value()
+    now = to_iso(utc_now())[:10]
+    click.echo(f"# Accord keys, printed on {now}. Who has this paper hears every recording: lock it away.")
+    click.echo("# Back: `accord keys restore --typed`, then type the names and lines, but not what has a #.")
+    if given:
+        secret = parse_kek(given, "[keys] kek")
+        _print(signing.KEK, secret.key, secret.id)
+    for path in kept(folder):
+        if path.name == signing.ROOT_KEY:
+            private = signing.load_private(path)
+            _print(path.name, private.private_bytes_raw(), signing.key_id(private.public_key()))
+        elif _wraps(path) and not (given and path.name == signing.KEK):
+            secret = load_kek(path)
+            _print(path.name, secret.key, secret.id)
+
+
+def _print(name: str, key: bytes, key_id: str) -> None:
+    click.echo(f"\n# key id {key_id}")
+    for line in paper_key.printed(name, key):
+        click.echo(line)
+
+
+def _wraps(path: Path) -> bool:
+    """Whether it is a key-encryption key."""
+    return path.name in (signing.KEK, kek_files.NEXT) or path.name.endswith(kek_files.BEFORE)
+
+
+@click.command()
+@click.argument("place", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--typed", is_flag=True, help="Read from standard input what `accord keys print` printed.")
+@click.pass_obj
+def restore(context: Context, place: Path | None, typed: bool) -> None:
+    """Bring back what `accord keys backup` copied into PLACE; never over a key that is there. New signing
+    keys are made with `accord keys renew` then, where the root's key is among them."""
+    if typed == (place is not None):
+        raise click.UsageError("name the folder of the copies, or say --typed")
+    folder = context.settings.keys_folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if place is not None:
+        _restore(context, folder, place)
+        return
+    if sys.stdin.isatty():
+        click.echo("Type the names and lines as printed; end with Ctrl-D on a line of its own.", err=True)
+    read = paper_key.typed(sys.stdin.read())
+    with TemporaryDirectory(prefix=".typed-", dir=folder) as made:
+        for name, key in read.items():
+            _write_typed(Path(made), name, key)
+        _restore(context, folder, Path(made))
+
+
+def _write_typed(place: Path, name: str, key: bytes) -> None:
+    """A typed key as the file that it was."""
+    if name == signing.ROOT_KEY:
+        private = Ed25519PrivateKey.from_private_bytes(key)
+        write_private(place / name, signing.private_pem(private))
+        write_private(place / signing.ROOT_PUBLIC, signing.public_pem(private.public_key()))
+        return
+    write_private(place / name, b64_line(key))
+
+
+def _restore(context: Context, folder: Path, place: Path) -> None:
+    """Nothing is written unless all of it fits."""
+    files = kept(place)
+    if not files:
+        raise ConfigError("keys.no_copies", f"there are no copies of keys in {place}", "name their folder")
+    wrong = [*_misfits(context, folder, place, files)]
+    if wrong:
+        raise ConfigError(
+            "keys.misfit",
+            "; ".join(wrong),
+            "compare each key's id with the paper's or the copy's; nothing was written. An older KEK "
+            "is called <its id>.kek",
+        )
+    _check_same(files, folder)
+    for path in files:
+        public = path.name == signing.ROOT_PUBLIC or path.name.endswith(SUFFIX)
+        _copy(path, folder / path.name, 0o644 if public else 0o600)
+        click.echo(folder / path.name)
+
+
+def _misfits(context: Context, folder: Path, place: Path, files: list[Path]) -> Iterator[str]:
+    """What does not belong to this installation, as far as it can be seen."""
+    for path in files:
+        if path.name == signing.ROOT_KEY:
+            yield from _root_misfits(signing.parse_private(path.read_bytes(), path), folder, place)
+        elif _wraps(path):
+            identity = parse_kek(path.read_text("ascii", "replace"), str(path)).id
+            if path.name == signing.KEK and not (folder / signing.KEK).exists():
+                yield from _kek_misfits(context, folder, identity)
+            elif path.name.endswith(kek_files.BEFORE) and path.name != f"{identity}{kek_files.BEFORE}":
+                yield f"{path.name} is key {identity}"
+
+
+def _root_misfits(key: Ed25519PrivateKey, folder: Path, place: Path) -> Iterator[str]:
+    identity = signing.key_id(key.public_key())
+    for public in (place / signing.ROOT_PUBLIC, folder / signing.ROOT_PUBLIC):
+        if public.exists() and (known := signing.key_id(signing.load_public(public))) != identity:
+            yield f"{signing.ROOT_KEY} is root {identity}, and {public} is root {known}"
+    for path in (folder / signing.ENDORSEMENT, folder / signing.PANEL_ENDORSEMENT):
+        if path.exists() and (known := signing.load_endorsement(path).root_key_id) != identity:
+            yield f"{signing.ROOT_KEY} is root {identity}, and root {known} endorsed {path}"
+
+
+def _kek_misfits(context: Context, folder: Path, identity: str) -> Iterator[str]:
+    by = {*kek_usage.look(context).by} - {kek_usage.UNREADABLE}
+    if not by and (copy := copies.read(folder).get(copies.KEK)) is not None:
+        by = {copy.key_id}
+    if by and identity not in by:
+        wrapped_by = ", ".join(sorted(by))
+        yield f"{signing.KEK} is key {identity}, and the customers' keys are wrapped by {wrapped_by}"
+
+
+def _check_same(files: list[Path], place: Path) -> None:
+    """Nothing is written where one of them is another there; the same may be, of a run that broke off."""
+    here = [(path, place / path.name) for path in files]
+    if there := [copy for path, copy in here if copy.exists() and copy.read_bytes() != path.read_bytes()]:
+        raise exists(there)
+
+
+def _copy(path: Path, copy: Path, mode: int = 0o600) -> None:
+    if not copy.exists():
+        fresh = copy.with_name(f".{copy.name}.new")
+        fresh.unlink(missing_ok=True)
+        write_private(fresh, path.read_bytes(), mode)
+        fresh.rename(copy)
+        sync_folder(copy.parent)

@@ -1,0 +1,156 @@
+"""``accord keys next | rotate``: other keys for the installation or a customer, without touching a sound."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from recorder.cli.tenant_name import find_tenant
+from recorder.clock import utc_now
+from recorder.errors import ConfigError, SealError
+from recorder.features.keys import copies
+from recorder.features.tenants import service
+from recorder.lifecycle.key_rotation import Rewrapping, Standing, standing
+from recorder.processes.services import Context
+from recorder.seal import kek_files
+from recorder.seal.keyring import RESTORE, WrappedKey, load_kek, parse_kek
+from recorder.seal.sealing import KEY_FILE
+
+
+@click.command("next")
+@click.option("--tenant", "tenant_name", help="For this customer, by id or name; default: the installation.")
+@click.pass_obj
+def next_(context: Context, tenant_name: str | None) -> None:
+    """Make the key that is to come: the installation's key-encryption key, or a customer's key. `accord keys
+    rotate` then changes to it. Asked again, it is the same one."""
+    folder = context.settings.keys_folder
+    if tenant_name is not None:
+        context.open_catalogue()
+        identity = _rewrapping(context).begin(find_tenant(tenant_name).id)
+        click.echo(f"{identity}\n\nNow run `accord keys rotate`; started again, it goes on where it was.")
+        return
+    kek_files.keyring(folder, context.settings.keys.kek.get_secret_value())
+    made = kek_files.make_next(folder)
+    click.echo(
+        f"{folder / kek_files.NEXT}: key {made.id}\n\n"
+        "Before anything is wrapped by it:\n"
+        f"  1. copy it into the keys' folder of each node and panel, as {kek_files.NEXT}, readable as the\n"
+        "     present one is; nothing has to be started again\n"
+        "  2. copy it to where no fire takes both, and show a copy to `accord keys confirm-copy <file>`\n"
+        "  3. `accord keys rotate`, here, and then on each machine that has a keys' folder of its own"
+    )
+
+
+@click.command()
+@click.pass_obj
+def rotate(context: Context) -> None:
+    """Change to the keys that `accord keys next` made: wrap the customers' keys, or a customer's recordings'
+    keys, anew. Calls are stored and played meanwhile; killed anywhere, it goes on when it is started again.
+    It ends by saying what still needs an older key."""
+    folder, settings = context.settings.keys_folder, context.settings
+    context.open_catalogue()
+    _check_copy(folder)
+    refused: list[SealError] = []
+    made = replace(_rewrapping(context), refused=refused.append)
+    done, left = made.all()
+    click.echo(f"recordings' keys wrapped anew: {done}")
+    if left:
+        click.echo(f"not just now, since somebody is at them: {left}; run it again", err=True)
+    if (folder / kek_files.NEXT).exists():
+        _promote(folder, settings.keys.kek.get_secret_value())
+    ring = kek_files.rotating(folder, settings.keys.kek.get_secret_value())
+    found = standing(context.store())
+    if put_back := made.put_back(found.lacking):
+        click.echo(f"recordings' keys put back into the bucket from the catalogue: {put_back}")
+        found = standing(context.store())
+    _tell(found, ring.current, _in_spool(context), folder)
+    click.echo(
+        "Takes that wait in the spools of other nodes need no older key-encryption key. What was sealed\n"
+        "there before a customer's key was changed opens by the older one, which stays in the bucket: run\n"
+        "this again once it is stored."
+    )
+    for error in refused:
+        click.echo(f"left as it is: {error.message}", err=True)
+    if refused:
+        raise SealError("keys.refused", f"{len(refused)} recordings' keys were left as they are", RESTORE)
+
+
+def _check_copy(folder: Path) -> None:
+    if not (folder / kek_files.NEXT).exists():
+        return
+    identity = load_kek(folder / kek_files.NEXT).id
+    known = copies.read(folder)
+    if not any(each in known and known[each].key_id == identity for each in (copies.NEXT, copies.KEK)):
+        raise ConfigError(
+            "keys.no_copy",
+            f"nobody has confirmed a copy of the next key-encryption key {identity}",
+            f"copy {folder / kek_files.NEXT} to another place, and show that to "
+            "`accord keys confirm-copy <file>`: without it no recording could be heard again",
+        )
+
+
+def _promote(folder: Path, given: str) -> None:
+    """The file takes the present one's place; a key that comes from the settings is changed there by hand."""
+    identity = load_kek(folder / kek_files.NEXT).id
+    if not given:
+        kek_files.promote(folder, lambda _boundary: None)
+    elif parse_kek(given, "[keys] kek").id == identity:
+        (folder / kek_files.NEXT).unlink()
+    else:
+        click.echo(
+            f"Now put the content of {folder / kek_files.NEXT} where [keys] kek comes from, "
+            f"keep what was there\nas {folder}/<its id>{kek_files.BEFORE}, start worker and panel again, "
+            "and run this again."
+        )
+        return
+    copies.promoted(folder, identity)
+
+
+def _rewrapping(context: Context) -> Rewrapping:
+    ring = kek_files.rotating(context.settings.keys_folder, context.settings.keys.kek.get_secret_value())
+    return Rewrapping(context.store(), ring, utc_now, os.urandom, f"rotate-{os.urandom(8).hex()}")
+
+
+def _in_spool(context: Context) -> list[WrappedKey]:
+    """The wrapped keys of what was sealed and lies in this node's spool still."""
+    found = []
+    for path in sorted(context.settings.node.spool_folder.glob(f"*/{KEY_FILE}")):
+        try:
+            found.append(WrappedKey.from_bytes(path.read_bytes()))
+        except (OSError, SealError):
+            continue  # stored, and gone, meanwhile; or broken off, and made anew
+    return found
+
+
+def _tell(found: Standing, current: str, spool: list[WrappedKey], folder: Path) -> None:
+    older = {kek: count for kek, count in found.by_kek.items() if kek != current}
+    for kek, count in sorted(older.items()):
+        click.echo(f"still wrapped by key-encryption key {kek}: {count}; run it again")
+    for tenant in found.unfinished:
+        click.echo(f"the change of customer {tenant}'s key is not finished; run it again")
+    if found.rows or found.objects:
+        click.echo(
+            f"wrapped by an older key of their customer: {found.rows} in the catalogue, {found.objects} in "
+            "the bucket; they open, and are wrapped anew when you run it again"
+        )
+    current_of = _present()
+    waiting = sum(each.wrapped_by != current_of.get(each.tenant) for each in spool)
+    if waiting:
+        click.echo(f"wrapped by an older key of their customer, in this node's spool: {waiting}; later again")
+    if older or found.unfinished or found.rows or found.objects or waiting:
+        return
+    click.echo("Nothing in catalogue and bucket, and in this node's spool, is wrapped by an older key.")
+    for path in sorted(folder.glob(f"*{kek_files.BEFORE}")):
+        click.echo(f"{path} is needed for backups of before alone (`accord restore`).")
+
+
+def _present() -> dict[str, str]:
+    """The id of each customer's present key."""
+    found = {}
+    for row in service.tenants():
+        if (key := service.tenant_key(row.id)) is not None:
+            found[row.id] = key.key_id
+    return found

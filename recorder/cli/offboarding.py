@@ -1,0 +1,205 @@
+"""``accord tenant leave``: a customer leaves, is handed what is theirs, and all of it is destroyed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, time
+from pathlib import Path
+
+import click
+
+from recorder.cli.tenant_name import find_tenant
+from recorder.clock import to_iso, utc_now
+from recorder.domain import time_zones
+from recorder.errors import CatalogueError, SealError
+from recorder.features.live import queue
+from recorder.features.offboarding import decisions, departure, handover
+from recorder.lifecycle.amendment_service import Changes
+from recorder.processes.services import Context
+from recorder.seal import signing
+
+NAME = click.argument("name")
+
+
+@click.group()
+def leave() -> None:
+    """A customer (NAME: its id or name) leaves: announce, hand-over, erase; then there is a receipt."""
+
+
+@leave.command()
+@NAME
+@click.option(
+    "--until",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Up to that day they can fetch what is handed over; nothing is destroyed before.",
+)
+@click.pass_obj
+def announce(context: Context, name: str, until: datetime) -> None:
+    """Record nothing more for a customer. Calls that go on now are still theirs."""
+    context.open_catalogue()
+    owner = find_tenant(name)
+    day = datetime.combine(until.date(), time(), time_zones.check(owner.time_zone))
+    decisions.announce(_changes(context), owner.id, day)
+    click.echo(f"{owner.name} leaves: its numbers are not recorded any more.")
+    click.echo("Once the last of its calls is stored: `accord tenant leave hand-over`")
+
+
+@leave.command()
+@NAME
+@click.pass_obj
+def stop(context: Context, name: str) -> None:
+    """Call it off, before anything is destroyed. Its lines are made again with `accord line add`."""
+    context.open_catalogue()
+    owner = find_tenant(name)
+    decisions.cancel(_changes(context), owner.id)
+    click.echo(f"{owner.name} stays. Its numbers are not recorded until you add them again.")
+
+
+@leave.command("hand-over")
+@NAME
+@click.option("--anew", is_flag=True, help="Put it together again, for what was stored or erased since.")
+@click.pass_obj
+def hand_over(context: Context, name: str, anew: bool) -> None:
+    """Put together what the customer fetches in the panel, as one file. Broken off, it goes on."""
+    from recorder.features.offboarding.plan import prepare
+    from recorder.playback.verified_recording import Seals
+
+    context.open_catalogue()
+    owner, store, root, changes = find_tenant(name), context.store(), context.root(), _changes(context)
+    decisions.standing(changes, owner.id)
+    seals = Seals(store, context.keyring(), root, context.revoked())
+    if going := queue.calls(owner.id, utc_now()):
+        click.echo(f"{len(going)} calls of theirs go on: they are in it only with --anew, later", err=True)
+    total = departure.remaining(owner.id)
+    with click.progressbar(length=total, label="Putting together", file=sys.stderr) as bar:
+        row = prepare(
+            owner.id,
+            seals,
+            store,
+            signing.public_pem(root),
+            lambda handed: decisions.hand_over(changes, owner.id, handed),
+            anew=anew,
+            now=utc_now(),
+            entropy=os.urandom,
+            tell=lambda done: bar.update(done - bar.pos),
+        )
+    _handed(owner.id, row)
+    click.echo(f"An admin of theirs fetches it in the panel, until {to_iso(row.until)}.")
+
+
+@leave.command()
+@NAME
+@click.option("--early", help="How they agreed that it is destroyed before that day; it is in their log.")
+@click.option("--without-handing-over", is_flag=True, help="They want none of it.")
+@click.confirmation_option(prompt="Nobody can bring any of it back. Destroy everything of this customer?")
+@click.pass_obj
+def erase(context: Context, name: str, early: str | None, without_handing_over: bool) -> None:
+    """Have the worker destroy everything of a customer. What is held is to be decided before."""
+    from recorder.features.offboarding.erasure import check_handed_over, check_ready
+
+    context.open_catalogue()
+    owner, changes = find_tenant(name), _changes(context)
+    said = decisions.standing(changes, owner.id)
+    check_ready(owner.id)
+    if not without_handing_over:
+        check_handed_over(said)
+    decisions.decide(changes, owner.id, early=early)
+    click.echo(
+        "The worker destroys it, and writes the receipt; `accord tenant leave show` says how far it is."
+    )
+
+
+@leave.command()
+@NAME
+@click.option("--believe-dates", is_flag=True, help="Follow a receipt that a revoked key dated before.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> None:
+    """Erase again, after a restore or rebuild, a customer who left. What was signed in the bucket is
+    verified once more; nothing is done while a legal hold stands or the holds are unconfirmed."""
+    from recorder.features.offboarding.erasure import check_ready
+    from recorder.features.recovery import proposals
+
+    context.open_catalogue()
+    owner, changes = find_tenant(name), _changes(context)
+    leaver = proposals.to_complete(changes, owner.id, believe_dates=believe_dates)
+    check_ready(owner.id)
+    if leaver.receipt is not None:
+        click.echo(f"{owner.name} ({owner.id}): by a signed receipt erased {to_iso(leaver.receipt.at)}.")
+    elif leaver.statement is not None:
+        click.echo(f"{owner.name} ({owner.id}): signed {to_iso(leaver.statement.at)} that all is erased.")
+    click.echo(f"Here are {departure.amounts(owner.id)}.")
+    if not yes:
+        click.confirm("Nobody can bring any of it back. Destroy everything of this customer?", abort=True)
+    proposals.complete(changes, owner.id, believe_dates=believe_dates)
+    click.echo("The worker destroys it; `accord tenant leave show` says how far it is.")
+
+
+@leave.command()
+@NAME
+@click.pass_obj
+def show(context: Context, name: str) -> None:
+    """How far it is."""
+    from recorder.features.offboarding.erasure import held
+
+    context.open_catalogue()
+    owner = find_tenant(name)
+    row = departure.standing(owner.id)
+    try:
+        decisions.standing(_changes(context), owner.id)
+    except (CatalogueError, SealError) as error:
+        click.echo(f"NOT SIGNED: {error.message}")
+    click.echo(f"announced {to_iso(row.announced_at)}, can be fetched until {to_iso(row.until)}")
+    if row.handover is not None:
+        _handed(owner.id, row)
+    for each in held(owner.id):
+        click.echo(f"HELD {each.recording} (hold {each.number}): {each.reason}")
+    if row.left_at is not None:
+        click.echo(f"destroyed {to_iso(row.left_at)}: `accord tenant leave receipt`")
+    elif row.erasing_since is not None:
+        left = departure.remaining(owner.id)
+        click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
+        click.echo("what stands in the way is in the worker's log: leaving.waits, recording.not_destroyed")
+
+
+@leave.command()
+@NAME
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: to the terminal.")
+@click.pass_obj
+def receipt(context: Context, name: str, out: Path | None) -> None:
+    """The signed receipt, once everything is destroyed, for the customer."""
+    from recorder.seal.offboarding import read_receipt as read
+
+    context.open_catalogue()
+    tenant = find_tenant(name).id
+    row = departure.standing(tenant)
+    if row.receipt is None:
+        raise CatalogueError(
+            "leaving.no_receipt",
+            "not everything is destroyed yet",
+            "`accord tenant leave show` says how far it is",
+        )
+    said = read(row.receipt.encode(), context.root())
+    if said.tenant != tenant:
+        raise CatalogueError("leaving.no_receipt", "the row has another customer's receipt", "`accord audit`")
+    if out is None:
+        click.echo(row.receipt)
+        return
+    out.write_text(row.receipt, "utf-8")
+    click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {said.body['complete_from']}")
+
+
+def _changes(context: Context) -> Changes:
+    """What signs decisions about a customer who leaves."""
+    given = (context.store(), context.root(), context.signer())
+    return Changes(*given, utc_now, os.urandom, revoked=context.revoked())
+
+
+def _handed(tenant: str, row: departure.LeavingRow) -> None:
+    counted = handover.counts(tenant)
+    whole = f"{row.length} bytes" if row.handed_at else "not whole yet: run the command again"
+    click.echo(f"handed over: {counted.pop('', 0)} recordings, {whole}")
+    for why, many in sorted(counted.items()):
+        click.echo(f"    left out: {many} ({why})")

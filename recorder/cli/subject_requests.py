@@ -1,0 +1,184 @@
+"""``accord person``: requests of people who were recorded, where the provider enters them for a customer."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+import click
+
+from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.clock import to_iso, utc_now
+from recorder.errors import ConfigError
+from recorder.features.subject_requests import erased_calls, register, reviews, verification_code
+from recorder.features.tenants import service
+from recorder.processes.services import Context
+from recorder.prompts.purposes import LANGUAGES
+
+OPERATOR = "operator"
+
+
+@click.group()
+def person() -> None:
+    """People who ask for their recordings: what they asked, and by when it is answered."""
+
+
+@person.command("list")
+@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
+@click.option("--open", "open_only", is_flag=True, help="Only what is not closed.")
+@click.pass_obj
+def list_requests(context: Context, tenant_name: str | None, open_only: bool) -> None:
+    """The register: what is open first, by its day."""
+    context.open_catalogue()
+    now = utc_now()
+    zones = {each.id: each.time_zone for each in service.tenants()}
+    erased = {request: calls for tenant in zones for request, calls in erased_calls.counts(tenant).items()}
+    for each in register.requests(None if tenant_name is None else find_tenant(tenant_name).id):
+        if open_only and not each.open:
+            continue
+        late = "  OVERDUE" if each.overdue(register.today(zones[each.tenant], now)) else ""
+        state = each.closed_how or (f"shown by {each.proved_how}" if each.proved_how else "not shown yet")
+        state += f"  {erased[each.id]} calls not recorded, erased" if each.id in erased else ""
+        click.echo(
+            f"{each.id}  {each.number}  {each.wants}  received {each.received_on}  due {each.due_on}"
+            f"  {state}  {each.tenant}{late}"
+        )
+
+
+@person.command("enter")
+@click.argument("number")
+@TENANT
+@click.option("--wants", type=click.Choice(register.WANTS), default=register.COPY, show_default=True)
+@click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
+@click.option(
+    "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day it was received; default: today."
+)
+@click.pass_obj
+def enter(
+    context: Context,
+    number: str,
+    tenant_name: str,
+    wants: str,
+    language: str | None,
+    received: datetime | None,
+) -> None:
+    """Write down what somebody with this NUMBER asks; the customer's admins find it in their panel."""
+    context.open_catalogue()
+    tenant, now = find_tenant(tenant_name), utc_now()
+    row = register.enter(
+        tenant.id,
+        number=number,
+        wants=wants,
+        language=language or tenant.language,
+        received_on=received.date() if received else register.today(tenant.time_zone, now),
+        by_kind=OPERATOR,
+        by=None,
+        now=now,
+        entropy=os.urandom,
+    )
+    click.echo(f"{row.id}  {row.number}  due {row.due_on}")
+
+
+@person.command("show")
+@click.argument("request")
+@TENANT
+@click.pass_obj
+def show(context: Context, request: str, tenant_name: str) -> None:
+    """A REQUEST, and what was decided and done of each recording."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    row = register.request(tenant, request)
+    click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
+    if row.extended_why:
+        click.echo(f"extended: {row.extended_why}")
+    for at, said in ((row.vouched_at, row.vouched_said), (row.proved_at, row.proved_said)):
+        if at and said:
+            click.echo(f"vouched for {to_iso(at)}: {said}")
+    if row.proved_at:
+        click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how}")
+    elif call := verification_code.latest(tenant, request):
+        click.echo(f"called: {call.outcome or 'being called'}, {call.tries} tries")
+    if row.closed_how:
+        click.echo(f"closed: {row.closed_how}")
+    if calls := erased_calls.counts(tenant).get(request):
+        click.echo(f"calls that were not recorded: {calls} erased")
+    for each in sorted(reviews.of(tenant, request).values(), key=lambda each: each.recording):
+        done = [f"given: {each.given or 'to be reviewed'}"]
+        done += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
+        done += [f"erased {to_iso(each.erased_at)}"] if each.erased_at else []
+        done += [f"kept: {each.kept_why}"] if each.kept_why else []
+        click.echo(f"  {each.recording}  {', '.join(done)}")
+
+
+@person.command("call")
+@click.argument("request")
+@TENANT
+@click.pass_obj
+def call(context: Context, request: str, tenant_name: str) -> None:
+    """Have the number of a REQUEST called with a code, which whoever answers hears."""
+    context.open_catalogue()
+    if not context.settings.persons.dial:
+        raise ConfigError(
+            "persons.dial",
+            "this node has no way to call a number outside",
+            "set [persons] dial, sofia/gateway/<name>/{number}; or two people of the customer vouch for "
+            "them, in their panel",
+        )
+    tenant = find_tenant(tenant_name).id
+    verification_code.order(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
+    click.echo("It is being called; `accord person show` says what came of it.")
+
+
+@person.command("extend")
+@click.argument("request")
+@TENANT
+@click.option("--why", required=True, help="What the person is told, in a sentence.")
+@click.pass_obj
+def extend(context: Context, request: str, tenant_name: str, why: str) -> None:
+    """Two further months for a REQUEST, once, within its first."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    register.extend(tenant, request, why=why, who=None, now=utc_now(), entropy=os.urandom)
+    click.echo(f"due {register.request(tenant, request).due_on}")
+
+
+@person.command("close")
+@click.argument("request")
+@TENANT
+@click.option("--how", type=click.Choice(register.CLOSED_HOW), required=True)
+@click.pass_obj
+def close(context: Context, request: str, tenant_name: str, how: str) -> None:
+    """A REQUEST has ended."""
+    context.open_catalogue()
+    register.close(find_tenant(tenant_name).id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
+    click.echo("Closed.")
+
+
+@person.command("erase-again")
+@TENANT
+@click.option("--believe-dates", is_flag=True, help="Follow notes that a revoked key dated before.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bool) -> None:
+    """Erase again, after a restore or rebuild, calls without a recording that signed notes in the bucket say
+    were erased for their person."""
+    from recorder.features.recovery import proposals
+    from recorder.lifecycle.amendment_service import Changes
+
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name)
+    given = (context.store(), context.root(), context.signer())
+    changes = Changes(*given, utc_now, os.urandom, revoked=context.revoked())
+    revoked = changes.revoked()
+    found = proposals.look(
+        changes.store, changes.root, revoked, believe_dates=believe_dates, tenant=tenant.id
+    )
+    for each in found.notes:
+        click.echo(f"request {each.note.request}, erased {to_iso(each.note.at)}: {len(each.calls)} calls")
+    if not found.notes:
+        click.echo("Nothing is to be erased again.")
+        return
+    if not yes:
+        click.confirm("Nobody can bring them back. Erase them?", abort=True)
+    gone = proposals.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
+    click.echo(f"{gone} calls erased.")

@@ -1,0 +1,26 @@
+"""The customer that a command names."""
+
+from __future__ import annotations
+
+import click
+
+from recorder.catalogue.records import TenantRow
+from recorder.domain import names
+from recorder.errors import CatalogueError
+from recorder.features.tenants import service
+
+TENANT = click.option("--tenant", "tenant_name", required=True, help="The customer's id or name.")
+
+
+def find_tenant(name: str) -> TenantRow:
+    """The customer of an id or a name.  Raises :class:`CatalogueError` for none, or several."""
+    found = [
+        row for row in service.tenants() if row.id == name or names.folded(row.name) == names.folded(name)
+    ]
+    if len(found) != 1:
+        raise CatalogueError(
+            "tenant.unknown" if not found else "tenant.ambiguous",
+            f"there is no customer {name!r}" if not found else f"several customers are called {name!r}",
+            "`accord tenant list` shows their ids",
+        )
+    return found[0]

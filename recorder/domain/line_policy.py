@@ -1,0 +1,492 @@
+"""What a node knows about its lines without asking a database: the snapshot.
+
+The worker writes the snapshot (``features/tenants/snapshot.py``), the daemon reads it here.  It is a folder::
+
+    snapshot.json            lines, announcements, never-record list
+    prompts/<sha256>.wav     each announcement's sound, named after its own hash
+    told/<digits>.wav        what colleagues call to hear of a number; the dialplan plays it by itself
+
+What came later of a line stands beside the lines, by their ids (``newer``): an Accord of before, which knows
+of none of it, reads the lines as it did.
+
+A prompt whose bytes do not have the hash that names it is not played: its line says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from recorder.call.state import (
+    MODES,
+    NOTICE,
+    WAYS,
+    DeleteScript,
+    JoiningScript,
+    KeepScript,
+    Plan,
+    Script,
+    Speech,
+)
+from recorder.errors import ConfigError
+from recorder.typed import checked
+
+FORMAT = 2
+
+TOLD = "told"
+
+BEFORE_RINGING, AT_PICKUP = "before_ringing", "at_pickup"
+TIMINGS = (BEFORE_RINGING, AT_PICKUP)
+"""When it is announced.  At pick-up it can only be told, in one language: whoever has answered waits."""
+
+OFF, BEFORE_CONNECTED, ONCE_CONNECTED = "off", "before_connected", "once_connected"
+OUTBOUND = (OFF, BEFORE_CONNECTED, ONCE_CONNECTED)
+"""When the callee of an outbound call is told; ``off``: it is not recorded.  Once connected, as at pick-up,
+it can only be told, in one language."""
+
+NUMBER = re.compile(r"\+?[0-9]{2,15}")
+"""A number as the dialplan hands it over; anything else has no line."""
+
+INWARD, OUTWARD = "inbound", "outbound"
+"""A call's direction: it came to the line, or was made from it."""
+
+LONGEST_DAYS = 365 * 900
+"""More than any purpose allows, and few enough that the calendar does not end before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One immutable version of what a line says before it records.
+
+    ``purposes`` are codes (``agreement``), ``keep_days`` the announced keeping time in days,
+    ``sha256`` the hex SHA-256 of the WAV file that is played, ``duration_ms`` its length.
+    """
+
+    id: str
+    version: int
+    language: str
+    text: str
+    purposes: tuple[str, ...]
+    keep_days: int
+    sha256: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A sentence that is played: ``text`` is what it says, ``sha256`` and ``duration_ms`` are its WAV's."""
+
+    text: str
+    sha256: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a line says beside its announcement where a call may be refused.  ``question``: in opt-in what is
+    asked before anything is recorded, in opt-out what is said after a key that means nothing;
+    ``declined``: that the call is not recorded."""
+
+    question: Sound
+    declined: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What a line says about keeping a recording, in the call: a yes keeps it ``keep_days`` for ``purpose``.
+
+    Without a ``question`` the colleague asks in their own words, after the ``cue``.  ``destroy``: on a no it
+    is destroyed at the call's end.  ``at_start``: asked by itself, as soon as they speak."""
+
+    purpose: str
+    keep_days: int
+    question: Sound | None
+    cue: Sound
+    yes: Sound
+    no: Sound
+    none: Sound
+    destroy: bool = False
+    at_start: bool = False
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """All of them, by SHA-256."""
+        said = (self.cue, self.yes, self.no, self.none, *([self.question] if self.question else []))
+        return frozenset(each.sha256 for each in said)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """What is said where a colleague may have a recording destroyed in the call: the ``question`` to them
+    alone, and to both that it is ``deleted``."""
+
+    question: Sound
+    deleted: Sound
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Both, by SHA-256."""
+        return frozenset({self.question.sha256, self.deleted.sha256})
+
+
+BEEPS = ("outside", "colleague", "both")
+"""Who hears a short tone at an interval, while it is recorded."""
+
+
+def keep_of(entry: Mapping[str, Any]) -> Keep:
+    """A :class:`Keep` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
+    names = ("question", "cue", "yes", "no", "none")
+    sounds = {name: None if entry[name] is None else Sound(**entry[name]) for name in names}
+    read = checked(Keep(**{**entry, **sounds}))
+    if not 0 < read.keep_days <= LONGEST_DAYS:
+        raise ValueError(f"kept for {read.keep_days} days")
+    return read
+
+
+def delete_of(entry: Mapping[str, Any]) -> Delete:
+    """A :class:`Delete` as it was written.  Raises ``KeyError``, ``TypeError``."""
+    return checked(Delete(Sound(**entry["question"]), Sound(**entry["deleted"])))
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What a colleague who joins a call later is told, and how: one of
+    :data:`~recorder.call.state.WAYS`.  Where they are asked, too, the ``sound`` asks as the line's mode does,
+    and ``refused`` says that the call is not recorded."""
+
+    how: str
+    sound: Sound
+    refused: Sound | None = None
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Both, by SHA-256."""
+        return frozenset({self.sound.sha256, *([self.refused.sha256] if self.refused else [])})
+
+
+def joining_of(entry: Mapping[str, Any]) -> Joining:
+    """A :class:`Joining` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
+    refused = entry.get("refused")
+    refused = None if refused is None else Sound(**refused)
+    read = checked(Joining(**{**entry, "sound": Sound(**entry["sound"]), "refused": refused}))
+    if read.how not in WAYS:
+        raise ValueError(f"a joiner told {read.how!r}")
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What a line says in a further language."""
+
+    announcement: Announcement
+    asked: Asked | None = None
+    keep: Keep | None = None
+    delete: Delete | None = None
+    joining: Joining | None = None
+
+    @property
+    def question(self) -> Sound | None:
+        """What is asked, if anything is."""
+        return None if self.asked is None else self.asked.question
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Everything that is said in it, by SHA-256."""
+        asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
+        kept = frozenset() if self.keep is None else self.keep.sounds
+        gone = frozenset() if self.delete is None else self.delete.sounds
+        joining = frozenset() if self.joining is None else self.joining.sounds
+        return frozenset({self.announcement.sha256, *asked, *joining}) | kept | gone
+
+
+@dataclass(frozen=True, slots=True)
+class LinePolicy:
+    """What happens to a call to one number.
+
+    ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
+    ``mode`` is one of :data:`~recorder.call.state.MODES`, and needs ``asked`` in all languages where it is
+    not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.  ``menu`` lets
+    choose among the first language and the ``others``: key 1 is the first.  ``delete`` is there where
+    colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
+    """
+
+    tenant: str
+    line: str
+    number: str
+    mode: str
+    timing: str
+    formats: tuple[str, ...]
+    announcement: Announcement
+    asked: Asked | None = None
+    others: tuple[Language, ...] = ()
+    menu: Sound | None = None
+    keep: Keep | None = None
+    delete: Delete | None = None
+    beep: str = ""
+    joining: Joining | None = None
+    outbound: str = OFF
+
+    @property
+    def at_pickup(self) -> bool:
+        """Whether it is announced once somebody answers."""
+        return self.timing == AT_PICKUP
+
+    def once_connected(self, direction: str) -> bool:
+        """Whether a call is announced to both, once they are connected."""
+        return self.outbound == ONCE_CONNECTED if direction == OUTWARD else self.at_pickup
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """What it says, by language, in the order of the menu."""
+        first = Language(self.announcement, self.asked, self.keep, self.delete, self.joining)
+        return (first, *self.others)
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Everything that it may say, by SHA-256."""
+        menu: frozenset[str] = frozenset() if self.menu is None else frozenset({self.menu.sha256})
+        return menu.union(*(one.sounds for one in self.languages))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a node needs to treat its calls; ``folder`` is where the prompts lie."""
+
+    made_at: str
+    lines: Mapping[str, LinePolicy]
+    never_record: frozenset[str]
+    damaged: frozenset[str]
+    folder: Path
+
+    def line(self, number: str) -> LinePolicy | None:
+        """The line of a number that the dialplan routed, matched strictly: the same digits, with or
+        without the leading ``+``; no prefix, no pattern.  ``None`` where no line has it."""
+        if not NUMBER.fullmatch(number):
+            return None
+        return self.lines.get(number.removeprefix("+"))
+
+    @property
+    def prompts(self) -> frozenset[str]:
+        """The sounds that the lines speak with, by their SHA-256."""
+        return frozenset().union(*(line.sounds for line in self.lines.values()))
+
+    def prompt(self, sha256: str) -> Path:
+        """The file of a sound."""
+        return self.folder / "prompts" / f"{sha256}.wav"
+
+    def plan(self, line: LinePolicy, direction: str = INWARD) -> Plan:
+        """What is said to a call to or from this line, as the switch is told to play it."""
+
+        scripts = tuple(self.script(one) for one in line.languages)
+        menu = None if line.menu is None else self._speech(line.menu)
+        once = line.once_connected(direction)
+        return Plan(line.mode, scripts, menu, once, line.beep, direction == OUTWARD)
+
+    def script(self, said: Language) -> Script:
+        """What is said in one language."""
+        asked, keep, delete, joining = said.asked, said.keep, said.delete, said.joining
+        return Script(
+            self._speech(said.announcement),
+            None if asked is None else self._speech(asked.question),
+            None if asked is None else self._speech(asked.declined),
+            None if keep is None else self._keep(keep),
+            None
+            if delete is None
+            else DeleteScript(self._speech(delete.question), self._speech(delete.deleted)),
+            None if joining is None else self._joining(joining),
+        )
+
+    def _joining(self, joining: Joining) -> JoiningScript:
+        refused = None if joining.refused is None else self._speech(joining.refused)
+        return JoiningScript(self._speech(joining.sound), joining.how, refused)
+
+    def _keep(self, keep: Keep) -> KeepScript:
+        question = None if keep.question is None else self._speech(keep.question)
+        cue, yes, no, none = map(self._speech, (keep.cue, keep.yes, keep.no, keep.none))
+        return KeepScript(question, cue, yes, no, none, keep.destroy, keep.at_start)
+
+    def _speech(self, sound: Sound | Announcement) -> Speech:
+        length = timedelta(milliseconds=sound.duration_ms)
+        return Speech(str(self.prompt(sound.sha256).absolute()), length)
+
+
+def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
+    """The bytes of ``snapshot.json``."""
+    entries = [asdict(line) for line in lines]
+    asking = {entry["line"]: _asking(entry) for entry in entries}
+    newer = {entry["line"]: _taken_out(entry) for entry in entries}
+    body = {
+        "format": FORMAT,
+        "made_at": made_at,
+        "lines": entries,
+        "never_record": sorted(never_record),
+        "newer": {line: said for line, said in newer.items() if said != _NOTHING},
+    }
+    if any(map(any, asking.values())):
+        body["joiners_asked"] = {line: asked for line, asked in asking.items() if any(asked)}
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
+_NEWER: Final = ("outbound", "delete", "joining", "beep")
+"""What an Accord of before does not know of a line: it stands apart, so that its daemon goes on with the
+rest of the line, and of the snapshot."""
+
+_NOTHING: Final[Mapping[str, Any]] = {
+    "outbound": OFF,
+    "delete": None,
+    "joining": None,
+    "beep": "",
+    "others": [],
+}
+
+
+def _asking(entry: dict[str, Any]) -> list[dict[str, Any] | None]:
+    """What a line asks who joins, in each of its languages: an Accord of before cannot, so that it does not
+    find it, and tells nobody."""
+    said: list[dict[str, Any] | None] = []
+    for one in (entry, *entry["others"]):
+        joining = one["joining"]
+        said.append(joining if joining and joining["refused"] else None)
+        if said[-1]:
+            one["joining"] = None
+        elif joining:
+            del joining["refused"]
+    return said
+
+
+def _taken_out(entry: dict[str, Any]) -> dict[str, Any]:
+    """What is newer of a line; the rest stays in ``entry``."""
+    said = {name: entry.pop(name) for name in _NEWER}
+    others = [{name: one.pop(name) for name in _NEWER if name in one} for one in entry["others"]]
+    return {**said, "others": others if any(any(one.values()) for one in others) else []}
+
+
+def _put_in(entry: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """A line whole again."""
+    more = newer["others"] or [{} for _ in entry["others"]]
+    others = [{**one, **said} for one, said in zip(entry["others"], more, strict=True)]
+    return {**entry, **newer, "others": others}
+
+
+def _put_asked(entry: dict[str, Any], asked: list[dict[str, Any] | None] | None) -> dict[str, Any]:
+    """With what it asks who joins."""
+    for one, joining in zip((entry, *entry["others"]), asked or (), strict=asked is not None):
+        one["joining"] = joining or one.get("joining")
+    return entry
+
+
+def read(folder: Path) -> Snapshot:
+    """Read the snapshot and check every prompt's hash.
+
+    Raises :class:`ConfigError` when there is none, or it is of another format or shape; a damaged prompt is
+    no error but is named in ``damaged`` (its SHA-256), so that other lines go on.
+    """
+    path = folder / "snapshot.json"
+    try:
+        body: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(
+            "snapshot.missing",
+            f"no snapshot of lines at {path}",
+            "start the worker once: it writes the snapshot; until then no call is recorded",
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            "snapshot.broken",
+            f"{path} is not JSON: {error}",
+            "the worker writes it again within a minute: look at the disk, and whether it runs",
+        ) from None
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        found = body.get("format") if isinstance(body, dict) else type(body).__name__
+        raise ConfigError(
+            "snapshot.format",
+            f"{path} has format {found!r}, this version reads {FORMAT}",
+            "run the daemon and the worker in the same version",
+        )
+    try:
+        newer = body.get("newer", {})  # a worker of before wrote none
+        asking = body.get("joiners_asked", {})
+        known = (
+            _line(_put_asked(_put_in(entry, newer.get(entry["line"], _NOTHING)), asking.get(entry["line"])))
+            for entry in body["lines"]
+        )
+        lines = {line.number.removeprefix("+"): line for line in known}
+        never = frozenset(number.removeprefix("+") for number in body["never_record"])
+        made_at = str(body["made_at"])
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ConfigError(
+            "snapshot.broken",
+            f"{path} is not what this version reads: {type(error).__name__} {error}",
+            "run the daemon and the worker in the same version; the worker writes it again within a minute",
+        ) from None
+    found = Snapshot(made_at, lines, never, frozenset(), folder)
+    return replace(found, damaged=frozenset(h for h in found.prompts if not _intact(found.prompt(h), h)))
+
+
+def check_announcement(told: Announcement) -> None:
+    """Raises ``ValueError`` for one that nobody can have been told."""
+    if not re.fullmatch("[0-9a-f]{64}", told.sha256) or told.duration_ms <= 0:
+        raise ValueError("an announcement without a sound")
+    if not 0 < told.keep_days <= LONGEST_DAYS:
+        raise ValueError(f"an announcement that promises {told.keep_days} days")
+
+
+def _line(entry: Mapping[str, Any]) -> LinePolicy:
+    """A line of the snapshot; every field of its own kind, for a call must not find out.  Raises
+    ``KeyError``, ``TypeError``, ``ValueError``."""
+    first, *others = (_language(one) for one in ({**entry}, *entry["others"]))
+    menu = None if entry["menu"] is None else Sound(**entry["menu"])
+    said = {
+        "announcement": first.announcement,
+        "asked": first.asked,
+        "keep": first.keep,
+        "delete": first.delete,
+        "joining": first.joining,
+        "others": tuple(others),
+        "menu": menu,
+    }
+    policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), **said})
+    checked(policy)
+    for one in policy.languages:
+        check_announcement(one.announcement)
+        if (one.asked is None) != (policy.mode == NOTICE):
+            raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
+        if policy.mode == NOTICE and one.joining is not None and one.joining.refused is not None:
+            raise ValueError(f"mode {policy.mode!r}, and who joins is asked")
+    if policy.mode not in MODES or (policy.menu is None) != (not others) or len(others) > 8:
+        raise ValueError(f"mode {policy.mode!r}, {len(others) + 1} languages, and a menu or none")
+    to_both = policy.at_pickup or policy.outbound == ONCE_CONNECTED
+    if policy.timing not in TIMINGS or policy.outbound not in OUTBOUND:
+        raise ValueError(f"announced {policy.timing!r}, outbound {policy.outbound!r}")
+    if to_both and (policy.mode != NOTICE or others):
+        raise ValueError(f"announced to both with mode {policy.mode!r}, in {len(others) + 1} languages")
+    if policy.beep not in ("", *BEEPS):
+        raise ValueError(f"a beep for {policy.beep!r}")
+    if not NUMBER.fullmatch(policy.number):
+        raise ValueError(f"not a number: {policy.number!r}")
+    return policy
+
+
+def _language(entry: Mapping[str, Any]) -> Language:
+    told, asked, keep, delete = entry["announcement"], entry["asked"], entry["keep"], entry.get("delete")
+    joining = entry.get("joining")
+    return Language(
+        Announcement(**{**told, "purposes": tuple(told["purposes"])}),
+        None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),
+        None if keep is None else keep_of(keep),
+        None if delete is None else delete_of(delete),
+        None if joining is None else joining_of(joining),
+    )
+
+
+def _intact(path: Path, sha256: str) -> bool:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False

@@ -1,0 +1,114 @@
+"""What a customer's own programs ask with.  A token is shown once, when it is made; only its hash is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.live_call import ApiToken
+from recorder.errors import SealError
+from recorder.ids import Entropy, uuid7
+from recorder.seal.credential import TOKEN, Credential, check, write
+from recorder.seal.revocation import Revoked
+from recorder.seal.signing import Signer
+
+REVOKED: Final = "token.revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token of a tenant's; ``name`` says which program has it."""
+
+    id: str
+    tenant: str
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None
+    token_sha256: str
+    credential: str | None
+    """What was signed of it (:mod:`recorder.seal.credential`); without it the token opens nothing."""
+
+
+def create(
+    tenant: str,
+    *,
+    name: str,
+    token_sha256: str,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer | None = None,
+) -> TokenRow:
+    """A new one, whose credential ``signer`` signs.  Raises :class:`CatalogueError` (``tenant.unknown``),
+    :class:`recorder.errors.SealError` for a key that is not endorsed for it."""
+    identity = str(uuid7(now, entropy))
+    signed = None if signer is None else write(_credential(tenant, identity, token_sha256, now), signer)
+    with writing():
+        row = ApiToken.create(
+            id=identity, tenant_id=tenant, name=name, token_sha256=token_sha256, created_at=now,
+            credential=signed,
+        )  # fmt: skip
+        said = {"token": row.id, "token_sha256": token_sha256, "name": name}
+        append(tenant, "token.created", said, now, entropy)
+    return token_row(row)
+
+
+def by_hash(token_sha256: str) -> TokenRow | None:
+    """Whose a token is that somebody shows; ``None`` for one that is unknown or was revoked.  It has no
+    tenant, for it answers whose it is; only who has the token can ask."""
+    with connected():
+        row = ApiToken.get_or_none((ApiToken.token_sha256 == token_sha256) & ApiToken.revoked_at.is_null())
+    return None if row is None else token_row(row)
+
+
+def tokens(tenant: str) -> tuple[TokenRow, ...]:
+    """A tenant's, the oldest first."""
+    with connected():
+        query = (
+            ApiToken.select().where(ApiToken.tenant_id == tenant).order_by(ApiToken.created_at, ApiToken.id)
+        )
+        return tuple(token_row(row) for row in query)
+
+
+def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bool:
+    """End a tenant's token, at once.  False where there is none, or not any more."""
+    with writing():
+        changed = (
+            ApiToken.update(revoked_at=now, credential=None)
+            .where((ApiToken.tenant_id == tenant) & (ApiToken.id == token_id) & ApiToken.revoked_at.is_null())
+            .execute()
+        )
+        if changed:
+            append(tenant, REVOKED, {"token": token_id}, now, entropy)
+    return bool(changed)
+
+
+def check_token(row: TokenRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    """Refuse a token whose row is not as it was signed.  Raises :class:`recorder.errors.SealError` as
+    :func:`recorder.seal.credential.check` does."""
+    expected = _credential(row.tenant, row.id, row.token_sha256, row.created_at)
+    check(row.credential, expected, root, revoked)
+
+
+def check_latest(row: TokenRow) -> None:
+    """Refuse a token that the log says was revoked.  Raises :class:`recorder.errors.SealError`
+    (``credential.superseded``)."""
+    if any(said.body.get("token") == row.id for said in leaf_lookup.decided(row.tenant, [REVOKED])):
+        what, hint = f"token {row.id} was revoked", "somebody brought an older row back: `accord audit`"
+        raise SealError("credential.superseded", what, hint)
+
+
+def _credential(tenant: str, token_id: str, token_sha256: str, at: datetime) -> Credential:
+    return Credential(tenant, TOKEN, token_id, None, token_sha256, at)
+
+
+def token_row(row: ApiToken) -> TokenRow:
+    """A token's row as a value."""
+    return TokenRow(
+        row.id, row.tenant_id, row.name, row.created_at, row.revoked_at, row.token_sha256, row.credential
+    )

@@ -1,0 +1,294 @@
+"""People: who has a log-in, and which web sessions they have open.
+
+:func:`user_by_login` and :func:`session_by_token` are the only questions without a tenant, for they
+answer whose tenant it is; both need what only that person has (a password is checked by the caller).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from peewee import IntegrityError
+
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append, append_all, no_tenant
+from recorder.catalogue.mappers import session_row, user_row
+from recorder.catalogue.prepared_query import prepared
+from recorder.catalogue.records import SessionRow, UserRow
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.core import Session, User, connected, writing
+from recorder.clock import SLACK, to_iso
+from recorder.domain import names
+from recorder.domain.roles import ROLES
+from recorder.errors import CatalogueError, SealError
+from recorder.ids import Entropy, uuid7
+from recorder.seal.credential import USER, Credential, check, write
+from recorder.seal.revocation import Revoked
+from recorder.seal.signing import Signer
+
+CHANGED: Final = "user.password_changed"
+REVOKED: Final = "user.revoked"
+
+SIGNS_IN: Final = "signs_in"
+SHOWN_AS: Final = "shown_as"
+
+
+def signs_in(login: str, password_hash: str) -> str:
+    """What the log says of how somebody logs in: one hash (hex) over both, so that nothing tells who it was
+    once argon2's salted string is gone."""
+    return hashlib.sha256(f"{password_hash}\n{login}".encode()).hexdigest()
+
+
+def shown_as(password_hash: str, name: str, language: str) -> str:
+    """What the log says of what somebody is called, and in which language they are spoken to: made like
+    :func:`signs_in`, for the same reason."""
+    return hashlib.sha256(f"{password_hash}\n{name}\n{language}".encode()).hexdigest()
+
+
+def _said(row: User, password_hash: str) -> dict[str, object]:
+    """What the log says of a person when they are made, and when they get another password."""
+    shown = shown_as(password_hash, row.name, row.language)
+    return {"user": row.id, SIGNS_IN: signs_in(row.login, password_hash), SHOWN_AS: shown}
+
+
+def create_user(
+    tenant: str,
+    *,
+    login: str,
+    name: str,
+    role: str,
+    language: str,
+    password_hash: str,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer | None = None,
+) -> UserRow:
+    """A new person of a tenant.  ``login`` is compared without regard to case; ``password_hash`` is
+    argon2's own string; ``signer`` signs the credential, without which nobody logs in.  Raises
+    :class:`CatalogueError`: ``user.role``, ``user.exists``, ``user.name``, ``user.login``;
+    :class:`recorder.errors.SealError` for a key that is not endorsed for it."""
+    if role not in ROLES:
+        raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
+    name = names.tidy(name, "the name", "user.name")
+    login = names.folded(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
+    identity = str(uuid7(now, entropy))
+    try:
+        with writing():
+            row = User.create(
+                id=identity,
+                tenant=tenant,
+                login=login,
+                name=name,
+                role=role,
+                language=language,
+                password_hash=password_hash,
+                created_at=now,
+                credential=_sign(tenant, identity, role, signs_in(login, password_hash), signer, now),
+            )
+            append(tenant, "user.created", _said(row, password_hash) | {"role": role}, now, entropy)
+    except IntegrityError as error:
+        if "login" not in str(error):
+            raise no_tenant(tenant) from error
+        raise CatalogueError(
+            "user.exists", f"somebody already logs in as {login!r}", "choose another log-in"
+        ) from error
+    return user_row(row)
+
+
+def user_by_login(login: str) -> UserRow | None:
+    """Who logs in under a name; revoked people included (``revoked_at`` says so)."""
+    with connected():
+        row = User.get_or_none(User.login == names.folded(login))
+    return None if row is None else user_row(row)
+
+
+def user(tenant: str, user_id: str) -> UserRow | None:
+    """One person of a tenant."""
+    with connected():
+        row = User.get_or_none((User.tenant == tenant) & (User.id == user_id))
+    return None if row is None else user_row(row)
+
+
+def users(tenant: str) -> tuple[UserRow, ...]:
+    """The people of a tenant, by log-in."""
+    with connected():
+        return tuple(user_row(row) for row in User.select().where(User.tenant == tenant).order_by(User.login))
+
+
+def set_password(
+    tenant: str,
+    user_id: str,
+    password_hash: str,
+    *,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer | None = None,
+) -> bool:
+    """Another password, signed by ``signer``; every session of that person ends.  False where there is no
+    such person."""
+    with writing():
+        row = User.get_or_none((User.tenant == tenant) & (User.id == user_id))
+        if row is None:
+            return False
+        signed = _sign(tenant, user_id, row.role, signs_in(row.login, password_hash), signer, now)
+        User.update(password_hash=password_hash, credential=signed).where(User.id == row.id).execute()
+        _end_sessions(tenant, user_id, now, entropy)
+        append(tenant, CHANGED, _said(row, password_hash), now, entropy)
+    return True
+
+
+def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -> bool:
+    """End a person's log-in, sessions and, through the gate, grants.  False where there is none."""
+    with writing():
+        changed = (
+            User.update(revoked_at=now, credential=None)
+            .where((User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null())
+            .execute()
+        )
+        if changed:
+            _end_sessions(tenant, user_id, now, entropy)
+            append(tenant, REVOKED, {"user": user_id}, now, entropy)
+    return bool(changed)
+
+
+def open_session(
+    person: UserRow, *, token_sha256: str, now: datetime, until: datetime, entropy: Entropy
+) -> SessionRow:
+    """A web session for somebody whose password was checked; only the token's hash is kept."""
+    with writing():
+        row = Session.create(
+            id=str(uuid7(now, entropy)),
+            user=person.id,
+            token_sha256=token_sha256,
+            created_at=now,
+            seen_at=now,
+            until=until,
+        )
+        said = {"user": person.id, "session": row.id, "token_sha256": token_sha256}
+        append(person.tenant, "session.opened", said, now, entropy)
+    return session_row(row, person.tenant)
+
+
+def note_refused_log_in(person: UserRow, now: datetime, entropy: Entropy) -> bool:
+    """Somebody gave a wrong password for a log-in that there is.  A leaf says so, one in five minutes for
+    each person: a stranger who guesses does not fill a customer's log; whether it was this one."""
+    if not lease.take(f"log-in:{person.id}", entropy(8).hex(), now):
+        return False
+    with writing():
+        append(person.tenant, "session.refused", {"user": person.id}, now, entropy)
+    return True
+
+
+def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, UserRow] | None:
+    """The session of a token and whose it is; ``None`` where it has ended or its person was revoked."""
+    with connected():
+        opened = next(iter(_by_token(token_sha256, to_iso(now), to_iso(now + SLACK))), None)
+        person = None if opened is None else next(iter(_not_revoked(opened.user_id)), None)
+    if opened is None or person is None:
+        return None
+    return session_row(opened, person.tenant_id), user_row(person)
+
+
+@prepared(Session)
+def _by_token(token_sha256: str, now: str, soon: str) -> Any:
+    mine = (Session.token_sha256 == token_sha256) & Session.ended_at.is_null()
+    return Session.select().where(mine & _lasts(now, soon))
+
+
+@prepared(User)
+def _not_revoked(user_id: str) -> Any:
+    return User.select().where((User.id == user_id) & User.revoked_at.is_null())
+
+
+def session_lives(tenant: str, user_id: str, session_id: str | None, now: datetime) -> bool:
+    """Whether somebody may still act: not revoked and, where they came with a session, that session
+    has not ended."""
+    with connected():
+        if not _theirs(tenant, user_id):
+            return False
+        return session_id is None or bool(_living(session_id, user_id, to_iso(now), to_iso(now + SLACK)))
+
+
+@prepared(User)
+def _theirs(tenant: str, user_id: str) -> Any:
+    mine = (User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null()
+    return User.select(User.id).where(mine)
+
+
+@prepared(Session)
+def _living(session_id: str, user_id: str, now: str, soon: str) -> Any:
+    mine = (Session.id == session_id) & (Session.user == user_id)
+    return Session.select(Session.id).where(mine & Session.ended_at.is_null() & _lasts(now, soon))
+
+
+def touch_session(person: UserRow, session_id: str, *, now: datetime, until: datetime) -> None:
+    """They are still here: the session lasts until ``until``."""
+    with writing():
+        Session.update(seen_at=now, until=until).where(
+            (Session.id == session_id) & (Session.user == person.id) & Session.ended_at.is_null()
+        ).execute()
+
+
+def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> None:
+    """Log out.  Ending it twice changes nothing."""
+    with writing():
+        mine = (Session.id == session_id) & (Session.user == person.id) & Session.ended_at.is_null()
+        if Session.update(ended_at=now).where(mine).execute():
+            said = {"user": person.id, "session": session_id}
+            append(person.tenant, "session.closed", said, now, entropy)
+
+
+def drop_old_sessions(before: datetime) -> int:
+    """Forget sessions that were over before a time; how many."""
+    with writing():
+        return int(Session.delete().where(Session.until < to_iso(before)).execute())
+
+
+def check_user(row: UserRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    """Refuse a person whose row is not as it was signed.  Raises :class:`recorder.errors.SealError` as
+    :func:`recorder.seal.credential.check` does."""
+    expected = Credential(
+        row.tenant, USER, row.id, row.role, signs_in(row.login, row.password_hash), row.created_at
+    )
+    check(row.credential, expected, root, revoked)
+
+
+def check_latest(row: UserRow) -> None:
+    """Refuse somebody's credential of before: the log says that they were revoked since, or got another
+    password.  Raises :class:`recorder.errors.SealError` (``credential.superseded``)."""
+    every = leaf_lookup.decided(row.tenant, [CHANGED, REVOKED])
+    said = [each for each in every if each.body.get("user") == row.id]
+    if not said:
+        return
+    if said[-1].kind == REVOKED or said[-1].body.get(SIGNS_IN) != signs_in(row.login, row.password_hash):
+        raise SealError(
+            "credential.superseded",
+            f"user {row.id} has a credential of before: {said[-1].kind} is in the log since",
+            "somebody brought an older row back: `accord audit`",
+        )
+
+
+def _sign(
+    tenant: str, user_id: str, role: str, secret_sha256: str, signer: Signer | None, now: datetime
+) -> str | None:
+    return (
+        None if signer is None else write(Credential(tenant, USER, user_id, role, secret_sha256, now), signer)
+    )
+
+
+def _lasts(now: str, soon: str) -> Any:
+    """The condition that a session's time is not over.  One that was last seen in the future (after ``soon``)
+    is over too: it was given by a clock that had jumped ahead, and would last until that time comes."""
+    return (Session.until > now) & (Session.seen_at <= soon)
+
+
+def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy) -> None:
+    living = (Session.user == user_id) & Session.ended_at.is_null()
+    ids = [row.id for row in Session.select(Session.id).where(living).order_by(Session.id)]
+    if ids:
+        Session.update(ended_at=now).where(Session.id.in_(ids)).execute()
+        ended = [({"user": user_id, "session": each}, None) for each in ids]
+        append_all(tenant, "session.closed", ended, now, entropy)

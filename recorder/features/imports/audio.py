@@ -1,0 +1,95 @@
+"""A recording from elsewhere becomes a take: its sound as a WAV of two channels, whatever it was before.
+
+WAV, FLAC, Ogg, MP3, AAC or MP4 (``features/imports/decoder.py``, in a process of its own).  Of two channels
+the left is taken for what the outside party said; one is put into both, and the take says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from recorder.errors import TakeError
+from recorder.features.imports.decoder import LARGEST, Decoded
+from recorder.spool.atomic_files import replacing
+
+PATIENCE_S = 900
+"""Twelve hours of sound take a minute or two."""
+
+
+@contextmanager
+def open_plain(path: Path) -> Iterator[FileIO]:
+    """A plain file that lies where ``path`` (resolved) says: no link, device or pipe, nor behind a folder
+    that has become a link.  Raises ``OSError``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        if os.readlink(f"/proc/self/fd/{descriptor}") != str(path):
+            raise OSError(errno.ELOOP, "it lies elsewhere")
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(file: FileIO) -> str:
+    """Hex SHA-256 of an open file.  Raises ``OSError``."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def decode(source: FileIO, name: str, target: Path) -> Decoded:
+    """Write a file's sound to ``target``, whole or not at all, in at most half of what is free on the disk:
+    recordings of calls need it too.  Raises :class:`TakeError` (``take.not_sound``), ``OSError`` (a full
+    disk)."""
+    room = min(LARGEST, shutil.disk_usage(target.parent).free // 2)
+    with replacing(target) as path, open(path, "wb") as file:
+        source.seek(0)
+        said = _ask_decoder(source, file, room)
+        if "why" in said:
+            hint = "convert it to WAV of one or two channels, and run the command again"
+            raise TakeError("take.not_sound", f"{name}: {said['why']}", hint)
+        if "errno" in said:
+            raise OSError(said["errno"], os.strerror(said["errno"]))
+    return Decoded(said["channels"], said["duration_ms"])
+
+
+def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
+    # Isolated, and from a folder of the system: in the customer's lie files, perhaps a numpy.py.
+    command = [
+        sys.executable,
+        "-I",
+        "-m",
+        "recorder.features.imports.decoder",
+        str(target.fileno()),
+        str(room),
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=source,
+            capture_output=True,
+            pass_fds=[target.fileno()],
+            cwd="/",
+            env={"OPENBLAS_NUM_THREADS": "1"},
+            timeout=PATIENCE_S,
+        )
+    except subprocess.TimeoutExpired:
+        return {"why": f"it was not decoded within {PATIENCE_S // 60} minutes"}
+    if done.returncode != 0:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        return {"why": f"its decoder ended with {done.returncode}: {last}"}
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said

@@ -1,0 +1,97 @@
+"""Copies of the keys that somebody has shown: what was checked, and when, beside the keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from recorder.clock import from_iso, to_iso
+from recorder.errors import ConfigError
+from recorder.features.tenants import service
+from recorder.seal import kek_files, signing
+from recorder.seal.keyring import Keyring, Secret, WrappedKey, load_kek, parse_kek
+from recorder.spool.atomic_files import write_file
+
+FILE = "copies.json"
+KEK = "kek"
+NEXT = "kek.next"
+ROOT = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy that was shown: the id of the key in it, and when."""
+
+    key_id: str
+    at: datetime
+
+
+def read(folder: Path) -> Mapping[str, Copy]:
+    """What was confirmed so far, by :data:`KEK` and :data:`ROOT`; nothing where the file is not there, or
+    is not ours."""
+    try:
+        body = json.loads((folder / FILE).read_bytes())
+        return {kind: Copy(each["key_id"], from_iso(each["at"])) for kind, each in body["copies"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey], now: datetime) -> str:
+    """Check a copy of the key-encryption key (that it opens the key of every customer), of the next one (that
+    it is that one) or of the root's key (that it is this root's), and write down that it is there; what it
+    was.
+
+    A copy may lie on a disk that keeps no modes, so they are not looked at.  Raises :class:`ConfigError`,
+    :class:`SealError` where it does not open a customer's key.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            "keys.unreadable", f"{path} cannot be read: {error.strerror}", "name the copy's file"
+        ) from error
+    if content.lstrip().startswith(b"-----BEGIN"):
+        kind, identity = ROOT, signing.key_id(signing.parse_private(content, path).public_key())
+        if identity != root_id:
+            raise ConfigError(
+                "keys.other_root",
+                f"{path} holds key {identity}, the root is {root_id}",
+                "show a copy of the root's key; the signing key needs none (`accord keys renew`)",
+            )
+    else:
+        secret = parse_kek(content.decode("ascii", "replace"), str(path))
+        kind, identity = KEK, secret.id
+        if (folder / kek_files.NEXT).exists() and load_kek(folder / kek_files.NEXT).id == identity:
+            kind = NEXT
+        else:
+            _opens(secret, tenant_keys)
+    _write(folder, dict(read(folder)) | {kind: Copy(identity, now)})
+    return kind
+
+
+def tenant_keys() -> list[WrappedKey]:
+    """Every customer's own key, of the catalogue.  Raises :class:`SealError`."""
+    found = (service.tenant_key(row.id) for row in service.tenants())
+    return [key for key in found if key is not None]
+
+
+def promoted(folder: Path, identity: str) -> None:
+    """The next key-encryption key has become the present one, and with it its copy.  Can be repeated."""
+    known = dict(read(folder))
+    if NEXT in known and known[NEXT].key_id == identity:
+        known[KEK] = known.pop(NEXT)
+        _write(folder, known)
+
+
+def _write(folder: Path, known: Mapping[str, Copy]) -> None:
+    body = {name: {"key_id": each.key_id, "at": to_iso(each.at)} for name, each in sorted(known.items())}
+    write_file(folder / FILE, json.dumps({"copies": body}, indent=1).encode() + b"\n")
+
+
+def _opens(secret: Secret, tenant_keys: list[WrappedKey]) -> None:
+    keyring = Keyring(secret)
+    for wrapped in tenant_keys:
+        keyring.open_tenant_key(wrapped)

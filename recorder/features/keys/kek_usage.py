@@ -1,0 +1,90 @@
+"""Which key-encryption keys an installation's keys are wrapped by, as far as its catalogue and bucket can be
+reached: what a new or a restored key must open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from recorder.errors import AccordError, ConfigError, SealError
+from recorder.features.tenants import service
+from recorder.processes import object_store
+from recorder.processes.services import Context
+from recorder.seal.document_source import read_document
+from recorder.seal.keyring import WrappedKey, next_tenant_key_path, tenant_key_path
+from recorder.store.contract import NotFound, Store
+
+UNREADABLE = "unreadable"
+"""Stands for the id where a wrapped key is none, or is not its customer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """``by`` counts customers' wrapped keys by the id of what opens them; ``unseen`` says what could not be
+    looked at, and why."""
+
+    by: Counter[str]
+    unseen: tuple[str, ...]
+
+
+def look(context: Context) -> Wrapped:
+    """Look at every customer's key, in catalogue and bucket."""
+    by: Counter[str] = Counter()
+    unseen = []
+    for what, found in (("the catalogue", _in_catalogue), ("the bucket", _in_bucket)):
+        try:
+            by.update(found(context))
+        except AccordError as error:
+            unseen.append(f"{what}: {error.message}")
+    return Wrapped(by, tuple(unseen))
+
+
+def refuse_new_keys(context: Context) -> tuple[str, ...]:
+    """Raise :class:`ConfigError` (``keys.in_use``) where there are customers whose keys new ones would not
+    open; what could not be looked at."""
+    found = look(context)
+    if found.by:
+        keks = ", ".join(sorted(found.by))
+        raise ConfigError(
+            "keys.in_use",
+            f"there are {found.by.total()} customers' keys already, wrapped by {keks}: no new key opens "
+            "them, and their recordings could not be heard",
+            "bring the old keys back: `accord keys restore`, from their copies or from paper. Only where "
+            "these recordings are to be given up: `accord keys init --force`",
+        )
+    return found.unseen
+
+
+def _in_catalogue(context: Context) -> Iterator[str]:
+    context.open_catalogue()
+    for row in service.tenants():
+        try:
+            key = service.tenant_key(row.id)
+        except SealError:
+            yield UNREADABLE
+        else:
+            if key is not None:  # of one who left it was destroyed
+                yield key.wrapped_by
+
+
+def _in_bucket(context: Context) -> Iterator[str]:
+    store, after = object_store.probe(context.settings), ""
+    while (first := next(iter(store.list("keys/", after)), None)) is not None:
+        tenant = first.split("/")[1]
+        after = f"keys/{tenant}/~"  # after all that can lie there
+        yield from _of_tenant(store, tenant)
+
+
+def _of_tenant(store: Store, tenant: str) -> Iterator[str]:
+    found = 0
+    for place in (tenant_key_path(tenant), next_tenant_key_path(tenant)):
+        try:
+            yield WrappedKey.from_bytes(read_document(store, place, WrappedKey.MAX_BYTES)).wrapped_by
+        except NotFound:
+            continue
+        except SealError:
+            yield UNREADABLE
+        found += 1
+    if not found:
+        yield UNREADABLE  # keys of recordings alone

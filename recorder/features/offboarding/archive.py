@@ -1,0 +1,193 @@
+"""What a customer who leaves is handed: one tar archive, whose layout is fixed when the handing over begins,
+so that it can be fetched from any byte on, again and again.
+
+Its bytes are made as they are asked for.  A recording is in it where it may be used for something: it leaves
+through the gate's checks, each block compared with the seal, and after a leaf that says so.  One that is gone
+since, or not to be used any more, reads as zeros; nothing else moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from recorder.errors import AccessError, SealError
+from recorder.features.offboarding import documents, handover, tables, tar
+from recorder.features.offboarding.departure import LeavingRow
+from recorder.features.offboarding.handover import HandedRow
+from recorder.playback.audio_reader import Missing, Sounds
+from recorder.playback.verified_recording import Sealed
+from recorder.seal.document_source import read_document
+from recorder.seal.manifest_codec import decrypt_parties
+from recorder.seal.sealing import MAX_BYTES
+from recorder.store.contract import NotFound, Store
+
+FOLDER = "accord/"
+PIECE = 64 * 1024
+
+ABOUT, LOG = "about.json", "log.jsonl"
+
+Part = Callable[[int, int], Iterator[bytes]]
+"""Gives a file's bytes from one offset up to another."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A file: ``at`` is where its header begins."""
+
+    name: str
+    length: int
+    at: int
+    read: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What a customer is handed, whole.  ``open`` opens one of its recordings as the gate trusts it, after a
+    leaf that it leaves, or says that it does not (``None``); ``broken`` hears of a file that is not what was
+    sealed."""
+
+    row: LeavingRow
+    store: Store
+    sounds: Sounds
+    open: Callable[[HandedRow], Sealed | None]
+    broken: Callable[[HandedRow, str, SealError], None]
+
+    @property
+    def tenant(self) -> str:
+        return self.row.tenant
+
+    def read(self, start: int, end: int) -> Iterator[bytes]:
+        """Its bytes from ``start`` up to, not including, ``end``, in pieces of at most 64 KiB.  Raises
+        :class:`StoreError`, :class:`CatalogueError`; :class:`AccessError` (``access.handover_changed``)
+        where something is not what it was."""
+        assert self.row.handed_at is not None
+        made = int(self.row.handed_at.timestamp())
+        at = start
+        for span in self._spans(start):
+            if span.at >= end:
+                break
+            head = tar.header(FOLDER + span.name, span.length, made)
+            body, whole = span.at + tar.BLOCK, span.at + tar.taken(span.length)
+            if at < body:
+                piece = head[at - span.at : end - span.at]
+                yield piece
+                at += len(piece)
+            content_end = body + span.length
+            if body <= at < min(content_end, end):
+                for piece in span.read(at - body, min(content_end, end) - body):
+                    yield piece
+                    at += len(piece)
+            if content_end <= at < min(whole, end):
+                yield bytes(min(whole, end) - at)
+                at = min(whole, end)
+            if at >= end:
+                return
+        while at < end:
+            piece = bytes(min(PIECE, end - at))
+            yield piece
+            at += len(piece)
+
+    def _spans(self, start: int) -> Iterator[Span]:
+        """The files from the one that ``start`` lies in."""
+        readme, layout = documents.readme(), self.row.layout
+        if start < tar.taken(len(readme)):
+            yield Span("README.txt", len(readme), 0, _of(lambda: readme, len(readme)))
+        at = start
+        while at < layout["at"] and (rows := handover.handed_at(self.tenant, at)):
+            for row in rows:
+                yield from self._recording(row, start)
+            at = rows[-1].at + rows[-1].length
+        at = layout["at"]
+        for name, length, kind, what in layout["papers"]:
+            if at + tar.taken(length) > start:
+                yield Span(name, length, at, _of(partial(self._paper, kind, what), length))
+            at += tar.taken(length)
+
+    def _recording(self, row: HandedRow, start: int) -> Iterator[Span]:
+        at, opened = row.at, _Once(lambda: self.open(row))
+        for name, length in row.files:
+            if at + tar.taken(length) > start:
+                read = _part(self, row, name, length, opened)
+                yield Span(f"recordings/{row.recording}/{name}", length, at, read)
+            at += tar.taken(length)
+
+    def file(self, sealed: Sealed, name: str, length: int) -> Part:
+        """A file of a recording that is there.  Raises :class:`SealError`, :class:`StoreError`."""
+        row, manifest = sealed.row, sealed.manifest
+        if manifest.object(name) is not None:
+            return self.sounds.open(sealed, name).read
+        if name == ABOUT:
+            return _of(lambda: documents.about(manifest, decrypt_parties(manifest, sealed.key)), length)
+        if name == LOG:
+            return _of(lambda: documents.leaves_about(row.tenant, row.id, self.row.log_size), length)
+        return _of(lambda: read_document(self.store, row.prefix + name, MAX_BYTES), length)
+
+    def _paper(self, kind: str, what: Any) -> bytes:
+        if kind == "table":
+            return documents.table(self.tenant, handover.handed(self.tenant, what, documents.ROWS))
+        if kind == "calls":
+            return tables.calls_of(self.tenant, what)
+        if kind == "sound":
+            return documents.sound(what)
+        if kind == "leaves":
+            return documents.leaves(self.tenant, *what)
+        return str(what).encode()
+
+
+class _Once:
+    """Opens a recording when the first of its files is read, once for all of them."""
+
+    def __init__(self, open_: Callable[[], Sealed | None]) -> None:
+        self._open = open_
+        self._found: Sealed | None = None
+        self._asked = False
+
+    def __call__(self) -> Sealed | None:
+        if not self._asked:
+            self._found, self._asked = self._open(), True
+        return self._found
+
+
+def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Once) -> Part:
+    def read(start: int, end: int) -> Iterator[bytes]:
+        at = start
+        sealed = opened()
+        if sealed is not None:
+            try:
+                for piece in archive.file(sealed, name, length)(start, end):
+                    yield piece
+                    at += len(piece)
+            except (Missing, AccessError, NotFound) as error:  # erased while it was being read
+                log.warning("handover.zeros", recording=row.recording, object=name, error_id=error.error_id)
+            except SealError as error:
+                archive.broken(row, name, error)
+        while at < end:
+            piece = bytes(min(PIECE, end - at))
+            yield piece
+            at += len(piece)
+
+    return read
+
+
+def _of(make: Callable[[], bytes], length: int) -> Part:
+    """A file that is made when it is read."""
+
+    def read(start: int, end: int) -> Iterator[bytes]:
+        content = make()
+        if len(content) != length:
+            raise AccessError(
+                "access.handover_changed",
+                f"a paper of the handing over has {len(content)} bytes, and had {length}",
+                "hand over anew: `accord tenant leave hand-over --anew`",
+            )
+        for at in range(start, end, PIECE):
+            yield content[at : min(at + PIECE, end)]
+
+    return read

@@ -1,0 +1,157 @@
+"""What an operator decides about a customer who leaves: each decision is signed and put into the bucket, and
+only then are row and leaf written.  Broken off between them, the command is given again and goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from recorder.catalogue import queries
+from recorder.clock import to_iso
+from recorder.errors import CatalogueError
+from recorder.features.offboarding import departure
+from recorder.lifecycle.amendment_service import Changes
+from recorder.seal import offboarding
+from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
+
+COMPLETE = "`accord tenant leave complete`"
+
+
+def standing(changes: Changes, tenant: str) -> Statement:
+    """The signed statement that holds of a customer who leaves.  Raises :class:`CatalogueError`
+    (``leaving.not_announced``, ``leaving.not_signed`` where only a row says so), :class:`SealError` where a
+    statement cannot be read, :class:`recorder.errors.StoreError`."""
+    found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
+    if found is not None:
+        return found
+    if departure.of(tenant) is None:
+        departure.standing(tenant)
+    raise CatalogueError(
+        "leaving.not_signed",
+        "a row says that this customer leaves, and nothing that was signed does, or its key was revoked",
+        "`accord audit`; then `accord tenant leave stop`, or announce it anew",
+    )
+
+
+def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
+    """A customer leaves: its numbers are not recorded any more from now on, and up to ``until`` it can fetch
+    what it is handed.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
+    ``leaving.until``, ``leaving.complete``, ``tenant.unknown``; else as :func:`standing`."""
+    now, until = offboarding.truncate(changes.now()), offboarding.truncate(until)
+    if until <= now:
+        raise CatalogueError("leaving.until", "that day is over", "name one on which they have fetched it")
+    if queries.tenant(tenant) is None:
+        raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
+    found, last = _found(changes, tenant)
+    if found is not None and departure.of(tenant) is not None:
+        hint = "`accord tenant leave show`"
+        raise CatalogueError("tenant.leaving", "that this customer leaves was announced before", hint)
+    if found is not None and found.kind == ERASURE:
+        raise CatalogueError("leaving.complete", "it was signed that this customer is erased", COMPLETE)
+    if found is None or found.until != until:
+        first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
+        more = {"announced_at": now, "until": until, "handed_over": None}
+        found = _put(changes, first if last is None else last.following(ANNOUNCED, now, **more))
+    departure.announced(
+        tenant, found.announced_at, found.until, found.sha256, now=now, entropy=changes.entropy
+    )
+    return found
+
+
+def cancel(changes: Changes, tenant: str) -> None:
+    """It does not leave after all; its lines are made again by hand.  Raises :class:`CatalogueError`:
+    ``leaving.not_announced``, ``leaving.erasing``; else as :func:`standing`."""
+    now = offboarding.truncate(changes.now())
+    found, last = _found(changes, tenant)
+    if found is None:
+        departure.standing(tenant)
+    else:
+        check_not_erasing(found)
+    if last is None:
+        last = _put(changes, Statement(tenant, 1, None, CANCELLED, now, now, now))
+    elif last.kind != CANCELLED:
+        last = _put(changes, last.following(CANCELLED, now))
+    departure.stays(tenant, last.sha256, now=now, entropy=changes.entropy)
+
+
+def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
+    """What a customer is handed is whole: the SHA-256 of the statement that says so.  Raises
+    :class:`CatalogueError` (``leaving.erasing``); else as :func:`standing`."""
+    found = standing(changes, tenant)
+    check_not_erasing(found)
+    if found.handed_over != handed:
+        at = offboarding.truncate(max(changes.now(), handed.at))
+        found = _put(changes, found.following(HANDED_OVER, at, handed_over=handed))
+    return found.sha256
+
+
+def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
+    """Everything of a customer is destroyed from now on; ``early`` says why before its day.  Raises
+    :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.too_early``, ``leaving.erasing``; else as
+    :func:`standing`."""
+    now = offboarding.truncate(changes.now())
+    found = standing(changes, tenant)
+    if found.kind != ERASURE:
+        if now < found.until and not early:
+            raise CatalogueError(
+                "leaving.too_early",
+                f"they were told that they can fetch it until {to_iso(found.until)}",
+                "wait for that day, or say in --early how they agreed to an earlier one",
+            )
+        found = _put(changes, found.following(ERASURE, now, early=early or ""))
+    elif (row := departure.of(tenant)) is not None and row.erasing_since is not None:
+        check_not_erasing(found)
+    write_down(changes, found)
+    return found
+
+
+def write_down(changes: Changes, said: Statement) -> None:
+    """Write down a signed erasure, for the worker to find it."""
+    departure.erasing(
+        said.tenant,
+        said.announced_at,
+        said.until,
+        said.at,
+        said.sha256,
+        early=said.early or "",
+        handed_over=said.handed_over is not None,
+        now=changes.now(),
+        entropy=changes.entropy,
+    )
+
+
+def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
+    """Sign that everything of a customer is destroyed whose receipt says so already, where no other statement
+    stands.  Raises as :func:`standing`."""
+    now = offboarding.truncate(changes.now())
+    _, last = _found(changes, tenant)
+    early = "by the receipt of its offboarding"
+    made = Statement(tenant, 1, None, ERASURE, now, announced_at, now, None, early)
+    if last is not None:
+        made = replace(made, number=last.number + 1, before=last.sha256)
+    return _put(changes, made)
+
+
+def check_not_erasing(said: Statement) -> None:
+    """Raises :class:`CatalogueError` (``leaving.erasing``)."""
+    if said.kind == ERASURE:
+        raise CatalogueError(
+            "leaving.erasing",
+            f"everything of this customer is being destroyed since {to_iso(said.at)}",
+            "that cannot be called off; `accord tenant leave show` says how far it is",
+        )
+
+
+def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement | None]:
+    """The statement that holds, and the last one."""
+    every = offboarding.statements(changes.store, tenant, changes.root)
+    last = every[-1] if every else None
+    holds = last is not None and last.kind != CANCELLED and last.key_id not in changes.revoked()
+    return (last if holds else None), last
+
+
+def _put(changes: Changes, said: Statement) -> Statement:
+    made = offboarding.put(changes.store, said, changes.signer, changes.root)
+    changes.boundary("statement put")
+    return made

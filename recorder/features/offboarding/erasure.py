@@ -1,0 +1,324 @@
+"""Everything of a customer who left is destroyed, as a signed statement says, and a signed receipt says so.
+
+Each recording goes the way that all go: that it is to be deleted is sealed beside it, then its keys are
+destroyed, every version of its objects, and a tombstone stands.  Then calls that were not recorded and the
+customer's people are forgotten, and last of all the customer's own keys are destroyed, so that a copy of a
+recording's wrapped key, wherever it was put away, opens nothing.  The log is signed, and the receipt put into
+bucket and catalogue.  Killed anywhere it goes on: what is done is seen by what is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import __version__
+from recorder.auditlog import checkpoint
+from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.tables import lease
+from recorder.clock import to_iso
+from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
+from recorder.features.offboarding import departure
+from recorder.features.tenants import service
+from recorder.ids import Entropy
+from recorder.lifecycle import amendments, expiry
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.amendment_store import chain_of
+from recorder.lifecycle.erasure_deadline import complete_from
+from recorder.lifecycle.hold_review import holds_unconfirmed
+from recorder.lifecycle.key_rotation import CLAIM
+from recorder.seal import offboarding, signed_document, signing
+from recorder.seal.amendment import SYSTEM, Erased
+from recorder.seal.document_source import read_document
+from recorder.seal.keyring import (
+    WrappedKey,
+    next_tenant_key_path,
+    part,
+    recording_of_path,
+    tenant_key_path,
+)
+from recorder.seal.offboarding import RECEIPT_MAX_BYTES, RECEIPT_TYPE, VERSION, Statement, place_of
+from recorder.seal.offboarding import read_receipt as read
+from recorder.seal.revocation import Revoked
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.store.contract import NotFound, Store, Unreachable
+
+REASON: Final = "Its customer has left; it was handed what could be handed over."
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """``destroying`` destroys, ``signing`` signs the log; ``backups_end_after`` is how long a copy of
+    catalogue and bucket is kept.  ``seconds``: how long it may take at a time."""
+
+    destroying: expiry.Means
+    signing: checkpoint.Means
+    backups_end_after: timedelta
+    seconds: float = 45.0
+    elapsed: Callable[[], float] = field(default=time.monotonic)
+
+
+def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
+    """Holds that are to be decided before anything is destroyed."""
+    return amendments.holds(tenant)
+
+
+def check_ready(tenant: str) -> None:
+    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them)."""
+    if holds_unconfirmed() is not None:
+        raise CatalogueError(
+            "leaving.holds_unconfirmed",
+            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
+            "look at them, then `accord rebuild --confirm-holds`",
+        )
+    if holds := held(tenant):
+        named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
+        more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
+        raise CatalogueError(
+            "leaving.held",
+            f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
+            "`accord hold lift`, once whoever it was held for has what they need of it",
+        )
+
+
+def check_handed_over(said: Statement) -> None:
+    """Raises :class:`CatalogueError` (``leaving.not_handed_over``)."""
+    if said.handed_over is None:
+        raise CatalogueError(
+            "leaving.not_handed_over",
+            "nothing was handed over to this customer",
+            "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
+        )
+
+
+def erase_due(means: Means, now: datetime) -> int:
+    """Destroy, for a while, what is left of customers of whom a signed statement says that they are erased;
+    how many receipts were written.  A row is where to look.  What stands in the way of one is logged as an
+    error and holds up no other.  Raises :class:`Unreachable`."""
+    given = means.destroying
+    until, written = means.elapsed() + means.seconds, 0
+    for row in departure.to_erase():
+        try:
+            said = offboarding.erasure(given.store, row.tenant, given.root, given.revoked(), now)
+            check_ready(row.tenant)
+            if _destroy(row.tenant, means, now, until):
+                written += _finish(said, means, now)
+        except Unreachable:
+            raise
+        except (CatalogueError, KeepingError, SealError, StoreError) as error:
+            log.error(
+                "leaving.waits",
+                tenant=row.tenant,
+                error_id=error.error_id,
+                error=error.message,
+                hint=error.hint,
+            )
+    return written
+
+
+def _destroy(tenant: str, means: Means, now: datetime, until: float) -> bool:
+    """Destroy recordings; true once none is left."""
+    given = means.destroying
+    changes = Changes(
+        given.store, given.root, given.signer, lambda: now, given.entropy, given.boundary, given.revoked
+    )
+    owner = given.entropy(8).hex()
+    for each in _recordings(tenant):
+        if means.elapsed() >= until:
+            break
+        try:
+            changes.leave(tenant, each.id, SYSTEM, reason=REASON)
+        except AccessError:
+            pass  # its tombstone stands: what is left is the row
+        except (KeepingError, SealError) as error:
+            log.error(
+                "leaving.not_destroyed", recording=each.id, error_id=error.error_id, error=error.message
+            )
+            continue
+        expiry.destroy_one(each, given, owner, now)
+    left = departure.remaining(tenant)
+    log.info("leaving.erasing", tenant=tenant, left=left)
+    return left == 0
+
+
+def _recordings(tenant: str) -> Iterator[RecordingRow]:
+    after = ""
+    while page := departure.recordings_of(tenant, after):
+        yield from page
+        after = page[-1].id
+
+
+def _finish(statement: Statement, means: Means, now: datetime) -> bool:
+    given, tenant = means.destroying, statement.tenant
+    destroyed = check_all_erased(tenant, given.store, given.root, given.revoked())
+    given.boundary("recordings gone")
+    calls = departure.forget_calls(tenant, now=now, entropy=given.entropy)
+    given.boundary("calls forgotten")
+    people = departure.forget_people(tenant, now=now, entropy=given.entropy)
+    departure.forget_requests(tenant)
+    given.boundary("people forgotten")
+    keys = destroy_keys(tenant, given.erasing or given.store, now, given.entropy, given.boundary)
+    content = _there(tenant, given.store)
+    if content is None:
+        checkpoint.sign(tenant, means.signing, now)
+        given.boundary("signed")
+        checkpoint.publish(tenant, means.signing, now)
+        given.boundary("published")
+        given.signer.check(signing.OFFBOARDING, now)
+        body = _body(statement, means, destroyed, calls, people, keys, now)
+        content = signed_document.write(body, given.signer)
+        read(content, given.root)
+        _put(given.store, place_of(tenant), content)
+    given.boundary("receipt put")
+    said = read(content, given.root)
+    since = given.revoked().get(said.key)
+    if since is not None and said.at >= since:
+        raise SealError("seal.key_revoked", f"key {said.key}, which signed the receipt, was revoked")
+    if said.tenant != tenant:
+        raise SealError("offboarding.foreign", f"the receipt in the place of {tenant}'s is of {said.tenant}")
+    sha256 = hashlib.sha256(content).hexdigest()
+    done = departure.left(tenant, content.decode(), sha256, said.at, now=now, entropy=given.entropy)
+    given.boundary("left")
+    log.info("leaving.left", tenant=tenant, receipt_sha256=sha256)
+    return done
+
+
+def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> dict[str, int]:
+    """How many recordings of a customer were erased, by why, as the tombstones in the bucket say.  Raises
+    :class:`KeepingError` (``leaving.not_erased``) where one is there that no tombstone stands for: the
+    catalogue may not list it, it may be held, and its key must not go.  Raises :class:`SealError`,
+    :class:`StoreError`."""
+    counted: dict[str, int] = {}
+    for place, keys in groupby(store.list(f"{part(tenant)}/"), lambda key: key[: key.rindex("/") + 1]):
+        names = {key.removeprefix(place) for key in keys}
+        if MANIFEST not in names:
+            continue  # nothing was committed
+        chain = chain_of(store, place, root)
+        chain.check()
+        tombstone, sealed = chain.erased, {each.name for each in chain.manifest.objects}
+        doubted = tombstone is not None and tombstone.signing_key_id in revoked and sealed & names
+        if tombstone is None or doubted or not isinstance(tombstone.data, Erased):
+            raise KeepingError(
+                "leaving.not_erased",
+                f"{place} holds a recording that no tombstone stands for",
+                "`accord rebuild` lists it; where it is held, its hold is decided first",
+            )
+        counted[tombstone.data.why] = counted.get(tombstone.data.why, 0) + 1
+    return counted
+
+
+def destroy_keys(
+    tenant: str,
+    store: Store,
+    now: datetime,
+    entropy: Entropy,
+    boundary: Callable[[str], None] = lambda _boundary: None,
+) -> tuple[str, ...]:
+    """Destroy every key that a customer has had, in catalogue and bucket; their ids, ever.  The catalogue's
+    goes first, with the leaf that names all of them: whoever comes to it again knows which there were, and
+    nobody puts one into the bucket any more.  Can be repeated.
+
+    Raises :class:`SealError` (``keys.busy`` while keys are being changed), :class:`StoreError`."""
+    owner = f"leaving-{entropy(8).hex()}"
+    if not lease.take(CLAIM, owner, now):
+        raise SealError("keys.busy", "keys are being changed just now", "it is tried again")
+    try:
+        places = _own_keys(tenant, store)
+        found = [read_document(store, place, WrappedKey.MAX_BYTES) for place in places]
+        if (text := service.tenant_wrapped_key(tenant)) is not None:
+            found.append(text.encode())
+        ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
+        destroyed = departure.forget_key(tenant, ids, now=now, entropy=entropy)
+        boundary("customer's key forgotten")
+        # By name, too: a listing shows no object whose newest version is a mark of its deletion.
+        for place in dict.fromkeys([*places, tenant_key_path(tenant), next_tenant_key_path(tenant)]):
+            store.delete(place)
+        boundary("customer's keys deleted")
+    finally:
+        lease.give_back(CLAIM, owner)
+    if left := _own_keys(tenant, store):
+        raise StoreError("store.not_deleted", f"{left[0]} is there", "is something putting it back?")
+    return destroyed
+
+
+def _own_keys(tenant: str, store: Store) -> list[str]:
+    """Where a customer's keys lie; those of recordings go with these."""
+    return [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
+
+
+def _key_id(content: bytes, tenant: str) -> str | None:
+    """The id of a wrapped key; ``None`` for what is none, or not this customer's."""
+    try:
+        key = WrappedKey.from_bytes(content)
+    except SealError:
+        return None
+    return key.key_id if key.tenant == tenant else None
+
+
+def _body(
+    said: Statement,
+    means: Means,
+    destroyed: dict[str, int],
+    calls: int,
+    people: int,
+    keys: tuple[str, ...],
+    now: datetime,
+) -> dict[str, Any]:
+    head = checkpoint.newest(said.tenant)
+    assert head is not None
+    handed, kept = said.handed_over, means.backups_end_after
+    return {
+        "type": RECEIPT_TYPE,
+        "version": VERSION,
+        "tenant": said.tenant,
+        "statement": said.sha256,
+        "announced_at": to_iso(said.announced_at),
+        "handed_over": None
+        if handed is None
+        else {
+            "at": to_iso(handed.at),
+            "bytes": handed.length,
+            "recordings": handed.recordings,
+            "left_out": handed.left_out,
+        },
+        "erasing_since": to_iso(said.at),
+        "erased_at": to_iso(now),
+        "destroyed": dict(sorted(destroyed.items())),
+        "gone": ["recordings' keys", "recordings' objects, every version", "calls that were not recorded",
+                 "names and log-ins", "who asked for their recordings", "the customer's keys"],
+        "calls_forgotten": calls,
+        "people_forgotten": people,
+        "remains": ["manifests and amendments without keys, with the reasons in them",
+                    "the log's leaves, with the addresses that got checkpoints by mail", "announcements"],
+        "log": {"size": head.size, "root": head.root, "checkpoint": head.number},
+        "keys": {"destroyed": list(keys), "copies_end": to_iso(complete_from(now, kept))},
+        "backups_kept_days": kept.days,
+        "complete_from": to_iso(complete_from(now, kept)),
+        "software": f"accord {__version__}",
+    }  # fmt: skip
+
+
+def _there(tenant: str, store: Store) -> bytes | None:
+    try:
+        return read_document(store, place_of(tenant), RECEIPT_MAX_BYTES)
+    except NotFound:
+        return None
+
+
+def _put(store: Store, key: str, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        store.put(key, Path(file.name), hashlib.sha256(content).hexdigest())

@@ -1,0 +1,104 @@
+"""What a customer had beside recordings, as tables: numbers, keeping times, who asked for recordings, and the
+calls that were not recorded.
+
+The first three are fixed as they were when the handing over began.  A call that was not recorded is read when
+it is asked for: one that was erased since is spaces, as a recording's row (``documents.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from recorder import csv_rows
+from recorder.catalogue import queries
+from recorder.catalogue.records import Cursor, NotRecordedRow
+from recorder.clock import to_iso
+from recorder.features.offboarding.documents import ROWS
+from recorder.features.subject_requests import register
+from recorder.lifecycle import limits
+from recorder.seal.revocation import Trust
+
+Listed = tuple[str, int]
+"""A call that was not recorded: its id, and its row's length in bytes."""
+
+CALLS: Final = ("call", "began_at", "ended_at", "direction", "number", "outside", "reason")
+
+
+def fixed(tenant: str, trust: Trust) -> dict[str, str]:
+    """The tables that are fixed, by their names."""
+    return {
+        "tables/numbers.csv": _table(
+            ("line", "number", "label", "since", "until", "announcement", "mode"),
+            (
+                (each.id, each.number, each.label, to_iso(each.since), _moment(each.until),
+                 each.announcement, each.mode)
+                for each in queries.lines(tenant, ended=True)
+            ),
+        ),
+        "tables/keeping.csv": _table(
+            ("purpose", "line", "keep_days", "since", "until", "agreements"),
+            (
+                (each.purpose or "", each.line or "", each.keep_days, to_iso(each.since), _moment(each.until),
+                 "yes" if each.agreements else "no")
+                for each in limits.limits_of(tenant, trust)
+            ),
+        ),
+        "tables/requests.csv": _table(
+            ("request", "number", "wants", "received_on", "due_on", "extended_why", "shown_at", "shown_how",
+             "closed_at", "closed_how"),
+            (
+                (each.id, each.number, each.wants, each.received_on, each.due_on, each.extended_why or "",
+                 _moment(each.proved_at), each.proved_how or "", _moment(each.closed_at),
+                 each.closed_how or "")
+                for each in register.requests(tenant)
+            ),
+        ),
+    }  # fmt: skip
+
+
+def calls(tenant: str) -> Iterator[tuple[int, list[Listed]]]:
+    """The calls that were not recorded, latest first, in parts: each one's length in bytes, and rows."""
+    every = _every(tenant)
+    while part := list(islice(every, ROWS)):
+        rows = [(each.id, len(_call(each))) for each in part]
+        yield len(_head(CALLS)) + sum(length for _, length in rows), rows
+
+
+def calls_of(tenant: str, rows: Sequence[Listed]) -> bytes:
+    """One part."""
+    there = queries.not_recorded_by_id(tenant, [name for name, _ in rows])
+    lines = [_head(CALLS)]
+    for name, length in rows:
+        line = _call(there[name]) if name in there else b""
+        lines.append(line if len(line) == length else b" " * (length - 1) + b"\n")
+    return b"".join(lines)
+
+
+def _every(tenant: str) -> Iterator[NotRecordedRow]:
+    after: Cursor | None = None
+    while True:
+        page = queries.not_recorded(tenant, after=after, limit=ROWS)
+        yield from page.rows
+        if (after := page.more) is None:
+            return
+
+
+def _call(row: NotRecordedRow) -> bytes:
+    return csv_rows.row(
+        (row.id, to_iso(row.started_at), to_iso(row.ended_at), row.direction, row.number, row.outside.value,
+         row.reason)
+    ).encode()  # fmt: skip
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> str:
+    return csv_rows.row(columns) + "".join(map(csv_rows.row, rows))
+
+
+def _head(columns: tuple[str, ...]) -> bytes:
+    return csv_rows.row(columns).encode()
+
+
+def _moment(at: Any) -> str:
+    return "" if at is None else to_iso(at)

@@ -1,0 +1,284 @@
+"""A backup's file: what the bucket does not hold, in one file that only this installation's keys open.
+
+::
+
+    {"type": "accord-backup", "version": 1, ...}\\n        RFC 8785, one line; bound to what follows
+    an encrypted object (docs/formats.md), in it gzip, in it lines of JSON:
+        {"columns": [...], "table": "tenant"}
+        [...]                                             a row
+        {"end": "tenant", "rows": 2, "sha256": ...}       of the lines of its rows
+        {"end": "backup", "tables": 13}
+
+Keys are never in it.  A file with both would be all that a thief needs, and keys hardly change: they are
+copied once, by hand, to another place.  The file is encrypted under a key that is made from the
+key-encryption key: who finds it reads nobody's name or number, and who has lost that key has lost the
+recordings anyway.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from recorder import __version__
+from recorder.clock import to_iso
+from recorder.errors import BackupError, SealError
+from recorder.features.recovery import dump
+from recorder.ids import Entropy
+from recorder.seal import canonical_json, streaming_aead
+from recorder.seal.canonical_json import Fields
+from recorder.seal.keyring import Keyring
+from recorder.spool.atomic_files import sync_folder
+
+TYPE = "accord-backup"
+VERSION = 1
+_HEADER = 64 * 1024
+_PIECE = 256 * 1024
+
+Tell = Callable[[str, int], None]
+"""Hears of each table that is done, and how many rows it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line of a backup's file.  ``schema`` names the migrations that the catalogue had had,
+    ``kek`` is the id of the key-encryption key, ``length`` that of the line in bytes."""
+
+    made_at: datetime
+    software: str
+    schema: tuple[str, ...]
+    kek: str
+    line: bytes
+
+    @property
+    def associated(self) -> bytes:
+        return f"accord/1/backup/{hashlib.sha256(self.line).hexdigest()}".encode()
+
+
+def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
+    """Write what the bucket does not hold into a new file, and read it back.  Before
+    that the log of each customer says so.
+
+    Raises :class:`BackupError` (``backup.exists``, ``backup.schema``), ``CatalogueError``, ``OSError``."""
+    if path.exists():
+        raise BackupError("backup.exists", f"{path} is there already", "name another file")
+    schema = dump.schema_names()
+    key, kek = keyring.backup_key()
+    body = {
+        "type": TYPE,
+        "version": VERSION,
+        "made_at": to_iso(now),
+        "software": f"accord {__version__}",
+        "schema": list(schema),
+        "kek": kek,
+    }
+    header = Header(now, f"accord {__version__}", schema, kek, canonical_json.dump(body) + b"\n")
+    dump.note_copy(now, kek, entropy)
+    incoming = path.with_name(f".{path.name}.new")
+    incoming.unlink(missing_ok=True)
+    descriptor = os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as out, dump.snapshot():
+            out.write(header.line)
+            plain = _Pulled(_compressed(_lines(now, tell)))
+            streaming_aead.encrypt_stream(
+                io.BufferedReader(plain, _PIECE), out, key.key, header.associated, entropy
+            )
+            out.flush()
+            os.fsync(out.fileno())
+        check(incoming, keyring)
+        os.link(incoming, path)
+    except FileExistsError:
+        raise BackupError("backup.exists", f"{path} is there already", "name another file") from None
+    finally:
+        incoming.unlink(missing_ok=True)
+    sync_folder(path.absolute().parent)
+    return header
+
+
+def check(path: Path, keyring: Keyring) -> dict[str, int]:
+    """Read a backup's file to its end; how many rows each table has.  Raises :class:`BackupError`."""
+    counted: dict[str, int] = {}
+    for table, _names, rows in tables(path, keyring):
+        counted[table] = sum(1 for _ in rows)
+    return counted
+
+
+def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
+    """Bring a backup's rows into an empty catalogue of the same schema: all of them, or none.
+
+    Raises :class:`BackupError`: ``backup.not_one``, ``backup.version``, ``backup.schema``, ``backup.kek``,
+    ``backup.damaged``, ``backup.not_empty``; ``CatalogueError``."""
+    header = read_header(path)
+    schema = dump.schema_names()
+    if header.schema != schema:
+        other = sorted({*header.schema} ^ {*schema})
+        raise BackupError(
+            "backup.schema",
+            f"{path} is of a catalogue with another schema (differing in {', '.join(other)}); "
+            f"{header.software} wrote it",
+            "restore it with that version, then upgrade and run `accord migrate`",
+        )
+    with dump.bringing_back(header.made_at, now, entropy):
+        for table, names, rows in tables(path, keyring):
+            model = dump.BY_NAME.get(table)
+            if model is None or names != dump.columns(model):
+                raise BackupError("backup.schema", f"{path} has a table {table} that is not this version's")
+            tell(table, dump.insert(model, names, rows))
+    return header
+
+
+def read_header(path: Path) -> Header:
+    """The first line.  Raises :class:`BackupError` (``backup.unreadable``, ``backup.not_one``,
+    ``backup.version``)."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(_HEADER)
+    except OSError as error:
+        raise BackupError(
+            "backup.unreadable", f"{path} cannot be read: {error.strerror}", "look at its place and owner"
+        ) from error
+    try:
+        fields = Fields(canonical_json.load(line.removesuffix(b"\n"), "backup"), "backup")
+        fields.const("type", TYPE)
+        fields.const("version", VERSION)
+        made_at, software = fields.time("made_at"), fields.text("software")
+        header = Header(made_at, software, fields.texts("schema"), fields.text("kek"), line)
+        fields.end()
+    except SealError as error:
+        code = "backup.version" if error.error_id == "seal.version" else "backup.not_one"
+        raise BackupError(code, f"{path} is no backup that this version reads: {error.message}") from error
+    return header
+
+
+def tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Iterator[list[Any]]]]:
+    """Name, columns and rows of each table, in order; the rows of one are to be read before the next.
+
+    Raises :class:`BackupError` (``backup.kek``, ``backup.damaged``) wherever the file is not what was
+    written, at its end at the latest: nothing of it counts before."""
+
+    def damaged(what: str) -> NoReturn:
+        raise BackupError(
+            "backup.damaged", f"{path} is not what was written: {what}", "use another copy of it"
+        )
+
+    header = read_header(path)
+    try:
+        key, _ = keyring.backup_key(header.kek)
+    except SealError as error:
+        raise BackupError("backup.kek", f"{path}: {error.message}", error.hint) from error
+    lines = _documents(path, key.key, header, damaged)
+    done = 0
+    while True:
+        begin = next(lines, None)
+        if isinstance(begin, dict) and begin == {"end": "backup", "tables": done}:
+            break
+        if not isinstance(begin, dict) or set(begin) != {"columns", "table"}:
+            damaged("a table should begin")
+        ended = False
+
+        def rows(table: str = begin["table"]) -> Iterator[list[Any]]:
+            nonlocal ended
+            total = hashlib.sha256()
+            for count, line in enumerate(lines):
+                if isinstance(line, dict):
+                    if line != {"end": table, "rows": count, "sha256": total.hexdigest()}:
+                        damaged(f"the rows of {table} are not those that were written")
+                    ended = True
+                    return
+                total.update(_line(line))
+                yield line
+            damaged(f"{table} does not end")
+
+        yield begin["table"], begin["columns"], rows()
+        if not ended:
+            raise RuntimeError("the rows of one table are to be read before the next")
+        done += 1
+    if next(lines, None) is not None:
+        damaged("something comes after its end")
+
+
+def _lines(now: datetime, tell: Tell) -> Iterator[bytes]:
+    for model in dump.COPIED:
+        table = model._meta.table_name
+        yield _line({"columns": dump.columns(model), "table": table})
+        total, count = hashlib.sha256(), 0
+        for row in dump.rows(model, now):
+            line = _line(row)
+            total.update(line)
+            count += 1
+            yield line
+        yield _line({"end": table, "rows": count, "sha256": total.hexdigest()})
+        tell(table, count)
+    yield _line({"end": "backup", "tables": len(dump.COPIED)})
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _compressed(lines: Iterator[bytes]) -> Iterator[bytes]:
+    out = io.BytesIO()
+    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packing:
+        for line in lines:
+            packing.write(line)
+            if out.tell() >= _PIECE:
+                yield out.getvalue()
+                out.seek(0)
+                out.truncate()
+    yield out.getvalue()
+
+
+class _Pulled(io.RawIOBase):
+    """A file to read from, over pieces that are made when they are asked for."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = piece
+        taken = self._left[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._left = self._left[len(taken) :]
+        return len(taken)
+
+
+def _documents(
+    path: Path, key: bytes, header: Header, damaged: Callable[[str], NoReturn]
+) -> Iterator[dict[str, Any] | list[Any]]:
+    """The lines of a backup, decrypted and unpacked a piece at a time."""
+    begin = len(header.line)
+    with open(path, "rb") as file:
+
+        def read(start: int, end: int) -> bytes:
+            file.seek(begin + start)
+            return file.read(end - start)
+
+        try:
+            length = os.fstat(file.fileno()).st_size - begin
+            stored = streaming_aead.Reader(key, header.associated, read, length)
+            unpacking, left = zlib.decompressobj(wbits=31), b""
+            for piece in stored.read():
+                *whole, left = (left + unpacking.decompress(piece)).split(b"\n")
+                yield from (json.loads(line) for line in whole)
+            if left or not unpacking.eof or unpacking.unused_data:
+                damaged("it ends in the middle")
+        except (SealError, zlib.error, ValueError, RecursionError) as error:
+            damaged(str(error))

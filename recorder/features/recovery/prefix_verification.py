@@ -1,0 +1,230 @@
+"""What the bucket says of one place: everything is verified, and nothing is believed that is not sealed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue import queries
+from recorder.catalogue.recording_projection import recording_of
+from recorder.catalogue.records import RecordingRow
+from recorder.errors import SealError
+from recorder.features.recovery.rebuild_queue import Found
+from recorder.features.recovery.recordings import Seen
+from recorder.lifecycle import amendments as amending
+from recorder.seal.amendment import Amendment, Erased, number_in
+from recorder.seal.amendment_chain import Chain, Problem, amendments_in, read_chain
+from recorder.seal.data_key import read_wrapped, tenant_key_of
+from recorder.seal.document_source import read_document
+from recorder.seal.keyring import (
+    Keyring,
+    WrappedKey,
+    data_key_path,
+    tenant_key_path,
+    wrapped_key,
+    wrapped_key_at,
+)
+from recorder.seal.manifest import Manifest, Parties
+from recorder.seal.manifest_codec import decrypt_parties
+from recorder.seal.revocation import Known, Revoked, signed_since
+from recorder.seal.sealing import MAX_BYTES, open_manifest
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.seal.usage_terms import Limit
+from recorder.store.contract import NotFound, Store
+
+PLACE = re.compile(r"([0-9a-z][0-9a-z-]*)/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]*)/")
+"""Where a recording lies: its tenant, the day, its id."""
+
+
+class TenantKeys:
+    """Tenants' wrapped keys: the catalogue's, or the bucket's where it has none or another.  Safe to share
+    among threads."""
+
+    def __init__(self, store: Store, catalogued: Mapping[str, str], keyring: Keyring) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._catalogued = dict(catalogued)
+        self._stored: dict[str, WrappedKey] = {}
+        self._destroyed: set[str] = set()
+        self._lock = threading.Lock()
+
+    def of(self, tenant: str, key_id: str) -> WrappedKey:
+        """A tenant's key of that id.  Raises :class:`SealError` (``key.missing``, ``seal.key_foreign``, or
+        what is wrong with it), :class:`recorder.errors.StoreError`."""
+        if (text := self._catalogued.get(tenant)) is not None:
+            key = wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
+            if key.key_id == key_id:
+                return key
+        key = self._in_bucket(tenant)
+        if key.key_id == key_id:
+            return key
+        before = tenant_key_of(self._store, tenant, key_id)
+        if before is None:
+            raise SealError("seal.key_foreign", f"the key of tenant {tenant} is not the one that wraps it")
+        return before
+
+    def know(self, tenant: str, *, destroyed: bool) -> None:
+        """Have a tenant's key at hand, so that the tenant can be made.  Of a customer who left there may be
+        none any more, and nothing of theirs but what is ``destroyed``.  Raises as :meth:`of`."""
+        if tenant in self._catalogued or (destroyed and tenant in self._destroyed):
+            return
+        try:
+            self._in_bucket(tenant)
+        except SealError as error:
+            if not destroyed or error.error_id != "key.missing":
+                raise
+            self._destroyed.add(tenant)
+
+    def stored(self) -> dict[str, str]:
+        """Those that were read from the bucket, JSON text."""
+        with self._lock:
+            return {tenant: key.to_bytes().decode() for tenant, key in self._stored.items()}
+
+    def _in_bucket(self, tenant: str) -> WrappedKey:
+        with self._lock:
+            if tenant not in self._stored:
+                place = tenant_key_path(tenant)
+                try:
+                    found = read_wrapped(self._store, place)
+                except NotFound:
+                    raise SealError("key.missing", f"there is no {place}") from None
+                self._keyring.open_tenant_key(found)  # no other one is put into a row
+                self._stored[tenant] = found
+            return self._stored[tenant]
+
+
+class Reading:
+    """Reads places of the bucket.  Safe to share among threads; keeps no more than what it reads."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        root: Ed25519PublicKey,
+        keys: TenantKeys,
+        limits: Mapping[str, tuple[Limit, ...]],
+        revoked: Revoked,
+        believe_dates: bool,
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._revoked = revoked
+        self._believe_dates = believe_dates
+        self._keyring = keyring
+        self._root = root
+        self._keys = keys
+
+    def read(self, found: Found) -> Seen:
+        """What one place gives.  Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
+        (``seal.kek_missing``) for a key-encryption key that opens nothing here: going on would only lose
+        everybody's names."""
+        wrong: list[tuple[str, str]] = []
+        try:
+            row, chain = self._row(found, wrong.append)
+        except SealError as error:
+            if error.error_id == "seal.kek_missing":
+                raise
+            return Seen(found.place, code=error.error_id, message=error.message)
+        code = wrong[0][0] if wrong else None
+        return Seen(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
+
+    def _row(self, found: Found, blame: Callable[[tuple[str, str]], None]) -> tuple[RecordingRow, Chain]:
+        if MANIFEST not in found.names:
+            raise SealError("manifest.missing", "there are objects and no manifest: nothing was committed")
+        content = self._get(found.place + MANIFEST, MAX_BYTES)
+        manifest = open_manifest(content, self._root)
+        if manifest.prefix != found.place:
+            raise SealError("manifest.place", f"the manifest is of {manifest.prefix}")
+        chain = self._chain(found, manifest, content)
+        self._follow(chain, found)
+        for problem in chain.problems:
+            blame((problem.code, f"{problem.name}: {problem.message}"))
+        sealed = {each.name for each in manifest.objects}
+        for name in sorted(set(found.names) - sealed - {MANIFEST}):
+            if number_in(name) is None:
+                blame(("object.unknown", f"{name} was not sealed"))
+        self._keys.know(manifest.tenant, destroyed=chain.erased is not None)
+        if chain.erased is not None and isinstance(chain.erased.data, Erased):
+            for name in sorted(sealed.intersection(found.names)):
+                blame(("object.not_erased", f"{name} was erased, and is there"))
+            row = recording_of(manifest, content, None, None, None, *self._later(chain))
+            gone = replace(row, destroyed_at=chain.erased.at, destroyed_why=chain.erased.data.why)
+            return gone, chain
+        for name in sorted(sealed.difference(found.names)):
+            blame(("object.missing", f"{name} is not there"))
+        key, parties = self._open(manifest, blame)
+        outside, inside = (parties.outside, parties.inside) if parties else (None, None)
+        return recording_of(manifest, content, outside, inside, key, *self._later(chain)), chain
+
+    def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[Limit, ...]]:
+        """What was learnt later, and what the customer set since."""
+        return chain.amendments, self._limits.get(chain.manifest.tenant, ())
+
+    def _chain(self, found: Found, manifest: Manifest, content: bytes) -> Chain:
+        try:
+            amendments = amendments_in(self._store, found.place, found.names)
+        except NotFound as error:
+            raise SealError("object.missing", error.message) from None
+        return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
+
+    def _follow(self, chain: Chain, found: Found) -> None:
+        """Leave out of a chain, as a problem, what a key signed that is revoked by now, and all after it.
+
+        What is dated before is followed where the catalogue knows of it (its log, restored, does), where an
+        operator answers for it, or where it ends in a tombstone and nothing is left to be destroyed.  Left
+        out it widens nothing and destroys nothing; and as long as it lies there and no row lists it, gate
+        and worker refuse the recording, so that what it takes away is not given either."""
+        manifest = chain.manifest
+
+        def seen() -> Known:
+            return amending.seen(manifest.tenant, manifest.recording)
+
+        dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
+        for document, why in signed_since(chain, self._revoked, None if dated else seen):
+            chain.problems.append(Problem("seal.key_revoked", document, why))
+            if (number := number_in(document)) is not None:
+                del chain.amendments[number - 1 :]
+                break
+
+    def _is_gone(self, chain: Chain, found: Found) -> bool:
+        """Whether it says that it was erased, and nothing of it is left here or in the catalogue."""
+        manifest = chain.manifest
+        sealed = {each.name for each in manifest.objects}
+        if chain.erased is None or sealed.intersection(found.names):
+            return False
+        row = queries.recording(manifest.tenant, manifest.recording)
+        if row is not None and row.wrapped_key is not None:
+            return False
+        try:
+            self._store.size(data_key_path(manifest.tenant, manifest.recording))
+        except NotFound:
+            return True
+        return False
+
+    def _open(
+        self, manifest: Manifest, blame: Callable[[tuple[str, str]], None]
+    ) -> tuple[WrappedKey | None, Parties | None]:
+        """The recording's key and who spoke, as far as they can be had."""
+        place = data_key_path(manifest.tenant, manifest.recording)
+        try:
+            key = wrapped_key_at(place, self._get(place, WrappedKey.MAX_BYTES))
+            tenant_key = self._keys.of(manifest.tenant, key.wrapped_by)
+            data_key = self._keyring.open_data_key(tenant_key, key)
+            return key, decrypt_parties(manifest, data_key)
+        except SealError as error:
+            if error.error_id == "seal.kek_missing":
+                raise
+            blame((error.error_id, error.message))
+            return None, None
+
+    def _get(self, key: str, largest: int) -> bytes:
+        try:
+            return read_document(self._store, key, largest)
+        except NotFound:
+            code = "key.missing" if key.startswith("keys/") else "object.missing"
+            raise SealError(code, f"{key} is not there") from None

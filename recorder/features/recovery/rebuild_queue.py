@@ -1,0 +1,169 @@
+"""The list that a rebuild works off: every place that it has seen in the bucket, and what became of it.
+
+It lies in the catalogue, so that a batch of rows and the mark that it is done are one transaction, and so
+that another machine can go on.  It is gone when the rebuild has ended.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from peewee import fn
+
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.rebuild_progress import Condition, Place, end
+
+REBUILD = "rebuild"
+PAGE = 1000
+
+UNPLACED = "unplaced"
+"""An object where nothing of Accord's lies."""
+
+KEY_ALONE = "key_alone"
+"""A recording's key without the recording."""
+
+ROW_ALONE = "row_alone"
+"""A row without anything in the bucket."""
+
+STATEMENT = "statement"
+"""A statement, receipt or note that nothing follows from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place with the names of the objects there, and the recording in its name ('' for none)."""
+
+    place: str
+    names: tuple[str, ...]
+    recording: str
+    outcome: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a rebuild is: the phase, and the last key of the bucket, or row, that it is done with."""
+
+    phase: str
+    after: str
+    since: datetime
+
+
+def standing() -> Standing | None:
+    """Where a rebuild that was broken off is; ``None`` where none was."""
+    with connected():
+        row = Condition.get_or_none(Condition.name == REBUILD)
+    return None if row is None else Standing(row.said["phase"], row.said["after"], row.since)
+
+
+def begin(phase: str, now: datetime) -> Standing:
+    """Start a rebuild, or go on with the one that was broken off."""
+    with writing():
+        if not Condition.select().where(Condition.name == REBUILD).exists():
+            Condition.create(name=REBUILD, said={"phase": phase, "after": ""}, since=now)
+    found = standing()
+    assert found is not None
+    return found
+
+
+def add(found: Sequence[Found], phase: str, after: str) -> None:
+    """Write down places and how far that goes, in one transaction."""
+    with writing():
+        for start in range(0, len(found), PAGE):
+            rows = [
+                {
+                    "place": each.place,
+                    "names": list(each.names),
+                    "recording_id": each.recording,
+                    "outcome": each.outcome,
+                    "code": each.code,
+                    "message": each.message,
+                }
+                for each in found[start : start + PAGE]
+            ]
+            Place.insert_many(rows).on_conflict_ignore().execute()
+        Condition.update(said={"phase": phase, "after": after}).where(Condition.name == REBUILD).execute()
+
+
+def to_do(after: str, limit: int) -> list[Found]:
+    """Places of which nothing became yet, after one, in the database's order."""
+    with connected():
+        query = Place.select().where(Place.outcome.is_null() & (Place.place > after))
+        rows = list(query.order_by(Place.place).limit(limit))
+    return [Found(row.place, tuple(row.names), row.recording_id) for row in rows]
+
+
+def note_outcomes(outcomes: Iterable[tuple[str, str, str | None, str | None]]) -> None:
+    """Place, outcome, code and message of each, inside the caller's transaction."""
+    clean: dict[str, list[str]] = defaultdict(list)
+    for place, outcome, code, message in outcomes:
+        if code is None:
+            clean[outcome].append(place)
+        else:
+            Place.update(outcome=outcome, code=code, message=message).where(Place.place == place).execute()
+    for outcome, places in clean.items():
+        Place.update(outcome=outcome).where(Place.place.in_(places)).execute()
+
+
+def amount() -> tuple[int, int]:
+    """How many recordings were found in the bucket, and with how many of them the rebuild is done."""
+    with connected():
+        mine = Place.recording_id != ""
+        return (
+            Place.select().where(mine).count(),
+            Place.select().where(mine & Place.outcome.is_null(False)).count(),
+        )
+
+
+def outcomes() -> dict[str, int]:
+    """How many places had each outcome."""
+    with connected():
+        query = Place.select(Place.outcome, fn.COUNT(Place.place)).group_by(Place.outcome)
+        counted: list[tuple[str | None, int]] = list(cast("Any", query.tuples()))
+    return {outcome: count for outcome, count in counted if outcome is not None}
+
+
+def of_recordings(recordings: Sequence[str]) -> dict[str, Found]:
+    """The places of some recordings."""
+    with connected():
+        rows = list(Place.select().where(Place.recording_id.in_(recordings)))
+    return {
+        row.recording_id: Found(row.place, tuple(row.names), row.recording_id, row.outcome) for row in rows
+    }
+
+
+def blame(place: str, code: str, message: str) -> None:
+    """Say what is wrong with a place, beside what is known already."""
+    with writing():
+        row = Place.get(Place.place == place)
+        if message in (row.message or ""):
+            return
+        told = message if row.message is None else f"{row.message}; {message}"
+        Place.update(code=row.code or code, message=told).where(Place.place == place).execute()
+
+
+def troubles() -> Iterator[Found]:
+    """Places with which something is wrong, by place, a page at a time."""
+    last = ""
+    while True:
+        with connected():
+            query = Place.select().where(Place.code.is_null(False) & (Place.place > last))
+            rows = list(query.order_by(Place.place).limit(PAGE))
+        yield from (
+            Found(row.place, (), row.recording_id, row.outcome, row.code, row.message) for row in rows
+        )
+        if len(rows) < PAGE:
+            return
+        last = rows[-1].place
+
+
+def finish() -> None:
+    """The rebuild has ended: its list goes."""
+    with writing():
+        Place.delete().execute()
+        end(REBUILD)

@@ -1,0 +1,50 @@
+"""Erasing calls that were not recorded, for the person who was at the other end (GDPR art. 17).
+
+No seal speaks of such a call: all there is of it are a row and what its leaf was opened with.  What was set
+aside until somebody decides may become a recording yet, which a law may ask to keep: that stays, and is said.
+
+Before the rows go, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`).  A catalogue
+that is restored from an older copy forgets them again by it, once an operator says so
+(:func:`recorder.features.recovery.proposals.erase_calls_again`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recorder.features.subject_requests import erased_calls, register, reviews
+from recorder.features.subject_requests.register import RequestRow
+from recorder.ids import uuid7
+from recorder.lifecycle.amendment_service import Changes
+from recorder.seal import call_erasure, offboarding
+from recorder.seal.call_erasure import AT_ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What came of it: how many calls were ``erased``, and how many are ``kept`` until somebody decides what
+    becomes of their sound."""
+
+    erased: int
+    kept: int
+
+
+def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
+    """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
+    Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
+    :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
+    request = register.proved(request.tenant, request.id, wants=register.ERASES)
+    found = reviews.not_recorded(request.tenant, request.number)
+    may = [row.id for row in found if not row.undecided]
+    erased = 0
+    for begin in range(0, len(may), AT_ONCE):
+        some, now = may[begin : begin + AT_ONCE], offboarding.truncate(changes.now())
+        note = str(uuid7(now, changes.entropy))
+        signed = (request.tenant, request.id, some, now, changes.signer, changes.root)
+        call_erasure.put(changes.store, note, *signed)
+        changes.boundary("note put")
+        erased += erased_calls.forget_calls(
+            request.tenant, request.id, some, note, who=who, now=now, entropy=changes.entropy
+        )
+        changes.boundary("calls forgotten")
+    return Forgotten(erased, len(found) - len(may))

@@ -1,0 +1,399 @@
+"""The register of persons who ask a customer for their recordings: what, when, until when it is answered.
+
+GDPR art. 12(3): within one month of receipt, which may be extended once by two further months, with the
+reasons, said within the first month; art. 12(6): where there are doubts who somebody is, more may be asked
+for.  Every question has a tenant; every step is a leaf, which names the request and never the number.
+
+The number is shown to be theirs by a code that is told by telephone
+(``features/subject_requests/verification_code.py``), or two people of the customer vouch for them, each with
+how they recognised them.  Nothing is given or erased before, and nothing because of a row that says something
+else than its leaves (:func:`check_logged`).
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+import phonenumbers
+
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import Leaf, append, hold
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import Tenant, User
+from recorder.catalogue.tables.subject_request import PersonRequest
+from recorder.domain import phone_numbers, time_zones
+from recorder.domain.roles import ADMIN, CUSTOMER
+from recorder.errors import PersonError
+from recorder.ids import Entropy, uuid7
+from recorder.prompts.purposes import LANGUAGES
+
+COPY: Final = "copy"
+ERASURE: Final = "erasure"
+BOTH: Final = "both"
+WANTS: Final = (COPY, ERASURE, BOTH)
+COPIES: Final = (COPY, BOTH)
+ERASES: Final = (ERASURE, BOTH)
+
+CODE: Final = "code"
+PEOPLE: Final = "people"
+
+VOUCHERS: Final = (ADMIN, CUSTOMER)
+"""Who may vouch for a person, by role: an auditor looks at what others do."""
+
+CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
+"""How a request ends: it was answered, nobody showed that the number is theirs, or it was taken back."""
+
+ASKED: Final = "person.asked"
+EXTENDED: Final = "person.extended"
+VOUCHED: Final = "person.vouched"
+PROVED: Final = "person.proved"
+CLOSED: Final = "person.closed"
+EXPORTED: Final = "person.exported"
+
+MONTHS: Final = 1
+EXTENDED_MONTHS: Final = 3
+"""From receipt on: one month, and two further ones."""
+
+LONGEST_SAID: Final = 500
+SALT_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """A request.  ``received_on`` and ``due_on`` are days in the customer's zone; ``extended_why`` is set
+    where the time was extended, ``proved_at`` once it was shown that the number is theirs, ``closed_how``
+    (one of :data:`CLOSED_HOW`) with ``closed_at``.  ``exported_at`` is when a copy last left.  Where people
+    vouch, ``vouched_…`` is the first of them and ``proved_…`` the second."""
+
+    id: str
+    tenant: str
+    number: str
+    wants: str
+    language: str
+    received_on: date
+    due_on: date
+    entered_at: datetime
+    entered_kind: str
+    entered_by: str | None
+    extended_why: str | None
+    proved_at: datetime | None
+    proved_how: str | None
+    proved_by: str | None
+    proved_said: str | None
+    closed_at: datetime | None
+    closed_how: str | None
+    exported_at: datetime | None
+    vouched_at: datetime | None = None
+    vouched_by: str | None = None
+    vouched_said: str | None = None
+
+    def overdue(self, today: date) -> bool:
+        """Whether it is open past its day."""
+        return self.closed_at is None and today > self.due_on
+
+    @property
+    def open(self) -> bool:
+        return self.closed_at is None
+
+    @property
+    def copy_asked(self) -> bool:
+        return self.wants in COPIES
+
+    @property
+    def erasure_asked(self) -> bool:
+        return self.wants in ERASES
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day so many months later, or that month's last where it has none such (Regulation 1182/71,
+    art. 3(2)(c))."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def normalised(text: str, country: str) -> str:
+    """A number as people write it, in E.164.  Raises :class:`PersonError` (``person.number``)."""
+    try:
+        found = phonenumbers.parse(phone_numbers.plain(text), country.upper())
+    except phonenumbers.NumberParseException:
+        found = None
+    if found is None or not phonenumbers.is_possible_number(found):
+        raise PersonError("person.number", "that is no telephone number", "write it as +32 470 12 34 56")
+    return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
+
+
+def enter(
+    tenant: str,
+    *,
+    number: str,
+    wants: str,
+    language: str,
+    received_on: date,
+    by_kind: str,
+    by: str | None,
+    now: datetime,
+    entropy: Entropy,
+) -> RequestRow:
+    """Write down a request; ``number`` is in any form of the customer's country.  Raises
+    :class:`PersonError`: ``person.number``, ``person.wants``, ``person.language``, ``person.day`` (it was
+    received in the future, or more than a year ago)."""
+    if wants not in WANTS:
+        raise PersonError("person.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}")
+    if language not in LANGUAGES:
+        raise PersonError("person.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}")
+    with writing():
+        row = _tenant(tenant)
+        if not 0 <= (today(row.time_zone, now) - received_on).days <= 366:
+            raise PersonError("person.day", f"it was not received on {received_on}", "a day of the last year")
+        made = PersonRequest.create(
+            id=str(uuid7(now, entropy)),
+            tenant_id=tenant,
+            number=normalised(number, row.country),
+            wants=wants,
+            language=language,
+            received_on=received_on.isoformat(),
+            due_on=months_later(received_on, MONTHS).isoformat(),
+            entered_at=now,
+            entered_kind=by_kind,
+            entered_by=by,
+            number_salt=entropy(SALT_BYTES).hex(),
+        )
+        said = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
+        said |= {"language": language, "number_sha256": committed(made), "by": by_kind, "who": by or ""}
+        _change(made, append(tenant, ASKED, said, now, entropy))
+    return request_row(made)
+
+
+def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
+    """A customer's register (``None``: everybody's, for the operator): what is open first, by its day, then
+    what is closed, the latest first."""
+    with connected():
+        query = PersonRequest.select()
+        if tenant is not None:
+            query = query.where(PersonRequest.tenant_id == tenant)
+        rows = [request_row(row) for row in query.order_by(PersonRequest.due_on, PersonRequest.id)]
+    closed = [row for row in rows if not row.open]
+    return (*(row for row in rows if row.open), *sorted(closed, key=lambda row: row.id, reverse=True))
+
+
+def request(tenant: str, request_id: str) -> RequestRow:
+    """One of a customer's.  Raises :class:`PersonError`: ``person.not_found``, ``person.not_logged``."""
+    with connected():
+        return request_row(one(tenant, request_id))
+
+
+def proved(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> RequestRow:
+    """The same, while it is open and once it was shown that the number is theirs; with ``wants``, only where
+    it asks for that.  Raises ``person.closed``, ``person.unproved``, ``person.not_asked`` too."""
+    with connected():
+        row = request_row(proved_one(tenant, request_id))
+    if row.wants not in wants:
+        raise PersonError("person.not_asked", f"they ask for {row.wants}", "")
+    return row
+
+
+def extend(
+    tenant: str, request_id: str, *, why: str, who: str | None, now: datetime, entropy: Entropy
+) -> None:
+    """Two further months, once, with the reason, which the person is told within the first.  Raises
+    :class:`PersonError`: ``person.extended``, ``person.too_late``, ``person.said``, ``person.closed``."""
+    with writing():
+        hold(tenant)
+        row = open_one(tenant, request_id)
+        if row.extended_why is not None:
+            raise PersonError("person.extended", "it was extended before", "that is possible once")
+        if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
+            raise PersonError("person.too_late", "its month is over", "")
+        due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
+        words = said(why)
+        body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
+        leaf = append(tenant, EXTENDED, body, now, entropy)
+        _change(row, leaf, due_on=due, extended_at=now, extended_why=words)
+
+
+def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
+    """Somebody of the customer's says how they recognised the person.  One alone shows nothing; once another
+    has said so too, it is shown that the number is theirs.  Raises :class:`PersonError`: ``person.proved``,
+    ``person.said``, ``person.closed``, ``person.may_not_vouch``, ``person.vouched`` (they did before)."""
+    with writing():
+        hold(tenant)
+        row = open_one(tenant, request_id)
+        if row.proved_at is not None:
+            raise PersonError("person.proved", "that was shown before", "")
+        them = (User.id == who) & (User.tenant == tenant) & User.revoked_at.is_null()
+        if not User.select().where(them & User.role.in_(VOUCHERS)).exists():
+            raise PersonError("person.may_not_vouch", "an admin or a colleague vouches for somebody", "")
+        if row.vouched_by == who:
+            raise PersonError("person.vouched", "they vouched before", "somebody else has to")
+        words, first = said(how), row.vouched_at is None
+        body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
+        leaf = append(tenant, VOUCHED, body, now, entropy)
+        if first:
+            _change(row, leaf, vouched_at=now, vouched_by=who, vouched_said=words)
+            return
+        _change(row, leaf)
+        prove(row, PEOPLE, who, words, now, entropy)
+
+
+def prove(row: PersonRequest, how: str, who: str, what: str | None, now: datetime, entropy: Entropy) -> None:
+    """Inside the caller's transaction.  Raises :class:`PersonError` (``person.proved``)."""
+    if row.proved_at is not None:
+        raise PersonError("person.proved", "that was shown before", "")
+    body = {"request": row.id, "how": how, "who": who}
+    leaf = append(row.tenant_id, PROVED, body, now, entropy)
+    _change(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
+
+
+def close(
+    tenant: str, request_id: str, *, how: str, who: str | None, now: datetime, entropy: Entropy
+) -> None:
+    """It has ended.  Raises :class:`PersonError`: ``person.how``, ``person.closed``, ``person.unproved`` (it
+    cannot have been answered)."""
+    if how not in CLOSED_HOW:
+        raise PersonError("person.how", f"nothing ends as {how!r}", f"one of {', '.join(CLOSED_HOW)}")
+    with writing():
+        hold(tenant)
+        row = open_one(tenant, request_id)
+        if how == "answered" and row.proved_at is None:
+            raise PersonError("person.unproved", "it was not shown that the number is theirs", "")
+        leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
+        _change(row, leaf, closed_at=now, closed_how=how)
+
+
+def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
+    """A copy is about to leave.  Raises as :func:`proved_one`."""
+    with writing():
+        hold(tenant)
+        row = proved_one(tenant, request_id)
+        leaf = append(tenant, EXPORTED, {"request": request_id, "who": who}, now, entropy)
+        _change(row, leaf, exported_at=now)
+
+
+def today(time_zone: str, now: datetime) -> date:
+    """The day in a customer's zone."""
+    return now.astimezone(time_zones.usable(time_zone)).date()
+
+
+def said(text: str) -> str:
+    """A sentence that a person wrote.  Raises :class:`PersonError` (``person.said``)."""
+    words = " ".join(text.split())
+    if not words or len(words) > LONGEST_SAID or not words.isprintable():
+        raise PersonError("person.said", f"say it in up to {LONGEST_SAID} characters", "")
+    return words
+
+
+def one(tenant: str, request_id: str) -> PersonRequest:
+    """A customer's row, which says what the log does.  Raises :class:`PersonError`: ``person.not_found``,
+    ``person.not_logged``."""
+    row = PersonRequest.get_or_none((PersonRequest.tenant_id == tenant) & (PersonRequest.id == request_id))
+    if row is None:
+        raise PersonError("person.not_found", "there is no such request", "")
+    check_logged(row)
+    return row
+
+
+def open_one(tenant: str, request_id: str) -> PersonRequest:
+    """The same, while it is open.  Raises ``person.closed`` too."""
+    row = one(tenant, request_id)
+    if row.closed_at is not None:
+        raise PersonError("person.closed", "that request is closed", "")
+    return row
+
+
+def proved_one(tenant: str, request_id: str) -> PersonRequest:
+    """The same, once it was shown that the number is theirs.  Raises ``person.unproved`` too."""
+    row = open_one(tenant, request_id)
+    if row.proved_at is None:
+        raise PersonError("person.unproved", "it was not shown that the number is theirs", "")
+    return row
+
+
+def committed(row: PersonRequest) -> str:
+    """What the log has in place of the number."""
+    return digest(f"{row.number_salt}\n{row.number}")
+
+
+def digest(text: str) -> str:
+    """What the log has in place of a sentence: its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_logged(row: PersonRequest) -> None:
+    """Inside anybody's transaction.  Raises :class:`PersonError` (``person.not_logged``) where the customer's
+    log does not say of a request what its row does: then nothing is given or erased because of it."""
+    if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": committed(row)}:
+        raise not_logged(f"request {row.id}")
+
+
+def not_logged(what: str) -> PersonError:
+    """What to raise where a row decides something that the log does not say."""
+    hint = "`accord audit` names it; compare with a backup of the catalogue"
+    return PersonError("person.not_logged", f"the log does not say what the row of {what} says", hint)
+
+
+_LOGGED: Final = (
+    "wants", "language", "received_on", "due_on", "entered_kind", "extended_at", "vouched_at", "vouched_by",
+    "proved_at", "proved_how", "proved_by", "closed_at", "closed_how", "exported_at",
+)  # fmt: skip
+
+
+def _logged(row: PersonRequest) -> dict[str, Any]:
+    """What the leaves that a row names say of it; nothing where one of them is not there, or another's."""
+    found: dict[str, Any] = dict.fromkeys(_LOGGED)
+    for number in row.leaves or ():
+        leaf = leaf_lookup.leaf(row.tenant_id, number)
+        if leaf is None or leaf.body.get("request") != row.id or leaf.kind not in _COLUMNS:
+            return {}
+        found |= _COLUMNS[leaf.kind](leaf)
+    return found
+
+
+def _asked(leaf: leaf_lookup.Said) -> dict[str, Any]:
+    names = ("wants", "language", "received_on", "due_on", "number_sha256")
+    return {name: leaf.body.get(name) for name in names} | {"entered_kind": leaf.body.get("by")}
+
+
+def _vouched(leaf: leaf_lookup.Said) -> dict[str, Any]:
+    first = leaf.body.get("vouch") == 1
+    return {"vouched_at": leaf.at, "vouched_by": leaf.body.get("who")} if first else {}
+
+
+def _proved(leaf: leaf_lookup.Said) -> dict[str, Any]:
+    return {"proved_at": leaf.at, "proved_how": leaf.body.get("how"), "proved_by": leaf.body.get("who")}
+
+
+_COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.Said], dict[str, Any]]]] = {
+    ASKED: _asked,
+    EXTENDED: lambda leaf: {"due_on": leaf.body.get("due_on"), "extended_at": leaf.at},
+    VOUCHED: _vouched,
+    PROVED: _proved,
+    CLOSED: lambda leaf: {"closed_at": leaf.at, "closed_how": leaf.body.get("how")},
+    EXPORTED: lambda leaf: {"exported_at": leaf.at},
+}
+
+
+def _change(row: PersonRequest, leaf: Leaf, **values: Any) -> None:
+    """Change a row, together with the leaf that says so."""
+    row.leaves = [*(row.leaves or ()), leaf.number]
+    PersonRequest.update(leaves=row.leaves, **values).where(PersonRequest.id == row.id).execute()
+
+
+def _tenant(tenant: str) -> Any:
+    row = Tenant.get_or_none(Tenant.id == tenant)
+    if row is None:
+        raise PersonError("person.not_found", "there is no such customer", "")
+    return row
+
+
+def request_row(row: PersonRequest) -> RequestRow:
+    return RequestRow(
+        row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
+        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extended_why,
+        row.proved_at, row.proved_how, row.proved_by, row.proved_said, row.closed_at, row.closed_how,
+        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_said,
+    )  # fmt: skip

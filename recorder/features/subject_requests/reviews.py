@@ -1,0 +1,332 @@
+"""Which calls a customer has with a person's number, and what was decided and done of each recording.
+
+Found is what the number that was shown to be theirs is the outside party of, and of this customer alone.
+What was decided is what the log's leaves say: a row that says something else gives and erases nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append, hold
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.mappers import not_recorded_row, recording_row
+from recorder.catalogue.records import NotRecordedRow, RecordingRow
+from recorder.catalogue.tables.core import NotRecorded, Recording, User
+from recorder.catalogue.tables.subject_request import PersonRecording
+from recorder.clock import from_iso, to_iso
+from recorder.errors import PersonError, SealError
+from recorder.features.subject_requests import register
+from recorder.ids import Entropy
+from recorder.seal.disclosure import Disclosure, check, write
+from recorder.seal.revocation import Trust
+from recorder.seal.signing import Signer
+from recorder.switch.caller_id import E164
+
+ALL: Final = "both"
+OWN: Final = "own"
+WITHHELD: Final = "withheld"
+GIVEN: Final = (ALL, OWN, WITHHELD)
+"""Both channels, the person's own alone, or none of its sound."""
+
+
+REVIEWED: Final = "person.reviewed"
+LOOKED_AT: Final = "person.looked_at"
+ERASED: Final = "person.erased"
+KEPT: Final = "person.kept"
+EXPORTED: Final = "recording.exported"
+
+LISTENED, COPIED, HANDED_OVER = "listened", "copy", "handover"
+HEARD: Final[Mapping[str, tuple[str, str]]] = {
+    "listen.opened": (LISTENED, "user"),
+    EXPORTED: (COPIED, "who"),
+    "recording.handed_over": (HANDED_OVER, "user"),
+}
+"""Leaves that say that sound left: for what, and the body's name for to whom."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """What was decided of a recording, and done; everything is ``None`` at first.  ``withheld_why`` is why
+    its sound is not given or, of one that was not announced, why it is.  ``kept_why`` is the id of the reason
+    why it was not erased (``keeping.held``, ``keeping.by_law``, …), ``kept_until`` when a hold is looked at
+    again, or a legal duty ends."""
+
+    recording: str
+    given: str | None = None
+    withheld_why: str | None = None
+    decided_at: datetime | None = None
+    exported_at: datetime | None = None
+    erased_at: datetime | None = None
+    kept_why: str | None = None
+    kept_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeardRow:
+    """That the sound of a recording went to somebody: when, how (:data:`LISTENED`, :data:`COPIED` for the
+    person, :data:`HANDED_OVER`), for which purpose where they listened, in which role, and their name."""
+
+    at: datetime
+    how: str
+    purpose: str
+    role: str
+    name: str
+
+
+def anything(tenant: str, number: str) -> bool:
+    """Whether a customer has any call with a number."""
+    with connected():
+        return bool(
+            Recording.select().where(_theirs(Recording, tenant, number)).exists()
+            or NotRecorded.select().where(_theirs(NotRecorded, tenant, number)).exists()
+        )
+
+
+def found(tenant: str, number: str) -> tuple[RecordingRow, ...]:
+    """A customer's recordings with a number at the other end, the oldest first; what was destroyed names
+    nobody any more, and is not among them."""
+    with connected():
+        mine = _theirs(Recording, tenant, number) & Recording.destroyed_at.is_null()
+        query = Recording.select().where(mine).order_by(Recording.started_at, Recording.id)
+        return tuple(recording_row(row) for row in query)
+
+
+def not_recorded(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
+    """And its calls with it of which there is no recording."""
+    with connected():
+        query = NotRecorded.select().where(_theirs(NotRecorded, tenant, number))
+        return tuple(not_recorded_row(row) for row in query.order_by(NotRecorded.started_at))
+
+
+def all_told(request: register.RequestRow) -> bool:
+    """Whether a copy left that told of each call that was not recorded."""
+    with connected():
+        query = NotRecorded.select().where(_theirs(NotRecorded, request.tenant, request.number))
+        if request.exported_at is not None:
+            query = query.where(NotRecorded.noted_at > request.exported_at)
+        return not query.exists()
+
+
+def of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
+    """What was decided and done for a customer's request, by recording.  Raises :class:`PersonError`
+    (``person.not_found``, ``person.not_logged``)."""
+    with connected():
+        request = register.one(tenant, request_id)
+        rows = list(PersonRecording.select().where(PersonRecording.request == request.id))
+        _check_logged(tenant, rows)
+        return {row.recording_id: _row(row) for row in rows}
+
+
+def decide(
+    tenant: str,
+    request_id: str,
+    recording: str,
+    *,
+    given: str,
+    why: str,
+    who: str,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer | None = None,
+) -> None:
+    """What of a recording is given to the person: the other channel and what is said of others are others'
+    data (GDPR art. 15(4)).  ``why`` is needed where it is withheld, and where one is given that was not
+    announced.  ``signer`` signs what is given: the gate gives nothing that nobody signed.  Raises
+    :class:`PersonError`: ``person.given``, ``person.said``, ``person.unproved``, ``person.closed``,
+    ``person.not_theirs``, ``person.not_logged``; :class:`recorder.errors.SealError` for a key that is not
+    endorsed for it."""
+    if given not in GIVEN:
+        raise PersonError("person.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}")
+    with writing():
+        hold(tenant)
+        row = _about(tenant, request_id, recording, who, now, entropy)
+        plain = given != WITHHELD and recording_row(Recording.get_by_id(recording)).usable
+        reason = None if plain else register.said(why)
+        signed = None
+        if signer is not None and given != WITHHELD:
+            signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
+        PersonRecording.update(
+            given=given, withheld_why=reason, decided_at=now, decided_by=who, disclosure=signed
+        ).where(PersonRecording.id == row.id).execute()
+        body = {
+            "request": request_id,
+            "recording": recording,
+            "given": given,
+            "why": reason or "",
+            "who": who,
+        }
+        append(tenant, REVIEWED, body, now, entropy, recording=recording)
+
+
+def check_disclosure(row: PersonRecording, tenant: str, trust: Trust) -> None:
+    """Refuse a row that says of a sound that it is given, and was not signed so.  Raises
+    :class:`recorder.errors.SealError` as :func:`recorder.seal.disclosure.check` does."""
+    if row.given in (None, WITHHELD):
+        if row.disclosure is not None:
+            what = f"nothing of recording {row.recording_id} is given, and something was signed all the same"
+            raise SealError("disclosure.differs", what)
+        return
+    check(
+        row.disclosure,
+        Disclosure(tenant, row.request_id, row.recording_id, str(row.given), str(row.decided_by)),
+        trust,
+    )
+
+
+def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> None:
+    """The same of a customer's request and recording.  Raises :class:`PersonError` (``person.not_reviewed``)
+    too."""
+    with connected():
+        row = PersonRecording.get_or_none(PersonRecording.id == f"{request_id}/{recording}")
+    if row is None:
+        raise PersonError("person.not_reviewed", "that was not decided", "")
+    check_disclosure(row, tenant, trust)
+
+
+def note_export(
+    tenant: str, request_id: str, recording: str, *, channels: str, name: str, who: str,
+    now: datetime, entropy: Entropy,
+) -> None:  # fmt: skip
+    """The sound of a recording is about to leave for a person: its leaf is there before the first byte.
+    Raises as :func:`decide` does."""
+    with writing():
+        hold(tenant)
+        row = _about(tenant, request_id, recording, who, now, entropy)
+        if row.given != channels:
+            raise PersonError("person.not_reviewed", "that was not decided", "")
+        PersonRecording.update(exported_at=now).where(PersonRecording.id == row.id).execute()
+        body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
+        append(tenant, EXPORTED, body, now, entropy, recording=recording)
+
+
+def note_erasing(
+    tenant: str,
+    request_id: str,
+    recording: str,
+    *,
+    why_not: str | None,
+    until: datetime | None,
+    who: str,
+    now: datetime,
+    entropy: Entropy,
+) -> None:
+    """A recording was erased for a person (``why_not`` ``None``), or it could not be.  Raises as
+    :func:`decide` does."""
+    with writing():
+        hold(tenant)
+        row = _about(tenant, request_id, recording, who, now, entropy)
+        PersonRecording.update(
+            erased_at=now if why_not is None else None, kept_why=why_not, kept_until=until
+        ).where(PersonRecording.id == row.id).execute()
+        kind = ERASED if why_not is None else KEPT
+        body = {"request": request_id, "recording": recording, "why": why_not or "", "who": who}
+        if why_not is not None:
+            body["until"] = "" if until is None else to_iso(until)
+        append(tenant, kind, body, now, entropy, recording=recording)
+
+
+def look_at(tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy) -> None:
+    """It is the person's, and something is about to be done with it: what comes of that can be noted when its
+    row names nobody any more.  Raises as :func:`decide` does."""
+    with writing():
+        hold(tenant)
+        _about(tenant, request_id, recording, who, now, entropy)
+
+
+def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
+    """To whom the sound of a customer's recording went, the first first: what the log says, not what a row
+    does."""
+    with connected():
+        leaves = leaf_lookup.about(tenant, [recording], HEARD)
+        ids = {str(leaf.body.get(HEARD[leaf.kind][1])) for leaf in leaves}
+        people = {row.id: row for row in User.select().where((User.tenant == tenant) & User.id.in_(ids))}
+    found = []
+    for leaf in leaves:
+        how, name = HEARD[leaf.kind]
+        who = people.get(str(leaf.body.get(name)))
+        said = ("", "") if who is None else (who.role, who.name)
+        found.append(HeardRow(leaf.at, how, str(leaf.body.get("purpose", "")), *said))
+    return tuple(found)
+
+
+def _about(
+    tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
+) -> PersonRecording:
+    """The row of a recording of the person's, made where there is none, together with its first leaf."""
+    request = register.proved_one(tenant, request_id)
+    identity = f"{request.id}/{recording}"
+    row = PersonRecording.get_or_none(PersonRecording.id == identity)
+    if row is not None:
+        _check_logged(tenant, [row])
+        return row
+    theirs = _theirs(Recording, tenant, request.number) & (Recording.id == recording)
+    if not Recording.select().where(theirs).exists():
+        raise PersonError("person.not_theirs", "that recording is not of a call with this number", "")
+    body = {"request": request.id, "recording": recording, "who": who}
+    append(tenant, LOOKED_AT, body, now, entropy, recording=recording)
+    return PersonRecording.create(id=identity, request=request.id, recording_id=recording)
+
+
+def _check_logged(tenant: str, rows: Collection[PersonRecording]) -> None:
+    """Raises :class:`PersonError` (``person.not_logged``) where the log does not say of a recording what a
+    request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from it."""
+    mine = {row.recording_id: row for row in rows}
+    gone = (Recording.tenant == tenant) & Recording.id.in_([*mine]) & Recording.destroyed_at.is_null(False)
+    for each in Recording.select(Recording.id).where(gone):
+        del mine[each.id]
+    said: dict[str, dict[str, Any]] = {}
+    for leaf in leaf_lookup.about(tenant, mine, _COLUMNS):
+        row = mine[str(leaf.body["recording"])]
+        if leaf.body.get("request") == row.request_id:
+            known = said.setdefault(row.recording_id, dict.fromkeys(_LOGGED))
+            known |= _COLUMNS[leaf.kind](leaf)
+    for recording, row in mine.items():
+        if said.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
+            raise register.not_logged(f"recording {recording} in request {row.request_id}")
+
+
+_LOGGED: Final = (
+    "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
+)  # fmt: skip
+
+_NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_why", "kept_until"))
+
+
+def _reviewed(leaf: leaf_lookup.Said) -> dict[str, Any]:
+    said = leaf.body
+    return {
+        "given": said.get("given"),
+        "withheld_why": said.get("why") or None,
+        "decided_at": leaf.at,
+        "decided_by": said.get("who"),
+    }
+
+
+def _kept(leaf: leaf_lookup.Said) -> dict[str, Any]:
+    until = leaf.body.get("until")
+    return _NOT_ERASED | {"kept_why": leaf.body.get("why"), "kept_until": from_iso(until) if until else None}
+
+
+_COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.Said], dict[str, Any]]]] = {
+    LOOKED_AT: lambda _leaf: {},
+    REVIEWED: _reviewed,
+    EXPORTED: lambda leaf: {"exported_at": leaf.at},
+    ERASED: lambda leaf: _NOT_ERASED | {"erased_at": leaf.at},
+    KEPT: _kept,
+}
+
+
+def _theirs(model: type[Recording] | type[NotRecorded], tenant: str, number: str) -> object:
+    return (model.tenant == tenant) & (model.outside_kind == E164) & (model.outside_value == number)
+
+
+def _row(row: PersonRecording) -> ReviewRow:
+    return ReviewRow(
+        row.recording_id, row.given, row.withheld_why, row.decided_at, row.exported_at, row.erased_at,
+        row.kept_why, row.kept_until,
+    )  # fmt: skip

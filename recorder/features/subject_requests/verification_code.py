@@ -1,0 +1,257 @@
+"""The call with a code: six digits that only whoever answers the number hears.
+
+The panel orders a call, the worker of a node that has a way out takes it, makes the code and keeps a hash of
+it; the code itself is in no table and no log.  Nobody may use this to ring up strangers: a number is called
+only for a request of a customer that has calls with it, a few times a day whoever asks, and a code is valid
+for minutes and a few tries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append, hold
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.subject_request import PersonCode
+from recorder.clock import to_iso
+from recorder.domain.live_command import NO_ANSWER, UNKNOWN
+from recorder.errors import PersonError
+from recorder.features.subject_requests import register, reviews
+from recorder.ids import Entropy, uuid7
+
+DIGITS: Final = 6
+
+TAKEN_WITHIN: Final = timedelta(seconds=10)
+"""After which a call that no node has taken is not made any more."""
+
+VALID: Final = timedelta(minutes=15)
+
+SILENT: Final = timedelta(minutes=2)
+"""After its deadline, what became of a call that was taken and not answered is not known."""
+
+TRIES: Final = 5
+"""Of one code."""
+
+NOT_LOGGED: Final = "not_logged"
+"""Nobody was called: the log does not say that it was ordered."""
+
+ORDERED: Final = "person.call_ordered"
+MADE: Final = "person.code_made"
+CALLED: Final = "person.called"
+TRIED: Final = "person.code_tried"
+
+A_DAY: Final = timedelta(days=1)
+CALLS_A_NUMBER: Final = 3
+"""In a day, whoever asks."""
+CALLS_A_CUSTOMER: Final = 30
+"""In a day, of one customer's requests."""
+
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """A call with a code.  ``outcome`` is ``None`` while that is open; ``done``: somebody answered."""
+
+    id: str
+    tenant: str
+    request: str
+    number: str
+    language: str
+    until: datetime
+    outcome: str | None
+    valid_until: datetime | None
+    tries: int
+
+
+def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Entropy) -> CodeRow:
+    """Have the number of a request called with a code; the code of before is void.  Raises
+    :class:`PersonError`: ``person.closed``, ``person.proved``, ``person.nothing`` (this customer has no call
+    with that number), ``person.calling`` (it is being called), ``person.called_often``."""
+    with writing():
+        hold(tenant)
+        request = register.open_one(tenant, request_id)
+        if request.proved_at is not None:
+            raise PersonError("person.proved", "that was shown before", "")
+        if not reviews.anything(tenant, request.number):
+            raise PersonError("person.nothing", "there is no call with that number here", "")
+        since = now - A_DAY
+        same = (PersonCode.number == request.number) & (PersonCode.asked_at > since)
+        mine = (PersonCode.tenant_id == tenant) & (PersonCode.asked_at > since)
+        last = latest(tenant, request_id)
+        if last is not None and last.outcome is None and now <= last.until + SILENT:
+            raise PersonError("person.calling", "that number is being called", "")
+        if (
+            PersonCode.select().where(same).count() >= CALLS_A_NUMBER
+            or PersonCode.select().where(mine).count() >= CALLS_A_CUSTOMER
+        ):
+            raise PersonError("person.called_often", "it was called too often today", "try again tomorrow")
+        call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
+        body = {"request": request.id, "call": call, "who": who, "language": request.language}
+        body |= {"until": to_iso(until), "number_sha256": register.committed(request)}
+        leaf = append(tenant, ORDERED, body, now, entropy)
+        row = PersonCode.create(
+            id=call, request=request.id, tenant_id=tenant, number=request.number, language=request.language,
+            asked_at=now, until=until, tries=0, leaves=[leaf.number],
+        )  # fmt: skip
+    return _row(row)
+
+
+def latest(tenant: str, request_id: str) -> CodeRow | None:
+    """The last call of a customer's request."""
+    with connected():
+        query = PersonCode.select().where(
+            (PersonCode.tenant_id == tenant) & (PersonCode.request == request_id)
+        )
+        row = query.order_by(PersonCode.asked_at.desc(), PersonCode.id.desc()).first()
+    return None if row is None else _row(row)
+
+
+def seen(tenant: str, request_id: str, now: datetime, entropy: Entropy) -> CodeRow | None:
+    """The same, with what is by now sure: what nobody has taken in time is not done."""
+    row = latest(tenant, request_id)
+    if row is None or row.outcome is not None or now <= row.until:
+        return row
+    with writing():
+        hold(tenant)
+        mine = (PersonCode.id == row.id) & PersonCode.outcome.is_null()
+        _settle(row, mine & PersonCode.taken_at.is_null(), NO_ANSWER, now, entropy)
+        if now > row.until + SILENT:
+            _settle(row, mine, UNKNOWN, now, entropy)
+    return latest(tenant, request_id)
+
+
+def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | None:
+    """Take the next call for this node, with a new code; ``None`` where there is none.  One that the log does
+    not know of, or to another number than the request's, is not made."""
+    with connected():
+        waiting = PersonCode.taken_at.is_null() & PersonCode.outcome.is_null() & (PersonCode.until > now)
+        row = PersonCode.select().where(waiting).order_by(PersonCode.id).first()
+    if row is None:
+        return None
+    code = f"{int.from_bytes(entropy(8), 'big') % 10**DIGITS:0{DIGITS}}"
+    kept, until = hashed(row.id, code, entropy), now + VALID
+    with writing():
+        hold(row.tenant_id)
+        mine = (PersonCode.id == row.id) & waiting
+        if not _was_ordered(row):
+            if PersonCode.update(outcome=NOT_LOGGED).where(mine).execute():
+                log.error("verification_call.not_logged", call=row.id, tenant=row.tenant_id)
+            return None
+        taken = PersonCode.update(node=node, taken_at=now, code_hash=kept, valid_until=until).where(mine)
+        if not taken.execute():
+            return None
+        body = {"request": row.request_id, "call": row.id, "node": node, **_made(kept, until)}
+        leaf = append(row.tenant_id, MADE, body, now, entropy)
+        leaves = [*row.leaves, leaf.number]
+        PersonCode.update(leaves=leaves).where(PersonCode.id == row.id).execute()
+    return _row(row), code
+
+
+def _was_ordered(row: PersonCode) -> bool:
+    """Whether the log says that this call was ordered, and it is to the number of its request."""
+    try:
+        request = register.open_one(row.tenant_id, row.request_id)
+    except PersonError:
+        return False
+    return _says(row, 0, ORDERED) is not None and row.number == request.number
+
+
+def _says(row: PersonCode, place: int, kind: str) -> leaf_lookup.Said | None:
+    """The leaf that a call's row names, of this kind and of this call."""
+    number = row.leaves[place] if row.leaves and len(row.leaves) > place else None
+    leaf = leaf_lookup.leaf(row.tenant_id, number)
+    if leaf is None or leaf.kind != kind:
+        return None
+    return leaf if (leaf.body["request"], leaf.body["call"]) == (row.request_id, row.id) else None
+
+
+def _made(kept: str, until: datetime) -> dict[str, str]:
+    """What the log has of a code: of which hash of it, and until when that is valid."""
+    return {"code_sha256": register.digest(kept), "valid_until": to_iso(until)}
+
+
+def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entropy) -> None:
+    """Say what came of the call, once."""
+    with writing():
+        hold(row.tenant)
+        mine = (PersonCode.id == row.id) & (PersonCode.node == node) & PersonCode.outcome.is_null()
+        _settle(row, mine, outcome, now, entropy)
+
+
+def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
+    """Whether it is the code of the last call; then the number is shown to be theirs.  Each try is counted
+    before it is looked at.  Raises :class:`PersonError`: ``person.proved``, ``person.closed``,
+    ``person.no_code`` (there is none that is valid), ``person.tried_often``."""
+    with writing():
+        hold(tenant)
+        request = register.open_one(tenant, request_id)
+        if request.proved_at is not None:
+            raise PersonError("person.proved", "that was shown before", "")
+        last = (
+            PersonCode.select()
+            .where((PersonCode.tenant_id == tenant) & (PersonCode.request == request_id))
+            .order_by(PersonCode.asked_at.desc(), PersonCode.id.desc())
+            .first()
+        )
+        if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
+            raise PersonError("person.no_code", "there is no code that is valid", "have the number called")
+        made = _says(last, 1, MADE)
+        if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
+            raise register.not_logged(f"call {last.id}")
+        tries = [
+            each for each in leaf_lookup.after(tenant, made.number, TRIED) if each.body["call"] == last.id
+        ]
+        if len(tries) >= TRIES:  # whatever a row counts
+            raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
+        counted = PersonCode.update(tries=PersonCode.tries + 1).where(
+            (PersonCode.id == last.id) & (PersonCode.tries < TRIES)
+        )
+        if not counted.execute():
+            raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
+        right = _is(last.id, "".join(code.split()), last.code_hash)
+        body = {"request": request.id, "call": last.id, "right": right, "who": who, "tries": last.tries + 1}
+        append(tenant, TRIED, body, now, entropy)
+        if right:
+            register.prove(request, register.CODE, who, None, now, entropy)
+            PersonCode.update(code_hash=None).where(PersonCode.request == request_id).execute()
+    return bool(right)
+
+
+def hashed(call: str, code: str, entropy: Entropy) -> str:
+    """What is kept of a code: salted, and slow enough that a copy of the table is of no use while the code is
+    valid (``scrypt``, some 50 ms)."""
+    salt = entropy(16)
+    return f"{salt.hex()}:{_scrypt(call, code, salt)}"
+
+
+def _is(call: str, code: str, kept: str) -> bool:
+    salt, _, digest = kept.partition(":")
+    if not (code.isascii() and code.isdecimal() and len(code) == DIGITS):
+        return False
+    return hmac.compare_digest(_scrypt(call, code, bytes.fromhex(salt)), digest)
+
+
+def _scrypt(call: str, code: str, salt: bytes) -> str:
+    return hashlib.scrypt(f"{call}:{code}".encode(), salt=salt, n=2**14, r=8, p=1).hex()
+
+
+def _settle(row: CodeRow, mine: object, outcome: str, now: datetime, entropy: Entropy) -> None:
+    if PersonCode.update(outcome=outcome).where(mine).execute():
+        body = {"request": row.request, "call": row.id, "outcome": outcome}
+        append(row.tenant, CALLED, body, now, entropy)
+
+
+def _row(row: PersonCode) -> CodeRow:
+    return CodeRow(
+        row.id, row.tenant_id, row.request_id, row.number, row.language, row.until, row.outcome,
+        row.valid_until, row.tries,
+    )  # fmt: skip

@@ -1,0 +1,322 @@
+"""Announcements put together from the catalogue of sentences, and lines that are given them.
+
+Sound is made before anything is written, and never in a call.  How an announcement was put together is kept
+beside it, so that the same can be said in another mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from recorder.auditlog.append import hold
+from recorder.call.state import OPT_IN, Mode
+from recorder.catalogue import queries
+from recorder.catalogue.records import (
+    ASKING,
+    MOST_LANGUAGES,
+    AnnouncementRow,
+    Composition,
+    LineRow,
+    Sentence,
+)
+from recorder.catalogue.tables.core import Sound, connected, writing
+from recorder.errors import CatalogueError
+from recorder.features.tenants import country_check
+from recorder.features.tenants.announcements import (
+    Composed,
+    OwnSound,
+    Spoken,
+    check_mode,
+    check_purposes,
+    create_announcement,
+    kept,
+)
+from recorder.features.tenants.lines import set_line_announcement
+from recorder.ids import Entropy
+from recorder.prompts import composer
+from recorder.prompts.purposes import standard
+from recorder.prompts.sentences import SHORT, Wording
+from recorder.prompts.sound_sources import Sources
+
+NOTHING: Mapping[str, str] = composer.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What an announcement is put together from, and the ``name`` that it would be saved under."""
+
+    name: str
+    language: str
+    mode: Mode
+    purposes: tuple[str, ...]
+    keep_days: int
+    own: Mapping[str, str] = field(default_factory=dict)
+    greeting: composer.Greeting | None = None
+    wording: Wording = SHORT
+
+    def draft(self, sources: Sources) -> _Draft:
+        """With its sound.  Raises :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+        told = composer.announcement(
+            self.language,
+            mode=self.mode,
+            purposes=self.purposes,
+            keep_days=self.keep_days,
+            own=self.own,
+            greeting=self.greeting,
+            wording=self.wording,
+            sources=sources,
+        )
+        if self.mode not in ASKING:
+            return _Draft(self, told)
+        return _Draft(
+            self, told, self._question(sources), composer.not_recorded(self.language, sources=sources)
+        )
+
+    def _question(self, sources: Sources) -> Spoken:
+        if self.mode != OPT_IN:
+            return composer.wrong_key(self.language, wording=self.wording, sources=sources)
+        return composer.opt_in_question(
+            self.language,
+            purposes=self.purposes,
+            keep_days=self.keep_days,
+            own=self.own,
+            greeting=self.greeting,
+            wording=self.wording,
+            sources=sources,
+        )
+
+    @property
+    def composition(self) -> Composed:
+        """As it is kept."""
+        first = self.greeting
+        own = {code: self.own[code] for code in self.purposes if code in self.own}
+        if first is None:
+            return Composed(Composition(own, wording=self.wording))
+        greeting = kept(OwnSound(first.text, first.wav))
+        return Composed(Composition(own, greeting, first.says_all, self.wording), first.wav)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An announcement that could be saved."""
+
+    recipe: _Recipe
+    told: Spoken
+    question: Spoken | None = None
+    declined: Spoken | None = None
+
+    @property
+    def mode(self) -> str:
+        return self.recipe.mode
+
+    def save(self, tenant: str, now: datetime, entropy: Entropy) -> AnnouncementRow:
+        recipe = self.recipe
+        return create_announcement(
+            tenant,
+            name=recipe.name,
+            language=recipe.language,
+            text=self.told.text,
+            purposes=recipe.purposes,
+            keep_days=recipe.keep_days,
+            wav=self.told.wav,
+            mode=recipe.mode,
+            question=self.question,
+            declined=self.declined,
+            composed=recipe.composition,
+            now=now,
+            entropy=entropy,
+        )
+
+    def is_saved_as(self, row: AnnouncementRow) -> bool:
+        """Whether a row has the very words and sounds, and was put together from the same."""
+        recipe = self.recipe
+        there = (Sentence(row.text, row.sound), row.question, row.declined, row.composition)
+        ours = (kept(self.told), kept(self.question), kept(self.declined), recipe.composition.composition)
+        return (row.language, row.mode, _promise(row)) == (
+            recipe.language,
+            recipe.mode,
+            _promise(recipe),
+        ) and there == ours
+
+
+def compose(
+    tenant: str,
+    *,
+    name: str,
+    language: str,
+    mode: str,
+    purposes: Sequence[str],
+    keep_days: int,
+    own: Mapping[str, str] = NOTHING,
+    greeting: composer.Greeting | None = None,
+    wording: Wording = SHORT,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> AnnouncementRow:
+    """The next version of an announcement of that name, put together for a mode, with its question and its
+    declined sentence where the mode asks.
+
+    ``own`` gives the sentence for each purpose that is the customer's own.  Raises :class:`ConfigError`
+    (``prompt.*``, ``speech.*``) for what cannot be said, and what
+    :func:`~recorder.features.tenants.announcements.create_announcement` raises.
+    """
+    check_purposes(tenant, purposes, keep_days)
+    with connected():
+        country_check.check(tenant, purposes, keep_days=keep_days)
+    recipe = _Recipe(name, language, check_mode(mode), tuple(purposes), keep_days, own, greeting, wording)
+    return recipe.draft(sources).save(tenant, now, entropy)
+
+
+def set_line_mode(
+    tenant: str,
+    line_id: str,
+    mode: str,
+    *,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """How a line records from the next call on (one of ``recorder.call.state.MODES``): what it says is put
+    together anew for that mode.  False where the tenant has no such line.  Raises :class:`CatalogueError`
+    (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: it is a customer's
+    own sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    known = check_mode(mode)
+
+    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _Wanted:
+        told = [rows[each] for each in line.announcements]
+        with connected():
+            country_check.check(tenant, told[0].purposes, keep_days=told[0].keep_days, mode=mode)
+        found = [row if row.mode == mode else _remade(row, known, sources) for row in told]
+        return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sound))
+
+    return _set(tenant, line_id, wanted, now, entropy)
+
+
+def set_line_languages(
+    tenant: str,
+    line_id: str,
+    languages: Sequence[str],
+    *,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """In which languages a line speaks from the next call on, the first one first; with several, a menu lets
+    choose.  What it says is said already where it has that language, or where the customer has an
+    announcement of the same name for it, mode, purposes and keeping time; the rest is put together.  False
+    where the tenant has no such line.  Raises :class:`CatalogueError` (``line.languages``),
+    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    if not languages or len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
+        raise CatalogueError(
+            "line.languages",
+            f"a line cannot speak {', '.join(languages) or 'no language'}",
+            f"1 to {MOST_LANGUAGES} languages, each once",
+        )
+
+    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _Wanted:
+        told = [rows[each] for each in line.announcements]
+        found = [_in_language(language, told, rows, sources) for language in languages]
+        menu = composer.language_menu(languages, sources=sources) if len(languages) > 1 else None
+        return found, menu
+
+    return _set(tenant, line_id, wanted, now, entropy)
+
+
+_Wanted = tuple[Sequence[AnnouncementRow | _Draft], Spoken | None]
+
+
+def _set(
+    tenant: str,
+    line_id: str,
+    wanted: Callable[[LineRow, Mapping[str, AnnouncementRow]], _Wanted],
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """Give a line what is wanted of it, as it is; once more where somebody changed it meanwhile."""
+    while True:
+        line = queries.line(tenant, line_id)
+        if line is None or line.until is not None:
+            return False
+        found, menu = wanted(line, {row.id: row for row in queries.announcements(tenant)})
+        with writing():
+            hold(tenant)
+            if queries.line(tenant, line_id) != line:
+                continue
+            first, *others = [_id(tenant, each, now, entropy) for each in found]
+            said = ((first, *others), kept(menu), found[0].mode)
+            if said == (line.announcements, line.menu, line.mode):
+                return True
+            return set_line_announcement(
+                tenant, line_id, first, others=others, menu=menu, now=now, entropy=entropy
+            )
+
+
+def _id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetime, entropy: Entropy) -> str:
+    if isinstance(wanted, AnnouncementRow):
+        return wanted.id
+    there = next((row for row in queries.announcements(tenant) if wanted.is_saved_as(row)), None)
+    return (there or wanted.save(tenant, now, entropy)).id
+
+
+def _remade(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
+    """The same for another mode.  Raises :class:`CatalogueError` (``announcement.own``)."""
+    said = row.composition
+    if said is None or said.says_all:
+        what = "is your own sound" if said is None else "has a greeting that says everything itself"
+        raise CatalogueError(
+            "announcement.own",
+            f"{row.name} (version {row.version}, {row.language}) {what}, made for {row.mode}: "
+            f"Accord cannot say it for {mode}",
+            f"add your own for that mode, `accord announcement add --mode {mode}`, or have one put together, "
+            f"`accord announcement compose --mode {mode}`; then name it, `accord line announce`",
+        )
+    first = said.greeting
+    greeting = None if first is None else composer.Greeting(first.text, _wav(first.sound))
+    name = _name(row, row.language, mode)
+    recipe = _Recipe(name, row.language, mode, row.purposes, row.keep_days, said.own, greeting, said.wording)
+    return recipe.draft(sources)
+
+
+def _in_language(
+    language: str, told: Sequence[AnnouncementRow], rows: Mapping[str, AnnouncementRow], sources: Sources
+) -> AnnouncementRow | _Draft:
+    """What a line says in a language: what it does already, what its customer has for it, or a draft."""
+    first = told[0]
+    if said := next((row for row in told if row.language == language), None):
+        return said
+    for row in rows.values():  # of each name the latest version first
+        alike = (first.mode, _promise(first), _base(first))
+        if row.language == language and (row.mode, _promise(row), _base(row)) == alike:
+            return row
+    name = _name(first, language, first.mode)
+    if own := [code for code in first.purposes if code not in standard()]:
+        raise CatalogueError(
+            "line.languages",
+            f"nobody has said in {language} what the purpose {own[0]} is",
+            f"`accord announcement compose {name} --language {language} --mode {first.mode} "
+            f"--keep-days {first.keep_days} --purpose … --own {own[0]}=SENTENCE`, then again",
+        )
+    mode, wording = check_mode(first.mode), first.composition.wording if first.composition else SHORT
+    return _Recipe(name, language, mode, first.purposes, first.keep_days, wording=wording).draft(sources)
+
+
+def _promise(said: AnnouncementRow | _Recipe) -> tuple[list[str], int]:
+    """What for, and how long."""
+    return sorted(said.purposes), said.keep_days
+
+
+def _base(row: AnnouncementRow) -> str:
+    """What the announcements that say one thing in several languages and modes are called alike."""
+    return row.name.removesuffix(f"-{row.mode}").removesuffix(f"-{row.language}")
+
+
+def _name(row: AnnouncementRow, language: str, mode: str) -> str:
+    return f"{_base(row)}-{language}-{mode}"
+
+
+def _wav(sha256: str) -> bytes:
+    with connected():
+        return bytes(Sound.get_by_id(sha256).wav)

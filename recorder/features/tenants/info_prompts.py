@@ -1,0 +1,87 @@
+"""What colleagues call to hear: that calls on a number are recorded, what for and how long they are kept.
+
+A sound for each number, in every language that it speaks, lies as ``told/<digits>.wav`` in a node's folder.
+The dialplan plays it (``accord_told``) without asking anybody, so it is there while the daemon is not.  Where
+a sentence has no sound, they hear what callers hear.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from recorder.catalogue.mappers import own_sentences
+from recorder.catalogue.tables.core import Announcement, connected
+from recorder.domain.line_policy import TOLD, LinePolicy
+from recorder.errors import ConfigError
+from recorder.features.tenants.line_policies import named
+from recorder.prompts.composer import line_sentence
+from recorder.prompts.sound_sources import Sources
+from recorder.spool.atomic_files import write_file
+
+SAID = "said"
+"""Within it the sounds themselves, each named after what it says; numbers that say the same share one."""
+
+log = structlog.get_logger()
+
+
+def put(folder: Path, lines: Sequence[LinePolicy], prompts: Path, sources: Sources) -> None:
+    """Put what is said of these lines in place, and take away what is said of others.  ``prompts`` has the
+    announcements' sounds.  Raises ``OSError``."""
+    place = folder / TOLD
+    (place / SAID).mkdir(parents=True, exist_ok=True)
+    own = _own(lines)
+    wanted: dict[str, str] = {}
+    for line in lines:
+        spoken = [(each.announcement.language, own.get(each.announcement.id, {})) for each in line.languages]
+        told = line.announcement
+        key = _key(told.sha256, told.purposes, told.keep_days, spoken)
+        path = place / SAID / f"{key}.wav"
+        if not path.exists():
+            write_file(path, _sound(line, spoken, prompts, sources))
+        wanted[f"{line.number.removeprefix('+')}.wav"] = f"{SAID}/{path.name}"
+    for name, target in wanted.items():
+        _link(place / name, target)
+    for path in place.glob("*.wav"):
+        if path.name not in wanted:
+            path.unlink()
+    for path in (place / SAID).glob("*.wav"):
+        if f"{SAID}/{path.name}" not in wanted.values():
+            path.unlink()
+
+
+def _own(lines: Sequence[LinePolicy]) -> dict[str, Mapping[str, str]]:
+    """The sentences of customers' own purposes, by announcement."""
+    ids = {each.announcement.id for line in lines for each in line.languages}
+    with connected():
+        return {row.id: own_sentences(row) for row in named(Announcement.select(), Announcement.id, ids)}
+
+
+def _key(*said: Any) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _sound(
+    line: LinePolicy, spoken: Sequence[tuple[str, Mapping[str, str]]], prompts: Path, sources: Sources
+) -> bytes:
+    told = line.announcement
+    try:
+        return line_sentence(spoken, purposes=told.purposes, keep_days=told.keep_days, sources=sources).wav
+    except ConfigError as error:
+        log.warning("line.not_told", number=line.number, error=error.message, hint=error.hint)
+        return (prompts / f"{told.sha256}.wav").read_bytes()
+
+
+def _link(path: Path, target: str) -> None:
+    if path.is_symlink() and os.readlink(path) == target:
+        return
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.rename(path)

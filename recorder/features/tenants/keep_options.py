@@ -1,0 +1,175 @@
+"""What colleagues can do with a recording in the call, by line: ask whether it may be kept, in sentences of
+the catalogue; have it destroyed; and the tone that says that it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Final
+
+from recorder.auditlog.append import append, hold, sha256_of
+from recorder.catalogue import queries
+from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.records import Keeping, LineRow
+from recorder.catalogue.tables.core import Line, LineDelete, LineKeep, connected, writing
+from recorder.domain.line_policy import BEEPS
+from recorder.errors import CatalogueError
+from recorder.features.tenants import country_check
+from recorder.features.tenants.announcements import Spoken, check_purposes, keep_sound
+from recorder.features.tenants.lines import active
+from recorder.ids import Entropy, uuid7
+from recorder.prompts import composer
+from recorder.prompts.sound_sources import Sources
+
+KEEPS: Final = "line_keep_sha256"
+DELETES: Final = "line_delete_sha256"
+
+
+def set_line_keep(
+    tenant: str,
+    line_id: str,
+    keep: Keeping | None,
+    *,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """How a line asks from the next call on, in all its languages; ``None``: it does not.  False where the
+    tenant has no such line.
+
+    Raises :class:`CatalogueError` (``announcement.purposes``, ``announcement.keep_days``,
+    ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    if keep is not None:
+        check_purposes(tenant, [keep.purpose], keep.keep_days)
+    while True:
+        line = queries.line(tenant, line_id)
+        if line is None or line.until is not None:
+            return False
+        said = {} if keep is None else {each: _said(each, keep, sources) for each in _languages(line)}
+        with writing():
+            hold(tenant)
+            if queries.line(tenant, line_id) != line:
+                continue  # somebody changed its languages meanwhile
+            if keep is not None:
+                country_check.check(tenant, [keep.purpose], keep_days=keep.keep_days)
+            _write(line, keep, said, now, entropy)
+            return True
+
+
+def _languages(line: LineRow) -> tuple[str, ...]:
+    rows = {row.id: row.language for row in queries.announcements(line.tenant)}
+    return tuple(rows[each] for each in line.announcements)
+
+
+def _said(language: str, keep: Keeping, sources: Sources) -> dict[str, Spoken | None]:
+    destroyed, wording = keep.destroy, keep.wording
+    ask = None if keep.own_words else composer.keep_question(language, wording=wording, sources=sources)
+    return {
+        "question": ask,
+        "cue": composer.ask_now(language, sources=sources),
+        "yes": composer.agreed(language, keep_days=keep.keep_days, wording=wording, sources=sources),
+        "no": composer.declined(language, destroyed=destroyed, wording=wording, sources=sources),
+        "none": composer.unanswered(language, destroyed=destroyed, wording=wording, sources=sources),
+    }
+
+
+def _write(
+    line: LineRow,
+    keep: Keeping | None,
+    said: Mapping[str, Mapping[str, Spoken | None]],
+    now: datetime,
+    entropy: Entropy,
+) -> None:
+    with connected():
+        LineKeep.delete().where(LineKeep.line == line.id).execute()
+        for language, sentences in said.items():
+            columns = {}
+            for name, spoken in sentences.items():
+                columns[f"{name}_text"] = None if spoken is None else spoken.text
+                columns[name] = None if spoken is None else keep_sound(spoken.wav, now)
+            LineKeep.create(id=str(uuid7(now, entropy)), line=line.id, language=language, **columns)
+        changed = None if keep is None else asdict(keep)
+        Line.update(keep=changed).where(active(line.tenant, line.id)).execute()
+        was = None if line.keep is None else asdict(line.keep)
+        body = {"line": line.id, "keep": changed, "keep_was": was, KEEPS: spoken_of(LineKeep, line.id)}
+        append(line.tenant, "line.keep_changed", body, now, entropy)
+        count_up(LINES)
+
+
+def set_line_deletable(
+    tenant: str,
+    line_id: str,
+    deletable: bool,
+    *,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """Whether colleagues may have a recording destroyed in the call, from the next one on, in all the line's
+    languages.  False where the tenant has no such line.  Raises :class:`ConfigError` (``prompt.*``,
+    ``speech.*``)."""
+    while True:
+        line = queries.line(tenant, line_id)
+        if line is None or line.until is not None:
+            return False
+        spoken = {each: _on_deleting(each, sources) for each in _languages(line)} if deletable else {}
+        with writing():
+            hold(tenant)
+            if queries.line(tenant, line_id) != line:
+                continue  # somebody changed its languages meanwhile
+            LineDelete.delete().where(LineDelete.line == line.id).execute()
+            for language, (question, deleted) in spoken.items():
+                LineDelete.create(
+                    id=str(uuid7(now, entropy)),
+                    line=line.id,
+                    language=language,
+                    question_text=question.text,
+                    question=keep_sound(question.wav, now),
+                    deleted_text=deleted.text,
+                    deleted=keep_sound(deleted.wav, now),
+                )
+            Line.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
+            body: dict[str, object] = {
+                "line": line.id,
+                "deletable": deletable,
+                "deletable_was": line.deletable,
+            }
+            body[DELETES] = spoken_of(LineDelete, line.id)
+            append(tenant, "line.deletable_changed", body, now, entropy)
+            count_up(LINES)
+            return True
+
+
+def spoken_of(model: type[LineKeep | LineDelete], line: str) -> str | None:
+    """What the log says of what a line says in the call beside its announcement: one hash over the words and
+    the sounds in every language; ``None`` where it says nothing.  Inside anybody's transaction."""
+    names = sorted(each.column_name for each in model._meta.sorted_fields if each.name not in ("id", "line"))
+    fields = {each.column_name: each.name for each in model._meta.sorted_fields}
+    rows = model.select().where(model.line == line).order_by(model.language, model.id)
+    said = [{name: row.__data__[fields[name]] for name in names} for row in rows]
+    return sha256_of(said) if said else None
+
+
+def _on_deleting(language: str, sources: Sources) -> tuple[Spoken, Spoken]:
+    return composer.delete_question(language, sources=sources), composer.deleted(language, sources=sources)
+
+
+def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entropy: Entropy) -> bool:
+    """Who hears a tone at an interval while a line's calls are recorded, from the next call on: one of
+    ``policy.BEEPS``, or nobody (empty).  False where the tenant has no such line.  Raises
+    :class:`CatalogueError` (``line.settings``)."""
+    if beep not in ("", *BEEPS):
+        raise CatalogueError(
+            "line.settings", f"nobody is called {beep!r}", f"one of {', '.join(BEEPS)}, or nobody"
+        )
+    with writing():
+        hold(tenant)
+        row = Line.get_or_none(active(tenant, line_id))
+        if row is None:
+            return False
+        Line.update(beep=beep).where(Line.id == line_id).execute()
+        body = {"line": line_id, "beep": beep, "beep_was": row.beep}
+        append(tenant, "line.beep_changed", body, now, entropy)
+        count_up(LINES)
+    return True

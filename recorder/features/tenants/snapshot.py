@@ -1,0 +1,154 @@
+"""Writing what a node needs to know about its lines: :mod:`recorder.domain.line_policy` reads it.
+
+Prompts are put in place first, then ``snapshot.json``, each whole or not at all: a reader never sees a
+line whose prompt is not there: announcement, question, refusal and menu.  A prompt that no line uses any
+more stays for as long as a take in the spool was announced with it or asked it, and for a day after, for a
+daemon that still has the snapshot before.  What colleagues call to hear lies beside them
+(``features/tenants/info_prompts.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from recorder.catalogue.tables.core import Sound, connected
+from recorder.clock import to_iso
+from recorder.domain.line_policy import read, to_json
+from recorder.errors import ConfigError, TakeError
+from recorder.features.tenants import info_prompts
+from recorder.features.tenants.line_policies import policies
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
+from recorder.spool.atomic_files import write_file
+from recorder.spool.layout import finished_takes, open_takes, read_start
+
+SNAPSHOT = "snapshot.json"
+PROMPTS = "prompts"
+
+KEEP_PROMPT = timedelta(days=1)
+
+log = structlog.get_logger()
+
+_placing = threading.Lock()
+"""The worker's threads put prompts in place, for a take and for the snapshot, each by the same names."""
+
+
+def write(
+    folder: Path, spool: Path, never_record: Iterable[str], now: datetime, sources: Sources = SHIPPED
+) -> bool:
+    """Write the snapshot of every active line, and its prompts; true where something changed.  A line that
+    no node can treat is left out and told in the log: the others go on.
+
+    ``spool`` is where takes lie that may still need an old prompt; ``never_record`` numbers that are
+    passed by untouched; ``sources`` is where the sound of sentences comes from.  Raises ``OSError`` (a full
+    disk, say) with the snapshot before still whole.
+    """
+    found = policies()
+    lines = found.lines
+    sounds = {sound for line in lines for sound in line.sounds}
+    prompts = folder / PROMPTS
+    prompts.mkdir(parents=True, exist_ok=True)
+    for sha256 in sorted(sounds):
+        put_prompt(folder, sha256, now)
+    content = to_json("", lines, list(never_record))
+    changed = _without_time(folder / SNAPSHOT) != content
+    if changed:
+        write_file(folder / SNAPSHOT, to_json(to_iso(now), lines, list(never_record)))
+        for row in found.unfit:
+            log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
+        for row in found.unlogged:
+            said = {"line": row.id, "tenant": row.tenant, "number": row.number}
+            log.error("line.unlogged", **said, hint="its rows were changed past Accord: `accord audit`")
+    info_prompts.put(folder, lines, prompts, sources)
+    _drop_old(prompts, sounds | _needed(spool), now)
+    return changed
+
+
+def whole(folder: Path) -> bool:
+    """Whether the snapshot can be read and every prompt is there as it was written; asks no catalogue."""
+    try:
+        return not read(folder).damaged
+    except ConfigError:
+        return False
+
+
+def is_current(folder: Path, never_record: Iterable[str]) -> bool:
+    """Whether the snapshot says what the catalogue says now."""
+    lines = policies().lines
+    return _without_time(folder / SNAPSHOT) == to_json("", lines, list(never_record))
+
+
+def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
+    """A sound in a node's folder, from the catalogue where it is missing or damaged;
+    ``None`` where the catalogue has no such sound.  Raises ``OSError``."""
+    path = folder / PROMPTS / f"{sha256}.wav"
+    with _placing:
+        if not intact(path, sha256):
+            with connected():
+                row = Sound.get_or_none(Sound.sha256 == sha256)
+            if row is None:
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, bytes(row.wav))
+    used_at = now.timestamp()
+    os.utime(path, (used_at, used_at))
+    return path
+
+
+def has_prompt(folder: Path, sha256: str) -> bool:
+    """Whether :func:`put_prompt` would find a sound; nothing is written."""
+    if intact(folder / PROMPTS / f"{sha256}.wav", sha256):
+        return True
+    with connected():
+        return bool(Sound.select().where(Sound.sha256 == sha256).exists())
+
+
+def intact(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has this hash (hex SHA-256)."""
+    try:
+        return sha256_of(path.read_bytes()) == sha256
+    except OSError:
+        return False
+
+
+def sha256_of(content: bytes) -> str:
+    """Hex SHA-256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _without_time(path: Path) -> bytes | None:
+    """The snapshot that is there, as if it had been made at no time; ``None`` where there is none."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return None
+    return b"\n".join(b' "made_at": "",' if line.startswith(b' "made_at": ') else line for line in lines)
+
+
+def _needed(spool: Path) -> set[str]:
+    """Hashes of the prompts that takes in the spool were announced with, and of what they were asked: the
+    pipeline looks for both in the sound."""
+    needed = set()
+    for folder in (*open_takes(spool), *finished_takes(spool)):
+        try:
+            start = read_start(folder)
+        except TakeError:
+            continue  # the pipeline sets it aside, with its reason
+        needed |= {each.sha256 for each in (start.announcement, start.question) if each is not None}
+        needed = needed.union(*(each.sounds for each in (start.keep, start.delete) if each is not None))
+        needed |= frozenset() if start.joining is None else start.joining.sounds
+    return needed
+
+
+def _drop_old(prompts: Path, wanted: set[str], now: datetime) -> None:
+    for path in prompts.glob("*.wav"):
+        old = path.stat().st_mtime < (now - KEEP_PROMPT).timestamp()
+        if path.stem not in wanted and old:
+            path.unlink()

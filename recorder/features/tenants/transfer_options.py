@@ -1,0 +1,116 @@
+"""How a line tells a colleague who joins a call later that it is recorded.
+
+One short sentence, the one that its announcements begin with: which purposes and how long is what colleagues
+read in the panel and hear under their own number; a transfer is no place for it.  Where they are asked, too,
+the question of the line's mode is said in its place.  The sound is made in every language of the catalogue,
+and for both modes that ask, so that a line may speak others later, and ask otherwise; in ``notice`` it only
+tells.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.auditlog.append import append, hold, sha256_of
+from recorder.call.state import WAYS, Mode
+from recorder.catalogue import queries
+from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.mappers import joining_data
+from recorder.catalogue.records import ASKING, Joining, Sentence
+from recorder.catalogue.tables.core import Line, connected, writing
+from recorder.errors import CatalogueError
+from recorder.features.tenants import country_check
+from recorder.features.tenants.announcements import keep_sound
+from recorder.features.tenants.lines import active
+from recorder.ids import Entropy
+from recorder.prompts import composer
+from recorder.prompts.purposes import LANGUAGES
+from recorder.prompts.sound_sources import Sources
+
+COLLEAGUES, IN_THE_CALL = "colleagues", "in the call"
+"""A country pack's words for who is to be told, and where."""
+
+
+def set_line_joining(
+    tenant: str,
+    line_id: str,
+    how: str | None,
+    *,
+    ask: bool = False,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """How who joins a call later is told from the next call on (one of ``recorder.call.state.WAYS``), and
+    whether they are asked, too, as the line's mode does; ``None``: they are not.  In a language that the
+    catalogue of sentences has not, nobody can be told.  False where the tenant has no such line.  Raises
+    :class:`CatalogueError` (``line.settings``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    if how is not None and how not in WAYS:
+        raise CatalogueError(
+            "line.settings", f"nobody can be told {how!r}", f"one of {', '.join(WAYS)}, or not at all"
+        )
+    spoken = None if how is None else _spoken(ask, sources)
+    with writing():
+        hold(tenant)
+        row = Line.get_or_none(active(tenant, line_id))
+        if row is None:
+            return False
+        if ask and row.mode not in ASKING:
+            raise CatalogueError(
+                "line.settings",
+                f"a number that announces in {row.mode!r} asks nobody",
+                "opt-out or opt-in first: `accord line mode`",
+            )
+        changed = None
+        if how is not None and spoken is not None:
+            said, asked, refused = spoken
+            kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
+            changed = joining_data(Joining(how, _kept(said, now), kept, _kept(refused, now)))
+        if row.joining != changed:
+            Line.update(joining=changed).where(Line.id == line_id).execute()
+            was = None if row.joining is None else row.joining["how"]
+            body: dict[str, object] = {"line": line_id, "how": how, "how_was": was}
+            asked_was = row.joining is not None and "asked" in row.joining
+            if ask or asked_was:
+                body |= {"asked": ask, "asked_was": asked_was}
+            body["joining_sha256"] = None if changed is None else sha256_of(changed)
+            append(tenant, "line.joining_changed", body, now, entropy)
+            count_up(LINES)
+    return True
+
+
+_Spoken = dict[str, composer.Rendered]
+
+
+def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[Mode, _Spoken], _Spoken]:
+    """What is told, what is asked in each mode that does, and what is said after a refusal, by language."""
+    said = {each: composer.joining(each, sources=sources) for each in LANGUAGES}
+    if not ask:
+        return said, {}, {}
+    asked = {
+        mode: {each: composer.joining_question(each, mode=mode, sources=sources) for each in LANGUAGES}
+        for mode in ASKING
+    }
+    return said, asked, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
+
+
+def _kept(spoken: _Spoken, now: datetime) -> dict[str, Sentence]:
+    return {language: Sentence(each.text, keep_sound(each.wav, now)) for language, each in spoken.items()}
+
+
+def asked_for(tenant: str) -> bool:
+    """Whether a customer's country asks that colleagues are told in the call itself.  Raises
+    :class:`CatalogueError` (``tenant.unknown``)."""
+    with connected():
+        duties = country_check.pack_of(tenant).tell
+    return any(each.what == COLLEAGUES and IN_THE_CALL in each.where for each in duties)
+
+
+def silent_in(tenant: str, line_id: str) -> tuple[str, ...]:
+    """The languages of a line in which nobody who joins can be told."""
+    line = queries.line(tenant, line_id)
+    if line is None or line.joining is None:
+        return ()
+    speaks = {row.id: row.language for row in queries.announcements(tenant)}
+    languages = (speaks[each] for each in line.announcements)
+    return tuple(each for each in languages if line.joining.say(line.mode, each)[0] is None)

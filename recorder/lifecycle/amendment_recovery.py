@@ -1,0 +1,69 @@
+"""Amendments that somebody put who died before they were listed: the worker lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue import queries
+from recorder.catalogue.tables import lease
+from recorder.errors import SealError
+from recorder.ids import Entropy
+from recorder.lifecycle import amendments
+from recorder.lifecycle.amendment_store import chain_of_row
+from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.store.contract import Store
+
+log = structlog.get_logger()
+
+
+def finish(
+    store: Store,
+    root: Ed25519PublicKey,
+    now: datetime,
+    entropy: Entropy,
+    revoked: Callable[[], Revoked] = nothing,
+) -> int:
+    """List what was put by somebody who died before it was listed; of how many recordings.  One whose seal is
+    broken is logged, and looked at again; so is one that a key signed which is ``revoked`` by now.  Raises
+    :class:`recorder.errors.StoreError`."""
+    owner, done = entropy(8).hex(), 0
+    for tenant, recording in amendments.begun(now - timedelta(minutes=1)):
+        claim = f"recording:{recording}"
+        if not lease.take(claim, owner, now):
+            continue
+        try:
+            done += _finish_one(tenant, recording, store, root, now, entropy, revoked())
+        except SealError as error:
+            log.error(
+                "amendments.not_listed", recording=recording, error_id=error.error_id, error=error.message
+            )
+        finally:
+            lease.give_back(claim, owner)
+    return done
+
+
+def _finish_one(
+    tenant: str,
+    recording: str,
+    store: Store,
+    root: Ed25519PublicKey,
+    now: datetime,
+    entropy: Entropy,
+    revoked: Revoked,
+) -> bool:
+    row = queries.recording(tenant, recording)
+    added = 0
+    if row is not None and row.destroyed_at is None:
+        chain = chain_of_row(row, store, root, revoked)
+        added = (
+            0
+            if chain.erased is not None
+            else amendments.amended(chain, Trust(root, lambda: revoked), now=now, entropy=entropy)
+        )
+    amendments.end(recording)
+    log.info("amendments.listed", recording=recording, added=added)
+    return bool(added)

@@ -1,0 +1,80 @@
+"""Reading a recording's amendments from the bucket, and putting the next one beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue.records import RecordingRow
+from recorder.errors import SealError
+from recorder.lifecycle import amendments
+from recorder.seal.amendment import Amendment, By, Data, name, open_amendment, write
+from recorder.seal.amendment_chain import Chain, amendments_in, check_follows, read_chain
+from recorder.seal.document_source import read_document
+from recorder.seal.revocation import Revoked
+from recorder.seal.sealing import MAX_BYTES, open_manifest
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.seal.signing import Signer
+from recorder.store.contract import NotFound, Store
+
+_BEGINNING = "amendment-"
+
+
+def chain_of(store: Store, prefix: str, root: Ed25519PublicKey) -> Chain:
+    """A recording's manifest and what was sealed after it; what is wrong with the amendments is in the
+    chain.  Raises :class:`recorder.errors.SealError` for a manifest that is not what was sealed,
+    :class:`recorder.store.contract.NotFound` where there is none, :class:`recorder.errors.StoreError`."""
+    content = read_document(store, prefix + MANIFEST, MAX_BYTES)
+    names = [key.removeprefix(prefix) for key in store.list(prefix + _BEGINNING)]
+    found = amendments_in(store, prefix, names)
+    manifest = open_manifest(content, root)
+    return read_chain(manifest, hashlib.sha256(content).hexdigest(), found, root)
+
+
+def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> Chain:
+    """The chain of a recording that the catalogue lists, complete and its own.
+
+    Raises :class:`SealError` where the manifest is not there (``seal.manifest_missing``), is another's
+    (``seal.manifest_foreign``), it or an amendment is not what was sealed, or an amendment is by a key that
+    the root took back (``seal.key_revoked``); :class:`StoreError`."""
+    try:
+        chain = chain_of(store, row.prefix, root)
+    except NotFound:
+        raise SealError(
+            "seal.manifest_missing",
+            f"recording {row.id} has no manifest at {row.prefix}",
+            "the manifest was deleted, the row names another place, or the store is not the one it was",
+        ) from None
+    manifest = chain.manifest
+    if (manifest.tenant, manifest.recording, manifest.prefix) != (row.tenant, row.id, row.prefix):
+        raise SealError(
+            "seal.manifest_foreign",
+            f"the manifest at {row.prefix} is that of recording {manifest.recording}",
+            "manifests or rows were exchanged",
+        )
+    chain.check()
+    amendments.check_signers(chain, revoked, amendments=True)
+    return chain
+
+
+def put(
+    store: Store, chain: Chain, data: Data, by: By, signer: Signer, root: Ed25519PublicKey, now: datetime
+) -> Amendment:
+    """Sign the next amendment and put it.  Where somebody else was faster with that number, what is there
+    stays: raises :class:`recorder.store.contract.Conflict`, and the chain is to be read again.  Raises
+    :class:`recorder.errors.SealError` (a key that is not endorsed for amendments, an amendment that nobody
+    would believe: ``amendment.contradiction``), ``StoreError``."""
+    unsigned = chain.following(data, by, now)
+    content = write(unsigned, signer)
+    amendment = open_amendment(content, root)
+    check_follows(chain, amendment)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        place = chain.manifest.prefix + name(amendment.number)
+        store.put(place, Path(file.name), amendment.sha256)
+    return amendment

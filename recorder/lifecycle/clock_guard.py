@@ -1,0 +1,133 @@
+"""Whether this machine's clock can be believed.  Nothing is destroyed by one that has jumped.
+
+Somebody else's clock is asked: the object store's and the database's, where they are on another machine.
+One that says otherwise is a doubt, whatever else agrees.  Where nobody else can say, the clock must go on
+from what it was at the last look, as far as the time since then is known: by the clock since boot, which
+nobody sets.  What it was is kept in a file, so that this holds over restarts too.
+
+The kernel is not asked.  What it says is this very clock, and that NTP keeps it is no word for it: a server
+that is wrong, or somebody who plays one, sets it ten years ahead and the kernel calls it synchronised.
+
+Too early cannot be undone, and too late can: in doubt, what is due stays until the doubt is over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from recorder.clock import HIDDEN, SLACK, Now, Uptime, from_iso, to_iso, uptime, utc_now
+from recorder.errors import AccordError, ClockError
+from recorder.spool.atomic_files import write_file
+
+log = structlog.get_logger()
+
+NAME: Final = ".clock"
+"""In the spool: what the clock was at the last look at which it was believed."""
+
+OFF: Final = timedelta(days=1)
+"""How long a machine may have been off, as far as is believed without anybody else's clock."""
+
+Witness = Callable[[], datetime | None]
+"""Somebody else's time; ``None`` where there is none.  May raise: then it says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    boot: str
+    up: float
+    at: datetime
+
+
+class Timekeeper:
+    """Watches one clock, ``now``; ``witnesses`` by what they are; ``since_boot`` reads the clock that nobody
+    sets."""
+
+    def __init__(
+        self,
+        path: Path,
+        witnesses: Mapping[str, Witness],
+        now: Now = utc_now,
+        *,
+        since_boot: Callable[[], Uptime] = uptime,
+    ) -> None:
+        self._path = path
+        self._witnesses = witnesses
+        self._now = now
+        self._since_boot = since_boot
+
+    def check(self) -> datetime:
+        """The time, where it can be believed.  Raises :class:`ClockError` (``clock.doubtful``)."""
+        since = self._since_boot()
+        look = _Look(since.boot, since.up, self._now())
+        agreed, doubts = False, []
+        for name, witness in self._witnesses.items():
+            told = self._ask(name, witness)
+            if told is None:
+                continue
+            if abs(told - look.at) <= SLACK:
+                agreed = True
+            else:
+                doubts.append(f"{name} says {to_iso(told)}")
+        if not agreed and not doubts and (jump := self._jump(look)) is not None:
+            doubts.append(jump)
+        if doubts:
+            raise ClockError(
+                "clock.doubtful",
+                f"this machine's clock says {to_iso(look.at)}, but {' and '.join(doubts)}",
+                f"nothing is destroyed until that is settled: set the clock (NTP), or remove {self._path} "
+                "where it is right",
+            )
+        self._believe(look)
+        return look.at
+
+    def _ask(self, name: str, witness: Witness) -> datetime | None:
+        try:
+            return witness()
+        except (AccordError, OSError) as error:
+            log.info("clock.no_answer", witness=name, error=str(error))
+            return None
+
+    def _jump(self, look: _Look) -> str | None:
+        """How the clock did not go on from what it was."""
+        before = self._read()
+        if before is None:
+            return None
+        if self._same_start(before, look):
+            expected = before.at + timedelta(seconds=look.up - before.up)
+            if abs(look.at - expected) <= SLACK:
+                return None
+            return f"going by the time that has passed it is {to_iso(expected)}"
+        if before.at - SLACK <= look.at <= before.at + OFF:
+            return None
+        return f"before this machine started it was {to_iso(before.at)}"
+
+    @staticmethod
+    def _same_start(before: _Look, look: _Look) -> bool:
+        """Whether the machine has not been started in between; where that is hidden, its uptime tells."""
+        if HIDDEN in (before.boot, look.boot):
+            return look.up >= before.up
+        return before.boot == look.boot
+
+    def _read(self) -> _Look | None:
+        try:
+            body = json.loads(self._path.read_bytes())
+            return _Look(str(body["boot"]), float(body["up"]), from_iso(body["at"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("clock.file_broken", path=str(self._path), error=str(error))
+            return None
+
+    def _believe(self, look: _Look) -> None:
+        body = {"boot": look.boot, "up": look.up, "at": to_iso(look.at)}
+        try:
+            write_file(self._path, json.dumps(body).encode())
+        except OSError as error:
+            log.warning("clock.not_noted", path=str(self._path), error=str(error))

@@ -1,0 +1,284 @@
+"""Destroying what is over: recordings past their day, takes in quarantine past theirs.
+
+Deletion goes the other way round than writing, keys first: the wrapped key in the bucket, its copy in the
+catalogue, then every version of the objects; it is looked whether they are gone, and the tombstone is put
+beside the manifest, which stays (docs/formats.md says why).  Last the row becomes a tombstone.  Broken off
+anywhere, it is done again: a recording is listed as due until its row is one.
+
+The catalogue says what is due, the bucket whether that is so: a changed row destroys nothing early, and
+what is held stays.  After a rebuild nothing is destroyed until the holds are confirmed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import metrics
+from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.tables import lease
+from recorder.clock import from_iso, to_iso
+from recorder.errors import SealError, StoreError, TakeError
+from recorder.features.subject_requests.erased_calls import forgotten_among
+from recorder.ids import Entropy
+from recorder.lifecycle import amendments, recordings, retention_limits
+from recorder.lifecycle.amendment_store import chain_of, chain_of_row, put
+from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
+from recorder.lifecycle.limits import limits_of
+from recorder.lifecycle.statements import Statements
+from recorder.playback import grants
+from recorder.seal import amendment_kinds
+from recorder.seal.amendment import SYSTEM, number_in
+from recorder.seal.amendment_chain import Chain, erasure
+from recorder.seal.keyring import data_key_path
+from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.seal.signing import Signer
+from recorder.seal.usage_terms import Terms, terms
+from recorder.spool.layout import QUARANTINE, WHY, purge, read_start, remove_take
+from recorder.store.contract import Conflict, NotFound, Store, Unreachable
+
+log = structlog.get_logger()
+
+EXPIRED = amendment_kinds.EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What destroying works with; ``boundary`` is told each point that was reached, ``erasing`` is the store
+    that also deletes what is locked, where that is another; nothing is destroyed by an amendment of a key
+    that is ``revoked``."""
+
+    store: Store
+    root: Ed25519PublicKey
+    signer: Signer
+    entropy: Entropy
+    boundary: Callable[[str], None] = field(default=lambda _boundary: None)
+    erasing: Store | None = None
+    revoked: Callable[[], Revoked] = nothing
+
+
+def destroy_due(means: Means, now: datetime) -> int:
+    """Destroy recordings whose time is over, those first that were over first; how many.  Several workers
+    share them: each claims what it is at (:mod:`recorder.catalogue.tables.lease`).
+
+    One that cannot be destroyed, or that the bucket keeps longer, is logged as an error, stays, and holds
+    up no other.  Raises :class:`Unreachable` with the one that failed still due."""
+    if (since := holds_unconfirmed()) is not None:
+        if waiting := recordings.due(now, limit=1):
+            metrics.NOT_DESTROYED.labels("holds").inc()
+            log.warning(
+                "retention.waits_for_holds",
+                since=to_iso(since),
+                recording=waiting[0].id,
+                hint="look at the holds, then `accord rebuild --confirm-holds`",
+            )
+        return 0
+    owner, begun = means.entropy(8).hex(), time.monotonic()
+    lease.drop_old(now)
+    destroyed, last = 0, None
+    while due := recordings.due(now, after=last):
+        for row in due:
+            last = row
+            # As late as it is by now: thousands of them take longer than a claim lasts.
+            claimed = now + timedelta(seconds=time.monotonic() - begun)
+            destroyed += destroy_one(row, means, owner, now, claimed)
+    return destroyed
+
+
+def destroy_one(
+    row: RecordingRow, means: Means, owner: str, now: datetime, claimed: datetime | None = None
+) -> bool:
+    """Destroy a recording if it is over, unless another worker is at it; whether it did.  ``claimed`` is the
+    time of the claim.  Why one is not is logged.  Raises :class:`Unreachable`."""
+    claim = f"recording:{row.id}"
+    if not lease.take(claim, owner, claimed or now):
+        return False
+    try:
+        return recordings.is_due(row, now) and _destroy_one(row, means, now)
+    finally:
+        lease.give_back(claim, owner)
+
+
+def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:
+    try:
+        chain = check_over(row, means.store, means.root, now, means.revoked)
+        destroy(row, chain, _terms(row, chain, Trust(means.root, means.revoked)).why, means, now)
+    except Unreachable:
+        raise
+    except (SealError, StoreError) as error:
+        refused = isinstance(error, SealError)
+        metrics.NOT_DESTROYED.labels("refused" if refused else "failed").inc()
+        log.error(
+            "recording.not_destroyed",
+            recording=row.id,
+            error_id=error.error_id,
+            error=error.message,
+            hint=error.hint,
+        )
+        return False
+    return True
+
+
+def check_over(
+    row: RecordingRow,
+    store: Store,
+    root: Ed25519PublicKey,
+    now: datetime,
+    revoked: Callable[[], Revoked] = nothing,
+) -> Chain:
+    """Compare a row that is due with what was sealed; the recording's manifest and amendments.
+
+    Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``), where somebody holds
+    it (``recording.held``), where the holds are not confirmed after a restore or rebuild
+    (``retention.holds_unconfirmed``), or where the manifest is not there (``seal.manifest_missing``), is
+    another's (``seal.manifest_foreign``), it or an amendment is not what was sealed, an amendment is by a
+    key that was revoked (``seal.key_revoked``), or it is over by a retention limit that the bucket does not
+    have so (``retention.differs``); :class:`StoreError`."""
+    trust = Trust(root, revoked)
+    check_confirmed(row.tenant, trust)
+    chain = chain_of_row(row, store, root, revoked())
+    if chain.holds:
+        numbers = ", ".join(str(each.number) for each in chain.holds)
+        raise SealError(
+            "recording.held",
+            f"recording {row.id} is held (amendment {numbers}), and the catalogue does not know",
+            "make the catalogue's rows complete again: `accord rebuild`",
+        )
+    amendments.check_holds(chain)
+    until = _terms(row, chain, trust).until
+    if chain.erased is None and until > now:
+        raise SealError(
+            "seal.row_differs",
+            f"the catalogue keeps recording {row.id} until {to_iso(row.keep_until)}, "
+            f"by what was sealed until {to_iso(until)}",
+            "the row was changed after it was written",
+        )
+    if chain.erased is None and terms(chain.manifest, chain.amendments).until > now:
+        retention_limits.check_stored(row.tenant, store, trust)
+    return chain
+
+
+def _terms(row: RecordingRow, chain: Chain, trust: Trust) -> Terms:
+    return terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
+
+
+def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: datetime) -> None:
+    """Destroy one recording wherever it is.  Can be repeated, and goes on where it was broken off.
+
+    Raises :class:`StoreError`; :class:`SealError` where the tombstone cannot be signed: then the recording
+    is gone all the same, and the row stays due until its tombstone stands."""
+    store, reached, erasing = means.store, means.boundary, means.erasing or means.store
+    key = data_key_path(row.tenant, row.id)
+    erasing.delete(key)
+    reached("key deleted")
+    recordings.forget_key(row)
+    reached("key forgotten")
+    known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
+    sealed = list(dict.fromkeys(row.prefix + each for each in known))
+    # Also by name: a listing shows no object whose newest version is a mark of its deletion.
+    for place in dict.fromkeys([*sealed, *store.list(row.prefix)]):
+        name = place.removeprefix(row.prefix)
+        # Every amendment stays, also one that another node has put meanwhile: the tombstone, or a hold.
+        if name != MANIFEST and number_in(name) is None:
+            erasing.delete(place)
+            reached(f"deleted {name}")
+    _check_gone(store, [key, *sealed])
+    reached("looked")
+    if chain.erased is None:
+        chain = _bury(chain, why, means, now)
+    reached("buried")
+    amendments.destroyed(row, chain, now=now, entropy=means.entropy)
+    reached("destroyed")
+    metrics.DESTROYED.labels(why).inc()
+    log.info("recording.destroyed", recording=row.id, why=why)
+
+
+def _check_gone(store: Store, places: list[str]) -> None:
+    for place in places:
+        try:
+            store.size(place)
+        except NotFound:
+            continue
+        raise StoreError(
+            "store.not_deleted", f"{place} was deleted and is there", "is something putting it back?"
+        )
+
+
+def _bury(chain: Chain, why: str, means: Means, now: datetime) -> Chain:
+    """The chain with a tombstone at its end: ours, or that of another node which was faster."""
+    try:
+        put(means.store, chain, erasure(chain, why), SYSTEM, means.signer, means.root, now)
+    except Conflict:
+        log.warning("tombstone.somebody_was_faster", recording=chain.manifest.recording)
+    chain = chain_of(means.store, chain.manifest.prefix, means.root)
+    chain.check()
+    if chain.erased is None:
+        raise StoreError(
+            "store.conflict",
+            f"recording {chain.manifest.recording} was amended while it was destroyed",
+            "it is tried again",
+        )
+    return chain
+
+
+def empty_quarantine(spool: Path, now: datetime, entropy: Entropy, statements: Statements) -> int:
+    """Destroy takes in quarantine whose day has come, each after its leaf, and those of calls that were
+    erased for their person, as signed ``statements`` say; how many.  Raises ``OSError``,
+    :class:`recorder.errors.StoreError`."""
+    quarantine = spool / QUARANTINE
+    if not quarantine.is_dir():
+        return 0
+    purge(quarantine)
+    there = sorted(quarantine.iterdir())
+    named = forgotten_among([folder.name for folder in there])
+    over = [
+        folder
+        for folder in there
+        if _over(folder, now) or (folder.name in named and _forgotten(folder, statements))
+    ]
+    for folder in over:
+        recordings.note_taken_away(folder.name, now, entropy)
+        remove_take(folder)
+        metrics.QUARANTINE_DESTROYED.inc()
+        log.info("quarantine.destroyed", recording=folder.name)
+    return len(over)
+
+
+def _forgotten(folder: Path, statements: Statements) -> bool:
+    """Whether a signed note says that a take's call was erased for its person.  One that somebody may yet
+    bring back is no call without a recording: it stays."""
+    if _until(folder) is None:
+        return False
+    try:
+        tenant = read_start(folder).tenant
+    except TakeError:
+        return False
+    return statements.forgot(tenant, folder.name)
+
+
+def close_listens(now: datetime, entropy: Entropy) -> int:
+    """Close listens whose player went away without a word and whose grant is over; how many."""
+    return sum(grants.close_listen(listen, now=now, entropy=entropy) for listen in grants.stale_listens(now))
+
+
+def _over(folder: Path, now: datetime) -> bool:
+    until = _until(folder)
+    return until is not None and until <= now
+
+
+def _until(folder: Path) -> datetime | None:
+    """The day of a take in quarantine.  A folder whose note cannot be read stays, for somebody put it there
+    by hand; and so does one that no day is set for."""
+    try:
+        until = json.loads((folder / WHY).read_bytes())["until"]
+        return None if until is None else from_iso(until)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

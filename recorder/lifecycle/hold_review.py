@@ -1,0 +1,153 @@
+"""After a restore or a rebuild nothing expires until a person has confirmed the legal holds (P8): a hold
+that the bucket lost would be a recording destroyed that somebody still needs.
+
+That it waits is a leaf of every customer's log, not a row: whoever takes it away changes a log that was
+signed.  So is the confirmation, whose body is a signed statement that names the leaf it answers: nobody
+confirms by writing rows.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Final
+
+from peewee import SQL, fn
+
+from recorder import __version__
+from recorder.auditlog.append import append, hold
+from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.clock import from_iso, to_iso
+from recorder.errors import SealError
+from recorder.ids import Entropy
+from recorder.lifecycle import amendments
+from recorder.seal import signed_document, signing
+from recorder.seal.canonical_json import Fields
+from recorder.seal.revocation import Trust, is_doubtful
+
+UNCONFIRMED: Final = "holds.unconfirmed"
+CONFIRMED: Final = "holds.confirmed"
+TYPE: Final = "accord-holds-confirmed"
+VERSION: Final = 1
+MAX_BYTES: Final = 16 * 1024
+
+_EITHER: Final = SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')")
+"""Word for word the condition of an index (migration 0018), without which it would read every leaf."""
+
+
+def holds_unconfirmed() -> datetime | None:
+    """Since when nothing expires because somebody has yet to confirm the holds; ``None`` where that is done
+    or there was no rebuild.  For people: what is destroyed is decided by :func:`check_confirmed`."""
+    with connected():
+        waiting = _waiting()
+        if not waiting:
+            return None
+        tenant, number = min(waiting.items())
+        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number == number)
+        row = LedgerEntry.get(mine)
+        return row.at if isinstance(row.at, datetime) else from_iso(str(row.at))
+
+
+def wait_for_holds(because: str, now: datetime, entropy: Entropy) -> None:
+    """Nothing expires from now on until the holds are confirmed.  Inside the caller's transaction."""
+    waiting = _waiting()
+    for tenant in [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]:
+        if tenant not in waiting:
+            append(tenant, UNCONFIRMED, {"because": because}, now, entropy)
+
+
+def begin(because: str, now: datetime, entropy: Entropy) -> None:
+    """The same in a transaction of its own."""
+    with writing():
+        wait_for_holds(because, now, entropy)
+
+
+def confirm_holds(signer: signing.Signer, trust: Trust, now: datetime, entropy: Entropy) -> bool:
+    """Let recordings expire again; false where nobody waited for that.  In every customer's log.  Raises
+    :class:`SealError` for a key that may not sign this."""
+    signer.check(signing.RETENTION, now)
+    held = amendments.holds()
+    with writing():
+        waiting = {each: leaf for each in _asked() if (leaf := _unanswered(each, trust)) is not None}
+        for tenant, leaf in waiting.items():
+            hold(tenant)
+            mine = sum(each.tenant == tenant for each in held)
+            body = {
+                "type": TYPE,
+                "version": VERSION,
+                "tenant": tenant,
+                "leaf": leaf.leaf_hash,
+                "holds": mine,
+                "at": to_iso(now),
+                "software": f"accord {__version__}",
+            }
+            statement = signed_document.write(body, signer).decode()
+            append(tenant, CONFIRMED, {"holds": mine, "statement": statement}, now, entropy)
+    return bool(waiting)
+
+
+def check_confirmed(tenant: str, trust: Trust) -> None:
+    """Raises :class:`SealError` (``retention.holds_unconfirmed``) where a customer's recordings wait until
+    the holds are confirmed: no leaf after the last one that says so has a signed confirmation."""
+    with connected():
+        waits = _unanswered(tenant, trust) is not None
+    if waits:
+        raise SealError(
+            "retention.holds_unconfirmed",
+            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
+            "look at the holds, then `accord rebuild --confirm-holds`",
+        )
+
+
+def _asked() -> list[str]:
+    """Customers whose holds were ever to be confirmed."""
+    rows = LedgerEntry.select(LedgerEntry.tenant).where(_EITHER).distinct()
+    return sorted(row.tenant_id for row in rows)
+
+
+def _unanswered(tenant: str, trust: Trust) -> LedgerEntry | None:
+    """The last leaf that says that a customer's holds are to be confirmed, unless a signed one answers it."""
+    query = LedgerEntry.select().where((LedgerEntry.tenant == tenant) & _EITHER)
+    rows = list(query.order_by(LedgerEntry.number))
+    last = max((at for at, row in enumerate(rows) if row.kind == UNCONFIRMED), default=None)
+    if last is None or any(_confirms(row, rows[last].leaf_hash, tenant, trust) for row in rows[last + 1 :]):
+        return None
+    return rows[last]
+
+
+def _waiting() -> dict[str, int]:
+    """Customers whose holds are to be confirmed, each with the number of the leaf that says so."""
+    query: Any = LedgerEntry.select(LedgerEntry.tenant, LedgerEntry.kind, fn.MAX(LedgerEntry.number))
+    last: dict[tuple[str, str], int] = {
+        (tenant, kind): number
+        for tenant, kind, number in query.where(_EITHER)
+        .group_by(LedgerEntry.tenant, LedgerEntry.kind)
+        .tuples()
+    }
+    return {
+        tenant: number
+        for (tenant, kind), number in last.items()
+        if kind == UNCONFIRMED and number > last.get((tenant, CONFIRMED), -1)
+    }
+
+
+def _confirms(row: LedgerEntry, leaf_hash: str, tenant: str, trust: Trust) -> bool:
+    """Whether a leaf has a signed confirmation that answers another leaf."""
+    if row.kind != CONFIRMED:
+        return False
+    try:
+        content = json.loads(row.body or "")["statement"].encode()
+        body, key = signed_document.read(
+            content, "confirmation", trust.root, signing.RETENTION, "at", MAX_BYTES
+        )
+        fields = Fields(body, "confirmation.body")
+        fields.const("type", TYPE)
+        fields.const("version", VERSION)
+        said = fields.text("tenant"), fields.sha256("leaf")
+        fields.whole("holds")
+        at = fields.time("at")
+        fields.text("software")
+        fields.end()
+    except (SealError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return said == (tenant, leaf_hash) and not is_doubtful(key, at, row.at, trust.revoked())

@@ -1,0 +1,122 @@
+"""What a retention limit would do to the recordings that are there: told to people before it is set.
+
+Counted by the catalogue's rows and by whole days, so that it is quick for any number of recordings: nothing
+is decided by it.  Where other purposes keep a recording, one of its purposes may have ended already and is
+counted still.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from peewee import SQL, Case, fn
+
+from recorder.catalogue.tables.core import Amendment, Recording, connected
+from recorder.lifecycle.limits import limits_of
+from recorder.seal.amendment import HOLD_SET
+from recorder.seal.revocation import Trust
+from recorder.seal.usage_terms import Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """``there``: recordings that are kept now for what the limit concerns.  ``ends``: for how many of them
+    that ends earlier, by the day (UTC) on which it then does; ``alone`` of these have no other purpose:
+    they are destroyed then, unless they are on legal hold (``held`` of these).
+
+    ``agreed``: how many of those that would end earlier were agreed to be kept longer: with a limit that
+    names agreements they end too and are counted in ``ends``; otherwise they stay until the day that was
+    agreed."""
+
+    there: int = 0
+    ends: Mapping[date, int] = field(default_factory=dict)
+    alone: int = 0
+    agreed: int = 0
+    held: int = 0
+    agreed_held: int = 0
+
+    @property
+    def earlier(self) -> int:
+        """How many end earlier."""
+        return sum(self.ends.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Recordings that began and end on the same days, on one line, for the same purposes."""
+
+    start: datetime
+    end: datetime
+    line: str
+    codes: tuple[str, ...]
+    agreed: Mapping[str, str]
+    count: int
+    held: int
+
+    def ends(self, code: str, limits: Iterable[Limit]) -> datetime:
+        """When a purpose ends: what was announced, and what was agreed, each with the limits that concern
+        it."""
+        agreed = _day(self.agreed[code]) if code in self.agreed else None
+        # What was announced is not told apart in a row: the recording's own day, or a day that was agreed.
+        announced = self.end
+        for each in limits:
+            if each.concerns(self.line, self.start, code):
+                announced = min(announced, each.end(self.start))
+                if agreed is not None and each.names(self.start):
+                    agreed = min(agreed, each.end(self.start))
+        return announced if agreed is None else max(announced, min(agreed, self.end))
+
+
+def foresee(tenant: str, limit: Limit, now: datetime, trust: Trust) -> Foreseen:
+    """What a limit would end of a customer's recordings, were it set now."""
+    with connected():
+        before = limits_of(tenant, trust)
+        groups = list(_groups(tenant, now))
+    there = alone = agreed = held = agreed_held = 0
+    ends: Counter[date] = Counter()
+    without, named = ([*before, replace(limit, agreements=each)] for each in (False, True))
+    for each in groups:
+        mine = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
+        mine = [code for code in mine if each.ends(code, before).date() >= now.date()]
+        if not mine:
+            continue
+        there += each.count
+        cut = [code for code in mine if each.ends(code, named).date() < each.ends(code, before).date()]
+        spared = [code for code in cut if each.ends(code, without).date() > each.ends(code, named).date()]
+        if spared:
+            agreed += each.count
+            agreed_held += each.held
+        cut = cut if limit.agreements else [code for code in cut if code not in spared]
+        if cut:
+            ends[max(each.ends(code, named) for code in cut).date()] += each.count
+            held += each.held
+            alone += each.count if set(cut) == set(each.codes) else 0
+    return Foreseen(there, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
+
+
+def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
+    holds = (Amendment.tenant == tenant) & (Amendment.kind == HOLD_SET) & Amendment.ended_by.is_null()
+    is_held = Recording.id.in_(Amendment.select(Amendment.recording).where(holds))
+    what = (
+        fn.SUBSTR(Recording.started_at, 1, 10).coerce(False),
+        fn.SUBSTR(Recording.keep_until, 1, 10).coerce(False),
+        Recording.line_id,
+        Recording.purposes,
+        Recording.agreed,
+    )
+    counts = fn.COUNT(Recording.id), fn.SUM(Case(None, [(is_held, 1)], 0))
+    mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null() & (Recording.keep_until > now)
+    query: Any = Recording.select(*what, *counts).where(mine)
+    # By position: PostgreSQL takes a function with parameters for another one each time it is written.
+    for began, until, line, codes, agreed, count, held in query.group_by(
+        *(SQL(str(place + 1)) for place in range(len(what)))
+    ).tuples():
+        yield _Group(_day(began), _day(until), line, tuple(codes), agreed, int(count), int(held))
+
+
+def _day(text: str) -> datetime:
+    return datetime.combine(date.fromisoformat(text), time(), UTC)

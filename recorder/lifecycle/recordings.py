@@ -1,0 +1,202 @@
+"""What the worker writes about recordings: a row once everything is in the bucket, a tombstone once
+it is gone from there.
+
+Every function can be repeated: a worker that dies right after one does it again and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from recorder.auditlog.append import append, forget, hold
+from recorder.catalogue.mappers import recording_columns, recording_row
+from recorder.catalogue.records import NotRecordedRow, RecordingRow
+from recorder.catalogue.tables.core import (
+    Amendment,
+    Grant,
+    NotRecorded,
+    Recording,
+    connected,
+    writing,
+)
+from recorder.clock import to_iso
+from recorder.errors import CatalogueError
+from recorder.features.offboarding.departure import being_erased
+from recorder.features.subject_requests.erased_calls import note_of
+from recorder.ids import Entropy
+from recorder.lifecycle.limits import Version, version_of
+from recorder.seal.amendment import HOLD_SET
+
+
+def add_recording(
+    row: RecordingRow,
+    *,
+    now: datetime,
+    entropy: Entropy,
+    limits: Version = (),
+    despite: Collection[str] = (),
+) -> bool:
+    """The row of a stored recording and its leaf, in one transaction; false where it was there.  A take that
+    had been set aside, and that a person brought back, is not listed as not recorded any more.  ``limits``
+    say which of the customer's the row was made with (:func:`limits.version_of`).  ``despite`` are ids of the
+    last two errors below: rows say so, and nothing signed does (:mod:`recorder.lifecycle.statements`).
+
+    Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
+    catalogued under this id, ``keeping.changed`` where the customer has set others meanwhile,
+    ``tenant.left`` where it has left, ``call.forgotten`` where its person had it forgotten.
+    """
+    with writing():
+        hold(row.tenant)
+        there = Recording.get_or_none(Recording.id == row.id)
+        if there is not None:
+            if (there.tenant_id, there.manifest_sha256) != (row.tenant, row.manifest_sha256):
+                raise CatalogueError(
+                    "recording.conflict",
+                    f"another manifest is catalogued for recording {row.id}",
+                    "the take stays in the spool: compare both with `accord verify`",
+                )
+            return False
+        if "tenant.left" not in despite and being_erased(row.tenant):
+            raise CatalogueError("tenant.left", f"customer {row.tenant} has left", "nothing of it is kept")
+        if "call.forgotten" not in despite and note_of(row.id) is not None:
+            raise CatalogueError("call.forgotten", f"call {row.id} was forgotten", "nothing of it is kept")
+        if limits != version_of(row.tenant):
+            raise CatalogueError(
+                "keeping.changed", "how long is kept was changed meanwhile", "it is tried again"
+            )
+        Recording.create(**recording_columns(row))
+        NotRecorded.delete().where(NotRecorded.id == row.id).execute()
+        said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
+        if row.brought_in is not None:
+            said["brought_in"] = row.brought_in
+        append(row.tenant, "recording.stored", said, now, entropy, recording=row.id)
+    return True
+
+
+def add_not_recorded(
+    row: NotRecordedRow, *, now: datetime, entropy: Entropy, despite: Collection[str] = ()
+) -> bool:
+    """The row of a call that was not recorded and, where it has a tenant, its leaf; false where it was
+    there.  ``despite`` is as of :func:`add_recording`.  Raises :class:`CatalogueError` (``tenant.unknown``,
+    ``call.forgotten``)."""
+    with writing():
+        if row.tenant is not None:
+            hold(row.tenant)
+            if "call.forgotten" not in despite and note_of(row.id) is not None:
+                raise CatalogueError("call.forgotten", f"call {row.id} was forgotten", "it is not listed")
+        if NotRecorded.select().where(NotRecorded.id == row.id).exists():
+            return False
+        NotRecorded.create(
+            id=row.id,
+            tenant=row.tenant,
+            line_id=row.line,
+            number=row.number,
+            direction=row.direction,
+            node=row.node,
+            outside_kind=row.outside.kind,
+            outside_value=row.outside.value,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            reason=row.reason,
+            quarantined_until=row.quarantined_until,
+            noted_at=now,
+        )
+        if row.tenant is not None:
+            until = row.quarantined_until
+            said: dict[str, object] = {
+                "recording": row.id,
+                "reason": row.reason,
+                "number": row.number,
+                "line": row.line,
+                "direction": row.direction,
+                "node": row.node,
+                "outside_kind": row.outside.kind,
+                "outside_value": row.outside.value,
+                "started_at": to_iso(row.started_at),
+                "ended_at": to_iso(row.ended_at),
+                "quarantined_until": None if until is None else to_iso(until),
+            }
+            append(row.tenant, "call.not_recorded", said, now, entropy, recording=row.id)
+    return True
+
+
+def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
+    """The sound of a take that was set aside is about to be destroyed: in the log of whose it was, as far as
+    a row says whose."""
+    with connected():
+        row = NotRecorded.get_or_none(NotRecorded.id == recording)
+    if row is not None and row.tenant_id is not None:
+        with writing():
+            said = {"recording": recording, "reason": row.reason}
+            append(row.tenant_id, "quarantine.destroyed", said, now, entropy, recording=recording)
+
+
+def brought_in(tenant: str, sha256: str) -> RecordingRow | None:
+    """The recording that a file from elsewhere (its SHA-256, hex) has become, a tombstone included."""
+    with connected():
+        mine = (Recording.tenant == tenant) & (Recording.brought_in == sha256)
+        row = Recording.select().where(mine).first()
+    return None if row is None else recording_row(row)
+
+
+def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
+    """Recordings whose time is over, that nobody holds and that are not destroyed yet, longest over first;
+    those that come ``after`` one that was given before."""
+    over = _over(now)
+    if after is not None:
+        later = Recording.keep_until > after.keep_until
+        over &= later | ((Recording.keep_until == after.keep_until) & (Recording.id > after.id))
+    with connected():
+        query = Recording.select().where(over).order_by(Recording.keep_until, Recording.id).limit(limit)
+        return tuple(recording_row(row) for row in query)
+
+
+def is_due(row: RecordingRow, now: datetime) -> bool:
+    """Whether a recording that :func:`due` gave still is: another worker may have destroyed it."""
+    with connected():
+        return bool(Recording.select().where(_over(now) & (Recording.id == row.id)).exists())
+
+
+def _over(now: datetime) -> Any:
+    holds = (Amendment.kind == HOLD_SET) & Amendment.ended_by.is_null()
+    held = Amendment.select(Amendment.recording).where(holds)
+    return (Recording.keep_until <= now) & Recording.destroyed_at.is_null() & Recording.id.not_in(held)
+
+
+def forget_key(row: RecordingRow) -> None:
+    """The catalogue's copy of a recording's wrapped key goes: before anything else does."""
+    with writing():
+        mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
+        Recording.update(wrapped_key=None).where(mine).execute()
+
+
+def make_tombstone(
+    row: RecordingRow, why: str, *, now: datetime, entropy: Entropy, at: datetime | None = None
+) -> bool:
+    """What is left of a destroyed recording: that it was, from when to when, and why and when (``at``; now)
+    it went.  Parties, grants and what the log's leaves could be opened with go too.  False where it is one
+    already."""
+    with writing():
+        hold(row.tenant)
+        mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
+        changed = (
+            Recording.update(
+                outside_kind=None,
+                outside_value=None,
+                inside_kind=None,
+                inside_value=None,
+                wrapped_key=None,
+                destroyed_at=at or now,
+                destroyed_why=why,
+            )
+            .where(mine & Recording.destroyed_at.is_null())
+            .execute()
+        )
+        if not changed:
+            return False
+        Grant.update(ended_at=now).where((Grant.recording == row.id) & Grant.ended_at.is_null()).execute()
+        said = {"recording": row.id, "why": why, "leaves": forget(row.tenant, row.id)}
+        append(row.tenant, "recording.destroyed", said, now, entropy)
+    return True

@@ -1,0 +1,71 @@
+"""The catalogue's copies of wrapped keys, changed for the same keys wrapped by another, or for a tenant's new
+one: each only where it is still what was read."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from recorder.auditlog.append import append, hold, sha256_of
+from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected, writing
+from recorder.ids import Entropy
+
+
+def set_tenant_key(
+    tenant: str, was: str, text: str, kind: str, said: dict[str, object], now: datetime, entropy: Entropy
+) -> bool:
+    """Give a tenant another wrapped key, with a leaf of that kind in its log; false where the tenant's is no
+    longer what it ``was``.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    with writing():
+        hold(tenant)
+        mine = (Tenant.id == tenant) & (Tenant.wrapped_key == was)
+        if not Tenant.update(wrapped_key=text).where(mine).execute():
+            return False
+        append(tenant, kind, said | {"key_sha256": sha256_of(text)}, now, entropy)
+    return True
+
+
+def set_recording_key(tenant: str, recording: str, was: str, text: str) -> bool:
+    """Give a recording's row its key as it is wrapped now; false where the row's is no longer what it
+    ``was``: somebody destroys the recording, or was faster."""
+    with writing():
+        mine = (Recording.tenant == tenant) & (Recording.id == recording) & (Recording.wrapped_key == was)
+        return bool(Recording.update(wrapped_key=text).where(mine).execute())
+
+
+def recording_key(tenant: str, recording: str) -> str | None:
+    """A recording's wrapped key as the row has it, JSON text."""
+    with connected():
+        mine = (Recording.tenant == tenant) & (Recording.id == recording)
+        row = Recording.get_or_none(mine)
+    return None if row is None else row.wrapped_key
+
+
+def wrapped_by_others(tenant: str, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
+    """Recordings of a tenant whose key another than this one wraps, by id, after one: id and wrapped key."""
+    other = ~Recording.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
+    mine = (Recording.tenant == tenant) & (Recording.id > after) & Recording.wrapped_key.is_null(False)
+    with connected():
+        query = Recording.select(Recording.id, Recording.wrapped_key).where(mine & other)
+        return [(str(row.id), str(row.wrapped_key)) for row in query.order_by(Recording.id).limit(limit)]
+
+
+def former_keys(tenant: str) -> frozenset[str]:
+    """Ids of the keys that a tenant has had and has no more, by its log."""
+    found: set[str] = set()
+    mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.kind == "tenant.key_changed")
+    with connected():
+        leaves = LedgerEntry.select(LedgerEntry.body).where(mine & LedgerEntry.body.is_null(False))
+        for leaf in leaves.order_by(LedgerEntry.number):
+            said = json.loads(str(leaf.body))
+            found = (found | {str(said["key_was"])}) - {str(said["key"])}
+    return frozenset(found)
+
+
+def newest_wrapped_by(tenant: str, key_id: str) -> str:
+    """The newest recording of a tenant whose key this one wraps; empty where there is none."""
+    by = Recording.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
+    with connected():
+        query = Recording.select(Recording.id).where((Recording.tenant == tenant) & by)
+        row = query.order_by(Recording.id.desc()).first()
+    return "" if row is None else str(row.id)

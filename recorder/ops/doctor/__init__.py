@@ -1,0 +1,45 @@
+"""Looks at everything that a recording needs, and says what to do about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recorder.ops.doctor import keeping, machine, node, older_keys, outbound, routes, switch
+from recorder.ops.doctor.findings import Check, Finding, Patient, examine
+
+CHECKS: tuple[Check, ...] = (
+    keeping.catalogue,
+    keeping.keys,
+    keeping.key_copies,
+    keeping.customer_keys,
+    older_keys.older_keys,
+    keeping.lines,
+    keeping.store,
+    keeping.embedded_store,
+    keeping.logs,
+    node.spool,
+    node.disk,
+    node.takes,
+    node.snapshot,
+    switch.switch,
+    switch.event_socket,
+    switch.key,
+    switch.dialplan,
+    switch.guards,
+    outbound.outbound,
+    routes.routes,
+    outbound.calling_out,
+    switch.recording,
+    machine.daemon,
+    machine.worker,
+    machine.panel,
+    machine.clock,
+    machine.versions,
+)
+
+
+def look(patient: Patient) -> Iterator[tuple[str, Finding]]:
+    """Every finding with its check's name, as it is found."""
+    for check in CHECKS:
+        for finding in examine(check, patient):
+            yield check.__name__, finding

@@ -1,0 +1,95 @@
+"""What the doctor says, and how long a check may take."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import gevent
+from peewee import PeeweeException
+
+from recorder.clock import Now
+from recorder.config import Settings
+from recorder.errors import AccordError
+from recorder.processes.services import Context
+
+State = Literal["ok", "warning", "wrong"]
+
+OK: State = "ok"
+WARNING: State = "warning"
+WRONG: State = "wrong"
+
+LIMIT = 15.0
+"""Seconds that one check may take, whatever hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.  ``warning``: it works, but not for long, or could not be seen;
+    ``wrong``: calls, recordings or promises are at stake.  ``hint`` says what to do."""
+
+    state: State
+    what: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is looked at: an installation by its settings, at a time."""
+
+    context: Context
+    now: Now
+
+    @property
+    def settings(self) -> Settings:
+        return self.context.settings
+
+
+Check = Callable[[Patient], Iterable[Finding]]
+
+
+def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Finding]:
+    """What a check finds, as far as it comes within ``limit`` seconds; an error is a finding too.
+
+    It runs in a thread of its own that is left behind where it hangs (a dead disk, a database that does not
+    answer): nothing can end such a wait, and the others are still looked at.
+    """
+    found: list[Finding] = []
+
+    def run() -> None:
+        name = check.__name__.replace("_", " ")
+        try:
+            found.extend(check(patient))
+        except AccordError as error:
+            found.append(Finding("wrong", f"{name}: {error.message}", error.hint))
+        except PeeweeException as error:
+            found.append(
+                Finding("wrong", f"{name}: the catalogue: {error}", "is it away, or held by another process?")
+            )
+        except OSError as error:
+            found.append(Finding("wrong", f"{name}: {error}", "check the path, its owner and its mode"))
+        except Exception as error:
+            # Whatever a library raises of what it was given: the line says it, and the next check is made.
+            found.append(
+                Finding(
+                    "wrong", f"{name}: {type(error).__name__}: {error}", "this is not foreseen: report it"
+                )
+            )
+        finally:
+            # A check that asked the switch has a hub of its own in this thread; gevent complains, on standard
+            # error, of what is left in one whose thread ends.
+            gevent.get_hub().destroy(destroy_loop=True)
+
+    thread = threading.Thread(target=run, name=f"doctor-{check.__name__}", daemon=True)
+    thread.start()
+    thread.join(limit)
+    late = thread.is_alive()
+    yield from list(found)
+    if late:
+        yield Finding(
+            "wrong",
+            f"{check.__name__.replace('_', ' ')}: no answer within {limit:g} s",
+            "what it looks at hangs: a disk, the database, the network or the switch",
+        )

@@ -1,0 +1,248 @@
+"""The node's disk: spool, takes, room, snapshot."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from recorder.clock import from_iso, to_iso
+from recorder.domain import line_policy
+from recorder.errors import TakeError
+from recorder.features.tenants import service
+from recorder.features.tenants.snapshot import has_prompt, is_current
+from recorder.ops.doctor.findings import OK, WARNING, WRONG, Finding, Patient
+from recorder.pipeline.stages import next_stage
+from recorder.spool.disk_space import AHEAD, USUAL_RATE, Growing, Room, look, wanted
+from recorder.spool.layout import (
+    AUDIO,
+    END,
+    QUARANTINE,
+    WHY,
+    closed_folders,
+    finished_takes,
+    open_takes,
+    read_start,
+)
+
+WAITS_LONG = timedelta(minutes=10)
+"""After which a finished call that is still in the spool is worth a look."""
+
+NAMED = 5
+"""How many takes are named in one line."""
+
+GROUP = (
+    "switch, daemon and worker need one group: `chgrp -R accord` and `chmod -R g+rwXs` on the spool, "
+    "and UMask=0007 for each of them"
+)
+
+
+def spool(patient: Patient) -> Iterator[Finding]:
+    """The spool takes a folder, lets it be renamed and removed, and nothing in it is closed to us."""
+    folder = patient.settings.node.spool_folder
+    if not folder.is_dir():
+        yield Finding("wrong", f"spool: there is no folder {folder}", "start the daemon or the worker once")
+        return
+    probe = folder / f".doctor-{uuid.uuid4()}"
+    probe.mkdir(mode=0o770)
+    moved = probe.with_name(f"{probe.name}.moved")
+    try:
+        (probe / AUDIO).write_bytes(b"accord")
+        os.rename(probe, moved)
+    finally:
+        for each in (probe, moved):
+            (each / AUDIO).unlink(missing_ok=True)
+            if each.is_dir():
+                each.rmdir()
+    aside = folder / QUARANTINE
+    if aside.is_dir() and aside.stat().st_dev != folder.stat().st_dev:
+        yield Finding(
+            "wrong",
+            f"spool: {aside} is another file system, so that nothing can be moved there",
+            "mount the spool whole, with its quarantine in it",
+        )
+    shut = closed_folders(folder)
+    shut += [each for each in finished_takes(folder) if not os.access(each, os.W_OK)]
+    if shut:
+        yield Finding("wrong", f"spool: {len(shut)} folders cannot be looked into or emptied", GROUP)
+    set_aside = len(list(aside.iterdir())) if aside.is_dir() else 0
+    if set_aside:
+        yield Finding(
+            "warning",
+            f"spool: {set_aside} takes in quarantine",
+            f"`cat {aside}/*/{WHY}` says why and until when; `accord take again` has one tried again",
+        )
+    if not shut:
+        yield Finding("ok", f"spool: {folder} takes folders, and lets them be renamed and removed")
+    owner = folder.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        yield Finding(
+            "warning",
+            "spool: the doctor runs as root, who may do everything",
+            f"run it as the user of Accord (user id {owner}), and it sees what that one sees",
+        )
+
+
+def disk(patient: Patient) -> Iterator[Finding]:
+    """The spool's disk has room, and for how long at the rate of the calls that are recorded now."""
+    node = patient.settings.node
+    found = look(node.spool_folder)
+    until = f"no new recordings from {node.full_at:.0%}"
+    left = found.free - round(found.size * (1 - node.full_at))
+    yield Finding(
+        {Room.OK: OK, Room.WARN: WARNING, Room.FULL: WRONG}[found.room(node.warn_at, node.full_at)],
+        f"disk: {found.used:.0%} in use, told at {node.warn_at:.0%}, {until}; "
+        + _hours(left, *_growth(node.spool_folder)),
+        "" if found.used < node.warn_at else f"{until}: make room; nothing in the spool may be deleted",
+    )
+    growing = [Growing(size, USUAL_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
+    if found.free < wanted(found.size, [*growing, Growing(0, USUAL_RATE, ("opus",))], 0, AHEAD):
+        yield Finding(
+            "wrong",
+            f"disk: no room to finish one more recording beside the {len(growing)} that go on: calls are "
+            "listed as not recorded (full_disk)",
+            "they are recorded again once the worker has stored enough; for more at once, a larger disk",
+        )
+    if node.warn_at >= node.full_at:
+        yield Finding(
+            "warning",
+            f"disk: warn_at ({node.warn_at:g}) is not below full_at ({node.full_at:g}): nobody is told",
+            "set [node] warn_at below full_at",
+        )
+
+
+def _growth(folder: Path) -> tuple[int, float]:
+    """How many recordings grow, and by how many bytes a second together, since each began."""
+    growing, rate = 0, 0.0
+    for take in open_takes(folder):
+        try:
+            status = (take / AUDIO).stat()
+        except OSError:
+            continue
+        age = datetime.now(UTC).timestamp() - _born(take)
+        if age > 1:
+            growing += 1
+            rate += status.st_size / age
+    return growing, rate
+
+
+def _sounds(folder: Path) -> Iterator[int]:
+    """How long each sound is, in bytes, of calls that have not ended."""
+    for take in open_takes(folder):
+        with suppress(OSError):
+            yield (take / AUDIO).stat().st_size
+
+
+def _born(take: Path) -> float:
+    try:
+        return read_start(take).started_at.timestamp()
+    except TakeError:
+        return take.stat().st_mtime
+
+
+def _hours(left: int, growing: int, rate: float) -> str:
+    room = f"{max(0, left) / 1e9:.1f} GB until then"
+    if rate <= 0:
+        return f"{room}, no recording grows now"
+    return f"{room}: {max(0, left) / rate / 3600:.1f} hours of the {growing} recordings that grow now"
+
+
+def takes(patient: Patient) -> Iterator[Finding]:
+    """No finished call waits in the spool for something that does not come by itself."""
+    node = patient.settings.node
+    stages: dict[str, int] = {}
+    strangers, silent, broken, long, total = set(), set(), 0, 0, 0
+    oldest: datetime | None = None
+    patient.context.open_catalogue()
+    for folder in finished_takes(node.spool_folder):
+        total += 1
+        try:
+            ended = datetime.fromtimestamp((folder / END).stat().st_mtime, UTC)
+            stage = next_stage(folder) or "gone"
+        except FileNotFoundError:
+            continue  # the worker was faster
+        stages[stage] = stages.get(stage, 0) + 1
+        oldest = min(oldest or ended, ended)
+        long += patient.now() - ended > WAITS_LONG
+        try:
+            start = read_start(folder)
+        except TakeError:
+            broken += 1
+            continue
+        if start.tenant is not None and service.tenant_wrapped_key(start.tenant) is None:
+            strangers.add(start.tenant)
+        told = start.announcement
+        if told is not None and not has_prompt(node.snapshot_folder, told.sha256):
+            silent.add(told.sha256)
+    yield from _moved(node.spool_folder, node.name)
+    for tenant in sorted(strangers):
+        yield Finding(
+            "wrong",
+            f"takes: calls wait for customer {tenant}, whom the catalogue does not know",
+            "is this the catalogue that the node's snapshot was made from? nothing is lost until it is back",
+        )
+    for sha256 in sorted(silent):
+        yield Finding(
+            "wrong",
+            f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is nowhere",
+            f"put the WAV at {node.snapshot_folder / 'prompts' / sha256}.wav, or restore the catalogue",
+        )
+    if broken:
+        yield Finding("warning", f"takes: {broken} cannot be read", "the worker sets them aside")
+    if long:
+        yield Finding(
+            "warning",
+            f"takes: {long} of {total} finished calls wait for more than {WAITS_LONG.seconds // 60} minutes",
+            "the worker's log says what each waits for (take.waits)",
+        )
+    if not (strangers or silent or broken or long):
+        each = ", ".join(f"{count} to {stage}" for stage, count in sorted(stages.items()))
+        since = f", the oldest since {to_iso(oldest)}" if oldest else ""
+        yield Finding(
+            "ok", f"takes: {total} finished calls on their way" + (f": {each}{since}" if each else "")
+        )
+
+
+def _moved(spool: Path, own: str) -> Iterator[Finding]:
+    """Calls of other nodes whose spool was moved here, and that nobody has ended yet."""
+    waiting: dict[str, list[str]] = {}
+    for folder in open_takes(spool):
+        try:
+            start = read_start(folder)
+        except TakeError:
+            continue  # its call may be beginning
+        if start.node != own:
+            waiting.setdefault(start.node, []).append(folder.name)
+    for node, names in sorted(waiting.items()):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield Finding(
+            "warning",
+            f"takes: {len(names)} unfinished calls of node {node!r} wait: {', '.join(names[:NAMED])}{more}",
+            "the daemon ends each within a minute, once it is connected to the switch and nothing changes in "
+            "the folder; its log says why one waits longer (spool.not_taken_over)",
+        )
+
+
+def snapshot(patient: Patient) -> Iterator[Finding]:
+    """The node knows the lines that the catalogue has, and every prompt is what its hash says."""
+    node = patient.settings.node
+    read = line_policy.read(node.snapshot_folder)
+    yield Finding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
+    for sha256 in sorted(read.damaged):
+        yield Finding(
+            "wrong",
+            f"snapshot: prompt {sha256[:12]} is damaged",
+            "look at the disk; the worker writes it again within a minute",
+        )
+    if not read.lines:
+        yield Finding("warning", "snapshot: no line is recorded", "`accord line add` switches one on")
+    patient.context.open_catalogue()
+    if not is_current(node.snapshot_folder, node.never_record):
+        yield Finding(
+            "wrong",
+            "snapshot: it is not what the catalogue says: calls are treated as of an earlier time",
+            "is the worker running? it writes the snapshot within a second of a change",
+        )

@@ -1,0 +1,71 @@
+"""Key-encryption keys of before: each ends once nothing is wrapped by it, and no backup needs it any more.
+
+Who has such a key opens every old copy of catalogue and bucket that somebody made of it, also what was
+destroyed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from recorder.audit.object_kinds import kind_of
+from recorder.features.tenants import service
+from recorder.ops.doctor.findings import Finding, Patient
+from recorder.seal import kek_files
+from recorder.seal.data_key import read_wrapped
+from recorder.seal.keyring import TENANT, load_kek
+from recorder.store.contract import NotFound, Store
+
+
+def older_keys(patient: Patient) -> Iterator[Finding]:
+    """Each key of before in this machine's keys' folder is needed still, or is to go."""
+    folder, kept = patient.settings.keys_folder, patient.settings.keys.backups_kept_days
+    older = sorted(folder.glob(f"*{kek_files.BEFORE}"))
+    if not older:
+        return
+    patient.context.open_catalogue()
+    current = patient.context.keyring().current
+    wraps = _wraps(patient.context.store())
+    for path in older:
+        identity = load_kek(path).id
+        if identity == current:
+            continue  # it came back: `accord keys rotate` will say so
+        until = _last_touched(path) + timedelta(days=kept)
+        if many := wraps.get(identity, 0):
+            yield Finding(
+                "warning",
+                f"older keys: {path} still wraps {many} customers' keys",
+                "run `accord keys rotate` again",
+            )
+        elif patient.now() < until:
+            yield Finding("ok", f"older keys: {path} is needed for backups of before, until {until:%Y-%m-%d}")
+        else:
+            yield Finding(
+                "warning",
+                f"older keys: {path} is needed by nothing any more: the last backup of before ended on "
+                f"{until:%Y-%m-%d}",
+                f"`rm {path}`, and destroy its copies: it opens old copies of catalogue and bucket",
+            )
+
+
+def _last_touched(path: Path) -> datetime:
+    """No earlier than the key was put aside here: that changed the file's name, and so its status."""
+    found = path.stat()
+    return datetime.fromtimestamp(max(found.st_ctime, found.st_mtime), UTC)
+
+
+def _wraps(store: Store) -> dict[str, int]:
+    """How many customers' keys each key-encryption key wraps, in the catalogue or the bucket."""
+    wraps: dict[str, set[str]] = {}
+    for row in service.tenants():
+        if (mine := service.tenant_key(row.id)) is not None:
+            wraps.setdefault(mine.wrapped_by, set()).add(row.id)
+        for place in filter(kind_of, store.list(f"keys/{row.id}/{TENANT}")):
+            try:
+                found = read_wrapped(store, place)
+            except NotFound:
+                continue
+            wraps.setdefault(found.wrapped_by, set()).add(row.id)
+    return {kek: len(those) for kek, those in wraps.items()}

@@ -1,0 +1,96 @@
+"""FreeSWITCH: the way out, where there is one, keeps the two rules by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recorder.domain import line_policy
+from recorder.domain.line_policy import OFF
+from recorder.errors import ConfigError
+from recorder.ops.doctor.findings import Finding, Patient
+from recorder.ops.doctor.switch import as_findings, loaded_dialplan, same_host
+
+
+def outbound(patient: Patient) -> Iterator[Finding]:
+    """Outbound calls: what the loaded dialplan does on the legs of their callees."""
+    from recorder.switch import dialplan_lint_outbound
+
+    settings = patient.settings.switch
+    loaded = loaded_dialplan(settings)
+    if loaded is None:
+        yield Finding("warning", "outbound: the switch does not show its dialplan", "see dialplan")
+        return
+    lines, ways = _lines(patient), list(dialplan_lint_outbound.ways(loaded))
+    if not ways:
+        if lines:
+            yield Finding(
+                "wrong",
+                f"outbound: {lines} lines are to record their outbound calls, and no context brings them",
+                "put freeswitch_conf/dialplan/outbound/10_accord.xml into the context that colleagues call "
+                "through, then reloadxml",
+            )
+        else:
+            yield Finding("ok", "outbound: no line records outbound calls, and no context brings them")
+        return
+    missing = dialplan_lint_outbound.missing(loaded)
+    for name in missing:
+        yield Finding(
+            "wrong",
+            f"outbound: there is no extension {name}",
+            "put freeswitch_conf/dialplan/accord_callee.xml beside the switch's dialplan, then reloadxml",
+        )
+    if missing:
+        return
+    found = list(as_findings("outbound", dialplan_lint_outbound.callee_faults(loaded)))
+    for way in ways:
+        found += as_findings("outbound", dialplan_lint_outbound.way_faults(way, loaded))
+    entry = dialplan_lint_outbound.callee_entry(loaded)
+    if entry is not None and (settings.listen_host, settings.listen_port) not in {
+        (settings.listen_host if same_host(host, settings.listen_host) else host, port)
+        for host, port in entry.addresses
+    }:
+        sent = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
+        found.append(
+            Finding(
+                "wrong",
+                f"outbound: callees are sent to {sent}, "
+                f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
+                "make accord_daemon in accord/vars.xml and [switch] listen_host, listen_port the same",
+            )
+        )
+    yield from found
+    if not found and entry is not None:
+        contexts = ", ".join(sorted({way.context for way in ways}))
+        yield Finding(
+            "ok",
+            f"outbound: context {contexts} brings callees to this daemon once they have answered, "
+            f"and takes nothing from it that comes after {dialplan_lint_outbound.wait(entry)} s",
+        )
+
+
+def calling_out(patient: Patient) -> Iterator[Finding]:
+    """Calling somebody who asks for their recordings, with a code."""
+    from recorder.switch import commands
+
+    dial = patient.settings.persons.dial
+    if not dial:
+        yield Finding(
+            "ok", "persons: this node calls nobody who asks for recordings ([persons] dial is not set)"
+        )
+    elif not commands.dialable(dial):
+        yield Finding(
+            "wrong",
+            f"persons: {dial} does not lead straight outside",
+            "set [persons] dial to sofia/gateway/<name>/{number}: loopback goes through a dialplan",
+        )
+    else:
+        yield Finding("ok", f"persons: a number that asks is called by {dial}")
+
+
+def _lines(patient: Patient) -> int:
+    """How many lines of this node record their outbound calls."""
+    try:
+        lines = line_policy.read(patient.settings.node.snapshot_folder).lines.values()
+    except ConfigError:
+        return 0
+    return sum(line.outbound != OFF for line in lines)

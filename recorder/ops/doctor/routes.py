@@ -1,0 +1,125 @@
+"""FreeSWITCH: no way through the loaded dialplan connects a call before Accord is asked about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recorder.domain import line_policy
+from recorder.domain.line_policy import OFF, LinePolicy
+from recorder.errors import ConfigError
+from recorder.ops.doctor.findings import Finding, Patient
+from recorder.ops.doctor.switch import dialplan_folder, loaded_dialplan
+
+if TYPE_CHECKING:
+    from recorder.switch.dialplan_model import Loaded
+    from recorder.switch.dialplan_routes import Route
+
+_INBOUND = (
+    'move Accord\'s extensions ahead of it: `<X-PRE-PROCESS cmd="include" data="../accord/inbound.xml"/>` '
+    'right behind `<context name="{context}">`, and nowhere else, then reloadxml'
+)
+_OUTBOUND = (
+    "name Accord's file so that it sorts ahead of it (00_accord.xml), or include it ahead of it "
+    "(docs/integrate-freeswitch.md), then reloadxml"
+)
+_SHORT = "remove the extension if nobody needs it, or move it behind Accord's, then reloadxml"
+
+
+def routes(patient: Patient) -> Iterator[Finding]:
+    """Calls to the lines, and from them to outside numbers of each length that the dialplan routes."""
+    loaded = loaded_dialplan(patient.settings.switch)
+    if loaded is None:
+        yield Finding("warning", "routes: the switch does not show its dialplan", "see dialplan")
+        return
+    try:
+        lines = tuple(line_policy.read(patient.settings.node.snapshot_folder).lines.values())
+    except ConfigError:
+        lines = ()
+    folder = dialplan_folder(patient.settings.switch)
+    found = [*_twice(loaded), *_inbound(loaded, lines, folder), *_outbound(loaded, lines, folder)]
+    yield from found
+    if not found:
+        yield Finding(
+            "ok", f"routes: no way connects a call of the {len(lines)} lines before Accord is asked about it"
+        )
+
+
+def _twice(loaded: Loaded) -> Iterator[Finding]:
+    contexts = [entry.context for entry in loaded.entries()]
+    for context in sorted({each for each in contexts if contexts.count(each) > 1}):
+        yield Finding(
+            "wrong",
+            f"routes: context {context} brings each call to the daemon {contexts.count(context)} times",
+            "leave one copy of Accord's extensions in it: is the file included by name and by its folder?",
+        )
+
+
+def _inbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[Finding]:
+    from recorder.switch.dialplan_routes import inbound
+
+    for context in dict.fromkeys(entry.context for entry in loaded.entries()):
+        taken: dict[str, list[str]] = {}
+        for line in lines:
+            digits = line.number.removeprefix("+")
+            for number in (digits, f"+{digits}"):
+                for name in {route.extension for route in inbound(loaded, context, number)}:
+                    taken.setdefault(name, []).append(number)
+        for name, numbers in taken.items():
+            each = sorted({number.removeprefix("+") for number in numbers})
+            more = f" and {len(each) - 1} more" if len(each) > 1 else ""
+            yield Finding(
+                "wrong",
+                f"routes: {_place(folder, context, name)} connects calls to line {each[0]}{more} "
+                "before Accord is asked: they are neither announced nor recorded",
+                _INBOUND.format(context=context),
+            )
+
+
+def _outbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[Finding]:
+    from recorder.switch import dialplan_lint_outbound
+    from recorder.switch.dialplan_routes import OUTSIDE_DIGITS, outbound, outside_numbers
+
+    recorded = [line.number for line in lines if line.outbound != OFF]
+    if not recorded:
+        return
+    for context in dict.fromkeys(way.context for way in dialplan_lint_outbound.ways(loaded)):
+        numbers, unguessed = outside_numbers(loaded, context)
+        taken: dict[str, list[Route]] = {}
+        for number in numbers:
+            for route in outbound(loaded, context, number, recorded[0]):
+                taken.setdefault(route.extension, []).append(route)
+        for name, some in taken.items():
+            by_length = sorted({route.number for route in some}, key=lambda number: (len(number), number))
+            short = all(len(number) < OUTSIDE_DIGITS for number in by_length)
+            lengths = ", ".join(dict.fromkeys(str(len(number.lstrip("+"))) for number in by_length))
+            yield Finding(
+                "warning" if short else "wrong",
+                f"routes: {_place(folder, context, name)} sends calls to numbers of {lengths} digits "
+                f"({by_length[0]}) outside before Accord is asked: they are neither announced nor recorded",
+                _SHORT if short else _OUTBOUND,
+            )
+        for name in unguessed:
+            yield Finding(
+                "warning",
+                f"routes: {_place(folder, context, name)} goes outside, by numbers that nobody could guess",
+                "make a test call through it, and look whether it is listed",
+            )
+
+
+def _place(folder: Path | None, context: str, name: str) -> str:
+    """An extension, with the files that may hold it, where they can be read from here."""
+    said = f"extension {name!r} of context {context!r}"
+    if folder is None:
+        return said
+    holds = re.compile(rf"<extension\s[^>]*name=\"{re.escape(name)}\"")
+    found = []
+    for path in sorted(folder.rglob("*.xml")):
+        try:
+            if holds.search(path.read_text("utf-8", "replace")):
+                found.append(str(path.relative_to(folder.parent)))
+        except OSError:
+            continue
+    return f"{said} ({', '.join(found[:3])})" if found else said

@@ -1,0 +1,360 @@
+"""FreeSWITCH: reachable, with what Accord uses, and keeping the two rules by itself."""
+
+from __future__ import annotations
+
+import pwd
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from recorder.call import transitions
+from recorder.config import SwitchSettings
+from recorder.domain import line_policy
+from recorder.domain.line_policy import TOLD
+from recorder.errors import ConfigError, SwitchError
+from recorder.ops.doctor.findings import Finding, Patient
+from recorder.processes.spool_holders import DAEMON, User, holder, listener, processes_of, user_of
+
+if TYPE_CHECKING:
+    from recorder.switch.dialplan_lint import Fault
+    from recorder.switch.dialplan_model import Loaded
+    from recorder.switch.esl import Inbound
+
+MODULES = {
+    "mod_commands": "the daemon's commands",
+    "mod_dialplan_xml": "the guard",
+    "mod_dptools": "answering, playing, recording",
+    "mod_event_socket": "the daemon's connection",
+    "mod_sndfile": "WAV: prompts and recordings",
+    "mod_sofia": "SIP",
+}
+"""Modules of FreeSWITCH that the dialplan and the commands use, and for what."""
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+EVERYBODY = frozenset({"any_v4.auto", "any_v6.auto"})
+
+
+def switch(patient: Patient) -> Iterator[Finding]:
+    """It answers, lets us log in, and has the modules."""
+    from recorder.switch import commands
+
+    settings = patient.settings.switch
+    if not settings.password.get_secret_value():
+        yield Finding(
+            "wrong",
+            "switch: no password for the event socket",
+            "set ACCORD_SWITCH_PASSWORD (there is no default)",
+        )
+        return
+    with _Connection(settings) as connection:
+        said = connection.api(commands.status()).splitlines()
+        version = said[1].partition("(")[2].partition(")")[0] if len(said) > 1 else "answers"
+        yield Finding("ok", f"switch: {settings.host}:{settings.port}, {version}, {said[0] if said else ''}")
+        gone = [
+            module for module in MODULES if connection.api(commands.module_exists(module)).strip() != "true"
+        ]
+        for module in gone:
+            yield Finding(
+                "wrong",
+                f"switch: {module} is not loaded ({MODULES[module]})",
+                f"add it to modules.conf.xml, and `load {module}`",
+            )
+        if not gone:
+            yield Finding("ok", f"switch: has the {len(MODULES)} modules that are used")
+
+
+def event_socket(patient: Patient) -> Iterator[Finding]:
+    """The event socket, which commands everything, is closed to strangers."""
+    from recorder.switch import commands
+
+    settings = patient.settings.switch
+    with _Connection(settings) as connection:
+        found = connection.api(commands.locate("configuration", "configuration", "name", "event_socket.conf"))
+    try:
+        # The answer holds the password: no part of it is ever shown.
+        root = ElementTree.fromstring(found)  # noqa: S314  # the switch's own; expat bounds entities
+    except ElementTree.ParseError:
+        yield Finding("warning", "event socket: the switch does not show how it listens", "look at its file")
+        return
+    values = {each.get("name"): each.get("value", "") for each in root.iter("param")}
+    # What FreeSWITCH takes where its file says nothing (mod_event_socket.c).
+    listens = values.get("listen-ip") or "127.0.0.1"
+    behind = values.get("apply-inbound-acl") or "loopback.auto"
+    if listens in LOOPBACK:
+        yield Finding("ok", f"event socket: listens on {listens} alone")
+    else:
+        yield Finding(
+            "wrong" if behind in EVERYBODY else "warning",
+            f"event socket: listens on {listens}, behind list {behind}",
+            "listen-ip 127.0.0.1 closes it to the network: who logs in there commands every call",
+        )
+    if values.get("password") == "ClueCon":  # FreeSWITCH's own, known to everybody
+        yield Finding("wrong", "event socket: it has the password that everybody knows", "choose another")
+
+
+def key(patient: Patient) -> Iterator[Finding]:
+    """The switch has the key of the running daemon, by which that knows it from whoever else connects."""
+    from recorder.capture.admission import variable
+    from recorder.switch import commands
+
+    node = patient.settings.node
+    if holder(node.spool_folder / DAEMON) is None:
+        return  # said elsewhere; where no daemon runs, there is none to be had
+    with _Connection(patient.settings.switch) as connection:
+        try:
+            # What it is is nobody's to see: that there is one is enough.
+            there = bool(connection.api(commands.global_variable(variable(node.name))))
+        except SwitchError as error:
+            if error.error_id != "switch.refused":
+                raise
+            there = False
+    if there:
+        yield Finding("ok", "key: the switch has the daemon's, and so its calls are known to be its own")
+    else:
+        yield Finding(
+            "warning",
+            "key: the switch has none of this daemon's, which has to ask about each call by itself",
+            "is the daemon connected (its log: switch.up, switch.key_not_set)? does the switch's "
+            "esl-allowed-api forbid global_setvar?",
+        )
+
+
+def dialplan(patient: Patient) -> Iterator[Finding]:
+    """The loaded dialplan brings calls to this daemon, with a bound and a guard around it."""
+    from recorder.switch import dialplan_lint
+
+    loaded = loaded_dialplan(patient.settings.switch)
+    if loaded is None:
+        yield Finding(
+            "warning",
+            "dialplan: the switch does not show it, so it was not looked at",
+            "does its esl-allowed-api forbid xml_locate?",
+        )
+        return
+    missing = dialplan_lint.missing(loaded)
+    for name in missing:
+        yield Finding(
+            "wrong",
+            f"dialplan: there is no extension {name}",
+            "put freeswitch_conf/dialplan/accord.xml beside the switch's dialplan, then reloadxml",
+        )
+    if not missing:
+        yield Finding("ok", f"dialplan: has the {len(dialplan_lint.EXTENSIONS)} extensions")
+    entries = list(loaded.entries())
+    if not entries:
+        yield Finding(
+            "wrong",
+            "dialplan: no extension brings calls to the daemon",
+            "copy freeswitch_conf/dialplan/public/00_accord.xml to accord/inbound.xml of the switch's "
+            "configuration, include it at the top of the inbound context, then reloadxml",
+        )
+    looked, place = (
+        dialplan_lint.told_at(loaded),
+        str(patient.settings.node.snapshot_folder.absolute() / TOLD),
+    )
+    if looked != place:
+        yield Finding(
+            "warning",
+            f"dialplan: what colleagues call to hear is looked for in {looked or 'no folder'}",
+            f"set accord_told in accord/vars.xml (ACCORD_TOLD in the switch's environment) to {place}, "
+            "then reloadxml",
+        )
+    settings = patient.settings.switch
+    for entry in entries:
+        yield from as_findings("dialplan", dialplan_lint.entry_faults(entry))
+        here = [port for host, port in entry.addresses if same_host(host, settings.listen_host)]
+        if settings.listen_port in here:
+            wait = dialplan_lint.bound(entry)
+            yield Finding(
+                "ok", f"dialplan: context {entry.context} brings calls to this daemon, and waits {wait} s"
+            )
+        else:
+            sent = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
+            yield Finding(
+                "wrong",
+                f"dialplan: context {entry.context} sends calls to {sent}, "
+                f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
+                "make accord_daemon in accord/vars.xml and [switch] listen_host, listen_port the same",
+            )
+    told = dialplan_lint.told_bound(loaded)
+    longest = _longest(patient)
+    if told is not None and told < longest:
+        yield Finding(
+            "wrong",
+            f"dialplan: announcements are broken off after {told} s; the longest needs {longest} s",
+            "accord_begin must say +${accord_seconds}: the daemon gives the length",
+        )
+
+
+def guards(patient: Patient) -> Iterator[Finding]:
+    """The guard works: walked through the dialplan that the switch has loaded, state by state."""
+    from recorder.switch import dialplan_lint
+
+    loaded = loaded_dialplan(patient.settings.switch)
+    if loaded is None or dialplan_lint.missing(loaded):
+        yield Finding("wrong", "guard: not there, or not shown", "see dialplan")
+        return
+    faults = [
+        *as_findings("guard", dialplan_lint.guard_faults(loaded)),
+        *as_findings("guard", dialplan_lint.begin_faults(loaded)),
+        *as_findings("guard", dialplan_lint.timeout_faults(loaded)),
+    ]
+    yield from faults
+    if not faults:
+        yield Finding(
+            "ok",
+            f"guard: in {len(dialplan_lint.NOT_TOLD)} states that a call can be left in untold, "
+            "the switch stops its recording (walked through the loaded dialplan; no call was made)",
+        )
+
+
+def recording(patient: Patient) -> Iterator[Finding]:
+    """The switch sees the spool under the same name, and its user may write there and read the prompts."""
+    from recorder.switch import commands
+
+    node = patient.settings.node
+    spool = node.spool_folder.absolute()
+    probe = spool / f".doctor-{uuid.uuid4()}"
+    with _Connection(patient.settings.switch) as connection:
+        probe.write_bytes(b"")
+        try:
+            sees = connection.api(commands.file_exists(probe)).strip() == "true"
+        finally:
+            probe.unlink()
+        run_dir = ""
+        with suppress(SwitchError):  # one that has no run_dir is looked for by its port
+            run_dir = connection.api(commands.global_variable("run_dir")).strip()
+    if not sees:
+        yield Finding(
+            "wrong",
+            f"recording: the switch does not find {spool} under this name",
+            "it must have the same path for both, and the switch's user must get in: chmod g+x above it",
+        )
+        return
+    user = _switch_user(run_dir, patient.settings.switch.port)
+    if user is None:
+        yield Finding(
+            "warning",
+            "recording: which user the switch runs as cannot be seen from here",
+            "make a test call: `accord top` shows whether its sound grows",
+        )
+        return
+    name = _name(user.uid)
+    if not user.may(spool, 3):
+        yield Finding(
+            "wrong",
+            f"recording: the switch's user {name} may not write to {spool}",
+            "usermod -aG accord freeswitch, chmod 2770 the spool, and start the switch anew",
+        )
+    prompts = node.snapshot_folder / "prompts"
+    unread = [each for each in (prompts.glob("*.wav") if prompts.is_dir() else ()) if not user.may(each, 4)]
+    if unread:
+        yield Finding(
+            "wrong",
+            f"recording: the switch's user {name} may not read {len(unread)} prompts: {unread[0].name[:8]} …",
+            f"chmod g+rX {prompts} and what lies above it",
+        )
+    running = holder(spool / DAEMON)
+    keeper = user_of(running.pid) if running else None
+    if running and keeper and user.uid not in {0, keeper.uid} and running.umask & 0o020:
+        yield Finding(
+            "wrong",
+            f"recording: the daemon (umask {running.umask:03o}) makes folders that {name} may not write to",
+            "UMask=0007 in its unit, or `umask 0007` before it is started",
+        )
+    elif user.may(spool, 3) and not unread:
+        yield Finding(
+            "ok", f"recording: the switch's user {name} may write to the spool and read the prompts"
+        )
+
+
+class _Connection:
+    """A connection for the time of a block.  Raises as :meth:`recorder.switch.esl.Inbound.connect`."""
+
+    def __init__(self, settings: SwitchSettings) -> None:
+        from recorder.switch.esl import Inbound
+
+        self._inbound = Inbound(
+            settings.host,
+            settings.port,
+            settings.password.get_secret_value() or "none",
+            timeout=settings.command_timeout,
+        )
+
+    def __enter__(self) -> Inbound:
+        self._inbound.connect()
+        return self._inbound
+
+    def __exit__(self, *_: object) -> None:
+        self._inbound.stop()
+
+
+def loaded_dialplan(settings: SwitchSettings) -> Loaded | None:
+    """What the switch has loaded; ``None`` where it does not show it."""
+    from recorder.switch import commands
+    from recorder.switch.dialplan_model import Loaded
+
+    with _Connection(settings) as connection:
+        try:
+            answer = connection.api(commands.dialplan())
+        except SwitchError as error:
+            if error.error_id != "switch.refused":
+                raise
+            return None
+    return Loaded(answer) if answer.lstrip().startswith("<") else None
+
+
+def dialplan_folder(settings: SwitchSettings) -> Path | None:
+    """The folder of the switch's dialplan, where it can be read from here."""
+    from recorder.switch import commands
+
+    with _Connection(settings) as connection, suppress(SwitchError, OSError):
+        folder = Path(connection.api(commands.global_variable("conf_dir")).strip()) / "dialplan"
+        return folder if folder.is_dir() else None
+    return None
+
+
+def as_findings(name: str, found: Iterator[Fault]) -> Iterator[Finding]:
+    """As the doctor says them."""
+    for fault in found:
+        yield Finding("wrong" if fault.grave else "warning", f"{name}: {fault.what}", fault.hint)
+
+
+def same_host(host: str, listens: str) -> bool:
+    """Whether what is sent to ``host`` comes to who listens on ``listens``."""
+    return host == listens or listens in {"0.0.0.0", "::"} or {host, listens} <= LOOPBACK  # noqa: S104
+
+
+def _longest(patient: Patient) -> int:
+    """Seconds that the longest announcement of this node needs; 0 where there is none."""
+    from datetime import timedelta
+
+    try:
+        lines = line_policy.read(patient.settings.node.snapshot_folder).lines.values()
+    except ConfigError:
+        return 0
+    told = [one.announcement.duration_ms for line in lines for one in line.languages]
+    return max((int(transitions.bound(timedelta(milliseconds=length))) for length in told), default=0)
+
+
+def _switch_user(run_dir: str, port: int) -> User | None:
+    with suppress(OSError, ValueError):
+        pid = int((Path(run_dir) / "freeswitch.pid").read_text().strip("\0\n ")) if run_dir else 0
+        if pid and (user := user_of(pid)) is not None:
+            return user
+    uid = listener(port)
+    if uid is None:
+        return None
+    # Whoever listens there: which of its user's processes it is, only root could see.
+    groups = [user.groups for pid in processes_of(uid) if (user := user_of(pid)) is not None]
+    return User(uid, frozenset().union(*groups))
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,143 @@
+"""How long to wait after a failure: a take by itself, and all takes together for what they all need.
+
+A store that is away, a catalogue that is away, a disk that is full, a process without file handles or an
+encoder that cannot be started fail every take: then some try for all, with growing pauses, and the log is
+not flooded.  Each take that failed waits by itself too, so that what stands in its own way only holds up no
+other.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import structlog
+
+from recorder.errors import CatalogueError, EncoderError, StoreError, TakeError
+from recorder.pipeline.stages import Stage
+from recorder.spool import disk_space
+from recorder.spool.disk_space import Room
+from recorder.spool.layout import unreadable
+from recorder.store.contract import Unreachable
+
+log = structlog.get_logger()
+
+BACK_OFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Seconds before a take is tried again after so many failures; times 0.5 to 1 by chance."""
+
+AWAY_BACK_OFF: Final = (1.0, 2.0, 5.0, 10.0)
+"""The same for what all need."""
+
+Need = Literal["store", "catalogue", "encode", "rest"]
+"""What all takes need: the store, the catalogue, and of the machine what either lane needs."""
+
+NEEDS: Final[tuple[Need, ...]] = get_args(Need)
+
+HOLDS_UP: Final[dict[Need, frozenset[Stage]]] = {
+    "store": frozenset({"store"}),
+    "catalogue": frozenset({"note", "seal", "store", "catalogue"}),
+    "encode": frozenset({"encode"}),
+    "rest": frozenset({"note", "seal", "store", "catalogue"}),
+}
+
+ADDS: Final = frozenset[Stage]({"encode", "seal"})
+"""Stages that need more of the spool's disk."""
+
+STORE_WIDE: Final = frozenset({"store.denied", "store.no_bucket", "store.not_mounted", "store.clock"})
+"""What a store says to all alike."""
+
+NODE_WIDE: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+)
+"""What the machine says to all alike."""
+
+
+@dataclass
+class _Waiting:
+    failures: int = 0
+    until: float = 0.0
+
+
+@dataclass
+class Waiting:
+    """What all takes of one spool wait for; asked and told by the worker's loop and its threads."""
+
+    spool: Path
+    warn_at: float
+    full_at: float
+    monotonic: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = random.random
+    _needs: dict[Need, _Waiting] = field(default_factory=lambda: {need: _Waiting() for need in NEEDS})
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _room: Room = Room.OK
+    _held: bool = False
+
+    def blocked(self) -> frozenset[Stage]:
+        """Stages that nothing is done of now.
+
+        While the store takes nothing and the disk fills, takes wait as they are: encoding them would only
+        fill it faster."""
+        at = self.monotonic()
+        waiting = [HOLDS_UP[need] for need in NEEDS if at < self._needs[need].until]
+        held = self._needs["store"].failures > 0 and self._tight()
+        if held and not self._held:
+            log.warning("worker.holds_back", hint="the spool's disk fills and the store takes nothing")
+        elif self._held and not held:
+            log.info("worker.goes_on")
+        self._held = held
+        return frozenset[Stage]().union(*waiting, ADDS if held else ())
+
+    def uploads(self, most: int) -> int:
+        """How many takes may be stored at once: one, to try, while the store is away.  One that hangs would
+        take all of them for minutes."""
+        return 1 if self._needs["store"].failures else most
+
+    def failed(self, error: Exception, stage: Stage) -> Callable[[int], float]:
+        """A step failed; what says how many seconds its take waits, by how often it failed before."""
+        need = needed(error, stage)
+        if need is None:
+            return lambda failures: self._pause(failures, BACK_OFF)
+        with self._lock:
+            waiting = self._needs[need]
+            if self.monotonic() >= waiting.until:  # once for all that failed together
+                waiting.until = self.monotonic() + self._pause(waiting.failures, AWAY_BACK_OFF)
+                waiting.failures += 1
+        return lambda failures: self._pause(failures, AWAY_BACK_OFF)
+
+    def succeeded(self, stage: Stage) -> None:
+        """A step was done: what it needed is there."""
+        with self._lock:
+            for need in NEEDS:
+                if stage in HOLDS_UP[need]:
+                    self._needs[need] = _Waiting()
+
+    def _pause(self, failures: int, pauses: tuple[float, ...]) -> float:
+        return pauses[min(failures, len(pauses) - 1)] * (0.5 + self.chance() / 2)
+
+    def _tight(self) -> bool:
+        try:
+            found = disk_space.look(self.spool)
+        except OSError:
+            return True  # the look at the spool says so
+        self._room = found.room(self.warn_at, self.full_at, self._room)
+        return self._room is not Room.OK
+
+
+def needed(error: Exception, stage: Stage) -> Need | None:
+    """What all takes wait for; ``None`` where it is this one's own matter."""
+    if isinstance(error, Unreachable) or (isinstance(error, StoreError) and error.error_id in STORE_WIDE):
+        return "store"
+    if isinstance(error, CatalogueError) and error.error_id == "catalogue.away":
+        return "catalogue"
+    if isinstance(error, EncoderError):
+        return "encode"
+    cause = unreadable(error) if isinstance(error, TakeError) else error
+    if isinstance(cause, OSError) and cause.errno in NODE_WIDE:
+        return "encode" if stage == "encode" else "rest"
+    return None

@@ -1,0 +1,209 @@
+"""Encoding in processes of their own: off the worker's threads, at low priority, and allowed to die.
+
+Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``, which says :data:`READY` once it has all
+that it needs, then reads a line of JSON a take (``folder`` and ``prompt``) and answers with one
+(``error_id``, ``message``, ``hint``, all empty when it is done, with what it took).  What goes wrong before
+it is ready is nothing that a take has to do with.  It ends with its parent: an encoder that outlived a killed
+worker would write into a folder that the next worker works on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+
+from recorder import environment
+from recorder.errors import EncoderError, TakeError
+from recorder.pipeline.stages import encode_take
+from recorder.spool.layout import AUDIO, unreadable
+
+_PR_SET_PDEATHSIG = 1
+_BYTES_A_SECOND = 8000 * 2 * 2
+_DISK = "disk"
+
+AUTOGROUP = Path("/proc/self/autogroup")
+"""Shows and sets the niceness of this process's session (``man 7 sched``)."""
+
+STARTUP_SECONDS = 60.0
+"""What a start may take, and a take beside its length: a busy machine."""
+
+READY: Final = b"ready\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What encoding a take took: its length in seconds of audio, and seconds of processor time."""
+
+    audio: float
+    cpu: float
+
+
+@dataclass
+class Encoder:
+    """One process, one take at a time; started when it is first needed, and again after it died."""
+
+    nice: int = 10
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def encode(self, folder: Path, prompt: Path) -> Took:
+        """Do :func:`recorder.pipeline.stages.encode_take` over there.
+
+        Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
+        ``take.encoder_died`` where the process ended or took longer than real time, and
+        :class:`EncoderError` where it could not be started: no take has a part in that.
+        """
+        process = self._running()
+        question = json.dumps({"folder": str(folder), "prompt": str(prompt)}).encode() + b"\n"
+        try:
+            _pipe(process.stdin).write(question)
+            _pipe(process.stdin).flush()
+            answer = _answered(_pipe(process.stdout), _limit(folder))
+        except (BrokenPipeError, TimeoutError) as error:
+            self.stop()
+            raise TakeError(
+                "take.encoder_died",
+                f"encoding {folder} was broken off: {error or 'the process ended'}",
+                "out of memory? the kernel's log says so; it is tried again, and a take that does it every "
+                "time, while others are encoded, is set aside",
+            ) from error
+        if answer["error_id"] == _DISK:
+            raise OSError(answer["errno"], answer["message"])
+        if answer["error_id"]:
+            raise TakeError(answer["error_id"], answer["message"], answer["hint"])
+        return Took(answer["audio"], answer["cpu"])
+
+    def stop(self) -> None:
+        """End the process, at once; what it was doing is done again."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self.process is not None and self.process.poll() is not None:
+            self.stop()
+        return self.process or self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        try:
+            self.process = process = subprocess.Popen(
+                [sys.executable, "-m", "recorder.pipeline.encoders", str(self.nice), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env=environment.plain(os.environ),
+            )
+            _wait_until_ready(_pipe(process.stdout))
+        except OSError as error:  # a pipe that ended and a limit that passed are such, too
+            self.stop()
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # all know what that is
+            raise EncoderError(
+                "encoder.not_started",
+                f"the process that encodes cannot be started: {error}",
+                "all takes wait for it; what it said itself is in this log. Was Accord upgraded under a "
+                "running worker (restart it), is libav there, is there memory?",
+            ) from error
+        return process
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise BrokenPipeError("it has no pipe")
+    return pipe
+
+
+def _limit(folder: Path) -> float:
+    """Seconds: as long as the call was, and as long as a start may take."""
+    return STARTUP_SECONDS + (folder / AUDIO).stat().st_size / _BYTES_A_SECOND
+
+
+def _wait_until_ready(pipe: IO[bytes]) -> None:
+    """Raises ``TimeoutError``, ``BrokenPipeError``."""
+    until = time.monotonic() + STARTUP_SECONDS
+    while _line(pipe, max(0.0, until - time.monotonic())) != READY:
+        pass  # whatever a library printed while it was imported
+
+
+def _answered(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(_line(pipe, seconds))
+    return answer
+
+
+def _line(pipe: IO[bytes], seconds: float) -> bytes:
+    ready, _, _ = select.select([pipe], [], [], seconds)
+    if not ready:
+        raise TimeoutError(f"it took longer than {seconds:.0f} s")
+    line = pipe.readline()
+    if not line.endswith(b"\n"):
+        raise BrokenPipeError("the process ended")
+    return line
+
+
+def main() -> None:
+    """The process.  Told to end by the end of its input, never by the signal that its parent drains on."""
+    nice, parent = int(sys.argv[1]), int(sys.argv[2])
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    _be_polite(nice)
+    # Whatever libraries print must not be taken for an answer.
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    answers.write(READY)
+    for line in sys.stdin.buffer:
+        asked = json.loads(line)
+        answers.write(json.dumps(_answer(Path(asked["folder"]), Path(asked["prompt"]))).encode() + b"\n")
+
+
+def _be_polite(nice: int) -> None:
+    """Let everybody on the machine go first, the switch above all.
+
+    Where Linux shares the processor out by session before it does so by process (``autogroup``, on by
+    default in Debian and Ubuntu), a niceness counts within one session only: beside a switch that was
+    started on its own, encoding at niceness 10 takes half of a core (tried).  So this is a session of its
+    own, and is as nice as a whole.
+    """
+    os.setsid()
+    os.nice(nice)
+    with suppress(OSError):  # a kernel without it
+        AUTOGROUP.write_text(str(nice))
+
+
+def _answer(folder: Path, prompt: Path) -> dict[str, Any]:
+    began = time.process_time()
+    try:
+        length = encode_take(folder, prompt)
+    except TakeError as error:
+        if (cause := unreadable(error)) is not None:
+            return _disk(cause)
+        return {"error_id": error.error_id, "message": error.message, "hint": error.hint}
+    except OSError as error:
+        return _disk(error)
+    took = {"audio": length / 1000, "cpu": time.process_time() - began}
+    return {"error_id": "", "message": "", "hint": "", **took}
+
+
+def _disk(error: OSError) -> dict[str, Any]:
+    return {"error_id": _DISK, "message": error.strerror or str(error), "errno": error.errno or 0, "hint": ""}
+
+
+if __name__ == "__main__":
+    main()

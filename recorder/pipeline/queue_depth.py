@@ -1,0 +1,91 @@
+"""How much waits in the spool and for how long: seen from the files' names alone, so that ten thousand takes
+are counted without reading one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from recorder.audio.encoded_take import ENCODED
+from recorder.pipeline.stages import STORED
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.spool.layout import END, QUARANTINE
+
+CALL: Final = "call"
+"""The call is going on, or nobody has said that it ended."""
+
+WAITING: Final = ((STORED, "catalogue"), (MANIFEST, "store"), (ENCODED, "seal"), (END, "encode"))
+"""The furthest of a take's files, and the stage that it waits for; a call of which nothing is kept waits
+for *note*, which is told from *encode* only by reading: it counts there."""
+
+STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
+
+
+@dataclass(slots=True)
+class Depth:
+    """A spool at one moment.  ``waiting``: takes by :data:`STAGES`; ``size`` in bytes, quarantine included;
+    ``oldest``: when the call ended whose take waits longest; ``closed``: folders that we may not look into;
+    ``aside``: takes in quarantine."""
+
+    waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
+    size: int = 0
+    oldest: datetime | None = None
+    closed: int = 0
+    aside: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Takes that wait for the worker."""
+        return sum(count for stage, count in self.waiting.items() if stage != CALL)
+
+
+def measure(spool: Path) -> Depth:
+    """Look at every folder of a spool.  What goes away meanwhile is passed over.  Raises ``OSError`` where
+    the spool itself cannot be read."""
+    depth = Depth()
+    with os.scandir(spool) as folders:
+        for folder in folders:
+            if folder.name == QUARANTINE:
+                _measure_aside(folder.path, depth)
+            elif not folder.name.startswith(".") and folder.is_dir(follow_symlinks=False):
+                _measure_take(folder.path, depth)
+    return depth
+
+
+def _measure_take(folder: str, depth: Depth) -> None:
+    try:
+        names = _sizes(folder, depth)
+        stage = next((stage for name, stage in WAITING if name in names), CALL)
+        if stage != CALL:
+            ended = datetime.fromtimestamp(os.stat(f"{folder}/{END}").st_mtime, UTC)
+            depth.oldest = ended if depth.oldest is None else min(depth.oldest, ended)
+    except FileNotFoundError:
+        return  # worked off meanwhile
+    except PermissionError:
+        depth.closed += 1
+        return
+    depth.waiting[stage] += 1
+
+
+def _measure_aside(quarantine: str, depth: Depth) -> None:
+    try:
+        with os.scandir(quarantine) as folders:
+            for folder in folders:
+                if folder.is_dir(follow_symlinks=False) and not folder.name.startswith("."):
+                    depth.aside += 1
+                    _sizes(folder.path, depth)
+    except (FileNotFoundError, PermissionError):
+        return
+
+
+def _sizes(folder: str, depth: Depth) -> set[str]:
+    """The names in a folder; their sizes are added up."""
+    names = set()
+    with os.scandir(folder) as files:
+        for file in files:
+            names.add(file.name)
+            depth.size += file.stat(follow_symlinks=False).st_size
+    return names

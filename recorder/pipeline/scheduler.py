@@ -1,0 +1,282 @@
+"""What waits in the spool, and whose turn it is.
+
+Tenants take turns, each with their oldest take: a customer with ten thousand calls after an outage holds up
+nobody else's.  A take's folder is looked into once when it is found, and again after each of its steps; in
+between only the names in the spool are read, so that ten thousand takes cost little more than ten.
+
+Used by the worker's loop and its threads at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from recorder.errors import TakeError
+from recorder.pipeline import stages as pipeline
+from recorder.pipeline.stages import Stage
+from recorder.spool import disk_space
+from recorder.spool.layout import AUDIO, END, QUARANTINE, read_start
+
+log = structlog.get_logger()
+
+LOOK: Final = 1.0
+"""Seconds between two looks at the spool; more where a look takes long."""
+
+REST: Final = 20.0
+"""How many times longer than a look the time until the next one is, at least."""
+
+AT_ONCE: Final = 0.5
+"""Seconds that new takes are looked into at one look; the others have their turn at the next."""
+
+NOBODY: Final = ""
+"""In place of a tenant, for calls that have none, or whose folder cannot be read."""
+
+LANE: Final[dict[Stage, str]] = {
+    "encode": "encode",
+    "note": "rest",
+    "seal": "rest",
+    "store": "rest",
+    "catalogue": "rest",
+}
+
+
+_GIVE_BACK: Final = frozenset[Stage]({"seal", "store", "catalogue"})
+"""Stages after which room is given back."""
+
+
+@dataclass(slots=True)
+class _Take:
+    """``needs``: bytes on the disk, from encoding to sealing."""
+
+    name: str
+    tenant: str
+    stage: Stage
+    needs: int = 0
+    failures: int = 0
+    busy: bool = False
+
+    @property
+    def claims(self) -> int:
+        """What it needs that others may not have: all of it while it is encoded, and half until it is sealed,
+        for then its objects lie there as they are."""
+        if self.stage == "encode":
+            return self.needs if self.busy else 0
+        return self.needs // 2 if self.stage == "seal" else 0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What can be done at once: by tenant, in the order of their turns, and by stage, oldest first."""
+
+    turns: dict[str, dict[Stage, list[str]]] = field(default_factory=dict)
+
+    def add(self, take: _Take) -> None:
+        heappush(self.turns.setdefault(take.tenant, {}).setdefault(take.stage, []), take.name)
+
+    def next(self, blocked: Container[Stage]) -> str | None:
+        for tenant, stages in self.turns.items():
+            open_ = [stage for stage, names in stages.items() if names and stage not in blocked]
+            if not open_:
+                continue
+            name = heappop(stages[min(open_, key=lambda stage: stages[stage][0])])
+            del self.turns[tenant]
+            if any(stages.values()):
+                self.turns[tenant] = stages  # behind all others
+            return name
+        return None
+
+    def take_out(self, take: _Take) -> None:
+        """Take out one that waits, out of its turn."""
+        names = self.turns[take.tenant][take.stage]
+        names.remove(take.name)
+        heapify(names)
+
+    def waiting(self, stage: Stage) -> Iterator[str]:
+        for stages in self.turns.values():
+            yield from stages.get(stage, ())
+
+
+class Backlog:
+    """The finished takes of one spool.  ``monotonic`` is seconds, passed in for tests."""
+
+    def __init__(self, spool: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._spool = spool
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._takes: dict[str, _Take] = {}
+        self._lanes = {name: _Lane() for name in set(LANE.values())}
+        self._asleep: list[tuple[float, str]] = []
+        self._look_due = 0.0
+        self._said = ""
+
+    def __len__(self) -> int:
+        return len(self._takes)
+
+    def look(self) -> None:
+        """See what is new in the spool, where it is time.  What cannot be read is said, and waited for."""
+        began = self._monotonic()
+        if began < self._look_due:
+            return
+        try:
+            more = self._look(began + AT_ONCE)
+        except OSError as error:
+            self._complain(f"the spool cannot be read: {error}", disk_space.hint(error))
+            more = False
+        ended = self._monotonic()
+        self._look_due = ended + (0.0 if more else max(LOOK, REST * (ended - began)))
+
+    def next(
+        self, lane: str, blocked: Container[Stage] = (), free: int | None = None
+    ) -> tuple[Path, Stage] | None:
+        """The take whose turn it is in a lane, and its next step; none of a ``blocked`` stage.  It is under
+        way from now on, until :meth:`done` or :meth:`failed`.  ``free``: bytes on the disk, where that is to
+        be looked at: what others of those under way need of it counts as taken."""
+        with self._lock:
+            self._wake()
+            while (name := self._lanes[lane].next(blocked)) is not None:
+                take = self._takes.get(name)
+                if take is not None and not take.busy and LANE[take.stage] == lane:
+                    if free is not None and take.stage == "encode":
+                        left = free - sum(each.claims for each in self._takes.values())
+                        if take.needs > left:
+                            self._lanes[lane].add(take)
+                            take = self._smallest(lane, left)
+                            if take is None:
+                                return None
+                            self._lanes[lane].take_out(take)
+                    take.busy = True
+                    return self._spool / take.name, take.stage
+        return None
+
+    def _smallest(self, lane: str, left: int) -> _Take | None:
+        """The smallest take that is to be encoded, if there is room for it.  If there is not, and no other
+        makes room, it is tried all the same: it may need less, and what stands in the way is then said."""
+        found = (self._takes.get(name) for name in self._lanes[lane].waiting("encode"))
+        ready = [take for take in found if take is not None and not take.busy and take.stage == "encode"]
+        smallest = min(ready, key=lambda take: (take.needs, take.name), default=None)
+        if smallest is None or smallest.needs <= left:
+            return smallest
+        others = any(take.busy or take.stage in _GIVE_BACK for take in self._takes.values())
+        return None if others else smallest
+
+    def done(self, folder: Path) -> None:
+        """A step was done: what is next?"""
+        stage = _stage(folder)
+        with self._lock:
+            take = self._takes.get(folder.name)
+            if take is not None:
+                take.failures = 0
+                self._put_back(take, stage)
+
+    def failed(self, folder: Path, pause: Callable[[int], float]) -> int:
+        """A step was not done: the take waits so many seconds, by how often it failed; how often."""
+        stage = _stage(folder)
+        with self._lock:
+            take = self._takes.get(folder.name)
+            if take is None:
+                return 0
+            seconds = pause(take.failures)
+            take.failures += 1
+            take.busy, take.stage = False, stage or take.stage
+            heappush(self._asleep, (self._monotonic() + seconds, take.name))
+            return take.failures
+
+    def alone(self, folder: Path, stage: Stage) -> bool:
+        """Whether no other take waits for a stage."""
+        with self._lock:
+            return not any(take.stage == stage for take in self._takes.values() if take.name != folder.name)
+
+    def _put_back(self, take: _Take, stage: Stage | None) -> None:
+        take.busy = False
+        if stage is None:
+            del self._takes[take.name]
+        else:
+            take.stage = stage
+            self._lanes[LANE[stage]].add(take)
+
+    def _wake(self) -> None:
+        now = self._monotonic()
+        while self._asleep and self._asleep[0][0] <= now:
+            _, name = heappop(self._asleep)
+            if (take := self._takes.get(name)) is not None and not take.busy:
+                self._lanes[LANE[take.stage]].add(take)
+
+    def _look(self, until: float) -> bool:
+        """Whether there is more that is new.  Raises ``OSError``."""
+        with os.scandir(self._spool) as entries:
+            names = {
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.name != QUARANTINE and entry.is_dir()
+            }
+        with self._lock:
+            for name in [name for name, take in self._takes.items() if name not in names and not take.busy]:
+                del self._takes[name]  # somebody removed it
+            new = sorted(names - self._takes.keys())
+        closed = 0
+        for name in new:
+            if self._monotonic() > until:
+                return True
+            try:
+                self._find(self._spool / name)
+            except OSError:
+                closed += 1  # and it keeps no other from being found
+        self._complain(
+            f"{closed} folders in the spool cannot be looked into" if closed else "",
+            "switch, daemon and worker need one group: `chgrp -R` and `chmod -R g+rwX` those folders",
+        )
+        return False
+
+    def _find(self, folder: Path) -> None:
+        try:
+            os.stat(folder / END)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # the call is going on
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise PermissionError(folder)
+        stage = pipeline.next_stage(folder)
+        if stage is None:
+            return
+        try:
+            start = read_start(folder)
+            tenant, needs = (
+                start.tenant or NOBODY,
+                disk_space.finishing(_length(folder / AUDIO), start.formats),
+            )
+        except TakeError:
+            tenant, needs = NOBODY, 0  # the step says what is wrong with it
+        take = _Take(folder.name, tenant, stage, needs)
+        with self._lock:
+            self._takes[take.name] = take
+            self._lanes[LANE[stage]].add(take)
+
+    def _complain(self, what: str, hint: str) -> None:
+        if what and what != self._said:
+            log.error("spool.unreadable", what=what, hint=hint)
+        elif self._said and not what:
+            log.info("spool.readable_again", spool=str(self._spool))
+        self._said = what
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _stage(folder: Path) -> Stage | None:
+    """``None`` also where it cannot be seen: the next look finds it again."""
+    try:
+        return pipeline.next_stage(folder)
+    except OSError:
+        return None

@@ -1,0 +1,418 @@
+"""The stages between a finished call and a recording that can be heard, in order.
+
+:func:`step` does the first unmet one; the files in the take's folder say which that is, so a worker that
+died anywhere goes on where it was, and doing a stage again changes nothing:
+
+======================  =====================================================================
+in the folder           next stage
+======================  =====================================================================
+``take.json``           *note* a call that is not to be kept; otherwise *encode*
+``encoded.json``        *seal*: encrypt and sign; from then on the bytes never change
+``manifest.json``       *store*: wrapped keys, objects, and last the manifest, the commit
+``stored.json``         *catalogue*: row and ledger leaf in one transaction, then the folder goes
+======================  =====================================================================
+
+What can never become a recording is set aside with its reason and the day it will be destroyed.  What was
+erased while its take lay here (``pipeline/erasure_check.py``) is not put again: the folder goes.
+What only its encoder's deaths speak against is set aside too, and never destroyed: a person decides.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import metrics
+from recorder.audio import prompt_detection
+from recorder.audio.encoded_take import ENCODED, read_encoded, write_encoded
+from recorder.audio.encoding import as_it_is, encode
+from recorder.auditlog.append import no_tenant
+from recorder.catalogue.recording_projection import recording_of
+from recorder.clock import Uptime, to_iso, uptime
+from recorder.errors import SealError, StoreError, TakeError
+from recorder.features.tenants import lines, service, snapshot
+from recorder.ids import Entropy
+from recorder.lifecycle import recordings
+from recorder.lifecycle.limits import limits_of, version_of
+from recorder.lifecycle.statements import FORGOTTEN, LEFT, Said, Statements
+from recorder.pipeline.erasure_check import take_back, was_erased, was_erased_meanwhile
+from recorder.pipeline.unrecorded_call import check_name, list_call, unkept, what_is_known
+from recorder.seal import duration_check
+from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
+from recorder.seal.keyring import Keyring, WrappedKey, tenant_key_path
+from recorder.seal.manifest import BROUGHT_IN
+from recorder.seal.manifest_codec import to_body
+from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.seal.sealing import Sealed, Upload, read_sealed, seal
+from recorder.seal.signing import Signer
+from recorder.spool import disk_space
+from recorder.spool.atomic_files import in_memory, write_file
+from recorder.spool.layout import END, CallStart, read_take, remove_take, unreadable
+from recorder.spool.layout import quarantine as set_aside
+from recorder.store.contract import Conflict, NotFound, Store
+
+Stage = Literal["note", "encode", "seal", "store", "catalogue"]
+STAGES: tuple[Stage, ...] = ("note", "encode", "seal", "store", "catalogue")
+
+STORED = "stored.json"
+
+QUARANTINED_FOR = timedelta(days=30)
+"""How long an impossible take is kept for somebody to look at."""
+
+IMPOSSIBLE = frozenset({"take.impossible", "take.no_line", "take.foreign", "take.line_ended", "spool.broken"})
+"""Takes that waiting does not help: they are set aside.  Any other take waits in the spool."""
+
+ENCODER_DIED = "take.encoder_died"
+"""Nothing is known to be wrong with such a take: where it is set aside, it has no end date."""
+
+AGAIN = frozenset({"take.encoded", "seal.sound_changed"})
+"""What was encoded is damaged: the take itself is there, and is encoded again."""
+
+log = structlog.get_logger()
+
+
+def encode_take(folder: Path, prompt: Path) -> int:
+    """The *encode* stage's work: pure files, for a process of its own; how many milliseconds of sound it
+    was.  ``prompt`` is the announcement's sound, in the folder of all prompts.  Raises :class:`TakeError`."""
+    encoded = encode(read_take(folder), prompt)
+    write_encoded(encoded)
+    return encoded.duration_ms
+
+
+def nowhere(_boundary: str) -> None:
+    """Called at each boundary between two durable states; a crash test stops the process in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the stages work with.  ``snapshot`` is the node's folder of prompts; ``encode`` does
+    :func:`encode_take`, wherever; ``boundary`` is told each point that was reached; ``since_boot`` reads the
+    machine's clock that nobody sets; ``lock`` locks a sound that was put until a time, where that is wished,
+    and ``erasing`` is the store for deleting what is locked; no tombstone by a ``revoked`` key counts."""
+
+    store: Store
+    keyring: Keyring
+    signer: Signer
+    root_public: Ed25519PublicKey
+    snapshot: Path
+    entropy: Entropy = os.urandom
+    encode: Callable[[Path, Path], object] = field(default=encode_take)
+    boundary: Callable[[str], None] = field(default=nowhere)
+    since_boot: Callable[[], Uptime] = field(default=uptime)
+    lock: Callable[[str, datetime], None] | None = None
+    erasing: Store | None = None
+    revoked: Callable[[], Revoked] = nothing
+
+    @property
+    def statements(self) -> Statements:
+        """What was signed of customers and calls."""
+        return Statements(self.store, self.root_public, self.revoked)
+
+
+def next_stage(folder: Path) -> Stage | None:
+    """The first unmet stage of a folder in the spool; ``None`` where it is not the worker's, or gone."""
+    if not (folder / END).exists():
+        return None
+    if (folder / STORED).exists():
+        return "catalogue"
+    if (folder / MANIFEST).exists():
+        return "store"
+    if (folder / ENCODED).exists():
+        return "seal"
+    try:
+        take = read_take(folder)
+    except (TakeError, OSError):
+        return "note"  # which sets it aside, or says what stands in the way
+    return "encode" if unkept(take) is None else "note"
+
+
+def step(folder: Path, now: datetime, means: Means) -> bool:
+    """Do the first unmet stage of a take; true while there is another one after it.
+
+    Raises what stands in the way for now, with the take as it was: :class:`StoreError` (its
+    ``Unreachable`` where the store is away), :class:`CatalogueError`, :class:`SealError`,
+    :class:`TakeError` (an announcement's sound that is missing), ``OSError``.
+    A take that is impossible for ever is no error: it is set aside.
+    """
+    stage = next_stage(folder)
+    if stage is None:
+        return False
+    bound = log.bind(recording=folder.name, stage=stage)
+    try:
+        more = _STAGES[stage](folder, now, means)
+    except TakeError as error:
+        if not _for_ever(error):
+            raise
+        bound.error("take.set_aside", error_id=error.error_id, error=error.message)
+        put_aside(folder, error.error_id, now, means)
+        return False
+    bound.info("take.stage_done")
+    return more
+
+
+def _for_ever(error: TakeError) -> bool:
+    """Whether waiting does not help.  A file that cannot be read just now (a disk that is away, somebody
+    else's) is not a broken one."""
+    return error.error_id in IMPOSSIBLE and unreadable(error) is None
+
+
+def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
+    """Set a take aside, and list the call as not recorded."""
+    until = None if reason == ENCODER_DIED else now + QUARANTINED_FOR
+    start, end = what_is_known(folder, now)
+    list_call(start, end, reason, until, now, means.entropy, means.statements)
+    means.boundary("listed")
+    set_aside(folder, reason, now, until)
+    metrics.TAKES.labels("quarantined").inc()
+
+
+def _note(folder: Path, now: datetime, means: Means) -> bool:
+    take = read_take(folder)
+    check_name(folder, take.start)
+    reason = unkept(take)
+    if reason is None:
+        return True  # it could not be read when the stage was chosen, and now it can
+    list_call(take.start, take.end, reason, None, now, means.entropy, means.statements)
+    means.boundary("noted")
+    remove_take(folder)
+    metrics.TAKES.labels("noted").inc()
+    means.boundary("removed")
+    return False
+
+
+def _encode(folder: Path, now: datetime, means: Means) -> bool:
+    take = read_take(folder)
+    start = take.start
+    check_name(folder, start)
+    if start.brought_in is not None:
+        write_encoded(as_it_is(take))
+        means.boundary("encoded")
+        return True
+    if start.announcement is None or start.tenant is None or start.line is None:
+        raise TakeError("take.no_line", f"{folder} is a take of a call that has no line", "")
+    prompt = snapshot.put_prompt(means.snapshot, start.announcement.sha256, now)
+    if prompt is None:
+        raise TakeError(
+            "take.no_prompt",
+            f"{folder} was announced with a sound that is nowhere: {start.announcement.sha256}",
+            "is this the catalogue that the node's snapshot was made from?",
+        )
+    for sha256 in sorted(prompt_detection.sounds(take)):
+        # Without one of these it is only not shown that it was heard.
+        snapshot.put_prompt(means.snapshot, sha256, now)
+    means.encode(folder, prompt)
+    means.boundary("encoded")
+    return True
+
+
+def _seal(folder: Path, now: datetime, means: Means) -> bool:
+    try:
+        encoded = read_encoded(folder)
+        if means.statements.look(encoded.take.start.tenant, folder.name).signed:
+            return _drop(folder, means)
+        _check_line(encoded.take.start)
+        tenant_key = _tenant_key(encoded.take.start.tenant or "")
+        seal(encoded, means.keyring, tenant_key, means.signer, now, means.entropy, means.since_boot())
+    except (TakeError, SealError) as error:
+        if error.error_id not in AGAIN:
+            raise
+        log.warning("take.encoded_again", recording=folder.name, error_id=error.error_id)
+        (folder / ENCODED).unlink(missing_ok=True)
+        return True
+    means.boundary("sealed")
+    return True
+
+
+def _check_line(start: CallStart) -> None:
+    """Refuse a call that began after its line had ended: the node had not heard of that, and told what the
+    line's customer says.  Whose call it was, neither that customer nor the next may hear."""
+    if start.brought_in is None and lines.ended_before(start.line, start.started_at):
+        raise TakeError(
+            "take.line_ended",
+            f"the call {start.recording} began at {to_iso(start.started_at)} on a number that was no longer "
+            "that customer's",
+            "the node's snapshot was old, or its clock is ahead: `accord doctor`",
+        )
+
+
+def _store(folder: Path, now: datetime, means: Means) -> bool:
+    sealed = read_sealed(folder, means.root_public)
+    if _unwanted(sealed, means.statements.look(sealed.manifest.tenant, sealed.recording)):
+        return _let_go(sealed, means)
+    if was_erased(sealed, means.store, means.root_public, now, means.revoked()):
+        return _let_go(sealed, means)
+    try:
+        _put_all(sealed, means)
+    except Conflict:
+        # Sealed a second time, from a copy of the spool that was older; and perhaps erased just now.
+        if not was_erased(sealed, means.store, means.root_public, now, means.revoked()):
+            raise
+        return _let_go(sealed, means)
+    try:
+        write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # No room to write down how far it got: go all the way at once, which is what makes room.
+        log.warning("take.no_room", recording=folder.name, hint=disk_space.hint(error))
+        return _catalogue(folder, now, means)
+    means.boundary("stored")
+    return True
+
+
+def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
+    take = read_take(folder)
+    sealed = read_sealed(folder, means.root_public)
+    version = version_of(sealed.manifest.tenant)
+    limits = limits_of(sealed.manifest.tenant, Trust(means.root_public, means.revoked))
+    parties = take.start.outside, take.end.inside
+    row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
+    if was_erased_meanwhile(sealed, means.store, means.root_public, now, means.revoked()):
+        return _let_go(sealed, means)
+    said = means.statements.look(row.tenant, row.id)
+    if _unwanted(sealed, said):
+        return _let_go(sealed, means)
+    despite = said.unsigned | (said.signed - {LEFT})
+    added = recordings.add_recording(row, now=now, entropy=means.entropy, limits=version, despite=despite)
+    if added:
+        _report(sealed)
+    means.boundary("catalogued")
+    remove_take(folder)
+    metrics.TAKES.labels("stored").inc()
+    means.boundary("removed")
+    return False
+
+
+def _report(sealed: Sealed) -> None:
+    """Tell the operator what is not as it should be with a recording that was just listed."""
+    if (why := sealed.manifest.unannounced) is not None and why != BROUGHT_IN:
+        metrics.TAKES_UNANNOUNCED.labels(why).inc()
+    body = to_body(sealed.manifest)
+    if (missing := duration_check.unexplained_ms(body)) != 0:
+        metrics.TAKES_OUT_OF_TIME.labels("shorter" if missing > 0 else "longer").inc()
+        log.warning(
+            "take.out_of_time",
+            recording=sealed.recording,
+            shorter_ms=missing,
+            drift_ms=body["drift_ms"],
+            duration_ms=body["duration_ms"],
+            hint="its sound is not as long as its call: look at the load of the switch when it was made",
+        )
+
+
+def _unwanted(sealed: Sealed, said: Said) -> bool:
+    """Whether nothing of a sealed take may be kept: its customer has left, or its call was erased for its
+    person while it was set aside.  A call that was announced and sealed is a recording: a note about calls
+    that were not recorded destroys none."""
+    if LEFT in said.signed:
+        return True
+    if FORGOTTEN in said.signed and sealed.manifest.announced is not None:
+        log.error(
+            "call_erasure.of_a_recording",
+            recording=sealed.recording,
+            hint="its person had it erased as a call without a recording: is the recording to be deleted?",
+        )
+        return False
+    return FORGOTTEN in said.signed
+
+
+def _let_go(sealed: Sealed, means: Means) -> bool:
+    """Its recording was erased: what is left of it goes, here and in the bucket."""
+    erasing, tenant = means.erasing or means.store, sealed.manifest.tenant
+    take_back(sealed, erasing, means.root_public, means.revoked())
+    if service.tenant_wrapped_key(tenant) is None and means.statements.erases(tenant):
+        erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
+    log.warning(
+        "take.erased_meanwhile",
+        recording=sealed.recording,
+        hint="its day came while it lay in this spool, its customer has left, or it was forgotten; "
+        "nothing of it was kept",
+    )
+    means.boundary("taken back")
+    return _drop(sealed.folder, means)
+
+
+def _drop(folder: Path, means: Means) -> bool:
+    """A take of which nothing is to be kept goes."""
+    remove_take(folder)
+    metrics.TAKES.labels("erased").inc()
+    means.boundary("removed")
+    return False
+
+
+_STAGES: dict[Stage, Callable[[Path, datetime, Means], bool]] = {
+    "note": _note,
+    "encode": _encode,
+    "seal": _seal,
+    "store": _store,
+    "catalogue": _catalogue,
+}
+
+
+def _put_all(sealed: Sealed, means: Means) -> None:
+    _put_tenant_key(_tenant_key(sealed.manifest.tenant), means.store)
+    *before, manifest = sealed.uploads
+    # The key first: no object is ever in the bucket that its key could not follow after a crash.
+    for upload in sorted(before, key=lambda upload: not upload.key.startswith("keys/")):
+        _put(upload, means)
+        if means.lock is not None and not upload.key.startswith("keys/"):
+            means.lock(upload.key, sealed.manifest.keep_until)
+    _put(manifest, means)
+
+
+def _put(upload: Upload, means: Means) -> None:
+    try:
+        means.store.put(upload.key, upload.path, upload.sha256)
+    except Conflict:
+        if not (upload.key.startswith("keys/") and _wrapped_anew(upload, means)):
+            raise
+    means.boundary(f"put {upload.key.rpartition('/')[2]}")
+
+
+def _wrapped_anew(upload: Upload, means: Means) -> bool:
+    """Whether what lies in a wrapped key's place is the same key, wrapped by another since: it opens."""
+    mine = WrappedKey.from_bytes(upload.path.read_bytes())
+    try:
+        there = read_wrapped(means.store, upload.key)
+    except NotFound:
+        return False  # it was destroyed just now
+    open_data_key(means.store, means.keyring, _tenant_key(there.tenant), there)
+    return there.key_id == mine.key_id
+
+
+def _put_tenant_key(key: WrappedKey, store: Store) -> None:
+    """The tenant's wrapped key lies in the bucket too, so that the bucket is enough (P8).  It may have
+    been wrapped anew since: then the one that is there opens to the same key, and stays."""
+    content, place = key.to_bytes(), tenant_key_path(key.tenant)
+    try:
+        with in_memory(content) as path:
+            store.put(place, path, snapshot.sha256_of(content))
+    except Conflict:
+        try:
+            there = read_wrapped(store, place)
+        except SealError as error:
+            raise StoreError("store.other_tenant_key", error.message, error.hint) from error
+        # It is being changed for another: then each lies there by its id as well.
+        if there.key_id != key.key_id and tenant_key_of(store, key.tenant, key.key_id) is None:
+            raise StoreError(
+                "store.other_tenant_key",
+                f"the bucket holds another key of tenant {key.tenant} than the catalogue",
+                "do catalogue and bucket belong together?",
+            ) from None
+
+
+def _tenant_key(tenant: str) -> WrappedKey:
+    key = service.tenant_key(tenant)
+    if key is None:
+        raise no_tenant(tenant)
+    return key

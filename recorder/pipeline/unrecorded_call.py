@@ -1,0 +1,111 @@
+"""Calls of which no recording is kept: why, and what can be listed of them, however broken they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from recorder.catalogue.records import NotRecordedRow
+from recorder.errors import CatalogueError, TakeError
+from recorder.features.tenants import lines
+from recorder.ids import Entropy
+from recorder.lifecycle import recordings
+from recorder.lifecycle.statements import Statements
+from recorder.spool.layout import CallEnd, CallStart, Party, Take, read_end, read_start
+
+
+def unkept(take: Take) -> str | None:
+    """Why a call is written down as not recorded; ``None`` where there is a take to keep.
+
+    A call that nobody answered never leaves the spool.  Where the daemon was away, a bridge that nobody
+    saw is no sign that there was none.
+    """
+    if take.end.outcome != "recorded":
+        return take.end.reason or "recording_failed"
+    if take.start.brought_in is not None:
+        return None
+    seen = take.first("unobserved_from") is None
+    return "never_connected" if seen and take.first("bridged") is None else None
+
+
+def list_call(
+    start: CallStart,
+    end: CallEnd,
+    reason: str,
+    until: datetime | None,
+    now: datetime,
+    entropy: Entropy,
+    statements: Statements,
+) -> None:
+    """List a call as not recorded, for its tenant, or for nobody where it has none that is known.  One that
+    began after its line had ended, on a node that had not heard of that, is whose the number was by then.
+    ``until`` is the day on which a take in quarantine will be destroyed, if there is one.  Not listed is
+    what signed ``statements`` say was erased.
+
+    Raises :class:`CatalogueError`, :class:`recorder.errors.StoreError`, ``SealError``."""
+    tenant, line = start.tenant, start.line
+    if line is not None and lines.ended_before(line, start.started_at):
+        tenant, line = lines.owner(start.number, start.started_at)
+    said = statements.look(tenant, start.recording)
+    if said.signed:
+        return  # nothing of it is kept any more, and a call is nobody else's
+    row = NotRecordedRow(
+        id=start.recording,
+        tenant=tenant,
+        line=line,
+        number=start.number,
+        direction=start.direction,
+        node=start.node,
+        outside=start.outside,
+        started_at=start.started_at,
+        ended_at=end.ended_at,
+        reason=reason,
+        quarantined_until=until,
+    )
+    try:
+        recordings.add_not_recorded(row, now=now, entropy=entropy, despite=said.unsigned)
+    except CatalogueError as error:
+        if error.error_id != "tenant.unknown":
+            raise
+        ownerless = replace(row, tenant=None, line=None)
+        recordings.add_not_recorded(ownerless, now=now, entropy=entropy, despite=said.unsigned)
+
+
+def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
+    """Start and end of a call, as far as its folder can be read."""
+    try:
+        start = read_start(folder)
+        check_name(folder, start)
+    except TakeError:
+        began = _time_in(folder.name) or now
+        start = CallStart(
+            folder.name, None, None, "", "inbound", "", "", Party("withheld", ""), began, (), None
+        )
+    try:
+        end = read_end(folder)
+    except TakeError:
+        end = CallEnd("not_recorded", None, start.started_at, None)
+    return start, end
+
+
+def _time_in(name: str) -> datetime | None:
+    """When a UUIDv7 was made (RFC 9562, section 5.7), so that a broken take is listed where it belongs."""
+    try:
+        identity = UUID(name)
+    except ValueError:
+        return None
+    if identity.version != 7:
+        return None
+    return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)
+
+
+def check_name(folder: Path, start: CallStart) -> None:
+    """Raises :class:`TakeError` (``take.foreign``) where a folder holds another call than its name says."""
+    if start.recording != folder.name:
+        raise TakeError(
+            "take.foreign",
+            f"{folder} holds the call {start.recording}",
+            "folders in the spool are named after their recording and are never renamed",
+        )

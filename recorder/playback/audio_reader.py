@@ -1,0 +1,131 @@
+"""The one place where what is stored becomes sound again (P6); the gate's rooms alone may use it.
+
+Each stored block is compared with the seal as it leaves.  To decrypt any of them takes the header that an
+object begins with: 40 bytes, read with the first block and checked with it.  That is done when a grant is
+given, and they are kept at hand, so that a seek, the first one too, reads what it seeks and nothing else.
+Where they are not (another panel gave the grant, or this one began anew), the first block is read before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from recorder.errors import SealError, StoreError
+from recorder.playback.verified_recording import Sealed
+from recorder.seal import plaintext
+from recorder.store.contract import NotFound, Store
+
+PEAKS: Final = "peaks"
+"""An outline of the sound: no sound itself."""
+
+HEADERS: Final = 1000
+"""Objects whose header is kept at hand."""
+
+_Known = tuple[str, str]
+"""A manifest's SHA-256, and an object's name."""
+
+
+log = structlog.get_logger()
+
+
+class Missing(SealError):
+    """An object that was sealed is not in the bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """An object of a recording, open: ``length`` in plain bytes.
+
+    ``read(start, end)`` gives those from ``start`` up to, not including, ``end``, in pieces of at most
+    64 KiB.  Its iterator raises :class:`SealError` at the first block that is not what was sealed,
+    :class:`Missing`, :class:`recorder.errors.StoreError`."""
+
+    length: int
+    read: Callable[[int, int], Iterator[bytes]]
+
+
+class Sounds:
+    """Opens the objects of recordings.  Safe to share among threads and greenlets."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._headers: OrderedDict[_Known, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, sealed: Sealed, name: str) -> Sound:
+        """An object, nothing of it read yet.  One of which nothing is at hand is asked how long it is.
+        Raises :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
+        :class:`recorder.errors.StoreError`."""
+        key, known = sealed.manifest.prefix + name, (sealed.row.manifest_sha256, name)
+        if known not in self._headers:
+            self._check_length(sealed, name)
+
+        def stored(start: int, end: int) -> bytes:
+            try:
+                return self._store.read(key, start, end)
+            except NotFound as error:
+                raise _missing(key) from error
+
+        reader = plaintext.reader(sealed.manifest, name, sealed.key, stored, self._headers.get(known, b""))
+
+        def read(start: int, end: int) -> Iterator[bytes]:
+            pieces = reader.read(start, end)
+            first = next(pieces, None)
+            if first is not None:
+                self._keep(known, reader.header)
+                yield first
+                yield from pieces
+
+        return Sound(reader.plain_length, read)
+
+    def prepare(self, sealed: Sealed) -> None:
+        """Have the headers of a recording's sounds at hand, so that the first seek reads what it seeks and
+        nothing else; and see that each is as long as was sealed: behind its last block nothing is looked at.
+        Raises nothing: what is wrong with a sound is said, and written down, when that one is opened, and the
+        others can be heard."""
+        for each in sealed.manifest.objects:
+            if each.name == PEAKS:
+                continue
+            known = (sealed.row.manifest_sha256, each.name)
+            try:
+                if known in self._headers:
+                    self._check_length(sealed, each.name)
+                else:
+                    next(self.open(sealed, each.name).read(0, 1), None)
+            except (SealError, StoreError) as error:
+                with self._lock:
+                    self._headers.pop(known, None)
+                log.info("gate.not_prepared", recording=sealed.row.id, error_id=error.error_id)
+
+    def _check_length(self, sealed: Sealed, name: str) -> None:
+        found, key = sealed.manifest.object(name), sealed.manifest.prefix + name
+        if found is None:
+            return  # which is said where it is opened
+        try:
+            size = self._store.size(key)
+        except NotFound as error:
+            raise _missing(key) from error
+        if size != found.stored_length:
+            raise SealError(
+                "object.length",
+                f"{key} has {size} bytes, and {found.stored_length} were sealed",
+                "bytes were added to it, or cut from it: look at the object's versions",
+            )
+
+    def _keep(self, known: _Known, header: bytes) -> None:
+        """Keep a header at hand, with which a block was just decrypted."""
+        with self._lock:
+            self._headers[known] = header
+            self._headers.move_to_end(known)
+            while len(self._headers) > HEADERS:
+                self._headers.popitem(last=False)
+
+
+def _missing(key: str) -> Missing:
+    return Missing("seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted")

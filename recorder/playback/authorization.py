@@ -1,0 +1,192 @@
+"""What is asked at every way out, whatever leaves: who, whether it is theirs and as it was sealed; and what
+is written down where the answer is no.
+
+The gate (``gate.py``), a person's copy (``features/subject_requests/personal_copy.py``) and handing over
+(``handover/``) share it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, NoReturn
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import metrics
+from recorder.catalogue import queries
+from recorder.catalogue.records import RecordingRow
+from recorder.clock import Now, utc_now
+from recorder.errors import AccessError, SealError
+from recorder.features.identity import users
+from recorder.features.tenants.country_check import pack_of
+from recorder.ids import Entropy
+from recorder.lifecycle import amendments
+from recorder.lifecycle.limits import check_logged, limits_of
+from recorder.playback import grants
+from recorder.playback.audio_reader import Sounds
+from recorder.playback.interface import Who
+from recorder.playback.verified_recording import Sealed, Seals
+from recorder.seal.keyring import Keyring
+from recorder.seal.offboarding import Statement, standing
+from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.usage_terms import Terms, terms
+from recorder.store.contract import Store
+
+LOOK_AGAIN: Final = timedelta(seconds=5)
+"""While one request is being answered, what it rests on is looked at this often."""
+
+log = structlog.get_logger()
+
+
+class Guard:
+    """Looks at who asks and at what they ask for, and writes refusals down.  Safe to share among threads and
+    greenlets; it keeps nothing but verified manifests and headers (``sounds``)."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        root_public: Ed25519PublicKey,
+        *,
+        now: Now = utc_now,
+        entropy: Entropy = os.urandom,
+        revoked: Callable[[], Revoked] = nothing,
+    ) -> None:
+        self.store = store
+        self.sounds = Sounds(store)
+        self.now = now
+        self.entropy = entropy
+        self.trust = Trust(root_public, revoked)
+        self._seals = Seals(store, keyring, root_public, revoked)
+
+    def alive(self, who: Who, recording_id: str | None = None, purpose: str | None = None) -> None:
+        """Refuse a user or a session that has ended.  Raises :class:`AccessError`."""
+        if not users.session_lives(who.tenant, who.user, who.session, self.now()):
+            self.refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
+
+    def row(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
+        """A recording of theirs that is there; they have not ended.  Raises :class:`AccessError`."""
+        self.alive(who, recording_id, purpose)
+        return self.there(who, recording_id, purpose)
+
+    def there(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
+        """The same for somebody who was looked at just now."""
+        row = queries.recording(who.tenant, plain(recording_id))
+        if row is None:
+            self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
+        if row.destroyed_at is not None:
+            self.refuse(who, "access.destroyed", "the recording was destroyed", recording_id, purpose)
+        return row
+
+    def open(self, who: Who, row: RecordingRow) -> Sealed:
+        """The recording as it was sealed, all checks done now.  Raises :class:`SealError`,
+        :class:`AccessError`, :class:`StoreError`."""
+        with self.reported(who, row, "manifest.json"):
+            return self._listed(self._seals.open(row, self.now()))
+
+    def at_hand(self, row: RecordingRow) -> Sealed:
+        """The same with the manifest that was verified before, where it is at hand."""
+        return self._listed(self._seals.at_hand(row, self.now()))
+
+    def offboarding(self, tenant: str) -> Statement | None:
+        """The signed statement that a customer leaves, where one stands.  Raises :class:`SealError`,
+        :class:`StoreError`."""
+        return standing(self.store, tenant, self.trust.root, self.trust.revoked())
+
+    def terms(self, sealed: Sealed) -> Terms:
+        """What a recording may be used for and until when, by what was sealed.  Raises :class:`SealError`."""
+        tenant = sealed.row.tenant
+        check_logged(tenant)
+        return terms(sealed.manifest, sealed.chain.amendments, limits_of(tenant, self.trust), pack_of(tenant))
+
+    def refuse(
+        self,
+        who: Who,
+        error_id: str,
+        message: str,
+        recording_id: str | None = None,
+        purpose: str | None = None,
+    ) -> NoReturn:
+        """Write down the refusal, then refuse."""
+        asked = None if recording_id is None else plain(recording_id)
+        # What is not theirs has no place in their log but in the leaf's own words.
+        mine = None if error_id == "access.not_found" else asked
+        said = {
+            "user": who.user,
+            "recording": asked,
+            "purpose": None if purpose is None else plain(purpose),
+            "reason": error_id,
+        }
+        grants.note(who.tenant, "access.refused", said, recording=mine, now=self.now(), entropy=self.entropy)
+        metrics.REFUSALS.labels(error_id.removeprefix("access.")).inc()
+        log.info("gate.refused", recording=asked, error_id=error_id)
+        raise AccessError(error_id, message)
+
+    @contextmanager
+    def reported(self, who: Who, row: RecordingRow, name: str, purpose: str | None = None) -> Iterator[None]:
+        """What is not as it was sealed is in the log of the tenant and of the machine before anybody is
+        told; so is a tombstone that the catalogue did not know."""
+        try:
+            yield
+        except AccessError as error:
+            if error.error_id != "access.destroyed":
+                raise  # it is written down already
+            self.refuse(who, error.error_id, error.message, row.id, purpose)
+        except SealError as error:
+            if _destroyed_meanwhile(row):
+                self.refuse(who, "access.destroyed", "the recording was destroyed", row.id, purpose)
+            self.note_broken(who, row.id, name, error)
+            raise
+
+    def note_broken(self, who: Who, recording: str, name: str, error: SealError) -> None:
+        """Write down that an object of a recording is not as it was sealed, once an hour for each who finds
+        it."""
+        said = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
+        grants.note_broken(who.tenant, said, recording=recording, now=self.now(), entropy=self.entropy)
+        metrics.SEALS_BROKEN.inc()
+        log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
+
+    def _listed(self, sealed: Sealed) -> Sealed:
+        """Whoever put an amendment may have died before it was listed: it counts all the same."""
+        if not sealed.unlisted:
+            return sealed
+        amendments.amended(sealed.chain, self.trust, now=self.now(), entropy=self.entropy)
+        row = queries.recording(sealed.row.tenant, sealed.row.id)
+        assert row is not None
+        return replace(sealed, row=row, unlisted=False)
+
+
+class Pieces(Iterator[bytes]):
+    """What is being sent: its first piece was looked at and written down before the answer begins."""
+
+    def __init__(self, pieces: Generator[bytes, None, None]) -> None:
+        """Reads the first one.  Raises what ``pieces`` does."""
+        self._first: bytes | None = next(pieces, b"")
+        self._rest = pieces
+
+    def __next__(self) -> bytes:
+        first, self._first = self._first, None
+        return next(self._rest) if first is None else first
+
+    def close(self) -> None:
+        """The listener has gone: what was counted and did not leave is taken back."""
+        self._rest.close()
+
+
+def _destroyed_meanwhile(row: RecordingRow) -> bool:
+    """Whether a recording is being destroyed, or was, since its row was read: what is missing of it then is
+    missing as it had to be.  The first thing to go is the catalogue's key."""
+    now = queries.recording(row.tenant, row.id)
+    return now is not None and (
+        now.destroyed_at is not None or (now.wrapped_key is None and row.wrapped_key is not None)
+    )
+
+
+def plain(asked: str) -> str:
+    """What a person sent in place of an id or a code, fit to be looked for and written down."""
+    return asked[:100].encode("ascii", "backslashreplace").decode()

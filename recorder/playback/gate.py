@@ -1,0 +1,324 @@
+"""The one door through which a recording's sound leaves (P6).
+
+It asks who and for which purpose, checks the seal when it grants and every block as it leaves, and
+writes to the log before the first byte.  What it refuses is in the log too.
+
+This file is about listening: grant, open, send.  Two more ways lead out, each a room of its own that asks the
+same of everybody (``authorization.py``): a person's copy (``features/subject_requests/personal_copy.py``),
+and what is handed to a customer who leaves (``handover/``).  Sound is made in ``audio_reader.py`` alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, NoReturn
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import metrics
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.records import RecordingRow, UserRow
+from recorder.clock import Now, utc_now
+from recorder.errors import AccessError, SealError
+from recorder.features.identity import api_tokens, users
+from recorder.features.identity.api_tokens import TokenRow
+from recorder.features.offboarding import download
+from recorder.features.offboarding.departure import LeavingRow
+from recorder.features.subject_requests import personal_copy
+from recorder.ids import Entropy
+from recorder.playback import grants
+from recorder.playback import playback_report as stretches
+from recorder.playback.audio_reader import PEAKS
+from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, plain
+from recorder.playback.grants import LASTS, GrantRow, ListenRow
+from recorder.playback.interface import Copy, Door, Grant, Opened, PurposeChoice, Who
+from recorder.playback.purposes import Asked, lasts_until, roles_by_code
+from recorder.playback.verified_recording import Sealed
+from recorder.seal.keyring import Keyring
+from recorder.seal.manifest_codec import to_body
+from recorder.seal.revocation import Revoked, nothing
+from recorder.store.contract import Store
+
+__all__ = ["Copy", "Door", "Gate", "Grant", "Opened", "PurposeChoice", "Who"]
+
+AHEAD: Final = 15
+"""What one request sends is counted ahead: with a piece, this many times what has left before it.  A write
+to the catalogue costs as much as many pieces, and nine minutes of WAV take three."""
+
+SMALL: Final = 128 * 1024
+"""So many bytes, which is what a player asks for where it seeks, are counted at once."""
+
+log = structlog.get_logger()
+
+
+class Gate:
+    """The gate.  Safe to share among threads and greenlets.
+
+    Each question has one connection to the catalogue; while a sound is being sent there is none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        root_public: Ed25519PublicKey,
+        *,
+        now: Now = utc_now,
+        entropy: Entropy = os.urandom,
+        revoked: Callable[[], Revoked] = nothing,
+    ) -> None:
+        self._root, self._revoked = root_public, revoked
+        self._guard = Guard(store, keyring, root_public, now=now, entropy=entropy, revoked=revoked)
+
+    def check_user(self, user: UserRow) -> None:
+        """See :class:`Door`."""
+        users.check_user(user, self._root, self._revoked())
+
+    def check_log_in(self, user: UserRow) -> None:
+        """See :class:`Door`."""
+        self.check_user(user)
+        users.check_latest(user)
+
+    def check_token(self, token: TokenRow) -> None:
+        """See :class:`Door`."""
+        api_tokens.check_token(token, self._root, self._revoked())
+        api_tokens.check_latest(token)
+
+    @connected()
+    def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
+        """See :class:`Door`."""
+        row = self._guard.row(who, recording_id, "purposes")
+        sealed = self._guard.open(who, row)
+        return self._asked(who).choices(self._guard.terms(sealed), sealed.row)
+
+    @connected()
+    def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
+        """See :class:`Door`."""
+        row = self._guard.row(who, recording_id, purpose)
+        sealed = self._guard.open(who, row)
+        self._check_purpose(who, sealed, purpose)
+        self._guard.sounds.prepare(sealed)
+        given = grants.give(
+            tenant=who.tenant,
+            user=who.user,
+            session=who.session,
+            recording=row.id,
+            purpose=purpose,
+            manifest_sha256=row.manifest_sha256,
+            until=self._until(sealed, purpose),
+            now=self._guard.now(),
+            entropy=self._guard.entropy,
+        )
+        metrics.GRANTS.inc()
+        log.info("gate.granted", recording=row.id, grant=given.id, purpose=purpose)
+        return Grant(given.id, given.recording, given.purpose, given.until)
+
+    @connected()
+    def given(self, who: Who, grant_id: str) -> Grant:
+        """See :class:`Door`."""
+        grant = self._living(who, grant_id)
+        return Grant(grant.id, grant.recording, grant.purpose, grant.until)
+
+    @connected()
+    def renew(self, who: Who, grant_id: str) -> Grant:
+        """See :class:`Door`."""
+        grant, sealed = self._under(who, grant_id)
+        until = self._until(sealed, grant.purpose)
+        if not grants.renew(grant, until, now=self._guard.now(), entropy=self._guard.entropy):
+            self._over(who, grant)
+        return Grant(grant.id, grant.recording, grant.purpose, until)
+
+    @connected()
+    def manifest(self, who: Who, grant_id: str) -> Mapping[str, Any]:
+        """See :class:`Door`."""
+        _, sealed = self._under(who, grant_id)
+        return to_body(sealed.manifest)
+
+    @connected()
+    def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
+        """See :class:`Door`."""
+        grant, sealed = self._under(who, grant_id)
+        found = sealed.manifest.object(name)
+        if found is None:
+            raise AccessError("access.no_sound", f"recording {grant.recording} has no {name}")
+        with self._guard.reported(who, sealed.row, name):
+            sound = self._guard.sounds.open(sealed, name)
+
+        def read(start: int, end: int) -> Iterator[bytes]:
+            length = min(end, sound.length) - start
+            return Pieces(self._sent(who, grant, sealed.row, name, play, sound.read(start, end), length))
+
+        return Opened(name, found.media_type, sound.length, read)
+
+    @connected()
+    def close(self, who: Who, grant_id: str, play: str) -> None:
+        """See :class:`Door`."""
+        grant = self._own(who, grant_id)
+        listen = grants.listen_of(grant, play)
+        if listen is not None:
+            grants.close_listen(listen, now=self._guard.now(), entropy=self._guard.entropy)
+
+    @connected()
+    def played(self, who: Who, grant_id: str, play: str, text: str) -> None:
+        """See :class:`Door`."""
+        grant = self._own(who, grant_id)
+        row = queries.recording(who.tenant, grant.recording)
+        listen = grants.listen_of(grant)
+        if row is not None and listen is not None:
+            grants.player_says(listen, stretches.read(text, row.duration_ms), stretches.together)
+
+    @connected()
+    def copy(self, who: Who, request: str, recording_id: str) -> Copy:
+        """See :class:`Door`."""
+        return personal_copy.copy(self._guard, who, request, recording_id)
+
+    @connected()
+    def leaver(self, who: Who) -> LeavingRow | None:
+        """See :class:`Door`."""
+        return download.leaver(self._guard, who.tenant)
+
+    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
+        """See :class:`Door`."""
+        personal_copy.check_theirs(self._guard, who, request, recording_id)
+
+    @connected()
+    def handover(self, who: Who) -> Opened:
+        """See :class:`Door`."""
+        return download.fetch(self._guard, who)
+
+    def _sent(
+        self,
+        who: Who,
+        grant: GrantRow,
+        row: RecordingRow,
+        name: str,
+        play: str,
+        pieces: Iterator[bytes],
+        length: int,
+    ) -> Generator[bytes, None, None]:
+        """The pieces, one after another; they are ``length`` bytes together.
+
+        Every piece is counted in the catalogue before it leaves, the first together with the listen's leaf;
+        counted is ahead, so a long sound costs few writes.  So neither a panel that dies nor a listen that
+        another request closes makes the number smaller than what left.  What follows a close is another
+        listen from the next look or count on.  At the end, what was counted and did not leave is taken back
+        from a listen that is open.
+        """
+        looked_at = self._guard.now()
+        listen, left = None, 0
+        counted = length if name == PEAKS else 0  # an outline is no sound: there is nothing to count
+        try:
+            with self._guard.reported(who, row, name):
+                for piece in pieces:
+                    now = self._guard.now()
+                    if now - looked_at >= LOOK_AGAIN:
+                        self._look_again(who, grant)
+                        looked_at = now
+                        if listen is not None and not grants.is_open(listen):
+                            counted = left  # what follows belongs to another listen
+                    if left + len(piece) > counted:
+                        ahead = left + len(piece) + AHEAD * left if length > SMALL else length
+                        ahead = min(ahead, length) - counted
+                        listen = self._count(who, grant, name, play, ahead)
+                        counted += ahead
+                    left += len(piece)
+                    if listen is not None:
+                        metrics.SENT.inc(len(piece))
+                    yield piece
+        finally:
+            if listen is not None and left < counted:
+                grants.take_back(listen, counted - left, self._guard.now())
+
+    def _count(self, who: Who, grant: GrantRow, name: str, play: str, ahead: int) -> ListenRow:
+        now, entropy = self._guard.now(), self._guard.entropy
+        listen = grants.count_sent(grant, play, name, ahead, now=now, entropy=entropy)
+        if listen is None:
+            self._over(who, grant)
+        return listen
+
+    def _over(self, who: Who, grant: GrantRow) -> NoReturn:
+        self._guard.refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
+
+    def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, Sealed]:
+        """A living grant and what it is for, looked at anew: the row may have been restricted since."""
+        grant = self._living(who, grant_id)
+        row = self._row(who, grant)
+        with self._guard.reported(who, row, "manifest.json", grant.purpose):
+            sealed = self._granted(grant, row)
+        self._check_purpose(who, sealed, grant.purpose)
+        return grant, sealed
+
+    def _row(self, who: Who, grant: GrantRow) -> RecordingRow:
+        """The recording of a living grant that the log gave; a row of its own opens nothing."""
+        row = self._guard.there(who, grant.recording, grant.purpose)
+        if not grants.is_logged(grant):
+            self._over(who, grant)
+        return row
+
+    def _granted(self, grant: GrantRow, row: RecordingRow) -> Sealed:
+        """What a grant was given for."""
+        if row.manifest_sha256 != grant.manifest_sha256:
+            raise SealError(
+                "seal.manifest_replaced",
+                f"recording {row.id} is catalogued with another manifest than when the grant was given",
+            )
+        return self._guard.at_hand(row)
+
+    def _look_again(self, who: Who, grant: GrantRow) -> None:
+        """Whether it may still be sent: they, the grant, and what it was granted for may have ended."""
+        self._living(who, grant.id)
+        row = self._row(who, grant)
+        self._check_purpose(who, self._granted(grant, row), grant.purpose)
+
+    def _living(self, who: Who, grant_id: str) -> GrantRow:
+        self._guard.alive(who)
+        grant = grants.living(who.tenant, who.user, plain(grant_id), self._guard.now())
+        if grant is None:
+            self._guard.refuse(who, "access.grant_over", "there is no such grant, or it has ended")
+        if grant.session is not None and grant.session != who.session:
+            # Also a session that somebody else of the same name opened: a grant stays where it was given.
+            self._guard.alive(replace(who, session=grant.session), grant.recording)
+        return grant
+
+    def _own(self, who: Who, grant_id: str) -> GrantRow:
+        """A grant of theirs, also one that is over."""
+        self._guard.alive(who)
+        grant = grants.own(who.tenant, who.user, plain(grant_id))
+        if grant is None:
+            self._guard.refuse(who, "access.grant_over", "there is no such grant")
+        return grant
+
+    def _asked(self, who: Who) -> Asked:
+        return Asked(who.role, self._guard.now(), roles_by_code(queries.own_purposes(who.tenant)))
+
+    def _check_purpose(self, who: Who, sealed: Sealed, purpose: str) -> None:
+        recording = sealed.row.id
+        terms = self._guard.terms(sealed)
+        if sealed.manifest.brought_in is not None and not terms.purposes:
+            why = "it comes from elsewhere, and nobody has stated what it may be used for"
+            self._guard.refuse(who, "access.brought_in", why, recording, purpose)
+        if sealed.manifest.announced is None and sealed.manifest.brought_in is None:
+            self._guard.refuse(
+                who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
+            )
+        choices = self._asked(who).choices(terms, sealed.row)
+        choice = next((choice for choice in choices if choice.code == purpose), None)
+        if choice is None:
+            self._guard.refuse(
+                who,
+                "access.purpose_not_announced",
+                f"it was not announced for {purpose!r}",
+                recording,
+                purpose,
+            )
+        if choice.reason is not None:
+            self._guard.refuse(who, choice.reason, f"not for {purpose!r}", recording, purpose)
+
+    def _until(self, sealed: Sealed, purpose: str) -> datetime:
+        """A quarter of an hour from now, but not past the purpose."""
+        return min(self._guard.now() + LASTS, lasts_until(self._guard.terms(sealed), purpose, sealed.row))

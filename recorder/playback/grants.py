@@ -1,0 +1,391 @@
+"""Grants and listens as rows: what the gate (``playback/gate.py``) decided, and what left under it.
+
+Every function writes row and leaf in one transaction.  Only the gate and the worker call this.
+
+A row decides nothing that its leaf does not say: a grant lasts no longer than the leaf lets it, and what
+leaves is covered by the leaf of its listen.  Nobody fills the log by asking for more: renewals are one leaf
+an hour, whatever plays under one grant is one listen while that is open, and how many grants and listens
+somebody may begin in an hour is bounded (:class:`recorder.errors.TooOften`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import Expression
+
+from recorder import metrics
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append, hold
+from recorder.catalogue.prepared_query import prepared
+from recorder.catalogue.tables.core import Grant, Listen, connected, writing
+from recorder.clock import SLACK, to_iso
+from recorder.errors import TooOften
+from recorder.ids import Entropy, uuid7
+
+Added = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
+
+LASTS = timedelta(minutes=15)
+"""How long a grant lasts at most, and how long each renewal makes it last from then on."""
+
+HOUR = timedelta(hours=1)
+"""For so long a leaf lets a grant be renewed without another one."""
+
+GRANTS_AN_HOUR = 180
+LISTENS_AN_HOUR = 180
+"""Of one person: one in twenty seconds, for an hour."""
+LISTENS_A_GRANT = 60
+"""In an hour: each reload and each return to a page is one."""
+RENEWALS_AN_HOUR = 60
+"""Of one grant; a player asks every ten minutes."""
+OLD_GRANTS = 20
+"""That one person renews for more than an hour at the same time."""
+
+GIVEN = "grant.given"
+RENEWED = "grant.renewed"
+OPENED = "listen.opened"
+CLOSED = "listen.closed"
+BROKEN = "seal.broken"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """A grant as it was given: to a user, for a recording, for a purpose, on a manifest."""
+
+    id: str
+    tenant: str
+    user: str
+    session: str | None
+    recording: str
+    purpose: str
+    manifest_sha256: str
+    until: datetime
+    leaf: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListenRow:
+    """A play that is going on, or that nobody has closed."""
+
+    id: str
+    tenant: str
+    recording: str
+
+
+def give(
+    *,
+    tenant: str,
+    user: str,
+    session: str | None,
+    recording: str,
+    purpose: str,
+    manifest_sha256: str,
+    until: datetime,
+    now: datetime,
+    entropy: Entropy,
+) -> GrantRow:
+    """Write down a grant, and its leaf.  Raises :class:`TooOften`."""
+    identity = str(uuid7(now, entropy))
+    with writing():
+        hold(tenant)
+        mine = Grant.select(Grant.given_at.alias("at")).where(
+            Grant.user == user, _within(Grant.given_at, now)
+        )
+        _check(mine, Grant.given_at, GRANTS_AN_HOUR, now)
+        said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
+        said |= {"session": session or "", "manifest_sha256": manifest_sha256}
+        leaf = append(tenant, GIVEN, said, now, entropy, recording=recording)
+        Grant.create(
+            id=identity,
+            tenant=tenant,
+            user=user,
+            session=session,
+            recording=recording,
+            purpose=purpose,
+            manifest_sha256=manifest_sha256,
+            given_at=now,
+            until=until,
+            leaf=leaf.number,
+            renewals=0,
+        )
+    return GrantRow(identity, tenant, user, session, recording, purpose, manifest_sha256, until, leaf.number)
+
+
+def _within(at: Any, now: datetime) -> Any:
+    """The condition of the last hour; what a clock that had jumped ahead wrote is in none."""
+    return (at > now - HOUR) & (at <= now + SLACK)
+
+
+def _check(query: Any, at: Any, most: int, now: datetime) -> None:
+    """Raises :class:`TooOften` where an hour has had so many already."""
+    last = query.order_by(at.desc()).offset(most - 1).limit(1).objects().first()
+    if last is not None:
+        raise _too_often(last.at + HOUR - now)
+
+
+def _too_often(wait: timedelta) -> TooOften:
+    seconds = min(max(1, math.ceil(wait.total_seconds())), int(HOUR.total_seconds()))
+    return TooOften("they have begun to listen very often in this hour", seconds)
+
+
+def note(
+    tenant: str,
+    kind: str,
+    body: Mapping[str, object],
+    *,
+    recording: str | None,
+    now: datetime,
+    entropy: Entropy,
+) -> None:
+    """A leaf about a recording that has no row of its own: a refusal, an altered block."""
+    with writing():
+        append(tenant, kind, body, now, entropy, recording=recording)
+
+
+def note_broken(
+    tenant: str, body: Mapping[str, object], *, recording: str, now: datetime, entropy: Entropy
+) -> None:
+    """A leaf that an object is not as it was sealed, unless the last hour has the very same."""
+    with writing():
+        hold(tenant)
+        same = [leaf for leaf in leaf_lookup.about(tenant, [recording], [BROKEN]) if leaf.body == body]
+        if not same or not now - HOUR < same[-1].at <= now + SLACK:
+            append(tenant, BROKEN, body, now, entropy, recording=recording)
+
+
+def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
+    """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over, or that
+    would last longer than any does: it was given by a clock that had jumped ahead."""
+    with connected():
+        row = next(iter(_living(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
+    return None if row is None else _grant_row(row)
+
+
+@prepared(Grant)
+def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
+    mine = (Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id)
+    return Grant.select().where(mine & (Grant.until > now) & Grant.ended_at.is_null() & (Grant.until <= most))
+
+
+def own(tenant: str, user: str, grant_id: str) -> GrantRow | None:
+    """A person's own grant, also when it is over; ``None`` for anybody else's."""
+    mine = (Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id)
+    with connected():
+        row = Grant.get_or_none(mine)
+    return None if row is None else _grant_row(row)
+
+
+def _grant_row(row: Grant) -> GrantRow:
+    return GrantRow(
+        row.id,
+        row.tenant_id,
+        row.user_id,
+        row.session_id,
+        row.recording_id,
+        row.purpose,
+        row.manifest_sha256,
+        row.until,
+        row.leaf,
+    )
+
+
+def _lasting(now: datetime) -> Expression:
+    return (Grant.until > now) & Grant.ended_at.is_null()
+
+
+def is_logged(grant: GrantRow) -> bool:
+    """Whether the log gave this grant, and lets it last as long as its row does."""
+    said = _leaf_of(grant)
+    return said is not None and grant.until <= said.at + HOUR + LASTS + SLACK
+
+
+def _leaf_of(grant: GrantRow) -> leaf_lookup.Said | None:
+    said = leaf_lookup.leaf(grant.tenant, grant.leaf)
+    if said is None or said.kind not in (GIVEN, RENEWED):
+        return None
+    named = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
+    return said if {name: said.body.get(name) for name in named} == named else None
+
+
+def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) -> bool:
+    """A grant lasts until a later time; false where it ended meanwhile.  A leaf says so once an hour, with
+    how often that was.  Raises :class:`TooOften`."""
+    with writing():
+        hold(grant.tenant)
+        mine = (Grant.id == grant.id) & _lasting(now)
+        row = Grant.get_or_none(mine)
+        said = None if row is None else _leaf_of(_grant_row(row))
+        if row is None or said is None:
+            return False
+        renewals, leaf = (row.renewals or 0) + 1, row.leaf
+        if now - said.at >= HOUR:
+            _check_old(grant, now)
+            named = {"grant": grant.id, "user": grant.user, "recording": grant.recording}
+            body = {**named, "purpose": grant.purpose, "renewals": renewals}
+            leaf = append(grant.tenant, RENEWED, body, now, entropy, recording=grant.recording).number
+            renewals = 0
+        elif renewals > RENEWALS_AN_HOUR:
+            raise _too_often(said.at + HOUR - now)
+        Grant.update(until=until, leaf=leaf, renewals=renewals).where(Grant.id == grant.id).execute()
+    return True
+
+
+def _check_old(grant: GrantRow, now: datetime) -> None:
+    """Raises :class:`TooOften` where somebody has many grants that go on for more than an hour."""
+    old = (Grant.user == grant.user) & (Grant.given_at <= now - HOUR) & _lasting(now)
+    if Grant.select().where(old).count() > OLD_GRANTS:
+        raise _too_often(LASTS)
+
+
+def count_sent(
+    grant: GrantRow, play: str, name: str, sent_bytes: int, *, now: datetime, entropy: Entropy
+) -> ListenRow | None:
+    """So many plain bytes more are about to leave: counted on the grant's open listen, whichever player of it
+    asks, or on a new one, with its leaf.  ``None`` where a new one is needed and the grant is over.  Raises
+    :class:`TooOften`.
+
+    Never on a listen that is closed: its leaf has said how much was sent; nor on one that the log does not
+    know."""
+    with writing():
+        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+            return joined
+        # A player's first requests come at once, to whichever panel: one of them opens it.
+        hold(grant.tenant)
+        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+            return joined
+        if not Grant.select().where((Grant.id == grant.id) & _lasting(now)).exists():
+            return None
+        _check_listens(grant, now)
+        # What is open here still, the log does not know: nothing is counted on it.
+        Listen.update(closed_at=now).where(_open_listen(grant)).execute()
+        identity = str(uuid7(now, entropy))
+        said = {
+            "listen": identity,
+            "grant": grant.id,
+            "user": grant.user,
+            "recording": grant.recording,
+            "purpose": grant.purpose,
+            "name": name,
+        }
+        leaf = append(grant.tenant, OPENED, said, now, entropy, recording=grant.recording)
+        row = Listen.create(
+            id=identity,
+            tenant=grant.tenant,
+            grant=grant.id,
+            play=play,
+            name=name,
+            opened_at=now,
+            sent_bytes=sent_bytes,
+            last_sent_at=now,
+            leaf=leaf.number,
+        )
+    metrics.LISTENS.inc()
+    return _listen_row(row, grant)
+
+
+def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
+    """The grant's open listen, on which so many bytes more are counted; it is this player's from here on."""
+    for row in _open_listens(grant.id):
+        said = leaf_lookup.leaf(grant.tenant, row.leaf)
+        names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
+        if names != (OPENED, row.id, grant.id):
+            continue
+        if _count((Listen.id == row.id) & Listen.closed_at.is_null(), sent_bytes, now, play):
+            return _listen_row(row, grant)
+    return None
+
+
+@prepared(Listen)
+def _open_listens(grant: str) -> Any:
+    return Listen.select().where((Listen.grant == grant) & Listen.closed_at.is_null())
+
+
+def _check_listens(grant: GrantRow, now: datetime) -> None:
+    """Raises :class:`TooOften` where this grant, or this person, has had so many in an hour."""
+    begun = Listen.select(Listen.opened_at.alias("at")).where(_within(Listen.opened_at, now))
+    _check(begun.where(Listen.grant == grant.id), Listen.opened_at, LISTENS_A_GRANT, now)
+    theirs = begun.join(Grant).where((Grant.user == grant.user) & (Grant.until > now - HOUR))
+    _check(theirs, Listen.opened_at, LISTENS_AN_HOUR, now)
+
+
+def is_open(listen: ListenRow) -> bool:
+    """Whether nobody has closed a listen."""
+    with connected():
+        return Listen.select().where((Listen.id == listen.id) & Listen.closed_at.is_null()).exists()
+
+
+def take_back(listen: ListenRow, sent_bytes: int, now: datetime) -> None:
+    """So many of the bytes that were counted did not leave.  A listen that was closed meanwhile stays as its
+    leaf says."""
+    with writing():
+        _count((Listen.id == listen.id) & Listen.closed_at.is_null(), -sent_bytes, now)
+
+
+def _count(listen: Expression, sent_bytes: int, now: datetime, play: str | None = None) -> bool:
+    whose = {} if play is None else {"play": play}
+    change = {"sent_bytes": Listen.sent_bytes + sent_bytes, "last_sent_at": now} | whose
+    return bool(Listen.update(change).where(listen).execute())
+
+
+def _listen_row(row: Listen, grant: GrantRow) -> ListenRow:
+    return ListenRow(row.id, grant.tenant, grant.recording)
+
+
+def _open_listen(grant: GrantRow) -> Expression:
+    return (Listen.grant == grant.id) & Listen.closed_at.is_null()
+
+
+def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
+    """The play is over: a leaf says how much was sent.  False where it was closed before."""
+    with writing():
+        # First, as where one is opened: there the listen's row is changed under this hold.
+        hold(listen.tenant)
+        mine = Listen.id == listen.id
+        if not Listen.update(closed_at=now).where(mine & Listen.closed_at.is_null()).execute():
+            return False
+        row = Listen.select(Listen.sent_bytes, Listen.player_says).where(mine).get()
+        said: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
+        said["sent_bytes"] = int(row.sent_bytes)
+        if row.player_says is not None:
+            said["player_says"] = row.player_says
+        append(listen.tenant, CLOSED, said, now, entropy, recording=listen.recording)
+    return True
+
+
+def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added) -> bool:
+    """Note what the player says was played, besides what it said before; ``add`` puts both together.  False
+    where the listen was closed meanwhile: its leaf has said it all."""
+    with writing():
+        hold(listen.tenant)
+        mine = (Listen.id == listen.id) & Listen.closed_at.is_null()
+        row = Listen.get_or_none(mine)
+        if row is None:
+            return False
+        before = [(int(begin), int(end)) for begin, end in row.player_says or ()]
+        said = [list(each) for each in add([*before, *played])]
+        return bool(Listen.update(player_says=said).where(mine).execute())
+
+
+def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
+    """The open listen under a grant; with ``play``, only where no other player has asked since."""
+    with connected():
+        mine = _open_listen(grant)
+        row = Listen.get_or_none(mine if play is None else mine & (Listen.play == play))
+    return None if row is None else _listen_row(row, grant)
+
+
+def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
+    """Listens that are open though their grant is over: the player went away without a word."""
+    with connected():
+        query = (
+            Listen.select(Listen, Grant)
+            .join(Grant)
+            .where(Listen.closed_at.is_null() & ((Grant.until <= now) | Grant.ended_at.is_null(False)))
+            .order_by(Listen.opened_at)
+            .limit(limit)
+        )
+        return tuple(ListenRow(row.id, row.tenant_id, row.grant.recording_id) for row in query)

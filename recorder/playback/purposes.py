@@ -1,0 +1,74 @@
+"""Which purposes a recording has, and which of them somebody may use now.
+
+A recording has the purposes of its manifest and amendments (``seal/usage_terms.py``), as long as they last,
+less what its row restricts: a row can only take away.  A role may use a purpose that names it.  What is held
+may be used for what it is held for, by those whom the hold names, and for nothing else.  What nothing allows
+is denied: an empty policy, an unknown code, a purpose without roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from recorder.catalogue.records import RecordingRow
+from recorder.playback.interface import PurposeChoice
+from recorder.prompts import purposes as prompts
+from recorder.seal.usage_terms import Term, Terms
+
+Roles = Mapping[str, frozenset[str]]
+"""Who may use each purpose, by its code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, when, and what is known about purposes; :meth:`choices` is the policy."""
+
+    role: str
+    now: datetime
+    roles: Roles
+
+    def choices(self, terms: Terms, row: RecordingRow) -> tuple[PurposeChoice, ...]:
+        """Every purpose that was announced or agreed to, with whether this person may use it now."""
+        return tuple(
+            PurposeChoice(each.code, reason is None, reason)
+            for each in terms.purposes
+            for reason in [self._refusal(each, terms, row)]
+        )
+
+    def _refusal(self, term: Term, terms: Terms, row: RecordingRow) -> str | None:
+        holds = terms.held_for(term.code)
+        if terms.holds and not holds:
+            return "access.held"
+        if not holds and terms.deleted_at is not None and self.now >= terms.deleted_at:
+            return "access.destroyed"
+        if self.now >= _lasts_until(term, terms, row):
+            return "access.expired"
+        if term.code in row.restricted or term.code not in row.purposes or not row.usable:
+            return "access.purpose_restricted"
+        if self.role not in self.roles.get(term.code, frozenset()):
+            return "access.purpose_not_for_role"
+        if holds and not any(self.role in each.roles for each in holds):
+            return "access.held"
+        return None
+
+
+def _lasts_until(term: Term, terms: Terms, row: RecordingRow) -> datetime:
+    """Until when a purpose may be used: as sealed, or shorter where the row says so; while it is held for
+    it, as long as it is."""
+    if terms.held_for(term.code):
+        return datetime.max.replace(tzinfo=UTC)
+    return min(term.use_until, row.keep_until)
+
+
+def lasts_until(terms: Terms, code: str, row: RecordingRow) -> datetime:
+    """Until when a purpose of a recording may be used."""
+    term = terms.term(code)
+    return row.keep_until if term is None else _lasts_until(term, terms, row)
+
+
+def roles_by_code(own: Roles) -> Roles:
+    """Who may use which purpose: the standard ones, and a tenant's own beside them.  A tenant's own
+    never replaces a standard one."""
+    return {**own, **{code: purpose.roles for code, purpose in prompts.standard().items()}}

@@ -1,0 +1,209 @@
+"""A recording as the gate trusts it: its row, its manifest from the bucket, and its key, which must agree.
+
+The numbered checks, in this order:
+
+1. the manifest is in the bucket (``seal.manifest_missing``);
+2. it is whole, its key endorsed by the root, its signature right (:func:`manifest.open_manifest` names
+   what is not);
+3. it is this tenant's and this recording's, and lies where it says (``seal.manifest_foreign``);
+4. it is the one that was catalogued (``seal.manifest_replaced``);
+5. the wrapped keys open, and to the sealed key (``seal.key_…``);
+6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties, what
+   was agreed;
+7. no key signed it, or an amendment of it, after the root had taken that key back, and no amendment by such
+   a key came to light only since (``seal.key_revoked``);
+8. its amendments are in order, each signed and this recording's (``amendment.…``), and none is gone that the
+   catalogue lists (``amendment.missing``, ``amendment.replaced``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue.records import RecordingRow
+from recorder.errors import AccessError, SealError
+from recorder.features.tenants import service
+from recorder.lifecycle import amendments
+from recorder.seal.amendment import name as amendment_name
+from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
+from recorder.seal.data_key import open_data_key
+from recorder.seal.document_source import read_document
+from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path, wrapped_key
+from recorder.seal.manifest import Manifest, Parties
+from recorder.seal.manifest_codec import decrypt_parties
+from recorder.seal.revocation import Revoked, Trust, nothing
+from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
+from recorder.store.contract import NotFound, Store
+
+CACHED = 64
+"""How many verified manifests are kept at hand.  They are found by their own hash, so one that was
+changed is never taken for one that was verified."""
+
+
+_AMENDMENT = "amendment-"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A row, the verified manifest that it belongs to and its amendments, and the data key that opens both's
+    objects.  ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
+
+    row: RecordingRow
+    chain: Chain
+    key: Secret
+    unlisted: bool = False
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.chain.manifest
+
+
+class Seals:
+    """Opens recordings: reads and verifies manifests, unwraps keys, compares rows."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        root_public: Ed25519PublicKey,
+        revoked: Callable[[], Revoked] = nothing,
+    ) -> None:
+        self._store = store
+        self._revoked = revoked
+        self.trust = Trust(root_public, revoked)
+        self._keyring = keyring
+        self._root = root_public
+        self._verified: OrderedDict[str, Chain] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, row: RecordingRow, now: datetime) -> Sealed:
+        """All checks, with the manifest as the bucket has it now.  Raises :class:`SealError`,
+        :class:`recorder.errors.StoreError`."""
+        try:
+            content = read_document(self._store, row.prefix + NAME, MAX_BYTES)
+        except NotFound as error:
+            raise SealError(
+                "seal.manifest_missing",
+                f"recording {row.id} has no manifest in the bucket",
+                "it was deleted, or the catalogue belongs to another bucket",
+            ) from error
+        manifest = open_manifest(content, self._root, now)
+        sha256 = hashlib.sha256(content).hexdigest()
+        self._check_belongs(row, manifest, sha256)
+        chain = self._chain(row, manifest, sha256, now)
+        sealed = self._compare(row, chain, amendments.known(row.tenant, row.id))
+        with self._lock:
+            self._verified[sha256] = chain
+            while len(self._verified) > CACHED:
+                self._verified.popitem(last=False)
+        return sealed
+
+    def at_hand(self, row: RecordingRow, now: datetime) -> Sealed:
+        """The same with what was verified before, where it is still at hand and nothing was listed since:
+        for the many requests under one grant."""
+        with self._lock:
+            chain = self._verified.get(row.manifest_sha256)
+        listed = amendments.known(row.tenant, row.id)
+        if chain is None or _hashes(chain) != listed:
+            return self.open(row, now)
+        self._check_belongs(row, chain.manifest, row.manifest_sha256)
+        return self._compare(row, chain, listed)
+
+    def _chain(self, row: RecordingRow, manifest: Manifest, sha256: str, now: datetime) -> Chain:
+        """The amendments as the bucket has them.  Raises :class:`SealError`."""
+        names = [key.removeprefix(row.prefix) for key in self._store.list(row.prefix + _AMENDMENT)]
+        chain = read_chain(manifest, sha256, amendments_in(self._store, row.prefix, names), self._root, now)
+        chain.check()
+        return chain
+
+    def _check_belongs(self, row: RecordingRow, manifest: Manifest, sha256: str) -> None:
+        if (manifest.tenant, manifest.recording) != (row.tenant, row.id) or manifest.prefix != row.prefix:
+            raise SealError(
+                "seal.manifest_foreign",
+                f"the manifest at {row.prefix} is that of recording {manifest.recording}",
+                "manifests or rows were exchanged",
+            )
+        if sha256 != row.manifest_sha256:
+            raise SealError(
+                "seal.manifest_replaced",
+                f"recording {row.id} has another manifest than the one that was catalogued",
+                "a manifest is never rewritten: look at the object's versions",
+            )
+
+    def _compare(self, row: RecordingRow, chain: Chain, listed: Sequence[str]) -> Sealed:
+        amendments.check_signers(chain, self._revoked())
+        there = _hashes(chain)
+        for number, sha256 in enumerate(listed, 1):
+            if number > len(there):
+                raise SealError(
+                    "amendment.missing",
+                    f"{amendment_name(number)} of recording {row.id} is listed, and not in the bucket",
+                    "it was deleted: look at the object's versions",
+                )
+            if there[number - 1] != sha256:
+                raise SealError(
+                    "amendment.replaced",
+                    f"{amendment_name(number)} of recording {row.id} is another than was listed",
+                    "an amendment is never rewritten: look at the object's versions",
+                )
+        if chain.erased is not None:
+            raise AccessError("access.destroyed", "the recording was destroyed")
+        key = self._key(row)
+        # Opening the parties compares the key's id with the sealed one first.
+        self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))
+        return Sealed(row, chain, key, len(there) > len(listed))
+
+    def _key(self, row: RecordingRow) -> Secret:
+        tenant = service.tenant_key(row.tenant)
+        if tenant is None:
+            raise SealError("seal.key_missing", f"the catalogue has no key of tenant {row.tenant}")
+        wrapped = row.wrapped_key
+        if wrapped is None:
+            try:
+                wrapped = read_document(
+                    self._store, data_key_path(row.tenant, row.id), WrappedKey.MAX_BYTES
+                ).decode()
+            except (NotFound, UnicodeDecodeError) as error:
+                raise SealError(
+                    "seal.key_missing", f"the key of recording {row.id} is nowhere: it was destroyed"
+                ) from error
+        mine = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
+        return open_data_key(self._store, self._keyring, tenant, mine)
+
+    def _compare_row(self, row: RecordingRow, manifest: Manifest, parties: Parties) -> None:
+        told = manifest.announced
+        pairs = {
+            "line": (row.line, manifest.line),
+            "number": (row.number, manifest.number),
+            "direction": (row.direction, manifest.direction),
+            "start": (row.started_at, manifest.started_at),
+            "duration": (row.duration_ms, manifest.duration_ms),
+            "what was agreed": (row.kept, manifest.kept),
+            "where it comes from": (row.brought_in, manifest.brought_in),
+            "outside party": (row.outside, parties.outside),
+            "inside party": (row.inside, parties.inside),
+        }
+        if told is not None:
+            pairs["announcement"] = (
+                (row.announcement, row.announcement_version),
+                (told.id, told.version),
+            )
+        differing = [name for name, (said, sealed) in pairs.items() if said != sealed]
+        if differing:
+            raise SealError(
+                "seal.row_differs",
+                f"the catalogue says something else of recording {row.id} than was sealed: "
+                + ", ".join(differing),
+                "the row was changed after it was written",
+            )
+
+
+def _hashes(chain: Chain) -> tuple[str, ...]:
+    return tuple(each.sha256 for each in chain.amendments)

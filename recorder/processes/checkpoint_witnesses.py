@@ -1,0 +1,52 @@
+"""Where what is signed of the logs goes besides the bucket, as the settings say."""
+
+from __future__ import annotations
+
+from recorder.auditlog.mail_witness import Server
+from recorder.auditlog.timestamping import Authority
+from recorder.config import Settings
+from recorder.errors import ConfigError
+
+
+def authority(settings: Settings) -> Authority | None:
+    """Who stamps checkpoints; ``None`` where nobody does.  Raises :class:`ConfigError`."""
+    chosen = settings.ledger
+    if not chosen.timestamp_url:
+        return None
+    return Authority(chosen.timestamp_url, certificates(settings) or b"")
+
+
+def certificates(settings: Settings) -> bytes | None:
+    """What timestamps are checked with.  Raises :class:`ConfigError`."""
+    path = settings.ledger.timestamp_ca
+    if path is None:
+        if not settings.ledger.timestamp_url:
+            return None
+        raise ConfigError(
+            "config.invalid",
+            "[ledger] timestamp_url needs timestamp_ca: a timestamp that nobody can check says nothing",
+            "the authority publishes its certificates; name a file with them (PEM)",
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            "config.unreadable", f"[ledger] timestamp_ca: {path} cannot be read: {error.strerror}", ""
+        ) from error
+
+
+def server(settings: Settings) -> Server | None:
+    """The mail server; ``None`` where there is none.  Raises :class:`ConfigError`."""
+    chosen = settings.mail
+    if not chosen.host:
+        return None
+    if not chosen.sender:
+        raise ConfigError("config.invalid", "[mail] host needs sender: whom the mails are from", "")
+    return Server(
+        chosen.host,
+        chosen.port,
+        chosen.security,
+        chosen.sender,
+        chosen.username,
+        chosen.password.get_secret_value(),
+    )

@@ -1,0 +1,109 @@
+"""What commands share: settings, and the rooms opened from them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.config import Settings
+from recorder.errors import ConfigError
+from recorder.seal import kek_files, signing
+from recorder.seal.keyring import Keyring, read_private, write_private
+from recorder.seal.revocation import Revocations, Trust
+from recorder.store.contract import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The settings of this command, and the file they came from."""
+
+    settings: Settings
+    config_path: Path | None
+
+    def open_catalogue(self) -> None:
+        """Make the catalogue this process's own.  Raises :class:`CatalogueError` where its schema is not
+        this version's."""
+        from recorder.catalogue.schema import check_schema
+        from recorder.catalogue.tables.core import open_catalogue
+
+        check_schema(self.settings.catalogue_url)
+        open_catalogue(self.settings.catalogue_url, connections=self.settings.catalogue.connections)
+
+    def keyring(self) -> Keyring:
+        """The key-encryption key, from the settings or its file, and others of the folder.  Raises
+        :class:`ConfigError`."""
+        return kek_files.keyring(self.settings.keys_folder, self.settings.keys.kek.get_secret_value())
+
+    def root(self) -> Ed25519PublicKey:
+        """The root's public key.  Raises :class:`ConfigError`."""
+        return signing.load_public(self.settings.keys_folder / signing.ROOT_PUBLIC)
+
+    def revoked(self) -> Revocations:
+        """What the root took back, by files among the keys.  Raises :class:`ConfigError`."""
+        return Revocations(self.settings.keys_folder, self.root())
+
+    def trust(self) -> Trust:
+        """What signed statements are checked with.  Raises :class:`ConfigError`."""
+        return Trust(self.root(), self.revoked())
+
+    def signer(self) -> signing.Signer:
+        """The key that signs manifests, with its endorsement.  Raises :class:`ConfigError`."""
+        folder = self.settings.keys_folder
+        return signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT, self.root())
+
+    def panel_signer(self) -> signing.Signer | None:
+        """The key that the panel signs amendments with; ``None`` where there is none.  Raises
+        :class:`ConfigError`."""
+        folder = self.settings.keys_folder
+        key, said = folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT
+        return signing.load_signer(key, said, self.root()) if key.exists() else None
+
+    def panel_endorsement(self) -> signing.Endorsement | None:
+        """What the root said of the panel's key, as far as that lies here.  Raises :class:`ConfigError`,
+        :class:`SealError` where the root did not say it."""
+        path = self.settings.keys_folder / signing.PANEL_ENDORSEMENT
+        if not path.exists():
+            return None
+        said = signing.load_endorsement(path)
+        said.check_root(self.root())
+        return said
+
+    def store(self) -> Store:
+        """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""
+        from recorder.processes import object_store
+
+        return object_store.open_store(self.settings)
+
+    def witnesses(self) -> dict[str, Callable[[], datetime | None]]:
+        """Other machines' clocks, by what they are: the database's, and the object store's."""
+        from recorder.catalogue.server_clock import time_of_catalogue
+        from recorder.store.server_clock import time_of
+
+        settings = self.settings
+        found: dict[str, Callable[[], datetime | None]] = {"the database": time_of_catalogue}
+        if settings.store.kind == "s3":
+            from recorder.processes import object_store
+
+            found["the object store"] = lambda: time_of(object_store.bucket(settings))
+        return found
+
+    def web_secret(self) -> bytes:
+        """What signs the panel's forms: from the settings, or made once and kept beside the keys."""
+        if text := self.settings.web.secret_key.get_secret_value():
+            if len(text.encode()) < 32:
+                raise ConfigError(
+                    "config.invalid",
+                    "[web] secret_key is too short",
+                    "32 bytes or more: `openssl rand -base64 32`",
+                )
+            return text.encode()
+        path = self.settings.keys_folder / "web"
+        if not path.exists():
+            self.settings.keys_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(path, secrets.token_urlsafe(48).encode())
+        return read_private(path)

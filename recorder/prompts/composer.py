@@ -1,0 +1,335 @@
+"""Sentences put together: the text, word for word, and the WAV that says it.
+
+Made when an announcement or a line is saved, never in a call.  The same input gives the same bytes, so a
+hash that is sealed with a recording can be made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from recorder.call.state import MODES, Mode
+from recorder.errors import ConfigError
+from recorder.prompts.dsp import RATE, Samples, joined, levelled, resampled, trimmed, wav_bytes
+from recorder.prompts.sentences import (
+    ASKED_FOR,
+    PURPOSES,
+    RECORDED_FOR,
+    SHORT,
+    Said,
+    Wording,
+    check_language,
+    purpose_sentences,
+    said,
+    together,
+)
+from recorder.prompts.sound_check import LONGEST_S, RATES, check_sound, read_samples
+from recorder.prompts.sound_sources import Sources
+
+PAUSE_S = 0.15
+"""Between two sentences, beside the silence at their ends."""
+
+GREETING_PAUSE_S = 0.5
+"""After a customer's greeting."""
+
+SHIPPED = Sources()
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A customer's own sound, heard first: its text, word for word, and the WAV.
+
+    ``says_all``: the customer attests that it says by itself everything that must be said (recorded, what
+    for, how long, and the key where there is one), so that nothing is said after it.
+    """
+
+    text: str
+    wav: bytes
+    says_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Something to be played: what it says, word for word, the WAV's bytes and how long it is.
+    ``origins`` tells where each clip came from, in the order they are heard."""
+
+    language: str
+    text: str
+    wav: bytes
+    sample_rate: int
+    duration_ms: int
+    origins: tuple[tuple[str, str], ...] = field(compare=False)
+
+    @property
+    def sha256(self) -> str:
+        """Of the WAV's bytes, in hex."""
+        return hashlib.sha256(self.wav).hexdigest()
+
+
+def announcement(
+    language: str,
+    *,
+    mode: Mode,
+    purposes: Sequence[str],
+    keep_days: int,
+    own: Mapping[str, str] = NOTHING,
+    greeting: Greeting | None = None,
+    wording: Wording = SHORT,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
+) -> Rendered:
+    """What is said before a call is recorded; in opt-in after the yes
+    (the greeting was heard before the question, and is not heard again).
+
+    ``purposes`` are codes; ``own`` gives the sentence for each that is no standard one.  Raises
+    :class:`ConfigError`: ``prompt.*`` for what cannot be said or a greeting that does not serve,
+    ``speech.*`` where there is no sound for a sentence.
+    """
+    if mode not in MODES:
+        raise ConfigError("prompt.mode", f"there is no mode {mode!r}", f"one of {', '.join(MODES)}")
+    parts = _parts(mode, language, wording, purposes=purposes, keep_days=keep_days, own=own)
+    return _render(language, parts, sources, sample_rate, None if mode == "opt-in" else greeting)
+
+
+def opt_in_question(
+    language: str,
+    *,
+    purposes: Sequence[str],
+    keep_days: int,
+    own: Mapping[str, str] = NOTHING,
+    greeting: Greeting | None = None,
+    wording: Wording = SHORT,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
+) -> Rendered:
+    """Asked before anything is captured: 1 is yes.  Raises as :func:`announcement` does."""
+    parts = _parts("opt-in-question", language, wording, purposes=purposes, keep_days=keep_days, own=own)
+    return _render(language, parts, sources, sample_rate, greeting)
+
+
+def line_sentence(
+    spoken: Sequence[tuple[str, Mapping[str, str]]],
+    *,
+    purposes: Sequence[str],
+    keep_days: int,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
+) -> Rendered:
+    """What colleagues call to hear: that calls on their line are recorded, what for and how long, in each
+    language of ``spoken``, given with its sentences for purposes that are no standard ones.  The
+    :class:`Rendered` has the first one's language.  Raises as :func:`announcement` does."""
+    parts = [
+        (language, part)
+        for language, own in spoken
+        for part in _parts("line", language, purposes=purposes, keep_days=keep_days, own=own)
+    ]
+    return _put_together(spoken[0][0], parts, sources, sample_rate)
+
+
+def joining(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To a colleague who joins a call later: that it is recorded, and no more."""
+    return _render(language, _parts("joining", language), sources, sample_rate)
+
+
+def joining_question(
+    language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """The same, and which key refuses (opt-out), or whether they agree (opt-in)."""
+    if mode not in ("opt-out", "opt-in"):
+        raise ConfigError("prompt.mode", f"nobody is asked in {mode!r}", "opt-out or opt-in")
+    return _render(language, _parts(f"joining-{mode}", language), sources, sample_rate)
+
+
+def wrong_key(
+    language: str, *, wording: Wording = SHORT, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """In opt-out, after a key that means nothing: which one does."""
+    return _render(language, _parts("wrong-key-opt-out", language, wording), sources, sample_rate)
+
+
+def not_recorded(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """After a refusal, or no yes."""
+    return _render(language, _parts("not-recorded", language), sources, sample_rate)
+
+
+def language_menu(
+    languages: Sequence[str], *, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """Each language in its own words, with its key: 1 for the first.  Two to nine of them.  The
+    :class:`Rendered` has the first one's language."""
+    if isinstance(languages, str) or not 2 <= len(set(languages)) == len(languages) <= 9:
+        raise ConfigError(
+            "prompt.languages", f"no choice can be made of {languages!r}", "two languages or more, each once"
+        )
+    parts = [
+        (language, said("language", language, key=key)) for key, language in enumerate(languages, start=1)
+    ]
+    return _put_together(languages[0], parts, sources, sample_rate)
+
+
+def keep_question(
+    language: str, *, wording: Wording = SHORT, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """Asked of both in a call: may the recording be kept, so that it stays clear what was agreed?  1 is
+    yes, 2 is no."""
+    return _render(language, _parts("keep-question", language, wording), sources, sample_rate)
+
+
+def agreed(
+    language: str,
+    *,
+    keep_days: int,
+    wording: Wording = SHORT,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
+) -> Rendered:
+    """After a yes, to both: that it is kept, and how long."""
+    return _render(language, _parts("agreed", language, wording, keep_days=keep_days), sources, sample_rate)
+
+
+def declined(
+    language: str,
+    *,
+    destroyed: bool,
+    wording: Wording = SHORT,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
+) -> Rendered:
+    """After a no, to both: it is destroyed at the end of the call, or kept only as announced."""
+    name = "declined-destroyed" if destroyed else "declined"
+    return _render(language, _parts(name, language, wording), sources, sample_rate)
+
+
+def unanswered(
+    language: str,
+    *,
+    destroyed: bool,
+    wording: Wording = SHORT,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
+) -> Rendered:
+    """After no answer, to both; as :func:`declined`."""
+    name = "unanswered-destroyed" if destroyed else "unanswered"
+    return _render(language, _parts(name, language, wording), sources, sample_rate)
+
+
+def ask_now(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To the colleague who asks in their own words: now."""
+    return _render(language, _parts("ask-now", language), sources, sample_rate)
+
+
+def confirm_answer(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To the colleague, after an answer that was said aloud: 1 if it was yes, 2 if it was no."""
+    return _render(language, _parts("confirm-answer", language), sources, sample_rate)
+
+
+def delete_question(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To a colleague alone who wants a recording destroyed, in the call: 1 does it."""
+    return _render(language, _parts("delete-question", language), sources, sample_rate)
+
+
+def deleted(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To both, after that: that it was."""
+    return _render(language, _parts("deleted", language), sources, sample_rate)
+
+
+def code(language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To whoever answers a number that was called because somebody asked for its recordings: why, and the
+    code, digit by digit, twice."""
+    read = [said("digit", language, key=int(each)) for each in digits]
+    again = _parts("once-more", language)
+    return _render(
+        language, [*_parts("somebody-asked", language), *read, *again, *read], sources, sample_rate
+    )
+
+
+def _parts(
+    name: str,
+    language: str,
+    wording: Wording = SHORT,
+    *,
+    purposes: Sequence[str] = (),
+    keep_days: int | None = None,
+    own: Mapping[str, str] = NOTHING,
+) -> list[Said]:
+    check_language(language)
+    found: list[Said] = []
+    for part in together(name, wording):
+        if part in (PURPOSES, RECORDED_FOR, ASKED_FOR):
+            found += purpose_sentences(purposes, language, own, part)
+        else:
+            found.append(said(part, language, keep_days=keep_days))
+    return found
+
+
+def _render(
+    language: str,
+    parts: Sequence[Said],
+    sources: Sources,
+    sample_rate: int,
+    greeting: Greeting | None = None,
+) -> Rendered:
+    return _put_together(language, [(language, part) for part in parts], sources, sample_rate, greeting)
+
+
+def _put_together(
+    language: str,
+    parts: Sequence[tuple[str, Said]],
+    sources: Sources,
+    sample_rate: int,
+    greeting: Greeting | None = None,
+) -> Rendered:
+    if sample_rate not in RATES:
+        raise ConfigError("prompt.rate", f"no announcement is made at {sample_rate} Hz", "8000 or 16000")
+    texts: list[str] = []
+    pieces: list[Samples] = []
+    pauses: list[float] = []
+    origins: list[tuple[str, str]] = []
+    if greeting is not None:
+        texts.append(_greeting_text(greeting))
+        pieces.append(_greeting_sound(greeting))
+        pauses.append(0.0)
+        origins.append(("greeting", "recorded"))
+        parts = () if greeting.says_all else parts
+    for spoken_in, part in parts:
+        clip = sources.clip(part, spoken_in)
+        texts.append(part.text)
+        pauses.append(GREETING_PAUSE_S if len(pieces) == 1 and greeting is not None else PAUSE_S)
+        pieces.append(clip.samples)
+        origins.append((part.clip, clip.origin))
+    sound = resampled(joined(pieces, pauses), RATE, sample_rate)
+    seconds = len(sound) / sample_rate
+    if seconds > LONGEST_S:
+        raise ConfigError(
+            "prompt.length",
+            f"all of it together takes {seconds:.0f} s",
+            f"at most {LONGEST_S:.0f} s: a shorter greeting, or fewer purposes",
+        )
+    return Rendered(
+        language=language,
+        text=" ".join(texts),
+        wav=wav_bytes(sound, sample_rate),
+        sample_rate=sample_rate,
+        duration_ms=round(seconds * 1000),
+        origins=tuple(origins),
+    )
+
+
+def _greeting_text(greeting: Greeting) -> str:
+    text = " ".join(greeting.text.split())
+    if not text or not text.isprintable():
+        raise ConfigError(
+            "prompt.greeting_text",
+            "the greeting has no text",
+            "write down what it says, word for word: it is sealed with every recording",
+        )
+    return text
+
+
+def _greeting_sound(greeting: Greeting) -> Samples:
+    check_sound(greeting.wav, "the greeting")
+    return levelled(trimmed(resampled(*read_samples(greeting.wav, "the greeting"), RATE)))

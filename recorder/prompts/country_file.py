@@ -1,0 +1,218 @@
+"""Reading a country pack, strictly: what is unknown, missing or impossible is an error that says where.
+
+A pack that is read with a mistake in it would let a customer record what the country does not allow, so
+nothing is guessed and nothing is passed over.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recorder.call.state import Mode
+from recorder.errors import ConfigError
+from recorder.prompts.country_rules import OTHER, STRICT, Duty, Pack, Rule, Source, Sure
+from recorder.prompts.purposes import standard
+
+FOLDER = Path(__file__).with_name("packs")
+
+Text = Annotated[str, Field(min_length=1, strict=True, pattern=r"\S")]
+Sources = Annotated[list[Text], Field(min_length=1)]
+Where = Literal["in the call", "in the panel", "by a prompt they can call"]
+
+ASKED: dict[str, str] = {"opt-out": "objection", "opt-in": "consent"}
+"""What a mode asks of the other person; a pack says how, where one of its rules needs the mode."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Pack(_Table):
+    code: Annotated[str, Field(strict=True, pattern=r"^[a-z][a-z-]{1,30}$")]
+    name: Text
+
+
+class _Source(_Table):
+    law: Text
+    article: Annotated[str, Field(strict=True)]
+    link: Annotated[str, Field(strict=True, pattern=r"^https?://\S+$")]
+    sure: Sure
+    checked: Annotated[date, Field(strict=True)] | None = None
+
+
+class _Rule(_Table):
+    mode: Mode
+    longest_keep_days: Annotated[int, Field(strict=True, ge=1)]
+    sources: Sources
+
+
+class _Say(_Table):
+    what: Literal["recorded", "purposes", "keeping-time", "right-to-object"]
+    text: Text
+    sources: Sources
+
+
+class _Ask(_Table):
+    what: Literal["objection", "consent"]
+    text: Text
+    sources: Sources
+
+
+class _Tell(_Table):
+    who: Literal["outside", "colleagues"]
+    where: Annotated[list[Where], Field(min_length=1)]
+    text: Text
+    sources: Sources
+
+
+class _Note(_Table):
+    text: Text
+    sources: Sources
+
+
+class _File(_Table):
+    pack: _Pack
+    source: dict[str, _Source]
+    purpose: dict[str, _Rule]
+    say: list[_Say]
+    ask: list[_Ask] = []
+    tell: list[_Tell]
+    note: list[_Note] = []
+
+
+@cache
+def shipped() -> Mapping[str, Pack]:
+    """The packs that come with Accord, by code, :data:`STRICT` last.  Raises :class:`ConfigError`."""
+    packs = {}
+    for path in sorted(FOLDER.glob("*.toml"), key=lambda path: (path.stem == STRICT, path.stem)):
+        pack = load(path)
+        if pack.code != path.stem:
+            raise _broken(path, f"pack.code: {pack.code!r} is not the file's name")
+        packs[pack.code] = pack
+    if STRICT not in packs:
+        raise ConfigError("pack.missing", f"there is no {FOLDER / STRICT}.toml", "install Accord again")
+    return MappingProxyType(packs)
+
+
+def pack_for(country: str, packs: Mapping[str, Pack] | None = None) -> Pack:
+    """A country's pack, the strict one where it has none; of ``packs``, by default the shipped ones."""
+    known = shipped() if packs is None else packs
+    return known.get(country.casefold()) or known[STRICT]
+
+
+def load(path: Path) -> Pack:
+    """Read one pack.  Raises :class:`ConfigError` (``pack.broken``) naming the file and the field."""
+    try:
+        file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return _Reader(file).pack()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise _broken(path, f"{field}: {_why(first)}") from error
+    except (OSError, ValueError) as error:
+        raise _broken(path, str(error)) from error
+
+
+def _broken(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        "pack.broken", f"{path} cannot be used: {why}", "compare it with docs/law.md, “A pack's file”"
+    )
+
+
+def _why(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no such field"
+    if error["type"] == "missing":
+        return "it is missing"
+    return f"{error['msg']}, not {error['input']!r}"
+
+
+class _Reader:
+    """What one table's fields have to do with another's.  Raises ``ValueError`` naming the field."""
+
+    def __init__(self, file: _File) -> None:
+        self.file = file
+        self.used: set[str] = set()
+        self.known = {name: _source(name, source) for name, source in file.source.items()}
+
+    def pack(self) -> Pack:
+        file = self.file
+        rules = self.rules()
+        say = [self.duty(f"say.{n}", each.what, each) for n, each in enumerate(file.say)]
+        ask = [self.duty(f"ask.{n}", each.what, each) for n, each in enumerate(file.ask)]
+        tell = [self.duty(f"tell.{n}", each.who, each, each.where) for n, each in enumerate(file.tell)]
+        notes = [self.duty(f"note.{n}", "note", each) for n, each in enumerate(file.note)]
+        self.check_duties(rules)
+        if unused := sorted(set(self.known) - self.used):
+            raise ValueError(f"source.{unused[0]}: nothing names it")
+        return Pack(
+            code=file.pack.code,
+            name=file.pack.name,
+            rules=MappingProxyType(rules),
+            say=tuple(say),
+            ask=tuple(ask),
+            tell=tuple(tell),
+            notes=tuple(notes),
+        )
+
+    def rules(self) -> dict[str, Rule]:
+        wanted = [*standard(), OTHER]
+        for code in self.file.purpose:
+            if code not in wanted:
+                raise ValueError(f"purpose.{code}: there is no such purpose; known: {', '.join(wanted)}")
+        rules = {}
+        for code in wanted:
+            if code not in self.file.purpose:
+                raise ValueError(f"purpose.{code}: it is missing, and with it mode and longest keeping time")
+            rules[code] = self.rule(code, self.file.purpose[code])
+        return rules
+
+    def rule(self, code: str, entry: _Rule) -> Rule:
+        known = standard().get(code)
+        if known is not None and entry.longest_keep_days > known.longest_keep_days:
+            raise ValueError(
+                f"purpose.{code}.longest_keep_days: {entry.longest_keep_days} is longer than the "
+                f"{known.longest_keep_days} days that the purpose allows anywhere; a pack only shortens"
+            )
+        sources = self.sources(f"purpose.{code}", entry.sources)
+        return Rule(code, entry.mode, entry.longest_keep_days, sources)
+
+    def duty(self, field: str, what: str, entry: _Say | _Ask | _Tell | _Note, where: Any = ()) -> Duty:
+        return Duty(what, entry.text, tuple(where), self.sources(field, entry.sources))
+
+    def sources(self, field: str, names: list[str]) -> tuple[Source, ...]:
+        for name in names:
+            if name not in self.known:
+                raise ValueError(f"{field}.sources: there is no source {name!r}")
+        self.used.update(names)
+        return tuple(self.known[name] for name in names)
+
+    def check_duties(self, rules: dict[str, Rule]) -> None:
+        for needed in ("recorded", "purposes", "keeping-time"):
+            if needed not in {each.what for each in self.file.say}:
+                raise ValueError(f"say: nothing says {needed}")
+        asked = {each.what for each in self.file.ask}
+        for rule in rules.values():
+            if (what := ASKED.get(rule.mode)) and what not in asked:
+                raise ValueError(f"ask: purpose.{rule.purpose} is {rule.mode}, and nothing asks for {what}")
+        told = {each.who: each.where for each in self.file.tell}
+        if set(told) != {"outside", "colleagues"} or len(told) != len(self.file.tell):
+            raise ValueError("tell: outside and colleagues, each once")
+        if "in the call" not in told["outside"]:
+            raise ValueError("tell: outside is told in the call")
+
+
+def _source(name: str, entry: _Source) -> Source:
+    if (entry.checked is None) != (entry.sure == "general"):
+        raise ValueError(
+            f"source.{name}.checked: the day it was read, and none for what is only general knowledge"
+        )
+    return Source(entry.law, entry.article, entry.link, entry.sure, entry.checked)

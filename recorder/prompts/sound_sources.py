@@ -1,0 +1,181 @@
+"""Where a sentence's sound comes from: a person's recording, what is shipped, or an engine.
+
+In that order.  A person's recordings lie in a folder of the operator's, ``<language>/<clip>.wav``; each is
+checked when it is used.  What is shipped is FLAC, 16 kHz, with the text it says and its hash in
+``sounds/clips.toml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import soundfile
+
+from recorder.config import PromptSettings
+from recorder.errors import ConfigError
+from recorder.prompts.dsp import RATE, Samples, levelled, resampled, trimmed
+from recorder.prompts.sentences import Said
+from recorder.prompts.sound_check import check_clip, read_file, read_samples
+from recorder.prompts.tts import Engine, engines, speaking
+
+SOUNDS = Path(__file__).parent / "sounds"
+DATA = "clips.toml"
+
+SCRIPT = "script.txt"
+"""In a folder of recordings: what was read, as ``accord prompts script`` prints it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedClip:
+    """What a shipped file says, and the hash of its bytes in hex."""
+
+    text: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One sentence as sound: samples at 16 kHz, and where they come from, for a person: ``recorded``,
+    ``shipped``, ``spoken by …``."""
+
+    said: Said
+    samples: Samples
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where clips come from.  ``recorded`` is the folder of a person's recordings; ``engines`` speak what is
+    neither there nor shipped, the better first."""
+
+    recorded: Path | None = None
+    engines: tuple[Engine, ...] = ()
+
+    def origin(self, said: Said, language: str) -> str:
+        """Where the sound of a sentence would come from, without making it; ``missing`` if from nowhere."""
+        if self.recording(said.clip, language) is not None:
+            return "recorded"
+        if _shipped_with(said, language) is not None:
+            return "shipped"
+        spoken = next((engine for engine in self.engines if engine.speaks(language)), None)
+        return "missing" if spoken is None else f"spoken by {spoken.name}"
+
+    def recording(self, clip: str, language: str) -> Path | None:
+        """A person's recording of a clip, where there is one."""
+        if self.recorded is None:
+            return None
+        path = self.recorded / language / f"{clip}.wav"
+        return path if path.exists() else None
+
+    def check_words(self, path: Path, said: Said, language: str) -> None:
+        """Raises :class:`ConfigError` (``prompt.other_words``) where the folder's script says that something
+        else was read than the sentence says now: after an upgrade."""
+        read = {} if self.recorded is None else read_script(self.recorded)
+        words = read.get(f"{language}/{said.clip}.wav")
+        if words is not None and words != said.spoken:
+            raise ConfigError(
+                "prompt.other_words",
+                f"{path} says {words!r}, and the sentence is now {said.spoken!r}",
+                f"record it again and put its new line into {SCRIPT}: accord prompts script",
+            )
+
+    def clip(self, said: Said, language: str) -> Clip:
+        """A sentence's sound, trimmed and at the level of all the others.
+
+        Raises :class:`ConfigError`: ``prompt.*`` (a recording does not serve or says other words, what is
+        shipped was changed),
+        ``speech.*`` (nothing can speak it, or did not)."""
+        path = self.recording(said.clip, language)
+        if path is not None:
+            self.check_words(path, said, language)
+            return Clip(said, _recorded(path), "recorded")
+        shipped = _shipped_with(said, language)
+        if shipped is not None:
+            return Clip(said, _shipped(SOUNDS / language / f"{said.clip}.flac", shipped.sha256), "shipped")
+        engine = speaking(self.engines, said, language)
+        samples = levelled(engine.speak(said.spoken, language))
+        return Clip(said, samples, f"spoken by {engine.name}")
+
+
+def read_script(folder: Path) -> Mapping[str, str]:
+    """What was read for each file of a folder of recordings; empty where it has no script.  Raises
+    :class:`ConfigError` (``prompt.unreadable``)."""
+    path = folder / SCRIPT
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "prompt.unreadable", f"{path} cannot be read: {error}", "make it anew: accord prompts script"
+        ) from error
+    rows = (line.partition("\t") for line in lines if not line.startswith("#"))
+    return {name.strip(): words.strip() for name, tab, words in rows if tab}
+
+
+def sources(settings: PromptSettings) -> Sources:
+    """By the settings.  Raises :class:`ConfigError`: ``prompt.folder``, ``speech.missing``."""
+    folder = settings.recorded
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(
+            "prompt.folder",
+            f"{folder} is not a folder",
+            "set [prompts] recorded to the folder of your recordings, <language>/<clip>.wav",
+        )
+    return Sources(folder, engines(settings.speech, settings.kokoro))
+
+
+def _recorded(path: Path) -> Samples:
+    content = read_file(path)
+    check_clip(content, str(path))
+    return levelled(trimmed(resampled(*read_samples(content, str(path)), RATE)))
+
+
+@cache
+def shipped_clips() -> Mapping[str, Mapping[str, ShippedClip]]:
+    """What is shipped, by language and clip.  Raises :class:`ConfigError` (``prompt.changed``)."""
+    return read_list(SOUNDS)
+
+
+def read_list(folder: Path) -> Mapping[str, Mapping[str, ShippedClip]]:
+    """The list of a folder of sounds.  Raises :class:`ConfigError` (``prompt.changed``)."""
+    path = folder / DATA
+    try:
+        body = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {
+            language: {clip: ShippedClip(entry["text"], entry["sha256"]) for clip, entry in entries.items()}
+            for language, entries in body.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError("prompt.changed", f"{path} was changed: {error}", "install Accord again") from error
+
+
+def _shipped_with(said: Said, language: str) -> ShippedClip | None:
+    """The shipped clip, if it says the very words: of a customer's own sentence there is none."""
+    found = shipped_clips().get(language, {}).get(said.clip)
+    return found if found is not None and found.text == said.text else None
+
+
+@cache
+def _shipped(path: Path, sha256: str) -> Samples:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            "prompt.missing", f"the shipped sound {path} is missing", "install Accord again"
+        ) from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ConfigError(
+            "prompt.changed",
+            f"the shipped sound {path} was changed",
+            "install Accord again; a sound of your own goes into the folder of [prompts] recorded",
+        )
+    samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    samples.flags.writeable = False
+    return levelled(samples)

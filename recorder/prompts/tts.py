@@ -1,0 +1,300 @@
+"""Engines that speak a sentence: for a text that is not there as sound, when an announcement is saved.
+
+No engine runs in a call, and none is needed for what comes with Accord.  An engine is a program or a
+package that is installed beside it; the setting ``[prompts] speech`` names it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import soundfile
+
+from recorder import environment
+from recorder.errors import ConfigError
+from recorder.prompts.dsp import RATE, Samples, resampled, trimmed
+from recorder.prompts.sentences import Said
+
+Choice = Literal["auto", "kokoro", "pico", "espeak-ng", "none"]
+
+_INSTALL = "install espeak-ng (apt install espeak-ng), or record it: accord prompts script"
+
+
+class Engine(Protocol):
+    """Speaks a text.  ``name`` says which engine and voice, for a person."""
+
+    name: str
+
+    def speaks(self, language: str) -> bool:
+        """Whether it has a voice for a language (``fr``)."""
+        ...
+
+    def speak(self, text: str, language: str) -> Samples:
+        """The text as samples at :data:`~recorder.prompts.dsp.RATE`, trimmed.  Raises
+        :class:`ConfigError` (``speech.failed``)."""
+        ...
+
+
+def failed(engine: str, text: str, why: object) -> ConfigError:
+    return ConfigError(
+        "speech.failed",
+        f"{engine} did not speak {text[:60]!r}: {why}",
+        "choose another engine ([prompts] speech), or record it: accord prompts script",
+    )
+
+
+class EspeakNg:
+    """espeak-ng, a program: every language, a plain voice."""
+
+    SPEED = 150
+    """Words a minute."""
+    PATIENCE_S = 30
+
+    def __init__(self, program: str) -> None:
+        self.name = "espeak-ng"
+        self._program = program
+
+    def speaks(self, language: str) -> bool:
+        return language in ("fr", "nl", "de", "en")
+
+    def speak(self, text: str, language: str) -> Samples:
+        voice = {"en": "en-gb"}.get(language, language)
+        arguments = [self._program, "-v", voice, "-s", str(self.SPEED), "--stdin", "--stdout"]
+        try:
+            done = subprocess.run(
+                arguments, input=text.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True,
+                env=environment.plain(os.environ),
+            )  # fmt: skip
+            samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
+        except subprocess.CalledProcessError as error:
+            raise failed(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
+        except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
+            raise failed(self.name, text, error) from error
+        return _heard(self.name, text, samples, rate)
+
+
+class Pico:
+    """SVOX Pico, the program ``pico2wave``: a German voice of its own, clear and a little mechanical.
+
+    It has others too; for those languages there is a better one, or none."""
+
+    VOICES = MappingProxyType({"de": "de-DE"})
+    SPEED = 122
+    """Of its own, in percent: so it is as fast as the voices of the other languages."""
+    PATIENCE_S = 30
+
+    def __init__(self, program: str) -> None:
+        self.name = "pico"
+        self._program = program
+
+    def speaks(self, language: str) -> bool:
+        return language in self.VOICES
+
+    def speak(self, text: str, language: str) -> Samples:
+        # What stands between < and > is an order to it, and not said.
+        plain = f'<speed level="{self.SPEED}">{re.sub("[<>]", " ", text)}</speed>'
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "said.wav"
+                arguments = [self._program, "-l", self.VOICES[language], "-w", str(path)]
+                subprocess.run(
+                    arguments, input=plain.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True,
+                    env=environment.plain(os.environ),
+                )  # fmt: skip
+                samples, rate = soundfile.read(path, dtype="float32")
+        except subprocess.CalledProcessError as error:
+            raise failed(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
+        except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
+            raise failed(self.name, text, error) from error
+        return _heard(self.name, text, samples, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice of Kokoro for a language: espeak-ng's name of the language for its phonemes, the voice's names
+    (several are mixed in equal parts), what it says instead, and how fast."""
+
+    phonemes: str
+    names: tuple[str, ...]
+    instead: tuple[tuple[str, str], ...] = ()
+    """Each a pattern, and what stands for it, in this order: words that espeak-ng has wrong, then phonemes
+    that the voice never learnt."""
+    speed: float = 1.0
+    alone: float = 1.0
+    """Times that speed, for a word that stands alone, as the digits of a code do: else some voices draw it
+    out, and are understood less (``sounds/voices.toml``)."""
+
+
+DUTCH = (
+    # stressed on the first syllable
+    (r"ɔpnˈ([ae])ː", r"ˈɔpnˌ\1ː"),
+    (r"ɔpɣən", "ɔpxən"),
+    (r"ɑfɣəs", "ɑfxəs"),
+    (r"ˈɔpniw", "ɔpnˈiw"),
+    (r"sˈɵvəs", "sˈɵːrvɪs"),
+    (r"ɔnzˌə", "ˈɔnzə"),
+    (r"vɔːr\b", "voːr"),
+    (r"vɪːrtˈin", "vˈeːrtin"),
+    (r"hˈɔndɛrtˌɑxtəx", "hˌɔndərtˈɑxtəx"),
+    (r"vərnˈitɪxt", "vərnˈitəxt"),
+    # "wordt", "vraagt" before a word that begins with d or t: neither is swallowed
+    (r"ʋɔr (?=tʋ|tˈi)", "ʋɔrt "),
+    (r"ʋɔrt? t(?=aːrvˈoːr)", "ʋɔrt d"),
+    (r"ʋɔr t(?=rˈi\b)", "ʋɔrt d"),
+    (r"ʋɔr t(?=ˈɛrtəx)", "ʋɔrt d"),
+    (r"vrˈaːx tə ʋ", "vrˈaːxt də ʋ"),
+    # a v that begins a word is nearly an f; numbers that were heard as others; the o is closer and the ui
+    # rounder than the voices' own
+    (r"(^|[ ˈˌ])v", r"\1f"),
+    ("fˈɛɪf", "fˈæɪf"),
+    (r"ˈeː(?=n? [dj])", "ˈeɪ"),
+    ("œy", "øy"),
+    ("[ɵʏ]", "ʊ"),
+    ("ɔ", "o"),
+)
+"""Dutch as voices that learnt French and Italian say it best: with all of it a speech recogniser wrote down
+more of the shipped sentences as they are (``sounds/voices.toml``)."""
+
+
+class Kokoro:
+    """Kokoro-82M through ``kokoro-onnx``, a package: natural voices, offline.
+
+    ``folder`` holds ``kokoro.onnx`` and a voice's ``<name>.bin`` for each language.  It learnt French and
+    English; Dutch is read by a French and an Italian voice mixed, German by an Italian one: those that were
+    understood best, each with an accent.
+    """
+
+    VOICES = MappingProxyType(
+        {
+            "fr": Voice("fr-fr", ("ff_siwis",), alone=1.15),
+            "en": Voice("en-gb", ("bf_emma",)),
+            "nl": Voice("nl", ("ff_siwis", "if_sara"), DUTCH, 0.9, 1.15),
+            "de": Voice(
+                "de",
+                ("im_nicola",),
+                # an r that no vowel follows is one itself
+                (("ʏ", "y"), ("œ", "ø"), ("ɑ", "a"), ("ɜ", "ɐ"), ("ɾ(?![ˈˌ]?[aɐeɛəiɪoɔuʊyø])", "ɐ")),
+                1.05,
+            ),
+        }
+    )
+    MODEL = "kokoro.onnx"
+
+    def __init__(self, folder: Path) -> None:
+        self.name = "kokoro"
+        self._folder = folder
+        self._model: Any = None
+
+    @classmethod
+    def missing(cls, folder: Path | None) -> str:
+        """What is missing for it to speak; empty if nothing is."""
+        if importlib.util.find_spec("kokoro_onnx") is None:
+            return "the package kokoro-onnx is not installed"
+        if folder is None:
+            return "no folder is set ([prompts] kokoro)"
+        if not (folder / cls.MODEL).is_file():
+            return f"{folder / cls.MODEL} is not there"
+        if not any(cls._there(folder, voice) for voice in cls.VOICES.values()):
+            return f"there is no voice in {folder}"
+        return ""
+
+    def speaks(self, language: str) -> bool:
+        return language in self.VOICES and self._there(self._folder, self.VOICES[language])
+
+    def speak(self, text: str, language: str) -> Samples:
+        voice = self.VOICES[language]
+        try:
+            style = self._style(voice)
+            model = self._loaded()
+            phonemes = self._phonemes(text, voice)
+            speed = voice.speed if " " in text else voice.speed * voice.alone
+            samples, rate = model.create(phonemes, voice=style, speed=speed, is_phonemes=True)
+        except Exception as error:  # whatever a model, its runtime or its phonemes raise
+            raise failed(self.name, text, error) from error
+        return _heard(self.name, text, samples, rate)
+
+    @staticmethod
+    def _there(folder: Path, voice: Voice) -> bool:
+        return all((folder / f"{name}.bin").is_file() for name in voice.names)
+
+    def _style(self, voice: Voice) -> Samples:
+        # Each a style of 256 numbers for every number of phonemes.
+        styles = [np.fromfile(self._folder / f"{name}.bin", dtype=np.float32) for name in voice.names]
+        return np.mean(styles, axis=0, dtype=np.float32).reshape(-1, 1, 256)
+
+    def _phonemes(self, text: str, voice: Voice) -> str:
+        # A dependency of the package, which has told it where its espeak-ng is.
+        phonemizer = importlib.import_module("phonemizer")
+        found: str = phonemizer.phonemize(
+            text,
+            voice.phonemes,
+            preserve_punctuation=True,
+            with_stress=True,
+            language_switch="remove-flags",
+        )
+        for pattern, known in voice.instead:
+            found = re.sub(pattern, known, found)
+        return found.strip()
+
+    def _loaded(self) -> Any:
+        if self._model is None:
+            package = importlib.import_module("kokoro_onnx")
+            with tempfile.TemporaryDirectory() as folder:
+                # The package wants a file of voices; ours are given to it one by one.
+                voices = Path(folder) / "voices.npz"
+                np.savez(voices, none=np.zeros(0, dtype=np.float32))
+                self._model = package.Kokoro(os.fspath(self._folder / self.MODEL), os.fspath(voices))
+        return self._model
+
+
+def _heard(engine: str, text: str, samples: Samples, rate: int) -> Samples:
+    if samples.ndim != 1 or not len(samples) or float(np.abs(samples).max()) < 0.001:
+        raise failed(engine, text, "nothing can be heard")
+    return trimmed(resampled(samples, rate, RATE))
+
+
+def engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
+    """The engines of a choice that are installed, the better first.
+
+    Raises :class:`ConfigError` (``speech.missing``) where one was chosen by name and is not installed.
+    """
+    found: list[Engine] = []
+    pico, espeak, lacking = shutil.which("pico2wave"), shutil.which("espeak-ng"), Kokoro.missing(kokoro)
+    if choice in ("auto", "pico") and pico:
+        found.append(Pico(pico))
+    if choice in ("auto", "kokoro") and not lacking:
+        assert kokoro is not None
+        found.append(Kokoro(kokoro))
+    if choice in ("auto", "espeak-ng") and espeak:
+        found.append(EspeakNg(espeak))
+    if choice == "kokoro" and not found:
+        raise ConfigError("speech.missing", f"kokoro cannot speak: {lacking}", "see docs/customise.md")
+    if choice == "pico" and not found:
+        raise ConfigError("speech.missing", "the program pico2wave is not installed", "see docs/customise.md")
+    if choice == "espeak-ng" and not found:
+        raise ConfigError("speech.missing", "the program espeak-ng is not installed", _INSTALL)
+    return tuple(found)
+
+
+def speaking(found: tuple[Engine, ...], said: Said, language: str) -> Engine:
+    """The first engine that has a voice for a language.  Raises :class:`ConfigError` (``speech.none``)."""
+    for engine in found:
+        if engine.speaks(language):
+            return engine
+    raise ConfigError(
+        "speech.none",
+        f"nothing is installed that can speak {said.text[:60]!r} in {language!r}, and nobody recorded it",
+        f"install espeak-ng (apt install espeak-ng), or record it as {language}/{said.clip}.wav",
+    )

@@ -1,0 +1,188 @@
+"""A recording's amendments, one after another: each follows the one before it, and the whole makes sense."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.clock import from_iso, to_iso
+from recorder.errors import SealError
+from recorder.seal import amendment as amendments
+from recorder.seal.amendment import (
+    ERASED,
+    HOLD_SET,
+    AgreedLater,
+    Amendment,
+    By,
+    ConsentWithdrawn,
+    Data,
+    Erased,
+    Gone,
+    HoldLifted,
+    HoldSet,
+    PurposesNarrowed,
+    name,
+    number_in,
+    open_amendment,
+)
+from recorder.seal.document_source import Source, read_document
+from recorder.seal.manifest import Manifest
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.seal.signed_document import CLOCK_SLACK
+from recorder.seal.usage_terms import for_disputes
+
+ALL_MAX_BYTES = 64 * 1024 * 1024
+"""Of all amendments of one recording; of what comes after that too little is read to be believed."""
+
+
+def amendments_in(source: Source, prefix: str, names: Iterable[str]) -> list[tuple[str, bytes]]:
+    """The amendments among the names of what lies at ``prefix``, for :func:`read_chain`.  Raises
+    :class:`recorder.errors.StoreError`."""
+    found, left = [], ALL_MAX_BYTES
+    for each in sorted(filter(number_in, names)):
+        content = read_document(source, prefix + each, min(amendments.MAX_BYTES, left))
+        left = max(0, left - len(content))
+        found.append((each, content))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with an amendment: a stable code, the object's name, and what it means."""
+
+    code: str
+    name: str
+    message: str
+
+
+@dataclass(slots=True)
+class Chain:
+    """A recording's amendments in order, as far as they can be believed, and what is wrong with others."""
+
+    manifest: Manifest
+    manifest_sha256: str
+    amendments: list[Amendment] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def erased(self) -> Amendment | None:
+        """The tombstone, where there is one."""
+        return next((each for each in self.amendments if each.kind == ERASED), None)
+
+    @property
+    def holds(self) -> tuple[Amendment, ...]:
+        """Holds that were set and not lifted."""
+        lifted = {each.data.hold for each in self.amendments if isinstance(each.data, HoldLifted)}
+        return tuple(each for each in self.amendments if each.kind == HOLD_SET and each.number not in lifted)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The purposes that were announced or agreed to, by code, ended ones too."""
+        later = (each.data.purpose for each in self.amendments if isinstance(each.data, AgreedLater))
+        return tuple(dict.fromkeys([*(each.code for each in self.manifest.purposes), *later]))
+
+    def following(self, data: Data, by: By, now: datetime) -> Amendment:
+        """The next amendment, not yet written."""
+        number = len(self.amendments) + 1
+        before = self.amendments[-1].sha256 if self.amendments else self.manifest_sha256
+        at = from_iso(to_iso(now))
+        return Amendment(self.manifest.recording, self.manifest.tenant, number, before, at, by, data)
+
+    def check(self) -> None:
+        """Raises :class:`SealError` with the first thing that is wrong."""
+        for problem in self.problems[:1]:
+            raise SealError(problem.code, f"{problem.name}: {problem.message}", "see `accord verify`")
+
+
+def read_chain(
+    manifest: Manifest,
+    manifest_sha256: str,
+    found: Iterable[tuple[str, bytes]],
+    root: Ed25519PublicKey,
+    now: datetime | None = None,
+) -> Chain:
+    """Read amendments in order.  ``found`` are names and contents, sorted by name.
+
+    Nothing is raised: what is wrong is in the chain's ``problems``: ``amendment.missing``,
+    ``amendment.doubled``, ``amendment.foreign``, ``amendment.predecessor``, ``amendment.contradiction``,
+    ``amendment.kind``, or a code of :func:`manifest.open_manifest`.  What follows a problem is checked
+    too, and not believed.
+    """
+    chain, expected, before = Chain(manifest, manifest_sha256), 1, manifest_sha256
+    for object_name, content in found:
+        number = number_in(object_name) or 0
+        if number > expected:
+            more = number - expected - 1
+            what = f"it{f' and {more} after it are' if more else ' is'} not there, and a later one is"
+            chain.problems.append(Problem("amendment.missing", name(expected), what))
+        linked = number == expected
+        expected = number + 1
+        try:
+            amendment = open_amendment(content, root, now)
+            _belongs(chain, amendment, number, before if linked else None)
+        except SealError as error:
+            chain.problems.append(Problem(error.error_id, object_name, error.message))
+        else:
+            if not chain.problems:
+                chain.amendments.append(amendment)
+        before = hashlib.sha256(content).hexdigest()
+    return chain
+
+
+def _belongs(chain: Chain, amendment: Amendment, number: int, before: str | None) -> None:
+    manifest = chain.manifest
+    if (amendment.tenant, amendment.recording) != (manifest.tenant, manifest.recording):
+        raise SealError("amendment.foreign", f"it is an amendment of recording {amendment.recording}")
+    if amendment.number != number:
+        raise SealError("amendment.doubled", f"it is amendment {amendment.number} under another name")
+    if before is not None and amendment.predecessor != before:
+        raise SealError("amendment.predecessor", "it follows another document than the one before it")
+    if not chain.problems:  # otherwise nobody knows what came before
+        check_follows(chain, amendment)
+
+
+def check_follows(chain: Chain, amendment: Amendment) -> None:
+    """Raises :class:`SealError` (``amendment.contradiction``) for an amendment that makes no sense after what
+    is in the chain, whoever signed it."""
+
+    def refuse(what: str) -> None:
+        raise SealError("amendment.contradiction", what)
+
+    data, sealed_at = amendment.data, chain.manifest.sealed_at
+    if amendment.at < sealed_at - CLOCK_SLACK:
+        refuse(f"it is dated {to_iso(amendment.at)}, and the recording was sealed at {to_iso(sealed_at)}")
+    if chain.erased is not None:
+        refuse("it comes after the recording was erased")
+    if isinstance(data, HoldLifted) and data.hold not in {each.number for each in chain.holds}:
+        refuse(f"it lifts hold {data.hold}, which is not set")
+    named = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
+    if other := sorted(set(named) - set(chain.codes)):
+        refuse(f"the recording has no purpose {', '.join(other)}")
+    if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not for_disputes(code)]):
+        refuse(f"no dispute can need it for {', '.join(other)}, and it is held for that")
+    nothing = chain.manifest.announced is None and chain.manifest.brought_in is None
+    if isinstance(data, AgreedLater) and nothing:
+        refuse("it agrees to what was not announced")
+    if isinstance(data, Erased):
+        sealed = {Gone(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}
+        if set(data.objects) != sealed or len(data.objects) != len(sealed):
+            refuse("it names other objects than were sealed")
+        if data.key_id != chain.manifest.data_key_id:
+            refuse("it names another key than was sealed")
+        if chain.holds:
+            refuse("the recording was erased while it was held")
+
+
+def erasure(chain: Chain, why: str) -> Erased:
+    """What a tombstone says of a recording."""
+    manifest = chain.manifest
+    return Erased(
+        why=why,
+        key_id=manifest.data_key_id,
+        objects=tuple(Gone(o.name, o.stored_sha256, o.stored_length) for o in manifest.objects),
+        remains=(*(name(each.number) for each in chain.amendments), MANIFEST),
+    )

@@ -1,0 +1,76 @@
+"""When a call was, as it is sealed: its times as they were noted, put right where a clock was wrong.
+
+What was noted in a call is by clocks that somebody may have set since, or sets later: the machine's, and the
+switch's, which keeps its own.  The clock since boot is set by nobody.  With a reading of it from the call's
+beginning, on a machine that was not started again, it is known how long ago that was, and so by the present
+clock when.  Nothing here says which of two clocks is right; keeping counts from the later time, so that
+nothing goes earlier than was announced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recorder.clock import HIDDEN, SLACK, Uptime, from_iso, to_iso
+from recorder.seal.manifest import Noted
+from recorder.spool.layout import CallStart, Take
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Times to the millisecond, in order: none is later than ``sealed_at``.  ``kept_from``: from when on
+    keeping counts.  ``noted``: start and end as they were noted, where these are others."""
+
+    started_at: datetime
+    bridged_at: datetime | None
+    ended_at: datetime
+    sealed_at: datetime
+    kept_from: datetime
+    noted: Noted | None
+
+
+def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
+    """The times of a take that is sealed now; ``uptime`` is the machine's, ``None`` where it is not known."""
+    now = _milliseconds(now)
+    noted = Noted(_milliseconds(take.start.started_at), _milliseconds(take.end.ended_at))
+    begin, known = noted.started_at, _begin(take.start, now, uptime)
+    if begin > now:
+        begin = now - max(noted.ended_at - begin, timedelta()) if known is None else known
+    elif known is not None and known - begin > SLACK:
+        begin = known
+    by = begin - noted.started_at
+    ended = _put_right(noted.ended_at, by, begin, now)
+    bridged = take.first("bridged")
+    sealed = Noted(begin, ended)
+    return Timing(
+        started_at=begin,
+        bridged_at=None if bridged is None else _put_right(_milliseconds(bridged), by, begin, ended),
+        ended_at=ended,
+        sealed_at=now,
+        # Where nobody knows how long ago it was, or the clock was ahead, no earlier than is certain.
+        kept_from=now if known is None or noted.started_at > now else begin,
+        noted=None if sealed == noted else noted,
+    )
+
+
+def _begin(start: CallStart, now: datetime, uptime: Uptime | None) -> datetime | None:
+    """When the call began, by the present clock; ``None`` where nobody knows."""
+    then = start.uptime
+    if then is None or uptime is None or HIDDEN in (then.boot, uptime.boot):
+        return None
+    if then.boot != uptime.boot or then.up > uptime.up:
+        return None
+    return _milliseconds(now - timedelta(seconds=uptime.up - then.up))
+
+
+def _put_right(at: datetime, by: timedelta, earliest: datetime, latest: datetime) -> datetime:
+    """A time of the call: as it was noted, where that can be; otherwise moved with the call's beginning."""
+    if not earliest <= at <= latest:
+        at += by
+    return min(max(at, earliest), latest)
+
+
+def _milliseconds(at: datetime) -> datetime:
+    """The time as it will be read back: to_iso keeps milliseconds."""
+    return from_iso(to_iso(at))

@@ -1,0 +1,201 @@
+"""What was agreed about recording a call and about keeping the recording, and when that counts.
+
+A yes to keeping counts only where it follows a question: by the marks, and for a question that was played
+also by the audio, in which it must be whole and before the answer.  One that a colleague confirmed counts
+only where the outside party was heard between the two.  Nothing counts in a recording that was not
+announced.  That rule is :func:`counts`, and is nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recorder.audio.encoded_take import Encoded, Found, Marker, Prompt
+from recorder.audio.keep_answers import COLLEAGUE, NO, NONE, OWN_WORDS, YES, Question, questions
+from recorder.call.state import NOTICE, OPT_IN
+from recorder.clock import from_iso, to_iso
+from recorder.domain.line_policy import Keep
+from recorder.domain.line_policy import Sound as Words
+
+GIVEN = (YES, NO, NONE)
+"""What was answered, silence included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence that was played: its words, its sound's SHA-256, and where it is in the right channel,
+    whole; ``found`` is ``None`` where it is not."""
+
+    text: str
+    sound_sha256: str
+    found: Found | None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """How it was agreed to record: the line's ``mode`` and, where that asks, the ``answer`` (``yes`` in
+    opt-in; ``none``, nobody refused, in opt-out), the ``key`` that was pressed, when, and the words of the
+    question (``None`` where the line has none)."""
+
+    mode: str
+    answer: str | None
+    key: str | None
+    at: datetime | None
+    question: Said | None
+
+    @property
+    def allows(self) -> bool:
+        """Whether it may be used as announced: in opt-in only on a yes that was noted."""
+        if self.mode == NOTICE:
+            return True
+        return self.answer == YES if self.mode == OPT_IN else self.answer in (None, NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Where the outside party was heard to answer, in the left channel."""
+
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A question in the call whether the recording may be kept.  Offsets are milliseconds of audio.
+
+    ``how`` it was asked: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
+    ``answer``: ``yes``, ``no``, ``none`` (silence), ``broken`` (not heard whole, or nobody could answer),
+    ``None`` (nothing was noted).  ``by`` is ``outside`` or ``colleague``, ``answered_how`` is ``key``,
+    ``aloud`` or ``own_words``.  ``voice``: where they were heard before a colleague confirmed a yes;
+    ``unheard_at``: when a colleague did, and they had not been heard, which is no answer.  ``told``: both
+    heard what came of it, whole; ``said`` is what that was."""
+
+    asked_at: datetime
+    offset_ms: int
+    how: str
+    question: Said | None
+    answer: str | None
+    by: str | None
+    answered_how: str | None
+    answered_at: datetime | None
+    answered_offset_ms: int | None
+    voice: Voice | None
+    unheard_at: datetime | None
+    told: bool
+    said: Said | None
+
+    @property
+    def heard_before_the_answer(self) -> bool:
+        """Whether the question was: as sound where it was one, which must be whole in the audio."""
+        if self.how == OWN_WORDS:
+            return True
+        found = None if self.question is None else self.question.found
+        return (
+            found is not None
+            and self.answered_offset_ms is not None
+            and found.end_ms <= self.answered_offset_ms
+        )
+
+    @property
+    def theirs(self) -> bool:
+        """Whether a yes is the outside party's: their key, or their voice before a colleague's."""
+        return self.by != COLLEAGUE or self.voice is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a yes keeps it for, beside what was announced: the purpose's ``code``, and until when."""
+
+    code: str
+    keep_days: int
+    until: datetime
+
+
+def counts(announced: bool, agreements: Sequence[Agreement]) -> bool:
+    """Whether it was agreed to keep the recording: it is announced, the last answer is yes and the outside
+    party's own, and its question was heard before it.  A question that was broken off, or whose end nobody
+    noted, changes nothing."""
+    last = next((each for each in reversed(agreements) if each.answer in GIVEN), None)
+    yes = announced and last is not None and last.answer == YES
+    return yes and last is not None and last.heard_before_the_answer and last.theirs
+
+
+def consent(encoded: Encoded) -> Consent:
+    """How it was agreed to record, from a take's marks."""
+    start = encoded.take.start
+    if start.mode == NOTICE:
+        return Consent(NOTICE, None, None, None, None)
+    asked = None if start.question is None else Said(start.question.text, start.question.sha256, None)
+    answers = [mark for mark in encoded.take.marks if mark.kind == "answered"]
+    last = next((mark for mark in reversed(answers) if mark.data.get("question") == "recording"), None)
+    if last is None or "answer" not in last.data:
+        return Consent(start.mode, None, None, None, asked)
+    return Consent(start.mode, last.data["answer"], last.data.get("key"), _milliseconds(last.at), asked)
+
+
+def agreements(encoded: Encoded) -> tuple[Agreement, ...]:
+    """The questions of a take, in order, with what came of each."""
+    keep = encoded.take.start.keep
+    if keep is None:
+        return ()
+    found = {(prompt.number, prompt.which): _place(prompt) for prompt in encoded.prompts}
+    length = encoded.duration_ms
+    return tuple(
+        _agreement(one, keep, length, found.get((number, "question")), found.get((number, one.answer or "")))
+        for number, one in enumerate(questions(encoded.markers))
+        if one.how == OWN_WORDS or keep.question is not None
+    )
+
+
+def agreed(announced: bool, made: Sequence[Agreement], keep: Keep | None, since: datetime) -> Agreed | None:
+    """What the recording is kept for by agreement, counted from ``since``; ``None`` where it is not."""
+    if keep is None or not counts(announced, made):
+        return None
+    return Agreed(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
+
+
+def _agreement(
+    one: Question[Marker], keep: Keep, duration_ms: int, asked: Found | None, told: Found | None
+) -> Agreement:
+    given = one.answered
+    since = one.asked.offset_ms if asked is None else asked.end_ms
+    return Agreement(
+        asked_at=_milliseconds(one.asked.at),
+        offset_ms=one.asked.offset_ms,
+        how=one.how,
+        question=None if one.how == OWN_WORDS else _said(keep.question, asked),
+        answer=one.answer,
+        by=None if given is None else given.data.get("by"),
+        answered_how=None if given is None else given.data.get("how"),
+        answered_at=None if given is None else _milliseconds(given.at),
+        answered_offset_ms=None if given is None else given.offset_ms,
+        voice=None if one.voice_ms is None else _voice(*one.voice_ms, since, duration_ms),
+        unheard_at=None if one.unheard is None else _milliseconds(one.unheard.at),
+        told=one.told is not None,
+        said=None if given is None else _said(_verdict(keep, given.data["answer"]), told),
+    )
+
+
+def _voice(first: int, end: int, since: int, duration_ms: int) -> Voice | None:
+    """What of it lies in the audio, after the question."""
+    first, end = max(first, since), min(end, duration_ms)
+    return Voice(first, end) if first < end else None
+
+
+def _verdict(keep: Keep, answer: str) -> Words:
+    return {YES: keep.yes, NO: keep.no}.get(answer, keep.none)
+
+
+def _said(words: Words | None, found: Found | None) -> Said | None:
+    return None if words is None else Said(words.text, words.sha256, found)
+
+
+def _place(prompt: Prompt) -> Found:
+    return Found(prompt.offset_ms, prompt.end_ms, round(prompt.score, 6))
+
+
+def _milliseconds(at: datetime) -> datetime:
+    """The time as it will be read back: to_iso keeps milliseconds."""
+    return from_iso(to_iso(at))

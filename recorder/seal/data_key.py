@@ -1,0 +1,43 @@
+"""Opening a recording's data key, whichever of its tenant's keys wraps it.
+
+A tenant has one key; once it was changed (``accord keys rotate``) the bucket has each that it had, by its
+id.  What was sealed before and stored after the change is wrapped by an older one until it is wrapped anew.
+"""
+
+from __future__ import annotations
+
+from recorder.errors import StoreError
+from recorder.seal.document_source import Source, read_document
+from recorder.seal.keyring import (
+    Keyring,
+    Secret,
+    WrappedKey,
+    every_tenant_key_path,
+    wrapped_key_at,
+)
+
+
+def open_data_key(source: Source, keyring: Keyring, tenant_key: WrappedKey, wrapped: WrappedKey) -> Secret:
+    """The data key of a recording; ``tenant_key`` is its tenant's present one.  Asks ``source`` for another
+    only where that is needed.  Raises :class:`SealError` as :meth:`Keyring.open_data_key`,
+    :class:`StoreError`."""
+    if wrapped.tenant == tenant_key.tenant and wrapped.wrapped_by != tenant_key.key_id:
+        tenant_key = tenant_key_of(source, wrapped.tenant, wrapped.wrapped_by) or tenant_key
+    return keyring.open_data_key(tenant_key, wrapped)
+
+
+def tenant_key_of(source: Source, tenant: str, key_id: str) -> WrappedKey | None:
+    """One of the keys that a tenant has had, by its id; ``None`` where there is none such.  Raises
+    :class:`SealError` for what is none or another's, :class:`StoreError`."""
+    try:
+        return read_wrapped(source, every_tenant_key_path(tenant, key_id))
+    except StoreError as error:
+        if error.error_id != "store.not_found":
+            raise
+        return None
+
+
+def read_wrapped(source: Source, place: str) -> WrappedKey:
+    """The wrapped key at a place in the bucket, whose owner is who the place says.  Raises
+    :class:`SealError` (``seal.key_damaged``, ``seal.key_foreign``), :class:`StoreError`."""
+    return wrapped_key_at(place, read_document(source, place, WrappedKey.MAX_BYTES))

@@ -1,0 +1,386 @@
+"""Keys, by who needs what.
+
+::
+
+    root (Ed25519, can lie offline) ── endorses ──> signing keys (Ed25519; the worker's signs manifests)
+    key-encryption key ── wraps ──> tenant key ── wraps ──> data key of a recording
+
+Wrapping is AES-256-GCM with a random nonce; the associated data says what the key is for, so a wrapped
+key opens in no other place.  Every key has an id that is a hash of it: a wrapped key that opens to
+another key than the manifest names is noticed.
+
+Worker and web hold a :class:`Keyring` (the key-encryption keys); only the worker holds a
+:class:`recorder.seal.signing.Signer`; a verifier is given the root's public key and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from recorder.errors import ConfigError, SealError
+from recorder.ids import Entropy
+from recorder.seal import canonical_json
+from recorder.seal.canonical_json import Fields
+
+KEY = 32
+_NONCE = 12
+_PART = re.compile(r"[0-9a-z][0-9a-z-]{0,62}")
+_PLACE = re.compile(r"keys/([^/]+)/(?:tenant(?:-([^/]+))?|([^/]+))\.json")
+
+TENANT = "tenant"
+RECORDING = "recording"
+NEXT = "next"
+
+BRING_BACK = "`accord keys restore` brings it back from its copy or from paper"
+
+RESTORE = (
+    "the same key may lie in the catalogue, in an older version in the bucket, or in a backup; "
+    "`accord keys rotate` puts a customer's own key back where catalogue or bucket has it. "
+    "No new key opens what this one did"
+)
+"""What to do about a wrapped key that is not what it must be."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A symmetric key of 32 bytes with its id; never shown by ``repr``."""
+
+    key: bytes
+    id: str
+
+    def __repr__(self) -> str:
+        return f"Secret(id={self.id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A key that only the holder of another key can open; safe to store anywhere.
+
+    ``kind`` is ``tenant`` or ``recording`` (then ``recording`` is set); ``key_id`` is the id of the key
+    inside, ``wrapped_by`` that of the key that opens it.
+    """
+
+    kind: str
+    tenant: str
+    recording: str | None
+    key_id: str
+    wrapped_by: str
+    nonce: bytes
+    wrapped: bytes
+
+    def to_bytes(self) -> bytes:
+        """The JSON that lies in the bucket and in the catalogue (RFC 8785)."""
+        return canonical_json.dump(
+            {
+                "type": "accord-wrapped-key",
+                "version": 1,
+                "algorithm": "AES-256-GCM",
+                "kind": self.kind,
+                "tenant": self.tenant,
+                "recording": self.recording,
+                "key_id": self.key_id,
+                "wrapped_by": self.wrapped_by,
+                "nonce": canonical_json.b64(self.nonce),
+                "wrapped": canonical_json.b64(self.wrapped),
+            }
+        )
+
+    MAX_BYTES: ClassVar[int] = 64 * 1024
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> WrappedKey:
+        """Read what :meth:`to_bytes` wrote.  Raises :class:`SealError` for anything else."""
+        fields = Fields(canonical_json.load(content, "wrapped key"), "wrapped key")
+        fields.const("type", "accord-wrapped-key")
+        fields.const("version", 1)
+        fields.const("algorithm", "AES-256-GCM")
+        read = cls(
+            kind=fields.one_of("kind", (TENANT, RECORDING)),
+            tenant=fields.text("tenant"),
+            recording=fields.optional_text("recording"),
+            key_id=fields.text("key_id"),
+            wrapped_by=fields.text("wrapped_by"),
+            nonce=fields.binary("nonce", _NONCE),
+            wrapped=fields.binary("wrapped", KEY + 16),
+        )
+        fields.end()
+        if (read.kind == RECORDING) != (read.recording is not None):
+            raise SealError("seal.field", "a wrapped key names a recording exactly where it is a recording's")
+        return read
+
+
+class Keyring:
+    """What opens recordings: the key-encryption keys.  The first wraps, all unwrap (so that one can be
+    replaced: put the new one first).  ``look`` is asked for others when none of these is the one that is
+    needed: a key that came while the process ran needs no restart."""
+
+    def __init__(
+        self, kek: Secret, *others: Secret, look: Callable[[], Iterable[Secret]] | None = None
+    ) -> None:
+        self._current = kek
+        self._keks = {secret.id: secret for secret in (kek, *others)}
+        self._look = look
+
+    def __repr__(self) -> str:
+        return f"Keyring({', '.join(self._keks)})"
+
+    @property
+    def current(self) -> str:
+        """The id of the key-encryption key that wraps."""
+        return self._current.id
+
+    def backup_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
+        """The key that a backup is encrypted under, made from a key-encryption key (the current one), and
+        that one's id.  Raises :class:`SealError` (``seal.kek_missing``)."""
+        kek = self._current if kek_id is None else self._kek(kek_id)
+        if kek is None:
+            raise SealError(
+                "seal.kek_missing",
+                f"it was encrypted under key-encryption key {kek_id}, which is not here "
+                f"(here: {', '.join(self._keks)})",
+                f"give the key-encryption key that was in use then: {BRING_BACK}",
+            )
+        return secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
+
+    def new_tenant_key(self, tenant: str, entropy: Entropy = os.urandom) -> WrappedKey:
+        """Make a tenant's key, wrapped by the current key-encryption key."""
+        return _wrap(self._current, secret(entropy(KEY)), TENANT, tenant, None, entropy)
+
+    def new_data_key(
+        self, tenant_key: WrappedKey, recording: str, entropy: Entropy = os.urandom
+    ) -> tuple[Secret, WrappedKey]:
+        """Make a recording's data key, wrapped by its tenant's.  Raises :class:`SealError`."""
+        data = secret(entropy(KEY))
+        by = self.open_tenant_key(tenant_key)
+        return data, _wrap(by, data, RECORDING, tenant_key.tenant, recording, entropy)
+
+    def open_tenant_key(self, wrapped: WrappedKey) -> Secret:
+        """Raises :class:`SealError` (``seal.kek_missing``, ``seal.key_damaged``)."""
+        kek = self._kek(wrapped.wrapped_by)
+        if kek is None:
+            raise SealError(
+                "seal.kek_missing",
+                f"the key of tenant {wrapped.tenant} is wrapped by key-encryption key {wrapped.wrapped_by}, "
+                f"which is not here (here: {', '.join(self._keks)})",
+                f"give the key-encryption key that was in use then: {BRING_BACK}",
+            )
+        if wrapped.kind != TENANT:
+            raise SealError("seal.key_kind", "a recording's key was given where a tenant's is needed")
+        return _unwrap(kek, wrapped)
+
+    def wrap_again(self, wrapped: WrappedKey, entropy: Entropy = os.urandom) -> WrappedKey:
+        """A tenant's key, the same, wrapped by the current key-encryption key.  Raises as
+        :meth:`open_tenant_key`."""
+        return _wrap(self._current, self.open_tenant_key(wrapped), TENANT, wrapped.tenant, None, entropy)
+
+    def wrap_data_key_again(
+        self, old: WrappedKey, new: WrappedKey, wrapped: WrappedKey, entropy: Entropy = os.urandom
+    ) -> WrappedKey:
+        """A recording's data key, the same, wrapped by its tenant's ``new`` key instead of the ``old`` one.
+        Raises :class:`SealError` as :meth:`open_data_key`."""
+        if (new.kind, new.tenant) != (TENANT, wrapped.tenant):
+            raise SealError("seal.key_foreign", f"the new key is not of tenant {wrapped.tenant}")
+        data = self.open_data_key(old, wrapped)
+        by = self.open_tenant_key(new)
+        return _wrap(by, data, RECORDING, wrapped.tenant, wrapped.recording, entropy)
+
+    def _kek(self, kek_id: str) -> Secret | None:
+        if kek_id not in self._keks and self._look is not None:
+            self._keks = {each.id: each for each in self._look()} | self._keks
+        return self._keks.get(kek_id)
+
+    def open_data_key(self, tenant_key: WrappedKey, wrapped: WrappedKey) -> Secret:
+        """The data key of a recording.  Raises :class:`SealError` (``seal.kek_missing``,
+        ``seal.key_kind``, ``seal.key_foreign``, ``seal.key_damaged``)."""
+        if wrapped.kind != RECORDING:
+            raise SealError("seal.key_kind", "a tenant's key was given where a recording's is needed")
+        tenant = self.open_tenant_key(tenant_key)
+        if wrapped.tenant != tenant_key.tenant or wrapped.wrapped_by != tenant.id:
+            raise SealError(
+                "seal.key_foreign", f"the key of recording {wrapped.recording} belongs to another tenant key"
+            )
+        return _unwrap(tenant, wrapped)
+
+
+def secret(key: bytes) -> Secret:
+    """A key with its id: the first 32 hex digits of SHA-256 over ``accord/1/key-id/`` and the key."""
+    if len(key) != KEY:
+        raise ValueError(f"a key has {KEY} bytes")
+    return Secret(key, hashlib.sha256(b"accord/1/key-id/" + key).hexdigest()[:32])
+
+
+def tenant_key_path(tenant: str) -> str:
+    """Where a tenant's wrapped key lies in the bucket."""
+    return f"keys/{part(tenant)}/tenant.json"
+
+
+def every_tenant_key_path(tenant: str, key_id: str) -> str:
+    """Where a tenant's wrapped key lies by its own id, once the tenant has had several."""
+    return f"keys/{part(tenant)}/{TENANT}-{part(key_id)}.json"
+
+
+def next_tenant_key_path(tenant: str) -> str:
+    """Where the key lies that a tenant is to have from now on, while the change goes on."""
+    return f"keys/{part(tenant)}/{TENANT}-{NEXT}.json"
+
+
+def recording_of_path(place: str) -> str | None:
+    """The recording whose wrapped key lies at a place; ``None`` for a tenant's key."""
+    name = place.rpartition("/")[2].removesuffix(".json")
+    return None if name == TENANT or name.startswith(f"{TENANT}-") else name
+
+
+def data_key_path(tenant: str, recording: str) -> str:
+    """Where a recording's wrapped key lies in the bucket, apart from its audio."""
+    return f"keys/{part(tenant)}/{part(recording)}.json"
+
+
+def wrapped_key(
+    content: bytes, where: str, tenant: str, recording: str | None = None, key_id: str | None = None
+) -> WrappedKey:
+    """Read a wrapped key that must be a tenant's own, or that of one of its recordings, and where ``key_id``
+    is given of that id.  ``where`` names its place in errors.  That it opens is not checked.
+
+    Raises :class:`SealError` (``seal.key_damaged``, ``seal.key_foreign``)."""
+    try:
+        found = WrappedKey.from_bytes(content)
+    except SealError as error:
+        raise SealError("seal.key_damaged", f"{where} is no wrapped key: {error.message}", RESTORE) from error
+    if (found.tenant, found.recording) != (tenant, recording):
+        whose = f"recording {found.recording} of " if found.recording is not None else ""
+        raise SealError("seal.key_foreign", f"{where} is the key of {whose}tenant {found.tenant}", RESTORE)
+    if key_id is not None and found.key_id != key_id:
+        raise SealError("seal.key_foreign", f"{where} is key {found.key_id}", RESTORE)
+    return found
+
+
+def wrapped_key_at(place: str, content: bytes) -> WrappedKey:
+    """Read a wrapped key from a place in the bucket, which says whose it must be.  Raises as
+    :func:`wrapped_key`."""
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        raise SealError("seal.key_foreign", f"{place}: no wrapped key of Accord's is called so")
+    tenant, key_id, recording = match.groups()
+    return wrapped_key(content, place, tenant, recording, None if key_id == NEXT else key_id)
+
+
+def part(name: str) -> str:
+    """A tenant's or recording's id, fit to be a part of an object's key.  Raises :class:`SealError`."""
+    if not _PART.fullmatch(name) or name == TENANT or name.startswith(f"{TENANT}-"):
+        raise SealError("seal.bad_id", f"{name!r} cannot be a part of an object's key")
+    return name
+
+
+def parse_kek(text: str, where: str) -> Secret:
+    """A key-encryption key from its text: 32 bytes in base64.  ``where`` names the source in errors.
+    Raises :class:`ConfigError`."""
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != KEY:
+        raise ConfigError(
+            "keys.bad_kek",
+            f"the key-encryption key in {where} is not 32 bytes in base64",
+            f"{BRING_BACK}: a new one opens nothing that this one wrapped",
+        )
+    return secret(key)
+
+
+def load_kek(path: Path) -> Secret:
+    """The key-encryption key from a file.  Raises :class:`ConfigError` (also where others may read it)."""
+    return parse_kek(read_private(path).decode("ascii", "replace"), str(path))
+
+
+def read_private(path: Path) -> bytes:
+    """A secret file's content.  Raises :class:`ConfigError` where it is missing, or readable by more than
+    its owner and group, or writable by more than its owner."""
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(65536)
+    except OSError as error:
+        raise ConfigError(
+            "keys.unreadable", f"the key file {path} cannot be read: {error.strerror}", _lost(path)
+        ) from error
+    if mode & 0o027:
+        raise ConfigError(
+            "keys.open_to_others",
+            f"the key file {path} can be read or written by others (mode {mode & 0o777:04o})",
+            f"chmod 600 {path}",
+        )
+    return content
+
+
+def _lost(path: Path) -> str:
+    """What to do about a key file that cannot be read.  Only where no key at all is beside it may the
+    installation be a new one."""
+    told = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
+    new = not any(any(path.parent.glob(pattern)) for pattern in ("*.key", "*.pub", "*kek*", "*.json"))
+    return f"{told}; a new installation makes its keys with `accord keys init`" if new else told
+
+
+def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a new key file, durably; never replaces one.  Raises :class:`ConfigError` where there is
+    one already."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    except FileExistsError:
+        raise exists([path]) from None
+    with open(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def exists(paths: Iterable[Path]) -> ConfigError:
+    """The refusal to write over a key."""
+    return ConfigError(
+        "keys.exists",
+        f"there are keys already: {', '.join(str(path) for path in paths)}",
+        "nothing was written: no key is ever replaced. `accord keys restore` adds what is missing",
+    )
+
+
+def _purpose(kind: str, tenant: str, recording: str | None) -> bytes:
+    if kind == TENANT:
+        return f"accord/1/tenant/{tenant}".encode()
+    return f"accord/1/recording/{tenant}/{recording}".encode()
+
+
+def _wrap(
+    by: Secret, inner: Secret, kind: str, tenant: str, recording: str | None, entropy: Entropy
+) -> WrappedKey:
+    nonce = entropy(_NONCE)
+    wrapped = AESGCM(by.key).encrypt(nonce, inner.key, _purpose(kind, tenant, recording))
+    return WrappedKey(kind, tenant, recording, inner.id, by.id, nonce, wrapped)
+
+
+def _unwrap(by: Secret, wrapped: WrappedKey) -> Secret:
+    purpose = _purpose(wrapped.kind, wrapped.tenant, wrapped.recording)
+    try:
+        inner = secret(AESGCM(by.key).decrypt(wrapped.nonce, wrapped.wrapped, purpose))
+    except InvalidTag:
+        inner = None
+    if inner is None or inner.id != wrapped.key_id:
+        raise SealError(
+            "seal.key_damaged",
+            f"the wrapped key of {wrapped.kind} {wrapped.recording or wrapped.tenant} does not open: "
+            "it was changed, or was wrapped for something else",
+            RESTORE,
+        )
+    return inner

@@ -1,0 +1,147 @@
+"""A key on paper, and typed again: lines of four groups, each with a check of its own, so that it is known
+which one was mistyped.
+
+::
+
+    kek
+      1  5TQ0-9WZN-4F1B-H8AC        8 bytes of the key and 2 of a check, in Crockford's base32
+      2  …
+      3  …
+      4  …
+      5  …                          8 bytes of a hash of the whole key, and their check
+
+Crockford's alphabet has no I, L, O and U: typed, the first three are read as 1, 1 and 0
+(https://www.crockford.com/base32.html).  A check is also of the key's kind and the line's number: lines in
+another order, or below another key's name, are found and named.  docs/formats.md has all of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from recorder.errors import ConfigError
+from recorder.seal.keyring import KEY
+
+PIECE: Final = 8
+CHECK: Final = 2
+SYMBOLS: Final = (PIECE + CHECK) * 8 // 5
+LINES: Final = KEY // PIECE + 1
+
+_RFC: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PRINTED: Final = str.maketrans(_RFC, _CROCKFORD)
+_READ: Final = str.maketrans(_CROCKFORD, _RFC)
+_ALIKE: Final = str.maketrans("ILO", "110", " \t-")
+_NUMBERED: Final = re.compile(r"([1-9])[.:]?\s+(\S{2,}.*)")
+_NAME: Final = re.compile(r"(?:kek|kek\.next|[0-9a-f]{32}\.kek|root\.key)")
+_KINDS: Final = ("kek", "kek.next", ".kek", "root.key")
+"""What a check is made for: a key's name; of each ``<id>.kek`` the ending, for its id is a check itself."""
+
+
+def printed(name: str, key: bytes) -> Iterator[str]:
+    """The lines of a key of 32 bytes under its name, for paper."""
+    yield name
+    kind = _kind(name)
+    for number, piece in enumerate(_pieces(kind, key), 1):
+        text = base64.b32encode(piece + _check(kind, number, piece)).decode("ascii").translate(_PRINTED)
+        yield f"  {number}  {'-'.join(text[at : at + 4] for at in range(0, SYMBOLS, 4))}"
+
+
+def typed(text: str) -> dict[str, bytes]:
+    """Keys by name, from what somebody typed: names and their lines, with or without numbers, spaces, dashes
+    and lower case; lines that begin with ``#`` are left out.
+
+    Raises :class:`ConfigError` (``keys.mistyped``), which names every line that is wrong."""
+    blocks: list[tuple[str, list[str]]] = []
+    wrong: list[str] = []
+    for line in (each.strip() for each in text.splitlines()):
+        if not line or line.startswith("#"):
+            continue
+        if _NAME.fullmatch(line.lower()):
+            blocks.append((line.lower(), []))
+        elif not blocks:
+            wrong.append(f"before the first name (kek, for instance) stands {line[:20]!r}")
+        else:
+            blocks[-1][1].append(line)
+    found: dict[str, bytes] = {}
+    for name, lines in blocks:
+        pieces, others = _read_block(name, lines, wrong)
+        if len(lines) != LINES:
+            wrong.append(f"{name}: {len(lines)} lines, and {LINES} were printed")
+        elif name in found:
+            wrong.append(f"{name} is there twice")
+        elif not others and len(pieces) == LINES:
+            key = b"".join(pieces[:-1])
+            if _pieces(_kind(name), key)[-1] != pieces[-1]:
+                wrong.append(f"{name}: each line is as it was printed, but they are not of one key")
+            found[name] = key
+    if not blocks:
+        wrong.append("nothing was typed")
+    if wrong:
+        raise ConfigError(
+            "keys.mistyped",
+            f"not what was printed: {'; '.join(wrong)}",
+            "compare these lines with the paper; nothing was written",
+        )
+    return found
+
+
+def _read_block(name: str, lines: list[str], wrong: list[str]) -> tuple[list[bytes], list[str]]:
+    """The pieces below a name as far as they are its own, and the kinds of key that others are of; what is
+    wrong with each line is added."""
+    pieces: list[bytes] = []
+    others: list[tuple[int, str]] = []
+    for number, line in enumerate(lines[:LINES], 1):
+        if (content := _content(name, number, line, wrong)) is None:
+            continue
+        piece, check = content[:PIECE], content[PIECE:]
+        made_for = [kind for kind in _KINDS if check == _check(kind, number, piece)]
+        if _kind(name) in made_for:
+            pieces.append(piece)
+        elif made_for:
+            others.append((number, made_for[0]))
+        else:
+            wrong.append(f"{name}: line {number} is mistyped")
+    kinds = [kind for _, kind in others]
+    if len(others) == LINES and len({*kinds}) == 1:
+        wrong.append(f"below {name} stand the lines of {_shown(kinds[0])}")
+    else:
+        wrong += [f"{name}: line {number} is a line of {_shown(kind)}" for number, kind in others]
+    return pieces, kinds
+
+
+def _content(name: str, number: int, line: str, wrong: list[str]) -> bytes | None:
+    """The ten bytes of a line, or why it has none."""
+    if (numbered := _NUMBERED.fullmatch(line)) is not None:
+        said, line = numbered.groups()
+        if int(said) != number:
+            wrong.append(f"{name}: line {said} stands where line {number} should be")
+            return None
+    symbols = line.upper().translate(_ALIKE)
+    strange = sorted({*symbols} - {*_CROCKFORD})
+    if strange or len(symbols) != SYMBOLS:
+        what = f"has {' '.join(strange)}" if strange else f"has {len(symbols)} characters, not {SYMBOLS}"
+        wrong.append(f"{name}: line {number} {what}")
+        return None
+    return base64.b32decode(symbols.translate(_READ))
+
+
+def _kind(name: str) -> str:
+    return name if name in _KINDS else ".kek"
+
+
+def _shown(kind: str) -> str:
+    return "<id>.kek" if kind == ".kek" else kind
+
+
+def _pieces(kind: str, key: bytes) -> list[bytes]:
+    whole = hashlib.sha256(f"accord/1/paper-key/{kind}/".encode() + key).digest()[:PIECE]
+    return [*(key[at : at + PIECE] for at in range(0, KEY, PIECE)), whole]
+
+
+def _check(kind: str, number: int, piece: bytes) -> bytes:
+    return hashlib.sha256(f"accord/1/paper-line/{kind}/{number}/".encode() + piece).digest()[:CHECK]

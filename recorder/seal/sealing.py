@@ -1,0 +1,291 @@
+"""Manifest, version 1: what a recording is, signed; its upload is the commit.
+
+A signed document (``signed_document.py``).  A manifest is never rewritten: what is learnt later lies beside
+it, in amendments, never in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import __version__
+from recorder.audio.encoded_take import Encoded, Marker, Sound
+from recorder.clock import Uptime, from_iso, to_iso
+from recorder.errors import SealError
+from recorder.ids import Entropy
+from recorder.seal import canonical_json, consent_record, signed_document, signing, streaming_aead
+from recorder.seal import manifest_codec as bodies
+from recorder.seal.clock_correction import Timing, timing
+from recorder.seal.consent_record import Consent
+from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path
+from recorder.seal.manifest import (
+    BROUGHT_IN,
+    Announced,
+    Joined,
+    Manifest,
+    Object,
+    Parties,
+    Purpose,
+    SealedMarker,
+)
+from recorder.spool.atomic_files import write_file
+from recorder.spool.layout import Party
+
+__all__ = ["Manifest", "Sealed", "Upload", "open_manifest", "read_sealed", "seal", "write"]
+
+NAME = "manifest.json"
+KEY_FILE = "key.json"
+ENCRYPTED = ".enc"
+
+UNANNOUNCED_KEEP = timedelta(days=30)
+"""How long a take is kept in whose audio the announcement was not found (P1)."""
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to be put under a key of the bucket; ``sha256`` hex, of its bytes."""
+
+    key: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A recording, encrypted and signed, in its take's folder.
+
+    ``uploads`` in the order in which they are put: the objects, the wrapped key, and last the manifest,
+    which is the commit.
+    """
+
+    folder: Path
+    manifest: Manifest
+    manifest_bytes: bytes
+    key: WrappedKey
+    uploads: tuple[Upload, ...]
+
+    @property
+    def recording(self) -> str:
+        return self.manifest.recording
+
+    @property
+    def prefix(self) -> str:
+        return self.manifest.prefix
+
+
+def seal(
+    encoded: Encoded,
+    keyring: Keyring,
+    tenant_key: WrappedKey,
+    signer: signing.Signer,
+    now: datetime,
+    entropy: Entropy = os.urandom,
+    uptime: Uptime | None = None,
+) -> Sealed:
+    """Encrypt a take's sounds under a new data key, and seal what it is.  ``uptime`` is this machine's now;
+    ``None`` where it is not known: then keeping counts from ``now``.
+
+    Writes into the take's folder, in this order: ``<name>.enc`` for each sound, ``key.json`` (the wrapped
+    data key), ``manifest.json``.  Broken off before the last, all of it is made anew.  Raises
+    :class:`SealError` (``seal.sound_changed``: a sound is not what was encoded; ``seal.key_foreign``;
+    ``seal.endorsement_time``: the signing key is past its date), ``OSError`` (a full disk).
+    """
+    start, folder = encoded.take.start, encoded.take.folder
+    told = start.announcement is not None or start.brought_in is not None
+    if start.tenant is None or start.line is None or not told:
+        raise SealError("seal.no_line", f"recording {start.recording} has no line, tenant and announcement")
+    if tenant_key.tenant != start.tenant:
+        raise SealError(
+            "seal.key_foreign", f"the key of tenant {tenant_key.tenant} was given for {start.tenant}"
+        )
+    data_key, wrapped = keyring.new_data_key(tenant_key, start.recording, entropy)
+    objects = [
+        _encrypt(sound, folder, start.recording, data_key, entropy)
+        for sound in sorted(encoded.sounds, key=lambda sound: sound.name)
+    ]
+    when = timing(encoded.take, now, uptime)
+    manifest = _manifest(encoded, objects, data_key, tenant_key, signer, when, entropy)
+    signer.check(signing.MANIFEST, manifest.sealed_at)
+    content = write(manifest, signer)
+    # Read back before anything relies on it: a manifest that would be refused is never stored.
+    bodies.from_body(canonical_json.load(content, "manifest")["body"], signer.key_id)
+    write_file(folder / KEY_FILE, wrapped.to_bytes())
+    write_file(folder / NAME, content)
+    return _sealed(folder, manifest, content, wrapped)
+
+
+def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = None) -> Sealed:
+    """A take that :func:`seal` finished, read from its folder.  Raises :class:`SealError`, ``OSError``."""
+    content = (folder / NAME).read_bytes()
+    wrapped = WrappedKey.from_bytes((folder / KEY_FILE).read_bytes())
+    manifest = open_manifest(content, root, now)
+    if wrapped.key_id != manifest.data_key_id:
+        raise SealError("seal.key_foreign", f"{folder / KEY_FILE} is not the key that the manifest names")
+    return _sealed(folder, manifest, content, wrapped)
+
+
+def write(manifest: Manifest, signer: signing.Signer) -> bytes:
+    """The manifest, signed: the bytes of ``manifest.json``."""
+    return signed_document.write(bodies.to_body(manifest), signer)
+
+
+def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Manifest:
+    """A manifest, verified from the root's public key alone.
+
+    With ``now``, a seal from the future is refused as well.  Raises :class:`SealError`; its
+    ``error_id`` says which check failed, in this order: form (``seal.not_json``,
+    ``seal.duplicate_field``, ``seal.not_canonical``), the envelope's fields, the endorsement
+    (``seal.endorsement_…``), ``seal.signature``, ``seal.version``, ``seal.unknown_field``,
+    ``seal.field``, ``seal.contradiction``.
+    """
+    body, key_id = signed_document.read(content, "manifest", root, signing.MANIFEST, "sealed_at", MAX_BYTES)
+    manifest = bodies.from_body(body, key_id)
+    signed_document.check_not_future("manifest", manifest.sealed_at, now)
+    return manifest
+
+
+def _encrypt(sound: Sound, folder: Path, recording: str, data_key: Secret, entropy: Entropy) -> Object:
+    target = folder / (sound.name + ENCRYPTED)
+    data = streaming_aead.associated(recording, sound.name)
+    stored = streaming_aead.encrypt(sound.path, target, data_key.key, data, entropy)
+    if stored.plain_sha256 != sound.sha256 or stored.plain_length != sound.length:
+        raise SealError(
+            "seal.sound_changed",
+            f"{sound.path} is not what was encoded: its hash or length is another",
+            "the disk or somebody changed it; encode the take again",
+        )
+    return Object(
+        name=sound.name,
+        media_type=sound.media_type,
+        plain_sha256=stored.plain_sha256,
+        plain_length=stored.plain_length,
+        stored_sha256=stored.sha256,
+        stored_length=stored.length,
+        blocks=stored.blocks,
+    )
+
+
+def _manifest(
+    encoded: Encoded,
+    objects: list[Object],
+    data_key: Secret,
+    tenant_key: WrappedKey,
+    signer: signing.Signer,
+    when: Timing,
+    entropy: Entropy,
+) -> Manifest:
+    take, start = encoded.take, encoded.take.start
+    assert start.tenant is not None
+    assert start.line is not None
+    consent = consent_record.consent(encoded)
+    announced = _announced(encoded, when.kept_from) if consent.allows else None
+    made = consent_record.agreements(encoded)
+    parties = Parties(start.outside, take.end.inside, _joined(encoded))
+    unannounced_until = max(when.ended_at, when.kept_from) + UNANNOUNCED_KEEP
+    manifest = Manifest(
+        recording=start.recording,
+        tenant=start.tenant,
+        line=start.line,
+        number=start.number,
+        direction=start.direction,
+        node=start.node,
+        channel=start.channel,
+        started_at=when.started_at,
+        bridged_at=when.bridged_at,
+        ended_at=when.ended_at,
+        sealed_at=when.sealed_at,
+        noted=when.noted,
+        keep_until=unannounced_until if start.brought_in is None else _milliseconds(start.brought_in),
+        duration_ms=encoded.duration_ms,
+        drift_ms=encoded.drift_ms,
+        sample_rate=encoded.sample_rate,
+        announced=announced,
+        unannounced=None if announced else _unannounced(encoded, consent),
+        consent=consent,
+        agreements=made,
+        agreed=consent_record.agreed(announced is not None, made, start.keep, when.kept_from),
+        markers=tuple(_marker(mark) for mark in encoded.markers),
+        gaps=encoded.gaps,
+        objects=tuple(objects),
+        parties=bodies.encrypt_parties(parties, start.recording, data_key, entropy),
+        data_key_id=data_key.id,
+        tenant_key_id=tenant_key.key_id,
+        software=f"accord {__version__}",
+        signing_key_id=signer.key_id,
+    )
+    until = [each.until for each in manifest.purposes]
+    return replace(manifest, keep_until=max(until)) if until else manifest
+
+
+def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
+    found, told = encoded.announced, encoded.take.start.announcement
+    if found is None or told is None:
+        return None
+    until = kept_from + timedelta(days=told.keep_days)
+    return Announced(
+        id=told.id,
+        version=told.version,
+        language=told.language,
+        text=told.text,
+        keep_days=told.keep_days,
+        sound_sha256=told.sha256,
+        purposes=tuple(Purpose(code, until) for code in told.purposes),
+        offset_ms=found.offset_ms,
+        end_ms=found.end_ms,
+        score=round(found.score, 6),
+    )
+
+
+def _unannounced(encoded: Encoded, consent: Consent) -> str:
+    if encoded.take.start.brought_in is not None:
+        return BROUGHT_IN
+    if not consent.allows:
+        return "not_agreed"
+    finished = encoded.take.first("announcement_finished") is not None
+    return "not_found_in_audio" if finished else "not_finished"
+
+
+_CAME = ("bridged", "joined_room", "listener_came")
+_OF_JOINING = ("telling", "told", "untold", "asked", "answered", "refused")
+_OF_LISTENERS = ("listener_heard", "listener_left")
+_OF_PARTIES = (*_CAME, "unbridged", "left_room", *_OF_LISTENERS, *(f"joined_{each}" for each in _OF_JOINING))
+
+
+def _marker(mark: Marker) -> SealedMarker:
+    # Who joined and who left are parties, and parties are encrypted.
+    private = ("party", "value", "leg") if mark.kind in _OF_PARTIES else ()
+    data = {name: value for name, value in mark.data.items() if name not in private}
+    return SealedMarker(_milliseconds(mark.at), mark.offset_ms, mark.kind, data)
+
+
+def _joined(encoded: Encoded) -> tuple[Joined, ...]:
+    return tuple(
+        Joined(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
+        for mark in encoded.markers
+        if mark.kind in _CAME and "in" not in mark.data and {"party", "value"} <= set(mark.data)
+    )
+
+
+def _sealed(folder: Path, manifest: Manifest, content: bytes, wrapped: WrappedKey) -> Sealed:
+    place = manifest.prefix
+    uploads = [
+        Upload(place + each.name, folder / (each.name + ENCRYPTED), each.stored_sha256)
+        for each in manifest.objects
+    ]
+    key_path = data_key_path(manifest.tenant, manifest.recording)
+    uploads.append(Upload(key_path, folder / KEY_FILE, hashlib.sha256(wrapped.to_bytes()).hexdigest()))
+    uploads.append(Upload(place + NAME, folder / NAME, hashlib.sha256(content).hexdigest()))
+    return Sealed(folder, manifest, content, wrapped, tuple(uploads))
+
+
+def _milliseconds(at: datetime) -> datetime:
+    """The time as it will be read back: to_iso keeps milliseconds."""
+    return from_iso(to_iso(at))

@@ -1,0 +1,347 @@
+"""Is a recording what was sealed?  From the root's public key and the files alone.
+
+The checks, in order; each finding names its check's number and a stable code:
+
+ 1. there is a manifest: ``manifest.missing``
+ 2. it is in canonical form, of a known version, without unknown fields, and does not contradict itself:
+    ``seal.not_json``, ``seal.duplicate_field``, ``seal.not_canonical``, ``seal.version``,
+    ``seal.unknown_field``, ``seal.field``, ``seal.contradiction``
+ 3. the root endorsed its signing key, for manifests, at that time: ``seal.endorsement_root``,
+    ``…_signature``, ``…_key``, ``…_use``, ``…_time``; and did not take that back before it was signed
+    (an amendment's key likewise): ``seal.key_revoked``
+ 4. the signature is that key's, and not from the future: ``seal.signature``, ``seal.from_the_future``
+ 5. it lies where its tenant, day and id say: ``manifest.place``
+ 6. every object is there, with its length: ``object.missing``, ``object.length``
+ 7. every stored block, and the whole, has its SHA-256: ``object.block``, ``object.hash``
+ 8. nothing lies there that was not sealed: ``object.unknown``
+
+and with the key-encryption key:
+
+ 9. the wrapped keys are there, open, and are those that were sealed: ``key.missing``, ``seal.key_kind``,
+    ``seal.key_foreign``, ``seal.key_damaged``, ``seal.kek_missing``, or a code of check 2
+10. every object decrypts to its plain length and SHA-256: ``object.decryption``, ``object.plain``
+11. the parties decrypt: ``parties.decryption``
+
+Of a recording that was destroyed, checks 6 and 9 are that its objects and its key are gone
+(``object.not_erased``, ``key.not_erased``), and 7, 10 and 11 are left out.
+
+12. amendments are in order, none missing, doubled or another recording's, and each signed by a key that
+    the root endorsed for amendments: ``amendment.missing``, ``amendment.doubled``, ``amendment.foreign``,
+    ``amendment.predecessor``, ``amendment.contradiction``, ``amendment.kind``, or a code of checks 2 to 4
+
+A store that is away is no finding: it is raised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.errors import SealError, StoreError
+from recorder.seal import manifest_codec, streaming_aead
+from recorder.seal.amendment import Amendment, number_in
+from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
+from recorder.seal.data_key import open_data_key
+from recorder.seal.document_source import Files, Source, read_document
+from recorder.seal.keyring import (
+    Keyring,
+    Secret,
+    WrappedKey,
+    data_key_path,
+    recording_of_path,
+    tenant_key_path,
+)
+from recorder.seal.manifest import Manifest, Object
+from recorder.seal.revocation import Revoked, signed_since
+from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
+
+__all__ = ["CHECKS", "Files", "Finding", "Report", "Source", "verify"]
+
+CHECKS = {
+    1: "there is a manifest",
+    2: "its form and version",
+    3: "the root endorsed its signing key",
+    4: "its signature",
+    5: "its place",
+    6: "every object is there, with its length",
+    7: "every stored block",
+    8: "nothing else lies there",
+    9: "the wrapped keys",
+    10: "every object's plain bytes",
+    11: "the parties",
+    12: "the amendments",
+}
+
+_WINDOW = 16 * streaming_aead.SEGMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was sealed.  ``check`` is a key of :data:`CHECKS`, ``where`` the
+    object's key, ``blocks`` the numbers of its wrong stored blocks."""
+
+    check: int
+    code: str
+    where: str
+    message: str
+    blocks: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Report:
+    """What was checked and what was found.  ``checked`` holds the numbers of the checks that ran to
+    their end; ``manifest`` is ``None`` where it cannot be believed, ``chain`` its amendments."""
+
+    manifest: Manifest | None = None
+    manifest_sha256: str = ""
+    chain: Chain | None = None
+    findings: list[Finding] = field(default_factory=list)
+    checked: list[int] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    def add(self, check: int, code: str, where: str, message: str, blocks: Iterable[int] = ()) -> None:
+        self.findings.append(Finding(check, code, where, message, tuple(blocks)))
+
+
+def verify(
+    source: Source,
+    prefix: str,
+    root: Ed25519PublicKey,
+    keyring: Keyring | None = None,
+    now: datetime | None = None,
+    revoked: Revoked | None = None,
+) -> Report:
+    """Check one recording.
+
+    ``prefix`` is where it lies, with a slash at the end, or empty for a folder that holds only it (check
+    5 is then left out).  Reads every stored byte once, a MiB at a time.  Raises
+    :class:`recorder.errors.StoreError` where the store is away or refuses.
+    """
+    report = Report()
+    manifest = _manifest(source, prefix, root, now, report)  # 1 to 4
+    if manifest is None:
+        return report
+    report.manifest = manifest
+    if prefix:
+        _place(manifest, prefix, report)  # 5
+    names = [key.removeprefix(prefix) for key in source.list(prefix)]
+    if _amendments(source, prefix, manifest, names, root, now, report):  # 12
+        _gone(source, prefix, manifest, names, report)  # 6 and 9 of a tombstone
+    else:
+        _whole(source, prefix, manifest, keyring, report)
+    if report.chain is not None:  # 3
+        for name, what in signed_since(report.chain, revoked or {}):
+            report.add(3, "seal.key_revoked", prefix + name, what)
+    _nothing_else(prefix, manifest, names, report)  # 8
+    report.checked.sort()
+    return report
+
+
+def _whole(source: Source, prefix: str, manifest: Manifest, keyring: Keyring | None, report: Report) -> None:
+    there = [each for each in manifest.objects if _there(source, prefix, each, report)]  # 6
+    report.checked += [6, 7]
+    data_key = None if keyring is None else _keys(source, manifest, keyring, report)  # 9
+    for each in there:
+        _object(source, prefix, manifest, each, data_key, report)  # 7 and 10
+    if data_key is not None:
+        report.checked.append(10)
+        _parties(manifest, prefix, data_key, report)  # 11
+
+
+def _manifest(
+    source: Source, prefix: str, root: Ed25519PublicKey, now: datetime | None, report: Report
+) -> Manifest | None:
+    content = _read(source, prefix + NAME, MAX_BYTES)
+    if content is None:
+        report.add(1, "manifest.missing", prefix + NAME, "there is no manifest: nothing was committed here")
+        return None
+    report.checked.append(1)
+    report.manifest_sha256 = hashlib.sha256(content).hexdigest()
+    try:
+        manifest = open_manifest(content, root, now)
+    except SealError as error:
+        report.add(_check_of(error.error_id), error.error_id, prefix + NAME, error.message)
+        return None
+    report.checked += [2, 3, 4]
+    return manifest
+
+
+def _check_of(error_id: str) -> int:
+    if error_id.startswith("seal.endorsement"):
+        return 3
+    return 4 if error_id in ("seal.signature", "seal.from_the_future") else 2
+
+
+def _place(manifest: Manifest, prefix: str, report: Report) -> None:
+    report.checked.append(5)
+    if manifest.prefix != prefix:
+        report.add(
+            5, "manifest.place", prefix + NAME, f"the manifest is of {manifest.prefix}, and lies at {prefix}"
+        )
+
+
+def _there(source: Source, prefix: str, each: Object, report: Report) -> bool:
+    key = prefix + each.name
+    try:
+        size = source.size(key)
+    except StoreError as error:
+        if error.error_id != "store.not_found":
+            raise
+        report.add(6, "object.missing", key, "the object is not there")
+        return False
+    if size != each.stored_length:
+        report.add(6, "object.length", key, f"it has {size} bytes; {each.stored_length} were sealed")
+    return True
+
+
+def _keys(source: Source, manifest: Manifest, keyring: Keyring, report: Report) -> Secret | None:
+    tenant_at = tenant_key_path(manifest.tenant)
+    data_at = data_key_path(manifest.tenant, manifest.recording)
+    found = []
+    for key in (tenant_at, data_at):
+        content = _read(source, key, WrappedKey.MAX_BYTES)
+        if content is None:
+            report.add(9, "key.missing", key, "the wrapped key is not there")
+        else:
+            found.append(content)
+    if len(found) != 2:
+        return None
+    where = tenant_at
+    try:
+        tenant_key = WrappedKey.from_bytes(found[0])
+        if tenant_key.tenant != manifest.tenant:
+            raise SealError("seal.key_foreign", "it is the key of another tenant")
+        keyring.open_tenant_key(tenant_key)
+        where = data_at
+        wrapped = WrappedKey.from_bytes(found[1])
+        if wrapped.recording != manifest.recording:
+            raise SealError("seal.key_foreign", "it is the key of another recording")
+        data_key = open_data_key(source, keyring, tenant_key, wrapped)
+        manifest.check_key(data_key)
+    except SealError as error:
+        report.add(9, error.error_id, where, error.message)
+        return None
+    report.checked.append(9)
+    return data_key
+
+
+class _Scan:
+    """Reads an object's stored bytes once, in order, and compares each block on the way."""
+
+    def __init__(self, source: Source, key: str, sealed: Object) -> None:
+        self.wrong: list[int] = []
+        self.whole = hashlib.sha256()
+        self._source = source
+        self._key = key
+        self._sealed = sealed
+        self._at = 0
+
+    def read(self, start: int, end: int) -> bytes:
+        data = self._source.read(self._key, start, end)
+        self.whole.update(data)
+        for at in range(start, end, streaming_aead.SEGMENT):
+            block = data[at - start : at - start + streaming_aead.SEGMENT]
+            if hashlib.sha256(block).hexdigest() != self._sealed.blocks[at // streaming_aead.SEGMENT]:
+                self.wrong.append(at // streaming_aead.SEGMENT)
+        self._at = end
+        return data
+
+    def rest(self) -> None:
+        """What decrypting did not ask for, because it stopped or there is no key."""
+        while self._at < self._sealed.stored_length:
+            self.read(self._at, min(self._at + _WINDOW, self._sealed.stored_length))
+
+
+def _object(
+    source: Source, prefix: str, manifest: Manifest, each: Object, data_key: Secret | None, report: Report
+) -> None:
+    """Stored blocks first: of what is not as it was stored, it is not said as well that it does not
+    decrypt."""
+    key = prefix + each.name
+    scan = _Scan(source, key, each)
+    plain, length, broken = hashlib.sha256(), 0, ""
+    if data_key is not None:
+        associated = streaming_aead.associated(manifest.recording, each.name)
+        try:
+            for piece in streaming_aead.Reader(
+                data_key.key, associated, scan.read, each.stored_length
+            ).read():
+                plain.update(piece)
+                length += len(piece)
+        except SealError as error:
+            broken = error.message
+    scan.rest()
+    if scan.wrong:
+        told = ", ".join(map(str, scan.wrong[:8])) + (", …" if len(scan.wrong) > 8 else "")
+        report.add(7, "object.block", key, f"stored blocks are not what was sealed: {told}", scan.wrong)
+    elif scan.whole.hexdigest() != each.stored_sha256:
+        report.add(7, "object.hash", key, "the whole does not have the SHA-256 that was sealed")
+    elif broken:
+        report.add(10, "object.decryption", key, broken)
+    elif data_key is not None and (plain.hexdigest(), length) != (each.plain_sha256, each.plain_length):
+        report.add(10, "object.plain", key, "it decrypts to other bytes than were sealed")
+
+
+def _nothing_else(prefix: str, manifest: Manifest, names: list[str], report: Report) -> None:
+    sealed = {NAME, *(each.name for each in manifest.objects)}
+    for name in names:
+        # Beside a recording in a folder of its own its keys may lie, below keys/ or not.
+        key = not prefix and (
+            name.startswith("keys/") or recording_of_path(name) in (None, manifest.recording)
+        )
+        if name in sealed or number_in(name) or key:
+            continue
+        report.add(8, "object.unknown", prefix + name, "it lies with the recording and was not sealed")
+    report.checked.append(8)
+
+
+def _amendments(
+    source: Source,
+    prefix: str,
+    manifest: Manifest,
+    names: list[str],
+    root: Ed25519PublicKey,
+    now: datetime | None,
+    report: Report,
+) -> Amendment | None:
+    """The tombstone, where there is one."""
+    found = amendments_in(source, prefix, names)
+    report.chain = read_chain(manifest, report.manifest_sha256, found, root, now)
+    for problem in report.chain.problems:
+        report.add(12, problem.code, prefix + problem.name, problem.message)
+    report.checked.append(12)
+    return report.chain.erased
+
+
+def _gone(source: Source, prefix: str, manifest: Manifest, names: list[str], report: Report) -> None:
+    for each in manifest.objects:
+        if each.name in names:
+            report.add(6, "object.not_erased", prefix + each.name, "it was erased, and is there")
+    key = data_key_path(manifest.tenant, manifest.recording)
+    if _read(source, key, WrappedKey.MAX_BYTES) is not None:
+        report.add(9, "key.not_erased", key, "the recording was erased, and its key is there")
+    report.checked += [6, 9]
+
+
+def _parties(manifest: Manifest, prefix: str, data_key: Secret, report: Report) -> None:
+    report.checked.append(11)
+    try:
+        manifest_codec.decrypt_parties(manifest, data_key)
+    except SealError as error:
+        report.add(11, "parties.decryption", prefix + NAME, error.message)
+
+
+def _read(source: Source, key: str, largest: int) -> bytes | None:
+    try:
+        return read_document(source, key, largest)
+    except StoreError as error:
+        if error.error_id != "store.not_found":
+            raise
+        return None

@@ -1,0 +1,477 @@
+"""The spool is the queue: one folder a call, and the files in it say how far it got.
+
+Written by the daemon, in this order::
+
+    <recording id>/
+      call.json       what is known when the call arrives (frozen: CallStart)
+      audio.wav       written by the switch: left what the outside party said, right what they heard
+      events.jsonl    what happened, a line each, appended, fsynced (frozen: Mark)
+      take.json       written once, at the end; a folder that has it belongs to the worker (CallEnd)
+
+Then by the worker, a stage each (see ``pipeline.py``).  Every file but ``audio.wav`` and
+``events.jsonl`` appears whole or not at all: temp, fsync, rename, fsync of the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from recorder.call.state import MODES, NOTICE
+from recorder.clock import Uptime, from_iso, to_iso
+from recorder.domain.line_policy import (
+    BEEPS,
+    Announcement,
+    Delete,
+    Joining,
+    Keep,
+    Sound,
+    check_announcement,
+    delete_of,
+    joining_of,
+    keep_of,
+)
+from recorder.errors import TakeError
+from recorder.spool.atomic_files import append_line, sync_folder, write_file
+from recorder.typed import checked
+
+FORMAT = 1
+
+CALL = "call.json"
+EVENTS = "events.jsonl"
+END = "take.json"
+AUDIO = "audio.wav"
+
+QUARANTINE = "quarantine"
+"""Folder beside the takes for those that are set aside; never looked at by the pipeline."""
+
+WHY = "quarantine.json"
+"""Why a take was set aside, since when, and until when."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who is on a leg: ``kind`` is ``e164``, ``sip``, ``extension`` or ``withheld``."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStart:
+    """A call as it arrived.  ``channel`` is the switch's own id of the outside leg; ``started_at``
+    the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
+    noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
+    ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
+    that means nothing; ``at_pickup``: told once somebody answered.  ``delete`` is what is said where
+    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty), ``joining`` what is
+    said to a colleague who joins later.  ``refused``: why it was not even begun to be recorded (one of
+    :data:`REASONS`).  ``brought_in``: it is a recording from elsewhere, of which nothing was announced, and
+    until when it is kept without a purpose; ``channel`` is then the SHA-256 of its file."""
+
+    recording: str
+    tenant: str | None
+    line: str | None
+    number: str
+    direction: str
+    node: str
+    channel: str
+    outside: Party
+    started_at: datetime
+    formats: tuple[str, ...]
+    announcement: Announcement | None
+    uptime: Uptime | None = None
+    refused: str | None = None
+    mode: str = NOTICE
+    question: Sound | None = None
+    keep: Keep | None = None
+    at_pickup: bool = False
+    delete: Delete | None = None
+    beep: str = ""
+    joining: Joining | None = None
+    brought_in: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at a time.  ``kind`` is one of :data:`MARKS`; ``data`` small and flat."""
+
+    at: datetime
+    kind: str
+    data: Mapping[str, str]
+
+
+MARKS = frozenset(
+    {
+        "recording_started",
+        # data: fax (t38), where a telephone had offered to go on as a fax; full (disk), where the daemon had
+        # it stopped for want of room, and the call went on
+        "recording_stopped",
+        "asked",  # the question was heard whole.  data: question (language, recording)
+        # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
+        "answered",
+        "keep_asked",  # the question whether to keep it.  data: how (question, own_words)
+        "keep_question_heard",  # whole, by both
+        "keep_broken",  # it was not, or nobody could answer: nothing came of it
+        # A colleague said that they had said yes, and nothing was heard of them: no answer, asked once more.
+        "keep_unheard",
+        # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words); of a colleague's
+        # yes voice_from_ms, voice_to_ms: where they were heard before it, in milliseconds of audio
+        "keep_answered",
+        "keep_told",  # both heard what came of it.  data: answer
+        "keep_untold",  # they did not, or not whole
+        # A colleague's code: the switch masks the recording.  data: seconds until it ends that by itself; or
+        # seen ("later"), where nobody watched: the time is then when the switch was asked.  Here and in what
+        # else can be asked for from outside the call, by (panel, api) says that it was.
+        "paused",
+        "resumed",  # by a colleague's code, or seen later
+        "noted",  # a colleague marked the moment
+        "delete_asked",  # the colleague is asked whether to stop it and have it destroyed
+        "delete_dropped",  # nothing came of it
+        "deleted",  # it was confirmed
+        "announcement_started",
+        "announcement_broken",  # data: reason (hold, stopped, failed)
+        # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
+        # is then when the switch was asked.
+        "announcement_finished",
+        # data: party (its kind), value: the inside party; leg: the switch's id of theirs; seen ("later"),
+        # where the switch was asked who is there.  Of "unbridged" party and value are who left.
+        "bridged",
+        "unbridged",
+        # data of both: party, value, leg as above; who (colleague, outside), where the switch could be asked;
+        # how (conference, third); seen ("later").  Somebody came into the conversation, or left it.
+        "joined_room",
+        "left_room",
+        # Somebody listens to the conversation, unheard, or does no more.  data of all three: party, value,
+        # leg as above, seen ("later").
+        "listener_came",
+        "listener_left",
+        # data: heard_by (outside, colleague, both, nobody), and channel (left, right) where they are in the
+        # recording from then on, which makes them one of those above (third).
+        "listener_heard",
+        # Who joined is being told that it is recorded.  data: how (alone, both), asks (opt-out, opt-in) where
+        # they are asked too; of somebody in a room, here and below, also in ("room") and their leg.
+        "joined_telling",
+        "joined_told",  # whole
+        "joined_untold",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
+        "joined_asked",  # they heard the question whole
+        "joined_answered",  # and it goes on.  data: answer (yes; none, silence in opt-out), key
+        # The take ends there.  data: answer (no; none, silence in opt-in; unclear, keys that mean nothing;
+        # left, before they had answered; unasked, the question could not be played; unobserved), key
+        "joined_refused",
+        "transferred_outside",  # to somebody who is no colleague: the take ends there
+        "hold",
+        "unhold",
+        "colleague_hold",  # theirs; where the colleague leaves in it, there may be no unhold
+        "colleague_unhold",
+        "conference_left",  # the outside party was in one until now
+        "hangup",  # data: cause
+        "unobserved_from",  # the daemon was away
+        "unobserved_to",
+        "brought_in",  # it comes from elsewhere.  data: sha256 (of the file), channels (1 or 2)
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How a call ended.  ``outcome`` is ``recorded`` (there is a take to work on) or
+    ``not_recorded`` with a ``reason`` (one of :data:`REASONS`)."""
+
+    outcome: str
+    reason: str | None
+    ended_at: datetime
+    inside: Party | None
+
+
+REASONS = frozenset(
+    {
+        "no_line",  # no tenant has this number
+        "no_snapshot",
+        "never_record",  # emergency numbers and the operator's list
+        "prompt_damaged",
+        "never_connected",  # nobody answered
+        "forwarded_outside",  # to somebody who is no colleague, who was not told
+        "hung_up_in_announcement",
+        "hung_up_in_question",
+        "declined",  # they pressed the key for it
+        "no_answer",  # nobody agreed, in opt-in
+        "unclear",  # keys that mean nothing, twice
+        "not_kept",  # they said no to keeping it, on a line that then destroys it
+        "deleted",  # a colleague had it destroyed in the call
+        "announcement_failed",
+        "recording_failed",  # the switch could not write
+        "daemon_away",  # the switch went on by itself
+        "daemon_late",  # the switch's bound ended the wait
+        "dialplan_did_not_ask",  # it was routed ahead of Accord
+        "full_disk",
+        "channel_gone",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A finished call in the spool, read whole."""
+
+    folder: Path
+    start: CallStart
+    marks: tuple[Mark, ...]
+    end: CallEnd
+
+    @property
+    def audio(self) -> Path:
+        return self.folder / AUDIO
+
+    def first(self, kind: str) -> datetime | None:
+        """When a mark of this kind first happened."""
+        return next((mark.at for mark in self.marks if mark.kind == kind), None)
+
+    def last(self, kind: str) -> datetime | None:
+        """When a mark of this kind last happened."""
+        return next((mark.at for mark in reversed(self.marks) if mark.kind == kind), None)
+
+
+def open_take(spool: Path, start: CallStart) -> Path:
+    """Make the folder of a call and write ``call.json``; returns the folder.  Raises ``OSError``."""
+    folder = spool / start.recording
+    folder.mkdir(mode=0o770, parents=True, exist_ok=True)
+    write_file(folder / CALL, _dump(start_body(start)))
+    sync_folder(spool)
+    return folder
+
+
+def append_mark(folder: Path, mark: Mark) -> None:
+    """Add a line to ``events.jsonl`` and fsync it.  Raises ``OSError`` (a full disk, say) with nothing
+    added, ``ValueError`` (unknown kind)."""
+    if mark.kind not in MARKS or {"at", "kind"} & set(mark.data):
+        raise ValueError(f"unknown mark {mark.kind!r}, or data named at or kind")
+    line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **mark.data}, ensure_ascii=False)
+    append_line(folder / EVENTS, line.encode())
+
+
+def close_take(folder: Path, end: CallEnd) -> None:
+    """Write ``take.json``: from now on the folder is the worker's.  Writing it again changes nothing."""
+    if (folder / END).exists():
+        return
+    write_file(folder / END, _dump(end_body(end)))
+
+
+def start_body(start: CallStart) -> dict[str, Any]:
+    """What ``call.json`` holds.  What came later is left out where there is nothing to say: a worker of
+    before knows the rest."""
+    body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
+    for name in ("refused", "joining", "delete", "beep", "brought_in"):
+        if not body[name]:
+            del body[name]
+    if "joining" in body and not body["joining"]["refused"]:
+        del body["joining"]["refused"]
+    if start.brought_in is not None:
+        body["brought_in"] = to_iso(start.brought_in)
+    return body
+
+
+def end_body(end: CallEnd) -> dict[str, Any]:
+    """What ``take.json`` holds."""
+    return asdict(end) | {"format": FORMAT, "ended_at": to_iso(end.ended_at)}
+
+
+def open_takes(spool: Path) -> Iterator[Path]:
+    """Folders of calls that have not ended (no ``take.json``), oldest first."""
+    return (folder for folder in _folders(spool) if not (folder / END).exists())
+
+
+def finished_takes(spool: Path) -> Iterator[Path]:
+    """Folders that belong to the worker, oldest first (ids are UUIDv7, so names sort by time)."""
+    return (folder for folder in _folders(spool) if (folder / END).exists())
+
+
+def read_start(folder: Path) -> CallStart:
+    """``call.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
+    body = _load(folder / CALL)
+    try:
+        return start_of(body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _broken(folder / CALL, error) from error
+
+
+def start_of(body: Mapping[str, Any]) -> CallStart:
+    """What :func:`start_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
+    told = body["announcement"]
+    announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
+    uptime, question, keep = body.get("uptime"), body.get("question"), body.get("keep")
+    delete = body.get("delete")
+    joining, brought_in = body.get("joining"), body.get("brought_in")
+    start = CallStart(
+        **{
+            **{name: value for name, value in body.items() if name != "format"},
+            "uptime": None if uptime is None else Uptime(**uptime),
+            "announcement": announcement,
+            "question": None if question is None else Sound(**question),
+            "keep": None if keep is None else keep_of(keep),
+            "delete": None if delete is None else delete_of(delete),
+            "joining": None if joining is None else joining_of(joining),
+            "brought_in": None if brought_in is None else from_iso(brought_in),
+            "outside": Party(**body["outside"]),
+            "started_at": from_iso(body["started_at"]),
+            "formats": tuple(body["formats"]),
+        }
+    )
+    checked(start)
+    if start.mode not in MODES or start.beep not in ("", *BEEPS):
+        raise ValueError(f"mode {start.mode!r}, a beep for {start.beep!r}")
+    if announcement is not None:
+        check_announcement(announcement)
+    return start
+
+
+def read_marks(folder: Path) -> tuple[Mark, ...]:
+    """The marks of a folder in the order they were written; a last line cut by a crash is left out."""
+    try:
+        lines = (folder / EVENTS).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return ()
+    marks = []
+    for number, line in enumerate(lines):
+        if not line:
+            continue
+        try:
+            body = _object(json.loads(line))
+            marks.append(checked(Mark(from_iso(body.pop("at")), body.pop("kind"), body)))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            if number == len(lines) - 1:
+                break
+            raise _broken(folder / EVENTS, error) from error
+    return tuple(marks)
+
+
+def read_end(folder: Path) -> CallEnd:
+    """``take.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
+    body = _load(folder / END)
+    try:
+        return end_of(body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _broken(folder / END, error) from error
+
+
+def end_of(body: Mapping[str, Any]) -> CallEnd:
+    """What :func:`end_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
+    inside = body["inside"]
+    end = CallEnd(
+        outcome=body["outcome"],
+        reason=body["reason"],
+        ended_at=from_iso(body["ended_at"]),
+        inside=None if inside is None else Party(**inside),
+    )
+    return checked(end)
+
+
+def read_take(folder: Path) -> Take:
+    """A finished call, whole.  Raises :class:`TakeError`."""
+    return Take(folder, read_start(folder), read_marks(folder), read_end(folder))
+
+
+def unreadable(error: TakeError) -> OSError | None:
+    """What kept a take's files from being read just now, where that is no fault of theirs."""
+    cause = error.__cause__
+    return cause if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError) else None
+
+
+def quarantine(folder: Path, reason: str, now: datetime, until: datetime | None) -> Path:
+    """Set a take aside with its reason and the day it will be destroyed (``None``: never by itself); returns
+    where it went.  Nothing in it is deleted."""
+    target = folder.parent / QUARANTINE / folder.name
+    target.parent.mkdir(mode=0o770, exist_ok=True)
+    body = {"reason": reason, "since": to_iso(now), "until": None if until is None else to_iso(until)}
+    write_file(folder / WHY, _dump(body))
+    os.rename(folder, target)
+    sync_folder(target.parent)
+    sync_folder(folder.parent)
+    return target
+
+
+def bring_back(spool: Path, name: str) -> Path:
+    """Put a take that was set aside among those that wait for the worker again; returns its folder.
+
+    Raises :class:`TakeError` (``take.not_aside``, ``take.not_ended``, ``take.there``), ``OSError``."""
+    aside, folder = spool / QUARANTINE / name, spool / name
+    if not name or name.startswith(".") or Path(name).name != name or not aside.is_dir():
+        raise TakeError(
+            "take.not_aside", f"no take {name!r} is in {spool / QUARANTINE}", "name a folder that is in it"
+        )
+    if not (aside / END).exists():
+        raise TakeError(
+            "take.not_ended",
+            f"{aside} has no {END}: its call never ended",
+            "it can only be looked at by hand",
+        )
+    if folder.exists():
+        raise TakeError("take.there", f"{folder} is there already", "one of the two is a copy: which one?")
+    os.rename(aside, folder)
+    (folder / WHY).unlink(missing_ok=True)
+    for changed in (folder, folder.parent, aside.parent):
+        sync_folder(changed)
+    return folder
+
+
+def remove_take(folder: Path) -> None:
+    """Remove a folder whose content is kept elsewhere.  The name goes first, so that a removal that is
+    broken off is never taken for a take (``purge`` finishes it)."""
+    doomed = folder.parent / f".gone-{folder.name}"
+    os.rename(folder, doomed)
+    sync_folder(folder.parent)
+    shutil.rmtree(doomed)
+
+
+def purge(spool: Path) -> None:
+    """Finish removals that a crash broke off."""
+    for doomed in spool.glob(".gone-*"):
+        shutil.rmtree(doomed)
+
+
+def closed_folders(spool: Path) -> list[Path]:
+    """Folders of calls that this user may not look into: they wait, and keep no other from being found."""
+    return _folders(spool, ours=False)
+
+
+def _folders(spool: Path, ours: bool = True) -> list[Path]:
+    return sorted(
+        folder
+        for folder in (spool.iterdir() if spool.is_dir() else ())
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name != QUARANTINE
+        if os.access(folder, os.R_OK | os.X_OK) == ours
+    )
+
+
+def _dump(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        body = _object(json.loads(path.read_bytes()))
+    except (OSError, TypeError, ValueError, RecursionError) as error:
+        raise _broken(path, error) from error
+    if body.get("format") != FORMAT:
+        raise _broken(path, ValueError(f"not format {FORMAT}"))
+    return body
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise TypeError("not an object")
+    return body
+
+
+def _broken(path: Path, error: Exception) -> TakeError:
+    return TakeError(
+        "spool.broken",
+        f"{path} cannot be read: {error}",
+        "the take is set aside in the spool's quarantine folder; nothing in it is deleted",
+    )

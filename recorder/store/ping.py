@@ -1,0 +1,16 @@
+"""Whether a store answers, asked with one cheap question."""
+
+from __future__ import annotations
+
+from recorder.health import Finding
+from recorder.store.contract import Store
+
+PLACE = "probe/"
+"""Where little or nothing lies."""
+
+
+def reach(store: Store) -> Finding:
+    """List nothing much: a bucket that is missing or closed to us says so, which asking for one object does
+    not.  Raises :class:`StoreError`."""
+    next(iter(store.list(PLACE)), None)
+    return Finding(True, "the bucket answers")

@@ -1,0 +1,171 @@
+"""What a server answers, made ours: its errors, and its bytes within a time.
+
+Between us and a bucket stand proxies, load balancers and half-started servers, and each may answer for it.
+Whatever is no answer of S3's is :class:`Unreachable`: it may be another in a moment, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+
+from recorder.errors import StoreError
+from recorder.store.contract import NotFound, Unreachable
+
+SLOWEST = 16 * 1024
+"""Bytes a second; a body that comes slower than this beyond the time for one read is given up."""
+
+_PIECE = 1024 * 1024
+_AWAY = frozenset(
+    {
+        "ConditionalRequestConflict",  # 409: another put of this key is going on
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+    }
+)
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_HASH = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
+_DENIED = frozenset({"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
+_NOT_IMPLEMENTED = 501
+
+MISMATCH = "store.hash_mismatch"
+
+
+class Exists(StoreError):
+    """412: the condition ``If-None-Match`` was not met."""
+
+
+class PastTheEnd(StoreError):
+    """416: the range begins after the last byte."""
+
+
+@contextmanager
+def made_ours(where: str, key: str) -> Iterator[None]:
+    """For one question to boto3, and looking into its answer: whatever is raised comes out as
+    :class:`StoreError`.  ``where`` and ``key`` are for its message."""
+    try:
+        yield
+    except ClientError as error:
+        raise _answered(where, key, error) from error
+    except (
+        ConnectionError,
+        HTTPClientError,
+        IncompleteReadError,
+        ResponseStreamingError,
+        HTTPError,
+        http.client.HTTPException,
+    ) as error:
+        raise Unreachable(
+            "store.unreachable", f"{where} is away: {error}", "nothing is lost: the spool keeps it"
+        ) from error
+    except BotoCoreError as error:
+        raise StoreError("store.failed", f"{where}: {error}", "check the [store] settings") from error
+    except (ResponseParserError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # boto3 looks into an answer that is none as if it were one.
+        raise bad_answer(where, key, f"{type(error).__name__} {error}"[:300]) from error
+
+
+def bad_answer(where: str, key: str, what: str) -> Unreachable:
+    """For an answer that no S3 gives."""
+    return Unreachable(
+        "store.bad_answer",
+        f"{where} gave an answer for {key} that is none: {what}",
+        "nothing is lost, and it is tried again; does something else answer at that address?",
+    )
+
+
+def no_success(http_response: Any, **_: object) -> None:
+    """For boto3's event ``after-call``: it takes every status below 301 for a success, 101 as well.  Raises
+    ``ValueError``."""
+    status = http_response.status_code
+    if status < 200 or status == 300:
+        raise ValueError(f"status {status}")
+
+
+def content(answer: Mapping[str, Any], most: int | None, seconds: float) -> bytes:
+    """The body of a GET, at most ``most`` bytes, whole.
+
+    ``seconds`` is how long one read may take; the whole may take that and what its length takes at
+    :data:`SLOWEST`, so that a server that gives a byte now and then does not hold us for ever.  Raises what
+    :func:`made_ours` makes ours.
+    """
+    told = answer.get("ContentLength")
+    until = time.monotonic() + seconds + (most or told or 0) / SLOWEST
+    pieces, length = [], 0
+    with closing(answer["Body"]) as body:
+        # Not body.read: it waits until all that it asked for is there, however slowly that comes.
+        more: Callable[[int], bytes] = body._raw_stream.read1
+        while piece := more(_PIECE):
+            length += len(piece)
+            if most is not None and length > most:
+                raise ValueError(f"more than the {most} bytes that were asked for")
+            pieces.append(piece)
+            if time.monotonic() > until:
+                raise HTTPError(f"{length} bytes came, too slowly")
+    if told is not None and length != told:
+        raise HTTPError(f"{length} bytes came of {told}")
+    return b"".join(pieces)
+
+
+def hash_mismatch(key: str) -> StoreError:
+    """For what arrived with another hash."""
+    return StoreError(
+        MISMATCH,
+        f"what arrived as {key} does not have the hash that was sent; it was not kept",
+        "the file was changed, or the network or a disk is broken",
+    )
+
+
+def _answered(where: str, key: str, error: ClientError) -> StoreError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status == 412:
+        return Exists("store.exists", f"{where} has {key} already")
+    if status == 416:
+        return PastTheEnd("store.past_the_end", f"{key} in {where} ends before what was asked for")
+    if status == _NOT_IMPLEMENTED:
+        return StoreError(
+            "store.not_implemented",
+            f"{where} does not know what was asked for {key}: {code}",
+            "`accord doctor` shows what this server can do",
+        )
+    if status >= 500 or status == 429 or code in _AWAY:
+        return Unreachable("store.busy", f"{where} answers {status} {code}", "it is tried again")
+    if code == "NoSuchBucket":
+        return StoreError("store.no_bucket", f"there is no {where}", "make it, or correct its name")
+    if code in _MISSING:
+        return NotFound("store.not_found", f"there is no object {key} in {where}")
+    if code in _HASH:
+        return hash_mismatch(key)
+    if code == "RequestTimeTooSkewed":
+        return StoreError(
+            "store.clock",
+            f"{where} refused {key}: this machine's clock is too far from its own",
+            "nothing is lost, the spool keeps it: set this machine's clock (NTP)",
+        )
+    if code in _DENIED:
+        return StoreError(
+            "store.denied",
+            f"{where} refused {key}: {code}",
+            "check the access key and its rights; a locked object cannot be deleted before its date",
+        )
+    return StoreError("store.failed", f"{where} refused {key}: {status} {error}")

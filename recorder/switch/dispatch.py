@@ -1,0 +1,160 @@
+"""What waits on a connection: commands for their replies, events for their handlers."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import gevent
+import structlog
+from gevent.event import AsyncResult, Event
+
+from recorder import metrics
+from recorder.errors import SwitchError
+from recorder.switch.commands import Command
+from recorder.switch.esl_events import CallEvent, Reply
+
+log = structlog.get_logger()
+
+Handler = Callable[[CallEvent], object]
+
+
+class Pending:
+    """A command that was sent and the reply it will get; see :meth:`Connection.send_later`.  ``quiet``: who
+    answers may be anybody, so what they do is neither logged nor counted."""
+
+    __slots__ = ("_began", "_quiet", "_result", "_timer", "command", "limit")
+
+    def __init__(self, command: Command, limit: float, *, quiet: bool = False) -> None:
+        self.command = command
+        self._quiet = quiet
+        self.limit = limit
+        self._result: AsyncResult[Reply] = AsyncResult()
+        self._timer = gevent.get_hub().loop.timer(limit)
+        self._began = 0.0
+
+    def wait(self) -> Reply:
+        """The reply.  Raises :class:`SwitchError`: ``switch.timeout`` when the command's limit passed,
+        ``switch.gone`` when the connection ended first."""
+        reply = self._result.get()
+        assert reply is not None  # it is only ever set to one
+        return reply
+
+    def accepted(self) -> Reply:
+        """The reply, if the switch did not refuse; else raises also ``switch.refused``."""
+        reply = self.wait()
+        if reply.refused:
+            raise SwitchError(
+                "switch.refused",
+                f"FreeSWITCH refused {str(self.command)!r}: {reply.data}",
+                "fs_cli and FreeSWITCH's log say more",
+            )
+        return reply
+
+    @property
+    def done(self) -> bool:
+        """Answered, timed out or failed: :meth:`wait` will not wait."""
+        return bool(self._result.ready())
+
+    def then(self, call: Callable[[Pending], object]) -> None:
+        """Call this in the hub as soon as it is done; it must not block."""
+        self._result.rawlink(lambda _result: call(self))
+
+    def start(self) -> None:
+        """Begin the time limit."""
+        self._began = time.monotonic()
+        self._timer.start(self._too_late)
+
+    def settle(self, reply: Reply) -> bool:
+        """The reply came.  ``False`` where it was given up before."""
+        self._close_timer()
+        if self._result.ready():
+            return False
+        if not self._quiet:
+            metrics.SWITCH_COMMAND.observe(time.monotonic() - self._began)
+        if reply.refused and not self._quiet:
+            metrics.SWITCH_COMMAND_FAILURES.labels(metrics.REFUSED).inc()
+        self._result.set(reply)
+        return True
+
+    def fail(self, error: SwitchError) -> None:
+        """There will be no reply."""
+        self._close_timer()
+        if not self._result.ready():
+            late = error.error_id == "switch.timeout"
+            if not self._quiet:
+                metrics.SWITCH_COMMAND_FAILURES.labels(metrics.LATE if late else metrics.GONE).inc()
+            self._result.set_exception(error)
+
+    def _too_late(self) -> None:
+        if not self._quiet:
+            log.warning("switch.no_reply", command=str(self.command), limit=self.limit)
+        self.fail(
+            SwitchError(
+                "switch.timeout",
+                f"FreeSWITCH did not answer {str(self.command)!r} within {self.limit:g} s",
+                "is it overloaded, or does one of its API commands hang?",
+            )
+        )
+
+    def _close_timer(self) -> None:
+        self._timer.stop()
+        self._timer.close()
+
+
+class Lane:
+    """One handler's own queue and greenlet; events reach it in the order they came."""
+
+    __slots__ = ("_ending", "_greenlet", "_limit", "_waiting", "_wake", "failures", "handler")
+
+    def __init__(self, handler: Handler, limit: int) -> None:
+        self.handler = handler
+        self.failures = 0
+        self._limit = limit
+        self._ending = False
+        self._waiting: deque[CallEvent] = deque()
+        self._wake = Event()
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+
+    def put(self, event: CallEvent) -> bool:
+        """Hand over an event; ``False`` when the handler is too far behind."""
+        if len(self._waiting) >= self._limit:
+            return False
+        self._waiting.append(event)
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
+        if not self._wake.is_set():
+            self._wake.set()
+        return True
+
+    def finish(self) -> None:
+        """No more events will come: what waits is still handled, then the greenlet ends."""
+        self._ending = True
+        self._wake.set()
+
+    def join(self, limit: float) -> bool:
+        """Wait until the handler has had everything, at most ``limit`` seconds."""
+        if self._greenlet is None or self._greenlet is gevent.getcurrent():
+            return True
+        self._greenlet.join(timeout=limit)
+        return bool(self._greenlet.dead)
+
+    def _run(self) -> None:
+        waiting = self._waiting
+        while waiting or not self._ending:
+            self._wake.wait()
+            self._wake.clear()
+            turn = 0
+            while waiting:
+                event = waiting.popleft()
+                try:
+                    self.handler(event)
+                except Exception:
+                    # Counted and shown, and the next event is still handled.
+                    self.failures += 1
+                    metrics.EVENTS_LOST.labels("failed").inc()
+                    log.exception("switch.handler_failed", event_name=event.name, channel=repr(event.uuid))
+                turn += 1
+                if turn % 64 == 0:
+                    gevent.sleep(0)

@@ -1,0 +1,344 @@
+"""The standing connection to one FreeSWITCH: subscribe, reconcile, notice a death, come back."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Final
+
+import gevent
+import structlog
+from gevent.event import Event
+
+from recorder import metrics
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+from recorder.switch.conference_events import LISTENER, THIRD, attached, listed
+from recorder.switch.esl import Inbound, Limits, Pending
+from recorder.switch.esl_events import CallEvent
+
+log = structlog.get_logger()
+
+Random = Callable[[], float]
+"""Returns a number from 0 to below 1; ``random.random`` in production."""
+
+AT_ONCE: Final = 100
+"""How many questions are on their way at once when reconciling."""
+
+_BUG = re.compile(r"<media-bug>(.*?)</media-bug>", re.DOTALL)
+_FUNCTION = re.compile(r"<function>(.*?)</function>")
+_TARGET = re.compile(r"<target>(.*?)</target>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveChannel:
+    """A channel that is up, by ``show channels`` and ``uuid_buglist``.
+
+    ``call_state`` is ``ACTIVE``, ``HELD``, ``EARLY``, ``RINGING`` …; ``recordings`` the paths that are
+    being written now; ``first_context`` and ``first_number`` what it was routed with at first.
+    """
+
+    uuid: str
+    direction: str
+    call_state: str
+    context: str
+    recordings: tuple[str, ...]
+    first_context: str = ""
+    first_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a switch has in hand, at the moment it was asked; of channels whose id can be in no command
+    (:func:`recorder.switch.commands.addressable`) it knows nothing.
+
+    ``show channels`` answers from a database that the switch writes behind its back: a channel of the
+    last second may be missing (on a busy machine; 70 ms on one that is not).  So absence proves nothing;
+    ask for a channel that you know of by its id (:meth:`Node.recordings_of`).
+
+    ``rooms`` are its conferences, each with its id, its name, and its members' numbers by their legs;
+    ``thirds`` and ``listeners`` the legs of third parties and of listeners, by the leg that they are attached
+    to (:mod:`recorder.switch.conference_events`).
+    """
+
+    channels: Mapping[str, LiveChannel]
+    rooms: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
+    thirds: Mapping[str, list[str]] = field(default_factory=dict)
+    listeners: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def recorded_by(self, path: str) -> LiveChannel | None:
+        """The channel that is being recorded to ``path``."""
+        return next((channel for channel in self.channels.values() if path in channel.recordings), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Seconds between attempts: doubled each time from ``first`` to ``longest``, and between half and all
+    of that by chance, so that many nodes do not come back in step."""
+
+    first: float = 0.25
+    longest: float = 15.0
+    steady: float = 10.0
+    """A connection that lived this long (seconds) starts the count anew."""
+
+    def delay(self, attempt: int, random: Random) -> float:
+        """Seconds to wait after the ``attempt``-th failure in a row, counted from 0."""
+        whole = min(self.longest, self.first * 2.0 ** min(attempt, 30))
+        return whole * (0.5 + 0.5 * random())
+
+
+@dataclass(slots=True)
+class Node:
+    """One switch.  Start it once; it stays connected until :meth:`stop`.
+
+    On each connection, in this order: log in, ``on_login(connection)``, subscribe, :meth:`reconcile`,
+    ``on_up(live)``, and then
+    ``on_event`` for every event since the subscription, in order.  So nothing is lost between, and an
+    event may tell what ``live`` has told already.  When the connection ends, ``on_down(reason)``.
+
+    An ``on_up`` that raises ends the connection, which is then made again; what ``on_event`` raises is
+    logged, counted (:attr:`handler_failures`), and the next event comes.
+    """
+
+    host: str
+    port: int
+    password: str = field(repr=False)
+    names: Iterable[str]
+    on_event: Callable[[CallEvent], object]
+    on_up: Callable[[Live], object]
+    on_down: Callable[[str], object]
+    random: Random
+    subclasses: Iterable[str] = ()
+    on_login: Callable[[Inbound], object] = lambda _connection: None
+    limits: Limits = field(default_factory=Limits)
+    backoff: Backoff = field(default_factory=Backoff)
+    heartbeat: float = 5.0
+    """Seconds between two pings; each may take ``limits.reply``."""
+
+    up: Event = field(default_factory=Event, init=False)
+    logged_in: Event = field(default_factory=Event, init=False)
+    handler_failures: int = field(default=0, init=False)
+    connections: int = field(default=0, init=False)
+    _stopping: Event = field(default_factory=Event, init=False)
+    _sooner: Event = field(default_factory=Event, init=False)
+    _connection: Inbound | None = field(default=None, init=False)
+    _greenlet: gevent.Greenlet[[], None] | None = field(default=None, init=False)
+    _passed_over: frozenset[str] = field(default=frozenset(), init=False)
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._greenlet = gevent.spawn(self.run)
+
+    def stop(self) -> None:
+        """End the connection and make no other."""
+        self._stopping.set()
+        if self._connection is not None:
+            self._connection.close("the daemon stops")
+        if self._greenlet is not None:
+            self._greenlet.join(timeout=self.limits.connect)
+
+    def reach(self, seconds: float) -> bool:
+        """Whether the switch can be asked, now or within so many seconds; the next attempt to connect is made
+        at once."""
+        if not self.logged_in.is_set():
+            self._sooner.set()
+        return bool(self.logged_in.wait(seconds))
+
+    def api(self, command: Command, limit: float | None = None) -> str:
+        """Ask the switch; its answer.  Raises :class:`SwitchError` (``switch.gone``, ``switch.timeout``,
+        ``switch.refused``)."""
+        return self._here().api(command, limit)
+
+    def send_later(self, command: Command, limit: float | None = None) -> Pending:
+        """Command the switch without waiting.  Raises ``switch.gone``."""
+        return self._here().send_later(command, limit)
+
+    def send_all(self, some: Iterable[Command], limit: float | None = None) -> list[Pending]:
+        """The same for several, in order and in one write."""
+        return self._here().send_all(some, limit)
+
+    def reconcile(self) -> Live:
+        """Ask for all live channels and what of them is being recorded.  Raises as :meth:`api`."""
+        listing, rooms = self._here().send_all([commands.show_channels(), commands.rooms()])
+        rows = channels(listing.accepted().data)
+        found = self._askable(rows)
+        live: dict[str, LiveChannel] = {}
+        for start in range(0, len(found), AT_ONCE):
+            some = found[start : start + AT_ONCE]
+            asked = self._here().send_all([commands.media_bugs(row["uuid"]) for row in some])
+            for row, question in zip(some, asked, strict=True):
+                reply = question.wait()
+                if reply.refused:
+                    continue  # hung up since
+                live[row["uuid"]] = LiveChannel(
+                    uuid=row["uuid"],
+                    direction=row.get("direction", ""),
+                    call_state=row.get("callstate", ""),
+                    context=row.get("context", ""),
+                    recordings=recordings(reply.data),
+                    first_context=row.get("initial_context", ""),
+                    first_number=row.get("initial_dest", ""),
+                )
+        answer = rooms.wait()
+        # Refused by a switch without conferences.
+        meeting = () if answer.refused else tuple(listed(answer.data))
+        return Live(live, meeting, attached(rows, THIRD), attached(rows, LISTENER))
+
+    def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Those whose id can be in a command.  The others are said, once while they last: one call with an
+        odd id must not keep us from all calls."""
+        odd = frozenset(row["uuid"] for row in rows if not commands.addressable(row["uuid"]))
+        for uuid in odd - self._passed_over:
+            log.warning(
+                "switch.channel_passed_over",
+                channel=repr(uuid[:128]),
+                hint="Accord neither records nor asks about a channel whose id is not letters, digits, "
+                "'.', '_' and '-' alone: is inbound-use-callid-as-uuid set, or an origination_uuid?",
+            )
+        self._passed_over = odd
+        return [row for row in rows if row["uuid"] not in odd]
+
+    def recordings_of(self, uuid: str) -> tuple[str, ...] | None:
+        """The paths that one channel is being recorded to now, by the channel itself; ``None`` where there
+        is no such channel.  Raises ``switch.gone``, ``switch.timeout``."""
+        reply = self.send_later(commands.media_bugs(uuid)).wait()
+        return None if reply.refused else recordings(reply.data)
+
+    def run(self) -> None:
+        """Connect, serve, and come back, until :meth:`stop`."""
+        attempt = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            reason = self._once()
+            lived = time.monotonic() - began
+            if self._stopping.is_set():
+                break
+            attempt = 0 if lived >= self.backoff.steady else attempt + 1
+            seconds = self.backoff.delay(max(0, attempt - 1), self.random)
+            log.warning(
+                "switch.down", host=self.host, port=self.port, reason=reason, again_in=round(seconds, 2)
+            )
+            self._pause(seconds)
+
+    def _pause(self, seconds: float) -> None:
+        """Until the next attempt: never less than the shortest time, however often somebody asks for it."""
+        shortest = min(seconds, self.backoff.first)
+        if self._stopping.wait(shortest):
+            return
+        gevent.wait([self._stopping, self._sooner], timeout=seconds - shortest, count=1)
+        self._sooner.clear()
+
+    def _once(self) -> str:
+        """One connection from beginning to end; why it ended."""
+        connection = Inbound(
+            self.host, self.port, self.password, timeout=self.limits.connect, limits=self.limits
+        )
+        ready = Event()
+        taken_up = False
+
+        def hand_over(event: CallEvent) -> None:
+            # Events since the subscription wait until the switch's state has been taken in.
+            ready.wait()
+            if taken_up:
+                self.on_event(event)
+
+        connection.register_handle("*", hand_over)
+        self._connection = connection
+        try:
+            connection.connect()
+            self.on_login(connection)
+            self.logged_in.set()
+            connection.send_later(commands.subscribe(self.names, self.subclasses)).accepted()
+            pinger = gevent.spawn(self._ping, connection)
+            connection.on_close(lambda _reason: pinger.kill(block=False))
+            live = self.reconcile()
+            self.connections += 1
+            self.on_up(live)
+            taken_up = True
+            self.up.set()
+            metrics.SWITCH_CONNECTIONS.labels("up").inc()
+            log.info("switch.up", host=self.host, port=self.port, channels=len(live.channels))
+            ready.set()
+            connection.closed.wait()
+        except SwitchError as error:
+            connection.close(error.message)
+        except Exception as error:
+            metrics.UNFORESEEN.inc()
+            log.exception("switch.take_up_failed")
+            connection.close(f"taking the switch's state in failed: {error!r}")
+        finally:
+            connection.close("ended")
+            self.up.clear()
+            self.logged_in.clear()
+            self._connection = None
+            self.handler_failures += connection.handler_failures
+            ready.set()
+            if not taken_up and not self._stopping.is_set():
+                metrics.SWITCH_CONNECTIONS.labels("failed").inc()
+            if taken_up:
+                # What came before the end is handled before the next connection's state.
+                connection.join_handlers(self.limits.reply)
+                self.on_down(connection.reason)
+        return str(connection.reason)
+
+    def _ping(self, connection: Inbound) -> None:
+        """Notice a switch that is stopped or hangs: its kernel still answers TCP, it does not."""
+        while not connection.closed.wait(self.heartbeat):
+            try:
+                connection.api(commands.status())
+            except SwitchError as error:
+                connection.close(f"no heartbeat: {error.message}")
+
+    def _here(self) -> Inbound:
+        if self._connection is None:
+            raise SwitchError("switch.gone", "not connected to FreeSWITCH", "it is tried again by itself")
+        return self._connection
+
+
+def channels(answer: str) -> list[dict[str, str]]:
+    """The rows of ``show channels as json`` that have an id.  Raises ``switch.answer``.
+
+    A caller's name may hold bytes that are no UTF-8; they were replaced when the answer was read."""
+    try:
+        rows = json.loads(answer, strict=False).get("rows", [])
+        return [row for row in rows if row["uuid"]]
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise SwitchError("switch.answer", f"'show channels as json' answered no JSON: {error}") from error
+
+
+def recordings(answer: str) -> tuple[str, ...]:
+    """The paths being recorded, out of ``uuid_buglist``'s answer."""
+    paths = []
+    for bug in _BUG.findall(answer):
+        function, target = _FUNCTION.search(bug), _TARGET.search(bug)
+        if function and target and function[1] == "session_record":
+            paths.append(unescape(target[1]))
+    return tuple(paths)
+
+
+def data_of(node: Node, uuid: str) -> CallEvent | None:
+    """What the switch says of a channel; ``None`` where there is none.  Raises ``switch.gone``,
+    ``switch.timeout``."""
+    try:
+        return CallEvent(b"\n" + node.api(commands.channel_data(uuid)).encode())
+    except SwitchError as error:
+        if error.error_id == "switch.refused":
+            return None
+        raise
+
+
+def variable_of(node: Node, uuid: str, name: str) -> str | None:
+    """A variable of a channel, empty where it is not set; ``None`` where there is no such channel.  Raises
+    ``switch.gone``, ``switch.timeout``."""
+    try:
+        answer = node.api(commands.get_variable(uuid, name))
+    except SwitchError as error:
+        if error.error_id == "switch.refused":
+            return None
+        raise
+    return "" if answer == "_undef_" else answer

@@ -1,0 +1,177 @@
+"""Makes an installation with many small recordings, sealed by the real code:
+
+    python tests/recovery/many.py ROOT COUNT [SEAWEEDFS PORT]
+
+Each has a sound of a few hundred bytes and its peaks, encrypted and signed; one in 40 was not announced, one
+in 50 was destroyed on its day, one in 70 is held.  ``ROOT/catalogue.db`` is the catalogue that a rebuild has
+to make again.  Nothing is synchronised to the disk: what is made here may be lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from recorder.audio.encoded_take import Encoded, Found, Gap, Marker, Sound
+from recorder.catalogue import schema
+from recorder.catalogue.recording_projection import recording_of
+from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.tables import core
+from recorder.domain.line_policy import Announcement
+from recorder.features.tenants import service
+from recorder.ids import Entropy, uuid7
+from recorder.lifecycle import amendment_store, amendments, expiry, recordings
+from recorder.seal import signing
+from recorder.seal.amendment import SYSTEM, HoldSet
+from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
+from recorder.seal.sealing import Sealed, seal
+from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
+from recorder.store.contract import Store
+from recorder.store.directory import DirectoryStore
+from recorder.store.s3 import S3Store
+from recorder.store.seaweedfs import SeaweedFS
+
+BEGAN = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)
+TENANTS = 7
+BATCH = 200
+TEXT = "Cet appel est enregistré afin que ce qui a été convenu reste clair ; gardé 30 jours."
+
+
+def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool = True) -> Encoded:
+    """A call of a minute as it is sealed, with a sound of a few hundred bytes."""
+
+    def sound(name: str, media_type: str) -> Sound:
+        content = entropy(60 + entropy(1)[0])
+        (folder / name).write_bytes(content)
+        return Sound(name, folder / name, media_type, hashlib.sha256(content).hexdigest(), len(content))
+
+    ended = start.started_at + timedelta(seconds=60)
+    inside = Party("extension", str(1000 + entropy(1)[0]))
+    hangup = {"cause": "NORMAL_CLEARING"}
+    take = Take(folder, start, (Mark(ended, "hangup", hangup),), CallEnd("recorded", None, ended, inside))
+    return Encoded(
+        take=take,
+        duration_ms=60_000,
+        sample_rate=8000,
+        announced=Found(210, 6410, 0.98) if announced else None,
+        gaps=(Gap(0, 6410, "left", "before_announcement_end"),),
+        markers=(Marker(ended, 60_000, "hangup", hangup),),
+        drift_ms=3,
+        sounds=(sound("audio.opus", "audio/ogg"), sound("peaks", "application/json")),
+    )
+
+
+class Making:
+    """One installation."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self.chance = random.Random(20261125)
+        self.entropy = self.chance.randbytes
+        self.root, self.store = root, store
+        url = f"sqlite:///{root / 'catalogue.db'}"
+        schema.migrate(url)
+        core.open_catalogue(url)
+        signing.init(root / "keys", BEGAN - timedelta(days=1), self.entropy)
+        keys = root / "keys"
+        self.keyring = Keyring(load_kek(keys / signing.KEK))
+        self.signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
+        self.public = signing.load_public(keys / signing.ROOT_PUBLIC)
+        self.tenants = [self.tenant(number) for number in range(TENANTS)]
+        self.means = expiry.Means(store, self.public, self.signer, self.entropy)
+
+    def tenant(self, number: int) -> tuple[str, WrappedKey]:
+        identity = str(uuid7(BEGAN, self.entropy))
+        key = self.keyring.new_tenant_key(identity, self.entropy)
+        self.put(tenant_key_path(identity), key.to_bytes())
+        service.create_tenant(
+            identity, name=f"Customer {number}", wrapped_key=key.to_bytes().decode(), now=BEGAN,
+            entropy=self.entropy,
+        )  # fmt: skip
+        return identity, key
+
+    def put(self, key: str, content: bytes) -> None:
+        path = self.root / "putting"
+        path.write_bytes(content)
+        self.store.put(key, path, hashlib.sha256(content).hexdigest())
+
+    def sealed(self, number: int) -> tuple[Sealed, CallStart, CallEnd]:
+        """A recording, encrypted and signed in a folder of its own."""
+        tenant, key = self.tenants[number % TENANTS]
+        began = BEGAN + timedelta(seconds=97 * number)
+        start = CallStart(
+            recording=str(uuid7(began, self.entropy)),
+            tenant=tenant,
+            line=f"line-{number % 31}",
+            number=f"+32255501{number % 31:02}",
+            direction="inbound",
+            node="node1",
+            channel=f"channel-{number}",
+            outside=Party("e164", f"+3247{number:07}") if number % 9 else Party("withheld", ""),
+            started_at=began,
+            formats=("opus",),
+            announcement=Announcement(f"told-{tenant}", 1, "fr", TEXT, ("agreement",), 30, "ab" * 32, 6200),
+        )
+        folder = self.root / "sealing" / start.recording
+        folder.mkdir(parents=True)
+        encoded = small(folder, start, self.entropy, announced=number % 40 != 0)
+        at = encoded.take.end.ended_at + timedelta(seconds=30)
+        sealed = seal(encoded, self.keyring, key, self.signer, at, self.entropy)
+        return sealed, start, encoded.take.end
+
+    def batch(self, numbers: Sequence[int], pool: ThreadPoolExecutor) -> None:
+        made = [self.sealed(number) for number in numbers]
+        list(pool.map(self.upload, [sealed for sealed, _, _ in made]))
+        rows = [
+            recording_of(sealed.manifest, sealed.manifest_bytes, start.outside, end.inside, sealed.key)
+            for sealed, start, end in made
+        ]
+        with core.writing():
+            for row in rows:
+                recordings.add_recording(row, now=row.stored_at, entropy=self.entropy)
+        for number, row in zip(numbers, rows, strict=True):
+            self.later(number, row)
+        shutil.rmtree(self.root / "sealing")
+
+    def upload(self, sealed: Sealed) -> None:
+        for upload in sealed.uploads:
+            self.store.put(upload.key, upload.path, upload.sha256)
+
+    def later(self, number: int, row: RecordingRow) -> None:
+        """What happened to it since."""
+        if number % 50 == 1:
+            chain = amendment_store.chain_of(self.store, row.prefix, self.public)
+            expiry.destroy(row, chain, "expired", self.means, row.keep_until)
+        elif number % 70 == 2:
+            chain = amendment_store.chain_of(self.store, row.prefix, self.public)
+            data = HoldSet(("agreement",), "an-owner", "they still talk", row.keep_until)
+            amendment_store.put(self.store, chain, data, SYSTEM, self.signer, self.public, row.stored_at)
+            with core.writing():
+                amendments.note(amendment_store.chain_of(self.store, row.prefix, self.public))
+
+
+def main() -> None:
+    root, count = Path(sys.argv[1]), int(sys.argv[2])
+    os.fsync = lambda _descriptor: None  # type: ignore[assignment]
+    store: Store = DirectoryStore(root / "bucket")
+    if len(sys.argv) > 3:
+        store = S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket())
+    began = time.monotonic()
+    making = Making(root, store)
+    with ThreadPoolExecutor(8) as pool:
+        for start in range(0, count, BATCH):
+            making.batch(range(start, min(start + BATCH, count)), pool)
+            done = min(start + BATCH, count)
+            if done % 10_000 == 0 or done == count:
+                print(f"{done} of {count}, {done / (time.monotonic() - began):.0f}/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

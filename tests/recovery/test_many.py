@@ -1,0 +1,179 @@
+"""Many recordings made again from the bucket, by a command that is killed again and again.
+
+``ACCORD_REBUILD_RECORDINGS`` says how many (2,000); with ``ACCORD_REBUILD_FROM``, an installation that
+``many.py`` made before is taken.  Every row is then compared with the catalogue that was lost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+import recorder
+from recorder.store.seaweedfs import PORTS, SeaweedFS
+from tests.ports import free_ports
+
+SOURCE = str(Path(recorder.__file__).parents[1])
+MANY = Path(__file__).with_name("many.py")
+RECORDINGS = int(os.environ.get("ACCORD_REBUILD_RECORDINGS", "2000"))
+IN_SEAWEEDFS = int(os.environ.get("ACCORD_REBUILD_IN_SEAWEEDFS", "500"))
+KILLS = 10
+TABLES = ("recording", "amendment")
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(6 * 3600)]
+
+
+def polite() -> None:
+    os.nice(10)
+
+
+def make(root: Path, count: int, *where: str) -> Path:
+    argv = [sys.executable, str(MANY), str(root), str(count), *where]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    with open(root / "made.log", "wb") as log:
+        subprocess.run(argv, env=environment, stdout=log, check=True, preexec_fn=polite)
+    return root
+
+
+class Command:
+    """``accord rebuild`` on a catalogue of its own, over the bucket of an installation."""
+
+    def __init__(self, root: Path, folder: Path, store: dict[str, str]) -> None:
+        folder.mkdir()
+        self.catalogue = folder / "catalogue.db"
+        self.said = folder / "said.txt"
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": SOURCE,
+            "ACCORD_CATALOGUE_URL": f"sqlite:///{self.catalogue}",
+            "ACCORD_KEYS_FOLDER": str(root / "keys"),
+            "ACCORD_NODE_DATA": str(folder),
+            **store,
+        }
+        assert self.run("migrate") == 0
+
+    def start(self, *argv: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "recorder", *argv]
+        with open(self.said, "ab") as said:
+            return subprocess.Popen(
+                command, env=self.environment, stdout=said, stderr=said, preexec_fn=polite
+            )
+
+    def until_at_work(self, process: subprocess.Popen[bytes]) -> None:
+        """Until it has begun, or ended."""
+        before = self.said.read_bytes().count(b"rebuild.phase")
+        deadline = time.monotonic() + 60
+        while process.poll() is None and self.said.read_bytes().count(b"rebuild.phase") == before:
+            assert time.monotonic() < deadline, self.said.read_text()[-2000:]
+            time.sleep(0.02)
+
+    def run(self, *argv: str) -> int:
+        return self.start(*argv).wait()
+
+
+def rows(path: Path, table: str) -> Iterator[tuple[object, ...]]:
+    database = sqlite3.connect(path)
+    yield from database.execute(f"SELECT * FROM {table} ORDER BY id")
+    database.close()
+
+
+def assert_same(lost: Path, again: Path) -> int:
+    """Every row of both catalogues, side by side; how many."""
+    count = 0
+    for table in TABLES:
+        for before, after in zip_longest(rows(lost, table), rows(again, table)):
+            assert before == after
+            count += 1
+    return count
+
+
+def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
+    lost = root / "catalogue.db"
+    began = time.monotonic()
+    whole = Command(root, folder / "whole", store)
+    assert whole.run("rebuild") == 0, whole.said.read_text()[-2000:]
+    took = time.monotonic() - began
+    compared = assert_same(lost, whole.catalogue)
+    said = whole.said.read_text()
+    assert "made again" in said
+    assert "Nothing expires until that is confirmed" in said
+    began = time.monotonic()
+    assert whole.run("rebuild") == 0
+    again = time.monotonic() - began
+    assert "Nothing was changed" in whole.said.read_text().removeprefix(said)
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+
+    chance = random.Random(seed)
+    kills, runs, number = 0, 0, 0
+    longest = took / 4
+    while kills < KILLS:
+        number += 1
+        killed = Command(root, folder / f"killed-{number}", store)
+        while True:
+            runs += 1
+            process = killed.start("rebuild")
+            killed.until_at_work(process)
+            try:
+                process.wait(chance.uniform(0, longest) if kills < KILLS else None)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+                continue
+            assert process.returncode == 0, killed.said.read_text()[-2000:]
+            longest *= 0.8  # the machine was busier when the whole was measured
+            break
+        assert assert_same(lost, killed.catalogue) == compared
+    made = re.findall(r"^ *(\d+) +made again", said, re.MULTILINE)
+    print(
+        f"\n{made[0]} recordings made again in {took:.0f} s ({compared} rows compared), looked at again in "
+        f"{again:.0f} s, at most {memory} MiB in any process; killed {kills} times in {number} rebuilds "
+        f"({runs} runs), seed {seed}: every row the same"
+    )
+
+
+@pytest.fixture
+def seed() -> int:
+    return int(os.environ.get("ACCORD_SEED", "20261125"))
+
+
+def test_a_folder_of_many_recordings(tmp_path: Path, seed: int) -> None:
+    given = os.environ.get("ACCORD_REBUILD_FROM")
+    root = Path(given) if given else make(tmp_path, RECORDINGS)
+    store = {"ACCORD_STORE_KIND": "directory", "ACCORD_STORE_PATH": str(root / "bucket")}
+    work = tmp_path / "work"
+    work.mkdir()
+    check(root, work, store, seed)
+
+
+def test_a_real_store_with_many_recordings(tmp_path: Path, seed: int) -> None:
+    port = free_ports(PORTS)
+    server = SeaweedFS(tmp_path / "seaweedfs", port)
+    server.start()
+    try:
+        make(tmp_path, IN_SEAWEEDFS, str(tmp_path / "seaweedfs"), str(port))
+        bucket = server.bucket()
+        store = {
+            "ACCORD_STORE_KIND": "s3",
+            "ACCORD_STORE_ENDPOINT": bucket.endpoint or "",
+            "ACCORD_STORE_BUCKET": bucket.name,
+            "ACCORD_STORE_ACCESS_KEY": bucket.access_key,
+            "ACCORD_STORE_SECRET_KEY": bucket.secret_key,
+        }
+        work = tmp_path / "work"
+        work.mkdir()
+        check(tmp_path, work, store, seed)
+    finally:
+        server.stop(seconds=0)

@@ -1,0 +1,209 @@
+"""The announcement is found where it is, whole, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.audio import prompt_match
+from recorder.audio.encoded_take import Found
+from recorder.errors import TakeError
+from tests.announced import Announced
+
+RATE = 8000
+
+
+def look(folder: Path, right: np.ndarray, told: Announced, rate: int = RATE) -> Found | None:
+    """What ``find`` says of a take whose right channel is this, and whose left is something else."""
+    left = np.random.default_rng(7).integers(-3000, 3000, len(right)).astype(np.int16)
+    soundfile.write(folder / "t.wav", np.stack([left, right], axis=1), rate, subtype="PCM_16")
+    return prompt_match.find(told.path, folder / "t.wav")
+
+
+@pytest.mark.parametrize("law", ["PCM_16", "ULAW", "ALAW"])
+@pytest.mark.parametrize("lead", [0, 1, 1234, 31999])
+def test_it_is_found_to_the_sample(
+    tmp_path: Path, lab: ModuleType, told: Announced, law: str, lead: int
+) -> None:
+    prompt = lab.sound_of(told)
+    before = np.full(lead, -1, dtype=np.int16)
+    right = lab.g711(np.concatenate([before, prompt, lab.speech(told.language, "callee")]), law)
+    found = look(tmp_path, right, told)
+    assert found is not None
+    assert found.offset_ms == round(lead / 8)
+    assert found.end_ms == -(-(lead + len(prompt)) // 8)
+    assert found.score > 0.999
+
+
+def test_it_is_within_20_ms_of_a_chirp_in_the_other_channel(
+    tmp_path: Path, lab: ModuleType, told: Announced
+) -> None:
+    """The truth by another way than the correlator: the chirp's onset, in a silent channel."""
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        lead = int(rng.integers(0, 40000))
+        at = np.arange(800) / RATE
+        chirp = (9000 * np.sin(2 * np.pi * (400 * at + 12000 * at**2))).astype(np.int16)
+        prompt = lab.sound_of(told)
+        left = np.concatenate([np.full(lead, -1, dtype=np.int16), chirp, np.full(len(prompt), -1, np.int16)])
+        right = np.full(len(left), -1, dtype=np.int16)
+        right[lead : lead + len(prompt)] = prompt
+        stereo = np.stack([lab.g711(left, "ALAW"), lab.g711(right, "ALAW")], axis=1)
+        soundfile.write(tmp_path / "t.wav", stereo, RATE, subtype="PCM_16")
+        onset = int(np.argmax(np.abs(stereo[:, 0].astype(int)) > 200))
+        found = prompt_match.find(told.path, tmp_path / "t.wav")
+        assert found is not None
+        assert abs(found.offset_ms - onset / 8) <= 20
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_a_take_at_another_rate(tmp_path: Path, lab: ModuleType, english: Announced, rate: int) -> None:
+    quiet = lab.silence(300)
+    low = lab.g711(np.concatenate([quiet, lab.sound_of(english), lab.speech("en", "callee")[:40000]]), "ULAW")
+    right = prompt_match.resample(low.astype(np.float32), RATE, rate).clip(-32768, 32767).astype(np.int16)
+    found = look(tmp_path, right, english, rate)
+    assert found is not None
+    assert abs(found.offset_ms - 300) <= 1
+    assert found.score > 0.99
+
+
+def test_a_prompt_at_16_khz_in_a_take_at_8(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+    low = lab.sound_of(english)
+    high = prompt_match.resample(low.astype(np.float32), RATE, 16000).clip(-32768, 32767).astype(np.int16)
+    soundfile.write(tmp_path / "p.wav", high, 16000, subtype="PCM_16")
+    stereo = np.stack([low, np.concatenate([lab.silence(100), low])[: len(low)]], axis=1)
+    stereo = np.concatenate([stereo, np.stack([low, low], axis=1) * 0])
+    stereo[:, 1] = np.concatenate([lab.silence(100), low, low * 0])[: len(stereo)]
+    soundfile.write(tmp_path / "t.wav", stereo, RATE, subtype="PCM_16")
+    found = prompt_match.find(tmp_path / "p.wav", tmp_path / "t.wav")
+    assert found is not None
+    assert found.offset_ms == 100
+
+
+def test_quieter_or_louder_it_is_still_the_prompt(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+    for gain in (0.05, 0.5, 1.4):
+        right = np.concatenate([lab.silence(100), (lab.sound_of(told) * gain).astype(np.int16)])
+        found = look(tmp_path, lab.g711(right, "ULAW"), told)
+        assert found is not None, gain
+        assert found.offset_ms == 100
+
+
+@pytest.mark.parametrize("law", ["ULAW", "ALAW"])
+@pytest.mark.parametrize("cut_ms", [150, 900, 3000])
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.55, 0.8])
+@pytest.mark.parametrize("instead", ["silence", "zeros", "music", "nothing"])
+def test_a_prompt_that_was_cut_is_not_found(
+    tmp_path: Path,
+    lab: ModuleType,
+    told: Announced,
+    law: str,
+    cut_ms: int,
+    share: float,
+    instead: str,
+) -> None:
+    """By a hold: masked, covered by music, or (as the switch shrinks a recording) gone.  The cut begins
+    with the first word after ``share`` of it."""
+    prompt = lab.sound_of(told)
+    words = np.flatnonzero(np.abs(prompt.astype(int)) > 1000)
+    start = int(words[np.searchsorted(words, share * len(prompt))])
+    end = min(start + cut_ms * 8, len(prompt))
+    assert (np.abs(prompt[start:end].astype(int)) > 1000).mean() > 0.1  # something is said there
+    ms = (end - start) // 8
+    gone = {
+        "silence": lab.silence(ms),
+        "zeros": lab.silence(ms) * 0,
+        "music": lab.tone(ms, 440) + lab.tone(ms, 554),
+        "nothing": lab.silence(0),
+    }[instead]
+    heard = np.concatenate([lab.silence(200), prompt[:start], gone, prompt[end:]])
+    assert look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), told) is None
+
+
+def test_a_prompt_without_one_of_its_sentences_is_not_found(
+    tmp_path: Path, lab: ModuleType, told: Announced
+) -> None:
+    """From pause to pause nothing tells but that what should be there is not."""
+    prompt = lab.sound_of(told)
+    loud = np.flatnonzero(np.abs(prompt) > 20)
+    pauses = [(int(loud[i]), int(loud[i + 1])) for i in np.flatnonzero(np.diff(loud) > 100 * 8)]
+    assert pauses
+    for (_, start), (end, _) in pairwise([(0, 0), *pauses, (len(prompt), len(prompt))]):
+        lacking = prompt.copy()
+        lacking[start : end + 1] = 0
+        assert look(tmp_path, np.concatenate([lab.silence(200), lacking, lab.silence(500)]), told) is None
+
+
+@pytest.mark.parametrize("missing_ms", [300, 1000, 5000])
+def test_a_prompt_that_ends_with_the_call_is_not_found(
+    tmp_path: Path, lab: ModuleType, told: Announced, missing_ms: int
+) -> None:
+    prompt = lab.sound_of(told)
+    assert look(tmp_path, np.concatenate([lab.silence(200), prompt[: -missing_ms * 8]]), told) is None
+
+
+def test_other_speech_is_not_the_prompt(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+    other = lab.speech(told.language, "callee")
+    assert look(tmp_path, np.concatenate([other, lab.speech(told.language, "caller")]), told) is None
+    assert look(tmp_path, lab.silence(20000), told) is None
+    assert look(tmp_path, np.zeros(160000, dtype=np.int16), told) is None
+    assert look(tmp_path, lab.silence(500), told) is None
+
+
+def test_of_a_prompt_that_started_twice_the_last_whole_playing_counts(
+    tmp_path: Path, lab: ModuleType, told: Announced
+) -> None:
+    prompt = lab.sound_of(told)
+    broken, pause = prompt[:24000], lab.silence(400)
+    found = look(tmp_path, np.concatenate([broken, pause, prompt, pause, lab.speech("en", "callee")]), told)
+    assert found is not None
+    assert found.offset_ms == 3400
+    found = look(tmp_path, np.concatenate([prompt, pause, prompt, pause, broken]), told)
+    assert found is not None
+    assert found.offset_ms == round(len(prompt) / 8) + 400
+
+
+@pytest.mark.parametrize("slips", [1, 3])
+def test_a_dropped_media_tick_is_no_cut(tmp_path: Path, lab: ModuleType, told: Announced, slips: int) -> None:
+    """A loaded switch drops frames of 20 ms (seen); the sentence is heard all the same."""
+    prompt = lab.sound_of(told)
+    parts, at = [lab.silence(100)], 0
+    for slip in range(slips):
+        where = len(prompt) * (slip + 1) // (slips + 1)
+        parts.append(prompt[at:where])
+        at = where + 160
+    found = look(tmp_path, lab.g711(np.concatenate([*parts, prompt[at:], lab.silence(500)]), "ULAW"), told)
+    assert found is not None
+    assert found.offset_ms == 100
+    assert found.end_ms == -(-(800 + len(prompt) - 160 * slips) // 8)
+
+
+def test_in_a_long_call_it_is_found_after_the_window_too(
+    tmp_path: Path, lab: ModuleType, english: Announced
+) -> None:
+    talk = np.tile(lab.speech("en", "callee"), 4)
+    stereo = np.concatenate([talk, lab.sound_of(english), talk])
+    soundfile.write(tmp_path / "t.wav", np.stack([stereo * 0, stereo], axis=1), RATE, subtype="PCM_16")
+    for until in (None, 1000, 20_000, 10**9, len(talk) // 8 + 3000):
+        found = prompt_match.find(english.path, tmp_path / "t.wav", until_ms=until)
+        assert found is not None
+        assert found.offset_ms == round(len(talk) / 8)
+
+
+def test_a_prompt_that_cannot_be_read_is_named(tmp_path: Path, english: Announced) -> None:
+    for content in (None, b"no sound", b""):
+        path = tmp_path / "p.wav"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(TakeError) as caught:
+            prompt_match.load_prompt(path, RATE)
+        assert caught.value.error_id == "take.prompt"
+    soundfile.write(path, np.zeros(8000, dtype=np.int16), RATE, format="WAV")
+    with pytest.raises(TakeError, match="silent"):
+        prompt_match.load_prompt(path, RATE)
+    assert hashlib.sha256(english.path.read_bytes()).hexdigest() == english.sha256

@@ -1,0 +1,208 @@
+"""A stranger's sound file: a few kinds are taken, no other file is opened, and nothing grows without end."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from recorder.audio import wav
+from recorder.errors import TakeError
+from recorder.features.imports import audio, decoder
+from recorder.features.imports.decoder import NotSound, unpack
+from tests.unit.audio.hostile import RATE, encoded, referring, tone
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    (tmp_path / "take").mkdir()
+    return tmp_path / "take" / "audio.wav"
+
+
+def decode(source: Path, target: Path) -> decoder.Decoded:
+    with audio.open_plain(source) as file:
+        return audio.decode(file, source.name, target)
+
+
+def refused(source: Path, target: Path) -> str:
+    """Why it is not taken; nothing of it is left."""
+    with pytest.raises(TakeError) as caught:
+        decode(source, target)
+    assert caught.value.error_id == "take.not_sound"
+    assert caught.value.message.startswith(source.name)
+    assert "convert it" in caught.value.hint
+    assert list(target.parent.iterdir()) == []
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp3", "mp3"), ("a.ogg", "libopus"), ("a.flac", "flac"), ("a.m4a", "aac"), ("a.aac", "aac")],
+)
+def test_the_kinds_that_are_taken(tmp_path: Path, name: str, codec: str) -> None:
+    out = io.BytesIO()
+    with open(encoded(tmp_path / name, codec), "rb") as source:
+        done = unpack(source, out)
+    assert done.channels == 1
+    assert 1900 <= done.duration_ms <= 2200
+    out.seek(0)
+    with wave.open(out) as sound:
+        assert (sound.getnchannels(), sound.getframerate()) == (2, 48_000)
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, 2)
+    assert np.array_equal(samples[:, 0], samples[:, 1])
+    assert 8000 < np.abs(samples[20_000:60_000]).max() < 10_000
+
+
+def test_a_wav_goes_through_as_it_is(tmp_path: Path, target: Path) -> None:
+    source = tone(tmp_path / "a.wav")
+    assert decode(source, target) == decoder.Decoded(2, 2000)
+    assert target.read_bytes()[44:] == source.read_bytes()[44:]
+    assert not list(target.parent.glob(".*"))
+
+
+def test_a_wav_whose_writer_was_killed_is_taken_to_its_end(tmp_path: Path, target: Path) -> None:
+    content = bytearray(tone(tmp_path / "a.wav").read_bytes())
+    content[4:8] = content[40:44] = bytes(4)
+    (tmp_path / "b.wav").write_bytes(content)
+    assert decode(tmp_path / "b.wav", target).duration_ms == 2000
+
+
+PLAYLISTS = {
+    "x.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n",
+    "x.ffconcat": "ffconcat version 1.0\nfile '{other}'\n",
+    "x.wav": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n",
+    "x.mpd": '<?xml version="1.0"?><MPD><Period><BaseURL>{other}</BaseURL></Period></MPD>',
+    "x.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_list_of_other_files_is_no_sound(tmp_path: Path, target: Path, name: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    other = encoded(tmp_path / "elsewhere" / "secret.mp3", "mp3")
+    (tmp_path / name).write_text(PLAYLISTS[name].format(other=other))
+    assert "none of WAV, FLAC" in refused(tmp_path / name, target)
+
+
+def test_a_movie_whose_sound_lies_in_another_file_is_no_sound(tmp_path: Path, target: Path) -> None:
+    other = tone(tmp_path / "secret.wav", channels=1)
+    source = referring(tmp_path / "x.mov", other)
+    given = {"enable_drefs": "1", "use_absolute_path": "1"}
+    with av.open(str(source), options=given) as container:
+        read = b"".join(frame.to_ndarray().tobytes() for frame in container.decode(audio=0))
+    assert read[:8000] in other.read_bytes(), "FFmpeg would, if it were let"
+    assert "no sound" in refused(source, target)
+
+
+@pytest.mark.parametrize("opening", ["open('/dev/null')", "socket.socket()"])
+def test_the_decoder_opens_nothing_else(opening: str) -> None:
+    """Whatever FFmpeg is brought to try."""
+    program = f"import socket\nfrom recorder.take import decoder\ndecoder.confine()\n{opening}"
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True)
+    assert "Too many open files" in done.stderr
+
+
+@pytest.mark.parametrize("what", ["link", "folder that is a link", "pipe", "device", "folder"])
+def test_only_a_plain_file_is_opened(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x.wav"
+    if what == "link":
+        path.symlink_to(tone(tmp_path / "secret.wav"))
+    elif what == "folder that is a link":
+        (tmp_path / "elsewhere").mkdir()
+        tone(tmp_path / "elsewhere" / "x.wav")
+        (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+        path = tmp_path / "link" / "x.wav"
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "device":
+        path = Path("/dev/zero")
+    else:
+        path.mkdir()
+    refusal = r"symbolic link|lies elsewhere|no plain file"
+    with pytest.raises(OSError, match=refusal), audio.open_plain(path):
+        pass
+
+
+@pytest.mark.parametrize("codec", ["flac", "libopus"])
+def test_silence_without_end_is_not_unpacked(tmp_path: Path, codec: str) -> None:
+    name = {"flac": "bomb.flac", "libopus": "bomb.ogg"}[codec]
+    source = encoded(tmp_path / name, codec, seconds=600, rate=8000, silent=True)
+    assert source.stat().st_size < 400_000
+    out = io.BytesIO()
+    with open(source, "rb") as file, pytest.raises(NotSound, match="larger than the 1 MiB"):
+        unpack(file, out, room=1 << 20)
+    assert len(out.getvalue()) < (1 << 20) + 500_000
+
+
+def test_a_file_that_says_days_is_refused_before_it_is_unpacked(tmp_path: Path, target: Path) -> None:
+    content = bytearray(encoded(tmp_path / "a.flac", "flac", rate=8000).read_bytes())
+    assert content[4] & 0x7F == 0, "STREAMINFO"
+    content[22:26] = (13 * 3600 * 8000).to_bytes(4, "big")  # the low 32 bits of 36
+    (tmp_path / "long.flac").write_bytes(content)
+    assert "longer than 12 hours" in refused(tmp_path / "long.flac", target)
+
+
+def test_a_lying_length_is_no_way_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "LONGEST_H", 0.01)
+    source = encoded(tmp_path / "a.ogg", "libopus", seconds=60, rate=8000, silent=True)
+    with open(source, "rb") as file, pytest.raises(NotSound, match=r"longer than 0\.01 hours"):
+        unpack(file, io.BytesIO())
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.m4a"])
+def test_a_file_that_breaks_off_is_said(tmp_path: Path, target: Path, name: str) -> None:
+    codec = {"a.wav": "pcm_s16le", "a.flac": "flac", "a.m4a": "aac"}[name]
+    source = encoded(tmp_path / name, codec, seconds=6)
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) // 2])
+    said = refused(source, target)
+    assert "breaks off" in said or "cannot be decoded" in said
+
+
+def test_what_is_not_what_its_name_says(tmp_path: Path, target: Path) -> None:
+    (tmp_path / "a.wav").write_text("A letter, and no sound at all.\n" * 40)
+    assert "whatever its name says" in refused(tmp_path / "a.wav", target)
+    (tmp_path / "b.wav").write_bytes(b"")
+    assert "whatever its name says" in refused(tmp_path / "b.wav", target)
+
+
+def test_three_channels_and_rates_that_nobody_speaks_at(tmp_path: Path, target: Path) -> None:
+    assert "3 channels" in refused(tone(tmp_path / "a.wav", channels=3), target)
+    assert "samples a second" in refused(tone(tmp_path / "b.wav", rate=50), target)
+    assert "samples a second" in refused(tone(tmp_path / "c.wav", rate=2_000_000, seconds=0.1), target)
+
+
+def test_a_decoder_that_dies_is_an_error_of_its_file(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio, "PATIENCE_S", 0.001)
+    assert "was not decoded within" in refused(tone(tmp_path / "a.wav"), target)
+    monkeypatch.setattr(audio.sys, "executable", "/bin/false")  # type: ignore[attr-defined]
+    monkeypatch.setattr(audio, "PATIENCE_S", 60)
+    assert "decoder ended with 1" in refused(tone(tmp_path / "a.wav"), target)
+
+
+def test_a_video_with_sound_is_taken_for_its_sound(tmp_path: Path, target: Path) -> None:
+    """And its picture is not decoded."""
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mpeg4", rate=10)
+        picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
+        sound = container.add_stream("aac", rate=RATE)
+        sound.layout = "mono"
+        for _ in range(10):
+            container.mux(picture.encode(av.VideoFrame(64, 64, "yuv420p")))
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, RATE), "<i2"), "s16", "mono")
+        frame.sample_rate = RATE
+        container.mux(sound.encode(frame))
+        container.mux(picture.encode(None))
+        container.mux(sound.encode(None))
+    assert decode(path, target).channels == 1
+    assert wav.inspect(target).sample_rate == RATE

@@ -1,0 +1,441 @@
+"""What leaves a take: nothing of the caller from before they were told, and everything after it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import struct
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from types import ModuleType
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from recorder.audio import encoding
+from recorder.audio.encoded_take import Encoded, Sound, read_encoded, write_encoded
+from recorder.audio.encoding import encode
+from recorder.errors import TakeError
+from recorder.spool import layout
+from recorder.spool.layout import Take, read_take
+from tests.announced import Announced
+
+RATE = 8000
+NOTHING_DBFS = -85.0
+"""A tone at this level in what was decoded is not there: it was put in at -15 dBFS."""
+
+QUIET = 8
+"""Of 32768: what a lossy codec may leave of silence beside an edge."""
+
+EDGE = 200
+"""The same where the other channel breaks off in a word: some of that is in both for a few milliseconds."""
+
+
+def named(encoded: Encoded, name: str) -> Sound:
+    return next(sound for sound in encoded.sounds if sound.name == name)
+
+
+def decoded(path: Path) -> NDArray[np.int16]:
+    """The sound of an object at 8 kHz, by ffmpeg's demuxer and decoder, as a browser would."""
+    parts = []
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
+        for frame in container.decode(audio=0):
+            parts += [out.to_ndarray().reshape(-1, 2) for out in resampler.resample(frame)]
+        parts += [out.to_ndarray().reshape(-1, 2) for out in resampler.resample(None)]
+    return np.concatenate(parts)
+
+
+def everything(encoded: Encoded) -> dict[str, NDArray[np.int16]]:
+    return {s.name: decoded(s.path) for s in encoded.sounds if s.name != "peaks"}
+
+
+def outline(encoded: Encoded) -> dict[str, NDArray[np.int64]]:
+    body = json.loads(named(encoded, "peaks").path.read_bytes())
+    return {side: np.array(body[side]).reshape(-1, 2) for side in ("left", "right")}
+
+
+def of(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+@pytest.mark.parametrize("law", ["ULAW", "ALAW"])
+def test_nothing_of_the_caller_from_before_they_were_told_is_in_any_object(
+    tmp_path: Path, lab: ModuleType, told: Announced, law: str
+) -> None:
+    call = replace(lab.ordinary(told), law=law)
+    encoded = encode(call.make(tmp_path), told.path)
+    end_ms = lab.LEAD_MS + len(lab.sound_of(told)) / 8
+    assert encoded.announced is not None
+    assert abs(encoded.announced.end_ms - end_ms) <= 1
+    assert lab.power(call.left, lab.BEFORE) > -20
+    sounds = everything(encoded)
+    assert set(sounds) == {"audio.opus", "audio.wav"}
+    for name, sound in sounds.items():
+        talk = round((end_ms + lab.RING_MS) * 8)
+        # to the last 20 ms (the bridge is placed by the clock): the talk that follows is not the tone
+        assert lab.power(sound[: talk - 160, 0], lab.BEFORE) < NOTHING_DBFS, name
+        assert np.abs(sound[: talk - 160, 0].astype(int)).max() <= QUIET, name
+        assert lab.power(sound[:, 0], lab.TALK) > -20, name  # what was said after it is there
+        assert lab.power(sound[:talk, 1].astype(float) / 32768, 440) > NOTHING_DBFS, name
+        assert abs(len(sound) - len(call.left)) <= 1, name
+    edge = int((end_ms + lab.RING_MS) // 50)
+    assert not outline(encoded)["left"][:edge].any()
+    assert outline(encoded)["left"][edge + 2 :].any()
+    assert outline(encoded)["right"][4:edge].any()
+
+
+def leak(sound: NDArray[np.int16], own: NDArray[np.int16], other: NDArray[np.int16]) -> float:
+    """How much of ``other`` is in ``sound`` beside ``own``, in dB of its own level (least squares)."""
+    length = min(len(sound), len(own), len(other))
+    basis = np.stack([own[:length], other[:length]], axis=1).astype(float)
+    share = np.linalg.lstsq(basis, sound[:length].astype(float), rcond=None)[0]
+    assert share[0] > 0.8
+    return float(20 * np.log10(abs(share[1]) + 1e-9))
+
+
+def test_left_stays_left_and_right_right_while_both_talk(
+    tmp_path: Path, lab: ModuleType, english: Announced
+) -> None:
+    call = lab.ordinary(english)
+    start = round((lab.LEAD_MS + lab.RING_MS) * 8 + len(lab.sound_of(english)))
+    one, other = lab.speech("en", "caller"), lab.speech("fr", "caller")
+    length = min(len(call.left) - start, len(one), len(other))
+    call.left[start : start + length] = one[:length]
+    call.right[start : start + length] = other[:length]
+    for name, sound in everything(encode(call.make(tmp_path), english.path)).items():
+        talk = sound[start : start + length]
+        assert leak(talk[:, 0], one[:length], other[:length]) < -30, name
+        assert leak(talk[:, 1], other[:length], one[:length]) < -30, name
+
+
+def test_the_kept_wav_is_the_takes_sound_to_the_sample(
+    tmp_path: Path, lab: ModuleType, told: Announced
+) -> None:
+    take = lab.ordinary(told).make(tmp_path)
+    original, _ = soundfile.read(take.audio, dtype="int16")
+    encoded = encode(take, told.path)
+    kept, rate = soundfile.read(named(encoded, "audio.wav").path, dtype="int16")
+    talk = encoded.gaps[-1].end_ms * 8
+    assert rate == RATE
+    np.testing.assert_array_equal(kept[:, 1], original[:, 1])
+    np.testing.assert_array_equal(kept[talk:, 0], original[talk:, 0])
+    assert not kept[:talk, 0].any()
+
+
+def test_opus_sounds_like_the_take_and_lies_at_the_same_place(
+    tmp_path: Path, lab: ModuleType, told: Announced
+) -> None:
+    encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
+    sounds = everything(encoded)
+    right, truth = sounds["audio.opus"][:, 1].astype(float), sounds["audio.wav"][:, 1].astype(float)
+    length = min(len(right), len(truth))
+    likeness = np.corrcoef(right[:length], truth[:length])[0, 1]
+    assert likeness > 0.9
+    assert named(encoded, "audio.opus").length < named(encoded, "audio.wav").length / 7
+    assert named(encoded, "audio.opus").path.read_bytes()[:4] == b"OggS"
+    assert abs(len(sounds["audio.opus"]) / 8 - encoded.duration_ms) < 1
+
+
+def test_where_the_announcement_is_not_found_the_left_is_blank_until_a_second_after_the_playback(
+    tmp_path: Path, lab: ModuleType, told: Announced
+) -> None:
+    call = lab.ordinary(told)
+    middle = lab.LEAD_MS * 8 + len(lab.sound_of(told)) // 2
+    call.right[middle : middle + 7200] = -1  # a hold took 0.9 s out of it
+    finished = {kind: ms for ms, kind in call.marks}["announcement_finished"]
+    call.marks = [(ms, kind) for ms, kind in call.marks if kind != "bridged"]
+    call.marks.append((finished + 200, "bridged"))
+    encoded = encode(call.make(tmp_path), told.path)
+    assert encoded.announced is None
+    assert [(g.start_ms, g.end_ms, g.channel, g.reason) for g in encoded.gaps] == [
+        (0, finished + 1000, "left", "before_announcement_end")
+    ]
+    for name, sound in everything(encoded).items():
+        before = sound[: (finished + 980) * 8, 0]
+        assert np.abs(before.astype(int)).max() <= (0 if name == "audio.wav" else EDGE)
+        assert lab.power(before, lab.BEFORE) < -80
+        assert lab.power(sound[(finished + 1000) * 8 :, 0], lab.BEFORE) > -20
+
+
+@pytest.mark.parametrize(
+    "marks", [["announcement_started"], [], ["announcement_finished", "announcement_started"]]
+)
+def test_without_a_finished_playback_the_whole_left_is_blank(
+    tmp_path: Path, lab: ModuleType, english: Announced, marks: list[str]
+) -> None:
+    call = lab.ordinary(english)
+    call.right[:] = lab.speech("en", "callee").repeat(2)[: len(call.right)]
+    call.marks = [
+        (0, "recording_started"),
+        *((1000 * i, kind) for i, kind in enumerate(marks, 1)),
+        (9000, "bridged"),
+    ]
+    encoded = encode(call.make(tmp_path), english.path)
+    assert encoded.announced is None
+    assert [(g.start_ms, g.end_ms, g.channel, g.reason) for g in encoded.gaps] == [
+        (0, encoded.duration_ms, "left", "before_announcement_end")
+    ]
+    for sound in everything(encoded).values():
+        assert np.abs(sound[:, 0].astype(int)).max() <= QUIET
+    assert not outline(encoded)["left"].any()
+
+
+def test_a_hold_is_silent_in_both_channels_and_explained(
+    tmp_path: Path, lab: ModuleType, english: Announced
+) -> None:
+    call = lab.ordinary(english)
+    call.marks += [(20_000, "hold"), (22_000, "unhold")]
+    encoded = encode(call.make(tmp_path), english.path)
+    hold = [gap for gap in encoded.gaps if gap.reason == "hold"]
+    assert [gap.channel for gap in hold] == ["both"]
+    assert abs(hold[0].start_ms - 20_000) < 50
+    assert abs(hold[0].end_ms - 21_700) < 50  # events may be late: the talk is not touched
+    wav = everything(encoded)["audio.wav"]
+    assert not wav[hold[0].start_ms * 8 : hold[0].end_ms * 8].any()
+    assert wav[: hold[0].start_ms * 8].any()
+    assert wav[hold[0].end_ms * 8 :].any()
+
+
+@pytest.mark.parametrize("to_the_end", [False, True])
+def test_a_hold_that_the_switch_did_not_write_is_silence_in_its_place(
+    tmp_path: Path, lab: ModuleType, english: Announced, to_the_end: bool
+) -> None:
+    """A phone that sends nothing on hold: the recording lasts as long as the call all the same."""
+    call = lab.ordinary(english)
+    length = max(len(call.left), len(call.right)) // 8
+    begin, held = length if to_the_end else 20_000, 2800
+    call.marks += [(begin, "hold"), *([] if to_the_end else [(begin + held, "unhold")])]
+    call.marks += [(length + held, "hangup")]
+    take = call.make(tmp_path)
+    encoded = encode(take, english.path)
+    original, _ = soundfile.read(take.audio, dtype="int16")
+    (hold,) = (gap for gap in encoded.gaps if gap.reason == "hold")
+    assert abs(hold.start_ms - begin) < 50
+    silent = hold.end_ms - hold.start_ms
+    assert abs(silent - held) <= 20
+    assert hold.channel == "both"
+    assert abs(encoded.drift_ms) <= 20
+    assert encoded.duration_ms + encoded.drift_ms == length + held
+    sounds = everything(encoded)
+    wav, start, end = sounds["audio.wav"], hold.start_ms * 8, hold.end_ms * 8
+    assert abs(len(wav) - len(original) - silent * 8) <= 20 * 8
+    assert not wav[start:end].any()
+    np.testing.assert_array_equal(wav[start - RATE : start], original[start - RATE : start])
+    np.testing.assert_array_equal(wav[end:], original[len(original) - (len(wav) - end) :])
+    assert abs(len(sounds["audio.opus"]) - len(wav)) <= 960
+    assert not outline(encoded)["left"][len(outline(encoded)["left"]) * start // len(wav) + 1].any()
+
+
+def test_a_clock_that_is_set_ahead_in_a_hold_puts_in_nothing(
+    tmp_path: Path, lab: ModuleType, english: Announced
+) -> None:
+    call = lab.ordinary(english)
+    length, years = -(-max(len(call.left), len(call.right)) // 8), 10 * 365 * 86_400_000
+    call.marks += [(20_000, "hold"), (years + 22_000, "unhold"), (years + length, "hangup")]
+    encoded = encode(call.make(tmp_path), english.path)
+    assert encoded.duration_ms == length
+    assert encoded.drift_ms == years
+
+
+def test_doing_it_again_gives_the_same_bytes(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+    take = lab.ordinary(told).make(tmp_path)
+    first = encode(take, told.path)
+    before = of(take.folder)
+    (take.folder / ".audio.opus.tmp").write_bytes(b"left by a crash")
+    (take.folder / "peaks").write_bytes(b"half")
+    assert encode(take, told.path) == first
+    assert of(take.folder) == before
+    shutil.copytree(take.folder, tmp_path / "elsewhere" / take.folder.name)
+    again = encode(read_take(tmp_path / "elsewhere" / take.folder.name), told.path)
+    assert [s.sha256 for s in again.sounds] == [s.sha256 for s in first.sounds]
+
+
+def test_a_full_disk_leaves_no_half_object(
+    tmp_path: Path, lab: ModuleType, english: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = lab.ordinary(english).make(tmp_path)
+    before = of(take.folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(encoding.Peaks, "add", full)
+    with pytest.raises(OSError, match="No space"):
+        encode(take, english.path)
+    assert of(take.folder) == before
+
+
+@pytest.mark.parametrize("formats", [("opus",), ("wav",)])
+def test_only_the_formats_that_the_line_asks_for(
+    tmp_path: Path, lab: ModuleType, english: Announced, formats: tuple[str, ...]
+) -> None:
+    take = replace(lab.ordinary(english), formats=formats).make(tmp_path)
+    encoded = encode(take, english.path)
+    assert [sound.name for sound in encoded.sounds] == [f"audio.{formats[0]}", "peaks"]
+    assert (take.folder / "audio.opus").exists() == ("opus" in formats)
+    assert (take.folder / "kept.wav").exists() == ("wav" in formats)
+
+
+def kill_header(take: Take, lost: int = 0) -> None:
+    """As a killed switch leaves it (seen): RIFF size 8, data size 0, and the last bytes unwritten."""
+    content = bytearray(take.audio.read_bytes())
+    struct.pack_into("<I", content, 4, 8)
+    struct.pack_into("<I", content, 40, 0)
+    take.audio.write_bytes(content[: len(content) - lost])
+
+
+def test_a_take_of_a_killed_switch_is_whole_up_to_its_end(
+    tmp_path: Path, lab: ModuleType, told: Announced
+) -> None:
+    take = lab.ordinary(told).make(tmp_path)
+    whole = encode(take, told.path)
+    kill_header(take, lost=1500 * 32)
+    cut = encode(take, told.path)
+    assert cut.duration_ms == whole.duration_ms - 1500
+    assert cut.announced == whole.announced
+    gap = cut.gaps[-1]
+    assert (gap.start_ms, gap.channel, gap.reason) == (cut.duration_ms, "both", "repair")
+    assert abs(gap.end_ms - gap.start_ms - 1500) < 50
+    assert abs(cut.drift_ms - 1500) < 50
+    kept, _ = soundfile.read(named(cut, "audio.wav").path)
+    assert len(kept) == (take.audio.stat().st_size - 44) // 4
+    assert encode(take, told.path) == cut  # the take was not altered: again the same
+
+
+def test_a_file_that_ends_early_is_explained(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+    take = lab.ordinary(english).make(tmp_path)
+    sound, rate = soundfile.read(take.audio, dtype="int16")
+    soundfile.write(take.audio, sound[: -8 * 5000], rate, subtype="PCM_16")
+    encoded = encode(take, english.path)
+    assert encoded.gaps[-1].reason == "write_error"
+    assert encoded.gaps[-1].start_ms == encoded.duration_ms
+    assert abs(encoded.drift_ms - 5000) < 50
+
+
+def test_a_little_shrinking_is_drift_and_no_gap(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+    take = lab.ordinary(english).make(tmp_path)
+    sound, rate = soundfile.read(take.audio, dtype="int16")
+    soundfile.write(take.audio, sound[: -8 * 350], rate, subtype="PCM_16")
+    encoded = encode(take, english.path)
+    assert {gap.reason for gap in encoded.gaps} == {"before_announcement_end", "ringing"}
+    assert abs(encoded.drift_ms - 350) < 50
+
+
+def test_sound_that_is_longer_than_its_call_is_kept(
+    tmp_path: Path, lab: ModuleType, english: Announced
+) -> None:
+    """A clock was set back in the call: what it made of the call's length is drift."""
+    take = lab.ordinary(english).make(tmp_path)
+    sound, rate = soundfile.read(take.audio, dtype="int16")
+    soundfile.write(take.audio, np.concatenate([sound, sound[-8 * 6000 :]]), rate, subtype="PCM_16")
+    encoded = encode(take, english.path)
+    assert encoded.announced is not None
+    assert {gap.reason for gap in encoded.gaps} == {"before_announcement_end", "ringing"}
+    assert abs(encoded.drift_ms + 6000) < 50
+    assert np.abs(decoded(named(encoded, "audio.wav").path)[-8 * 6000 :]).max() > 1000
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF\x08\0\0\0WAVE", bytes(5000)])
+def test_a_broken_take_is_refused_with_a_reason_and_nothing_is_written(
+    tmp_path: Path, lab: ModuleType, english: Announced, content: bytes
+) -> None:
+    take = lab.ordinary(english).make(tmp_path)
+    take.audio.write_bytes(content)
+    before = of(take.folder)
+    with pytest.raises(TakeError) as caught:
+        encode(take, english.path)
+    assert caught.value.error_id == "take.impossible"
+    assert of(take.folder) == before
+
+
+def test_another_sound_than_the_announced_one_is_refused(
+    tmp_path: Path, lab: ModuleType, told: Announced
+) -> None:
+    take = lab.ordinary(told).make(tmp_path)
+    other = tmp_path / "other.wav"
+    soundfile.write(other, lab.speech("en", "callee"), RATE, subtype="PCM_16")
+    for path in (other, tmp_path / "none.wav"):
+        with pytest.raises(TakeError) as caught:
+            encode(take, path)
+        assert caught.value.error_id == "take.prompt"
+
+
+def test_a_long_call_is_not_held_in_memory(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+    """Twenty minutes, 38 MB: more than all that is held while it is encoded."""
+    import tracemalloc
+
+    call = replace(lab.ordinary(english), formats=("wav",))
+    talk = lab.speech("en", "caller")
+    call.left = np.concatenate([call.left, np.tile(talk, 48)])
+    call.right = np.concatenate([call.right, np.tile(talk, 48)])
+    take = call.make(tmp_path)
+    tracemalloc.start()
+    encoded = encode(take, english.path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert encoded.duration_ms > 20 * 60_000
+    assert peak < 24_000_000
+    body = json.loads(named(encoded, "peaks").path.read_bytes())
+    assert len(body["left"]) <= 24_000
+
+
+def test_it_runs_in_a_process_and_its_errors_come_back(
+    tmp_path: Path, lab: ModuleType, english: Announced
+) -> None:
+    take = lab.ordinary(english).make(tmp_path)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        encoded = pool.submit(encode, take, english.path).result(60)
+        assert pickle.loads(pickle.dumps(encoded)) == encoded
+        take.audio.unlink()
+        with pytest.raises(TakeError, match="left no sound") as caught:
+            pool.submit(encode, take, english.path).result(60)
+    assert caught.value.error_id == "take.impossible"
+    assert caught.value.hint
+
+
+def test_encoded_is_written_and_read_whole(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+    encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
+    path = write_encoded(encoded)
+    assert path.name == "encoded.json"
+    assert read_encoded(encoded.take.folder) == encoded
+    unfound = replace(encoded, announced=None, gaps=())
+    write_encoded(unfound)
+    assert read_encoded(encoded.take.folder) == unfound
+
+
+@pytest.mark.parametrize("harm", ["missing", "json", "format", "file", "length"])
+def test_an_encoded_that_cannot_be_used_says_so(
+    tmp_path: Path, lab: ModuleType, english: Announced, harm: str
+) -> None:
+    encoded = encode(lab.ordinary(english).make(tmp_path), english.path)
+    path = write_encoded(encoded)
+    opus = named(encoded, "audio.opus").path
+    match harm:
+        case "missing":
+            path.unlink()
+        case "json":
+            path.write_bytes(path.read_bytes()[:-20])
+        case "format":
+            path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 2'))
+        case "file":
+            opus.unlink()
+        case "length":
+            opus.write_bytes(opus.read_bytes()[:-1])
+    with pytest.raises(TakeError) as caught:
+        read_encoded(encoded.take.folder)
+    assert caught.value.error_id == "take.encoded"
+
+
+def test_the_takes_own_files_are_not_touched(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+    take = lab.ordinary(english).make(tmp_path)
+    kill_header(take)
+    own = {name: of(take.folder)[name] for name in (layout.CALL, layout.EVENTS, layout.END, layout.AUDIO)}
+    encode(take, english.path)
+    assert {name: of(take.folder)[name] for name in own} == own

@@ -1,0 +1,303 @@
+"""The question in the call and what is said of the answer are found in what was heard; so is the answer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from recorder.audio import prompt_detection
+from recorder.audio.encoded_take import Encoded, Gap, read_encoded, write_encoded
+from recorder.audio.encoding import encode
+from recorder.audio.keep_answers import questions
+from recorder.domain.line_policy import Keep
+from recorder.domain.line_policy import Sound as Said
+from recorder.prompts.sound_sources import SOUNDS
+from recorder.spool import layout
+from recorder.spool.layout import Mark, Take
+from tests.announced import Announced
+
+Sound = NDArray[np.int16]
+WORDS = {
+    "question": ("may-we-keep", "yes-or-no"),
+    "cue": ("ask-now",),
+    "yes": ("agreed", "kept-1-year"),
+    "no": ("declined", "as-announced"),
+    "none": ("no-answer", "as-announced"),
+}
+EVENT_MS = 120
+"""How late or early the switch tells of what happened, here: alternately."""
+
+
+def clip(language: str, names: tuple[str, ...]) -> Sound:
+    parts = [soundfile.read(SOUNDS / language / f"{name}.flac", dtype="int16") for name in names]
+    assert {rate % 8000 for _, rate in parts} == {0}
+    joined: Sound = np.concatenate([samples[:: rate // 8000] for samples, rate in parts])
+    return joined
+
+
+@dataclass
+class Talk:
+    """An announced call in which it is asked whether to keep it; ``truth`` is where each prompt lies in the
+    audio, in milliseconds, and ``answers`` where they were given."""
+
+    lab: ModuleType
+    told: Announced
+    folder: Path
+    sounds: dict[str, Sound] = field(default_factory=dict)
+    truth: list[tuple[str, float, float]] = field(default_factory=list)
+    answers: list[float] = field(default_factory=list)
+    marks: list[tuple[float, str, dict[str, str]]] = field(default_factory=list)
+    shift_ms: float = 0
+
+    def __post_init__(self) -> None:
+        self.sounds = {name: clip(self.told.language, words) for name, words in WORDS.items()}
+        call = self.lab.ordinary(self.told)
+        self.right, self.left = [call.right], [call.left]
+        self.marks = [(float(at), kind, {}) for at, kind in call.marks]
+        self.call = call
+        (self.folder / "prompts").mkdir()
+        self.announcement = self.folder / "prompts" / "announcement.wav"
+        self.announcement.write_bytes(self.told.path.read_bytes())
+        said = {}
+        for name, sound in self.sounds.items():
+            at = self.folder / "prompts" / "new.wav"
+            soundfile.write(at, sound, 8000, subtype="PCM_16")
+            sha256 = hashlib.sha256(at.read_bytes()).hexdigest()
+            at.rename(at.with_name(f"{sha256}.wav"))
+            said[name] = Said(name, sha256, len(sound) // 8)
+        self.keep = Keep("agreement", 365, **said)
+
+    @property
+    def now(self) -> float:
+        return sum(map(len, self.right)) / 8
+
+    def mark(self, kind: str, late_ms: float, **data: str) -> None:
+        self.marks.append((self.now + late_ms + self.shift_ms, kind, data))
+
+    def said(self, name: str, gap_ms: int = 300) -> None:
+        self.talk(gap_ms)
+        begin = self.now
+        self.right.append(self.sounds[name])
+        self.left.append(self.lab.speech(self.told.language, "caller")[: len(self.sounds[name])])
+        short = len(self.right[-1]) - len(self.left[-1])
+        self.left.append(self.lab.silence(0) if short <= 0 else np.full(short, -1, np.int16))
+        self.truth.append((name, begin, self.now))
+
+    def talk(self, ms: int) -> None:
+        for side, who in ((self.right, "callee"), (self.left, "caller")):
+            sound = np.resize(self.lab.speech(self.told.language, who), ms * 8)
+            side.append(sound)
+
+    def ask(self, answer: str, **how: str) -> None:
+        self.mark("keep_asked", 0, how="question")
+        self.said("question")
+        self.mark("keep_question_heard", EVENT_MS)
+        self.talk(3100)
+        self.answers.append(self.now)
+        self.mark("keep_answered", 60, answer=answer, **how)
+        self.said(answer)
+        self.mark("keep_told", EVENT_MS, answer="yes" if answer == "yes" else "no")
+        self.talk(5000)
+
+    def make(self) -> Take:
+        call = replace(self.call, left=np.concatenate(self.left), right=np.concatenate(self.right))
+        call = replace(call, marks=[(0, "recording_started")])
+        take = call.make(self.folder / "spool")
+        start = replace(take.start, keep=self.keep)
+        end = next(mark for mark in take.marks if mark.kind == "hangup")
+        end = replace(end, at=end.at + timedelta(milliseconds=self.shift_ms))
+        marks = [
+            Mark(take.start.started_at + timedelta(milliseconds=at), kind, data)
+            for at, kind, data in self.marks
+        ]
+        (take.folder / layout.CALL).unlink()
+        layout.open_take(self.folder / "spool", start)
+        (take.folder / layout.EVENTS).unlink()
+        for mark in (*marks, end):
+            layout.append_mark(take.folder, mark)
+        return layout.read_take(take.folder)
+
+    def encode(self) -> Encoded:
+        encoded = encode(self.make(), self.announcement)
+        write_encoded(encoded)
+        assert read_encoded(encoded.take.folder).prompts == encoded.prompts
+        return encoded
+
+
+@pytest.fixture
+def talk(lab: ModuleType, told: Announced, tmp_path: Path) -> Talk:
+    return Talk(lab, told, tmp_path)
+
+
+def check_places(talk: Talk, encoded: Encoded) -> None:
+    assert [prompt.which for prompt in encoded.prompts] == [name for name, _, _ in talk.truth]
+    for prompt, (_, begin, end) in zip(encoded.prompts, talk.truth, strict=True):
+        assert abs(prompt.offset_ms - begin) <= 20
+        assert abs(prompt.end_ms - end) <= 20
+        assert prompt.score > 0.9
+    answered = [marker.offset_ms for marker in encoded.markers if marker.kind == "keep_answered"]
+    assert len(answered) == len(talk.answers)
+    assert all(abs(at - true) <= 200 for at, true in zip(answered, talk.answers, strict=True))
+
+
+def test_the_question_and_what_was_said_of_the_answer_are_where_they_were_played(talk: Talk) -> None:
+    talk.ask("yes", by="outside", how="key")
+    encoded = talk.encode()
+    check_places(talk, encoded)
+    assert [prompt.number for prompt in encoded.prompts] == [0, 0]
+
+
+def test_every_question_has_its_own_prompts_also_where_one_sound_is_played_twice(talk: Talk) -> None:
+    talk.ask("yes", by="colleague", how="aloud")
+    talk.ask("none")
+    talk.ask("no", by="outside", how="key")
+    encoded = talk.encode()
+    check_places(talk, encoded)
+    assert [prompt.number for prompt in encoded.prompts] == [0, 0, 1, 1, 2, 2]
+
+
+def test_while_a_prompt_plays_they_do_not_hear_each_other_and_nothing_is_silenced(talk: Talk) -> None:
+    talk.ask("yes", by="outside", how="key")
+    encoded = talk.encode()
+    assert [gap for gap in encoded.gaps if gap.reason == "prompt"] == [
+        Gap(prompt.offset_ms, prompt.end_ms, "right", "prompt") for prompt in encoded.prompts
+    ]
+    kept, _ = soundfile.read(encoded.take.folder / "kept.wav", dtype="int16")
+    original, _ = soundfile.read(encoded.take.audio, dtype="int16")
+    start = encoded.prompts[0].offset_ms * 8
+    np.testing.assert_array_equal(kept[start:], original[start:])
+    assert (
+        np.abs(kept[start : encoded.prompts[0].end_ms * 8, 0].astype(int)).max() > 500
+    )  # what they say stays
+
+
+def test_a_sound_that_is_nowhere_or_another_is_not_found_and_stops_nothing(talk: Talk) -> None:
+    talk.ask("yes", by="outside", how="key")
+    folder = talk.folder / "prompts"
+    keep = talk.keep
+    assert keep.question is not None
+    (folder / f"{keep.yes.sha256}.wav").unlink()
+    soundfile.write(folder / f"{keep.question.sha256}.wav", talk.sounds["no"], 8000)
+    assert talk.encode().prompts == ()
+
+
+def test_a_question_that_was_cut_is_not_found(talk: Talk) -> None:
+    """A hold took a second out of it, say, and the switch told that it ended by itself."""
+    talk.ask("yes", by="outside", how="key")
+    at = next(i for i, part in enumerate(talk.right) if part is talk.sounds["question"])
+    whole = talk.right[at]
+    talk.right[at] = np.concatenate([whole[:8000], np.full(8000, -1, np.int16), whole[16000:]])
+    assert [prompt.which for prompt in talk.encode().prompts] == ["yes"]
+
+
+def test_a_question_that_was_broken_off_or_not_answered_is_not_looked_for_in_vain(talk: Talk) -> None:
+    talk.mark("keep_asked", 0, how="question")
+    talk.talk(1000)
+    talk.mark("keep_broken", 0)
+    talk.ask("yes", by="outside", how="key")
+    talk.mark("keep_asked", 0, how="question")  # then the daemon was killed
+    talk.talk(3000)
+    encoded = talk.encode()
+    check_places(talk, encoded)
+    assert [prompt.number for prompt in encoded.prompts] == [1, 1]
+
+
+def test_they_are_found_after_a_hold_that_the_switch_left_out(talk: Talk) -> None:
+    """Seven seconds of the call are not in the audio; where is known only by its holds.  Silence is put in
+    there, and all that follows is as much later."""
+    talk.talk(2000)
+    talk.mark("hold", 0)
+    talk.shift_ms += 7000
+    talk.mark("unhold", 0)
+    talk.talk(2000)
+    talk.ask("yes", by="outside", how="key")
+    talk.truth = [(name, begin + 7000, end + 7000) for name, begin, end in talk.truth]
+    talk.answers = [at + 7000 for at in talk.answers]
+    check_places(talk, talk.encode())
+
+
+@pytest.mark.parametrize("lost_ms", [-1000, 1000])
+def test_answers_are_placed_from_the_question_where_the_clock_alone_is_a_second_off(
+    talk: Talk, lost_ms: int
+) -> None:
+    """A loaded switch drops frames; or writes more than the call's clock knows of."""
+    talk.talk(6000)
+    talk.shift_ms += lost_ms
+    talk.ask("yes", by="outside", how="key")
+    talk.shift_ms -= lost_ms
+    talk.talk(20_000)
+    check_places(talk, talk.encode())
+
+
+def test_a_clock_that_was_set_back_in_the_call_hides_them_not(talk: Talk) -> None:
+    talk.talk(2000)
+    talk.shift_ms -= 30_000
+    talk.ask("yes", by="outside", how="key")
+    talk.mark("hold", 0)
+    talk.talk(3000)
+    talk.mark("unhold", 0)
+    talk.talk(3000)
+    encoded = talk.encode()
+    check_places(talk, encoded)
+    kept, _ = soundfile.read(encoded.take.folder / "kept.wav", dtype="int16")
+    original, _ = soundfile.read(encoded.take.audio, dtype="int16")
+    start = encoded.prompts[0].offset_ms * 8
+    np.testing.assert_array_equal(kept[start:], original[start:])  # no hold is silenced then
+
+
+def test_only_the_sounds_that_were_heard_are_needed(talk: Talk) -> None:
+    talk.ask("none")
+    keep = talk.keep
+    assert keep.question is not None
+    assert prompt_detection.sounds(talk.make()) == {keep.question.sha256, keep.none.sha256}
+
+
+KINDS = [
+    ("keep_asked", {"how": "question"}),
+    ("keep_asked", {"how": "own_words"}),
+    ("keep_asked", {}),
+    ("keep_question_heard", {}),
+    ("keep_broken", {}),
+    ("keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
+    ("keep_answered", {"answer": "no", "by": "colleague", "how": "aloud"}),
+    ("keep_answered", {"answer": "none"}),
+    ("keep_answered", {"answer": "yes"}),
+    ("keep_answered", {"answer": "maybe", "by": "outside", "how": "key"}),
+    ("keep_told", {"answer": "yes"}),
+    ("keep_untold", {}),
+    ("unobserved_to", {}),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(KINDS), max_size=12))
+def test_whatever_was_noted_an_answer_follows_its_question(seen: list[tuple[str, dict[str, str]]]) -> None:
+    from .conftest import START
+
+    marks = [Mark(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]
+    found = questions(marks)
+    assert len(found) == sum(mark.kind == "keep_asked" and "how" in mark.data for mark in marks)
+    for one, after in zip(found, [each.asked for each in found[1:]] + [None] * bool(found), strict=True):
+        if one.answered is not None:
+            before = marks[marks.index(one.asked) : marks.index(one.answered)]
+            assert one.answer in ("yes", "no", "none")
+            assert one.broken is None
+            heard = any(mark.kind == "keep_question_heard" for mark in before)
+            assert one.how == "own_words" or heard or one.answer == "no"
+            kinds = [mark.kind for mark in [*before, one.answered]]
+            assert "keep_broken" not in kinds[: kinds.index("keep_answered")]
+            assert (one.answered.data.get("by") is None) == (one.answer == "none")
+        times = [
+            mark.at for mark in (one.asked, one.heard, one.answered, one.told, after) if mark is not None
+        ]
+        assert times == sorted(times)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from recorder.clock import Uptime
+from recorder.domain.line_policy import Joining, Sound
+from recorder.errors import TakeError
+from recorder.spool import layout
+from recorder.spool.layout import CallStart, Mark, Party
+
+NOBODY = 65534
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def open_spool() -> Iterator[Path]:
+    """A spool that other users may look into, unlike pytest's own folders."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_a_folder_that_is_closed_to_us_keeps_no_other_from_being_found(open_spool: Path) -> None:
+    for name, mode in (("01-closed", 0o700), ("02-open", 0o755)):
+        (open_spool / name).mkdir()
+        (open_spool / name / layout.END).write_text("{}")
+        (open_spool / name).chmod(mode if os.geteuid() == 0 else mode & 0o077)
+    (open_spool / "02-open").chmod(0o755)
+    child = os.fork()
+    if child == 0:
+        # A user of its own: root may look into everything.
+        if os.geteuid() == 0:
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        found = [folder.name for folder in layout.finished_takes(open_spool)]
+        closed = [folder.name for folder in layout.closed_folders(open_spool)]
+        os._exit(0 if (found, closed) == (["02-open"], ["01-closed"]) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    (open_spool / "01-closed").chmod(0o700)
+
+
+def test_a_line_that_a_crash_cut_does_not_break_the_ones_after_it(tmp_path: Path) -> None:
+    """A daemon that takes a call over writes on where the power went."""
+    layout.append_mark(tmp_path, Mark(AT, "recording_started", {}))
+    with open(tmp_path / layout.EVENTS, "ab") as file:
+        file.write(b'{"at": "2026-11-25T0\0\0\0')
+    assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started"]
+    layout.append_mark(tmp_path, Mark(AT, "hangup", {"cause": "x"}))
+    assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started", "hangup"]
+
+
+def test_a_mark_that_finds_no_room_leaves_no_half_line(tmp_path: Path) -> None:
+    """Full as the system lets a process feel it: the file may grow by ten bytes, and no more."""
+    layout.append_mark(tmp_path, Mark(AT, "recording_started", {}))
+    before = (tmp_path / layout.EVENTS).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            layout.append_mark(tmp_path, Mark(AT, "hold", {}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (tmp_path / layout.EVENTS).read_bytes() == before
+    layout.append_mark(tmp_path, Mark(AT, "hangup", {}))
+    assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started", "hangup"]
+
+
+GOOD = b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold"}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"5",
+        b'"text"',
+        b"null",
+        b'{"at": 5, "kind": "hold"}',
+        b'{"at": "2026-11-25T09:00:00.000Z", "kind": 5}',
+        b'{"at": "0001-01-01T00:00:00.000+14:00", "kind": "hold"}',
+        b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold", "cause": {"a": 1}}',
+        b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold", "cause": "\\ud800"}',
+        b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold", "cause": "\\u0000"}',
+        b"[" * 5000 + b"]" * 5000,
+    ],
+    ids=lambda line: line[:60].decode(),
+)
+def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path, line: bytes) -> None:
+    """Anything else that is raised here ends the worker, which looks at every take."""
+    (tmp_path / layout.EVENTS).write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
+    with pytest.raises(TakeError) as broken:
+        layout.read_marks(tmp_path)
+    assert broken.value.error_id == "spool.broken"
+
+
+def test_what_is_asked_of_who_joins_is_read_and_an_older_worker_finds_nothing_of_it_elsewhere() -> None:
+    said = Sound("said", "0" * 64, 1000)
+    start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
+    for joining in (Joining("alone", said), Joining("both", said, said)):
+        body = json.loads(json.dumps(layout.start_body(replace(start, joining=joining))))
+        assert ("refused" in body["joining"]) == (joining.refused is not None)
+        assert layout.start_of(body).joining == joining
+
+
+def test_a_call_that_was_noted_without_the_uptime_is_read(tmp_path: Path) -> None:
+    """By a version that did not know of it; one that is no uptime breaks the take."""
+    start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
+    body = layout.start_body(start)
+    del body["uptime"]
+    assert layout.start_of(body) == start
+    noted = replace(start, uptime=Uptime("this start", 12.5))
+    assert layout.start_of(json.loads(json.dumps(layout.start_body(noted)))) == noted
+    for wrong in ({"boot": "x"}, {"boot": 1, "up": 1.0}, {"boot": "x", "up": "y"}, [], "x"):
+        with pytest.raises((TypeError, ValueError, KeyError)):
+            layout.start_of(body | {"uptime": wrong})

@@ -1,0 +1,109 @@
+"""Where somebody is heard to answer in a recording that still grows; nothing else is taken for it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import voice as measured
+from bench.voice import BEFORE_S, Case
+from recorder.audio import speech_model, voice_detection, wav
+from recorder.errors import TakeError
+
+SEED = 11
+
+EXPECTED = (0.241285, 0.048458, 0.006249, 0.038476, 0.011192, 0.009887, 0.016729)
+
+
+def spoken(language: str, condition: str = "quiet", digit: int = 2) -> Case:
+    said = measured.word(language, digit, 0.25)
+    return measured.answer(language, condition, said, random.Random(SEED))
+
+
+@pytest.mark.parametrize("condition", ["quiet", "noisy", "lossy"])
+@pytest.mark.parametrize("language", measured.LANGUAGES)
+def test_a_word_of_a_quarter_of_a_second_is_heard_where_it_is(
+    language: str, condition: str, tmp_path: Path
+) -> None:
+    case = spoken(language, condition)
+    place = measured.found(case, tmp_path)
+    assert place is not None
+    assert measured.right_place(case, place)
+
+
+@pytest.mark.parametrize("rate", wav.RATES)
+def test_whatever_the_rate_of_the_recording(rate: int, tmp_path: Path) -> None:
+    case = spoken("fr")
+    at_8000 = measured.found(case, tmp_path)
+    place = measured.found(case, tmp_path, rate)
+    assert at_8000 is not None
+    assert place is not None
+    assert abs(place.from_ms - at_8000.from_ms) <= 64
+
+
+@pytest.mark.parametrize("kind", measured.VOICELESS)
+def test_nothing_else_is_taken_for_a_voice(kind: str, tmp_path: Path) -> None:
+    case = next(each for each in measured.voiceless() if each.condition == kind)
+    assert measured.found(case, tmp_path) is None
+
+
+def test_what_they_said_before_is_no_answer(tmp_path: Path) -> None:
+    case = spoken("en")
+    assert case.spoken is not None
+    path = measured.written(case, tmp_path)
+    after = (case.spoken[1] + 100) * measured.RATE // 1000
+    assert voice_detection.find(path, after) is None
+    assert voice_detection.find(path, after, last=True) is None
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_in_a_long_time_to_answer_the_first_or_the_last_is_said(last: bool, tmp_path: Path) -> None:
+    said = measured.word("de", 2)
+    window = measured.comfort(np.random.default_rng(SEED))
+    window = np.concatenate([window * 0.1] * 12)  # a minute
+    for second in (7.3, 19.9, 41.0):
+        at = int(second * measured.RATE)
+        window[at : at + len(said)] += said
+    left = measured.by_telephone(window, np.random.default_rng(SEED), lost=0)
+    samples = np.stack([left, np.zeros_like(left)], axis=1)
+    place = voice_detection.find(measured.written(Case("", "", samples, None), tmp_path), 0, last=last)
+    assert place is not None
+    begins = 41_000 if last else 7_300
+    assert begins - 100 < place.from_ms < place.to_ms < begins + len(said) / 8 + 200
+
+
+@pytest.mark.parametrize("cut", [lambda content: content[:-3], lambda content: content + b"\x01\x02"])
+def test_a_frame_that_is_half_written_does_not_matter(cut: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path = measured.written(spoken("nl"), tmp_path)
+    path.write_bytes(cut(path.read_bytes()))
+    assert voice_detection.find(path, int(BEFORE_S * measured.RATE)) is not None
+
+
+def test_an_empty_window_holds_nobody(tmp_path: Path) -> None:
+    path = measured.written(spoken("nl"), tmp_path)
+    for since in (
+        voice_detection.recorded(path) - 1,
+        voice_detection.recorded(path),
+        voice_detection.recorded(path) + 8000,
+    ):
+        assert voice_detection.find(path, since) is None
+
+
+def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "audio.wav").write_bytes(b"nothing")
+    with pytest.raises(TakeError):
+        voice_detection.find(tmp_path / "audio.wav", 0)
+
+
+def test_the_network_answers_as_its_authors_say() -> None:
+    """Of ONNX Runtime with silero_vad_16k_op15.onnx of silero-vad 6.2.3, for the same samples."""
+    t = np.arange(speech_model.RATE) / speech_model.RATE
+    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
+    samples = (0.1 * buzz * (1 + np.sin(2 * np.pi * 4 * t))).astype(np.float32)
+    said = speech_model.likelihoods(samples)
+    assert len(said) == 31
+    np.testing.assert_allclose(said[::5], EXPECTED, atol=1e-4)

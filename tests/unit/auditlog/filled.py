@@ -1,0 +1,200 @@
+"""A world in which every table has rows that the product wrote."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from recorder.auditlog import mail_witness
+from recorder.catalogue.records import Keeping, NotRecordedRow
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.core import Recording, User, connected, writing
+from recorder.catalogue.tables.offboarding import HandoverFetch
+from recorder.catalogue.tables.subject_request import PersonRequest
+from recorder.features.identity import api_tokens, users
+from recorder.features.identity.throttle import Throttle
+from recorder.features.live import queue
+from recorder.features.live.queue import LiveRow
+from recorder.features.recovery import rebuild_queue
+from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.tenants import composition, service
+from recorder.ids import uuid7
+from recorder.lifecycle import amendments, recordings
+from recorder.playback import grants
+from recorder.seal import signing
+from recorder.spool.layout import Party
+from tests.announced import announcement_in
+from tests.vouching import vouch
+
+from .conftest import World
+from .tampered_later import hold
+
+NODE = "node1"
+CALL = "01930000-0000-7000-8000-0000000000c1"
+
+
+def _kept_in_passing(world: World) -> None:
+    """What is kept of who fetches a handover, and of failed log-ins."""
+    with writing():
+        HandoverFetch.create(id="a/b", tenant_id=world.tenant, leaf=0)
+        Throttle.create(key="ab" * 32, empty_ms=1)
+
+
+def fill(world: World) -> World:
+    """Everything that the tables know happens, and is signed."""
+    hold(world)
+    _somebody_else(world)
+    _settings(world)
+    _calls(world)
+    _people(world)
+    _person(world)
+    _kept_in_passing(world)
+    with connected():
+        amendments.begin(world.tenant, world.kept, world.house.clock())
+    lease.take("something", "somebody", world.house.clock())
+    rebuild_queue.begin("read", world.house.clock())
+    rebuild_queue.add([rebuild_queue.Found("a/place/", ("manifest.json",), world.kept)], "read", "a")
+    world.sign()
+    return world
+
+
+def said(world: World) -> dict[str, Any]:
+    return {"now": world.house.clock(), "entropy": world.house.entropy}
+
+
+def _somebody_else(world: World) -> None:
+    """Another customer, whose ids can be put into rows."""
+    house, to = world.house, str(uuid7(world.house.clock(), world.house.entropy))
+    key = house.means.keyring.new_tenant_key(to, house.entropy).to_bytes().decode()
+    service.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
+    sound = announcement_in("fr")
+    row = service.create_announcement(
+        to, name="theirs", language="fr", text=sound.text, purposes=sound.purposes, keep_days=sound.keep_days,
+        wav=sound.path.read_bytes(), **said(world),
+    )  # fmt: skip
+    service.create_line(to, number="+3225550999", announcement=row.id, **said(world))
+    users.create_user(
+        to, login="piet@example.com", name="Piet", role="customer", language="nl",
+        password_hash="$argon2id$2", signer=world.house.means.signer, **said(world),
+    )  # fmt: skip
+
+
+def _settings(world: World) -> None:
+    tenant, line = world.tenant, world.house.line.id
+    service.set_tenant_country(tenant, "be", **said(world))
+    service.set_line_timing(tenant, line, "before_ringing", **said(world))
+    asking = composition.compose(
+        tenant,
+        name="asking",
+        language="fr",
+        mode="opt-out",
+        purposes=["agreement"],
+        keep_days=30,
+        **said(world),
+    )
+    service.set_line_announcement(tenant, line, asking.id, **said(world))
+    service.set_line_languages(tenant, line, ["fr", "en"], **said(world))
+    service.set_line_keep(tenant, line, Keeping(keep_days=30), **said(world))
+    service.set_line_deletable(tenant, line, True, **said(world))
+    service.set_line_joining(tenant, line, "alone", **said(world))
+    service.set_line_beep(tenant, line, "both", **said(world))
+    service.set_line_outbound(tenant, line, "before_connected", **said(world))
+    plain = world.house.line.announcement
+    second = service.create_line(tenant, number="+3225550177", announcement=plain, **said(world))
+    service.end_line(tenant, second.id, **said(world))
+    service.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
+
+
+def _calls(world: World) -> None:
+    now = world.house.clock()
+    outside = Party("e164", "+32470123456")
+    recordings.add_not_recorded(
+        NotRecordedRow(
+            id=str(uuid7(now, world.house.entropy)), tenant=world.tenant, line=world.house.line.id,
+            number="+3225550100", direction="inbound", node=NODE, outside=outside, started_at=now,
+            ended_at=now, reason="refused", quarantined_until=now + timedelta(days=30),
+        ),
+        **said(world),
+    )  # fmt: skip
+    row = LiveRow(
+        id=CALL, tenant=world.tenant, node=NODE, line=world.house.line.id, number="+3225550100",
+        direction="inbound", outside=outside, started_at=now, told=True, paused_until=None, deletable=True,
+    )  # fmt: skip
+    queue.put(NODE, [row], now)
+    keys = world.house.root / "keys"
+    panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
+    asks = {"by": "panel", "who": world.user, "signer": panel}
+    first = queue.ask(world.tenant, CALL, "pause", **asks, **said(world))
+    assert first is not None
+    assert queue.take(NODE, first.id, **said(world))
+    assert queue.answer(NODE, first.id, "done", **said(world))
+    assert queue.ask(world.tenant, CALL, "delete", **asks, **said(world))
+
+
+def _people(world: World) -> None:
+    house, until = world.house, world.house.clock() + timedelta(hours=8)
+    person = users.user(world.tenant, world.user)
+    assert person is not None
+    session = users.open_session(person, token_sha256="12" * 32, until=until, **said(world))
+    grant = grants.give(
+        tenant=world.tenant, user=world.user, session=session.id, recording=world.kept, purpose="agreement",
+        manifest_sha256=_manifest_sha256(world), until=house.clock() + timedelta(minutes=15), **said(world),
+    )  # fmt: skip
+    listen = grants.count_sent(grant, "another", "audio.opus", 100, **said(world))
+    assert listen is not None
+    assert grants.player_says(listen, [(0, 1000)], list)
+    assert grants.close_listen(listen, **said(world))
+    other = users.create_user(
+        world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
+        password_hash="$argon2id$3", signer=world.house.means.signer, **said(world),
+    )  # fmt: skip
+    users.revoke_user(world.tenant, other.id, **said(world))
+    signer = world.house.means.signer
+    api_tokens.create(world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **said(world))
+    mail_witness.add(world.tenant, "luc@example.com", **said(world))
+    mail_witness.remove(world.tenant, "luc@example.com", **said(world))
+
+
+def _manifest_sha256(world: World) -> str:
+    with connected():
+        return str(Recording.get_by_id(world.kept).manifest_sha256)
+
+
+def _person(world: World) -> None:
+    tenant = world.tenant
+    with connected():
+        request = PersonRequest.select().where(PersonRequest.tenant_id == tenant).get().id
+        who = User.select().where(User.id == world.user).get().id
+    register.extend(tenant, request, why="many calls", who=who, **said(world))
+    order = verification_code.order(tenant, request, who=who, **said(world))
+    taken = verification_code.take(NODE, **said(world))
+    assert taken is not None
+    verification_code.answer(NODE, taken[0], "done", **said(world))
+    assert order.id == taken[0].id
+    wrong = f"{(int(taken[1]) + 1) % 10**6:06}"
+    assert not verification_code.try_code(tenant, request, wrong, who=who, **said(world))
+    assert verification_code.try_code(tenant, request, taken[1], who=who, **said(world))
+    keys = world.house.root / "keys"
+    panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
+    decided = said(world) | {"signer": panel}
+    reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **decided)
+    reviews.note_export(tenant, request, world.kept, channels="own", name="audio.wav", who=who, **said(world))
+    reviews.note_erasing(
+        tenant, request, world.kept, why_not="keeping.held", until=world.house.clock() + timedelta(days=9),
+        who=who, **said(world),
+    )  # fmt: skip
+    register.exported(tenant, request, who, **said(world))
+    second = register.enter(
+        tenant, number="+32470123456", wants="erasure", language="fr", received_on=world.house.clock().date(),
+        by_kind="user", by=who, **said(world),
+    )  # fmt: skip
+    vouch(tenant, second.id, signer=world.house.means.signer, **said(world))
+    reviews.decide(
+        tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world)
+    )
+    register.close(tenant, second.id, how="answered", who=who, **said(world))
+    third = register.enter(
+        tenant, number="+32470123456", wants="copy", language="fr", received_on=world.house.clock().date(),
+        by_kind="user", by=who, **said(world),
+    )  # fmt: skip
+    verification_code.order(tenant, third.id, who=who, **said(world))

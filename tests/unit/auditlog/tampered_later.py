@@ -1,0 +1,234 @@
+"""Changes to what was learnt about a recording later, and to what goes when it does."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from recorder.auditlog.append import append
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import Amendment, LedgerEntry, Recording, database, writing
+from recorder.lifecycle import amendments, expiry
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.amendment_store import chain_of, put
+from recorder.seal.amendment import By, ConsentWithdrawn
+
+from .conftest import World
+from .tampering import change_recording, found_as, object_of
+
+
+def changes(world: World) -> Changes:
+    means = world.house.means
+    return Changes(means.store, means.root_public, means.signer, world.house.clock, world.house.entropy)
+
+
+def hold(world: World) -> None:
+    """Somebody holds the recording, and all is as it was written."""
+    clock = world.house.clock
+    changes(world).hold(
+        world.tenant, world.kept, By("user", world.user), owner="Claire", purposes=["agreement"],
+        reason="a quarrel", review_at=clock() + timedelta(days=30),
+    )  # fmt: skip
+    signed(world)
+
+
+def hold_and_lift(world: World) -> None:
+    hold(world)
+    changes(world).lift(world.tenant, world.kept, By("user", world.user), hold=1, reason="settled")
+    signed(world)
+
+
+def signed(world: World) -> None:
+    world.sign()
+    assert world.audit() == []
+
+
+def take_away(world: World, number: int) -> None:
+    """An amendment, from the bucket and from the catalogue."""
+    object_of(world, f"amendment-{number:04}.json").unlink()
+    change_amendment(world, number, None)
+
+
+def change_amendment(world: World, number: int, columns: dict | None) -> None:
+    mine = (Amendment.recording == world.kept) & (Amendment.number == number)
+    with writing():
+        each = Amendment.delete() if columns is None else Amendment.update(**columns)
+        assert each.where(mine).execute() == 1
+
+
+def destroy_what_is_over(world: World) -> int:
+    means = world.house.means
+    world.house.clock.forward(days=40)
+    doing = expiry.Means(means.store, means.root_public, means.signer, world.house.entropy)
+    count = expiry.destroy_due(doing, world.house.clock())
+    world.sign()
+    return count
+
+
+# --- amendments
+
+
+@found_as("row.deleted", "amendment")
+def a_hold_is_taken_away_whole(world: World) -> None:
+    hold(world)
+    take_away(world, 1)
+
+
+@found_as("row.deleted", "amendment")
+def a_hold_is_taken_away_whole_and_the_recordings_day_comes(world: World) -> None:
+    """It stays: what the log speaks of is looked for before anything is destroyed."""
+    hold(world)
+    take_away(world, 1)
+    assert destroy_what_is_over(world) == 0
+
+
+@found_as("row.deleted", "amendment")
+def a_hold_is_taken_away_whole_and_the_recording_destroyed(world: World) -> None:
+    """By somebody who has all that the worker has; what the log said of it went with the recording."""
+    hold(world)
+    take_away(world, 1)
+    means, row = world.house.means, queries.recording(world.tenant, world.kept)
+    assert row is not None
+    doing = expiry.Means(means.store, means.root_public, means.signer, world.house.entropy)
+    world.house.clock.forward(days=40)
+    chain = chain_of(means.store, row.prefix, means.root_public)
+    expiry.destroy(row, chain, "expired", doing, world.house.clock())
+    world.sign()
+    assert world.leaf("recording.amended").body is None
+
+
+@found_as("row.deleted", "amendment")
+def the_end_of_a_hold_is_taken_away_whole(world: World) -> None:
+    hold_and_lift(world)
+    take_away(world, 2)
+    change_amendment(world, 1, {"ended_by": None})
+
+
+@found_as("row.deleted", "amendment")
+def a_withdrawal_is_taken_away_whole(world: World) -> None:
+    before, means = Recording.get_by_id(world.kept), world.house.means
+    row = queries.recording(world.tenant, world.kept)
+    assert row is not None
+    now, by = world.house.clock(), By("user", world.user)
+    chain = chain_of(means.store, row.prefix, means.root_public)
+    put(
+        means.store, chain, ConsentWithdrawn(("agreement",), "by letter"), by, means.signer,
+        means.root_public, now,
+    )  # fmt: skip
+    again = chain_of(means.store, row.prefix, means.root_public)
+    assert amendments.amended(again, world.house.trust, now=now, entropy=world.house.entropy) == 1
+    signed(world)
+    take_away(world, 1)
+    change_recording(world, purposes=before.purposes, keep_until=before.keep_until)
+
+
+@found_as("row.deleted", "amendment")
+def that_it_may_be_used_for_less_is_taken_away_whole(world: World) -> None:
+    before = Recording.get_by_id(world.kept)
+    changes(world).narrow(
+        world.tenant, world.kept, By("user", world.user), purposes=["agreement"], reason="not needed"
+    )
+    signed(world)
+    take_away(world, 1)
+    change_recording(world, purposes=before.purposes, keep_until=before.keep_until)
+
+
+@found_as("row.changed", "amendment")
+def another_amendment_is_put_in_its_place(world: World) -> None:
+    hold(world)
+    take_away(world, 1)
+    changes(world).delete(world.tenant, world.kept, By("user", world.user), reason="forged")
+
+
+@found_as("amendment.row_differs")
+def a_lifted_hold_is_set_again_in_its_row(world: World) -> None:
+    hold_and_lift(world)
+    change_amendment(world, 1, {"ended_by": None})
+
+
+@found_as("amendment.row_differs")
+def a_hold_is_lifted_in_its_row(world: World) -> None:
+    hold(world)
+    change_amendment(world, 1, {"ended_by": 2})
+
+
+@found_as("amendment.row_differs")
+def who_may_listen_in_a_hold_is_changed_in_its_row(world: World) -> None:
+    hold(world)
+    row = Amendment.get_by_id(f"{world.kept}/1")
+    change_amendment(world, 1, {"data": row.data | {"roles": ["customer"]}})
+
+
+@found_as("amendment.row_differs")
+def who_set_a_hold_is_changed_in_its_row(world: World) -> None:
+    hold(world)
+    change_amendment(world, 1, {"by_id": "somebody else"})
+
+
+@found_as("amendment.row_differs")
+def when_a_hold_was_set_is_changed_in_its_row(world: World) -> None:
+    hold(world)
+    change_amendment(world, 1, {"at": world.house.clock() - timedelta(days=300)})
+
+
+@found_as("row.changed", "amendment")
+def a_hold_is_made_something_else_in_its_row(world: World) -> None:
+    hold(world)
+    change_amendment(world, 1, {"kind": "deletion_asked"})
+
+
+@found_as("amendment.row_differs")
+def a_holds_row_is_made_unreadable(world: World) -> None:
+    hold(world)
+    with writing():
+        database.execute_sql(f"UPDATE amendment SET data = 'x' WHERE id = '{world.kept}/1'")
+
+
+# --- which recording takes a leaf's body with it
+
+
+def refused_log_in(world: World) -> int:
+    with writing():
+        append(
+            world.tenant, "session.refused", {"user": world.user}, world.house.clock(), world.house.entropy
+        )
+    signed(world)
+    return world.leaf("session.refused").number
+
+
+@found_as("leaf.row_differs")
+def a_leaf_is_said_to_go_with_a_recording(world: World) -> None:
+    world.change(refused_log_in(world), recording_id=world.kept)
+
+
+@found_as("leaf.row_differs")
+def a_leaf_is_said_to_go_with_a_recording_that_goes(world: World) -> None:
+    number = refused_log_in(world)
+    world.change(number, recording_id=world.kept)
+    assert destroy_what_is_over(world) == 1
+    assert world.leaf("session.refused").body is not None, "it went with what it does not speak of"
+
+
+@found_as("leaf.row_differs")
+def another_recordings_leaf_is_said_to_go_with_one_that_goes(world: World) -> None:
+    number = world.leaf("recording.destroyed").number
+    world.change(number, recording_id=world.kept)
+    assert destroy_what_is_over(world) == 1
+    assert world.leaf("recording.destroyed").body is not None
+
+
+@found_as("leaf.row_differs")
+def a_leaf_is_said_to_go_with_no_recording_and_outlives_it(world: World) -> None:
+    world.change(world.leaf("recording.stored", 1).number, recording_id=None)
+    assert destroy_what_is_over(world) == 1
+    assert json.loads(world.leaf("recording.stored", 1).body)["recording"] == world.kept
+
+
+@found_as("body.missing")
+def a_log_in_is_forgotten_and_an_erasure_says_so(world: World) -> None:
+    number = refused_log_in(world)
+    world.change(number, recording_id=world.kept, body=None, salt=None)
+    said = {"recording": world.kept, "why": "expired", "leaves": [number]}
+    with writing():
+        append(world.tenant, "recording.destroyed", said, world.house.clock(), world.house.entropy)
+        assert LedgerEntry.get_by_id(world.leaf("session.refused").id).body is None

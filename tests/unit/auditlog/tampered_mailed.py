@@ -1,0 +1,81 @@
+"""What somebody did who could change catalogue and bucket alike, while a checkpoint lay in a mailbox."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from recorder.auditlog import signed_note
+from recorder.catalogue.tables.audit_log import Checkpoint, Recipient, Subtree
+from recorder.catalogue.tables.core import Line, writing
+
+from .conftest import World
+from .tampered_log import write_anew
+from .tampering import found_as
+
+
+def mailed(world: World, number: int) -> signed_note.Note:
+    return signed_note.read(world.note(number).read_bytes())
+
+
+def forget_checkpoints(world: World, first: int) -> None:
+    """From one on, in catalogue and bucket."""
+    for number in range(first, 4):
+        world.note(number).unlink()
+    with writing():
+        Checkpoint.delete().where(Checkpoint.number >= first).execute()
+        Subtree.delete().execute()
+
+
+def write_history_anew(world: World) -> None:
+    """Nothing signed is left, a leaf is another, its row agrees, and the worker signs what is there."""
+    forget_checkpoints(world, 1)
+    write_anew(world, world.leaf("line.timing_changed").number, "at_pickup", "once_connected")
+    with writing():
+        Line.update(timing="once_connected").execute()
+    assert world.sign() == 1
+    assert world.audit() == [], "nothing that is here shows it"
+
+
+@found_as("checkpoint.fork", "checkpoint 1")
+def a_history_is_written_anew_and_signed_while_the_first_was_mailed(world: World) -> dict[str, Any]:
+    given = mailed(world, 1)
+    write_history_anew(world)
+    return {"given": [given]}
+
+
+@found_as("log.rewritten", "checkpoint 3")
+def a_history_is_written_anew_and_signed_while_the_last_was_mailed(world: World) -> dict[str, Any]:
+    given = mailed(world, 3)
+    write_history_anew(world)
+    return {"given": [given]}
+
+
+@found_as("checkpoint.missing", "checkpoint 3")
+def the_last_checkpoint_is_taken_away_that_was_mailed(world: World) -> dict[str, Any]:
+    given = mailed(world, 3)
+    forget_checkpoints(world, 3)
+    return {"given": [given]}
+
+
+@found_as("checkpoint.fork", "checkpoint 3")
+def another_last_checkpoint_is_signed_than_was_mailed(world: World) -> dict[str, Any]:
+    given = mailed(world, 3)
+    forget_checkpoints(world, 3)
+    assert world.sign() == 1
+    assert world.audit() == [], "nothing that is here shows it"
+    return {"given": [given]}
+
+
+@found_as("checkpoint.missing", "checkpoint 3")
+def the_last_checkpoint_is_taken_away_that_the_catalogue_says_was_mailed(world: World) -> None:
+    forget_checkpoints(world, 3)
+    with writing():
+        Recipient.update(sent_number=3, sent_at=world.house.clock()).execute()
+
+
+@found_as("checkpoint.signature", "checkpoint 2")
+def what_is_given_was_never_signed(world: World) -> dict[str, Any]:
+    """Which is said of it, and it counts for nothing."""
+    given = mailed(world, 2)
+    return {"given": [replace(given, head=replace(given.head, size=given.head.size + 1))]}

@@ -1,0 +1,79 @@
+"""How to change what was written, and where each way of it is kept with what must be found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recorder.auditlog import checkpoint, signed_note
+from recorder.catalogue.tables.audit_log import Checkpoint
+from recorder.catalogue.tables.core import LedgerEntry, Recording, connected, writing
+from recorder.seal import canonical_json, signing
+from recorder.seal.signing import CHECKPOINT, Signer, endorse
+
+from .conftest import World
+
+Tampering = Callable[[World], dict[str, Any] | None]
+"""Changes something; gives what the audit afterwards is asked with."""
+
+TAMPERINGS: dict[str, tuple[Tampering, str, str]] = {}
+"""By what is done: how, and the code and the place that are named."""
+
+
+def found_as(code: str, where: str = "") -> Callable[[Tampering], Tampering]:
+    def keep(how: Tampering) -> Tampering:
+        TAMPERINGS[how.__name__] = (how, code, where)
+        return how
+
+    return keep
+
+
+def last_of(world: World) -> int:
+    with connected():
+        return LedgerEntry.select().where(LedgerEntry.tenant == world.tenant).count() - 1
+
+
+def leaf_at(world: World, number: int) -> LedgerEntry:
+    with connected():
+        return LedgerEntry.get((LedgerEntry.tenant == world.tenant) & (LedgerEntry.number == number))
+
+
+def write_checkpoint(world: World, number: int, text: str, head: signed_note.Head | None = None) -> None:
+    """Change a checkpoint in the bucket and in the catalogue."""
+    world.note(number).write_text(text)
+    columns = {"note": text}
+    if head is not None:
+        columns |= {"root": head.root.hex(), "size": head.size, "at": head.at}
+    with writing():
+        Checkpoint.update(**columns).where(Checkpoint.number == number).execute()
+
+
+def sign_anew(world: World, number: int, signer: Signer) -> None:
+    head = replace(signed_note.read(world.note(number).read_bytes()).head, key=signer.key_id)
+    write_checkpoint(world, number, signed_note.sign(head, signer), head)
+
+
+def signer_of(world: World, endorsed=True, root=None, uses=(CHECKPOINT,), days=400) -> Signer:
+    key = Ed25519PrivateKey.generate()
+    known = signing.load_private(world.house.root / "keys" / signing.ROOT_KEY)
+    begin = world.house.clock() - timedelta(days=90)
+    said = endorse(root or known, key.public_key(), uses, begin, begin + timedelta(days=days))
+    return Signer(key, said)
+
+
+def put_endorsement(world: World, signer: Signer) -> None:
+    path = world.house.bucket / checkpoint.ENDORSEMENTS / f"{signer.key_id}-0.json"
+    path.write_bytes(canonical_json.dump(signer.endorsement.document()))
+
+
+def change_recording(world: World, **columns) -> None:
+    with writing():
+        assert Recording.update(**columns).where(Recording.id == world.kept).execute()
+
+
+def object_of(world: World, name: str):
+    return next(world.house.bucket.glob(f"*/*/*/*/{world.kept}/{name}"))

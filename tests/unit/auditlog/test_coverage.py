@@ -1,0 +1,481 @@
+"""Every column of every table is compared, or there is a reason why not: by construction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peewee import ForeignKeyField, IntegrityError
+
+from recorder.audit import shared_rows
+from recorder.audit.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
+from recorder.audit.findings import Finding
+from recorder.audit.service import Audit
+from recorder.catalogue import queries, schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.core import TABLES, Grant, connected, database, writing
+from recorder.catalogue.tables.live_call import Asked
+from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording
+from recorder.errors import PersonError, SealError
+from recorder.features.identity import api_tokens, users
+from recorder.features.live import queue
+from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.tenants import line_policies
+from recorder.lifecycle import amendments, hold_review, limits, recordings
+from recorder.playback import grants
+from recorder.playback.gate import Gate
+from recorder.playback.interface import Who
+from tests.conftest import Clock, Repeating, make_house
+from tests.postgres import binaries
+
+from .conftest import BEGAN, World, make_world
+from .filled import NODE, fill
+
+BY_NAME = {model._meta.table_name: model for model in TABLES}
+COLUMNS = {
+    table: [field.column_name for field in model._meta.sorted_fields] for table, model in BY_NAME.items()
+}
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+
+
+# --- the list is whole
+
+
+def test_each_column_is_compared_or_excepted() -> None:
+    for table, columns in COLUMNS.items():
+        if table in BY_STATEMENTS:
+            assert table not in COMPARED
+            assert table not in EXCEPTED
+            continue
+        compared, excepted = {*COMPARED.get(table, {})}, {*EXCEPTED.get(table, {})}
+        assert not compared & excepted, f"{table}: {sorted(compared & excepted)} are both"
+        assert {*columns} - compared - excepted == set(), f"{table}: neither compared nor excepted"
+        assert (compared | excepted) - {*columns} == set(), f"{table}: there is no such column"
+    assert {*COMPARED, *EXCEPTED, *BY_STATEMENTS} == {*COLUMNS}
+
+
+def test_each_exception_has_a_reason_that_the_documentation_gives() -> None:
+    text = " ".join((Path(__file__).parents[3] / "docs" / "security.md").read_text("utf-8").split())
+    for table, columns, reason in exceptions():
+        assert len(reason.split()) > 2
+        assert f"| `{table}` | `{columns}` | {reason} |" in text, (table, columns, reason)
+
+
+# --- the list is true
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One change of one row, in SQL; ``undo`` takes it back."""
+
+    what: str
+    name: str
+    do: tuple[str, tuple[Any, ...]]
+    undo: tuple[str, tuple[Any, ...]]
+
+
+def filled(root: Path, url: str) -> World:
+    return fill(make_world(make_house(root, url, Clock(BEGAN), Repeating())))
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[None]:
+    """A tree whose hashes are kept of every four leaves: a small log has some."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("tree.WIDTH", "stored.WIDTH"):
+            patch.setattr(f"recorder.ledger.{name}", 4)
+        for name in ("tree.HEIGHT", "stored.HEIGHT", "leaves.HEIGHT"):
+            patch.setattr(f"recorder.ledger.{name}", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def sqlite_world(tmp_path_factory: pytest.TempPathFactory, narrow: None) -> Iterator[World]:
+    root = tmp_path_factory.mktemp("filled")
+    url = f"sqlite:///{root / 'catalogue.db'}"
+    schema.migrate(url)
+    opened = core.open_catalogue(url)
+    with connected():
+        yield filled(root, url)
+    opened.close()
+
+
+@contextmanager
+def attacked(attack: Attack) -> Iterator[None]:
+    _run(attack.do)
+    try:
+        yield
+    finally:
+        _run(attack.undo)
+
+
+def _run(statement: tuple[str, tuple[Any, ...]]) -> None:
+    """As somebody does who has the database, and asks no rule of it."""
+    sql, values = statement
+    with connected():
+        if isinstance(database.obj, models_sqlite()):
+            database.execute_sql("PRAGMA foreign_keys = OFF")
+            database.execute_sql(sql, values)
+            database.execute_sql("PRAGMA foreign_keys = ON")
+            return
+        with database.atomic():
+            database.execute_sql("SET LOCAL session_replication_role = replica")
+            database.execute_sql(sql.replace("?", "%s"), values)
+
+
+@cache
+def models_sqlite() -> type:
+    from peewee import SqliteDatabase
+
+    return SqliteDatabase
+
+
+def rows_of(table: str, world: World) -> list[dict[str, Any]]:
+    """Raw rows, those of the world's customer first, and among them those that say most."""
+    names = COLUMNS[table]
+    listed = ", ".join(f'"{name}"' for name in names)
+    with connected():
+        found = database.execute_sql(f'SELECT {listed} FROM "{table}"').fetchall()
+    rows = [dict(zip(names, row, strict=True)) for row in found]
+
+    def order(row: dict[str, Any]) -> tuple[bool, int, str]:
+        says = sum(value is not None for value in row.values())
+        return _is_others(row, table, world), -says, str(row[names[0]])
+
+    return sorted(rows, key=order)
+
+
+def _is_others(row: dict[str, Any], table: str, world: World) -> bool:
+    if table == "tenant":
+        return bool(row["id"] != world.tenant)
+    if table == "recording":
+        return bool(row["id"] != world.kept)
+    erased = row.get("recording_id") == world.erased  # of what was erased nothing is left to compare with
+    return erased or row.get("tenant_id", world.tenant) != world.tenant or _theirs(row, world)
+
+
+def _theirs(row: dict[str, Any], world: World) -> bool:
+    with connected():
+        if "line_id" in row and row["line_id"] and "tenant_id" not in row:
+            return bool(core.Line.get_by_id(row["line_id"]).tenant_id != world.tenant)
+        if "user_id" in row and "tenant_id" not in row:
+            return bool(core.User.get_by_id(row["user_id"]).tenant_id != world.tenant)
+    return False
+
+
+def key_of(table: str) -> str:
+    return str(BY_NAME[table]._meta.primary_key.column_name)
+
+
+def others_of(value: Any, table: str, column: str, world: World) -> list[Any]:
+    """Values that somebody could put in place of one."""
+    field = {each.column_name: each for each in BY_NAME[table]._meta.sorted_fields}[column]
+    found: list[Any] = []
+    if isinstance(field, ForeignKeyField):
+        rows = rows_of(field.rel_model._meta.table_name, world)
+        ids = [row[key_of(field.rel_model._meta.table_name)] for row in rows]
+        found += [next((each for each in ids if each != value), "made-up"), "made-up"]
+    elif column == key_of(table) and isinstance(value, str):
+        found.append(f"{value}x")
+    elif column == "tenant_id":
+        found += [next(row["id"] for row in rows_of("tenant", world) if row["id"] != value), "made-up"]
+    else:
+        found.append(_other(value, field))
+    if value is not None and field.null:
+        found.append(None)
+    return found
+
+
+def _other(value: Any, field: Any) -> Any:
+    kind = type(field).__name__
+    if isinstance(value, bytes | memoryview):
+        return bytes([bytes(value)[0] ^ 1]) + bytes(value)[1:]
+    if value is None:
+        return {"IntegerField": 1, "BigIntegerField": 1, "DataField": '{"x": 1}', "BlobField": b"x"}.get(
+            kind, "2026-03-09T09:00:00.000Z" if "Moment" in kind else "x"
+        )
+    if isinstance(value, int):
+        return 1 - value if field.column_name in ("announced", "deletable") else value + 1000
+    if "Moment" in kind:
+        return value[:5] + ("07" if value[5:7] != "07" else "08") + value[7:]
+    if kind == "DataField":
+        said = json.loads(value)
+        return json.dumps([*said, "x"] if isinstance(said, list) else said | {"x": 1})
+    return value[:-1] + ("1" if value[-1:] != "1" else "2") if value else "x"
+
+
+def changes_of(table: str, column: str, world: World) -> list[Attack]:
+    """Changes of one column: of a row that has something in it, and of one that has nothing."""
+    rows, key = rows_of(table, world), key_of(table)
+    mine = [row for row in rows if not _is_others(row, table, world)] or rows
+    chosen = [next((row for row in mine if row[column] is not None), None)]
+    chosen.append(next((row for row in mine if row[column] is None), None))
+    found = []
+    for row in filter(None, chosen):
+        for other in others_of(row[column], table, column, world):
+            new_key = other if column == key else row[key]
+            sql = f'UPDATE "{table}" SET "{column}" = ? WHERE "{key}" = ?'
+            name = f"{table}.{column} {str(row[column])[:20]} becomes {str(other)[:20]}"
+            found.append(Attack(column, name, (sql, (other, row[key])), (sql, (row[column], new_key))))
+    return found
+
+
+def delete_of(table: str, world: World) -> Attack:
+    row, key = rows_of(table, world)[0], key_of(table)
+    return Attack(
+        "deleted",
+        f"{table} deleted",
+        (f'DELETE FROM "{table}" WHERE "{key}" = ?', (row[key],)),
+        insert(table, row),
+    )
+
+
+def insert(table: str, row: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    names = ", ".join(f'"{name}"' for name in row)
+    return f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" * len(row))})', tuple(row.values())
+
+
+PARTS = {
+    "amendment": ("number",), "announcement": ("version",), "ledger_checkpoint": ("number",),
+    "ledger_subtree": ("number",), "ledger_entry": ("number",), "line": ("digits",),
+    "line_keep": ("language",),
+    "line_delete": ("language",), "listen": ("play",), "person_recording": ("recording_id",),
+    "recording": ("prefix",), "user_account": ("login",), "session": ("token_sha256",),
+    "api_token": ("token_sha256",),
+}  # fmt: skip
+"""Columns in which a made-up row must say something else than the one that it is like."""
+
+
+def made_up(table: str, world: World) -> Attack:
+    """A row more, like one that is there where there is one."""
+    key = key_of(table)
+    rows = rows_of(table, world)
+    model = BY_NAME[table]
+    row = dict(rows[0]) if rows else {
+        field.column_name: _other(None, field) if field.column_name != "tenant_id" else world.tenant
+        for field in model._meta.sorted_fields
+    }  # fmt: skip
+    row[key] = "made-up"
+    for name in PARTS.get(table, ()):
+        field = next(each for each in model._meta.sorted_fields if each.column_name == name)
+        row[name] = _other(row[name], field)
+    undo = (f'DELETE FROM "{table}" WHERE "{key}" = ?', ("made-up",))
+    return Attack("made up", f"{table} made up", insert(table, row), undo)
+
+
+NAMED = {
+    "ledger_entry": ("leaf.", "body.", "log."),
+    "ledger_subtree": ("subtree.",),
+    "ledger_checkpoint": ("checkpoint.", "log.", "stamp."),
+    "recording": ("row.", "manifest.", "key.", "object.", "seal.", "amendment.row_differs"),
+    "amendment": ("amendment.", "row."),
+    "line_keep": ("row.changed",),
+    "line_delete": ("row.changed",),
+    "tenant": ("row.", "log.", "key."),
+}
+"""Where a finding calls it otherwise than by the table's name, the codes that it has."""
+
+
+IN_THE_BUCKET = ("recording", "amendment", "tenant")
+"""Tables of which an audit compares rows with what lies there."""
+
+
+def audit(world: World, table: str) -> list[Finding]:
+    """Of the world's customer, and of what is nobody's."""
+    means = world.house.means
+    doing = Audit(means.store, means.root_public, world.house.clock(), means.keyring)
+    doing = replace(doing, recordings=table in IN_THE_BUCKET)
+    with connected():
+        known = {row.id for row in core.Tenant.select(core.Tenant.id)}
+        found = [each for tenant in known if table == "tenant" or tenant == world.tenant
+                 for each in doing.tenant(tenant)]  # fmt: skip
+        sounds = shared_rows.sounds() if table == "sound" else ()
+        return [*found, *doing.lost(known), *shared_rows.nobodys(known), *sounds]
+
+
+def names(table: str, found: list[Finding]) -> bool:
+    codes_ = NAMED.get(table, ("nothing",))
+    return any(each.code.startswith(codes_) or f" {table} " in f" {each.where} " for each in found)
+
+
+def compared() -> list[str]:
+    return [table for table in COLUMNS if table in COMPARED]
+
+
+@pytest.mark.parametrize("table", compared())
+def test_what_is_changed_in_sql_is_named(sqlite_world: World, table: str) -> None:
+    """Each column that is compared, a deletion and a made-up row: of each the audit says that it is not as it
+    was written."""
+    attack_and_audit(sqlite_world, table)
+
+
+def attack_and_audit(world: World, table: str) -> None:
+    assert audit(world, table) == []
+    unnamed, tried = [], set()
+    for attack in attacks_on(world, table):
+        try:
+            with attacked(attack):
+                found = audit(world, table)
+        except IntegrityError:  # there is such a row: it is tried with another value, too
+            continue
+        tried.add(attack.what)
+        if not names(table, found):
+            unnamed.append((attack.name, [(each.code, each.where, each.message) for each in found]))
+    assert unnamed == []
+    assert {attack.what for attack in attacks_on(world, table)} == tried
+    assert audit(world, table) == []
+
+
+def attacks_on(world: World, table: str) -> list[Attack]:
+    if not rows_of(table, world):
+        return [made_up(table, world)]
+    found = [each for column in COMPARED[table] for each in changes_of(table, column, world)]
+    if table not in ("catalogue_condition", "session", "call_asked", "ledger_subtree"):
+        found.append(delete_of(table, world))
+    return [*found, made_up(table, world)] if table != "sound" else found
+
+
+# --- the reasons are true
+
+
+def decided(world: World) -> dict[str, Any]:
+    """What is destroyed, withheld, widened or shown by the catalogue, as far as it can be asked cheaply."""
+    now, means = world.house.clock(), world.house.means
+    gate = Gate(
+        means.store, means.keyring, means.root_public, now=world.house.clock, entropy=world.house.entropy
+    )
+    later = now + timedelta(hours=1)
+    with connected():
+        granted = [(row.user_id, row.id) for row in Grant.select().order_by(Grant.id)]
+        return {
+            "due": [row.id for row in recordings.due(now + timedelta(days=400))],
+            "holds": (hold_review.holds_unconfirmed(), [each.number for each in amendments.holds()]),
+            "recordings": [queries.recording(world.tenant, each) for each in (world.kept, world.erased)],
+            "purposes": gate.purposes(Who(world.user, world.tenant, "customer_admin", "fr"), world.kept),
+            "grants": [grants.living(world.tenant, *each, later) for each in granted],
+            "closed session": users.session_by_token("cd" * 32, now),
+            "tokens": [api_tokens.by_hash(each * 32) for each in ("ef", "34", "ab")],
+            "lines": line_policies.policies(),
+            "limits": limits.limits_of(world.tenant, world.house.trust),
+            "codes": [
+                verification_code.latest(world.tenant, row.id) for row in register.requests(world.tenant)
+            ],
+        }
+
+
+def excepted() -> list[str]:
+    return [table for table in COLUMNS if table in EXCEPTED]
+
+
+@pytest.mark.parametrize("table", excepted())
+def test_what_is_not_compared_decides_nothing(sqlite_world: World, table: str) -> None:
+    before = decided(sqlite_world)
+    columns = [column for column in EXCEPTED[table] if column not in COMPARED.get(table, {})]
+    attacks = [each for column in columns for each in changes_of(table, column, sqlite_world)]
+    if table not in COMPARED:
+        attacks += [delete_of(table, sqlite_world), made_up(table, sqlite_world)]
+    for attack in attacks:
+        with attacked(attack):
+            assert decided(sqlite_world) == before, attack.name
+
+
+def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) -> None:
+    """Nor may anything be done in it that the log does not bear out."""
+    world, later = sqlite_world, sqlite_world.house.clock() + timedelta(minutes=5)
+    with connected():
+        (row,) = queue.calls(world.tenant, world.house.clock() - timedelta(hours=1))
+        other = next(each for each in rows_of("tenant", world) if each["id"] != world.tenant)["id"]
+    attacks = [each for column in EXCEPTED["live_call"] for each in changes_of("live_call", column, world)]
+    for attack in [*attacks, made_up("live_call", world), delete_of("live_call", world)]:
+        with connected(), database.atomic() as everything:
+            database.execute_sql(*attack.do)
+            queue.put(NODE, [row], later)
+            assert queue.calls(world.tenant, later) == (row,), attack.name
+            assert queue.calls(other, later) == (), attack.name
+            everything.rollback()
+
+
+@pytest.mark.parametrize("column", ["id", "call_id", "what", "by_kind", "by_id", "tenant_id", "command"])
+def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: World, column: str) -> None:
+    world = sqlite_world
+    with writing() as _, database.atomic() as everything:
+        open_ = next(each for each in queue.open_of(NODE))
+        queue.check_command(open_, world.house.means.root_public, {})
+        row = Asked.select().where(Asked.id == open_.id).dicts().get()
+        Asked.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
+        forged = next(each for each in queue.open_of(NODE) if each.id == "forged")
+        with pytest.raises(SealError):
+            queue.check_command(forged, world.house.means.root_public, {})
+        everything.rollback()
+
+
+def test_a_grant_that_a_row_lengthened_counts_for_nothing(sqlite_world: World) -> None:
+    world, now = sqlite_world, sqlite_world.house.clock()
+    with connected(), database.atomic() as everything:
+        Grant.update(until=now + timedelta(days=1), ended_at=None).execute()
+        for row in Grant.select():
+            assert grants.living(world.tenant, row.user_id, row.id, now) is None
+        everything.rollback()
+
+
+def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
+    """Nor is a code taken that only a row says was made."""
+    world = sqlite_world
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    with connected(), database.atomic() as everything:
+        PersonCode.update(until=world.house.clock() + timedelta(minutes=1)).execute()
+        PersonCode.update(number="+32499000000").where(PersonCode.taken_at.is_null()).execute()
+        assert verification_code.take(NODE, **said) is None
+        PersonCode.update(number="+32470123456", outcome=None).where(PersonCode.taken_at.is_null()).execute()
+        taken = verification_code.take(NODE, **said)
+        assert taken is not None
+        forged = verification_code.hashed(taken[0].id, "123456", world.house.entropy)
+        PersonCode.update(code_hash=forged).where(PersonCode.id == taken[0].id).execute()
+        request = taken[0].request
+        with pytest.raises(PersonError) as refused:
+            verification_code.try_code(world.tenant, request, "123456", who=world.user, **said)
+        assert refused.value.error_id == "person.not_logged"
+        everything.rollback()
+
+
+def test_what_a_row_alone_says_was_decided_is_not_given_out(sqlite_world: World) -> None:
+    world = sqlite_world
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    with connected(), database.atomic() as everything:
+        row = PersonRecording.select().where(PersonRecording.given == "own").get()
+        PersonRecording.update(given="both").where(PersonRecording.id == row.id).execute()
+        with pytest.raises(PersonError) as refused:
+            reviews.note_export(
+                world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **said
+            )
+        assert refused.value.error_id == "person.not_logged"
+        everything.rollback()
+
+
+@pytest.fixture(scope="module")
+def postgresql_world(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, narrow: None
+) -> Iterator[World]:
+    before = database.obj
+    root = tmp_path_factory.mktemp("filled")
+    with request.getfixturevalue("postgres").database() as url:
+        opened = core.open_catalogue(url)
+        with connected():
+            yield filled(root, url)
+        opened.close_all()
+    database.initialize(before)
+
+
+@pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)")
+@pytest.mark.long
+@pytest.mark.parametrize("table", ["tenant", "line_keep", "access_grant", "person_code"])
+def test_the_same_on_postgresql(postgresql_world: World, table: str) -> None:
+    attack_and_audit(postgresql_world, table)

@@ -1,0 +1,117 @@
+"""Every kind of object that Accord puts into the bucket is known to the audit, and to docs/formats.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from recorder.audit import object_kinds
+from recorder.auditlog import checkpoint, timestamping
+from recorder.features.recovery import rebuild
+from recorder.seal import (
+    amendment,
+    call_erasure,
+    keyring,
+    offboarding,
+    retention_limit,
+    sealing,
+)
+from recorder.seal import (
+    manifest as contents,
+)
+from recorder.store import ping
+
+from .conftest import World
+
+ROOT = Path(__file__).parents[3]
+TENANT, RECORDING = "01930000-0000-7000-8000-00000000000a", "01930000-0000-7000-8000-0000000000f1"
+
+
+def listing() -> str:
+    text = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    return text.partition("## The bucket\n")[2].partition("```\n")[2].partition("```")[0]
+
+
+def test_the_documentation_lists_each_kind() -> None:
+    said = listing().replace("\n                     0000000001.tsr", "\ncheckpoints/<tenant>/0000000001.tsr")
+    for kind in object_kinds.KINDS:
+        assert kind.listed in said, kind.listed
+        assert kind.compared
+
+
+def test_each_object_that_the_documentation_lists_is_of_a_kind() -> None:
+    names = []
+    for line in listing().splitlines():
+        name = re.split(r" {2,}", line.strip())[0].removesuffix(" …")
+        names.append(name.rpartition("<recording>/")[2] if "<yyyy>" in name else name)
+    assert len(names) == len(object_kinds.KINDS)
+    for name in names:
+        known = [
+            kind.listed
+            for kind in object_kinds.KINDS
+            if name.startswith(kind.listed) or kind.listed.endswith(name)
+        ]
+        assert known, name
+
+
+def made() -> Iterator[str]:
+    """Keys as the code makes them, wherever it does."""
+    from datetime import UTC, datetime
+
+    place = contents.prefix(TENANT, datetime(2026, 3, 2, tzinfo=UTC), RECORDING)
+    yield from (place + name for name in ("audio.opus", "audio.wav", "peaks", "note", sealing.NAME))
+    yield place + amendment.name(1)
+    yield keyring.tenant_key_path(TENANT)
+    yield keyring.data_key_path(TENANT, RECORDING)
+    yield keyring.every_tenant_key_path(TENANT, "0" * 32)
+    yield keyring.next_tenant_key_path(TENANT)
+    yield checkpoint.place_of(TENANT, 1)
+    yield timestamping.place_of(checkpoint.place_of(TENANT, 1))
+    yield f"{checkpoint.ENDORSEMENTS}{'0' * 32}-{'0' * 16}.json"
+    yield offboarding.folder_of(TENANT) + "statement-0001.json"
+    yield offboarding.place_of(TENANT)
+    yield retention_limit.place_of(TENANT, RECORDING)
+    yield retention_limit.place_of(TENANT, RECORDING, lifted=True)
+    yield f"{call_erasure.NOTES}{TENANT}/{RECORDING}.json"
+    yield f"{ping.PLACE}{'0' * 16}"
+
+
+def test_each_key_that_the_code_makes_is_of_one_kind_and_none_is_left() -> None:
+    kinds = [object_kinds.kind_of(key) for key in made()]
+    assert None not in kinds, [key for key, kind in zip(made(), kinds, strict=True) if kind is None]
+    assert {kind.listed for kind in kinds if kind} == {kind.listed for kind in object_kinds.KINDS}
+    assert len(kinds) == len(object_kinds.KINDS)
+    folders = {offboarding.FOLDER, call_erasure.NOTES, retention_limit.FOLDER, checkpoint.PLACE, ping.PLACE}
+    assert folders < {*object_kinds.FOLDERS}
+
+
+def test_a_rebuild_steps_over_the_same_folders() -> None:
+    found = [f"{folder}x/y" for folder in object_kinds.FOLDERS]
+    assert list(rebuild._places(iter(found))) == []
+
+
+def test_what_the_product_puts_is_known(world: World) -> None:
+    """Everything in the bucket of a world in which everything happened."""
+    keys_ = world.house.objects()
+    assert len(keys_) > 10
+    assert [key for key in keys_ if object_kinds.kind_of(key) is None] == []
+
+
+def test_a_large_bucket_is_not_listed_for_what_is_unknown(world: World) -> None:
+    """Folders that are known are stepped over: a few lists, however many recordings there are."""
+    for number in range(300):
+        path = world.house.bucket / world.tenant / "2026" / "01" / "01" / f"r{number}" / "audio.opus"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+    seen = []
+
+    class Counting:
+        def list(self, prefix: str, after: str = "") -> Iterator[str]:
+            for key in world.house.means.store.list(prefix, after):
+                seen.append(key)
+                yield key
+
+    found = list(object_kinds.unknown(Counting(), {world.tenant}))  # type: ignore[arg-type]
+    assert found == []
+    assert len(seen) < 20

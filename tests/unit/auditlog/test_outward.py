@@ -1,0 +1,204 @@
+"""What is signed of a log goes out: stamped by a real authority, and by mail through a real mail server."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+from recorder.auditlog import mail_witness, timestamping
+from recorder.auditlog.mail_witness import Server
+from recorder.auditlog.timestamping import Authority
+from recorder.clock import utc_now
+from recorder.errors import LedgerError
+from tests.ports import free_ports
+
+from .authority import Stamping, make, serving
+from .conftest import World
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl is installed")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stamping]:
+    with serving(tmp_path_factory.mktemp("authority")) as found:
+        yield found
+
+
+@pytest.fixture
+def authority(made: Stamping) -> Stamping:
+    made.asked, made.silent = 0, False
+    return made
+
+
+def codes(world: World, authority: Stamping) -> list[str]:
+    found = world.audit(recordings=False, certificates=authority.authority.certificates)
+    return [each.code for each in found]
+
+
+@needs_openssl
+def test_the_newest_checkpoint_is_stamped_once(world: World, authority: Stamping) -> None:
+    now = world.house.clock()
+    assert timestamping.keep(world.signing(), None, now) == 0
+    assert timestamping.keep(world.signing(), authority.authority, now) == 1
+    token = world.note(3).with_suffix(".tsr").read_bytes()
+    seen = timestamping.check(token, world.note(3).read_bytes(), authority.authority.certificates)
+    assert abs(seen - utc_now()) < timedelta(minutes=1)
+    assert world.checkpoint(3).stamped_at == now
+    assert timestamping.keep(world.signing(), authority.authority, now) == 0
+    assert authority.asked == 1
+
+
+@needs_openssl
+def test_a_worker_that_died_before_it_wrote_it_down_does_not_ask_again(world, authority: Stamping) -> None:
+    world.note(3).with_suffix(".tsr").write_bytes(authority.authority.stamp(world.note(3).read_bytes()))
+    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+    assert authority.asked == 1
+    assert world.checkpoint(3).stamped_at is not None
+
+
+@needs_openssl
+def test_an_authority_that_is_away_is_asked_again(world: World, authority: Stamping) -> None:
+    authority.silent = True
+    with pytest.raises(LedgerError) as raised:
+        timestamping.keep(world.signing(), authority.authority, world.house.clock())
+    assert raised.value.error_id == "stamp.unreachable"
+    away = replace(authority.authority, url=f"http://127.0.0.1:{free_ports(1)}/")
+    with pytest.raises(LedgerError) as raised:
+        timestamping.keep(world.signing(), away, world.house.clock())
+    assert raised.value.error_id == "stamp.unreachable"
+    assert world.checkpoint(3).stamped_at is None
+    authority.silent = False
+    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+
+
+@needs_openssl
+def test_what_an_audit_says_of_timestamps(world: World, authority: Stamping, tmp_path) -> None:
+    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+    assert codes(world, authority) == []
+    token = world.note(3).with_suffix(".tsr")
+    before = token.read_bytes()
+    make(tmp_path)
+    other = Authority(authority.authority.url, (tmp_path / "ca.pem").read_bytes())
+    assert [each.code for each in world.audit(recordings=False, certificates=other.certificates)] == [
+        "stamp.wrong"
+    ]
+    for content in (before[:-3] + b"abc", b"", authority.authority.stamp(b"something else")):
+        token.write_bytes(content)
+        assert codes(world, authority) == ["stamp.wrong"], content[:20]
+    token.unlink()
+    assert codes(world, authority) == ["stamp.missing"]
+    token.write_bytes(before)
+    with pytest.raises(LedgerError):
+        timestamping.check_of(
+            before,
+            world.note(3).read_text(),
+            utc_now() + timedelta(hours=2),
+            authority.authority.certificates,
+        )
+
+
+# --- mail
+
+
+class Box:
+    """A mailbox; ``refusing`` takes nothing."""
+
+    def __init__(self) -> None:
+        self.mails: list[email.message.EmailMessage] = []
+        self.to: list[str] = []
+        self.refusing = False
+
+    async def handle_DATA(self, _server, _session, envelope) -> str:
+        if self.refusing:
+            return "451 later"
+        self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        self.to += envelope.rcpt_tos
+        return "250 taken"
+
+
+@pytest.fixture
+def box() -> Iterator[tuple[Box, Server]]:
+    found = Box()
+    known = {"login": b"accord", "password": b"word"}
+
+    def knows(_server, _session, _envelope, _mechanism, data) -> AuthResult:
+        return AuthResult(success=(data.login, data.password) == (known["login"], known["password"]))
+
+    port = free_ports(1)
+    controller = Controller(
+        found,
+        hostname="127.0.0.1",
+        port=port,
+        authenticator=knows,
+        auth_required=True,
+        auth_require_tls=False,
+    )
+    controller.start()
+    yield found, Server("127.0.0.1", port, "none", "accord@example.com", "accord", "word")
+    controller.stop()
+
+
+def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(world: World, box: tuple[Box, Server]) -> None:
+    mails, server = box
+    now, entropy = world.house.clock(), world.house.entropy
+    mail_witness.add(world.tenant, "claire@example.com", now, entropy)
+    mail_witness.add(world.tenant, "claire@example.com", now, entropy)
+    assert mail_witness.recipients(world.tenant) == [("claire@example.com", None)]
+    assert mail_witness.keep(world.signing(), None, now) == 0
+    assert mail_witness.keep(world.signing(), server, now) == 1
+    (mail,) = mails.mails
+    assert mails.to == ["claire@example.com"]
+    assert mail["Subject"] == "Accord : point de contrôle 3 du journal de Boulangerie Martin"
+    (attached,) = mail.iter_attachments()
+    assert attached.get_filename() == "checkpoint-3.note"
+    assert attached.get_content() == world.note(3).read_bytes()
+    assert "Conservez ce message" in mail.get_body().get_content()
+    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=2)) == 0
+    world.happen()
+    assert world.sign() == 1
+    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=24)) == 1
+    assert mail_witness.remove(world.tenant, "claire@example.com", now, entropy)
+    assert not mail_witness.remove(world.tenant, "claire@example.com", now, entropy)
+    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=72)) == 0
+    assert world.leaf("recipient.removed").number > world.leaf("recipient.added").number
+
+
+def test_a_mail_that_was_not_taken_goes_out_later(
+    world: World, box: tuple[Box, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_witness, "PATIENCE", 1.0)
+    mails, server = box
+    now = world.house.clock()
+    mail_witness.add(world.tenant, "claire@example.com", now, world.house.entropy)
+    mails.refusing = True
+    for wrong in (server, replace(server, password="other"), replace(server, password="été"),
+                  replace(server, port=free_ports(1)),
+                  replace(server, security="starttls")):  # fmt: skip
+        with pytest.raises(LedgerError) as raised:
+            mail_witness.keep(world.signing(), wrong, now)
+        assert raised.value.error_id == "mail.unreachable"
+    mails.refusing = False
+    assert mail_witness.keep(world.signing(), server, now + timedelta(minutes=1)) == 1
+
+
+@pytest.mark.parametrize("address", ["claire", "a@b\nBcc: c@d", "a b@c", "<a@b>", "a@b,c@d", ""])
+def test_what_is_no_address_is_refused(world: World, address: str) -> None:
+    with pytest.raises(LedgerError) as raised:
+        mail_witness.add(world.tenant, address, datetime(2026, 11, 25, tzinfo=UTC), world.house.entropy)
+    assert raised.value.error_id == "mail.address"
+
+
+@pytest.mark.parametrize("language", ["fr", "nl", "de", "en"])
+def test_every_language_has_the_words(language: str) -> None:
+    said = {"number": 1, "size": 2, "at": "now", "name": "Martin"}
+    words = mail_witness._words()[language]
+    assert "Martin" in words["subject"].format(**said)
+    assert all(each in words["text"].format(**said) for each in ("1", "2", "now", "Martin"))

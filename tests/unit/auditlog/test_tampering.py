@@ -1,0 +1,170 @@
+"""What somebody can do who has the catalogue, the bucket, or an old copy of one: each is found, and named."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recorder.audit.coverage import COMPARED
+from recorder.audit.service import Audit
+from recorder.auditlog import signed_note
+from recorder.auditlog.append import append, forget
+from recorder.catalogue.records import Keeping
+from recorder.catalogue.tables.audit_log import Checkpoint, Subtree
+from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected, database, writing
+from recorder.features.identity import users
+from recorder.features.tenants import composition, service
+from recorder.lifecycle import recordings
+
+from . import (
+    tampered_bucket,
+    tampered_later,
+    tampered_log,
+    tampered_mailed,
+    tampered_rows,
+    tampered_settings,
+)
+from .conftest import World, make_world
+from .tampering import TAMPERINGS
+
+assert all((tampered_bucket, tampered_later, tampered_log, tampered_mailed, tampered_rows, tampered_settings))
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_it_is_found_and_named(world: World, name: str) -> None:
+    tampering, code, where = TAMPERINGS[name]
+    assert world.audit() == []
+    found = world.audit(**(tampering(world) or {}))
+    assert [each for each in found if each.code.startswith(code) and where in each.where], [
+        (each.code, each.where, each.message) for each in found
+    ]
+    assert all(each.hint for each in found)
+
+
+def test_the_hashes_that_are_kept_are_compared(house, monkeypatch) -> None:
+    for name in ("tree.WIDTH", "stored.WIDTH"):
+        monkeypatch.setattr(f"recorder.ledger.{name}", 4)
+    for name in ("tree.HEIGHT", "stored.HEIGHT", "leaves.HEIGHT"):
+        monkeypatch.setattr(f"recorder.ledger.{name}", 2)
+    world = make_world(house)
+    assert world.audit() == []
+    with connected():
+        assert Subtree.select().where(Subtree.level == 2).count() >= 1
+    with writing():
+        mine = (Subtree.level == 1) & (Subtree.number == 1)
+        assert Subtree.update(hash="00" * 32).where(mine).execute() == 1
+    (found,) = world.audit()
+    assert (found.code, found.where) == ("subtree.changed", f"{world.tenant}: leaves 4 to 7")
+
+
+def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting there and back, in several languages: no false alarm, also where rows are compared a few
+    at a time."""
+    monkeypatch.setattr("recorder.audit.rows.PAGE", 2)
+    house, said = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
+    line, tenant = house.line.id, house.tenant
+    service.set_line_timing(tenant, line, "before_ringing", **said)
+    asking = composition.compose(
+        tenant, name="asking", language="fr", mode="opt-out", purposes=["agreement"], keep_days=30, **said
+    )
+    assert service.set_line_announcement(tenant, line, asking.id, **said)
+    for languages in (["fr", "en"], ["fr"]):
+        assert service.set_line_languages(tenant, line, languages, **said)
+        assert world.audit(recordings=False) == []
+    for keep in (Keeping(keep_days=30), None):
+        assert service.set_line_keep(tenant, line, keep, **said)
+        assert world.audit(recordings=False) == []
+    for on in (True, False):
+        assert service.set_line_deletable(tenant, line, on, **said)
+        assert service.set_line_joining(tenant, line, "alone" if on else None, **said)
+        assert service.set_line_beep(tenant, line, "both" if on else "", **said)
+        assert world.audit(recordings=False) == []
+    assert service.set_line_outbound(tenant, line, "before_connected", **said)
+    assert service.set_line_mode(tenant, line, "opt-in", **said)
+    second = service.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
+    assert service.end_line(tenant, second.id, **said)
+    assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.means.signer, **said)
+    person = users.user(tenant, world.user)
+    assert person is not None
+    until = house.clock() + timedelta(hours=1)
+    session = users.open_session(person, token_sha256="ab" * 32, until=until, **said)
+    users.end_session(person, session.id, **said)
+    users.end_session(person, session.id, **said)
+    assert users.revoke_user(tenant, world.user, **said)
+    recordings.note_taken_away(NotRecorded.select().first().id, **said)
+    assert world.audit() == []
+    kinds = {each.kind for each in LedgerEntry.select(LedgerEntry.kind)}
+    assert {"session.closed", "quarantine.destroyed", "line.ended", "line.joining_changed"} <= kinds
+    assert LedgerEntry.select().where(LedgerEntry.kind == "session.closed").count() == 2
+    changed = json.loads(world.leaf("line.mode_changed", -1).body)
+    assert (changed["mode_was"], changed["mode"]) == ("opt-out", "opt-in")
+
+
+def test_an_accord_of_before_did_not_name_the_leaves_that_it_erased(world: World) -> None:
+    said = (world.house.clock(), world.house.entropy)
+    with writing():
+        assert forget(world.tenant, world.kept)
+        append(world.tenant, "recording.destroyed", {"recording": world.kept, "why": "expired"}, *said)
+    assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
+
+
+def test_a_number_that_is_none_is_named(world: World, catalogue_kind: str) -> None:
+    if catalogue_kind != "sqlite":
+        pytest.skip("PostgreSQL takes nothing but numbers there")
+    with writing():
+        database.execute_sql("UPDATE ledger_entry SET number = 'x' WHERE number = 3")
+    found = {(each.code, each.message) for each in world.audit(recordings=False)}
+    assert ("leaf.changed", "a leaf has the number 'x'") in found
+    assert ("leaf.missing", "leaf 3 is not there: deleted") in found
+
+
+def test_a_customer_whom_the_catalogue_lost_is_named(world: World) -> None:
+    means = world.house.means
+    audit = Audit(means.store, means.root_public, world.house.clock())
+    assert list(audit.lost({world.tenant})) == []
+    (found,) = audit.lost({"01930000-0000-7000-8000-00000000000b"})
+    assert (found.code, found.where) == ("log.missing", f"checkpoints/{world.tenant}/0000000001.note")
+
+
+def test_a_revoked_key_signs_nothing_from_then_on(world: World) -> None:
+    head = signed_note.read(world.note(2).read_bytes()).head
+    found = world.audit(revoked={head.key: head.at})
+    assert [(each.code, each.where[-1]) for each in found if each.code.startswith("checkpoint")] == [
+        ("checkpoint.key_revoked", "2"),
+        ("checkpoint.key_revoked", "3"),
+    ]
+
+
+def test_a_witness_may_sign_a_checkpoint_too(world: World) -> None:
+    """C2SP: a signature by a key that a reader does not know is left alone.  It is no other checkpoint."""
+    witness = Ed25519PrivateKey.generate()
+    name = "witness.example/1"
+    lines = {}
+    for number in (1, 2, 3):
+        text = world.note(number).read_text()
+        head = signed_note.read(text.encode()).head
+        signature = signed_note.key_hash(name, witness.public_key()) + witness.sign(head.text().encode())
+        lines[number] = f"{text}\u2014 {name} {base64.b64encode(signature).decode()}\n"
+    world.note(2).write_text(lines[2])
+    assert world.audit() == []
+    with writing():
+        Checkpoint.update(note=lines[3]).where(Checkpoint.number == 3).execute()
+    assert world.audit() == []
+    given = signed_note.read(lines[1].encode())
+    assert world.audit(given=[given]) == []
+    world.happen()
+    assert world.sign() == 1
+    assert world.audit() == [], "the next one follows the checkpoint, not its bytes"
+
+
+def test_there_are_at_least_250_tamperings() -> None:
+    """Each of another thing: those that are named here, and one for each column, deletion and made-up row of
+    the generated attacks."""
+    generated = sum(len(columns) for columns in COMPARED.values()) + 2 * len(COMPARED) - 6
+    assert len(TAMPERINGS) >= 220
+    assert generated >= 240
+    assert len(TAMPERINGS) + generated >= 460

@@ -1,0 +1,18 @@
+"""No test here waits for the switch to have read its first frames, and nothing of one goes on in the next."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from recorder.capture import call_controller
+
+
+@pytest.fixture(autouse=True)
+def two_are_settled_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(call_controller, "SETTLED", 0.0)
+    yield
+    gevent.killall([one for one in gc.get_objects() if isinstance(one, gevent.Greenlet) and not one.dead])

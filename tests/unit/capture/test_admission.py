@@ -1,0 +1,245 @@
+"""Who is taken for the switch, and by what."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from structlog.testing import capture_logs
+
+from recorder import metrics
+from recorder.capture import admission
+from recorder.capture.admission import (
+    ANOTHER_USER,
+    FILE,
+    NO_CHANNEL,
+    QUIET,
+    UNVERIFIED,
+    Admission,
+    variable,
+)
+from recorder.errors import SwitchError
+from recorder.switch.commands import Command
+
+SWITCH, STRANGER = 998, 1000
+CHANNEL = "b7b2b6a0-0000-4000-8000-000000000001"
+DATA = {"Unique-ID": CHANNEL, "variable_accord_state": "waiting", "variable_accord_line": "+3225550101"}
+DUMP = f"Unique-ID: {CHANNEL}\nvariable_accord_state: announced\nvariable_accord_line: %2B3225550199\n"
+
+
+class Switch:
+    """What the daemon knows of the switch, and what that says when it is asked."""
+
+    def __init__(self, spool: Path, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self.up = True
+        self.asked: list[str] = []
+        self.says: str | SwitchError = DUMP
+        self.globals: dict[str, str] = {}
+        self.now = 0.0
+        self.admission = Admission(
+            "brussels-1", spool, entropy=entropy, reach=lambda _seconds: self.up, ask=self.ask,
+            owner=lambda _sock: SWITCH, monotonic=lambda: self.now,
+        )  # fmt: skip
+
+    def ask(self, command: Command, _limit: float) -> str:
+        self.asked.append(str(command))
+        if isinstance(self.says, SwitchError):
+            raise self.says
+        return self.says
+
+    def api(self, command: Command) -> str:
+        assert command.text.startswith("api global_setvar ")
+        name, _, value = command.text.removeprefix("api global_setvar ").partition("=")
+        self.globals[name] = value
+        return "+OK"
+
+    def log_in(self) -> None:
+        connection: Any = SimpleNamespace(sock=None, api=self.api)
+        self.admission.log_in(connection)
+        gevent.wait(timeout=5)
+
+    @property
+    def key(self) -> str:
+        return self.globals[variable("brussels-1")]
+
+
+@pytest.fixture
+def switch(tmp_path: Path) -> Switch:
+    made = Switch(tmp_path)
+    made.admission.start()
+    made.log_in()
+    return made
+
+
+def refused(reason: str) -> float:
+    return float(metrics.PEERS_REFUSED.labels(reason)._value.get())
+
+
+GONE = SwitchError("switch.gone", "not connected", "")
+
+
+@pytest.mark.parametrize("owner", [SWITCH, STRANGER, None])
+def test_who_has_the_key_is_the_switch_also_through_a_proxy_and_asks_for_nothing(
+    switch: Switch, owner: int | None
+) -> None:
+    switch.up = False
+    assert switch.admission.admit(DATA, switch.key, owner) is DATA
+    assert switch.asked == []
+
+
+@pytest.mark.parametrize("answer", ["", "-ERR no reply", "0" * 64, "é" * 64, "\udcff"])
+def test_another_users_process_without_it_is_refused_and_the_switch_not_asked(
+    switch: Switch, answer: str
+) -> None:
+    before = refused(ANOTHER_USER)
+    assert switch.admission.admit(DATA, answer, STRANGER) is None
+    assert refused(ANOTHER_USER) == before + 1
+    assert switch.asked == []
+
+
+@pytest.mark.parametrize("owner", [SWITCH, None])
+def test_without_it_the_switchs_own_word_on_that_channel_counts(switch: Switch, owner: int | None) -> None:
+    believed = switch.admission.admit(DATA, "", owner)
+    assert believed is not None
+    assert dict(believed) == {
+        "Unique-ID": CHANNEL, "variable_accord_state": "announced", "variable_accord_line": "+3225550199",
+    }  # fmt: skip
+    assert switch.asked == [f"api uuid_dump {CHANNEL}"]
+
+
+@pytest.mark.parametrize("owner", [SWITCH, None])
+def test_a_channel_that_the_switch_does_not_have_is_refused_whoever_says_so(
+    switch: Switch, owner: int | None
+) -> None:
+    switch.says = SwitchError("switch.refused", "-ERR No such channel!", "")
+    before = refused(NO_CHANNEL)
+    assert switch.admission.admit(DATA, "0" * 64, owner) is None
+    assert refused(NO_CHANNEL) == before + 1
+
+
+@pytest.mark.parametrize("away", ["not connected", "does not answer", "an id that is put into no command"])
+def test_where_it_cannot_be_asked_the_user_has_to_be_its_own(switch: Switch, away: str) -> None:
+    data = DATA
+    if away == "not connected":
+        switch.up = False
+    elif away == "does not answer":
+        switch.says = SwitchError("switch.timeout", "late", "")
+    else:
+        data = {**DATA, "Unique-ID": "a84b4c76e66710@pc33.atlanta.com"}
+    before = refused(UNVERIFIED)
+    assert switch.admission.admit(data, "", SWITCH) is data
+    assert switch.admission.admit(data, "", None) is None
+    assert refused(UNVERIFIED) == before + 1
+
+
+def test_a_daemon_that_never_was_connected_believes_nobody(tmp_path: Path) -> None:
+    made = Switch(tmp_path)
+    made.admission.start()
+    made.up = False
+    assert made.admission.admit(DATA, "", SWITCH) is None
+    assert not made.admission.stranger(STRANGER), "nobody is known to be one"
+
+
+def test_the_next_daemon_knows_what_lies_in_the_switch_until_its_own_does(
+    switch: Switch, tmp_path: Path
+) -> None:
+    old = switch.key
+    path = tmp_path / FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(path.read_bytes()) == {"keys": [old], "user": SWITCH}
+    after = Switch(tmp_path)
+    after.admission.start()
+    after.up = False
+    assert after.admission.admit(DATA, old, None) is DATA
+    assert after.admission.stranger(STRANGER)
+    # It may die before it has said its own.
+    third = Switch(tmp_path)
+    third.admission.start()
+    third.log_in()
+    assert third.key != old
+    assert third.admission.admit(DATA, third.key, None) is DATA
+    third.up = False
+    assert third.admission.admit(DATA, old, None) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"keys": ["short"], "user": 1}', b'{"keys": 5, "user": 1}', b"\xff"]
+)
+def test_a_file_that_is_none_costs_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    made = Switch(tmp_path)
+    made.admission.start()
+    made.log_in()
+    assert made.admission.admit(DATA, made.key, None) is DATA
+    assert json.loads((tmp_path / FILE).read_bytes())["keys"] == [made.key]
+
+
+def test_where_it_cannot_be_kept_it_counts_all_the_same(tmp_path: Path) -> None:
+    made = Switch(tmp_path / "none")
+    made.admission.start()
+    made.log_in()
+    assert made.admission.admit(DATA, made.key, None) is DATA
+
+
+def test_a_switch_that_does_not_take_it_is_asked_about_each_call(switch: Switch, tmp_path: Path) -> None:
+    made = Switch(tmp_path)
+    made.admission.start()
+
+    def refuses(command: Command) -> str:
+        raise SwitchError("switch.refused", f"FreeSWITCH refused {str(command)!r}: -ERR permission denied")
+
+    connection: Any = SimpleNamespace(sock=None, api=refuses)
+    made.admission.log_in(connection)
+    assert made.admission.admit(DATA, "-ERR permission denied", SWITCH) is not None
+    assert made.asked
+    # What an earlier daemon set is still in it.
+    assert made.admission.admit(DATA, switch.key, None) is DATA
+
+
+def test_each_daemon_makes_its_own_and_each_node_has_its_own_place(tmp_path: Path) -> None:
+    first, second = Switch(tmp_path / "a"), Switch(tmp_path / "b")
+    first.log_in()
+    second.log_in()
+    assert first.key != second.key
+    assert len(first.key) == 64
+    assert variable("brussels-1") != variable("brussels-2")
+
+
+def test_refusals_are_said_once_a_minute_and_all_are_counted(switch: Switch) -> None:
+    with capture_logs() as said:
+        for _ in range(500):
+            switch.admission.admit(DATA, "", STRANGER)
+        switch.now += QUIET
+        switch.admission.admit(DATA, "", STRANGER)
+    told = [each for each in said if each["event"] == "socket.peer_refused"]
+    assert [(each["count"], each["reason"], each["user"]) for each in told] == [
+        (1, ANOTHER_USER, STRANGER),
+        (500, ANOTHER_USER, STRANGER),
+    ]
+    assert len(said) == 2
+    assert CHANNEL not in repr(said)
+
+
+def test_the_key_is_in_no_log(switch: Switch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with capture_logs() as said:
+        made = Switch(tmp_path)
+        made.admission.start()
+        made.log_in()
+        made.admission.admit(DATA, switch.key[:-1] + "x", STRANGER)
+        made.admission.admit(DATA, switch.key, None)
+    for key in (switch.key, made.key):
+        assert key not in repr(said)
+        assert key not in caplog.text
+        assert key not in repr(made.admission.question)
+    command = admission.commands.set_global_variable("accord_key_x", made.key)
+    assert made.key not in str(command)
+    assert made.key not in repr(command)

@@ -1,0 +1,90 @@
+"""What is ordered of the switch when a colleague asks whether a recording may be kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.call import initial
+from recorder.call.state import KeepScript, Note, Plan, Script, Speech, State
+from recorder.capture.call_controller import Call
+from recorder.capture.spool_writer import Writer
+from recorder.spool import layout
+from recorder.spool.layout import CallStart, Party
+from recorder.switch.commands import Command
+from recorder.switch.translation import COLLEAGUE, Observed, What
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=3))
+KEEP = KeepScript(SOUND, SOUND, SOUND, SOUND, SOUND)
+
+
+def told(keep: KeepScript) -> State:
+    """A call that was announced, and is recorded."""
+    notes = [Note("recording_started", AT), Note("announcement_finished", AT)]
+    return initial.resume(Plan("notice", (Script(SOUND, keep=keep),)), notes, AT)
+
+
+@pytest.mark.parametrize("colleague", ["b", "a84b4c@pc33.atlanta.com"])
+@pytest.mark.parametrize("keep", [KEEP, replace(KEEP, question=None)])
+def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
+    tmp_path: Path, keep: KeepScript, colleague: str
+) -> None:
+    sent: list[Command] = []
+    start = CallStart(
+        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
+        AT, ("opus",), None,
+    )  # fmt: skip
+    writer = Writer(tmp_path, start.recording, lambda error: None)
+    call = Call(
+        start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
+        ended=lambda call: None,
+    )  # fmt: skip
+    writer.open(start)
+    call.feed(Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other=colleague))
+    assert call.state.deadline is not None, "nothing would end the question"
+    assert not any("@" in str(command) for command in sent)
+    played = [command for command in sent if "uuid_broadcast" in str(command)]
+    assert len(played) == (1 if keep.question or colleague == "b" else 0)
+    call.feed(Observed(What.GONE, AT, ending=True))
+    assert gevent.wait(timeout=20), "a timer of the call outlives it"
+
+
+@pytest.mark.parametrize("folder", ["there", "gone for a while"])
+def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folder: str) -> None:
+    """A tone for what nobody wrote down would not be true."""
+    sent: list[str] = []
+    start = CallStart(
+        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
+        AT, ("opus",), None,
+    )  # fmt: skip
+    writer = Writer(tmp_path, start.recording, lambda error: None)
+    call = Call(
+        start, told(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
+        to_switch=lambda command: sent.append(f"{kinds(writer)} {command}"),
+    )  # fmt: skip
+    writer.open(start)
+    assert writer.flush(5)
+    marks = writer.folder / layout.EVENTS
+    if folder != "there":
+        marks.mkdir()
+    call.feed(Observed(What.CODE, AT, code="note", leg=COLLEAGUE, other="b"))
+    assert sent == []
+    if folder != "there":
+        assert not writer.flush(0.5)
+        assert sent == []
+        marks.rmdir()
+    assert writer.flush(10)
+    (tone,) = sent
+    assert tone.startswith("['noted'] api expand uuid_displace")
+    call.feed(Observed(What.ASKED, AT, code="note", by="panel"))
+    assert writer.flush(5)
+    assert len(sent) == 1, "who asked in the panel is told there"
+
+
+def kinds(writer: Writer) -> list[str]:
+    return [mark.kind for mark in layout.read_marks(writer.folder)]

@@ -1,0 +1,166 @@
+"""How many recordings a small disk has room for, and which ends first."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from recorder.call.state import Phase
+from recorder.capture import Daemon, DaemonSettings
+from recorder.capture.headroom import Headroom
+from recorder.ids import uuid7
+from recorder.spool import disk_space, layout
+from recorder.spool.disk_space import AHEAD, Disk, Growing, finishing, wanted
+from recorder.spool.layout import CallEnd, CallStart, Party
+from recorder.switch.outbound_socket import Arrival
+from tests.conftest import Clock
+from tests.unit.capture.test_knowledge import write
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+MIB = 1024 * 1024
+SMALL = 24 * MIB
+
+
+@dataclass
+class Site:
+    """A spool, and what the daemon has in hand."""
+
+    root: Path
+    calls: dict[str, SimpleNamespace] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.headroom = Headroom(self.root, self.calls)  # type: ignore[arg-type]
+
+    def call(
+        self,
+        sound: int | None = None,
+        phase: Phase = Phase.ANNOUNCED,
+        *,
+        rate: int = 8000,
+        capturing: bool = True,
+    ) -> SimpleNamespace:
+        start = CallStart(
+            str(uuid7(AT)), "t", "l", "32", "inbound", "n", "c", Party("sip", "x"), AT, ("opus",), None
+        )
+        folder = layout.open_take(self.root, start)
+        if sound is not None:
+            with open(folder / layout.AUDIO, "wb") as file:
+                file.write(b"RIFF\x08\0\0\0WAVEfmt " + struct.pack("<IHHI", 16, 1, 2, rate))
+                file.truncate(sound)
+        writer = SimpleNamespace(audio=folder / layout.AUDIO)
+        state = SimpleNamespace(phase=phase, capturing=capturing)
+        self.calls[start.recording] = SimpleNamespace(start=start, writer=writer, state=state)
+        return self.calls[start.recording]
+
+    def measure(self, free: int) -> Headroom:
+        self.headroom._due = 0.0
+        self.headroom.measure(Disk(SMALL, free))
+        return self.headroom
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_as_many_begin_as_can_go_on_and_be_finished(site: Site) -> None:
+    headroom = site.measure(SMALL)
+    begun = 0
+    while headroom.admits(("opus",)):
+        site.call(phase=Phase.ANNOUNCING)
+        begun += 1
+        assert begun < 50
+    assert begun == 6
+    growing = [Growing(0, disk_space.USUAL_RATE, ("opus",))] * begun
+    assert SMALL - 2 * AHEAD * disk_space.USUAL_RATE < wanted(SMALL, growing, 0, AHEAD) < SMALL
+    assert not headroom.excess()
+    next(iter(site.calls.values())).state.phase = Phase.UNRECORDED
+    assert headroom.admits(("opus",)), "one that is not recorded takes nothing"
+
+
+def test_a_line_that_keeps_the_wav_and_a_wider_sound_need_more(site: Site) -> None:
+    need = round(disk_space.USUAL_RATE * AHEAD)
+    headroom = site.measure(2 * need)
+    assert headroom.admits(("opus",))
+    assert not headroom.admits(("opus", "wav"))
+    site.call(sound=1000, rate=48000)
+    assert not site.measure(4 * need).admits(("opus",)), "six times as fast"
+    assert site.measure(10 * need).admits(("opus",))
+
+
+def test_finished_takes_can_be_finished(site: Site) -> None:
+    """The largest of those that wait, whoever recorded it; until it has gone."""
+    call = site.call(sound=6 * MIB)
+    layout.close_take(site.root / call.start.recording, CallEnd("recorded", None, AT, None))
+    site.calls.clear()
+    free = wanted(SMALL, [Growing(0, disk_space.USUAL_RATE, ("opus",))], 0, AHEAD)
+    assert not site.measure(free).admits(("opus",))
+    assert site.measure(free + finishing(6 * MIB, ("opus",))).admits(("opus",))
+    layout.remove_take(site.root / call.start.recording)
+    assert site.measure(free).admits(("opus",))
+
+
+def test_the_longest_ends_first_and_only_as_many_as_must(site: Site) -> None:
+    long, short = site.call(sound=5 * MIB), site.call(sound=MIB)
+    told = site.call(sound=100_000, phase=Phase.ANNOUNCING)
+    enough = wanted(SMALL, [site.headroom._of(each) for each in (long, short, told)], 0, 5.0)  # type: ignore[arg-type]
+    assert site.measure(enough + 2 * MIB).excess() == []
+    needs = finishing(5 * MIB, ("opus",))
+    assert site.measure(needs + 700_000).excess() == [long]
+    assert site.measure(needs).excess() == [long, short], "one that is being told is not cut"
+    long.state.capturing = False
+    assert site.measure(needs + 700_000).excess() == []
+
+
+def test_what_has_no_sound_yet_is_counted_as_usual(site: Site) -> None:
+    site.call(sound=None)
+    site.call(sound=10)
+    site.measure(SMALL)
+    assert {rate for _, rate in site.headroom._sounds.values()} == {disk_space.USUAL_RATE}
+
+
+class Quiet:
+    """A call's own socket that takes whatever it is told."""
+
+    def __init__(self) -> None:
+        self.closed = Event()
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *_: None
+
+
+def test_of_many_that_come_at_once_as_many_begin_as_have_room(tmp_path: Path, clock: Clock) -> None:
+    write(tmp_path / "snapshot", "3225550100")
+    settings = DaemonSettings(
+        node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12
+    )
+    daemon = Daemon(settings, now=clock)
+    assert daemon.knowledge.claim()
+    daemon.knowledge.start()
+    daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+    daemon.headroom._disk = Disk(SMALL, SMALL)
+    heads = [
+        {
+            "Unique-ID": f"7d890c2c-f075-48a5-b2e1-{number:012}",
+            "Call-Direction": "inbound",
+            "Caller-Caller-ID-Number": f"+3247000{number:04}",
+            "variable_accord_line": "3225550100",
+            "variable_accord_state": "waiting",
+        }
+        for number in range(20)
+    ]
+    arriving = [gevent.spawn(daemon._arrive, Arrival.of(head), Quiet()) for head in heads]
+    with gevent.Timeout(20):
+        while len(daemon.calls) < len(heads):
+            gevent.sleep(0.01)
+    gevent.killall(arriving)
+    refused = [call.start.refused for call in daemon.calls.values()]
+    assert sorted(filter(None, refused)) == ["full_disk"] * 14
+    daemon.knowledge.stop()

@@ -1,0 +1,222 @@
+"""What the daemon knows: its lines, its disk, its spool, and when it last watched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.capture import config_cache
+from recorder.capture.config_cache import Knowledge
+from recorder.domain import line_policy
+from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot, to_json
+from tests.conftest import Clock
+
+SOUND = b"RIFF and so on"
+SHA = hashlib.sha256(SOUND).hexdigest()
+
+
+def write(folder: Path, *numbers: str, never: tuple[str, ...] = (), sound: bytes = SOUND) -> None:
+    (folder / "prompts").mkdir(parents=True, exist_ok=True)
+    (folder / "prompts" / f"{SHA}.wav").write_bytes(sound)
+    told = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
+    lines = [LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), told) for n in numbers]
+    new = folder / ".new"
+    new.write_bytes(to_json("2026-11-25T09:00:00.000Z", lines, list(never)))
+    os.replace(new, folder / "snapshot.json")
+
+
+@pytest.fixture
+def known(tmp_path: Path, clock: Clock):
+    made: list[Knowledge] = []
+
+    def make(full_at: float = 0.999999) -> Knowledge:
+        one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", full_at, clock)
+        assert one.claim()
+        one.start()
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def test_each_call_has_a_reason_or_a_line(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100", "3225550101", never=("+3225550101", "3225550109"))
+    decide = known().decide
+    line, reason = decide("+3225550100")
+    assert line is not None
+    assert (line.number, reason) == ("3225550100", None)
+    assert decide("3225550101")[1] == "never_record"
+    assert decide("3225550109") == (None, "never_record")
+    for number in ("3225550199", "", "322555010", "32255501000", "x", "3225550100; drop"):
+        assert decide(number) == (None, "no_line")
+
+
+def test_whoever_is_on_the_never_record_list_is_not_recorded_when_they_call(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100", never=("+3225550109", "112"))
+    decide = known().decide
+    for sent in ("+3225550109", "3225550109", "112"):
+        line, reason = decide("3225550100", {"0", sent})
+        assert line is not None
+        assert reason == "never_record"
+    for sent in ("", "+", "+32255501091", "025550109", "sip:112@host"):
+        assert decide("3225550100", {sent})[1] is None
+
+
+def test_without_a_snapshot_nothing_is_recorded(known) -> None:
+    assert known().decide("3225550100") == (None, "no_snapshot")
+
+
+def test_a_changed_prompt_stops_its_line_alone(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100", sound=b"something else")
+    assert known().decide("3225550100")[1] == "prompt_damaged"
+
+
+def test_a_prompt_that_goes_or_is_put_right_is_noticed_without_a_new_snapshot(known, tmp_path: Path) -> None:
+    """The worker puts it back, and has no reason to write the snapshot again."""
+    write(tmp_path / "snapshot", "3225550100")
+    prompt = tmp_path / "snapshot" / "prompts" / f"{SHA}.wav"
+    one = known()
+    assert one.decide("3225550100")[1] is None
+    for harm in (prompt.unlink, lambda: prompt.write_bytes(SOUND[:-1])):
+        harm()
+        one._look()
+        assert one.decide("3225550100")[1] == "prompt_damaged"
+        prompt.write_bytes(SOUND)
+        one._look()
+        assert one.decide("3225550100")[1] is None
+
+
+def test_what_has_not_changed_is_not_read_again(
+    known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "snapshot", "3225550100")
+    one = known()
+    monkeypatch.setattr(line_policy, "read", lambda _: pytest.fail("read again"))
+    os.utime(tmp_path / "snapshot" / "prompts" / f"{SHA}.wav")  # a take was announced with it
+    one._look()
+
+
+def test_a_full_disk_stops_recording(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100")
+    assert known(full_at=0.0).decide("3225550100")[1] == "full_disk"
+
+
+def test_a_new_snapshot_is_read_and_a_broken_one_is_not(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100")
+    one = known()
+    write(tmp_path / "snapshot", "3225550100", "3225550101")
+    one._look()
+    assert one.decide("3225550101")[1] is None
+    for broken in (b"{", b'{"format": 99}', b'{"format": 1}', b"[]"):
+        (tmp_path / "snapshot" / "snapshot.json").write_bytes(broken)
+        one._look()
+        assert one.decide("3225550101")[1] is None
+    (tmp_path / "snapshot" / "snapshot.json").unlink()
+    one._look()
+    assert one.decide("3225550101")[1] is None
+
+
+def test_a_mistake_over_one_look_does_not_end_the_looking(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the daemon would never see again that the disk is full, nor a new line."""
+    monkeypatch.setattr(config_cache, "LOOK", 0.01)
+    one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.999999, clock)
+    assert one.claim()
+    one.start()
+    failed: list[Path] = []
+
+    def failing(folder: Path) -> Snapshot:
+        failed.append(folder)
+        raise ArithmeticError("nobody thought of this")
+
+    def until(condition: Callable[[], object]) -> None:
+        with gevent.Timeout(10):
+            while not condition():
+                gevent.sleep(0.01)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(line_policy, "read", failing)
+            write(tmp_path / "snapshot", "3225550100")
+            until(lambda: len(failed) > 1)
+            until(lambda: "mistake" in one.complaint)
+        until(lambda: one.decide("3225550100")[1] is None)
+        assert one.complaint == ""
+    finally:
+        one.stop()
+
+
+def test_the_spool_has_one_daemon(known, tmp_path: Path) -> None:
+    known()
+    second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, lambda: datetime.now(UTC))
+    assert not second.claim()
+    assert second.second().error_id == "daemon.second"
+
+
+def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock: Clock) -> None:
+    first = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    assert first.claim()
+    first.start()
+    assert first.watched_until() == clock()  # the first ever: nothing was missed
+    first.watching()
+    first._look()
+    first.stop()
+    seen = clock().timestamp() - 500
+    os.utime(tmp_path / "spool" / config_cache.SEEN, (seen, seen))
+    second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    assert second.claim()
+    second.start()
+    second._look()  # not watching yet: it does not say that it was
+    assert abs(second.watched_until() - datetime.fromtimestamp(seen, UTC)) < timedelta(seconds=1)
+    second.stop()
+
+
+def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Clock) -> None:
+    """It was under way in a thread when the spool was given up."""
+    one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    assert one.claim()
+    one.start()
+    one.watching()
+    number = one._descriptor
+    one.stop()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    os.dup2(other, number)
+    one._look()
+    for each in {other, number}:
+        os.close(each)
+    assert (tmp_path / "other").read_bytes() == b""
+
+
+def test_a_connection_that_is_lost_counts_from_then(known, clock: Clock) -> None:
+    one = known()
+    one.watching()
+    clock.forward(minutes=5)
+    one.unwatched()
+    lost = clock()
+    clock.forward(minutes=1)
+    one.unwatched()
+    assert one.watched_until() == lost
+
+
+def test_asking_since_when_does_not_say_that_somebody_watches(known, tmp_path: Path, clock: Clock) -> None:
+    """What asked may fail half-way, and asks again."""
+    one = known()
+    began = clock()
+    for _ in range(2):
+        clock.forward(minutes=1)
+        assert one.watched_until() == began
+        one._look()
+        assert (tmp_path / "spool" / config_cache.SEEN).stat().st_size == 0
+    one.watching()
+    assert one.watched_until() == clock()
+    one._look()
+    assert (tmp_path / "spool" / config_cache.SEEN).stat().st_size == 1

@@ -1,0 +1,167 @@
+"""A dead node's spool is moved here while the daemon runs: what was unfinished in it is ended, no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.capture import Daemon, DaemonSettings
+from recorder.capture import moved_spool as module
+from recorder.errors import SwitchError
+from recorder.spool import layout
+from recorder.switch.standing_connection import Live
+from tests.conftest import House
+from tests.unit.capture.test_takeover import arrival, written
+
+CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
+
+
+class Site:
+    """A daemon that runs, and a call that another node's had begun: announced, and somebody had answered."""
+
+    def __init__(self, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.house, self.seconds, self.channels, self.away, self.sent = house, 0.0, set(), False, []
+        settings = DaemonSettings(
+            node="here", spool=house.spool, snapshot=tmp_path / "snapshot", password="x" * 12
+        )
+        self.daemon = Daemon(settings, now=house.clock)
+        self.daemon.knowledge.start()
+        self.daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+        self.daemon._moved._monotonic = lambda: self.seconds
+        monkeypatch.setattr("recorder.capture.daemon.variable_of", self._variable)
+        monkeypatch.setattr(
+            "recorder.switch.standing_connection.Node.api", lambda *_: self.sent.append("api")
+        )
+        monkeypatch.setattr(
+            "recorder.switch.standing_connection.Node.send_later", lambda *_: self.sent.append("later")
+        )
+
+    def _variable(self, _node: object, channel: str, _name: str) -> str | None:
+        if self.away:
+            raise SwitchError("switch.gone", "not connected")
+        return "" if channel in self.channels else None
+
+    def comes(self, **changes: object) -> Path:
+        """The folder of a call that was going on when its node died."""
+        made = self.house.take(talk_ms=4000, node="east", **{"channel": CHANNEL, **changes})
+        (made / layout.END).unlink()
+        kept = [mark for mark in layout.read_marks(made) if mark.kind not in ("hangup", "recording_stopped")]
+        (made / layout.EVENTS).unlink()
+        for mark in kept:
+            layout.append_mark(made, mark)
+        self.house.clock.forward(days=1)
+        return made
+
+    def look(self, after: float = 11.0) -> None:
+        self.seconds += after
+        self.daemon._moved.look()
+
+    def quiet(self) -> None:
+        for _ in range(5):
+            self.look()
+
+
+@pytest.fixture
+def site(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(house, tmp_path, monkeypatch)
+
+
+def test_it_is_ended_and_listed_without_a_restart(site: Site) -> None:
+    folder = site.comes()
+    site.look()
+    site.look()
+    assert not (folder / layout.END).exists(), "it may still be being copied"
+    site.quiet()
+    assert written(site.house.spool) == [None], "recorded"
+    assert site.sent == [], "nothing is ordered of the switch"
+    assert not site.daemon.calls
+    take = layout.read_take(folder)
+    last = max(mark.at for mark in take.marks if mark.kind == "bridged")
+    assert take.first("unobserved_from") == last, "not since this node's daemon last watched"
+    site.house.work(folder)
+    assert not folder.exists()
+    assert any(folder.name in key for key in site.house.objects())
+
+
+def test_one_that_is_still_copied_or_written_to_waits(site: Site) -> None:
+    folder = site.comes()
+    for _ in range(10):
+        with open(folder / layout.AUDIO, "ab") as sound:
+            sound.write(bytes(320))
+        site.look()
+    assert not (folder / layout.END).exists()
+    (folder / layout.CALL).rename(folder / "not yet")
+    site.quiet()
+    assert not (folder / layout.END).exists(), "whose call it is has not come yet"
+    (folder / "not yet").rename(folder / layout.CALL)
+    site.quiet()
+    assert written(site.house.spool) == [None]
+
+
+def test_a_call_that_goes_on_here_is_never_taken_for_a_moved_one(site: Site) -> None:
+    """Of this node's own, by its folder; of whatever the switch knows, by its channel."""
+    daemon = site.daemon
+    daemon.knowledge.decide = lambda *_: (None, None)  # type: ignore[method-assign]
+    daemon._arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
+    assert written(site.house.spool) == []
+    (mine,) = layout.open_takes(site.house.spool)
+    site.channels.add(CHANNEL)
+    theirs = site.comes()
+    with capture_logs() as logs:
+        for _ in range(20):
+            site.quiet()
+    assert {folder.name for folder in layout.open_takes(site.house.spool)} == {mine.name, theirs.name}
+    (said,) = [line for line in logs if line["event"] == "spool.not_taken_over"]
+    assert said["folder"] == theirs.name
+    site.channels.clear()
+    site.away = True
+    with pytest.raises(SwitchError):
+        site.look()
+    assert not (theirs / layout.END).exists(), "the switch has to say so"
+    site.away = False
+    site.look()
+    assert written(site.house.spool) == [None]
+    assert [folder.name for folder in layout.open_takes(site.house.spool)] == [mine.name]
+
+
+def test_a_folder_that_claims_a_call_that_is_in_hand_changes_nothing_of_it(site: Site) -> None:
+    daemon = site.daemon
+    daemon.knowledge.decide = lambda *_: (None, None)  # type: ignore[method-assign]
+    daemon._arrive(arrival("an odd id"), _Nothing())  # type: ignore[arg-type]
+    (call,) = daemon.calls.values()
+    site.comes(channel="an odd id")
+    site.quiet()
+    assert list(daemon.calls.values()) == [call]
+
+
+def test_a_folder_under_another_name_or_that_is_broken_is_left_to_the_worker(site: Site) -> None:
+    renamed, broken = site.comes(), site.comes()
+    renamed.rename(renamed.with_name("another"))
+    (broken / layout.CALL).write_bytes(b"{")
+    site.quiet()
+    assert {folder.name for folder in layout.finished_takes(site.house.spool)} == {"another", broken.name}
+    for folder in list(layout.finished_takes(site.house.spool)):
+        site.house.work(folder)
+    assert {path.name for path in (site.house.spool / layout.QUARANTINE).iterdir()} == {
+        "another",
+        broken.name,
+    }
+
+
+def test_what_a_daemon_finds_as_it_starts_is_unobserved_from_its_own_last_mark(site: Site) -> None:
+    folder = site.comes()
+    site.daemon._takeover.look()
+    site.daemon._takeover._tell = lambda call, since: site.sent.append(since)  # type: ignore[method-assign]
+    site.daemon._takeover.reconcile(Live({}), {}, site.house.clock())
+    (since,) = site.sent
+    assert since == max(mark.at for mark in layout.read_marks(folder))
+    assert module.QUIET > module.LOOK
+
+
+class _Nothing:
+    """A call's own socket, on which nothing is said."""
+
+    def __getattr__(self, name: str) -> object:
+        pytest.fail(f"{name} on the socket of a call that no command can name")

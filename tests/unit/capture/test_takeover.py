@@ -1,0 +1,151 @@
+"""Taking a switch over: what cannot be asked about, and what fails half-way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.capture import Daemon, DaemonSettings
+from recorder.errors import SwitchError
+from recorder.spool import layout
+from recorder.switch.esl_events import CallEvent
+from recorder.switch.outbound_socket import Arrival
+from recorder.switch.standing_connection import Live, LiveChannel
+from tests.conftest import Clock
+
+ODD = "a84b4c76e66710@pc33.atlanta.com"
+"""As RFC 3261 shows a Call-ID, which a switch can be told to take for its channel's id."""
+
+CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
+LINE = "3225550101"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, clock: Clock) -> Daemon:
+    settings = DaemonSettings(
+        node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12
+    )
+    daemon = Daemon(settings, now=clock)
+    assert daemon.knowledge.claim()
+    daemon.knowledge.start()
+    return daemon
+
+
+class Arrived:
+    """A call's own socket, on which nothing may be said."""
+
+    def __getattr__(self, name: str) -> object:
+        pytest.fail(f"{name} on the socket of a call that no command can name")
+
+
+def arrival(channel: str) -> Arrival:
+    return Arrival.of(
+        {
+            "Unique-ID": channel,
+            "Call-Direction": "inbound",
+            "Caller-Caller-ID-Number": "+32470000001",
+            "variable_accord_line": LINE,
+            "variable_accord_state": "waiting",
+        }
+    )
+
+
+def hung_up(channel: str, clock: Clock) -> CallEvent:
+    return CallEvent(
+        f"\nEvent-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {channel}\nAnswer-State: hangup\n"
+        f"Event-Date-Timestamp: {clock().timestamp():.0f}000000\nHangup-Cause: NORMAL_CLEARING\n"
+        f"variable_accord_line: {LINE}\nvariable_accord_state: unrecorded\n"
+        "variable_accord_left: waiting\n\n".encode()
+    )
+
+
+def written(root: Path) -> list[str | None]:
+    assert gevent.wait(timeout=20), "the daemon still writes"
+    return [layout.read_end(folder).reason for folder in layout.finished_takes(root)]
+
+
+def arrive(daemon: Daemon) -> None:
+    daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+    daemon.knowledge.decide = lambda *_: (None, None)  # type: ignore[method-assign]
+    daemon._arrive(arrival(ODD), Arrived())  # type: ignore[arg-type]
+    assert written(daemon.settings.spool) == []
+
+
+def test_a_call_that_no_command_can_name_goes_on_and_is_written_down(daemon: Daemon, clock: Clock) -> None:
+    arrive(daemon)
+    daemon._event(hung_up(ODD, clock))
+    daemon._event(hung_up(ODD, clock))
+    assert written(daemon.settings.spool) == ["announcement_failed"]
+    assert not daemon.calls
+
+
+def test_it_is_written_down_when_the_switch_is_taken_over_again(daemon: Daemon, clock: Clock) -> None:
+    """Nobody can ask whether it is still there, and its end may have been told while nobody watched."""
+    arrive(daemon)
+    daemon._up(Live({}))
+    assert written(daemon.settings.spool) == ["announcement_failed"]
+    daemon._event(hung_up(ODD, clock))
+    assert written(daemon.settings.spool) == ["announcement_failed"]
+    assert not daemon.calls
+
+
+@pytest.mark.parametrize(("channel", "name"), [(CHANNEL, "it's mine"), (ODD, "of-ours")])
+def test_a_recording_that_cannot_be_named_does_not_end_the_connection(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, channel: str, name: str
+) -> None:
+    sent: list[str] = []
+    other = daemon.settings.spool / "ours" / "audio.wav"
+    monkeypatch.setattr("recorder.switch.standing_connection.Node.api", lambda _self, _command: "unrecorded")
+    monkeypatch.setattr(
+        "recorder.switch.standing_connection.Node.send_later",
+        lambda _self, command: sent.append(str(command)),
+    )
+    paths = (str(daemon.settings.spool / name / "audio.wav"), str(other))
+    if channel == CHANNEL:
+        daemon._takeover.reconcile(
+            Live({channel: LiveChannel(channel, "inbound", "ACTIVE", "public", paths)}), {}, daemon.now()
+        )
+        assert sent == [f"api uuid_record {CHANNEL} stop '{other}'"]
+    else:
+        daemon._event(
+            CallEvent(
+                f"\nEvent-Name: RECORD_START\nUnique-ID: {ODD}\nEvent-Date-Timestamp: 1795576840000000\n"
+                f"Record-File-Path: {other}\nRecording-Variable-accord_recording: x\n\n".encode()
+            )
+        )
+        assert sent == []
+
+
+@pytest.mark.parametrize("fails", ["reconcile", "look"])
+def test_an_outage_ends_when_the_switch_has_been_taken_over_whole(
+    daemon: Daemon, clock: Clock, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """What fails half-way is done again, over all of the time in which nobody watched."""
+    since = []
+    daemon.knowledge.watching()
+    clock.forward(minutes=5)
+    daemon._down("the switch closed the connection")
+    lost = clock()
+
+    def taken(step: str) -> Callable[..., None]:
+        def take(*given: object) -> None:
+            if step == "reconcile":
+                since.append(given[-1])
+            if step == fails and len(since) == 1:
+                raise SwitchError("switch.timeout", "no answer")
+
+        return take
+
+    monkeypatch.setattr(daemon._takeover, "reconcile", taken("reconcile"))
+    monkeypatch.setattr(daemon._passed, "look", taken("look"))
+    clock.forward(seconds=10)
+    with pytest.raises(SwitchError):
+        daemon._up(Live({}))
+    clock.forward(seconds=10)
+    daemon._up(Live({}))
+    assert since == [lost, lost]
+    assert daemon.knowledge.watched_until() == clock() == lost + timedelta(seconds=20)

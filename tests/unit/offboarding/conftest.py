@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from recorder.auditlog import checkpoint
+from recorder.features.offboarding import decisions, erasure
+from recorder.features.offboarding.departure import LeavingRow
+from recorder.features.offboarding.plan import prepare
+from recorder.lifecycle import expiry
+from recorder.lifecycle.amendment_service import Changes
+from recorder.playback.verified_recording import Seals
+from recorder.seal import signing
+from tests.house import House
+
+
+@pytest.fixture
+def house(tmp_path, clock, entropy, catalogue_url) -> Iterator[House]:
+    house = House(tmp_path, clock, entropy, url=catalogue_url)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def means(house) -> erasure.Means:
+    """What the worker erases with."""
+    given = house.means
+    return erasure.Means(
+        expiry.Means(given.store, given.root_public, given.signer, house.entropy),
+        checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one"),
+        timedelta(days=30),
+    )
+
+
+@pytest.fixture
+def office(house) -> Changes:
+    """What the operator decides with: signed by the worker's key."""
+    return replace(house.changes, signer=house.means.signer)
+
+
+@pytest.fixture
+def handed(house, office) -> Callable[..., LeavingRow]:
+    """Hands over to a customer, as the command does."""
+
+    def make(tenant: str, anew: bool = False) -> LeavingRow:
+        seals = Seals(house.store, house.keyring, house.root)
+        pem = signing.public_pem(house.root)
+        said = {"anew": anew, "now": house.now(), "entropy": house.entropy}
+        sign = partial(decisions.hand_over, office, tenant)
+        return prepare(tenant, seals, house.store, pem, sign, **said)
+
+    return make

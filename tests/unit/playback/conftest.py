@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.records import RecordingRow
+from recorder.features.identity import users
+from recorder.features.tenants import service
+from recorder.ids import uuid7
+from recorder.playback.gate import Gate, Who
+
+
+@pytest.fixture
+def gate(house) -> Gate:
+    means = house.means
+    return Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+
+
+@pytest.fixture
+def somebody(house) -> Callable[..., Who]:
+    """A person of the house's tenant, or of another's."""
+
+    def make(role: str = "customer", tenant: str | None = None, login: str | None = None) -> Who:
+        row = users.create_user(
+            tenant or house.tenant,
+            login=login or f"{house.entropy(4).hex()}@example.be",
+            name="Ada",
+            role=role,
+            language="fr",
+            password_hash="$argon2id$",
+            now=house.clock(),
+            entropy=house.entropy,
+            signer=house.means.signer,
+        )
+        return Who(row.id, row.tenant, row.role, row.language)
+
+    return make
+
+
+@pytest.fixture
+def ada(somebody) -> Who:
+    return somebody("customer")
+
+
+@pytest.fixture
+def stranger(house, somebody) -> Who:
+    """A person of another tenant."""
+    tenant = str(uuid7(house.clock(), house.entropy))
+    wrapped = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
+    service.create_tenant(
+        tenant, name="Van Dyck NV", wrapped_key=wrapped, now=house.clock(), entropy=house.entropy
+    )
+    return somebody("customer_admin", tenant)
+
+
+@pytest.fixture
+def recorded(house) -> Callable[..., RecordingRow]:
+    """A call through every stage; its row.  Kept as WAV alone, which takes no encoding."""
+
+    def make(**changes) -> RecordingRow:
+        folder = house.take(**({"formats": ("wav",)} | changes))
+        house.work(folder)
+        house.clock.forward(minutes=2)
+        row = queries.recording(house.tenant, folder.name)
+        assert row is not None
+        return row
+
+    return make
+
+
+@pytest.fixture
+def recording(recorded) -> RecordingRow:
+    return recorded()

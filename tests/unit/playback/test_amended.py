@@ -1,0 +1,331 @@
+"""What was learnt after the call, at the gate: holds, withdrawals, agreements, deletion."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import Amendment, Grant, LedgerEntry, connected, writing
+from recorder.errors import AccessError, KeepingError, SealError
+from recorder.lifecycle import amendments, expiry, limit_application, recordings
+from recorder.lifecycle.amendment_recovery import finish
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.amendment_store import chain_of
+from recorder.seal.amendment import By, name
+from recorder.seal.verification import verify
+from recorder.spool import layout
+from recorder.spool.layout import Mark
+
+OPERATOR = By("operator")
+TALK = 120_000
+"""ms of talk that are more than is read at once."""
+
+
+@pytest.fixture
+def changes(house) -> Changes:
+    given = house.means
+    return Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+
+
+def hold(changes, row, **more) -> None:
+    said = {"owner": "ada", "purposes": ["agreement"], "reason": "they contest the order"}
+    review = {"review_at": changes.now() + timedelta(days=90)}
+    changes.hold(row.tenant, row.id, OPERATOR, **{**said, **review, **more})
+
+
+def destroy_due(house) -> int:
+    given = house.means
+    return expiry.destroy_due(
+        expiry.Means(given.store, given.root_public, given.signer, house.entropy), house.clock()
+    )
+
+
+def refusals(gate, who, row) -> dict[str, str | None]:
+    return {each.code: each.reason for each in gate.purposes(who, row.id)}
+
+
+def kinds(row) -> list[str]:
+    with connected():
+        rows = LedgerEntry.select().where(LedgerEntry.recording_id == row.id).order_by(LedgerEntry.number)
+        return [leaf.kind for leaf in rows]
+
+
+def test_a_hold_is_for_its_purposes_and_roles_alone_and_outlasts_its_day(
+    house, gate, changes, somebody, recording
+) -> None:
+    admin, clerk = somebody("customer_admin"), somebody("customer")
+    hold(changes, recording)
+    assert refusals(gate, admin, recording) == {"agreement": None}
+    assert refusals(gate, clerk, recording) == {"agreement": "access.held"}
+    house.clock.at = recording.keep_until + timedelta(days=100)
+    assert destroy_due(house) == 0
+    grant = gate.grant(admin, recording.id, "agreement")
+    assert grant.until == house.clock() + timedelta(minutes=15)
+    with pytest.raises(AccessError, match="not for") as refused:
+        gate.grant(clerk, recording.id, "agreement")
+    assert refused.value.error_id == "access.held"
+    changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
+    assert refusals(gate, admin, recording) == {"agreement": "access.expired"}
+    assert destroy_due(house) == 1
+    assert queries.recording(house.tenant, recording.id).destroyed_why == "expired"
+
+
+def test_whoever_listens_stops_when_a_hold_is_set(house, gate, changes, ada, recording) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    hold(changes, recording)
+    with pytest.raises(AccessError) as refused:
+        gate.open(ada, grant.id, "audio.wav", "p")
+    assert refused.value.error_id == "access.grant_over"
+    assert kinds(recording).count("recording.amended") == 1
+
+
+@pytest.mark.parametrize("dies", ["begun", "put"])
+def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, recording, dies) -> None:
+    def boundary(reached: str) -> None:
+        if reached == dies:
+            raise KeyboardInterrupt
+
+    given = house.means
+    dying = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy, boundary)
+    with pytest.raises(KeyboardInterrupt):
+        dying.delete(recording.tenant, recording.id, OPERATOR, reason="asked on the telephone")
+    house.clock.forward(minutes=2)
+    assert amendments.known(house.tenant, recording.id) == ()
+    assert finish(given.store, given.root_public, house.clock(), house.entropy) == (dies == "put")
+    assert amendments.begun(house.clock()) == ()
+    assert len(amendments.known(house.tenant, recording.id)) == (dies == "put")
+    assert destroy_due(house) == (dies == "put")
+
+
+def test_the_gate_reads_the_bucket_and_lists_what_it_finds(house, gate, changes, ada, recording) -> None:
+    changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
+    with writing():  # an older copy of the catalogue
+        Amendment.delete().execute()
+        Grant.delete().execute()
+    assert refusals(gate, ada, recording) == {"agreement": "access.destroyed"}
+    assert len(amendments.known(house.tenant, recording.id)) == 1
+
+
+def test_an_amendment_that_is_gone_or_another_is_named(house, gate, changes, ada, recording) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    hold(changes, recording, roles=["customer", "customer_admin"])
+    place = house.bucket / (recording.prefix + name(1))
+    content = place.read_bytes()
+    place.unlink()
+    with pytest.raises(SealError) as refused:
+        gate.purposes(ada, recording.id)
+    assert refused.value.error_id == "amendment.missing"
+    assert kinds(recording)[-1] == "seal.broken"
+    place.write_bytes(content)
+    with writing():
+        Amendment.update(sha256="0" * 64).execute()
+    with pytest.raises(SealError) as refused:
+        gate.purposes(ada, recording.id)
+    assert refused.value.error_id == "amendment.replaced"
+    place.with_name(name(2)).write_bytes(content)
+    with pytest.raises(SealError) as refused:
+        gate.purposes(ada, recording.id)
+    assert refused.value.error_id == "amendment.doubled"
+    assert grant.recording == recording.id
+
+
+def test_a_withdrawal_ends_it_at_once_and_it_goes(house, gate, changes, ada, recorded) -> None:
+    row = agreed_to(house)
+    grant = gate.grant(ada, row.id, "agreement")
+    house.clock.forward(minutes=1)
+    changes.withdraw(row.tenant, row.id, OPERATOR, reason="by letter")
+    assert refusals(gate, ada, row) == {"agreement": "access.expired"}
+    with pytest.raises(AccessError):
+        gate.open(ada, grant.id, "audio.wav", "p")
+    assert destroy_due(house) == 1
+    assert queries.recording(house.tenant, row.id).destroyed_why == "withdrawn"
+    assert verify(house.means.store, row.prefix, house.means.root_public).findings == []
+
+
+def agreed_to(house):
+    """A recording that was begun on a yes."""
+    folder = house.take(formats=("wav",), mode="opt-in")
+    yes = {"question": "recording", "answer": "yes", "key": "1"}
+    layout.append_mark(folder, Mark(house.clock(), "answered", yes))
+    house.work(folder)
+    return queries.recording(house.tenant, folder.name)
+
+
+def test_without_consent_there_is_none_to_withdraw(changes, recording) -> None:
+    with pytest.raises(KeepingError) as refused:
+        changes.withdraw(recording.tenant, recording.id, OPERATOR, reason="…")
+    assert refused.value.error_id == "keeping.not_by_consent"
+    assert amendments.begun(changes.now() + timedelta(days=1)) == ()
+
+
+def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
+    house, gate, changes, somebody, recording
+) -> None:
+    admin = somebody("customer_admin")
+    said = {"purpose": "training", "reason": "signed on paper"}
+    with pytest.raises(KeepingError) as refused:
+        changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=181, **said)
+    assert refused.value.error_id == "keeping.too_long"
+    changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=180, **said)
+    assert refusals(gate, admin, recording) == {"agreement": None, "training": None}
+    row = queries.recording(house.tenant, recording.id)
+    assert row.keep_until - recording.keep_until == timedelta(days=150)
+    house.clock.at = recording.keep_until
+    assert refusals(gate, admin, recording) == {"agreement": "access.expired", "training": None}
+    assert destroy_due(house) == 0
+    house.clock.at = row.keep_until
+    assert destroy_due(house) == 1
+
+
+def test_nothing_comes_of_a_yes_to_what_was_not_announced(changes, recorded) -> None:
+    row = recorded(announced=False)
+    with pytest.raises(KeepingError) as refused:
+        changes.agree(row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
+    assert refused.value.error_id == "keeping.not_announced"
+
+
+def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
+    house, gate, changes, ada, recording
+) -> None:
+    hold(changes, recording)
+    with pytest.raises(KeepingError) as refused:
+        changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
+    assert refused.value.error_id == "keeping.held"
+    changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
+    changes.delete(recording.tenant, recording.id, OPERATOR, reason="not needed")
+    assert refusals(gate, ada, recording) == {"agreement": "access.destroyed"}
+    hold_too_late = {"owner": "ada", "purposes": ["agreement"], "reason": "…"}
+    with pytest.raises(KeepingError):
+        changes.hold(
+            recording.tenant, recording.id, OPERATOR, review_at=house.clock() + timedelta(days=1),
+            **hold_too_late,
+        )  # fmt: skip
+    assert destroy_due(house) == 1
+    row = queries.recording(house.tenant, recording.id)
+    assert (row.destroyed_why, row.outside, row.wrapped_key) == ("deleted", None, None)
+    chain = chain_of(house.means.store, row.prefix, house.means.root_public)
+    assert [each.kind for each in chain.amendments] == [
+        "hold_set", "hold_lifted", "deletion_asked", "erased",
+    ]  # fmt: skip
+    assert chain.erased.data.why == "deleted"
+
+
+@pytest.mark.parametrize("catalogue_kind", ["sqlite"])
+def test_a_hold_that_cannot_be(changes, recording) -> None:
+    for wrong, error_id in (
+        ({"purposes": ["quality"]}, "keeping.not_for_disputes"),
+        ({"purposes": []}, "keeping.not_for_disputes"),
+        ({"reason": "  "}, "keeping.reason"),
+        ({"roles": ["auditor"]}, "keeping.roles"),
+        ({"roles": []}, "keeping.roles"),
+        ({"days": 0}, "keeping.review"),
+        ({"days": 367}, "keeping.review"),
+    ):
+        more = dict(wrong)
+        if "days" in more:
+            more["review_at"] = changes.now() + timedelta(days=more.pop("days"))
+        with pytest.raises(KeepingError) as refused:
+            hold(changes, recording, **more)
+        assert refused.value.error_id == error_id
+    assert amendments.holds() == ()
+
+
+def test_another_customers_recording_is_not_there(changes, stranger, recording) -> None:
+    for attempt in (
+        lambda: changes.look(stranger.tenant, recording.id),
+        lambda: changes.delete(stranger.tenant, recording.id, OPERATOR, reason="…"),
+        lambda: changes.lift(stranger.tenant, recording.id, OPERATOR, hold=1, reason="…"),
+    ):
+        with pytest.raises(AccessError) as refused:
+            attempt()
+        assert refused.value.error_id == "access.not_found"
+    assert amendments.begun(changes.now() + timedelta(days=1)) == ()
+
+
+def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
+    """Another node's amendment comes between reading the chain and putting: it is read again."""
+    given, put = house.means, house.means.store.put
+    raced: list[str] = []
+
+    def between(key, path, sha256) -> None:
+        if name(1) in key and not raced:
+            raced.append(key)
+            from recorder.lifecycle import amendment_store
+            from recorder.seal.amendment import PurposesNarrowed
+
+            chain = chain_of(given.store, recording.prefix, given.root_public)
+            narrowed = PurposesNarrowed(("agreement",), "…")
+            amendment_store.put(
+                given.store, chain, narrowed, OPERATOR, given.signer, given.root_public, house.clock()
+            )
+        put(key, path, sha256)
+
+    monkeypatch.setattr(given.store, "put", between)
+    changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
+    chain = chain_of(given.store, recording.prefix, given.root_public)
+    assert [each.kind for each in chain.amendments] == ["purposes_narrowed", "deletion_asked"]
+    assert len(amendments.known(house.tenant, recording.id)) == 2
+
+
+def test_a_shorter_time_is_for_what_is_there_too(house, gate, ada, recorded) -> None:
+    old = recorded()
+    house.clock.forward(days=10)
+    limit(house, 5)
+    assert refusals(gate, ada, old) == {"agreement": "access.expired"}, "before the worker has been"
+    young = recorded()
+    assert young.keep_until < young.started_at + timedelta(days=5, minutes=10)
+    assert settle(house) == 1
+    assert settle(house) == 0
+    assert destroy_due(house) == 1
+    assert queries.recording(house.tenant, old.id).destroyed_why == "shortened"
+    house.clock.forward(minutes=1)
+    limit(house, None)
+    longer = recorded()
+    assert longer.keep_until > longer.started_at + timedelta(days=29)
+    settle(house)
+    assert queries.recording(house.tenant, young.id).keep_until == young.keep_until
+
+
+def limit(house, days: int | None) -> None:
+    house.limit(days)
+
+
+def settle(house) -> int:
+    return limit_application.settle(house.means.store, house.means.root_public, house.clock())
+
+
+@pytest.mark.parametrize("far", ["key", "tombstone"])
+def test_who_listens_while_it_is_destroyed_is_told_so_and_no_seal_is_called_broken(
+    house, gate, changes, ada, recorded, far, monkeypatch
+) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    next(pieces)
+    changes.delete(recording.tenant, recording.id, OPERATOR, reason="by mistake")
+    if far == "key":  # the objects are gone, the row does not say so yet
+        monkeypatch.setattr(recordings, "make_tombstone", lambda *_, **__: False)
+    destroy_due(house)
+    with pytest.raises(AccessError) as refused:
+        list(pieces)
+    assert refused.value.error_id == "access.destroyed"
+    assert "seal.broken" not in kinds(recording)
+
+
+def test_who_listens_is_stopped_within_seconds_when_its_time_is_shortened(house, gate, ada, recorded) -> None:
+    recording = recorded(talk_ms=TALK)
+    house.clock.forward(days=2)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    next(pieces)
+    limit(house, 1)
+    next(pieces)
+    house.clock.forward(seconds=5)
+    with pytest.raises(AccessError) as refused:
+        next(pieces)
+    assert refused.value.error_id == "access.expired"
+    pieces.close()

@@ -1,0 +1,44 @@
+"""A clock that was ahead for a while gives nobody more time than anybody has."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.errors import AccessError
+
+
+def test_a_grant_that_was_given_tomorrow_is_none_today(gate, ada, recording, house) -> None:
+    house.clock.forward(days=1)
+    grant = gate.grant(ada, recording.id, "agreement")
+    list(gate.open(ada, grant.id, "audio.wav", "p").read(0, 100))
+    house.clock.forward(days=-1)
+    with pytest.raises(AccessError) as refused:
+        gate.open(ada, grant.id, "audio.wav", "p")
+    assert refused.value.error_id == "access.grant_over"
+    with pytest.raises(AccessError):
+        gate.renew(ada, grant.id)
+
+
+def test_a_clock_that_is_a_little_behind_takes_nothing_away(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    house.clock.forward(seconds=-50)
+    assert list(gate.open(ada, grant.id, "audio.wav", "p").read(0, 100))
+
+
+def test_a_grant_and_the_log_go_on_when_the_clock_is_set_back(gate, ada, recording, house) -> None:
+    """Leaves are in the order of their numbers, whatever the times in them."""
+    from recorder.catalogue.tables.core import LedgerEntry, connected
+
+    house.clock.forward(days=2)
+    gate.grant(ada, recording.id, "agreement")
+    house.clock.forward(days=-1)
+    gate.grant(ada, recording.id, "agreement")
+    with connected():
+        leaves = list(
+            LedgerEntry.select(LedgerEntry.number, LedgerEntry.at, LedgerEntry.kind)
+            .where(LedgerEntry.tenant == house.tenant)
+            .order_by(LedgerEntry.number)
+        )
+    assert [leaf.number for leaf in leaves] == list(range(len(leaves)))
+    assert [leaf.kind for leaf in leaves[-2:]] == ["grant.given", "grant.given"]
+    assert leaves[-1].at < leaves[-2].at

@@ -1,0 +1,524 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from peewee import fn
+
+from recorder.catalogue.tables.core import LedgerEntry, Listen, Recording, connected, writing
+from recorder.errors import AccessError, SealError
+from recorder.features.identity import users
+from recorder.lifecycle import expiry
+from recorder.lifecycle.amendment_store import chain_of
+from recorder.playback import grants
+from recorder.playback.gate import Gate, Who
+from recorder.store.contract import Store, Unreachable
+
+TALK = 120_000
+"""Milliseconds: enough that the WAV has many blocks."""
+
+
+class Counting:
+    """A store that notes what was read of a sound."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.read_of = store, []
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if "audio." in key:
+            self.read_of.append((start, end))
+        return self._store.read(key, start, end)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+def test_the_first_seek_after_a_grant_reads_nothing_but_what_it_seeks(ada, recorded, house) -> None:
+    recording, means = recorded(talk_ms=TALK), house.means
+    store = Counting(means.store)
+    one, other = (Gate(store, means.keyring, means.root_public, now=house.clock) for _ in range(2))
+    grant = one.grant(ada, recording.id, "agreement")
+    assert store.read_of == [(0, 65_536)], "the grant has the header, with the block that it is checked in"
+    for _ in ("first", "later"):
+        store.read_of.clear()
+        list(one.open(ada, grant.id, "audio.wav", "p").read(500_000, 565_536))
+        assert store.read_of == [(7 * 65_536, 9 * 65_536)]
+    store.read_of.clear()
+    list(other.open(ada, grant.id, "audio.wav", "p").read(500_000, 565_536))
+    assert store.read_of == [(0, 65_536), (7 * 65_536, 9 * 65_536)], "another panel's grant: the header first"
+
+
+@pytest.mark.parametrize("broken", ["changed", "gone"])
+def test_a_sound_that_is_broken_keeps_nobody_from_the_others(gate, ada, recorded, house, broken) -> None:
+    recording = recorded(formats=("opus", "wav"))
+    file = next(house.root.rglob(f"{recording.id}/audio.wav"))
+    if broken == "gone":
+        file.unlink()
+    else:
+        content = file.read_bytes()
+        file.write_bytes(bytes([content[0], content[1] ^ 1]) + content[2:])
+    grant = gate.grant(ada, recording.id, "agreement")
+    assert "seal.broken" not in kinds(recording.id), "nobody has asked for that one"
+    assert list(gate.open(ada, grant.id, "audio.opus", "p").read(0, 1000))
+    with pytest.raises(SealError) as error:
+        gate.open(ada, grant.id, "audio.wav", "p").read(500, 1000)
+    assert error.value.error_id == {"changed": "seal.block", "gone": "seal.object_missing"}[broken]
+    assert body(recording.id, "seal.broken")["object"] == "audio.wav"
+
+
+def test_a_purpose_that_was_announced_opens_the_sound(gate, ada, recording) -> None:
+    (choice,) = gate.purposes(ada, recording.id)
+    assert (choice.code, choice.allowed, choice.reason) == ("agreement", True, None)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "play-1")
+    assert opened.media_type == "audio/wav"
+    sound = b"".join(opened.read(0, opened.length))
+    assert len(sound) == opened.length
+    samples = np.frombuffer(sound[44:], "<i2").reshape(-1, 2)
+    assert np.any(samples[:, 0])
+    assert kinds(recording.id) == ["recording.stored", "grant.given", "listen.opened"]
+
+
+def test_any_part_is_the_same_as_in_the_whole(gate, ada, recorded) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    whole = b"".join(opened.read(0, opened.length))
+    for start, end in ((0, 1), (65_000, 66_000), (opened.length - 1, opened.length), (200_000, 900_000)):
+        assert b"".join(opened.read(start, end)) == whole[start:end]
+    assert all(len(piece) <= 65_536 for piece in opened.read(0, opened.length))
+
+
+def test_the_leaf_is_written_before_the_first_byte(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    assert "listen.opened" not in kinds(recording.id), "opening is not listening"
+    pieces = opened.read(0, opened.length)
+    assert kinds(recording.id)[-1] == "listen.opened", "no piece has left yet"
+    next(pieces)
+
+
+def test_no_leaf_no_byte(gate, ada, recording, monkeypatch) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("the log's disk is full")
+
+    monkeypatch.setattr(grants, "append", full)
+    with pytest.raises(OSError, match="full"):
+        opened.read(0, opened.length)
+
+
+def test_one_play_is_one_listen_closed_with_what_was_sent(gate, ada, recorded) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    for start, end in ((0, 1000), (1000, 250_000), (500, 600)):
+        opened = gate.open(ada, grant.id, "audio.wav", "play-1")
+        assert len(b"".join(opened.read(start, end))) == end - start
+    with connected():
+        (listen,) = Listen.select()
+    assert listen.sent_bytes == 1000 + 249_000 + 100
+    gate.close(ada, grant.id, "play-1")
+    gate.close(ada, grant.id, "play-1")
+    assert kinds(recording.id)[-2:] == ["listen.opened", "listen.closed"]
+    assert body(recording.id, "listen.closed")["sent_bytes"] == 250_100
+    list(gate.open(ada, grant.id, "audio.wav", "play-1").read(0, 10))
+    assert kinds(recording.id)[-1] == "listen.opened", "a play that goes on after its end is another listen"
+
+
+def test_a_listener_who_goes_away_is_written_down_with_what_was_sent(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 1_000_000)
+    sent = sum(len(next(pieces)) for _ in range(5))
+    assert counted() > sent, "ahead, while it goes on"
+    pieces.close()
+    assert counted() == sent
+    assert expiry.close_listens(house.clock(), house.entropy) == 0
+    house.clock.forward(minutes=16)
+    assert expiry.close_listens(house.clock(), house.entropy) == 1
+    assert body(recording.id, "listen.closed")["sent_bytes"] == sent
+
+
+def test_a_listener_who_drops_every_connection_in_its_first_piece_is_counted(gate, ada, recorded) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    sent = 0
+    for start in range(0, 10 * 65_536, 65_536):
+        pieces = gate.open(ada, grant.id, "audio.wav", "p").read(start, 10**6)
+        sent += len(next(pieces))
+        pieces.close()
+    gate.close(ada, grant.id, "p")
+    assert body(recording.id, "listen.closed")["sent_bytes"] == sent
+
+
+def test_what_is_read_on_after_the_close_is_another_listen(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    gate.close(ada, grant.id, "p")
+    first = body(recording.id, "listen.closed")["sent_bytes"]
+    assert first == len(next(pieces)), "counted when the listen was closed, though not asked for yet"
+    second = len(next(pieces))
+    assert kinds(recording.id)[-1] == "listen.opened"
+    second += sum(map(len, pieces))
+    gate.close(ada, grant.id, "p")
+    assert kinds(recording.id)[-3:] == ["listen.closed", "listen.opened", "listen.closed"]
+    assert body(recording.id, "listen.closed")["sent_bytes"] == second
+    assert first + second == opened.length
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2, 9, 16, 20])
+def test_whenever_another_panel_closes_it_no_fewer_are_counted_than_left(
+    gate, ada, recorded, house, taken
+) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    means = house.means
+    other = Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    left = 0
+    for number, piece in enumerate(pieces):
+        left += len(piece)
+        assert counted() >= left, "a panel that dies here leaves the right number behind"
+        if number in (taken, 2 * taken + 1):
+            other.close(ada, grant.id, "p")
+            assert counted() >= left
+    gate.close(ada, grant.id, "p")
+    with connected():
+        assert not Listen.select().where(Listen.closed_at.is_null()).count()
+        rows = {row.id: row.sent_bytes for row in Listen.select()}
+    assert closed(recording.id) == rows, "no leaf was overtaken by its row"
+    assert sum(rows.values()) >= left == opened.length
+
+
+def test_a_listen_that_was_closed_is_noticed_within_seconds(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    for _ in range(18):
+        next(pieces)
+    gate.close(ada, grant.id, "p")
+    next(pieces)
+    assert kinds(recording.id)[-1] == "listen.closed", "that piece was counted ahead"
+    house.clock.forward(seconds=5)
+    next(pieces)
+    assert kinds(recording.id)[-1] == "listen.opened"
+    pieces.close()
+
+
+def test_no_listen_is_opened_under_a_grant_that_is_over(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    house.clock.forward(minutes=14, seconds=58)
+    pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 10**6)
+    late = gate.open(ada, grant.id, "audio.wav", "q")
+    next(pieces)
+    house.clock.forward(seconds=2)
+    assert expiry.close_listens(house.clock(), house.entropy) == 1
+    refused(lambda: next(pieces), "access.grant_over")
+    refused(lambda: late.read(0, 10), "access.grant_over")
+    assert kinds(recording.id)[-4:] == ["listen.opened", "listen.closed", "access.refused", "access.refused"]
+
+
+def test_a_long_sound_costs_few_writes(gate, ada, recorded, monkeypatch) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    writes = []
+
+    @contextmanager
+    def one() -> Iterator[None]:
+        writes.append(1)
+        with writing():
+            yield
+
+    monkeypatch.setattr(grants, "writing", one)
+    pieces = list(opened.read(0, opened.length))
+    assert len(pieces) > 60
+    assert len(writes) <= 3
+    assert counted() == opened.length
+
+
+def test_peaks_need_a_grant_and_are_no_listen(gate, ada, recording) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "peaks")
+    assert json.loads(b"".join(opened.read(0, opened.length)))
+    assert kinds(recording.id)[-1] == "grant.given"
+
+
+def test_a_manifest_is_shown_under_a_grant(gate, ada, recording) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    shown = gate.manifest(ada, grant.id)
+    assert shown["recording"] == recording.id
+    assert shown["announcement"]["purposes"][0]["code"] == "agreement"
+    assert "32470123456" not in json.dumps(shown)
+    assert gate.given(ada, grant.id) == grant
+
+
+def test_another_name_is_not_there(gate, ada, recording) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    refused(lambda: gate.open(ada, grant.id, "../manifest.json"), "access.no_sound")
+
+
+def test_a_grant_lasts_a_quarter_of_an_hour_and_no_longer_than_the_purpose(
+    gate, ada, recording, house
+) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    assert grant.until == house.clock() + timedelta(minutes=15)
+    house.clock.at = recording.keep_until - timedelta(minutes=5)
+    late = gate.grant(ada, recording.id, "agreement")
+    assert late.until == recording.keep_until
+    house.clock.forward(minutes=5)
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.expired")
+    refused(lambda: gate.open(ada, late.id, "audio.wav"), "access.grant_over")
+
+
+def test_a_grant_is_renewed_while_it_lasts_and_only_then(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    house.clock.forward(minutes=14)
+    renewed = gate.renew(ada, grant.id)
+    assert (renewed.id, renewed.purpose) == (grant.id, "agreement")
+    assert renewed.until == house.clock() + timedelta(minutes=15)
+    house.clock.forward(minutes=14)
+    list(gate.open(ada, grant.id, "audio.wav").read(0, 10))
+    house.clock.forward(minutes=2)
+    refused(lambda: gate.renew(ada, grant.id), "access.grant_over")
+    refused(lambda: gate.manifest(ada, grant.id), "access.grant_over")
+    assert "grant.renewed" not in kinds(recording.id), "its first leaf lets it be renewed for an hour"
+
+
+def test_renewals_are_one_leaf_an_hour_with_how_many_there_were(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    for _ in range(14):
+        house.clock.forward(minutes=10)
+        gate.renew(ada, grant.id)
+    assert kinds(recording.id).count("grant.renewed") == 2
+    assert body(recording.id, "grant.renewed")["renewals"] == 6
+
+
+def test_a_grant_is_looked_at_while_it_is_being_used(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 2_000_000)
+    next(pieces)
+    house.clock.forward(minutes=16)
+    refused(lambda: [next(pieces), next(pieces)], "access.grant_over")
+
+
+def test_a_page_that_is_closed_after_its_time_is_not_refused(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    list(gate.open(ada, grant.id, "audio.wav", "p").read(0, 10))
+    house.clock.forward(minutes=16)
+    gate.close(ada, grant.id, "p")
+    gate.close(ada, grant.id, "p")
+    gate.close(ada, grant.id, "never began")
+    assert kinds(recording.id)[-2:] == ["listen.opened", "listen.closed"]
+    assert refusals() == []
+    refused(lambda: gate.close(ada, "01930000-0000-7000-8000-000000000000", "p"), "access.grant_over")
+    assert refusals() == ["access.grant_over"]
+
+
+def test_a_grant_is_one_persons(gate, ada, recording, somebody, stranger) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    for other in (somebody("customer_admin"), stranger, replace(ada, user=stranger.user)):
+        for ask in (
+            lambda other=other: gate.open(other, grant.id, "audio.wav"),
+            lambda other=other: gate.renew(other, grant.id),
+            lambda other=other: gate.manifest(other, grant.id),
+            lambda other=other: gate.given(other, grant.id),
+            lambda other=other: gate.close(other, grant.id, "p"),
+        ):
+            with pytest.raises(AccessError) as error:
+                ask()
+            assert error.value.error_id in {"access.grant_over", "access.revoked"}
+
+
+def test_another_tenants_id_answers_as_none_does(gate, stranger, recording) -> None:
+    answers = []
+    for identity in (recording.id, "01930000-0000-7000-8000-000000000000", "\x00", "x" * 5000, "\ud800", ""):
+        for ask in (
+            lambda i=identity: gate.purposes(stranger, i),
+            lambda i=identity: gate.grant(stranger, i, "agreement"),
+        ):
+            with pytest.raises(AccessError) as error:
+                ask()
+            answers.append((error.value.error_id, error.value.message, error.value.hint))
+    assert set(answers) == {("access.not_found", "there is no such recording", "")}
+    assert kinds(recording.id) == ["recording.stored"], "nothing of it in the owner's leaves"
+    with connected():
+        mine = LedgerEntry.select().where(LedgerEntry.tenant == stranger.tenant)
+        assert [leaf.kind for leaf in mine].count("access.refused") == len(answers)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "error_id"),
+    [("quality", "access.purpose_not_announced"), ("\ud800" * 500, "access.purpose_not_announced")],
+)
+def test_a_purpose_that_was_not_announced_is_refused_and_logged(
+    gate, ada, recording, purpose, error_id
+) -> None:
+    refused(lambda: gate.grant(ada, recording.id, purpose), error_id)
+    said = body(recording.id, "access.refused")
+    assert (said["user"], said["reason"]) == (ada.user, error_id)
+
+
+def test_a_role_that_a_purpose_does_not_name_is_refused(gate, somebody, recording) -> None:
+    from recorder.domain.roles import ROLES
+    from recorder.prompts.purposes import standard
+
+    outside = sorted(set(ROLES) - standard()["agreement"].roles)
+    assert outside, "some role must be outside for this test to say anything"
+    for role in [*outside, "root", ""]:
+        who = replace(somebody("customer"), role=role)
+        (choice,) = gate.purposes(who, recording.id)
+        assert (choice.allowed, choice.reason) == (False, "access.purpose_not_for_role")
+        refused(lambda who=who: gate.grant(who, recording.id, "agreement"), "access.purpose_not_for_role")
+
+
+def test_a_take_whose_announcement_was_not_found_is_nobodys_to_hear(gate, somebody, recorded) -> None:
+    recording = recorded(announced=False)
+    who = somebody("customer_admin")
+    assert gate.purposes(who, recording.id) == ()
+    refused(lambda: gate.grant(who, recording.id, "agreement"), "access.not_announced")
+
+
+def test_a_row_can_only_take_away(gate, ada, recording, house) -> None:
+    change(recording, purposes=["agreement", "quality"], keep_until=house.clock() + timedelta(days=999))
+    assert [choice.code for choice in gate.purposes(ada, recording.id)] == ["agreement"]
+    refused(lambda: gate.grant(ada, recording.id, "quality"), "access.purpose_not_announced")
+    house.clock.forward(days=30)
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.expired")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"restricted": ["agreement"]}, "access.purpose_restricted"),
+        ({"purposes": []}, "access.purpose_restricted"),
+        ({"announced": 0}, "access.purpose_restricted"),
+        ({"keep_until": "2026-11-25T09:00:00.000Z"}, "access.expired"),
+    ],
+)
+def test_a_restriction_counts_at_once_also_under_a_grant(gate, ada, recording, row, reason) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    change(recording, **row)
+    refused(lambda: gate.open(ada, grant.id, "audio.wav"), reason)
+    refused(lambda: gate.renew(ada, grant.id), reason)
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), reason)
+
+
+def test_a_revoked_person_hears_nothing_more(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 2_000_000)
+    users.revoke_user(house.tenant, ada.user, now=house.clock(), entropy=house.entropy)
+    refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.revoked")
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.revoked")
+    refused(lambda: gate.purposes(ada, recording.id), "access.revoked")
+    house.clock.forward(seconds=6)
+    refused(lambda: list(pieces), "access.revoked")
+
+
+def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording, house) -> None:
+    person = users.user(house.tenant, ada.user)
+
+    def log_in(token: str) -> Who:
+        until = house.clock() + timedelta(hours=1)
+        session = users.open_session(
+            person, token_sha256=token, now=house.clock(), until=until, entropy=house.entropy
+        )
+        return replace(ada, session=session.id)
+
+    here, there = log_in("one"), log_in("two")
+    grant = gate.grant(here, recording.id, "agreement")
+    assert gate.given(here, grant.id) == grant
+    users.end_session(person, here.session, now=house.clock(), entropy=house.entropy)
+    for who in (here, there, ada):
+        refused(lambda who=who: gate.open(who, grant.id, "audio.wav"), "access.revoked")
+    assert gate.grant(there, recording.id, "agreement")
+
+
+def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    means = expiry.Means(house.means.store, house.means.root_public, house.means.signer, house.means.entropy)
+    chain = chain_of(means.store, recording.prefix, means.root)
+    expiry.destroy(recording, chain, expiry.EXPIRED, means, house.clock())
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.destroyed")
+    refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.grant_over")
+
+
+def test_a_store_that_is_away_says_so_and_grants_nothing(ada, recording, house) -> None:
+    class Away:
+        def read(self, *_: object) -> bytes:
+            raise Unreachable("store.unreachable", "nobody there")
+
+    gate = Gate(Away(), house.means.keyring, house.means.root_public, now=house.clock)
+    with pytest.raises(Unreachable):
+        gate.grant(ada, recording.id, "agreement")
+    assert kinds(recording.id) == ["recording.stored"]
+
+
+def test_leaves_name_nobody(gate, ada, recording) -> None:
+    gate.grant(ada, recording.id, "agreement")
+    with connected():
+        for leaf in LedgerEntry.select():
+            assert ada.user not in leaf.leaf
+            assert recording.id not in leaf.leaf
+
+
+def refused(ask, error_id: str) -> None:
+    with pytest.raises(AccessError) as error:
+        ask()
+    assert error.value.error_id == error_id
+
+
+def change(recording, **values) -> None:
+    with writing():
+        Recording.update(**values).where(Recording.id == recording.id).execute()
+
+
+def kinds(recording: str) -> list[str]:
+    with connected():
+        query = LedgerEntry.select().where(LedgerEntry.recording_id == recording)
+        return [leaf.kind for leaf in query.order_by(LedgerEntry.number)]
+
+
+def closed(recording: str) -> dict[str, int]:
+    """What the leaves say of the listens of a recording."""
+    with connected():
+        query = LedgerEntry.select().where(
+            (LedgerEntry.recording_id == recording) & (LedgerEntry.kind == "listen.closed")
+        )
+        said = [json.loads(leaf.body) for leaf in query]
+    assert len({each["listen"] for each in said}) == len(said)
+    return {each["listen"]: each["sent_bytes"] for each in said}
+
+
+def refusals() -> list[str]:
+    with connected():
+        query = LedgerEntry.select().where(LedgerEntry.kind == "access.refused")
+        return [json.loads(leaf.body)["reason"] for leaf in query.order_by(LedgerEntry.number)]
+
+
+def counted() -> int:
+    """Bytes of all listens together."""
+    with connected():
+        return int(Listen.select(fn.SUM(Listen.sent_bytes)).scalar())
+
+
+def body(recording: str, kind: str) -> dict[str, object]:
+    with connected():
+        query = LedgerEntry.select().where(
+            (LedgerEntry.recording_id == recording) & (LedgerEntry.kind == kind)
+        )
+        return json.loads(query.order_by(LedgerEntry.number.desc()).first().body)

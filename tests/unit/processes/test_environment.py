@@ -1,0 +1,124 @@
+"""What each real child process has in its environment: no secret that it does not work with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from demo import switch
+from recorder import environment
+from recorder.cli import processes
+from recorder.config import Settings, load
+from recorder.pipeline.encoders import Encoder
+from recorder.processes.services import Context
+from recorder.processes.supervisor import HEARTBEAT_FD, Program, Supervisor
+from recorder.prompts.tts import EspeakNg
+
+SECRETS = {
+    "ACCORD_SWITCH_PASSWORD": "secret-of-the-event-socket",
+    "ACCORD_STORE_ACCESS_KEY": "secret-access",
+    "ACCORD_STORE_SECRET_KEY": "secret-of-the-store",
+    "ACCORD_STORE_ERASE_ACCESS_KEY": "secret-erase-access",
+    "ACCORD_STORE_ERASE_SECRET_KEY": "secret-that-erases",
+    "ACCORD_KEYS_KEK": "c2VjcmV0LWtleS1lbmNyeXB0aW9uLWtleS1vZi0zMi4=",
+    "ACCORD_WEB_SECRET_KEY": "secret-of-the-panel-that-is-long-enough",
+    "ACCORD_MAIL_PASSWORD": "secret-of-the-mail",
+    "ACCORD_CATALOGUE_URL": "postgresql://accord:secret-of-the-catalogue@localhost:1/accord",
+    "PGPASSWORD": "secret-of-postgresql",
+    "AWS_SECRET_ACCESS_KEY": "secret-of-somebody-else",
+    "PHONES_PASSWORD": "secret-of-the-phones",
+    "GITHUB_TOKEN": "secret-of-a-third",
+}
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ACCORD_NODE_NAME", "node7")
+
+
+def seen(pid: int) -> dict[str, str]:
+    """The environment that a process was started with, as anybody of its user reads it."""
+    parts = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(part.split("=", 1) for part in parts if "=" in part)
+
+
+def secrets(found: dict[str, str]) -> set[str]:
+    return {name for name, value in found.items() if "secret" in value or name in SECRETS}
+
+
+@contextmanager
+def started(programs: list[Program]) -> Iterator[Supervisor]:
+    supervisor = Supervisor(programs, dict(os.environ))
+    try:
+        supervisor.step()
+        yield supervisor
+    finally:
+        for program in programs:
+            if (pid := supervisor.pid(program.name)) is not None:
+                os.kill(pid, 9)
+        supervisor.stop()
+        supervisor.run()
+
+
+def test_each_process_of_an_installation_has_its_own_secrets_alone(tmp_path: Path) -> None:
+    settings = load(None, {"ACCORD_NODE_DATA": str(tmp_path), "ACCORD_STORE_KIND": "directory"})
+    programs = processes.programs(Context(settings, None))
+    with started(programs) as supervisor:
+        found = {each.name: seen(supervisor.pid(each.name)) for each in programs}
+    store = {"ACCORD_STORE_ACCESS_KEY", "ACCORD_STORE_SECRET_KEY"}
+    both = store | {"ACCORD_KEYS_KEK", "ACCORD_CATALOGUE_URL", "PGPASSWORD"}
+    erasing = {"ACCORD_STORE_ERASE_ACCESS_KEY", "ACCORD_STORE_ERASE_SECRET_KEY", "ACCORD_MAIL_PASSWORD"}
+    assert secrets(found["daemon"]) == {"ACCORD_SWITCH_PASSWORD"}
+    assert secrets(found["worker"]) == both | erasing
+    assert secrets(found["web"]) == both | {"ACCORD_WEB_SECRET_KEY"}
+    assert all(each["ACCORD_NODE_NAME"] == "node7" and each["PATH"] for each in found.values())
+    assert HEARTBEAT_FD in found["daemon"]
+
+
+def test_a_file_of_a_secret_is_not_named_to_others() -> None:
+    given = {"ACCORD_STORE_SECRET_KEY_FILE": "/run/key", "ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
+    assert environment.of("daemon", given) == {"ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
+
+
+def test_every_secret_setting_belongs_to_a_process() -> None:
+    secret = {
+        f"{section}.{name}"
+        for section, field in Settings.model_fields.items()
+        for name, each in field.annotation.model_fields.items()
+        if each.annotation is SecretStr
+    }
+    assert secret | {"catalogue.url"} == set().union(*environment.NEEDS.values())
+
+
+def test_an_encoder_has_no_secret() -> None:
+    encoder = Encoder(nice=0)
+    try:
+        assert secrets(seen(encoder._running().pid)) == set()
+    finally:
+        encoder.stop()
+
+
+def test_an_engine_that_speaks_has_no_secret(tmp_path: Path) -> None:
+    program, out = tmp_path / "espeak", tmp_path / "environment"
+    program.write_text(f"#!/bin/sh\ncat /proc/$$/environ > {out}\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(Exception, match="espeak"):
+        EspeakNg(str(program)).speak("Told.", "en")
+    assert b"PATH=" in out.read_bytes()
+    assert b"secret" not in out.read_bytes()
+
+
+def test_the_demos_switch_has_no_secret_but_its_own_password() -> None:
+    from demo.run import Ports
+
+    ports = Ports(*range(20001, 20010))
+    practice = switch.practice_switch(ports, [("3225550101", "fr")])
+    with started([practice]) as supervisor:
+        assert secrets(seen(supervisor.pid("switch"))) == {"ACCORD_SWITCH_PASSWORD"}

@@ -1,0 +1,365 @@
+"""The supervisor with real child processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.processes.supervisor import BACKOFF, LOOK, SILENCE, Program, Supervisor
+
+BEATS = """
+import os, time
+fd = int(os.environ["ACCORD_HEARTBEAT_FD"])
+while True:
+    os.write(fd, b".")
+    time.sleep(0.1)
+"""
+
+
+def step_until(supervisor: Supervisor, condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        supervisor.step()
+
+
+def started(programs: list[Program]) -> Supervisor:
+    return Supervisor(programs, dict(os.environ))
+
+
+def test_a_stopped_hub_is_killed_and_started_again_within_its_limit() -> None:
+    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], watched=True)])
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        first = supervisor.pid("hub")
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        stopped = time.monotonic()
+        step_until(supervisor, lambda: supervisor.pid("hub") not in (None, first))
+        assert 2.5 < time.monotonic() - stopped < 6
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+    finally:
+        supervisor._end()
+
+
+class Time:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def listen(self, supervisor: Supervisor, seconds: float) -> None:
+        """The supervisor runs for so long."""
+        for _ in range(round(seconds / LOOK)):
+            self.now += LOOK
+            supervisor.step()
+
+
+def wait_beat(supervisor: Supervisor) -> None:
+    """Wait until something has been said that was not read yet."""
+    assert supervisor._selector.select(timeout=20)
+
+
+def test_after_a_pause_of_its_own_what_was_said_is_read_before_anybody_is_judged() -> None:
+    clock = Time()
+    programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
+    supervisor = Supervisor(programs, dict(os.environ), clock)
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        healthy = supervisor.pid("hub")
+        for pause in (SILENCE + 1, 60.0, 3600.0):
+            wait_beat(supervisor)
+            clock.now += pause
+            supervisor.step()
+            assert supervisor.pid("hub") == healthy
+            assert supervisor._children[0].runs[0].silent == 0
+    finally:
+        supervisor._end()
+
+
+def test_time_in_which_the_supervisor_did_not_run_is_no_silence() -> None:
+    """A machine that stands still stops the child as well."""
+    clock = Time()
+    programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
+    supervisor = Supervisor(programs, dict(os.environ), clock)
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        pid = supervisor.pid("hub")
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+        supervisor.step()  # takes in the last that it said
+        for _ in range(3):
+            clock.now += 3600
+            supervisor.step()
+        assert supervisor.pid("hub") == pid
+        with capture_logs() as logs:
+            clock.listen(supervisor, SILENCE)
+            step_until(supervisor, lambda: supervisor.pid("hub") != pid)
+        assert [each["event"] for each in logs].count("killed a process whose hub stopped") == 1
+    finally:
+        supervisor._end()
+
+
+@pytest.mark.long
+def test_a_supervisor_that_was_stopped_kills_no_healthy_child(tmp_path: Path) -> None:
+    """As above, with the real clock and SIGSTOP."""
+    log = tmp_path / "log"
+    parent = (
+        "import os, sys; from recorder.processes.supervisor import *\n"
+        "Supervisor([Program('hub', [sys.executable, '-c', sys.argv[1]], watched=True)],"
+        " dict(os.environ)).run()"
+    )
+    with (
+        log.open("wb") as output,
+        subprocess.Popen([sys.executable, "-c", parent, BEATS], stdout=output, stderr=output) as supervisor,
+    ):
+        try:
+            until_true(lambda: b"started" in log.read_bytes())
+            until_true(lambda: len(_children(supervisor.pid)) == 1)
+            healthy = _children(supervisor.pid)
+            time.sleep(1)
+            for _ in range(3):
+                supervisor.send_signal(signal.SIGSTOP)
+                time.sleep(SILENCE + 1)
+                supervisor.send_signal(signal.SIGCONT)
+                time.sleep(1)
+                assert _children(supervisor.pid) == healthy
+            assert b"killed" not in log.read_bytes()
+        finally:
+            supervisor.kill()
+
+
+def until_true(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_who_keeps_ending_is_started_again_within_its_longest_wait() -> None:
+    clock = Time()
+    ends = [sys.executable, "-c", ""]
+    supervisor = Supervisor([Program("daemon", ends, longest=0.3)], dict(os.environ), clock)
+    with capture_logs() as logs:
+        for _ in range(len(BACKOFF) + 1):
+            clock.now += 0.3
+            step_until(supervisor, lambda: supervisor.pid("daemon") is not None)
+            supervisor._children[0].runs[0].process.wait(20)
+            step_until(supervisor, lambda: supervisor.pid("daemon") is None)
+    waited = [each["restart_in_s"] for each in logs if each["event"] == "a process ended"]
+    assert waited == [0.3] * (len(BACKOFF) + 1)
+    supervisor._end()
+
+
+SILENT_AT_THE_END = """
+import os, signal, time
+ending = []
+signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
+while True:
+    if not ending:
+        os.write(int(os.environ["ACCORD_HEARTBEAT_FD"]), b".")
+    time.sleep(0.05)
+"""
+
+
+def test_what_was_told_to_end_may_be_silent_and_has_its_grace() -> None:
+    clock = Time()
+    programs = [Program("worker", [sys.executable, "-c", SILENT_AT_THE_END], watched=True, grace=SILENCE + 2)]
+    supervisor = Supervisor(programs, dict(os.environ), clock)
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        before = supervisor.pid("worker")
+        supervisor.renew()
+        supervisor.step()
+        with capture_logs() as logs:
+            clock.listen(supervisor, SILENCE + 1)
+            assert (supervisor.pid("worker"), logs) == (before, [])
+            clock.listen(supervisor, 2)
+            step_until(supervisor, lambda: supervisor.pid("worker") not in (None, before))
+        assert logs[0]["event"] == "killed a process that did not end"
+    finally:
+        supervisor._children[0].runs[0].process.kill()
+        supervisor._end()
+
+
+def overlapping(first: str, following: str) -> Program:
+    return Program(
+        "daemon",
+        [sys.executable, "-c", first],
+        watched=True,
+        replacing=[sys.executable, "-c", following],
+    )
+
+
+def test_a_restart_starts_the_next_one_first_and_the_one_before_ends_then() -> None:
+    supervisor = started([overlapping(BEATS, BEATS)])
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        (before,) = supervisor._children[0].runs
+        supervisor.renew()
+        step_until(supervisor, lambda: len(supervisor._children[0].runs) == 2)
+        assert before.process.poll() is None
+        with capture_logs() as logs:
+            step_until(supervisor, lambda: before not in supervisor._children[0].runs)
+        (after,) = supervisor._children[0].runs
+        assert after.alive, "it was heard before the other was told to end"
+        assert supervisor.pid("daemon") == after.process.pid
+        assert [each["event"] for each in logs] == ["handed over"]
+        supervisor.renew()
+        step_until(supervisor, lambda: after not in supervisor._children[0].runs)
+    finally:
+        supervisor._end()
+
+
+def test_where_the_next_one_cannot_start_the_one_before_goes_on() -> None:
+    supervisor = started([overlapping(BEATS, "raise SystemExit(1)")])
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        before = supervisor.pid("daemon")
+        supervisor.renew()
+        step_until(supervisor, lambda: len(supervisor._children[0].runs) == 2)
+        with capture_logs() as logs:
+            step_until(supervisor, lambda: len(supervisor._children[0].runs) == 1)
+        assert supervisor.pid("daemon") == before
+        assert [each["event"] for each in logs] == ["the next process ended before it had taken over"]
+    finally:
+        supervisor._end()
+
+
+def test_where_the_one_before_dies_meanwhile_the_next_one_is_the_one_that_runs() -> None:
+    slow = "import time; time.sleep(99)"
+    supervisor = started([overlapping(BEATS, slow)])
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        (before,) = supervisor._children[0].runs
+        supervisor.renew()
+        step_until(supervisor, lambda: len(supervisor._children[0].runs) == 2)
+        before.process.kill()
+        step_until(supervisor, lambda: before not in supervisor._children[0].runs)
+        (after,) = supervisor._children[0].runs
+        supervisor.step()
+        assert supervisor._children[0].runs == [after]
+    finally:
+        supervisor._children[0].runs[0].process.kill()
+        supervisor._end()
+
+
+def test_a_restart_ends_and_starts_the_others_at_once_and_leaves_what_lasts() -> None:
+    waits = [sys.executable, "-c", "import time; time.sleep(60)"]
+    supervisor = started([Program("store", waits, lasting=True), Program("worker", waits)])
+    try:
+        step_until(supervisor, lambda: None not in (supervisor.pid("store"), supervisor.pid("worker")))
+        store, worker = supervisor.pid("store"), supervisor.pid("worker")
+        supervisor.renew()
+        with capture_logs() as logs:
+            step_until(supervisor, lambda: supervisor.pid("worker") not in (None, worker))
+        assert supervisor.pid("store") == store
+        assert [each["restart_in_s"] for each in logs if each["event"] == "a process ended"] == [0.0]
+    finally:
+        supervisor._end()
+
+
+def test_a_killed_child_is_started_again() -> None:
+    supervisor = started([Program("worker", [sys.executable, "-c", "import time; time.sleep(60)"])])
+    try:
+        step_until(supervisor, lambda: supervisor.pid("worker") is not None)
+        first = supervisor.pid("worker")
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        step_until(supervisor, lambda: supervisor.pid("worker") not in (None, first))
+    finally:
+        supervisor._end()
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+@pytest.mark.parametrize("place", ["os.pipe", "builtins.open", "subprocess.Popen"])
+def test_what_cannot_be_started_is_tried_again_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, number: int
+) -> None:
+    now = time.monotonic()
+    argv = [sys.executable, "-c", BEATS]
+    # Tied: its silence is not measured, for here the clock jumps.
+    supervisor = Supervisor([Program("daemon", argv, tied=True)], dict(os.environ), lambda: now)
+
+    def fails(*_given: object, **_named: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        healthy, opened = supervisor.pid("daemon"), sorted(os.listdir("/proc/self/fd"))
+        supervisor.add(Program("worker", argv, watched=True, output=tmp_path / "worker.log"))
+        with capture_logs() as logs, monkeypatch.context() as patch:
+            patch.setattr(place, fails)
+            for delay in (*BACKOFF[1:], BACKOFF[-1]):
+                supervisor.step()
+                supervisor.step()  # not due yet
+                now += delay
+        said = [each["again_in_s"] for each in logs if each["event"] == "a process could not be started"]
+        assert said == [*BACKOFF[1:], BACKOFF[-1]]
+        assert (supervisor.pid("daemon"), supervisor.pid("worker")) == (healthy, None)
+        assert sorted(os.listdir("/proc/self/fd")) == opened
+        step_until(supervisor, lambda: supervisor._children[1].alive)
+    finally:
+        supervisor._end()
+
+
+def test_the_end_reaches_a_stopped_child_too(tmp_path: Path) -> None:
+    """SIGTERM alone waits for ever on a stopped process; SIGCONT first."""
+    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], watched=True)])
+    step_until(supervisor, lambda: supervisor._children[0].alive)
+    pid = supervisor.pid("hub")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    supervisor._end()
+    assert time.monotonic() - begun < 5
+
+
+def test_whoever_is_tied_ends_when_its_supervisor_is_killed_and_not_for_its_silence() -> None:
+    """Otherwise an old panel would keep the port from the one that the next supervisor starts."""
+    child = (
+        "import os; from recorder.processes.supervisor import heartbeat; import time\n"
+        "beat = heartbeat(os.environ)\n"
+        "print(os.getpid(), flush=True); time.sleep({silent})\n"
+        "while True: beat(); time.sleep(0.1)"
+    )
+    programs = "Program('web', [sys.executable, '-c', sys.argv[1]], tied=True)"
+    parent = (
+        f"import os, sys; from recorder.supervise import *\nSupervisor([{programs}], dict(os.environ)).run()"
+    )
+    argv = [sys.executable, "-c", parent, child.format(silent=SILENCE + 0.5)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        pid = next(int(line) for line in supervisor.stdout if line.strip().isdigit())
+        time.sleep(SILENCE + 1.0)
+        assert _runs(pid), "it was killed for its silence"
+        supervisor.kill()
+        deadline = time.monotonic() + 5
+        while _runs(pid):
+            assert time.monotonic() < deadline, "it outlives its supervisor"
+            time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    """There, and not only waiting for somebody to ask how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] != "Z"
+    except OSError:
+        return False

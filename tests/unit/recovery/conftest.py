@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from recorder.catalogue import schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.core import Amendment, Recording, connected
+from recorder.features.recovery import rebuild_queue
+from recorder.features.recovery.rebuild import Rebuild, Report
+from recorder.lifecycle import expiry, limit_application
+from tests.stored import put_small
+
+
+def rows(model: Any) -> list[dict[str, Any]]:
+    """Every row of a table as the database has it, in order."""
+    with connected():
+        return list(model.select().order_by(model._meta.primary_key).dicts())
+
+
+@dataclass
+class Recovery:
+    """Loses the catalogue of a house, and makes it again."""
+
+    house: Any
+    request: pytest.FixtureRequest
+    troubles: list[tuple[str, str]] = field(default_factory=list)
+
+    @contextmanager
+    def lost(self, kind: str | None = None) -> Iterator[None]:
+        """Another, empty catalogue, of the same kind or another; the house's own is back afterwards."""
+        own = "postgresql" if self.house.catalogue_url.startswith("postgresql") else "sqlite"
+        with ExitStack() as stack:
+            url = f"sqlite:///{self.house.root / 'again.db'}"
+            if (kind or own) == "postgresql":
+                server = self.request.getfixturevalue("postgres")
+                url = stack.enter_context(server.database(empty=True))
+            schema.migrate(url)
+            before = core.database.obj
+            opened = core.open_catalogue(url)
+            try:
+                yield
+            finally:
+                getattr(opened, "close_all", opened.close)()
+                core.database.initialize(before)
+
+    def rebuild(self, **changes: Any) -> Report:
+        """What a rebuild says; what is wrong is in ``troubles`` as pairs of code and place."""
+        house = self.house
+        values = {
+            "store": house.means.store,
+            "keyring": house.means.keyring,
+            "root": house.means.root_public,
+            "now": house.clock,
+            "entropy": house.entropy,
+        }
+        report = Rebuild(**(values | changes)).run()
+        self.troubles = [(each.code, each.place) for each in rebuild_queue.troubles()]
+        rebuild_queue.finish()
+        return report
+
+    def settle(self) -> int:
+        """Let rows follow from the retention limits."""
+        house = self.house
+        return limit_application.settle(house.means.store, house.means.root_public, house.clock())
+
+    def destroy_due(self) -> int:
+        house = self.house
+        means = expiry.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+        return expiry.destroy_due(means, house.clock())
+
+
+@pytest.fixture
+def recovery(house, request: pytest.FixtureRequest) -> Recovery:
+    return Recovery(house, request)
+
+
+@pytest.fixture
+def recorded(house) -> Callable[..., str]:
+    """Makes a small recording that is in bucket and catalogue; its id."""
+
+    def make(announced: bool = True) -> str:
+        return put_small(house, announced)
+
+    return make
+
+
+def catalogued() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Recordings and amendments as the catalogue has them."""
+    return rows(Recording), rows(Amendment)

@@ -1,0 +1,374 @@
+"""What the bucket does not hold, into a file and back: every row of every table, or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.auditlog import checkpoint
+from recorder.catalogue import queries
+from recorder.catalogue.records import Keeping
+from recorder.catalogue.tables.audit_log import Recipient
+from recorder.catalogue.tables.core import (
+    TABLES,
+    LedgerEntry,
+    Purpose,
+    Recording,
+    Session,
+    Tenant,
+    connected,
+    database,
+)
+from recorder.catalogue.tables.offboarding import Handed, HandoverFetch, Leaving
+from recorder.domain import line_policy
+from recorder.errors import BackupError
+from recorder.features.identity import api_tokens, users
+from recorder.features.recovery import backup, dump
+from recorder.features.subject_requests import erased_calls, register, reviews
+from recorder.features.tenants import composition, service, snapshot
+from recorder.lifecycle import hold_review, limits, recordings
+from recorder.playback import grants
+from recorder.prompts.composer import Greeting
+from recorder.seal.keyring import Keyring, secret
+from tests.announced import announcement_in
+from tests.conftest import KINDS, House
+from tests.vouching import vouch
+
+from .conftest import catalogued, rows
+
+
+@pytest.fixture
+def full(house: House, recorded) -> House:
+    """An installation in which every table that is copied has rows."""
+    said = {"now": house.clock(), "entropy": house.entropy}
+    user = users.create_user(
+        house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
+        password_hash="$argon2id$…", signer=house.means.signer, **said,
+    )  # fmt: skip
+    with connected():
+        Purpose.create(
+            id="0198c0de-0000-7000-8000-0000000000cc", tenant=house.tenant, code="school",
+            labels={"fr": "École"}, legal_basis="consent", longest_days=10, roles=["customer"],
+            created_at=house.clock(),
+        )  # fmt: skip
+    said_in = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
+    greeting = Greeting("Bonjour.", announcement_in("fr").path.read_bytes())
+    asking = composition.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
+    line = service.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
+    service.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
+    service.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
+    service.set_line_deletable(house.tenant, line.id, True, **said)
+    service.set_line_joining(house.tenant, line.id, "alone", **said)
+    house.limit(3000, purpose="agreement")
+    recording = recorded()
+    house.work(house.unrecorded())
+    until = house.clock() + timedelta(hours=8)
+    session = users.open_session(
+        user, token_sha256="ab" * 32, now=house.clock(), until=until, entropy=house.entropy
+    )
+    row = queries.recording(house.tenant, recording)
+    grant = grants.give(
+        tenant=house.tenant, user=user.id, session=session.id, recording=recording, purpose="agreement",
+        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
+    )  # fmt: skip
+    grants.count_sent(grant, "play", "audio.opus", 100, **said)
+    api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
+    means = house.means
+    signing = checkpoint.Means(means.store, means.signer, means.root_public, house.entropy, owner="one")
+    assert checkpoint.keep(signing, house.clock()) == 1
+    with connected():
+        Recipient.create(id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock())
+        at = house.clock()
+        Leaving.create(tenant_id="another", announced_at=at, until=at, layout={"at": 1024, "papers": []})
+        Handed.create(
+            id="h/0", tenant_id="another", number=0, recording_id=recording, row_length=80, at=1024, length=0,
+            files=[["manifest.json", 900]],
+        )  # fmt: skip
+        HandoverFetch.create(id="h/u", tenant_id="another", leaf=0)
+    number = row.outside.value
+    asked = register.enter(
+        house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
+        by_kind="operator", by=None, **said,
+    )  # fmt: skip
+    vouch(house.tenant, asked.id, signer=house.means.signer, **said)
+    deciding = {"given": "own", "why": "", "who": user.id, **said}
+    reviews.decide(house.tenant, asked.id, recording, **deciding)
+    erased_calls.forget_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
+    assert all(rows(model) for model in dump.COPIED)
+    return house
+
+
+@pytest.fixture
+def file(full: House) -> Path:
+    path = full.root / "accord.backup"
+    backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
+    return path
+
+
+def bring_back(house: House, path: Path, **changes) -> None:
+    keyring = changes.get("keyring", house.means.keyring)
+    backup.restore(path, keyring, house.clock(), house.entropy, lambda _table, _rows: None)
+
+
+def everything() -> dict[str, list]:
+    return {model._meta.table_name: rows(model) for model in dump.COPIED}
+
+
+def test_every_table_is_copied_or_it_is_said_why_not() -> None:
+    assert {*dump.COPIED} | {*dump.NOT_COPIED} == {*TABLES}
+
+
+def test_every_row_comes_back_as_it_was(full: House, file: Path, recovery) -> None:
+    before, sealed = everything(), catalogued()
+    with recovery.lost():
+        bring_back(full, file)
+        after = everything()
+        fresh = sorted(after["ledger_entry"], key=lambda leaf: leaf["number"])[len(before["ledger_entry"]) :]
+        assert [leaf["kind"] for leaf in fresh] == ["catalogue.restored", "holds.unconfirmed"]
+        for leaf in fresh:
+            after["ledger_entry"].remove(leaf)
+        (tenant,) = after["tenant"]
+        assert tenant["ledger_size"] == len(before["ledger_entry"]) + 2
+        tenant["ledger_size"] -= 2
+        (session,) = before["session"]
+        session["ended_at"] = full.clock()
+        for recording in before["recording"]:
+            recording.update(dict.fromkeys(dump.WITHOUT[Recording]))
+        assert after == before
+        assert recovery.rebuild().outcomes == {"completed": 1}
+        assert catalogued() == sealed
+
+
+def test_a_line_that_asks_in_several_languages_is_said_as_before(full: House, file: Path, recovery) -> None:
+    def told() -> line_policy.LinePolicy | None:
+        folder = full.root / "nodes"
+        snapshot.write(folder, full.root / "spool", [], full.clock())
+        assert snapshot.whole(folder)
+        return line_policy.read(folder).line("+3225550109")
+
+    before = told()
+    assert before.asked is not None
+    assert [one.announcement.language for one in before.languages] == ["fr", "en"]
+    for prompt in (full.root / "nodes" / "prompts").iterdir():
+        prompt.unlink()
+    with recovery.lost():
+        bring_back(full, file)
+        assert told() == before
+
+
+@pytest.mark.parametrize("catalogue_kind", KINDS)
+def test_it_moves_from_either_database_into_the_other(
+    full: House, file: Path, recovery, catalogue_kind, request
+) -> None:
+    request.getfixturevalue("postgres")
+    before, sealed = everything(), catalogued()
+    with recovery.lost("sqlite" if catalogue_kind == "postgresql" else "postgresql"):
+        bring_back(full, file)
+        after = everything()
+        for table in set(before) - {"ledger_entry", "tenant", "session", "recording"}:
+            assert after[table] == before[table], table
+        log = {leaf["id"]: leaf for leaf in after["ledger_entry"]}
+        assert all(log[leaf["id"]] == leaf for leaf in before["ledger_entry"])
+        assert recovery.rebuild().outcomes == {"completed": 1}
+        assert catalogued() == sealed
+        path = file.with_suffix(".again")
+        backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
+        assert backup.check(path, full.means.keyring)["listen"] == 1
+
+
+def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: House, file: Path, recovery) -> None:
+    with recovery.lost():
+        bring_back(full, file)
+        (session,) = rows(Session)
+        assert session["ended_at"] is not None
+        full.clock.forward(days=40)
+        assert recovery.destroy_due() == 0
+        assert hold_review.holds_unconfirmed() is not None
+
+
+def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: House, file: Path) -> None:
+    (row,) = rows(Recording)
+    key = json.loads(row["wrapped_key"])["wrapped"]
+    text = ""
+    for _table, _names, values in backup.tables(file, full.means.keyring):
+        text += json.dumps(list(values))
+    assert "Boulangerie Martin" in text
+    assert key not in text
+    assert '"1001"' not in text, "whom the call was put through to"
+    assert b"Boulangerie" not in file.read_bytes()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_old_backup_brings_nothing_erased_back(full: House, file: Path, recovery) -> None:
+    (row,) = rows(Recording)
+    full.clock.forward(days=31)
+    assert recovery.destroy_due() == 1
+    sealed = catalogued()
+    with recovery.lost():
+        bring_back(full, file)
+        assert any(leaf["body"] for leaf in rows(LedgerEntry) if leaf["recording_id"] == row["id"])
+        assert recovery.rebuild().outcomes == {"erased": 1}
+        assert catalogued() == sealed
+        left = queries.recording(full.tenant, row["id"])
+        assert (left.destroyed_why, left.outside, left.wrapped_key) == ("expired", None, None)
+        leaves = [leaf for leaf in rows(LedgerEntry) if leaf["recording_id"] == row["id"]]
+        assert {(leaf["body"], leaf["salt"]) for leaf in leaves} == {(None, None)}
+        full.confirm_holds()
+        assert recordings.due(full.clock()) == ()
+
+
+def test_a_recording_since_the_backup_comes_from_the_bucket(
+    full: House, file: Path, recovery, recorded
+) -> None:
+    later = recorded()
+    sealed = catalogued()
+    with recovery.lost():
+        bring_back(full, file)
+        assert recovery.rebuild().outcomes == {"completed": 1, "made": 1}
+        assert catalogued() == sealed
+        assert queries.recording(full.tenant, later).outside is not None
+
+
+def test_a_catalogue_with_rows_is_refused(full: House, file: Path) -> None:
+    before = everything()
+    with pytest.raises(BackupError) as refused:
+        bring_back(full, file)
+    assert refused.value.error_id == "backup.not_empty"
+    assert "accord migrate" in refused.value.hint
+    assert everything() == before
+
+
+def altered(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def begin(content: bytes) -> int:
+    return content.index(b"\n") + 1
+
+
+DAMAGES = {
+    "cut in the middle": lambda content: content[: len(content) // 2],
+    "cut by a byte": lambda content: content[:-1],
+    "cut at a block": lambda content: content[: begin(content) + 65536],
+    "only its first line": lambda content: content[: begin(content)],
+    "longer by a byte": lambda content: content + b"\0",
+    "a bit of a block": lambda content: altered(content, begin(content) + 70_000),
+    "a bit of the last byte": lambda content: altered(content, len(content) - 1),
+    "another time in its first line": lambda content: content.replace(
+        b'"made_at":"2026', b'"made_at":"2027', 1
+    ),
+}
+
+
+OTHERS = {
+    "nothing": ("backup.not_one", lambda content: b""),
+    "a letter": ("backup.not_one", lambda content: b"Dear Sir or Madam,\n"),
+    "a database": ("backup.not_one", lambda content: b"SQLite format 3\0" + bytes(1000)),
+    "another version": ("backup.version", lambda content: content.replace(b'"version":1', b'"version":2', 1)),
+    "another schema": ("backup.schema", lambda content: content.replace(b"0001_initial", b"0001_initiax", 1)),
+}
+
+
+def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
+    full: House, file: Path, recovery
+) -> None:
+    whole = file.read_bytes()
+    cases = {name: ("backup.damaged", alter) for name, alter in DAMAGES.items()} | OTHERS
+    with recovery.lost():
+        for name, (error_id, alter) in cases.items():
+            file.write_bytes(alter(whole))
+            with pytest.raises(BackupError) as refused:
+                bring_back(full, file)
+            assert refused.value.error_id == error_id, name
+            assert rows(Tenant) == rows(LedgerEntry) == [], name
+            assert hold_review.holds_unconfirmed() is None, name
+            if error_id == "backup.damaged":
+                with pytest.raises(BackupError):
+                    backup.check(file, full.means.keyring)
+        file.write_bytes(whole)
+        bring_back(full, file)
+
+
+def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
+    full: House, file: Path, recovery
+) -> None:
+    with recovery.lost():
+        with connected():
+            database.execute_sql(
+                "INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')"
+            )
+        for refused in (
+            lambda: bring_back(full, file),
+            lambda: backup.write(full.root / "two", full.means.keyring, full.clock(), os.urandom, print),
+        ):
+            with pytest.raises(BackupError, match="0099_later") as error:
+                refused()
+            assert error.value.error_id == "backup.schema"
+        assert not (full.root / "two").exists()
+
+
+def test_another_key_encryption_key_is_named(full: House, file: Path, recovery) -> None:
+    with recovery.lost(), pytest.raises(BackupError) as refused:
+        bring_back(full, file, keyring=Keyring(secret(bytes(32))))
+    assert refused.value.error_id == "backup.kek"
+
+
+def test_an_older_key_encryption_key_still_opens_it(full: House, file: Path) -> None:
+    ring = full.means.keyring
+    both = Keyring(secret(bytes(32)), *ring._keks.values())
+    assert backup.check(file, both)["tenant"] == 1
+
+
+def test_no_file_is_written_over(full: House, file: Path) -> None:
+    before = file.read_bytes()
+    with pytest.raises(BackupError) as refused:
+        backup.write(file, full.means.keyring, full.clock(), full.entropy, print)
+    assert refused.value.error_id == "backup.exists"
+    assert file.read_bytes() == before
+    assert [path.name for path in full.root.glob(".accord*")] == []
+
+
+def test_a_copy_is_of_one_moment(full: House, monkeypatch) -> None:
+    """Others go on writing: what they add in the middle is in none of its tables."""
+    path, name = full.root / "moment", "Van Dyck NV"
+    others = iter(range(99))
+
+    def meanwhile(table: str, _rows: int) -> None:
+        if table == "tenant":
+            identity = f"0198c0de-0000-7000-8000-{next(others):012}"
+            import threading
+
+            def add() -> None:
+                service.create_tenant(
+                    identity, name=name, wrapped_key="{}", now=full.clock(), entropy=os.urandom
+                )
+
+            thread = threading.Thread(target=add)
+            thread.start()
+            thread.join()
+
+    backup.write(path, full.means.keyring, full.clock(), full.entropy, meanwhile)
+    assert name in {row["name"] for row in rows(Tenant)}
+    counted = backup.check(path, full.means.keyring)
+    assert counted["ledger_entry"] == len(rows(LedgerEntry)) - 1
+
+
+def test_more_rows_than_a_page_come_back(full: House, recovery, monkeypatch) -> None:
+    monkeypatch.setattr(dump, "PAGE", 2)
+    (row,) = [queries.recording(full.tenant, each["id"]) for each in rows(Recording)]
+    for number in range(5):
+        identity = f"0198c0de-0000-7000-8000-{number:012}"
+        other = replace(row, id=identity, prefix=f"{full.tenant}/2026/11/25/{identity}/")
+        mine = limits.version_of(full.tenant)
+        recordings.add_recording(other, now=full.clock(), entropy=full.entropy, limits=mine)
+    path = full.root / "many"
+    backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
+    before = [each["id"] for each in rows(Recording)]
+    with recovery.lost():
+        bring_back(full, path)
+        assert [each["id"] for each in rows(Recording)] == before

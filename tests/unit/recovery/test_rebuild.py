@@ -1,0 +1,346 @@
+"""Recordings, amendments and tombstones again from the bucket alone (P8)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.tables.core import Amendment, LedgerEntry, Recording, writing
+from recorder.errors import SealError
+from recorder.features.recovery.rebuild import STRANGE, _places
+from recorder.features.tenants import service
+from recorder.lifecycle import amendment_store, amendments, hold_review, recordings
+from recorder.seal.amendment import By, HoldLifted, HoldSet
+from recorder.seal.keyring import Keyring, data_key_path, secret
+from recorder.store.contract import Unreachable
+from tests.conftest import KINDS
+
+from .conftest import catalogued, rows
+
+
+@pytest.mark.parametrize("catalogue_kind", KINDS)
+def test_every_row_is_as_it_was(house, recovery, recorded) -> None:
+    """What the pipeline wrote, call for call: announced, and not; asked whether to keep it, and not."""
+    for announced in (True, False):
+        house.work(house.take(announced=announced))
+        house.clock.forward(minutes=1)
+    for answer in ("yes", "no", "none"):
+        house.work(house.take(asked=answer))
+        house.clock.forward(minutes=1)
+    recorded()
+    before = catalogued()
+    assert [row["kept"] for row in before[0]] == [None, None, "yes", "no", "none", None]
+    with recovery.lost():
+        report = recovery.rebuild()
+        assert report.outcomes == {"made": 6}
+        assert recovery.troubles == []
+        assert catalogued() == before
+        assert [row.name for row in service.tenants()] == [house.tenant]
+
+
+def test_an_intact_catalogue_is_left_as_it_is(house, recovery, recorded) -> None:
+    for _ in range(2):
+        recorded()
+    before, leaves = catalogued(), rows(LedgerEntry)
+    report = recovery.rebuild()
+    assert (report.outcomes, report.changed) == ({"unchanged": 2}, 0)
+    assert (catalogued(), rows(LedgerEntry)) == (before, leaves)
+    assert hold_review.holds_unconfirmed() is None
+    assert recovery.troubles == []
+
+
+def test_what_was_destroyed_does_not_come_back(house, recovery, recorded) -> None:
+    gone = recorded()
+    house.clock.forward(days=10)
+    stays = recorded()
+    house.clock.forward(days=21)
+    assert recovery.destroy_due() == 1
+    before = catalogued()
+    assert (before[0][0]["destroyed_why"], before[1][0]["kind"]) == ("expired", "erased")
+    with recovery.lost():
+        recovery.rebuild()
+        assert catalogued() == before
+        row = queries.recording(house.tenant, gone)
+        assert (row.wrapped_key, row.outside, row.destroyed_why) == (None, None, "expired")
+        assert queries.recording(house.tenant, stays).destroyed_at is None
+
+
+def test_what_was_destroyed_since_the_catalogue_was_copied_goes_from_it(house, recovery, recorded) -> None:
+    """A catalogue from before: a copy of its file, or a backup that was restored."""
+    gone = recorded()
+    (old,) = rows(Recording)
+    (leaf,) = [each for each in rows(LedgerEntry) if each["recording_id"] == gone]
+    house.clock.forward(days=31)
+    assert recovery.destroy_due() == 1
+    with writing():
+        Amendment.delete().execute()
+        Recording.update({name: value for name, value in old.items() if name != "id"}).execute()
+        LedgerEntry.update(body=leaf["body"], salt=leaf["salt"]).where(LedgerEntry.id == leaf["id"]).execute()
+    assert queries.recording(house.tenant, gone).outside is not None
+    assert recovery.rebuild().outcomes == {"erased": 1}
+    row = queries.recording(house.tenant, gone)
+    assert (row.destroyed_why, row.outside, row.wrapped_key) == ("expired", None, None)
+    assert [leaf["body"] for leaf in rows(LedgerEntry) if leaf["recording_id"] == gone] == [None]
+
+
+def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded) -> None:
+    recording = recorded()
+    with recovery.lost():
+        recovery.rebuild()
+        house.clock.forward(days=40)
+        assert recovery.destroy_due() == 0
+        assert hold_review.holds_unconfirmed() is not None
+        assert house.confirm_holds()
+        assert not house.confirm_holds()
+        assert recovery.destroy_due() == 1
+        assert queries.recording(house.tenant, recording).destroyed_why == "expired"
+        leaves = sorted(rows(LedgerEntry), key=lambda leaf: leaf["number"])
+        assert [leaf["kind"] for leaf in leaves] == [
+            "tenant.created",
+            "recording.rebuilt",
+            "holds.unconfirmed",
+            "holds.confirmed",
+            "recording.destroyed",
+        ]
+
+
+def amended(house, recording: str, data) -> None:
+    row = queries.recording(house.tenant, recording)
+    means = house.means
+    chain = amendment_store.chain_of(means.store, row.prefix, means.root_public)
+    by = By("user", "01930000-0000-7000-8000-00000000000c")
+    amendment_store.put(means.store, chain, data, by, means.signer, means.root_public, house.clock())
+
+
+def hold(house) -> HoldSet:
+    return HoldSet(("agreement",), "01930000-0000-7000-8000-00000000000c", "…", house.clock())
+
+
+def test_a_hold_in_the_bucket_is_found_and_keeps_the_recording(house, recovery, recorded) -> None:
+    held, free, lifted = recorded(), recorded(), recorded()
+    amended(house, held, hold(house))
+    amended(house, lifted, hold(house))
+    amended(house, lifted, HoldLifted(1, "they agree"))
+    with recovery.lost():
+        recovery.rebuild()
+        assert [(each.recording, each.number) for each in amendments.holds()] == [(held, 1)]
+        house.confirm_holds()
+        house.clock.forward(days=40)
+        assert {row.id for row in recordings.due(house.clock())} == {free, lifted}
+        assert recovery.destroy_due() == 2
+        assert queries.recording(house.tenant, held).destroyed_at is None
+
+
+def test_a_hold_that_only_the_bucket_knows_keeps_the_recording(house, recovery, recorded) -> None:
+    held = recorded()
+    amended(house, held, hold(house))
+    house.clock.forward(days=40)
+    assert [row.id for row in recordings.due(house.clock())] == [held]
+    before = house.objects()
+    assert recovery.destroy_due() == 0
+    assert house.objects() == before
+    assert queries.recording(house.tenant, held).wrapped_key is not None
+    assert recovery.rebuild().outcomes == {"completed": 1}
+    assert recordings.due(house.clock()) == ()
+
+
+def change(house, key: str, alter) -> None:
+    path = house.bucket / key
+    path.write_bytes(alter(path.read_bytes()))
+
+
+def test_a_forged_manifest_is_named_and_left_out_and_the_rest_goes_on(house, recovery, recorded) -> None:
+    bad, good = recorded(), recorded()
+    place = queries.recording(house.tenant, bad).prefix
+    change(house, place + "manifest.json", lambda content: content.replace(b"+3225550100", b"+3225550101"))
+    with recovery.lost():
+        assert recovery.rebuild().outcomes == {"made": 1, "left_out": 1}
+        assert recovery.troubles == [("seal.signature", place)]
+        assert [row["id"] for row in rows(Recording)] == [good]
+
+
+def test_a_manifest_at_another_place_is_left_out(house, recovery, recorded) -> None:
+    place = queries.recording(house.tenant, recorded()).prefix
+    elsewhere = place.replace("/2026/", "/2025/")
+    (house.bucket / elsewhere).mkdir(parents=True)
+    (house.bucket / elsewhere / "manifest.json").write_bytes(
+        (house.bucket / place / "manifest.json").read_bytes()
+    )
+    with recovery.lost():
+        assert recovery.rebuild().outcomes == {"made": 1, "left_out": 1}
+        assert recovery.troubles == [("manifest.place", elsewhere)]
+
+
+def test_a_forged_tombstone_destroys_nothing(house, recovery, recorded) -> None:
+    first, second = recorded(), recorded()
+    house.clock.forward(days=31)
+    assert recovery.destroy_due() == 2
+    house.clock.at -= timedelta(days=31)
+    living = recorded()
+    places_of = {each: queries.recording(house.tenant, each).prefix for each in (first, second, living)}
+    tombstone = (house.bucket / places_of[first] / "amendment-0001.json").read_bytes()
+    (house.bucket / places_of[living] / "amendment-0001.json").write_bytes(tombstone)
+    with recovery.lost():
+        recovery.rebuild()
+        assert recovery.troubles == [("amendment.foreign", places_of[living])]
+        row = queries.recording(house.tenant, living)
+        assert (row.destroyed_at, row.wrapped_key is None) == (None, False)
+
+
+def test_what_lies_where_it_should_not_is_named(house, recovery, recorded) -> None:
+    whole, keyless, soundless = recorded(), recorded(), recorded()
+    at = {each: queries.recording(house.tenant, each).prefix for each in (whole, keyless, soundless)}
+    (house.bucket / data_key_path(house.tenant, keyless)).unlink()
+    (house.bucket / at[soundless] / "audio.opus").unlink()
+    (house.bucket / at[whole] / "notes.txt").write_bytes(b"")
+    (house.bucket / "letters").mkdir()
+    (house.bucket / "letters" / "dear.txt").write_bytes(b"")
+    stray = "0198c0de-0000-7000-8000-000000000099"
+    (house.bucket / data_key_path(house.tenant, stray)).write_bytes(b"{}")
+    uncommitted = f"{house.tenant}/2026/11/25/{stray}/"
+    (house.bucket / uncommitted).mkdir()
+    (house.bucket / uncommitted / "peaks").write_bytes(b"")
+    with recovery.lost():
+        report = recovery.rebuild()
+        assert report.outcomes == {"made": 3, "left_out": 1, "unplaced": 1}
+        assert sorted(recovery.troubles) == sorted(
+            [
+                ("object.unknown", at[whole]),
+                ("key.missing", at[keyless]),
+                ("object.missing", at[soundless]),
+                ("manifest.missing", uncommitted),
+                ("object.unplaced", "letters/"),
+            ]
+        )
+        row = queries.recording(house.tenant, keyless)
+        assert (row.wrapped_key, row.outside) == (None, None)
+
+
+def test_a_place_that_somebody_filled_is_no_burden_and_hides_nothing(house, recovery, recorded) -> None:
+    place = queries.recording(house.tenant, recorded()).prefix
+    for number in range(STRANGE + 50):
+        (house.bucket / place / f"a-{number}").write_bytes(b"")
+    with recovery.lost():
+        assert recovery.rebuild().outcomes == {"made": 1}
+        assert [code for code, _ in recovery.troubles] == ["object.unknown"]
+    ((found, last),) = _places(iter(sorted(key for key in house.objects() if key.startswith(place))))
+    assert len([name for name in found.names if name.startswith("a-")]) == STRANGE
+    assert {"manifest.json", "peaks"} < set(found.names)
+    assert last == place + "peaks"
+
+
+def test_a_recording_that_is_just_being_listed_stops_nothing(house, recovery, recorded) -> None:
+    """A worker is between the bucket and the catalogue while somebody compares the two."""
+    recorded()
+    house.clock.forward(days=1)
+    under_way = recorded()
+    with writing():
+        Recording.delete().where(Recording.id == under_way).execute()
+    house.clock.forward(minutes=1)
+    assert recovery.rebuild().outcomes == {"unchanged": 1, "made": 1}
+    assert hold_review.holds_unconfirmed() is None
+    with writing():
+        Recording.delete().where(Recording.id == under_way).execute()
+    house.clock.forward(hours=1)
+    assert recovery.rebuild().outcomes == {"unchanged": 1, "made": 1}
+    assert hold_review.holds_unconfirmed() is not None
+
+
+def test_rows_and_keys_that_are_alone_are_named(house, recovery, recorded) -> None:
+    kept, lost = recorded(), recorded()
+    place = queries.recording(house.tenant, lost).prefix
+    for path in (house.bucket / place).iterdir():
+        path.unlink()
+    assert recovery.rebuild().outcomes == {"unchanged": 1, "row_alone": 1, "key_alone": 1}
+    assert sorted(recovery.troubles) == [
+        ("key.alone", data_key_path(house.tenant, lost)),
+        ("row.alone", place + "*"),
+    ]
+    assert queries.recording(house.tenant, kept) is not None
+
+
+def test_a_key_that_came_back_after_a_recording_was_erased_is_named(house, recovery, recorded) -> None:
+    recording = recorded()
+    row = queries.recording(house.tenant, recording)
+    house.clock.forward(days=31)
+    recovery.destroy_due()
+    (house.bucket / data_key_path(house.tenant, recording)).write_bytes(row.wrapped_key.encode())
+    (house.bucket / row.prefix / "peaks").write_bytes(b"")
+    with recovery.lost():
+        recovery.rebuild()
+        assert recovery.troubles == [("object.not_erased", row.prefix)]
+        assert queries.recording(house.tenant, recording).wrapped_key is None
+
+
+def test_a_row_that_says_something_else_is_named_and_set_right_where_asked(house, recovery, recorded) -> None:
+    recording = recorded()
+    before = catalogued()
+    with writing():
+        Recording.update(number="+3225550199", restricted=["agreement"]).execute()
+    assert recovery.rebuild().outcomes == {"differs": 1}
+    assert recovery.troubles[0][0] == "seal.row_differs"
+    assert recovery.rebuild(correct=True).outcomes == {"corrected": 1}
+    assert queries.recording(house.tenant, recording).restricted == ("agreement",), "only a row restricts"
+    with writing():
+        Recording.update(restricted=[]).execute()
+    assert catalogued() == before
+
+
+def test_a_destroyed_row_is_never_brought_back(house, recovery, recorded) -> None:
+    recording = recorded()
+    with writing():
+        Recording.update(destroyed_at=house.clock(), destroyed_why="expired", wrapped_key=None).execute()
+    assert recovery.rebuild(correct=True).outcomes == {"differs": 1}
+    assert recovery.troubles[0][0] == "row.destroyed"
+    assert queries.recording(house.tenant, recording).wrapped_key is None
+
+
+def test_another_key_encryption_key_stops_it_and_loses_nobodys_name(house, recovery, recorded) -> None:
+    recorded()
+    with recovery.lost():
+        with pytest.raises(SealError) as refused:
+            recovery.rebuild(keyring=Keyring(secret(bytes(32))))
+        assert refused.value.error_id == "seal.kek_missing"
+        assert rows(Recording) == []
+        assert recovery.rebuild().outcomes == {"made": 1}
+
+
+@pytest.mark.parametrize("after", [1, 5, 9, 13])
+def test_broken_off_anywhere_it_goes_on_and_ends_the_same(
+    house, recovery, recorded, after, monkeypatch
+) -> None:
+    from recorder.features.recovery import rebuild
+
+    monkeypatch.setattr(rebuild, "BATCH", 1)
+    monkeypatch.setattr(rebuild, "LISTED", 1)
+    for _ in range(3):
+        recorded()
+    before = catalogued()
+    store = house.means.store
+
+    class Breaks:
+        left = after
+
+        def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+            self._count()
+            return store.read(key, start, end)
+
+        def list(self, prefix: str, after: str = ""):
+            for key in store.list(prefix, after):
+                self._count()
+                yield key
+
+        def _count(self) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise Unreachable("store.unreachable", "away")
+
+    with recovery.lost():
+        with pytest.raises(Unreachable):
+            recovery.rebuild(store=Breaks(), threads=1)
+        report = recovery.rebuild()
+        assert report.resumed
+        assert report.outcomes == {"made": 3}
+        assert catalogued() == before

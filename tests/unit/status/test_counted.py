@@ -1,0 +1,143 @@
+"""What happens is counted: once, and under its right name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from recorder import metrics
+from recorder.catalogue.database import connected, open_catalogue
+from recorder.errors import CatalogueError, StoreError
+from recorder.features.tenants import service
+from recorder.health import Readiness
+from recorder.status_server import Neighbours, Watched
+from recorder.store.contract import Conflict, NotFound, Unreachable
+from recorder.store.directory import DirectoryStore
+from recorder.store.retry import retrying
+from tests.frames import lose
+
+Counted = Callable[..., float]
+
+
+@pytest.fixture
+def counted() -> Counted:
+    """By how much a number has grown since the test began."""
+    registry = metrics.registry(metrics.WORKER)
+    before: dict[tuple[str, str], float] = {
+        (sample.name, str(sorted(sample.labels.items()))): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+    }
+
+    def grown(name: str, **labels: str) -> float:
+        now = registry.get_sample_value(name, labels) or 0.0
+        return now - before.get((name, str(sorted(labels.items()))), 0.0)
+
+    return grown
+
+
+class Failing:
+    """A store whose puts fail so many times, and whose reads say what they are told to."""
+
+    def __init__(self, store: DirectoryStore, failures: int, error: StoreError) -> None:
+        self._store, self.failures, self._error = store, failures, error
+
+    def put(self, key: str, path: Path, sha256: str, *, locked_until=None) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise self._error
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        raise self._error
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"." * 1000)
+    return path
+
+
+def test_each_failed_attempt_is_an_error_and_each_further_one_a_retry(file: Path, counted: Counted) -> None:
+    failing = Failing(DirectoryStore(file.parent), 2, Unreachable("store.busy", "busy", ""))
+    retrying(failing, sleep=lambda _s: None).put("a/b", file, "")  # type: ignore[arg-type]
+    assert counted("accord_store_errors_total", operation="put", kind="away") == 2
+    assert counted("accord_store_retries_total", operation="put") == 2
+    assert counted("accord_store_operation_duration_seconds_count", operation="put") == 3
+    assert counted("accord_store_written_bytes_total") == 1000
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(Conflict, "conflict"), (StoreError, "refused"), (Unreachable, "away")]
+)
+def test_errors_are_told_apart(file: Path, counted: Counted, error: type[StoreError], kind: str) -> None:
+    failing = Failing(DirectoryStore(file.parent), 99, error("store.some", "some", ""))
+    with pytest.raises(error):
+        retrying(failing, sleep=lambda _s: None, attempts=1).put("a/b", file, "")  # type: ignore[arg-type]
+    assert {
+        each: counted("accord_store_errors_total", operation="put", kind=each) for each in metrics.STORE_KINDS
+    } == {each: float(each == kind) for each in metrics.STORE_KINDS}
+    assert counted("accord_store_written_bytes_total") == 0
+
+
+def test_that_an_object_is_not_there_is_no_error(file: Path, counted: Counted) -> None:
+    failing = Failing(DirectoryStore(file.parent), 1, NotFound("store.not_found", "none", ""))
+    with pytest.raises(NotFound):
+        retrying(failing).read("a/b")  # type: ignore[arg-type]
+    assert not any(
+        counted("accord_store_errors_total", operation="read", kind=kind) for kind in metrics.STORE_KINDS
+    )
+
+
+def test_a_catalogue_that_is_away_is_counted_once(tmp_path: Path, catalogue: str, counted: Counted) -> None:
+    opened = open_catalogue(f"sqlite:///{tmp_path}/nowhere/catalogue.db")
+    with pytest.raises(CatalogueError), connected():
+        service.tenants()
+    assert counted("accord_catalogue_errors_total", kind="away") == 1
+    opened.close()
+    open_catalogue(catalogue)
+
+
+def test_takes_leave_the_spool_under_what_became_of_them(house, counted: Counted) -> None:
+    house.work(house.take())
+    house.work(house.take(announced=False))
+    house.work(house.unrecorded())
+    broken = house.take()
+    (broken / "call.json").write_text("{")
+    house.work(broken)
+    grown = {each: counted("accord_takes_total", outcome=each) for each in ("stored", "noted", "quarantined")}
+    assert grown == {"stored": 2, "noted": 1, "quarantined": 1}
+    assert counted("accord_takes_unannounced_total", reason="not_found_in_audio") == 1
+    assert counted("accord_takes_unannounced_total", reason="not_finished") == 0
+
+
+def test_a_take_that_lost_sound_is_counted_and_logged(house, counted: Counted) -> None:
+    """1.5 s of 30 are missing in the middle: less than what is taken for an end that is missing."""
+    whole, short = house.take(talk_ms=30_000), house.take(talk_ms=30_000)
+    lose(short / "audio.wav", 1500)
+    with capture_logs() as logs:
+        house.work(whole)
+        house.work(short)
+    assert counted("accord_takes_out_of_time_total", sound="shorter") == 1
+    assert counted("accord_takes_out_of_time_total", sound="longer") == 0
+    (told,) = [entry for entry in logs if entry["event"] == "take.out_of_time"]
+    assert told["recording"] == short.name
+    assert told["log_level"] == "warning"
+    assert abs(told["shorter_ms"] - 1500) < 10
+
+
+def test_a_page_that_fails_is_told_and_stops_nobody(counted: Counted) -> None:
+    class Broken:
+        def collect(self) -> None:
+            raise ZeroDivisionError
+
+    application = Watched("worker", Broken(), Readiness({}), Neighbours())  # type: ignore[arg-type]
+    told: list[str] = []
+    environ = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET", "REMOTE_ADDR": "127.0.0.1"}
+    body = application(environ, lambda status, headers: told.append(status))  # type: ignore[arg-type]
+    assert told == ["500 Internal Server Error"]
+    assert b"log" in b"".join(body)
+    assert counted("accord_unforeseen_errors_total") == 1

@@ -1,0 +1,158 @@
+"""Who is answered what on the port that is watched."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import gevent
+import pytest
+from structlog.testing import capture_logs
+
+from recorder import metrics, status_server
+from recorder.capture import Daemon, DaemonSettings
+from recorder.capture.status import Shown, serve
+from recorder.health import Finding, Readiness
+from recorder.status_server import Neighbours, Watched
+from tests.ports import free_ports
+
+FINE = {"disk": lambda: Finding(True, "room")}
+ILL = {"disk": lambda: Finding(False, "full", "make room")}
+
+
+def ask(
+    path: str,
+    checks: Any = None,
+    address: str = "127.0.0.1",
+    method: str = "GET",
+    alive: bool = True,
+    **more: str,
+) -> tuple[str, dict[str, str], bytes]:
+    application = Watched(
+        metrics.WORKER,
+        metrics.registry(metrics.WORKER),
+        Readiness(checks or FINE),
+        Neighbours(["10.1.0.0/16", "fd00::/8"]),
+        lambda: alive,
+    )
+    told: list[Any] = []
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": method, "REMOTE_ADDR": address, **more}
+    body = b"".join(application(environ, lambda status, headers: told.extend((status, dict(headers)))))  # type: ignore[arg-type]
+    return told[0], told[1], body
+
+
+def test_metrics_are_prometheus_text() -> None:
+    status, headers, body = ask("/metrics")
+    assert status == "200 OK"
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert b"# TYPE accord_spool_takes gauge" in body
+    assert b"accord_calls_total" not in body, "that is the daemon's to say"
+    assert b"_created" not in body
+
+
+@pytest.mark.parametrize(("checks", "status", "word"), [(FINE, "200 OK", "ready"), (ILL, "503", "not_ready")])
+def test_ready_names_each_check_and_what_to_do(checks: Any, status: str, word: str) -> None:
+    said, _, body = ask("/readyz", checks)
+    assert said.startswith(status)
+    told = json.loads(body)
+    assert told["status"] == word
+    assert told["checks"]["disk"].get("hint") == ("make room" if word == "not_ready" else None)
+
+
+def test_a_loop_that_does_not_turn_is_not_alive() -> None:
+    assert ask("/healthz")[0] == "200 OK"
+    said, _, body = ask("/healthz", alive=False)
+    assert (said, json.loads(body)["status"]) == ("503 Service Unavailable", "stuck")
+
+
+@pytest.mark.parametrize(
+    ("address", "answered"),
+    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.1.2.3", True),
+     ("fd00::1", True), ("10.2.0.1", False), ("192.0.2.1", False), ("", False), ("nonsense", False)],
+)  # fmt: skip
+def test_only_neighbours_are_answered(address: str, answered: bool) -> None:
+    for path in ("/metrics", "/readyz", "/healthz"):
+        status, _, body = ask(path, address=address)
+        assert status == ("200 OK" if answered else "403 Forbidden")
+        assert answered or b"[metrics] allow" in body
+
+
+@pytest.mark.parametrize("header", status_server.FORWARDED)
+def test_whoever_comes_through_a_proxy_is_no_neighbour(header: str) -> None:
+    assert ask("/metrics", **{header: "127.0.0.1"})[0] == "403 Forbidden"
+
+
+def test_other_pages_and_methods_are_not_there() -> None:
+    assert ask("/")[0] == "404 Not Found"
+    assert ask("/metrics", method="POST")[0] == "405 Method Not Allowed"
+    status, headers, body = ask("/metrics", method="HEAD")
+    assert (status, body) == ("200 OK", b"")
+    assert int(headers["Content-Length"]) > 1000
+
+
+def fetch(port: int) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.URLError:
+        return 0
+
+
+def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_server, "AGAIN", 0.05)
+    port = free_ports()
+    application = Watched(metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), Neighbours())
+    with capture_logs() as said:
+        with socket.create_server(("127.0.0.1", port)):
+            stop = status_server.in_thread(application, "127.0.0.1", port)
+            deadline = time.monotonic() + 10
+            while not said:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            time.sleep(0.3)  # it would be said six times by now
+        assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.not_served", "calls go")]
+    try:
+        deadline = time.monotonic() + 10
+        while fetch(port) != 200:
+            assert time.monotonic() < deadline
+    finally:
+        stop()
+
+
+def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_server, "AGAIN", 0.05)
+    daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
+    port = free_ports()
+    shown = Shown(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
+    with capture_logs() as said:
+        with socket.create_server(("127.0.0.1", port)):
+            greenlets = serve(shown, "127.0.0.1", port, Neighbours())
+            gevent.sleep(0.2)
+            assert not any(greenlet.dead for greenlet in greenlets)
+        gevent.sleep(0.2)
+    # Other tests' greenlets may still have something to say.
+    events = [line["event"] for line in said if line["event"].startswith("metrics.")]
+    assert events == ["metrics.not_served", "metrics.served"]
+    answer = gevent.get_hub().threadpool.spawn(fetch, port)
+    assert answer.get(timeout=10) == 200
+    gevent.killall(greenlets)
+
+
+def test_calls_that_the_dialplan_did_not_ask_about_are_told_of_for_a_day(tmp_path: Any) -> None:
+    now = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
+    shown = Shown(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
+    assert "has asked about every call" in shown.readiness()()["dialplan"].what
+    daemon.bypass.found("inbound", "public", "1001")
+    found = shown.readiness()()["dialplan"]
+    assert found.ok, "the next call may well be asked about"
+    assert "connected without asking Accord: 1, the last at 2026-11-28 12:00:00 UTC" in found.what
+    assert "inbound, line 1001, context 'public'" in found.what
+    assert found.hint
+    now += timedelta(days=1, seconds=1)
+    assert not shown.readiness()()["dialplan"].hint

@@ -1,0 +1,38 @@
+"""Views for a customer's admins, or for others by their roles, in whatever room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+from functools import wraps
+from typing import cast
+
+from flask import abort
+
+from recorder.domain.roles import ADMIN
+from recorder.errors import KeepingError, PersonError
+from web.errors import page
+from web.state import View, someone
+from web.text import errors
+
+
+def admins_only(
+    back: Callable[[Mapping[str, object]], str], roles: Container[str] = (ADMIN,)
+) -> Callable[[View], View]:
+    """Makes views for a customer's admins, or for others by ``roles``; what is not possible is said on a page
+    that leads ``back``: the address, by what the view was asked with."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: object, **named: object) -> object:
+            if someone().user.role not in roles:
+                abort(403)
+            try:
+                return view(*args, **named)
+            except (KeepingError, PersonError) as error:
+                if error.error_id == "person.not_found":
+                    abort(404)
+                return page(403, errors.error(error.error_id), back=back(named))
+
+        return cast(View, guarded)
+
+    return guard

@@ -1,0 +1,52 @@
+"""One page for a customer's admins, and the file."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort, render_template
+from flask.typing import ResponseReturnValue
+
+from recorder.features.offboarding import handover
+from web.account.limits import limit_refusals
+from web.errors import answer
+from web.playback.sending import send
+from web.state import gate, logged_in, now, someone, visitor, who
+from web.text import errors
+
+blueprint = Blueprint("offboarding", __name__, template_folder="templates")
+
+
+@blueprint.get("/leaving")
+@logged_in
+@limit_refusals
+def show() -> str:
+    person = someone()
+    row = gate().leaver(who()) if person.admin else None
+    if row is None:
+        abort(404)
+    counted = handover.counts(person.tenant.id)
+    return render_template(
+        "offboarding/show.html",
+        leaving=row,
+        ready=row.handed_at is not None and now() < row.until and row.erasing_since is None,
+        over=now() >= row.until or row.erasing_since is not None,
+        recordings=counted.pop("", 0),
+        left_out=sorted(counted.items()),
+        at=now(),
+    )
+
+
+@blueprint.get("/leaving/recordings.tar")
+@limit_refusals
+def fetch() -> ResponseReturnValue:
+    """The file.  Whoever is not logged in is told so in a word, not sent to a page: a download goes on after
+    they have logged in again."""
+    found = visitor()
+    if found is None:
+        return answer(401, errors.error("access.revoked"), "access.revoked")
+    opened = gate().handover(who())
+    row = gate().leaver(who())
+    if row is None:
+        abort(404)
+    response = send(opened, row.handover or "")
+    response.headers["Content-Disposition"] = f"attachment; filename={opened.name}"
+    return response

@@ -1,5 +1,0 @@
-"""Persons who ask for their recordings: the register, one request, and the copy that they are given."""
-
-from web.persons.views import blueprint
-
-__all__ = ["blueprint"]

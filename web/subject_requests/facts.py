@@ -1,0 +1,175 @@
+"""What a person is told of each recording of theirs: facts for programs, of which the words are made, too.
+
+Others' data stays out: who was at the other end, who joined, and what colleagues wrote as reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from recorder.catalogue.records import NotRecordedRow, RecordingRow, TenantRow
+from recorder.clock import to_iso
+from recorder.features.subject_requests.register import RequestRow
+from recorder.features.subject_requests.reviews import WITHHELD, HeardRow, ReviewRow
+from recorder.playback.interface import Copy
+from recorder.seal.amendment import (
+    AgreedLater,
+    Amendment,
+    ConsentWithdrawn,
+    HoldSet,
+    PurposesNarrowed,
+)
+
+FORMAT: Final = "accord-person-copy"
+VERSION: Final = 1
+
+_WITHOUT: Final = frozenset({"party", "value", "leg", "by"})
+"""Of a mark's data: who somebody else was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One recording: its row, what was decided, to whom its sound went, its copy, and where the sound of that
+    lies in the archive, unless it is withheld.  There is no copy of what is withheld and not as it was
+    sealed."""
+
+    row: RecordingRow
+    review: ReviewRow
+    heard: tuple[HeardRow, ...]
+    copy: Copy | None
+    path: str
+
+
+def document(
+    tenant: TenantRow,
+    request: RequestRow,
+    told: Iterable[Told],
+    missed: Iterable[NotRecordedRow],
+    now: datetime,
+    names: bool,
+) -> dict[str, Any]:
+    """All of it, as JSON; ``names``: those of colleagues who had its sound, beside their roles."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "made_at": to_iso(now),
+        "controller": tenant.name,
+        "request": {
+            "id": request.id,
+            "number": request.number,
+            "received_on": request.received_on.isoformat(),
+            "shown_by": request.proved_how,
+        },
+        "recordings": [_recording(each, names) for each in told],
+        "calls_not_recorded": [
+            {
+                "started_at": to_iso(each.started_at),
+                "number": each.number,
+                "direction": each.direction,
+                "reason": each.reason,
+            }
+            for each in missed
+        ],
+    }
+
+
+def _recording(told: Told, names: bool) -> dict[str, Any]:
+    row, copy = told.row, told.copy
+    said: dict[str, Any] = {
+        "id": row.id,
+        "started_at": to_iso(row.started_at),
+        "duration_ms": row.duration_ms,
+        "direction": row.direction,
+        "number": row.number,
+        "sound": {
+            "given": told.review.given or WITHHELD,
+            "file": told.path or None,
+            "withheld_because": told.review.withheld_why if told.review.given == WITHHELD else None,
+            "announced": row.announced if copy is None else copy.manifest.announced is not None,
+        },
+        "listened": [
+            {
+                "at": to_iso(each.at),
+                "how": each.how,
+                "purpose": each.purpose or None,
+                "role": each.role,
+                **({"name": each.name} if names else {}),
+            }
+            for each in told.heard
+        ],
+    }
+    if copy is None:
+        return said | {"purposes": [{"code": code, "until": to_iso(row.keep_until)} for code in row.purposes]}
+    manifest, announced = copy.manifest, copy.manifest.announced
+    return said | {
+        "announcement": None
+        if announced is None
+        else {
+            "text": announced.text,
+            "language": announced.language,
+            "keep_days": announced.keep_days,
+            "from_ms": announced.offset_ms,
+            "to_ms": announced.end_ms,
+        },
+        "purposes": [{"code": each.code, "until": to_iso(each.until)} for each in copy.terms.purposes],
+        "kept_until": to_iso(copy.terms.until),
+        "held": [
+            {"since": to_iso(each.since), "looked_at_again_by": to_iso(each.said.review_at)}
+            for each in copy.terms.holds
+        ],
+        "agreed_to_record": {
+            "mode": manifest.consent.mode,
+            "answer": manifest.consent.answer,
+            "key": manifest.consent.key,
+            "at": _moment(manifest.consent.at),
+        },
+        "asked_to_keep": [
+            {
+                "at": to_iso(each.asked_at),
+                "answer": each.answer,
+                "by": each.by,
+                "how": each.answered_how,
+                "answered_at": _moment(each.answered_at),
+            }
+            for each in manifest.agreements
+        ],
+        "markers": [
+            {
+                "at": to_iso(each.at),
+                "offset_ms": each.offset_ms,
+                "kind": each.kind,
+                "data": {name: value for name, value in each.data.items() if name not in _WITHOUT},
+            }
+            for each in manifest.markers
+        ],
+        "gaps": [
+            {
+                "from_ms": each.start_ms,
+                "to_ms": each.end_ms,
+                "channel": each.channel,
+                "reason": each.reason,
+            }
+            for each in manifest.gaps
+        ],
+        "amendments": [_amendment(each) for each in copy.amendments],
+    }
+
+
+def _amendment(amendment: Amendment) -> dict[str, Any]:
+    """Without the reasons, which colleagues wrote in their own words, and may name others."""
+    said: dict[str, Any] = {"at": to_iso(amendment.at), "kind": amendment.kind}
+    data = amendment.data
+    if isinstance(data, HoldSet):
+        return said | {"purposes": list(data.purposes), "looked_at_again_by": to_iso(data.review_at)}
+    if isinstance(data, ConsentWithdrawn | PurposesNarrowed):
+        return said | {"purposes": list(data.purposes)}
+    if isinstance(data, AgreedLater):
+        return said | {"purposes": [data.purpose], "until": to_iso(data.until)}
+    return said
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else to_iso(at)

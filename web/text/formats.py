@@ -1,0 +1,95 @@
+"""How numbers, lengths and times are written in the reader's language."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import phonenumbers
+from babel.units import format_unit
+from flask_babel import format_date, format_time, get_locale, ngettext
+from flask_babel import gettext as _
+from markupsafe import Markup
+
+from recorder.spool.layout import Party
+
+
+def party(someone: Party | None) -> str:
+    """Who is on a leg, as people write it."""
+    if someone is None:
+        return str(_("Unknown"))
+    if someone.kind == "withheld" or not someone.value:
+        return str(_("Withheld number"))
+    if someone.kind == "extension":
+        return str(_("Extension %(number)s", number=someone.value))
+    return number(someone.value)
+
+
+def number(text: str) -> str:
+    """A number with spaces where its country puts them; what is none stays as it is."""
+    try:
+        parsed = phonenumbers.parse(text if text.startswith("+") else f"+{text}")
+    except phonenumbers.NumberParseException:
+        return text
+    if not phonenumbers.is_valid_number(parsed):
+        return text
+    # Spaces that do not break: a number stays on one line.
+    spaced = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return str(spaced).replace(" ", "\u00a0")
+
+
+def length(milliseconds: int) -> str:
+    """A duration in words, to the second."""
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = []
+    if hours:
+        parts.append(ngettext("%(num)d hour", "%(num)d hours", hours))
+    if minutes:
+        parts.append(ngettext("%(num)d minute", "%(num)d minutes", minutes))
+    if seconds and not hours:
+        parts.append(ngettext("%(num)d second", "%(num)d seconds", seconds))
+    return " ".join(parts) or str(_("less than a second"))
+
+
+def clock(milliseconds: int) -> str:
+    """A place in a recording, ``1:02:03`` or ``2:03``."""
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def day(at: datetime) -> str:
+    """A date with its weekday, as a heading."""
+    text = str(format_date(at, "full"))
+    return text[:1].upper() + text[1:]
+
+
+def date(at: datetime) -> str:
+    return str(format_date(at, "long"))
+
+
+def time(at: datetime) -> str:
+    return str(format_time(at, "short"))
+
+
+def moment(at: datetime) -> str:
+    """Date and time."""
+    return f"{date(at)}, {time(at)}"
+
+
+def when(at: datetime, text: str) -> Markup:
+    """A time as people read it, with the exact one for programs."""
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), text)
+
+
+def days(number: int) -> str:
+    """A keeping time."""
+    return str(ngettext("%(num)d day", "%(num)d days", number))
+
+
+def size(length: int) -> str:
+    """A length in bytes, as people read it."""
+    units = (("gigabyte", 10**9), ("megabyte", 10**6), ("kilobyte", 10**3))
+    unit, bytes_ = next((each for each in units if length >= each[1]), units[-1])
+    said = round(length / bytes_, 1)
+    return str(format_unit(said, f"digital-{unit}", length="short", locale=get_locale() or "en"))

@@ -1,0 +1,376 @@
+"""Sentences for what the rooms below say in codes.  Plain and neutral; no code ever reaches a page.
+
+What is not possible is said in ``refused.py``, how numbers and times are written in ``written.py``; pages
+have all of it as ``words``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from flask import Flask
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+
+from recorder.prompts.purposes import standard
+from web.language import current
+from web.text import eavesdrop, errors, formats, subject_requests
+from web.text import outbound as called
+from web.text import retention as keeping
+from web.text.commands import asked_live
+
+NOT_RECORDED: Mapping[str, object] = {
+    "no_line": _l("The number was not switched on for recording."),
+    "no_snapshot": _l("The recorder had just started and did not know its numbers yet."),
+    "never_record": _l("This number is never recorded (emergency numbers, for instance)."),
+    "prompt_damaged": _l("The sound of the announcement was damaged, so it was not played."),
+    "never_connected": _l("Nobody answered."),
+    "forwarded_outside": _l("The call was forwarded to another number outside, where nobody had been told."),
+    "hung_up_in_announcement": _l("The caller hung up during the announcement."),
+    "hung_up_in_question": _l("The caller hung up before a question was answered."),
+    "declined": _l("The caller chose not to be recorded."),
+    "no_answer": _l("The caller was asked whether the call may be recorded, and did not answer."),
+    "unclear": _l(
+        "The caller was asked whether the call may be recorded, and pressed keys that say neither yes nor no."
+    ),
+    "not_kept": _l("It was agreed in the call not to keep it. It was destroyed when the call ended."),
+    "deleted": _l("A colleague stopped the recording in the call and had it destroyed."),
+    "announcement_failed": _l("The announcement did not play to its end."),
+    "recording_failed": _l("The telephone system could not write the recording."),
+    "daemon_away": _l("The recorder was not running; the call went on without it."),
+    "daemon_late": _l("The recorder answered too late; the call went on without it."),
+    "dialplan_did_not_ask": _l(
+        "The telephone system did not hand the call to the recorder; it was neither announced nor recorded."
+    ),
+    "full_disk": _l("The disk for new recordings was full."),
+    "channel_gone": _l("The call had ended before it could be recorded."),
+}
+"""By :data:`recorder.spool.layout.REASONS`."""
+
+GAPS: Mapping[str, object] = {
+    "before_announcement_end": _l(
+        "What the caller said is not kept: they had not yet heard to the end that the call is recorded."
+    ),
+    "ringing": _l("Nobody had answered yet: what the caller said while it rang or they waited is not kept."),
+    "hold": _l("The call was on hold."),
+    "waiting": _l("The caller waited and was connected with nobody. Nothing of that is kept."),
+    "paused": _l("A colleague had paused the recording. Nothing was recorded."),
+    "write_error": _l("The telephone system could not write this part."),
+    "fax": _l("The call went on as a fax. There is no sound of that."),
+    "repair": _l("The end of the recording is missing: writing it was interrupted."),
+    "unobserved": _l(
+        "The recorder was away. The sound is complete, but nobody noted what happened in the call."
+    ),
+    "told_joiner": _l(
+        "A colleague who had joined was told that the call is recorded; "
+        "what they said meanwhile was not heard, and is not in the recording."
+    ),
+    "joiner_not_agreed": _l(
+        "A colleague who had joined had not agreed to be recorded, or perhaps one came while the recorder "
+        "was away. What our side said meanwhile is not kept."
+    ),
+    "transferred_outside": _l(
+        "The call was transferred to another number outside. The recording ends there, "
+        "and what was said after that is not kept."
+    ),
+    "prompt": _l(
+        "A sentence was played to both; meanwhile they did not hear each other. Nothing is missing."
+    ),
+}
+"""By :data:`recorder.audio.encoded_take.GAP_REASONS`."""
+
+
+KEPT: Mapping[str, object] = {
+    "yes": _l("It was agreed in the call to keep it."),
+    "no": _l("It was agreed in the call not to keep it longer than announced."),
+    "none": _l("It was asked in the call whether to keep it; nobody answered."),
+}
+"""By ``kept`` of a recording's row."""
+
+TOLD_YES_NO: Mapping[tuple[str, str, str], object] = {
+    ("yes", "outside", "key"): _l("Yes: the caller pressed a key for it at %(time)s."),
+    ("no", "outside", "key"): _l("No: the caller pressed a key for it at %(time)s."),
+    ("yes", "colleague", "aloud"): _l(
+        "Yes: it was said aloud, and the colleague pressed a key for it at %(time)s."
+    ),
+    ("no", "colleague", "aloud"): _l(
+        "No: it was said aloud, and the colleague pressed a key for it at %(time)s."
+    ),
+    ("yes", "colleague", "own_words"): _l(
+        "Yes: this is what came of it, and the colleague pressed a key for it at %(time)s."
+    ),
+    ("no", "colleague", "own_words"): _l(
+        "No: this is what came of it, and the colleague pressed a key for it at %(time)s."
+    ),
+}
+"""By answer, whose it is, and how it was given (:mod:`recorder.audio.keep_answers`)."""
+
+
+def line(direction: str, text: str) -> str:
+    """Which number of the customer's a call concerns."""
+    if direction == called.OUTWARD:
+        return str(_("was called from %(number)s", number=formats.number(text)))
+    return str(_("called %(number)s", number=formats.number(text)))
+
+
+def not_recorded(reason: str, direction: str = "") -> str:
+    """Why a call was not recorded."""
+    theirs = called.NOT_RECORDED.get(reason) if direction == called.OUTWARD else None
+    known = theirs or NOT_RECORDED.get(reason)
+    return str(known or _("The recording could not be used and was set aside."))
+
+
+def gap(reason: str, direction: str = "") -> str:
+    """Why a stretch of a recording is silent or missing."""
+    theirs = called.GAPS.get(reason) if direction == called.OUTWARD else None
+    return str(theirs or GAPS.get(reason) or _("This part is missing."))
+
+
+def out_of_time(missing_ms: int) -> str:
+    """That a recording is shorter than its call (negative: longer), and it is not known why."""
+    by = formats.length(abs(missing_ms))
+    if missing_ms > 0:
+        return str(
+            _("This recording is %(length)s shorter than the call was. It is not known where.", length=by)
+        )
+    return str(_("This recording is %(length)s longer than the call was. It is not known why.", length=by))
+
+
+LEFT_OUT: Mapping[str, object] = {
+    "access.not_announced": _l("It is not certain that everybody in it was told and agreed."),
+    "access.brought_in": _l("Brought in from elsewhere, and nobody has stated what it may be used for."),
+    "access.expired": _l("The time for which it was announced is over."),
+    "access.destroyed": _l("It was deleted, and is being destroyed."),
+    "access.purpose_restricted": _l("It may no longer be used for what was announced."),
+}
+"""Why a recording is not handed over."""
+
+
+def left_out(why: str) -> str:
+    """Why a recording is not handed over."""
+    return str(LEFT_OUT.get(why) or _("It is no longer what was sealed after the call. This was reported."))
+
+
+def recordings(many: int) -> str:
+    """How many."""
+    return str(ngettext("%(num)d recording", "%(num)d recordings", many))
+
+
+def kept(answer: str) -> str:
+    """What was agreed in a call about keeping its recording."""
+    return str(KEPT[answer])
+
+
+def asked(how: str) -> str:
+    """That it was asked whether the recording may be kept."""
+    if how == "own_words":
+        return str(_("The colleague asked in their own words whether this recording may be kept."))
+    return str(_("It was asked whether this recording may be kept."))
+
+
+def answered(
+    answer: str | None, by: str | None, how: str | None, at: datetime | None, direction: str = ""
+) -> str:
+    """What came of that question."""
+    known = TOLD_YES_NO.get((answer or "", by or "", how or ""))
+    if by == "outside" and direction == called.OUTWARD:
+        known = called.ANSWERED.get(answer or "")
+    if known is not None and at is not None:
+        return str(known) % {"time": formats.time(at)}
+    if answer in ("yes", "no") and at is not None:
+        said = _("Yes, at %(time)s.") if answer == "yes" else _("No, at %(time)s.")
+        return str(said) % {"time": formats.time(at)}
+    if answer == "none":
+        return str(_("Nobody answered. Silence is not taken for a yes."))
+    if answer == "broken":
+        return str(_("The question was broken off, so nothing came of it."))
+    return str(_("No answer was noted."))
+
+
+def unheard(at: datetime) -> str:
+    """A colleague confirmed a yes, and the outside party had not been heard."""
+    return str(
+        _(
+            "A colleague pressed 1 for yes at %(time)s, but the other side had not been heard. That does not "
+            "count as a yes.",
+            time=formats.time(at),
+        )
+    )
+
+
+JOINED: Mapping[tuple[str, str], object] = {
+    ("joined_asked", ""): _l("A colleague who had joined was asked, too, whether they may be recorded."),
+    ("joined_answered", "yes"): _l("They agreed, with a key."),
+    ("joined_answered", "none"): _l("They did not refuse."),
+    ("joined_refused", "no"): _l("They refused, with a key. The recording ends there."),
+    ("joined_refused", "none"): _l("They did not answer. The recording ends there."),
+    ("joined_refused", "unclear"): _l(
+        "They pressed keys that say neither yes nor no. The recording ends there."
+    ),
+    ("joined_refused", "left"): _l("They left before they had answered. The recording ends there."),
+    ("joined_refused", "unasked"): _l("They could not be asked. The recording ends there."),
+    ("joined_refused", "unobserved"): _l(
+        "The recorder was away while they were asked, so nothing was taken for a yes. "
+        "The recording ends there."
+    ),
+}
+"""By the marker's kind and its answer."""
+
+
+def joined(kind: str, answer: str) -> str:
+    """What was asked of a colleague who joined later, and what came of it."""
+    return str(JOINED.get((kind, answer)) or _("A colleague who had joined was asked."))
+
+
+def consented(mode: str, key: str | None, at: datetime | None, direction: str = "") -> str:
+    """How it was agreed to record a call of which that was asked."""
+    if direction == called.OUTWARD:
+        return called.consented(mode, key, None if at is None else formats.time(at))
+    if mode == "opt-in" and key and at is not None:
+        return str(
+            _(
+                "The caller was asked before anything was recorded, and agreed with the key %(key)s "
+                "at %(time)s.",
+                key=key,
+                time=formats.time(at),
+            )
+        )
+    if mode == "opt-in":
+        return str(_("The caller was asked before anything was recorded, and agreed."))
+    return str(_("The caller was told how to refuse the recording with a key, and did not refuse."))
+
+
+ANNOUNCED_HOW: Mapping[tuple[str, str], object] = {
+    ("notice", "before_ringing"): _l("It is said before it rings."),
+    ("notice", "at_pickup"): _l("It is said to both as soon as somebody answers."),
+    ("opt-out", "before_ringing"): _l(
+        "It is said before it rings. Who presses 2 then goes on without being recorded."
+    ),
+    ("opt-in", "before_ringing"): _l(
+        "It is asked before it rings. Only who presses 1 is recorded; everybody else goes on without it."
+    ),
+}
+"""By a line's mode and timing."""
+
+
+def announced_how(mode: str, timing: str) -> str:
+    """When a number says that it records, and how somebody refuses."""
+    return str(ANNOUNCED_HOW[mode, timing])
+
+
+def asked_how(own_words: bool, at_start: bool) -> str:
+    """How a colleague asks in a call whether its recording may be kept."""
+    if at_start:
+        return str(_("It is asked by itself at the start. Dial *5 to ask again."))
+    if own_words:
+        return str(
+            _(
+                "Dial *5, ask in your own words whether the recording may be kept, and press 1 for yes or 2 "
+                "for no. Both then hear what was agreed."
+            )
+        )
+    return str(
+        _(
+            "Dial *5: both hear the question. The caller answers with 1 for yes or 2 for no, or aloud; then "
+            "press 1 or 2 for what was said."
+        )
+    )
+
+
+def beep(who: str) -> str:
+    """Who hears a tone at an interval."""
+    said = {
+        "outside": _("A short tone every quarter of a minute reminds callers of it."),
+        "colleague": _("A short tone every quarter of a minute reminds you of it."),
+    }
+    return str(said.get(who, _("A short tone every quarter of a minute reminds both of it.")))
+
+
+def outbound(how: str) -> str:
+    """What happens to calls that are made from a number; empty where they are not recorded."""
+    return str(called.NUMBERS.get(how, ""))
+
+
+def lane(channel: str, direction: str = "") -> str:
+    """Whose sound a gap concerns."""
+    if direction == called.OUTWARD:
+        return called.lane(channel)
+    return str({"left": _("The caller"), "right": _("What the caller heard")}.get(channel, _("Both")))
+
+
+def purpose(code: str) -> str:
+    """A purpose's label."""
+    known = standard().get(code)
+    return known.label(current()) if known else code
+
+
+def purpose_explained(code: str) -> str:
+    known = standard().get(code)
+    return known.explanation(current()) if known else ""
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.globals["words"] = {
+        function.__name__: function
+        for function in (
+            errors.error,
+            line,
+            outbound,
+            not_recorded,
+            gap,
+            out_of_time,
+            kept,
+            left_out,
+            recordings,
+            formats.size,
+            asked,
+            answered,
+            unheard,
+            consented,
+            joined,
+            announced_how,
+            asked_how,
+            beep,
+            formats.days,
+            lane,
+            purpose,
+            purpose_explained,
+            formats.party,
+            formats.number,
+            formats.length,
+            formats.clock,
+            formats.day,
+            formats.date,
+            formats.time,
+            formats.moment,
+            formats.when,
+            asked_live,
+            keeping.ended,
+            keeping.erased_because,
+            keeping.held_for_roles,
+            keeping.purposes,
+            keeping.agreed_longer,
+            keeping.agreed_stay,
+            keeping.end_agreed,
+            keeping.end_earlier,
+            keeping.on_hold,
+            keeping.destroyed_earlier,
+            keeping.date_of,
+            keeping.month,
+            subject_requests.calls_erased,
+            subject_requests.wants,
+            subject_requests.given,
+            subject_requests.closed,
+            subject_requests.day_of,
+            subject_requests.called,
+            subject_requests.shown_by,
+            subject_requests.state,
+            subject_requests.erased,
+            subject_requests.role,
+            subject_requests.heard,
+            subject_requests.amended,
+            eavesdrop.listened,
+        )
+    }

@@ -1,0 +1,225 @@
+"""Sentences about persons who ask for their recordings: for the panel, and for the persons themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+from flask_babel import format_date, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from recorder.domain.live_command import DONE
+from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
+from recorder.features.subject_requests.register import RequestRow
+from recorder.features.subject_requests.reviews import COPIED, HANDED_OVER, ReviewRow
+from recorder.features.subject_requests.verification_code import CodeRow
+
+WANTS: Final[Mapping[str, object]] = {
+    "copy": _l("A copy"),
+    "erasure": _l("Erasure"),
+    "both": _l("A copy, then erasure"),
+}
+"""By ``wants`` of a request."""
+
+GIVEN: Final[Mapping[str, object]] = {
+    "both": _l("All of its sound"),
+    "own": _l("Their own voice alone; what others say is silent"),
+    "withheld": _l("None of its sound"),
+}
+"""By ``given`` of a recording's review."""
+
+CLOSED: Final[Mapping[str, object]] = {
+    "answered": _l("Answered"),
+    "not_proved": _l("Nobody showed that the number is theirs"),
+    "taken_back": _l("Taken back"),
+}
+"""By ``closed_how``."""
+
+CALLED: Final[Mapping[str, object]] = {
+    "line_busy": _l("Not reached: the line was busy."),
+    "unanswered": _l("Not reached: nobody answered."),
+    "no_way_out": _l(
+        "Nobody was called: the telephone system cannot call numbers outside. Your provider can set that up; "
+        "meanwhile two of you can vouch for them."
+    ),
+    "no_switch": _l("Nobody was called: the telephone system cannot be reached just now."),
+    "no_answer": _l(
+        "Nobody was called: no telephone system of yours is set up to call numbers outside, or it did not "
+        "answer. Your provider can set that up; meanwhile two of you can vouch for them."
+    ),
+    "not_logged": _l("Nobody was called: what is stored about this call is not in the log."),
+    "no_sound": _l(
+        "Nobody was called: there is no sound for this sentence. Your provider can put that right."
+    ),
+    "unknown": _l("It is not known whether they were called."),
+}
+"""By what came of a call with a code (:mod:`recorder.domain.live_command`)."""
+
+CODE_LATEST: Final[object] = _l(
+    "Somebody answered, and was told a code. It is valid until %(time)s. Ask them for it."
+)
+CALLING: Final[object] = _l("The number is being called. Look again in a moment.")
+
+ERRORS: Final[Mapping[str, object]] = {
+    "person.number": _l("That is no telephone number. Write it with its country, +32 470 12 34 56."),
+    "person.wants": _l("Choose what they ask for."),
+    "person.language": _l("Choose the language in which they are answered."),
+    "person.day": _l("Choose the day on which you received it: within the last year, and not in the future."),
+    "person.said": _l("Say it in a sentence or two."),
+    "person.extended": _l("It was extended before. That is possible once."),
+    "person.too_late": _l(
+        "Its month is over. Extending it must be noted, and told to the person, within it."
+    ),
+    "person.closed": _l("This request is closed."),
+    "person.proved": _l("It was shown before that the number is theirs."),
+    "person.unproved": _l("First it must be shown that the number is theirs."),
+    "person.not_asked": _l("That is not what they ask for."),
+    "person.vouched": _l("You have vouched for them. A colleague has to do so too."),
+    "person.may_not_vouch": _l("Your role does not include vouching for somebody."),
+    "person.unannounced": _l(
+        "It was not announced in this call that it is recorded. Decide about this recording alone, and say "
+        "why it is given."
+    ),
+    "person.not_logged": _l(
+        "What is stored about this request is not what was written in the log. Nothing is given or erased. "
+        "Tell your provider: an audit shows what was changed."
+    ),
+    "person.nothing": _l("You have no call with that number. It is not called."),
+    "person.calling": _l("That number is being called just now."),
+    "person.called_often": _l("That number was called too often today. Try again tomorrow."),
+    "person.no_code": _l("There is no code that is valid. Have the number called."),
+    "person.tried_often": _l("That code was tried too often. Have the number called again."),
+    "person.wrong_code": _l("That is not the code."),
+    "person.given": _l("Choose what is given of each recording."),
+    "person.not_theirs": _l("That recording is not of a call with this number."),
+    "person.not_reviewed": _l("First choose what is given of every recording."),
+    "person.copy_first": _l("They ask for a copy, too. Give it first: nothing brings back what is erased."),
+    "person.how": _l("Choose how it ended."),
+    "person.sure": _l("Tick that you mean it: nothing brings back what is erased."),
+}
+"""By ``error_id``."""
+
+
+def wants(code: str) -> str:
+    """What somebody asks for."""
+    return str(WANTS[code])
+
+
+def given(code: str) -> str:
+    """What is given of a recording."""
+    return str(GIVEN[code])
+
+
+def closed(code: str) -> str:
+    """How a request ended."""
+    return str(CLOSED[code])
+
+
+def day_of(day: date) -> str:
+    """A day, as people write it."""
+    return str(format_date(day, "long"))
+
+
+def called(row: CodeRow, time: str) -> str:
+    """What came of a call with a code; ``time`` is until when that is valid."""
+    if row.outcome is None:
+        return str(CALLING)
+    if row.outcome == DONE:
+        return str(CODE_LATEST) % {"time": time}
+    return str(CALLED.get(row.outcome, CALLED["unknown"]))
+
+
+def shown_by(row: RequestRow) -> str:
+    """How it was shown that the number is theirs."""
+    if row.proved_how == "code":
+        return str(_("The number was called, and they told the code."))
+    return str(_("Two of you vouched for them."))
+
+
+def state(row: RequestRow) -> str:
+    """How far a request is."""
+    if row.closed_how is not None:
+        return str(CLOSED[row.closed_how])
+    if row.proved_at is not None:
+        return str(_("Being worked on"))
+    if row.vouched_at is not None:
+        return str(_("One of you vouched for them; another one has to"))
+    return str(_("To be shown whose number it is"))
+
+
+def erased(row: ReviewRow, date: str) -> str:
+    """What came of erasing a recording; empty where that was not tried.  ``date``: of the reason's end."""
+    if row.erased_at is not None:
+        return str(_("It is erased, in every copy that is kept here."))
+    if row.kept_why == "keeping.held":
+        return str(
+            _(
+                "It is kept: it is needed for a dispute. Whether that is still so is looked at again by "
+                "%(date)s at the latest.",
+                date=date,
+            )
+        )
+    if row.kept_why == "keeping.by_law":
+        return str(_("It is kept: a law asks for it, until %(date)s.", date=date))
+    return str(_("It is kept for now.")) if row.kept_why else ""
+
+
+def calls_erased(calls: int) -> str:
+    """How many calls that were not recorded were erased."""
+    return str(
+        ngettext(
+            "%(num)d call that was not recorded is erased: with which number it was, and when.",
+            "%(num)d calls that were not recorded are erased: with which number they were, and when.",
+            calls,
+        )
+    )
+
+
+def calls_kept(calls: int) -> str:
+    """How many calls are not erased, because their sound is set aside."""
+    return str(
+        ngettext(
+            "%(num)d call is set aside until somebody has decided what becomes of it. It is kept for now.",
+            "%(num)d calls are set aside until somebody has decided what becomes of them. "
+            "They are kept for now.",
+            calls,
+        )
+    )
+
+
+ROLES: Final[Mapping[str, object]] = {
+    ADMIN: _l("an administrator"),
+    CUSTOMER: _l("a colleague"),
+    AUDITOR: _l("an auditor"),
+}
+"""Who listened, by role: GDPR art. 15 asks for no employee's name (CJEU C-579/21)."""
+
+
+def role(code: str) -> str:
+    """Somebody by what they are."""
+    return str(ROLES.get(code, ROLES[CUSTOMER]))
+
+
+def heard(how: str, purpose: str) -> str:
+    """How the sound of a recording went to somebody; ``purpose`` is what they listened for."""
+    if how == COPIED:
+        return str(_("copy for the person who was recorded"))
+    return str(_("handed over to the company")) if how == HANDED_OVER else purpose
+
+
+AMENDED: Final[Mapping[str, object]] = {
+    "agreed_later": _l("It was agreed later that it may be kept."),
+    "consent_withdrawn": _l("It was taken back that it may be used."),
+    "purposes_narrowed": _l("Some of its purposes were ended."),
+    "hold_set": _l("It was held for a dispute."),
+    "hold_lifted": _l("A hold was lifted."),
+    "deletion_asked": _l("Its deletion was asked for."),
+}
+"""By an amendment's kind."""
+
+
+def amended(kind: str) -> str:
+    """What was noted of a recording after its call."""
+    return str(AMENDED.get(kind, _("Something was noted.")))
