@@ -43,7 +43,7 @@ from recorder.store.directory import DirectoryStore
 from tests.announced import announcement_in
 from web.account import passwords
 
-SPEECH = Path(stages.__file__).parent / "practice" / "speech"
+from demo.practice.party import SPEECH
 RATE = 8000
 PASSWORD = "two voices, one agreement"
 CALLER = Party("e164", "+32470123456")

@@ -90,10 +90,10 @@ def filled(root: Path, url: str) -> World:
 def narrow() -> Iterator[None]:
     """A tree whose hashes are kept of every four leaves: a small log has some."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("tree.WIDTH", "stored.WIDTH"):
-            patch.setattr(f"recorder.ledger.{name}", 4)
-        for name in ("tree.HEIGHT", "stored.HEIGHT", "leaves.HEIGHT"):
-            patch.setattr(f"recorder.ledger.{name}", 2)
+        for name in ("auditlog.merkle.WIDTH", "auditlog.tree_cache.WIDTH"):
+            patch.setattr(f"recorder.{name}", 4)
+        for name in ("auditlog.merkle.HEIGHT", "auditlog.tree_cache.HEIGHT", "audit.leaves.HEIGHT"):
+            patch.setattr(f"recorder.{name}", 2)
         yield
 
 

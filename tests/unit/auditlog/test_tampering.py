@@ -46,10 +46,10 @@ def test_it_is_found_and_named(world: World, name: str) -> None:
 
 
 def test_the_hashes_that_are_kept_are_compared(house, monkeypatch) -> None:
-    for name in ("tree.WIDTH", "stored.WIDTH"):
-        monkeypatch.setattr(f"recorder.ledger.{name}", 4)
-    for name in ("tree.HEIGHT", "stored.HEIGHT", "leaves.HEIGHT"):
-        monkeypatch.setattr(f"recorder.ledger.{name}", 2)
+    for name in ("auditlog.merkle.WIDTH", "auditlog.tree_cache.WIDTH"):
+        monkeypatch.setattr(f"recorder.{name}", 4)
+    for name in ("auditlog.merkle.HEIGHT", "auditlog.tree_cache.HEIGHT", "audit.leaves.HEIGHT"):
+        monkeypatch.setattr(f"recorder.{name}", 2)
     world = make_world(house)
     assert world.audit() == []
     with connected():
