@@ -18,14 +18,15 @@ import numpy as np
 import soundfile
 from argon2 import PasswordHasher
 
+from demo.practice.party import SPEECH
 from recorder.catalogue import queries, schema
 from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
 from recorder.catalogue.tables import core
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import Sound as Words
-from recorder.features.identity import users
 from recorder.features.tenants import service
+from recorder.identity import users
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
@@ -43,7 +44,6 @@ from recorder.store.directory import DirectoryStore
 from tests.announced import announcement_in
 from web.account import passwords
 
-from demo.practice.party import SPEECH
 RATE = 8000
 PASSWORD = "two voices, one agreement"
 CALLER = Party("e164", "+32470123456")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from recorder.domain.roles import CUSTOMER
-from recorder.features.identity import users
 from recorder.features.subject_requests import register
+from recorder.identity import users
 from recorder.ids import Entropy
 from recorder.seal.signing import Signer
 

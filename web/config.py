@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from recorder.features.identity.throttle import Limit
+from recorder.identity.throttle import Limit
 
 MINIMUM_SECRET = 32
 

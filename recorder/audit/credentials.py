@@ -12,9 +12,9 @@ from recorder.catalogue.tables.core import User
 from recorder.catalogue.tables.live_call import ApiToken, Asked
 from recorder.catalogue.tables.subject_request import PersonRecording, PersonRequest
 from recorder.errors import SealError
-from recorder.features.identity import api_tokens, users
 from recorder.features.live import queue
 from recorder.features.subject_requests import reviews
+from recorder.identity import api_tokens, users
 from recorder.seal.revocation import Trust
 
 

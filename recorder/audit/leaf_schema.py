@@ -33,9 +33,9 @@ from recorder.catalogue.tables.core import (
 from recorder.catalogue.tables.live_call import ApiToken, Asked
 from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording, PersonRequest
 from recorder.clock import to_iso
-from recorder.features.identity.users import SHOWN_AS, SIGNS_IN, shown_as, signs_in
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, spoken_of
+from recorder.identity.users import SHOWN_AS, SIGNS_IN, shown_as, signs_in
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]

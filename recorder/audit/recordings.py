@@ -13,8 +13,8 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import Finding
-from recorder.audit.object_kinds import NOTHING, is_data_key, is_recordings
 from recorder.audit.wrapped_keys import WrappedKeys
+from recorder.auditlog.object_kinds import NOTHING, is_data_key, is_recordings
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow

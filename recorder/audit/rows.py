@@ -36,7 +36,7 @@ from recorder.catalogue.tables.core import (
 from recorder.catalogue.tables.live_call import Asked
 from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording
 from recorder.clock import from_iso
-from recorder.features.identity.users import SHOWN_AS, SIGNS_IN
+from recorder.identity.users import SHOWN_AS, SIGNS_IN
 from recorder.lifecycle.limits import LIFTED, SET
 from recorder.seal.amendment import ERASED
 

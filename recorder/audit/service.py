@@ -22,7 +22,6 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.audit import object_kinds, shared_rows
 from recorder.audit.checkpoints import Signed
 from recorder.audit.credentials import compare_credentials
 from recorder.audit.findings import Finding
@@ -33,6 +32,8 @@ from recorder.audit.offboarding import Offboarded
 from recorder.audit.recordings import Kept
 from recorder.audit.rows import HEARD, Told
 from recorder.audit.wrapped_keys import WrappedKeys
+from recorder.audit import shared_rows
+from recorder.auditlog import object_kinds
 from recorder.auditlog.append import no_tenant
 from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
 from recorder.auditlog.signed_note import Note

@@ -1,7 +1,7 @@
 """What people may ask of the catalogue.  Every question has a tenant: an id alone never selects.
 
 What answers ``None`` is indistinguishable from what does not exist.  The functions that say how a
-person becomes somebody with a tenant (log-in, session) are in ``features/identity/users.py``; what sets up a
+person becomes somebody with a tenant (log-in, session) are in ``identity/users.py``; what sets up a
 tenant in ``features/tenants/service.py``; what the worker does with recordings in
 ``lifecycle/recordings.py``.
 """

@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from recorder.call.state import MODES
-from recorder.catalogue import queries
+from recorder.catalogue import country_check, queries
 from recorder.catalogue.records import AnnouncementRow, TenantRow
 from recorder.catalogue.tables.core import connected
 from recorder.cli.prompts import LANGUAGE, own_sentences, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.errors import ConfigError
-from recorder.features.tenants import composition, country_check, service
+from recorder.features.tenants import composition, service
 from recorder.features.tenants.announcements import OwnSound
 from recorder.processes.services import Context
 from recorder.prompts.composer import Greeting

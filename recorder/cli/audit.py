@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
+from recorder.audit.continuation import begin as begin_again
 from recorder.audit.findings import Finding
 from recorder.audit.service import Audit
 from recorder.auditlog import consistency_proof, mail_witness, signed_note
 from recorder.auditlog import inclusion_proof as proving
 from recorder.auditlog.checkpoint import Means
-from recorder.auditlog.continuation import begin as begin_again
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError, LedgerError

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 
+from recorder.catalogue import country_check
+from recorder.catalogue.country_check import Misfit
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
-from recorder.features.tenants import country_check, service
-from recorder.features.tenants.country_check import Misfit
+from recorder.features.tenants import service
 from recorder.processes.services import Context
 from recorder.prompts.country_file import load, shipped
 from recorder.prompts.country_rules import Duty, Source

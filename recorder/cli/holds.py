@@ -10,7 +10,7 @@ from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.domain.roles import ADMIN
 from recorder.errors import CatalogueError
-from recorder.features.identity import users
+from recorder.identity import users
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.processes.services import Context

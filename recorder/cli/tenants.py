@@ -16,8 +16,8 @@ from recorder.clock import utc_now
 from recorder.domain import names
 from recorder.domain.roles import ROLES
 from recorder.errors import CatalogueError
-from recorder.features.identity import passwords, users
 from recorder.features.tenants import service
+from recorder.identity import passwords, users
 from recorder.ids import uuid7
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
@@ -142,7 +142,7 @@ def make_user(
     password: str,
 ) -> None:
     """A person with a log-in.  Raises :class:`CatalogueError` (``user.password…``: see
-    :func:`recorder.features.identity.passwords.check`)."""
+    :func:`recorder.identity.passwords.check`)."""
     users.create_user(
         owner.id,
         login=login,

@@ -11,7 +11,7 @@ import click
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
-from recorder.features.identity import api_tokens
+from recorder.identity import api_tokens
 from recorder.processes.services import Context
 
 

@@ -18,6 +18,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import queries
+from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import connected
@@ -25,7 +26,6 @@ from recorder.clock import Now, from_iso, to_iso, utc_now
 from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, KeepingError
-from recorder.features.tenants.country_check import pack_of
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_store import chain_of_row, put

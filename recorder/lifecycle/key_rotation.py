@@ -28,7 +28,7 @@ from typing import NoReturn
 
 import structlog
 
-from recorder.audit.object_kinds import kind_of
+from recorder.auditlog.object_kinds import kind_of
 from recorder.catalogue.tables import lease
 from recorder.clock import Now
 from recorder.errors import SealError

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, commitment, hold, leaf_hash
+from recorder.catalogue import country_check
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import RecordingRow
@@ -34,7 +35,6 @@ from recorder.catalogue.tables.core import (
     writing,
 )
 from recorder.errors import CatalogueError, KeepingError, SealError
-from recorder.features.tenants import country_check
 from recorder.ids import Entropy
 from recorder.prompts.purposes import standard
 from recorder.seal import retention_limit as statements

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
 from recorder.catalogue import queries
+from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.records import RecordingRow
 from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
-from recorder.features.identity import users
-from recorder.features.tenants.country_check import pack_of
+from recorder.identity import users
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import check_logged, limits_of

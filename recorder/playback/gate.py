@@ -25,11 +25,11 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
-from recorder.features.identity import api_tokens, users
-from recorder.features.identity.api_tokens import TokenRow
 from recorder.features.offboarding import download
 from recorder.features.offboarding.departure import LeavingRow
 from recorder.features.subject_requests import personal_copy
+from recorder.identity import api_tokens, users
+from recorder.identity.api_tokens import TokenRow
 from recorder.ids import Entropy
 from recorder.playback import grants
 from recorder.playback import playback_report as stretches

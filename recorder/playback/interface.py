@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from recorder.catalogue.records import RecordingRow, UserRow
-from recorder.features.identity.api_tokens import TokenRow
 from recorder.features.offboarding.departure import LeavingRow
+from recorder.identity.api_tokens import TokenRow
 from recorder.seal.amendment import Amendment
 from recorder.seal.manifest import Manifest
 from recorder.seal.usage_terms import Terms

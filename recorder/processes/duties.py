@@ -18,8 +18,8 @@ from recorder.auditlog.mail_witness import Server
 from recorder.auditlog.timestamping import Authority
 from recorder.clock import Now, to_iso
 from recorder.errors import AccordError
-from recorder.features.identity import throttle, users
 from recorder.features.offboarding import erasure
+from recorder.identity import throttle, users
 from recorder.lifecycle import amendment_recovery, amendments, expiry, limit_application, retention_limits
 from recorder.lifecycle.clock_guard import Timekeeper
 from recorder.lifecycle.statements import Statements

@@ -22,10 +22,10 @@ import structlog
 
 from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
-from recorder.features.identity.throttle import Limit
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
 from recorder.features.tenants import service
+from recorder.identity.throttle import Limit
 from recorder.ids import uuid7
 from recorder.spool.layout import Party
 from tests.house import CALLER, Customer, House

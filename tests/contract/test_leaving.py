@@ -13,10 +13,10 @@ import pytest
 
 from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
-from recorder.features.identity import users
 from recorder.features.offboarding import decisions
 from recorder.features.offboarding import erasure as ending
 from recorder.features.offboarding.plan import prepare
+from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.playback.gate import Gate, Who
 from recorder.playback.verified_recording import Seals

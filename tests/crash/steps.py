@@ -23,7 +23,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from recorder.auditlog import checkpoint, continuation
+from recorder.audit import continuation
+from recorder.auditlog import checkpoint
 from recorder.catalogue.tables.core import open_catalogue
 from recorder.features.offboarding import decisions
 from recorder.features.offboarding.plan import prepare

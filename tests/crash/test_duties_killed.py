@@ -15,10 +15,10 @@ from recorder.catalogue import queries, schema
 from recorder.catalogue.tables import core
 from recorder.catalogue.tables.audit_log import Checkpoint
 from recorder.catalogue.tables.core import KeepingLimit, LedgerEntry, Tenant, connected
-from recorder.features.identity import users
 from recorder.features.offboarding import decisions, departure, handover
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import register, reviews
+from recorder.identity import users
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
 from tests.stored import kinds, put_small

@@ -13,7 +13,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.errors import StoreError
-from recorder.features.identity import users
+from recorder.identity import users
 from recorder.playback.gate import Gate, Who
 from recorder.seal.verification import verify
 from recorder.spool import layout

@@ -15,10 +15,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from recorder.clock import utc_now
-from recorder.features.identity import api_tokens, users
 from recorder.features.live import queue
 from recorder.features.live.relay import Desk
 from recorder.features.tenants import service
+from recorder.identity import api_tokens, users
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
 from tests.freeswitch.test_codes import CALLEE, CALLER, PAUSED, begun, dials, each, encoded, zeros

@@ -29,8 +29,8 @@ from recorder.catalogue.tables import core
 from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
-from recorder.features.identity import users
 from recorder.features.tenants import service, snapshot
+from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.playback.gate import Gate, Who
 from recorder.processes.services import Context

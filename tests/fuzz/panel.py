@@ -11,10 +11,10 @@ from functools import cache
 from argon2 import PasswordHasher
 from flask import Flask
 
-from recorder.features.identity import api_tokens
-from recorder.features.identity.throttle import Limit
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
+from recorder.identity import api_tokens
+from recorder.identity.throttle import Limit
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments
 from recorder.seal.keyring import Keyring

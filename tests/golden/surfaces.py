@@ -17,8 +17,7 @@ from pathlib import Path
 
 import click
 
-from recorder.audit import object_kinds
-from recorder.auditlog import signed_note
+from recorder.auditlog import object_kinds, signed_note
 from recorder.auditlog.signed_note import Head
 from recorder.cli import accord
 from recorder.clock import Uptime

@@ -1,7 +1,7 @@
 """How often somebody may try to log in, without letting anybody lock somebody else out cheaply, and how often
 somebody who is logged in may be refused.
 
-Failures count, for all panel processes together (:mod:`recorder.features.identity.throttle`).  An attempt
+Failures count, for all panel processes together (:mod:`recorder.identity.throttle`).  An attempt
 counts before the password is looked at, so that many at once win nothing, and no more once it was right.  How
 long to wait is told; whether the account exists does not show.
 """
@@ -19,7 +19,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from recorder.domain import names
-from recorder.features.identity import throttle
+from recorder.identity import throttle
 from web.forwarding import network
 from web.security import A_YEAR, cookie_name
 from web.state import here, now, someone, visitor

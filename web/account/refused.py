@@ -16,7 +16,7 @@ from peewee import PeeweeException
 
 from recorder.catalogue.records import UserRow
 from recorder.errors import AccordError
-from recorder.features.identity import users
+from recorder.identity import users
 from recorder.ids import Entropy
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 
 from recorder.catalogue.records import UserRow
 from recorder.errors import SealError
-from recorder.features.identity import users
+from recorder.identity import users
 from web.security import cookie_name
 from web.state import Visitor, gate, here, now, tenant_of, visitor
 

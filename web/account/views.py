@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from recorder import metrics
 from recorder.catalogue.records import UserRow
-from recorder.features.identity import users
+from recorder.identity import users
 from web.account.forms import LogInForm
 from web.account.limits import Attempt, address, remember_device
 from web.account.passwords import verify_password

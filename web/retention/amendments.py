@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
+from recorder.catalogue.country_check import pack_of
 from recorder.errors import KeepingError
-from recorder.features.tenants.country_check import pack_of
 from recorder.lifecycle.amendment_service import LONGEST_REASON, Looked, agreeing, narrowing
 from recorder.seal.usage_terms import kept_from
 from web.account.limits import limit_grants, limit_refusals

@@ -12,8 +12,8 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
+from recorder.catalogue.country_check import pack_of
 from recorder.errors import KeepingError
-from recorder.features.tenants.country_check import pack_of
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limits import LimitRow
 from recorder.lifecycle.retention_limits import Wish, set_limit

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from recorder.catalogue import queries
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import KeepingError
-from recorder.features.identity import users
+from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW
 from recorder.prompts.purposes import standard

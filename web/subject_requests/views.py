@@ -15,11 +15,11 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
 from recorder.domain import time_zones
 from recorder.errors import PersonError, SealError
-from recorder.features.identity import users
 from recorder.features.subject_requests import call_erasure as forgotten_calls
 from recorder.features.subject_requests import erased_calls, erasure, register, reviews, verification_code
 from recorder.features.subject_requests.register import RequestRow
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, HeardRow, ReviewRow
+from recorder.identity import users
 from recorder.prompts.purposes import standard
 from web.account.limits import limit_grants, limit_refusals
 from web.decorators import admins_only

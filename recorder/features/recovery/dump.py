@@ -49,7 +49,7 @@ from recorder.catalogue.tables.subject_request import (
     PersonRequest,
 )
 from recorder.errors import BackupError
-from recorder.features.identity.throttle import Throttle
+from recorder.identity.throttle import Throttle
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from recorder.auditlog.append import hold
 from recorder.call.state import OPT_IN, Mode
-from recorder.catalogue import queries
+from recorder.catalogue import country_check, queries
 from recorder.catalogue.records import (
     ASKING,
     MOST_LANGUAGES,
@@ -23,7 +23,6 @@ from recorder.catalogue.records import (
 )
 from recorder.catalogue.tables.core import Sound, connected, writing
 from recorder.errors import CatalogueError
-from recorder.features.tenants import country_check
 from recorder.features.tenants.announcements import (
     Composed,
     OwnSound,

@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Final
 
 from recorder.auditlog.append import append, hold, sha256_of
-from recorder.catalogue import queries
+from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.tables.core import Line, LineDelete, LineKeep, connected, writing
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
-from recorder.features.tenants import country_check
 from recorder.features.tenants.announcements import Spoken, check_purposes, keep_sound
 from recorder.features.tenants.lines import active
 from recorder.ids import Entropy, uuid7

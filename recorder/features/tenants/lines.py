@@ -15,6 +15,7 @@ from peewee import IntegrityError
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, hold, sha256_of
 from recorder.call.state import NOTICE
+from recorder.catalogue import country_check
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import FORMATS, MOST_LANGUAGES, LineRow
@@ -31,7 +32,6 @@ from recorder.domain.line_policy import (
     TIMINGS,
 )
 from recorder.errors import CatalogueError
-from recorder.features.tenants import country_check
 from recorder.features.tenants.announcements import Spoken, check_mode, check_spoken, keep_sound
 from recorder.ids import Entropy, uuid7
 

@@ -13,6 +13,7 @@ from typing import Any
 from peewee import IntegrityError
 
 from recorder.auditlog.append import append, hold, sha256_of
+from recorder.catalogue import country_check
 from recorder.catalogue.change_counter import LINES, count_up, revision
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.prepared_query import prepared
@@ -20,7 +21,6 @@ from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.core import Tenant, connected, writing
 from recorder.domain import names, time_zones
 from recorder.errors import CatalogueError
-from recorder.features.tenants import country_check
 from recorder.features.tenants.announcements import create_announcement, sound_duration_ms
 from recorder.features.tenants.composition import set_line_languages, set_line_mode
 from recorder.features.tenants.keep_options import set_line_beep, set_line_deletable, set_line_keep

@@ -13,13 +13,12 @@ from datetime import datetime
 
 from recorder.auditlog.append import append, hold, sha256_of
 from recorder.call.state import WAYS, Mode
-from recorder.catalogue import queries
+from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.mappers import joining_data
 from recorder.catalogue.records import ASKING, Joining, Sentence
 from recorder.catalogue.tables.core import Line, connected, writing
 from recorder.errors import CatalogueError
-from recorder.features.tenants import country_check
 from recorder.features.tenants.announcements import keep_sound
 from recorder.features.tenants.lines import active
 from recorder.ids import Entropy

@@ -10,12 +10,13 @@ from typing import Literal
 
 from recorder.audit.checkpoints import LATE
 from recorder.auditlog import checkpoint
+from recorder.catalogue import country_check
 from recorder.catalogue.database import database, kind_of, shown, writing
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
 from recorder.features.offboarding import departure
-from recorder.features.tenants import country_check, service
+from recorder.features.tenants import service
 from recorder.features.tenants.line_policies import policies
 from recorder.lifecycle import hold_review
 from recorder.lifecycle.statements import Statements

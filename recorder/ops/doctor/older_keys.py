@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recorder.audit.object_kinds import kind_of
+from recorder.auditlog.object_kinds import kind_of
 from recorder.features.tenants import service
 from recorder.ops.doctor.findings import Finding, Patient
 from recorder.seal import kek_files

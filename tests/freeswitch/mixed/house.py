@@ -21,9 +21,9 @@ from recorder.catalogue.tables import core
 from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
-from recorder.features.identity import users
 from recorder.features.tenants import service, snapshot
 from recorder.features.tenants.announcements import OwnSound
+from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.playback.gate import Gate, Who
 from recorder.processes import object_store

@@ -17,9 +17,9 @@ from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables import core
 from recorder.catalogue.tables.audit_log import Checkpoint
 from recorder.catalogue.tables.core import TABLES, LedgerEntry, Tenant, connected, writing
-from recorder.features.identity import api_tokens, users
 from recorder.features.subject_requests import register
 from recorder.features.tenants import service
+from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
 from recorder.playback import grants
 from tests.conftest import Clock, House, Repeating, make_house

@@ -11,13 +11,13 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import Recording, User, connected, writing
 from recorder.catalogue.tables.offboarding import HandoverFetch
 from recorder.catalogue.tables.subject_request import PersonRequest
-from recorder.features.identity import api_tokens, users
-from recorder.features.identity.throttle import Throttle
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants import composition, service
+from recorder.identity import api_tokens, users
+from recorder.identity.throttle import Throttle
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, recordings
 from recorder.playback import grants

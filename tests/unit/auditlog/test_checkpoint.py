@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorder.audit.continuation import begin
 from recorder.auditlog import checkpoint, inclusion_proof, signed_note
-from recorder.auditlog.continuation import begin
 from recorder.auditlog.merkle import check_consistency, consistency
 from recorder.auditlog.tree_cache import Stored
 from recorder.catalogue.tables import lease

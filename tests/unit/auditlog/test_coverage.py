@@ -24,10 +24,10 @@ from recorder.catalogue.tables.core import TABLES, Grant, connected, database, w
 from recorder.catalogue.tables.live_call import Asked
 from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording
 from recorder.errors import PersonError, SealError
-from recorder.features.identity import api_tokens, users
 from recorder.features.live import queue
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants import line_policies
+from recorder.identity import api_tokens, users
 from recorder.lifecycle import amendments, hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.playback.gate import Gate

@@ -7,8 +7,8 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from recorder.audit.continuation import begin
 from recorder.auditlog import checkpoint, consistency_proof
-from recorder.auditlog.continuation import begin
 from recorder.catalogue.tables.audit_log import Recipient
 from recorder.catalogue.tables.core import Tenant, connected, writing
 from recorder.errors import LedgerError, SealError

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from recorder.audit import object_kinds
-from recorder.auditlog import checkpoint, timestamping
+from recorder.auditlog import checkpoint, object_kinds, timestamping
 from recorder.features.recovery import rebuild
 from recorder.seal import (
     amendment,

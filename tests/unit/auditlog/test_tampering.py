@@ -16,8 +16,8 @@ from recorder.auditlog.append import append, forget
 from recorder.catalogue.records import Keeping
 from recorder.catalogue.tables.audit_log import Checkpoint, Subtree
 from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected, database, writing
-from recorder.features.identity import users
 from recorder.features.tenants import composition, service
+from recorder.identity import users
 from recorder.lifecycle import recordings
 
 from . import (

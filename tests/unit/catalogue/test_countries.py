@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from recorder.call.state import MODES
-from recorder.catalogue import queries
+from recorder.catalogue import country_check, queries
 from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
 from recorder.errors import CatalogueError
-from recorder.features.tenants import composition, country_check, service
+from recorder.features.tenants import composition, service
 from recorder.prompts.country_file import shipped
 from recorder.prompts.country_rules import STRICT
 

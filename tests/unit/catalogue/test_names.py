@@ -9,8 +9,8 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.errors import CatalogueError
-from recorder.features.identity import users
 from recorder.features.tenants import service
+from recorder.identity import users
 from recorder.ids import uuid7
 from tests.announced import announcement_in
 

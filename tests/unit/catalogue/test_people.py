@@ -6,7 +6,7 @@ import pytest
 
 from recorder.catalogue.records import UserRow
 from recorder.errors import CatalogueError
-from recorder.features.identity import users
+from recorder.identity import users
 
 
 @pytest.fixture

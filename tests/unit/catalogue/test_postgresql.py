@@ -19,8 +19,8 @@ from recorder.catalogue import postgresql, queries, schema
 from recorder.catalogue.tables import core
 from recorder.catalogue.tables.core import LedgerEntry, connected, writing
 from recorder.errors import CatalogueError
-from recorder.features.identity import users
 from recorder.features.tenants import service
+from recorder.identity import users
 from tests.postgres import Server
 
 SECRET = "s3cr3t"

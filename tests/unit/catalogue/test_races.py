@@ -13,12 +13,12 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import country_check, queries
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import LedgerEntry, Listen, Session, Sound, connected, writing
 from recorder.errors import CatalogueError
-from recorder.features.identity import users
-from recorder.features.tenants import composition, country_check, service
+from recorder.features.tenants import composition, service
+from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from recorder.playback import grants

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.features.identity import throttle
-from recorder.features.identity.throttle import Limit
+from recorder.identity import throttle
+from recorder.identity.throttle import Limit
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 THREE = Limit(3, 30)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import country_check, queries
 from recorder.catalogue.records import Keeping
 from recorder.catalogue.tables.core import Announcement, Line, writing
 from recorder.clock import utc_now
 from recorder.domain import line_policy
-from recorder.features.tenants import country_check, line_policies, service, snapshot
+from recorder.features.tenants import line_policies, service, snapshot
 from recorder.prompts import composer, country_file
 from tests.announced import announcement_in
 from tests.unit.cli.test_commands import Shell

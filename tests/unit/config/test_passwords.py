@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from recorder.errors import CatalogueError
-from recorder.features.identity import passwords
+from recorder.identity import passwords
 
 NAMES = ("claire.dubois@example.com", "Claire Dubois", "Menuiserie du Port")
 

@@ -24,14 +24,14 @@ from recorder.catalogue.tables.core import (
     connected,
 )
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
-from recorder.features.identity import api_tokens
-from recorder.features.identity import users as people
 from recorder.features.offboarding import decisions, departure
 from recorder.features.offboarding import erasure as ending
 from recorder.features.recovery import proposals, rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants import service
+from recorder.identity import api_tokens
+from recorder.identity import users as people
 from recorder.lifecycle.key_rotation import Rewrapping, standing
 from recorder.pipeline import stages
 from recorder.seal import canonical_json

@@ -18,12 +18,12 @@ from recorder.catalogue.tables.core import Amendment, Line, Recording, writing
 from recorder.catalogue.tables.offboarding import Handed, Leaving
 from recorder.catalogue.tables.subject_request import ForgottenCall
 from recorder.errors import AccessError, CatalogueError, SealError
-from recorder.features.identity import users
 from recorder.features.offboarding import decisions, departure, handover
 from recorder.features.offboarding import erasure as ending
 from recorder.features.recovery import proposals
 from recorder.features.recovery.rebuild import Rebuild, Report
 from recorder.features.tenants import service
+from recorder.identity import users
 from recorder.lifecycle import expiry, recordings
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of

@@ -10,7 +10,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
-from recorder.features.identity import users
+from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.playback.gate import Gate, Who
 from recorder.seal.manifest import Manifest, Noted

@@ -6,8 +6,8 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
-from recorder.features.identity import users
 from recorder.features.tenants import service
+from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.playback.gate import Gate, Who
 

@@ -12,7 +12,7 @@ from peewee import fn
 
 from recorder.catalogue.tables.core import LedgerEntry, Listen, Recording, connected, writing
 from recorder.errors import AccessError, SealError
-from recorder.features.identity import users
+from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback import grants

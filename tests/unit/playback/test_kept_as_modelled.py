@@ -18,8 +18,8 @@ from peewee import SqliteDatabase
 from recorder.catalogue import queries
 from recorder.catalogue.tables.core import Recording, Tenant, connected, database, writing
 from recorder.errors import KeepingError
-from recorder.features.identity import users
 from recorder.features.tenants import service
+from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_service import Changes

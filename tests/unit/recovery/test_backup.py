@@ -27,10 +27,10 @@ from recorder.catalogue.tables.core import (
 from recorder.catalogue.tables.offboarding import Handed, HandoverFetch, Leaving
 from recorder.domain import line_policy
 from recorder.errors import BackupError
-from recorder.features.identity import api_tokens, users
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import erased_calls, register, reviews
 from recorder.features.tenants import composition, service, snapshot
+from recorder.identity import api_tokens, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from recorder.domain.live_command import DONE
-from recorder.features.identity import api_tokens
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
+from recorder.identity import api_tokens
 from tests.house import CALLER
 from web import WebConfig
 

@@ -10,7 +10,7 @@ import pytest
 from recorder.catalogue.tables.core import Session, User, connected, writing
 from recorder.catalogue.tables.live_call import ApiToken
 from recorder.errors import SealError
-from recorder.features.identity import api_tokens, users
+from recorder.identity import api_tokens, users
 from recorder.seal import credential, signing
 from recorder.seal.credential import Credential
 from web.account.passwords import hash_password
