@@ -24,7 +24,7 @@ import click
 
 from demo import switch as demo_switch
 from recorder import config
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import Keeping
 from recorder.catalogue.schema import migrate
 from recorder.cli import processes
@@ -35,7 +35,7 @@ from recorder.domain.line_policy import TOLD
 from recorder.domain.line_policy import read as read_snapshot
 from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys
-from recorder.features.tenants import service, snapshot
+from recorder.features.tenants import keep_options, snapshot
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor
 from recorder.seal import signing
@@ -166,7 +166,7 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     migrate(context.settings.catalogue_url)
     open_catalogue(context.settings.catalogue_url)
     secret = folder / "login"
-    there = next((row for row in service.tenants() if row.name == CUSTOMER), None)
+    there = next((row for row in tenant_queries.all_tenants() if row.name == CUSTOMER), None)
     if there is not None and secret.exists():
         return there.id, read_private(secret).decode()
     password = secrets.token_urlsafe(12)
@@ -176,7 +176,7 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     labels = {"fr": "Accueil", "en": "Front desk"}
     for number, language in dict.fromkeys(CALLS):
         line = make_line(tenant, number, None, language, labels[language], ("opus",))
-        service.set_line_keep(tenant.id, line, Keeping(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
+        keep_options.set_line_keep(tenant.id, line, Keeping(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
     write_private(secret, password.encode())
     return tenant.id, password
 

@@ -20,7 +20,7 @@ from recorder.catalogue.records import LineRow
 from recorder.catalogue.tables import core
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep, Sound
-from recorder.features.tenants import service
+from recorder.features.tenants import announcements, lines, service
 from recorder.ids import uuid7
 from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
@@ -349,7 +349,7 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
         entropy=entropy,
     )
     sound = announcement_in("fr")
-    row = service.create_announcement(
+    row = announcements.create_announcement(
         tenant,
         name="default",
         language=sound.language,
@@ -360,9 +360,7 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
         now=clock(),
         entropy=entropy,
     )
-    line = service.create_line(
-        tenant, number="+3225550100", announcement=row.id, now=clock(), entropy=entropy
-    )
+    line = lines.create_line(tenant, number="+3225550100", announcement=row.id, now=clock(), entropy=entropy)
     told = Announcement(
         row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound, row.duration_ms
     )

@@ -25,7 +25,7 @@ from recorder.catalogue.tables import core
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import Sound as Words
-from recorder.features.tenants import service
+from recorder.features.tenants import announcements, lines, service
 from recorder.identity import users
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, retention_limits
@@ -134,7 +134,7 @@ class House:
             **said,
         )
         told = announcement_in(language)
-        announcement = service.create_announcement(
+        announcement = announcements.create_announcement(
             identity,
             name="default",
             language=language,
@@ -144,7 +144,7 @@ class House:
             wav=told.path.read_bytes(),
             **said,
         )
-        line = service.create_line(
+        line = lines.create_line(
             identity,
             number=number,
             announcement=announcement.id,

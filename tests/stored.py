@@ -8,11 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.tables.core import LedgerEntry, connected
 from recorder.clock import to_iso
-from recorder.features.tenants import service
 from recorder.lifecycle import recordings
 from recorder.lifecycle.amendment_store import chain_of, put
 from recorder.lifecycle.limits import limits_of, version_of
@@ -58,7 +57,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     if answer is not None:
         said = Mark(start.started_at, "answered", {"question": "recording", "answer": answer})
         encoded = replace(encoded, take=replace(encoded.take, marks=(said, *encoded.take.marks)))
-    key = WrappedKey.from_bytes((service.tenant_wrapped_key(house.tenant) or "").encode())
+    key = WrappedKey.from_bytes((tenant_queries.tenant_wrapped_key(house.tenant) or "").encode())
     stages._put_tenant_key(key, means.store)
     house.clock.forward(seconds=65)
     sealed = seal(encoded, means.keyring, key, means.signer, house.clock(), house.entropy)

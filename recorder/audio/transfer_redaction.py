@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from recorder.call.state import OPT_IN, OPT_OUT
 from recorder.call.transfer_target import names
+from recorder.domain.call_plan import OPT_IN, OPT_OUT
 from recorder.spool.layout import Mark, Take
 
 Unagreed = tuple[datetime, datetime | None]

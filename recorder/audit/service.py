@@ -22,6 +22,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.audit import shared_rows, unknown_objects
 from recorder.audit.checkpoints import Signed
 from recorder.audit.credentials import compare_credentials
 from recorder.audit.findings import Finding
@@ -32,12 +33,10 @@ from recorder.audit.offboarding import Offboarded
 from recorder.audit.recordings import Kept
 from recorder.audit.rows import HEARD, Told
 from recorder.audit.wrapped_keys import WrappedKeys
-from recorder.audit import shared_rows
-from recorder.auditlog import object_kinds
-from recorder.auditlog.append import no_tenant
 from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
 from recorder.auditlog.signed_note import Note
 from recorder.catalogue.tables.core import Tenant
+from recorder.catalogue.tenant_queries import no_tenant
 from recorder.features.recovery.dump import snapshot
 from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Trust
@@ -103,7 +102,7 @@ class Audit:
         with snapshot():
             yield from shared_rows.sounds()
             yield from shared_rows.nobodys(known)
-        yield from object_kinds.unknown(self.store, known)
+        yield from unknown_objects.find_unknown(self.store, known)
 
     def lost(self, known: Collection[str]) -> Iterator[Finding]:
         """Tenants whose log was signed and whom the catalogue does not know.  Raises ``StoreError``."""

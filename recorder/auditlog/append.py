@@ -24,8 +24,8 @@ from typing import Any, Final
 import rfc8785
 
 from recorder.catalogue.tables.core import LedgerEntry, Tenant, database
+from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import to_iso
-from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 
 FORMAT = 1
@@ -191,11 +191,6 @@ def hold(tenant: str) -> None:
     tenant."""
     if not Tenant.update(ledger_size=Tenant.ledger_size).where(Tenant.id == tenant).execute():
         raise no_tenant(tenant)
-
-
-def no_tenant(tenant: str) -> CatalogueError:
-    """What to raise where a tenant's id names nobody."""
-    return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
 
 
 def forget(tenant: str, recording: str) -> list[int]:

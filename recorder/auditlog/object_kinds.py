@@ -1,20 +1,13 @@
-"""Every kind of object that Accord puts into the bucket, and an audit's look for any other.
-
-A large bucket is listed once, below its customers' own folders; beside those only what does not belong there
-is listed: a folder that is known is stepped over, however much lies in it.
-"""
+"""Every kind of object that Accord puts into the bucket."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from recorder.audit.findings import Finding
-from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
+from recorder.auditlog.checkpoint import PLACE
 from recorder.seal.amendment import number_in
-from recorder.store.contract import Store
 
 _ID: Final = r"[0-9a-z][0-9a-z-]{0,62}"
 _DAY: Final = r"[0-9]{4}/[0-9]{2}/[0-9]{2}"
@@ -137,52 +130,3 @@ def is_data_key(key: str) -> bool:
     """Whether a key is that of a recording's wrapped key."""
     kind = kind_of(key)
     return kind is not None and kind.listed == "keys/<tenant>/<recording>.json"
-
-
-def unknown(store: Store, tenants: Collection[str]) -> Iterator[Finding]:
-    """What lies beside the folders of the customers that the catalogue knows, and is none of Accord's.  What
-    lies within those, and their wrapped keys and checkpoints, is looked at with each of them.  Raises
-    ``StoreError``."""
-    yield from _folders(store, "", {*tenants, *(each.rstrip("/") for each in FOLDERS)})
-    yield from _folders(store, KEYS, tenants)
-    # A customer whose checkpoints are there and whom the catalogue lost is told of by itself.
-    yield from _stray(store, PLACE, {ENDORSEMENTS.removeprefix(PLACE).rstrip("/")})
-    for folder in (LEAVING, FORGOTTEN, ENDORSEMENTS):
-        for key in store.list(folder):
-            if kind_of(key) is None or (folder != ENDORSEMENTS and key.split("/")[1] not in tenants):
-                yield Finding("object.unknown", key, NOTHING)
-    yield from _probes(store)
-
-
-def _folders(store: Store, below: str, known: Collection[str]) -> Iterator[Finding]:
-    """Objects right in a folder, and folders in it that are not known: one finding each."""
-    after = ""
-    while (key := next(iter(store.list(below, after)), None)) is not None:
-        name, slash, _ = key.removeprefix(below).partition("/")
-        if not slash:
-            yield Finding("object.unknown", key, NOTHING)
-            after = key
-            continue
-        if name not in known:
-            what = f"the catalogue knows no such customer, and nothing of Accord's is below {below}{name}/"
-            yield Finding("object.unknown", key, what)
-        after = f"{below}{name}/~"
-
-
-def _stray(store: Store, below: str, others: Collection[str]) -> Iterator[Finding]:
-    """Objects right in a folder of customers' folders."""
-    after = ""
-    while (key := next(iter(store.list(below, after)), None)) is not None:
-        name, slash, _ = key.removeprefix(below).partition("/")
-        if not slash or (name not in others and re.fullmatch(_ID, name) is None):
-            yield Finding("object.unknown", key, NOTHING)
-        after = f"{below}{name}/~" if slash else key
-
-
-def _probes(store: Store) -> Iterator[Finding]:
-    """What is tried with a server is gone a moment later."""
-    seen = list(store.list(PROBE))
-    still = set(store.list(PROBE)) if seen else set()
-    for key in seen:
-        if kind_of(key) is None or (key in still and key != f"{PROBE}ready"):
-            yield Finding("object.unknown", key, "something that was only to be tried lies there still")

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 from recorder.auditlog import merkle
-from recorder.auditlog.append import no_tenant
 from recorder.auditlog.merkle import HEIGHT, WIDTH, Hash
 from recorder.catalogue.tables.audit_log import Subtree
 from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.tenant_queries import no_tenant
 from recorder.errors import CatalogueError
 
 AT_ONCE = 64

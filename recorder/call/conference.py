@@ -23,8 +23,9 @@ from datetime import datetime
 from typing import Final
 
 from recorder.call import transfer_consent, transfer_notice
-from recorder.call.state import ALONE, Actions, Do, Note, Phase, Present, State, Telling
+from recorder.call.state import Actions, Do, Note, Phase, Present, State, Telling
 from recorder.call.transfer_target import in_room, names
+from recorder.domain.call_plan import ALONE
 from recorder.switch.translation import Observed, Person
 
 LATER: Final = (("seen", "later"),)

@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import OPT_IN, OPT_OUT, Actions, Do, Note, Phase, State
+from recorder.call.state import Actions, Do, Note, Phase, State
 from recorder.call.transitions import (
     ANSWER,
     GRACE,
@@ -35,6 +35,7 @@ from recorder.call.transitions import (
     play,
     until,
 )
+from recorder.domain.call_plan import OPT_IN, OPT_OUT
 from recorder.switch.translation import Observed
 
 YES: Final = "1"

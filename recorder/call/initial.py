@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from recorder.call import conference, eavesdrop
 from recorder.call.announce_on_answer import ring
 from recorder.call.consent_prompt import chosen
-from recorder.call.state import NOTICE, OPT_OUT, Actions, Do, Note, Phase, Plan, Script, Speech, State
+from recorder.call.state import Actions, Do, Note, Phase, State
 from recorder.call.transfer_notice import remembered
 from recorder.call.transitions import REASONS, play
+from recorder.domain.call_plan import NOTICE, OPT_OUT, Plan, Script, Speech
 
 
 def arrive(plan: Plan, at: datetime) -> tuple[State, Actions]:

@@ -35,8 +35,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, Asking, Do, KeepScript, Note, Speech, State, Step
+from recorder.call.state import Actions, Asking, Do, Note, State, Step
 from recorder.call.transitions import patience, until
+from recorder.domain.call_plan import KeepScript, Speech
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
 TIME_TO_ANSWER: Final = timedelta(seconds=20)

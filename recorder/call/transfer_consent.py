@@ -35,9 +35,10 @@ from typing import Final
 
 from recorder.call import feature_codes
 from recorder.call.consent_prompt import NO, WRONG, YES
-from recorder.call.state import OPT_IN, OPT_OUT, Actions, Do, Note, Phase, State, Telling
+from recorder.call.state import Actions, Do, Note, Phase, State, Telling
 from recorder.call.transfer_target import in_room, names, place, silent
 from recorder.call.transitions import ANSWER, PAUSE, patience, until
+from recorder.domain.call_plan import OPT_IN, OPT_OUT
 from recorder.switch.translation import Observed, What
 
 CUT: Final = 3

@@ -28,9 +28,10 @@ from datetime import datetime
 from typing import Final
 
 from recorder.call import transfer_consent
-from recorder.call.state import Actions, Asking, Do, Note, Phase, Speech, State, Step, Telling
+from recorder.call.state import Actions, Asking, Do, Note, Phase, State, Step, Telling
 from recorder.call.transfer_target import in_room, names, place, silent
 from recorder.call.transitions import SHORTER, patience, until
+from recorder.domain.call_plan import Speech
 from recorder.switch.translation import COLLEAGUE, Observed, What
 
 UNKNOWN: Final = "unknown"

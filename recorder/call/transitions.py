@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import OPT_OUT, Actions, Do, Note, Phase, Plan, Speech, State
+from recorder.call.state import Actions, Do, Note, Phase, State
+from recorder.domain.call_plan import OPT_OUT, Plan, Speech
 
 TRIES: Final = 10
 """How often a sound is begun before the call goes on unrecorded; the bound on a hanging daemon starts anew

@@ -17,11 +17,12 @@ from gevent.lock import RLock, Semaphore
 from recorder import metrics
 from recorder.audio.keep_answers import OWN_WORDS
 from recorder.call import announce_on_answer, machine, transfer_notice, transitions
-from recorder.call.state import BOTH, OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
+from recorder.call.state import Action, Do, Finish, Note, Phase, State
 from recorder.call.transfer_target import in_room
 from recorder.capture.spool_writer import Writer
 from recorder.capture.voice_check import Answer
 from recorder.clock import Now
+from recorder.domain.call_plan import BOTH, OPT_OUT, Speech
 from recorder.domain.line_policy import OUTWARD
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party

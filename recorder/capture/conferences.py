@@ -16,9 +16,10 @@ import gevent
 import structlog
 
 from recorder.call import transfer_consent
-from recorder.call.state import ALONE, Speech, State
+from recorder.call.state import State
 from recorder.call.transitions import ANSWER, GRACE
 from recorder.capture.eavesdroppers import Listeners
+from recorder.domain.call_plan import ALONE, Speech
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command

@@ -15,11 +15,11 @@ import gevent
 import structlog
 
 from recorder import metrics
-from recorder.call.state import Plan, Script
 from recorder.capture.headroom import Headroom
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
 from recorder.domain import line_policy
+from recorder.domain.call_plan import Plan, Script
 from recorder.domain.line_policy import Language, LinePolicy, Snapshot
 from recorder.errors import ConfigError
 from recorder.spool import disk_space

@@ -19,7 +19,7 @@ from gevent.event import Event
 
 from recorder import metrics
 from recorder.call import announce_on_answer, initial, transitions
-from recorder.call.state import NOTICE, State
+from recorder.call.state import State
 from recorder.capture.admission import Admission
 from recorder.capture.bypassed_calls import DID_NOT_ASK, LISTED, Bypass
 from recorder.capture.call_controller import Call
@@ -36,6 +36,7 @@ from recorder.capture.spool_writer import Writer, reason_for
 from recorder.capture.status import Shown, serve
 from recorder.capture.unhandled_calls import PassedBy
 from recorder.clock import Now, Uptime, uptime, utc_now
+from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import INWARD, OFF, OUTWARD, LinePolicy
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7

@@ -15,12 +15,13 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import initial
-from recorder.call.state import OPT_OUT, Note, Plan, Script, State
+from recorder.call.state import Note, State
 from recorder.capture.call_controller import Call
 from recorder.capture.conferences import Rooms
 from recorder.capture.pause_query import pause_seconds, paused_at
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
+from recorder.domain.call_plan import OPT_OUT, Plan, Script
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout
 from recorder.spool.layout import CallEnd, CallStart, Mark

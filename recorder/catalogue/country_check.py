@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recorder.auditlog.append import no_tenant
 from recorder.catalogue.mappers import line_row, tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import LineRow, TenantRow
 from recorder.catalogue.tables.core import Announcement, Line, Tenant, connected
+from recorder.catalogue.tenant_queries import no_tenant
 from recorder.errors import CatalogueError
 from recorder.prompts.country_file import pack_for, shipped
 from recorder.prompts.country_rules import Objection, Pack

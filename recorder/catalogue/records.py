@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Generic, TypeVar
 
-from recorder.call.state import MODES
 from recorder.clock import from_iso, to_iso
+from recorder.domain.call_plan import MODES
 from recorder.prompts.sentences import SHORT, Wording
 from recorder.spool.layout import Party
 
@@ -134,8 +134,8 @@ class Keeping:
 @dataclass(frozen=True, slots=True)
 class Joining:
     """What a colleague who joins a call later is told, by language, and how (one of
-    ``recorder.call.state.WAYS``).  Where they are asked, too, ``asked`` is what is said for it, by the modes
-    that ask and by language, and ``refused`` that the call is not recorded."""
+    ``recorder.domain.call_plan.WAYS``).  Where they are asked, too, ``asked`` is what is said for it, by the
+    modes that ask and by language, and ``refused`` that the call is not recorded."""
 
     how: str
     said: Mapping[str, Sentence]

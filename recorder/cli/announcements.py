@@ -9,15 +9,15 @@ from pathlib import Path
 
 import click
 
-from recorder.call.state import MODES
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.records import AnnouncementRow, TenantRow
 from recorder.catalogue.tables.core import connected
 from recorder.cli.prompts import LANGUAGE, own_sentences, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
+from recorder.domain.call_plan import MODES
 from recorder.errors import ConfigError
-from recorder.features.tenants import composition, service
+from recorder.features.tenants import announcements, composition
 from recorder.features.tenants.announcements import OwnSound
 from recorder.processes.services import Context
 from recorder.prompts.composer import Greeting
@@ -88,7 +88,7 @@ def add_announcement(
     context.open_catalogue()
     asked = None if question is None else OwnSound(question_text, _checked(question, check_sound))
     refused = None if declined is None else OwnSound(declined_text, _checked(declined, check_clip))
-    row = service.create_announcement(
+    row = announcements.create_announcement(
         find_tenant(tenant_name).id,
         name=name,
         language=language,

@@ -18,10 +18,10 @@ from recorder.audit.service import Audit
 from recorder.auditlog import consistency_proof, mail_witness, signed_note
 from recorder.auditlog import inclusion_proof as proving
 from recorder.auditlog.checkpoint import Means
+from recorder.catalogue import tenant_queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError, LedgerError
-from recorder.features.tenants import service
 from recorder.processes import checkpoint_witnesses
 from recorder.processes.services import Context
 from recorder.seal import canonical_json, signing
@@ -80,7 +80,7 @@ def audit(
 def _look(
     context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool, deep: bool
 ) -> Iterator[Finding]:
-    rows = [find_tenant(tenant_name)] if tenant_name else list(service.tenants())
+    rows = [find_tenant(tenant_name)] if tenant_name else list(tenant_queries.all_tenants())
     notes = [signed_note.read(path.read_bytes()) for path in given]
     for each in notes:
         if tenant_name and each.head.tenant != rows[0].id:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from recorder.catalogue import country_check
+from recorder.catalogue import country_check, tenant_queries
 from recorder.catalogue.country_check import Misfit
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
@@ -104,7 +104,7 @@ def check(context: Context, changed: Path | None) -> None:
         pack = load(changed)
         packs[pack.code] = pack
     context.open_catalogue()
-    for owner in service.tenants():
+    for owner in tenant_queries.all_tenants():
         if owner.country.casefold() not in packs:
             click.echo(f"{owner.name} ({owner.id}): no pack for country {owner.country!r}, strict holds")
             click.echo(f"        accord country set --tenant {owner.id} <code>")

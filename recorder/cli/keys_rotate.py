@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
+from recorder.catalogue import tenant_queries
 from recorder.cli.tenant_name import find_tenant
 from recorder.clock import utc_now
 from recorder.errors import ConfigError, SealError
 from recorder.features.keys import copies
-from recorder.features.tenants import service
 from recorder.lifecycle.key_rotation import Rewrapping, Standing, standing
 from recorder.processes.services import Context
 from recorder.seal import kek_files
@@ -150,7 +150,7 @@ def _tell(found: Standing, current: str, spool: list[WrappedKey], folder: Path) 
 def _present() -> dict[str, str]:
     """The id of each customer's present key."""
     found = {}
-    for row in service.tenants():
-        if (key := service.tenant_key(row.id)) is not None:
+    for row in tenant_queries.all_tenants():
+        if (key := tenant_queries.tenant_key(row.id)) is not None:
             found[row.id] = key.key_id
     return found

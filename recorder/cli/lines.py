@@ -6,7 +6,6 @@ import os
 
 import click
 
-from recorder.call.state import ALONE, MODES, WAYS
 from recorder.catalogue import queries
 from recorder.catalogue.records import FORMATS, Keeping, LineRow, TenantRow
 from recorder.cli.announcements import shipped_for
@@ -14,9 +13,10 @@ from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain import phone_numbers
+from recorder.domain.call_plan import ALONE, MODES, WAYS
 from recorder.domain.line_policy import BEEPS, OUTBOUND, TIMINGS
 from recorder.errors import CatalogueError
-from recorder.features.tenants import service, transfer_options
+from recorder.features.tenants import composition, keep_options, lines, transfer_options
 from recorder.processes.services import Context
 from recorder.prompts.composer import SHIPPED, language_menu
 from recorder.prompts.sentences import Wording
@@ -91,7 +91,7 @@ def make_line(
     :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if announcement_id is None:
         announcement_id = shipped_for(owner, language, mode, utc_now(), found).id
-    made = service.create_line(
+    made = lines.create_line(
         owner.id,
         number=number,
         announcement=announcement_id,
@@ -102,7 +102,9 @@ def make_line(
         entropy=os.urandom,
     ).id
     if transfer_options.asked_for(owner.id):
-        service.set_line_joining(owner.id, made, ALONE, sources=found, now=utc_now(), entropy=os.urandom)
+        transfer_options.set_line_joining(
+            owner.id, made, ALONE, sources=found, now=utc_now(), entropy=os.urandom
+        )
     return made
 
 
@@ -129,7 +131,7 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
     """Record a number no more; its recordings stay whose they are."""
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    service.end_line(row.tenant, row.id, now=utc_now(), entropy=os.urandom)
+    lines.end_line(row.tenant, row.id, now=utc_now(), entropy=os.urandom)
 
 
 @line.command("move")
@@ -165,11 +167,11 @@ def move_line(
     if announcement_id is None:
         announcement_id = shipped_for(to, language or spoken(to), mode, now, found).id
     said = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
-    made = service.move_line(row.tenant, row.id, to.id, **said, now=now, entropy=os.urandom)  # type: ignore[arg-type]
+    made = lines.move_line(row.tenant, row.id, to.id, **said, now=now, entropy=os.urandom)  # type: ignore[arg-type]
     if made is None:
         raise CatalogueError("line.unknown", f"{number} has ended meanwhile", "see `accord line list`")
     if transfer_options.asked_for(to.id):
-        service.set_line_joining(to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom)
+        transfer_options.set_line_joining(to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom)
     click.echo(made.id)
 
 
@@ -191,7 +193,7 @@ def announce_line(context: Context, tenant_name: str, number: str, announcement_
     if len(languages) == len(announcement_ids) == len(set(languages)) > 1:  # what is wrong is said below
         menu = language_menu(languages, sources=sources(context.settings.prompts))
     first, *others = announcement_ids
-    service.set_line_announcement(
+    lines.set_line_announcement(
         row.tenant, row.id, first, others=others, menu=menu, now=utc_now(), entropy=os.urandom
     )
 
@@ -208,7 +210,7 @@ def change_mode(context: Context, tenant_name: str, number: str, mode: str) -> N
     made for it (`accord announcement add --mode`), and name it: `accord line announce`."""
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
-    service.set_line_mode(row.tenant, row.id, mode, sources=found, now=utc_now(), entropy=os.urandom)
+    composition.set_line_mode(row.tenant, row.id, mode, sources=found, now=utc_now(), entropy=os.urandom)
 
 
 def _dashed(name: str) -> str:
@@ -227,7 +229,7 @@ def change_timing(context: Context, tenant_name: str, number: str, timing: str) 
     announce (notice), in one language."""
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    service.set_line_timing(row.tenant, row.id, timing.replace("-", "_"), now=utc_now(), entropy=os.urandom)
+    lines.set_line_timing(row.tenant, row.id, timing.replace("-", "_"), now=utc_now(), entropy=os.urandom)
 
 
 @line.command("outbound")
@@ -243,9 +245,7 @@ def change_outbound(context: Context, tenant_name: str, number: str, outbound: s
     dialplan says which calls are made from the number: docs/integrate-freeswitch.md, Outbound calls."""
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    service.set_line_outbound(
-        row.tenant, row.id, outbound.replace("-", "_"), now=utc_now(), entropy=os.urandom
-    )
+    lines.set_line_outbound(row.tenant, row.id, outbound.replace("-", "_"), now=utc_now(), entropy=os.urandom)
 
 
 @line.command("languages")
@@ -260,13 +260,17 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
     presses no key is told in the first. Prints what it says, one a line: language, id, name."""
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
-    service.set_line_languages(
+    composition.set_line_languages(
         row.tenant, row.id, languages, sources=found, now=utc_now(), entropy=os.urandom
     )
     if row.keep is not None:  # in the languages that came, too
-        service.set_line_keep(row.tenant, row.id, row.keep, sources=found, now=utc_now(), entropy=os.urandom)
+        keep_options.set_line_keep(
+            row.tenant, row.id, row.keep, sources=found, now=utc_now(), entropy=os.urandom
+        )
     if row.deletable:
-        service.set_line_deletable(row.tenant, row.id, True, sources=found, now=utc_now(), entropy=os.urandom)
+        keep_options.set_line_deletable(
+            row.tenant, row.id, True, sources=found, now=utc_now(), entropy=os.urandom
+        )
     told = {each.id: each for each in queries.announcements(row.tenant)}
     for each in find_line(find_tenant(tenant_name), number).announcements:
         click.echo(f"{told[each].language}  {each}  {told[each].name}")
@@ -301,7 +305,7 @@ def keep_line(
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
     keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start, wording)
-    service.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
+    keep_options.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
 
 
 @line.command("joining")
@@ -321,7 +325,7 @@ def tell_joiners(context: Context, tenant_name: str, number: str, how: str, ask:
     way = None if how == OFF else how
     if ask and way is None:
         raise click.UsageError("whoever is not told cannot be asked: alone or both, or without --ask")
-    service.set_line_joining(
+    transfer_options.set_line_joining(
         row.tenant, row.id, way, ask=ask, sources=found, now=utc_now(), entropy=os.urandom
     )
     for language in transfer_options.silent_in(row.tenant, row.id):
@@ -340,7 +344,7 @@ def delete_in_call(context: Context, tenant_name: str, number: str, allowed: str
     Both are told that it is destroyed, and the customer sees that it was."""
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
-    service.set_line_deletable(
+    keep_options.set_line_deletable(
         row.tenant, row.id, allowed == "on", sources=found, now=utc_now(), entropy=os.urandom
     )
 
@@ -355,7 +359,7 @@ def beep_line(context: Context, tenant_name: str, number: str, who: str) -> None
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
     beep = "" if who == "nobody" else who
-    service.set_line_beep(row.tenant, row.id, beep, now=utc_now(), entropy=os.urandom)
+    keep_options.set_line_beep(row.tenant, row.id, beep, now=utc_now(), entropy=os.urandom)
 
 
 def find_line(owner: TenantRow, number: str) -> LineRow:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from recorder.catalogue import departures
 from recorder.cli.tenant_name import find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
@@ -197,7 +198,7 @@ def _changes(context: Context) -> Changes:
     return Changes(*given, utc_now, os.urandom, revoked=context.revoked())
 
 
-def _handed(tenant: str, row: departure.LeavingRow) -> None:
+def _handed(tenant: str, row: departures.LeavingRow) -> None:
     counted = handover.counts(tenant)
     whole = f"{row.length} bytes" if row.handed_at else "not whole yet: run the command again"
     click.echo(f"handed over: {counted.pop('', 0)} recordings, {whole}")

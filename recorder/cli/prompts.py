@@ -10,7 +10,7 @@ import click
 import numpy as np
 import soundfile
 
-from recorder.call.state import MODES, Mode
+from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.processes.services import Context
 from recorder.prompts import composer

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recorder.catalogue import tenant_queries
 from recorder.clock import to_iso, utc_now
 from recorder.features.offboarding import departure
 from recorder.features.recovery import rebuild_queue, recordings
-from recorder.features.tenants import service
 from recorder.lifecycle import amendments, hold_review, limits
 from recorder.lifecycle.retention_limits import BroughtBack
 from recorder.processes.services import Context
@@ -113,7 +113,7 @@ def rebuild(
 
 def _proposals(done: Report) -> None:
     """What signed statements say, and was done or is proposed."""
-    names = {each.id: f"{each.name} ({each.id})" for each in service.tenants()}
+    names = {each.id: f"{each.name} ({each.id})" for each in tenant_queries.all_tenants()}
     for tenant, lines in done.withheld.items():
         click.echo(f"{names[tenant]} leaves, as was signed: {lines} lines ended, nothing more is recorded.")
     for leaver in done.leavers:

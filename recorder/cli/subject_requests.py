@@ -7,11 +7,11 @@ from datetime import datetime
 
 import click
 
+from recorder.catalogue import erased_call_queries, tenant_queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
-from recorder.features.subject_requests import erased_calls, register, reviews, verification_code
-from recorder.features.tenants import service
+from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 
@@ -31,8 +31,10 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     """The register: what is open first, by its day."""
     context.open_catalogue()
     now = utc_now()
-    zones = {each.id: each.time_zone for each in service.tenants()}
-    erased = {request: calls for tenant in zones for request, calls in erased_calls.counts(tenant).items()}
+    zones = {each.id: each.time_zone for each in tenant_queries.all_tenants()}
+    erased = {
+        request: calls for tenant in zones for request, calls in erased_call_queries.counts(tenant).items()
+    }
     for each in register.requests(None if tenant_name is None else find_tenant(tenant_name).id):
         if open_only and not each.open:
             continue
@@ -100,7 +102,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
         click.echo(f"called: {call.outcome or 'being called'}, {call.tries} tries")
     if row.closed_how:
         click.echo(f"closed: {row.closed_how}")
-    if calls := erased_calls.counts(tenant).get(request):
+    if calls := erased_call_queries.counts(tenant).get(request):
         click.echo(f"calls that were not recorded: {calls} erased")
     for each in sorted(reviews.of(tenant, request).values(), key=lambda each: each.recording):
         done = [f"given: {each.given or 'to be reviewed'}"]

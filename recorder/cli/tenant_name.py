@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import TenantRow
 from recorder.domain import names
 from recorder.errors import CatalogueError
-from recorder.features.tenants import service
 
 TENANT = click.option("--tenant", "tenant_name", required=True, help="The customer's id or name.")
 
@@ -15,7 +15,9 @@ TENANT = click.option("--tenant", "tenant_name", required=True, help="The custom
 def find_tenant(name: str) -> TenantRow:
     """The customer of an id or a name.  Raises :class:`CatalogueError` for none, or several."""
     found = [
-        row for row in service.tenants() if row.id == name or names.folded(row.name) == names.folded(name)
+        row
+        for row in tenant_queries.all_tenants()
+        if row.id == name or names.folded(row.name) == names.folded(name)
     ]
     if len(found) != 1:
         raise CatalogueError(

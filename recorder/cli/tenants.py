@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.cli.announcements import give_shipped
 from recorder.cli.tenant_name import TENANT, find_tenant
@@ -73,7 +74,7 @@ def make_tenant(
     before were given: two would be in use."""
     now = utc_now()
     keyring = context.keyring()
-    others = (service.tenant_key(other.id) for other in service.tenants())
+    others = (tenant_queries.tenant_key(other.id) for other in tenant_queries.all_tenants())
     if (wrapped := next((each for each in others if each is not None), None)) is not None:
         keyring.open_tenant_key(wrapped)
     identity = str(uuid7(now))
@@ -97,7 +98,7 @@ def make_tenant(
 def list_tenants(context: Context) -> None:
     """Customers, one a line: id, name, language, country."""
     context.open_catalogue()
-    for row in service.tenants():
+    for row in tenant_queries.all_tenants():
         click.echo(f"{row.id}  {row.name}  {row.language}  {row.country}")
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 
 from recorder.audit.handed_over import ROOT, HandedOver, folder_of
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.clock import utc_now
 from recorder.errors import AccordError, CatalogueError
-from recorder.features.tenants import service
 from recorder.processes.services import Context
 from recorder.seal import revocation, signing
 from recorder.seal import verification as seals
@@ -89,7 +88,7 @@ def _show_root(handed: HandedOver) -> None:
 
 def _place(context: Context, recording: str) -> str:
     context.open_catalogue()
-    for owner in service.tenants():
+    for owner in tenant_queries.all_tenants():
         if row := queries.recording(owner.id, recording):
             return row.prefix
     raise CatalogueError(

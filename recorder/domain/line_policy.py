@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from recorder.call.state import (
+from recorder.domain.call_plan import (
     MODES,
     NOTICE,
     WAYS,
@@ -157,8 +157,8 @@ def delete_of(entry: Mapping[str, Any]) -> Delete:
 @dataclass(frozen=True, slots=True)
 class Joining:
     """What a colleague who joins a call later is told, and how: one of
-    :data:`~recorder.call.state.WAYS`.  Where they are asked, too, the ``sound`` asks as the line's mode does,
-    and ``refused`` says that the call is not recorded."""
+    :data:`~recorder.domain.call_plan.WAYS`.  Where they are asked, too, the ``sound`` asks as the line's mode
+    does, and ``refused`` says that the call is not recorded."""
 
     how: str
     sound: Sound
@@ -210,8 +210,8 @@ class LinePolicy:
     """What happens to a call to one number.
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
-    ``mode`` is one of :data:`~recorder.call.state.MODES`, and needs ``asked`` in all languages where it is
-    not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.  ``menu`` lets
+    ``mode`` is one of :data:`~recorder.domain.call_plan.MODES`, and needs ``asked`` in all languages where it
+    is not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.  ``menu`` lets
     choose among the first language and the ``others``: key 1 is the first.  ``delete`` is there where
     colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
     """

@@ -14,27 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peewee import BigIntegerField, Case, TextField
+from peewee import Case
 
-from recorder.catalogue.database import MaybeMomentField, Row, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.throttle import Throttle
 
 KNOWN = timedelta(days=90)
 """How long a place is known from which somebody logged in."""
 
 SLACK_MS = 60_000
 """By how much the clocks of machines may differ."""
-
-
-class Throttle(Row):
-    """``empty_ms``: when all that was poured in will have leaked out, in milliseconds since 1970.
-    ``known_until``: until when a place counts as known."""
-
-    key = TextField(primary_key=True)
-    empty_ms = BigIntegerField(index=True)
-    known_until = MaybeMomentField(null=True)
-
-    class Meta:
-        table_name = "throttle"
 
 
 @dataclass(frozen=True, slots=True)

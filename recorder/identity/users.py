@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import IntegrityError
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, append_all, no_tenant
+from recorder.auditlog.append import append, append_all
 from recorder.catalogue.mappers import session_row, user_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import SessionRow, UserRow
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import Session, User, connected, writing
+from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import SLACK, to_iso
 from recorder.domain import names
 from recorder.domain.roles import ROLES

@@ -22,18 +22,17 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
+from recorder.catalogue.erased_call_queries import forgotten_among
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError, TakeError
-from recorder.features.subject_requests.erased_calls import forgotten_among
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, recordings, retention_limits
 from recorder.lifecycle.amendment_store import chain_of, chain_of_row, put
 from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
 from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements
-from recorder.playback import grants
 from recorder.seal import amendment_kinds
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.amendment_chain import Chain, erasure
@@ -262,11 +261,6 @@ def _forgotten(folder: Path, statements: Statements) -> bool:
     except TakeError:
         return False
     return statements.forgot(tenant, folder.name)
-
-
-def close_listens(now: datetime, entropy: Entropy) -> int:
-    """Close listens whose player went away without a word and whose grant is over; how many."""
-    return sum(grants.close_listen(listen, now=now, entropy=entropy) for listen in grants.stale_listens(now))
 
 
 def _over(folder: Path, now: datetime) -> bool:

@@ -29,10 +29,10 @@ from typing import NoReturn
 import structlog
 
 from recorder.auditlog.object_kinds import kind_of
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.tables import lease
 from recorder.clock import Now
 from recorder.errors import SealError
-from recorder.features.tenants import service
 from recorder.ids import Entropy
 from recorder.lifecycle import wrapped_key_rows
 from recorder.seal.data_key import read_wrapped, tenant_key_of
@@ -167,7 +167,11 @@ class Rewrapping:
     @staticmethod
     def _tenants() -> list[str]:
         """Those who have a key: of one who left it was destroyed."""
-        return [row.id for row in service.tenants() if service.tenant_wrapped_key(row.id) is not None]
+        return [
+            row.id
+            for row in tenant_queries.all_tenants()
+            if tenant_queries.tenant_wrapped_key(row.id) is not None
+        ]
 
     def _look(self, tenant: str, *, coming: bool = True) -> _Keys:
         """A tenant's keys, each checked; with ``coming`` the one to come as well.  Writes nothing.  Raises
@@ -198,7 +202,7 @@ class Rewrapping:
         text = self._text(tenant)
         row = None
         try:
-            row = service.tenant_key(tenant)
+            row = tenant_queries.tenant_key(tenant)
             assert row is not None  # so is its text
             self.keyring.open_tenant_key(row)
             mine = row
@@ -387,7 +391,7 @@ class Rewrapping:
         return good
 
     def _text(self, tenant: str) -> str:
-        found = service.tenant_wrapped_key(tenant)
+        found = tenant_queries.tenant_wrapped_key(tenant)
         if found is None:
             raise SealError(
                 "seal.key_missing",
@@ -442,8 +446,8 @@ def standing(store: Store) -> Standing:
     by_kek: dict[str, int] = {}
     rows = objects = 0
     unfinished, lacking = [], []
-    for row in service.tenants():
-        if (mine := service.tenant_key(row.id)) is None:
+    for row in tenant_queries.all_tenants():
+        if (mine := tenant_queries.tenant_key(row.id)) is None:
             continue  # destroyed: it has left
         by_kek[mine.wrapped_by] = by_kek.get(mine.wrapped_by, 0) + 1
         rows += sum(1 for _ in _others(row.id, mine.key_id))

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from recorder.auditlog.append import append, forget, hold
+from recorder.catalogue.departures import being_erased
+from recorder.catalogue.erased_call_queries import note_of
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.core import (
@@ -23,8 +25,6 @@ from recorder.catalogue.tables.core import (
 )
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.departure import being_erased
-from recorder.features.subject_requests.erased_calls import note_of
 from recorder.ids import Entropy
 from recorder.lifecycle.limits import Version, version_of
 from recorder.seal.amendment import HOLD_SET

@@ -12,9 +12,8 @@ from typing import Final
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.catalogue import departures, erased_call_queries
 from recorder.errors import SealError
-from recorder.features.offboarding import departure
-from recorder.features.subject_requests import erased_calls
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import Source
 from recorder.seal.revocation import Revoked, nothing
@@ -47,9 +46,9 @@ class Statements:
     def look(self, tenant: str | None, call: str) -> Said:
         """What holds of a customer's call.  Raises :class:`SealError` where a statement about the customer
         cannot be read."""
-        rows = {LEFT} if tenant is not None and departure.being_erased(tenant) else set()
+        rows = {LEFT} if tenant is not None and departures.being_erased(tenant) else set()
         signed = {LEFT} if rows and tenant is not None and self.erases(tenant) else set()
-        if (named := erased_calls.note_of(call)) is not None:
+        if (named := erased_call_queries.note_of(call)) is not None:
             rows.add(FORGOTTEN)
             signed |= {FORGOTTEN} if self._forgot(tenant, call, *named) else set()
         return Said(frozenset(signed), frozenset(rows - signed))
@@ -57,7 +56,7 @@ class Statements:
     def erases(self, tenant: str) -> bool:
         """Whether everything of a customer is destroyed, or is being.  Raises :class:`SealError` where a
         statement cannot be read."""
-        if not departure.being_erased(tenant):
+        if not departures.being_erased(tenant):
             return False
         found = offboarding.standing(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
@@ -69,7 +68,7 @@ class Statements:
 
     def forgot(self, tenant: str | None, call: str) -> bool:
         """Whether a customer's call was erased for its person."""
-        named = erased_calls.note_of(call)
+        named = erased_call_queries.note_of(call)
         return named is not None and self._forgot(tenant, call, *named)
 
     def _forgot(self, tenant: str | None, call: str, owner: str, note: str) -> bool:

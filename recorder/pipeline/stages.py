@@ -35,13 +35,13 @@ from recorder import metrics
 from recorder.audio import prompt_detection
 from recorder.audio.encoded_take import ENCODED, read_encoded, write_encoded
 from recorder.audio.encoding import as_it_is, encode
-from recorder.auditlog.append import no_tenant
+from recorder.catalogue import prompt_files, tenant_queries
 from recorder.catalogue.recording_projection import recording_of
+from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import Uptime, to_iso, uptime
 from recorder.errors import SealError, StoreError, TakeError
-from recorder.features.tenants import lines, service, snapshot
 from recorder.ids import Entropy
-from recorder.lifecycle import recordings
+from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.limits import limits_of, version_of
 from recorder.lifecycle.statements import FORGOTTEN, LEFT, Said, Statements
 from recorder.pipeline.erasure_check import take_back, was_erased, was_erased_meanwhile
@@ -200,7 +200,7 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
         return True
     if start.announcement is None or start.tenant is None or start.line is None:
         raise TakeError("take.no_line", f"{folder} is a take of a call that has no line", "")
-    prompt = snapshot.put_prompt(means.snapshot, start.announcement.sha256, now)
+    prompt = prompt_files.put_prompt(means.snapshot, start.announcement.sha256, now)
     if prompt is None:
         raise TakeError(
             "take.no_prompt",
@@ -209,7 +209,7 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
         )
     for sha256 in sorted(prompt_detection.sounds(take)):
         # Without one of these it is only not shown that it was heard.
-        snapshot.put_prompt(means.snapshot, sha256, now)
+        prompt_files.put_prompt(means.snapshot, sha256, now)
     means.encode(folder, prompt)
     means.boundary("encoded")
     return True
@@ -236,7 +236,7 @@ def _seal(folder: Path, now: datetime, means: Means) -> bool:
 def _check_line(start: CallStart) -> None:
     """Refuse a call that began after its line had ended: the node had not heard of that, and told what the
     line's customer says.  Whose call it was, neither that customer nor the next may hear."""
-    if start.brought_in is None and lines.ended_before(start.line, start.started_at):
+    if start.brought_in is None and line_history.ended_before(start.line, start.started_at):
         raise TakeError(
             "take.line_ended",
             f"the call {start.recording} began at {to_iso(start.started_at)} on a number that was no longer "
@@ -330,7 +330,7 @@ def _let_go(sealed: Sealed, means: Means) -> bool:
     """Its recording was erased: what is left of it goes, here and in the bucket."""
     erasing, tenant = means.erasing or means.store, sealed.manifest.tenant
     take_back(sealed, erasing, means.root_public, means.revoked())
-    if service.tenant_wrapped_key(tenant) is None and means.statements.erases(tenant):
+    if tenant_queries.tenant_wrapped_key(tenant) is None and means.statements.erases(tenant):
         erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
     log.warning(
         "take.erased_meanwhile",
@@ -396,7 +396,7 @@ def _put_tenant_key(key: WrappedKey, store: Store) -> None:
     content, place = key.to_bytes(), tenant_key_path(key.tenant)
     try:
         with in_memory(content) as path:
-            store.put(place, path, snapshot.sha256_of(content))
+            store.put(place, path, prompt_files.sha256_of(content))
     except Conflict:
         try:
             there = read_wrapped(store, place)
@@ -412,7 +412,7 @@ def _put_tenant_key(key: WrappedKey, store: Store) -> None:
 
 
 def _tenant_key(tenant: str) -> WrappedKey:
-    key = service.tenant_key(tenant)
+    key = tenant_queries.tenant_key(tenant)
     if key is None:
         raise no_tenant(tenant)
     return key

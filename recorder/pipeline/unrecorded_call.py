@@ -9,9 +9,8 @@ from uuid import UUID
 
 from recorder.catalogue.records import NotRecordedRow
 from recorder.errors import CatalogueError, TakeError
-from recorder.features.tenants import lines
 from recorder.ids import Entropy
-from recorder.lifecycle import recordings
+from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.statements import Statements
 from recorder.spool.layout import CallEnd, CallStart, Party, Take, read_end, read_start
 
@@ -46,8 +45,8 @@ def list_call(
 
     Raises :class:`CatalogueError`, :class:`recorder.errors.StoreError`, ``SealError``."""
     tenant, line = start.tenant, start.line
-    if line is not None and lines.ended_before(line, start.started_at):
-        tenant, line = lines.owner(start.number, start.started_at)
+    if line is not None and line_history.ended_before(line, start.started_at):
+        tenant, line = line_history.owner(start.number, start.started_at)
     said = statements.look(tenant, start.recording)
     if said.signed:
         return  # nothing of it is kept any more, and a call is nobody else's

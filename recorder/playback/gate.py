@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
+from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import download
-from recorder.features.offboarding.departure import LeavingRow
 from recorder.features.subject_requests import personal_copy
 from recorder.identity import api_tokens, users
 from recorder.identity.api_tokens import TokenRow

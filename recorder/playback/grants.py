@@ -26,6 +26,7 @@ from recorder.catalogue.tables.core import Grant, Listen, connected, writing
 from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
+from recorder.playback import grants
 
 Added = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
@@ -389,3 +390,8 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
             .limit(limit)
         )
         return tuple(ListenRow(row.id, row.tenant_id, row.grant.recording_id) for row in query)
+
+
+def close_stale_listens(now: datetime, entropy: Entropy) -> int:
+    """Close listens whose player went away without a word and whose grant is over; how many."""
+    return sum(grants.close_listen(listen, now=now, entropy=entropy) for listen in grants.stale_listens(now))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow, UserRow
-from recorder.features.offboarding.departure import LeavingRow
 from recorder.identity.api_tokens import TokenRow
 from recorder.seal.amendment import Amendment
 from recorder.seal.manifest import Manifest

@@ -27,9 +27,9 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import AccessError, SealError
-from recorder.features.tenants import service
 from recorder.lifecycle import amendments
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
@@ -161,7 +161,7 @@ class Seals:
         return Sealed(row, chain, key, len(there) > len(listed))
 
     def _key(self, row: RecordingRow) -> Secret:
-        tenant = service.tenant_key(row.tenant)
+        tenant = tenant_queries.tenant_key(row.tenant)
         if tenant is None:
             raise SealError("seal.key_missing", f"the catalogue has no key of tenant {row.tenant}")
         wrapped = row.wrapped_key

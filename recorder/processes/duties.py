@@ -23,6 +23,7 @@ from recorder.identity import throttle, users
 from recorder.lifecycle import amendment_recovery, amendments, expiry, limit_application, retention_limits
 from recorder.lifecycle.clock_guard import Timekeeper
 from recorder.lifecycle.statements import Statements
+from recorder.playback import grants
 from recorder.seal.revocation import Trust
 
 DUTIES: Final = (
@@ -79,7 +80,7 @@ class House:
                 means.entropy,
                 Statements(means.store, means.root, means.revoked),
             ),
-            "listens": lambda: expiry.close_listens(now, self.means.entropy),
+            "listens": lambda: grants.close_stale_listens(now, self.means.entropy),
             "sessions": lambda: (users.drop_old_sessions(now - SESSIONS_KEPT), throttle.drop_old(now)),
             "logs": lambda: checkpoint.keep(self.signing, self.timekeeper.check()),
             "timestamps": lambda: timestamping.keep(self.signing, self.outward.authority, now),

@@ -30,11 +30,12 @@ from peewee import PeeweeException
 
 from recorder import metrics
 from recorder.auditlog import checkpoint
+from recorder.catalogue import change_counter
 from recorder.clock import Now, utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.features.live.relay import Desk
 from recorder.features.subject_requests.verification_call import Caller
-from recorder.features.tenants import service, snapshot
+from recorder.features.tenants import snapshot
 from recorder.ids import Entropy
 from recorder.lifecycle import expiry
 from recorder.lifecycle.clock_guard import NAME, Timekeeper
@@ -359,7 +360,7 @@ class Worker:
         stop the worker."""
         settings = self.settings
         try:
-            revision = service.revision(service.LINES)
+            revision = change_counter.revision(change_counter.LINES)
             if revision == self._revision and self.monotonic() < self._snapshot_due and self._whole():
                 metrics.SNAPSHOT_CHECKED.set(self.now().timestamp())
                 return

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from recorder.call.state import MODES, Mode
+from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.prompts.dsp import RATE, Samples, joined, levelled, resampled, trimmed, wav_bytes
 from recorder.prompts.sentences import (

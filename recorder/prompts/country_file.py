@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recorder.call.state import Mode
+from recorder.domain.call_plan import Mode
 from recorder.errors import ConfigError
 from recorder.prompts.country_rules import OTHER, STRICT, Duty, Pack, Rule, Source, Sure
 from recorder.prompts.purposes import standard

@@ -14,7 +14,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Literal
 
-from recorder.call.state import MODES, Mode
+from recorder.domain.call_plan import MODES, Mode
 
 STRICT = "strict"
 """The pack of a customer whose country is not known, or has no pack."""

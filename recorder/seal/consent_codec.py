@@ -7,8 +7,8 @@ from typing import Any
 
 from recorder.audio.encoded_take import Found
 from recorder.audio.keep_answers import BROKEN, BY, COLLEAGUE, HOW, NO, OWN_WORDS, QUESTION, YES
-from recorder.call.state import MODES, NOTICE
 from recorder.clock import to_iso
+from recorder.domain.call_plan import MODES, NOTICE
 from recorder.seal.canonical_json import Fields
 from recorder.seal.consent_record import GIVEN, Agreed, Agreement, Consent, Said, Voice
 

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from recorder.audio.encoded_take import Encoded, Found, Marker, Prompt
 from recorder.audio.keep_answers import COLLEAGUE, NO, NONE, OWN_WORDS, YES, Question, questions
-from recorder.call.state import NOTICE, OPT_IN
 from recorder.clock import from_iso, to_iso
+from recorder.domain.call_plan import NOTICE, OPT_IN
 from recorder.domain.line_policy import Keep
 from recorder.domain.line_policy import Sound as Words
 

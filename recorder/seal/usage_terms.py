@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recorder.call.state import NOTICE
+from recorder.domain.call_plan import NOTICE
 from recorder.prompts.country_rules import Pack
 from recorder.prompts.purposes import standard
 from recorder.seal.amendment import Amendment

@@ -23,8 +23,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.call.state import MODES, NOTICE
 from recorder.clock import Uptime, from_iso, to_iso
+from recorder.domain.call_plan import MODES, NOTICE
 from recorder.domain.line_policy import (
     BEEPS,
     Announcement,

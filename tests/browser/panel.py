@@ -8,6 +8,8 @@ Prints one line of JSON once it listens: the port and the ids of what is there.
 # ruff: noqa: E402
 from gevent import monkey
 
+from recorder.features.tenants import keep_options
+
 monkey.patch_all()
 
 import json
@@ -24,7 +26,6 @@ from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
-from recorder.features.tenants import service
 from recorder.identity.throttle import Limit
 from recorder.ids import uuid7
 from recorder.spool.layout import Party
@@ -50,8 +51,8 @@ def main(folder: Path) -> None:
     house.person(optician, "marc", "Marc Petit")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
-    service.set_line_deletable(bakery.id, bakery.line.id, True, **said)
-    service.set_line_beep(bakery.id, bakery.line.id, "both", **said)
+    keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **said)
+    keep_options.set_line_beep(bakery.id, bakery.line.id, "both", **said)
     house.not_recorded(bakery, "daemon_away", at=at - timedelta(hours=30), outside=Party("withheld", ""))
     house.not_recorded(optician, "declined", at=at - timedelta(hours=28))
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))

@@ -23,7 +23,7 @@ from recorder.catalogue.tables.core import open_catalogue
 from recorder.cli import processes as product
 from recorder.cli.tenants import make_tenant, make_user
 from recorder.clock import utc_now
-from recorder.features.tenants import service, snapshot
+from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
 from recorder.processes import object_store
 from recorder.processes.services import Context
 from recorder.seal import signing
@@ -136,12 +136,12 @@ class Plant:
                 language="en",
                 password=PASSWORD,
             )
-            told = service.create_announcement(
+            told = announcements.create_announcement(
                 owner.id, name="chirp", language="en", text="a chirp", purposes=["agreement"], keep_days=30,
                 wav=sound(self.prompt), now=utc_now(), entropy=os.urandom,
             )  # fmt: skip
             for number in numbers:
-                line = service.create_line(
+                line = lines.create_line(
                     owner.id, number=number, announcement=told.id, label=number,
                     formats=("opus", "wav") if number.endswith("02") else ("wav",),
                     timing="at_pickup" if number in AT_PICKUP else "before_ringing",
@@ -169,10 +169,10 @@ class Plant:
         some have it destroyed."""
         which, now = (line.tenant, line.id), {"now": utc_now(), "entropy": os.urandom}
         out = "once_connected" if line.number in ONCE_CONNECTED else "before_connected"
-        service.set_line_outbound(*which, out, **now)
-        service.set_line_keep(*which, Keeping(keep_days=60, purpose="agreement"), **now)
-        service.set_line_joining(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
-        service.set_line_deletable(*which, line.number in DELETABLE, **now)
+        lines.set_line_outbound(*which, out, **now)
+        keep_options.set_line_keep(*which, Keeping(keep_days=60, purpose="agreement"), **now)
+        transfer_options.set_line_joining(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
+        keep_options.set_line_deletable(*which, line.number in DELETABLE, **now)
 
     def _unit(self, name: str, argv: list[str]) -> None:
         self.units[name] = Unit(name, argv, self.environment, self.folder / "logs" / f"{name}.log")

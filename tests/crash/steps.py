@@ -25,13 +25,13 @@ from pathlib import Path
 
 from recorder.audit import continuation
 from recorder.auditlog import checkpoint
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.tables.core import open_catalogue
 from recorder.features.offboarding import decisions
 from recorder.features.offboarding.plan import prepare
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import erasure, register
-from recorder.features.tenants import service
 from recorder.lifecycle import amendment_recovery, amendment_service, limit_application
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.playback.verified_recording import Seals
@@ -65,7 +65,7 @@ class Step:
 
     @property
     def tenant(self) -> str:
-        (tenant,) = service.tenants()
+        (tenant,) = tenant_queries.all_tenants()
         return tenant.id
 
     @property

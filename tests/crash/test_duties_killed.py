@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import pytest
 
-from recorder.catalogue import queries, schema
+from recorder.catalogue import departures, queries, schema
 from recorder.catalogue.tables import core
 from recorder.catalogue.tables.audit_log import Checkpoint
 from recorder.catalogue.tables.core import KeepingLimit, LedgerEntry, Tenant, connected
-from recorder.features.offboarding import decisions, departure, handover
+from recorder.features.offboarding import decisions, handover
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import register, reviews
 from recorder.identity import users
@@ -128,9 +128,9 @@ def handing_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
     decisions.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
     assert step(house, "prepare", *points) == [DIED] * len(points)
-    assert departure.of(house.tenant).handed_at is None
+    assert departures.departure(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]
-    assert departure.of(house.tenant).handed_at is not None
+    assert departures.departure(house.tenant).handed_at is not None
     rows = handover.handed(house.tenant, 0)
     assert sorted(row.recording for row in rows) == sorted(recordings), "each once"
     assert [row.number for row in rows] == [0, 1, 2]

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected
 from recorder.features.offboarding import decisions, departure
 from recorder.features.recovery import proposals
-from recorder.features.tenants import service
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal.offboarding import place_of, read_receipt
 
@@ -85,7 +84,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     body = read_receipt(receipt.encode(), house.means.root_public).body
     assert body["destroyed"] == {"deleted": len(recordings)}
     assert len(body["keys"]["destroyed"]) == 2, "the one of before a change, too"
-    assert service.tenant_wrapped_key(house.tenant) is None
+    assert tenant_queries.tenant_wrapped_key(house.tenant) is None
     with connected():
         kinds = [leaf.kind for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
         assert not NotRecorded.select().exists()
@@ -115,7 +114,7 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
     assert_all_gone(house, recordings)
     with lost_and_found(house, "gone.db"):
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
-        assert departure.of(house.tenant) is not None, "nothing of theirs is recorded"
+        assert departures.departure(house.tenant) is not None, "nothing of theirs is recorded"
         house.confirm_holds()
         proposals.complete(house.office(), house.tenant)
-        assert departure.being_erased(house.tenant)
+        assert departures.being_erased(house.tenant)

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.tables.core import LedgerEntry, connected
-from recorder.features.tenants import service
 from recorder.lifecycle import expiry
 from recorder.lifecycle.key_rotation import Rewrapping, standing
 from recorder.playback.verified_recording import Seals
@@ -69,7 +68,7 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
     found = standing(store)
     assert set(found.by_kek) == {kek}, "in catalogue and bucket"
     assert (found.rows, found.objects, found.unfinished) == (0, 0, ())
-    mine = WrappedKey.from_bytes(service.tenant_wrapped_key(house.tenant).encode())
+    mine = WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(house.tenant).encode())
     assert mine.key_id == tenant_key
     assert next_tenant_key_path(house.tenant) not in house.objects()
     fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine that has nothing but the new one

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from recorder.domain.line_policy import Announcement
-from recorder.features.tenants import service
+from recorder.features.tenants import announcements, lines, service
 from recorder.ids import uuid7
 from recorder.pipeline import stages
 from recorder.spool import layout
@@ -68,7 +68,7 @@ class Crowd:
         common = {"now": house.clock(), "entropy": house.entropy}
         key = house.means.keyring.new_tenant_key(tenant, house.entropy)
         service.create_tenant(tenant, name=name, wrapped_key=key.to_bytes().decode(), **common)
-        row = service.create_announcement(
+        row = announcements.create_announcement(
             tenant,
             name="short",
             language="en",
@@ -80,7 +80,7 @@ class Crowd:
         )
         self._made += 1
         number = f"+32255502{self._made:02}"
-        line = service.create_line(tenant, number=number, announcement=row.id, **common)
+        line = lines.create_line(tenant, number=number, announcement=row.id, **common)
         told = Announcement(
             row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound,
             row.duration_ms,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.call.state import ALONE, NOTICE, OPT_IN, OPT_OUT, Mode
+from recorder.domain.call_plan import ALONE, NOTICE, OPT_IN, OPT_OUT, Mode
 from recorder.domain.line_policy import (
     Announcement,
     Asked,

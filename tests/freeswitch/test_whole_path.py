@@ -23,13 +23,13 @@ import soundfile
 from playwright.sync_api import Page, sync_playwright
 
 from recorder import config
-from recorder.catalogue import queries, schema
+from recorder.catalogue import queries, schema, tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import core
 from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
-from recorder.features.tenants import service, snapshot
+from recorder.features.tenants import announcements, lines, service, snapshot
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.playback.gate import Gate, Who
@@ -127,7 +127,7 @@ def set_up_customer(context: Context) -> str:
     )
     sound = io.BytesIO()
     soundfile.write(sound, chirp(2.0), RATE, subtype="PCM_16", format="WAV")
-    told = service.create_announcement(
+    told = announcements.create_announcement(
         tenant,
         name="chirp",
         language="fr",
@@ -139,7 +139,7 @@ def set_up_customer(context: Context) -> str:
         entropy=os.urandom,
     )
     for last in ("01", "88"):
-        service.create_line(
+        lines.create_line(
             tenant,
             number=f"{NUMBER}{last}",
             announcement=told.id,
@@ -147,7 +147,7 @@ def set_up_customer(context: Context) -> str:
             now=now,
             entropy=os.urandom,
         )
-    owner = next(row for row in service.tenants() if row.id == tenant)
+    owner = next(row for row in tenant_queries.all_tenants() if row.id == tenant)
     make_user(
         owner, LOGIN, context.signer(), name="Claire", role="customer", language="fr", password=PASSWORD
     )

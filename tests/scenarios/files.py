@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from recorder.call.state import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT
+from recorder.domain.call_plan import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT
 from recorder.domain.line_policy import (
     AT_PICKUP,
     BEFORE_CONNECTED,

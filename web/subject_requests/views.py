@@ -11,12 +11,12 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
 
-from recorder.catalogue import queries
+from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.records import RecordingRow
 from recorder.domain import time_zones
 from recorder.errors import PersonError, SealError
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import erased_calls, erasure, register, reviews, verification_code
+from recorder.features.subject_requests import erasure, register, reviews, verification_code
 from recorder.features.subject_requests.register import RequestRow
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, HeardRow, ReviewRow
 from recorder.identity import users
@@ -55,7 +55,7 @@ def listed() -> str:
     return render_template(
         "subject_requests/list.html",
         requests=register.requests(tenant.id),
-        forgotten=erased_calls.counts(tenant.id),
+        forgotten=erased_call_queries.counts(tenant.id),
         today=register.today(tenant.time_zone, now()),
         wants=register.WANTS,
         languages=NAMES,
@@ -104,7 +104,7 @@ def show(request_id: str) -> str:
             for each in _all(tenant.id, found, done)
             if done.get(each.id) and _erased(done[each.id])
         ]
-        if calls := erased_calls.counts(tenant.id).get(row.id, 0):
+        if calls := erased_call_queries.counts(tenant.id).get(row.id, 0):
             letter.append(subject_requests.calls_erased(calls))
         undecided = sum(each.undecided for each in missed)
         if undecided and (letter or not (left or undecided < len(missed))):

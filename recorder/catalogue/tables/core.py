@@ -30,7 +30,7 @@ from recorder.catalogue.tables.subject_request import (
     PersonRecording,
     PersonRequest,
 )
-from recorder.identity.throttle import Throttle
+from recorder.catalogue.tables.throttle import Throttle
 
 __all__ = ["TABLES", "connected", "database", "make_database", "open_catalogue", "writing"]
 

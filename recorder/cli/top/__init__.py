@@ -13,12 +13,12 @@ from threading import Thread
 import click
 from peewee import PeeweeException
 
+from recorder.catalogue import tenant_queries
 from recorder.cli.top.picture import Picture, Watcher
 from recorder.cli.top.screen import View, draw, everything
 from recorder.cli.top.terminal import Terminal
 from recorder.clock import to_iso, utc_now
 from recorder.errors import AccordError
-from recorder.features.tenants import service
 from recorder.processes.services import Context
 
 EVERY = 1.0
@@ -77,7 +77,7 @@ def _learn_names(context: Context, names: dict[str, str]) -> None:
     """Customers' names, where the catalogue answers; their ids do as well."""
     try:
         context.open_catalogue()
-        names.update({row.id: row.name for row in service.tenants()})
+        names.update({row.id: row.name for row in tenant_queries.all_tenants()})
     except (AccordError, OSError, PeeweeException):
         return
 

@@ -21,13 +21,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from recorder.audio.encoding import NOTE
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries
 from recorder.catalogue.records import TenantRow
 from recorder.clock import Now, from_iso, to_iso
 from recorder.domain import phone_numbers
 from recorder.errors import AccordError, BringingError, TakeError
 from recorder.features.imports import audio
-from recorder.features.offboarding import departure
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from recorder.pipeline.stages import Means, step
@@ -223,7 +222,7 @@ class Bringing:
 
 def check_stays(tenant: str) -> None:
     """Raises :class:`BringingError` (``bringing.leaving``) where a customer leaves."""
-    if departure.of(tenant) is not None:
+    if departures.departure(tenant) is not None:
         raise BringingError("bringing.leaving", "this customer leaves", "nothing more is brought in for it")
 
 

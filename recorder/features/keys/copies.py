@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from recorder.catalogue import tenant_queries
 from recorder.clock import from_iso, to_iso
 from recorder.errors import ConfigError
-from recorder.features.tenants import service
 from recorder.seal import kek_files, signing
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, load_kek, parse_kek
 from recorder.spool.atomic_files import write_file
@@ -74,7 +74,7 @@ def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey
 
 def tenant_keys() -> list[WrappedKey]:
     """Every customer's own key, of the catalogue.  Raises :class:`SealError`."""
-    found = (service.tenant_key(row.id) for row in service.tenants())
+    found = (tenant_queries.tenant_key(row.id) for row in tenant_queries.all_tenants())
     return [key for key in found if key is not None]
 
 

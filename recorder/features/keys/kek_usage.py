@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from recorder.catalogue import tenant_queries
 from recorder.errors import AccordError, ConfigError, SealError
-from recorder.features.tenants import service
 from recorder.processes import object_store
 from recorder.processes.services import Context
 from recorder.seal.document_source import read_document
@@ -58,9 +58,9 @@ def refuse_new_keys(context: Context) -> tuple[str, ...]:
 
 def _in_catalogue(context: Context) -> Iterator[str]:
     context.open_catalogue()
-    for row in service.tenants():
+    for row in tenant_queries.all_tenants():
         try:
-            key = service.tenant_key(row.id)
+            key = tenant_queries.tenant_key(row.id)
         except SealError:
             yield UNREADABLE
         else:

@@ -23,8 +23,8 @@ from peewee import PeeweeException
 from recorder import metrics
 from recorder.audio.pause_redaction import pauses
 from recorder.call.remote_commands import NOT_ALLOWED
-from recorder.call.state import OPT_IN
 from recorder.clock import Now, utc_now
+from recorder.domain.call_plan import OPT_IN
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, carry
 from recorder.errors import AccordError, SealError, TakeError
 from recorder.features.live import queue

@@ -15,9 +15,9 @@ from typing import Any
 
 import structlog
 
+from recorder.catalogue.departures import LeavingRow
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import documents, handover, tables, tar
-from recorder.features.offboarding.departure import LeavingRow
 from recorder.features.offboarding.handover import HandedRow
 from recorder.playback.audio_reader import Missing, Sounds
 from recorder.playback.verified_recording import Sealed

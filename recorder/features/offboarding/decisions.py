@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.features.offboarding import departure
@@ -25,7 +25,7 @@ def standing(changes: Changes, tenant: str) -> Statement:
     found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
     if found is not None:
         return found
-    if departure.of(tenant) is None:
+    if departures.departure(tenant) is None:
         departure.standing(tenant)
     raise CatalogueError(
         "leaving.not_signed",
@@ -44,7 +44,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     if queries.tenant(tenant) is None:
         raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
     found, last = _found(changes, tenant)
-    if found is not None and departure.of(tenant) is not None:
+    if found is not None and departures.departure(tenant) is not None:
         hint = "`accord tenant leave show`"
         raise CatalogueError("tenant.leaving", "that this customer leaves was announced before", hint)
     if found is not None and found.kind == ERASURE:
@@ -100,7 +100,7 @@ def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
                 "wait for that day, or say in --early how they agreed to an earlier one",
             )
         found = _put(changes, found.following(ERASURE, now, early=early or ""))
-    elif (row := departure.of(tenant)) is not None and row.erasing_since is not None:
+    elif (row := departures.departure(tenant)) is not None and row.erasing_since is not None:
         check_not_erasing(found)
     write_down(changes, found)
     return found

@@ -9,13 +9,13 @@ the same transaction, which names the statement.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, forget, hold
+from recorder.catalogue.departures import LeavingRow, _row
+from recorder.catalogue.departures import departure as of
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import Recipient
@@ -45,30 +45,6 @@ ERASING = "tenant.erasing"
 LEFT = "tenant.left"
 FORGOTTEN = "calls.forgotten"
 KEY_DESTROYED = "tenant.key_destroyed"
-
-
-@dataclass(frozen=True, slots=True)
-class LeavingRow:
-    """A customer who leaves; see :class:`recorder.catalogue.tables.offboarding.Leaving`."""
-
-    tenant: str
-    announced_at: datetime
-    until: datetime
-    handover: str | None
-    log_size: int
-    handed_at: datetime | None
-    layout: Mapping[str, Any]
-    length: int
-    erasing_since: datetime | None
-    left_at: datetime | None
-    receipt: str | None
-
-
-def of(tenant: str) -> LeavingRow | None:
-    """How far a customer's leaving is; ``None`` where it does not leave."""
-    with connected():
-        row = Leaving.get_or_none(Leaving.tenant_id == tenant)
-    return None if row is None else _row(row)
 
 
 def standing(tenant: str) -> LeavingRow:
@@ -119,14 +95,6 @@ def _end_lines(tenant: str, now: datetime, entropy: Entropy) -> int:
     for line in living:
         end_line(tenant, line.id, now=now, entropy=entropy)
     return len(living)
-
-
-def being_erased(tenant: str) -> bool:
-    """Whether a row says that everything of a customer is destroyed, or is being.  It decides nothing:
-    :mod:`recorder.seal.offboarding` does."""
-    with connected():
-        mine = (Leaving.tenant_id == tenant) & Leaving.erasing_since.is_null(False)
-        return bool(Leaving.select().where(mine).exists())
 
 
 def erasing(
@@ -286,19 +254,3 @@ def check_not_erasing(row: LeavingRow) -> None:
             f"everything of this customer is being destroyed since {to_iso(row.erasing_since)}",
             "that cannot be called off; `accord tenant leave show` says how far it is",
         )
-
-
-def _row(row: Leaving) -> LeavingRow:
-    return LeavingRow(
-        tenant=row.tenant_id,
-        announced_at=row.announced_at,
-        until=row.until,
-        handover=row.handover,
-        log_size=int(row.log_size or 0),
-        handed_at=row.handed_at,
-        layout=row.layout or {},
-        length=int(row.length or 0),
-        erasing_since=row.erasing_since,
-        left_at=row.left_at,
-        receipt=row.receipt,
-    )

@@ -8,13 +8,13 @@ from dataclasses import replace
 import structlog
 
 from recorder import metrics
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries
 from recorder.catalogue.database import connected
+from recorder.catalogue.departures import LeavingRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import departure, handover
+from recorder.features.offboarding import handover
 from recorder.features.offboarding.archive import Archive
-from recorder.features.offboarding.departure import LeavingRow
 from recorder.features.offboarding.handover import HandedRow
 from recorder.features.offboarding.plan import why_not
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces
@@ -48,7 +48,7 @@ def fetch(guard: Guard, who: Who) -> Opened:
 def leaver(guard: Guard, tenant: str) -> LeavingRow | None:
     """How far a customer's leaving is, as was signed: a row that nothing signed stands behind shows nothing.
     What it is handed is there only as it was signed."""
-    row = departure.of(tenant)
+    row = departures.departure(tenant)
     if row is None:
         return None
     try:

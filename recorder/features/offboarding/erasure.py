@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
 from recorder.auditlog import checkpoint
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
 from recorder.features.offboarding import departure
-from recorder.features.tenants import service
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, expiry
 from recorder.lifecycle.amendment_service import Changes
@@ -237,7 +237,7 @@ def destroy_keys(
     try:
         places = _own_keys(tenant, store)
         found = [read_document(store, place, WrappedKey.MAX_BYTES) for place in places]
-        if (text := service.tenant_wrapped_key(tenant)) is not None:
+        if (text := tenant_queries.tenant_wrapped_key(tenant)) is not None:
             found.append(text.encode())
         ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
         destroyed = departure.forget_key(tenant, ids, now=now, entropy=entropy)

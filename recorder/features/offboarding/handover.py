@@ -15,11 +15,12 @@ from peewee import fn
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, hold
+from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.tables.core import Tenant, connected, database, writing
 from recorder.catalogue.tables.offboarding import Handed, HandoverFetch, Leaving
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.departure import LeavingRow, check_not_erasing, standing
+from recorder.features.offboarding.departure import check_not_erasing, standing
 from recorder.ids import Entropy, uuid7
 
 PAGE = 200

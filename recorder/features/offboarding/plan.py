@@ -15,12 +15,12 @@ import structlog
 from recorder.auditlog.inclusion_proof import signed_before
 from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.database import connected
+from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import departure, documents, tables, tar
 from recorder.features.offboarding import handover as handing
 from recorder.features.offboarding.archive import ABOUT, LOG
-from recorder.features.offboarding.departure import LeavingRow
 from recorder.features.offboarding.handover import HandedRow
 from recorder.lifecycle.limits import limits_of
 from recorder.playback.audio_reader import PEAKS

@@ -48,8 +48,8 @@ from recorder.catalogue.tables.subject_request import (
     PersonRecording,
     PersonRequest,
 )
+from recorder.catalogue.tables.throttle import Throttle
 from recorder.errors import BackupError
-from recorder.identity.throttle import Throttle
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
 

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import queries
+from recorder.catalogue import departures, erased_call_queries, queries
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError, KeepingError, SealError
 from recorder.features.offboarding import decisions, departure
@@ -149,11 +149,11 @@ def _look_at_note(
     except SealError as error:
         found.troubles.append(Trouble(key, error.error_id, error.message))
         return
-    recorded = erased_calls.recorded_among(note.calls)
+    recorded = erased_call_queries.recorded_among(note.calls)
     for each in sorted(recorded):
         what = f"it names call {each}, which was recorded: nothing of that is erased by it"
         found.troubles.append(Trouble(key, "call_erasure.of_a_recording", what))
-    known = erased_calls.forgotten_among(note.calls) | recorded
+    known = erased_call_queries.forgotten_among(note.calls) | recorded
     left = tuple(each for each in note.calls if each not in known)
     if left:
         found.notes.append(Erased(name, note, left))
@@ -172,7 +172,7 @@ def _revoked(key: str, more: str = "") -> SealError:
 def withhold(leaver: Leaver, now: datetime, entropy: Entropy) -> int | None:
     """Record nothing more for a customer who leaves or left, as was signed, where the catalogue does not know
     that; how many lines ended, ``None`` where it knew.  Nothing of theirs is destroyed."""
-    if queries.tenant(leaver.tenant) is None or departure.of(leaver.tenant) is not None:
+    if queries.tenant(leaver.tenant) is None or departures.departure(leaver.tenant) is not None:
         return None
     said, receipt = leaver.statement, leaver.receipt
     if said is not None:
@@ -187,7 +187,7 @@ def is_open(leaver: Leaver) -> bool:
     """Whether it was signed that a customer is erased, and the catalogue neither does it nor has done it."""
     if not leaver.erased or queries.tenant(leaver.tenant) is None:
         return False
-    row = departure.of(leaver.tenant)
+    row = departures.departure(leaver.tenant)
     return row is None or (row.erasing_since is None and row.left_at is None)
 
 

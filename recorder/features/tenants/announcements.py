@@ -19,12 +19,12 @@ from peewee import fn
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, hold, sha256_of
-from recorder.call.state import MODES, Mode
 from recorder.catalogue import country_check
 from recorder.catalogue.mappers import announcement_row, composed_data
 from recorder.catalogue.records import ASKING, AnnouncementRow, Composition, Sentence
 from recorder.catalogue.tables.core import Announcement, Purpose, Sound, connected, writing
 from recorder.domain import names
+from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import standard

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from recorder.auditlog.append import hold
-from recorder.call.state import OPT_IN, Mode
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.records import (
     ASKING,
@@ -22,6 +21,7 @@ from recorder.catalogue.records import (
     Sentence,
 )
 from recorder.catalogue.tables.core import Sound, connected, writing
+from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import (
     Composed,
@@ -178,10 +178,10 @@ def set_line_mode(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How a line records from the next call on (one of ``recorder.call.state.MODES``): what it says is put
-    together anew for that mode.  False where the tenant has no such line.  Raises :class:`CatalogueError`
-    (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: it is a customer's
-    own sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    """How a line records from the next call on (one of ``recorder.domain.call_plan.MODES``): what it says is
+    put together anew for that mode.  False where the tenant has no such line.  Raises :class:`CatalogueError`
+    (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: it is a customer's own
+    sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     known = check_mode(mode)
 
     def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _Wanted:

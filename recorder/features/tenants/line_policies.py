@@ -19,7 +19,7 @@ from recorder.catalogue.tables.core import (
 )
 from recorder.domain import line_policy
 from recorder.features.tenants import announcements as announcing
-from recorder.features.tenants import lines
+from recorder.lifecycle import line_history
 
 SAID = ("question", "cue", "yes", "no", "none")
 
@@ -83,7 +83,7 @@ class _Logged:
 
     @classmethod
     def of(cls, tenant: str) -> _Logged:
-        return cls(lines.logged(tenant), announcing.logged(tenant))
+        return cls(line_history.logged(tenant), announcing.logged(tenant))
 
     def bears_out(self, line: LineRow, told: Mapping[str, Announcement]) -> bool:
         """Whether a line is this customer's, with that number, and so is what it says, word for word."""

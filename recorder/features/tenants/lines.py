@@ -12,16 +12,15 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, hold, sha256_of
-from recorder.call.state import NOTICE
 from recorder.catalogue import country_check
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import FORMATS, MOST_LANGUAGES, LineRow
-from recorder.catalogue.tables.core import Announcement, Line, Tenant, connected, writing
+from recorder.catalogue.tables.core import Announcement, Line, Tenant, writing
 from recorder.catalogue.tables.offboarding import Leaving
 from recorder.domain import names, phone_numbers
+from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import (
     AT_PICKUP,
     BEFORE_RINGING,
@@ -34,9 +33,7 @@ from recorder.domain.line_policy import (
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import Spoken, check_mode, check_spoken, keep_sound
 from recorder.ids import Entropy, uuid7
-
-CREATED = "line.created"
-ENDED = "line.ended"
+from recorder.lifecycle.line_history import CREATED, ENDED
 
 
 def create_line(
@@ -224,39 +221,6 @@ def check_stays(tenant: str) -> None:
             f"customer {tenant} leaves: nothing more is recorded for it",
             "`accord tenant leave show` says how far that is, `accord tenant leave stop` calls it off",
         )
-
-
-def ended_before(line_id: str | None, at: datetime) -> bool:
-    """Whether a line, whoever's, had ended by a time; false where nobody knows it, and where its row says so
-    and its customer's log does not."""
-    with connected():
-        row = None if line_id is None else Line.get_or_none((Line.id == line_id) & (Line.until <= at))
-        if row is None:
-            return False
-        ended = [
-            said for said in leaf_lookup.decided(row.tenant_id, [ENDED]) if said.body.get("line") == line_id
-        ]
-        return any(said.at <= at for said in ended)
-
-
-def logged(tenant: str) -> frozenset[tuple[str, str]]:
-    """A customer's lines and their numbers that the log says were made, and does not say ended."""
-    made: dict[str, str] = {}
-    for said in leaf_lookup.decided(tenant, [CREATED, ENDED]):
-        line = str(said.body.get("line"))
-        if said.kind == CREATED:
-            made[line] = str(said.body.get("number"))
-        else:
-            made.pop(line, None)
-    return frozenset(made.items())
-
-
-def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
-    """Whose a number was at a time: the customer's id and the line's, or two times ``None``."""
-    mine = (Line.digits == number.removeprefix("+")) & (Line.since <= at)
-    with connected():
-        row = Line.get_or_none(mine & (Line.until.is_null() | (Line.until > at)))
-    return (None, None) if row is None else (row.tenant_id, row.id)
 
 
 def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:

@@ -8,59 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from peewee import IntegrityError
 
 from recorder.auditlog.append import append, hold, sha256_of
 from recorder.catalogue import country_check
-from recorder.catalogue.change_counter import LINES, count_up, revision
 from recorder.catalogue.mappers import tenant_row
-from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import TenantRow
-from recorder.catalogue.tables.core import Tenant, connected, writing
+from recorder.catalogue.tables.core import Tenant, writing
 from recorder.domain import names, time_zones
 from recorder.errors import CatalogueError
-from recorder.features.tenants.announcements import create_announcement, sound_duration_ms
-from recorder.features.tenants.composition import set_line_languages, set_line_mode
-from recorder.features.tenants.keep_options import set_line_beep, set_line_deletable, set_line_keep
-from recorder.features.tenants.lines import (
-    create_line,
-    end_line,
-    move_line,
-    set_line_announcement,
-    set_line_outbound,
-    set_line_timing,
-)
-from recorder.features.tenants.transfer_options import set_line_joining
 from recorder.ids import Entropy
-from recorder.seal.keyring import WrappedKey, wrapped_key
-
-__all__ = [
-    "LINES",
-    "count_up",
-    "create_announcement",
-    "create_line",
-    "create_tenant",
-    "end_line",
-    "move_line",
-    "revision",
-    "set_line_announcement",
-    "set_line_beep",
-    "set_line_deletable",
-    "set_line_joining",
-    "set_line_keep",
-    "set_line_languages",
-    "set_line_mode",
-    "set_line_outbound",
-    "set_line_timing",
-    "set_tenant",
-    "set_tenant_country",
-    "sound_duration_ms",
-    "tenant_key",
-    "tenant_wrapped_key",
-    "tenants",
-]
 
 
 def create_tenant(
@@ -140,32 +98,3 @@ def _check_name(name: str, own: str = "") -> None:
                 f"there is a customer {row.name!r} already: {row.id}",
                 "give each a name of its own: add the place, say",
             )
-
-
-def tenants() -> tuple[TenantRow, ...]:
-    """Every customer, by name: for the operator's command line and the worker."""
-    with connected():
-        return tuple(tenant_row(row) for row in Tenant.select().order_by(Tenant.name, Tenant.id))
-
-
-def tenant_wrapped_key(tenant: str) -> str | None:
-    """The tenant's key as it was wrapped, JSON text; ``None`` where there is none: it was destroyed when the
-    customer left."""
-    with connected():
-        row = next(iter(_wrapped_key(tenant)), None)
-    return (row.wrapped_key or None) if row is not None else None
-
-
-@prepared(Tenant)
-def _wrapped_key(tenant: str) -> Any:
-    return Tenant.select(Tenant.wrapped_key).where(Tenant.id == tenant)
-
-
-def tenant_key(tenant: str) -> WrappedKey | None:
-    """The tenant's own key as it was wrapped; ``None`` where there is none.  Raises
-    :class:`recorder.errors.SealError` (``seal.key_damaged``, ``seal.key_foreign``) where the row holds
-    something else."""
-    text = tenant_wrapped_key(tenant)
-    return (
-        None if text is None else wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
-    )

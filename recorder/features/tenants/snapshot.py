@@ -9,16 +9,13 @@ daemon that still has the snapshot before.  What colleagues call to hear lies be
 
 from __future__ import annotations
 
-import hashlib
-import os
-import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
-from recorder.catalogue.tables.core import Sound, connected
+from recorder.catalogue.prompt_files import PROMPTS, put_prompt
 from recorder.clock import to_iso
 from recorder.domain.line_policy import read, to_json
 from recorder.errors import ConfigError, TakeError
@@ -30,14 +27,10 @@ from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import finished_takes, open_takes, read_start
 
 SNAPSHOT = "snapshot.json"
-PROMPTS = "prompts"
 
 KEEP_PROMPT = timedelta(days=1)
 
 log = structlog.get_logger()
-
-_placing = threading.Lock()
-"""The worker's threads put prompts in place, for a take and for the snapshot, each by the same names."""
 
 
 def write(
@@ -83,44 +76,6 @@ def is_current(folder: Path, never_record: Iterable[str]) -> bool:
     """Whether the snapshot says what the catalogue says now."""
     lines = policies().lines
     return _without_time(folder / SNAPSHOT) == to_json("", lines, list(never_record))
-
-
-def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
-    """A sound in a node's folder, from the catalogue where it is missing or damaged;
-    ``None`` where the catalogue has no such sound.  Raises ``OSError``."""
-    path = folder / PROMPTS / f"{sha256}.wav"
-    with _placing:
-        if not intact(path, sha256):
-            with connected():
-                row = Sound.get_or_none(Sound.sha256 == sha256)
-            if row is None:
-                return None
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, bytes(row.wav))
-    used_at = now.timestamp()
-    os.utime(path, (used_at, used_at))
-    return path
-
-
-def has_prompt(folder: Path, sha256: str) -> bool:
-    """Whether :func:`put_prompt` would find a sound; nothing is written."""
-    if intact(folder / PROMPTS / f"{sha256}.wav", sha256):
-        return True
-    with connected():
-        return bool(Sound.select().where(Sound.sha256 == sha256).exists())
-
-
-def intact(path: Path, sha256: str) -> bool:
-    """Whether a file is there and has this hash (hex SHA-256)."""
-    try:
-        return sha256_of(path.read_bytes()) == sha256
-    except OSError:
-        return False
-
-
-def sha256_of(content: bytes) -> str:
-    """Hex SHA-256."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def _without_time(path: Path) -> bytes | None:

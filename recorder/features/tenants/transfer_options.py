@@ -12,12 +12,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from recorder.auditlog.append import append, hold, sha256_of
-from recorder.call.state import WAYS, Mode
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.mappers import joining_data
 from recorder.catalogue.records import ASKING, Joining, Sentence
 from recorder.catalogue.tables.core import Line, connected, writing
+from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import keep_sound
 from recorder.features.tenants.lines import active
@@ -40,8 +40,8 @@ def set_line_joining(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How who joins a call later is told from the next call on (one of ``recorder.call.state.WAYS``), and
-    whether they are asked, too, as the line's mode does; ``None``: they are not.  In a language that the
+    """How who joins a call later is told from the next call on (one of ``recorder.domain.call_plan.WAYS``),
+    and whether they are asked, too, as the line's mode does; ``None``: they are not.  In a language that the
     catalogue of sentences has not, nobody can be told.  False where the tenant has no such line.  Raises
     :class:`CatalogueError` (``line.settings``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if how is not None and how not in WAYS:

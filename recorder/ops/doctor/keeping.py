@@ -10,13 +10,11 @@ from typing import Literal
 
 from recorder.audit.checkpoints import LATE
 from recorder.auditlog import checkpoint
-from recorder.catalogue import country_check
+from recorder.catalogue import country_check, departures, tenant_queries
 from recorder.catalogue.database import database, kind_of, shown, writing
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
-from recorder.features.offboarding import departure
-from recorder.features.tenants import service
 from recorder.features.tenants.line_policies import policies
 from recorder.lifecycle import hold_review
 from recorder.lifecycle.statements import Statements
@@ -129,11 +127,11 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
     """The key-encryption key is the one that the customers' keys were wrapped by."""
     patient.context.open_catalogue()
     keyring = patient.context.keyring()
-    known = service.tenants()
+    known = tenant_queries.all_tenants()
     closed = 0
     for row in known:
         try:
-            wrapped = service.tenant_key(row.id)
+            wrapped = tenant_queries.tenant_key(row.id)
             if wrapped is None and _erased(patient, row.id):
                 continue
             if wrapped is not None:
@@ -155,7 +153,7 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
 def _erased(patient: Patient, tenant: str) -> bool:
     """Whether a signed statement says that a customer is erased: then it has no key."""
     context = patient.context
-    return departure.being_erased(tenant) and Statements(
+    return departures.being_erased(tenant) and Statements(
         context.store(), context.root(), context.revoked()
     ).erases(tenant)
 

@@ -9,11 +9,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from recorder.catalogue import tenant_queries
+from recorder.catalogue.prompt_files import has_prompt
 from recorder.clock import from_iso, to_iso
 from recorder.domain import line_policy
 from recorder.errors import TakeError
-from recorder.features.tenants import service
-from recorder.features.tenants.snapshot import has_prompt, is_current
+from recorder.features.tenants.snapshot import is_current
 from recorder.ops.doctor.findings import OK, WARNING, WRONG, Finding, Patient
 from recorder.pipeline.stages import next_stage
 from recorder.spool.disk_space import AHEAD, USUAL_RATE, Growing, Room, look, wanted
@@ -172,7 +173,7 @@ def takes(patient: Patient) -> Iterator[Finding]:
         except TakeError:
             broken += 1
             continue
-        if start.tenant is not None and service.tenant_wrapped_key(start.tenant) is None:
+        if start.tenant is not None and tenant_queries.tenant_wrapped_key(start.tenant) is None:
             strangers.add(start.tenant)
         told = start.announcement
         if told is not None and not has_prompt(node.snapshot_folder, told.sha256):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from recorder.auditlog.object_kinds import kind_of
-from recorder.features.tenants import service
+from recorder.catalogue import tenant_queries
 from recorder.ops.doctor.findings import Finding, Patient
 from recorder.seal import kek_files
 from recorder.seal.data_key import read_wrapped
@@ -59,8 +59,8 @@ def _last_touched(path: Path) -> datetime:
 def _wraps(store: Store) -> dict[str, int]:
     """How many customers' keys each key-encryption key wraps, in the catalogue or the bucket."""
     wraps: dict[str, set[str]] = {}
-    for row in service.tenants():
-        if (mine := service.tenant_key(row.id)) is not None:
+    for row in tenant_queries.all_tenants():
+        if (mine := tenant_queries.tenant_key(row.id)) is not None:
             wraps.setdefault(mine.wrapped_by, set()).add(row.id)
         for place in filter(kind_of, store.list(f"keys/{row.id}/{TENANT}")):
             try:

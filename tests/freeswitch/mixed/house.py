@@ -15,13 +15,13 @@ import numpy as np
 import soundfile
 
 from recorder import config
-from recorder.catalogue import queries, schema
+from recorder.catalogue import queries, schema, tenant_queries
 from recorder.catalogue.records import Keeping, RecordingRow
 from recorder.catalogue.tables import core
 from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
-from recorder.features.tenants import service, snapshot
+from recorder.features.tenants import announcements, keep_options, lines, service, snapshot, transfer_options
 from recorder.features.tenants.announcements import OwnSound
 from recorder.identity import users
 from recorder.ids import uuid7
@@ -186,13 +186,13 @@ def _customer(context: Context, calls: Sequence[Call]) -> str:
     for call in calls:
         if call.opening == "nobodys":
             continue
-        line = service.create_line(
+        line = lines.create_line(
             tenant, number=call.line, announcement=said[MODES.get(call.opening, "notice")], formats=("wav",),
             timing="at_pickup" if call.opening == "at_pickup" else "before_ringing",
             now=now, entropy=os.urandom,
         )  # fmt: skip
         _settings(tenant, line.id, call)
-    owner = next(row for row in service.tenants() if row.id == tenant)
+    owner = next(row for row in tenant_queries.all_tenants() if row.id == tenant)
     said = {"name": "Claire", "role": "customer", "language": "fr"}
     make_user(owner, "claire@example.com", context.signer(), **said, password="let us listen")
     return tenant
@@ -202,7 +202,7 @@ def _announcement(tenant: str, mode: str) -> str:
     asked = {}
     if mode != "notice":
         asked = {name: OwnSound(name, wav(name)) for name in ("question", "declined")}
-    return service.create_announcement(
+    return announcements.create_announcement(
         tenant, name=mode, language="fr", text="Un signal.", purposes=("agreement",), keep_days=30,
         wav=wav("told"), mode=mode, now=utc_now(), entropy=os.urandom, **asked,
     ).id  # fmt: skip
@@ -212,11 +212,13 @@ def _settings(tenant: str, line: str, call: Call) -> None:
     """What a line does beside announcing, as far as its call needs it."""
     sources, now, deeds = Signals(), utc_now(), call.deeds
     if any(deed.startswith("keep_") for deed in deeds):
-        service.set_line_keep(tenant, line, Keeping(365), sources=sources, now=now, entropy=os.urandom)
+        keep_options.set_line_keep(tenant, line, Keeping(365), sources=sources, now=now, entropy=os.urandom)
     if "delete" in deeds:
-        service.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
+        keep_options.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
     if call.telling:
-        service.set_line_joining(tenant, line, call.telling, sources=sources, now=now, entropy=os.urandom)
+        transfer_options.set_line_joining(
+            tenant, line, call.telling, sources=sources, now=now, entropy=os.urandom
+        )
     if call.opening in OUTWARD:
         how = "once_connected" if call.opening in TOGETHER else "before_connected"
-        service.set_line_outbound(tenant, line, how, now=now, entropy=os.urandom)
+        lines.set_line_outbound(tenant, line, how, now=now, entropy=os.urandom)

@@ -18,7 +18,7 @@ from recorder.catalogue.tables import core
 from recorder.catalogue.tables.audit_log import Checkpoint
 from recorder.catalogue.tables.core import TABLES, LedgerEntry, Tenant, connected, writing
 from recorder.features.subject_requests import register
-from recorder.features.tenants import service
+from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
 from recorder.playback import grants
@@ -190,7 +190,7 @@ def _listen(house: House, user: str, recording: str) -> None:
 
 def _change_settings(house: House) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
-    service.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
+    lines.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
     service.set_tenant_country(house.tenant, "nl", **said)
     house.limit(20, purpose="training")
     register.enter(

@@ -11,13 +11,20 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import Recording, User, connected, writing
 from recorder.catalogue.tables.offboarding import HandoverFetch
 from recorder.catalogue.tables.subject_request import PersonRequest
+from recorder.catalogue.tables.throttle import Throttle
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import register, reviews, verification_code
-from recorder.features.tenants import composition, service
+from recorder.features.tenants import (
+    announcements,
+    composition,
+    keep_options,
+    lines,
+    service,
+    transfer_options,
+)
 from recorder.identity import api_tokens, users
-from recorder.identity.throttle import Throttle
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, recordings
 from recorder.playback import grants
@@ -68,11 +75,11 @@ def _somebody_else(world: World) -> None:
     key = house.means.keyring.new_tenant_key(to, house.entropy).to_bytes().decode()
     service.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
     sound = announcement_in("fr")
-    row = service.create_announcement(
+    row = announcements.create_announcement(
         to, name="theirs", language="fr", text=sound.text, purposes=sound.purposes, keep_days=sound.keep_days,
         wav=sound.path.read_bytes(), **said(world),
     )  # fmt: skip
-    service.create_line(to, number="+3225550999", announcement=row.id, **said(world))
+    lines.create_line(to, number="+3225550999", announcement=row.id, **said(world))
     users.create_user(
         to, login="piet@example.com", name="Piet", role="customer", language="nl",
         password_hash="$argon2id$2", signer=world.house.means.signer, **said(world),
@@ -82,7 +89,7 @@ def _somebody_else(world: World) -> None:
 def _settings(world: World) -> None:
     tenant, line = world.tenant, world.house.line.id
     service.set_tenant_country(tenant, "be", **said(world))
-    service.set_line_timing(tenant, line, "before_ringing", **said(world))
+    lines.set_line_timing(tenant, line, "before_ringing", **said(world))
     asking = composition.compose(
         tenant,
         name="asking",
@@ -92,17 +99,17 @@ def _settings(world: World) -> None:
         keep_days=30,
         **said(world),
     )
-    service.set_line_announcement(tenant, line, asking.id, **said(world))
-    service.set_line_languages(tenant, line, ["fr", "en"], **said(world))
-    service.set_line_keep(tenant, line, Keeping(keep_days=30), **said(world))
-    service.set_line_deletable(tenant, line, True, **said(world))
-    service.set_line_joining(tenant, line, "alone", **said(world))
-    service.set_line_beep(tenant, line, "both", **said(world))
-    service.set_line_outbound(tenant, line, "before_connected", **said(world))
+    lines.set_line_announcement(tenant, line, asking.id, **said(world))
+    composition.set_line_languages(tenant, line, ["fr", "en"], **said(world))
+    keep_options.set_line_keep(tenant, line, Keeping(keep_days=30), **said(world))
+    keep_options.set_line_deletable(tenant, line, True, **said(world))
+    transfer_options.set_line_joining(tenant, line, "alone", **said(world))
+    keep_options.set_line_beep(tenant, line, "both", **said(world))
+    lines.set_line_outbound(tenant, line, "before_connected", **said(world))
     plain = world.house.line.announcement
-    second = service.create_line(tenant, number="+3225550177", announcement=plain, **said(world))
-    service.end_line(tenant, second.id, **said(world))
-    service.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
+    second = lines.create_line(tenant, number="+3225550177", announcement=plain, **said(world))
+    lines.end_line(tenant, second.id, **said(world))
+    lines.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
 
 
 def _calls(world: World) -> None:

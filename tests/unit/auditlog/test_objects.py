@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from recorder.audit import unknown_objects
 from recorder.auditlog import checkpoint, object_kinds, timestamping
 from recorder.features.recovery import rebuild
 from recorder.seal import (
@@ -111,6 +112,6 @@ def test_a_large_bucket_is_not_listed_for_what_is_unknown(world: World) -> None:
                 seen.append(key)
                 yield key
 
-    found = list(object_kinds.unknown(Counting(), {world.tenant}))  # type: ignore[arg-type]
+    found = list(unknown_objects.find_unknown(Counting(), {world.tenant}))  # type: ignore[arg-type]
     assert found == []
     assert len(seen) < 20

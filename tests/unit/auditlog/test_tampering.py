@@ -16,7 +16,8 @@ from recorder.auditlog.append import append, forget
 from recorder.catalogue.records import Keeping
 from recorder.catalogue.tables.audit_log import Checkpoint, Subtree
 from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected, database, writing
-from recorder.features.tenants import composition, service
+from recorder.features.tenants import composition, keep_options, transfer_options
+from recorder.features.tenants import lines as line_register
 from recorder.identity import users
 from recorder.lifecycle import recordings
 
@@ -67,26 +68,26 @@ def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch:
     monkeypatch.setattr("recorder.audit.rows.PAGE", 2)
     house, said = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
     line, tenant = house.line.id, house.tenant
-    service.set_line_timing(tenant, line, "before_ringing", **said)
+    line_register.set_line_timing(tenant, line, "before_ringing", **said)
     asking = composition.compose(
         tenant, name="asking", language="fr", mode="opt-out", purposes=["agreement"], keep_days=30, **said
     )
-    assert service.set_line_announcement(tenant, line, asking.id, **said)
+    assert line_register.set_line_announcement(tenant, line, asking.id, **said)
     for languages in (["fr", "en"], ["fr"]):
-        assert service.set_line_languages(tenant, line, languages, **said)
+        assert composition.set_line_languages(tenant, line, languages, **said)
         assert world.audit(recordings=False) == []
     for keep in (Keeping(keep_days=30), None):
-        assert service.set_line_keep(tenant, line, keep, **said)
+        assert keep_options.set_line_keep(tenant, line, keep, **said)
         assert world.audit(recordings=False) == []
     for on in (True, False):
-        assert service.set_line_deletable(tenant, line, on, **said)
-        assert service.set_line_joining(tenant, line, "alone" if on else None, **said)
-        assert service.set_line_beep(tenant, line, "both" if on else "", **said)
+        assert keep_options.set_line_deletable(tenant, line, on, **said)
+        assert transfer_options.set_line_joining(tenant, line, "alone" if on else None, **said)
+        assert keep_options.set_line_beep(tenant, line, "both" if on else "", **said)
         assert world.audit(recordings=False) == []
-    assert service.set_line_outbound(tenant, line, "before_connected", **said)
-    assert service.set_line_mode(tenant, line, "opt-in", **said)
-    second = service.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
-    assert service.end_line(tenant, second.id, **said)
+    assert line_register.set_line_outbound(tenant, line, "before_connected", **said)
+    assert composition.set_line_mode(tenant, line, "opt-in", **said)
+    second = line_register.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
+    assert line_register.end_line(tenant, second.id, **said)
     assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.means.signer, **said)
     person = users.user(tenant, world.user)
     assert person is not None

@@ -17,24 +17,19 @@ from pathlib import Path
 
 from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
-from recorder.call.state import (
+from recorder.call.state import Do, Finish, Note, Phase, State, Step  # fmt: skip
+from recorder.call.transfer_target import in_room, names
+from recorder.domain.call_plan import (
     NOTICE,
     OPT_IN,
     OPT_OUT,
     DeleteScript,
-    Do,
-    Finish,
     JoiningScript,
     KeepScript,
-    Note,
-    Phase,
     Plan,
     Script,
     Speech,
-    State,
-    Step,
-)  # fmt: skip
-from recorder.call.transfer_target import in_room, names
+)
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, Person, What
 from recorder.switch.translation import DELETE as DELETE_CODE
 

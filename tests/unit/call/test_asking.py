@@ -11,19 +11,8 @@ from hypothesis import strategies as st
 
 from recorder.call import initial, transitions
 from recorder.call.machine import step
-from recorder.call.state import (
-    OPT_IN,
-    OPT_OUT,
-    Action,
-    Do,
-    Finish,
-    Note,
-    Phase,
-    Plan,
-    Script,
-    Speech,
-    State,
-)
+from recorder.call.state import Action, Do, Finish, Note, Phase, State
+from recorder.domain.call_plan import OPT_IN, OPT_OUT, Plan, Script, Speech
 from recorder.switch.translation import Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)

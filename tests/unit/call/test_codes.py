@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import DeleteScript, Do, Note, Phase, Plan, State, Step
+from recorder.call.state import Do, Note, Phase, State, Step
+from recorder.domain.call_plan import DeleteScript, Plan
 from recorder.switch.translation import CODES, COLLEAGUE, OUTSIDE, Observed, What
 from tests.unit.call.test_consent import AT, KEEP, Call, plan, speech
 

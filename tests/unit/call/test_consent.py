@@ -12,20 +12,8 @@ from hypothesis import strategies as st
 from recorder.audio.keep_answers import questions
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import (
-    NOTICE,
-    Action,
-    Do,
-    Finish,
-    KeepScript,
-    Note,
-    Phase,
-    Plan,
-    Script,
-    Speech,
-    State,
-    Step,
-)
+from recorder.call.state import Action, Do, Finish, Note, Phase, State, Step
+from recorder.domain.call_plan import NOTICE, KeepScript, Plan, Script, Speech
 from recorder.spool.layout import Mark
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 

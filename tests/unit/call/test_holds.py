@@ -8,7 +8,8 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Note, Plan, State
+from recorder.call.state import Note, State
+from recorder.domain.call_plan import Plan
 from recorder.switch.translation import COLLEAGUE, Observed, What
 from tests.unit.call.test_consent import AT, KEEP, plan
 

@@ -13,22 +13,19 @@ from hypothesis import strategies as st
 from recorder.audio.transfer_redaction import unagreed
 from recorder.call import initial, transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
-from recorder.call.state import (
+from recorder.call.state import Do, Finish, Note, Step
+from recorder.domain.call_plan import (
     ALONE,
     BOTH,
     NOTICE,
     OPT_IN,
     OPT_OUT,
     DeleteScript,
-    Do,
-    Finish,
     JoiningScript,
     KeepScript,
-    Note,
     Plan,
     Script,
     Speech,
-    Step,
 )
 from recorder.domain.line_policy import Joining, Sound
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take

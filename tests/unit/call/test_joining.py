@@ -9,23 +9,19 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import (
+from recorder.call.state import Action, Do, Finish, Note, Phase
+from recorder.call.transfer_target import in_room
+from recorder.domain.call_plan import (
     ALONE,
     BOTH,
     NOTICE,
     OPT_OUT,
-    Action,
-    Do,
-    Finish,
     JoiningScript,
     KeepScript,
-    Note,
-    Phase,
     Plan,
     Script,
     Speech,
 )
-from recorder.call.transfer_target import in_room
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -6,7 +6,8 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import OPT_IN, OPT_OUT, Do, Note
+from recorder.call.state import Do, Note
+from recorder.domain.call_plan import OPT_IN, OPT_OUT
 from recorder.switch.translation import Observed, Person, What
 from tests.unit.call.test_joiner_asked import Asked
 from tests.unit.call.test_joining import AT, FIRST, SECOND, Call, plan, resumed

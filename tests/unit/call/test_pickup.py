@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from recorder.call import initial
 from recorder.call.announce_on_answer import PAUSE
 from recorder.call.machine import step
-from recorder.call.state import NOTICE, Action, Do, Finish, KeepScript, Note, Phase, Plan, Script, Speech
+from recorder.call.state import Action, Do, Finish, Note, Phase
 from recorder.call.transitions import TRIES
+from recorder.domain.call_plan import NOTICE, KeepScript, Plan, Script, Speech
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)

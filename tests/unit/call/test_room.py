@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import BOTH, Do, Finish, Note
+from recorder.call.state import Do, Finish, Note
+from recorder.domain.call_plan import BOTH
 from recorder.switch.translation import COLLEAGUE, Person, What
 from tests.unit.call.test_joining import FIRST, SECOND, SENTENCE, Call, plan, resumed
 

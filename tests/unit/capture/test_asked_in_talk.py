@@ -10,9 +10,10 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import KeepScript, Note, Plan, Script, Speech, State
+from recorder.call.state import Note, State
 from recorder.capture.call_controller import Call
 from recorder.capture.spool_writer import Writer
+from recorder.domain.call_plan import KeepScript, Plan, Script, Speech
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Party
 from recorder.switch.commands import Command

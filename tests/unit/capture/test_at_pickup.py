@@ -10,10 +10,11 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import NOTICE, Phase, Plan, Script, Speech
+from recorder.call.state import Phase
 from recorder.capture import call_controller
 from recorder.capture.call_controller import Call
 from recorder.capture.spool_writer import Writer
+from recorder.domain.call_plan import NOTICE, Plan, Script, Speech
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, Party
 from recorder.switch.commands import Command

@@ -17,10 +17,11 @@ import pytest
 from gevent.event import Event
 
 from recorder.call import initial
-from recorder.call.state import NOTICE, Note, Plan, Script, Speech
+from recorder.call.state import Note
 from recorder.capture.call_controller import Call
 from recorder.capture.command_listener import Controls
 from recorder.capture.spool_writer import Writer
+from recorder.domain.call_plan import NOTICE, Plan, Script, Speech
 from recorder.domain.live_command import (
     DONE,
     NO_ANSWER,

@@ -10,10 +10,11 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import ALONE, BOTH, JoiningScript, Note, Plan, Script, Speech
+from recorder.call.state import Note
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import Call
 from recorder.capture.spool_writer import Writer
+from recorder.domain.call_plan import ALONE, BOTH, JoiningScript, Plan, Script, Speech
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Party

@@ -11,11 +11,12 @@ import gevent
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.call.state import Script, State
+from recorder.call.state import State
 from recorder.capture import reconciliation
 from recorder.capture.conferences import Rooms
 from recorder.capture.reconciliation import Takeover
 from recorder.catalogue.tables.core import NotRecorded, connected
+from recorder.domain.call_plan import Script
 from recorder.domain.line_policy import Language, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout

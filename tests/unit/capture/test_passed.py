@@ -11,9 +11,9 @@ import gevent
 import gevent.event
 import pytest
 
-from recorder.call.state import Plan, Script, Speech
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.unhandled_calls import PassedBy
+from recorder.domain.call_plan import Plan, Script, Speech
 from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout

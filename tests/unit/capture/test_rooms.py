@@ -10,11 +10,12 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import ALONE, BOTH, OPT_IN, JoiningScript, Note, Plan, Script
+from recorder.call.state import Note
 from recorder.capture import conferences
 from recorder.capture.call_controller import Call
 from recorder.capture.conferences import Rooms
 from recorder.capture.spool_writer import Writer
+from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, JoiningScript, Plan, Script
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, Party, read_marks
 from recorder.switch.commands import Command

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from recorder.catalogue.records import NotRecordedRow, ObjectRow, RecordingRow
-from recorder.features.tenants import service
+from recorder.features.tenants import announcements, service
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from recorder.spool.layout import Party
@@ -29,7 +29,7 @@ def announce(tenants, clock, entropy, tone) -> Callable[..., str]:
     """Makes an announcement of a tenant; its id."""
 
     def make(tenant: str = TENANT, level: int = 1000, name: str = "default") -> str:
-        return service.create_announcement(
+        return announcements.create_announcement(
             tenant,
             name=name,
             language="fr",

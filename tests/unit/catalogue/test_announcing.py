@@ -11,7 +11,6 @@ import pytest
 import soundfile
 from peewee import IntegrityError
 
-from recorder.call.state import MODES
 from recorder.catalogue import queries
 from recorder.catalogue.records import Sentence
 from recorder.catalogue.tables.core import (
@@ -22,8 +21,9 @@ from recorder.catalogue.tables.core import (
     connected,
     writing,
 )
+from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
-from recorder.features.tenants import service
+from recorder.features.tenants import announcements, composition, lines
 from recorder.features.tenants.announcements import OwnSound
 
 
@@ -49,7 +49,7 @@ def own(tenants, tone, now, beside) -> Callable[..., str]:
         asked = {} if mode == "notice" else beside
         whole = {"purposes": ["agreement"], "keep_days": 30, "wav": tone(1000), "text": "Told."}
         whole |= {"name": f"{language}-{mode}", "language": language, "mode": mode, **asked, **changes}
-        return service.create_announcement(tenant, **whole, **now).id
+        return announcements.create_announcement(tenant, **whole, **now).id
 
     return make
 
@@ -132,7 +132,7 @@ def test_a_prompt_that_cannot_be_played_is_refused_wherever_it_is(tenants, own, 
                 if what != "menu":
                     return own(mode="opt-in", **{what: OwnSound("Told.", wav)})
                 said = {"announcement": english, "others": [french], "menu": OwnSound("1 or 2", wav)}
-                return service.create_line(tenants[0], number="100", **said, **now)
+                return lines.create_line(tenants[0], number="100", **said, **now)
 
             error = refusal(work)
             assert error.error_id == "announcement.sound"
@@ -144,7 +144,7 @@ def test_a_prompt_without_its_words_is_refused(tenants, own, tone, now) -> None:
         error = refusal(lambda what=what: own(mode="opt-in", **{what: OwnSound(" \n", tone())}))
         assert error.error_id == "announcement.text"
     said = {"announcement": own("en"), "others": [own("fr")], "menu": OwnSound("", tone())}
-    error = refusal(lambda: service.create_line(tenants[0], number="100", **said, **now))
+    error = refusal(lambda: lines.create_line(tenants[0], number="100", **said, **now))
     assert error.error_id == "announcement.text"
 
 
@@ -152,19 +152,19 @@ def test_a_line_s_mode_is_the_one_its_announcement_was_made_for(tenants, own, no
     mine = tenants[0]
     told = {mode: own(mode=mode) for mode in MODES}
     for number, mode in enumerate(MODES, start=100):
-        line = service.create_line(mine, number=str(number), announcement=told[mode], **now)
+        line = lines.create_line(mine, number=str(number), announcement=told[mode], **now)
         assert line.mode == mode
         for other in MODES:
             error_id = None
             if other != mode:
                 said = {"number": "200", "announcement": told[mode], "mode": other}
-                error = refusal(lambda said=said: service.create_line(mine, **said, **now))
+                error = refusal(lambda said=said: lines.create_line(mine, **said, **now))
                 error_id = error.error_id
                 assert f"was made for {mode}, not for {other}" in error.message
                 assert f"compose --mode {other}" in error.hint
             assert error_id == (None if other == mode else "line.mode")
     for mode in ("opt-in", "notice", "opt-out"):
-        assert service.set_line_announcement(mine, line.id, told[mode], **now)
+        assert lines.set_line_announcement(mine, line.id, told[mode], **now)
         assert queries.line(mine, line.id).mode == mode
 
 
@@ -172,13 +172,13 @@ def test_a_line_speaks_several_languages_with_a_menu(tenants, own, menu, now) ->
     mine = tenants[0]
     told = [own(language) for language in ("en", "fr", "nl")]
     said = {"announcement": told[0], "others": told[1:], "menu": menu}
-    line = service.create_line(mine, number="100", **said, **now)
+    line = lines.create_line(mine, number="100", **said, **now)
     assert line == queries.line(mine, line.id)
     assert line.announcements == tuple(told)
     assert line.menu.text == menu.text
     with connected():
         assert bytes(Sound.get_by_id(line.menu.sound).wav) == menu.wav
-    assert service.set_line_announcement(mine, line.id, told[2], **now)
+    assert lines.set_line_announcement(mine, line.id, told[2], **now)
     row = queries.line(mine, line.id)
     assert (row.announcement, row.others, row.menu) == (told[2], (), None)
 
@@ -186,7 +186,7 @@ def test_a_line_speaks_several_languages_with_a_menu(tenants, own, menu, now) ->
 def test_languages_that_do_not_go_together_are_refused(tenants, own, menu, now) -> None:
     mine, other = tenants
     first = own("en")
-    line = service.create_line(mine, number="100", announcement=first, **now)
+    line = lines.create_line(mine, number="100", announcement=first, **now)
     many = [own(f"l{number}") for number in range(9)]
     wrong = {
         "line.languages": [
@@ -203,38 +203,38 @@ def test_languages_that_do_not_go_together_are_refused(tenants, own, menu, now) 
 
             def add(others: list[str] = others) -> object:
                 said = {"announcement": first, "others": others, "menu": menu}
-                return service.create_line(mine, number="200", **said, **now)
+                return lines.create_line(mine, number="200", **said, **now)
 
             def change(others: list[str] = others) -> object:
-                return service.set_line_announcement(mine, line.id, first, others=others, menu=menu, **now)
+                return lines.set_line_announcement(mine, line.id, first, others=others, menu=menu, **now)
 
             assert [refusal(work).error_id for work in (add, change)] == [error_id] * 2
-    service.set_line_announcement(mine, line.id, first, others=many[:8], menu=menu, **now)
+    lines.set_line_announcement(mine, line.id, first, others=many[:8], menu=menu, **now)
     assert len(queries.line(mine, line.id).announcements) == 9
 
 
 def test_a_menu_comes_with_several_languages_and_only_then(tenants, own, menu, now) -> None:
     told, others = {"number": "100", "announcement": own("en")}, [own("fr")]
-    alone = refusal(lambda: service.create_line(tenants[0], **told, menu=menu, **now))
-    silent = refusal(lambda: service.create_line(tenants[0], **told, others=others, **now))
+    alone = refusal(lambda: lines.create_line(tenants[0], **told, menu=menu, **now))
+    silent = refusal(lambda: lines.create_line(tenants[0], **told, others=others, **now))
     assert (alone.error_id, silent.error_id) == ("line.menu", "line.menu")
 
 
 def test_a_line_of_another_customer_stays_as_it_is(tenants, own, menu, now) -> None:
     mine, other = tenants
-    line = service.create_line(mine, number="100", announcement=own("en"), **now)
+    line = lines.create_line(mine, number="100", announcement=own("en"), **now)
     theirs = own("en", "opt-in", tenant=other)
     before = everything()
-    assert not service.set_line_announcement(other, line.id, theirs, **now)
-    assert not service.set_line_mode(other, line.id, "opt-in", **now)
-    assert not service.set_line_languages(other, line.id, ["en", "fr"], **now)
+    assert not lines.set_line_announcement(other, line.id, theirs, **now)
+    assert not composition.set_line_mode(other, line.id, "opt-in", **now)
+    assert not composition.set_line_languages(other, line.id, ["en", "fr"], **now)
     assert everything() == before
 
 
 def test_nothing_refers_to_a_sound_that_is_not_there(tenants, own, menu, now) -> None:
     told = [own("en", "opt-in"), own("fr", "opt-in")]
     said = {"announcement": told[0], "others": told[1:], "menu": menu}
-    service.create_line(tenants[0], number="100", **said, **now)
+    lines.create_line(tenants[0], number="100", **said, **now)
     nowhere = "00" * 32
     for change in (
         Announcement.update(question=nowhere),

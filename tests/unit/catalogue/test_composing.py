@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from recorder.call.state import MODES, Mode
 from recorder.catalogue import queries
 from recorder.catalogue.records import AnnouncementRow, LineRow, Sentence
 from recorder.catalogue.tables.core import (
@@ -18,8 +17,9 @@ from recorder.catalogue.tables.core import (
     connected,
     writing,
 )
+from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import AccordError
-from recorder.features.tenants import composition, service
+from recorder.features.tenants import announcements, composition, lines, service
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 from tests.announced import announcement_in
@@ -42,7 +42,7 @@ def compose(tenants, now) -> Callable[..., AnnouncementRow]:
 @pytest.fixture
 def line(tenants, compose, now) -> Callable[..., LineRow]:
     def make(**changes) -> LineRow:
-        return service.create_line(tenants[0], number="100", announcement=compose(**changes).id, **now)
+        return lines.create_line(tenants[0], number="100", announcement=compose(**changes).id, **now)
 
     return make
 
@@ -151,7 +151,7 @@ def test_a_line_is_put_into_another_mode_and_back_with_the_same_sounds(tenants, 
     before = queries.announcement(mine, row.announcement)
     seen = {"notice": before.id}
     for mode in ("opt-in", "opt-out", "notice", "opt-in", "opt-out"):
-        assert service.set_line_mode(mine, row.id, mode, **now)
+        assert composition.set_line_mode(mine, row.id, mode, **now)
         changed = queries.line(mine, row.id)
         told = queries.announcement(mine, changed.announcement)
         assert (changed.mode, told.mode) == (mode, mode)
@@ -176,45 +176,45 @@ def _log(tenant: str) -> list[LedgerEntry]:
 def test_the_same_mode_again_changes_nothing(tenants, line, now) -> None:
     row = line(mode="opt-out")
     before = everything()
-    assert service.set_line_mode(tenants[0], row.id, "opt-out", **now)
-    assert service.set_line_languages(tenants[0], row.id, ["fr"], **now)
+    assert composition.set_line_mode(tenants[0], row.id, "opt-out", **now)
+    assert composition.set_line_languages(tenants[0], row.id, ["fr"], **now)
     assert everything() == before
 
 
 def test_when_it_announces_is_a_leaf_of_the_log(tenants, line, now) -> None:
     mine, row = tenants[0], line()
-    assert service.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert lines.set_line_timing(mine, row.id, "at_pickup", **now)
     assert queries.line(mine, row.id).timing == "at_pickup"
     before = everything()
-    assert service.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert lines.set_line_timing(mine, row.id, "at_pickup", **now)
     assert everything() == before
     assert _log(mine)[-1].kind == "line.timing_changed"
-    assert not service.set_line_timing(tenants[1], row.id, "before_ringing", **now)
+    assert not lines.set_line_timing(tenants[1], row.id, "before_ringing", **now)
     for mode in ("opt-out", "opt-in"):
-        error = refusal(lambda mode=mode: service.set_line_mode(mine, row.id, mode, **now))
+        error = refusal(lambda mode=mode: composition.set_line_mode(mine, row.id, mode, **now))
         assert error.error_id == "line.timing"
-    error = refusal(lambda: service.set_line_timing(mine, row.id, "later", **now))
+    error = refusal(lambda: lines.set_line_timing(mine, row.id, "later", **now))
     assert error.error_id == "line.settings"
 
 
 def test_what_happens_to_outbound_calls_is_a_leaf_of_the_log(tenants, line, now) -> None:
     mine, row = tenants[0], line()
     assert queries.line(mine, row.id).outbound == "off"
-    assert service.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert lines.set_line_outbound(mine, row.id, "once_connected", **now)
     assert queries.line(mine, row.id).outbound == "once_connected"
     before = everything()
-    assert service.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert lines.set_line_outbound(mine, row.id, "once_connected", **now)
     assert everything() == before
     assert _log(mine)[-1].kind == "line.outbound_changed"
-    assert not service.set_line_outbound(tenants[1], row.id, "off", **now)
+    assert not lines.set_line_outbound(tenants[1], row.id, "off", **now)
     for mode in ("opt-out", "opt-in"):
-        error = refusal(lambda mode=mode: service.set_line_mode(mine, row.id, mode, **now))
+        error = refusal(lambda mode=mode: composition.set_line_mode(mine, row.id, mode, **now))
         assert error.error_id == "line.timing"
-    assert service.set_line_outbound(mine, row.id, "before_connected", **now)
-    assert service.set_line_mode(mine, row.id, "opt-in", **now)
-    error = refusal(lambda: service.set_line_outbound(mine, row.id, "once_connected", **now))
+    assert lines.set_line_outbound(mine, row.id, "before_connected", **now)
+    assert composition.set_line_mode(mine, row.id, "opt-in", **now)
+    error = refusal(lambda: lines.set_line_outbound(mine, row.id, "once_connected", **now))
     assert error.error_id == "line.timing"
-    error = refusal(lambda: service.set_line_outbound(mine, row.id, "later", **now))
+    error = refusal(lambda: lines.set_line_outbound(mine, row.id, "later", **now))
     assert error.error_id == "line.settings"
 
 
@@ -231,8 +231,8 @@ def test_a_greeting_and_own_purposes_come_along_into_another_mode(
     assert not row.text.startswith("Bienvenue"), "in opt-in it was heard before the question"
     assert row.question.text.startswith("Bienvenue chez Martin. ")
     service.set_tenant_country(mine, "fr", **now)  # opt-out is enough there
-    line = service.create_line(mine, number="100", announcement=row.id, **now)
-    assert service.set_line_mode(mine, line.id, "opt-out", sources=SPEAKING, **now)
+    line = lines.create_line(mine, number="100", announcement=row.id, **now)
+    assert composition.set_line_mode(mine, line.id, "opt-out", sources=SPEAKING, **now)
     told = queries.announcement(mine, queries.line(mine, line.id).announcement)
     assert told.text.startswith("Bienvenue chez Martin. ")
     assert "Pour l'école." in told.text
@@ -241,7 +241,7 @@ def test_a_greeting_and_own_purposes_come_along_into_another_mode(
 
 def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, greeting, tone, now) -> None:
     mine = tenants[0]
-    own = service.create_announcement(
+    own = announcements.create_announcement(
         mine,
         name="own",
         language="fr",
@@ -254,8 +254,8 @@ def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, gre
     all_said = compose(greeting=composer.Greeting("Bienvenue, et tout le reste.", greeting, says_all=True))
     assert (all_said.text, all_said.composition.says_all) == ("Bienvenue, et tout le reste.", True)
     for number, row, what in (("100", own, "own sound"), ("101", all_said, "says everything itself")):
-        line = service.create_line(mine, number=number, announcement=row.id, **now)
-        error = refusal(lambda line=line: service.set_line_mode(mine, line.id, "opt-out", **now))
+        line = lines.create_line(mine, number=number, announcement=row.id, **now)
+        error = refusal(lambda line=line: composition.set_line_mode(mine, line.id, "opt-out", **now))
         assert error.error_id == "announcement.own"
         assert what in error.message
         for word in ("add --mode opt-out", "compose --mode opt-out", "accord line announce"):
@@ -265,7 +265,7 @@ def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, gre
 def test_languages_are_put_together_and_a_menu_lets_choose(tenants, line, now) -> None:
     mine = tenants[0]
     row = line(mode="opt-in")
-    assert service.set_line_languages(mine, row.id, ["en", "fr", "nl"], **now)
+    assert composition.set_line_languages(mine, row.id, ["en", "fr", "nl"], **now)
     changed = queries.line(mine, row.id)
     told = [queries.announcement(mine, each) for each in changed.announcements]
     assert [(each.language, each.mode) for each in told] == [
@@ -274,11 +274,11 @@ def test_languages_are_put_together_and_a_menu_lets_choose(tenants, line, now) -
     assert told[1].id == row.announcement, "what it says already stays"
     menu = composer.language_menu(["en", "fr", "nl"])
     assert heard(changed.menu) == (menu.text, menu.wav)
-    assert service.set_line_mode(mine, row.id, "opt-out", **now)
+    assert composition.set_line_mode(mine, row.id, "opt-out", **now)
     again = queries.line(mine, row.id)
     assert again.menu == changed.menu
     assert {queries.announcement(mine, each).mode for each in again.announcements} == {"opt-out"}
-    assert service.set_line_languages(mine, row.id, ["nl"], **now)
+    assert composition.set_line_languages(mine, row.id, ["nl"], **now)
     alone = queries.line(mine, row.id)
     assert (alone.announcements, alone.menu) == ((again.others[1],), None)
 
@@ -292,7 +292,7 @@ def test_an_announcement_of_the_same_name_is_taken_for_a_language(
     fits = compose("nl", greeting=composer.Greeting("Welkom.", greeting))
     compose("nl", "opt-in", name="told-nl-opt-in")
     compose("en", keep_days=60)
-    service.set_line_languages(mine, row.id, ["fr", "nl", "en"], **now)
+    composition.set_line_languages(mine, row.id, ["fr", "nl", "en"], **now)
     told = [queries.announcement(mine, each) for each in queries.line(mine, row.id).announcements]
     assert told[1].id == fits.id != other.id
     assert (told[2].name, told[2].keep_days) == ("told-en-notice", 30)
@@ -301,30 +301,30 @@ def test_an_announcement_of_the_same_name_is_taken_for_a_language(
 @pytest.mark.parametrize("languages", [[], ["fr", "fr"], ["fr", "nl", "fr"], [f"l{n}" for n in range(10)]])
 def test_languages_that_make_no_menu_are_refused(tenants, line, now, languages) -> None:
     row = line()
-    error = refusal(lambda: service.set_line_languages(tenants[0], row.id, languages, **now))
+    error = refusal(lambda: composition.set_line_languages(tenants[0], row.id, languages, **now))
     assert error.error_id == "line.languages"
 
 
 def test_a_language_without_words_is_refused(tenants, compose, school, now) -> None:
     mine = tenants[0]
     said = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": SPEAKING}
-    row = service.create_line(mine, number="100", announcement=compose(mode="opt-in", **said).id, **now)
-    error = refusal(lambda: service.set_line_languages(mine, row.id, ["fr", "es"], **now))
+    row = lines.create_line(mine, number="100", announcement=compose(mode="opt-in", **said).id, **now)
+    error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "es"], **now))
     assert error.error_id in ("line.languages", "prompt.language")
-    error = refusal(lambda: service.set_line_languages(mine, row.id, ["fr", "nl"], **now))
+    error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "nl"], **now))
     assert (error.error_id, "--own school=" in error.hint) == ("line.languages", True)
     dutch = {**said, "own": {"school": "Voor de school"}, "name": "told-nl-opt-in"}
     there = compose("nl", "opt-in", **dutch)
     assert f" {there.name} " in error.hint, "the name that is told is the one that is looked for"
-    assert service.set_line_languages(mine, row.id, ["fr", "nl"], **now)
+    assert composition.set_line_languages(mine, row.id, ["fr", "nl"], **now)
     assert queries.line(mine, row.id).others == (there.id,)
 
 
 def test_an_ended_line_is_nobody_s_to_change(tenants, line, now) -> None:
     row = line()
-    service.end_line(tenants[0], row.id, **now)
-    assert not service.set_line_mode(tenants[0], row.id, "opt-in", **now)
-    assert not service.set_line_languages(tenants[0], row.id, ["fr", "en"], **now)
+    lines.end_line(tenants[0], row.id, **now)
+    assert not composition.set_line_mode(tenants[0], row.id, "opt-in", **now)
+    assert not composition.set_line_languages(tenants[0], row.id, ["fr", "en"], **now)
 
 
 def test_what_somebody_else_changed_meanwhile_is_looked_at_again(
@@ -336,10 +336,10 @@ def test_what_somebody_else_changed_meanwhile_is_looked_at_again(
 
     def late(tenant: str) -> None:
         monkeypatch.setattr(composition, "hold", hold)
-        service.set_line_announcement(mine, row.id, english.id, **now)
+        lines.set_line_announcement(mine, row.id, english.id, **now)
         hold(tenant)
 
     monkeypatch.setattr(composition, "hold", late)
-    assert service.set_line_mode(mine, row.id, "opt-in", **now)
+    assert composition.set_line_mode(mine, row.id, "opt-in", **now)
     told = queries.announcement(mine, queries.line(mine, row.id).announcement)
     assert (told.language, told.mode) == ("en", "opt-in")

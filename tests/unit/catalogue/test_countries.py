@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from recorder.call.state import MODES
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import change_counter, country_check, queries, tenant_queries
 from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
-from recorder.features.tenants import composition, service
+from recorder.features.tenants import composition, lines, service
 from recorder.prompts.country_file import shipped
 from recorder.prompts.country_rules import STRICT
 
@@ -63,15 +63,15 @@ def test_a_line_is_as_strict_as_its_country_or_stricter(tenants, say, now, count
     lives_in(mine, country)
     allowed = shipped()[country].rule("agreement").modes
     told = {mode: say("agreement", mode=mode) for mode in MODES}
-    line = service.create_line(mine, number="100", announcement=told[allowed[0]], **now)
+    line = lines.create_line(mine, number="100", announcement=told[allowed[0]], **now)
     assert line.mode == allowed[0], "the mode that its announcement was made for"
     for number, mode in enumerate(MODES):
 
         def add(number: int = number, mode: str = mode) -> object:
-            return service.create_line(mine, number=f"20{number}", announcement=told[mode], **now)
+            return lines.create_line(mine, number=f"20{number}", announcement=told[mode], **now)
 
         def change(mode: str = mode) -> object:
-            return service.set_line_mode(mine, line.id, mode, **now)
+            return composition.set_line_mode(mine, line.id, mode, **now)
 
         if mode in allowed:
             assert add().mode == mode
@@ -101,14 +101,14 @@ def test_recordings_are_kept_no_longer_than_the_country_allows(tenants, say, now
 
 def test_a_line_does_not_say_what_its_mode_is_too_lax_for(tenants, say, now) -> None:
     mine = tenants[0]
-    line = service.create_line(mine, number="100", announcement=say("agreement"), **now)
+    line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     training = say("training")
-    error = refusal(lambda: service.set_line_announcement(mine, line.id, training, **now))
+    error = refusal(lambda: lines.set_line_announcement(mine, line.id, training, **now))
     assert (error.error_id, "training" in error.message) == ("country.mode", True)
     assert queries.line(mine, line.id) == line
-    assert service.set_line_announcement(mine, line.id, say("training", mode="opt-in"), **now)
+    assert lines.set_line_announcement(mine, line.id, say("training", mode="opt-in"), **now)
     assert queries.line(mine, line.id).mode == "opt-in"
-    error = refusal(lambda: service.set_line_mode(mine, line.id, "notice", **now))
+    error = refusal(lambda: composition.set_line_mode(mine, line.id, "notice", **now))
     assert error.error_id == "country.mode"
 
 
@@ -116,26 +116,28 @@ def test_an_announcement_from_before_that_is_too_long_is_put_on_no_line(tenants,
     mine = tenants[0]
     long, short = say("agreement", keep_days=365, mode="opt-out"), say("agreement", mode="opt-out")
     lives_in(mine, "fr")
-    line = service.create_line(mine, number="100", announcement=short, **now)
+    line = lines.create_line(mine, number="100", announcement=short, **now)
     for work in (
-        lambda: service.create_line(mine, number="101", announcement=long, **now),
-        lambda: service.set_line_announcement(mine, line.id, long, **now),
+        lambda: lines.create_line(mine, number="101", announcement=long, **now),
+        lambda: lines.set_line_announcement(mine, line.id, long, **now),
     ):
         assert refusal(work).error_id == "country.keep_days"
 
 
 def test_a_mode_is_changed_on_one_s_own_active_line_and_told(tenants, say, now) -> None:
     mine, other = tenants
-    line = service.create_line(mine, number="100", announcement=say("agreement"), **now)
-    before = service.revision(service.LINES)
-    assert not service.set_line_mode(other, line.id, "opt-in", **now)
-    assert refusal(lambda: service.set_line_mode(mine, line.id, "silent", **now)).error_id == "line.settings"
-    assert service.revision(service.LINES) == before
-    assert service.set_line_mode(mine, line.id, "opt-in", **now)
-    assert service.revision(service.LINES) == before + 1
+    line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
+    before = change_counter.revision(change_counter.LINES)
+    assert not composition.set_line_mode(other, line.id, "opt-in", **now)
+    assert (
+        refusal(lambda: composition.set_line_mode(mine, line.id, "silent", **now)).error_id == "line.settings"
+    )
+    assert change_counter.revision(change_counter.LINES) == before
+    assert composition.set_line_mode(mine, line.id, "opt-in", **now)
+    assert change_counter.revision(change_counter.LINES) == before + 1
     assert kinds(mine)[-1] == "line.mode_changed"
-    service.end_line(mine, line.id, **now)
-    assert not service.set_line_mode(mine, line.id, "notice", **now)
+    lines.end_line(mine, line.id, **now)
+    assert not composition.set_line_mode(mine, line.id, "notice", **now)
 
 
 def test_a_customer_in_no_known_country_is_not_made(tenants, now) -> None:
@@ -146,7 +148,7 @@ def test_a_customer_in_no_known_country_is_not_made(tenants, now) -> None:
         error = refusal(lambda country=country: make(country))
         assert error.error_id == "tenant.country"
         assert error.hint.startswith("one of be, de, fr, lu, nl, strict")
-    assert {row.id for row in service.tenants()} == set(tenants)
+    assert {row.id for row in tenant_queries.all_tenants()} == set(tenants)
     assert make(" FR").country == "fr"
     assert make("strict", "y").country == "strict"
 
@@ -154,15 +156,15 @@ def test_a_customer_in_no_known_country_is_not_made(tenants, now) -> None:
 def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants, say, now) -> None:
     mine = tenants[0]
     told = say("agreement")
-    line = service.create_line(mine, number="100", announcement=told, **now)
+    line = lines.create_line(mine, number="100", announcement=told, **now)
     lives_in(mine, "atlantis")
     assert refusal(lambda: say("agreement", keep_days=31)).error_id == "country.keep_days"
     assert (
-        refusal(lambda: service.create_line(mine, number="101", announcement=told, **now)).error_id
+        refusal(lambda: lines.create_line(mine, number="101", announcement=told, **now)).error_id
         == "country.mode"
     )
     asking = say("agreement", mode="opt-in")
-    assert service.create_line(mine, number="101", announcement=asking, **now).mode == "opt-in"
+    assert lines.create_line(mine, number="101", announcement=asking, **now).mode == "opt-in"
     (misfit,) = country_check.misfits()
     assert (misfit.line.id, misfit.tenant.id, misfit.pack.code) == (line.id, mine, STRICT)
     assert (misfit.laxest, [each.kind for each in misfit.objections]) == ("opt-in", ["mode"])
@@ -170,10 +172,10 @@ def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants
 
 def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say, now) -> None:
     mine, other = tenants
-    long = service.create_line(mine, number="100", announcement=say("agreement", keep_days=365), **now)
-    service.create_line(mine, number="101", announcement=say("agreement", mode="opt-in"), **now)
-    ended = service.create_line(mine, number="102", announcement=say("agreement"), **now)
-    service.end_line(mine, ended.id, **now)
+    long = lines.create_line(mine, number="100", announcement=say("agreement", keep_days=365), **now)
+    lines.create_line(mine, number="101", announcement=say("agreement", mode="opt-in"), **now)
+    ended = lines.create_line(mine, number="102", announcement=say("agreement"), **now)
+    lines.end_line(mine, ended.id, **now)
     assert country_check.active_lines() == 2
     assert country_check.misfits() == ()
     (misfit,) = country_check.misfits({**shipped(), "be": shipped()["fr"]})
@@ -185,11 +187,11 @@ def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say
 
 def test_a_customer_moves_to_a_country_that_its_lines_fit(tenants, say, now) -> None:
     mine = tenants[0]
-    line = service.create_line(mine, number="100", announcement=say("agreement"), **now)
+    line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     error = refusal(lambda: service.set_tenant_country(mine, "de", **now))
     assert (error.error_id, "100" in error.message) == ("country.lines", True)
     assert queries.tenant(mine).country == "be"
-    service.set_line_mode(mine, line.id, "opt-in", **now)
+    composition.set_line_mode(mine, line.id, "opt-in", **now)
     service.set_tenant_country(mine, "DE", **now)
     assert queries.tenant(mine).country == "de"
     assert kinds(mine)[-1] == "tenant.country_changed"

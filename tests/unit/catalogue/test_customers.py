@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import change_counter, queries, tenant_queries
 from recorder.catalogue.tables.core import Purpose, Sound, connected, writing
 from recorder.errors import CatalogueError
-from recorder.features.tenants import service
+from recorder.features.tenants import announcements, lines, service
 
 
 def test_an_announcement_is_a_new_version_each_time(tenants, announce) -> None:
@@ -49,7 +49,7 @@ def test_an_announcement_that_cannot_stand_is_refused(
         "wav": tone(1000),
     }
     with pytest.raises(CatalogueError) as refused:
-        service.create_announcement(tenants[0], **(whole | changes), now=clock(), entropy=entropy)
+        announcements.create_announcement(tenants[0], **(whole | changes), now=clock(), entropy=entropy)
     assert refused.value.error_id == error_id
     assert queries.announcements(tenants[0]) == ()
 
@@ -57,22 +57,22 @@ def test_an_announcement_that_cannot_stand_is_refused(
 @pytest.mark.parametrize("shape", [{"channels": 2}, {"rate": 44100}, {"ms": 100}, {"ms": 61_000}])
 def test_a_sound_that_the_switch_would_not_play_well_is_refused(tone, shape) -> None:
     with pytest.raises(CatalogueError) as refused:
-        service.sound_duration_ms(tone(**shape))
+        announcements.sound_duration_ms(tone(**shape))
     assert refused.value.error_id == "announcement.sound"
 
 
 def test_a_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> None:
     mine, other = tenants
-    line = service.create_line(
+    line = lines.create_line(
         mine, number="+3225550100", announcement=announce(mine), now=clock(), entropy=entropy
     )
     taken = {"number": "3225550100", "announcement": announce(other), "now": clock(), "entropy": entropy}
     with pytest.raises(CatalogueError) as refused:
-        service.create_line(other, **taken)
+        lines.create_line(other, **taken)
     assert refused.value.error_id == "line.taken"
     ended_at = clock.forward(hours=1)
-    assert service.end_line(mine, line.id, now=ended_at, entropy=entropy)
-    service.create_line(other, **taken)
+    assert lines.end_line(mine, line.id, now=ended_at, entropy=entropy)
+    lines.create_line(other, **taken)
     assert queries.lines(mine) == ()
     assert queries.lines(mine, ended=True)[0].until == ended_at
     assert queries.line(other, line.id) is None
@@ -81,14 +81,14 @@ def test_a_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> 
 @pytest.mark.parametrize("number", ["", "32x", "+", "1", "1" * 16, "+32 2 555", "3225550100\n"])
 def test_a_number_is_digits(tenants, announce, clock, entropy, number) -> None:
     with pytest.raises(CatalogueError) as refused:
-        service.create_line(tenants[0], number=number, announcement=announce(), now=clock(), entropy=entropy)
+        lines.create_line(tenants[0], number=number, announcement=announce(), now=clock(), entropy=entropy)
     assert refused.value.error_id == "line.number"
 
 
 @pytest.mark.parametrize("changes", [{"formats": []}, {"formats": ["mp3"]}, {"mode": "secret"}])
 def test_settings_of_a_line_are_known_ones(tenants, announce, clock, entropy, changes) -> None:
     with pytest.raises(CatalogueError) as refused:
-        service.create_line(
+        lines.create_line(
             tenants[0], number="100", announcement=announce(), **changes, now=clock(), entropy=entropy
         )
     assert refused.value.error_id == "line.settings"
@@ -98,33 +98,33 @@ def test_a_line_says_only_its_own_tenants_announcements(tenants, announce, clock
     mine, other = tenants
     theirs = announce(other)
     with pytest.raises(CatalogueError) as refused:
-        service.create_line(mine, number="100", announcement=theirs, now=clock(), entropy=entropy)
+        lines.create_line(mine, number="100", announcement=theirs, now=clock(), entropy=entropy)
     assert refused.value.error_id == "announcement.unknown"
-    line = service.create_line(mine, number="100", announcement=announce(mine), now=clock(), entropy=entropy)
+    line = lines.create_line(mine, number="100", announcement=announce(mine), now=clock(), entropy=entropy)
     with pytest.raises(CatalogueError):
-        service.set_line_announcement(mine, line.id, theirs, now=clock(), entropy=entropy)
-    assert not service.set_line_announcement(other, line.id, theirs, now=clock(), entropy=entropy)
-    assert not service.end_line(other, line.id, now=clock(), entropy=entropy)
+        lines.set_line_announcement(mine, line.id, theirs, now=clock(), entropy=entropy)
+    assert not lines.set_line_announcement(other, line.id, theirs, now=clock(), entropy=entropy)
+    assert not lines.end_line(other, line.id, now=clock(), entropy=entropy)
     assert queries.lines(mine) == (line,)
 
 
 def test_what_a_node_must_hear_of_counts_up(tenants, announce, clock, entropy) -> None:
     mine, _ = tenants
-    before = service.revision(service.LINES)
-    line = service.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
-    made = service.revision(service.LINES)
-    service.set_line_announcement(mine, line.id, announce(level=9), now=clock(), entropy=entropy)
-    changed = service.revision(service.LINES)
-    service.end_line(mine, line.id, now=clock(), entropy=entropy)
-    assert before < made < changed < service.revision(service.LINES)
+    before = change_counter.revision(change_counter.LINES)
+    line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
+    made = change_counter.revision(change_counter.LINES)
+    lines.set_line_announcement(mine, line.id, announce(level=9), now=clock(), entropy=entropy)
+    changed = change_counter.revision(change_counter.LINES)
+    lines.end_line(mine, line.id, now=clock(), entropy=entropy)
+    assert before < made < changed < change_counter.revision(change_counter.LINES)
 
 
 def test_a_tenant_is_made_once(tenants, clock, entropy) -> None:
     with pytest.raises(CatalogueError) as refused:
         service.create_tenant(tenants[0], name="Again", wrapped_key="{}", now=clock(), entropy=entropy)
     assert refused.value.error_id == "tenant.exists"
-    assert {row.id for row in service.tenants()} == set(tenants)
-    assert service.tenant_wrapped_key(tenants[0]) == "{}"
+    assert {row.id for row in tenant_queries.all_tenants()} == set(tenants)
+    assert tenant_queries.tenant_wrapped_key(tenants[0]) == "{}"
 
 
 def test_a_purpose_of_their_own_is_no_way_round_a_standard_one(tenants, tone, clock, entropy) -> None:
@@ -142,7 +142,7 @@ def test_a_purpose_of_their_own_is_no_way_round_a_standard_one(tenants, tone, cl
             )
     said = {"language": "en", "text": "Told.", "keep_days": 170, "wav": tone(1000)}
     said |= {"now": clock(), "entropy": entropy}
-    service.create_announcement(tenants[0], name="own", purposes=["their-own"], **said)
+    announcements.create_announcement(tenants[0], name="own", purposes=["their-own"], **said)
     with pytest.raises(CatalogueError) as refused:
-        service.create_announcement(tenants[0], name="laxer", purposes=["quality"], **said)
+        announcements.create_announcement(tenants[0], name="laxer", purposes=["quality"], **said)
     assert refused.value.error_id == "announcement.keep_days"

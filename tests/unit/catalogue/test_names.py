@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.errors import CatalogueError
-from recorder.features.tenants import service
+from recorder.features.tenants import announcements, lines, service
 from recorder.identity import users
 from recorder.ids import uuid7
 from tests.announced import announcement_in
@@ -43,7 +43,7 @@ def create(catalogue, clock, entropy):
 def announce(clock, entropy):
     def make(tenant: str, name: str = "default") -> str:
         said = announcement_in("fr")
-        return service.create_announcement(
+        return announcements.create_announcement(
             tenant, name=name, language="fr", text=said.text, purposes=["agreement"], keep_days=30,
             wav=said.path.read_bytes(), now=clock(), entropy=entropy,
         ).id  # fmt: skip
@@ -55,7 +55,7 @@ def announce(clock, entropy):
 def line(announce, clock, entropy):
     def make(tenant: str, number: str, label: str = "") -> str:
         told = announce(tenant)
-        return service.create_line(
+        return lines.create_line(
             tenant, number=number, announcement=told, label=label, now=clock(), entropy=entropy
         ).id
 
@@ -81,7 +81,7 @@ def test_a_name_that_cannot_be_read_is_refused_everywhere(
             line(tenant, "+3225550100", label=name)
     with refused("announcement.name"):
         announce(tenant, name)
-    assert [row.name for row in service.tenants()] == ["Boulangerie Martin"]
+    assert [row.name for row in tenant_queries.all_tenants()] == ["Boulangerie Martin"]
     assert not queries.lines(tenant)
     assert not users.users(tenant)
 
@@ -97,12 +97,12 @@ def test_two_customers_have_two_names(create, clock, entropy, same: str) -> None
     with refused("tenant.name"):
         service.set_tenant(other, name=same, language="fr", **how)
     service.set_tenant(other, name="GARAGE Peeters", language="fr", **how)
-    assert [row.name for row in service.tenants()] == ["Café Élise", "GARAGE Peeters"]
+    assert [row.name for row in tenant_queries.all_tenants()] == ["Café Élise", "GARAGE Peeters"]
 
 
 def test_a_name_is_kept_in_one_spelling(create, clock, entropy) -> None:
     tenant = create("  Cafe\u0301   Élise ")
-    assert service.tenants()[0].name == "Café Élise"
+    assert tenant_queries.all_tenants()[0].name == "Café Élise"
     said = {"role": "customer", "language": "fr", "password_hash": "x", "now": clock(), "entropy": entropy}
     users.create_user(tenant, login=" E\u0301lise ", name=" Élise  D. ", **said)
     found = users.user_by_login("ÉLISE")
@@ -118,7 +118,7 @@ def test_a_name_is_kept_in_one_spelling(create, clock, entropy) -> None:
 def test_a_time_zone_that_there_is_not_is_refused(create, zone: str) -> None:
     with refused("tenant.time_zone"):
         create("Boulangerie Martin", time_zone=zone)
-    assert not service.tenants()
+    assert not tenant_queries.all_tenants()
 
 
 @pytest.mark.parametrize("other", ["3225550100", "003225550100", "025550100", "+3225550100"])

@@ -15,11 +15,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.auditlog.append import append
-from recorder.catalogue import postgresql, queries, schema
+from recorder.catalogue import postgresql, queries, schema, tenant_queries
 from recorder.catalogue.tables import core
 from recorder.catalogue.tables.core import LedgerEntry, connected, writing
 from recorder.errors import CatalogueError
-from recorder.features.tenants import service
 from recorder.identity import users
 from tests.postgres import Server
 
@@ -111,18 +110,18 @@ def test_what_was_committed_is_on_the_servers_disk_whatever_its_settings(
 
 @ON_SERVER
 def test_a_restart_between_two_questions_is_noticed_by_nobody(tenants, postgres: Server) -> None:
-    before = service.tenants()
+    before = tenant_queries.all_tenants()
     postgres.restart()
-    assert service.tenants() == before
+    assert tenant_queries.all_tenants() == before
 
 
 @ON_SERVER
 def test_a_server_that_is_away_is_an_error_of_ours_until_it_is_back(
     tenants, postgres: Server, stopped, clock, entropy
 ) -> None:
-    before = service.tenants()
+    before = tenant_queries.all_tenants()
     stopped()
-    for asking in (service.tenants, lambda: users.drop_old_sessions(clock())):
+    for asking in (tenant_queries.all_tenants, lambda: users.drop_old_sessions(clock())):
         error = refused(asking)
         assert error.error_id == "catalogue.away"
         assert error.hint
@@ -144,7 +143,7 @@ def test_somebody_who_waits_for_a_server_that_is_away_waits_once_for_all(
 
     core.database.close_all()
     monkeypatch.setattr(postgresql._Connection, "connect", slowly)
-    asking = [threading.Thread(target=lambda: refused(service.tenants)) for _ in range(10)]
+    asking = [threading.Thread(target=lambda: refused(tenant_queries.all_tenants)) for _ in range(10)]
     for each in asking:
         each.start()
     for each in asking:
@@ -175,13 +174,13 @@ def test_what_is_lost_in_the_middle_of_a_transaction_was_never_written(tenants, 
 @ON_SERVER
 def test_a_server_that_is_silent_is_not_waited_for(tenants, postgres: Server, brief) -> None:
     """SIGSTOP: the machine still acknowledges what is sent."""
-    before = service.tenants()
+    before = tenant_queries.all_tenants()
     (pid,) = _backends(postgres)
     os.kill(pid, signal.SIGSTOP)
     os.kill(postgres.pid, signal.SIGSTOP)
     try:
         began = time.monotonic()
-        error = refused(service.tenants)
+        error = refused(tenant_queries.all_tenants)
         assert error.error_id == "catalogue.away"
         assert time.monotonic() - began < postgresql.CONNECT_S + 2
     finally:
@@ -272,7 +271,7 @@ def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> N
             if first:
                 inside.wait(30)
                 time.sleep(0.2)
-            found.append(len(service.tenants()))
+            found.append(len(tenant_queries.all_tenants()))
 
     askers = [threading.Thread(target=ask, args=(which < 2,)) for which in range(6)]
     for asker in askers[:2]:
@@ -293,7 +292,7 @@ def test_all_connections_in_use_for_long_is_told(catalogue: str, tenants, monkey
     core.open_catalogue(catalogue, connections=1)
     with connected():
         other: list[CatalogueError] = []
-        thread = threading.Thread(target=lambda: other.append(refused(service.tenants)))
+        thread = threading.Thread(target=lambda: other.append(refused(tenant_queries.all_tenants)))
         thread.start()
         thread.join(30)
     assert other[0].error_id == "catalogue.away"
@@ -315,16 +314,16 @@ def test_no_password_is_ever_logged(postgres: Server, tenants, clock, stopped) -
     url = f"postgresql://accord:{SECRET}@/nowhere?host={postgres.folder}"
     with capture_logs() as logs:
         opened = core.open_catalogue(url)
-        error = refused(service.tenants)
+        error = refused(tenant_queries.all_tenants)
         stopped()
         time.sleep(postgresql.AWAY_S)
-        again = refused(service.tenants)
+        again = refused(tenant_queries.all_tenants)
     assert SECRET not in f"{error!r} {error} {again!r} {again} {logs} {opened!r}"
 
 
 def _answers(wanted: object) -> bool:
     try:
-        return service.tenants() == wanted
+        return tenant_queries.all_tenants() == wanted
     except CatalogueError:
         return False
 

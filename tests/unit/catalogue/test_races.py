@@ -13,11 +13,11 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import change_counter, country_check, queries
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import LedgerEntry, Listen, Session, Sound, connected, writing
 from recorder.errors import CatalogueError
-from recorder.features.tenants import composition, service
+from recorder.features.tenants import composition, lines, service
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
@@ -132,7 +132,7 @@ def test_a_number_has_one_owner_and_every_change_is_counted(
     for number in range(100, 100 + ROUNDS):
         made = at_once(
             *[
-                lambda tenant=tenant, number=number: service.create_line(
+                lambda tenant=tenant, number=number: lines.create_line(
                     tenant,
                     number=str(number),
                     announcement=saying[tenant],
@@ -143,18 +143,18 @@ def test_a_number_has_one_owner_and_every_change_is_counted(
             ]
         )
         assert made.count("line.taken") == 3
-    assert service.revision(service.LINES) == ROUNDS
+    assert change_counter.revision(change_counter.LINES) == ROUNDS
     assert sum(len(queries.lines(tenant)) for tenant in tenants) == ROUNDS
 
 
 def test_the_first_changes_of_all_are_counted(catalogue) -> None:
     def change(name: str) -> None:
         with writing():
-            service.count_up(name)
+            change_counter.count_up(name)
 
     for round_ in range(ROUNDS):
         at_once(*[lambda name=f"r{round_}": change(name)] * 4)
-        assert service.revision(f"r{round_}") == 4
+        assert change_counter.revision(f"r{round_}") == 4
 
 
 def test_the_requests_of_a_play_are_one_listen_and_every_byte_counts(grant, clock, entropy, numbered) -> None:
@@ -262,7 +262,7 @@ def test_no_line_slips_past_a_country_that_changes(tenants, announce, clock, ent
     for number in range(100, 100 + ROUNDS):
         service.set_tenant_country(mine, "be", **said)
         outcomes = at_once(
-            lambda number=number: service.create_line(
+            lambda number=number: lines.create_line(
                 mine, number=str(number), announcement=saying, mode="notice", **said
             ),
             lambda: service.set_tenant_country(mine, "de", **said),
@@ -270,7 +270,7 @@ def test_no_line_slips_past_a_country_that_changes(tenants, announce, clock, ent
         assert ("country.mode" in outcomes) != ("country.lines" in outcomes)
         assert country_check.misfits() == ()
         for line in queries.lines(mine):
-            service.end_line(mine, line.id, **said)
+            lines.end_line(mine, line.id, **said)
 
 
 def test_everything_at_once_waits_in_no_circle(
@@ -281,7 +281,7 @@ def test_everything_at_once_waits_in_no_circle(
     said = {"now": clock(), "entropy": entropy}
     told = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}
     saying = composition.compose(mine, name="told", **told, **said).id
-    line = service.create_line(mine, number="555", announcement=saying, **said)
+    line = lines.create_line(mine, number="555", announcement=saying, **said)
     ada = users.user_by_login("ada@example.be")
     given = [grant() for _ in range(4)]
     counted = itertools.count(1000)
@@ -313,14 +313,14 @@ def test_everything_at_once_waits_in_no_circle(
         elif what == 4:
             listening(1), listening(0)
         elif what == 5:
-            service.set_line_announcement(mine, line.id, saying, **said)
-            service.create_line(mine, number=str(next(counted)), announcement=saying, **said)
+            lines.set_line_announcement(mine, line.id, saying, **said)
+            lines.create_line(mine, number=str(next(counted)), announcement=saying, **said)
         elif what == 6:
             announce(other, level=7), announce(mine, level=7)
-            ended = service.create_line(mine, number=str(next(counted)), announcement=saying, **said)
-            service.end_line(mine, ended.id, **said)
+            ended = lines.create_line(mine, number=str(next(counted)), announcement=saying, **said)
+            lines.end_line(mine, ended.id, **said)
         else:
-            service.set_line_mode(mine, line.id, "opt-in", **said)
+            composition.set_line_mode(mine, line.id, "opt-in", **said)
             service.set_tenant_country(mine, "be", **said)
             users.set_password(mine, ada.id, f"$argon2id${next(tokens)}", **said)
             users.drop_old_sessions(clock() + timedelta(hours=3))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import prompt_files, queries
 from recorder.domain import line_policy
-from recorder.features.tenants import service, snapshot
+from recorder.features.tenants import lines, snapshot
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Party
 
@@ -24,7 +24,7 @@ def test_what_is_written_is_what_a_node_reads(
     write, tmp_path, tenants, announce, clock, entropy, tone
 ) -> None:
     mine, _ = tenants
-    line = service.create_line(
+    line = lines.create_line(
         mine,
         number="+3225550100",
         announcement=announce(level=700),
@@ -53,12 +53,12 @@ def test_writing_what_has_not_changed_writes_nothing(
     clock.forward(minutes=1)
     assert not write()
     assert (tmp_path / "snapshot" / "snapshot.json").stat().st_mtime_ns == at
-    service.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
+    lines.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
     assert write()
 
 
 def test_a_damaged_prompt_is_put_right(write, tmp_path, announce, tenants, clock, entropy) -> None:
-    service.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
+    lines.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
     prompt = next((tmp_path / "snapshot" / "prompts").iterdir())
     prompt.write_bytes(prompt.read_bytes()[:-10])
@@ -68,11 +68,9 @@ def test_a_damaged_prompt_is_put_right(write, tmp_path, announce, tenants, clock
 
 
 def test_an_ended_line_is_gone(write, tmp_path, announce, tenants, clock, entropy) -> None:
-    line = service.create_line(
-        tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy
-    )
+    line = lines.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
-    service.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
+    lines.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
     write()
     assert line_policy.read(tmp_path / "snapshot").line("100") is None
 
@@ -81,7 +79,7 @@ def test_an_old_prompt_stays_while_a_take_may_need_it(
     write, tmp_path, announce, tenants, clock, entropy
 ) -> None:
     mine, _ = tenants
-    line = service.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
+    line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
     told = line_policy.read(tmp_path / "snapshot").line("100").announcement
     old = tmp_path / "snapshot" / "prompts" / f"{told.sha256}.wav"
@@ -99,7 +97,7 @@ def test_an_old_prompt_stays_while_a_take_may_need_it(
         announcement=told,
     )
     folder = layout.open_take(tmp_path / "spool", start)
-    service.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
+    lines.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
     clock.forward(days=3)
     write()
     assert old.exists()
@@ -110,9 +108,9 @@ def test_an_old_prompt_stays_while_a_take_may_need_it(
 
 def test_an_old_prompt_stays_for_a_day(write, tmp_path, announce, tenants, clock, entropy) -> None:
     mine, _ = tenants
-    line = service.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
+    line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
-    service.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
+    lines.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
     clock.forward(hours=23)
     write()
     prompts = tmp_path / "snapshot" / "prompts"
@@ -125,8 +123,8 @@ def test_an_old_prompt_stays_for_a_day(write, tmp_path, announce, tenants, clock
 
 def test_a_prompt_is_fetched_for_an_old_take(tmp_path, announce, tenants, clock) -> None:
     row = queries.announcement(tenants[0], announce())
-    path = snapshot.put_prompt(tmp_path, row.sound, clock())
+    path = prompt_files.put_prompt(tmp_path, row.sound, clock())
     assert hashlib.sha256(path.read_bytes()).hexdigest() == row.sound
     assert abs(os.stat(path).st_mtime - clock().timestamp()) < 1
-    assert snapshot.put_prompt(tmp_path, "ff" * 32, clock() + timedelta(days=1)) is None
+    assert prompt_files.put_prompt(tmp_path, "ff" * 32, clock() + timedelta(days=1)) is None
     assert not (Path(tmp_path) / "prompts" / f"{'ff' * 32}.wav").exists()

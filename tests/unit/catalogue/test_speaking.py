@@ -10,13 +10,20 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.call.state import MODES
-from recorder.catalogue import queries
+from recorder.catalogue import change_counter, prompt_files, queries
 from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.tables.core import Announcement, Line, Sound, writing
 from recorder.domain import line_policy
+from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
-from recorder.features.tenants import composition, service, snapshot
+from recorder.features.tenants import (
+    announcements,
+    composition,
+    keep_options,
+    lines,
+    snapshot,
+    transfer_options,
+)
 from recorder.prompts import composer
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Party
@@ -34,9 +41,9 @@ def line(tenants, now) -> Callable[..., LineRow]:
     def make(number: str = "100", mode: str = "notice", *languages: str, tenant: str = tenants[0]) -> LineRow:
         said = {"language": "fr", "mode": mode, "purposes": ["agreement"], "keep_days": 30}
         told = composition.compose(tenant, name=f"told-{number}", **said, **now)
-        row = service.create_line(tenant, number=number, announcement=told.id, **now)
+        row = lines.create_line(tenant, number=number, announcement=told.id, **now)
         if languages:
-            assert service.set_line_languages(tenant, row.id, ["fr", *languages], **now)
+            assert composition.set_line_languages(tenant, row.id, ["fr", *languages], **now)
         return queries.line(tenant, row.id)
 
     return make
@@ -74,7 +81,7 @@ def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -
             for sound, saved in ((one.asked.question, said.question), (one.asked.declined, said.declined)):
                 assert (sound.text, sound.sha256) == (saved.text, saved.sound)
     for sha256 in found.sounds:
-        assert snapshot.intact(snap.prompt(sha256), sha256)
+        assert prompt_files.intact(snap.prompt(sha256), sha256)
     assert len(found.sounds) == (4 if mode == "notice" else 10)
 
 
@@ -89,7 +96,7 @@ def test_a_row_decides_neither_whose_calls_are_recorded_nor_what_callers_hear(
     mine, another = line("+3225550100"), line("+3225550101", tenant=tenants[1])
     theirs = another.announcements[0]
     if column == "until":
-        assert service.move_line(
+        assert lines.move_line(
             tenants[0], mine.id, tenants[1], announcement=theirs, **now
         )  # and the row is brought back
     with writing():
@@ -126,17 +133,17 @@ def test_a_line_in_one_language_has_no_menu(line, read) -> None:
 def test_every_change_of_mode_or_language_reaches_the_nodes(tenants, line, read, now) -> None:
     row = line("100")
     seen = [read().line("100")]
-    before = service.revision(service.LINES)
+    before = change_counter.revision(change_counter.LINES)
     for count, change in enumerate(
         (
-            lambda: service.set_line_mode(tenants[0], row.id, "opt-out", **now),
-            lambda: service.set_line_languages(tenants[0], row.id, ["fr", "en"], **now),
-            lambda: service.set_line_languages(tenants[0], row.id, ["en", "fr"], **now),
+            lambda: composition.set_line_mode(tenants[0], row.id, "opt-out", **now),
+            lambda: composition.set_line_languages(tenants[0], row.id, ["fr", "en"], **now),
+            lambda: composition.set_line_languages(tenants[0], row.id, ["en", "fr"], **now),
         ),
         start=1,
     ):
         assert change()
-        assert service.revision(service.LINES) == before + count
+        assert change_counter.revision(change_counter.LINES) == before + count
         seen.append(read().line("100"))
     assert [each.mode for each in seen] == ["notice", "opt-out", "opt-out", "opt-out"]
     assert [[one.announcement.language for one in each.languages] for each in seen] == [
@@ -170,7 +177,7 @@ def test_a_line_whose_announcement_was_not_made_for_its_mode_costs_no_other_line
         read()
     assert told == [], "told once, not every minute"
     if kind == "mode":
-        assert service.set_line_mode(tenants[0], row.id, "opt-in", **now)
+        assert composition.set_line_mode(tenants[0], row.id, "opt-in", **now)
         assert read().line("100").mode == "opt-in"
 
 
@@ -195,7 +202,7 @@ def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tm
         question=found.asked.question,
     )
     folder = layout.open_take(tmp_path / "spool", start)
-    service.end_line(tenants[0], row.id, **now)
+    lines.end_line(tenants[0], row.id, **now)
     clock.forward(days=3)
     read()
     left = {path.stem for path in (tmp_path / "snapshot" / "prompts").iterdir()}
@@ -224,7 +231,7 @@ KEEPING = Keeping(keep_days=365)
 
 def test_a_node_reads_how_a_line_asks_whether_it_may_be_kept(tenants, line, read, now) -> None:
     row = line("100", "opt-out", "nl")
-    assert service.set_line_keep(tenants[0], row.id, KEEPING, **now)
+    assert keep_options.set_line_keep(tenants[0], row.id, KEEPING, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -236,14 +243,14 @@ def test_a_node_reads_how_a_line_asks_whether_it_may_be_kept(tenants, line, read
     script = snap.plan(found).scripts[1].keep
     assert script is not None
     assert script.no.path.endswith(f"{composer.declined('nl', destroyed=False).sha256}.wav")
-    assert service.set_line_keep(tenants[0], row.id, None, **now)
+    assert keep_options.set_line_keep(tenants[0], row.id, None, **now)
     assert read().line("100").keep is None
 
 
 def test_in_their_own_words_nothing_is_played_but_what_came_of_it(tenants, line, read, now) -> None:
     row = line()
     keep = Keeping(keep_days=30, own_words=True, destroy=True, at_start=False)
-    assert service.set_line_keep(tenants[0], row.id, keep, **now)
+    assert keep_options.set_line_keep(tenants[0], row.id, keep, **now)
     found = read().line("100").keep
     assert (found.question, found.destroy) == (None, True)
     assert found.no.text == composer.declined("fr", destroyed=True).text
@@ -253,20 +260,20 @@ def test_a_keeping_time_that_nobody_may_promise_is_refused_and_changes_nothing(
     tenants, line, read, now
 ) -> None:
     row = line()
-    service.set_line_keep(tenants[0], row.id, KEEPING, **now)
+    keep_options.set_line_keep(tenants[0], row.id, KEEPING, **now)
     for keep, error in (
         (Keeping(keep_days=10_000), "announcement.keep_days"),
         (Keeping(keep_days=30, purpose="curiosity"), "announcement.purposes"),
         (Keeping(keep_days=31, purpose="quality"), "announcement.keep_days"),
     ):
         with pytest.raises(CatalogueError) as refused:
-            service.set_line_keep(tenants[0], row.id, keep, **now)
+            keep_options.set_line_keep(tenants[0], row.id, keep, **now)
         assert refused.value.error_id == error
     assert read().line("100").keep.keep_days == 365
 
 
 def test_a_line_of_another_customer_is_not_there(tenants, line, now) -> None:
-    assert not service.set_line_keep(tenants[1], line().id, KEEPING, **now)
+    assert not keep_options.set_line_keep(tenants[1], line().id, KEEPING, **now)
 
 
 @pytest.fixture
@@ -299,15 +306,15 @@ def test_numbers_that_say_the_same_share_a_sound_and_what_nobody_says_goes(line,
     said = tmp_path / "snapshot" / "told" / "said"
     assert len(list(said.iterdir())) == 2
     for row in (first, second):
-        service.end_line(row.tenant, row.id, **now)
+        lines.end_line(row.tenant, row.id, **now)
     assert set(told()) == {"102"}
     assert len(list(said.iterdir())) == 1
 
 
 def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) -> None:
     said = {"language": "fr", "text": "Enregistré.", "purposes": ["agreement"], "wav": tone(1000)}
-    row = service.create_announcement(tenants[0], name="own", keep_days=29, **said, **now)
-    service.create_line(tenants[0], number="100", announcement=row.id, **now)
+    row = announcements.create_announcement(tenants[0], name="own", keep_days=29, **said, **now)
+    lines.create_line(tenants[0], number="100", announcement=row.id, **now)
     with capture_logs() as logs:
         assert told() == {"100": tone(1000)}
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["line.not_told"]
@@ -320,7 +327,7 @@ def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) 
 def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str) -> None:
     row = line("100", "opt-out", "nl")
     assert read().line("100").joining is None, "nobody is told by default"
-    assert service.set_line_joining(tenants[0], row.id, how, **now)
+    assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -330,17 +337,17 @@ def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str)
     script = snap.plan(found).scripts[1].joining
     assert script is not None
     assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.joining("nl").wav)
-    before = service.revision(service.LINES)
-    assert service.set_line_joining(tenants[0], row.id, how, **now)
-    assert service.revision(service.LINES) == before, "nothing has changed"
-    assert service.set_line_joining(tenants[0], row.id, None, **now)
+    before = change_counter.revision(change_counter.LINES)
+    assert transfer_options.set_line_joining(tenants[0], row.id, how, **now)
+    assert change_counter.revision(change_counter.LINES) == before, "nothing has changed"
+    assert transfer_options.set_line_joining(tenants[0], row.id, None, **now)
     assert read().line("100").joining is None
 
 
 @pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
 def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: str) -> None:
     row = line("100", mode, "nl")
-    assert service.set_line_joining(tenants[0], row.id, "alone", ask=True, **now)
+    assert transfer_options.set_line_joining(tenants[0], row.id, "alone", ask=True, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -351,25 +358,25 @@ def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: st
     script = snap.plan(found).scripts[1].joining
     assert Path(script.refused.path).read_bytes() == composer.not_recorded("nl").wav
     other = {"opt-out": "opt-in", "opt-in": "opt-out"}[mode]
-    assert service.set_line_mode(tenants[0], row.id, other, **now)
+    assert composition.set_line_mode(tenants[0], row.id, other, **now)
     said = read().line("100").joining
     assert said.sound.text == composer.joining_question("fr", mode=other).text, "it asks as the line does"
-    assert service.set_line_mode(tenants[0], row.id, "notice", **now)
+    assert composition.set_line_mode(tenants[0], row.id, "notice", **now)
     said = read().line("100").joining
     assert (said.sound.text, said.refused) == (composer.joining("fr").text, None)
-    assert service.set_line_joining(tenants[0], row.id, "alone", **now)
+    assert transfer_options.set_line_joining(tenants[0], row.id, "alone", **now)
     assert queries.line(tenants[0], row.id).joining.asked == {}
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
-        service.set_line_joining(tenants[0], line().id, "alone", ask=True, **now)
+        transfer_options.set_line_joining(tenants[0], line().id, "alone", ask=True, **now)
     assert refused.value.error_id == "line.settings"
 
 
 def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> None:
     row = line("100", "opt-in")
-    assert service.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
+    assert transfer_options.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
     said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
     assert (said.text, refused.text) == (
         composer.joining_question("en", mode="opt-in").text, composer.not_recorded("en").text,
@@ -378,9 +385,9 @@ def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> No
 
 def test_how_nobody_can_be_told_is_refused(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
-        service.set_line_joining(tenants[0], line().id, "loudly", **now)
+        transfer_options.set_line_joining(tenants[0], line().id, "loudly", **now)
     assert refused.value.error_id == "line.settings"
-    assert not service.set_line_joining(tenants[1], line("101").id, "alone", **now)
+    assert not transfer_options.set_line_joining(tenants[1], line("101").id, "alone", **now)
 
 
 def test_a_node_reads_lines_of_which_a_worker_of_before_said_nothing_about_joining(

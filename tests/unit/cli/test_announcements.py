@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import country_check, queries, tenant_queries
 from recorder.catalogue.records import Keeping
 from recorder.catalogue.tables.core import Announcement, Line, writing
 from recorder.clock import utc_now
 from recorder.domain import line_policy
-from recorder.features.tenants import line_policies, service, snapshot
+from recorder.features.tenants import line_policies, snapshot
 from recorder.prompts import composer, country_file
 from tests.announced import announcement_in
 from tests.unit.cli.test_commands import Shell
@@ -268,7 +268,7 @@ def test_how_a_line_asks_in_the_call(dubois: Shell) -> None:
     """In the words of the catalogue, by the country's limits; --off takes it away."""
     keep = ("line", "keep", "--tenant", "Dubois", "+3225550101")
     dubois.good(*keep, "--days", "365", "--destroy")
-    owner = next(row for row in service.tenants() if row.name == "Dubois")
+    owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
     (row,) = queries.lines(owner.id)
     assert row.keep == Keeping(keep_days=365, destroy=True)
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "fr", "nl")
@@ -290,7 +290,7 @@ def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
     joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
 
     def told() -> str | None:
-        owner = next(row for row in service.tenants() if row.name == "Dubois")
+        owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
         (row,) = queries.lines(owner.id)
         return None if row.joining is None else row.joining.how
 
@@ -332,6 +332,6 @@ def test_a_country_that_asks_for_it_makes_it_so(dubois: Shell, monkeypatch: pyte
     )
     monkeypatch.setattr(country_check, "pack_for", lambda _country: replace(pack, tell=tell))
     dubois.good("line", "add", "--tenant", "Dubois", "+3225550102")
-    owner = next(row for row in service.tenants() if row.name == "Dubois")
+    owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
     told = {row.number: row.joining and row.joining.how for row in queries.lines(owner.id)}
     assert told == {"+3225550101": None, "+3225550102": "alone"}

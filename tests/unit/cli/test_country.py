@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from recorder import config
 from recorder.catalogue.tables.core import Line, Tenant, writing
 from recorder.cli import accord
-from recorder.features.tenants import composition, service
+from recorder.features.tenants import composition, lines
 from recorder.ops.doctor import keeping
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.services import Context
@@ -129,5 +129,5 @@ def test_the_doctor_says_so_in_one_line(house: House) -> None:
     assert "1 of 1 are not recorded: what they say was made for another mode" in unfit.what
     said = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     asking = composition.compose(house.tenant, name="asking", **said, **now)
-    assert service.set_line_announcement(house.tenant, house.line.id, asking.id, **now)
+    assert lines.set_line_announcement(house.tenant, house.line.id, asking.id, **now)
     assert [each.state for each in examine(keeping.lines, patient)] == ["ok"]

@@ -14,10 +14,8 @@ import pytest
 
 import recorder
 from recorder.auditlog import checkpoint
-from recorder.catalogue import queries
-from recorder.features.offboarding import departure
+from recorder.catalogue import departures, queries, tenant_queries
 from recorder.features.subject_requests import call_erasure, register
-from recorder.features.tenants import service
 from recorder.lifecycle import expiry
 from recorder.lifecycle.clock_guard import Timekeeper
 from recorder.processes.duties import House as Housekeeping
@@ -105,10 +103,10 @@ def test_an_older_backup_of_one_who_left(shell: Shell, house: House) -> None:
     assert "leave complete" in shell.good("rebuild")
     refused = shell(*complete, typed="n\n")
     assert (refused.exit_code, "by a signed receipt erased" in refused.output) == (1, True)
-    assert service.tenant_wrapped_key(house.tenant) is not None
+    assert tenant_queries.tenant_wrapped_key(house.tenant) is not None
     shell.good(*complete, "--yes")
     a_minute(house)
-    assert service.tenant_wrapped_key(house.tenant) is None
+    assert tenant_queries.tenant_wrapped_key(house.tenant) is None
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
     assert "knows it already" in shell.bad(*complete, "--yes")
     said = shell.good("rebuild")
@@ -142,7 +140,7 @@ def test_calls_that_were_erased_for_their_person_are_erased_again(shell: Shell, 
 def test_a_customer_stays_after_all(shell: Shell, house: House) -> None:
     shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
     assert "stays" in shell.good("tenant", "leave", "stop", NAME)
-    assert departure.of(house.tenant) is None
+    assert departures.departure(house.tenant) is None
     shell.good("line", "add", *MINE, "+3225550100")
 
 

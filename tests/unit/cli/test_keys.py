@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.errors import SealError
-from recorder.features.tenants import service
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
 from recorder.playback.verified_recording import Seals
@@ -216,7 +215,7 @@ def test_takes_in_the_spool_of_another_node_lose_nothing_by_a_change(
         while stages.next_stage(folder) != stage:
             stages.step(folder, house.clock(), house.means)
         waiting[folder.name] = shutil.move(folder, other / folder.name)
-    old = service.tenant_wrapped_key(house.tenant)
+    old = tenant_queries.tenant_wrapped_key(house.tenant)
 
     shell.good("keys", "next")
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected, writing
 from recorder.errors import SealError, StoreError
 from recorder.features.offboarding.erasure import destroy_keys
@@ -70,7 +70,7 @@ def assert_opens(house: House, *recordings: str) -> None:
 
 
 def key_of(tenant: str) -> WrappedKey:
-    return WrappedKey.from_bytes(service.tenant_wrapped_key(tenant).encode())
+    return WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(tenant).encode())
 
 
 def damaged(key: WrappedKey) -> WrappedKey:

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from recorder.auditlog import checkpoint
+from recorder.catalogue.departures import LeavingRow
 from recorder.features.offboarding import decisions, erasure
-from recorder.features.offboarding.departure import LeavingRow
 from recorder.features.offboarding.plan import prepare
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes

@@ -10,7 +10,7 @@ import pytest
 
 from recorder.audit.service import Audit
 from recorder.auditlog import mail_witness
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import (
     TABLES,
@@ -29,7 +29,6 @@ from recorder.features.offboarding import erasure as ending
 from recorder.features.recovery import proposals, rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import register, reviews, verification_code
-from recorder.features.tenants import service
 from recorder.identity import api_tokens
 from recorder.identity import users as people
 from recorder.lifecycle.key_rotation import Rewrapping, standing
@@ -175,7 +174,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
 def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means, clock) -> None:
     """Put away before with the sound, by whoever has the key-encryption key, too: the customer's keys, also
     the one of before a change, are nowhere."""
-    mine, old = house.call(bakery), service.tenant_wrapped_key(bakery.id)
+    mine, old = house.call(bakery), tenant_queries.tenant_wrapped_key(bakery.id)
     row = queries.recording(bakery.id, mine)
     copies = {key: house.store.read(key) for key in house.store.list("") if mine in key}
     data_key = WrappedKey.from_bytes(row.wrapped_key.encode())
@@ -189,10 +188,10 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     assert lease.take("keys", "rotate", house.now())
     assert ending.erase_due(means, house.now()) == 0, "while keys are being changed"
-    assert service.tenant_wrapped_key(bakery.id) is not None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     lease.give_back("keys", "rotate")
     assert ending.erase_due(means, house.now()) == 1
-    assert service.tenant_wrapped_key(bakery.id) is None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list(f"keys/{bakery.id}/")) == []
     for key, content in copies.items():  # all of it is put back
         put_back(house, key, content)
@@ -203,7 +202,7 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     assert len(kept) == 3
     assert WrappedKey.from_bytes(old.encode()).key_id in kept
     # The others' keys can be changed as before, and this one gets no new one.
-    assert service.tenant_wrapped_key(rival.id) is not None
+    assert tenant_queries.tenant_wrapped_key(rival.id) is not None
     rotating.begin(rival.id)
     assert rotating.all() == (0, 0)
     assert standing(house.store).unfinished == ()
@@ -311,7 +310,7 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
     sealed, sealed_at = house.finished(bakery, at=before)
     while stages.next_stage(sealed) != "store":
         stages.step(sealed, sealed_at + timedelta(seconds=1), house.means)
-    key, wrapped = tenant_key_path(bakery.id), service.tenant_wrapped_key(bakery.id)
+    key, wrapped = tenant_key_path(bakery.id), tenant_queries.tenant_wrapped_key(bakery.id)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.now()) == 1
@@ -350,7 +349,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
         for row in before[Tenant]:
             Tenant.update(wrapped_key=row["wrapped_key"]).where(Tenant.id == row["id"]).execute()
     put_back(house, mirrored, mirror)
-    assert service.tenant_wrapped_key(bakery.id) is not None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert queries.lines(bakery.id), "its number would be recorded again"
     report = Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
     assert report.withheld == {bakery.id: 1}
@@ -358,7 +357,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     # Nothing else is destroyed by a rebuild: it proposes, and says so.
     assert people.user_by_login("paul") is not None
-    assert service.tenant_wrapped_key(bakery.id) is not None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert tenant_key_path(bakery.id) in house.store.list("keys/")
     assert [each.tenant for each in report.leavers] == [bakery.id]
     assert departure.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
@@ -372,7 +371,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert ending.erase_due(means, house.now()) == 1
     assert departure.standing(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
-    assert service.tenant_wrapped_key(bakery.id) is None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list("keys/")) == [], "neither in the bucket"
     assert Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run().leavers == ()
     with connected():  # and all of it is lost
@@ -385,4 +384,4 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
     proposals.complete(office(house), bakery.id)
-    assert departure.being_erased(bakery.id)
+    assert departures.being_erased(bakery.id)

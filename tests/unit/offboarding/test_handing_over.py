@@ -17,13 +17,13 @@ import pytest
 
 from recorder.auditlog import checkpoint, merkle
 from recorder.auditlog.append import commitment
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries
 from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected, writing
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError
 from recorder.features.offboarding import decisions, departure, handover, tar
 from recorder.features.subject_requests import register
-from recorder.features.tenants import service
+from recorder.features.tenants import lines as line_register
 from recorder.lifecycle import expiry
 from recorder.playback.gate import Who
 from recorder.seal import canonical_json
@@ -245,7 +245,7 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     real, house.store = house.store, Away(house.store, 2)
     with pytest.raises(Unreachable):
         handed(bakery.id)
-    begun = departure.of(bakery.id)
+    begun = departures.departure(bakery.id)
     assert (begun.handed_at, handover.last(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
@@ -329,9 +329,9 @@ def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, 
         announce(house, bakery)
     line = {"number": "+3225550101", "announcement": bakery.announcement.id, **said}
     with pytest.raises(CatalogueError, match="leaves"):
-        service.create_line(bakery.id, **line)
+        line_register.create_line(bakery.id, **line)
     handed(bakery.id)
     decisions.cancel(office, bakery.id)
-    assert departure.of(bakery.id) is None
+    assert departures.departure(bakery.id) is None
     assert handover.handed(bakery.id, 0) == ()
-    assert service.create_line(bakery.id, **line).number == "+3225550101"
+    assert line_register.create_line(bakery.id, **line).number == "+3225550101"

@@ -16,7 +16,7 @@ from recorder.catalogue.tables.core import LedgerEntry, connected
 from recorder.errors import CatalogueError
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
-from recorder.features.tenants import service
+from recorder.features.tenants import lines
 from recorder.ids import uuid7
 from recorder.pipeline import stages
 from recorder.seal.sealing import NAME
@@ -43,7 +43,7 @@ class Town:
 
     def move(self, of: Customer, to: Customer) -> None:
         (line,) = queries.lines(of.id)
-        made = service.move_line(of.id, line.id, to.id, announcement=to.announcement.id, **self.now())
+        made = lines.move_line(of.id, line.id, to.id, announcement=to.announcement.id, **self.now())
         assert made is not None
 
     def call(self, believed: Customer, outside: str) -> CallStart:
@@ -106,7 +106,7 @@ def make_town(house) -> Town:
     martin = house.customer("Boulangerie Martin", NUMBER)
     dyck = house.customer("Van Dyck NV", "+3225550199", language="en")
     (other,) = queries.lines(dyck.id)
-    service.end_line(dyck.id, other.id, now=house.now(), entropy=house.entropy)
+    lines.end_line(dyck.id, other.id, now=house.now(), entropy=house.entropy)
     folder = house.folder / "spool"
     folder.mkdir(exist_ok=True)
     return Town(house, folder, martin, dyck)
@@ -172,10 +172,10 @@ def test_neither_log_names_the_other_and_a_move_is_whole_or_not_at_all(town) -> 
     (line,) = queries.lines(town.martin.id)
     said = {"announcement": town.martin.announcement.id, **town.now()}
     with pytest.raises(CatalogueError, match="no announcement"):
-        service.move_line(town.martin.id, line.id, town.dyck.id, **said)
+        lines.move_line(town.martin.id, line.id, town.dyck.id, **said)
     assert queries.lines(town.martin.id) == (line,), "nothing has changed"
     with pytest.raises(CatalogueError, match="already"):
-        service.move_line(town.martin.id, line.id, town.martin.id, **said)
+        lines.move_line(town.martin.id, line.id, town.martin.id, **said)
     town.move(town.martin, town.dyck)
     (fresh,) = queries.lines(town.dyck.id)
     assert (fresh.number, fresh.label, fresh.announcement) == (NUMBER, "", town.dyck.announcement.id)
@@ -185,7 +185,7 @@ def test_neither_log_names_the_other_and_a_move_is_whole_or_not_at_all(town) -> 
             other = town.dyck.id if entry.tenant_id == town.martin.id else town.martin.id
             assert other not in (entry.body or ""), entry.kind
     said = {"announcement": town.dyck.announcement.id, **town.now()}
-    assert service.move_line(town.martin.id, line.id, town.dyck.id, **said) is None
+    assert lines.move_line(town.martin.id, line.id, town.dyck.id, **said) is None
 
 
 @dataclass

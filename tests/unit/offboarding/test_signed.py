@@ -13,7 +13,7 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.tables.core import Amendment, Line, Recording, writing
 from recorder.catalogue.tables.offboarding import Handed, Leaving
 from recorder.catalogue.tables.subject_request import ForgottenCall
@@ -22,7 +22,7 @@ from recorder.features.offboarding import decisions, departure, handover
 from recorder.features.offboarding import erasure as ending
 from recorder.features.recovery import proposals
 from recorder.features.recovery.rebuild import Rebuild, Report
-from recorder.features.tenants import service
+from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.lifecycle import expiry, recordings
 from recorder.lifecycle.amendment_service import Changes
@@ -74,7 +74,7 @@ def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
     assert sorted(house.store.list("")) == before
     assert queries.recording(bakery.id, mine).destroyed_at is None
     assert users.user_by_login("paul") is not None
-    assert service.tenant_wrapped_key(bakery.id) is not None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert departure.standing(bakery.id).receipt is None
     found = audited(house, bakery.id)
     assert "statement.missing" in found if leaves else "row.unlogged" in found
@@ -149,7 +149,7 @@ def assert_whole(house, customer: Customer, recording: str) -> None:
     """Nothing of a customer was destroyed."""
     assert queries.recording(customer.id, recording).destroyed_at is None
     assert users.user_by_login("paul") is not None
-    assert service.tenant_wrapped_key(customer.id) is not None
+    assert tenant_queries.tenant_wrapped_key(customer.id) is not None
     assert f"keys/{customer.id}/tenant.json" in house.store.list("keys/")
     assert f"keys/{customer.id}/{recording}.json" in house.store.list("keys/")
 
@@ -187,7 +187,7 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
         decisions.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
     assert unsigned.value.error_id == "leaving.not_signed"
     decisions.cancel(replace(office, revoked=lambda: revoked), bakery.id)
-    assert departure.of(bakery.id) is None
+    assert departures.departure(bakery.id) is None
 
 
 @SQLITE
@@ -214,7 +214,7 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
     put(house, f"leaving/{customer.id}/statement-0003.json", erasure)
     forge_row(house, customer.id)
     assert ending.erase_due(means, house.now()) == 0
-    assert service.tenant_wrapped_key(customer.id) is not None
+    assert tenant_queries.tenant_wrapped_key(customer.id) is not None
     assert "offboarding.predecessor" in audited(house, customer.id)
 
 
@@ -255,7 +255,7 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
     dying = replace(office, boundary=die)
     with pytest.raises(Killed):
         decisions.announce(dying, bakery.id, until)
-    assert departure.of(bakery.id) is None
+    assert departures.departure(bakery.id) is None
     decisions.announce(office, bakery.id, until)
     with pytest.raises(Killed):
         decisions.decide(dying, bakery.id, early="By letter")
@@ -270,7 +270,7 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
     with pytest.raises(Killed):
         decisions.cancel(dying, other.id)
     decisions.cancel(office, other.id)
-    assert departure.of(other.id) is None
+    assert departures.departure(other.id) is None
     assert audited(house, other.id) == []
 
 
@@ -285,7 +285,7 @@ def test_a_recording_that_no_row_lists_keeps_its_key(house, bakery, means, offic
         Recording.delete().execute()
     leave(office, bakery)
     assert ending.erase_due(means, house.now()) == 0
-    assert service.tenant_wrapped_key(bakery.id) is not None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert users.user_by_login("paul") is not None
 
 
@@ -499,7 +499,7 @@ def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
         clock.forward(minutes=1)
     decisions.cancel(office, bakery.id)
     said = {"announcement": bakery.announcement.id, "now": house.now(), "entropy": house.entropy}
-    service.create_line(bakery.id, number=bakery.line.number, **said)
+    lines.create_line(bakery.id, number=bakery.line.number, **said)
     *_, last = house.store.list(f"leaving/{bakery.id}/statement-")
     house.store.delete(last)
     report = rebuild(house)

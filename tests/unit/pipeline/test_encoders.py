@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import recorder
+from recorder.catalogue import prompt_files
 from recorder.errors import EncoderError, TakeError
-from recorder.features.tenants import snapshot
 from recorder.pipeline import stages
 from recorder.pipeline.encoders import Encoder
 
@@ -27,7 +27,7 @@ def encoder():
 
 @pytest.fixture
 def prompt(house):
-    return snapshot.put_prompt(house.means.snapshot, house.announcement.sha256, house.clock())
+    return prompt_files.put_prompt(house.means.snapshot, house.announcement.sha256, house.clock())
 
 
 def test_it_encodes_one_take_after_another_in_one_process_at_low_priority(house, encoder, prompt) -> None:

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.tables.core import LedgerEntry, Sound, Tenant, connected, writing
 from recorder.domain.line_policy import Keep
 from recorder.domain.line_policy import Sound as Said
 from recorder.errors import CatalogueError, TakeError
-from recorder.features.tenants import service
 from recorder.pipeline import stages
 from recorder.seal import keyring
 from recorder.seal.keyring import data_key_path, tenant_key_path
@@ -296,7 +295,7 @@ def _set_tenant_key(house, wrapped) -> None:
 
 def _wrap_anew(house) -> None:
     """The same key, wrapped by the same key-encryption key with another nonce."""
-    old = keyring.WrappedKey.from_bytes(service.tenant_wrapped_key(house.tenant).encode())
+    old = keyring.WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(house.tenant).encode())
     secret = house.means.keyring.open_tenant_key(old)
     kek = keyring.load_kek(house.root / "keys" / "kek")
     _set_tenant_key(house, keyring._wrap(kek, secret, keyring.TENANT, house.tenant, None, house.entropy))

@@ -15,7 +15,7 @@ import recorder
 from recorder import metrics
 from recorder.catalogue import queries
 from recorder.errors import ConfigError
-from recorder.features.tenants import service
+from recorder.features.tenants import lines
 from recorder.lifecycle import expiry
 from recorder.pipeline import encoders, stages
 from recorder.pipeline.poison_takes import ENOUGH
@@ -164,7 +164,7 @@ def test_the_snapshot_follows_the_catalogue(house, start) -> None:
     folder = house.root / "snapshot"
     until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
     assert line_policy.read(folder).never_record == {"112"}
-    service.create_line(
+    lines.create_line(
         house.tenant,
         number="+3225550177",
         announcement=house.announcement.id,

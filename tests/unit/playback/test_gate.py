@@ -140,9 +140,9 @@ def test_a_listener_who_goes_away_is_written_down_with_what_was_sent(gate, ada, 
     assert counted() > sent, "ahead, while it goes on"
     pieces.close()
     assert counted() == sent
-    assert expiry.close_listens(house.clock(), house.entropy) == 0
+    assert grants.close_stale_listens(house.clock(), house.entropy) == 0
     house.clock.forward(minutes=16)
-    assert expiry.close_listens(house.clock(), house.entropy) == 1
+    assert grants.close_stale_listens(house.clock(), house.entropy) == 1
     assert body(recording.id, "listen.closed")["sent_bytes"] == sent
 
 
@@ -224,7 +224,7 @@ def test_no_listen_is_opened_under_a_grant_that_is_over(gate, ada, recorded, hou
     late = gate.open(ada, grant.id, "audio.wav", "q")
     next(pieces)
     house.clock.forward(seconds=2)
-    assert expiry.close_listens(house.clock(), house.entropy) == 1
+    assert grants.close_stale_listens(house.clock(), house.entropy) == 1
     refused(lambda: next(pieces), "access.grant_over")
     refused(lambda: late.read(0, 10), "access.grant_over")
     assert kinds(recording.id)[-4:] == ["listen.opened", "listen.closed", "access.refused", "access.refused"]

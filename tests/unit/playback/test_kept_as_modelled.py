@@ -18,7 +18,7 @@ from peewee import SqliteDatabase
 from recorder.catalogue import queries
 from recorder.catalogue.tables.core import Recording, Tenant, connected, database, writing
 from recorder.errors import KeepingError
-from recorder.features.tenants import service
+from recorder.features.tenants import announcements, lines, service
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
@@ -96,11 +96,11 @@ class Living:
         more = {"now": house.clock(), "entropy": house.entropy}
         key = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
         service.create_tenant(tenant, name=tenant, wrapped_key=key, **more)
-        told = service.create_announcement(
+        told = announcements.create_announcement(
             tenant, name="default", language="fr", text="…", purposes=["agreement"], keep_days=30,
             wav=house.means.store.read("sound"), **more,
         )  # fmt: skip
-        line = service.create_line(
+        line = lines.create_line(
             tenant, number="+32255" + str(int(house.entropy(4).hex(), 16)), announcement=told.id, **more
         )
         with writing():

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.call.state import MODES
+from recorder.domain.call_plan import MODES
 from recorder.errors import ConfigError
 from recorder.prompts import country_file, purposes
 from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, Source

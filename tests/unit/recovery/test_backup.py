@@ -29,7 +29,7 @@ from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import erased_calls, register, reviews
-from recorder.features.tenants import composition, service, snapshot
+from recorder.features.tenants import composition, keep_options, lines, service, snapshot, transfer_options
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
@@ -59,11 +59,11 @@ def full(house: House, recorded) -> House:
     said_in = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     greeting = Greeting("Bonjour.", announcement_in("fr").path.read_bytes())
     asking = composition.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
-    line = service.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
-    service.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
-    service.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
-    service.set_line_deletable(house.tenant, line.id, True, **said)
-    service.set_line_joining(house.tenant, line.id, "alone", **said)
+    line = lines.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
+    composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
+    keep_options.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
+    keep_options.set_line_deletable(house.tenant, line.id, True, **said)
+    transfer_options.set_line_joining(house.tenant, line.id, "alone", **said)
     house.limit(3000, purpose="agreement")
     recording = recorded()
     house.work(house.unrecorded())

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from recorder.audit.service import Audit
-from recorder.catalogue import queries
+from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, writing
 from recorder.catalogue.tables.subject_request import ForgottenCall
 from recorder.clock import to_iso
 from recorder.errors import KeepingError, SealError
 from recorder.features.recovery import backup, proposals
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import erased_calls, register
+from recorder.features.subject_requests import register
 from recorder.features.subject_requests.register import RequestRow
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
@@ -92,7 +92,7 @@ def test_an_older_backup_brings_none_of_them_back(
         house.confirm_holds()
         assert proposals.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecorded) == opened(missed) == []
-        assert erased_calls.counts(house.tenant) == {asked.id: 2}
+        assert erased_call_queries.counts(house.tenant) == {asked.id: 2}
         (said,) = [leaf for leaf in rows(LedgerEntry) if leaf["kind"] == "calls.forgotten"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})

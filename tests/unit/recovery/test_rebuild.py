@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.tables.core import Amendment, LedgerEntry, Recording, writing
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild import STRANGE, _places
-from recorder.features.tenants import service
 from recorder.lifecycle import amendment_store, amendments, hold_review, recordings
 from recorder.seal.amendment import By, HoldLifted, HoldSet
 from recorder.seal.keyring import Keyring, data_key_path, secret
@@ -37,7 +36,7 @@ def test_every_row_is_as_it_was(house, recovery, recorded) -> None:
         assert report.outcomes == {"made": 6}
         assert recovery.troubles == []
         assert catalogued() == before
-        assert [row.name for row in service.tenants()] == [house.tenant]
+        assert [row.name for row in tenant_queries.all_tenants()] == [house.tenant]
 
 
 def test_an_intact_catalogue_is_left_as_it_is(house, recovery, recorded) -> None:

@@ -12,8 +12,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.tables.core import Amendment, Recording, writing
 from recorder.errors import SealError
-from recorder.features.tenants import lines
-from recorder.lifecycle import amendments
+from recorder.lifecycle import amendments, line_history
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback.verified_recording import Seals
@@ -143,7 +142,7 @@ def test_a_receipt_of_one_who_left_ends_nobodys_lines(house, recovery, recorded,
     house.clock.at = since(revoked) + timedelta(days=1)
 
     def ended() -> bool:
-        return lines.ended_before(house.line.id, house.clock())
+        return line_history.ended_before(house.line.id, house.clock())
 
     assert recovery.rebuild(revoked=revoked).leavers == ()
     assert recovery.troubles == [(CODE, offboarding.place_of(house.tenant))]

@@ -9,9 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder import metrics
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import connected, open_catalogue
 from recorder.errors import CatalogueError, StoreError
-from recorder.features.tenants import service
 from recorder.health import Readiness
 from recorder.status_server import Neighbours, Watched
 from recorder.store.contract import Conflict, NotFound, Unreachable
@@ -95,7 +95,7 @@ def test_that_an_object_is_not_there_is_no_error(file: Path, counted: Counted) -
 def test_a_catalogue_that_is_away_is_counted_once(tmp_path: Path, catalogue: str, counted: Counted) -> None:
     opened = open_catalogue(f"sqlite:///{tmp_path}/nowhere/catalogue.db")
     with pytest.raises(CatalogueError), connected():
-        service.tenants()
+        tenant_queries.all_tenants()
     assert counted("accord_catalogue_errors_total", kind="away") == 1
     opened.close()
     open_catalogue(catalogue)

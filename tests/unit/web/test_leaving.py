@@ -12,11 +12,11 @@ from functools import partial
 import pytest
 
 from recorder.audit.service import Audit
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries
 from recorder.catalogue.tables.core import LedgerEntry, connected, writing
 from recorder.catalogue.tables.offboarding import Handed, HandoverFetch
 from recorder.features.imports.service import Bringing, Old
-from recorder.features.offboarding import decisions, departure
+from recorder.features.offboarding import decisions
 from recorder.features.offboarding.plan import prepare
 from recorder.playback.verified_recording import Seals
 from recorder.seal import signing
@@ -103,7 +103,7 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
         Handed.update(sent_at=clock()).where(
             Handed.recording_id == leaves
         ).execute()  # nobody else's leaf is left out for what a row says
-        HandoverFetch.update(id=f"{departure.of(bakery.id).handover}/{other}").execute()
+        HandoverFetch.update(id=f"{departures.departure(bakery.id).handover}/{other}").execute()
     assert luc.get(FILE).data == whole
     assert counted("handover.opened") == [(me, None), (other, None)]
     assert counted("recording.handed_over") == [(me, leaves), (other, leaves)]

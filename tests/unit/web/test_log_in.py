@@ -13,8 +13,8 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from recorder.catalogue.tables.core import LedgerEntry, Session, connected, writing
+from recorder.catalogue.tables.throttle import Throttle
 from recorder.identity import users
-from recorder.identity.throttle import Throttle
 from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import create_app

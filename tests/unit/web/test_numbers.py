@@ -6,7 +6,7 @@ import html
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import Keeping
-from recorder.features.tenants import service
+from recorder.features.tenants import keep_options, lines
 
 
 def test_colleagues_read_what_everybody_in_a_call_is_told(browser, house, bakery):
@@ -24,8 +24,8 @@ def test_colleagues_read_what_everybody_in_a_call_is_told(browser, house, bakery
 def test_it_says_how_it_is_asked_and_when_it_is_announced(browser, house, bakery, clock, entropy):
     (line,) = queries.lines(bakery.id)
     now = {"now": clock(), "entropy": entropy}
-    service.set_line_timing(bakery.id, line.id, "at_pickup", **now)
-    service.set_line_keep(bakery.id, line.id, Keeping(365), **now)
+    lines.set_line_timing(bakery.id, line.id, "at_pickup", **now)
+    keep_options.set_line_keep(bakery.id, line.id, Keeping(365), **now)
     page = browser("claire").get("/numbers")
     for text in ("dès que quelqu’un décroche", "365 jours", "Composez *5 : les deux entendent la question"):
         assert text in page.text
@@ -38,7 +38,7 @@ def test_it_says_what_happens_to_outbound_calls(browser, bakery, clock, entropy)
         ("once_connected", "dit aux deux dès"),
     ):
         assert text not in browser("claire").get("/numbers").text
-        service.set_line_outbound(bakery.id, line.id, how, now=clock(), entropy=entropy)
+        lines.set_line_outbound(bakery.id, line.id, how, now=clock(), entropy=entropy)
         assert text in browser("claire").get("/numbers").text
 
 
@@ -47,7 +47,7 @@ def test_a_number_of_somebody_else_and_one_that_ended_are_not_there(browser, riv
     assert "+32\u00a02\u00a0555\u00a001\u00a099" in browser("dyck").get("/numbers").text
     assert "+32\u00a02\u00a0555\u00a001\u00a099" not in person.get("/numbers").text
     (line,) = queries.lines(bakery.id)
-    service.end_line(bakery.id, line.id, now=clock(), entropy=entropy)
+    lines.end_line(bakery.id, line.id, now=clock(), entropy=entropy)
     page = person.get("/numbers")
     assert "Aucun de vos numéros" in page.text
     assert "<section" not in page.text

@@ -13,9 +13,9 @@ import pytest
 import soundfile
 
 from recorder.audit.service import Audit
-from recorder.catalogue import queries
+from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, Recording, connected
-from recorder.features.subject_requests import erased_calls, register, reviews, verification_code
+from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
 from recorder.spool.layout import Party
@@ -452,7 +452,7 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
     shown = paul.get(page).text
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/requests").text
-    assert erased_calls.counts(bakery.id) == {request: 2}
+    assert erased_call_queries.counts(bakery.id) == {request: 2}
     audit = Audit(house.store, house.root, house.now(), house.keyring)
     assert list(audit.tenant(bakery.id)) == []
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from recorder.audit.service import Audit
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.tables.core import LedgerEntry, Listen, Session, connected
 from recorder.errors import SealError
 from recorder.ids import uuid7
@@ -47,16 +48,15 @@ def open_player(person, recording: str) -> dict[str, str]:
 def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes:
     """The sound as it should come: opened with the keys, without the panel."""
     from recorder.catalogue import queries
-    from recorder.features.tenants import service
     from recorder.seal import plaintext
     from recorder.seal.keyring import WrappedKey
     from recorder.seal.sealing import open_manifest
 
     with connected():
-        tenant = next(row.id for row in service.tenants() if queries.recording(row.id, recording))
+        tenant = next(row.id for row in tenant_queries.all_tenants() if queries.recording(row.id, recording))
     row = queries.recording(tenant, recording)
     manifest = open_manifest(house.store.read(f"{row.prefix}manifest.json"), house.root)
-    tenant_key = WrappedKey.from_bytes(service.tenant_wrapped_key(tenant).encode())
+    tenant_key = WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(tenant).encode())
     key = house.keyring.open_data_key(tenant_key, WrappedKey.from_bytes(row.wrapped_key.encode()))
     reader = plaintext.reader(
         manifest, name, key, lambda start, end: house.store.read(row.prefix + name, start, end)

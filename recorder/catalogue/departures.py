@@ -1,0 +1,59 @@
+"""How far a customer's departure is, as its row says.  Rows decide nothing: :mod:`recorder.seal.offboarding` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from recorder.catalogue.tables.core import connected
+from recorder.catalogue.tables.offboarding import Leaving
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingRow:
+    """A customer who leaves; see :class:`recorder.catalogue.tables.offboarding.Leaving`."""
+
+    tenant: str
+    announced_at: datetime
+    until: datetime
+    handover: str | None
+    log_size: int
+    handed_at: datetime | None
+    layout: Mapping[str, Any]
+    length: int
+    erasing_since: datetime | None
+    left_at: datetime | None
+    receipt: str | None
+
+
+def departure(tenant: str) -> LeavingRow | None:
+    """How far a customer's leaving is; ``None`` where it does not leave."""
+    with connected():
+        row = Leaving.get_or_none(Leaving.tenant_id == tenant)
+    return None if row is None else _row(row)
+
+
+def _row(row: Leaving) -> LeavingRow:
+    return LeavingRow(
+        tenant=row.tenant_id,
+        announced_at=row.announced_at,
+        until=row.until,
+        handover=row.handover,
+        log_size=int(row.log_size or 0),
+        handed_at=row.handed_at,
+        layout=row.layout or {},
+        length=int(row.length or 0),
+        erasing_since=row.erasing_since,
+        left_at=row.left_at,
+        receipt=row.receipt,
+    )
+
+
+def being_erased(tenant: str) -> bool:
+    """Whether a row says that everything of a customer is destroyed, or is being.  It decides nothing:
+    :mod:`recorder.seal.offboarding` does."""
+    with connected():
+        mine = (Leaving.tenant_id == tenant) & Leaving.erasing_since.is_null(False)
+        return bool(Leaving.select().where(mine).exists())

@@ -1,0 +1,57 @@
+"""Prompts as files in a node's folder, each by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from datetime import datetime
+from pathlib import Path
+
+from recorder.catalogue.tables.core import Sound, connected
+from recorder.spool.atomic_files import write_file
+
+
+def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
+    """A sound in a node's folder, from the catalogue where it is missing or damaged;
+    ``None`` where the catalogue has no such sound.  Raises ``OSError``."""
+    path = folder / PROMPTS / f"{sha256}.wav"
+    with _placing:
+        if not intact(path, sha256):
+            with connected():
+                row = Sound.get_or_none(Sound.sha256 == sha256)
+            if row is None:
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, bytes(row.wav))
+    used_at = now.timestamp()
+    os.utime(path, (used_at, used_at))
+    return path
+
+
+def has_prompt(folder: Path, sha256: str) -> bool:
+    """Whether :func:`put_prompt` would find a sound; nothing is written."""
+    if intact(folder / PROMPTS / f"{sha256}.wav", sha256):
+        return True
+    with connected():
+        return bool(Sound.select().where(Sound.sha256 == sha256).exists())
+
+
+def intact(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has this hash (hex SHA-256)."""
+    try:
+        return sha256_of(path.read_bytes()) == sha256
+    except OSError:
+        return False
+
+
+def sha256_of(content: bytes) -> str:
+    """Hex SHA-256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+PROMPTS = "prompts"
+
+
+_placing = threading.Lock()
+"""The worker's threads put prompts in place, for a take and for the snapshot, each by the same names."""

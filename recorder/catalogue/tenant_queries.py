@@ -1,0 +1,46 @@
+"""Customers as the catalogue has them: who they are, and their wrapped keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recorder.catalogue.mappers import tenant_row
+from recorder.catalogue.prepared_query import prepared
+from recorder.catalogue.records import TenantRow
+from recorder.catalogue.tables.core import Tenant, connected
+from recorder.errors import CatalogueError
+from recorder.seal.keyring import WrappedKey, wrapped_key
+
+
+def all_tenants() -> tuple[TenantRow, ...]:
+    """Every customer, by name: for the operator's command line and the worker."""
+    with connected():
+        return tuple(tenant_row(row) for row in Tenant.select().order_by(Tenant.name, Tenant.id))
+
+
+def tenant_wrapped_key(tenant: str) -> str | None:
+    """The tenant's key as it was wrapped, JSON text; ``None`` where there is none: it was destroyed when the
+    customer left."""
+    with connected():
+        row = next(iter(_wrapped_key(tenant)), None)
+    return (row.wrapped_key or None) if row is not None else None
+
+
+@prepared(Tenant)
+def _wrapped_key(tenant: str) -> Any:
+    return Tenant.select(Tenant.wrapped_key).where(Tenant.id == tenant)
+
+
+def tenant_key(tenant: str) -> WrappedKey | None:
+    """The tenant's own key as it was wrapped; ``None`` where there is none.  Raises
+    :class:`recorder.errors.SealError` (``seal.key_damaged``, ``seal.key_foreign``) where the row holds
+    something else."""
+    text = tenant_wrapped_key(tenant)
+    return (
+        None if text is None else wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
+    )
+
+
+def no_tenant(tenant: str) -> CatalogueError:
+    """What to raise where a tenant's id names nobody."""
+    return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")

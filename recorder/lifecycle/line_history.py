@@ -1,0 +1,47 @@
+"""Whose a number was at a time, as rows and the audit log say together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.auditlog import leaf_lookup
+from recorder.catalogue.tables.core import Line, connected
+
+
+def ended_before(line_id: str | None, at: datetime) -> bool:
+    """Whether a line, whoever's, had ended by a time; false where nobody knows it, and where its row says so
+    and its customer's log does not."""
+    with connected():
+        row = None if line_id is None else Line.get_or_none((Line.id == line_id) & (Line.until <= at))
+        if row is None:
+            return False
+        ended = [
+            said for said in leaf_lookup.decided(row.tenant_id, [ENDED]) if said.body.get("line") == line_id
+        ]
+        return any(said.at <= at for said in ended)
+
+
+def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
+    """Whose a number was at a time: the customer's id and the line's, or two times ``None``."""
+    mine = (Line.digits == number.removeprefix("+")) & (Line.since <= at)
+    with connected():
+        row = Line.get_or_none(mine & (Line.until.is_null() | (Line.until > at)))
+    return (None, None) if row is None else (row.tenant_id, row.id)
+
+
+def logged(tenant: str) -> frozenset[tuple[str, str]]:
+    """A customer's lines and their numbers that the log says were made, and does not say ended."""
+    made: dict[str, str] = {}
+    for said in leaf_lookup.decided(tenant, [CREATED, ENDED]):
+        line = str(said.body.get("line"))
+        if said.kind == CREATED:
+            made[line] = str(said.body.get("number"))
+        else:
+            made.pop(line, None)
+    return frozenset(made.items())
+
+
+CREATED = "line.created"
+
+
+ENDED = "line.ended"
