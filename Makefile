@@ -20,7 +20,7 @@ help:
 	@echo "make lock       resolve the dependencies again"
 
 run: $(VENV)/.run
-	$(BIN)/accord run --demo
+	$(BIN)/python -m demo
 
 # What is about time limits, and the real switch, alone: there a busy machine would tell, not the code.
 TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch

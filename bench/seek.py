@@ -41,8 +41,8 @@ from bench.store import MIB
 from recorder.catalogue import queries
 from recorder.clock import utc_now
 from recorder.playback.audio_reader import Sounds
-from recorder.playback.gate import Gate, Who
 from recorder.playback.verified_recording import Seals
+from recorder.processes.gate import PanelGate, Who
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.house import House
@@ -113,7 +113,7 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
         for way in ways:
             seek(*way)
         if number % 4 == 0:
-            gate = Gate(store, house.keyring, house.root)
+            gate = PanelGate(store, house.keyring, house.root)
             begun = time.perf_counter()
             grant = gate.grant(who, recording, "agreement")
             took.setdefault("grant", []).append(time.perf_counter() - begun)
@@ -126,7 +126,7 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
     return {"mib": round(len(content) / MIB, 1), "seeks": seeks, "ms": middle, "beside_plain": beside}
 
 
-def request(gate: Gate, who: Who, grant: str, start: int, end: int) -> bytes:
+def request(gate: PanelGate, who: Who, grant: str, start: int, end: int) -> bytes:
     """A seek as the panel asks the gate for it."""
     return b"".join(gate.open(who, grant, NAME, "play").read(start, end))
 

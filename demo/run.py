@@ -1,4 +1,4 @@
-"""``accord run --demo``: an installation in ``./.accord``, four calls through the real path, and where to
+"""``python -m demo``: an installation in ``./.accord``, four calls through the real path, and where to
 hear them.
 
 Everything is real: keys, object store, processes, and the switch where FreeSWITCH is installed
@@ -17,12 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from demo import switch as demo_switch
+from demo.ports import Ports, choose_ports
 from recorder import config
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import Keeping
@@ -40,7 +41,6 @@ from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor
 from recorder.seal import signing
 from recorder.seal.keyring import read_private, write_private
-from recorder.store.seaweedfs import foreign_socket
 
 FOLDER = Path(".accord")
 CUSTOMER = "Menuiserie Dubois"
@@ -67,21 +67,6 @@ embedded = true
 [web]
 secure_cookies = false  # the panel is on loopback without HTTPS
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What this start listens on; all on loopback."""
-
-    web: int
-    event_socket: int
-    daemon: int
-    store: int
-    sip: int
-    outbound: int
-    phones: int
-    phones_sip: int
-    metrics: int
 
 
 class _Stopped(Exception):  # no error: somebody asked for the end
@@ -161,7 +146,7 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     from recorder.catalogue.tables.core import open_catalogue
 
     if not (context.settings.keys_folder / signing.KEK).exists():
-        refuse_new_keys(context)
+        refuse_new_keys(context.open_catalogue, context.probe_store)
         signing.init(context.settings.keys_folder, utc_now())
     migrate(context.settings.catalogue_url)
     open_catalogue(context.settings.catalogue_url)
@@ -184,46 +169,6 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
 def heard(tenant: str) -> set[str]:
     """Ids of the customer's recordings."""
     return {row.id for row in queries.recordings(tenant, limit=200).rows}
-
-
-def choose_ports() -> Ports:
-    """The usual ports where they are free, others where not."""
-    taken: set[int] = set()
-
-    def pick(usual: int, count: int = 1) -> int:
-        candidates: list[int] = [usual, *range(usual + 1000, 60000, 97)]
-        for base in candidates:
-            wanted = set(range(base, base + count))
-            if not wanted & taken and all(_free(port) for port in wanted):
-                taken.update(wanted)
-                return base
-        raise ConfigError("demo.ports", "no free ports on 127.0.0.1", "end what listens there")
-
-    return Ports(
-        web=pick(8080),
-        event_socket=pick(8021),
-        daemon=pick(8084),
-        store=pick(8333, 8),
-        sip=pick(5080),
-        outbound=pick(5085),
-        phones=pick(8031),
-        phones_sip=pick(5090),
-        metrics=pick(9184, 3),
-    )
-
-
-def _free(port: int) -> bool:
-    if foreign_socket(port):
-        return False
-    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            if kind == socket.SOCK_STREAM:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
-    return True
 
 
 def _environment(folder: Path, ports: Ports) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The switch of ``accord run --demo``: a real FreeSWITCH with two phones, or the practice switch."""
+"""The switch of the demo: a real FreeSWITCH with two phones, or the practice switch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from uuid import uuid4
 import gevent
 
 from demo import practice
+from demo.ports import Ports
 from recorder.domain.line_policy import read as read_snapshot
 from recorder.environment import of
 from recorder.errors import SwitchError
 from recorder.processes.supervisor import Program
 
 if TYPE_CHECKING:
-    from demo.run import Ports
     from recorder.processes.services import Context
     from recorder.switch.esl import Inbound
 

@@ -31,7 +31,7 @@ from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
-from recorder.playback.gate import Gate
+from recorder.processes.gate import PanelGate
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.seal import signing
 from recorder.seal.amendment import By
@@ -108,7 +108,7 @@ class House:
             entropy=entropy,
             since_boot=lambda: since_boot(now()),
         )
-        self.gate = Gate(self.store, self.keyring, self.root, now=now, entropy=entropy)
+        self.gate = PanelGate(self.store, self.keyring, self.root, now=now, entropy=entropy)
         panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
         self.changes = Changes(self.store, self.root, panel, now, entropy)
 

@@ -14,7 +14,6 @@ from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.interface import Door
 from web import (
     account,
     api,
@@ -39,13 +38,14 @@ from web.assets import Assets
 from web.config import WebConfig
 from web.forwarding import believe
 from web.request_reader import LARGEST
+from web.state import PanelDoor
 from web.text import labels
 
 
 def create_app(
     config: WebConfig,
     *,
-    gate: Door,
+    gate: PanelDoor,
     now: Now = utc_now,
     entropy: Entropy = os.urandom,
     checks: Mapping[str, Check] | None = None,

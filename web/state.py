@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from flask import Flask, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
+from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import SessionRow, TenantRow, UserRow
 from recorder.catalogue.tables.core import connected
 from recorder.clock import Now
@@ -21,11 +22,23 @@ from recorder.errors import KeepingError
 from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.interface import Door, Who
+from recorder.playback.interface import Copy, Door, Opened, Who
 from web.account.refused import RefusedLogIns
 from web.config import WebConfig
 
 KEY = "accord"
+
+
+class PanelDoor(Door, Protocol):
+    """The gate with the ways out that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
+
+    def copy(self, who: Who, request: str, recording_id: str) -> Copy: ...
+
+    def check_theirs(self, who: Who, request: str, recording_id: str) -> None: ...
+
+    def leaver(self, who: Who) -> LeavingRow | None: ...
+
+    def handover(self, who: Who) -> Opened: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class State:
     """What :func:`web.create_app` was given."""
 
     config: WebConfig
-    gate: Door
+    gate: PanelDoor
     now: Now
     entropy: Entropy
     readiness: Readiness
@@ -80,7 +93,7 @@ def someone() -> Visitor:
     return found
 
 
-def gate() -> Door:
+def gate() -> PanelDoor:
     return here().gate
 
 

@@ -1,4 +1,7 @@
-"""How far a customer's departure is, as its row says.  Rows decide nothing: :mod:`recorder.seal.offboarding` does."""
+"""How far a customer's departure is, as its row says.
+
+Rows decide nothing: :mod:`recorder.seal.offboarding` does.
+"""
 
 from __future__ import annotations
 

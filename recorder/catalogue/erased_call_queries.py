@@ -1,4 +1,7 @@
-"""Which calls without a recording were erased for their person.  Rows decide nothing: the signed note does."""
+"""Which calls without a recording were erased for their person.
+
+Rows decide nothing: the signed note does.
+"""
 
 from __future__ import annotations
 

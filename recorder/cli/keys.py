@@ -33,10 +33,10 @@ def init(context: Context, force: bool) -> None:
     folder = context.settings.keys_folder
     signing.check_none(folder)
     if force:
-        found = kek_usage.look(context)
+        found = kek_usage.look(context.open_catalogue, context.probe_store)
         click.echo(f"Customers' keys that the new ones do not open: {found.by.total()}", err=True)
     else:
-        for unseen in kek_usage.refuse_new_keys(context):
+        for unseen in kek_usage.refuse_new_keys(context.open_catalogue, context.probe_store):
             click.echo(f"not looked at for keys of before: {unseen}", err=True)
     for path in signing.init(folder, utc_now()):
         click.echo(path)

@@ -168,7 +168,7 @@ def _root_misfits(key: Ed25519PrivateKey, folder: Path, place: Path) -> Iterator
 
 
 def _kek_misfits(context: Context, folder: Path, identity: str) -> Iterator[str]:
-    by = {*kek_usage.look(context).by} - {kek_usage.UNREADABLE}
+    by = {*kek_usage.look(context.open_catalogue, context.probe_store).by} - {kek_usage.UNREADABLE}
     if not by and (copy := copies.read(folder).get(copies.KEK)) is not None:
         by = {copy.key_id}
     if by and identity not in by:

@@ -171,8 +171,8 @@ def worker(context: Context) -> None:
 def web(context: Context) -> None:
     """The panel."""
     from recorder.lifecycle.amendment_service import Changes
-    from recorder.playback.gate import Gate
     from recorder.processes import object_store
+    from recorder.processes.gate import PanelGate
     from recorder.status_server import Neighbours, in_thread
     from recorder.store.ping import reach
     from web.app import create_app
@@ -191,7 +191,9 @@ def web(context: Context) -> None:
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
         ),
-        gate=Gate(store := context.store(), context.keyring(), context.root(), revoked=context.revoked()),
+        gate=PanelGate(
+            store := context.store(), context.keyring(), context.root(), revoked=context.revoked()
+        ),
         changes=None
         if (signer := context.panel_signer()) is None
         else Changes(store, context.root(), signer, revoked=context.revoked()),
@@ -223,17 +225,9 @@ def migrate(context: Context) -> None:
 
 
 @click.command()
-@click.option(
-    "--demo", is_flag=True, help="Set up a customer in ./.accord, make four calls, say where to hear them."
-)
-@click.option("--once", is_flag=True, help="With --demo: end when the calls can be heard.")
 @click.pass_obj
-def run(context: Context, demo: bool, once: bool) -> None:
+def run(context: Context) -> None:
     """Start all processes of one machine, restart what ends, kill what hangs."""
-    if demo:
-        from demo.run import show
-
-        sys.exit(show(once))
     logs.begin(context.settings.log.path)
     supervisor = Supervisor(programs(context), dict(os.environ))
     for number in (signal.SIGTERM, signal.SIGINT):

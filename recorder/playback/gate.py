@@ -22,12 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import download
-from recorder.features.subject_requests import personal_copy
 from recorder.identity import api_tokens, users
 from recorder.identity.api_tokens import TokenRow
 from recorder.ids import Entropy
@@ -171,25 +168,6 @@ class Gate:
         listen = grants.listen_of(grant)
         if row is not None and listen is not None:
             grants.player_says(listen, stretches.read(text, row.duration_ms), stretches.together)
-
-    @connected()
-    def copy(self, who: Who, request: str, recording_id: str) -> Copy:
-        """See :class:`Door`."""
-        return personal_copy.copy(self._guard, who, request, recording_id)
-
-    @connected()
-    def leaver(self, who: Who) -> LeavingRow | None:
-        """See :class:`Door`."""
-        return download.leaver(self._guard, who.tenant)
-
-    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
-        """See :class:`Door`."""
-        personal_copy.check_theirs(self._guard, who, request, recording_id)
-
-    @connected()
-    def handover(self, who: Who) -> Opened:
-        """See :class:`Door`."""
-        return download.fetch(self._guard, who)
 
     def _sent(
         self,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.identity.api_tokens import TokenRow
 from recorder.seal.amendment import Amendment
@@ -135,17 +134,6 @@ class Door(Protocol):
         """A sound (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant.  ``play`` is the player's
         token: the requests of one play are one listen.  ``peaks`` are no listen: the grant covers them."""
 
-    def copy(self, who: Who, request: str, recording_id: str) -> Copy:
-        """A recording for the person who asked for it (``features/subject_requests/register.py``), as an
-        admin decided: for no purpose that was announced, but because it is theirs (GDPR art. 15).  Raises
-        also :class:`recorder.errors.PersonError`: ``person.not_found``, ``person.closed``,
-        ``person.unproved``, ``person.not_asked``, ``person.not_theirs``, ``person.not_reviewed``,
-        ``person.unannounced``, ``person.not_logged`` (a row says something else than the log)."""
-
-    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
-        """That a recording is of a call with the number of somebody who asked, as it was sealed.  Raises as
-        :meth:`copy` does."""
-
     def close(self, who: Who, grant_id: str, play: str) -> None:
         """The player has stopped: its listen is closed with the bytes that were counted as sent.  Nothing
         happens where it is closed already, or never began; a grant of theirs that is over is no refusal.
@@ -156,12 +144,3 @@ class Door(Protocol):
         written down as its word with the listen, which says so when it is closed.  Nothing happens where that
         is closed, or never began.  Raises ``ValueError`` for what are no stretches of a sound, else as
         :meth:`close`."""
-
-    def leaver(self, who: Who) -> LeavingRow | None:
-        """How far their customer's leaving is, as was signed; ``None`` where it does not leave."""
-
-    def handover(self, who: Who) -> Opened:
-        """Everything that a customer who leaves is handed, as one archive of a fixed layout: the same file
-        from any byte on.  A leaf is written before its first byte, and one for each recording before the
-        first of that leaves.  Raises ``access.handover_role``, ``access.handover_none``,
-        ``access.handover_over``; its iterator ``access.handover_changed``."""

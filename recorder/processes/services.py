@@ -79,6 +79,13 @@ class Context:
 
         return object_store.open_store(self.settings)
 
+    def probe_store(self) -> Store:
+        """The object store for asking whether it is there: nothing is tried again, and nobody waits long.
+        Raises :class:`ConfigError`."""
+        from recorder.processes import object_store
+
+        return object_store.probe(self.settings)
+
     def witnesses(self) -> dict[str, Callable[[], datetime | None]]:
         """Other machines' clocks, by what they are: the database's, and the object store's."""
         from recorder.catalogue.server_clock import time_of_catalogue

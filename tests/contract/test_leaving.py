@@ -18,8 +18,8 @@ from recorder.features.offboarding import erasure as ending
 from recorder.features.offboarding.plan import prepare
 from recorder.identity import users
 from recorder.lifecycle import expiry
-from recorder.playback.gate import Gate, Who
 from recorder.playback.verified_recording import Seals
+from recorder.processes.gate import PanelGate, Who
 from recorder.seal import signing
 from recorder.seal.keyring import data_key_path
 from recorder.store.s3 import S3Store
@@ -47,7 +47,7 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
     seals = Seals(bucket_store, means.keyring, root)
     sign = partial(decisions.hand_over, office, house.tenant)
     whole = prepare(house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said)
-    gate = Gate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
+    gate = PanelGate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
     opened = gate.handover(Who(ada.id, house.tenant, ada.role, "fr"))
     parts = [
         b"".join(opened.read(at, min(at + 99_999, whole.length))) for at in range(0, whole.length, 99_999)

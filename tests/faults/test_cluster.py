@@ -14,7 +14,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.errors import StoreError
 from recorder.identity import users
-from recorder.playback.gate import Gate, Who
+from recorder.processes.gate import PanelGate, Who
 from recorder.seal.verification import verify
 from recorder.spool import layout
 from recorder.store.retry import retrying
@@ -53,7 +53,7 @@ class Listener(threading.Thread):
         )
         self._who = Who(person.id, house.tenant, "customer", "fr")
         means = house.means
-        self._gate = Gate(store, means.keyring, means.root_public)
+        self._gate = PanelGate(store, means.keyring, means.root_public)
         self._recording = recording
         self.heard: set[str] = set()
         self.plays = 0

@@ -32,7 +32,7 @@ from recorder.clock import utc_now
 from recorder.features.tenants import announcements, lines, service, snapshot
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.playback.gate import Gate, Who
+from recorder.processes.gate import PanelGate, Who
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
 from recorder.seal import signing
@@ -195,7 +195,9 @@ def test_twenty_calls_from_the_telephone_to_the_browser(installation: Installati
     until("the spool is empty", lambda: not [p for p in rig.spool.iterdir() if p.name[0] != "."], 20)
     listener = users.users(installation.tenant)[0]
     who = Who(listener.id, installation.tenant, listener.role, "fr")
-    gate = Gate(installation.context.store(), installation.context.keyring(), installation.context.root())
+    gate = PanelGate(
+        installation.context.store(), installation.context.keyring(), installation.context.root()
+    )
     store = installation.context.store()
     wrong = []
     for row in rows:

@@ -18,7 +18,7 @@ def test_four_calls_can_be_heard_within_two_minutes(tmp_path: Path) -> None:
     environment = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
     environment |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOUSE)}
     ended = subprocess.run(
-        [sys.executable, "-m", "recorder", "run", "--demo", "--once"],
+        [sys.executable, "-m", "demo", "--once"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -4,13 +4,11 @@ reached: what a new or a restored key must open."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from recorder.catalogue import tenant_queries
 from recorder.errors import AccordError, ConfigError, SealError
-from recorder.processes import object_store
-from recorder.processes.services import Context
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import WrappedKey, next_tenant_key_path, tenant_key_path
 from recorder.store.contract import NotFound, Store
@@ -28,22 +26,26 @@ class Wrapped:
     unseen: tuple[str, ...]
 
 
-def look(context: Context) -> Wrapped:
-    """Look at every customer's key, in catalogue and bucket."""
+def look(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> Wrapped:
+    """Look at every customer's key, in catalogue and bucket, each as far as it can be opened."""
     by: Counter[str] = Counter()
     unseen = []
-    for what, found in (("the catalogue", _in_catalogue), ("the bucket", _in_bucket)):
+    looks: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
+        ("the catalogue", lambda: _in_catalogue(open_catalogue)),
+        ("the bucket", lambda: _in_bucket(open_store)),
+    )
+    for what, found in looks:
         try:
-            by.update(found(context))
+            by.update(found())
         except AccordError as error:
             unseen.append(f"{what}: {error.message}")
     return Wrapped(by, tuple(unseen))
 
 
-def refuse_new_keys(context: Context) -> tuple[str, ...]:
+def refuse_new_keys(open_catalogue: Callable[[], None], open_store: Callable[[], Store]) -> tuple[str, ...]:
     """Raise :class:`ConfigError` (``keys.in_use``) where there are customers whose keys new ones would not
     open; what could not be looked at."""
-    found = look(context)
+    found = look(open_catalogue, open_store)
     if found.by:
         keks = ", ".join(sorted(found.by))
         raise ConfigError(
@@ -56,8 +58,8 @@ def refuse_new_keys(context: Context) -> tuple[str, ...]:
     return found.unseen
 
 
-def _in_catalogue(context: Context) -> Iterator[str]:
-    context.open_catalogue()
+def _in_catalogue(open_catalogue: Callable[[], None]) -> Iterator[str]:
+    open_catalogue()
     for row in tenant_queries.all_tenants():
         try:
             key = tenant_queries.tenant_key(row.id)
@@ -68,8 +70,8 @@ def _in_catalogue(context: Context) -> Iterator[str]:
                 yield key.wrapped_by
 
 
-def _in_bucket(context: Context) -> Iterator[str]:
-    store, after = object_store.probe(context.settings), ""
+def _in_bucket(open_store: Callable[[], Store]) -> Iterator[str]:
+    store, after = open_store(), ""
     while (first := next(iter(store.list("keys/", after)), None)) is not None:
         tenant = first.split("/")[1]
         after = f"keys/{tenant}/~"  # after all that can lie there

@@ -25,8 +25,26 @@ from recorder.seal.offboarding import ERASURE, Statement
 log = structlog.get_logger()
 
 
-def fetch(guard: Guard, who: Who) -> Opened:
-    """See :meth:`recorder.playback.interface.Door.handover`."""
+class Handovers:
+    """The gate's way out for a customer who leaves."""
+
+    _guard: Guard
+
+    @connected()
+    def leaver(self, who: Who) -> LeavingRow | None:
+        """How far their customer's departure is, as was signed; ``None`` where it does not leave."""
+        return _leaver(self._guard, who.tenant)
+
+    @connected()
+    def handover(self, who: Who) -> Opened:
+        """Everything that a customer who leaves is handed, as one archive of a fixed layout: the same file
+        from any byte on.  A leaf is written before its first byte, and one for each recording before the
+        first of that leaves.  Raises ``access.handover_role``, ``access.handover_none``,
+        ``access.handover_over``; its iterator ``access.handover_changed``."""
+        return _fetch(self._guard, who)
+
+
+def _fetch(guard: Guard, who: Who) -> Opened:
     guard.alive(who)
     row = _standing(guard, who)
     archive = Archive(
@@ -45,7 +63,7 @@ def fetch(guard: Guard, who: Who) -> Opened:
     return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
 
 
-def leaver(guard: Guard, tenant: str) -> LeavingRow | None:
+def _leaver(guard: Guard, tenant: str) -> LeavingRow | None:
     """How far a customer's leaving is, as was signed: a row that nothing signed stands behind shows nothing.
     What it is handed is there only as it was signed."""
     row = departures.departure(tenant)
@@ -81,7 +99,7 @@ def _standing(guard: Guard, who: Who) -> LeavingRow:
     """What a customer is handed while it can be fetched."""
     if who.role != ADMIN:
         guard.refuse(who, "access.handover_role", "only admins are handed their company's recordings")
-    row = leaver(guard, who.tenant)
+    row = _leaver(guard, who.tenant)
     if row is not None and (row.erasing_since is not None or guard.now() >= row.until):
         guard.refuse(who, "access.handover_over", "what was handed over can no longer be fetched")
     if row is None or row.handed_at is None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.tables.core import connected
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, PersonError, SealError
 from recorder.features.subject_requests import register, reviews
@@ -26,8 +27,27 @@ PERSON = "person"
 log = structlog.get_logger()
 
 
-def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
-    """See :class:`recorder.playback.interface.Door`."""
+class PersonalCopies:
+    """The gate's way out for the person who was recorded.
+
+    Raises :class:`recorder.errors.PersonError` (``person.not_found``, ``person.closed``, ``person.unproved``,
+    ``person.not_asked``, ``person.not_theirs``, ``person.not_reviewed``, ``person.unannounced``,
+    ``person.not_logged``: a row says something else than the log), and what the gate raises."""
+
+    _guard: Guard
+
+    @connected()
+    def copy(self, who: Who, request: str, recording_id: str) -> Copy:
+        """A recording for the person who asked for it (``register.py``), as an admin decided: for no purpose
+        that was announced, but because it is theirs (GDPR art. 15)."""
+        return _copy(self._guard, who, request, recording_id)
+
+    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
+        """That a recording is of a call with the number of somebody who asked, as it was sealed."""
+        _theirs(self._guard, who, register.proved(who.tenant, plain(request)), recording_id)
+
+
+def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
     request = plain(request)
     asked = register.proved(who.tenant, request, wants=register.COPIES)
     row, sealed = _theirs(guard, who, asked, recording_id)
@@ -83,11 +103,6 @@ def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> No
             hint=error.hint,
         )
         raise register.not_logged(f"recording {row.id} in request {request}") from error
-
-
-def check_theirs(guard: Guard, who: Who, request: str, recording_id: str) -> None:
-    """See :class:`recorder.playback.interface.Door`."""
-    _theirs(guard, who, register.proved(who.tenant, plain(request)), recording_id)
 
 
 def _theirs(

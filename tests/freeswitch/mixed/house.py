@@ -25,8 +25,8 @@ from recorder.features.tenants import announcements, keep_options, lines, servic
 from recorder.features.tenants.announcements import OwnSound
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.playback.gate import Gate, Who
 from recorder.processes import object_store
+from recorder.processes.gate import PanelGate, Who
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
 from recorder.prompts.sentences import Said
@@ -101,10 +101,12 @@ class House:
         """Every row, each recording listened to through the gate."""
         listener = users.users(self.tenant)[0]
         who = Who(listener.id, self.tenant, listener.role, "fr")
-        gate = Gate(self.context.store(), self.context.keyring(), self.context.root())
+        gate = PanelGate(self.context.store(), self.context.keyring(), self.context.root())
         return tuple(self._one(gate, who, *each) for each in self.listed())
 
-    def _one(self, gate: Gate, who: Who, number: str, row: RecordingRow | None, reason: str | None) -> Listed:
+    def _one(
+        self, gate: PanelGate, who: Who, number: str, row: RecordingRow | None, reason: str | None
+    ) -> Listed:
         if row is None:
             return Listed(number, reason)
         if not row.announced:

@@ -30,8 +30,8 @@ from recorder.features.tenants import line_policies
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import amendments, hold_review, limits, recordings
 from recorder.playback import grants
-from recorder.playback.gate import Gate
 from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 from tests.conftest import Clock, Repeating, make_house
 from tests.postgres import binaries
 
@@ -349,7 +349,7 @@ def attacks_on(world: World, table: str) -> list[Attack]:
 def decided(world: World) -> dict[str, Any]:
     """What is destroyed, withheld, widened or shown by the catalogue, as far as it can be asked cheaply."""
     now, means = world.house.clock(), world.house.means
-    gate = Gate(
+    gate = PanelGate(
         means.store, means.keyring, means.root_public, now=world.house.clock, entropy=world.house.entropy
     )
     later = now + timedelta(hours=1)

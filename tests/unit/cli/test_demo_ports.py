@@ -7,12 +7,13 @@ from dataclasses import astuple
 from pathlib import Path
 
 from demo import run
+from demo.ports import choose_ports
 from demo.switch import configuration
 
 
 def test_no_two_of_the_switchs_profiles_share_a_port(tmp_path: Path) -> None:
     """Both would listen on it, and one would not (FreeSWITCH goes on without it)."""
-    ports = run.choose_ports()
+    ports = choose_ports()
     assert len(set(astuple(ports))) == len(astuple(ports))
     told = run._environment(tmp_path, ports)
     variables = (configuration() / "vars.xml").read_text("utf-8")

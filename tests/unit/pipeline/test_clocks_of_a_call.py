@@ -12,7 +12,7 @@ from recorder.catalogue import queries
 from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
 from recorder.identity import users
 from recorder.lifecycle import expiry
-from recorder.playback.gate import Gate, Who
+from recorder.processes.gate import PanelGate, Who
 from recorder.seal.manifest import Manifest, Noted
 from recorder.seal.sealing import open_manifest
 from recorder.seal.verification import verify
@@ -45,7 +45,7 @@ def means_of(house) -> expiry.Means:
 def played(house, recording: str) -> None:
     """Somebody listens to it, now."""
     means = house.means
-    gate = Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    gate = PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
     row = users.create_user(
         house.tenant,
         login="ada@example.be",

@@ -327,7 +327,7 @@ def test_removals_that_were_broken_off_are_finished(house, start) -> None:
 def test_old_listens_are_closed(house, start) -> None:
     from recorder.identity import users
     from recorder.playback import grants
-    from recorder.playback.gate import Gate, Who
+    from recorder.processes.gate import PanelGate, Who
 
     folder = house.take()
     house.work(folder)
@@ -342,7 +342,7 @@ def test_old_listens_are_closed(house, start) -> None:
         now=house.clock(),
         entropy=house.entropy,
     )
-    gate = Gate(means.store, means.keyring, means.root_public, now=house.clock)
+    gate = PanelGate(means.store, means.keyring, means.root_public, now=house.clock)
     who = Who(person.id, house.tenant, "customer", "fr")
     grant = gate.grant(who, folder.name, "agreement")
     list(gate.open(who, grant.id, "audio.opus", "p").read(0, 100))

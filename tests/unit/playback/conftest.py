@@ -9,13 +9,13 @@ from recorder.catalogue.records import RecordingRow
 from recorder.features.tenants import service
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.playback.gate import Gate, Who
+from recorder.processes.gate import PanelGate, Who
 
 
 @pytest.fixture
-def gate(house) -> Gate:
+def gate(house) -> PanelGate:
     means = house.means
-    return Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    return PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
 
 
 @pytest.fixture

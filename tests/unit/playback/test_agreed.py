@@ -11,13 +11,13 @@ from recorder.catalogue.tables.core import Recording, writing
 from recorder.domain.line_policy import Keep, Sound
 from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry
-from recorder.playback.gate import Gate, Who
+from recorder.processes.gate import PanelGate, Who
 
 SAID = Sound("Said.", "5a" * 32, 1000)
 FOR_TRAINING = Keep("training", 180, None, SAID, SAID, SAID, SAID)
 
 
-def refusal(gate: Gate, who: Who, recording: str, purpose: str) -> str:
+def refusal(gate: PanelGate, who: Who, recording: str, purpose: str) -> str:
     with pytest.raises(AccessError) as refused:
         gate.grant(who, recording, purpose)
     return refused.value.error_id

@@ -15,7 +15,7 @@ import pytest
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected, writing
 from recorder.errors import SealError
-from recorder.playback.gate import Gate, Who
+from recorder.processes.gate import PanelGate, Who
 from recorder.seal import signing
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.sealing import open_manifest, write
@@ -248,7 +248,7 @@ def row_with_another_hash(scene: Scene) -> None:
     ],
 )
 def test_what_was_changed_gets_no_grant(
-    scene, gate: Gate, ada: Who, alter: Callable[[Scene], None], error_id: str
+    scene, gate: PanelGate, ada: Who, alter: Callable[[Scene], None], error_id: str
 ) -> None:
     with connected():
         alter(scene)
@@ -264,7 +264,7 @@ def test_what_was_changed_gets_no_grant(
 
 @pytest.mark.parametrize("alter", [key_of_another, row_with_another_party, row_with_another_hash])
 def test_what_is_changed_under_a_grant_is_refused_too(
-    scene, gate: Gate, ada: Who, alter: Callable[[Scene], None]
+    scene, gate: PanelGate, ada: Who, alter: Callable[[Scene], None]
 ) -> None:
     grant = gate.grant(ada, scene.mine.id, "agreement")
     alter(scene)
@@ -273,7 +273,7 @@ def test_what_is_changed_under_a_grant_is_refused_too(
     assert broken(scene)
 
 
-def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: Gate, ada: Who) -> None:
+def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: PanelGate, ada: Who) -> None:
     """Also where manifest and row were exchanged together, by somebody who could sign."""
     grant = gate.grant(ada, scene.mine.id, "agreement")
     sealed_again_with_more(scene)
@@ -284,7 +284,7 @@ def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: Gate, 
     assert refused.value.error_id == "seal.manifest_replaced"
 
 
-def test_nothing_was_wrong_before(scene, gate: Gate, ada: Who) -> None:
+def test_nothing_was_wrong_before(scene, gate: PanelGate, ada: Who) -> None:
     for row in (scene.mine, scene.other):
         grant = gate.grant(ada, row.id, "agreement")
         for name in ("audio.wav", "peaks"):

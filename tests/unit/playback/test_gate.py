@@ -16,7 +16,7 @@ from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback import grants
-from recorder.playback.gate import Gate, Who
+from recorder.processes.gate import PanelGate, Who
 from recorder.store.contract import Store, Unreachable
 
 TALK = 120_000
@@ -41,7 +41,7 @@ class Counting:
 def test_the_first_seek_after_a_grant_reads_nothing_but_what_it_seeks(ada, recorded, house) -> None:
     recording, means = recorded(talk_ms=TALK), house.means
     store = Counting(means.store)
-    one, other = (Gate(store, means.keyring, means.root_public, now=house.clock) for _ in range(2))
+    one, other = (PanelGate(store, means.keyring, means.root_public, now=house.clock) for _ in range(2))
     grant = one.grant(ada, recording.id, "agreement")
     assert store.read_of == [(0, 65_536)], "the grant has the header, with the block that it is checked in"
     for _ in ("first", "later"):
@@ -182,7 +182,7 @@ def test_whenever_another_panel_closes_it_no_fewer_are_counted_than_left(
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     means = house.means
-    other = Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    other = PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
     opened = gate.open(ada, grant.id, "audio.wav", "p")
     pieces = opened.read(0, opened.length)
     left = 0
@@ -462,7 +462,7 @@ def test_a_store_that_is_away_says_so_and_grants_nothing(ada, recording, house) 
         def read(self, *_: object) -> bytes:
             raise Unreachable("store.unreachable", "nobody there")
 
-    gate = Gate(Away(), house.means.keyring, house.means.root_public, now=house.clock)
+    gate = PanelGate(Away(), house.means.keyring, house.means.root_public, now=house.clock)
     with pytest.raises(Unreachable):
         gate.grant(ada, recording.id, "agreement")
     assert kinds(recording.id) == ["recording.stored"]

@@ -24,7 +24,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.playback.gate import Gate, Who
+from recorder.processes.gate import PanelGate, Who
 from recorder.prompts.country_file import shipped
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import Limit
@@ -187,7 +187,7 @@ def live(house: House, sealed: dict[str, Any]) -> None:
     began = house.clock()
     living, means = Living(house, sealed), house.means
     destroying = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
-    gate = Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    gate = PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
     house.clock.forward(minutes=5)
     for wait, (what, words), behind, role in sealed["days"]:
         end = living.life.over()[0]

@@ -116,7 +116,7 @@ def test_an_engine_that_speaks_has_no_secret(tmp_path: Path) -> None:
 
 
 def test_the_demos_switch_has_no_secret_but_its_own_password() -> None:
-    from demo.run import Ports
+    from demo.ports import Ports
 
     ports = Ports(*range(20001, 20010))
     practice = switch.practice_switch(ports, [("3225550101", "fr")])
