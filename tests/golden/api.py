@@ -61,9 +61,7 @@ class _Programs:
     def client(self) -> FlaskClient:
         config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, patience=0.0)
         house = self.house
-        app = create_app(
-            config, gate=house.gate, now=house.now, entropy=house.entropy, changes=house.changes
-        )
+        app = create_app(config, gate=house.gate, now=house.now, entropy=house.entropy, changes=house.changes)
         return app.test_client()
 
     def ask(self, what: str, request: str, shown: str | None = f"Bearer {SECRET}") -> str:
@@ -120,7 +118,12 @@ class _Programs:
             ("no token", None), ("an empty token", "Bearer "), ("another scheme", "Basic YTpi"),
             ("a wrong token", "Bearer accord_wrong"),
         ):  # fmt: skip
-            for request in ("GET /calls", f"POST /calls/{CALL}/pause", f"GET /asked/{NOBODY}", "GET /nowhere"):
+            for request in (
+                "GET /calls",
+                f"POST /calls/{CALL}/pause",
+                f"GET /asked/{NOBODY}",
+                "GET /nowhere",
+            ):
                 yield self.ask(what, request, shown)
         revoked = self.make_token(self.bakery.id, "accord_revoked")
         assert tokens.revoke(self.bakery.id, revoked, now=self.house.now(), entropy=self.house.entropy)

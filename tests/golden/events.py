@@ -53,9 +53,10 @@ class _Module:
             return
         at = names.index(name)
         for each in ast.walk(self.tree):
-            if isinstance(each, ast.Call) and _name(each.func) == scope.name and len(each.args) > at:
-                if isinstance(text := each.args[at], ast.Constant) and isinstance(text.value, str):
-                    yield text.value
+            match each:
+                case ast.Call(func=called, args=given) if _name(called) == scope.name and len(given) > at:
+                    if isinstance(given[at], ast.Constant):
+                        yield from self._texts(given[at], scope)
 
 
 def _logs(function: ast.expr) -> bool:

@@ -12,10 +12,23 @@ from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from recorder.access.gate import Gate, Who
 from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
-from recorder.catalogue import grants, keeping, leaving, models, people, persons, queries, reviews, schema
+from recorder.catalogue import (
+    customers,
+    grants,
+    keeping,
+    leaving,
+    models,
+    people,
+    persons,
+    queries,
+    reviews,
+    schema,
+)
 from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
 from recorder.errors import AccessError, SealError
 from recorder.ledger import begin, checkpoint
@@ -45,6 +58,7 @@ class Happened:
     kinds: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     sample: tuple[str, str, str, str] | None = None
     receipts: dict[str, str] = field(default_factory=dict)
+    root: Ed25519PublicKey | None = None
 
     def look(self) -> None:
         """Bodies as they are now: some are gone later."""
@@ -60,7 +74,9 @@ def kinds() -> str:
     """Every kind of leaf with its body's fields, a line for each set of them; and one leaf, byte for byte."""
     happened = everything()
     lines = [
-        f"{kind}  {','.join(fields)}" for kind in sorted(happened.kinds) for fields in sorted(happened.kinds[kind])
+        f"{kind}  {','.join(fields)}"
+        for kind in sorted(happened.kinds)
+        for fields in sorted(happened.kinds[kind])
     ]
     assert happened.sample is not None
     names = ("leaf", "its hash", "its body", "its salt")
@@ -80,6 +96,7 @@ def everything() -> Happened:
     with tempfile.TemporaryDirectory() as name, _catalogue(Path(name), "catalogue") as url:
         with connected():
             world = fill(make_world(make_house(Path(name), url, Clock(BEGAN), Repeating("golden"))))
+            happened.root = world.house.means.root_public
             happened.look()
             _settings(world)
             _listening(world)
@@ -133,6 +150,8 @@ def _settings(world: World) -> None:
     signer = world.house.means.signer
     assert people.set_password(world.tenant, world.user, "$argon2id$4", signer=signer, **said(world))
     world.house.limit(None, purpose="training")
+    line = world.house.line.id
+    assert customers.set_line_joining(world.tenant, line, "alone", ask=True, **said(world))
 
 
 def _listening(world: World) -> None:
@@ -178,9 +197,7 @@ def _erasing(world: World, happened: Happened) -> None:
     happened.look()
     _changes(world).delete(tenant, recording, By("user", world.user), reason="Not needed.")
     assert retention.destroy_due(_destroying(world), house.clock()) == 1
-    reviews.note_erasing(
-        tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world)
-    )
+    reviews.note_erasing(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
     forgetting.erase(_changes(world), persons.request(tenant, request), world.user)
     given = house.means
     made = receipt.receipt(

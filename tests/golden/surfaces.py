@@ -216,7 +216,10 @@ def _documents(folder: Path) -> dict[str, str]:
 
 def _put(folder: Path, signer: signing.Signer, entropy: Repeating) -> dict[str, str]:
     """Documents that go into the bucket as they are signed."""
-    store, root = DirectoryStore(folder / "bucket", entropy), signing.load_private(folder / "keys" / signing.ROOT_KEY)
+    store, root = (
+        DirectoryStore(folder / "bucket", entropy),
+        signing.load_private(folder / "keys" / signing.ROOT_KEY),
+    )
     public = root.public_key()
     first = Statement(TENANT, 1, None, offboarding.ANNOUNCED, NOW, NOW, NOW + timedelta(days=10))
     said = offboarding.put(store, first, signer, public)
