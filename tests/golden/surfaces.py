@@ -58,7 +58,7 @@ from recorder.seal.offboarding import HandedOver, Statement
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.store.directory import DirectoryStore
 from tests.conftest import Repeating
-from tests.golden import api, events, log, switch
+from tests.golden import api, events, leaves, receipts, switch
 from tests.house import House
 from tests.unit.seal.recording import (
     HEARD,
@@ -250,8 +250,8 @@ SURFACES: dict[str, Callable[[], str]] = {
     "bucket.txt": bucket,
     "documents.txt": documents,
     "api.txt": api.answers,
-    "leaves.txt": log.kinds,
-    "receipts.txt": log.receipts,
+    "leaves.txt": leaves.kinds,
+    "receipts.txt": receipts.receipts,
     "log_events.txt": log_events,
     "switch_commands.txt": switch.sent,
 }

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.golden import log
+from tests.golden import leaves
 from tests.golden.surfaces import HERE, ROOT, SURFACES
 
 
@@ -20,4 +20,4 @@ def test_every_kind_of_leaf_that_the_documentation_has_is_in_its_file() -> None:
     _, _, table = page.partition("| `kind` | Body |\n|---|---|\n")
     rows = table.partition("\n\n")[0].splitlines()
     named = {kind for row in rows for kind in re.findall(r"`([a-z_.]+)`", row.split("|")[1])}
-    assert named == {*log.everything().kinds}
+    assert named == {*leaves.everything()}

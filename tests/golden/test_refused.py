@@ -25,7 +25,7 @@ from recorder.seal.command import Command
 from recorder.seal.disclosure import Disclosure
 from recorder.seal.keys import WrappedKey
 from recorder.seal.revocation import Trust
-from tests.golden import log
+from tests.golden.receipts import made
 from tests.golden.surfaces import ID, signed
 from tests.unit.seal.recording import NOW, RECORDING, TENANT
 
@@ -67,11 +67,7 @@ READERS: dict[str, Reader] = {
 
 
 def documents() -> dict[str, tuple[str, Ed25519PublicKey]]:
-    happened, given = log.everything(), signed()
-    assert happened.root is not None
-    return {name: (text, given.root) for name, text in given.texts.items()} | {
-        name: (text, happened.root) for name, text in happened.receipts.items()
-    }
+    return {name: (text, each.root) for each in (signed(), made()) for name, text in each.texts.items()}
 
 
 def refusal(read: Reader, content: str, root: Ed25519PublicKey) -> str:
