@@ -106,7 +106,7 @@ def page(
 def init_app(app: Flask) -> None:
     @app.errorhandler(TooOften)
     def slower(error: TooOften) -> ResponseReturnValue:
-        log.info("web.text.errors", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        log.info("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         metrics.REFUSALS.labels("too_often").inc()
         return _wait(error.after)
 
@@ -114,7 +114,7 @@ def init_app(app: Flask) -> None:
     def ours(error: AccordError) -> ResponseReturnValue:
         code = status(error)
         write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
-        write("web.text.errors", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
             return page(code)  # the very page of an address that does not exist
         more = None

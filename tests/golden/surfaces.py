@@ -12,17 +12,30 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import object_kinds, signed_note
 from recorder.auditlog.signed_note import Head
 from recorder.cli import accord
 from recorder.clock import Uptime
 from recorder.metrics import DECLARED
-from recorder.seal import amendment, command, credential, disclosure, retention_limit, signing
+from recorder.seal import (
+    amendment,
+    call_erasure,
+    command,
+    credential,
+    disclosure,
+    offboarding,
+    retention_limit,
+    revocation,
+    signing,
+)
 from recorder.seal.amendment import Amendment, By
 from recorder.seal.amendment_kinds import (
     KINDS,
@@ -40,9 +53,12 @@ from recorder.seal.command import Command
 from recorder.seal.credential import Credential
 from recorder.seal.disclosure import Disclosure
 from recorder.seal.keyring import Keyring, load_kek
+from recorder.seal.offboarding import HandedOver, Statement
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.sealing import seal
+from recorder.store.directory import DirectoryStore
 from tests.conftest import Repeating
+from tests.golden import api, events, leaves, receipts, switch
 from tests.house import House
 from tests.unit.seal.recording import (
     HEARD,
@@ -75,6 +91,14 @@ WIDTH = 100
 """Columns that the help of a command is wrapped to."""
 
 
+@dataclass(frozen=True)
+class Signed:
+    """Documents by their names, and the root's public key."""
+
+    texts: dict[str, str]
+    root: Ed25519PublicKey
+
+
 def commands() -> str:
     """The help of every command."""
     return "\n".join(_help(accord, click.Context(accord, info_name="accord", max_content_width=WIDTH)))
@@ -105,20 +129,26 @@ def routes() -> str:
     return "\n".join(sorted(rules)) + "\n"
 
 
+@cache
+def _sources() -> tuple[ast.Module, ...]:
+    paths = [path for folder in ("recorder", "web", "demo") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return tuple(ast.parse(path.read_text("utf-8")) for path in paths)
+
+
+def log_events() -> str:
+    """The name of everything that is logged."""
+    return "\n".join(sorted({name for tree in _sources() for name in events.logged(tree)})) + "\n"
+
+
 def error_ids() -> str:
     """The id of every error that the code can raise: the first argument of an ``…Error``."""
     found = set()
-    for folder in ("recorder", "web"):
-        for path in (ROOT / folder).rglob("*.py"):
-            for each in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(each, ast.Call) and each.args and _name(each.func).endswith("Error"):
-                    first = each.args[0]
-                    if (
-                        isinstance(first, ast.Constant)
-                        and isinstance(first.value, str)
-                        and "." in first.value
-                    ):
-                        found.add(first.value)
+    for tree in _sources():
+        for each in ast.walk(tree):
+            if isinstance(each, ast.Call) and each.args and _name(each.func).endswith("Error"):
+                first = each.args[0]
+                if isinstance(first, ast.Constant) and isinstance(first.value, str) and "." in first.value:
+                    found.add(first.value)
     return "\n".join(sorted(each for each in found if " " not in each)) + "\n"
 
 
@@ -142,9 +172,16 @@ def bucket() -> str:
 
 def documents() -> str:
     """Every kind of signed document, byte for byte, made of known keys and values."""
+    return "".join(f"== {kind}\n{text}\n\n" for kind, text in signed().texts.items())
+
+
+@cache
+def signed() -> Signed:
+    """Every kind of signed document by its name, and the root whose key they are read with."""
     with tempfile.TemporaryDirectory() as name:
-        texts = _documents(Path(name))
-    return "".join(f"== {kind}\n{text}\n\n" for kind, text in texts.items())
+        folder = Path(name)
+        texts = _documents(folder)
+        return Signed(texts, signing.load_public(folder / "keys" / signing.ROOT_PUBLIC))
 
 
 def _documents(folder: Path) -> dict[str, str]:
@@ -176,7 +213,31 @@ def _documents(folder: Path) -> dict[str, str]:
             LimitLifted(TENANT, ID, "0" * 64, NOW, BY), signer
         ).decode(),
     }
-    return texts | statements
+    return texts | statements | _put(folder, signer, entropy)
+
+
+def _put(folder: Path, signer: signing.Signer, entropy: Repeating) -> dict[str, str]:
+    """Documents that go into the bucket as they are signed."""
+    store, root = (
+        DirectoryStore(folder / "bucket", entropy),
+        signing.load_private(folder / "keys" / signing.ROOT_KEY),
+    )
+    public = root.public_key()
+    first = Statement(TENANT, 1, None, offboarding.ANNOUNCED, NOW, NOW, NOW + timedelta(days=10))
+    said = offboarding.put(store, first, signer, public)
+    handed = HandedOver(ID, NOW, 1000, 2, 1, "0" * 64, "1" * 64)
+    for kind, more in (
+        (offboarding.HANDED_OVER, {"handed_over": handed}),
+        (offboarding.ERASURE, {"early": "By letter."}),
+        (offboarding.CANCELLED, {}),
+    ):
+        said = offboarding.put(store, said.following(kind, NOW, **more), signer, public)
+    call_erasure.put(store, ID, TENANT, RECORDING, [RECORDING, ID], NOW, signer, public)
+    texts = {key: store.read(key).decode() for key in sorted(store.list(""))}
+    return texts | {
+        "endorsement": (folder / "keys" / signing.ENDORSEMENT).read_text("utf-8"),
+        "revocation": revocation.revoke(root, signer.key_id, NOW).decode(),
+    }
 
 
 def _amendment(data: Data, signer: signing.Signer) -> str:
@@ -190,6 +251,11 @@ SURFACES: dict[str, Callable[[], str]] = {
     "metrics.txt": metric_names,
     "bucket.txt": bucket,
     "documents.txt": documents,
+    "api.txt": api.answers,
+    "leaves.txt": leaves.kinds,
+    "receipts.txt": receipts.receipts,
+    "log_events.txt": log_events,
+    "switch_commands.txt": switch.sent,
 }
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from gevent.pool import Pool
 
 from tests.scenarios.at_pickup import AT_PICKUP
 from tests.scenarios.codes import CODES
-from tests.scenarios.compare import by_leg, names, ours, said, settled, shape
+from tests.scenarios.compare import by_leg, names, ordered, ours, said, settled, shape
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK
@@ -112,6 +112,16 @@ def test_commands_are_answered_alike(name: str, connection: str, practised: dict
     assert set(real) & set(mine)
     for kind in set(real) & set(mine):
         assert mine[kind] == real[kind], kind
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_the_daemon_sends_on_a_calls_own_connection_what_it_sent_to_the_real_switch(
+    name: str, practised: dict[str, list[Block]]
+) -> None:
+    """Each command and each execution, in order."""
+    sent = ordered(practised[name], "call")
+    assert sent
+    assert sent == ordered(read(TRANSCRIPTS / f"{name}{SUFFIX}"), "call")
 
 
 def test_a_forged_name_arrives_as_the_real_switch_sends_it(practised: dict[str, list[Block]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.scenarios.transcript import Block
+import re
+
+from tests.scenarios.transcript import CLOSED, Block
 
 SAID = (
     "Application", "Application-Response", "Channel-State", "Channel-Call-State", "Answer-State",
@@ -31,6 +33,25 @@ change there does not make a transcript untrue."""
 def said(blocks: list[Block], connection: str) -> list[Block]:
     """What the switch said on a connection, without :data:`_NOT_SAID`."""
     return [block for block in blocks if block.who == f"switch {connection}" and block.event not in _NOT_SAID]
+
+
+_ID = re.compile(r"\buuid-[0-9]+\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_FOLDER = re.compile(r"/(?:[^/\s']+/)+")
+_SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+def ordered(blocks: list[Block], connection: str) -> list[str]:
+    """What the daemon sent on a connection: ids are numbered as they come, and folders and hashes are
+    chance."""
+    ids: dict[str, str] = {}
+
+    def plain(text: str) -> str:
+        text = _ID.sub(lambda found: ids.setdefault(found[0], f"id-{len(ids) + 1}"), text)
+        return _SHA256.sub("sha256", _FOLDER.sub("/", text))
+
+    return [
+        plain(block.text) for block in blocks if block.who == f"daemon {connection}" and block.text != CLOSED
+    ]
 
 
 def by_leg(blocks: list[Block]) -> dict[str, list[Block]]:

@@ -1,0 +1,83 @@
+"""Names of what is logged, as the source has them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def logged(tree: ast.Module) -> Iterator[str]:
+    """The first argument of each call that logs, whatever the logger is called."""
+    yield from _Module(tree).logged()
+
+
+@dataclass(frozen=True)
+class _Module:
+    tree: ast.Module
+
+    def logged(self) -> Iterator[str]:
+        for scope in [self.tree, *(each for each in ast.walk(self.tree) if isinstance(each, Function))]:
+            for each in ast.walk(scope):
+                if isinstance(each, ast.Call) and each.args and _logs(each.func):
+                    yield from (text for text in self._texts(each.args[0], scope) if text not in LEVELS)
+
+    def _texts(self, value: ast.expr, scope: ast.AST) -> Iterator[str]:
+        """What a value can be: a text, one of two, of a table, or what a name here was given."""
+        match value:
+            case ast.Constant(value=str() as text):
+                yield text
+            case ast.IfExp(body=body, orelse=orelse):
+                yield from self._texts(body, scope)
+                yield from self._texts(orelse, scope)
+            case ast.Subscript(value=inner):
+                yield from self._texts(inner, scope)
+            case ast.Dict(values=values) | ast.Tuple(elts=values):
+                for each in values:
+                    yield from self._texts(each, scope)
+            case ast.Name(id=name):
+                for given in [*_given(name, ast.walk(scope)), *_given(name, self.tree.body)]:
+                    yield from self._texts(given, scope)
+                yield from self._passed(name, scope)
+
+    def _passed(self, name: str, scope: ast.AST) -> Iterator[str]:
+        """Texts that a function here is called with, as the argument of that name."""
+        if not isinstance(scope, Function):
+            return
+        names = [each.arg for each in scope.args.args if each.arg != "self"]
+        if name not in names:
+            return
+        at = names.index(name)
+        for each in ast.walk(self.tree):
+            match each:
+                case ast.Call(func=called, args=given) if _name(called) == scope.name and len(given) > at:
+                    if isinstance(given[at], ast.Constant):
+                        yield from self._texts(given[at], scope)
+
+
+def _logs(function: ast.expr) -> bool:
+    if isinstance(function, ast.Call) and _name(function.func) == "getattr":  # getattr(log, level)(…)
+        return _name(function.args[0]).endswith("log")
+    return isinstance(function, ast.Attribute) and function.attr in LEVELS
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _given(name: str, among: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[ast.expr]:
+    for each in among:
+        targets = (
+            each.targets
+            if isinstance(each, ast.Assign)
+            else [each.target]
+            if isinstance(each, ast.AnnAssign)
+            else []
+        )
+        names = {inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)}
+        if name in names and isinstance(each, ast.Assign | ast.AnnAssign) and each.value is not None:
+            yield each.value

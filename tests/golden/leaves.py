@@ -1,0 +1,176 @@
+"""A world in which everything happened that a customer's log can say: kinds of leaves, and their fields."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from recorder.audit import continuation
+from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected
+from recorder.errors import AccessError, SealError
+from recorder.features.offboarding import decisions
+from recorder.features.recovery import backup
+from recorder.features.recovery.rebuild import Rebuild
+from recorder.features.subject_requests import call_erasure, register, reviews
+from recorder.features.tenants import transfer_options
+from recorder.identity import users
+from recorder.lifecycle import expiry, recordings
+from recorder.lifecycle.key_rotation import Rewrapping
+from recorder.playback import grants
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
+from recorder.seal import kek_files
+from recorder.seal.amendment import By
+from tests.conftest import Clock, Repeating, make_house
+from tests.golden.receipts import catalogue, destroying, erase_all, hand_over, made
+from tests.stored import put_small
+from tests.unit.auditlog.conftest import BEGAN, World, make_world
+from tests.unit.auditlog.filled import fill, said
+from tests.vouching import vouch
+
+Fields = dict[str, set[tuple[str, ...]]]
+"""By kind the fields that bodies had."""
+
+
+def kinds() -> str:
+    """Every kind of leaf with its body's fields, a line for each set of them; and one leaf, byte for byte."""
+    found = everything()
+    lines = [f"{kind}  {','.join(fields)}" for kind in sorted(found) for fields in sorted(found[kind])]
+    names = ("leaf", "its hash", "its body", "its salt")
+    sample = [f"== {name}\n{text}\n" for name, text in zip(names, made().leaf, strict=True)]
+    return "\n".join([*lines, "", *sample])
+
+
+@cache
+def everything() -> Fields:
+    """Made once: it takes longer than all else here."""
+    found: Fields = {}
+    with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url:
+        with connected():
+            world = fill(make_world(make_house(Path(name), url, Clock(BEGAN), Repeating("golden"))))
+            _look(found)
+            _settings(world)
+            _listening(world)
+            _keys(world)
+            _erasing(world, found)
+            world.sign()
+            _look(found)
+        _again(world, found)
+    return found
+
+
+def _look(found: Fields) -> None:
+    """Bodies as they are now: some are gone later."""
+    with connected():
+        for row in LedgerEntry.select(LedgerEntry.kind, LedgerEntry.body):
+            if row.body is not None:
+                found.setdefault(row.kind, set()).add(tuple(sorted(json.loads(row.body))))
+
+
+def _who(world: World) -> Who:
+    person = users.user(world.tenant, world.user)
+    assert person is not None
+    return Who(person.id, person.tenant, person.role, person.language)
+
+
+def _gate(world: World) -> PanelGate:
+    house, given = world.house, world.house.means
+    return PanelGate(given.store, given.keyring, given.root_public, now=house.clock, entropy=house.entropy)
+
+
+def _settings(world: World) -> None:
+    world.happen()
+    person = users.user(world.tenant, world.user)
+    assert person is not None
+    assert users.note_refused_log_in(person, **said(world))
+    signer = world.house.means.signer
+    assert users.set_password(world.tenant, world.user, "$argon2id$4", signer=signer, **said(world))
+    world.house.limit(None, purpose="training")
+    line = world.house.line.id
+    assert transfer_options.set_line_joining(world.tenant, line, "alone", ask=True, **said(world))
+
+
+def _listening(world: World) -> None:
+    gate, who, clock = _gate(world), _who(world), world.house.clock
+    with suppress(AccessError):
+        gate.grant(who, world.erased, "agreement")
+    grant = gate.grant(who, world.kept, "agreement")
+    row = grants.own(world.tenant, world.user, grant.id)
+    assert row is not None
+    assert grants.renew(row, clock() + timedelta(hours=2), **said(world))
+    clock.forward(minutes=61)
+    assert grants.renew(row, clock() + timedelta(minutes=15), **said(world))
+    file = next(world.house.bucket.rglob(f"{world.kept}/audio.*"))
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with suppress(SealError):
+        list(gate.open(who, grant.id, file.name, "one").read(0, 1))
+    file.write_bytes(content)
+
+
+def _keys(world: World) -> None:
+    folder, house = world.house.root / "keys", world.house
+    kek_files.make_next(folder, house.entropy)
+    rewrapping = Rewrapping(house.means.store, kek_files.rotating(folder), house.clock, house.entropy, "one")
+    rewrapping.begin(world.tenant)
+    rewrapping.all()
+    kek_files.promote(folder, lambda _reached: None)
+    house.means = replace(house.means, keyring=kek_files.keyring(folder))
+
+
+def _erasing(world: World, found: Fields) -> None:
+    """A recording that the customer has deleted, calls that were not recorded, for a person who asked."""
+    tenant, house = world.tenant, world.house
+    recording = put_small(house)
+    with connected():
+        undecided = NotRecorded.get(NotRecorded.quarantined_until.is_null(False)).id
+    recordings.note_taken_away(undecided, **said(world))
+    request = register.enter(
+        tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
+        by_kind="operator", by=None, **said(world),
+    ).id  # fmt: skip
+    vouch(tenant, request, signer=house.means.signer, **said(world))
+    _look(found)
+    house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
+    assert expiry.destroy_due(destroying(house), house.clock()) == 1
+    reviews.note_erasing(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
+    call_erasure.erase(house.office(), register.request(tenant, request), world.user)
+
+
+def _again(world: World, found: Fields) -> None:
+    """The catalogue is lost, after a copy of it was made."""
+    house, path = world.house, world.house.root / "accord.backup"
+    ring, public = house.means.keyring, house.means.root_public
+    told = house.clock, house.entropy
+    backup.write(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
+    house.clock.forward(hours=1)
+    put_small(house)
+    world.sign()
+    _look(found)
+    with catalogue(house.root, "again"):
+        backup.restore(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
+        Rebuild(house.means.store, ring, public, *told, threads=1).run()
+        continuation.begin(world.tenant, "the disk broke", world.signing(), house.clock.forward(minutes=1))
+        assert house.confirm_holds()
+        _leaving(world, found)
+        _look(found)
+
+
+def _leaving(world: World, found: Fields) -> None:
+    """The customer leaves, does not, and leaves after all."""
+    tenant, house, office = world.tenant, world.house, world.house.office()
+    decisions.announce(office, tenant, house.clock() + timedelta(days=10))
+    decisions.cancel(office, tenant)
+    house.clock.forward(minutes=1)
+    decisions.announce(office, tenant, house.clock() + timedelta(days=10))
+    hand_over(house, office)
+    handed = _gate(world).handover(_who(world))
+    assert sum(map(len, handed.read(0, handed.length))) == handed.length
+    office.lift(tenant, world.kept, By("operator"), hold=1, reason="They agree.")
+    _look(found)
+    erase_all(house, office)

@@ -1,0 +1,134 @@
+"""A small house: a recording is erased, and then its customer leaves; what is signed of that, and a leaf."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache, partial
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.auditlog import checkpoint
+from recorder.catalogue import schema
+from recorder.catalogue.tables import core
+from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.features.offboarding import decisions, departure
+from recorder.features.offboarding import erasure as ending
+from recorder.features.offboarding.plan import prepare
+from recorder.lifecycle import erasure_receipt, expiry, hold_review
+from recorder.lifecycle.amendment_service import Changes
+from recorder.playback.verified_recording import Seals
+from recorder.seal import signing
+from recorder.seal.amendment import By
+from tests.conftest import Clock, House, Repeating, make_house
+from tests.stored import put_small
+
+BACKUPS_KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Made:
+    """Documents by their names, the root's public key, and a leaf: its text, hash, body and salt."""
+
+    texts: dict[str, str]
+    root: Ed25519PublicKey
+    leaf: tuple[str, str, str, str]
+
+
+def receipts() -> str:
+    """The receipts of an erasure and of a customer who left, and what confirms holds, byte for byte."""
+    return "".join(f"== {name}\n{text}\n\n" for name, text in made().texts.items())
+
+
+@cache
+def made() -> Made:
+    """Made once."""
+    with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url, connected():
+        house = make_house(Path(name), url, Clock(), Repeating("golden"))
+        recording, other = put_small(house), put_small(house)
+        leaf = _leaf("recording.stored")
+        texts = {
+            "of an erasure": _erased(house, other),
+            "that holds are confirmed": _confirmed(house),
+            "of an offboarding": _left(house),
+        }
+        assert recording in leaf[2]
+        return Made(texts, house.means.root_public, leaf)
+
+
+@contextmanager
+def catalogue(folder: Path, name: str) -> Iterator[str]:
+    """An empty catalogue that this process has open; the one of before is back afterwards."""
+    before = core.database.obj
+    url = f"sqlite:///{folder / name}.db"
+    schema.migrate(url)
+    opened = core.open_catalogue(url)
+    try:
+        yield url
+    finally:
+        opened.close()
+        core.database.initialize(before)
+
+
+def destroying(house: House) -> expiry.Means:
+    """What the worker destroys with."""
+    given = house.means
+    return expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+
+
+def hand_over(house: House, office: Changes) -> None:
+    """What a customer who leaves can fetch is fixed."""
+    given = house.means
+    seals = Seals(given.store, given.keyring, given.root_public)
+    sign = partial(decisions.hand_over, office, house.tenant)
+    pem = signing.public_pem(given.root_public)
+    said = {"now": house.clock(), "entropy": house.entropy}
+    prepare(house.tenant, seals, given.store, pem, sign, anew=False, **said)
+
+
+def erase_all(house: House, office: Changes) -> str:
+    """Everything of a customer who leaves is destroyed; the receipt."""
+    given, clock = house.means, house.clock
+    clock.forward(days=10)
+    decisions.decide(office, house.tenant, early=None)
+    signing_ = checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one")
+    means = ending.Means(destroying(house), signing_, BACKUPS_KEPT, elapsed=lambda: 0.0)
+    assert ending.erase_due(means, clock()) == 1
+    return str(departure.standing(house.tenant).receipt)
+
+
+def _erased(house: House, recording: str) -> str:
+    given: Changes = house.office()
+    given.delete(house.tenant, recording, By("operator"), reason="Not needed.")
+    assert expiry.destroy_due(destroying(house), house.clock()) == 1
+    means, now = house.means, house.clock()
+    made = erasure_receipt.receipt(
+        house.tenant, recording, means.store, means.root_public, means.signer, BACKUPS_KEPT, now
+    )
+    return made.content.decode()
+
+
+def _confirmed(house: House) -> str:
+    hold_review.begin("restore", house.clock(), house.entropy)
+    assert house.confirm_holds()
+    _, _, body, _ = _leaf("holds.confirmed")
+    return str(json.loads(body)["statement"])
+
+
+def _left(house: House) -> str:
+    office = house.office()
+    house.work(house.unrecorded())
+    decisions.announce(office, house.tenant, house.clock() + timedelta(days=10))
+    hand_over(house, office)
+    return erase_all(house, office)
+
+
+def _leaf(kind: str) -> tuple[str, str, str, str]:
+    """The first leaf of a kind."""
+    row = LedgerEntry.select().where(LedgerEntry.kind == kind).order_by(LedgerEntry.number).get()
+    return row.leaf, row.leaf_hash, row.body, bytes(row.salt).hex()

@@ -1,0 +1,93 @@
+"""What is sent to the switch: each command, made of sample arguments, in the order in which they are made."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from recorder.switch import commands
+from recorder.switch.commands import Command
+
+CALL = "5c6e9f3a-0000-4000-8000-000000000001"
+LEG = "5c6e9f3a-0000-4000-8000-000000000002"
+AUDIO = Path("/var/spool/accord/0198c0de-0000-7000-8000-000000000001/audio.wav")
+SOUND = Path("/var/lib/accord/prompts/question.wav")
+STATE = (CALL, "accord_state", "announced")
+OUT = ("sofia/gateway/out/{number}", "+32470123456", SOUND)
+
+SAMPLES: Mapping[Callable[..., Any], tuple[tuple[Any, ...], ...]] = {
+    commands.auth: (("s3cret:word",),),
+    commands.connect: ((),),
+    commands.leave: ((),),
+    commands.my_events: ((),),
+    commands.linger: ((10,),),
+    commands.subscribe: ((("DTMF", "RECORD_STOP"),), (("DTMF", "CUSTOM", "DTMF"), ("accord::keep",))),
+    commands.only_channel: ((CALL,),),
+    commands.execute: (("execute_extension", "accord_begin XML accord"),),
+    commands.execute_extension: (("accord_begin",), ("accord_begin", commands.CALLEE)),
+    commands.status: ((),),
+    commands.show_channels: ((),),
+    commands.show_channel: ((CALL,),),
+    commands.media_bugs: ((CALL,),),
+    commands.get_variable: ((CALL, "accord_state"),),
+    commands.channel_data: ((CALL,),),
+    commands.answer_in_state: (STATE,),
+    commands.play_to_both: ((*STATE, SOUND),),
+    commands.cut: ((LEG,),),
+    commands.cut_in_room: (("3000",), ("3000", "12")),
+    commands.play_to: ((*STATE, LEG, SOUND),),
+    commands.play_in_room: ((*STATE, "3000", SOUND), (*STATE, "3000", SOUND, "12")),
+    commands.mix_in: ((*STATE, LEG, SOUND),),
+    commands.take_aside: ((CALL, LEG, CALL, SOUND, 5000, False), (CALL, LEG, CALL, SOUND, 5000, True)),
+    commands.let_back: ((LEG, SOUND), (LEG, None)),
+    commands.beep: ((*STATE, LEG),),
+    commands.no_beep: ((LEG,),),
+    commands.note_tone: ((*STATE, LEG),),
+    commands.pause_tone: ((CALL, LEG, 120),),
+    commands.no_pause_tone: ((LEG,),),
+    commands.pause: ((CALL, AUDIO, 120),),
+    commands.pause_refused: ((CALL,),),
+    commands.resume: ((CALL, AUDIO),),
+    commands.change_variable: ((CALL, "accord_state", "announcing", "announced"),),
+    commands.clear_variable: ((CALL, "accord_paused"),),
+    commands.put_variable: ((CALL, "accord_a", "x y"),),
+    commands.record_stop: ((CALL, AUDIO),),
+    commands.record_start: ((*STATE, AUDIO, "0198c0de-0000-7000-8000-000000000001"),),
+    commands.record_stop_unless: ((*STATE, AUDIO),),
+    commands.schedule: ((7, "r-1", commands.record_stop(CALL, AUDIO)),),
+    commands.unschedule: (("r-1",),),
+    commands.call_out: ((*OUT, "", 40), ("sofia/gateway/out/0{digits}", *OUT[1:], "+3225550100", 40)),
+    commands.rooms: ((),),
+    commands.module_exists: (("mod_sofia",),),
+    commands.locate: (("configuration", "configuration", "name", "switch.conf"),),
+    commands.dialplan: ((),),
+    commands.global_variable: (("run_dir",),),
+    commands.set_global_variable: (("accord_key", "s3cret"),),
+    commands.file_exists: ((AUDIO,),),
+}
+
+
+def sent() -> str:
+    """Every command on the wire; where a log shows less of one, that as well."""
+    makes = {
+        each
+        for name, each in vars(commands).items()
+        if inspect.isfunction(each) and not name.startswith("_") and "Command" in _returns(each)
+    }
+    assert makes == {*SAMPLES}, "each command has a sample"
+    made = [function(*given) for function, samples in SAMPLES.items() for given in samples]
+    return "".join(_text(each if isinstance(each, list) else [each]) for each in made)
+
+
+def _returns(function: Callable[..., Any]) -> str:
+    return str(inspect.get_annotations(function).get("return", ""))
+
+
+def _text(several: list[Command]) -> str:
+    lines = "".join(
+        each.wire.decode().removesuffix("\n") + (f"  in a log: {each}\n" if each.secret else "")
+        for each in several
+    )
+    return f"{lines}\n"

@@ -1,0 +1,99 @@
+"""Every kind of signed document is read in its one form: a field twice, or a space too many, is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.errors import SealError
+from recorder.lifecycle import erasure_receipt
+from recorder.seal import (
+    amendment,
+    call_erasure,
+    command,
+    credential,
+    disclosure,
+    offboarding,
+    retention_limit,
+    revocation,
+    sealing,
+)
+from recorder.seal.command import Command
+from recorder.seal.disclosure import Disclosure
+from recorder.seal.keyring import WrappedKey
+from recorder.seal.revocation import Trust
+from tests.golden.receipts import made
+from tests.golden.surfaces import ID, signed
+from tests.unit.seal.recording import NOW, RECORDING, TENANT
+
+Reader = Callable[[bytes, Ed25519PublicKey], object]
+
+
+def _wrapped_key(content: bytes, _root: Ed25519PublicKey) -> object:
+    return WrappedKey.from_bytes(content)
+
+
+def _credential(content: bytes, root: Ed25519PublicKey) -> object:
+    return credential.read(content.decode(), root)
+
+
+def _command(content: bytes, root: Ed25519PublicKey) -> None:
+    command.check(content.decode(), Command(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), root, {})
+
+
+def _disclosure(content: bytes, root: Ed25519PublicKey) -> None:
+    disclosure.check(content.decode(), Disclosure(TENANT, ID, RECORDING, "own", ID), Trust(root))
+
+
+READERS: dict[str, Reader] = {
+    "tenant key|keys/.*json": _wrapped_key,
+    ".*/manifest.json": sealing.open_manifest,
+    "amendment .*": amendment.open_amendment,
+    "credential": _credential,
+    "command": _command,
+    "disclosure": _disclosure,
+    "retention": retention_limit.open_set,
+    "retention lifted": retention_limit.open_lifted,
+    "leaving/.*": offboarding.read,
+    "forgotten/.*": call_erasure.read,
+    "revocation": revocation.read,
+    "of an erasure": erasure_receipt.read,
+    "of an offboarding": offboarding.read_receipt,
+}
+"""By the names of the documents that it reads."""
+
+
+def documents() -> dict[str, tuple[str, Ed25519PublicKey]]:
+    return {name: (text, each.root) for each in (signed(), made()) for name, text in each.texts.items()}
+
+
+def refusal(read: Reader, content: str, root: Ed25519PublicKey) -> str:
+    with pytest.raises(SealError) as refused:
+        read(content.encode(), root)
+    return refused.value.error_id
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_document_is_read_in_its_one_form(kind: str) -> None:
+    mine = {name: each for name, each in documents().items() if re.fullmatch(kind, name)}
+    assert mine
+    for text, root in mine.values():
+        read = READERS[kind]
+        read(text.encode(), root)
+        begins = '{"body":{' if text.startswith('{"body":{') else "{"
+        given = re.search('"type":"[a-z-]+",', text.partition("endorsement")[0])
+        assert given is not None
+        for field in ('"type":"another",', given[0]):
+            twice = text.replace(begins, begins + field, 1)
+            assert refusal(read, twice, root) == "seal.duplicate_field"
+        for spaced in (
+            f"{text}\n",
+            f" {text}",
+            text.replace(":", ": ", 1),
+            text.replace(",", ", ", 1),
+            f"{text[:-1]} }}",
+        ):
+            assert refusal(read, spaced, root) == "seal.not_canonical"
