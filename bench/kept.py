@@ -39,7 +39,7 @@ def work_off(folder: Path, port: int) -> None:
     import structlog
 
     from recorder import clock
-    from recorder.processes.worker import Worker, WorkerSettings
+    from recorder.processes.worker import Worker, WorkerOptions
     from recorder.store.retry import retrying
     from recorder.store.s3 import S3Store
     from recorder.store.seaweedfs import SeaweedFS
@@ -50,7 +50,7 @@ def work_off(folder: Path, port: int) -> None:
     house = House(folder, clock.utc_now, os.urandom, store)
     spool = folder / "spool"
     worker = Worker(
-        WorkerSettings(spool=spool, snapshot=folder / "snapshot", nice=0, uploads=UPLOADS),
+        WorkerOptions(spool=spool, snapshot=folder / "snapshot", nice=0, uploads=UPLOADS),
         store=retrying(store),
         keyring=house.keyring,
         signer=house.means.signer,

@@ -29,10 +29,10 @@ from pathlib import Path
 from recorder.audit.service import Audit
 from recorder.auditlog import checkpoint, merkle
 from recorder.auditlog.append import append, append_all
-from recorder.auditlog.tree_cache import Stored
+from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue import schema
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import LedgerEntry, connected, database, writing
+from recorder.catalogue.database import connected, database, open_catalogue, writing
+from recorder.catalogue.tables.core import LeafTable
 from recorder.features.tenants import service
 from recorder.ids import uuid7
 from recorder.seal import signing
@@ -58,7 +58,7 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
     now = datetime.now(UTC)
     url = f"sqlite:///{folder / 'catalogue.db'}"
     schema.migrate(url)
-    core.open_catalogue(url)
+    open_catalogue(url)
     signing.init(folder / "keys", now)
     tenant = str(uuid7(now))
     service.create_tenant(tenant, name="Bench", wrapped_key="{}", now=now, entropy=os.urandom)
@@ -129,34 +129,38 @@ def _add(tenant: str, leaves: int, now: datetime) -> tuple[float, float]:
     return ALONE / one, (leaves - ALONE) / many
 
 
-def _means(folder: Path) -> checkpoint.Means:
+def _means(folder: Path) -> checkpoint.CheckpointDeps:
     keys = folder / "keys"
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
     root = signing.load_public(keys / signing.ROOT_PUBLIC)
-    return checkpoint.Means(DirectoryStore(folder / "store"), signer, root, os.urandom, owner="bench")
+    return checkpoint.CheckpointDeps(
+        DirectoryStore(folder / "store"), signer, root, os.urandom, owner="bench"
+    )
 
 
 def _paths(tenant: str, size: int) -> tuple[float, float]:
     """Seconds for the path to a leaf, and from an older tree, each read from the catalogue anew; checked."""
     inside, between = [], []
-    root = Stored(tenant, size).root()
+    root = CachedTree(tenant, size).root()
     for number in range(0, size, max(1, size // PATHS)):
-        took, path = _timed(lambda number=number: merkle.inclusion(number, size, Stored(tenant, size)))  # type: ignore[misc]
+        took, path = _timed(lambda number=number: merkle.inclusion(number, size, CachedTree(tenant, size)))  # type: ignore[misc]
         inside.append(took)
         with connected():
-            row = LedgerEntry.get((LedgerEntry.tenant == tenant) & (LedgerEntry.number == number))
+            row = LeafTable.get((LeafTable.tenant == tenant) & (LeafTable.number == number))
         assert merkle.check_inclusion(bytes.fromhex(row.leaf_hash), number, size, path, root)
         if number:
-            took, path = _timed(lambda number=number: merkle.consistency(number, size, Stored(tenant, size)))  # type: ignore[misc]
+            took, path = _timed(
+                lambda number=number: merkle.consistency(number, size, CachedTree(tenant, size))
+            )  # type: ignore[misc]
             between.append(took)
-            assert merkle.check_consistency(number, size, path, Stored(tenant, number).root(), root)
+            assert merkle.check_consistency(number, size, path, CachedTree(tenant, number).root(), root)
     return statistics.median(inside), statistics.median(between)
 
 
 def _write(tenant: str, file: Path) -> None:
     with connected(), open(file, "wb") as out:
-        query = LedgerEntry.select(LedgerEntry.leaf, LedgerEntry.body, LedgerEntry.salt)
-        for leaf, body, salt in database.execute(query.where(LedgerEntry.tenant == tenant)):
+        query = LeafTable.select(LeafTable.leaf, LeafTable.body, LeafTable.salt)
+        for leaf, body, salt in database.execute(query.where(LeafTable.tenant == tenant)):
             out.write(leaf.encode() + body.encode() + salt)
 
 
@@ -181,9 +185,9 @@ def _bare(tenant: str, root: bytes) -> tuple[float, float]:
             row += odd
         return row[0]
 
-    query = LedgerEntry.select(LedgerEntry.leaf, LedgerEntry.body, LedgerEntry.salt)
+    query = LeafTable.select(LeafTable.leaf, LeafTable.body, LeafTable.salt)
     with connected():
-        cursor = database.execute(query.where(LedgerEntry.tenant == tenant).order_by(LedgerEntry.number))
+        cursor = database.execute(query.where(LeafTable.tenant == tenant).order_by(LeafTable.number))
         while rows := [(leaf.encode(), body.encode(), salt) for leaf, body, salt in cursor.fetchmany(BATCH)]:
             taken.append(_both(lambda rows=rows: leaves(rows))[0])  # type: ignore[misc]
     took, found = _both(lambda: above(hashes))

@@ -41,8 +41,9 @@ from bench.store import MIB
 from recorder.catalogue import queries
 from recorder.clock import utc_now
 from recorder.playback.audio_reader import Sounds
+from recorder.playback.interface import Who
 from recorder.playback.verified_recording import Seals
-from recorder.processes.gate import PanelGate, Who
+from recorder.processes.gate import PanelGate
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.house import House

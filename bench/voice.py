@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from demo.practice.sound import over_the_line
 from recorder.audio import voice_detection, wav
-from recorder.audio.voice_detection import Voice
+from recorder.audio.voice_detection import VoiceSpan
 from recorder.prompts.dsp import RATE as CLIPS
 from recorder.prompts.dsp import as_int16, resampled, silences
 from recorder.prompts.sound_sources import SOUNDS
@@ -350,11 +350,11 @@ def written(case: Case, folder: Path, rate: int = RATE) -> Path:
     return path
 
 
-def found(case: Case, folder: Path, rate: int = RATE) -> Voice | None:
+def found(case: Case, folder: Path, rate: int = RATE) -> VoiceSpan | None:
     return voice_detection.find(written(case, folder, rate), int(BEFORE_S * rate))
 
 
-def right_place(case: Case, place: Voice) -> bool:
+def right_place(case: Case, place: VoiceSpan) -> bool:
     """Whether the place that was found is the answer's."""
     return case.spoken is not None and place.from_ms < case.spoken[1] and place.to_ms > case.spoken[0]
 

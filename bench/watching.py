@@ -24,7 +24,7 @@ from prometheus_client import generate_latest
 from bench.events import measure, one
 from recorder import metrics
 from recorder.capture import Daemon, DaemonSettings
-from recorder.capture.status import Shown
+from recorder.capture.status import StatusSources
 from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import CallEvent
 
@@ -64,7 +64,7 @@ def scrape() -> float:
     """Milliseconds of one page of the daemon's metrics."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
-        Shown(daemon.calls, daemon.knowledge, daemon.node).show()
+        StatusSources(daemon.calls, daemon.knowledge, daemon.node).show()
         registry = metrics.registry(metrics.DAEMON)
         began = time.process_time()
         for _ in range(200):

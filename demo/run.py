@@ -143,7 +143,7 @@ def show(once: bool) -> int:
 def prepare(context: Context, folder: Path) -> tuple[str, str]:
     """Keys, catalogue, customer, person and lines, where they are missing; the customer's id and the
     person's password."""
-    from recorder.catalogue.tables.core import open_catalogue
+    from recorder.catalogue.database import open_catalogue
 
     if not (context.settings.keys_folder / signing.KEK).exists():
         refuse_new_keys(context.open_catalogue, context.probe_store)

@@ -119,7 +119,7 @@ def place_calls(
     say: Callable[[str], None],
 ) -> None:
     """Have the calling phone make the calls, a second apart.  Raises :class:`SwitchError`."""
-    from recorder.switch.commands import Command
+    from recorder.switch.commands import SwitchCommand
 
     phones = _connect(ports.phones, password)
     agreeing: list[gevent.Greenlet[..., None]] = []
@@ -139,7 +139,7 @@ def place_calls(
                 wait = (told + question.duration_ms) / 1000
                 agreeing.append(gevent.spawn(_agree, phones, phone, caller, told / 1000, wait))
             reply = phones.api(
-                Command(
+                SwitchCommand(
                     f"api originate {{origination_uuid={phone},origination_caller_id_number={caller}}}"
                     f"sofia/phones/{number}@127.0.0.1:{ports.sip} 'playback:{sound},hangup' inline"
                 )
@@ -160,15 +160,15 @@ def _agree(phones: Inbound, phone: str, caller: str, told: float, heard: float) 
     """The colleague's telephone asks whether the recording may be kept, and once the question is over the
     caller's presses 1.  ``told`` and ``heard``: seconds from the call until the announcement and the question
     have come to their ends, one after the other."""
-    from recorder.switch.commands import Command
+    from recorder.switch.commands import SwitchCommand
 
     gevent.sleep(told + SPEAK)
-    rows = json.loads(phones.api(Command("api show channels as json"))).get("rows", [])
+    rows = json.loads(phones.api(SwitchCommand("api show channels as json"))).get("rows", [])
     for row in rows:
         if row["direction"] == "inbound" and row["cid_num"] == caller:
-            phones.api(Command(f"api uuid_send_dtmf {row['uuid']} *5"))
+            phones.api(SwitchCommand(f"api uuid_send_dtmf {row['uuid']} *5"))
             gevent.sleep(heard - told + SPEAK)
-            phones.api(Command(f"api uuid_send_dtmf {phone} 1"))
+            phones.api(SwitchCommand(f"api uuid_send_dtmf {phone} 1"))
 
 
 def _connect(port: int, password: str) -> Inbound:

@@ -26,7 +26,7 @@ FRESH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthFinding:
     """``what`` was found, and where it is not well, what to do (``hint``)."""
 
     ok: bool
@@ -38,7 +38,7 @@ class Finding:
         return {"ok": self.ok, "what": self.what} | ({"hint": self.hint} if self.hint else {})
 
 
-Check = Callable[[], Finding]
+Check = Callable[[], HealthFinding]
 """Looks at one thing.  What it raises is told as its finding."""
 
 
@@ -48,7 +48,7 @@ class _Looking:
     check: Check
     lock: threading.Lock = field(default_factory=threading.Lock)
     done: threading.Event = field(default_factory=threading.Event)
-    finding: Finding | None = None
+    finding: HealthFinding | None = None
     at: float = float("-inf")
     since: float | None = None
 
@@ -64,20 +64,20 @@ class _Looking:
         try:
             finding = self.check()
         except AccordError as error:
-            finding = Finding(False, error.message, error.hint)
+            finding = HealthFinding(False, error.message, error.hint)
         except Exception as error:
             # Whatever a database or a disk raises says that it is not well; the log has where.
             log.info("health.check_failed", check=self.name, exc_info=error)
-            finding = Finding(False, f"{type(error).__name__}: {error}", "the process's log says more")
+            finding = HealthFinding(False, f"{type(error).__name__}: {error}", "the process's log says more")
         with self.lock:
             self.finding, self.at, self.since = finding, monotonic(), None
         self.done.set()
 
-    def found(self, now: float) -> Finding:
+    def found(self, now: float) -> HealthFinding:
         with self.lock:
             if self.since is not None or self.finding is None:
                 waited = now - (self.since if self.since is not None else now)
-                return Finding(
+                return HealthFinding(
                     False, f"does not answer: asked {waited:.0f} s ago", "is it stopped, overloaded, away?"
                 )
             return self.finding
@@ -97,7 +97,7 @@ class Readiness:
         self._limit = limit
         self._monotonic = monotonic
 
-    def __call__(self) -> dict[str, Finding]:
+    def __call__(self) -> dict[str, HealthFinding]:
         """Every check's finding; takes at most ``limit`` seconds."""
         began = self._monotonic()
         for each in self._looking:

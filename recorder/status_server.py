@@ -19,7 +19,7 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
 from recorder import __version__, metrics
-from recorder.health import Finding, Readiness
+from recorder.health import HealthFinding, Readiness
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -106,7 +106,7 @@ def health(process: str, alive: bool) -> dict[str, object]:
     return {"status": "ok" if alive else "stuck", "process": process, "version": __version__}
 
 
-def readiness(process: str, findings: Mapping[str, Finding]) -> dict[str, object]:
+def readiness(process: str, findings: Mapping[str, HealthFinding]) -> dict[str, object]:
     """The body of ``/readyz``: every check by its name, and what to do about what is not well."""
     ready = all(each.ok for each in findings.values())
     return {

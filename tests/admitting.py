@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 
 ANSWER = b"Content-Type: api/response\nContent-Length: 2\n\nUP"
 """What is answered to its question."""
@@ -18,7 +18,7 @@ class Everybody:
         self.refused: list[str] = []
 
     @property
-    def question(self) -> Command:
+    def question(self) -> SwitchCommand:
         return commands.status()
 
     def stranger(self, owner: int | None) -> bool:

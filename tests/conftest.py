@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 import structlog
 
-from recorder.catalogue import schema
+from recorder.catalogue import database, schema
 from recorder.catalogue.records import LineRow
-from recorder.catalogue.tables import core
 from recorder.clock import Uptime
-from recorder.domain.line_policy import Announcement, Keep, Sound
+from recorder.domain.line_policy import Announcement, Keep, PromptSound
 from recorder.features.tenants import announcements, lines, service
 from recorder.ids import uuid7
 from recorder.lifecycle import hold_review, retention_limits
@@ -148,7 +147,7 @@ def catalogue_url(catalogue_kind: str, tmp_path: Path, request: pytest.FixtureRe
 def catalogue(catalogue_url: str) -> Iterator[str]:
     """A migrated catalogue that this process has open; its URL."""
     schema.migrate(catalogue_url)
-    opened = core.open_catalogue(catalogue_url)
+    opened = database.open_catalogue(catalogue_url)
     yield catalogue_url
     getattr(opened, "close_all", opened.close)()
 
@@ -183,7 +182,7 @@ class House:
     tenant: str
     line: LineRow
     announcement: Announcement
-    means: stages.Means
+    means: stages.PipelineDeps
 
     @property
     def spool(self) -> Path:
@@ -246,7 +245,7 @@ class House:
         """A finished call in the spool: the announcement, then ``talk_ms`` of two tones.  ``asked``: the
         colleague asks in their own words whether it may be kept for a year, and that is answered."""
         if asked is not None:
-            said = Sound("Said.", "5a" * 32, 1000)
+            said = PromptSound("Said.", "5a" * 32, 1000)
             changes = {"keep": Keep("agreement", 365, None, said, said, said, said)} | changes
         start = self.start(**changes)
         folder = layout.open_take(self.spool, start)
@@ -331,7 +330,7 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
     keys = root / "keys"
     signing.init(keys, clock(), entropy)
     keyring = Keyring(load_kek(keys / signing.KEK))
-    means = stages.Means(
+    means = stages.PipelineDeps(
         store=DirectoryStore(root / "bucket", entropy),
         keyring=keyring,
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),

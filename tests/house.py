@@ -19,12 +19,11 @@ import soundfile
 from argon2 import PasswordHasher
 
 from demo.practice.party import SPEECH
-from recorder.catalogue import queries, schema
+from recorder.catalogue import database, queries, schema
 from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
-from recorder.catalogue.tables import core
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
-from recorder.domain.line_policy import Sound as Words
+from recorder.domain.line_policy import PromptSound as Words
 from recorder.features.tenants import announcements, lines, service
 from recorder.identity import users
 from recorder.ids import Entropy, uuid7
@@ -91,7 +90,7 @@ class House:
         self.folder, self.now, self.entropy = folder, now, entropy
         url = url or f"sqlite:///{folder / 'catalogue.db'}"
         schema.migrate(url)
-        self.database = core.open_catalogue(url)
+        self.database = database.open_catalogue(url)
         keys = folder / "keys"
         if not keys.exists():
             signing.init(keys, now() - timedelta(days=60), entropy)  # calls of last month are sealed too
@@ -99,7 +98,7 @@ class House:
         self.root = signing.load_public(keys / signing.ROOT_PUBLIC)
         self.store = store or DirectoryStore(folder / "store", entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-        self.means = stages.Means(
+        self.means = stages.PipelineDeps(
             self.store,
             self.keyring,
             signer,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recorder.seal.amendment import (
+from recorder.seal.amendment_kinds import (
     AgreedLater,
     ConsentWithdrawn,
     Data,
@@ -17,7 +17,7 @@ from recorder.seal.amendment import (
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 
 LAW = "legal-duty"
 ROLES: Mapping[str, frozenset[str]] = {
@@ -48,7 +48,7 @@ class Life:
     mode: str = "notice"
     agreed: tuple[str, datetime] | None = None
     said: tuple[tuple[datetime, Data], ...] = ()
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[RetentionLimit, ...] = ()
     ended_at: datetime | None = None
     """When the call ended in which it was agreed."""
 

@@ -9,15 +9,17 @@ from datetime import datetime
 from typing import Any
 
 from recorder.catalogue import queries, tenant_queries
+from recorder.catalogue.database import connected
 from recorder.catalogue.recording_projection import recording_of
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.clock import to_iso
 from recorder.lifecycle import recordings
 from recorder.lifecycle.amendment_store import chain_of, put
 from recorder.lifecycle.limits import limits_of, version_of
 from recorder.pipeline import stages
 from recorder.seal import offboarding
-from recorder.seal.amendment import Amendment, By, Data
+from recorder.seal.amendment import Amendment, By
+from recorder.seal.amendment_kinds import Data
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.sealing import open_manifest, seal
 from recorder.spool.layout import Mark
@@ -44,7 +46,7 @@ def assert_stored_once(house, recording: str, objects: Sequence[str], names: Seq
 def kinds(recording: str) -> list[str]:
     """Kinds of the leaves that speak of a recording."""
     with connected():
-        return [leaf.kind for leaf in LedgerEntry.select().where(LedgerEntry.recording_id == recording)]
+        return [leaf.kind for leaf in LeafTable.select().where(LeafTable.recording_id == recording)]
 
 
 def put_small(house, announced: bool = True, answer: str | None = None, **start: Any) -> str:

@@ -53,7 +53,7 @@ def create_app(
 ) -> Flask:
     """The panel as a WSGI application.
 
-    The catalogue must be open in this process (:func:`recorder.catalogue.tables.core.open_catalogue`).
+    The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`).
     ``gate`` is where all sound comes from; ``checks`` are what the panel needs beside the catalogue
     (``/readyz``).  ``changes`` write amendments, ``None`` where the panel has no key for them.  Raises
     ``ValueError`` for a language without translation.
@@ -81,7 +81,7 @@ def create_app(
     # A path with // in it is none of ours: sending it on would believe the request's own word on our host.
     app.url_map.merge_slashes = False
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.extensions[state.KEY] = state.State(
+    app.extensions[state.KEY] = state.PanelState(
         config,
         gate,
         now,

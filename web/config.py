@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from recorder.identity.throttle import Limit
+from recorder.identity.throttle import RateLimit
 
 MINIMUM_SECRET = 32
 
@@ -57,8 +57,8 @@ class LoginLimits:
     the owner's new browser does not wait for strangers elsewhere.
     """
 
-    address: Limit = field(default=Limit(30, 15 * 60))
-    account_and_address: Limit = field(default=Limit(10, 15 * 60))
-    account: Limit = field(default=Limit(60, 3600))
-    account_from_known: Limit = field(default=Limit(60, 3600))
-    device: Limit = field(default=Limit(20, 15 * 60))
+    address: RateLimit = field(default=RateLimit(30, 15 * 60))
+    account_and_address: RateLimit = field(default=RateLimit(10, 15 * 60))
+    account: RateLimit = field(default=RateLimit(60, 3600))
+    account_from_known: RateLimit = field(default=RateLimit(60, 3600))
+    device: RateLimit = field(default=RateLimit(20, 15 * 60))

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ErrorPage:
     """What a page of an error says."""
 
     title: object
@@ -43,18 +43,20 @@ class Said:
 
 
 PAGES = {
-    400: Said(_l("That did not arrive as it should"), _l("Go back, load the page again and try once more.")),
-    401: Said(_l("Logged out"), _l("Log in to go on.")),
-    403: Said(_l("Not possible"), _l("You may not do this.")),
-    404: Said(_l("Nothing here"), _l("There is no such page, or it is not yours.")),
-    405: Said(_l("Nothing here"), _l("There is no such page, or it is not yours.")),
-    409: Said(_l("Not played"), _l("This recording is no longer what was sealed after the call.")),
-    410: Said(_l("No longer here"), _l("This recording can no longer be heard.")),
-    413: Said(_l("Too much at once"), _l("What was sent is larger than this page takes.")),
-    416: Said(_l("Past the end"), _l("The recording has no such part.")),
-    429: Said(_l("A little slower"), _l("That was tried often. Wait a little, then try again.")),
-    500: Said(_l("Something went wrong"), _l("It was reported. Try again in a minute.")),
-    503: Said(_l("Not reachable just now"), _l("Nothing is lost. Try again in a minute.")),
+    400: ErrorPage(
+        _l("That did not arrive as it should"), _l("Go back, load the page again and try once more.")
+    ),
+    401: ErrorPage(_l("Logged out"), _l("Log in to go on.")),
+    403: ErrorPage(_l("Not possible"), _l("You may not do this.")),
+    404: ErrorPage(_l("Nothing here"), _l("There is no such page, or it is not yours.")),
+    405: ErrorPage(_l("Nothing here"), _l("There is no such page, or it is not yours.")),
+    409: ErrorPage(_l("Not played"), _l("This recording is no longer what was sealed after the call.")),
+    410: ErrorPage(_l("No longer here"), _l("This recording can no longer be heard.")),
+    413: ErrorPage(_l("Too much at once"), _l("What was sent is larger than this page takes.")),
+    416: ErrorPage(_l("Past the end"), _l("The recording has no such part.")),
+    429: ErrorPage(_l("A little slower"), _l("That was tried often. Wait a little, then try again.")),
+    500: ErrorPage(_l("Something went wrong"), _l("It was reported. Try again in a minute.")),
+    503: ErrorPage(_l("Not reachable just now"), _l("Nothing is lost. Try again in a minute.")),
 }
 
 STALE = _l(

@@ -20,7 +20,7 @@ import structlog
 from gevent.pywsgi import Input, WSGIHandler
 
 if TYPE_CHECKING:
-    from web.server import Server
+    from web.server import PanelServer
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class Handler(WSGIHandler):
     """Says when it only waits for its client: such a connection ends by itself after a while, and at once
     when others need its place."""
 
-    server: Server
+    server: PanelServer
     _body: bytes = b""
 
     def handle(self) -> None:

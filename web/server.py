@@ -41,7 +41,7 @@ FILES = 500
 """Files that the panel has open beside its connections: catalogue, store, what it sends."""
 
 
-class Server(WSGIServer):
+class PanelServer(WSGIServer):
     """Serves one application; knows which connections only wait."""
 
     handler_class = Handler
@@ -106,7 +106,7 @@ def serve(
     one; ``ready`` is called with the port once it listens, ``beat`` from the hub twice a second from then
     on, until the end.  Raises ``OSError`` where it is taken.
     """
-    server = Server((host, port), app)
+    server = PanelServer((host, port), app)
     handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
     server.start()
     taken = int(server.server_port or port)

@@ -13,16 +13,16 @@ from flask import Flask, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import connected
 from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import SessionRow, TenantRow, UserRow
-from recorder.catalogue.tables.core import connected
 from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import KeepingError
 from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
-from recorder.playback.interface import Copy, Door, Opened, Who
+from recorder.playback.interface import Door, Opened, RecordingCopy, Who
 from web.account.refused import RefusedLogIns
 from web.config import WebConfig
 
@@ -32,7 +32,7 @@ KEY = "accord"
 class PanelDoor(Door, Protocol):
     """The gate with the ways out that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
 
-    def copy(self, who: Who, request: str, recording_id: str) -> Copy: ...
+    def copy(self, who: Who, request: str, recording_id: str) -> RecordingCopy: ...
 
     def check_theirs(self, who: Who, request: str, recording_id: str) -> None: ...
 
@@ -42,7 +42,7 @@ class PanelDoor(Door, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class PanelState:
     """What :func:`web.create_app` was given."""
 
     config: WebConfig
@@ -72,8 +72,8 @@ class Visitor:
         return Who(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
 
 
-def here() -> State:
-    return cast(State, current_app.extensions[KEY])
+def here() -> PanelState:
+    return cast(PanelState, current_app.extensions[KEY])
 
 
 def now() -> datetime:

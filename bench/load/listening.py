@@ -12,9 +12,8 @@ from typing import Final
 
 from bench.load.phones import CALLER
 from bench.load.sound import RATE, Speech, read_channels
-from recorder.catalogue import queries, tenant_queries
+from recorder.catalogue import database, queries, tenant_queries
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
-from recorder.catalogue.tables import core
 from recorder.clock import from_iso
 from recorder.processes.services import Context
 from recorder.spool import layout
@@ -109,7 +108,7 @@ def _written(path: Path) -> float | None:
 
 def look_up(context: Context, customer: str, ended: int) -> Kept:
     """Compare the catalogue with the calls that sipp made: ``ended`` callers, from 0 on."""
-    opened = core.open_catalogue(context.settings.catalogue_url)
+    opened = database.open_catalogue(context.settings.catalogue_url)
     try:
         tenant = next(row.id for row in tenant_queries.all_tenants() if row.name == customer)
         rows = list(_recordings(tenant))

@@ -13,7 +13,7 @@ from demo.practice.dialplan import expand
 
 if TYPE_CHECKING:
     from demo.practice.leg import Leg
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
     from demo.practice.switch import PracticeSwitch
 
 _NO_CHANNEL = "-ERR No such channel!\n"
@@ -65,7 +65,7 @@ class Api:
         command = self._commands.get(name)
         return command(rest) if command else f"-ERR {name} Command not found!\n"
 
-    def _session(self, uuid: str) -> Session | None:
+    def _session(self, uuid: str) -> PracticeCall | None:
         return self._switch.sessions.get(uuid)
 
     def _leg(self, uuid: str) -> Leg | None:

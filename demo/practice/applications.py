@@ -14,17 +14,17 @@ from gevent import socket as gsocket
 
 from demo.practice import playing, recording
 from demo.practice.leg import outbound_leg
-from demo.practice.listener import Listener
+from demo.practice.listener import PracticeListener
 from demo.practice.talking import CALL_TIMEOUT, talk
 from recorder.errors import SwitchError
 
 if TYPE_CHECKING:
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
 
 log = structlog.get_logger()
 
 
-def run(session: Session, application: str, data: str) -> None:
+def run(session: PracticeCall, application: str, data: str) -> None:
     """Run an application.  Raises :class:`SwitchError` for one that is not known here."""
     known = _APPLICATIONS.get(application)
     if known is None:
@@ -36,7 +36,7 @@ def run(session: Session, application: str, data: str) -> None:
     known(session, data)
 
 
-def _set(session: Session, data: str) -> None:
+def _set(session: PracticeCall, data: str) -> None:
     name, _, value = data.partition("=")
     if value and value != "_undef_":
         session.leg.variables[name] = value
@@ -44,7 +44,7 @@ def _set(session: Session, data: str) -> None:
         session.leg.variables.pop(name, None)
 
 
-def _export(session: Session, data: str) -> None:
+def _export(session: PracticeCall, data: str) -> None:
     """For the legs that the call makes; with ``nolocal:`` for these alone."""
     own = data.removeprefix("nolocal:")
     if own == data:
@@ -53,11 +53,11 @@ def _export(session: Session, data: str) -> None:
     session.exports[name] = value
 
 
-def _unset(session: Session, data: str) -> None:
+def _unset(session: PracticeCall, data: str) -> None:
     session.leg.variables.pop(data, None)
 
 
-def _multiset(session: Session, data: str) -> None:
+def _multiset(session: PracticeCall, data: str) -> None:
     separator = " "
     if data.startswith("^^"):
         separator, data = data[2], data[3:]
@@ -66,11 +66,11 @@ def _multiset(session: Session, data: str) -> None:
             _set(session, pair)
 
 
-def _answer(session: Session, _: str) -> None:
+def _answer(session: PracticeCall, _: str) -> None:
     session.answer()
 
 
-def _early_media(session: Session) -> None:
+def _early_media(session: PracticeCall) -> None:
     """Applications that need sound bring early media to a call that is not answered."""
     if session.leg.answered or session.leg.call_state == "EARLY":
         return
@@ -79,7 +79,7 @@ def _early_media(session: Session) -> None:
     session.media.start()
 
 
-def _record(session: Session, data: str) -> None:
+def _record(session: PracticeCall, data: str) -> None:
     found = re.fullmatch(r"'([^']*)'\s*(\{.*\})?|(\S+)\s*(\{.*\})?", data.strip())
     if found is None:
         return
@@ -87,12 +87,12 @@ def _record(session: Session, data: str) -> None:
     recording.start(session, Path(found[1] or found[3]), found[2] or found[4] or "")
 
 
-def _stop_recording(session: Session, data: str) -> None:
+def _stop_recording(session: PracticeCall, data: str) -> None:
     _early_media(session)
     recording.stop(session, data.strip("'"))
 
 
-def _play(session: Session, data: str) -> None:
+def _play(session: PracticeCall, data: str) -> None:
     _early_media(session)
     player = playing.prepare(session.leg, data)
     if player is None:
@@ -106,7 +106,7 @@ def _play(session: Session, data: str) -> None:
     playing.ended(session, session.leg, data, player, away=not session.ready)
 
 
-def _read(session: Session, data: str) -> None:
+def _read(session: PracticeCall, data: str) -> None:
     """``<least> <most> <sound> <variable> <milliseconds> <terminators>``: one key, of a callee."""
     least, most, sound, variable, milliseconds, terminators = data.split()
     if (least, most, sound, terminators) != ("1", "1", "silence", "none"):
@@ -114,32 +114,32 @@ def _read(session: Session, data: str) -> None:
     session.read(variable, int(milliseconds) / 1000)
 
 
-def _sleep(session: Session, data: str) -> None:
+def _sleep(session: PracticeCall, data: str) -> None:
     session.until(lambda: False, int(data) / 1000)
 
 
-def _schedule_transfer(session: Session, data: str) -> None:
+def _schedule_transfer(session: PracticeCall, data: str) -> None:
     when, extension, _dialplan, context = [*data.split(), "", "", ""][:4]
     go = partial(session.transfer, extension, context)
     number = session.switch.schedule(float(when.removeprefix("+")), go)
     session.leg.variables["last_sched_id"] = str(number)
 
 
-def _transfer(session: Session, data: str) -> None:
+def _transfer(session: PracticeCall, data: str) -> None:
     extension, _dialplan, context = [*data.split(), "", ""][:3]
     session.transfer(extension, context or session.leg.context)
 
 
-def _execute_extension(session: Session, data: str) -> None:
+def _execute_extension(session: PracticeCall, data: str) -> None:
     extension, _dialplan, context = [*data.split(), "", ""][:3]
     session.extension(extension, context or session.leg.context)
 
 
-def _hang_up(session: Session, data: str) -> None:
+def _hang_up(session: PracticeCall, data: str) -> None:
     session.hang_up(data or "NORMAL_CLEARING")
 
 
-def _socket(session: Session, data: str) -> None:
+def _socket(session: PracticeCall, data: str) -> None:
     """Bring the call to the daemon, and stay until it lets go or the channel is called away."""
     addresses, *modes = data.split()
     session.reached["asked"].set()
@@ -161,7 +161,7 @@ def _socket(session: Session, data: str) -> None:
         session.reset = False  # socket_resume: back to the dialplan
 
 
-def _reach(session: Session, addresses: str, *, in_turn: bool) -> Listener | None:
+def _reach(session: PracticeCall, addresses: str, *, in_turn: bool) -> PracticeListener | None:
     for address in addresses.split("|"):
         host, _, port = address.partition(":")
         try:
@@ -171,9 +171,9 @@ def _reach(session: Session, addresses: str, *, in_turn: bool) -> Listener | Non
             continue
         connection.settimeout(None)
         session.leg.variables["socket_host"] = host
-        listener = Listener(session.switch, connection, session.leg, in_turn=in_turn)
+        listener = PracticeListener(session.switch, connection, session.leg, in_turn=in_turn)
 
-        def serve(listener: Listener = listener) -> None:
+        def serve(listener: PracticeListener = listener) -> None:
             session.switch.listen(listener)
             session.lost_listener()
 
@@ -182,7 +182,7 @@ def _reach(session: Session, addresses: str, *, in_turn: bool) -> Listener | Non
     return None
 
 
-def _bridge(session: Session, data: str) -> None:
+def _bridge(session: PracticeCall, data: str) -> None:
     """Call the other end, connect both, and stay until one of them hangs up."""
     if session.dials(data.rpartition("/")[2]):
         return
@@ -245,7 +245,7 @@ def _bridge(session: Session, data: str) -> None:
         session.hang_up()
 
 
-def _rings(session: Session) -> bool:
+def _rings(session: PracticeCall) -> bool:
     """``True`` when the called one answers."""
     limit = float(session.leg.variables.get("call_timeout", CALL_TIMEOUT))
     party = session.party
@@ -254,19 +254,19 @@ def _rings(session: Session) -> bool:
     return answers and session.ready
 
 
-def _bind(session: Session, data: str) -> None:
+def _bind(session: PracticeCall, data: str) -> None:
     session.digits.bind(data)
 
 
-def _unbind(session: Session, data: str) -> None:
+def _unbind(session: PracticeCall, data: str) -> None:
     session.digits.clear(data)
 
 
-def _nothing(_session: Session, _data: str) -> None:
+def _nothing(_session: PracticeCall, _data: str) -> None:
     """For what makes no difference to a practice call."""
 
 
-_APPLICATIONS: dict[str, Callable[[Session, str], None]] = {
+_APPLICATIONS: dict[str, Callable[[PracticeCall, str], None]] = {
     "answer": _answer,
     "bind_digit_action": _bind,
     "bridge": _bridge,

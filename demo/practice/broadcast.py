@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from demo.practice.listener import Task
 
 if TYPE_CHECKING:
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
     from demo.practice.switch import PracticeSwitch
 
 INSIDE = 0.1
@@ -48,7 +48,7 @@ def order(switch: PracticeSwitch, rest: str) -> str:
     return "+OK Message sent\n"
 
 
-def _of_called(switch: PracticeSwitch, uuid: str) -> Session | None:
+def _of_called(switch: PracticeSwitch, uuid: str) -> PracticeCall | None:
     """The call of which this is the called one's leg."""
     sessions = switch.sessions.values()
     return next((each for each in sessions if each.has(uuid) and each.leg.uuid != uuid), None)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import gevent
 
-from demo.practice.party import Party, dialogue
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty, dialogue
+from demo.practice.session import PracticeCall
 from demo.practice.sound import RATE, load
 from demo.practice.switch import PracticeSwitch
 
@@ -65,7 +65,7 @@ def wait_for_daemon(switch: PracticeSwitch, seconds: float) -> bool:
     return switch.watched
 
 
-def _agree(session: Session) -> None:
+def _agree(session: PracticeCall) -> None:
     """The colleague asks, and once both have heard the question the caller presses 1."""
 
     def playing() -> bool:
@@ -82,18 +82,18 @@ def _agree(session: Session) -> None:
 
 
 def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callable[[Progress], None]
-               ) -> list[Session]:  # fmt: skip
+               ) -> list[PracticeCall]:  # fmt: skip
     """Make calls at once, a second apart, and wait until they are over.
 
     Returns those that were connected to the end; ``report`` is told of each step.
     """
 
-    def one(at: int, call: DemoCall) -> Session | None:
+    def one(at: int, call: DemoCall) -> PracticeCall | None:
         switch.pace.sleep(at)
         speaks, answers_with = dialogue(call.language)
         talks = max(len(load(speaks)), len(load(answers_with))) / RATE + LAST_WORD
         talks = max(talks, ASKING) if call.agrees else talks
-        party = Party(
+        party = PracticeParty(
             number=CALLERS[at % len(CALLERS)], speaks=speaks, answers_with=answers_with, early=speaks,
             talks=talks,
         )  # fmt: skip

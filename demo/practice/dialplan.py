@@ -24,7 +24,7 @@ Expand = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DialplanStep:
     """One application of the dialplan with its argument, variables not yet put in."""
 
     application: str
@@ -39,7 +39,7 @@ def _unknown(what: str) -> SwitchError:
     )
 
 
-class Dialplan:
+class PracticeDialplan:
     """The contexts of a configuration folder.
 
     ``environment`` is what ``env-set`` reads.  Raises :class:`SwitchError` (``practice.dialplan``).
@@ -72,14 +72,19 @@ class Dialplan:
             found = next((each for each in section.iterfind(tag) if each.get(name) == value), None)
         return None if found is None else ElementTree.tostring(found, "unicode", short_empty_elements=False)
 
-    def hunt(self, context: str, field: Callable[[str], str], expand: Expand, inline: Callable[[Step], None]
-             ) -> list[Step]:  # fmt: skip
+    def hunt(
+        self,
+        context: str,
+        field: Callable[[str], str],
+        expand: Expand,
+        inline: Callable[[DialplanStep], None],
+    ) -> list[DialplanStep]:
         """The steps for a call, conditions read now.
 
         ``field`` gives ``destination_number`` and the like, ``inline`` runs an ``inline="true"`` action
         at once.  An extension with ``continue="true"`` lets the next ones add to it.
         """
-        steps: list[Step] = []
+        steps: list[DialplanStep] = []
         for extension in self._contexts.get(context, []):
             found, proceed = self._extension(extension, field, expand, inline)
             steps += found  # also of an extension whose later condition failed: so it is in the real one
@@ -88,14 +93,14 @@ class Dialplan:
         return steps
 
     def _extension(self, extension: ElementTree.Element, field: Callable[[str], str], expand: Expand,
-                   inline: Callable[[Step], None]) -> tuple[list[Step], bool]:  # fmt: skip
-        steps: list[Step] = []
+                   inline: Callable[[DialplanStep], None]) -> tuple[list[DialplanStep], bool]:  # fmt: skip
+        steps: list[DialplanStep] = []
         proceed = False
         for condition in extension.iterfind("condition"):
             match, groups = self._condition(condition, field, expand)
             for action in condition.iterfind("action" if match else "anti-action"):
                 data = _groups(action.get("data", ""), groups)
-                step = Step(action.get("application", ""), data)
+                step = DialplanStep(action.get("application", ""), data)
                 if action.get("inline") == "true":
                     inline(step)
                 else:

@@ -14,7 +14,7 @@ import gevent
 from recorder.errors import SwitchError
 
 if TYPE_CHECKING:
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
 
 FIRES = 0.1
 """Seconds from a code's last digit to what it does."""
@@ -31,7 +31,7 @@ _BINDING = re.compile(
 class Digits:
     """The codes of one call.  ``heard_outside`` and ``heard_inside``: digits that reached either phone."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: PracticeCall) -> None:
         self._session = session
         self._codes: dict[str, tuple[str, str]] = {}
         self._longest = 0

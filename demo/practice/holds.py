@@ -8,12 +8,12 @@ from demo.practice.leg import Leg
 from demo.practice.wire import Header
 
 if TYPE_CHECKING:
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
 
 MUSIC = "local_stream://moh"
 
 
-def hold(session: Session, leg: Leg) -> None:
+def hold(session: PracticeCall, leg: Leg) -> None:
     """A leg puts the call on hold (a re-INVITE with ``sendonly``)."""
     if leg.cause or leg.held:
         return
@@ -26,7 +26,7 @@ def hold(session: Session, leg: Leg) -> None:
         _music(session, leg.other)
 
 
-def unhold(session: Session, leg: Leg) -> None:
+def unhold(session: PracticeCall, leg: Leg) -> None:
     """A leg takes the call back; what began to be played to the other meanwhile is cut (transcript:
     question_while_inside_holds)."""
     if leg.cause or not leg.held:
@@ -40,7 +40,7 @@ def unhold(session: Session, leg: Leg) -> None:
     session.call_state(leg, "ACTIVE")
 
 
-def _music(session: Session, leg: Leg) -> None:
+def _music(session: PracticeCall, leg: Leg) -> None:
     """The other end is given music, which the configuration has none of."""
     told: list[Header] = [("Application", "playback"), ("Application-Data", MUSIC)]
     uuid: Header = ("Application-UUID", session.switch.new_uuid())

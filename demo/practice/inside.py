@@ -1,6 +1,6 @@
 """The called one's leg while the two are connected: what it is told to run, its keys, its holds, its end.
 
-The real switch has a thread a leg; here the outside leg is the :class:`~demo.practice.session.Session`'s
+The real switch has a thread a leg; here the outside leg is the :class:`~demo.practice.session.PracticeCall`'s
 greenlet, and this is the other's.
 """
 
@@ -13,20 +13,20 @@ import gevent
 from gevent.event import Event
 
 from demo.practice import playing
-from demo.practice.dialplan import Step
+from demo.practice.dialplan import DialplanStep
 from demo.practice.leg import Leg
 from demo.practice.wire import Header
 from recorder.errors import SwitchError
 
 if TYPE_CHECKING:
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
 
 
 class Inside:
     """``run`` gives the leg applications to run, one after the other: ``playback``, ``set``, ``event``,
     ``execute_extension``."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: PracticeCall) -> None:
         self._session = session
         self._waiting: deque[tuple[str, str]] = deque()
         self._wake = Event()
@@ -137,7 +137,7 @@ class Inside:
         last = [*told, ("Application-Response", response), uuid]
         self._session.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=last)
 
-    def _inline(self, leg: Leg, step: Step) -> None:
+    def _inline(self, leg: Leg, step: DialplanStep) -> None:
         _set(leg, self._session.expand(step.argument, leg))
 
     def _play(self, leg: Leg, path: str) -> None:

@@ -63,7 +63,7 @@ class Task:
     event_uuid: str
 
 
-class Listener:
+class PracticeListener:
     """A connection.  ``leg`` is the call that an outbound connection belongs to, ``None`` for a standing
     one; ``tasks`` are what the client asked that call to run, oldest first.  ``in_turn``: a socket that is
     not ``async``; while the call runs what it was asked for, nothing is read, answered or told on it."""

@@ -12,7 +12,7 @@ from demo.practice.sound import FRAME_SECONDS, SILENCE, Player, Samples, Tape, l
 
 if TYPE_CHECKING:
     from demo.practice.leg import Leg
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ class Media:
     with the real switch (in ``hold.txt`` two holds of 3.5 s made a recording of 11.5 s out of 15.0 s).
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: PracticeCall) -> None:
         self._session = session
         self.tapes: dict[str, Tape] = {}
         self.tones: list[str] = []

@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from demo.practice.leg import Leg, outbound_leg
-from demo.practice.session import Session
+from demo.practice.session import PracticeCall
 from demo.practice.talking import CALL_TIMEOUT, talk
 
 if TYPE_CHECKING:
-    from demo.practice.party import Party
+    from demo.practice.party import PracticeParty
     from demo.practice.switch import PracticeSwitch
 
 
-class OutwardSession(Session):
+class OutwardSession(PracticeCall):
     """What begins with ``callee_`` is the colleague, as in other calls the one inside."""
 
-    def __init__(self, switch: PracticeSwitch, leg: Leg, party: Party) -> None:
+    def __init__(self, switch: PracticeSwitch, leg: Leg, party: PracticeParty) -> None:
         super().__init__(switch, leg, party)
         self._keys = ""
 

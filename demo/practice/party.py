@@ -14,7 +14,7 @@ SPEECH = Path(__file__).parent / "speech"
 
 
 @dataclass(frozen=True, slots=True)
-class Party:
+class PracticeParty:
     """Both ends of a call.
 
     ``number`` and ``name`` are the caller's, as the INVITE claims; ``variables`` further channel

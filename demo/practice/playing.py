@@ -12,7 +12,7 @@ from recorder.errors import SwitchError
 
 if TYPE_CHECKING:
     from demo.practice.leg import Leg
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
 
 log = structlog.get_logger()
 
@@ -29,12 +29,12 @@ def prepare(leg: Leg, path: str) -> Player | None:
         return None
 
 
-def began(session: Session, leg: Leg, path: str) -> None:
+def began(session: PracticeCall, leg: Leg, path: str) -> None:
     """It is heard from now on."""
     session.emit("PLAYBACK_START", leg=leg, last=[("Playback-File-Path", path)])
 
 
-def ended(session: Session, leg: Leg, path: str, player: Player, *, away: bool) -> None:
+def ended(session: PracticeCall, leg: Leg, path: str, player: Player, *, away: bool) -> None:
     """It is over: to its end, cut, or because the leg was called ``away``.
 
     As in the real one the status is ``done`` also when the leg was called away in the middle, and the answer

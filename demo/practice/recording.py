@@ -11,12 +11,12 @@ from demo.practice.sound import RATE, Tape
 from demo.practice.wire import Header
 
 if TYPE_CHECKING:
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
 
 log = structlog.get_logger()
 
 
-def start(session: Session, path: Path, variables: str) -> bool:
+def start(session: PracticeCall, path: Path, variables: str) -> bool:
     """Attach a recording with its own variables (``{name=value,…}``); starting one that runs does nothing.
     ``False`` where it cannot write."""
     if str(path) in session.media.tapes:
@@ -34,7 +34,7 @@ def start(session: Session, path: Path, variables: str) -> bool:
     return True
 
 
-def stop(session: Session, path: str) -> bool:
+def stop(session: PracticeCall, path: str) -> bool:
     """Stop one recording, or ``all``; ``False`` where there was none."""
     paths = list(session.media.tapes) if path == "all" else [path]
     stopped = [tape for name in paths if (tape := session.media.tapes.pop(name, None))]
@@ -43,7 +43,7 @@ def stop(session: Session, path: str) -> bool:
     return bool(stopped)
 
 
-def mask(session: Session, path: str, masked: bool) -> bool:
+def mask(session: PracticeCall, path: str, masked: bool) -> bool:
     """Silence both channels of a recording from now on, or no more; ``False`` where there is none."""
     tape = session.media.tapes.get(path)
     if tape is not None:
@@ -51,7 +51,7 @@ def mask(session: Session, path: str, masked: bool) -> bool:
     return tape is not None
 
 
-def _close(session: Session, tape: Tape, cause: str) -> None:
+def _close(session: PracticeCall, tape: Tape, cause: str) -> None:
     try:
         tape.close()
     except OSError:

@@ -11,13 +11,13 @@ import structlog
 from gevent.event import Event
 
 from demo.practice import applications, holds, playing, recording
-from demo.practice.dialplan import Step, expand
+from demo.practice.dialplan import DialplanStep, expand
 from demo.practice.digits import Digits
 from demo.practice.inside import Inside
 from demo.practice.leg import Leg
-from demo.practice.listener import Listener, Task
+from demo.practice.listener import PracticeListener, Task
 from demo.practice.media import Media
-from demo.practice.party import Party
+from demo.practice.party import PracticeParty
 from demo.practice.wire import Header
 from recorder.errors import SwitchError
 
@@ -30,15 +30,15 @@ Q850 = {"NORMAL_CLEARING": 16, "USER_BUSY": 17, "NO_ANSWER": 19, "ORIGINATOR_CAN
         "MANAGER_REQUEST": 503, "DESTINATION_OUT_OF_ORDER": 27, "NO_ROUTE_DESTINATION": 3}  # fmt: skip
 
 PHASES = ("placed", "asked", "announcing", "ringing", "bridged", "ended")
-"""What :meth:`Session.wait` waits for: ``asked`` is the daemon's socket being tried."""
+"""What :meth:`PracticeCall.wait` waits for: ``asked`` is the daemon's socket being tried."""
 
 
-class Session:
+class PracticeCall:
     """A call.  The caller's side of it is driven from outside: :meth:`press`, :meth:`hold`,
     :meth:`unhold`, :meth:`hang_up`; what begins with ``callee_`` is the other end.  ``played`` are the
     sounds that were begun on the outside leg, in order."""
 
-    def __init__(self, switch: PracticeSwitch, leg: Leg, party: Party) -> None:
+    def __init__(self, switch: PracticeSwitch, leg: Leg, party: PracticeParty) -> None:
         self.switch = switch
         self.leg = leg
         self.party = party
@@ -46,7 +46,7 @@ class Session:
         self.media = Media(self)
         self.inside = Inside(self)
         self.digits = Digits(self)
-        self.listener: Listener | None = None
+        self.listener: PracticeListener | None = None
         self.tasks: deque[Task] = deque()
         self.reset = False
         self.callee_gone: str | None = None
@@ -281,13 +281,15 @@ class Session:
                 return
             self.execute(step.application, step.argument)
 
-    def _hunt(self, name: str, context: str) -> list[Step]:
-        def inline(step: Step) -> None:
+    def _hunt(self, name: str, context: str) -> list[DialplanStep]:
+        def inline(step: DialplanStep) -> None:
             applications.run(self, step.application, self.expand(step.argument))
 
         return self.hunt(name, context, self.leg, inline)
 
-    def hunt(self, name: str, context: str, leg: Leg, inline: Callable[[Step], None]) -> list[Step]:
+    def hunt(
+        self, name: str, context: str, leg: Leg, inline: Callable[[DialplanStep], None]
+    ) -> list[DialplanStep]:
         """What an extension has a leg do; ``inline`` runs what is to be run while it is looked for."""
 
         def field(which: str) -> str:

@@ -24,13 +24,13 @@ from gevent.server import StreamServer
 
 from demo.practice import wire
 from demo.practice.api import Api
-from demo.practice.dialplan import Dialplan
+from demo.practice.dialplan import PracticeDialplan
 from demo.practice.leg import Leg, inbound_leg
-from demo.practice.listener import Happening, Listener, Task
+from demo.practice.listener import Happening, PracticeListener, Task
 from demo.practice.outward import OutwardSession
 from demo.practice.pace import Pace
-from demo.practice.party import Party
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty
+from demo.practice.session import PracticeCall
 from demo.practice.wire import Header
 from recorder.ids import Entropy
 
@@ -62,18 +62,18 @@ class PracticeSwitch:
         self.awake = Event()
         self.awake.set()
         self._entropy = entropy
-        self.dialplan = Dialplan(
+        self.dialplan = PracticeDialplan(
             conf, {**(environment or {}), **({"ACCORD_DAEMON": daemon} if daemon else {})}
         )
         self.core_uuid = self.new_uuid()
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, PracticeCall] = {}
         self.called_out: list[tuple[str, Path]] = []
         self.calls_so_far = 0
         self.began = self.pace.seconds()
         self._sequence = 0
         self._tasks_so_far = 0
         self._scheduled: dict[int, tuple[str, gevent.Greenlet[..., None]]] = {}
-        self._listeners: list[Listener] = []
+        self._listeners: list[PracticeListener] = []
         self._api = Api(self)
         self._server = StreamServer(("127.0.0.1", event_port), self._serve, backlog=1024)
         self._greenlets: list[gevent.Greenlet[..., None]] = []
@@ -147,23 +147,23 @@ class PracticeSwitch:
 
     # --- calls
 
-    def call(self, number: str, party: Party | None = None) -> Session:
+    def call(self, number: str, party: PracticeParty | None = None) -> PracticeCall:
         """A call comes in to ``number``.  Returns at once; the session goes its way by itself."""
-        party = party or Party()
+        party = party or PracticeParty()
         self.calls_so_far += 1
         leg = inbound_leg(
             self.new_uuid(), number, party.number, party.name, "public", self.pace, self.calls_so_far,
             party.variables,
         )  # fmt: skip
-        session = Session(self, leg, party)
+        session = PracticeCall(self, leg, party)
         self.sessions[leg.uuid] = session
         session.start()
         return session
 
-    def call_out(self, number: str, line: str, party: Party | None = None) -> OutwardSession:
+    def call_out(self, number: str, line: str, party: PracticeParty | None = None) -> OutwardSession:
         """A colleague on a line calls a number.  Of the ``party`` all but ``number`` and ``name`` counts; its
         outside end is whom they call."""
-        party = party or Party()
+        party = party or PracticeParty()
         self.calls_so_far += 1
         leg = inbound_leg(
             self.new_uuid(), number, line, "", "outbound", self.pace, self.calls_so_far, party.variables
@@ -173,7 +173,7 @@ class PracticeSwitch:
         session.start()
         return session
 
-    def renamed(self, session: Session, before: str) -> None:
+    def renamed(self, session: PracticeCall, before: str) -> None:
         """Another leg of a session is the outside one now."""
         del self.sessions[before]
         self.sessions[session.leg.uuid] = session
@@ -192,11 +192,11 @@ class PracticeSwitch:
         if (session := self.sessions.get(uuid)) is not None:
             session.wake()
 
-    def ended(self, session: Session) -> None:
+    def ended(self, session: PracticeCall) -> None:
         """A session has said its last event."""
         self.sessions.pop(session.leg.uuid, None)
 
-    def listen(self, listener: Listener) -> None:
+    def listen(self, listener: PracticeListener) -> None:
         """Serve a connection, in the greenlet of the caller."""
         self._listeners.append(listener)
         try:
@@ -205,7 +205,7 @@ class PracticeSwitch:
             self._listeners.remove(listener)
 
     def _serve(self, connection: gsocket.socket, _address: tuple[str, int]) -> None:
-        self.listen(Listener(self, connection))
+        self.listen(PracticeListener(self, connection))
 
     def later(self, seconds: float, what: Callable[[], object]) -> gevent.Greenlet[..., object]:
         """Do something after so many seconds of call time."""

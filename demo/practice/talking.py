@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from demo.practice.session import Session
+    from demo.practice.session import PracticeCall
 
 CALL_TIMEOUT = 60.0
 """Seconds that a call rings where ``call_timeout`` says nothing else."""
 
 
-def talk(session: Session) -> None:
+def talk(session: PracticeCall) -> None:
     """Stay until one of them hangs up, or the outside leg is called away."""
     pace = session.switch.pace
     end = None if session.party.talks is None else pace.seconds() + session.party.talks

@@ -41,7 +41,7 @@ GAP_REASONS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LocatedAnnouncement:
     """Where the announcement is in the audio: milliseconds of audio, and the normalised
     cross-correlation (1.0 is the very sound)."""
 
@@ -86,7 +86,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class EncodedSound:
     """A plain file that will be encrypted and stored: ``name`` is ``audio.opus``, ``audio.wav`` or
     ``peaks``; ``length`` in bytes; ``sha256`` hex of the plain bytes."""
 
@@ -108,11 +108,11 @@ class Encoded:
     take: Take
     duration_ms: int
     sample_rate: int
-    announced: Found | None
+    announced: LocatedAnnouncement | None
     gaps: tuple[Gap, ...]
     markers: tuple[Marker, ...]
     drift_ms: int
-    sounds: tuple[Sound, ...]
+    sounds: tuple[EncodedSound, ...]
     prompts: tuple[Prompt, ...] = ()
 
 
@@ -150,7 +150,7 @@ def read_encoded(folder: Path) -> Encoded:
             take=take,
             duration_ms=body["duration_ms"],
             sample_rate=body["sample_rate"],
-            announced=None if body["announced"] is None else Found(**body["announced"]),
+            announced=None if body["announced"] is None else LocatedAnnouncement(**body["announced"]),
             gaps=tuple(Gap(**gap) for gap in body["gaps"]),
             markers=tuple(Marker(**{**entry, "at": from_iso(entry["at"])}) for entry in body["markers"]),
             drift_ms=body["drift_ms"],
@@ -164,8 +164,8 @@ def read_encoded(folder: Path) -> Encoded:
         ) from error
 
 
-def _sound(folder: Path, entry: dict[str, Any]) -> Sound:
+def _sound(folder: Path, entry: dict[str, Any]) -> EncodedSound:
     path = folder / Path(entry["path"]).name
     if path.stat().st_size != entry["length"]:
         raise ValueError(f"{path.name} has another length than was written")
-    return Sound(**{**entry, "path": path})
+    return EncodedSound(**{**entry, "path": path})

@@ -25,7 +25,7 @@ from recorder.audio import (
     timeline,
     wav,
 )
-from recorder.audio.encoded_take import Encoded, Found, Marker, Prompt, Sound
+from recorder.audio.encoded_take import Encoded, EncodedSound, LocatedAnnouncement, Marker, Prompt
 from recorder.audio.peaks import Peaks
 from recorder.errors import TakeError
 from recorder.spool import atomic_files
@@ -95,14 +95,14 @@ def as_it_is(take: Take) -> Encoded:
     noted of it goes with it (:data:`NOTE`)."""
     marks = (mark for mark in take.marks if mark.kind == "brought_in")
     markers = tuple(Marker(mark.at, 0, mark.kind, dict(mark.data)) for mark in marks)
-    return _encoded(take, wav.inspect(take.audio), redaction.Plan(0, (), (), markers, 0))
+    return _encoded(take, wav.inspect(take.audio), redaction.RedactionPlan(0, (), (), markers, 0))
 
 
 def _encoded(
     take: Take,
     sound: wav.Wav,
-    plan: redaction.Plan,
-    found: Found | None = None,
+    plan: redaction.RedactionPlan,
+    found: LocatedAnnouncement | None = None,
     said: tuple[Prompt, ...] = (),
 ) -> Encoded:
     _write(take, sound, plan)
@@ -136,7 +136,7 @@ def _check_prompt(prompt: Path, sha256: str) -> None:
         )
 
 
-def _find(take: Take, sound: wav.Wav, prompt: Path) -> Found | None:
+def _find(take: Take, sound: wav.Wav, prompt: Path) -> LocatedAnnouncement | None:
     signal = prompt_match.load_prompt(prompt, sound.sample_rate)
     clock = timeline.times(take, sound, None)
     # Where it should have ended: of the marks that say so, the last.
@@ -146,7 +146,7 @@ def _find(take: Take, sound: wav.Wav, prompt: Path) -> Found | None:
     return None if match is None else prompt_match.as_found(match, sound.sample_rate)
 
 
-def _write(take: Take, sound: wav.Wav, plan: redaction.Plan) -> None:
+def _write(take: Take, sound: wav.Wav, plan: redaction.RedactionPlan) -> None:
     """Read the take once, and write everything that was asked for from the same silenced blocks."""
     outline = Peaks(sound.sample_rate, sound.frames)
     with ExitStack() as stack:
@@ -236,7 +236,7 @@ class _OpusFile:
         self._container.close()
 
 
-def _sound(path: Path, name: str, media_type: str) -> Sound:
+def _sound(path: Path, name: str, media_type: str) -> EncodedSound:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Sound(name, path, media_type, digest, path.stat().st_size)
+    return EncodedSound(name, path, media_type, digest, path.stat().st_size)

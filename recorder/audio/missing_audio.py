@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from recorder.audio.encoded_take import Found, Prompt
+from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.pause_redaction import Masked
 from recorder.audio.timeline import Times
 from recorder.audio.wav import Wav
@@ -23,7 +23,9 @@ Hole = tuple[int, int]
 """Where silence is put in, in milliseconds of the file's audio, and how many."""
 
 
-def holes(clock: Times, found: Found | None, prompts: Sequence[Prompt] = ()) -> tuple[Hole, ...]:
+def holes(
+    clock: Times, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
+) -> tuple[Hole, ...]:
     """What is missing in the holds, by the times of the file as it is.  What was found whole is not split."""
     whole = [(each.offset_ms, each.end_ms) for each in (found, *prompts) if each is not None]
     result = []
@@ -40,7 +42,7 @@ def put_in(sound: Wav, missing: Sequence[Hole]) -> Wav:
     return replace(sound, frames=sound.frames + sum(count for _, count in frames), holes=frames)
 
 
-def found_later(found: Found | None, missing: Sequence[Hole]) -> Found | None:
+def found_later(found: LocatedAnnouncement | None, missing: Sequence[Hole]) -> LocatedAnnouncement | None:
     """Where the announcement is in that."""
     if found is None:
         return None

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from recorder.audio import wav
-from recorder.audio.encoded_take import Found, Prompt
+from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.timeline import Times, in_order, times
 from recorder.spool.layout import Mark, Take
 
@@ -49,7 +49,7 @@ class Masked:
 
 
 def masked(
-    take: Take, sound: wav.Wav, found: Found | None, prompts: Sequence[Prompt] = ()
+    take: Take, sound: wav.Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
 ) -> tuple[Masked, ...]:
     """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
     Raises ``OSError``, :class:`TakeError`."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from recorder.audio import prompt_match, wav
-from recorder.audio.encoded_take import Found, Prompt
+from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import NO, YES, Question, questions
 from recorder.audio.timeline import Times, in_order, times
 from recorder.domain.line_policy import Keep
@@ -42,7 +42,9 @@ class Playing:
     ended: datetime
 
 
-def find(take: Take, sound: wav.Wav, announced: Found | None, folder: Path) -> tuple[Prompt, ...]:
+def find(
+    take: Take, sound: wav.Wav, announced: LocatedAnnouncement | None, folder: Path
+) -> tuple[Prompt, ...]:
     """The prompts of a take that are whole in its audio, in order; their sounds lie in ``folder`` as
     ``<sha256>.wav``.  One whose sound is not there is not found.  Raises :class:`TakeError` for a take that
     cannot be read."""
@@ -87,7 +89,7 @@ def sounds(take: Take) -> frozenset[str]:
 
 def _locate(
     signal: prompt_match.Signal, sound: wav.Wav, playing: Playing, clock: Times, after: int
-) -> Found | None:
+) -> LocatedAnnouncement | None:
     """The whole playing that ends nearest to where the clock says.  A clock that was set back in the call
     says it too early: then the first one from there."""
     due = clock.place(playing.ended)

@@ -16,7 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from recorder.audio import wav
-from recorder.audio.encoded_take import Found
+from recorder.audio.encoded_take import LocatedAnnouncement
 from recorder.errors import TakeError
 
 Signal = NDArray[np.float32]
@@ -51,7 +51,9 @@ class Match:
     score: float
 
 
-def find(prompt: Path, audio: Path, channel: int = 1, until_ms: int | None = None) -> Found | None:
+def find(
+    prompt: Path, audio: Path, channel: int = 1, until_ms: int | None = None
+) -> LocatedAnnouncement | None:
     """The last whole playing of ``prompt`` in a channel of a take (1: what the outside party heard).
 
     Looks up to ``until_ms`` of audio, and in the rest only when it is not there: prompts play before
@@ -62,9 +64,9 @@ def find(prompt: Path, audio: Path, channel: int = 1, until_ms: int | None = Non
     return None if match is None else as_found(match, sound.sample_rate)
 
 
-def as_found(match: Match, sample_rate: int) -> Found:
+def as_found(match: Match, sample_rate: int) -> LocatedAnnouncement:
     """In milliseconds of audio; the end is rounded up, for what comes before it is blanked."""
-    return Found(
+    return LocatedAnnouncement(
         offset_ms=round(match.start * 1000 / sample_rate),
         end_ms=-(-match.end * 1000 // sample_rate),
         score=round(min(match.score, 1.0), 4),

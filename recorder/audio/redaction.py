@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from recorder.audio.encoded_take import Found, Gap, Marker, Prompt
+from recorder.audio.encoded_take import Gap, LocatedAnnouncement, Marker, Prompt
 from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, waits
 from recorder.audio.keep_answers import PLAYED
 from recorder.audio.pause_redaction import Masked
@@ -28,7 +28,7 @@ AFTER_PLAYBACK_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RedactionPlan:
     """``left_until_ms``: the left channel is silent before that; ``both`` are stretches that are silenced
     in both channels, ``right`` in that one; ``gaps`` explain these and everything else that is missing,
     without overlap in a channel, in order."""
@@ -44,10 +44,10 @@ class Plan:
 def plan(
     take: Take,
     sound: Wav,
-    found: Found | None,
+    found: LocatedAnnouncement | None,
     prompts: Sequence[Prompt] = (),
     paused: Sequence[Masked] = (),
-) -> Plan:
+) -> RedactionPlan:
     """Everything that is to be silent, and all gaps, of a take whose announcement is at ``found``; the
     ``prompts`` silence nothing, but while one plays they do not hear each other.  ``paused`` is where a
     colleague had it paused (:mod:`recorder.audio.pause_redaction`)."""
@@ -93,7 +93,7 @@ def plan(
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "fax" if _faxed(take) else "write_error"
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
-    return Plan(
+    return RedactionPlan(
         left_until_ms=talk,
         both=(
             *((start, end) for start, end, _ in (*untold, *outside)),
@@ -108,7 +108,7 @@ def plan(
     )
 
 
-def silence(samples: Samples, start: int, sample_rate: int, plan: Plan) -> Samples:
+def silence(samples: Samples, start: int, sample_rate: int, plan: RedactionPlan) -> Samples:
     """A block of the take, beginning at frame ``start``, with everything silent that must be."""
     samples = samples.copy()
     until = -(-plan.left_until_ms * sample_rate // 1000) - start
@@ -128,7 +128,7 @@ def _faxed(take: Take) -> bool:
     return any(mark.kind == "recording_stopped" and "fax" in mark.data for mark in take.marks)
 
 
-def _told(take: Take, clock: Times, found: Found | None) -> int:
+def _told(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
     """Until when the outside party had not been told, in milliseconds of audio."""
     if found is not None:
         return min(found.end_ms, clock.duration_ms)
@@ -138,7 +138,7 @@ def _told(take: Take, clock: Times, found: Found | None) -> int:
     return min(max(0, clock.unbounded(finished)) + AFTER_PLAYBACK_MS, clock.duration_ms)
 
 
-def _begun(told: int, found: Found | None) -> int:
+def _begun(told: int, found: LocatedAnnouncement | None) -> int:
     """Until when nothing was said to both of them, in milliseconds of audio."""
     return told if found is None else min(found.offset_ms, told)
 

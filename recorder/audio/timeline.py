@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from recorder.audio.encoded_take import Found, Prompt
+from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
 from recorder.spool.layout import Mark, Take
 
@@ -115,7 +115,7 @@ class Times:
         return sum(end - start for start, end in self.filled if first[1] <= start < last[1])
 
 
-def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] = ()) -> Times:
+def times(take: Take, sound: Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()) -> Times:
     """The times of a take: from the recording's start to its stop (or hang-up, or the call's end), placed by
     where the announcement was ``found``, and the ``prompts`` (not where a clock was set back: a time may then
     have been before or after them).
@@ -208,7 +208,7 @@ def ms(length: timedelta) -> int:
     return round(length / timedelta(milliseconds=1))
 
 
-def _playing(take: Take, started: datetime, found: Found) -> Iterator[Point]:
+def _playing(take: Take, started: datetime, found: LocatedAnnouncement) -> Iterator[Point]:
     """The marks of the playing that was found: of several, those that lie as far apart as the sound is
     long, or else those nearest to it by the clock.  A daemon that took the call over has noted the end
     when it came back ("seen": "later"): such a mark is no point, however soon that was."""

@@ -43,7 +43,7 @@ Signal = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class VoiceSpan:
     """From where to where, in milliseconds of audio."""
 
     from_ms: int
@@ -55,7 +55,7 @@ def recorded(path: Path) -> int:
     return wav.inspect(path).frames
 
 
-def find(path: Path, since: int, *, last: bool = False) -> Voice | None:
+def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
     """The first answer of the outside party's from frame ``since`` to the file's present end, or the
     ``last``.  Raises :class:`TakeError`, ``OSError``."""
     sound = wav.inspect(path)
@@ -109,12 +109,12 @@ def _runs(likely: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
-def _answers(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[Voice]:
+def _answers(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
     """In milliseconds of audio; what is said with short pauses is one."""
-    found: list[Voice] = []
+    found: list[VoiceSpan] = []
     for first, end in spoken:
-        voice = Voice(*(round(offset + step * STEP * 1000 / RATE) for step in (first, end)))
+        voice = VoiceSpan(*(round(offset + step * STEP * 1000 / RATE) for step in (first, end)))
         if found and voice.from_ms - found[-1].to_ms <= PAUSE_MS:
-            voice = Voice(found.pop().from_ms, voice.to_ms)
+            voice = VoiceSpan(found.pop().from_ms, voice.to_ms)
         found.append(voice)
     return found

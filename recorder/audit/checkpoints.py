@@ -10,17 +10,17 @@ from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.auditlog import signed_note, timestamping
 from recorder.auditlog.checkpoint import ENDORSEMENTS, mailed, place_of, read_at
-from recorder.auditlog.signed_note import Head, Note
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import connected
+from recorder.auditlog.signed_note import Head, SignedNote
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import LedgerError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.canonical_json import Fields
-from recorder.seal.document_source import Source
+from recorder.seal.document_source import DocumentSource
 from recorder.seal.signing import CHECKPOINT, Endorsement
 
 LATE = timedelta(hours=3)
@@ -37,23 +37,23 @@ class Signed:
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     certificates: bytes | None = None
     """What timestamps are checked with; without, they are only missed."""
-    given: Sequence[Note] = ()
+    given: Sequence[SignedNote] = ()
     """Checkpoints that came another way, by mail: their words count as much as the bucket's."""
     heads: list[Head] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     newest: int = 0
     """The number of the last checkpoint that is anywhere, whatever it is."""
     stamps: dict[int, bytes] = field(default_factory=dict)
     _keys: dict[str, list[Endorsement]] = field(default_factory=dict)
-    _catalogued: dict[int, Checkpoint] = field(default_factory=dict)
+    _catalogued: dict[int, CheckpointTable] = field(default_factory=dict)
 
-    def read(self, source: Source) -> None:
+    def read(self, source: DocumentSource) -> None:
         """Read bucket and catalogue.  Raises :class:`recorder.errors.StoreError`."""
         # The catalogue first: what is signed meanwhile is then in the bucket alone for a moment, and newer.
         with connected():
-            ids = Checkpoint.select(Checkpoint.id).where(Checkpoint.tenant_id == self.tenant)
-            for row in list(ids.order_by(Checkpoint.number)):
+            ids = CheckpointTable.select(CheckpointTable.id).where(CheckpointTable.tenant_id == self.tenant)
+            for row in list(ids.order_by(CheckpointTable.number)):
                 self._row(row.id)
         self._read_keys(source)
         stored = self._stored(source)
@@ -69,7 +69,7 @@ class Signed:
 
     def compare(
         self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int], since: datetime
-    ) -> Iterator[Finding]:
+    ) -> Iterator[AuditFinding]:
         """What was signed beside the leaves: ``roots`` of the sizes that were signed, ``count`` leaves;
         ``begun`` are the epochs that leaves say were begun, each with the first checkpoint's number;
         ``since`` when the log itself was."""
@@ -102,22 +102,22 @@ class Signed:
                     yield self._found("log.rewritten", head.number, what)
         yield from self._late(count, since)
 
-    def _late(self, count: int, since: datetime) -> Iterator[Finding]:
+    def _late(self, count: int, since: datetime) -> Iterator[AuditFinding]:
         size, at = (self.heads[-1].size, self.heads[-1].at) if self.heads else (0, since)
         if count > size and self.now - at > LATE:
             what = f"the log grew and was not signed since {to_iso(at)}: what is newer can be changed unseen"
-            yield Finding("log.not_signed", self.tenant, what)
+            yield AuditFinding("log.not_signed", self.tenant, what)
 
     def _row(self, identity: str) -> None:
         try:
-            row = Checkpoint.get_by_id(identity)
+            row = CheckpointTable.get_by_id(identity)
         except (ValueError, TypeError):
             what = "its row holds something that was never written so"
-            self.findings.append(Finding("checkpoint.row_differs", identity, what))
+            self.findings.append(AuditFinding("checkpoint.row_differs", identity, what))
         else:
             self._catalogued[row.number] = row
 
-    def _read_keys(self, source: Source) -> None:
+    def _read_keys(self, source: DocumentSource) -> None:
         for key in source.list(ENDORSEMENTS):
             try:
                 body = Fields(canonical_json.load(read_at(source, key), "endorsement"), "endorsement")
@@ -126,15 +126,17 @@ class Signed:
                 self._keys.setdefault(endorsement.key_id, []).append(endorsement)
                 endorsement.check_root(self.root)
             except SealError as error:
-                self.findings.append(Finding("endorsement.form", key, error.message))
+                self.findings.append(AuditFinding("endorsement.form", key, error.message))
 
-    def _stored(self, source: Source) -> dict[int, bytes]:
+    def _stored(self, source: DocumentSource) -> dict[int, bytes]:
         found = {}
         prefix = place_of(self.tenant, 0).rpartition("/")[0] + "/"
         for key in source.list(prefix):
             stem, _, kind = key.removeprefix(prefix).partition(".")
             if not stem.isdecimal() or len(stem) != 10 or kind not in ("note", "tsr"):
-                self.findings.append(Finding("checkpoint.foreign", key, "nothing of Accord's is called so"))
+                self.findings.append(
+                    AuditFinding("checkpoint.foreign", key, "nothing of Accord's is called so")
+                )
             elif kind == "note":
                 found[int(stem)] = read_at(source, key)
             else:
@@ -181,12 +183,12 @@ class Signed:
         except LedgerError:
             return True
 
-    def _take(self, number: int, read: Note | None) -> None:
+    def _take(self, number: int, read: SignedNote | None) -> None:
         if read is not None:
             self.heads.append(read.head)
             self.notes[number] = read.alone()
 
-    def _take_given(self, given: Note) -> None:
+    def _take_given(self, given: SignedNote) -> None:
         """What somebody else has kept stands beside what is here."""
         head = given.head
         try:
@@ -203,7 +205,7 @@ class Signed:
             self._blame("checkpoint.missing", head.number, what)
         self.heads = sorted([*self.heads, head], key=lambda each: each.number)
 
-    def _compare_row(self, row: Checkpoint, head: Head) -> None:
+    def _compare_row(self, row: CheckpointTable, head: Head) -> None:
         said = {"size": head.size, "root": head.root.hex(), "at": head.at, "epoch": head.epoch}
         others = [name for name, value in said.items() if getattr(row, name) != value]
         if row.place != place_of(self.tenant, row.number):
@@ -213,7 +215,7 @@ class Signed:
         if others:
             self._blame("checkpoint.row_differs", row.number, f"the row says otherwise: {', '.join(others)}")
 
-    def _read_note(self, number: int, content: bytes, tell: bool = False) -> Note | None:
+    def _read_note(self, number: int, content: bytes, tell: bool = False) -> SignedNote | None:
         """A checkpoint that can be believed; what is wrong with another, where that is to be told."""
         try:
             read = signed_note.read(content)
@@ -224,7 +226,7 @@ class Signed:
             return None
         return read
 
-    def _check(self, read: Note, number: int) -> None:
+    def _check(self, read: SignedNote, number: int) -> None:
         head = read.head
         if (head.tenant, head.installation) != (self.tenant, signing.key_id(self.root)):
             raise LedgerError("checkpoint.foreign", f"it is of {head.origin}")
@@ -288,8 +290,8 @@ class Signed:
     def _blame(self, code: str, number: int, message: str) -> None:
         self.findings.append(self._found(code, number, message))
 
-    def _found(self, code: str, number: int, message: str) -> Finding:
-        return Finding(code, f"{self.tenant}: checkpoint {number}", message)
+    def _found(self, code: str, number: int, message: str) -> AuditFinding:
+        return AuditFinding(code, f"{self.tenant}: checkpoint {number}", message)
 
 
 def _endorsed(endorsements: list[Endorsement], root: Ed25519PublicKey, at: datetime) -> Ed25519PublicKey:

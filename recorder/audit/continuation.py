@@ -10,15 +10,16 @@ from datetime import datetime
 
 from recorder.audit.checkpoints import Signed
 from recorder.auditlog import checkpoint
-from recorder.auditlog.append import append, hold
-from recorder.auditlog.checkpoint import Means, place_of
-from recorder.catalogue.tables.audit_log import Checkpoint, Recipient, Subtree
-from recorder.catalogue.tables.core import Tenant, writing
+from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.checkpoint import CheckpointDeps, place_of
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.core import TenantTable
 from recorder.errors import LedgerError
 from recorder.seal.signing import CHECKPOINT
 
 
-def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
+def begin(tenant: str, because: str, means: CheckpointDeps, now: datetime) -> int:
     """Begin the next epoch of a tenant's log, and sign it; the checkpoint's number.
 
     Raises :class:`LedgerError` (``ledger.goes_on``: there is no need; ``ledger.not_believed``),
@@ -39,14 +40,14 @@ def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
             "`accord audit` says what is wrong with it; where a clock was ahead, wait until that is over",
         )
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         for head in signed.heads:
             _as_signed(head.number, signed.notes[head.number], signed, now)
-        epoch = 1 + (last.epoch if last else int(Tenant.get_by_id(tenant).ledger_epoch))
-        Tenant.update(ledger_epoch=epoch).where(Tenant.id == tenant).execute()
-        Subtree.delete().where(Subtree.tenant_id == tenant).execute()
-        mine = (Recipient.tenant_id == tenant) & (Recipient.sent_number > number)
-        Recipient.update(sent_number=None).where(mine).execute()
+        epoch = 1 + (last.epoch if last else int(TenantTable.get_by_id(tenant).ledger_epoch))
+        TenantTable.update(ledger_epoch=epoch).where(TenantTable.id == tenant).execute()
+        SubtreeTable.delete().where(SubtreeTable.tenant_id == tenant).execute()
+        mine = (RecipientTable.tenant_id == tenant) & (RecipientTable.sent_number > number)
+        RecipientTable.update(sent_number=None).where(mine).execute()
         said = {
             "epoch": epoch,
             "checkpoint": number + 1,
@@ -61,7 +62,7 @@ def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
     return number + 1
 
 
-def _goes_on(tenant: str, means: Means, now: datetime) -> bool:
+def _goes_on(tenant: str, means: CheckpointDeps, now: datetime) -> bool:
     try:
         checkpoint.check(tenant, means, now)
     except LedgerError as error:
@@ -74,12 +75,12 @@ def _goes_on(tenant: str, means: Means, now: datetime) -> bool:
 def _as_signed(number: int, text: str, signed: Signed, now: datetime) -> None:
     """The catalogue has a checkpoint as the bucket has it."""
     head = next(each for each in signed.heads if each.number == number)
-    mine = (Checkpoint.tenant_id == head.tenant) & (Checkpoint.number == number)
-    row = Checkpoint.get_or_none(mine)
+    mine = (CheckpointTable.tenant_id == head.tenant) & (CheckpointTable.number == number)
+    row = CheckpointTable.get_or_none(mine)
     if row is not None and row.note == text:
         return
-    Checkpoint.delete().where(mine).execute()
-    Checkpoint.create(
+    CheckpointTable.delete().where(mine).execute()
+    CheckpointTable.create(
         id=f"{head.tenant}/{number}",
         tenant_id=head.tenant,
         number=number,

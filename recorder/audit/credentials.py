@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.catalogue.mappers import user_row
-from recorder.catalogue.tables.core import User
-from recorder.catalogue.tables.live_call import ApiToken, Asked
-from recorder.catalogue.tables.subject_request import PersonRecording, PersonRequest
+from recorder.catalogue.tables.core import UserTable
+from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCommandTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
 from recorder.features.live import queue
 from recorder.features.subject_requests import reviews
@@ -18,29 +18,29 @@ from recorder.identity import api_tokens, users
 from recorder.seal.revocation import Trust
 
 
-def compare_credentials(tenant: str, trust: Trust) -> Iterator[Finding]:
+def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     """Whoever may log in, whatever token is in use, and the commands of the last day."""
     given = trust.root, trust.revoked()
 
-    def check_user(row: User) -> None:
+    def check_user(row: UserTable) -> None:
         if not _has_ended(row):
             users.check_user(user_row(row), *given)
 
-    def check_token(row: ApiToken) -> None:
+    def check_token(row: ApiTokenTable) -> None:
         if not _has_ended(row):
             api_tokens.check_token(api_tokens.token_row(row), *given)
 
-    def check_given(row: PersonRecording) -> None:
+    def check_given(row: ReviewTable) -> None:
         reviews.check_disclosure(row, tenant, trust)
 
-    asked = PersonRequest.select(PersonRequest.id).where(PersonRequest.tenant_id == tenant)
-    yield from _check(tenant, PersonRecording, PersonRecording.request.in_(asked), check_given)
-    yield from _check(tenant, User, User.tenant == tenant, check_user)
-    yield from _check(tenant, ApiToken, ApiToken.tenant_id == tenant, check_token)
+    asked = SubjectRequestTable.select(SubjectRequestTable.id).where(SubjectRequestTable.tenant_id == tenant)
+    yield from _check(tenant, ReviewTable, ReviewTable.request.in_(asked), check_given)
+    yield from _check(tenant, UserTable, UserTable.tenant == tenant, check_user)
+    yield from _check(tenant, ApiTokenTable, ApiTokenTable.tenant_id == tenant, check_token)
     yield from _check(
         tenant,
-        Asked,
-        Asked.tenant_id == tenant,
+        LiveCommandTable,
+        LiveCommandTable.tenant_id == tenant,
         lambda row: queue.check_command(queue.asked_row(row), *given),
     )
 
@@ -52,12 +52,12 @@ def _has_ended(row: Any) -> bool:
     return row.revoked_at is not None
 
 
-def _check(tenant: str, model: Any, mine: Any, check: Callable[[Any], None]) -> Iterator[Finding]:
+def _check(tenant: str, model: Any, mine: Any, check: Callable[[Any], None]) -> Iterator[AuditFinding]:
     for identity in [row.id for row in model.select(model.id).where(mine).order_by(model.id)]:
         where = f"{tenant}: {model._meta.table_name} {identity}"
         try:
             check(model.get_by_id(identity))
         except SealError as error:
-            yield Finding("row.changed", where, error.message)
+            yield AuditFinding("row.changed", where, error.message)
         except (ValueError, TypeError, AttributeError):
-            yield Finding("row.changed", where, "it holds something that was never written so")
+            yield AuditFinding("row.changed", where, "it holds something that was never written so")

@@ -73,7 +73,7 @@ WARNINGS: Final = frozenset({"log.begun_again", "log.not_signed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """Something that is not as it was written.  ``code`` is stable; ``where`` names the tenant's leaf, row,
     object or checkpoint."""
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.auditlog import merkle
 from recorder.auditlog.append import commitment, leaf_text
 from recorder.auditlog.inclusion_proof import signed_head
@@ -57,7 +57,7 @@ def folder_of(folder: Path) -> Path | None:
 
 
 @dataclass(slots=True)
-class HandedOver:
+class HandoverCheck:
     """One folder.  After :meth:`read`: how many ``recordings`` were checked, which are ``gone`` (zeros:
     erased while it was fetched, or found broken), and how many leaves the checkpoint has signed of how
     many."""
@@ -73,36 +73,38 @@ class HandedOver:
     _texts: list[str] = field(default_factory=list)
     _tenant: str | None = None
 
-    def read(self) -> Iterator[Finding]:
+    def read(self) -> Iterator[AuditFinding]:
         """Everything in it, each byte once.  Raises ``OSError``."""
         names = sorted(
             path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()
         )
         for name in names:
             if _KNOWN.fullmatch(name) is None:
-                yield Finding("object.unknown", name, "nothing that is handed over is called so")
+                yield AuditFinding("object.unknown", name, "nothing that is handed over is called so")
         yield from self._log([name for name in names if _LEAVES.fullmatch(name)])
         listed = dict(self._listed(names))
         there = sorted({name.split("/")[1] for name in names if name.startswith("recordings/")})
         for recording in there:
             yield from self._recording(recording)
             if recording not in listed and recording not in self.gone:
-                yield Finding("object.unknown", f"recordings/{recording}", "no table names it")
+                yield AuditFinding("object.unknown", f"recordings/{recording}", "no table names it")
         for recording in sorted({*listed} - {*there}):
             if not listed[recording]:
-                yield Finding("object.missing", f"recordings/{recording}", "a table says that it is in here")
+                yield AuditFinding(
+                    "object.missing", f"recordings/{recording}", "a table says that it is in here"
+                )
         yield from self._sounds(names)
 
     # --- the log
 
-    def _log(self, names: list[str]) -> Iterator[Finding]:
-        growing = merkle.Growing()
+    def _log(self, names: list[str]) -> Iterator[AuditFinding]:
+        growing = merkle.GrowingTree()
         head = None
         try:
             head = self._head()
         except (AccordError, OSError) as error:
             code = error.error_id if isinstance(error, AccordError) else "checkpoint.missing"
-            yield Finding(code, CHECKPOINT, str(error))
+            yield AuditFinding(code, CHECKPOINT, str(error))
         root = growing.root() if head is not None and head.size == 0 else b""
         for name in names:
             for line in (self.folder / name).read_text("utf-8").splitlines():
@@ -116,9 +118,9 @@ class HandedOver:
         self.signed, self._tenant = head.size, head.tenant
         if head.size > growing.size:
             what = f"{head.size} leaves were signed, and {growing.size} are there"
-            yield Finding("log.behind", CHECKPOINT, what)
+            yield AuditFinding("log.behind", CHECKPOINT, what)
         elif root != head.root:
-            yield Finding("log.rewritten", CHECKPOINT, "the leaves are not those that were signed")
+            yield AuditFinding("log.rewritten", CHECKPOINT, "the leaves are not those that were signed")
 
     def _head(self) -> Any:
         said = canonical_json.load((self.folder / ENDORSEMENT).read_bytes().strip(), "endorsement")
@@ -129,23 +131,25 @@ class HandedOver:
             raise LedgerError("checkpoint.key_revoked", f"key {head.key} was revoked before")
         return head
 
-    def _leaf(self, name: str, line: str, number: int) -> Iterator[Finding]:
+    def _leaf(self, name: str, line: str, number: int) -> Iterator[AuditFinding]:
         text = ""
         try:
             said = json.loads(line)
             text = str(said["leaf"])
             if not _is_leaf(text, number):
-                yield Finding("leaf.changed", f"{name}: leaf {number}", "it is not in the form of a leaf")
+                yield AuditFinding(
+                    "leaf.changed", f"{name}: leaf {number}", "it is not in the form of a leaf"
+                )
             elif not _commits(said):
                 what = "body and salt are not what the leaf committed to"
-                yield Finding("body.changed", f"{name}: leaf {number}", what)
+                yield AuditFinding("body.changed", f"{name}: leaf {number}", what)
         except (ValueError, KeyError, TypeError):
-            yield Finding("leaf.changed", f"{name}: leaf {number}", "it is no leaf")
+            yield AuditFinding("leaf.changed", f"{name}: leaf {number}", "it is no leaf")
         self._texts.append(text)
 
     # --- recordings
 
-    def _recording(self, recording: str) -> Iterator[Finding]:
+    def _recording(self, recording: str) -> Iterator[AuditFinding]:
         place = f"recordings/{recording}/"
         files = Files(self.folder / "recordings" / recording)
         names = list(files.list(""))
@@ -158,38 +162,40 @@ class HandedOver:
             manifest = open_manifest(content, self.root, self.now)
         except (SealError, OSError) as error:
             code = error.error_id if isinstance(error, SealError) else "manifest.missing"
-            yield Finding(code, place + NAME, str(error))
+            yield AuditFinding(code, place + NAME, str(error))
             return
         if manifest.recording != recording or self._tenant not in (None, manifest.tenant):
             what = f"it is of recording {manifest.recording} of {manifest.tenant}"
-            yield Finding("manifest.place", place + NAME, what)
+            yield AuditFinding("manifest.place", place + NAME, what)
         sha256 = hashlib.sha256(content).hexdigest()
         chain = read_chain(manifest, sha256, amendments_in(files, "", names), self.root, self.now)
         for problem in chain.problems:
-            yield Finding(problem.code, place + problem.name, problem.message)
+            yield AuditFinding(problem.code, place + problem.name, problem.message)
         for name, what in signed_since(chain, self.revoked):
-            yield Finding("seal.key_revoked", place + name, what)
+            yield AuditFinding("seal.key_revoked", place + name, what)
         yield from self._plain(place, manifest, names)
         if self.leaves:
             yield from self._logged(place, chain, sha256)
 
-    def _plain(self, place: str, manifest: Manifest, names: list[str]) -> Iterator[Finding]:
+    def _plain(self, place: str, manifest: Manifest, names: list[str]) -> Iterator[AuditFinding]:
         sealed = {each.name: each for each in manifest.objects if each.name != PEAKS}
         for name, each in sealed.items():
             if name not in names:
-                yield Finding("object.missing", place + name, "it was sealed, and is not there")
+                yield AuditFinding("object.missing", place + name, "it was sealed, and is not there")
                 continue
             path = self.folder / place / name
             if path.stat().st_size != each.plain_length:
                 what = f"it has {path.stat().st_size} bytes; {each.plain_length} were sealed"
-                yield Finding("object.length", place + name, what)
+                yield AuditFinding("object.length", place + name, what)
             elif _sha256(path) != each.plain_sha256:
-                yield Finding("object.plain", place + name, "it is not the sound that was sealed")
+                yield AuditFinding("object.plain", place + name, "it is not the sound that was sealed")
         for name in names:
             if name not in {*sealed, NAME, "about.json", "log.jsonl"} and not number_in(name):
-                yield Finding("object.unknown", place + name, "it lies with the recording and was not sealed")
+                yield AuditFinding(
+                    "object.unknown", place + name, "it lies with the recording and was not sealed"
+                )
 
-    def _logged(self, place: str, chain: Chain, sha256: str) -> Iterator[Finding]:
+    def _logged(self, place: str, chain: Chain, sha256: str) -> Iterator[AuditFinding]:
         """What the log says of a recording, in leaves that are among those of ``log/``."""
         name, stored, amended = f"{place}log.jsonl", False, set()
         try:
@@ -202,19 +208,19 @@ class HandedOver:
                 said = json.loads(line)
                 if said["leaf"] not in known or not _commits(said):
                     what = "body and salt are not what the log's leaf committed to"
-                    yield Finding("body.changed", name, what)
+                    yield AuditFinding("body.changed", name, what)
                     continue
                 body = json.loads(said["body"] or "{}")
             except (ValueError, KeyError, TypeError):
-                yield Finding("leaf.changed", name, "it is no leaf")
+                yield AuditFinding("leaf.changed", name, "it is no leaf")
                 continue
             stored |= body.get("manifest_sha256") == sha256
             amended |= {body["sha256"]} if "sha256" in body else set()
         if not stored:
-            yield Finding("row.unlogged", place + NAME, "no leaf says that this was stored")
+            yield AuditFinding("row.unlogged", place + NAME, "no leaf says that this was stored")
         if missing := amended - {each.sha256 for each in chain.amendments}:
             what = f"the log speaks of {len(missing)} that are not there"
-            yield Finding("amendment.missing", place, what)
+            yield AuditFinding("amendment.missing", place, what)
 
     # --- tables and announcements
 
@@ -227,11 +233,11 @@ class HandedOver:
                     if identity := (row.get("recording") or "").strip():
                         yield identity, (row.get("left_out") or "").strip()
 
-    def _sounds(self, names: list[str]) -> Iterator[Finding]:
+    def _sounds(self, names: list[str]) -> Iterator[AuditFinding]:
         for name in names:
             path = self.folder / name
             if name.endswith(".wav") and name.startswith("announcements/") and _sha256(path) != path.stem:
-                yield Finding("object.plain", name, "it is not the sound that it is called by")
+                yield AuditFinding("object.plain", name, "it is not the sound that it is called by")
 
     def _is_zeros(self, name: str) -> bool:
         with open(self.folder / name, "rb") as file:

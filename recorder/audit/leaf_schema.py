@@ -13,25 +13,25 @@ from typing import Any, Final
 from peewee import Expression
 
 from recorder.auditlog.append import sha256_of
-from recorder.catalogue.database import Row
-from recorder.catalogue.tables.audit_log import Recipient
+from recorder.catalogue.database import Table
+from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.core import (
-    Amendment,
-    Announcement,
-    Grant,
-    Line,
-    LineDelete,
-    LineKeep,
-    Listen,
-    NotRecorded,
-    Purpose,
-    Recording,
-    Session,
-    Tenant,
-    User,
+    AmendmentTable,
+    AnnouncementTable,
+    GrantTable,
+    LineDeleteOptionTable,
+    LineKeepOptionTable,
+    LineTable,
+    ListenTable,
+    NotRecordedTable,
+    PurposeTable,
+    RecordingTable,
+    SessionTable,
+    TenantTable,
+    UserTable,
 )
-from recorder.catalogue.tables.live_call import ApiToken, Asked
-from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording, PersonRequest
+from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCommandTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, spoken_of
@@ -83,7 +83,7 @@ class Says:
     """What leaves of a kind say of a row: of which table, which one (an id, or ``None`` for a body that does
     not say), and of its columns.  ``makes`` is whether it is enough for such a row to be there."""
 
-    model: type[Row]
+    model: type[Table]
     which: Callable[[Body], str | None]
     columns: Columns
     makes: bool = True
@@ -194,7 +194,7 @@ _KEY: Final = _digests(wrapped_key="key_sha256")
 
 SAID: Final[Mapping[str, Says]] = {
     "tenant.created": Says(
-        Tenant,
+        TenantTable,
         _id("tenant"),
         _all(
             _same("name", "country", "language", "languages", "time_zone", "plan"),
@@ -202,32 +202,32 @@ SAID: Final[Mapping[str, Says]] = {
             _KEY,
         ),
     ),
-    "tenant.changed": Says(Tenant, _id("tenant"), _same("name", "language")),
-    "tenant.country_changed": Says(Tenant, _id("tenant"), _same("country")),
-    "tenant.key_wrapped": Says(Tenant, _own, _KEY),
-    "tenant.key_changed": Says(Tenant, _own, _KEY),
-    "tenant.key_destroyed": Says(Tenant, _own, _set(wrapped_key="")),
-    "log.begun": Says(Tenant, _own, _same(ledger_epoch="epoch")),
+    "tenant.changed": Says(TenantTable, _id("tenant"), _same("name", "language")),
+    "tenant.country_changed": Says(TenantTable, _id("tenant"), _same("country")),
+    "tenant.key_wrapped": Says(TenantTable, _own, _KEY),
+    "tenant.key_changed": Says(TenantTable, _own, _KEY),
+    "tenant.key_destroyed": Says(TenantTable, _own, _set(wrapped_key="")),
+    "log.begun": Says(TenantTable, _own, _same(ledger_epoch="epoch")),
     "user.created": Says(
-        User, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=AT), _signs_in)
+        UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=AT), _signs_in)
     ),
-    "user.password_changed": Says(User, _id("user"), _signs_in),
-    "user.revoked": Says(User, _id("user"), _set(revoked_at=AT)),
+    "user.password_changed": Says(UserTable, _id("user"), _signs_in),
+    "user.revoked": Says(UserTable, _id("user"), _set(revoked_at=AT)),
     "session.opened": Says(
-        Session, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=AT))
+        SessionTable, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=AT))
     ),
-    "session.closed": Says(Session, _id("session"), _set(ended_at=AT), makes=False),
+    "session.closed": Says(SessionTable, _id("session"), _set(ended_at=AT), makes=False),
     "token.created": Says(
-        ApiToken, _id("token"), _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=AT))
+        ApiTokenTable, _id("token"), _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=AT))
     ),
-    "token.revoked": Says(ApiToken, _id("token"), _set(revoked_at=AT)),
+    "token.revoked": Says(ApiTokenTable, _id("token"), _set(revoked_at=AT)),
     "recipient.added": Says(
-        Recipient, _id("recipient"), _all(_same("address"), _set(until=None, since=AT))
+        RecipientTable, _id("recipient"), _all(_same("address"), _set(until=None, since=AT))
     ),
-    "recipient.removed": Says(Recipient, _id("recipient"), _set(until=AT)),
-    "announcement.created": Says(Announcement, _id("announcement"), _ANNOUNCEMENT),
+    "recipient.removed": Says(RecipientTable, _id("recipient"), _set(until=AT)),
+    "announcement.created": Says(AnnouncementTable, _id("announcement"), _ANNOUNCEMENT),
     "line.created": Says(
-        Line,
+        LineTable,
         _id("line"),
         _all(_LINE, _digits, _set(until=None, since=AT, **{KEEPS: None, DELETES: None})),
     ),
@@ -236,11 +236,11 @@ SAID: Final[Mapping[str, Says]] = {
             "line.announcement_changed", "line.mode_changed", "line.timing_changed", "line.outbound_changed",
             "line.beep_changed", "line.deletable_changed", "line.keep_changed", "line.joining_changed",
         ),
-        Says(Line, _id("line"), _LINE),
+        Says(LineTable, _id("line"), _LINE),
     ),
-    "line.ended": Says(Line, _id("line"), _set(until=AT)),
+    "line.ended": Says(LineTable, _id("line"), _set(until=AT)),
     register.ASKED: Says(
-        PersonRequest,
+        SubjectRequestTable,
         _id("request"),
         _all(
             _same("wants", "received_on", "due_on", "language", entered_kind="by"),
@@ -252,20 +252,22 @@ SAID: Final[Mapping[str, Says]] = {
         ),
     ),
     register.EXTENDED: Says(
-        PersonRequest,
+        SubjectRequestTable,
         _id("request"),
         _all(_same("due_on"), _digests(extended_why="why_sha256"), _set(extended_at=AT)),
     ),
-    register.VOUCHED: Says(PersonRequest, _id("request"), _vouched),
+    register.VOUCHED: Says(SubjectRequestTable, _id("request"), _vouched),
     register.PROVED: Says(
-        PersonRequest,
+        SubjectRequestTable,
         _id("request"),
         _all(_same(proved_how="how"), _or_none(proved_by="who"), _set(proved_at=AT)),
     ),
-    register.CLOSED: Says(PersonRequest, _id("request"), _all(_same(closed_how="how"), _set(closed_at=AT))),
-    register.EXPORTED: Says(PersonRequest, _id("request"), _set(exported_at=AT)),
+    register.CLOSED: Says(
+        SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=AT))
+    ),
+    register.EXPORTED: Says(SubjectRequestTable, _id("request"), _set(exported_at=AT)),
     verification_code.ORDERED: Says(
-        PersonCode,
+        VerificationCodeTable,
         _id("call"),
         _all(
             _same("language", request_id="request"),
@@ -276,7 +278,7 @@ SAID: Final[Mapping[str, Says]] = {
         ),
     ),
     verification_code.MADE: Says(
-        PersonCode,
+        VerificationCodeTable,
         _id("call"),
         _all(
             _same("node"),
@@ -285,10 +287,10 @@ SAID: Final[Mapping[str, Says]] = {
             _set(taken_at=AT),
         ),
     ),
-    verification_code.TRIED: Says(PersonCode, _id("call"), _same("tries")),
-    verification_code.CALLED: Says(PersonCode, _id("call"), _same("outcome")),
+    verification_code.TRIED: Says(VerificationCodeTable, _id("call"), _same("tries")),
+    verification_code.CALLED: Says(VerificationCodeTable, _id("call"), _same("outcome")),
     reviews.LOOKED_AT: Says(
-        PersonRecording,
+        ReviewTable,
         _review,
         _all(
             _same(request_id="request", recording_id="recording"),
@@ -297,27 +299,27 @@ SAID: Final[Mapping[str, Says]] = {
         ),
     ),
     reviews.REVIEWED: Says(
-        PersonRecording,
+        ReviewTable,
         _review,
         _all(_same("given"), _or_none(withheld_why="why", decided_by="who"), _set(decided_at=AT)),
     ),
-    reviews.EXPORTED: Says(PersonRecording, _review, _set(exported_at=AT)),
-    reviews.ERASED: Says(PersonRecording, _review, _set(erased_at=AT, kept_why=None, kept_until=None)),
+    reviews.EXPORTED: Says(ReviewTable, _review, _set(exported_at=AT)),
+    reviews.ERASED: Says(ReviewTable, _review, _set(erased_at=AT, kept_why=None, kept_until=None)),
     reviews.KEPT: Says(
-        PersonRecording,
+        ReviewTable,
         _review,
         _all(_or_none(kept_why="why"), _times(kept_until="until"), _set(erased_at=None)),
     ),
     "recording.stored": Says(
-        Recording, _id("recording"), _same("manifest_sha256", "announced", "brought_in")
+        RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "brought_in")
     ),
-    "recording.rebuilt": Says(Recording, _id("recording"), _same("manifest_sha256")),
+    "recording.rebuilt": Says(RecordingTable, _id("recording"), _same("manifest_sha256")),
     "recording.destroyed": Says(
-        Recording, _id("recording"), _all(_same(destroyed_why="why"), _set(destroyed_at=THERE))
+        RecordingTable, _id("recording"), _all(_same(destroyed_why="why"), _set(destroyed_at=THERE))
     ),
-    "recording.amended": Says(Amendment, _amendment, _same("number", "sha256", "kind")),
+    "recording.amended": Says(AmendmentTable, _amendment, _same("number", "sha256", "kind")),
     "call.not_recorded": Says(
-        NotRecorded,
+        NotRecordedTable,
         _id("recording"),
         _all(
             _same("reason", "number", "direction", "node", "outside_kind", "outside_value", line_id="line"),
@@ -326,15 +328,18 @@ SAID: Final[Mapping[str, Says]] = {
         ),
     ),
     "call.asked": Says(
-        Asked,
+        LiveCommandTable,
         _id("asked"),
         _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(asked_at=AT)),
     ),
     "call.answered": Says(
-        Asked, _id("asked"), _all(_same("what", "outcome", call_id="call"), _set(answered_at=AT)), makes=False
+        LiveCommandTable,
+        _id("asked"),
+        _all(_same("what", "outcome", call_id="call"), _set(answered_at=AT)),
+        makes=False,
     ),
     "grant.given": Says(
-        Grant,
+        GrantTable,
         _id("grant"),
         _all(
             _same("purpose", "manifest_sha256", user_id="user", recording_id="recording"),
@@ -343,54 +348,73 @@ SAID: Final[Mapping[str, Says]] = {
         ),
     ),
     "listen.opened": Says(
-        Listen, _id("listen"), _all(_same("name", grant_id="grant"), _set(opened_at=AT))
+        ListenTable, _id("listen"), _all(_same("name", grant_id="grant"), _set(opened_at=AT))
     ),
     "listen.closed": Says(
-        Listen,
+        ListenTable,
         _id("listen"),
         _all(_set(player_says=None), _same("sent_bytes", "player_says"), _set(closed_at=AT)),
         makes=False,
     ),
 }  # fmt: skip
 
-CHANGING: Final = (Tenant, User, Line, ApiToken, Recipient, PersonRequest, PersonCode, PersonRecording)
+CHANGING: Final = (
+    TenantTable,
+    UserTable,
+    LineTable,
+    ApiTokenTable,
+    RecipientTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
+    ReviewTable,
+)
 """Few rows, which later leaves say something else of: the last one counts."""
 
-ENDS: Final[Mapping[type[Row], tuple[str, ...]]] = {
-    Session: ("ended_at",), Listen: ("closed_at",), Asked: ("outcome", "answered_at"),
+ENDS: Final[Mapping[type[Table], tuple[str, ...]]] = {
+    SessionTable: ("ended_at",), ListenTable: ("closed_at",), LiveCommandTable: ("outcome", "answered_at"),
 }  # fmt: skip
 """Of many rows, the columns that are empty until the leaf comes that says their end."""
 
 LEAVING: Final = frozenset({"tenant.erasing", "tenant.left"})
 """Kinds after which rows about people may be empty, or gone: their customer has left."""
 
-OF_PEOPLE: Final = (ApiToken, Recipient, PersonRequest, PersonCode, PersonRecording, Asked)
+OF_PEOPLE: Final = (
+    ApiTokenTable,
+    RecipientTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
+    ReviewTable,
+    LiveCommandTable,
+)
 """Tables that go with a customer who leaves."""
 
 
 def rows_of(model: Any, tenant: str) -> Expression:
     """The condition that a row is a tenant's."""
-    if model is Session:
-        return Session.user.in_(User.select(User.id).where(User.tenant == tenant))
-    if model is PersonRecording:
-        mine = PersonRequest.select(PersonRequest.id).where(PersonRequest.tenant_id == tenant)
-        return PersonRecording.request.in_(mine)
+    if model is SessionTable:
+        return SessionTable.user.in_(UserTable.select(UserTable.id).where(UserTable.tenant == tenant))
+    if model is ReviewTable:
+        mine = SubjectRequestTable.select(SubjectRequestTable.id).where(
+            SubjectRequestTable.tenant_id == tenant
+        )
+        return ReviewTable.request.in_(mine)
     return (getattr(model, "tenant", None) or model.tenant_id) == tenant  # type: ignore[no-any-return]
 
 
-def is_owned(row: Row, tenant: str) -> bool:
+def is_owned(row: Table, tenant: str) -> bool:
     """Whether a row says that it is a customer's; or another row says so, which is compared itself."""
-    return isinstance(row, Tenant) or getattr(row, "tenant_id", tenant) == tenant
+    return isinstance(row, TenantTable) or getattr(row, "tenant_id", tenant) == tenant
 
 
 COMPLETE: Final = (
-    Announcement, Grant, Line, Listen, NotRecorded, Recording, User, Session, ApiToken, Recipient,
-    PersonRequest, PersonCode, PersonRecording, Asked, Purpose,
+    AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
+    SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
+    LiveCommandTable, PurposeTable,
 )  # fmt: skip
 """Tables in which no row is without a leaf.  Nothing makes a purpose of a customer's own yet."""
 
 
-def agrees(row: Row, column: str, said: Any) -> bool:
+def agrees(row: Table, column: str, said: Any) -> bool:
     """Whether a row's column is what a leaf says of it; something that was never written so is not."""
     try:
         return said is WHATEVER or _agrees(row, column, said)
@@ -398,7 +422,7 @@ def agrees(row: Row, column: str, said: Any) -> bool:
         return False
 
 
-def _agrees(row: Row, column: str, said: Any) -> bool:
+def _agrees(row: Table, column: str, said: Any) -> bool:
     value = _value(row, column)
     if said is THERE:
         return value is not None
@@ -417,22 +441,24 @@ def _agrees(row: Row, column: str, said: Any) -> bool:
 
 def _gone(column: str, said: Any) -> bool:
     """Whether a column may be empty that was not: a grant forgets its session once that is forgotten."""
-    return column != "session_id" or not Session.select().where(Session.id == said).exists()
+    return column != "session_id" or not SessionTable.select().where(SessionTable.id == said).exists()
 
 
-def _value(row: Row, column: str) -> Any:
-    if isinstance(row, User) and column == SIGNS_IN:
+def _value(row: Table, column: str) -> Any:
+    if isinstance(row, UserTable) and column == SIGNS_IN:
         return signs_in(row.login, row.password_hash)
-    if isinstance(row, User) and column == SHOWN_AS:
+    if isinstance(row, UserTable) and column == SHOWN_AS:
         return shown_as(row.password_hash, row.name, row.language)
-    if isinstance(row, Line) and column in (KEEPS, DELETES):
-        return spoken_of(LineKeep if column == KEEPS else LineDelete, row.id)
+    if isinstance(row, LineTable) and column in (KEEPS, DELETES):
+        return spoken_of(LineKeepOptionTable if column == KEEPS else LineDeleteOptionTable, row.id)
     field = {each.column_name: each.name for each in row._meta.sorted_fields}[column]
     return row.__data__[field]
 
 
-def _salt(row: Row) -> str | None:
-    if isinstance(row, PersonCode):
-        mine = PersonRequest.select(PersonRequest.number_salt).where(PersonRequest.id == row.request_id)
+def _salt(row: Table) -> str | None:
+    if isinstance(row, VerificationCodeTable):
+        mine = SubjectRequestTable.select(SubjectRequestTable.number_salt).where(
+            SubjectRequestTable.id == row.request_id
+        )
         return mine.scalar()  # type: ignore[no-any-return]
-    return row.number_salt if isinstance(row, PersonRequest) else None
+    return row.number_salt if isinstance(row, SubjectRequestTable) else None

@@ -17,7 +17,7 @@ from typing import Any
 
 import rfc8785
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.auditlog import merkle
 from recorder.auditlog.append import (
     AMENDED,
@@ -29,8 +29,9 @@ from recorder.auditlog.append import (
     leaf_text,
 )
 from recorder.auditlog.merkle import HEIGHT
-from recorder.catalogue.tables.audit_log import Subtree
-from recorder.catalogue.tables.core import LedgerEntry, database
+from recorder.catalogue.database import database
+from recorder.catalogue.tables.audit_log import SubtreeTable
+from recorder.catalogue.tables.core import LeafTable
 from recorder.features.offboarding.departure import FORGOTTEN
 
 PAGE = 4000
@@ -56,7 +57,7 @@ class Leaves:
     kinds: frozenset[str]
     roots: dict[int, bytes] = field(default_factory=dict)
     count: int = 0
-    _growing: merkle.Growing = field(default_factory=merkle.Growing)
+    _growing: merkle.GrowingTree = field(default_factory=merkle.GrowingTree)
     _whole: bool = True
     _gone: dict[int, tuple[str, str | None]] = field(default_factory=dict)
     _may_be_gone: dict[int, str] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Leaves:
         names = {kind: f'"{GOES_WITH[kind]}":"' if kind in GOES_WITH else "" for kind in {*heard, *GOES_WITH}}
         self._ways = {kind: (kind in heard, name) for kind, name in names.items()}
 
-    def read(self, tell: Callable[[int], None]) -> Iterator[Finding]:
+    def read(self, tell: Callable[[int], None]) -> Iterator[AuditFinding]:
         """Every leaf; ``tell`` hears how many were read.  Inside the caller's snapshot."""
         self._ask()
         count, rows, page = 0, self._page(0), 0
@@ -111,7 +112,7 @@ class Leaves:
     def _page(self, first: int) -> Iterator[tuple[Any, ...]]:
         """The next rows from a leaf on, each read when it is asked for: a list of them would not fit what is
         near the processor."""
-        each = LedgerEntry
+        each = LeafTable
         query = each.select(
             each.number,
             each.kind,
@@ -162,14 +163,14 @@ class Leaves:
         self._grow(hashes)
         return number - expected, row
 
-    def _readable(self, row: tuple[Any, ...], expected: int) -> Iterator[Finding]:
+    def _readable(self, row: tuple[Any, ...], expected: int) -> Iterator[AuditFinding]:
         try:
             yield from list(self._leaf(row, expected))
         except (TypeError, ValueError, AttributeError, KeyError):
             self._whole = False
             yield self._found("leaf.changed", row[0], "it holds something that was never written so")
 
-    def _leaf(self, row: tuple[Any, ...], expected: int) -> Iterator[Finding]:
+    def _leaf(self, row: tuple[Any, ...], expected: int) -> Iterator[AuditFinding]:
         number, kind, at, recording, body, salt, leaf, leaf_hash = row
         if number != expected:
             self._whole = False
@@ -199,7 +200,7 @@ class Leaves:
             self._hear(number, kind, body, at)
         self._grow([found])
 
-    def _differences(self, row: tuple[Any, ...], commits: str, found: str) -> Iterator[Finding]:
+    def _differences(self, row: tuple[Any, ...], commits: str, found: str) -> Iterator[AuditFinding]:
         number, kind, at, _, body, salt, leaf, leaf_hash = row
         own = {"format": FORMAT, "tenant": self.tenant, "number": number, "at": at, "kind": kind}
         said = _object(leaf)
@@ -246,7 +247,7 @@ class Leaves:
         if self._growing.size in self.wanted:
             self.roots[self._growing.size] = self._growing.root()
 
-    def _bodies(self) -> Iterator[Finding]:
+    def _bodies(self) -> Iterator[AuditFinding]:
         for number, (kind, recording) in self._gone.items():
             if kind not in GOES_WITH:
                 what = f"its body and salt are missing, and {kind} is about no recording"
@@ -264,9 +265,11 @@ class Leaves:
                     "its body and salt are missing, and no erasure says that they may be",
                 )
 
-    def _subtrees(self) -> Iterator[Finding]:
-        query = Subtree.select(Subtree.level, Subtree.number, Subtree.hash, Subtree.id)
-        rows = database.execute(query.where(Subtree.tenant_id == self.tenant)).fetchall()
+    def _subtrees(self) -> Iterator[AuditFinding]:
+        query = SubtreeTable.select(
+            SubtreeTable.level, SubtreeTable.number, SubtreeTable.hash, SubtreeTable.id
+        )
+        rows = database.execute(query.where(SubtreeTable.tenant_id == self.tenant)).fetchall()
         expected = dict.fromkeys((level for level, _, _, _ in rows), 0)
         for level, number, kept, identity in sorted(rows):
             found = self._growing.complete.get((level, number))
@@ -280,12 +283,12 @@ class Leaves:
                 yield self._subtree(level, expected[level], "the hash that was kept of them was deleted")
             expected[level] = number + 1
 
-    def _subtree(self, level: int, number: int, what: str) -> Finding:
+    def _subtree(self, level: int, number: int, what: str) -> AuditFinding:
         first, last = number << (HEIGHT * level), ((number + 1) << (HEIGHT * level)) - 1
-        return Finding("subtree.changed", f"{self.tenant}: leaves {first} to {last}", what)
+        return AuditFinding("subtree.changed", f"{self.tenant}: leaves {first} to {last}", what)
 
-    def _found(self, code: str, number: int, message: str) -> Finding:
-        return Finding(code, f"{self.tenant}: leaf {number}", message)
+    def _found(self, code: str, number: int, message: str) -> AuditFinding:
+        return AuditFinding(code, f"{self.tenant}: leaf {number}", message)
 
 
 def _object(leaf: str) -> dict[str, Any] | None:

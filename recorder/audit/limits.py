@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from recorder.audit.findings import Finding
-from recorder.catalogue.tables.core import KeepingLimit
+from recorder.audit.findings import AuditFinding
+from recorder.catalogue.tables.core import RetentionLimitTable
 from recorder.errors import SealError
 from recorder.lifecycle import limits
-from recorder.lifecycle.limits import Pending
+from recorder.lifecycle.limits import PendingLimit
 from recorder.seal import retention_limit as statements
 from recorder.seal.document_source import read_document
 from recorder.seal.revocation import Trust
@@ -36,13 +36,15 @@ class Limited:
         """One leaf: its number, and what it says."""
         self._said[number] = body["limit"], body["sha256"]
 
-    def end(self) -> Iterator[Finding]:
+    def end(self) -> Iterator[AuditFinding]:
         """After the last leaf."""
         left = dict(self._said)
-        mine = KeepingLimit.select(KeepingLimit.id).where(KeepingLimit.tenant == self.tenant)
-        for identity in [row.id for row in mine.order_by(KeepingLimit.id)]:
+        mine = RetentionLimitTable.select(RetentionLimitTable.id).where(
+            RetentionLimitTable.tenant == self.tenant
+        )
+        for identity in [row.id for row in mine.order_by(RetentionLimitTable.id)]:
             try:
-                row = KeepingLimit.get_by_id(identity)
+                row = RetentionLimitTable.get_by_id(identity)
                 pairs = [(row.leaf, row.statement, "that it is set")]
                 if row.lifted is not None or row.lifted_leaf is not None:
                     pairs.append((row.lifted_leaf, row.lifted or "", "that it is lifted"))
@@ -60,35 +62,39 @@ class Limited:
             what = "the log speaks of this limit, and there is no such row"
             yield self._found("row.deleted", f"{left[number][0]} (leaf {number})", what)
 
-    def _found(self, code: str, which: str, message: str) -> Finding:
-        return Finding(code, f"{self.tenant}: {KeepingLimit._meta.table_name} {which}", message)
+    def _found(self, code: str, which: str, message: str) -> AuditFinding:
+        return AuditFinding(code, f"{self.tenant}: {RetentionLimitTable._meta.table_name} {which}", message)
 
 
-def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -> Iterator[Finding]:
+def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -> Iterator[AuditFinding]:
     """Compare a customer's rows with the statements in the bucket, and check who signed them.  Raises
     :class:`recorder.errors.StoreError`."""
     there = set(store.list(f"{statements.FOLDER}{tenant}/"))
     for each, leaf, listed_at in list(limits.copies(tenant)):
-        row = f"{tenant}: {KeepingLimit._meta.table_name} {each.id}"
+        row = f"{tenant}: {RetentionLimitTable._meta.table_name} {each.id}"
         place = _place(each)
         try:
             said = limits.check_statement(each, trust, now if leaf is None else listed_at)
         except SealError as error:
-            yield Finding(error.error_id, row, error.message)
+            yield AuditFinding(error.error_id, row, error.message)
         else:
             if leaf is None and said.signed_at < now - ON_ITS_WAY:
-                yield Finding("row.unlogged", row, "it was signed, and never put in force")
+                yield AuditFinding("row.unlogged", row, "it was signed, and never put in force")
         if place in there:
             there.discard(place)
             if _read(store, place) != each.content:
-                yield Finding("retention.differs", place, "the catalogue has another statement of this limit")
+                yield AuditFinding(
+                    "retention.differs", place, "the catalogue has another statement of this limit"
+                )
         elif leaf is not None:
-            yield Finding("object.missing", place, "the catalogue has this statement, and the bucket has not")
+            yield AuditFinding(
+                "object.missing", place, "the catalogue has this statement, and the bucket has not"
+            )
     for place in sorted(there):
-        yield Finding("retention.unlisted", place, "the catalogue has no such retention limit")
+        yield AuditFinding("retention.unlisted", place, "the catalogue has no such retention limit")
 
 
-def _place(which: Pending) -> str:
+def _place(which: PendingLimit) -> str:
     try:
         return statements.place_of(which.tenant, which.id, lifted=which.lifted)
     except SealError:  # an id that nobody gives

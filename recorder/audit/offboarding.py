@@ -12,19 +12,19 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.audit.leaves import Heard
 from recorder.catalogue.database import database
-from recorder.catalogue.tables.offboarding import Handed, Leaving
-from recorder.catalogue.tables.subject_request import ForgottenCall
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.offboarding import handover
 from recorder.features.offboarding.departure import ERASING, FORGOTTEN, LEAVES, LEFT, STAYS
 from recorder.seal import call_erasure, offboarding
-from recorder.seal.call_erasure import NOTES, Note
+from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
-from recorder.seal.offboarding import CANCELLED, ERASURE, FOLDER, Receipt, Statement
+from recorder.seal.offboarding import CANCELLED, ERASURE, FOLDER, OffboardingReceipt, Statement
 from recorder.seal.revocation import Revoked
 from recorder.store.contract import Store
 
@@ -43,11 +43,11 @@ class Offboarded:
     store: Store
     root: Ed25519PublicKey
     revoked: Revoked
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     _statements: dict[str, Statement] = field(default_factory=dict)
     _newest: Statement | None = None
-    _receipt: Receipt | None = None
-    _notes: dict[str, Note] = field(default_factory=dict)
+    _receipt: OffboardingReceipt | None = None
+    _notes: dict[str, ErasedCallsRecord] = field(default_factory=dict)
     _row: dict[str, Any] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)
     _sent: set[str] = field(default_factory=set)
@@ -151,40 +151,40 @@ class Offboarded:
             self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(said.at)}
             self._row |= {"left_at": None, "receipt": self._row.get("receipt")}
 
-    def end(self, erased: Collection[str]) -> Iterator[Finding]:
+    def end(self, erased: Collection[str]) -> Iterator[AuditFinding]:
         """After the last leaf.  Of ``erased`` recordings no leaf says any more whether they were fetched."""
         yield from self.findings
         newest = self._newest
         if newest is not None and newest.sha256 not in self._named:
             where = f"{FOLDER}{self.tenant}/"
-            yield Finding("statement.unlogged", where, f"no leaf speaks of statement {newest.number}")
+            yield AuditFinding("statement.unlogged", where, f"no leaf speaks of statement {newest.number}")
         if self._receipt is not None and self._receipt.sha256 not in self._named:
             place = offboarding.place_of(self.tenant)
-            yield Finding("statement.unlogged", place, "no leaf speaks of this receipt")
+            yield AuditFinding("statement.unlogged", place, "no leaf speaks of this receipt")
         yield from self._compare_row()
         yield from self._compare_sent(erased)
         yield from self._compare_calls()
 
-    def _compare_row(self) -> Iterator[Finding]:
+    def _compare_row(self) -> Iterator[AuditFinding]:
         try:
-            row = Leaving.get_or_none(Leaving.tenant_id == self.tenant)
+            row = OffboardingTable.get_or_none(OffboardingTable.tenant_id == self.tenant)
             found = None if row is None else self._columns(row)
         except (ValueError, TypeError, AttributeError, LookupError):
             what = "it holds something that was never written so"
-            yield self._finding("row.changed", Leaving, self.tenant, what)
+            yield self._finding("row.changed", OffboardingTable, self.tenant, what)
             return
         said = self._row
         if found is None:
             if said:
                 what = "the log speaks of it, and there is no such row"
-                yield self._finding("row.deleted", Leaving, self.tenant, what)
+                yield self._finding("row.deleted", OffboardingTable, self.tenant, what)
         elif not said:
-            yield self._finding("row.unlogged", Leaving, self.tenant, "a row that no leaf speaks of")
+            yield self._finding("row.unlogged", OffboardingTable, self.tenant, "a row that no leaf speaks of")
         elif others := sorted(name for name, value in said.items() if found.get(name) != value):
             what = f"it was signed otherwise: {', '.join(others)}"
-            yield self._finding("row.changed", Leaving, self.tenant, what)
+            yield self._finding("row.changed", OffboardingTable, self.tenant, what)
 
-    def _columns(self, row: Leaving) -> dict[str, Any]:
+    def _columns(self, row: OffboardingTable) -> dict[str, Any]:
         """A row's columns as leaves and statements say them."""
 
         def moment(at: Any) -> str | None:
@@ -209,18 +209,24 @@ class Offboarded:
             "receipt": receipt,
         }
 
-    def _compare_sent(self, erased: Collection[str]) -> Iterator[Finding]:
+    def _compare_sent(self, erased: Collection[str]) -> Iterator[AuditFinding]:
         """What of an archive was fetched: each has its leaf; and rows of none are left over."""
-        query = Handed.select(Handed.id, Handed.recording_id, Handed.sent_at)
-        mine = query.where(Handed.tenant_id == self.tenant).order_by(Handed.number)
+        query = HandedRecordingTable.select(
+            HandedRecordingTable.id, HandedRecordingTable.recording_id, HandedRecordingTable.sent_at
+        )
+        mine = query.where(HandedRecordingTable.tenant_id == self.tenant).order_by(
+            HandedRecordingTable.number
+        )
         for identity, recording, sent_at in database.execute(mine).fetchall():
             if self._handover is None or not str(identity).startswith(f"{self._handover}/"):
-                yield self._finding("row.unlogged", Handed, identity, "a row that no leaf speaks of")
+                yield self._finding(
+                    "row.unlogged", HandedRecordingTable, identity, "a row that no leaf speaks of"
+                )
             elif recording not in erased and (sent_at is not None) != (recording in self._sent):
                 what = "the log says otherwise: sent_at"
-                yield self._finding("row.changed", Handed, identity, what)
+                yield self._finding("row.changed", HandedRecordingTable, identity, what)
 
-    def _compare_calls(self) -> Iterator[Finding]:
+    def _compare_calls(self) -> Iterator[AuditFinding]:
         said = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
         last = ""
         while rows := self._calls_after(last):
@@ -228,21 +234,21 @@ class Offboarded:
                 signed = said.pop(identity, None)
                 if signed is None:
                     what = "a row that no signed note speaks of"
-                    yield self._finding("row.unlogged", ForgottenCall, identity, what)
+                    yield self._finding("row.unlogged", ErasedCallTable, identity, what)
                 elif (signed[0], signed[1].request) != (note, request) or not forgotten_at:
                     what = "it was signed otherwise: note, request_id"
-                    yield self._finding("row.changed", ForgottenCall, identity, what)
+                    yield self._finding("row.changed", ErasedCallTable, identity, what)
             last = rows[-1][0]
         for identity, (name, _) in sorted(said.items()):
             what = f"note {name} speaks of it, and there is no such row: `accord person erase-again`"
-            yield self._finding("row.deleted", ForgottenCall, identity, what)
+            yield self._finding("row.deleted", ErasedCallTable, identity, what)
 
     def _calls_after(self, last: str) -> list[tuple[str, str, str, str | None]]:
-        mine = (ForgottenCall.tenant_id == self.tenant) & (ForgottenCall.id > last)
-        query = ForgottenCall.select(
-            ForgottenCall.id, ForgottenCall.request_id, ForgottenCall.forgotten_at, ForgottenCall.note
+        mine = (ErasedCallTable.tenant_id == self.tenant) & (ErasedCallTable.id > last)
+        query = ErasedCallTable.select(
+            ErasedCallTable.id, ErasedCallTable.request_id, ErasedCallTable.forgotten_at, ErasedCallTable.note
         )
-        return list(database.execute(query.where(mine).order_by(ForgottenCall.id).limit(PAGE)).fetchall())
+        return list(database.execute(query.where(mine).order_by(ErasedCallTable.id).limit(PAGE)).fetchall())
 
     def _check_key(self, place: str, key: str) -> None:
         if key in self.revoked:
@@ -255,10 +261,10 @@ class Offboarded:
         self._blame("statement.missing", f"{self.tenant}: leaf {number}", message)
 
     def _blame(self, code: str, where: str, message: str) -> None:
-        self.findings.append(Finding(code, where, message))
+        self.findings.append(AuditFinding(code, where, message))
 
-    def _finding(self, code: str, model: Any, identity: str, message: str) -> Finding:
-        return Finding(code, f"{self.tenant}: {model._meta.table_name} {identity}", message)
+    def _finding(self, code: str, model: Any, identity: str, message: str) -> AuditFinding:
+        return AuditFinding(code, f"{self.tenant}: {model._meta.table_name} {identity}", message)
 
 
 _EMPTY: Final[Mapping[str, Any]] = dict.fromkeys(

@@ -12,21 +12,22 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.audit.wrapped_keys import WrappedKeys
 from recorder.auditlog.object_kinds import NOTHING, is_data_key, is_recordings
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import Amendment, Recording, Tenant, connected
+from recorder.catalogue.tables.core import AmendmentTable, RecordingTable, TenantTable
 from recorder.clock import SLACK
 from recorder.errors import SealError
 from recorder.features.recovery.recordings import compare
 from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import limits_of
 from recorder.seal import verification as seals
-from recorder.seal.amendment import Erased
 from recorder.seal.amendment_chain import Chain
+from recorder.seal.amendment_kinds import Erased
 from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import TENANT, Keyring, WrappedKey, recording_of_path
@@ -35,7 +36,7 @@ from recorder.seal.manifest_codec import decrypt_parties
 from recorder.seal.revocation import Trust, signed_since
 from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
 from recorder.seal.sealing import NAME as MANIFEST
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 from recorder.store.contract import NotFound, Store
 
 PAGE = 200
@@ -52,7 +53,7 @@ _PLACE = re.compile(r"([0-9a-z][0-9a-z-]{0,62})/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RecordingAudit:
     """One tenant's recordings.  With a ``keyring`` the parties are compared too."""
 
     tenant: str
@@ -64,7 +65,7 @@ class Kept:
     keys: WrappedKeys | None = None
     """How the wrapped keys are looked at; without, those of the catalogue are only opened for the parties."""
 
-    def read(self, tell: Callable[[int], None]) -> Iterator[Finding]:
+    def read(self, tell: Callable[[int], None]) -> Iterator[AuditFinding]:
         """Every recording, each stored byte once; then what lies in the bucket and is not listed.  Raises
         :class:`recorder.errors.StoreError`."""
         if self.keys is not None:
@@ -80,12 +81,14 @@ class Kept:
         yield from self._key_alone()
 
     def _ids(self, last: str) -> list[str]:
-        mine = (Recording.tenant == self.tenant) & (Recording.id > last)
+        mine = (RecordingTable.tenant == self.tenant) & (RecordingTable.id > last)
         with connected():
-            query = Recording.select(Recording.id).where(mine).order_by(Recording.id).limit(PAGE)
+            query = (
+                RecordingTable.select(RecordingTable.id).where(mine).order_by(RecordingTable.id).limit(PAGE)
+            )
             return [row.id for row in query]
 
-    def _one(self, identity: str) -> Iterator[Finding]:
+    def _one(self, identity: str) -> Iterator[AuditFinding]:
         try:
             row = self._now_row(identity)
         except (ValueError, TypeError, LookupError):
@@ -93,11 +96,11 @@ class Kept:
         else:
             yield from () if row is None else self._recording(row)
 
-    def _recording(self, row: RecordingRow) -> Iterator[Finding]:
+    def _recording(self, row: RecordingRow) -> Iterator[AuditFinding]:
         before = amendments.known(row.tenant, row.id)
         report = seals.verify(self.store, row.prefix, self.root, None, self.now, self.revoked)
         manifest = report.manifest
-        wrong = [Finding(each.code, each.where, _with_blocks(each)) for each in report.findings]
+        wrong = [AuditFinding(each.code, each.where, _with_blocks(each)) for each in report.findings]
         if manifest is not None and (manifest.tenant, manifest.recording) != (row.tenant, row.id):
             wrong.append(
                 self._found("row.changed", row.id, f"its place is that of recording {manifest.recording}")
@@ -120,12 +123,12 @@ class Kept:
 
     def _now_row(self, recording: str) -> RecordingRow | None:
         with connected():
-            row = Recording.get_or_none(Recording.id == recording)
+            row = RecordingTable.get_or_none(RecordingTable.id == recording)
         return None if row is None else recording_row(row)
 
     def _compare(
         self, row: RecordingRow, manifest: Manifest, content: bytes, chain: Chain
-    ) -> Iterator[Finding]:
+    ) -> Iterator[AuditFinding]:
         key, parties = None, None
         if self.keyring is not None and row.wrapped_key is not None:
             try:
@@ -144,7 +147,7 @@ class Kept:
         if names := sorted({*others, *lacking}):
             yield self._found("row.changed", row.id, f"it was sealed otherwise: {', '.join(names)}")
 
-    def _limits(self) -> tuple[Limit, ...]:
+    def _limits(self) -> tuple[RetentionLimit, ...]:
         try:
             return limits_of(self.tenant, Trust(self.root, lambda: self.revoked))
         except (ValueError, TypeError):  # a limit's row that cannot be read: it is named by itself
@@ -153,11 +156,13 @@ class Kept:
     def _parties(self, row: RecordingRow, manifest: Manifest, keyring: Keyring) -> tuple[WrappedKey, Parties]:
         key = WrappedKey.from_bytes((row.wrapped_key or "").encode())
         with connected():
-            wrapped = Tenant.select(Tenant.wrapped_key).where(Tenant.id == self.tenant).scalar()
+            wrapped = (
+                TenantTable.select(TenantTable.wrapped_key).where(TenantTable.id == self.tenant).scalar()
+            )
         data_key = open_data_key(self.store, keyring, WrappedKey.from_bytes(wrapped.encode()), key)
         return key, decrypt_parties(manifest, data_key)
 
-    def _amendments(self, row: RecordingRow, chain: Chain) -> Iterator[Finding]:
+    def _amendments(self, row: RecordingRow, chain: Chain) -> Iterator[AuditFinding]:
         sealed = {each["number"]: each for each in amendments.columns_of(chain)}
         listed = self._listed(row.id)
         for number in sorted({*listed, *sealed}):
@@ -169,26 +174,30 @@ class Kept:
                 what = f"amendment {number} was sealed otherwise: {', '.join(others)}"
                 yield self._found("amendment.row_differs", row.id, what)
 
-    def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[Finding]:
+    def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
         """What a revoked key signed and dated back: the log shows when it was there."""
         for name, what in signed_since(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
             if row.prefix + name not in named:
-                yield Finding("seal.key_revoked", row.prefix + name, what)
+                yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 
     def _listed(self, recording: str) -> dict[int, dict[str, Any]]:
         """A recording's amendments as the catalogue has them, by number; of one that cannot be read nothing
         but that."""
         found: dict[int, dict[str, Any]] = {}
         with connected():
-            mine = Amendment.select(Amendment.id, Amendment.number).where(Amendment.recording == recording)
+            mine = AmendmentTable.select(AmendmentTable.id, AmendmentTable.number).where(
+                AmendmentTable.recording == recording
+            )
             for row in list(mine):
                 try:
-                    found[row.number] = dict(*Amendment.select().where(Amendment.id == row.id).dicts())
+                    found[row.number] = dict(
+                        *AmendmentTable.select().where(AmendmentTable.id == row.id).dicts()
+                    )
                 except (ValueError, TypeError):
                     found[row.number] = {}
         return found
 
-    def _unlisted(self) -> Iterator[Finding]:
+    def _unlisted(self) -> Iterator[AuditFinding]:
         """What lies in the customer's folder, a place at a time: each is that of a recording that is
         listed."""
         waiting: dict[str, list[str]] = {}
@@ -199,27 +208,27 @@ class Kept:
                 waiting = {}
         yield from self._without_row(waiting)
 
-    def _without_row(self, found: Mapping[str, list[str]]) -> Iterator[Finding]:
+    def _without_row(self, found: Mapping[str, list[str]]) -> Iterator[AuditFinding]:
         places = {place: match[2] for place in found if (match := _PLACE.fullmatch(place)) is not None}
         with connected():
-            rows = Recording.select(Recording.id, Recording.prefix)
-            known = {row.id: row.prefix for row in rows.where(Recording.id.in_([*places.values()]))}
+            rows = RecordingTable.select(RecordingTable.id, RecordingTable.prefix)
+            known = {row.id: row.prefix for row in rows.where(RecordingTable.id.in_([*places.values()]))}
         for place, names in found.items():
             identity = places.get(place)
             if identity is None:
-                yield Finding("object.unknown", place + names[0], NOTHING)
+                yield AuditFinding("object.unknown", place + names[0], NOTHING)
             elif known.get(identity) == place:
                 continue  # looked at with its recording
             elif identity in known:
                 what = f"recording {identity} lies at {known[identity]}, and this is none of it"
-                yield Finding("object.unknown", place + names[0], what)
+                yield AuditFinding("object.unknown", place + names[0], what)
             elif MANIFEST in names:
                 if not self._is_new(place + MANIFEST):
                     what = "a recording that the catalogue does not list"
-                    yield Finding("row.deleted", place + MANIFEST, what)
+                    yield AuditFinding("row.deleted", place + MANIFEST, what)
             elif not (all(map(is_recordings, names)) and self._may_come(identity)):
                 what = "there is no manifest beside it: what it belongs to was never committed"
-                yield Finding("object.unknown", place + names[0], what)
+                yield AuditFinding("object.unknown", place + names[0], what)
 
     def _may_come(self, recording: str) -> bool:
         """Whether a recording may be on its way still, by its id: it is a time."""
@@ -229,23 +238,23 @@ class Kept:
             return False
         return self.now - STARTED < began <= self.now + SLACK
 
-    def _key_alone(self) -> Iterator[Finding]:
+    def _key_alone(self) -> Iterator[AuditFinding]:
         """Recordings' wrapped keys without their recording; customers' own are looked at by themselves."""
         after, prefix = "", f"keys/{self.tenant}/"
         while page := list(islice(self.store.list(prefix, after), PAGE)):
             after = page[-1]
             mine = {key: recording_of_path(key) for key in page if is_data_key(key)}
             with connected():
-                ours = (Recording.tenant == self.tenant) & Recording.id.in_([*mine.values()])
-                rows = Recording.select(Recording.id).where(ours)
+                ours = (RecordingTable.tenant == self.tenant) & RecordingTable.id.in_([*mine.values()])
+                rows = RecordingTable.select(RecordingTable.id).where(ours)
                 known = {row.id for row in rows}
             for key in page:
                 recording = mine.get(key)
                 if recording is None:
                     if not key.startswith(f"{prefix}{TENANT}"):
-                        yield Finding("object.unknown", key, NOTHING)
+                        yield AuditFinding("object.unknown", key, NOTHING)
                 elif recording not in known and not self._may_come(recording):
-                    yield Finding("object.unknown", key, "a key of a recording that is nowhere")
+                    yield AuditFinding("object.unknown", key, "a key of a recording that is nowhere")
 
     def _is_new(self, key: str) -> bool:
         try:
@@ -254,8 +263,8 @@ class Kept:
             return False
         return manifest.sealed_at > self.now - ON_ITS_WAY
 
-    def _found(self, code: str, recording: str, message: str) -> Finding:
-        return Finding(code, f"{self.tenant}: recording {recording}", message)
+    def _found(self, code: str, recording: str, message: str) -> AuditFinding:
+        return AuditFinding(code, f"{self.tenant}: recording {recording}", message)
 
 
 def _place_of(key: str) -> str:
@@ -278,6 +287,6 @@ def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
     return {name: said for name, (said, ours) in pairs.items() if said != ours}
 
 
-def _with_blocks(found: seals.Finding) -> str:
+def _with_blocks(found: seals.SealFinding) -> str:
     blocks = f", blocks {', '.join(map(str, found.blocks))}" if found.blocks else ""
     return f"{found.message}{blocks}"

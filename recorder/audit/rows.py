@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.audit.leaf_schema import (
     CHANGING,
     COMPLETE,
@@ -22,23 +22,22 @@ from recorder.audit.leaf_schema import (
     rows_of,
 )
 from recorder.audit.limits import Limited
-from recorder.catalogue.database import Row
+from recorder.catalogue.database import Table, database
 from recorder.catalogue.tables.core import (
-    Amendment,
-    Grant,
-    Listen,
-    NotRecorded,
-    Recording,
-    Session,
-    User,
-    database,
+    AmendmentTable,
+    GrantTable,
+    ListenTable,
+    NotRecordedTable,
+    RecordingTable,
+    SessionTable,
+    UserTable,
 )
-from recorder.catalogue.tables.live_call import Asked
-from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording
+from recorder.catalogue.tables.live_call import LiveCommandTable
+from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.clock import from_iso
 from recorder.identity.users import SHOWN_AS, SIGNS_IN
 from recorder.lifecycle.limits import LIFTED, SET
-from recorder.seal.amendment import ERASED
+from recorder.seal.amendment_kinds import ERASED
 
 PAGE = 500
 
@@ -52,8 +51,8 @@ REVIEWED: Final = (
     "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
 )  # fmt: skip
 
-ABOUT: Final[Mapping[type[Row], str]] = {
-    Grant: "recording_id", PersonRecording: "recording_id", Asked: "call_id",
+ABOUT: Final[Mapping[type[Table], str]] = {
+    GrantTable: "recording_id", ReviewTable: "recording_id", LiveCommandTable: "call_id",
 }  # fmt: skip
 """Rows about a recording, or a call, that may have been erased: the column that names it."""
 
@@ -62,22 +61,22 @@ HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET, LIFTED, RESTORED})
 
 
 @dataclass(slots=True)
-class Told:
+class RowAudit:
     """Hears every body of a tenant's leaves, and compares rows with them, a few hundred at a time."""
 
     tenant: str
     now: datetime
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     begun: dict[int, int] = field(default_factory=dict)
     """Epochs that the log says were begun, each with its first checkpoint's number."""
     keys: set[str] = field(default_factory=set)
     """Ids of the keys that the customer has had, where it has had several."""
     keys_destroyed: bool = False
-    _waiting: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
-    _last: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    _waiting: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    _last: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _unreadable: set[str] = field(default_factory=set)
-    _known: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
-    _ended: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _known: dict[type[Table], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _ended: dict[type[Table], set[str]] = field(default_factory=lambda: defaultdict(set))
     _not_copied: set[str] = field(default_factory=set)
     _opened: dict[str, str] = field(default_factory=dict)
     """Sessions, and when each was opened."""
@@ -96,8 +95,8 @@ class Told:
         elif kind in LEAVING:
             self._left = True
         elif kind == RESTORED:  # a copy has sessions ended, and no codes
-            self._ended[Session] |= self._known[Session]
-            self._not_copied |= self._known[PersonCode]
+            self._ended[SessionTable] |= self._known[SessionTable]
+            self._not_copied |= self._known[VerificationCodeTable]
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
@@ -111,7 +110,7 @@ class Told:
         said = says.said(body, at)
         if model in ENDS and ENDS[model][0] in said:
             self._ended[model].add(identity)
-        if model is Session and says.makes:
+        if model is SessionTable and says.makes:
             self._opened[identity] = at
         if model in CHANGING:
             self._last[model].setdefault(identity, {}).update(said)
@@ -125,10 +124,10 @@ class Told:
             self._compare(model, rows)
             rows.clear()
 
-    def end(self, erased: Collection[str], amended: Mapping[str, int]) -> Iterator[Finding]:
+    def end(self, erased: Collection[str], amended: Mapping[str, int]) -> Iterator[AuditFinding]:
         """After the last leaf.  Of ``erased`` recordings the leaves' bodies are gone, so rows about them are
         compared with nothing; but that they were ``amended`` so many times before is still known."""
-        for review in self._last[PersonRecording].values():
+        for review in self._last[ReviewTable].values():
             if review["recording_id"] not in erased:  # what was not decided by any leaf is not
                 review |= {name: None for name in REVIEWED if name not in review}
         for waiting in (self._waiting, self._last):
@@ -138,14 +137,14 @@ class Told:
         yield from self.findings
         yield from self._limited.end()
         for recording, count in amended.items():
-            mine = (Amendment.recording == recording) & (Amendment.kind != ERASED)
-            if (there := Amendment.select().where(mine).count()) < count:
+            mine = (AmendmentTable.recording == recording) & (AmendmentTable.kind != ERASED)
+            if (there := AmendmentTable.select().where(mine).count()) < count:
                 what = f"the log speaks of {count} amendments, and {there} are there"
-                yield self._finding("row.deleted", Amendment, f"of {recording}", what)
+                yield self._finding("row.deleted", AmendmentTable, f"of {recording}", what)
         for model in COMPLETE:
             yield from self._unlogged(model, erased)
 
-    def _compare(self, model: type[Row], rows: Mapping[str, Mapping[str, Any]]) -> None:
+    def _compare(self, model: type[Table], rows: Mapping[str, Mapping[str, Any]]) -> None:
         if self._left and model in OF_PEOPLE:
             return
         there = self._rows(model, list(rows))
@@ -161,7 +160,7 @@ class Told:
                 continue
             others = [name for name, value in said.items() if not agrees(row, name, value)]
             others += [] if is_owned(row, self.tenant) else ["tenant_id"]
-            if self._left and model is User:  # what they were called was forgotten
+            if self._left and model is UserTable:  # what they were called was forgotten
                 others = [name for name in others if name not in (SIGNS_IN, SHOWN_AS)]
             if others:
                 what = f"the log says otherwise: {', '.join(sorted(others))}"
@@ -178,19 +177,19 @@ class Told:
             self._blame("row.changed", model, ids[0], "it holds something that was never written so")
             return {}
 
-    def _may_be_missing(self, model: type[Row], identity: str) -> bool:
-        if model is Session:  # the worker forgets them a month after their end
+    def _may_be_missing(self, model: type[Table], identity: str) -> bool:
+        if model is SessionTable:  # the worker forgets them a month after their end
             opened = self._opened.get(identity)
             return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
-        if model is PersonCode:
+        if model is VerificationCodeTable:
             return identity in self._not_copied
-        if model is Asked:
+        if model is LiveCommandTable:
             return True  # the worker forgets them, too: what was asked a while ago
-        if model is NotRecorded:  # a take that a person brought back is a recording now
-            return bool(Recording.select().where(Recording.id == identity).exists())
+        if model is NotRecordedTable:  # a take that a person brought back is a recording now
+            return bool(RecordingTable.select().where(RecordingTable.id == identity).exists())
         return False
 
-    def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[Finding]:
+    def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[AuditFinding]:
         last, known = "", self._known[model]
         ends = [getattr(model, name) for name in ENDS.get(model, ())]
         if self._left and model in OF_PEOPLE:
@@ -219,22 +218,22 @@ class Told:
                 return
             last = ids[-1]
 
-    def _blame(self, code: str, model: type[Row], identity: str, message: str) -> None:
+    def _blame(self, code: str, model: type[Table], identity: str, message: str) -> None:
         self.findings.append(self._finding(code, model, identity, message))
 
-    def _finding(self, code: str, model: Any, identity: str, message: str) -> Finding:
-        return Finding(code, f"{self.tenant}: {model._meta.table_name} {identity}", message)
+    def _finding(self, code: str, model: Any, identity: str, message: str) -> AuditFinding:
+        return AuditFinding(code, f"{self.tenant}: {model._meta.table_name} {identity}", message)
 
 
 def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
     """Whether a row is about a recording that was erased."""
     if not erased:
         return False
-    if model is Recording:
+    if model is RecordingTable:
         return identity in erased
-    if model is Listen:
-        granted = Listen.select(Listen.grant).where(Listen.id == identity)
-        about = Grant.select(Grant.recording).where(Grant.id.in_(granted))
+    if model is ListenTable:
+        granted = ListenTable.select(ListenTable.grant).where(ListenTable.id == identity)
+        about = GrantTable.select(GrantTable.recording).where(GrantTable.id.in_(granted))
     elif model in ABOUT:
         about = model.select(getattr(model, ABOUT[model])).where(model.id == identity)
     else:
@@ -244,10 +243,10 @@ def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
 
 def _blank(model: Any, identity: str) -> bool:
     """Whether nothing was decided or done yet of a recording that a person asked about."""
-    if model is not PersonRecording:
+    if model is not ReviewTable:
         return False
-    row = PersonRecording.get_by_id(identity)
-    names = [each.name for each in PersonRecording._meta.sorted_fields]
+    row = ReviewTable.get_by_id(identity)
+    names = [each.name for each in ReviewTable._meta.sorted_fields]
     return all(row.__data__[name] is None for name in names if name not in ("id", "request", "recording_id"))
 
 

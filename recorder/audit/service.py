@@ -25,17 +25,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.audit import shared_rows, unknown_objects
 from recorder.audit.checkpoints import Signed
 from recorder.audit.credentials import compare_credentials
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.audit.leaves import Leaves
 from recorder.audit.limits import compare_statements
 from recorder.audit.offboarding import HEARD as OFFBOARDING
 from recorder.audit.offboarding import Offboarded
-from recorder.audit.recordings import Kept
-from recorder.audit.rows import HEARD, Told
+from recorder.audit.recordings import RecordingAudit
+from recorder.audit.rows import HEARD, RowAudit
 from recorder.audit.wrapped_keys import WrappedKeys
 from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
-from recorder.auditlog.signed_note import Note
-from recorder.catalogue.tables.core import Tenant
+from recorder.auditlog.signed_note import SignedNote
+from recorder.catalogue.tables.core import TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.features.recovery.dump import snapshot
 from recorder.seal.keyring import Keyring
@@ -59,12 +59,12 @@ class Audit:
     keyring: Keyring | None = None
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     certificates: bytes | None = None
-    given: Sequence[Note] = ()
+    given: Sequence[SignedNote] = ()
     recordings: bool = True
     deep: bool = False
     tell: Tell = lambda _what, _done, _total: None
 
-    def tenant(self, tenant: str) -> Iterator[Finding]:
+    def tenant(self, tenant: str) -> Iterator[AuditFinding]:
         """Everything of one tenant.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
         ``StoreError``."""
         given = [each for each in self.given if each.head.tenant == tenant]
@@ -74,17 +74,17 @@ class Audit:
         offboarded = Offboarded(tenant, self.store, self.root, self.revoked)
         offboarded.read()
         with snapshot():
-            row = Tenant.get_or_none(Tenant.id == tenant)
+            row = TenantTable.get_or_none(TenantTable.id == tenant)
             if row is None:
                 raise no_tenant(tenant)
-            told = Told(tenant, self.now)
+            told = RowAudit(tenant, self.now)
             sizes = frozenset(head.size for head in signed.heads)
             leaves = Leaves(tenant, sizes, offboarded.heard(told.hear), HEARD | OFFBOARDING)
             size = int(row.ledger_size)
             yield from leaves.read(lambda done: self.tell("leaves", done, size))
             if leaves.count != size:
                 what = f"{leaves.count} leaves are there, and {size} were written"
-                yield Finding("log.size", tenant, what)
+                yield AuditFinding("log.size", tenant, what)
             yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
             yield from told.end(leaves.erased | leaves.gone, leaves.amended)
             yield from offboarded.end(leaves.erased)
@@ -94,25 +94,25 @@ class Audit:
         if self.recordings:
             deep = self.keyring if self.deep else None
             keys = WrappedKeys(tenant, self.store, told.keys, told.keys_destroyed, deep)
-            kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys)
+            kept = RecordingAudit(tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys)
             yield from kept.read(lambda done: self.tell("recordings", done, None))
 
-    def shared(self, known: Collection[str]) -> Iterator[Finding]:
+    def shared(self, known: Collection[str]) -> Iterator[AuditFinding]:
         """What belongs to no customer alone, of all that the catalogue knows.  Raises ``StoreError``."""
         with snapshot():
             yield from shared_rows.sounds()
             yield from shared_rows.nobodys(known)
         yield from unknown_objects.find_unknown(self.store, known)
 
-    def lost(self, known: Collection[str]) -> Iterator[Finding]:
+    def lost(self, known: Collection[str]) -> Iterator[AuditFinding]:
         """Tenants whose log was signed and whom the catalogue does not know.  Raises ``StoreError``."""
         for tenant in sorted({each.head.tenant for each in self.given} - {*known}):
             what = "a checkpoint was given of a customer that the catalogue does not know"
-            yield Finding("log.missing", tenant, what)
+            yield AuditFinding("log.missing", tenant, what)
         after = ""
         while (key := next(iter(self.store.list(PLACE, after)), None)) is not None:
             tenant = key.removeprefix(PLACE).partition("/")[0]
             if tenant not in known and not key.startswith(ENDORSEMENTS):
                 what = "the bucket has checkpoints of a customer that the catalogue does not know"
-                yield Finding("log.missing", key, what)
+                yield AuditFinding("log.missing", key, what)
             after = f"{PLACE}{tenant}~"

@@ -8,36 +8,40 @@ from typing import Any
 
 from peewee import ForeignKeyField
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
+from recorder.catalogue.database import database
 from recorder.catalogue.tables.core import (
     TABLES,
-    Announcement,
-    Line,
-    LineDelete,
-    LineKeep,
-    NotRecorded,
-    Sound,
-    Tenant,
-    database,
+    AnnouncementTable,
+    LineDeleteOptionTable,
+    LineKeepOptionTable,
+    LineTable,
+    NotRecordedTable,
+    SoundTable,
+    TenantTable,
 )
-from recorder.catalogue.tables.rebuild_progress import Condition
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
 from recorder.errors import CatalogueError
 from recorder.features.recovery.rebuild_queue import REBUILD
 from recorder.features.tenants.announcements import sound_duration_ms
 
 
-def sounds() -> Iterator[Finding]:
+def sounds() -> Iterator[AuditFinding]:
     """Each sound is the one that it is called by, and none that is named is missing.  Inside the caller's
     snapshot."""
     kept = set()
-    for identity in [row.sha256 for row in Sound.select(Sound.sha256).order_by(Sound.sha256)]:
+    for identity in [row.sha256 for row in SoundTable.select(SoundTable.sha256).order_by(SoundTable.sha256)]:
         kept.add(identity)
-        row = Sound.select(Sound.wav, Sound.duration_ms).where(Sound.sha256 == identity).get()
+        row = (
+            SoundTable.select(SoundTable.wav, SoundTable.duration_ms)
+            .where(SoundTable.sha256 == identity)
+            .get()
+        )
         if not _is_sound(identity, row.wav, row.duration_ms):
-            yield _found("row.changed", Sound, identity, "it is not the sound that it is called by")
+            yield _found("row.changed", SoundTable, identity, "it is not the sound that it is called by")
     for identity in sorted(_named() - kept):
         yield _found(
-            "row.deleted", Sound, identity, "a line or an announcement plays it, and it is not there"
+            "row.deleted", SoundTable, identity, "a line or an announcement plays it, and it is not there"
         )
 
 
@@ -53,12 +57,12 @@ def _is_sound(identity: str, wav: Any, duration_ms: Any) -> bool:
 def _named() -> set[str]:
     """Sounds that rows name."""
     found: set[str] = set()
-    for model in (Announcement, Line, LineKeep, LineDelete):
+    for model in (AnnouncementTable, LineTable, LineKeepOptionTable, LineDeleteOptionTable):
         for field in model._meta.sorted_fields:
-            if isinstance(field, ForeignKeyField) and field.rel_model is Sound:
+            if isinstance(field, ForeignKeyField) and field.rel_model is SoundTable:
                 query = model.select(field).where(field.is_null(False)).distinct()
                 found |= {str(value) for (value,) in database.execute(query).fetchall()}
-    for row in Line.select(Line.joining).where(Line.joining.is_null(False)):
+    for row in LineTable.select(LineTable.joining).where(LineTable.joining.is_null(False)):
         found |= set(_sounds_in(row.joining))
     return found
 
@@ -72,21 +76,21 @@ def _sounds_in(said: Any) -> Iterator[str]:
         yield str(said[1])
 
 
-def nobodys(tenants: Collection[str]) -> Iterator[Finding]:
+def nobodys(tenants: Collection[str]) -> Iterator[AuditFinding]:
     """Rows of customers that are not there, and conditions that nothing of Accord's makes: no log speaks of
     them.  Inside the caller's snapshot."""
-    for row in Condition.select(Condition.name).where(Condition.name != REBUILD):
-        yield _found("row.unlogged", Condition, row.name, "nothing of Accord's is so")
+    for row in GlobalStateTable.select(GlobalStateTable.name).where(GlobalStateTable.name != REBUILD):
+        yield _found("row.unlogged", GlobalStateTable, row.name, "nothing of Accord's is so")
     for model in TABLES:
         columns = {field.column_name: field for field in model._meta.sorted_fields}
         owner = columns.get("tenant_id")
-        if owner is None or model is Tenant:
+        if owner is None or model is TenantTable:
             continue
         query = model.select(owner).distinct()
         for (value,) in sorted(database.execute(query).fetchall(), key=str):
-            if value not in tenants and not (value is None and model is NotRecorded):
+            if value not in tenants and not (value is None and model is NotRecordedTable):
                 yield _found("row.unlogged", model, f"of {value}", "the catalogue has no such customer")
 
 
-def _found(code: str, model: Any, which: str, message: str) -> Finding:
-    return Finding(code, f"{model._meta.table_name} {which}", message)
+def _found(code: str, model: Any, which: str, message: str) -> AuditFinding:
+    return AuditFinding(code, f"{model._meta.table_name} {which}", message)

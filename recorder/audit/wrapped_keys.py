@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from recorder.audit.findings import Finding
-from recorder.catalogue.tables.core import Recording, Tenant, connected
+from recorder.audit.findings import AuditFinding
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import RecordingTable, TenantTable
 from recorder.errors import SealError
 from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
@@ -38,38 +39,42 @@ class WrappedKeys:
     _ids: set[str] = field(default_factory=set)
     """Of the customer's keys that are there, once :meth:`own` was read."""
 
-    def own(self) -> Iterator[Finding]:
+    def own(self) -> Iterator[AuditFinding]:
         """The customer's own keys.  Raises ``StoreError``."""
         yield from self._present()
         place = tenant_key_path(self.tenant)
         for key in self.store.list(f"{place.removesuffix('.json')}"):
             if self.destroyed:
-                yield Finding("key.not_erased", key, "the customer's keys were destroyed, and it is there")
+                yield AuditFinding(
+                    "key.not_erased", key, "the customer's keys were destroyed, and it is there"
+                )
             elif key == next_tenant_key_path(self.tenant):
                 yield from self._document(key, None)
             elif key != place:
                 identity = key.rpartition(f"{TENANT}-")[2].removesuffix(".json")
                 if identity not in self.had or key != every_tenant_key_path(self.tenant, identity):
-                    yield Finding("object.unknown", key, "the log knows of no such key of this customer's")
+                    yield AuditFinding(
+                        "object.unknown", key, "the log knows of no such key of this customer's"
+                    )
                 else:
                     yield from self._document(key, identity)
         for identity in sorted({*self.had} - {*self._ids}):
             if not self.destroyed:
                 key = every_tenant_key_path(self.tenant, identity)
-                yield Finding("key.missing", key, "the customer has had this key, and it is not there")
+                yield AuditFinding("key.missing", key, "the customer has had this key, and it is not there")
 
-    def _present(self) -> Iterator[Finding]:
+    def _present(self) -> Iterator[AuditFinding]:
         text, there = self._both()
         key = tenant_key_path(self.tenant)
         if not text:
             return
         if there is None:
             with connected():
-                mine = (Recording.tenant == self.tenant) & Recording.destroyed_at.is_null()
-                if Recording.select().where(mine).exists():
-                    yield Finding("key.missing", key, "the customer's wrapped key is not there")
+                mine = (RecordingTable.tenant == self.tenant) & RecordingTable.destroyed_at.is_null()
+                if RecordingTable.select().where(mine).exists():
+                    yield AuditFinding("key.missing", key, "the customer's wrapped key is not there")
         elif there != text.encode():
-            yield Finding("key.differs", key, "bucket and catalogue have different ones")
+            yield AuditFinding("key.differs", key, "bucket and catalogue have different ones")
         else:
             yield from self._document(key, None)
 
@@ -77,13 +82,16 @@ class WrappedKeys:
         """The present key in catalogue and bucket; while it is changed they differ, for a moment."""
         for attempt in range(2):
             with connected():
-                text = str(Tenant.select(Tenant.wrapped_key).where(Tenant.id == self.tenant).scalar() or "")
+                text = str(
+                    TenantTable.select(TenantTable.wrapped_key).where(TenantTable.id == self.tenant).scalar()
+                    or ""
+                )
             there = self._read(tenant_key_path(self.tenant))
             if attempt or there == text.encode():
                 break
         return text, there
 
-    def _document(self, key: str, identity: str | None) -> Iterator[Finding]:
+    def _document(self, key: str, identity: str | None) -> Iterator[AuditFinding]:
         try:
             wrapped = WrappedKey.from_bytes(self._read(key) or b"")
             if wrapped.kind != TENANT:
@@ -96,9 +104,9 @@ class WrappedKeys:
             if self.deep is not None:
                 self.deep.open_tenant_key(wrapped)
         except SealError as error:
-            yield Finding(error.error_id, key, error.message)
+            yield AuditFinding(error.error_id, key, error.message)
 
-    def of(self, manifest: Manifest) -> Iterator[Finding]:
+    def of(self, manifest: Manifest) -> Iterator[AuditFinding]:
         """The key of a recording that is not destroyed.  Raises ``StoreError``."""
         key = data_key_path(self.tenant, manifest.recording)
         for attempt in range(2):
@@ -106,17 +114,17 @@ class WrappedKeys:
             if attempt or (text is not None and there == text.encode()):
                 break
         if there is None:
-            yield Finding("key.missing", key, "the recording's wrapped key is not there")
+            yield AuditFinding("key.missing", key, "the recording's wrapped key is not there")
             return
         if text is None:
             what = "it has no key in its row, and was not destroyed: wrapped_key"
-            yield Finding("row.changed", f"{self.tenant}: recording {manifest.recording}", what)
+            yield AuditFinding("row.changed", f"{self.tenant}: recording {manifest.recording}", what)
         elif there != text.encode():
-            yield Finding("key.differs", key, "bucket and catalogue have different ones (wrapped_key)")
+            yield AuditFinding("key.differs", key, "bucket and catalogue have different ones (wrapped_key)")
         try:
             self._check(WrappedKey.from_bytes(there), manifest)
         except SealError as error:
-            yield Finding(error.error_id, key, error.message)
+            yield AuditFinding(error.error_id, key, error.message)
 
     def _check(self, wrapped: WrappedKey, manifest: Manifest) -> None:
         if wrapped.kind != RECORDING:
@@ -131,14 +139,16 @@ class WrappedKeys:
             )
         if self.deep is not None:
             with connected():
-                text = Tenant.select(Tenant.wrapped_key).where(Tenant.id == self.tenant).scalar()
+                text = (
+                    TenantTable.select(TenantTable.wrapped_key).where(TenantTable.id == self.tenant).scalar()
+                )
             own = WrappedKey.from_bytes(text.encode())
             manifest.check_key(open_data_key(self.store, self.deep, own, wrapped))
 
     def _row(self, recording: str) -> str | None:
         with connected():
-            mine = (Recording.tenant == self.tenant) & (Recording.id == recording)
-            found = Recording.select(Recording.wrapped_key).where(mine).scalar()
+            mine = (RecordingTable.tenant == self.tenant) & (RecordingTable.id == recording)
+            found = RecordingTable.select(RecordingTable.wrapped_key).where(mine).scalar()
         return None if found is None else str(found)
 
     def _read(self, key: str) -> bytes | None:

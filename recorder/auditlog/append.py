@@ -23,7 +23,8 @@ from typing import Any, Final
 
 import rfc8785
 
-from recorder.catalogue.tables.core import LedgerEntry, Tenant, database
+from recorder.catalogue.database import database
+from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import to_iso
 from recorder.ids import Entropy, uuid7
@@ -90,7 +91,7 @@ def append(
 
     The number comes from an UPDATE of the tenant's row, which holds that row until the transaction
     ends: so numbers have no gap and no fork, on SQLite and PostgreSQL alike.  What other rows a
-    transaction changes it changes before, or it begins with :func:`hold`: grants, and what destroying
+    transaction changes it changes before, or it begins with :func:`lock_tenant`: grants, and what destroying
     changes, are reached only that way, so nobody waits in a circle.
 
     Raises :class:`CatalogueError` where there is no such tenant, ``RuntimeError`` outside a transaction, and
@@ -106,10 +107,14 @@ def append_all(
     """The same for many bodies at once, each with the recording whose erasure takes it."""
     if not database.in_transaction():
         raise RuntimeError("a leaf is added inside the transaction of what it speaks of")
-    counted = Tenant.update(ledger_size=Tenant.ledger_size + len(said)).where(Tenant.id == tenant).execute()
+    counted = (
+        TenantTable.update(ledger_size=TenantTable.ledger_size + len(said))
+        .where(TenantTable.id == tenant)
+        .execute()
+    )
     if not counted:
         raise no_tenant(tenant)
-    size = int(Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar())
+    size = int(TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar())
     at, first = to_iso(now), size - len(said)
     entries = [
         _entry(tenant, kind, body, recording, number, at, now, entropy)
@@ -128,7 +133,7 @@ def append_all(
 def _statement(rows: int, param: str) -> str:
     names = ", ".join(f'"{name}"' for name in COLUMNS)
     one = f"({', '.join([param] * len(COLUMNS))})"
-    table = LedgerEntry._meta.table_name
+    table = LeafTable._meta.table_name
     return f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows)}'  # noqa: S608, names of ours
 
 
@@ -184,29 +189,29 @@ def _entry(
     )
 
 
-def hold(tenant: str) -> None:
+def lock_tenant(tenant: str) -> None:
     """Let nobody else write for a tenant until the caller's transaction ends, and see all that was written
     before.  On SQLite the transaction holds everybody back already; this is what PostgreSQL needs where
     something is read first and written after.  Raises :class:`CatalogueError` where there is no such
     tenant."""
-    if not Tenant.update(ledger_size=Tenant.ledger_size).where(Tenant.id == tenant).execute():
+    if not TenantTable.update(ledger_size=TenantTable.ledger_size).where(TenantTable.id == tenant).execute():
         raise no_tenant(tenant)
 
 
-def forget(tenant: str, recording: str) -> list[int]:
+def drop_bodies(tenant: str, recording: str) -> list[int]:
     """Destroy bodies and salts of a tenant's leaves that speak of a recording, inside the caller's
     transaction; their numbers, which the leaf about its erasure names: no other body may be missing.  The
     leaves stay, and tell nothing about anybody any more.
 
     Whose a body is, it says itself: one that is another's stays, whatever its row says (and an audit names
     the row)."""
-    mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
-    there = LedgerEntry.select(LedgerEntry.number, LedgerEntry.kind, LedgerEntry.body)
-    rows = there.where(mine & LedgerEntry.body.is_null(False)).order_by(LedgerEntry.number)
+    mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
+    there = LeafTable.select(LeafTable.number, LeafTable.kind, LeafTable.body)
+    rows = there.where(mine & LeafTable.body.is_null(False)).order_by(LeafTable.number)
     numbers = [row.number for row in rows if _is_about(row.kind, row.body, recording)]
     for begin in range(0, len(numbers), AT_ONCE):
-        some = LedgerEntry.number.in_(numbers[begin : begin + AT_ONCE])
-        LedgerEntry.update(body=None, salt=None).where(mine & some).execute()
+        some = LeafTable.number.in_(numbers[begin : begin + AT_ONCE])
+        LeafTable.update(body=None, salt=None).where(mine & some).execute()
     return numbers
 
 

@@ -21,15 +21,16 @@ from peewee import IntegrityError, fn
 
 from recorder.auditlog import signed_note
 from recorder.auditlog.signed_note import Head
-from recorder.auditlog.tree_cache import Stored
+from recorder.auditlog.tree_cache import CachedTree
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.audit_log import Checkpoint, Recipient
-from recorder.catalogue.tables.core import Tenant, connected, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
+from recorder.catalogue.tables.core import TenantTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import AccordError, LedgerError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing
-from recorder.seal.document_source import Source, read_document
+from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.signing import CHECKPOINT, Signer
 from recorder.store.contract import Store
@@ -49,7 +50,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class CheckpointDeps:
     """What signing works with.  ``lock`` is how long a checkpoint cannot be deleted, where the bucket locks;
     ``owner`` names this worker among others, ``seen`` is up to which number it saw each log signed."""
 
@@ -67,28 +68,28 @@ def place_of(tenant: str, number: int) -> str:
     return f"{PLACE}{part(tenant)}/{number:010}.note"
 
 
-def newest(tenant: str) -> Checkpoint | None:
+def newest(tenant: str) -> CheckpointTable | None:
     """A tenant's newest checkpoint, as the catalogue has it."""
     with connected():
-        mine = Checkpoint.select().where(Checkpoint.tenant_id == tenant)
-        row: Checkpoint | None = mine.order_by(Checkpoint.number.desc()).first()
+        mine = CheckpointTable.select().where(CheckpointTable.tenant_id == tenant)
+        row: CheckpointTable | None = mine.order_by(CheckpointTable.number.desc()).first()
         return row
 
 
 def mailed(tenant: str) -> int:
     """The highest number of a tenant's checkpoints that went out by mail; 0 where none did."""
     with connected():
-        mine = Recipient.tenant_id == tenant
-        return int(Recipient.select(fn.MAX(Recipient.sent_number)).where(mine).scalar() or 0)
+        mine = RecipientTable.tenant_id == tenant
+        return int(RecipientTable.select(fn.MAX(RecipientTable.sent_number)).where(mine).scalar() or 0)
 
 
-def keep(means: Means, now: datetime) -> int:
+def keep(means: CheckpointDeps, now: datetime) -> int:
     """Sign every log that is due, and put what was signed; how many were put.  Each log is claimed, so of
     several workers one does it.  One that cannot be signed holds up no other; raises the first such error
     (:class:`LedgerError`, ``SealError``, ``StoreError``) at the end."""
     put, errors = 0, []
     with connected():
-        sizes = [(row.id, row.ledger_size) for row in Tenant.select().order_by(Tenant.id)]
+        sizes = [(row.id, row.ledger_size) for row in TenantTable.select().order_by(TenantTable.id)]
     for tenant, size in sizes:
         last = newest(tenant)
         due = _due(last, size, now)
@@ -114,7 +115,7 @@ def keep(means: Means, now: datetime) -> int:
 def late(before: datetime) -> list[str]:
     """Tenants whose log grew and was last signed before a time, or never though it began before that."""
     with connected():
-        rows = list(Tenant.select().order_by(Tenant.id))
+        rows = list(TenantTable.select().order_by(TenantTable.id))
     found = []
     for row in rows:
         last = newest(row.id)
@@ -124,7 +125,7 @@ def late(before: datetime) -> list[str]:
     return found
 
 
-def sign(tenant: str, means: Means, now: datetime) -> Head | None:
+def sign(tenant: str, means: CheckpointDeps, now: datetime) -> Head | None:
     """Sign a tenant's log as it is, into the catalogue; ``None`` where another worker was faster.
 
     Raises :class:`LedgerError`: ``ledger.behind`` (the bucket has checkpoints that the catalogue does not
@@ -149,15 +150,15 @@ def sign(tenant: str, means: Means, now: datetime) -> Head | None:
     return head if add(head, signed_note.sign(head, means.signer)) else None
 
 
-def check(tenant: str, means: Means, at: datetime) -> tuple[Checkpoint | None, int, Stored]:
+def check(tenant: str, means: CheckpointDeps, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
     """Whether a log goes on from what was signed, in catalogue and bucket; the last checkpoint, the epoch,
     and the tree.  Raises :class:`LedgerError` as :func:`sign` does."""
     with connected():
-        epoch = int(Tenant.select(Tenant.ledger_epoch).where(Tenant.id == tenant).scalar())
+        epoch = int(TenantTable.select(TenantTable.ledger_epoch).where(TenantTable.id == tenant).scalar())
     last = newest(tenant)
     _check_bucket(tenant, last, means.store)
     _check_seen(tenant, last, means)
-    stored = Stored(tenant)
+    stored = CachedTree(tenant)
     _check_goes_on(last, epoch, stored, at)
     return last, epoch, stored
 
@@ -166,7 +167,7 @@ def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
     """Write a checkpoint into the catalogue; false where its number is taken."""
     try:
         with writing():
-            Checkpoint.create(
+            CheckpointTable.create(
                 id=f"{head.tenant}/{head.number}",
                 tenant_id=head.tenant,
                 number=head.number,
@@ -183,20 +184,22 @@ def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
     return True
 
 
-def publish(tenant: str, means: Means, now: datetime) -> int:
+def publish(tenant: str, means: CheckpointDeps, now: datetime) -> int:
     """Put what was signed and is not in the bucket, in order, each after the endorsement of its key; how
     many. Raises :class:`recorder.store.contract.Conflict` where the bucket has another checkpoint of that
     number, and ``StoreError``."""
     with connected():
-        waiting = Checkpoint.select().where((Checkpoint.tenant_id == tenant) & Checkpoint.stored_at.is_null())
-        rows = list(waiting.order_by(Checkpoint.number))
+        waiting = CheckpointTable.select().where(
+            (CheckpointTable.tenant_id == tenant) & CheckpointTable.stored_at.is_null()
+        )
+        rows = list(waiting.order_by(CheckpointTable.number))
     for row in rows:
         locked_until = row.at + means.lock
         _put_endorsement(means, locked_until)
         put(means.store, row.place, row.note.encode(), locked_until)
         with writing():
-            mine = (Checkpoint.id == row.id) & Checkpoint.stored_at.is_null()
-            Checkpoint.update(stored_at=now).where(mine).execute()
+            mine = (CheckpointTable.id == row.id) & CheckpointTable.stored_at.is_null()
+            CheckpointTable.update(stored_at=now).where(mine).execute()
         log.info("ledger.signed", tenant=tenant, number=row.number, size=row.size)
     return len(rows)
 
@@ -215,19 +218,19 @@ def listed(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
 
-def _put_endorsement(means: Means, locked_until: datetime) -> None:
+def _put_endorsement(means: CheckpointDeps, locked_until: datetime) -> None:
     content = canonical_json.dump(means.signer.endorsement.document())
     name = f"{means.signer.key_id}-{hashlib.sha256(content).hexdigest()[:16]}.json"
     put(means.store, ENDORSEMENTS + name, content, locked_until)
 
 
-def _due(last: Checkpoint | None, size: int, now: datetime) -> bool:
+def _due(last: CheckpointTable | None, size: int, now: datetime) -> bool:
     if last is None:
         return size > 0
     return now - last.at >= (GREW if size != last.size else ANYWAY)
 
 
-def _check_goes_on(last: Checkpoint | None, epoch: int, stored: Stored, at: datetime) -> None:
+def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree, at: datetime) -> None:
     if last is None:
         return
     if at <= last.at:
@@ -238,7 +241,7 @@ def _check_goes_on(last: Checkpoint | None, epoch: int, stored: Stored, at: date
         )
     if last.epoch != epoch:
         return
-    if stored.size < last.size or Stored(stored.tenant, last.size).root().hex() != last.root:
+    if stored.size < last.size or CachedTree(stored.tenant, last.size).root().hex() != last.root:
         raise LedgerError(
             "ledger.rewritten",
             f"the log does not go on from checkpoint {last.number} of {last.size} leaves: it is not signed",
@@ -246,7 +249,7 @@ def _check_goes_on(last: Checkpoint | None, epoch: int, stored: Stored, at: date
         )
 
 
-def _check_bucket(tenant: str, last: Checkpoint | None, store: Store) -> None:
+def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> None:
     known = last.number if last else 0
     further = next((key for key in listed(store, tenant, known) if key.endswith(".note")), None)
     if further is not None:
@@ -258,7 +261,7 @@ def _check_bucket(tenant: str, last: Checkpoint | None, store: Store) -> None:
         )
 
 
-def _check_seen(tenant: str, last: Checkpoint | None, means: Means) -> None:
+def _check_seen(tenant: str, last: CheckpointTable | None, means: CheckpointDeps) -> None:
     known = last.number if last else 0
     further = max(means.seen.get(tenant, 0), mailed(tenant))
     if further > known:
@@ -271,6 +274,6 @@ def _check_seen(tenant: str, last: Checkpoint | None, means: Means) -> None:
     means.seen[tenant] = known
 
 
-def read_at(store: Source, key: str) -> bytes:
+def read_at(store: DocumentSource, key: str) -> bytes:
     """A note as the bucket has it.  Raises :class:`recorder.store.contract.NotFound`, ``StoreError``."""
     return read_document(store, key, signed_note.MAX_BYTES)

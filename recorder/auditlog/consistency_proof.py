@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.auditlog import merkle, signed_note
 from recorder.auditlog.inclusion_proof import endorsement_of, signed_head
 from recorder.auditlog.signed_note import Head
-from recorder.auditlog.tree_cache import Stored
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import connected
+from recorder.auditlog.tree_cache import CachedTree
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.errors import LedgerError
 from recorder.seal import canonical_json
 from recorder.seal.canonical_json import Fields
@@ -49,7 +49,7 @@ def show(tenant: str, before: int, after: int, store: Store) -> bytes:
             f"the log began again between checkpoints {old.number} and {new.number}: none follows the other",
             "why is in the leaf log.begun, which `accord audit` names",
         )
-    stored = Stored(tenant, new.size)
+    stored = CachedTree(tenant, new.size)
     path = merkle.consistency(old.size, new.size, stored)
     if not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
         raise LedgerError(
@@ -104,8 +104,8 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
 
 def _note(tenant: str, number: int) -> str:
     with connected():
-        mine = (Checkpoint.tenant_id == tenant) & (Checkpoint.number == number)
-        row = Checkpoint.get_or_none(mine & Checkpoint.stored_at.is_null(False))
+        mine = (CheckpointTable.tenant_id == tenant) & (CheckpointTable.number == number)
+        row = CheckpointTable.get_or_none(mine & CheckpointTable.stored_at.is_null(False))
     if row is None:
         raise LedgerError(
             "checkpoint.unknown",

@@ -20,9 +20,10 @@ from recorder.auditlog import merkle, signed_note
 from recorder.auditlog.append import commitment
 from recorder.auditlog.checkpoint import ENDORSEMENTS, read_at
 from recorder.auditlog.signed_note import Head
-from recorder.auditlog.tree_cache import Stored
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.auditlog.tree_cache import CachedTree
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import LedgerError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.canonical_json import Fields
@@ -34,7 +35,7 @@ MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ProvenLeaf:
     """What a checked file shows: the leaf, what it is about (``None`` where that was erased), and the
     checkpoint whose tree it is in."""
 
@@ -46,8 +47,8 @@ class Shown:
 def leaves_of(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
     """Leaves about a recording, or of that id: each one's id, tenant, number, kind and time."""
     with connected():
-        mine = (LedgerEntry.recording_id == about) | (LedgerEntry.id == about)
-        for row in LedgerEntry.select().where(mine).order_by(LedgerEntry.number):
+        mine = (LeafTable.recording_id == about) | (LeafTable.id == about)
+        for row in LeafTable.select().where(mine).order_by(LeafTable.number):
             yield row.id, row.tenant_id, row.number, row.kind, row.at
 
 
@@ -57,13 +58,13 @@ def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
     Raises :class:`LedgerError`: ``leaf.unknown``, ``ledger.not_signed_yet`` (no checkpoint has it);
     :class:`recorder.errors.CatalogueError` (``ledger.gap``), ``StoreError``."""
     with connected():
-        leaf = LedgerEntry.get_or_none(LedgerEntry.id == leaf_id)
+        leaf = LeafTable.get_or_none(LeafTable.id == leaf_id)
         if leaf is None:
             raise LedgerError(
                 "leaf.unknown", f"there is no leaf {leaf_id}", "`accord audit leaves` lists them"
             )
         row = _checkpoint(leaf, number)
-    stored = Stored(leaf.tenant_id, int(row.size))
+    stored = CachedTree(leaf.tenant_id, int(row.size))
     head = signed_note.read(row.note.encode()).head
     if stored.root() != head.root:
         raise LedgerError(
@@ -90,11 +91,11 @@ def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | Non
     """What was last signed of a log of at most so many leaves, as far as the bucket has it, and the
     endorsement of the key that did; ``None`` where nothing was.  Raises ``StoreError``."""
     with connected():
-        mine = (Checkpoint.tenant_id == tenant) & Checkpoint.stored_at.is_null(False)
+        mine = (CheckpointTable.tenant_id == tenant) & CheckpointTable.stored_at.is_null(False)
         row = (
-            Checkpoint.select()
-            .where(mine & (Checkpoint.size <= size))
-            .order_by(Checkpoint.number.desc())
+            CheckpointTable.select()
+            .where(mine & (CheckpointTable.size <= size))
+            .order_by(CheckpointTable.number.desc())
             .first()
         )
     if row is None:
@@ -103,7 +104,7 @@ def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | Non
     return row.note, canonical_json.dump(endorsement.document()).decode()
 
 
-def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> Shown:
+def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> ProvenLeaf:
     """Check a file, from the root's public key alone.  ``checkpoint`` is one that came another way (by mail,
     say): then it must be that one.
 
@@ -138,13 +139,15 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
         merkle.hash_leaf(leaf.encode()), said["number"], head.size, path, head.root
     ):
         raise LedgerError("leaf.not_in_it", "the leaf is not in the tree that was signed")
-    return Shown(said, None if body is None else json.loads(body), head)
+    return ProvenLeaf(said, None if body is None else json.loads(body), head)
 
 
-def _checkpoint(leaf: LedgerEntry, number: int | None) -> Checkpoint:
-    mine = (Checkpoint.tenant_id == leaf.tenant_id) & Checkpoint.stored_at.is_null(False)
-    mine &= Checkpoint.number == number if number is not None else Checkpoint.size > leaf.number
-    row: Checkpoint | None = Checkpoint.select().where(mine).order_by(Checkpoint.number).first()
+def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
+    mine = (CheckpointTable.tenant_id == leaf.tenant_id) & CheckpointTable.stored_at.is_null(False)
+    mine &= CheckpointTable.number == number if number is not None else CheckpointTable.size > leaf.number
+    row: CheckpointTable | None = (
+        CheckpointTable.select().where(mine).order_by(CheckpointTable.number).first()
+    )
     if row is None or row.size <= leaf.number:
         raise LedgerError(
             "ledger.not_signed_yet",

@@ -13,13 +13,14 @@ from functools import cache
 from typing import Any
 
 from recorder.auditlog.append import commitment, goes_with, leaf_hash
+from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.core import DECIDED, LedgerEntry, connected
+from recorder.catalogue.tables.core import DECIDED, LeafTable
 from recorder.clock import from_iso
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LoggedLeaf:
     """A leaf that is whole, with what it says."""
 
     number: int
@@ -28,7 +29,7 @@ class Said:
     body: Mapping[str, Any]
 
 
-def leaf(tenant: str, number: int | None) -> Said | None:
+def leaf(tenant: str, number: int | None) -> LoggedLeaf | None:
     """A tenant's leaf; ``None`` where there is none that is whole, and where its body was erased."""
     if number is None:
         return None
@@ -37,31 +38,29 @@ def leaf(tenant: str, number: int | None) -> Said | None:
     return None if row is None else _said(row)
 
 
-@prepared(LedgerEntry)
+@prepared(LeafTable)
 def _leaf(tenant: str, number: int) -> Any:
-    return LedgerEntry.select().where((LedgerEntry.tenant == tenant) & (LedgerEntry.number == number))
+    return LeafTable.select().where((LeafTable.tenant == tenant) & (LeafTable.number == number))
 
 
-def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[Said]:
+def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[LoggedLeaf]:
     """A tenant's leaves of some kinds that speak of some recordings, in order; without any that is not
     whole."""
     with connected():
-        mine = (LedgerEntry.tenant == tenant) & LedgerEntry.recording_id.in_([*recordings])
-        rows = list(
-            LedgerEntry.select().where(mine & LedgerEntry.kind.in_([*kinds])).order_by(LedgerEntry.number)
-        )
+        mine = (LeafTable.tenant == tenant) & LeafTable.recording_id.in_([*recordings])
+        rows = list(LeafTable.select().where(mine & LeafTable.kind.in_([*kinds])).order_by(LeafTable.number))
     return [said for row in rows if (said := _said(row)) is not None]
 
 
-def after(tenant: str, number: int, kind: str) -> list[Said]:
+def after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
     """A tenant's leaves of a kind that follow another, in order; without any that is not whole."""
     with connected():
-        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number > number) & (LedgerEntry.kind == kind)
-        rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
+        mine = (LeafTable.tenant == tenant) & (LeafTable.number > number) & (LeafTable.kind == kind)
+        rows = list(LeafTable.select().where(mine).order_by(LeafTable.number))
     return [said for row in rows if (said := _said(row)) is not None]
 
 
-def decided(tenant: str, kinds: Collection[str]) -> list[Said]:
+def decided(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
     """A tenant's leaves of some kinds of :data:`DECIDED`, in order; without any that is not whole."""
     with connected():
         rows = _decided(tuple(kinds))(tenant)
@@ -69,16 +68,16 @@ def decided(tenant: str, kinds: Collection[str]) -> list[Said]:
 
 
 @cache
-def _decided(kinds: tuple[str, ...]) -> Callable[[str], list[LedgerEntry]]:
-    @prepared(LedgerEntry)
+def _decided(kinds: tuple[str, ...]) -> Callable[[str], list[LeafTable]]:
+    @prepared(LeafTable)
     def of(tenant: str) -> Any:
-        mine = (LedgerEntry.tenant == tenant) & LedgerEntry.kind.in_(kinds) & DECIDED
-        return LedgerEntry.select().where(mine).order_by(LedgerEntry.number)
+        mine = (LeafTable.tenant == tenant) & LeafTable.kind.in_(kinds) & DECIDED
+        return LeafTable.select().where(mine).order_by(LeafTable.number)
 
     return of
 
 
-def _said(row: LedgerEntry) -> Said | None:
+def _said(row: LeafTable) -> LoggedLeaf | None:
     if row.body is None or row.salt is None:
         return None
     try:
@@ -89,6 +88,6 @@ def _said(row: LedgerEntry) -> Said | None:
             and text["commitment"] == commitment(bytes(row.salt), row.body.encode())
             and goes_with(row.kind, body) == row.recording_id
         )
-        return Said(row.number, row.kind, from_iso(text["at"]), body) if whole else None
+        return LoggedLeaf(row.number, row.kind, from_iso(text["at"]), body) if whole else None
     except (ValueError, TypeError, AttributeError, KeyError):
         return None

@@ -23,11 +23,12 @@ from typing import Literal
 import structlog
 from peewee import Expression
 
-from recorder.auditlog.append import append, hold
-from recorder.auditlog.checkpoint import Means, newest
+from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.checkpoint import CheckpointDeps, newest
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.audit_log import Checkpoint, Recipient
-from recorder.catalogue.tables.core import Tenant, connected, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
+from recorder.catalogue.tables.core import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import LedgerError
 from recorder.ids import Entropy, uuid7
@@ -43,7 +44,7 @@ Security = Literal["starttls", "tls", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class MailServer:
     """A mail server that takes our mail.  Certificates are checked, with ``none`` nothing is encrypted."""
 
     host: str
@@ -89,23 +90,23 @@ def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
     if not _ADDRESS.fullmatch(address):
         raise LedgerError("mail.address", f"{address!r} is no address", "such as claire@example.com")
     with writing():
-        hold(tenant)
-        if Recipient.select().where(_wants(tenant) & (Recipient.address == address)).exists():
+        lock_tenant(tenant)
+        if RecipientTable.select().where(_wants(tenant) & (RecipientTable.address == address)).exists():
             return
         identity = str(uuid7(now, entropy))
-        Recipient.create(id=identity, tenant_id=tenant, address=address, since=now)
+        RecipientTable.create(id=identity, tenant_id=tenant, address=address, since=now)
         append(tenant, "recipient.added", {"recipient": identity, "address": address}, now, entropy)
 
 
 def remove(tenant: str, address: str, now: datetime, entropy: Entropy) -> bool:
     """Somebody gets no more; false where they got none."""
     with writing():
-        hold(tenant)
-        mine = _wants(tenant) & (Recipient.address == address)
-        row = Recipient.get_or_none(mine)
+        lock_tenant(tenant)
+        mine = _wants(tenant) & (RecipientTable.address == address)
+        row = RecipientTable.get_or_none(mine)
         if row is None:
             return False
-        Recipient.update(until=now).where(Recipient.id == row.id).execute()
+        RecipientTable.update(until=now).where(RecipientTable.id == row.id).execute()
         append(tenant, "recipient.removed", {"recipient": row.id}, now, entropy)
     return True
 
@@ -113,17 +114,19 @@ def remove(tenant: str, address: str, now: datetime, entropy: Entropy) -> bool:
 def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
     """Who gets a tenant's checkpoints, and when they got the last."""
     with connected():
-        return [(row.address, row.sent_at) for row in Recipient.select().where(_wants(tenant))]
+        return [(row.address, row.sent_at) for row in RecipientTable.select().where(_wants(tenant))]
 
 
-def keep(means: Means, server: Server | None, now: datetime) -> int:
+def keep(means: CheckpointDeps, server: MailServer | None, now: datetime) -> int:
     """Send to everybody whose day is over what is new; how many mails went out.  Raises :class:`LedgerError`
     (``mail.unreachable``): it is tried again."""
     if server is None:
         return 0
     with connected():
-        over = Recipient.sent_at.is_null() | (Recipient.sent_at <= now - EVERY)
-        due = list(Recipient.select().where(Recipient.until.is_null() & over).order_by(Recipient.id))
+        over = RecipientTable.sent_at.is_null() | (RecipientTable.sent_at <= now - EVERY)
+        due = list(
+            RecipientTable.select().where(RecipientTable.until.is_null() & over).order_by(RecipientTable.id)
+        )
     sent = 0
     for row in due:
         last = newest(row.tenant_id)
@@ -140,7 +143,7 @@ def keep(means: Means, server: Server | None, now: datetime) -> int:
 
 
 def letter(
-    name: str, language: str, last: Checkpoint, sender: str, address: str, now: datetime
+    name: str, language: str, last: CheckpointTable, sender: str, address: str, now: datetime
 ) -> EmailMessage:
     """The mail to somebody who wants the checkpoints of a tenant of that name, in its language."""
     said = {"number": last.number, "size": last.size, "at": to_iso(last.at), "name": name}
@@ -157,19 +160,21 @@ def letter(
     return message
 
 
-def _send(row: Recipient, last: Checkpoint, server: Server, now: datetime) -> None:
+def _send(row: RecipientTable, last: CheckpointTable, server: MailServer, now: datetime) -> None:
     with connected():
-        tenant = Tenant.get_by_id(row.tenant_id)
+        tenant = TenantTable.get_by_id(row.tenant_id)
     message = letter(tenant.name, tenant.language, last, server.sender, row.address, now)
     with server.open() as session:
         session.send_message(message)
     with writing():
-        Recipient.update(sent_at=now, sent_number=last.number).where(Recipient.id == row.id).execute()
+        RecipientTable.update(sent_at=now, sent_number=last.number).where(
+            RecipientTable.id == row.id
+        ).execute()
     log.info("ledger.mailed", tenant=row.tenant_id, number=last.number)
 
 
 def _wants(tenant: str) -> Expression:
-    return (Recipient.tenant_id == tenant) & Recipient.until.is_null()
+    return (RecipientTable.tenant_id == tenant) & RecipientTable.until.is_null()
 
 
 @cache

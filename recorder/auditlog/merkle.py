@@ -38,7 +38,7 @@ def hash_node(left: Hash, right: Hash) -> Hash:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-class Growing:
+class GrowingTree:
     """The tree of a log that is read from its beginning.  Of each level it keeps the hashes whose row of
     :data:`WIDTH` is not full yet, and in ``complete`` the hash above each row that is, by level and number:
     one for each :data:`WIDTH` leaves."""

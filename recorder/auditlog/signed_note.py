@@ -75,7 +75,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class SignedNote:
     """A checkpoint as it was read: its signatures by key name, each four bytes of key id and the rest."""
 
     head: Head
@@ -121,7 +121,7 @@ def fingerprint(note: str) -> str:
     return hashlib.sha256(read(note.encode()).alone().encode()).hexdigest()
 
 
-def read(content: bytes) -> Note:
+def read(content: bytes) -> SignedNote:
     """Read a checkpoint; its signatures are not yet checked.  Raises :class:`LedgerError`
     (``checkpoint.form``)."""
     try:
@@ -134,7 +134,7 @@ def read(content: bytes) -> Note:
         head = _head((text + "\n").splitlines())
         if head.text() != text + "\n":
             raise ValueError("not the form that it is written in")
-        return Note(head, tuple(_signature(line) for line in lines[:-1].split("\n")))
+        return SignedNote(head, tuple(_signature(line) for line in lines[:-1].split("\n")))
     except (ValueError, binascii.Error) as error:
         raise LedgerError("checkpoint.form", f"this is no checkpoint of ours: {error}") from error
 

@@ -22,10 +22,11 @@ from rfc3161_client import (
 )
 from urllib3.exceptions import HTTPError
 
-from recorder.auditlog.checkpoint import Means, newest, put, read_at
+from recorder.auditlog.checkpoint import CheckpointDeps, newest, put, read_at
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import Tenant, connected, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import TenantTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import LedgerError
 from recorder.store.contract import NotFound
@@ -91,13 +92,13 @@ def check_of(token: bytes, note: str, at: datetime, certificates: bytes) -> None
         )
 
 
-def keep(means: Means, authority: Authority | None, now: datetime) -> int:
+def keep(means: CheckpointDeps, authority: Authority | None, now: datetime) -> int:
     """Have the newest checkpoint of each log stamped; how many were.  Can be repeated.  Raises
     :class:`LedgerError`, ``StoreError``: the rest waits for the next time, for it is one authority."""
     if authority is None:
         return 0
     with connected():
-        tenants = [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]
+        tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
     stamped = 0
     for tenant in tenants:
         row = newest(tenant)
@@ -117,7 +118,7 @@ def place_of(note: str) -> str:
     return note.removesuffix(".note") + ".tsr"
 
 
-def _one(row: Checkpoint, means: Means, authority: Authority, now: datetime) -> bool:
+def _one(row: CheckpointTable, means: CheckpointDeps, authority: Authority, now: datetime) -> bool:
     content, place = row.note.encode(), place_of(row.place)
     try:
         # There already where a worker died after it had put it.
@@ -125,7 +126,7 @@ def _one(row: Checkpoint, means: Means, authority: Authority, now: datetime) -> 
     except NotFound:
         put(means.store, place, authority.stamp(content), row.at + means.lock)
     with writing():
-        mine = (Checkpoint.id == row.id) & Checkpoint.stamped_at.is_null()
-        Checkpoint.update(stamped_at=now).where(mine).execute()
+        mine = (CheckpointTable.id == row.id) & CheckpointTable.stamped_at.is_null()
+        CheckpointTable.update(stamped_at=now).where(mine).execute()
     log.info("ledger.stamped", tenant=row.tenant_id, number=row.number)
     return True

@@ -13,8 +13,9 @@ from itertools import islice
 
 from recorder.auditlog import merkle
 from recorder.auditlog.merkle import HEIGHT, WIDTH, Hash
-from recorder.catalogue.tables.audit_log import Subtree
-from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import SubtreeTable
+from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.errors import CatalogueError
 
@@ -22,7 +23,7 @@ AT_ONCE = 64
 """Hashes that one transaction writes."""
 
 
-class Stored:
+class CachedTree:
     """The first ``size`` leaves of a tenant's log (all, by default); what was read is kept for the next
     question."""
 
@@ -54,9 +55,14 @@ class Stored:
         """Write the hashes of subtrees that have become complete."""
         level, complete = 1, self.size >> HEIGHT
         while complete:
-            mine = (Subtree.tenant_id == self.tenant) & (Subtree.level == level)
+            mine = (SubtreeTable.tenant_id == self.tenant) & (SubtreeTable.level == level)
             with connected():
-                there = Subtree.select(Subtree.number).where(mine).order_by(Subtree.number.desc()).limit(1)
+                there = (
+                    SubtreeTable.select(SubtreeTable.number)
+                    .where(mine)
+                    .order_by(SubtreeTable.number.desc())
+                    .limit(1)
+                )
                 last = there.scalar()
             begin = 0 if last is None else int(last) + 1
             for numbers in _some(range(begin, complete)):
@@ -76,7 +82,7 @@ class Stored:
         ]
         with writing():
             # Another worker may have been faster: it wrote the same.
-            Subtree.insert_many(rows).on_conflict_ignore().execute()
+            SubtreeTable.insert_many(rows).on_conflict_ignore().execute()
 
     def _row(self, level: int, number: int) -> list[Hash]:
         """At most 256 hashes of a level beside one another."""
@@ -101,7 +107,7 @@ class Stored:
         return found
 
     def _leaves(self, begin: int, end: int) -> list[Hash]:
-        each = LedgerEntry
+        each = LeafTable
         mine = (each.tenant == self.tenant) & (each.number >= begin) & (each.number < end)
         return [
             bytes.fromhex(row.leaf_hash)
@@ -109,7 +115,7 @@ class Stored:
         ]
 
     def _subtrees(self, level: int, begin: int, end: int) -> list[Hash]:
-        each = Subtree
+        each = SubtreeTable
         mine = (each.tenant_id == self.tenant) & (each.level == level)
         mine &= (each.number >= begin) & (each.number < end)
         return [bytes.fromhex(row.hash) for row in each.select(each.hash).where(mine).order_by(each.number)]
@@ -117,7 +123,7 @@ class Stored:
 
 def _size(tenant: str) -> int:
     with connected():
-        size = Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar()
+        size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
     if size is None:
         raise no_tenant(tenant)
     return int(size)

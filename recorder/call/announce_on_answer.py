@@ -13,23 +13,23 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import feature_codes, keep_question, transfer_notice
-from recorder.call.state import Actions, Do, Note, Phase, State
+from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
 from recorder.call.transitions import PAUSE, SHORTER, TRIES, give_up, heard, play, until
 from recorder.switch.translation import OUTSIDE, Observed, What
 
 
-def ring(state: State) -> tuple[State, Actions]:
+def ring(state: CallState) -> tuple[CallState, Actions]:
     """A call arrives: it rings, and nothing else."""
     state = replace(state, phase=Phase.RINGING, opened=True, playing=False, deadline=None)
     return state, (Do.RING, Do.OPEN)
 
 
-def telling(state: State) -> bool:
+def telling(state: CallState) -> bool:
     """Whether it is being announced to two who are connected."""
     return state.plan.at_pickup and state.phase is Phase.ANNOUNCING
 
 
-def begin(state: State, at: datetime) -> tuple[State, Actions]:
+def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Tell them, if two are there, neither holds, and the call is on disk; else that is waited for."""
     state = replace(state, deadline=None)
     if not (state.on_disk and state.colleague) or state.held:
@@ -41,25 +41,25 @@ def begin(state: State, at: datetime) -> tuple[State, Actions]:
     return replace(state, playing=False), (Do.BEGIN,)
 
 
-def again(state: State, at: datetime, reason: str) -> tuple[State, Actions]:
+def again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
     """It was not heard whole: from the beginning, as soon as it can be."""
     state, before = _put_back(state, at, reason)
     state, actions = begin(state, at)
     return state, (*before, *actions)
 
 
-def _put_back(state: State, at: datetime, reason: str) -> tuple[State, Actions]:
-    note = Note("announcement_broken", at, (("reason", reason),))
+def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
+    note = WriteMark("announcement_broken", at, (("reason", reason),))
     state = replace(state, phase=Phase.RINGING, playing=False, capturing=False, deadline=None)
     return state, (note, Do.PUT_BACK)
 
 
-def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A sound began or ended on a leg; the outside party's counts."""
     if state.told or event.leg != OUTSIDE or event.sound != state.said.path:
         return state, ()
     if event.what is What.BEGAN:
-        return replace(state, playing=True, began=event.at), (Note("announcement_started", event.at),)
+        return replace(state, playing=True, began=event.at), (WriteMark("announcement_started", event.at),)
     if not state.playing:
         return state, ()
     state = replace(state, playing=False)
@@ -76,7 +76,7 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
     return heard(state, event.at)
 
 
-def announced(state: State, event: Observed) -> tuple[State, Actions]:
+def announced(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The switch has taken our word: they talk from now on, and a line may ask at once."""
     if not state.plan.at_pickup:
         return state, ()

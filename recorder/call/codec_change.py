@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recorder.call import announce_on_answer
-from recorder.call.state import Actions, State
+from recorder.call.state import Actions, CallState
 from recorder.switch.translation import Observed
 
 
-def turned(state: State, event: Observed) -> tuple[State, Actions]:
+def turned(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """An announcement or question in which it changes was not heard whole, as with a hold: once more."""
     if announce_on_answer.telling(state) and not state.told:
         return announce_on_answer.again(state, event.at, "stopped")

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Final
 
 from recorder.call import transfer_consent, transfer_notice
-from recorder.call.state import Actions, Do, Note, Phase, Present, State, Telling
+from recorder.call.state import Actions, CallState, Do, Phase, Present, Telling, WriteMark
 from recorder.call.transfer_target import in_room, names
 from recorder.domain.call_plan import ALONE
 from recorder.switch.translation import Observed, Person
@@ -31,23 +31,25 @@ from recorder.switch.translation import Observed, Person
 LATER: Final = (("seen", "later"),)
 
 
-def entered(state: State, event: Observed) -> tuple[State, Actions]:
+def entered(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The outside leg is in a conference."""
     return came(replace(state, room=event.room), event) if _counts(state) else (state, ())
 
 
-def came(state: State, event: Observed) -> tuple[State, Actions]:
+def came(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Somebody came into the conversation."""
     if not _counts(state) or not (state.room or state.colleague):
         return state, ()
     return _add(state, event.there, event.at)
 
 
-def _counts(state: State) -> bool:
+def _counts(state: CallState) -> bool:
     return state.phase is Phase.ANNOUNCED and not state.over
 
 
-def _add(state: State, persons: Iterable[Person], at: datetime, later: bool = False) -> tuple[State, Actions]:
+def _add(
+    state: CallState, persons: Iterable[Person], at: datetime, later: bool = False
+) -> tuple[CallState, Actions]:
     there = {one.leg for one in state.others} | {state.colleague}
     new = tuple(
         Present(one.leg, _party(state, one), at, one.heard, later=later)
@@ -60,21 +62,21 @@ def _add(state: State, persons: Iterable[Person], at: datetime, later: bool = Fa
     return state, (*connected, Do.LOOK_ROUND)
 
 
-def _party(state: State, one: Person) -> tuple[str, str] | None:
+def _party(state: CallState, one: Person) -> tuple[str, str] | None:
     # Who goes from the call into a room is called by the room's number there.
     return state.inside if one.leg == state.before and state.inside is not None else one.party
 
 
-def _connected(state: State, one: Present) -> tuple[State, Actions]:
+def _connected(state: CallState, one: Present) -> tuple[CallState, Actions]:
     """A call that was brought into a room at once: whoever is the first there, it was for."""
     if state.connected:
         return state, ()
     party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
     state = replace(state, connected=True, inside=one.party or state.inside)
-    return state, (Note("bridged", one.since, (*party, ("in", "room"))),)
+    return state, (WriteMark("bridged", one.since, (*party, ("in", "room"))),)
 
 
-def looked(state: State, event: Observed) -> tuple[State, Actions]:
+def looked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The switch's word on somebody: whether their leg leads outside."""
     one = next((each for each in state.others if each.leg == event.other and not each.asked), None)
     if one is None or not _counts(state):
@@ -83,12 +85,12 @@ def looked(state: State, event: Observed) -> tuple[State, Actions]:
         return state, (*actions, *asked)
     known = names(one.leg, one.party)
     one = replace(one, asked=True, outside=event.outside)
-    came_in = Note("joined_room", one.since, _data(state, one))
+    came_in = WriteMark("joined_room", one.since, _data(state, one))
     state = replace(state, others=tuple(one if each.leg == one.leg else each for each in state.others))
     if event.outside and not event.told and state.knowing and not known & state.knowing:
         state, untold = transfer_notice.stopped(state, event.at, "stopped", ending=True)
         state = replace(state, over=True)
-        return state, (came_in, *untold, Note("transferred_outside", event.at), Do.STOP)
+        return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
     script = state.script.joining
     # What somebody answered to another call's question is no answer to this one's.
     told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
@@ -98,7 +100,7 @@ def looked(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (came_in, *telling)
 
 
-def turn(state: State, at: datetime) -> tuple[State, Actions]:
+def turn(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Tell the next one who does not know."""
     script = state.script.joining
     if script is None or state.telling is not None or state.held or not _counts(state):
@@ -115,17 +117,17 @@ def turn(state: State, at: datetime) -> tuple[State, Actions]:
     return transfer_notice.wait(state, at, script.sound), (*broken, Do.TELL)
 
 
-def _unknowing(state: State, one: Present) -> bool:
+def _unknowing(state: CallState, one: Present) -> bool:
     return one.asked and not (one.outside or one.tried or names(one.leg, one.party) & state.knowing)
 
 
-def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A sound began or ended for who is being told."""
     telling, script = state.telling, state.script.joining
     after, actions = transfer_notice.sounded(state, event)
     if telling is None or script is None or not in_room(state, telling.leg):
         return after, actions
-    if any(isinstance(one, Note) and one.kind == "joined_told" for one in actions):
+    if any(isinstance(one, WriteMark) and one.kind == "joined_told" for one in actions):
         began = telling.began or event.at
         for one in state.others:
             if one.leg == telling.leg or (script.how != ALONE and one.asked and one.since <= began):
@@ -134,7 +136,7 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
     return after, (*actions, *more)
 
 
-def went(state: State, event: Observed) -> tuple[State, Actions]:
+def went(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Somebody is in the conversation no more."""
     one = next((each for each in state.others if each.leg == event.other), None)
     if one is None or not _counts(state):
@@ -144,7 +146,7 @@ def went(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*gone, *telling)
 
 
-def parted(state: State, event: Observed) -> tuple[State, Actions]:
+def parted(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The room is left, or the colleague beside whom a third one was."""
     actions: Actions = ()
     for one in state.others if _counts(state) else ():
@@ -153,18 +155,18 @@ def parted(state: State, event: Observed) -> tuple[State, Actions]:
     return replace(state, room="", others=(), before=state.colleague or state.before), actions
 
 
-def _gone(state: State, one: Present, at: datetime, seen: Actions = ()) -> tuple[State, Actions]:
+def _gone(state: CallState, one: Present, at: datetime, seen: Actions = ()) -> tuple[CallState, Actions]:
     untold: Actions = ()
     if state.telling is not None and state.telling.leg == one.leg:
         state, untold = transfer_notice.stopped(state, at, "left")
     # They came, whatever the switch would have said of them.
-    came_in = () if one.asked else (Note("joined_room", one.since, _data(state, one)),)
-    left = Note("left_room", at, _data(state, replace(one, later=bool(seen))))
+    came_in = () if one.asked else (WriteMark("joined_room", one.since, _data(state, one)),)
+    left = WriteMark("left_room", at, _data(state, replace(one, later=bool(seen))))
     others = tuple(each for each in state.others if each.leg != one.leg)
     return replace(state, others=others), (*came_in, *untold, left)
 
 
-def back(state: State, event: Observed) -> tuple[State, Actions]:
+def back(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A hold is over: who was not told whole is told now."""
     state, actions = transfer_notice.back(state, event)
     state = replace(state, others=tuple(replace(one, tried=False) for one in state.others))
@@ -172,7 +174,7 @@ def back(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*actions, *told)
 
 
-def found(state: State, event: Observed) -> tuple[State, Actions]:
+def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch says who is there."""
     state, actions = transfer_notice.found(state, event)
     if not _counts(state):
@@ -188,7 +190,7 @@ def found(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*actions, *more, *telling)
 
 
-def remembered(state: State, notes: Iterable[Note]) -> State:
+def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     """What an earlier daemon wrote down of who was in the conversation."""
     for note in notes:
         said = dict(note.data)
@@ -209,7 +211,7 @@ def remembered(state: State, notes: Iterable[Note]) -> State:
     return state
 
 
-def _data(state: State, one: Present) -> tuple[tuple[str, str], ...]:
+def _data(state: CallState, one: Present) -> tuple[tuple[str, str], ...]:
     who = (("who", "outside" if one.outside else "colleague"),) if one.asked else ()
     how = (("how", "conference" if state.room else "third"),)
     party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))

@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, Do, Note, Phase, State
+from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
 from recorder.call.transitions import (
     ANSWER,
     GRACE,
@@ -45,7 +45,7 @@ WRONG: Final = 2
 """Keys that mean nothing, until no more are waited for."""
 
 
-def chosen(state: State, at: datetime) -> tuple[State, Actions]:
+def chosen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The language is known: ask, or announce.  First of all the switch is told, then the disk."""
     state = replace(state, opened=True, tries=1, wrong=0)
     script = state.script
@@ -55,18 +55,18 @@ def chosen(state: State, at: datetime) -> tuple[State, Actions]:
     return _announce(state, at, Do.OPEN)
 
 
-def _announce(state: State, at: datetime, *more: Do) -> tuple[State, Actions]:
+def _announce(state: CallState, at: datetime, *more: Do) -> tuple[CallState, Actions]:
     state = replace(state, phase=Phase.ANNOUNCING, asking="", tries=1)
     return play(state, state.script.announcement, at), (Do.BEGIN, *more)
 
 
-def asked(state: State, at: datetime) -> tuple[State, Actions]:
+def asked(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    asked_now = Note("asked", at, (("question", state.asking),))
+    asked_now = WriteMark("asked", at, (("question", state.asking),))
     return until(state, at, ANSWER), (asked_now, *listen(state))
 
 
-def key(state: State, event: Observed) -> tuple[State, Actions]:
+def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The outside party pressed a key."""
     if state.phase is Phase.ASKING:
         return (_language if state.asking == "language" else _opt_in)(state, event)
@@ -75,7 +75,7 @@ def key(state: State, event: Observed) -> tuple[State, Actions]:
     return state, ()
 
 
-def _language(state: State, event: Observed) -> tuple[State, Actions]:
+def _language(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """It may be pressed before the menu has come to its end: nothing depends on what was not heard."""
     number = int(event.key) if event.key.isdecimal() else 0
     if 1 <= number <= len(state.plan.scripts):
@@ -88,13 +88,13 @@ def _language(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _language_is(
-    state: State, number: int, answer: str, at: datetime, key: str = ""
-) -> tuple[State, Actions]:
+    state: CallState, number: int, answer: str, at: datetime, key: str = ""
+) -> tuple[CallState, Actions]:
     state, actions = chosen(replace(state, language=number), at)
     return state, (*actions, answered("language", answer, at, key))
 
 
-def _opt_in(state: State, event: Observed) -> tuple[State, Actions]:
+def _opt_in(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
     if state.playing or state.spoiled:
@@ -107,7 +107,7 @@ def _opt_in(state: State, event: Observed) -> tuple[State, Actions]:
     return decline(state, event.at, "unclear", event.key)
 
 
-def _told(state: State, event: Observed) -> tuple[State, Actions]:
+def _told(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """While it is announced, and in opt-out until the time to refuse is over."""
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
@@ -118,16 +118,16 @@ def _told(state: State, event: Observed) -> tuple[State, Actions]:
     return decline(state, event.at, "unclear", event.key)
 
 
-def _ask_again(state: State, at: datetime) -> tuple[State, Actions]:
+def _ask_again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return play(replace(state, wrong=state.wrong + 1), state.said, at), (Do.ASK,)
 
 
-def reminded(state: State, at: datetime) -> tuple[State, Actions]:
+def reminded(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The reminder is over, or could not be played: the time to refuse begins anew."""
     return until(replace(state, playing=False), at, ANSWER), listen(state)
 
 
-def waited(state: State, at: datetime) -> tuple[State, Actions]:
+def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for something is over, before the conversation or while it is said that it is not recorded."""
     if state.phase is Phase.UNRECORDED:
         return replace(state, leaving=True, deadline=None), () if state.leaving else (Do.LEAVE,)

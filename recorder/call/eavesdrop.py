@@ -18,31 +18,31 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import conference
-from recorder.call.state import Actions, Listener, Note, Phase, State
+from recorder.call.state import Actions, CallState, Eavesdropper, Phase, WriteMark
 from recorder.switch.translation import Observed, Person
 
 LATER = conference.LATER
 
 
-def came(state: State, event: Observed) -> tuple[State, Actions]:
+def came(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Somebody listens."""
     return _came(state, event.there, event.at) if _counts(state) else (state, ())
 
 
-def _counts(state: State) -> bool:
+def _counts(state: CallState) -> bool:
     return state.phase < Phase.UNRECORDED and not state.over
 
 
 def _came(
-    state: State, persons: Iterable[Person], at: datetime, seen: tuple[tuple[str, str], ...] = ()
-) -> tuple[State, Actions]:
+    state: CallState, persons: Iterable[Person], at: datetime, seen: tuple[tuple[str, str], ...] = ()
+) -> tuple[CallState, Actions]:
     known = {one.leg for one in state.listeners}
-    new = tuple(Listener(one.leg, one.party) for one in persons if one.leg and one.leg not in known)
-    notes = tuple(Note("listener_came", at, (*_who(one), *seen)) for one in new)
+    new = tuple(Eavesdropper(one.leg, one.party) for one in persons if one.leg and one.leg not in known)
+    notes = tuple(WriteMark("listener_came", at, (*_who(one), *seen)) for one in new)
     return replace(state, listeners=(*state.listeners, *new)), notes
 
 
-def speaks(state: State, event: Observed) -> tuple[State, Actions]:
+def speaks(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Somebody hears who listens, or nobody any more."""
     before = _of(state, event.other)
     if before is None or not _counts(state):
@@ -52,7 +52,7 @@ def speaks(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     listeners = tuple(one if each.leg == one.leg else each for each in state.listeners)
     lane = (("channel", one.lane),) if one.lane else ()
-    note = Note("listener_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
+    note = WriteMark("listener_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
     state = replace(state, listeners=listeners)
     joined: Actions = ()
     if one.lane and not before.lane:
@@ -62,21 +62,21 @@ def speaks(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (note, *joined)
 
 
-def gone(state: State, event: Observed) -> tuple[State, Actions]:
+def gone(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Somebody listens no more."""
     one = _of(state, event.other)
     return (state, ()) if one is None or not _counts(state) else _gone(state, one, event)
 
 
 def _gone(
-    state: State, one: Listener, event: Observed, seen: tuple[tuple[str, str], ...] = ()
-) -> tuple[State, Actions]:
+    state: CallState, one: Eavesdropper, event: Observed, seen: tuple[tuple[str, str], ...] = ()
+) -> tuple[CallState, Actions]:
     state = replace(state, listeners=tuple(each for each in state.listeners if each != one))
     state, left = conference.went(state, replace(event, other=one.leg))
-    return state, (*left, Note("listener_left", event.at, (*_who(one), *seen)))
+    return state, (*left, WriteMark("listener_left", event.at, (*_who(one), *seen)))
 
 
-def found(state: State, event: Observed) -> tuple[State, Actions]:
+def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch says who listens; whether somebody hears them, it does not say."""
     if not _counts(state):
         return state, ()
@@ -90,7 +90,7 @@ def found(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*actions, *more)
 
 
-def remembered(state: State, notes: Iterable[Note]) -> State:
+def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     """What an earlier daemon wrote down of who listened."""
     for note in notes:
         said = dict(note.data)
@@ -98,17 +98,17 @@ def remembered(state: State, notes: Iterable[Note]) -> State:
         party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else None
         rest = tuple(each for each in state.listeners if each.leg != leg)
         if note.kind in ("listener_came", "listener_heard"):
-            one = Listener(leg, party, said.get("heard_by", ""), said.get("channel", ""))
+            one = Eavesdropper(leg, party, said.get("heard_by", ""), said.get("channel", ""))
             state = replace(state, listeners=(*rest, one))
         elif note.kind == "listener_left":
             state = replace(state, listeners=rest)
     return state
 
 
-def _of(state: State, leg: str) -> Listener | None:
+def _of(state: CallState, leg: str) -> Eavesdropper | None:
     return next((one for one in state.listeners if one.leg == leg), None)
 
 
-def _who(one: Listener) -> tuple[tuple[str, str], ...]:
+def _who(one: Eavesdropper) -> tuple[tuple[str, str], ...]:
     party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
     return (*party, ("leg", one.leg))

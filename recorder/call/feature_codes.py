@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call import keep_question
-from recorder.call.state import Actions, Asking, Do, Note, Phase, State, Step
+from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, Phase, WriteMark
 from recorder.call.transitions import patience, until
 from recorder.switch.translation import (
     COLLEAGUE,
@@ -38,7 +38,7 @@ TIME_TO_CONFIRM: Final = timedelta(seconds=10)
 YES: Final = "1"
 
 
-def dialled(state: State, event: Observed) -> tuple[State, Actions]:
+def dialled(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A colleague's code; another says nothing."""
     act = _CODES.get(event.code)
     return (
@@ -46,25 +46,25 @@ def dialled(state: State, event: Observed) -> tuple[State, Actions]:
     )
 
 
-def _pause(state: State, event: Observed) -> tuple[State, Actions]:
+def _pause(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
     state, broken = _breaks(replace(state, paused_until=event.at + event.lasts), event)
-    return state, (Note("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
+    return state, (WriteMark("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
 
 
-def _breaks(state: State, event: Observed) -> tuple[State, Actions]:
+def _breaks(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A pause breaks off the question whether it may be kept; the other one is not in the sound anyway."""
     return (state, ()) if _deleting(state) else keep_question.paused(state, event)
 
 
-def _resume(state: State, event: Observed) -> tuple[State, Actions]:
-    return replace(state, paused_until=None), (Note("resumed", event.at, _by(event)),)
+def _resume(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+    return replace(state, paused_until=None), (WriteMark("resumed", event.at, _by(event)),)
 
 
-def _note(state: State, event: Observed) -> tuple[State, Actions]:
+def _note(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     # Asked for elsewhere, it is answered there.
     told: Actions = () if event.by else (Do.NOTE_TONE,)
-    return state, (Note("noted", event.at, _by(event)), *told)
+    return state, (WriteMark("noted", event.at, _by(event)), *told)
 
 
 def _by(event: Observed) -> tuple[tuple[str, str], ...]:
@@ -72,16 +72,16 @@ def _by(event: Observed) -> tuple[tuple[str, str], ...]:
     return (("by", event.by),) if event.by else ()
 
 
-def _delete(state: State, event: Observed) -> tuple[State, Actions]:
+def _delete(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     delete = state.script.delete
-    if delete is None or not state.talking or state.asked.step is not Step.IDLE:
+    if delete is None or not state.talking or state.asked.step is not KeepStep.IDLE:
         return state, ()
-    asked = Asking(Step.QUESTION, how=DELETE, sound=delete.question.path)
+    asked = Asking(KeepStep.QUESTION, how=DELETE, sound=delete.question.path)
     state = until(replace(state, asked=asked), event.at, patience(delete.question.length))
-    return state, (Note("delete_asked", event.at), Do.DELETE_ASK)
+    return state, (WriteMark("delete_asked", event.at), Do.DELETE_ASK)
 
 
-_CODES: Final[dict[str, Callable[[State, Observed], tuple[State, Actions]]]] = {
+_CODES: Final[dict[str, Callable[[CallState, Observed], tuple[CallState, Actions]]]] = {
     KEEP: keep_question.begin,
     PAUSE: _pause,
     RESUME: _resume,
@@ -90,14 +90,14 @@ _CODES: Final[dict[str, Callable[[State, Observed], tuple[State, Actions]]]] = {
 }
 
 
-def watched_again(state: State, event: Observed) -> tuple[State, Actions]:
+def watched_again(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Nobody saw whether it was paused meanwhile: the switch says whether it is, since when and how long.  It
     may be another pause than the one that we know of, which ended by itself, or was begun anew."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
     known = state.paused(event.at)
     if not event.paused:
-        over: Actions = (Note("resumed", event.at, _LATER),) if known else ()
+        over: Actions = (WriteMark("resumed", event.at, _LATER),) if known else ()
         return replace(state, paused_until=None), over
     since = event.paused_at or event.at
     until = since + event.lasts
@@ -107,13 +107,13 @@ def watched_again(state: State, event: Observed) -> tuple[State, Actions]:
     seconds = ("seconds", str(int(event.lasts.total_seconds())))
     unknown = () if event.paused_at else (("began", "unknown"),)
     state, broken = _breaks(replace(state, paused_until=until), event)
-    return state, (Note("paused", since, (seconds, *unknown, *_LATER)), *broken)
+    return state, (WriteMark("paused", since, (seconds, *unknown, *_LATER)), *broken)
 
 
 _LATER: Final = (("seen", "later"),)
 
 
-def tones(state: State, at: datetime) -> Actions:
+def tones(state: CallState, at: datetime) -> Actions:
     """What a colleague who has come hears, and either where the line says so: that it is paused, or recorded.
     They go on by themselves."""
     if state.phase is not Phase.ANNOUNCED or not state.connected:
@@ -124,16 +124,16 @@ def tones(state: State, at: datetime) -> Actions:
 # --- the question whether they mean it; every other is about keeping
 
 
-def _deleting(state: State) -> bool:
+def _deleting(state: CallState) -> bool:
     return state.asked.how == DELETE
 
 
-def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A sound began or ended on a leg."""
     asked = state.asked
     if not _deleting(state):
         return keep_question.sounded(state, event)
-    if asked.step is not Step.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
+    if asked.step is not KeepStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
         return state, ()
     if event.what is What.BEGAN:
         return replace(state, asked=replace(asked, began=frozenset({COLLEAGUE}))), ()
@@ -141,40 +141,40 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     if not event.complete or event.ending:
         return _dropped(state, event.at)
-    return until(replace(state, asked=replace(asked, step=Step.ANSWER)), event.at, TIME_TO_CONFIRM), ()
+    return until(replace(state, asked=replace(asked, step=KeepStep.ANSWER)), event.at, TIME_TO_CONFIRM), ()
 
 
-def key(state: State, event: Observed) -> tuple[State, Actions]:
+def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A key of either side."""
     if not _deleting(state):
         return keep_question.key(state, event)
-    if state.asked.step is not Step.ANSWER or event.leg != COLLEAGUE:
+    if state.asked.step is not KeepStep.ANSWER or event.leg != COLLEAGUE:
         return state, ()
     if event.key != YES:
         return _dropped(state, event.at)
     return destroyed(state, event)
 
 
-def destroyed(state: State, event: Observed) -> tuple[State, Actions]:
+def destroyed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """It was confirmed."""
     state = replace(state, phase=Phase.UNRECORDED, reason="deleted", asked=Asking(), deadline=None)
-    return state, (Note("deleted", event.at, _by(event)), Do.DELETED, Do.DISCARD)
+    return state, (WriteMark("deleted", event.at, _by(event)), Do.DELETED, Do.DISCARD)
 
 
-def disturbed(state: State, event: Observed) -> tuple[State, Actions]:
+def disturbed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The colleague holds."""
     return _dropped(state, event.at) if _deleting(state) else keep_question.disturbed(state, event)
 
 
-def broken(state: State, event: Observed) -> tuple[State, Actions]:
+def broken(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Whoever was asked is not there any more."""
     return _dropped(state, event.at) if _deleting(state) else keep_question.broken(state, event)
 
 
-def waited(state: State, at: datetime) -> tuple[State, Actions]:
+def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for what a question waits for is over."""
     return _dropped(state, at) if _deleting(state) else keep_question.waited(state, at)
 
 
-def _dropped(state: State, at: datetime) -> tuple[State, Actions]:
-    return replace(state, asked=Asking(), deadline=None), (Note("delete_dropped", at),)
+def _dropped(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    return replace(state, asked=Asking(), deadline=None), (WriteMark("delete_dropped", at),)

@@ -10,15 +10,15 @@ from datetime import datetime, timedelta
 from recorder.call import conference, eavesdrop
 from recorder.call.announce_on_answer import ring
 from recorder.call.consent_prompt import chosen
-from recorder.call.state import Actions, Do, Note, Phase, State
+from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
 from recorder.call.transfer_notice import remembered
 from recorder.call.transitions import REASONS, play
-from recorder.domain.call_plan import NOTICE, OPT_OUT, Plan, Script, Speech
+from recorder.domain.call_plan import NOTICE, OPT_OUT, CallPlan, Script, Speech
 
 
-def arrive(plan: Plan, at: datetime) -> tuple[State, Actions]:
+def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
     """A call that is to be recorded if nobody refuses: what is said to it first."""
-    state = State(plan, plan.scripts[0].announcement)
+    state = CallState(plan, plan.scripts[0].announcement)
     if plan.at_pickup:
         return ring(state)
     if plan.menu is None:
@@ -26,19 +26,19 @@ def arrive(plan: Plan, at: datetime) -> tuple[State, Actions]:
     return play(replace(state, phase=Phase.ASKING, asking="language"), plan.menu, at), (Do.ASK,)
 
 
-def notice(path: str, length: timedelta) -> Plan:
+def notice(path: str, length: timedelta) -> CallPlan:
     """The plan of a line that tells, and asks nothing."""
-    return Plan(NOTICE, (Script(Speech(path, length)),))
+    return CallPlan(NOTICE, (Script(Speech(path, length)),))
 
 
-def refuse(reason: str) -> tuple[State, Actions]:
+def refuse(reason: str) -> tuple[CallState, Actions]:
     """A call that is not; it is followed to its end only to be written down."""
     plan = notice("", timedelta(0))
-    state = State(plan, plan.scripts[0].announcement, phase=Phase.UNRECORDED, reason=reason)
+    state = CallState(plan, plan.scripts[0].announcement, phase=Phase.UNRECORDED, reason=reason)
     return replace(state, playing=False, opened=True), (Do.LET_GO, Do.OPEN)
 
 
-def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
+def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallState:
     """A call that an earlier daemon began, from what it wrote down.  One that it had refused is refused
     again (:func:`refuse`).
 
@@ -49,7 +49,7 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
     turns = [note for note in notes if note.kind in ("hold", "unhold")]
     held_since = turns[-1].at if turns and turns[-1].kind == "hold" else None
     announced = "announcement_finished" in first and (plan.mode != OPT_OUT or answer == "none")
-    state = State(
+    state = CallState(
         plan,
         plan.scripts[0].announcement,
         phase=Phase.ANNOUNCED if announced else Phase.ANNOUNCING,
@@ -79,7 +79,7 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
     return state
 
 
-def _paused_until(notes: Sequence[Note]) -> datetime | None:
+def _paused_until(notes: Sequence[WriteMark]) -> datetime | None:
     """When a pause ends by itself that nobody was seen to end."""
     last = next((note for note in reversed(notes) if note.kind in ("paused", "resumed")), None)
     if last is None or last.kind == "resumed":
@@ -89,13 +89,13 @@ def _paused_until(notes: Sequence[Note]) -> datetime | None:
     return last.at + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0)
 
 
-def kept_of(notes: Sequence[Note]) -> str:
+def kept_of(notes: Sequence[WriteMark]) -> str:
     """What was last answered about keeping it; silence is no yes."""
     given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_answered"]
     return "" if not given else "yes" if given[-1] == "yes" else "no"
 
 
-def answer_of(notes: Sequence[Note]) -> str:
+def answer_of(notes: Sequence[WriteMark]) -> str:
     """What was answered to the question whether to record, empty where nothing was."""
     given = [dict(note.data) for note in notes if note.kind == "answered"]
     return next((one.get("answer", "") for one in reversed(given) if one.get("question") == "recording"), "")

@@ -35,7 +35,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, Asking, Do, Note, State, Step
+from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, WriteMark
 from recorder.call.transitions import patience, until
 from recorder.domain.call_plan import KeepScript, Speech
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
@@ -55,61 +55,65 @@ ANSWERS: Final = {"1": "yes", NO: "no"}
 LEGS: Final = (OUTSIDE, COLLEAGUE)
 
 
-def begin(state: State, event: Observed) -> tuple[State, Actions]:
+def begin(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The colleague's code, or the line's own question once they speak."""
     keep = state.script.keep
     state = replace(state, colleague=event.other or state.colleague)
-    if keep is None or not state.talking or state.asked.step not in (Step.IDLE, Step.ANSWER):
+    if keep is None or not state.talking or state.asked.step not in (KeepStep.IDLE, KeepStep.ANSWER):
         return state, ()
     if state.paused(event.at):
         return state, (Do.PAUSE_OVER, Do.PAUSE_TONE)  # it begins anew, and so is heard at once
     return _ask(state, keep, event)
 
 
-def _ask(state: State, keep: KeepScript, event: Observed, *, again: bool = False) -> tuple[State, Actions]:
+def _ask(
+    state: CallState, keep: KeepScript, event: Observed, *, again: bool = False
+) -> tuple[CallState, Actions]:
     how = "question" if keep.question is not None else "own_words"
-    note = Note("keep_asked", event.at, (("how", how),))
+    note = WriteMark("keep_asked", event.at, (("how", how),))
     if keep.question is None:
-        asked = Asking(Step.ANSWER, how=how, again=again)
+        asked = Asking(KeepStep.ANSWER, how=how, again=again)
         return until(replace(state, asked=asked), event.at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
-    asked = Asking(Step.QUESTION, how=how, again=again)
+    asked = Asking(KeepStep.QUESTION, how=how, again=again)
     return _say(replace(state, asked=asked), keep.question, event, note, Do.KEEP_ASK)
 
 
-def _say(state: State, sound: Speech, event: Observed, *actions: Note | Do) -> tuple[State, Actions]:
+def _say(
+    state: CallState, sound: Speech, event: Observed, *actions: WriteMark | Do
+) -> tuple[CallState, Actions]:
     asked = replace(state.asked, sound=sound.path, began=frozenset(), heard=frozenset())
     return until(replace(state, asked=asked), event.at, patience(sound.length)), actions
 
 
-def key(state: State, event: Observed) -> tuple[State, Actions]:
+def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A key of either side: a no counts at once, whatever plays; a yes that the colleague says for them once
     their voice was found."""
     answer, step = ANSWERS.get(event.key), state.asked.step
-    if answer is None or event.leg not in LEGS or step is Step.IDLE:
+    if answer is None or event.leg not in LEGS or step is KeepStep.IDLE:
         return state, ()
     cut: Actions = ()
-    if step not in (Step.ANSWER, Step.CHECK):
-        if answer != "no" or (step is Step.VERDICT and state.kept == "no"):
+    if step not in (KeepStep.ANSWER, KeepStep.CHECK):
+        if answer != "no" or (step is KeepStep.VERDICT and state.kept == "no"):
             return state, ()
         cut = (Do.KEEP_CUT,)
     elif event.leg == COLLEAGUE and answer == "yes":
-        if step is Step.CHECK:
+        if step is KeepStep.CHECK:
             return state, ()
-        asked = replace(state.asked, step=Step.CHECK, pressed=event.at)
+        asked = replace(state.asked, step=KeepStep.CHECK, pressed=event.at)
         return until(replace(state, asked=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
     by = (("by", event.leg), ("how", _how(state, event.leg)))
     state, actions = _answered(state, event, answer, event.at, *by)
     return state, (*cut, *actions)
 
 
-def _how(state: State, leg: str) -> str:
+def _how(state: CallState, leg: str) -> str:
     return "key" if leg == OUTSIDE else "own_words" if state.asked.how == "own_words" else "aloud"
 
 
-def checked(state: State, event: Observed) -> tuple[State, Actions]:
+def checked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The sound was looked through, up to the colleague's key."""
     pressed = state.asked.pressed
-    if state.asked.step is not Step.CHECK or pressed is None:
+    if state.asked.step is not KeepStep.CHECK or pressed is None:
         return state, ()
     if event.voice is None:
         return _unheard(state, event, pressed)
@@ -118,10 +122,10 @@ def checked(state: State, event: Observed) -> tuple[State, Actions]:
     return _answered(state, event, "yes", pressed, *by, *where)
 
 
-def _unheard(state: State, event: Observed, pressed: datetime) -> tuple[State, Actions]:
+def _unheard(state: CallState, event: Observed, pressed: datetime) -> tuple[CallState, Actions]:
     """Nobody was heard to say so: asked once more, and then nobody answered."""
     keep = state.script.keep
-    note = Note("keep_unheard", pressed)
+    note = WriteMark("keep_unheard", pressed)
     if keep is not None and state.talking and not state.asked.again:
         state, actions = _ask(state, keep, event, again=True)
     else:
@@ -130,12 +134,12 @@ def _unheard(state: State, event: Observed, pressed: datetime) -> tuple[State, A
 
 
 def _answered(
-    state: State, event: Observed, answer: str, at: datetime, *more: tuple[str, str]
-) -> tuple[State, Actions]:
+    state: CallState, event: Observed, answer: str, at: datetime, *more: tuple[str, str]
+) -> tuple[CallState, Actions]:
     keep = state.script.keep
     assert keep is not None  # without it nothing is asked
-    note = Note("keep_answered", at, (("answer", answer), *more))
-    asked = replace(state.asked, step=Step.VERDICT)
+    note = WriteMark("keep_answered", at, (("answer", answer), *more))
+    asked = replace(state.asked, step=KeepStep.VERDICT)
     state = replace(state, kept="yes" if answer == "yes" else "no", asked=asked)
     return _say(state, verdict(keep, answer), event, note, _SAY[answer])
 
@@ -148,10 +152,14 @@ def verdict(keep: KeepScript, answer: str) -> Speech:
     return {"yes": keep.yes, "no": keep.no}.get(answer, keep.none)
 
 
-def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A sound began or ended on one leg: each plays its own, and tells of it."""
     asked = state.asked
-    if asked.step not in (Step.QUESTION, Step.VERDICT) or event.sound != asked.sound or event.leg not in LEGS:
+    if (
+        asked.step not in (KeepStep.QUESTION, KeepStep.VERDICT)
+        or event.sound != asked.sound
+        or event.leg not in LEGS
+    ):
         return state, ()
     if event.what is What.BEGAN:
         return replace(state, asked=replace(asked, began=asked.began | {event.leg})), ()
@@ -163,44 +171,44 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, asked=asked)
     if asked.heard != frozenset(LEGS):
         return state, ()
-    if asked.step is Step.VERDICT:
-        return _over(state), (Note("keep_told", event.at, (("answer", state.kept),)),)
-    state = until(replace(state, asked=replace(asked, step=Step.ANSWER)), event.at, TIME_TO_ANSWER)
-    return state, (Note("keep_question_heard", event.at), Do.KEEP_SINCE)
+    if asked.step is KeepStep.VERDICT:
+        return _over(state), (WriteMark("keep_told", event.at, (("answer", state.kept),)),)
+    state = until(replace(state, asked=replace(asked, step=KeepStep.ANSWER)), event.at, TIME_TO_ANSWER)
+    return state, (WriteMark("keep_question_heard", event.at), Do.KEEP_SINCE)
 
 
-def disturbed(state: State, event: Observed) -> tuple[State, Actions]:
+def disturbed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A hold, or somebody else at the other end: what plays is not heard by both, and what is answered is not
     answered to each other."""
-    if state.asked.step in (Step.ANSWER, Step.CHECK) and event.what is What.HELD:
+    if state.asked.step in (KeepStep.ANSWER, KeepStep.CHECK) and event.what is What.HELD:
         return state, ()  # they may come back to it
     return broken(state, event)
 
 
-def paused(state: State, event: Observed) -> tuple[State, Actions]:
+def paused(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """What is said from now on is not in the sound.  What came of an answer is said to its end."""
-    waiting = state.asked.step in (Step.QUESTION, Step.ANSWER, Step.CHECK)
+    waiting = state.asked.step in (KeepStep.QUESTION, KeepStep.ANSWER, KeepStep.CHECK)
     return broken(state, event) if waiting else (state, ())
 
 
-def broken(state: State, event: Observed) -> tuple[State, Actions]:
+def broken(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """No answer came of it, or it was not heard what came of it."""
     step = state.asked.step
-    if step is Step.IDLE:
+    if step is KeepStep.IDLE:
         return state, ()
-    kind = "keep_untold" if step is Step.VERDICT else "keep_broken"
-    return _over(state), (Note(kind, event.at),)
+    kind = "keep_untold" if step is KeepStep.VERDICT else "keep_broken"
+    return _over(state), (WriteMark(kind, event.at),)
 
 
-def waited(state: State, at: datetime) -> tuple[State, Actions]:
+def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for what it waits for is over."""
     event = Observed(What.DEADLINE, at)
-    if state.asked.step is Step.ANSWER:
+    if state.asked.step is KeepStep.ANSWER:
         return _answered(state, event, "none", at)
-    if state.asked.step is Step.CHECK:
+    if state.asked.step is KeepStep.CHECK:
         return _unheard(state, event, state.asked.pressed or at)
     return broken(state, event)
 
 
-def _over(state: State) -> State:
+def _over(state: CallState) -> CallState:
     return replace(state, asked=Asking(), deadline=None)

@@ -33,7 +33,7 @@ from recorder.call import (
 )
 from recorder.call.codec_change import turned
 from recorder.call.consent_prompt import asked, reminded
-from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
+from recorder.call.state import Actions, CallState, Do, Finish, KeepStep, Phase, WriteMark
 from recorder.call.transitions import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.switch.translation import COLLEAGUE, DELETE, KEEP, Observed, What
 
@@ -49,7 +49,7 @@ _LEFT: Final = {
 }
 
 
-def step(state: State, event: Observed) -> tuple[State, Actions]:
+def step(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """What a call becomes by something that happened to it, and what is to be done about it."""
     if state.phase is Phase.ENDED:
         return state, ((Do.STOP,) if event.what is What.RECORDING else ())
@@ -74,7 +74,7 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
     return state, before + connected + after
 
 
-def _in_talk(state: State, event: Observed) -> tuple[State, Actions]:
+def _in_talk(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """What only counts where two are connected."""
     if state.phase is Phase.ANNOUNCED:
         return _TALK.get(event.what, _nothing)(state, event)
@@ -83,11 +83,11 @@ def _in_talk(state: State, event: Observed) -> tuple[State, Actions]:
     return state, ()
 
 
-def _nothing(state: State, _event: Observed) -> tuple[State, Actions]:
+def _nothing(state: CallState, _event: Observed) -> tuple[CallState, Actions]:
     return state, ()
 
 
-def _key(state: State, event: Observed) -> tuple[State, Actions]:
+def _key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return (
         feature_codes.key(state, event)
         if state.phase is Phase.ANNOUNCED
@@ -95,13 +95,13 @@ def _key(state: State, event: Observed) -> tuple[State, Actions]:
     )
 
 
-def _decided(state: State, event: Observed) -> bool:
+def _decided(state: CallState, event: Observed) -> bool:
     if event.state == "declined":
         return event.what is What.PLAYED and event.sound == state.said.path
     return event.state in _DECIDED
 
 
-def _connected(state: State, event: Observed) -> tuple[State, Actions]:
+def _connected(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Nobody saw the first bridge, but the switch knows when it was.  It tells of the last one, and of none
     that was before a transfer: so it is taken from whatever tells of it first."""
     if state.connected or event.what is What.BRIDGED:
@@ -115,10 +115,10 @@ def _connected(state: State, event: Observed) -> tuple[State, Actions]:
     if event.what is What.UNWATCHED and event.other:
         state, note = _with(state, replace(event, at=at))
         return state, (note,)
-    return replace(state, connected=True), (Note("bridged", at),)
+    return replace(state, connected=True), (WriteMark("bridged", at),)
 
 
-def _again(state: State, at: datetime) -> tuple[State, Actions]:
+def _again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Once more what was not heard whole: the announcement, or the question."""
     if state.tries >= TRIES:
         return give_up(state, "announcement_failed")
@@ -126,7 +126,7 @@ def _again(state: State, at: datetime) -> tuple[State, Actions]:
     return play(replace(state, tries=state.tries + 1), state.said, at), (order,)
 
 
-def _recording(state: State, event: Observed) -> tuple[State, Actions]:
+def _recording(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if state.phase is Phase.UNRECORDED:
         return replace(state, capturing=True), (Do.STOP,)
     if state.phase is Phase.RINGING:
@@ -140,14 +140,14 @@ def _recording(state: State, event: Observed) -> tuple[State, Actions]:
         return state, (Do.STOP, *actions)
     # Also where the switch was asked before it told: what it told first is the recording's start.
     state = replace(state, capturing=True, captured=True, taped=event.at)
-    return state, (Note("recording_started", event.at),)
+    return state, (WriteMark("recording_started", event.at),)
 
 
-def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
+def _recorded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if state.plan.at_pickup and not (state.capturing or state.hung_up) and state.phase < Phase.ANNOUNCED:
         return state, ()  # the one that was put back
     state = replace(state, capturing=False)
-    note = Note("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
+    note = WriteMark("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
     if state.hung_up or state.over:
         state, actions = _finish(state, event)
         return state, (note, *actions)
@@ -159,16 +159,16 @@ def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (note,)
 
 
-def _playing(state: State, event: Observed) -> tuple[State, Actions]:
+def _playing(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if state.phase not in (Phase.ASKING, Phase.ANNOUNCING) or event.sound != state.said.path:
         return state, ()
     # Holds come on both connections, this on the call's own alone: a hold that was in it may be told first.
     spoiled = state.held or (state.turned is not None and state.turned >= event.at)
-    note = () if state.phase is Phase.ASKING else (Note("announcement_started", event.at),)
+    note = () if state.phase is Phase.ASKING else (WriteMark("announcement_started", event.at),)
     return replace(state, playing=True, spoiled=spoiled), note
 
 
-def _played(state: State, event: Observed) -> tuple[State, Actions]:
+def _played(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if state.phase >= Phase.ANNOUNCED or event.sound != state.said.path or not state.playing:
         return state, ()
     if event.ending and not event.complete:
@@ -183,31 +183,31 @@ def _played(state: State, event: Observed) -> tuple[State, Actions]:
     note: Actions = ()
     if state.phase is Phase.ANNOUNCING:
         reason = "hold" if state.spoiled and not state.recoded else "stopped"
-        note = (Note("announcement_broken", event.at, (("reason", reason),)),)
+        note = (WriteMark("announcement_broken", event.at, (("reason", reason),)),)
     if state.held:
         return replace(state, spoiled=True), note
     state, actions = _again(state, event.at)
     return state, (*note, *actions)
 
 
-def _on_disk(state: State, event: Observed) -> tuple[State, Actions]:
+def _on_disk(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     state = replace(state, on_disk=True)
     if state.phase is Phase.RINGING:
         return announce_on_answer.begin(state, event.at)
     return confirm(state) if state.phase in _TELLING else (state, ())
 
 
-def _held(state: State, event: Observed) -> tuple[State, Actions]:
+def _held(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     state = replace(state, held=True, turned=event.at, spoiled=state.spoiled or state.playing)
     if announce_on_answer.telling(state) and not state.told:
         state, actions = announce_on_answer.again(state, event.at, "hold")
-        return state, (Note("hold", event.at), *actions)
+        return state, (WriteMark("hold", event.at), *actions)
     state, actions = feature_codes.disturbed(state, event)
     state, untold = transfer_notice.stopped(state, event.at, "hold")
     return state, (_turn("hold", event), *actions, *untold)
 
 
-def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
+def _unheld(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     state = replace(state, held=False, turned=event.at)
     note = _turn("unhold", event)
     if state.phase is Phase.RINGING:
@@ -220,7 +220,7 @@ def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (note, *told)
 
 
-def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
+def _bridged(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     before: Actions = ()
     if state.plan.at_pickup and state.phase < Phase.ANNOUNCED:
         return _picked_up(state, event)
@@ -240,13 +240,13 @@ def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*before, *broken, note, *told)
 
 
-def _with(state: State, event: Observed) -> tuple[State, Note]:
+def _with(state: CallState, event: Observed) -> tuple[CallState, WriteMark]:
     """Who is at the other end from now on."""
     state = replace(state, connected=True, inside=event.party or state.inside, colleague=event.other)
-    return state, Note("bridged", event.at, transfer_notice.bridged_data(event))
+    return state, WriteMark("bridged", event.at, transfer_notice.bridged_data(event))
 
 
-def _picked_up(state: State, event: Observed) -> tuple[State, Actions]:
+def _picked_up(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Somebody answered, or somebody else did before it was told whole."""
     telling = announce_on_answer.telling(state) and not state.told
     state, note = _with(state, event)
@@ -259,7 +259,7 @@ def _picked_up(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (note, *actions)
 
 
-def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
+def _unbridged(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if event.other and state.colleague and event.other != state.colleague:
         return state, ()  # of one in whose place another is already
     state, actions = feature_codes.broken(state, event)
@@ -268,21 +268,21 @@ def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
     state, actions = replace(state, colleague=""), (*gone, *actions, *untold)
     if announce_on_answer.telling(state) and not state.told and not event.ending:
         state, actions = announce_on_answer.again(state, event.at, "stopped")
-    return state, (*actions, Note("unbridged", event.at, transfer_notice.left_data(state)))
+    return state, (*actions, WriteMark("unbridged", event.at, transfer_notice.left_data(state)))
 
 
-def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
+def _hung_up(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     state, broken = feature_codes.broken(state, event)
     state, untold = transfer_notice.stopped(state, event.at, "left", ending=True)
     state = replace(state, hung_up=True)
-    actions: Actions = (*broken, *untold, Note("hangup", event.at, (("cause", event.cause),)))
+    actions: Actions = (*broken, *untold, WriteMark("hangup", event.at, (("cause", event.cause),)))
     if state.capturing:
         return state, actions
     state, finish = _finish(state, event)
     return state, actions + finish
 
 
-def _gone(state: State, event: Observed) -> tuple[State, Actions]:
+def _gone(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     actions: Actions = ()
     if event.since is not None:
         # It ended while nobody watched.
@@ -290,7 +290,7 @@ def _gone(state: State, event: Observed) -> tuple[State, Actions]:
             state = replace(state, phase=Phase.ANNOUNCED)
         if state.phase is Phase.ANNOUNCED and not (event.capturing or state.connected):
             state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
-        actions = (Note("unobserved_from", event.since), Note("unobserved_to", event.at))
+        actions = (WriteMark("unobserved_from", event.since), WriteMark("unobserved_to", event.at))
     elif event.ending and not state.hung_up:
         # The switch tells what happened at about the same time in any order.
         state, actions = _hung_up(state, event)
@@ -300,7 +300,7 @@ def _gone(state: State, event: Observed) -> tuple[State, Actions]:
     return state, actions + finish
 
 
-def _finish(state: State, event: Observed) -> tuple[State, Actions]:
+def _finish(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Settle what the call was.  A call that ended unwatched after its announcement is kept: whether and
     when it was answered is then not known, and its gap says so."""
     if state.phase is Phase.ANNOUNCED:
@@ -320,7 +320,7 @@ def _finish(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*before, finish) if reason is None else (*before, Do.DISCARD, finish)
 
 
-def _left(state: State) -> str:
+def _left(state: CallState) -> str:
     """Where it was when it hung up, before it was announced."""
     if state.phase is Phase.ASKING:
         return "hung_up_in_question"
@@ -329,7 +329,7 @@ def _left(state: State) -> str:
     return "hung_up_in_announcement"
 
 
-def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
+def _deadline_passed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if state.deadline is None or event.at < state.deadline:
         return state, ()
     now = event.at
@@ -337,14 +337,14 @@ def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
         return announce_on_answer.begin(state, now)
     if state.phase is not Phase.ANNOUNCED:
         return consent_prompt.waited(state, now)
-    if state.asked.step is Step.IDLE:
+    if state.asked.step is KeepStep.IDLE:
         state, untold = transfer_notice.waited(state, now)
         state, told = conference.turn(state, now)
         return state, (*untold, *told)
     return feature_codes.waited(state, now)
 
 
-def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
+def _no_disk(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if state.phase is Phase.UNRECORDED:
         return state, ()
     stop: Actions = (Do.STOP,) if state.phase is Phase.ANNOUNCED else ()
@@ -352,15 +352,15 @@ def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
     return state, stop + actions
 
 
-def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
+def _unwatched(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The daemon is back with a call that is still there; ``event.state`` is the switch's word."""
-    gap = (Note("unobserved_from", event.since or event.at), Note("unobserved_to", event.at))
+    gap = (WriteMark("unobserved_from", event.since or event.at), WriteMark("unobserved_to", event.at))
     if state.phase in _TELLING and event.state == "announced":
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
         state, who = _found(state, event)
         state, more = _goes_on(state, event)
-        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
+        return state, (WriteMark("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
     if announce_on_answer.telling(state) and state.told and event.state == "announcing":
         state, actions = confirm(state)  # our word may not have come there
         return state, (*actions, *gap)
@@ -382,7 +382,7 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*gap, *who, *more)
 
 
-def _goes_on(state: State, event: Observed) -> tuple[State, Actions]:
+def _goes_on(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """What nobody saw of a call that goes on, once it is known who is there."""
     state, paused = feature_codes.watched_again(state, event)
     state, holds = _still_held(state, event)
@@ -393,7 +393,7 @@ _SAME: Final = timedelta(seconds=2)
 """By which a hold may begin later by the switch's word on the leg than by its event (seen: some tenths)."""
 
 
-def _still_held(state: State, event: Observed) -> tuple[State, Actions]:
+def _still_held(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Nobody saw whether a hold began or ended meanwhile: the switch says which go on, and since when."""
     if state.phase is not Phase.ANNOUNCED or state.over:
         return state, ()
@@ -411,19 +411,19 @@ def _still_held(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*colleagues, *over, *begun)
 
 
-def _turn(kind: str, event: Observed) -> Note:
+def _turn(kind: str, event: Observed) -> WriteMark:
     """A hold begins or ends; where it was seen later, at the time that is known of it."""
-    return Note(kind, event.since or event.at, (("seen", "later"),) if event.since else ())
+    return WriteMark(kind, event.since or event.at, (("seen", "later"),) if event.since else ())
 
 
-def _found(state: State, event: Observed) -> tuple[State, Actions]:
+def _found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Who is there, and who listens."""
     state, who = conference.found(state, event)
     state, listen = eavesdrop.found(state, event)
     return state, (*who, *listen)
 
 
-def _unheard(state: State) -> bool:
+def _unheard(state: CallState) -> bool:
     """Whether what was said is over, was not heard whole, and does not play again yet."""
     return state.phase in (Phase.ASKING, Phase.ANNOUNCING) and not state.playing and state.spoiled
 
@@ -432,11 +432,11 @@ _TELLING: Final = (Phase.ANNOUNCING, Phase.CHOOSING)
 """The switch's ``announcing``: it is recorded, and may yet not be kept."""
 
 
-def _state(state: State, event: Observed) -> tuple[State, Actions]:
+def _state(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, ()
 
 
-_STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
+_STEPS: Final[dict[What, Callable[[CallState, Observed], tuple[CallState, Actions]]]] = {
     What.RECORDING: _recording,
     What.RECORDED: _recorded,
     What.TURNED: turned,
@@ -466,21 +466,21 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
 }
 
 
-def _sounded(state: State, event: Observed) -> tuple[State, Actions]:
+def _sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Of what plays in the talk, each takes its own."""
     state, of_asking = feature_codes.sounded(state, event)
     state, of_joining = conference.sounded(state, event)
     return state, (*of_asking, *of_joining)
 
 
-def _dialled(state: State, event: Observed) -> tuple[State, Actions]:
+def _dialled(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """While who has joined is asked, nothing else is."""
     if event.code in (KEEP, DELETE) and transfer_consent.unanswered(state):
         return state, ()
     return feature_codes.dialled(state, event)
 
 
-def _colleague_key(state: State, event: Observed) -> tuple[State, Actions]:
+def _colleague_key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if not transfer_consent.unanswered(state):
         return feature_codes.key(state, event)
     state, actions = transfer_consent.key(state, event)
@@ -488,20 +488,20 @@ def _colleague_key(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*actions, *told)
 
 
-def _colleague_held(state: State, event: Observed) -> tuple[State, Actions]:
+def _colleague_held(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     state, actions = feature_codes.disturbed(state, event)
     state, untold = transfer_notice.stopped(state, event.at, "hold")
     return state, (_turn("colleague_hold", event), *actions, *untold)
 
 
-def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
+def _colleague_back(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     state, told = conference.back(state, event)
-    return state, (Note("colleague_unhold", event.at), *told)
+    return state, (WriteMark("colleague_unhold", event.at), *told)
 
 
 _ONLY_IN_TALK: Final = frozenset({What.CODE, What.ASKED, What.BEGAN, What.HEARD, What.VOICE})
 
-_TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
+_TALK: Final[dict[What, Callable[[CallState, Observed], tuple[CallState, Actions]]]] = {
     What.CODE: _dialled,
     What.ASKED: remote_commands.asked,
     What.BEGAN: _sounded,

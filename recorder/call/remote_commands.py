@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from recorder.call import feature_codes, transfer_consent
-from recorder.call.state import Actions, Do, Phase, State, Step
+from recorder.call.state import Actions, CallState, Do, KeepStep, Phase
 from recorder.switch.translation import DELETE, NOTE, PAUSE, RESUME, Observed
-
-__all__ = ["ASKABLE", "DELETE", "NOTE", "PAUSE", "REFUSALS", "RESUME", "asked", "refusal"]
 
 ASKABLE: Final = (PAUSE, RESUME, NOTE, DELETE)
 """What can be asked."""
@@ -29,7 +27,7 @@ NOT_TOLD, NOT_RECORDED, ENDED, NOT_ALLOWED, BUSY, NOT_PAUSED = REFUSALS = (
 """Why something was not done."""
 
 
-def refusal(state: State, asked: str) -> str:
+def refusal(state: CallState, asked: str) -> str:
     """Why this cannot be done to a call as it is (:data:`REFUSALS`); empty where it can."""
     if state.phase is Phase.ENDED or state.hung_up or state.over:
         return ENDED
@@ -40,12 +38,12 @@ def refusal(state: State, asked: str) -> str:
     if asked == DELETE:
         if state.script.delete is None:
             return NOT_ALLOWED
-        if not state.talking or state.asked.step is not Step.IDLE or transfer_consent.unanswered(state):
+        if not state.talking or state.asked.step is not KeepStep.IDLE or transfer_consent.unanswered(state):
             return BUSY
     return ""
 
 
-def asked(state: State, event: Observed) -> tuple[State, Actions]:
+def asked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """It was asked, and where it is the switch's to do, done."""
     if event.code not in ASKABLE or refusal(state, event.code):
         return state, ()

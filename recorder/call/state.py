@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
-from recorder.domain.call_plan import Plan, Script, Speech
+from recorder.domain.call_plan import CallPlan, Script, Speech
 
 
 class Phase(IntEnum):
@@ -62,7 +62,7 @@ class Do(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class WriteMark:
     """Write down what happened (a :class:`recorder.spool.layout.Mark`)."""
 
     kind: str
@@ -79,11 +79,11 @@ class Finish:
     inside: tuple[str, str] | None
 
 
-Action = Do | Note | Finish
+Action = Do | WriteMark | Finish
 Actions = tuple[Action, ...]
 
 
-class Step(IntEnum):
+class KeepStep(IntEnum):
     """How far a question in the conversation is (``keep_question.py``, ``feature_codes.py``)."""
 
     IDLE = 0
@@ -100,7 +100,7 @@ class Asking:
     which it began, and came to its end.  ``pressed``: when a colleague said that it was answered with
     yes, and ``again``: they had said so before, and nobody was heard."""
 
-    step: Step = Step.IDLE
+    step: KeepStep = KeepStep.IDLE
     how: str = ""
     sound: str = ""
     began: frozenset[str] = frozenset()
@@ -142,7 +142,7 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class Eavesdropper:
     """Somebody who listens to the conversation (``eavesdrop.py``).  ``heard_by``: who hears them, empty as
     long as nobody did; ``lane``: the channel of the recording that they are in, empty where in none."""
 
@@ -153,7 +153,7 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CallState:
     """What is known of a call.
 
     ``language`` is which of the plan's scripts is said; ``said`` the sound that plays or was played last,
@@ -175,7 +175,7 @@ class State:
     if they have left.  ``listeners``: who listens to it.
     """
 
-    plan: Plan
+    plan: CallPlan
     said: Speech
     phase: Phase = Phase.ANNOUNCING
     reason: str | None = None
@@ -212,7 +212,7 @@ class State:
     refuser: str = ""
     room: str = ""
     others: tuple[Present, ...] = ()
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[Eavesdropper, ...] = ()
     before: str = ""
 
     @property

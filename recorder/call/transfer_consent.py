@@ -35,7 +35,7 @@ from typing import Final
 
 from recorder.call import feature_codes
 from recorder.call.consent_prompt import NO, WRONG, YES
-from recorder.call.state import Actions, Do, Note, Phase, State, Telling
+from recorder.call.state import Actions, CallState, Do, Phase, Telling, WriteMark
 from recorder.call.transfer_target import in_room, names, place, silent
 from recorder.call.transitions import ANSWER, PAUSE, patience, until
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
@@ -48,30 +48,30 @@ LATE: Final = timedelta(seconds=1)
 """A silence that is noticed this late is none: we slept, and a key may lie unread."""
 
 
-def asks(state: State) -> bool:
+def asks(state: CallState) -> bool:
     """Whether who joins this call is asked."""
     joining = state.script.joining
     return joining is not None and joining.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
 
 
-def unanswered(state: State) -> bool:
+def unanswered(state: CallState) -> bool:
     """Whether somebody is there who is to be asked, or is being asked, and has not answered."""
     telling = state.telling
     return asks(state) and telling is not None and not names(telling.leg, None) & state.knowing
 
 
-def alone(state: State, at: datetime) -> tuple[State, Actions]:
+def alone(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Before they are asked: no other question is open."""
     return feature_codes.broken(state, Observed(What.DEADLINE, at)) if asks(state) else (state, ())
 
 
-def heard(state: State, telling: Telling, at: datetime) -> tuple[State, Actions]:
+def heard(state: CallState, telling: Telling, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    note = Note("joined_asked", at, place(state))
+    note = WriteMark("joined_asked", at, place(state))
     return until(replace(state, telling=replace(telling, heard=True)), at, ANSWER), (note,)
 
 
-def key(state: State, event: Observed) -> tuple[State, Actions]:
+def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A key of somebody on our side."""
     telling = state.telling
     if telling is None or not telling.sound or telling.leg != (event.other or state.colleague):
@@ -87,7 +87,7 @@ def key(state: State, event: Observed) -> tuple[State, Actions]:
     return _refused(state, event.at, "unclear", event.key)
 
 
-def waited(state: State, at: datetime) -> tuple[State, Actions]:
+def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for what is waited for is over."""
     telling = state.telling
     assert telling is not None  # somebody is asked
@@ -102,7 +102,7 @@ def waited(state: State, at: datetime) -> tuple[State, Actions]:
     return _answered(state, at, "none")
 
 
-def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple[State, Actions]:
+def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
     """They have not answered, or not heard it whole; ``ending``: the call or its recording is over."""
     telling = state.telling
     assert telling is not None  # somebody is asked
@@ -111,7 +111,7 @@ def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple
         return _refused(state, at, why)
     if goes_on and why == "stopped" and telling.cut + 1 >= CUT:
         return _refused(state, at, "unasked")
-    untold = Note("joined_untold", at, (("reason", why), *place(state)))
+    untold = WriteMark("joined_untold", at, (("reason", why), *place(state)))
     if goes_on and why == "stopped":
         telling = replace(telling, began=None, heard=False, due=True, cut=telling.cut + 1)
         return until(replace(state, telling=telling), at, PAUSE), (untold,)
@@ -120,19 +120,19 @@ def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple
     return replace(silent(state), others=others), (untold,)
 
 
-def unasked(state: State, leg: str, at: datetime) -> tuple[State, Actions]:
+def unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """Somebody has come who cannot be asked."""
     return _refused(replace(state, telling=Telling(leg)), at, "unasked")
 
 
-def _again(state: State, telling: Telling, at: datetime) -> tuple[State, Actions]:
+def _again(state: CallState, telling: Telling, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
     assert joining is not None  # what is asked
     telling = replace(telling, began=None, heard=False, due=False)
     return until(replace(state, telling=telling), at, patience(joining.sound.length)), (Do.TELL,)
 
 
-def _answered(state: State, at: datetime, answer: str, key: str = "") -> tuple[State, Actions]:
+def _answered(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     note = _note("joined_answered", state, at, answer, key)
     leg = "" if state.telling is None else state.telling.leg
     party = state.inside
@@ -141,7 +141,7 @@ def _answered(state: State, at: datetime, answer: str, key: str = "") -> tuple[S
     return replace(silent(state), knowing=state.knowing | names(leg, party)), (note,)
 
 
-def _refused(state: State, at: datetime, answer: str, key: str = "") -> tuple[State, Actions]:
+def _refused(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     """Nobody is recorded any more; what was is kept as it was announced."""
     note = _note("joined_refused", state, at, answer, key)
     telling = state.telling
@@ -152,6 +152,6 @@ def _refused(state: State, at: datetime, answer: str, key: str = "") -> tuple[St
     return state, (note, Do.STOP, *cut, *(() if answer == "left" else (Do.REFUSED,)))
 
 
-def _note(kind: str, state: State, at: datetime, answer: str, key: str) -> Note:
+def _note(kind: str, state: CallState, at: datetime, answer: str, key: str) -> WriteMark:
     pressed = (("key", key),) if key else ()
-    return Note(kind, at, (("answer", answer), *pressed, *place(state)))
+    return WriteMark(kind, at, (("answer", answer), *pressed, *place(state)))

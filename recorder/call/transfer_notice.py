@@ -28,7 +28,7 @@ from datetime import datetime
 from typing import Final
 
 from recorder.call import transfer_consent
-from recorder.call.state import Actions, Asking, Do, Note, Phase, State, Step, Telling
+from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, Phase, Telling, WriteMark
 from recorder.call.transfer_target import in_room, names, place, silent
 from recorder.call.transitions import SHORTER, patience, until
 from recorder.domain.call_plan import Speech
@@ -44,24 +44,24 @@ def bridged_data(event: Observed) -> tuple[tuple[str, str], ...]:
     return (*party, ("leg", event.other)) if event.other else party
 
 
-def left_data(state: State) -> tuple[tuple[str, str], ...]:
+def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
     """What is written down of who leaves."""
     return () if state.inside is None else (("party", state.inside[0]), ("value", state.inside[1]))
 
 
-def present(state: State) -> State:
+def present(state: CallState) -> CallState:
     """Whoever is there now knows of it."""
     return replace(state, knowing=state.knowing | names(state.colleague, state.inside))
 
 
-def replaced(state: State, event: Observed) -> Actions:
+def replaced(state: CallState, event: Observed) -> Actions:
     """Somebody comes in another's place, whose leaving was not told of: it is not always."""
     if not state.colleague or state.colleague == event.other:
         return ()
-    return (Note("unbridged", event.at, left_data(state)),)
+    return (WriteMark("unbridged", event.at, left_data(state)),)
 
 
-def joined(state: State, event: Observed) -> tuple[State, Actions]:
+def joined(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """Somebody is at the other end from now on (``state`` says who)."""
     if state.phase is not Phase.ANNOUNCED or state.over:
         return state, ()
@@ -76,17 +76,17 @@ def joined(state: State, event: Observed) -> tuple[State, Actions]:
     return replace(state, telling=Telling(state.colleague), knowing=knowing), (*before, Do.LOOK)
 
 
-def known(state: State) -> bool:
+def known(state: CallState) -> bool:
     """Whether whoever is there was there first, or was told."""
     return bool(state.knowing & names(state.colleague, state.inside))
 
 
-def met(state: State, event: Observed) -> tuple[State, Actions]:
+def met(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The outside party leaves a conference: they were not alone in it."""
-    return state, (Note("conference_left", event.at),) if state.phase is Phase.ANNOUNCED else ()
+    return state, (WriteMark("conference_left", event.at),) if state.phase is Phase.ANNOUNCED else ()
 
 
-def looked(state: State, event: Observed) -> tuple[State, Actions]:
+def looked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The switch's word on somebody who came: whether their leg leads outside."""
     telling = state.telling
     if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
@@ -97,8 +97,8 @@ def looked(state: State, event: Observed) -> tuple[State, Actions]:
     return (state, ()) if known(state) else _tell(state, event.at)
 
 
-def _outside(state: State, at: datetime) -> tuple[State, Actions]:
-    note = Note("transferred_outside", at)
+def _outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    note = WriteMark("transferred_outside", at)
     if not known(state):
         return replace(state, over=True), (note, Do.STOP)
     # The first: nothing was said to anybody of ours.
@@ -106,7 +106,7 @@ def _outside(state: State, at: datetime) -> tuple[State, Actions]:
     return state, (note, Do.STOP, Do.DISCARD)
 
 
-def _tell(state: State, at: datetime) -> tuple[State, Actions]:
+def _tell(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
     if joining is None or state.held:
         return replace(state, telling=None), ()
@@ -115,13 +115,13 @@ def _tell(state: State, at: datetime) -> tuple[State, Actions]:
     return wait(state, at, joining.sound), (*broken, Do.TELL)
 
 
-def wait(state: State, at: datetime, sound: Speech) -> State:
+def wait(state: CallState, at: datetime, sound: Speech) -> CallState:
     """Until what is said to a joiner is over."""
     # Where it is asked whether to keep it, that has the clock; what is said is over by then.
-    return state if state.asked.step is not Step.IDLE else until(state, at, patience(sound.length))
+    return state if state.asked.step is not KeepStep.IDLE else until(state, at, patience(sound.length))
 
 
-def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A sound began or ended on the joiner's leg."""
     telling, joining = state.telling, state.script.joining
     if telling is None or joining is None or not telling.sound:
@@ -134,7 +134,7 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
         state = replace(state, telling=replace(telling, began=event.at))
         asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
         data = (("how", joining.how), *asks, *place(state))
-        return state, (Note("joined_telling", event.at, data),)
+        return state, (WriteMark("joined_telling", event.at, data),)
     if telling.began is None:
         return state, ()
     whole = event.complete and event.at - telling.began >= joining.sound.length - SHORTER
@@ -143,28 +143,28 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
     if transfer_consent.asks(state):
         return transfer_consent.heard(state, telling, event.at)
     where = place(state)
-    return (silent(state) if where else present(silent(state))), (Note("joined_told", event.at, where),)
+    return (silent(state) if where else present(silent(state))), (WriteMark("joined_told", event.at, where),)
 
 
-def waited(state: State, at: datetime) -> tuple[State, Actions]:
+def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for what is said to a joiner, or for their answer, is over."""
     if state.telling is not None and state.telling.sound and transfer_consent.asks(state):
         return transfer_consent.waited(state, at)
     return stopped(state, at, "stopped")
 
 
-def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple[State, Actions]:
+def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
     """They are not told, or not whole; ``ending``: for the call or its recording is over."""
     telling = state.telling
     if telling is None or (why == "hold" and not telling.sound):
         return state, ()  # whether they are outside is known soon, hold or not
     if telling.sound and transfer_consent.asks(state):
         return transfer_consent.stopped(state, at, why, ending)
-    untold = (Note("joined_untold", at, (("reason", why), *place(state))),) if telling.sound else ()
+    untold = (WriteMark("joined_untold", at, (("reason", why), *place(state))),) if telling.sound else ()
     return silent(state), untold
 
 
-def back(state: State, event: Observed) -> tuple[State, Actions]:
+def back(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """A hold is over: who was not told whole is told now."""
     unknown = state.knowing and not known(state)
     if state.phase is not Phase.ANNOUNCED or state.over or state.telling or not state.colleague:
@@ -172,7 +172,7 @@ def back(state: State, event: Observed) -> tuple[State, Actions]:
     return _tell(state, event.at) if unknown else (state, ())
 
 
-def found(state: State, event: Observed) -> tuple[State, Actions]:
+def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch says who is there: ``event.other``, empty where nobody is."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
@@ -192,11 +192,11 @@ def found(state: State, event: Observed) -> tuple[State, Actions]:
             state, actions = replace(state, telling=Telling(before)), (*actions, Do.LOOK)
         return state, (*unseen, *actions)
     later = (("seen", "later"),)
-    left: Actions = (Note("unbridged", event.at, (*left_data(state), *later)),) if before else ()
+    left: Actions = (WriteMark("unbridged", event.at, (*left_data(state), *later)),) if before else ()
     left = (*unseen, *left)
     if not event.other:
         return replace(state, colleague="", last_there=""), left
-    came = Note("bridged", event.bridged_at or event.at, (*bridged_data(event), *later))
+    came = WriteMark("bridged", event.bridged_at or event.at, (*bridged_data(event), *later))
     state = replace(
         state,
         connected=True,
@@ -208,7 +208,7 @@ def found(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*left, came, *actions)
 
 
-def _unseen(state: State, at: datetime) -> tuple[State, Actions]:
+def _unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Whom we were telling has heard the sound by now, as far as anybody knows: nobody is told twice."""
     telling = state.telling
     if telling is None or not telling.sound:
@@ -220,7 +220,7 @@ def _unseen(state: State, at: datetime) -> tuple[State, Actions]:
     return replace(state, knowing=state.knowing | known), untold
 
 
-def _ended(state: State, event: Observed) -> tuple[State, Actions]:
+def _ended(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     """What ends the take may not have come to the switch."""
     return state, (Do.STOP,) if event.capturing else ()
 
@@ -229,7 +229,7 @@ _TOLD: Final = frozenset({"announcement_finished", "joined_told", "joined_answer
 """Whoever is there after one of these knows."""
 
 
-def remembered(state: State, notes: Iterable[Note]) -> State:
+def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     """What an earlier daemon wrote down of who was there, and who was told."""
     leg, at_pickup = "", state.plan.at_pickup
     joining = state.script.joining

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recorder.call.state import State, Step
+from recorder.call.state import CallState, KeepStep
 
 
 def names(leg: str, party: tuple[str, str] | None) -> frozenset[str]:
@@ -13,18 +13,18 @@ def names(leg: str, party: tuple[str, str] | None) -> frozenset[str]:
     return frozenset(filter(None, (leg and f"leg:{leg}", by_party)))
 
 
-def in_room(state: State, leg: str) -> bool:
+def in_room(state: CallState, leg: str) -> bool:
     """Whether somebody is beside who is at the other end (``conference.py``)."""
     return any(one.leg == leg for one in state.others)
 
 
-def place(state: State) -> tuple[tuple[str, str], ...]:
+def place(state: CallState) -> tuple[tuple[str, str], ...]:
     """What is written down beside what is said to them: of several it is said who."""
     leg = "" if state.telling is None else state.telling.leg
     return (("in", "room"), ("leg", leg)) if in_room(state, leg) else ()
 
 
-def silent(state: State) -> State:
+def silent(state: CallState) -> CallState:
     """Nothing is said to them any more, and nothing waited for."""
-    ours = state.telling is not None and state.telling.sound and state.asked.step is Step.IDLE
+    ours = state.telling is not None and state.telling.sound and state.asked.step is KeepStep.IDLE
     return replace(state, telling=None, deadline=None if ours else state.deadline)

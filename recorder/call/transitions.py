@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, Do, Note, Phase, State
-from recorder.domain.call_plan import OPT_OUT, Plan, Speech
+from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
+from recorder.domain.call_plan import OPT_OUT, CallPlan, Speech
 
 TRIES: Final = 10
 """How often a sound is begun before the call goes on unrecorded; the bound on a hanging daemon starts anew
@@ -47,7 +47,7 @@ def bound(length: timedelta, answer: timedelta = timedelta(0)) -> int:
     return -(-(length + answer + GRACE) // timedelta(seconds=1))
 
 
-def longest(plan: Plan) -> float:
+def longest(plan: CallPlan) -> float:
     """Seconds that a call may be in our hands, whatever happens: the switch has long gone on by then."""
     sounds = [
         plan.menu,
@@ -56,24 +56,24 @@ def longest(plan: Plan) -> float:
     return sum(TRIES * (bound(sound.length, ANSWER) + 1.0) for sound in sounds if sound is not None)
 
 
-def until(state: State, at: datetime, wait: timedelta) -> State:
+def until(state: CallState, at: datetime, wait: timedelta) -> CallState:
     """Wait so long from ``at``."""
     return replace(state, deadline=at + wait, wait=wait)
 
 
-def play(state: State, sound: Speech, at: datetime) -> State:
+def play(state: CallState, sound: Speech, at: datetime) -> CallState:
     """A sound is ordered."""
     state = replace(state, said=sound, playing=True, spoiled=False, recoded=False, turned=None)
     return until(state, at, patience(sound.length))
 
 
-def unrecorded(state: State, reason: str) -> tuple[State, Actions]:
+def unrecorded(state: CallState, reason: str) -> tuple[CallState, Actions]:
     """The switch went on without us, and has stopped the recording; we stop it too."""
     state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
     return state, (Do.STOP, Do.DISCARD, Do.LEAVE) if state.capturing else (Do.DISCARD, Do.LEAVE)
 
 
-def give_up(state: State, reason: str) -> tuple[State, Actions]:
+def give_up(state: CallState, reason: str) -> tuple[CallState, Actions]:
     """We cannot or may not record it: the switch is told first, then has its call back.
 
     Once our word is on its way the switch decides: it may have taken it while we slept, and then the
@@ -85,7 +85,7 @@ def give_up(state: State, reason: str) -> tuple[State, Actions]:
     return state, (Do.DISCARD,) if never_begun else (Do.FAIL, Do.DISCARD)
 
 
-def decline(state: State, at: datetime, answer: str, key: str = "") -> tuple[State, Actions]:
+def decline(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     """It is not to be recorded, as far as anybody could be asked: that is said at once, whatever plays, and
     what was captured is destroyed."""
     said = state.script.declined or Speech("", timedelta(0))
@@ -96,26 +96,26 @@ def decline(state: State, at: datetime, answer: str, key: str = "") -> tuple[Sta
     return state, (answered("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
 
 
-def answered(question: str, answer: str, at: datetime, key: str) -> Note:
+def answered(question: str, answer: str, at: datetime, key: str) -> WriteMark:
     """What came of a question."""
     data = (("question", question), ("answer", answer))
-    return Note("answered", at, (*data, ("key", key)) if key else data)
+    return WriteMark("answered", at, (*data, ("key", key)) if key else data)
 
 
-def heard(state: State, at: datetime) -> tuple[State, Actions]:
+def heard(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The announcement was heard whole while it was recorded; in opt-out they may still refuse."""
-    note = Note("announcement_finished", at)
+    note = WriteMark("announcement_finished", at)
     if state.plan.mode == OPT_OUT:
         return until(replace(state, phase=Phase.CHOOSING), at, ANSWER), (note, *listen(state))
     state, actions = confirm(replace(state, told=True))
     return state, (note, *actions)
 
 
-def listen(state: State) -> Actions:
+def listen(state: CallState) -> Actions:
     """What it takes that a key is heard from now on."""
     return (Do.LISTEN,) if state.plan.outbound else ()
 
 
-def confirm(state: State) -> tuple[State, Actions]:
+def confirm(state: CallState) -> tuple[CallState, Actions]:
     """Announced and on disk: only then may the recording go on.  The switch has the last word."""
     return state, (Do.CONFIRM,) if state.told and state.on_disk else ()

@@ -38,7 +38,7 @@ from recorder.capture.thread_pool import in_thread
 from recorder.errors import SwitchError
 from recorder.ids import Entropy
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import CallEvent
 from recorder.switch.outbound_socket import CROWDED, SILENT
 
@@ -85,7 +85,7 @@ def variable(node: str) -> str:
     return f"accord_key_{hashlib.sha256(node.encode()).hexdigest()[:12]}"
 
 
-class Admission:
+class PeerAdmission:
     """An :class:`recorder.switch.outbound_socket.Admission`.  ``reach`` says whether the switch can be asked
     within so many seconds, ``ask`` asks it and raises :class:`SwitchError`."""
 
@@ -96,7 +96,7 @@ class Admission:
         *,
         entropy: Entropy,
         reach: Callable[[float], bool],
-        ask: Callable[[Command, float], str],
+        ask: Callable[[SwitchCommand, float], str],
         owner: Callable[[object], int | None] = socket_owner.peer,  # type: ignore[assignment]
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -114,7 +114,7 @@ class Admission:
         self._unsaid = 0
 
     @property
-    def question(self) -> Command:
+    def question(self) -> SwitchCommand:
         return commands.global_variable(self._name)
 
     # --- keys

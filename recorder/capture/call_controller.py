@@ -17,7 +17,7 @@ from gevent.lock import RLock, Semaphore
 from recorder import metrics
 from recorder.audio.keep_answers import OWN_WORDS
 from recorder.call import announce_on_answer, machine, transfer_notice, transitions
-from recorder.call.state import Action, Do, Finish, Note, Phase, State
+from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
 from recorder.call.transfer_target import in_room
 from recorder.capture.spool_writer import Writer
 from recorder.capture.voice_check import Answer
@@ -27,7 +27,7 @@ from recorder.domain.line_policy import OUTWARD
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import CallEvent
 from recorder.switch.translation import COLLEAGUE, Observed, What, observe, observe_talk
 
@@ -46,11 +46,11 @@ _NOT_OUTSIDE = _UNSET | {"outgoing"}
 goes to, has another one, whether that is recorded or not."""
 
 
-def _gone(_orders: list[Command]) -> NoReturn:
+def _gone(_orders: list[SwitchCommand]) -> NoReturn:
     raise SwitchError("switch.gone", "the call's own socket is closed", "")
 
 
-class Call:
+class CallController:
     """A call, from its arrival (or from the spool, after a restart) until ``take.json`` is written.
 
     ``start`` is what will stand in its ``call.json``; where a language is chosen first, ``starts`` has one
@@ -65,18 +65,18 @@ class Call:
     def __init__(
         self,
         start: CallStart,
-        state: State,
+        state: CallState,
         writer: Writer,
         *,
         now: Now,
-        to_call: Callable[[list[Command]], object],
-        to_switch: Callable[[Command], object],
-        ask: Callable[[Command], str],
-        ended: Callable[[Call], object],
+        to_call: Callable[[list[SwitchCommand]], object],
+        to_switch: Callable[[SwitchCommand], object],
+        ask: Callable[[SwitchCommand], str],
+        ended: Callable[[CallController], object],
         starts: tuple[CallStart, ...] = (),
-        tell_in_room: Callable[[Call, str, Speech], object] = lambda _call, _leg, _sound: None,
-        cut_in_room: Callable[[Call, str], object] = lambda _call, _leg: None,
-        let_back: Callable[[Call], object] = lambda _call: None,
+        tell_in_room: Callable[[CallController, str, Speech], object] = lambda _call, _leg, _sound: None,
+        cut_in_room: Callable[[CallController, str], object] = lambda _call, _leg: None,
+        let_back: Callable[[CallController], object] = lambda _call: None,
     ) -> None:
         self.start = start
         self._tell_in_room = tell_in_room
@@ -181,7 +181,7 @@ class Call:
         """Do it, in order.  What goes to the switch never raises: the switch, too, keeps the rule."""
         for action in actions:
             match action:
-                case Note(kind, at, data):
+                case WriteMark(kind, at, data):
                     self._count(kind, at)
                     self._mark(Mark(at, kind, dict(data)))
                 case Finish():
@@ -521,14 +521,14 @@ class Call:
         if self.state.deadline is not None:
             self.feed(Observed(What.DEADLINE, max(self._now(), self.state.deadline)))
 
-    def _call(self, orders: list[Command]) -> None:
+    def _call(self, orders: list[SwitchCommand]) -> None:
         try:
             self._to_call(orders)
         except SwitchError as error:
             # The call's socket is gone: the switch has gone on, and its guard with it.
             self.log.warning("call.not_told", command=str(orders[-1]), error=error.message)
 
-    def _switch(self, command: Command) -> None:
+    def _switch(self, command: SwitchCommand) -> None:
         try:
             self._to_switch(command)
         except SwitchError as error:

@@ -21,7 +21,7 @@ from gevent import socket
 
 from recorder import metrics
 from recorder.call import remote_commands
-from recorder.capture.call_controller import Call
+from recorder.capture.call_controller import CallController
 from recorder.capture.pause_query import pause_seconds
 from recorder.clock import Now
 from recorder.domain.live_command import (
@@ -42,7 +42,7 @@ from recorder.domain.live_command import (
 )
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.standing_connection import Node
 from recorder.switch.translation import PAUSE, RESUME, Observed, What
 
@@ -65,7 +65,7 @@ class Controls:
     def __init__(
         self,
         spool: Path,
-        calls: Mapping[str, Call],
+        calls: Mapping[str, CallController],
         node: Node,
         now: Now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -162,7 +162,7 @@ class Controls:
         log.info("control.asked", recording=request.call, what=request.what, by=request.by, outcome=outcome)
         return outcome
 
-    def _ask(self, call: Call, request: Request) -> str:
+    def _ask(self, call: CallController, request: Request) -> str:
         with call.asking:
             if self._too_late(request):  # it waited for another one
                 return NO_ANSWER
@@ -174,7 +174,7 @@ class Controls:
             call.feed(Observed(What.ASKED, self._now(), code=request.what, by=request.by, lasts=lasts))
             return DONE
 
-    def _order(self, call: Call, what: str) -> tuple[str, timedelta]:
+    def _order(self, call: CallController, what: str) -> tuple[str, timedelta]:
         """Have the switch do it: why it has not, empty where it has, and how long a pause is."""
         channel, audio = call.channel, call.writer.audio
         if not self._node.up.is_set():
@@ -193,7 +193,7 @@ class Controls:
             log.warning("control.not_ordered", recording=call.start.recording, error=error.message)
             return UNKNOWN, timedelta(0)
 
-    def _all(self, orders: list[Command], decides: int, refused: str) -> str:
+    def _all(self, orders: list[SwitchCommand], decides: int, refused: str) -> str:
         """Send orders; ``refused`` where the switch does not do the one that decides."""
         pending = self._node.send_all(orders, ORDER)
         try:

@@ -16,13 +16,13 @@ import gevent
 import structlog
 
 from recorder.call import transfer_consent
-from recorder.call.state import State
+from recorder.call.state import CallState
 from recorder.call.transitions import ANSWER, GRACE
 from recorder.capture.eavesdroppers import Listeners
 from recorder.domain.call_plan import ALONE, Speech
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.conference_events import (
     ATTACHED,
     BEGAN,
@@ -43,7 +43,7 @@ from recorder.switch.standing_connection import Live, channels
 from recorder.switch.translation import COLLEAGUE, Observed, Person, What, observe_talk
 
 if TYPE_CHECKING:
-    from recorder.capture.call_controller import Call
+    from recorder.capture.call_controller import CallController
 
 log = structlog.get_logger()
 
@@ -84,9 +84,9 @@ class Rooms:
 
     def __init__(
         self,
-        calls: Mapping[str, Call],
-        ask: Callable[[Command], str],
-        order: Callable[[Command], object],
+        calls: Mapping[str, CallController],
+        ask: Callable[[SwitchCommand], str],
+        order: Callable[[SwitchCommand], object],
         now: Callable[[], datetime],
     ) -> None:
         self._calls = calls
@@ -168,7 +168,7 @@ class Rooms:
             call.feed(Observed(what, at, leg=COLLEAGUE, sound=seen.sound, complete=True))
             room.heard |= {(leg, seen.sound) for leg in room.members if _learnt(before, call.state, leg)}
 
-    def _of(self, room: _Room) -> list[Call]:
+    def _of(self, room: _Room) -> list[CallController]:
         return [call for leg in list(room.members) if (call := self._calls.get(leg)) is not None]
 
     # --- third parties
@@ -188,7 +188,7 @@ class Rooms:
         elif function == "eavesdrop":
             gevent.spawn(self._look_for_gone, leg, event.at)
 
-    def _beside(self, leg: str) -> Call | None:
+    def _beside(self, leg: str) -> CallController | None:
         """The call that somebody is a third one in, or listens to."""
         channel = self._thirds[leg][0] if leg in self._thirds else self._listeners.channel(leg)
         return self._calls.get(channel)
@@ -275,7 +275,7 @@ class Rooms:
 
     # --- what is ordered
 
-    def tell(self, call: Call, leg: str, speech: Speech) -> None:
+    def tell(self, call: CallController, leg: str, speech: Speech) -> None:
         """Have said what the line of ``call`` has to say to somebody in its room."""
         script = call.state.script.joining
         if script is None:
@@ -307,7 +307,7 @@ class Rooms:
             return
         self._soon(order)
 
-    def cut(self, call: Call, leg: str) -> None:
+    def cut(self, call: CallController, leg: str) -> None:
         """End what is said to somebody in its room.  A third one who was taken aside leaves it anyway."""
         script = call.state.script.joining
         room = next((one for one in self._rooms.values() if call.channel in one.members), None)
@@ -321,7 +321,7 @@ class Rooms:
         room.ordered.pop((number, script.sound.path), None)
         gevent.spawn(self._send, order)
 
-    def _ask_aside(self, call: Call, leg: str, speech: Speech) -> None:
+    def _ask_aside(self, call: CallController, leg: str, speech: Speech) -> None:
         answer = (ANSWER + GRACE) // timedelta(milliseconds=1)
         again = self._aside.setdefault(leg, False)
         try:
@@ -333,7 +333,7 @@ class Rooms:
             return
         gevent.spawn(self._send, *orders)
 
-    def let_back(self, call: Call) -> None:
+    def let_back(self, call: CallController) -> None:
         """Whoever of this call was taken aside and is asked nothing any more goes back into it."""
         telling = call.state.telling
         for leg in [one for one in self._aside if self._thirds.get(one, ("",))[0] == call.channel]:
@@ -345,11 +345,11 @@ class Rooms:
         if commands.addressable(leg):
             gevent.spawn(self._send, *commands.let_back(leg, sound))
 
-    def _soon(self, command: Command) -> None:
+    def _soon(self, command: SwitchCommand) -> None:
         # The switch looks then whether it is still to be said.
         gevent.spawn_later(LEAD, self._send, command)
 
-    def _send(self, *orders: Command) -> None:
+    def _send(self, *orders: SwitchCommand) -> None:
         for command in orders:
             try:
                 self._order(command)
@@ -418,11 +418,11 @@ class Rooms:
             raise
 
 
-def _ends(state: State, channel: str) -> tuple[str, ...]:
+def _ends(state: CallState, channel: str) -> tuple[str, ...]:
     """The legs of a call that a third party can be attached to; the colleague may just be on another one."""
     return tuple(filter(None, (channel, state.colleague, state.before)))
 
 
-def _learnt(before: State, after: State, leg: str) -> bool:
+def _learnt(before: CallState, after: CallState, leg: str) -> bool:
     mark = f"leg:{leg}"
     return mark in after.knowing and mark not in before.knowing

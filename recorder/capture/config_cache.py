@@ -19,7 +19,7 @@ from recorder.capture.headroom import Headroom
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
 from recorder.domain import line_policy
-from recorder.domain.call_plan import Plan, Script
+from recorder.domain.call_plan import CallPlan, Script
 from recorder.domain.line_policy import Language, LinePolicy, Snapshot
 from recorder.errors import ConfigError
 from recorder.spool import disk_space
@@ -177,7 +177,7 @@ class Knowledge:
         empty = Snapshot("", {}, frozenset(), frozenset(), self._folder)
         return empty.script(Language(told, None, start.keep, start.delete, start.joining))
 
-    def plan(self, line: LinePolicy, direction: str) -> Plan:
+    def plan(self, line: LinePolicy, direction: str) -> CallPlan:
         """What is said to a call to or from a line."""
         return self._known().plan(line, direction)
 

@@ -19,21 +19,21 @@ from gevent.event import Event
 
 from recorder import metrics
 from recorder.call import announce_on_answer, initial, transitions
-from recorder.call.state import State
-from recorder.capture.admission import Admission
+from recorder.call.state import CallState
+from recorder.capture.admission import PeerAdmission
 from recorder.capture.bypassed_calls import DID_NOT_ASK, LISTED, Bypass
-from recorder.capture.call_controller import Call
+from recorder.capture.call_controller import CallController
 from recorder.capture.command_listener import Controls
 from recorder.capture.conferences import Rooms
 from recorder.capture.config_cache import Knowledge
 from recorder.capture.handover import Handover, Predecessor, Successor
 from recorder.capture.headroom import Headroom
 from recorder.capture.moved_spool import Moved
-from recorder.capture.outbound_call import Outward
+from recorder.capture.outbound_call import OutboundCaller
 from recorder.capture.overflow_journal import Notes
 from recorder.capture.reconciliation import Takeover
 from recorder.capture.spool_writer import Writer, reason_for
-from recorder.capture.status import Shown, serve
+from recorder.capture.status import StatusSources, serve
 from recorder.capture.unhandled_calls import PassedBy
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.domain.call_plan import NOTICE
@@ -44,11 +44,12 @@ from recorder.spool.layout import AUDIO, CallEnd, CallStart, Party
 from recorder.status_server import Neighbours
 from recorder.switch import commands
 from recorder.switch.caller_id import Caller, outside, outward
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.conference_events import ATTACHED, CAME, MAINTENANCE
-from recorder.switch.esl import Limits, OutboundSession
+from recorder.switch.connection import ConnectionLimits
+from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import CallEvent
-from recorder.switch.outbound_socket import Arrival, Dialplan
+from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.standing_connection import Live, Node, variable_of
 from recorder.switch.translation import (
     IN_TALK,
@@ -161,7 +162,7 @@ class Daemon:
         self._linger = linger
         self.now = now
         self._since_boot = since_boot
-        self.calls: dict[str, Call] = {}
+        self.calls: dict[str, CallController] = {}
         self._entropy = entropy
         self._beat = beat
         self._stopping = Event()
@@ -177,15 +178,15 @@ class Daemon:
             self.headroom,
             self._end_for_room,
         )
-        limits = Limits(reply=settings.command_timeout)
-        self.admission = Admission(
+        limits = ConnectionLimits(reply=settings.command_timeout)
+        self.admission = PeerAdmission(
             settings.node,
             settings.spool,
             entropy=entropy,
             reach=lambda seconds: self.node.reach(seconds),
             ask=lambda command, limit: self.node.api(command, limit),
         )
-        self.dialplan = Dialplan(
+        self.dialplan = OutboundSocket(
             settings.listen_host,
             settings.listen_port,
             self._arrive,
@@ -207,7 +208,7 @@ class Daemon:
             limits=limits,
         )
         self.notes = Notes(settings.spool)
-        way_out = Outward(
+        way_out = OutboundCaller(
             settings.switch_host, settings.switch_port, settings.password, settings.dial, settings.dial_as
         )
         self.controls = Controls(settings.spool, self.calls, self.node, now, call_out=way_out.call)
@@ -427,7 +428,7 @@ class Daemon:
         if not chosen.metrics_port:
             return []
         return serve(
-            Shown(self.calls, self.knowledge, self.node, self.bypass),
+            StatusSources(self.calls, self.knowledge, self.node, self.bypass),
             chosen.metrics_host,
             chosen.metrics_port,
             Neighbours(chosen.metrics_allow),
@@ -501,7 +502,7 @@ class Daemon:
         longest = transitions.longest(state.plan)
         if arrival.inside is not None:
             state = replace(state, inside=(arrival.inside.kind, arrival.inside.value))
-        call = self._take_in(Call(
+        call = self._take_in(CallController(
             start, state, writer, now=self.now,
             # On an outbound call the switch answers an order when it has carried it out.
             to_call=lambda orders: own.send_all(orders, longest if outwards else None),
@@ -566,11 +567,11 @@ class Daemon:
             self.notes.keep,
         )
 
-    def _take_in(self, call: Call) -> Call:
+    def _take_in(self, call: CallController) -> CallController:
         self.calls[call.channel] = call
         return call
 
-    def _forget(self, call: Call) -> None:
+    def _forget(self, call: CallController) -> None:
         if self.calls.get(call.channel) is call:
             del self.calls[call.channel]
             self._passed.written(call.channel)
@@ -693,9 +694,9 @@ class Daemon:
         log.warning("daemon.unwatched", reason=reason)
         self.knowledge.unwatched()
 
-    def _adopt(self, start: CallStart, state: State) -> Call:
+    def _adopt(self, start: CallStart, state: CallState) -> CallController:
         """A call that an earlier daemon began: it has no socket of its own any more."""
-        call = self._take_in(Call(
+        call = self._take_in(CallController(
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
             tell_in_room=self.rooms.tell, cut_in_room=self.rooms.cut, let_back=self.rooms.let_back,
@@ -710,5 +711,5 @@ def _concerns_us(policy: LinePolicy | None, direction: str) -> bool:
     return direction != OUTWARD or (policy is not None and policy.outbound != OFF)
 
 
-def _no_socket(_orders: list[Command]) -> None:
+def _no_socket(_orders: list[SwitchCommand]) -> None:
     raise SwitchError("switch.gone", "this call was begun by an earlier daemon", "")

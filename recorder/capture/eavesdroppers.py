@@ -20,7 +20,7 @@ from recorder.switch.esl_events import CallEvent
 from recorder.switch.translation import Observed, Person, What
 
 if TYPE_CHECKING:
-    from recorder.capture.call_controller import Call
+    from recorder.capture.call_controller import CallController
 
 Ask = Callable[[str], CallEvent | None]
 """What the switch says of a leg, ``None`` where there is none.  Raises ``SwitchError``."""
@@ -40,7 +40,7 @@ class _Listener:
 class Listeners:
     """``calls`` are those in hand, by the outside leg."""
 
-    def __init__(self, calls: Mapping[str, Call], data: Ask) -> None:
+    def __init__(self, calls: Mapping[str, CallController], data: Ask) -> None:
         self._calls = calls
         self._data = data
         self._known: dict[str, _Listener] = {}
@@ -63,7 +63,7 @@ class Listeners:
         """Of which call somebody is a listener, empty where of none."""
         return self._known[leg].channel if leg in self._known else ""
 
-    def came(self, call: Call, attached: str, legs: list[str], at: datetime) -> None:
+    def came(self, call: CallController, attached: str, legs: list[str], at: datetime) -> None:
         """These listen on a leg of a call.  Raises ``SwitchError``."""
         for leg in legs:
             if leg in self._known:
@@ -75,7 +75,7 @@ class Listeners:
             if key := pressed or (speaks_at_first(data) if data is not None else ""):
                 self._heard(one, key, at)
 
-    def unknown(self, call: Call, attached: str, at: datetime) -> None:
+    def unknown(self, call: CallController, attached: str, at: datetime) -> None:
         """Somebody listens on a leg of a call, and the list of channels does not say who."""
         one = self._take_in(call.channel, attached, f"on:{attached}", None)
         call.feed(Observed(What.LISTENS, at, there=(one.person,)))

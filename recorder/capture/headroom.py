@@ -18,10 +18,10 @@ from typing import Final
 
 from recorder.audio.wav import FRAME_BYTES, RATES
 from recorder.call.state import Phase
-from recorder.capture.call_controller import Call
+from recorder.capture.call_controller import CallController
 from recorder.errors import TakeError
 from recorder.spool import disk_space, layout
-from recorder.spool.disk_space import Disk, Growing
+from recorder.spool.disk_space import Disk, GrowingFile
 
 LEAD: Final = 5.0
 """Seconds before the disk is too full to finish what there is, at which the longest recording is ended:
@@ -44,7 +44,7 @@ class Headroom:
     def __init__(
         self,
         root: Path,
-        calls: Mapping[str, Call],
+        calls: Mapping[str, CallController],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = root
@@ -71,11 +71,11 @@ class Headroom:
 
     def admits(self, formats: tuple[str, ...], more: int = 1) -> bool:
         """Whether so many more recordings may begin."""
-        new = [Growing(0, disk_space.USUAL_RATE, formats)] * more
+        new = [GrowingFile(0, disk_space.USUAL_RATE, formats)] * more
         found = self._disk
         return found is None or found.free >= self._wanted([*self._growing(), *new], disk_space.AHEAD, found)
 
-    def excess(self) -> list[Call]:
+    def excess(self) -> list[CallController]:
         """Recordings that have to end now, the longest first."""
         found = self._disk
         if found is None:
@@ -90,24 +90,24 @@ class Headroom:
             [*others, *(each for each, _ in announced)], LEAD, found
         ):
             growing, call = announced.pop()
-            others.append(Growing(growing.written, 0, growing.formats))
+            others.append(GrowingFile(growing.written, 0, growing.formats))
             ending.append(call)
         return ending
 
-    def _wanted(self, growing: list[Growing], seconds: float, found: Disk) -> int:
+    def _wanted(self, growing: list[GrowingFile], seconds: float, found: Disk) -> int:
         return disk_space.wanted(found.size, growing, self._most, seconds)
 
-    def _recording(self) -> Iterable[Call]:
+    def _recording(self) -> Iterable[CallController]:
         """Calls that are recorded, will be, or were until now."""
         return [call for call in list(self._calls.values()) if call.state.phase < Phase.UNRECORDED]
 
-    def _growing(self, announced: bool = True) -> list[Growing]:
+    def _growing(self, announced: bool = True) -> list[GrowingFile]:
         return [self._of(call) for call in self._recording() if announced or not _announced(call)]
 
-    def _of(self, call: Call) -> Growing:
+    def _of(self, call: CallController) -> GrowingFile:
         written, rate = self._sounds.get(call.start.recording, (0, disk_space.USUAL_RATE))
         over = call.state.phase is Phase.ANNOUNCED and not call.state.capturing
-        return Growing(written, 0 if over else rate, call.start.formats)
+        return GrowingFile(written, 0 if over else rate, call.start.formats)
 
     def _look_at_finished(self, recording: Mapping[str, object], until: float) -> bool:
         """See what the largest take needs that waits for the worker; whether there are more to look at."""
@@ -130,7 +130,7 @@ class Headroom:
         return more
 
 
-def _announced(call: Call) -> bool:
+def _announced(call: CallController) -> bool:
     return call.state.phase is Phase.ANNOUNCED and call.state.capturing
 
 

@@ -18,7 +18,7 @@ import gevent
 import structlog
 
 from recorder import metrics
-from recorder.capture.call_controller import Call
+from recorder.capture.call_controller import CallController
 from recorder.capture.reconciliation import Takeover, read
 from recorder.capture.thread_pool import in_thread
 from recorder.errors import SwitchError, TakeError
@@ -47,7 +47,7 @@ class Moved:
     def __init__(
         self,
         root: Path,
-        calls: Mapping[str, Call],
+        calls: Mapping[str, CallController],
         takeover: Takeover,
         exists: Callable[[str], bool],
         monotonic: Callable[[], float] = time.monotonic,

@@ -44,7 +44,7 @@ _CAUSES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outward:
+class OutboundCaller:
     """The way out of one switch: ``dial`` and ``shown`` as of :func:`recorder.switch.commands.call_out`."""
 
     host: str

@@ -9,7 +9,7 @@ from typing import Final
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 
 USUAL: Final = 120
 """Seconds, where the switch's dialplan does not say."""
@@ -20,7 +20,7 @@ _LATE: Final = timedelta(seconds=2)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def pause_seconds(ask: Callable[[Command], str]) -> int:
+def pause_seconds(ask: Callable[[SwitchCommand], str]) -> int:
     """After how many seconds a pause ends by itself.  Raises :class:`SwitchError` without an answer."""
     try:
         said = ask(commands.global_variable("accord_pause_seconds"))

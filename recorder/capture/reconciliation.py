@@ -15,13 +15,13 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import initial
-from recorder.call.state import Note, State
-from recorder.capture.call_controller import Call
+from recorder.call.state import CallState, WriteMark
+from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Rooms
 from recorder.capture.pause_query import pause_seconds, paused_at
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
-from recorder.domain.call_plan import OPT_OUT, Plan, Script
+from recorder.domain.call_plan import OPT_OUT, CallPlan, Script
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout
 from recorder.spool.layout import CallEnd, CallStart, Mark
@@ -64,9 +64,9 @@ _NOBODY = _There("", None, None)
 class Takeover:
     """Brings what the spool knows and what the switch does together.
 
-    ``adopt`` makes a :class:`Call` of one that an earlier daemon began, ``script`` knows what it is told,
-    ``rooms`` who is in a conference with it.  ``own`` is this node's name: a call of another's is one whose
-    spool was moved here, and nobody has watched it since the last that was noted of it.
+    ``adopt`` makes a :class:`CallController` of one that an earlier daemon began, ``script`` knows what it is
+    told, ``rooms`` who is in a conference with it.  ``own`` is this node's name: a call of another's is one
+    whose spool was moved here, and nobody has watched it since the last that was noted of it.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Takeover:
         node: Node,
         root: Path,
         now: Now,
-        adopt: Callable[[CallStart, State], Call],
+        adopt: Callable[[CallStart, CallState], CallController],
         script: Callable[[CallStart], Script | None],
         rooms: Rooms,
         own: str | None = None,
@@ -87,7 +87,7 @@ class Takeover:
         self._adopt = adopt
         self._script = script
         self._left_open: list[Path] = []
-        self._late: list[tuple[Call, datetime]] = []
+        self._late: list[tuple[CallController, datetime]] = []
         self._since: datetime | None = None
         self._complained: set[Path] = set()
         self._one_at_a_time = RLock()
@@ -124,7 +124,7 @@ class Takeover:
         in_thread(lambda: layout.close_take(folder, CallEnd("recorded", None, now, None)))
         log.warning("spool.left_to_worker", folder=folder.name, error=error.message)
 
-    def reconcile(self, live: Live, calls: Mapping[str, Call], since: datetime) -> None:
+    def reconcile(self, live: Live, calls: Mapping[str, CallController], since: datetime) -> None:
         """For every call that is open here: is it still there, and what does the switch say of it?  Then
         every recording of ours on a call that may not have one is stopped.
 
@@ -149,7 +149,7 @@ class Takeover:
                 for path in ours:
                     self._stop(channel.uuid, Path(path))
 
-    def _tell(self, call: Call, since: datetime) -> None:
+    def _tell(self, call: CallController, since: datetime) -> None:
         """Tell a call what the switch says of it.  One that cannot be asked about was never recorded: it is
         written down now, for its end may be told while nobody watches."""
         if not commands.addressable(call.channel):
@@ -191,7 +191,7 @@ class Takeover:
             )
         )
 
-    def _gone(self, call: Call, since: datetime) -> None:
+    def _gone(self, call: CallController, since: datetime) -> None:
         went_on = in_thread(lambda: _went_on(call.writer.folder))
         call.feed(Observed(What.GONE, self._now(), since=since, capturing=went_on))
 
@@ -254,11 +254,11 @@ class Takeover:
         metrics.CALLS_TAKEN_OVER.inc()
         call.log.info("call.taken_over", marks=len(marks))
 
-    def _state(self, start: CallStart, marks: tuple[Mark, ...], since: datetime) -> State:
+    def _state(self, start: CallStart, marks: tuple[Mark, ...], since: datetime) -> CallState:
         script = self._script(start)
         if start.refused is not None or script is None:
             return initial.refuse(start.refused or "no_line")[0]
-        plan = Plan(start.mode, (script,), at_pickup=start.at_pickup, beep=start.beep)
+        plan = CallPlan(start.mode, (script,), at_pickup=start.at_pickup, beep=start.beep)
         return initial.resume(plan, _notes(marks), since)
 
     def _tell_late(self) -> None:
@@ -350,8 +350,8 @@ def _end(folder: Path, at: datetime) -> bool:
     return True
 
 
-def _notes(marks: tuple[Mark, ...]) -> list[Note]:
-    return [Note(mark.kind, mark.at, tuple(mark.data.items())) for mark in marks]
+def _notes(marks: tuple[Mark, ...]) -> list[WriteMark]:
+    return [WriteMark(mark.kind, mark.at, tuple(mark.data.items())) for mark in marks]
 
 
 def _went_on(folder: Path) -> bool:

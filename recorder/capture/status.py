@@ -18,9 +18,9 @@ from recorder import metrics, status_server
 from recorder.call.state import Phase
 from recorder.capture import admission
 from recorder.capture.bypassed_calls import Bypass
-from recorder.capture.call_controller import Call
+from recorder.capture.call_controller import CallController
 from recorder.capture.config_cache import Knowledge
-from recorder.health import Finding, Readiness
+from recorder.health import HealthFinding, Readiness
 from recorder.spool.disk_space import Room
 from recorder.spool.layout import REASONS
 from recorder.switch.standing_connection import Node
@@ -43,10 +43,10 @@ WATCHERS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class StatusSources:
     """The parts of the daemon that are shown."""
 
-    calls: Mapping[str, Call]
+    calls: Mapping[str, CallController]
     knowledge: Knowledge
     node: Node
     bypass: Bypass
@@ -93,32 +93,32 @@ class Shown:
             "switch": self._switch, "lines": self._lines, "disk": self._disk, "dialplan": self._dialplan,
         })  # fmt: skip
 
-    def _switch(self) -> Finding:
+    def _switch(self) -> HealthFinding:
         where = f"{self.node.host}:{self.node.port}"
         if self.node.up.is_set():
-            return Finding(True, f"connected to FreeSWITCH at {where}")
-        return Finding(
+            return HealthFinding(True, f"connected to FreeSWITCH at {where}")
+        return HealthFinding(
             False,
             f"not connected to FreeSWITCH at {where}",
             "is it running? the log says why (switch.down); it is tried again by itself",
         )
 
-    def _lines(self) -> Finding:
+    def _lines(self) -> HealthFinding:
         snapshot = self.knowledge.snapshot
         if snapshot is None:
-            return Finding(
+            return HealthFinding(
                 False,
                 self.knowledge.complaint or "there is no snapshot of lines",
                 "the worker writes it: is it running? `accord doctor`",
             )
-        return Finding(True, f"{len(snapshot.lines)} lines", self.knowledge.complaint)
+        return HealthFinding(True, f"{len(snapshot.lines)} lines", self.knowledge.complaint)
 
-    def _dialplan(self) -> Finding:
+    def _dialplan(self) -> HealthFinding:
         """Calls of which Accord was not asked are no reason to send no more here."""
         last = self.bypass.last
         if last is None or self.bypass.now() - last.at > SHOWN_FOR:
-            return Finding(True, "the dialplan has asked about every call on a line that was seen")
-        return Finding(
+            return HealthFinding(True, "the dialplan has asked about every call on a line that was seen")
+        return HealthFinding(
             True,
             f"calls on our lines that were connected without asking Accord: {self.bypass.count}, the last at "
             f"{last.at:%Y-%m-%d %H:%M:%S} UTC: {last.direction}, line {last.number}, "
@@ -126,25 +126,25 @@ class Shown:
             "put Accord's extensions ahead of what routes them: `accord doctor` names it (routes)",
         )
 
-    def _disk(self) -> Finding:
+    def _disk(self) -> HealthFinding:
         silent = time.monotonic() - self.knowledge.looked
         disk = self.knowledge.disk
         if disk is None or silent > SILENT:
-            return Finding(
+            return HealthFinding(
                 False,
                 self.knowledge.complaint or f"the spool's disk has not answered for {silent:.0f} s",
                 "look at the disk (a network mount that hangs?); calls go on unrecorded",
             )
         used = f"{disk.used:.0%} of the spool's disk in use"
         if self.knowledge.room is Room.FULL:
-            return Finding(
+            return HealthFinding(
                 False,
                 f"{used}: no new recording starts",
                 "they start again by themselves once the worker has stored enough; nothing in the spool "
                 "may be deleted",
             )
         filling = self.knowledge.room is Room.WARN
-        return Finding(True, used, "make room, or find out why the spool grows" if filling else "")
+        return HealthFinding(True, used, "make room, or find out why the spool grows" if filling else "")
 
 
 class _Handler(WSGIHandler):
@@ -158,7 +158,7 @@ class _Server(WSGIServer):
 
 
 def serve(
-    shown: Shown, host: str, port: int, neighbours: status_server.Neighbours
+    shown: StatusSources, host: str, port: int, neighbours: status_server.Neighbours
 ) -> list[gevent.Greenlet[[], None]]:
     """Serve, and watch the hub; greenlets to be killed at the end.  A port that is taken is tried again."""
     metrics.introduce()

@@ -11,7 +11,7 @@ import gevent
 import structlog
 
 from recorder.audio import voice_detection
-from recorder.audio.voice_detection import Voice
+from recorder.audio.voice_detection import VoiceSpan
 from recorder.capture.thread_pool import in_thread
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Answer:
         found = self._attempt(lambda: self._find(last))
         return None if found is None else (found.from_ms, found.to_ms)
 
-    def _find(self, last: bool) -> Voice | None:
+    def _find(self, last: bool) -> VoiceSpan | None:
         since = self._since.get()
         if since is None:
             return None

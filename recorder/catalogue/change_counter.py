@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from recorder.catalogue.tables.core import Revision, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import ChangeCounterTable
 
 LINES = "lines"
 """The revision that counts changes of lines, announcements and tenants."""
@@ -10,12 +11,14 @@ LINES = "lines"
 
 def count_up(name: str) -> None:
     """Say, inside the caller's transaction, that something changed."""
-    Revision.insert(name=name, number=0).on_conflict_ignore().execute()
-    Revision.update(number=Revision.number + 1).where(Revision.name == name).execute()
+    ChangeCounterTable.insert(name=name, number=0).on_conflict_ignore().execute()
+    ChangeCounterTable.update(number=ChangeCounterTable.number + 1).where(
+        ChangeCounterTable.name == name
+    ).execute()
 
 
 def revision(name: str) -> int:
     """How often something changed; cheap enough to ask every second."""
     with connected():
-        row = Revision.get_or_none(Revision.name == name)
+        row = ChangeCounterTable.get_or_none(ChangeCounterTable.name == name)
     return 0 if row is None else int(row.number)

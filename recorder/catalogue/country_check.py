@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import line_row, tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import LineRow, TenantRow
-from recorder.catalogue.tables.core import Announcement, Line, Tenant, connected
+from recorder.catalogue.tables.core import AnnouncementTable, LineTable, TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.errors import CatalogueError
 from recorder.prompts.country_file import pack_for, shipped
@@ -53,9 +54,9 @@ def pack_of(tenant: str) -> Pack:
     return pack_for(row.country)
 
 
-@prepared(Tenant)
+@prepared(TenantTable)
 def _country(tenant: str) -> Any:
-    return Tenant.select(Tenant.country).where(Tenant.id == tenant)
+    return TenantTable.select(TenantTable.country).where(TenantTable.id == tenant)
 
 
 def check(tenant: str, purposes: Sequence[str], *, keep_days: int, mode: str | None = None) -> None:
@@ -97,16 +98,21 @@ def misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
 def active_lines() -> int:
     """How many lines are recorded."""
     with connected():
-        return int(Line.select().where(Line.until.is_null()).count())
+        return int(LineTable.select().where(LineTable.until.is_null()).count())
 
 
-def _lines(tenant: str | None = None) -> list[tuple[TenantRow, LineRow, Announcement]]:
-    rows = Line.select(Line, Announcement, Tenant).join(Announcement).switch(Line).join(Tenant)
-    rows = rows.where(Line.until.is_null()).order_by(Tenant.name, Tenant.id, Line.digits)
+def _lines(tenant: str | None = None) -> list[tuple[TenantRow, LineRow, AnnouncementTable]]:
+    rows = (
+        LineTable.select(LineTable, AnnouncementTable, TenantTable)
+        .join(AnnouncementTable)
+        .switch(LineTable)
+        .join(TenantTable)
+    )
+    rows = rows.where(LineTable.until.is_null()).order_by(TenantTable.name, TenantTable.id, LineTable.digits)
     if tenant is not None:
-        rows = rows.where(Line.tenant == tenant)
+        rows = rows.where(LineTable.tenant == tenant)
     return [(tenant_row(row.tenant), line_row(row), row.announcement) for row in rows]
 
 
-def _objections(pack: Pack, line: LineRow, said: Announcement) -> tuple[Objection, ...]:
+def _objections(pack: Pack, line: LineRow, said: AnnouncementTable) -> tuple[Objection, ...]:
     return pack.objections(said.purposes, keep_days=said.keep_days, mode=line.mode)

@@ -84,7 +84,7 @@ class DataField(_Data):
         return json.loads(value) if isinstance(value, str) else value
 
 
-class Row(Model):
+class Table(Model):
     class Meta:
         database = database
         legacy_table_names = False
@@ -205,8 +205,9 @@ def writing() -> Iterator[None]:
     Nested, it is a savepoint.
 
     On SQLite it holds the one write lock, so that it sees nothing change.  On PostgreSQL (read committed)
-    others write meanwhile: what depends on what was read begins with :func:`recorder.auditlog.append.hold`,
-    which lets one writer a tenant through at a time, or is a conditional UPDATE."""
+    others write meanwhile: what depends on what was read begins with
+    :func:`recorder.auditlog.append.lock_tenant`, which lets one writer a tenant through at a time, or is a
+    conditional UPDATE."""
     with connected():
         lock = ("IMMEDIATE",) if isinstance(database.obj, SqliteDatabase) else ()
         timed = nullcontext() if database.in_transaction() else metrics.CATALOGUE_WRITE.time()

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recorder.catalogue.tables.core import connected
-from recorder.catalogue.tables.offboarding import Leaving
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.offboarding import OffboardingTable
 
 
 @dataclass(frozen=True, slots=True)
 class LeavingRow:
-    """A customer who leaves; see :class:`recorder.catalogue.tables.offboarding.Leaving`."""
+    """A customer who leaves; see :class:`recorder.catalogue.tables.offboarding.OffboardingTable`."""
 
     tenant: str
     announced_at: datetime
@@ -34,11 +34,11 @@ class LeavingRow:
 def departure(tenant: str) -> LeavingRow | None:
     """How far a customer's leaving is; ``None`` where it does not leave."""
     with connected():
-        row = Leaving.get_or_none(Leaving.tenant_id == tenant)
+        row = OffboardingTable.get_or_none(OffboardingTable.tenant_id == tenant)
     return None if row is None else _row(row)
 
 
-def _row(row: Leaving) -> LeavingRow:
+def _row(row: OffboardingTable) -> LeavingRow:
     return LeavingRow(
         tenant=row.tenant_id,
         announced_at=row.announced_at,
@@ -58,5 +58,5 @@ def being_erased(tenant: str) -> bool:
     """Whether a row says that everything of a customer is destroyed, or is being.  It decides nothing:
     :mod:`recorder.seal.offboarding` does."""
     with connected():
-        mine = (Leaving.tenant_id == tenant) & Leaving.erasing_since.is_null(False)
-        return bool(Leaving.select().where(mine).exists())
+        mine = (OffboardingTable.tenant_id == tenant) & OffboardingTable.erasing_since.is_null(False)
+        return bool(OffboardingTable.select().where(mine).exists())

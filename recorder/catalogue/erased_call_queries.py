@@ -10,22 +10,22 @@ from collections.abc import Sequence
 from peewee import fn
 
 from recorder.catalogue.database import connected, database
-from recorder.catalogue.tables.core import Recording
-from recorder.catalogue.tables.subject_request import ForgottenCall
+from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
 
 
 def note_of(call: str) -> tuple[str, str] | None:
     """The customer and the note that a row names for a call; ``None`` where there is no such row.  It decides
     nothing."""
     with connected():
-        row = ForgottenCall.get_or_none(ForgottenCall.id == call)
+        row = ErasedCallTable.get_or_none(ErasedCallTable.id == call)
     return None if row is None else (row.tenant_id, row.note or "")
 
 
 def forgotten_among(calls: Sequence[str]) -> frozenset[str]:
     """Which of some calls have a row, whose ever they were."""
     with connected():
-        rows = ForgottenCall.select(ForgottenCall.id).where(ForgottenCall.id.in_(calls))
+        rows = ErasedCallTable.select(ErasedCallTable.id).where(ErasedCallTable.id.in_(calls))
         return frozenset(row.id for row in rows)
 
 
@@ -33,12 +33,14 @@ def recorded_among(calls: Sequence[str]) -> frozenset[str]:
     """Which of some calls are recordings: a note about calls that were not recorded does not speak of
     them."""
     with connected():
-        return frozenset(row.id for row in Recording.select(Recording.id).where(Recording.id.in_(calls)))
+        return frozenset(
+            row.id for row in RecordingTable.select(RecordingTable.id).where(RecordingTable.id.in_(calls))
+        )
 
 
 def counts(tenant: str) -> dict[str, int]:
     """How many calls were forgotten, by the customer's request that asked for it."""
     with connected():
-        query = ForgottenCall.select(ForgottenCall.request_id, fn.COUNT(ForgottenCall.id))
-        mine = query.where(ForgottenCall.tenant_id == tenant).group_by(ForgottenCall.request_id)
+        query = ErasedCallTable.select(ErasedCallTable.request_id, fn.COUNT(ErasedCallTable.id))
+        mine = query.where(ErasedCallTable.tenant_id == tenant).group_by(ErasedCallTable.request_id)
         return {str(request): int(many) for request, many in database.execute(mine).fetchall()}

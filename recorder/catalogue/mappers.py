@@ -9,7 +9,6 @@ from typing import Any
 from recorder.catalogue.records import (
     AnnouncementRow,
     Composition,
-    Joining,
     Keeping,
     LineRow,
     NotRecordedRow,
@@ -18,6 +17,7 @@ from recorder.catalogue.records import (
     Sentence,
     SessionRow,
     TenantRow,
+    TransferOptions,
     UserRow,
 )
 from recorder.catalogue.tables import core
@@ -25,7 +25,7 @@ from recorder.prompts.sentences import SHORT
 from recorder.spool.layout import Party
 
 
-def tenant_row(row: core.Tenant) -> TenantRow:
+def tenant_row(row: core.TenantTable) -> TenantRow:
     return TenantRow(
         id=row.id,
         name=row.name,
@@ -38,7 +38,7 @@ def tenant_row(row: core.Tenant) -> TenantRow:
     )
 
 
-def user_row(row: core.User) -> UserRow:
+def user_row(row: core.UserTable) -> UserRow:
     return UserRow(
         id=row.id,
         tenant=row.tenant_id,
@@ -53,7 +53,7 @@ def user_row(row: core.User) -> UserRow:
     )
 
 
-def session_row(row: core.Session, tenant: str) -> SessionRow:
+def session_row(row: core.SessionTable, tenant: str) -> SessionRow:
     return SessionRow(
         id=row.id,
         user=row.user_id,
@@ -64,7 +64,7 @@ def session_row(row: core.Session, tenant: str) -> SessionRow:
     )
 
 
-def announcement_row(row: core.Announcement, duration_ms: int) -> AnnouncementRow:
+def announcement_row(row: core.AnnouncementTable, duration_ms: int) -> AnnouncementRow:
     return AnnouncementRow(
         id=row.id,
         tenant=row.tenant_id,
@@ -84,7 +84,7 @@ def announcement_row(row: core.Announcement, duration_ms: int) -> AnnouncementRo
     )
 
 
-def line_row(row: core.Line) -> LineRow:
+def line_row(row: core.LineTable) -> LineRow:
     return LineRow(
         id=row.id,
         tenant=row.tenant_id,
@@ -110,7 +110,7 @@ def _keeping(said: Any) -> Keeping | None:
     return None if said is None else Keeping(**said)
 
 
-def joining_data(joining: Joining) -> dict[str, Any]:
+def joining_data(joining: TransferOptions) -> dict[str, Any]:
     """What the column ``joining`` holds: what :func:`line_row` reads."""
     body: dict[str, Any] = {"how": joining.how, "said": _sentences_data(joining.said)}
     if joining.asked:
@@ -127,11 +127,11 @@ def _sentences(said: Mapping[str, Any]) -> dict[str, Sentence]:
     return {language: Sentence(*each) for language, each in said.items()}
 
 
-def _joining(said: Any) -> Joining | None:
+def _joining(said: Any) -> TransferOptions | None:
     if said is None:
         return None
     asked = {mode: _sentences(each) for mode, each in said.get("asked", {}).items()}
-    return Joining(said["how"], _sentences(said["said"]), asked, _sentences(said.get("refused", {})))
+    return TransferOptions(said["how"], _sentences(said["said"]), asked, _sentences(said.get("refused", {})))
 
 
 def composed_data(composition: Composition | None) -> dict[str, Any] | None:
@@ -148,13 +148,13 @@ def composed_data(composition: Composition | None) -> dict[str, Any] | None:
     }
 
 
-def own_sentences(row: core.Announcement) -> Mapping[str, str]:
+def own_sentences(row: core.AnnouncementTable) -> Mapping[str, str]:
     """The sentences of a customer's own purposes that an announcement was put together with."""
     said: Any = row.composed
     return {} if said is None else dict(said["own"])
 
 
-def _composition(row: core.Announcement) -> Composition | None:
+def _composition(row: core.AnnouncementTable) -> Composition | None:
     said: Any = row.composed
     if said is None:
         return None
@@ -166,7 +166,7 @@ def _sentence(text: str | None, sound: str | None) -> Sentence | None:
     return None if text is None or sound is None else Sentence(text, sound)
 
 
-def recording_row(row: core.Recording) -> RecordingRow:
+def recording_row(row: core.RecordingTable) -> RecordingRow:
     return RecordingRow(
         id=row.id,
         tenant=row.tenant_id,
@@ -236,7 +236,7 @@ def agreed_data(agreed: Iterable[tuple[str, date]]) -> dict[str, str]:
     return {code: day.isoformat() for code, day in agreed}
 
 
-def not_recorded_row(row: core.NotRecorded) -> NotRecordedRow:
+def not_recorded_row(row: core.NotRecordedTable) -> NotRecordedRow:
     return NotRecordedRow(
         id=row.id,
         tenant=row.tenant_id,

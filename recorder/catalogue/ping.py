@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from recorder.catalogue import change_counter
-from recorder.health import Finding
+from recorder.health import HealthFinding
 
 
-def reach() -> Finding:
+def reach() -> HealthFinding:
     """Ask for a number.  Raises :class:`CatalogueError`."""
     revision = change_counter.revision(change_counter.LINES)
-    return Finding(True, f"the catalogue answers (revision {revision} of its lines)")
+    return HealthFinding(True, f"the catalogue answers (revision {revision} of its lines)")

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from recorder.catalogue.database import Row, database
+from recorder.catalogue.database import Table, database
 
 Asked = ParamSpec("Asked")
-Found = TypeVar("Found", bound=Row)
+Found = TypeVar("Found", bound=Table)
 
 
 def prepared(model: type[Found]) -> Callable[[Callable[Asked, Any]], Callable[Asked, list[Found]]]:

@@ -8,7 +8,8 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
-from recorder.catalogue.tables.core import Sound, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import SoundTable
 from recorder.spool.atomic_files import write_file
 
 
@@ -19,7 +20,7 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
     with _placing:
         if not intact(path, sha256):
             with connected():
-                row = Sound.get_or_none(Sound.sha256 == sha256)
+                row = SoundTable.get_or_none(SoundTable.sha256 == sha256)
             if row is None:
                 return None
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +35,7 @@ def has_prompt(folder: Path, sha256: str) -> bool:
     if intact(folder / PROMPTS / f"{sha256}.wav", sha256):
         return True
     with connected():
-        return bool(Sound.select().where(Sound.sha256 == sha256).exists())
+        return bool(SoundTable.select().where(SoundTable.sha256 == sha256).exists())
 
 
 def intact(path: Path, sha256: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import (
     announcement_row,
     line_row,
@@ -30,14 +31,13 @@ from recorder.catalogue.records import (
     TenantRow,
 )
 from recorder.catalogue.tables.core import (
-    Announcement,
-    Line,
-    NotRecorded,
-    Purpose,
-    Recording,
-    Sound,
-    Tenant,
-    connected,
+    AnnouncementTable,
+    LineTable,
+    NotRecordedTable,
+    PurposeTable,
+    RecordingTable,
+    SoundTable,
+    TenantTable,
 )
 
 PAGE = 50
@@ -52,9 +52,9 @@ def tenant(tenant_id: str) -> TenantRow | None:
     return None if row is None else tenant_row(row)
 
 
-@prepared(Tenant)
+@prepared(TenantTable)
 def _tenant(tenant_id: str) -> Any:
-    return Tenant.select().where(Tenant.id == tenant_id)
+    return TenantTable.select().where(TenantTable.id == tenant_id)
 
 
 def recordings(
@@ -72,13 +72,13 @@ def recordings(
     ``line`` is a line's id, ``party`` digits that either party's or the line's number contains,
     ``since`` and ``until`` bound the start.  Tombstones are left out.
     """
-    wanted: list[Any] = [Recording.destroyed_at.is_null()]
+    wanted: list[Any] = [RecordingTable.destroyed_at.is_null()]
     if line is not None:
-        wanted.append(Recording.line_id == line)
+        wanted.append(RecordingTable.line_id == line)
     if party:
-        wanted.append(_has_number(Recording, party))
+        wanted.append(_has_number(RecordingTable, party))
     with connected():
-        rows = _page(Recording, tenant, wanted, after, limit, since, until)
+        rows = _page(RecordingTable, tenant, wanted, after, limit, since, until)
     return _paged([recording_row(row) for row in rows], limit)
 
 
@@ -89,9 +89,11 @@ def recording(tenant: str, recording_id: str) -> RecordingRow | None:
     return None if row is None else recording_row(row)
 
 
-@prepared(Recording)
+@prepared(RecordingTable)
 def _recording(tenant: str, recording_id: str) -> Any:
-    return Recording.select().where((Recording.tenant == tenant) & (Recording.id == recording_id))
+    return RecordingTable.select().where(
+        (RecordingTable.tenant == tenant) & (RecordingTable.id == recording_id)
+    )
 
 
 def not_recorded(
@@ -105,32 +107,36 @@ def not_recorded(
 ) -> Page[NotRecordedRow]:
     """A tenant's calls that were not recorded, latest start first, with their reasons.  ``party`` is
     digits that the caller's or the line's number contains."""
-    wanted = [NotRecorded.outside_value.contains(party) | NotRecorded.number.contains(party)] if party else []
+    wanted = (
+        [NotRecordedTable.outside_value.contains(party) | NotRecordedTable.number.contains(party)]
+        if party
+        else []
+    )
     with connected():
-        rows = _page(NotRecorded, tenant, wanted, after, limit, since, until)
+        rows = _page(NotRecordedTable, tenant, wanted, after, limit, since, until)
     return _paged([not_recorded_row(row) for row in rows], limit)
 
 
 def not_recorded_by_id(tenant: str, ids: Sequence[str]) -> dict[str, NotRecordedRow]:
     """Those of them that are (still) there, by their ids."""
     with connected():
-        mine = (NotRecorded.tenant == tenant) & NotRecorded.id.in_(list(ids))
-        return {row.id: not_recorded_row(row) for row in NotRecorded.select().where(mine)}
+        mine = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(list(ids))
+        return {row.id: not_recorded_row(row) for row in NotRecordedTable.select().where(mine)}
 
 
 def lines(tenant: str, *, ended: bool = False) -> tuple[LineRow, ...]:
     """A tenant's numbers, the ones it no longer has with ``ended``."""
     with connected():
-        query = Line.select().where(Line.tenant == tenant)
+        query = LineTable.select().where(LineTable.tenant == tenant)
         if not ended:
-            query = query.where(Line.until.is_null())
-        return tuple(line_row(row) for row in query.order_by(Line.digits, Line.since))
+            query = query.where(LineTable.until.is_null())
+        return tuple(line_row(row) for row in query.order_by(LineTable.digits, LineTable.since))
 
 
 def line(tenant: str, line_id: str) -> LineRow | None:
     """One line of a tenant, ended or not."""
     with connected():
-        row = Line.get_or_none((Line.tenant == tenant) & (Line.id == line_id))
+        row = LineTable.get_or_none((LineTable.tenant == tenant) & (LineTable.id == line_id))
     return None if row is None else line_row(row)
 
 
@@ -138,10 +144,10 @@ def announcements(tenant: str) -> tuple[AnnouncementRow, ...]:
     """Every version of every announcement of a tenant, by name, latest version first."""
     with connected():
         query = (
-            Announcement.select(Announcement, Sound.sha256, Sound.duration_ms)
-            .join(Sound, on=Announcement.sound)
-            .where(Announcement.tenant == tenant)
-            .order_by(Announcement.name, Announcement.version.desc())
+            AnnouncementTable.select(AnnouncementTable, SoundTable.sha256, SoundTable.duration_ms)
+            .join(SoundTable, on=AnnouncementTable.sound)
+            .where(AnnouncementTable.tenant == tenant)
+            .order_by(AnnouncementTable.name, AnnouncementTable.version.desc())
         )
         return tuple(announcement_row(row, row.sound.duration_ms) for row in query)
 
@@ -165,9 +171,9 @@ def own_purposes(tenant: str) -> dict[str, frozenset[str]]:
         return {row.code: frozenset(row.roles) for row in _own_purposes(tenant)}
 
 
-@prepared(Purpose)
+@prepared(PurposeTable)
 def _own_purposes(tenant: str) -> Any:
-    return Purpose.select(Purpose.code, Purpose.roles).where(Purpose.tenant == tenant)
+    return PurposeTable.select(PurposeTable.code, PurposeTable.roles).where(PurposeTable.tenant == tenant)
 
 
 def _page(

@@ -11,7 +11,7 @@ from recorder.catalogue.records import ObjectRow, RecordingRow
 from recorder.seal.amendment import Amendment
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.manifest import Manifest
-from recorder.seal.usage_terms import Limit, Terms, terms
+from recorder.seal.usage_terms import RetentionLimit, Terms, terms
 from recorder.spool.layout import Party
 
 
@@ -22,7 +22,7 @@ def recording_of(
     inside: Party | None,
     key: WrappedKey | None,
     amendments: Sequence[Amendment] = (),
-    limits: Sequence[Limit] = (),
+    limits: Sequence[RetentionLimit] = (),
 ) -> RecordingRow:
     """``content`` is the manifest's file; parties and key are ``None`` where they are gone.  ``limits`` are
     the customer's."""

@@ -132,7 +132,7 @@ class Keeping:
 
 
 @dataclass(frozen=True, slots=True)
-class Joining:
+class TransferOptions:
     """What a colleague who joins a call later is told, by language, and how (one of
     ``recorder.domain.call_plan.WAYS``).  Where they are asked, too, ``asked`` is what is said for it, by the
     modes that ask and by language, and ``refused`` that the call is not recorded."""
@@ -179,7 +179,7 @@ class LineRow:
     keep: Keeping | None
     deletable: bool
     beep: str
-    joining: Joining | None
+    joining: TransferOptions | None
     outbound: str
     since: datetime
     until: datetime | None

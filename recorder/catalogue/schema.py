@@ -23,8 +23,7 @@ from playhouse.migrations import Migration, Runner
 from playhouse.pool import PooledDatabase
 
 from recorder import metrics
-from recorder.catalogue.database import away, kind_of, shown, sqlite_path
-from recorder.catalogue.tables.core import make_database
+from recorder.catalogue.database import away, kind_of, make_database, shown, sqlite_path
 from recorder.errors import CatalogueError
 
 FOLDER = Path(__file__).parent / "migrations"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import TenantRow
-from recorder.catalogue.tables.core import Tenant, connected
+from recorder.catalogue.tables.core import TenantTable
 from recorder.errors import CatalogueError
 from recorder.seal.keyring import WrappedKey, wrapped_key
 
@@ -15,7 +16,9 @@ from recorder.seal.keyring import WrappedKey, wrapped_key
 def all_tenants() -> tuple[TenantRow, ...]:
     """Every customer, by name: for the operator's command line and the worker."""
     with connected():
-        return tuple(tenant_row(row) for row in Tenant.select().order_by(Tenant.name, Tenant.id))
+        return tuple(
+            tenant_row(row) for row in TenantTable.select().order_by(TenantTable.name, TenantTable.id)
+        )
 
 
 def tenant_wrapped_key(tenant: str) -> str | None:
@@ -26,9 +29,9 @@ def tenant_wrapped_key(tenant: str) -> str | None:
     return (row.wrapped_key or None) if row is not None else None
 
 
-@prepared(Tenant)
+@prepared(TenantTable)
 def _wrapped_key(tenant: str) -> Any:
-    return Tenant.select(Tenant.wrapped_key).where(Tenant.id == tenant)
+    return TenantTable.select(TenantTable.wrapped_key).where(TenantTable.id == tenant)
 
 
 def tenant_key(tenant: str) -> WrappedKey | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import country_check, queries
+from recorder.catalogue.database import connected
 from recorder.catalogue.records import AnnouncementRow, TenantRow
-from recorder.catalogue.tables.core import connected
 from recorder.cli.prompts import LANGUAGE, own_sentences, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now

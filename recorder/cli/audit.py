@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 
 from recorder.audit.continuation import begin as begin_again
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.auditlog import consistency_proof, mail_witness, signed_note
 from recorder.auditlog import inclusion_proof as proving
-from recorder.auditlog.checkpoint import Means
+from recorder.auditlog.checkpoint import CheckpointDeps
 from recorder.catalogue import tenant_queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
@@ -79,7 +79,7 @@ def audit(
 
 def _look(
     context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool, deep: bool
-) -> Iterator[Finding]:
+) -> Iterator[AuditFinding]:
     rows = [find_tenant(tenant_name)] if tenant_name else list(tenant_queries.all_tenants())
     notes = [signed_note.read(path.read_bytes()) for path in given]
     for each in notes:
@@ -203,7 +203,9 @@ def begin_(context: Context, tenant_name: str, because: str) -> None:
     context.open_catalogue()
     settings = context.settings
     lock = timedelta(days=settings.ledger.lock_days)
-    means = Means(context.store(), context.signer(), context.root(), os.urandom, lock, os.urandom(8).hex())
+    means = CheckpointDeps(
+        context.store(), context.signer(), context.root(), os.urandom, lock, os.urandom(8).hex()
+    )
     number = begin_again(find_tenant(tenant_name).id, because, means, utc_now())
     click.echo(f"checkpoint {number} was signed")
 

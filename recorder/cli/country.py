@@ -17,7 +17,7 @@ from recorder.clock import utc_now
 from recorder.features.tenants import service
 from recorder.processes.services import Context
 from recorder.prompts.country_file import load, shipped
-from recorder.prompts.country_rules import Duty, Source
+from recorder.prompts.country_rules import Duty, RuleSource
 
 DISCLAIMER = "Facts with their sources, not legal advice."
 
@@ -59,9 +59,9 @@ class _Page:
     """Items that name their sources by number, and the sources at the end."""
 
     def __init__(self) -> None:
-        self.numbers: dict[Source, int] = {}
+        self.numbers: dict[RuleSource, int] = {}
 
-    def item(self, text: str, sources: Iterable[Source]) -> None:
+    def item(self, text: str, sources: Iterable[RuleSource]) -> None:
         cited = "".join(f"[{self.numbers.setdefault(each, len(self.numbers) + 1)}]" for each in sources)
         click.echo(textwrap.fill(f"- {text} {cited}", WIDTH, subsequent_indent="  "))
 

@@ -63,7 +63,7 @@ def bring_in(
     service.check_stays(owner.id)
     good, wrong = service.read_table(table or folder / "recordings.csv", folder, zone, now)
     settings = context.settings
-    means = stages.Means(
+    means = stages.PipelineDeps(
         store=context.store(),
         keyring=context.keyring(),
         signer=context.signer(),

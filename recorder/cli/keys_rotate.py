@@ -13,7 +13,7 @@ from recorder.cli.tenant_name import find_tenant
 from recorder.clock import utc_now
 from recorder.errors import ConfigError, SealError
 from recorder.features.keys import copies
-from recorder.lifecycle.key_rotation import Rewrapping, Standing, standing
+from recorder.lifecycle.key_rotation import Rewrapping, RotationStatus, standing
 from recorder.processes.services import Context
 from recorder.seal import kek_files
 from recorder.seal.keyring import RESTORE, WrappedKey, load_kek, parse_kek
@@ -125,7 +125,7 @@ def _in_spool(context: Context) -> list[WrappedKey]:
     return found
 
 
-def _tell(found: Standing, current: str, spool: list[WrappedKey], folder: Path) -> None:
+def _tell(found: RotationStatus, current: str, spool: list[WrappedKey], folder: Path) -> None:
     older = {kek: count for kek, count in found.by_kek.items() if kek != current}
     for kek, count in sorted(older.items()):
         click.echo(f"still wrapped by key-encryption key {kek}: {count}; run it again")

@@ -108,11 +108,11 @@ def start_next() -> None:
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
     from recorder.features.live.relay import Desk
-    from recorder.features.subject_requests.verification_call import Caller
+    from recorder.features.subject_requests.verification_call import VerificationCaller
     from recorder.lifecycle.clock_guard import NAME, Timekeeper
     from recorder.processes import checkpoint_witnesses, object_store
-    from recorder.processes.duties import Outward
-    from recorder.processes.worker import Worker, WorkerSettings
+    from recorder.processes.duties import CheckpointWitnesses
+    from recorder.processes.worker import Worker, WorkerOptions
     from recorder.processes.worker_status import Overseer
     from recorder.prompts.sound_sources import sources
 
@@ -121,7 +121,7 @@ def worker(context: Context) -> None:
     context.open_catalogue()
     signer = context.signer()
     working = Worker(
-        WorkerSettings(
+        WorkerOptions(
             spool=settings.node.spool_folder.absolute(),
             snapshot=settings.node.snapshot_folder.absolute(),
             processes=settings.worker.processes,
@@ -131,7 +131,9 @@ def worker(context: Context) -> None:
             full_at=settings.node.full_at,
             sources=sources(settings.prompts),
             lock_days=settings.ledger.lock_days,
-            outward=Outward(checkpoint_witnesses.authority(settings), checkpoint_witnesses.server(settings)),
+            outward=CheckpointWitnesses(
+                checkpoint_witnesses.authority(settings), checkpoint_witnesses.server(settings)
+            ),
             backups_end_after=timedelta(days=settings.keys.backups_kept_days),
         ),
         store=context.store(),
@@ -149,7 +151,9 @@ def worker(context: Context) -> None:
             context.root(),
             revoked=context.revoked(),
         ),
-        caller=Caller(settings.node.name, settings.node.spool_folder.absolute(), sources(settings.prompts))
+        caller=VerificationCaller(
+            settings.node.name, settings.node.spool_folder.absolute(), sources(settings.prompts)
+        )
         if settings.persons.dial
         else None,
     )

@@ -20,7 +20,7 @@ from recorder.lifecycle.retention_limits import BroughtBack
 from recorder.processes.services import Context
 
 if TYPE_CHECKING:
-    from recorder.features.recovery.rebuild import Report
+    from recorder.features.recovery.rebuild import RebuildReport
 
 EVERY = 5000
 """Where no terminal watches, one line is written for so many."""
@@ -111,7 +111,7 @@ def rebuild(
     sys.exit(1 if wrong else 0)
 
 
-def _proposals(done: Report) -> None:
+def _proposals(done: RebuildReport) -> None:
     """What signed statements say, and was done or is proposed."""
     names = {each.id: f"{each.name} ({each.id})" for each in tenant_queries.all_tenants()}
     for tenant, lines in done.withheld.items():

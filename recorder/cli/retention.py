@@ -18,7 +18,7 @@ from recorder.lifecycle import limits, preview
 from recorder.lifecycle.retention_limits import Wish, set_limit
 from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -64,7 +64,9 @@ def set_keeping(
         line = found[0]
     limits.check(tenant, purpose, line, days)
     if days is not None:
-        seen = _foresee(context, tenant, Limit(days, purpose, line, utc_now(), agreements=also_agreed))
+        seen = _foresee(
+            context, tenant, RetentionLimit(days, purpose, line, utc_now(), agreements=also_agreed)
+        )
         if also_agreed and seen.agreed and not yes:
             asked = f"End {seen.agreed} recordings earlier than it was agreed to keep them?"
             click.confirm(asked, abort=True, err=True)
@@ -81,7 +83,7 @@ def show_keeping(context: Context, tenant_name: str) -> None:
     _show(context, find_tenant(tenant_name).id)
 
 
-def _foresee(context: Context, tenant: str, limit: Limit) -> preview.Foreseen:
+def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.Foreseen:
     """Say what a limit would end before it is set."""
     seen = preview.foresee(tenant, limit, limit.since, context.trust())
     click.echo(f"{seen.there} recordings are kept for this now; {seen.earlier} end earlier.", err=True)
@@ -226,7 +228,7 @@ def check_receipt(context: Context, file: Path, root: Path | None) -> None:
     click.echo(_sentence(receipts.read(file.read_bytes().rstrip(b"\n"), public)))
 
 
-def _sentence(said: receipts.Receipt) -> str:
+def _sentence(said: receipts.ErasureReceipt) -> str:
     return (
         f"recording {said.recording}: destroyed at {to_iso(said.erased_at)} ({said.why}), "
         f"complete from {to_iso(said.complete_from)}"

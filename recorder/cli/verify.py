@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.handed_over import ROOT, HandedOver, folder_of
+from recorder.audit.handed_over import ROOT, HandoverCheck, folder_of
 from recorder.catalogue import queries, tenant_queries
 from recorder.clock import utc_now
 from recorder.errors import AccordError, CatalogueError
 from recorder.processes.services import Context
-from recorder.seal import revocation, signing
+from recorder.seal import document_source, revocation, signing
 from recorder.seal import verification as seals
 from recorder.seal.keyring import Keyring, load_kek
 
@@ -40,12 +40,12 @@ def verify(
         revoked = {**context.revoked()(), **revoked}
     bad = 0
     for name in what:
-        source: seals.Source
+        source: document_source.DocumentSource
         if (handed := folder_of(Path(name))) is not None:
-            bad += not _handed_over(HandedOver(handed, public, utc_now(), revoked), name)
+            bad += not _handed_over(HandoverCheck(handed, public, utc_now(), revoked), name)
             continue
         if Path(name).is_dir():
-            source, prefix = seals.Files(Path(name)), ""
+            source, prefix = document_source.Files(Path(name)), ""
         else:
             source = context.store()
             prefix = f"{name.rstrip('/')}/" if "/" in name else _place(context, name)
@@ -60,7 +60,7 @@ def verify(
     sys.exit(1 if bad else 0)
 
 
-def _handed_over(handed: HandedOver, name: str) -> bool:
+def _handed_over(handed: HandoverCheck, name: str) -> bool:
     """What a customer was handed, unpacked: whether it is what was sealed and logged."""
     found = list(handed.read())
     click.echo(f"{'NOT as it was sealed' if found else 'as it was sealed'}: {name}")
@@ -74,7 +74,7 @@ def _handed_over(handed: HandedOver, name: str) -> bool:
     return not found
 
 
-def _show_root(handed: HandedOver) -> None:
+def _show_root(handed: HandoverCheck) -> None:
     """The root that lies in the folder shows nothing: whoever made the folder could have made it, too."""
     used = signing.key_id(handed.root)
     click.echo(f"  by the root's key {used}: it must have come another way than the folder")

@@ -87,7 +87,7 @@ class KeepScript:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CallPlan:
     """What a line does before the conversation.  Where it speaks several languages, the ``menu`` lets
     choose: key 1 is the first script, and who presses nothing is told in that one.  ``at_pickup``: nothing
     is said before somebody answers, then both are told; only to tell, and in one language.  ``beep``: who

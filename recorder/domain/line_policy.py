@@ -27,10 +27,10 @@ from recorder.domain.call_plan import (
     MODES,
     NOTICE,
     WAYS,
+    CallPlan,
     DeleteScript,
     JoiningScript,
     KeepScript,
-    Plan,
     Script,
     Speech,
 )
@@ -79,7 +79,7 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class PromptSound:
     """A sentence that is played: ``text`` is what it says, ``sha256`` and ``duration_ms`` are its WAV's."""
 
     text: str
@@ -88,13 +88,13 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ConsentPrompt:
     """What a line says beside its announcement where a call may be refused.  ``question``: in opt-in what is
     asked before anything is recorded, in opt-out what is said after a key that means nothing;
     ``declined``: that the call is not recorded."""
 
-    question: Sound
-    declined: Sound
+    question: PromptSound
+    declined: PromptSound
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,11 @@ class Keep:
 
     purpose: str
     keep_days: int
-    question: Sound | None
-    cue: Sound
-    yes: Sound
-    no: Sound
-    none: Sound
+    question: PromptSound | None
+    cue: PromptSound
+    yes: PromptSound
+    no: PromptSound
+    none: PromptSound
     destroy: bool = False
     at_start: bool = False
 
@@ -126,8 +126,8 @@ class Delete:
     """What is said where a colleague may have a recording destroyed in the call: the ``question`` to them
     alone, and to both that it is ``deleted``."""
 
-    question: Sound
-    deleted: Sound
+    question: PromptSound
+    deleted: PromptSound
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -142,7 +142,7 @@ BEEPS = ("outside", "colleague", "both")
 def keep_of(entry: Mapping[str, Any]) -> Keep:
     """A :class:`Keep` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
     names = ("question", "cue", "yes", "no", "none")
-    sounds = {name: None if entry[name] is None else Sound(**entry[name]) for name in names}
+    sounds = {name: None if entry[name] is None else PromptSound(**entry[name]) for name in names}
     read = checked(Keep(**{**entry, **sounds}))
     if not 0 < read.keep_days <= LONGEST_DAYS:
         raise ValueError(f"kept for {read.keep_days} days")
@@ -151,18 +151,18 @@ def keep_of(entry: Mapping[str, Any]) -> Keep:
 
 def delete_of(entry: Mapping[str, Any]) -> Delete:
     """A :class:`Delete` as it was written.  Raises ``KeyError``, ``TypeError``."""
-    return checked(Delete(Sound(**entry["question"]), Sound(**entry["deleted"])))
+    return checked(Delete(PromptSound(**entry["question"]), PromptSound(**entry["deleted"])))
 
 
 @dataclass(frozen=True, slots=True)
-class Joining:
+class TransferNotice:
     """What a colleague who joins a call later is told, and how: one of
     :data:`~recorder.domain.call_plan.WAYS`.  Where they are asked, too, the ``sound`` asks as the line's mode
     does, and ``refused`` says that the call is not recorded."""
 
     how: str
-    sound: Sound
-    refused: Sound | None = None
+    sound: PromptSound
+    refused: PromptSound | None = None
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -170,11 +170,11 @@ class Joining:
         return frozenset({self.sound.sha256, *([self.refused.sha256] if self.refused else [])})
 
 
-def joining_of(entry: Mapping[str, Any]) -> Joining:
-    """A :class:`Joining` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
+def joining_of(entry: Mapping[str, Any]) -> TransferNotice:
+    """A :class:`TransferNotice` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
     refused = entry.get("refused")
-    refused = None if refused is None else Sound(**refused)
-    read = checked(Joining(**{**entry, "sound": Sound(**entry["sound"]), "refused": refused}))
+    refused = None if refused is None else PromptSound(**refused)
+    read = checked(TransferNotice(**{**entry, "sound": PromptSound(**entry["sound"]), "refused": refused}))
     if read.how not in WAYS:
         raise ValueError(f"a joiner told {read.how!r}")
     return read
@@ -185,13 +185,13 @@ class Language:
     """What a line says in a further language."""
 
     announcement: Announcement
-    asked: Asked | None = None
+    asked: ConsentPrompt | None = None
     keep: Keep | None = None
     delete: Delete | None = None
-    joining: Joining | None = None
+    joining: TransferNotice | None = None
 
     @property
-    def question(self) -> Sound | None:
+    def question(self) -> PromptSound | None:
         """What is asked, if anything is."""
         return None if self.asked is None else self.asked.question
 
@@ -223,13 +223,13 @@ class LinePolicy:
     timing: str
     formats: tuple[str, ...]
     announcement: Announcement
-    asked: Asked | None = None
+    asked: ConsentPrompt | None = None
     others: tuple[Language, ...] = ()
-    menu: Sound | None = None
+    menu: PromptSound | None = None
     keep: Keep | None = None
     delete: Delete | None = None
     beep: str = ""
-    joining: Joining | None = None
+    joining: TransferNotice | None = None
     outbound: str = OFF
 
     @property
@@ -280,13 +280,13 @@ class Snapshot:
         """The file of a sound."""
         return self.folder / "prompts" / f"{sha256}.wav"
 
-    def plan(self, line: LinePolicy, direction: str = INWARD) -> Plan:
+    def plan(self, line: LinePolicy, direction: str = INWARD) -> CallPlan:
         """What is said to a call to or from this line, as the switch is told to play it."""
 
         scripts = tuple(self.script(one) for one in line.languages)
         menu = None if line.menu is None else self._speech(line.menu)
         once = line.once_connected(direction)
-        return Plan(line.mode, scripts, menu, once, line.beep, direction == OUTWARD)
+        return CallPlan(line.mode, scripts, menu, once, line.beep, direction == OUTWARD)
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
@@ -302,7 +302,7 @@ class Snapshot:
             None if joining is None else self._joining(joining),
         )
 
-    def _joining(self, joining: Joining) -> JoiningScript:
+    def _joining(self, joining: TransferNotice) -> JoiningScript:
         refused = None if joining.refused is None else self._speech(joining.refused)
         return JoiningScript(self._speech(joining.sound), joining.how, refused)
 
@@ -311,7 +311,7 @@ class Snapshot:
         cue, yes, no, none = map(self._speech, (keep.cue, keep.yes, keep.no, keep.none))
         return KeepScript(question, cue, yes, no, none, keep.destroy, keep.at_start)
 
-    def _speech(self, sound: Sound | Announcement) -> Speech:
+    def _speech(self, sound: PromptSound | Announcement) -> Speech:
         length = timedelta(milliseconds=sound.duration_ms)
         return Speech(str(self.prompt(sound.sha256).absolute()), length)
 
@@ -441,7 +441,7 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
     """A line of the snapshot; every field of its own kind, for a call must not find out.  Raises
     ``KeyError``, ``TypeError``, ``ValueError``."""
     first, *others = (_language(one) for one in ({**entry}, *entry["others"]))
-    menu = None if entry["menu"] is None else Sound(**entry["menu"])
+    menu = None if entry["menu"] is None else PromptSound(**entry["menu"])
     said = {
         "announcement": first.announcement,
         "asked": first.asked,
@@ -478,7 +478,9 @@ def _language(entry: Mapping[str, Any]) -> Language:
     joining = entry.get("joining")
     return Language(
         Announcement(**{**told, "purposes": tuple(told["purposes"])}),
-        None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),
+        None
+        if asked is None
+        else ConsentPrompt(PromptSound(**asked["question"]), PromptSound(**asked["declined"])),
         None if keep is None else keep_of(keep),
         None if delete is None else delete_of(delete),
         None if joining is None else joining_of(joining),

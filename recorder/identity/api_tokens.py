@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.live_call import ApiToken
+from recorder.catalogue.tables.live_call import ApiTokenTable
 from recorder.errors import SealError
 from recorder.ids import Entropy, uuid7
 from recorder.seal.credential import TOKEN, Credential, check, write
@@ -49,7 +49,7 @@ def create(
     identity = str(uuid7(now, entropy))
     signed = None if signer is None else write(_credential(tenant, identity, token_sha256, now), signer)
     with writing():
-        row = ApiToken.create(
+        row = ApiTokenTable.create(
             id=identity, tenant_id=tenant, name=name, token_sha256=token_sha256, created_at=now,
             credential=signed,
         )  # fmt: skip
@@ -62,7 +62,9 @@ def by_hash(token_sha256: str) -> TokenRow | None:
     """Whose a token is that somebody shows; ``None`` for one that is unknown or was revoked.  It has no
     tenant, for it answers whose it is; only who has the token can ask."""
     with connected():
-        row = ApiToken.get_or_none((ApiToken.token_sha256 == token_sha256) & ApiToken.revoked_at.is_null())
+        row = ApiTokenTable.get_or_none(
+            (ApiTokenTable.token_sha256 == token_sha256) & ApiTokenTable.revoked_at.is_null()
+        )
     return None if row is None else token_row(row)
 
 
@@ -70,7 +72,9 @@ def tokens(tenant: str) -> tuple[TokenRow, ...]:
     """A tenant's, the oldest first."""
     with connected():
         query = (
-            ApiToken.select().where(ApiToken.tenant_id == tenant).order_by(ApiToken.created_at, ApiToken.id)
+            ApiTokenTable.select()
+            .where(ApiTokenTable.tenant_id == tenant)
+            .order_by(ApiTokenTable.created_at, ApiTokenTable.id)
         )
         return tuple(token_row(row) for row in query)
 
@@ -79,8 +83,12 @@ def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bo
     """End a tenant's token, at once.  False where there is none, or not any more."""
     with writing():
         changed = (
-            ApiToken.update(revoked_at=now, credential=None)
-            .where((ApiToken.tenant_id == tenant) & (ApiToken.id == token_id) & ApiToken.revoked_at.is_null())
+            ApiTokenTable.update(revoked_at=now, credential=None)
+            .where(
+                (ApiTokenTable.tenant_id == tenant)
+                & (ApiTokenTable.id == token_id)
+                & ApiTokenTable.revoked_at.is_null()
+            )
             .execute()
         )
         if changed:
@@ -107,7 +115,7 @@ def _credential(tenant: str, token_id: str, token_sha256: str, at: datetime) -> 
     return Credential(tenant, TOKEN, token_id, None, token_sha256, at)
 
 
-def token_row(row: ApiToken) -> TokenRow:
+def token_row(row: ApiTokenTable) -> TokenRow:
     """A token's row as a value."""
     return TokenRow(
         row.id, row.tenant_id, row.name, row.created_at, row.revoked_at, row.token_sha256, row.credential

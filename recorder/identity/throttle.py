@@ -17,7 +17,7 @@ from typing import Any
 from peewee import Case
 
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.throttle import Throttle
+from recorder.catalogue.tables.throttle import ThrottleTable
 
 KNOWN = timedelta(days=90)
 """How long a place is known from which somebody logged in."""
@@ -27,7 +27,7 @@ SLACK_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class RateLimit:
     """``attempts`` at once, and then one more whenever an equal share of ``seconds`` has passed."""
 
     attempts: int
@@ -43,7 +43,7 @@ class Limit:
         return self.each_ms * (self.attempts - 1)
 
 
-Bucket = tuple[str, Limit]
+Bucket = tuple[str, RateLimit]
 
 
 class _Full(Exception):  # takes back what this attempt has poured in already
@@ -53,7 +53,7 @@ class _Full(Exception):  # takes back what this attempt has poured in already
 def known(key: str, now: datetime) -> bool:
     """Whether somebody has logged in from a place lately."""
     with connected():
-        row = Throttle.get_or_none(Throttle.key == key)
+        row = ThrottleTable.get_or_none(ThrottleTable.key == key)
     return row is not None and row.known_until is not None and row.known_until > now
 
 
@@ -75,43 +75,45 @@ def give_back(buckets: Iterable[Bucket]) -> None:
     """An attempt went well: it does not count."""
     with writing():
         for key, limit in buckets:
-            Throttle.update(empty_ms=Throttle.empty_ms - limit.each_ms).where(Throttle.key == key).execute()
+            ThrottleTable.update(empty_ms=ThrottleTable.empty_ms - limit.each_ms).where(
+                ThrottleTable.key == key
+            ).execute()
 
 
 def clear(key: str, now: datetime, *, remember: bool = False) -> None:
     """An attempt went well: what failed before is forgotten, and with ``remember`` the place is known."""
     until = now + KNOWN if remember else None
     with writing():
-        Throttle.update(empty_ms=0, known_until=until).where(Throttle.key == key).execute()
+        ThrottleTable.update(empty_ms=0, known_until=until).where(ThrottleTable.key == key).execute()
 
 
 def drop_old(now: datetime) -> int:
     """Forget what has leaked out; how many."""
-    over = Throttle.known_until.is_null() | (Throttle.known_until <= now)
+    over = ThrottleTable.known_until.is_null() | (ThrottleTable.known_until <= now)
     with writing():
-        return int(Throttle.delete().where((Throttle.empty_ms <= _ms(now)) & over).execute())
+        return int(ThrottleTable.delete().where((ThrottleTable.empty_ms <= _ms(now)) & over).execute())
 
 
-def _pour(key: str, limit: Limit, now: int) -> bool:
+def _pour(key: str, limit: RateLimit, now: int) -> bool:
     each, room = limit.each_ms, limit.room_ms
-    fits = (Throttle.empty_ms <= now + room) | _from_another_time(limit, now)
-    filled = (Throttle.empty_ms > now) & (Throttle.empty_ms <= now + room)
-    fuller = Case(None, [(filled, Throttle.empty_ms + each)], now + each)
-    added = Throttle.insert(key=key, empty_ms=now + each).on_conflict(
-        conflict_target=[Throttle.key], update={Throttle.empty_ms: fuller}, where=fits
+    fits = (ThrottleTable.empty_ms <= now + room) | _from_another_time(limit, now)
+    filled = (ThrottleTable.empty_ms > now) & (ThrottleTable.empty_ms <= now + room)
+    fuller = Case(None, [(filled, ThrottleTable.empty_ms + each)], now + each)
+    added = ThrottleTable.insert(key=key, empty_ms=now + each).on_conflict(
+        conflict_target=[ThrottleTable.key], update={ThrottleTable.empty_ms: fuller}, where=fits
     )
     return bool(added.as_rowcount().execute())
 
 
-def _from_another_time(limit: Limit, now: int) -> Any:
+def _from_another_time(limit: RateLimit, now: int) -> Any:
     """Fuller than full: a clock had jumped ahead, and is right again."""
-    return Throttle.empty_ms > now + limit.room_ms + limit.each_ms + SLACK_MS
+    return ThrottleTable.empty_ms > now + limit.room_ms + limit.each_ms + SLACK_MS
 
 
 def _wait(buckets: Sequence[Bucket], now: datetime) -> int:
     """Seconds until one more fits into each."""
     with connected():
-        rows = Throttle.select().where(Throttle.key.in_([key for key, _limit in buckets]))
+        rows = ThrottleTable.select().where(ThrottleTable.key.in_([key for key, _limit in buckets]))
         filled = {row.key: row.empty_ms - _ms(now) for row in rows}
     longest = 0
     for key, limit in buckets:

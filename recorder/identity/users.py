@@ -15,11 +15,12 @@ from peewee import IntegrityError
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, append_all
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import session_row, user_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import SessionRow, UserRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import Session, User, connected, writing
+from recorder.catalogue.tables.core import SessionTable, UserTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import SLACK, to_iso
 from recorder.domain import names
@@ -49,7 +50,7 @@ def shown_as(password_hash: str, name: str, language: str) -> str:
     return hashlib.sha256(f"{password_hash}\n{name}\n{language}".encode()).hexdigest()
 
 
-def _said(row: User, password_hash: str) -> dict[str, object]:
+def _said(row: UserTable, password_hash: str) -> dict[str, object]:
     """What the log says of a person when they are made, and when they get another password."""
     shown = shown_as(password_hash, row.name, row.language)
     return {"user": row.id, SIGNS_IN: signs_in(row.login, password_hash), SHOWN_AS: shown}
@@ -78,7 +79,7 @@ def create_user(
     identity = str(uuid7(now, entropy))
     try:
         with writing():
-            row = User.create(
+            row = UserTable.create(
                 id=identity,
                 tenant=tenant,
                 login=login,
@@ -102,21 +103,24 @@ def create_user(
 def user_by_login(login: str) -> UserRow | None:
     """Who logs in under a name; revoked people included (``revoked_at`` says so)."""
     with connected():
-        row = User.get_or_none(User.login == names.folded(login))
+        row = UserTable.get_or_none(UserTable.login == names.folded(login))
     return None if row is None else user_row(row)
 
 
 def user(tenant: str, user_id: str) -> UserRow | None:
     """One person of a tenant."""
     with connected():
-        row = User.get_or_none((User.tenant == tenant) & (User.id == user_id))
+        row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
     return None if row is None else user_row(row)
 
 
 def users(tenant: str) -> tuple[UserRow, ...]:
     """The people of a tenant, by log-in."""
     with connected():
-        return tuple(user_row(row) for row in User.select().where(User.tenant == tenant).order_by(User.login))
+        return tuple(
+            user_row(row)
+            for row in UserTable.select().where(UserTable.tenant == tenant).order_by(UserTable.login)
+        )
 
 
 def set_password(
@@ -131,11 +135,13 @@ def set_password(
     """Another password, signed by ``signer``; every session of that person ends.  False where there is no
     such person."""
     with writing():
-        row = User.get_or_none((User.tenant == tenant) & (User.id == user_id))
+        row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
         if row is None:
             return False
         signed = _sign(tenant, user_id, row.role, signs_in(row.login, password_hash), signer, now)
-        User.update(password_hash=password_hash, credential=signed).where(User.id == row.id).execute()
+        UserTable.update(password_hash=password_hash, credential=signed).where(
+            UserTable.id == row.id
+        ).execute()
         _end_sessions(tenant, user_id, now, entropy)
         append(tenant, CHANGED, _said(row, password_hash), now, entropy)
     return True
@@ -145,8 +151,8 @@ def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -
     """End a person's log-in, sessions and, through the gate, grants.  False where there is none."""
     with writing():
         changed = (
-            User.update(revoked_at=now, credential=None)
-            .where((User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null())
+            UserTable.update(revoked_at=now, credential=None)
+            .where((UserTable.tenant == tenant) & (UserTable.id == user_id) & UserTable.revoked_at.is_null())
             .execute()
         )
         if changed:
@@ -160,7 +166,7 @@ def open_session(
 ) -> SessionRow:
     """A web session for somebody whose password was checked; only the token's hash is kept."""
     with writing():
-        row = Session.create(
+        row = SessionTable.create(
             id=str(uuid7(now, entropy)),
             user=person.id,
             token_sha256=token_sha256,
@@ -193,15 +199,15 @@ def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, User
     return session_row(opened, person.tenant_id), user_row(person)
 
 
-@prepared(Session)
+@prepared(SessionTable)
 def _by_token(token_sha256: str, now: str, soon: str) -> Any:
-    mine = (Session.token_sha256 == token_sha256) & Session.ended_at.is_null()
-    return Session.select().where(mine & _lasts(now, soon))
+    mine = (SessionTable.token_sha256 == token_sha256) & SessionTable.ended_at.is_null()
+    return SessionTable.select().where(mine & _lasts(now, soon))
 
 
-@prepared(User)
+@prepared(UserTable)
 def _not_revoked(user_id: str) -> Any:
-    return User.select().where((User.id == user_id) & User.revoked_at.is_null())
+    return UserTable.select().where((UserTable.id == user_id) & UserTable.revoked_at.is_null())
 
 
 def session_lives(tenant: str, user_id: str, session_id: str | None, now: datetime) -> bool:
@@ -213,31 +219,39 @@ def session_lives(tenant: str, user_id: str, session_id: str | None, now: dateti
         return session_id is None or bool(_living(session_id, user_id, to_iso(now), to_iso(now + SLACK)))
 
 
-@prepared(User)
+@prepared(UserTable)
 def _theirs(tenant: str, user_id: str) -> Any:
-    mine = (User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null()
-    return User.select(User.id).where(mine)
+    mine = (UserTable.tenant == tenant) & (UserTable.id == user_id) & UserTable.revoked_at.is_null()
+    return UserTable.select(UserTable.id).where(mine)
 
 
-@prepared(Session)
+@prepared(SessionTable)
 def _living(session_id: str, user_id: str, now: str, soon: str) -> Any:
-    mine = (Session.id == session_id) & (Session.user == user_id)
-    return Session.select(Session.id).where(mine & Session.ended_at.is_null() & _lasts(now, soon))
+    mine = (SessionTable.id == session_id) & (SessionTable.user == user_id)
+    return SessionTable.select(SessionTable.id).where(
+        mine & SessionTable.ended_at.is_null() & _lasts(now, soon)
+    )
 
 
 def touch_session(person: UserRow, session_id: str, *, now: datetime, until: datetime) -> None:
     """They are still here: the session lasts until ``until``."""
     with writing():
-        Session.update(seen_at=now, until=until).where(
-            (Session.id == session_id) & (Session.user == person.id) & Session.ended_at.is_null()
+        SessionTable.update(seen_at=now, until=until).where(
+            (SessionTable.id == session_id)
+            & (SessionTable.user == person.id)
+            & SessionTable.ended_at.is_null()
         ).execute()
 
 
 def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> None:
     """Log out.  Ending it twice changes nothing."""
     with writing():
-        mine = (Session.id == session_id) & (Session.user == person.id) & Session.ended_at.is_null()
-        if Session.update(ended_at=now).where(mine).execute():
+        mine = (
+            (SessionTable.id == session_id)
+            & (SessionTable.user == person.id)
+            & SessionTable.ended_at.is_null()
+        )
+        if SessionTable.update(ended_at=now).where(mine).execute():
             said = {"user": person.id, "session": session_id}
             append(person.tenant, "session.closed", said, now, entropy)
 
@@ -245,7 +259,7 @@ def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Ent
 def drop_old_sessions(before: datetime) -> int:
     """Forget sessions that were over before a time; how many."""
     with writing():
-        return int(Session.delete().where(Session.until < to_iso(before)).execute())
+        return int(SessionTable.delete().where(SessionTable.until < to_iso(before)).execute())
 
 
 def check_user(row: UserRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
@@ -283,13 +297,13 @@ def _sign(
 def _lasts(now: str, soon: str) -> Any:
     """The condition that a session's time is not over.  One that was last seen in the future (after ``soon``)
     is over too: it was given by a clock that had jumped ahead, and would last until that time comes."""
-    return (Session.until > now) & (Session.seen_at <= soon)
+    return (SessionTable.until > now) & (SessionTable.seen_at <= soon)
 
 
 def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy) -> None:
-    living = (Session.user == user_id) & Session.ended_at.is_null()
-    ids = [row.id for row in Session.select(Session.id).where(living).order_by(Session.id)]
+    living = (SessionTable.user == user_id) & SessionTable.ended_at.is_null()
+    ids = [row.id for row in SessionTable.select(SessionTable.id).where(living).order_by(SessionTable.id)]
     if ids:
-        Session.update(ended_at=now).where(Session.id.in_(ids)).execute()
+        SessionTable.update(ended_at=now).where(SessionTable.id.in_(ids)).execute()
         ended = [({"user": user_id, "session": each}, None) for each in ids]
         append_all(tenant, "session.closed", ended, now, entropy)

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import queries
 from recorder.catalogue.country_check import pack_of
+from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import connected
 from recorder.clock import Now, from_iso, to_iso, utc_now
 from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN
@@ -33,9 +33,10 @@ from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements
 from recorder.prompts.purposes import standard
 from recorder.seal import usage_terms as sealed
-from recorder.seal.amendment import (
+from recorder.seal.amendment import By
+from recorder.seal.amendment_chain import Chain
+from recorder.seal.amendment_kinds import (
     AgreedLater,
-    By,
     ConsentWithdrawn,
     Data,
     DeletionAsked,
@@ -43,7 +44,6 @@ from recorder.seal.amendment import (
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.amendment_chain import Chain
 from recorder.seal.keyring import data_key_path
 from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.signing import Signer

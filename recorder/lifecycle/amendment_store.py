@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import SealError
 from recorder.lifecycle import amendments
-from recorder.seal.amendment import Amendment, By, Data, name, open_amendment, write
+from recorder.seal.amendment import Amendment, By, name, open_amendment, write
 from recorder.seal.amendment_chain import Chain, amendments_in, check_follows, read_chain
+from recorder.seal.amendment_kinds import Data
 from recorder.seal.document_source import read_document
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import MAX_BYTES, open_manifest

@@ -9,29 +9,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recorder.auditlog.append import AMENDED, append, hold
+from recorder.auditlog.append import AMENDED, append, lock_tenant
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import agreed_data
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.recording_projection import agreed_in
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.core import (
-    Amendment,
-    BeingAmended,
-    Grant,
-    LedgerEntry,
-    Recording,
-    connected,
-    writing,
+    AmendmentTable,
+    GrantTable,
+    LeafTable,
+    PendingAmendmentTable,
+    RecordingTable,
 )
 from recorder.clock import from_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.lifecycle import recordings
 from recorder.lifecycle.limits import limits_of
-from recorder.seal import amendment as amendments
-from recorder.seal import revocation
-from recorder.seal.amendment import AgreedLater, Erased, HoldLifted
+from recorder.seal import amendment_kinds, revocation
 from recorder.seal.amendment_chain import Chain
+from recorder.seal.amendment_kinds import AgreedLater, Erased, HoldLifted
 from recorder.seal.revocation import Revoked, Trust
 from recorder.seal.usage_terms import terms
 
@@ -55,19 +53,25 @@ def begin(tenant: str, recording: str, now: datetime) -> None:
     """Somebody is about to put an amendment: until :func:`amended` says that it is listed, or :func:`end`
     that there is none, the worker looks at the recording again."""
     with writing():
-        BeingAmended.insert(recording_id=recording, tenant=tenant, since=now).on_conflict_ignore().execute()
+        PendingAmendmentTable.insert(
+            recording_id=recording, tenant=tenant, since=now
+        ).on_conflict_ignore().execute()
 
 
 def end(recording: str) -> None:
     """Nobody is amending a recording any more."""
     with writing():
-        BeingAmended.delete().where(BeingAmended.recording_id == recording).execute()
+        PendingAmendmentTable.delete().where(PendingAmendmentTable.recording_id == recording).execute()
 
 
 def begun(before: datetime) -> tuple[tuple[str, str], ...]:
     """Recordings that somebody began to amend before a time and did not end: tenant and id."""
     with connected():
-        rows = BeingAmended.select().where(BeingAmended.since < before).order_by(BeingAmended.since)
+        rows = (
+            PendingAmendmentTable.select()
+            .where(PendingAmendmentTable.since < before)
+            .order_by(PendingAmendmentTable.since)
+        )
         return tuple((row.tenant_id, row.recording_id) for row in rows)
 
 
@@ -77,10 +81,10 @@ def known(tenant: str, recording: str) -> tuple[str, ...]:
         return tuple(row.sha256 for row in _listed(tenant, recording))
 
 
-@prepared(Amendment)
+@prepared(AmendmentTable)
 def _listed(tenant: str, recording: str) -> Any:
-    mine = (Amendment.tenant == tenant) & (Amendment.recording == recording)
-    return Amendment.select(Amendment.sha256).where(mine).order_by(Amendment.number)
+    mine = (AmendmentTable.tenant == tenant) & (AmendmentTable.recording == recording)
+    return AmendmentTable.select(AmendmentTable.sha256).where(mine).order_by(AmendmentTable.number)
 
 
 def seen(tenant: str, recording: str) -> dict[str, datetime | None]:
@@ -89,9 +93,9 @@ def seen(tenant: str, recording: str) -> dict[str, datetime | None]:
     of what no row lists yet."""
     found: dict[str, datetime | None] = dict.fromkeys(known(tenant, recording))
     with connected():
-        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
-        leaves = LedgerEntry.select(LedgerEntry.at, LedgerEntry.body)
-        for leaf in leaves.where(mine & (LedgerEntry.kind == AMENDED) & LedgerEntry.body.is_null(False)):
+        mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
+        leaves = LeafTable.select(LeafTable.at, LeafTable.body)
+        for leaf in leaves.where(mine & (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)):
             found[json.loads(leaf.body or "{}")["sha256"]] = leaf.at
     return found
 
@@ -108,19 +112,19 @@ def amended(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> i
     """List the amendments of a recording that are not listed yet, each with its leaf, and what follows from
     them for its row; who listens under a purpose that they may have ended, does no longer.  How many."""
     manifest = chain.manifest
-    mine = (Recording.tenant == manifest.tenant) & (Recording.id == manifest.recording)
+    mine = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
     with writing():
-        hold(manifest.tenant)
+        lock_tenant(manifest.tenant)
         there = len(known(manifest.tenant, manifest.recording))
         added = note(chain)
         fresh = [each for each in chain.amendments[there:] if not isinstance(each.data, Erased)]
         if fresh:
             told = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
             codes, agreed = [each.code for each in told.purposes], agreed_data(agreed_in(told))
-            Recording.update(purposes=codes, agreed=agreed, keep_until=told.until).where(mine).execute()
+            RecordingTable.update(purposes=codes, agreed=agreed, keep_until=told.until).where(mine).execute()
         if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
-            living = (Grant.recording == manifest.recording) & Grant.ended_at.is_null()
-            Grant.update(ended_at=now).where(living).execute()
+            living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
+            GrantTable.update(ended_at=now).where(living).execute()
         for each in fresh:
             said = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
             more = {"kind": each.kind, "by": each.by.id or each.by.kind}
@@ -135,12 +139,12 @@ def check_holds(chain: Chain) -> None:
     manifest = chain.manifest
     sealed = {each.sha256 for each in chain.amendments}
     with connected():
-        mine = (LedgerEntry.tenant == manifest.tenant) & (LedgerEntry.recording_id == manifest.recording)
-        mine &= (LedgerEntry.kind == AMENDED) & LedgerEntry.body.is_null(False)
-        said = [_said(row.body) for row in LedgerEntry.select(LedgerEntry.body).where(mine)]
+        mine = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
+        mine &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
+        said = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(mine)]
     gone = [each for each in said if each.get("sha256") not in sealed]
     kinds = [each.get("kind") for each in gone]
-    if kinds.count(amendments.HOLD_SET) > kinds.count(amendments.HOLD_LIFTED):
+    if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
         numbers = ", ".join(str(each.get("number")) for each in gone)
         raise SealError(
             "recording.held",
@@ -162,25 +166,25 @@ def settle(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
     """Set until when a row says that its recording is kept to what was sealed and set since; whether it said
     otherwise."""
     told = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
-    mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
-    other = mine & (Recording.keep_until != told.until) & Recording.destroyed_at.is_null()
+    mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+    other = mine & (RecordingTable.keep_until != told.until) & RecordingTable.destroyed_at.is_null()
     with writing():
-        return bool(Recording.update(keep_until=told.until).where(other).execute())
+        return bool(RecordingTable.update(keep_until=told.until).where(other).execute())
 
 
 def note(chain: Chain) -> int:
     """Write down a recording's amendments, inside the caller's transaction; how many were not there."""
     if not chain.amendments:
         return 0
-    mine = Amendment.recording == chain.manifest.recording
-    there = {row.number for row in Amendment.select(Amendment.number).where(mine)}
+    mine = AmendmentTable.recording == chain.manifest.recording
+    there = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(mine)}
     fresh = [columns for columns in columns_of(chain) if columns["number"] not in there]
     for columns in fresh:
-        Amendment.create(**columns)
+        AmendmentTable.create(**columns)
     for each in chain.amendments:
         if each.number not in there and isinstance(each.data, HoldLifted):
-            held = mine & (Amendment.number == each.data.hold)
-            Amendment.update(ended_by=each.number).where(held).execute()
+            held = mine & (AmendmentTable.number == each.data.hold)
+            AmendmentTable.update(ended_by=each.number).where(held).execute()
     return len(fresh)
 
 
@@ -197,7 +201,7 @@ def columns_of(chain: Chain) -> list[dict[str, Any]]:
             "at": each.at,
             "by_kind": each.by.kind,
             "by_id": each.by.id,
-            "data": amendments.data_body(each.data),
+            "data": amendment_kinds.data_body(each.data),
             "sha256": each.sha256,
             "ended_by": lifted.get(each.number),
         }
@@ -219,16 +223,18 @@ def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entrop
 
 def holds(tenant: str | None = None, recording: str | None = None) -> tuple[HoldRow, ...]:
     """Holds that are set, of one tenant or for the operator of all, of one recording or any, oldest first."""
-    query = Amendment.select().where((Amendment.kind == amendments.HOLD_SET) & Amendment.ended_by.is_null())
+    query = AmendmentTable.select().where(
+        (AmendmentTable.kind == amendment_kinds.HOLD_SET) & AmendmentTable.ended_by.is_null()
+    )
     if recording is not None:
-        query = query.where(Amendment.recording == recording)
+        query = query.where(AmendmentTable.recording == recording)
     if tenant is not None:
-        query = query.where(Amendment.tenant == tenant)
+        query = query.where(AmendmentTable.tenant == tenant)
     with connected():
-        return tuple(_hold(row) for row in query.order_by(Amendment.at, Amendment.id))
+        return tuple(_hold(row) for row in query.order_by(AmendmentTable.at, AmendmentTable.id))
 
 
-def _hold(row: Amendment) -> HoldRow:
+def _hold(row: AmendmentTable) -> HoldRow:
     said = row.data
     return HoldRow(
         tenant=row.tenant_id,

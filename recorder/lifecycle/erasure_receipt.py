@@ -28,8 +28,8 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle.erasure_deadline import complete_from
 from recorder.seal import amendment as kinds
-from recorder.seal import signed_document
-from recorder.seal.amendment import Erased
+from recorder.seal import amendment_kinds, signed_document
+from recorder.seal.amendment_kinds import Erased
 from recorder.seal.canonical_json import Fields
 from recorder.seal.signing import RECEIPT, Signer
 from recorder.seal.verification import verify
@@ -38,11 +38,15 @@ from recorder.store.contract import Store
 TYPE = "accord-receipt"
 MAX_BYTES = 1024 * 1024
 
-_GROUNDS = (kinds.CONSENT_WITHDRAWN, kinds.PURPOSES_NARROWED, kinds.DELETION_ASKED)
+_GROUNDS = (
+    amendment_kinds.CONSENT_WITHDRAWN,
+    amendment_kinds.PURPOSES_NARROWED,
+    amendment_kinds.DELETION_ASKED,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ErasureReceipt:
     """What a receipt says; ``body`` is all of it, ``content`` the signed document."""
 
     recording: str
@@ -65,7 +69,7 @@ def receipt(
     signer: Signer,
     backups_end_after: timedelta,
     now: datetime,
-) -> Receipt:
+) -> ErasureReceipt:
     """The receipt of a customer's recording that was erased, after looking that it is gone.
 
     Raises :class:`AccessError` (``access.not_found``), :class:`KeepingError` (``keeping.not_erased``: it is
@@ -121,7 +125,7 @@ def receipt(
     return read(signed_document.write(body, signer), root)
 
 
-def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
+def read(content: bytes, root: Ed25519PublicKey) -> ErasureReceipt:
     """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
     body, _ = signed_document.read(content, "receipt", root, RECEIPT, "at", MAX_BYTES)
     fields = Fields(body, "receipt.body")
@@ -143,11 +147,11 @@ def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
         fields.text(name)
     fields.sha256("tombstone")
     gone = fields.take("gone")
-    found = Receipt(
+    found = ErasureReceipt(
         recording=fields.text("recording"),
         tenant=fields.text("tenant"),
         erased_at=fields.time("erased_at"),
-        why=fields.one_of("why", kinds.WHYS),
+        why=fields.one_of("why", amendment_kinds.WHYS),
         objects=names,
         remains=fields.texts("remains"),
         backups_kept_days=fields.whole("backups_kept_days", 0),

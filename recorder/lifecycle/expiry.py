@@ -50,7 +50,7 @@ EXPIRED = amendment_kinds.EXPIRED
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ErasureDeps:
     """What destroying works with; ``boundary`` is told each point that was reached, ``erasing`` is the store
     that also deletes what is locked, where that is another; nothing is destroyed by an amendment of a key
     that is ``revoked``."""
@@ -64,7 +64,7 @@ class Means:
     revoked: Callable[[], Revoked] = nothing
 
 
-def destroy_due(means: Means, now: datetime) -> int:
+def destroy_due(means: ErasureDeps, now: datetime) -> int:
     """Destroy recordings whose time is over, those first that were over first; how many.  Several workers
     share them: each claims what it is at (:mod:`recorder.catalogue.tables.lease`).
 
@@ -93,7 +93,7 @@ def destroy_due(means: Means, now: datetime) -> int:
 
 
 def destroy_one(
-    row: RecordingRow, means: Means, owner: str, now: datetime, claimed: datetime | None = None
+    row: RecordingRow, means: ErasureDeps, owner: str, now: datetime, claimed: datetime | None = None
 ) -> bool:
     """Destroy a recording if it is over, unless another worker is at it; whether it did.  ``claimed`` is the
     time of the claim.  Why one is not is logged.  Raises :class:`Unreachable`."""
@@ -106,7 +106,7 @@ def destroy_one(
         lease.give_back(claim, owner)
 
 
-def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:
+def _destroy_one(row: RecordingRow, means: ErasureDeps, now: datetime) -> bool:
     try:
         chain = check_over(row, means.store, means.root, now, means.revoked)
         destroy(row, chain, _terms(row, chain, Trust(means.root, means.revoked)).why, means, now)
@@ -169,7 +169,7 @@ def _terms(row: RecordingRow, chain: Chain, trust: Trust) -> Terms:
     return terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
 
 
-def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: datetime) -> None:
+def destroy(row: RecordingRow, chain: Chain, why: str, means: ErasureDeps, now: datetime) -> None:
     """Destroy one recording wherever it is.  Can be repeated, and goes on where it was broken off.
 
     Raises :class:`StoreError`; :class:`SealError` where the tombstone cannot be signed: then the recording
@@ -211,7 +211,7 @@ def _check_gone(store: Store, places: list[str]) -> None:
         )
 
 
-def _bury(chain: Chain, why: str, means: Means, now: datetime) -> Chain:
+def _bury(chain: Chain, why: str, means: ErasureDeps, now: datetime) -> Chain:
     """The chain with a tombstone at its end: ours, or that of another node which was faster."""
     try:
         put(means.store, chain, erasure(chain, why), SYSTEM, means.signer, means.root, now)

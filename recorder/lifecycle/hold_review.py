@@ -15,8 +15,9 @@ from typing import Any, Final
 from peewee import SQL, fn
 
 from recorder import __version__
-from recorder.auditlog.append import append, hold
-from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
@@ -43,15 +44,15 @@ def holds_unconfirmed() -> datetime | None:
         if not waiting:
             return None
         tenant, number = min(waiting.items())
-        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number == number)
-        row = LedgerEntry.get(mine)
+        mine = (LeafTable.tenant == tenant) & (LeafTable.number == number)
+        row = LeafTable.get(mine)
         return row.at if isinstance(row.at, datetime) else from_iso(str(row.at))
 
 
 def wait_for_holds(because: str, now: datetime, entropy: Entropy) -> None:
     """Nothing expires from now on until the holds are confirmed.  Inside the caller's transaction."""
     waiting = _waiting()
-    for tenant in [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]:
+    for tenant in [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]:
         if tenant not in waiting:
             append(tenant, UNCONFIRMED, {"because": because}, now, entropy)
 
@@ -70,7 +71,7 @@ def confirm_holds(signer: signing.Signer, trust: Trust, now: datetime, entropy: 
     with writing():
         waiting = {each: leaf for each in _asked() if (leaf := _unanswered(each, trust)) is not None}
         for tenant, leaf in waiting.items():
-            hold(tenant)
+            lock_tenant(tenant)
             mine = sum(each.tenant == tenant for each in held)
             body = {
                 "type": TYPE,
@@ -101,14 +102,14 @@ def check_confirmed(tenant: str, trust: Trust) -> None:
 
 def _asked() -> list[str]:
     """Customers whose holds were ever to be confirmed."""
-    rows = LedgerEntry.select(LedgerEntry.tenant).where(_EITHER).distinct()
+    rows = LeafTable.select(LeafTable.tenant).where(_EITHER).distinct()
     return sorted(row.tenant_id for row in rows)
 
 
-def _unanswered(tenant: str, trust: Trust) -> LedgerEntry | None:
+def _unanswered(tenant: str, trust: Trust) -> LeafTable | None:
     """The last leaf that says that a customer's holds are to be confirmed, unless a signed one answers it."""
-    query = LedgerEntry.select().where((LedgerEntry.tenant == tenant) & _EITHER)
-    rows = list(query.order_by(LedgerEntry.number))
+    query = LeafTable.select().where((LeafTable.tenant == tenant) & _EITHER)
+    rows = list(query.order_by(LeafTable.number))
     last = max((at for at, row in enumerate(rows) if row.kind == UNCONFIRMED), default=None)
     if last is None or any(_confirms(row, rows[last].leaf_hash, tenant, trust) for row in rows[last + 1 :]):
         return None
@@ -117,12 +118,10 @@ def _unanswered(tenant: str, trust: Trust) -> LedgerEntry | None:
 
 def _waiting() -> dict[str, int]:
     """Customers whose holds are to be confirmed, each with the number of the leaf that says so."""
-    query: Any = LedgerEntry.select(LedgerEntry.tenant, LedgerEntry.kind, fn.MAX(LedgerEntry.number))
+    query: Any = LeafTable.select(LeafTable.tenant, LeafTable.kind, fn.MAX(LeafTable.number))
     last: dict[tuple[str, str], int] = {
         (tenant, kind): number
-        for tenant, kind, number in query.where(_EITHER)
-        .group_by(LedgerEntry.tenant, LedgerEntry.kind)
-        .tuples()
+        for tenant, kind, number in query.where(_EITHER).group_by(LeafTable.tenant, LeafTable.kind).tuples()
     }
     return {
         tenant: number
@@ -131,7 +130,7 @@ def _waiting() -> dict[str, int]:
     }
 
 
-def _confirms(row: LedgerEntry, leaf_hash: str, tenant: str, trust: Trust) -> bool:
+def _confirms(row: LeafTable, leaf_hash: str, tenant: str, trust: Trust) -> bool:
     """Whether a leaf has a signed confirmation that answers another leaf."""
     if row.kind != CONFIRMED:
         return False

@@ -427,7 +427,7 @@ class Rewrapping:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RotationStatus:
     """What wraps what: ids of key-encryption keys and how many tenants' keys each wraps, in catalogue and
     bucket; how many recordings' keys are wrapped by another than their tenant's present one (``rows``,
     ``objects``); tenants whose change is not finished; recordings (tenant and id) whose key the row has, and
@@ -440,7 +440,7 @@ class Standing:
     lacking: tuple[tuple[str, str], ...]
 
 
-def standing(store: Store) -> Standing:
+def standing(store: Store) -> RotationStatus:
     """Look at every wrapped key in catalogue and bucket.  Raises :class:`SealError` for a tenant's that is
     none, :class:`recorder.errors.StoreError`."""
     by_kek: dict[str, int] = {}
@@ -467,7 +467,7 @@ def standing(store: Store) -> Standing:
             if place == next_tenant_key_path(row.id):
                 unfinished.append(row.id)
         lacking += [(row.id, each) for each in _lacking(row.id, good)]
-    return Standing(by_kek, rows, objects, tuple(unfinished), tuple(lacking))
+    return RotationStatus(by_kek, rows, objects, tuple(unfinished), tuple(lacking))
 
 
 def _lacking(tenant: str, there: Iterable[str]) -> Iterator[str]:

@@ -20,19 +20,18 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, commitment, hold, leaf_hash
+from recorder.auditlog.append import append, commitment, leaf_hash, lock_tenant
 from recorder.catalogue import country_check
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.core import (
-    KeepingLimit,
-    LedgerEntry,
-    Line,
-    Purpose,
-    Recording,
-    connected,
-    writing,
+    LeafTable,
+    LineTable,
+    PurposeTable,
+    RecordingTable,
+    RetentionLimitTable,
 )
 from recorder.errors import CatalogueError, KeepingError, SealError
 from recorder.ids import Entropy
@@ -41,7 +40,7 @@ from recorder.seal import retention_limit as statements
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust, is_doubtful
 from recorder.seal.signing import raw_public
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 
 SET = "keeping.limited"
 LIFTED = "keeping.lifted"
@@ -56,14 +55,14 @@ class LimitRow:
     it.  ``content`` and ``lifted`` are the statements' bytes."""
 
     id: str
-    limit: Limit
+    limit: RetentionLimit
     settled_at: datetime | None
     content: bytes
     lifted: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingLimit:
     """A statement that is in the catalogue and has no leaf yet: whoever set it is at it, or has died."""
 
     id: str
@@ -76,13 +75,17 @@ def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | N
     """Raises :class:`CatalogueError` for a limit that cannot be set: ``keeping.purpose``, ``line.unknown``,
     ``keeping.days``, ``country.keep_days``, ``tenant.unknown``."""
     with connected():
-        own = Purpose.select().where((Purpose.tenant == tenant) & (Purpose.code == purpose)).exists()
+        own = (
+            PurposeTable.select()
+            .where((PurposeTable.tenant == tenant) & (PurposeTable.code == purpose))
+            .exists()
+        )
         if purpose is not None and purpose not in standard() and not own:
             raise CatalogueError(
                 "keeping.purpose", f"there is no purpose {purpose!r}", f"one of {', '.join(standard())}"
             )
-        mine = (Line.tenant == tenant) & (Line.id == line)
-        if line is not None and not Line.select().where(mine).exists():
+        mine = (LineTable.tenant == tenant) & (LineTable.id == line)
+        if line is not None and not LineTable.select().where(mine).exists():
             raise CatalogueError("line.unknown", f"there is no line {line}", "see `accord line list`")
         if keep_days is None:
             return
@@ -100,32 +103,32 @@ def begin(
     :class:`KeepingError` (``keeping.no_limit``) where the customer's limits are not those of that
     ``version`` any more."""
     with writing():
-        hold(tenant)
-        pending = KeepingLimit.lifted.is_null(False) & KeepingLimit.lifted_leaf.is_null()
-        pending = (KeepingLimit.tenant == tenant) & (KeepingLimit.leaf.is_null() | pending)
-        if version_of(tenant) != version or KeepingLimit.select().where(pending).exists():
+        lock_tenant(tenant)
+        pending = RetentionLimitTable.lifted.is_null(False) & RetentionLimitTable.lifted_leaf.is_null()
+        pending = (RetentionLimitTable.tenant == tenant) & (RetentionLimitTable.leaf.is_null() | pending)
+        if version_of(tenant) != version or RetentionLimitTable.select().where(pending).exists():
             raise KeepingError("keeping.no_limit", "it was changed meanwhile")
         for each, said in lifting.items():
-            KeepingLimit.update(lifted=said.decode()).where(KeepingLimit.id == each).execute()
+            RetentionLimitTable.update(lifted=said.decode()).where(RetentionLimitTable.id == each).execute()
         if limit is not None and content is not None:
-            KeepingLimit.create(id=limit, tenant=tenant, statement=content.decode())
+            RetentionLimitTable.create(id=limit, tenant=tenant, statement=content.decode())
 
 
-def pending(tenant: str | None = None) -> tuple[Pending, ...]:
+def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
     """Statements without a leaf, of one customer or all; those that set a limit come first, so that there
     is no moment without any where one takes another's place."""
-    mine = [] if tenant is None else [KeepingLimit.tenant == tenant]
+    mine = [] if tenant is None else [RetentionLimitTable.tenant == tenant]
     with connected():
-        fresh = KeepingLimit.select().where(KeepingLimit.leaf.is_null(), *mine)
-        lifting = KeepingLimit.select().where(
-            KeepingLimit.lifted.is_null(False), KeepingLimit.lifted_leaf.is_null(), *mine
+        fresh = RetentionLimitTable.select().where(RetentionLimitTable.leaf.is_null(), *mine)
+        lifting = RetentionLimitTable.select().where(
+            RetentionLimitTable.lifted.is_null(False), RetentionLimitTable.lifted_leaf.is_null(), *mine
         )
-        found = [Pending(row.id, row.tenant_id, row.statement.encode(), False) for row in fresh]
-        found += [Pending(row.id, row.tenant_id, (row.lifted or "").encode(), True) for row in lifting]
+        found = [PendingLimit(row.id, row.tenant_id, row.statement.encode(), False) for row in fresh]
+        found += [PendingLimit(row.id, row.tenant_id, (row.lifted or "").encode(), True) for row in lifting]
     return tuple(found)
 
 
-def check_statement(which: Pending, trust: Trust, listed_at: datetime | None) -> LimitSet | LimitLifted:
+def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | None) -> LimitSet | LimitLifted:
     """What a statement says.  ``listed_at`` is when the log listed it; ``None``: a rebuild found it, and an
     operator answers for its date.  Raises :class:`SealError` for one that is not signed, is another's, or
     is by a key that was revoked before it."""
@@ -143,22 +146,22 @@ def check_statement(which: Pending, trust: Trust, listed_at: datetime | None) ->
     return said
 
 
-def listed(which: Pending, trust: Trust, now: datetime, entropy: Entropy) -> None:
+def listed(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> None:
     """A statement lies in the bucket: give it its leaf, which it counts from on.  Raises :class:`SealError`
     for one that cannot be believed."""
     said = check_statement(which, trust, now)
     with writing():
-        hold(which.tenant)
+        lock_tenant(which.tenant)
         _list(which, _leaf_body(said, which), now, entropy)
 
 
-def take_in(which: Pending, trust: Trust, now: datetime, entropy: Entropy) -> bool:
+def take_in(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> bool:
     """Write down a statement that a rebuild found in the bucket; false where the catalogue has it.  Raises
     :class:`SealError` for one that cannot be believed, or where the catalogue has another."""
     said, text = check_statement(which, trust, None), which.content.decode()
     with writing():
-        hold(which.tenant)
-        row = KeepingLimit.get_or_none(KeepingLimit.id == which.id)
+        lock_tenant(which.tenant)
+        row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
         had = None if row is None else row.lifted if which.lifted else row.statement
         if (row is not None and row.tenant_id != which.tenant) or had not in (None, text):
             raise SealError("retention.differs", f"the catalogue has another statement of limit {which.id}")
@@ -167,34 +170,34 @@ def take_in(which: Pending, trust: Trust, now: datetime, entropy: Entropy) -> bo
                 "retention.alone", f"limit {which.id} is lifted, and nothing says that it was set"
             )
         if row is None:
-            KeepingLimit.create(id=which.id, tenant=which.tenant, statement=text)
+            RetentionLimitTable.create(id=which.id, tenant=which.tenant, statement=text)
         elif had is None:
-            KeepingLimit.update(lifted=text).where(KeepingLimit.id == which.id).execute()
+            RetentionLimitTable.update(lifted=text).where(RetentionLimitTable.id == which.id).execute()
         return _list(which, _leaf_body(said, which) | {"rebuilt": True}, now, entropy)
 
 
-def is_known(which: Pending) -> bool:
+def is_known(which: PendingLimit) -> bool:
     """Whether the catalogue has a statement, and its leaf."""
     with connected():
-        row = KeepingLimit.get_or_none(KeepingLimit.id == which.id)
+        row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
     if row is None:
         return False
     text, leaf = (row.lifted, row.lifted_leaf) if which.lifted else (row.statement, row.leaf)
     return leaf is not None and text is not None and text.encode() == which.content
 
 
-def copies(tenant: str) -> Iterator[tuple[Pending, int | None, datetime | None]]:
+def copies(tenant: str) -> Iterator[tuple[PendingLimit, int | None, datetime | None]]:
     """The statements that a customer's rows have, whoever signed them, each with its leaf and when that
     listed it. A row that cannot be read is left out.  Inside anybody's transaction."""
     with connected():
-        mine = KeepingLimit.select(KeepingLimit.id).where(KeepingLimit.tenant == tenant)
+        mine = RetentionLimitTable.select(RetentionLimitTable.id).where(RetentionLimitTable.tenant == tenant)
         for identity in sorted(row.id for row in mine):
             try:
-                row = KeepingLimit.get_by_id(identity)
-                found = [(Pending(identity, tenant, row.statement.encode(), False), row.leaf, SET)]
+                row = RetentionLimitTable.get_by_id(identity)
+                found = [(PendingLimit(identity, tenant, row.statement.encode(), False), row.leaf, SET)]
                 if row.lifted is not None:
                     found.append(
-                        (Pending(identity, tenant, row.lifted.encode(), True), row.lifted_leaf, LIFTED)
+                        (PendingLimit(identity, tenant, row.lifted.encode(), True), row.lifted_leaf, LIFTED)
                     )
                 for each, number, kind in found:
                     sha256 = statements.sha256_of(each.content)
@@ -204,7 +207,7 @@ def copies(tenant: str) -> Iterator[tuple[Pending, int | None, datetime | None]]
                 continue
 
 
-def _leaf_body(said: LimitSet | LimitLifted, which: Pending) -> dict[str, object]:
+def _leaf_body(said: LimitSet | LimitLifted, which: PendingLimit) -> dict[str, object]:
     body: dict[str, object] = {"limit": said.id, "sha256": statements.sha256_of(which.content)}
     if isinstance(said, LimitSet):
         body |= {"purpose": said.purpose or "", "line": said.line or "", "days": said.days}
@@ -212,14 +215,14 @@ def _leaf_body(said: LimitSet | LimitLifted, which: Pending) -> dict[str, object
     return body | {"by": said.by.id or said.by.kind}
 
 
-def _list(which: Pending, body: dict[str, object], now: datetime, entropy: Entropy) -> bool:
+def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: Entropy) -> bool:
     """Add a statement's leaf, where it has none."""
-    row = KeepingLimit.get_by_id(which.id)
+    row = RetentionLimitTable.get_by_id(which.id)
     if (row.lifted_leaf if which.lifted else row.leaf) is not None:
         return False
     made = append(which.tenant, LIFTED if which.lifted else SET, body, now, entropy)
     change = {"lifted_leaf" if which.lifted else "leaf": made.number}
-    KeepingLimit.update(**change).where(KeepingLimit.id == which.id).execute()
+    RetentionLimitTable.update(**change).where(RetentionLimitTable.id == which.id).execute()
     return True
 
 
@@ -230,9 +233,13 @@ def of_tenant(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
     return tuple(each for each in found if each is not None)
 
 
-@prepared(KeepingLimit)
+@prepared(RetentionLimitTable)
 def _rows(tenant: str) -> Any:
-    return KeepingLimit.select().where(KeepingLimit.tenant == tenant).order_by(KeepingLimit.id)
+    return (
+        RetentionLimitTable.select()
+        .where(RetentionLimitTable.tenant == tenant)
+        .order_by(RetentionLimitTable.id)
+    )
 
 
 def check_logged(tenant: str) -> None:
@@ -243,7 +250,9 @@ def check_logged(tenant: str) -> None:
     if not said:
         return
     with connected():
-        rows = {row.id: row for row in KeepingLimit.select().where(KeepingLimit.tenant == tenant)}
+        rows = {
+            row.id: row for row in RetentionLimitTable.select().where(RetentionLimitTable.tenant == tenant)
+        }
     for each in said:
         row, lifted = rows.get(str(each.body.get("limit"))), each.kind == LIFTED
         text = None if row is None else row.lifted if lifted else row.statement
@@ -256,15 +265,15 @@ def check_logged(tenant: str) -> None:
             )
 
 
-def limits_of(tenant: str, trust: Trust) -> tuple[Limit, ...]:
+def limits_of(tenant: str, trust: Trust) -> tuple[RetentionLimit, ...]:
     """What follows from them."""
     return tuple(each.limit for each in of_tenant(tenant, trust))
 
 
-def limits(trust: Trust) -> dict[str, tuple[Limit, ...]]:
+def limits(trust: Trust) -> dict[str, tuple[RetentionLimit, ...]]:
     """Those of all customers that have any."""
     with connected():
-        tenants = [row.tenant_id for row in KeepingLimit.select(KeepingLimit.tenant).distinct()]
+        tenants = [row.tenant_id for row in RetentionLimitTable.select(RetentionLimitTable.tenant).distinct()]
     return {tenant: limits_of(tenant, trust) for tenant in tenants}
 
 
@@ -276,23 +285,25 @@ def in_force(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
 def version_of(tenant: str) -> Version:
     """Which limits a customer has now; inside anybody's transaction."""
     with connected():
-        rows = KeepingLimit.select(KeepingLimit.id, KeepingLimit.leaf, KeepingLimit.lifted_leaf).where(
-            (KeepingLimit.tenant == tenant) & KeepingLimit.leaf.is_null(False)
+        rows = RetentionLimitTable.select(
+            RetentionLimitTable.id, RetentionLimitTable.leaf, RetentionLimitTable.lifted_leaf
+        ).where((RetentionLimitTable.tenant == tenant) & RetentionLimitTable.leaf.is_null(False))
+        return tuple(
+            (row.id, row.leaf or 0, row.lifted_leaf) for row in rows.order_by(RetentionLimitTable.id)
         )
-        return tuple((row.id, row.leaf or 0, row.lifted_leaf) for row in rows.order_by(KeepingLimit.id))
 
 
 def unsettled(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
     """A limit that not every recording was looked at with yet, by its id, and some of those, in order;
     ``None`` where there is none."""
     with connected():
-        open_ = KeepingLimit.settled_at.is_null() & KeepingLimit.leaf.is_null(False)
-        row = KeepingLimit.select().where(open_).order_by(KeepingLimit.id).first()
+        open_ = RetentionLimitTable.settled_at.is_null() & RetentionLimitTable.leaf.is_null(False)
+        row = RetentionLimitTable.select().where(open_).order_by(RetentionLimitTable.id).first()
         if row is None:
             return None
-        mine = (Recording.tenant == row.tenant_id) & Recording.destroyed_at.is_null()
-        mine &= Recording.id > (row.settled_after or "")
-        found = Recording.select().where(mine).order_by(Recording.id).limit(limit)
+        mine = (RecordingTable.tenant == row.tenant_id) & RecordingTable.destroyed_at.is_null()
+        mine &= RecordingTable.id > (row.settled_after or "")
+        found = RecordingTable.select().where(mine).order_by(RecordingTable.id).limit(limit)
         return row.id, tuple(recording_row(each) for each in found)
 
 
@@ -300,7 +311,7 @@ def settled(limit_id: str, after: str | None, now: datetime) -> None:
     """Every recording up to ``after`` was looked at with a limit; ``None``: all were."""
     change = {"settled_at": now} if after is None else {"settled_after": after}
     with writing():
-        KeepingLimit.update(**change).where(KeepingLimit.id == limit_id).execute()
+        RetentionLimitTable.update(**change).where(RetentionLimitTable.id == limit_id).execute()
 
 
 @lru_cache(4096)
@@ -314,7 +325,7 @@ def _opened_lifted(content: bytes, root: bytes) -> tuple[LimitLifted, str]:
     return statements.open_lifted(content, Ed25519PublicKey.from_public_bytes(root))
 
 
-def _counting(row: KeepingLimit, trust: Trust) -> LimitRow | None:
+def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
     """A row's limit; ``None`` where it counts for nothing."""
     root, revoked = raw_public(trust.root), trust.revoked()
     try:
@@ -327,12 +338,12 @@ def _counting(row: KeepingLimit, trust: Trust) -> LimitRow | None:
     if not mine or leaf is None or is_doubtful(key, said.since, leaf.at, revoked):
         return None
     until = _lifted_at(row, content, root, trust)
-    limit = Limit(said.days, said.purpose, said.line, said.since, until, said.agreements)
+    limit = RetentionLimit(said.days, said.purpose, said.line, said.since, until, said.agreements)
     lifted = None if until is None or row.lifted is None else row.lifted.encode()
     return LimitRow(row.id, limit, row.settled_at, content, lifted)
 
 
-def _lifted_at(row: KeepingLimit, content: bytes, root: bytes, trust: Trust) -> datetime | None:
+def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Trust) -> datetime | None:
     """When a limit was lifted, as far as that can be believed."""
     if row.lifted is None or row.lifted_leaf is None:
         return None
@@ -357,8 +368,8 @@ class _Leaf:
 
 def _leaf(tenant: str, number: int | None, kind: str, limit: str, sha256: str) -> _Leaf | None:
     """The leaf that lists a statement, where it is whole and says that."""
-    mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number == number)
-    entry = None if number is None else LedgerEntry.get_or_none(mine)
+    mine = (LeafTable.tenant == tenant) & (LeafTable.number == number)
+    entry = None if number is None else LeafTable.get_or_none(mine)
     if entry is None or entry.body is None or entry.salt is None or entry.kind != kind:
         return None
     said, leaf = json.loads(entry.body), json.loads(entry.leaf)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 
 from recorder.auditlog import leaf_lookup
-from recorder.catalogue.tables.core import Line, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LineTable
 
 
 def ended_before(line_id: str | None, at: datetime) -> bool:
     """Whether a line, whoever's, had ended by a time; false where nobody knows it, and where its row says so
     and its customer's log does not."""
     with connected():
-        row = None if line_id is None else Line.get_or_none((Line.id == line_id) & (Line.until <= at))
+        row = (
+            None
+            if line_id is None
+            else LineTable.get_or_none((LineTable.id == line_id) & (LineTable.until <= at))
+        )
         if row is None:
             return False
         ended = [
@@ -23,9 +28,9 @@ def ended_before(line_id: str | None, at: datetime) -> bool:
 
 def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
     """Whose a number was at a time: the customer's id and the line's, or two times ``None``."""
-    mine = (Line.digits == number.removeprefix("+")) & (Line.since <= at)
+    mine = (LineTable.digits == number.removeprefix("+")) & (LineTable.since <= at)
     with connected():
-        row = Line.get_or_none(mine & (Line.until.is_null() | (Line.until > at)))
+        row = LineTable.get_or_none(mine & (LineTable.until.is_null() | (LineTable.until > at)))
     return (None, None) if row is None else (row.tenant_id, row.id)
 
 

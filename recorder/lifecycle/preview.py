@@ -15,11 +15,12 @@ from typing import Any
 
 from peewee import SQL, Case, fn
 
-from recorder.catalogue.tables.core import Amendment, Recording, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
 from recorder.lifecycle.limits import limits_of
-from recorder.seal.amendment import HOLD_SET
+from recorder.seal.amendment_kinds import HOLD_SET
 from recorder.seal.revocation import Trust
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class _Group:
     count: int
     held: int
 
-    def ends(self, code: str, limits: Iterable[Limit]) -> datetime:
+    def ends(self, code: str, limits: Iterable[RetentionLimit]) -> datetime:
         """When a purpose ends: what was announced, and what was agreed, each with the limits that concern
         it."""
         agreed = _day(self.agreed[code]) if code in self.agreed else None
@@ -71,7 +72,7 @@ class _Group:
         return announced if agreed is None else max(announced, min(agreed, self.end))
 
 
-def foresee(tenant: str, limit: Limit, now: datetime, trust: Trust) -> Foreseen:
+def foresee(tenant: str, limit: RetentionLimit, now: datetime, trust: Trust) -> Foreseen:
     """What a limit would end of a customer's recordings, were it set now."""
     with connected():
         before = limits_of(tenant, trust)
@@ -99,18 +100,26 @@ def foresee(tenant: str, limit: Limit, now: datetime, trust: Trust) -> Foreseen:
 
 
 def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
-    holds = (Amendment.tenant == tenant) & (Amendment.kind == HOLD_SET) & Amendment.ended_by.is_null()
-    is_held = Recording.id.in_(Amendment.select(Amendment.recording).where(holds))
-    what = (
-        fn.SUBSTR(Recording.started_at, 1, 10).coerce(False),
-        fn.SUBSTR(Recording.keep_until, 1, 10).coerce(False),
-        Recording.line_id,
-        Recording.purposes,
-        Recording.agreed,
+    holds = (
+        (AmendmentTable.tenant == tenant)
+        & (AmendmentTable.kind == HOLD_SET)
+        & AmendmentTable.ended_by.is_null()
     )
-    counts = fn.COUNT(Recording.id), fn.SUM(Case(None, [(is_held, 1)], 0))
-    mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null() & (Recording.keep_until > now)
-    query: Any = Recording.select(*what, *counts).where(mine)
+    is_held = RecordingTable.id.in_(AmendmentTable.select(AmendmentTable.recording).where(holds))
+    what = (
+        fn.SUBSTR(RecordingTable.started_at, 1, 10).coerce(False),
+        fn.SUBSTR(RecordingTable.keep_until, 1, 10).coerce(False),
+        RecordingTable.line_id,
+        RecordingTable.purposes,
+        RecordingTable.agreed,
+    )
+    counts = fn.COUNT(RecordingTable.id), fn.SUM(Case(None, [(is_held, 1)], 0))
+    mine = (
+        (RecordingTable.tenant == tenant)
+        & RecordingTable.destroyed_at.is_null()
+        & (RecordingTable.keep_until > now)
+    )
+    query: Any = RecordingTable.select(*what, *counts).where(mine)
     # By position: PostgreSQL takes a function with parameters for another one each time it is written.
     for began, until, line, codes, agreed, count, held in query.group_by(
         *(SQL(str(place + 1)) for place in range(len(what)))

@@ -10,24 +10,18 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from recorder.auditlog.append import append, forget, hold
+from recorder.auditlog.append import append, drop_bodies, lock_tenant
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.departures import being_erased
 from recorder.catalogue.erased_call_queries import note_of
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
-from recorder.catalogue.tables.core import (
-    Amendment,
-    Grant,
-    NotRecorded,
-    Recording,
-    connected,
-    writing,
-)
+from recorder.catalogue.tables.core import AmendmentTable, GrantTable, NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
 from recorder.lifecycle.limits import Version, version_of
-from recorder.seal.amendment import HOLD_SET
+from recorder.seal.amendment_kinds import HOLD_SET
 
 
 def add_recording(
@@ -48,8 +42,8 @@ def add_recording(
     ``tenant.left`` where it has left, ``call.forgotten`` where its person had it forgotten.
     """
     with writing():
-        hold(row.tenant)
-        there = Recording.get_or_none(Recording.id == row.id)
+        lock_tenant(row.tenant)
+        there = RecordingTable.get_or_none(RecordingTable.id == row.id)
         if there is not None:
             if (there.tenant_id, there.manifest_sha256) != (row.tenant, row.manifest_sha256):
                 raise CatalogueError(
@@ -66,8 +60,8 @@ def add_recording(
             raise CatalogueError(
                 "keeping.changed", "how long is kept was changed meanwhile", "it is tried again"
             )
-        Recording.create(**recording_columns(row))
-        NotRecorded.delete().where(NotRecorded.id == row.id).execute()
+        RecordingTable.create(**recording_columns(row))
+        NotRecordedTable.delete().where(NotRecordedTable.id == row.id).execute()
         said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
         if row.brought_in is not None:
             said["brought_in"] = row.brought_in
@@ -83,12 +77,12 @@ def add_not_recorded(
     ``call.forgotten``)."""
     with writing():
         if row.tenant is not None:
-            hold(row.tenant)
+            lock_tenant(row.tenant)
             if "call.forgotten" not in despite and note_of(row.id) is not None:
                 raise CatalogueError("call.forgotten", f"call {row.id} was forgotten", "it is not listed")
-        if NotRecorded.select().where(NotRecorded.id == row.id).exists():
+        if NotRecordedTable.select().where(NotRecordedTable.id == row.id).exists():
             return False
-        NotRecorded.create(
+        NotRecordedTable.create(
             id=row.id,
             tenant=row.tenant,
             line_id=row.line,
@@ -126,7 +120,7 @@ def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
     """The sound of a take that was set aside is about to be destroyed: in the log of whose it was, as far as
     a row says whose."""
     with connected():
-        row = NotRecorded.get_or_none(NotRecorded.id == recording)
+        row = NotRecordedTable.get_or_none(NotRecordedTable.id == recording)
     if row is not None and row.tenant_id is not None:
         with writing():
             said = {"recording": recording, "reason": row.reason}
@@ -136,8 +130,8 @@ def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
 def brought_in(tenant: str, sha256: str) -> RecordingRow | None:
     """The recording that a file from elsewhere (its SHA-256, hex) has become, a tombstone included."""
     with connected():
-        mine = (Recording.tenant == tenant) & (Recording.brought_in == sha256)
-        row = Recording.select().where(mine).first()
+        mine = (RecordingTable.tenant == tenant) & (RecordingTable.brought_in == sha256)
+        row = RecordingTable.select().where(mine).first()
     return None if row is None else recording_row(row)
 
 
@@ -146,30 +140,39 @@ def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tu
     those that come ``after`` one that was given before."""
     over = _over(now)
     if after is not None:
-        later = Recording.keep_until > after.keep_until
-        over &= later | ((Recording.keep_until == after.keep_until) & (Recording.id > after.id))
+        later = RecordingTable.keep_until > after.keep_until
+        over &= later | ((RecordingTable.keep_until == after.keep_until) & (RecordingTable.id > after.id))
     with connected():
-        query = Recording.select().where(over).order_by(Recording.keep_until, Recording.id).limit(limit)
+        query = (
+            RecordingTable.select()
+            .where(over)
+            .order_by(RecordingTable.keep_until, RecordingTable.id)
+            .limit(limit)
+        )
         return tuple(recording_row(row) for row in query)
 
 
 def is_due(row: RecordingRow, now: datetime) -> bool:
     """Whether a recording that :func:`due` gave still is: another worker may have destroyed it."""
     with connected():
-        return bool(Recording.select().where(_over(now) & (Recording.id == row.id)).exists())
+        return bool(RecordingTable.select().where(_over(now) & (RecordingTable.id == row.id)).exists())
 
 
 def _over(now: datetime) -> Any:
-    holds = (Amendment.kind == HOLD_SET) & Amendment.ended_by.is_null()
-    held = Amendment.select(Amendment.recording).where(holds)
-    return (Recording.keep_until <= now) & Recording.destroyed_at.is_null() & Recording.id.not_in(held)
+    holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
+    held = AmendmentTable.select(AmendmentTable.recording).where(holds)
+    return (
+        (RecordingTable.keep_until <= now)
+        & RecordingTable.destroyed_at.is_null()
+        & RecordingTable.id.not_in(held)
+    )
 
 
 def forget_key(row: RecordingRow) -> None:
     """The catalogue's copy of a recording's wrapped key goes: before anything else does."""
     with writing():
-        mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
-        Recording.update(wrapped_key=None).where(mine).execute()
+        mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+        RecordingTable.update(wrapped_key=None).where(mine).execute()
 
 
 def make_tombstone(
@@ -179,10 +182,10 @@ def make_tombstone(
     it went.  Parties, grants and what the log's leaves could be opened with go too.  False where it is one
     already."""
     with writing():
-        hold(row.tenant)
-        mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
+        lock_tenant(row.tenant)
+        mine = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
         changed = (
-            Recording.update(
+            RecordingTable.update(
                 outside_kind=None,
                 outside_value=None,
                 inside_kind=None,
@@ -191,12 +194,14 @@ def make_tombstone(
                 destroyed_at=at or now,
                 destroyed_why=why,
             )
-            .where(mine & Recording.destroyed_at.is_null())
+            .where(mine & RecordingTable.destroyed_at.is_null())
             .execute()
         )
         if not changed:
             return False
-        Grant.update(ended_at=now).where((Grant.recording == row.id) & Grant.ended_at.is_null()).execute()
-        said = {"recording": row.id, "why": why, "leaves": forget(row.tenant, row.id)}
+        GrantTable.update(ended_at=now).where(
+            (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
+        ).execute()
+        said = {"recording": row.id, "why": why, "leaves": drop_bodies(row.tenant, row.id)}
         append(row.tenant, "recording.destroyed", said, now, entropy)
     return True

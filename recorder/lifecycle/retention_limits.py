@@ -18,7 +18,7 @@ from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, limits
 from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.limits import Pending
+from recorder.lifecycle.limits import PendingLimit
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
 from recorder.seal.document_source import read_document
@@ -140,7 +140,7 @@ def _bring_back(
     if named is None:
         raise SealError("object.unplaced", "nothing of Accord's lies here")
     tenant, limit, lifted = named
-    found = Pending(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
+    found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
     if not limits.is_known(found):
         limits.check_statement(found, trust, None if believe_dates else now)
         hold_review.begin("retention limit", now, entropy)  # nobody has looked at it yet

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import departures, erased_call_queries
 from recorder.errors import SealError
 from recorder.seal import call_erasure, offboarding
-from recorder.seal.document_source import Source
+from recorder.seal.document_source import DocumentSource
 from recorder.seal.revocation import Revoked, nothing
 from recorder.store.contract import NotFound
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatementCheck:
     """What rows say of a call, each :data:`LEFT` or :data:`FORGOTTEN`: what is ``signed`` as well, and what
     is not."""
 
@@ -39,11 +39,11 @@ class Statements:
     """Asks the bucket only where a row says something; what a ``revoked`` key signed does not count.
     Everything raises :class:`recorder.errors.StoreError`."""
 
-    store: Source
+    store: DocumentSource
     root: Ed25519PublicKey
     revoked: Callable[[], Revoked] = nothing
 
-    def look(self, tenant: str | None, call: str) -> Said:
+    def look(self, tenant: str | None, call: str) -> StatementCheck:
         """What holds of a customer's call.  Raises :class:`SealError` where a statement about the customer
         cannot be read."""
         rows = {LEFT} if tenant is not None and departures.being_erased(tenant) else set()
@@ -51,7 +51,7 @@ class Statements:
         if (named := erased_call_queries.note_of(call)) is not None:
             rows.add(FORGOTTEN)
             signed |= {FORGOTTEN} if self._forgot(tenant, call, *named) else set()
-        return Said(frozenset(signed), frozenset(rows - signed))
+        return StatementCheck(frozenset(signed), frozenset(rows - signed))
 
     def erases(self, tenant: str) -> bool:
         """Whether everything of a customer is destroyed, or is being.  Raises :class:`SealError` where a

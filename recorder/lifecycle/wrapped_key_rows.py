@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from recorder.auditlog.append import append, hold, sha256_of
-from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected, writing
+from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
 from recorder.ids import Entropy
 
 
@@ -17,9 +18,9 @@ def set_tenant_key(
     """Give a tenant another wrapped key, with a leaf of that kind in its log; false where the tenant's is no
     longer what it ``was``.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
     with writing():
-        hold(tenant)
-        mine = (Tenant.id == tenant) & (Tenant.wrapped_key == was)
-        if not Tenant.update(wrapped_key=text).where(mine).execute():
+        lock_tenant(tenant)
+        mine = (TenantTable.id == tenant) & (TenantTable.wrapped_key == was)
+        if not TenantTable.update(wrapped_key=text).where(mine).execute():
             return False
         append(tenant, kind, said | {"key_sha256": sha256_of(text)}, now, entropy)
     return True
@@ -29,34 +30,42 @@ def set_recording_key(tenant: str, recording: str, was: str, text: str) -> bool:
     """Give a recording's row its key as it is wrapped now; false where the row's is no longer what it
     ``was``: somebody destroys the recording, or was faster."""
     with writing():
-        mine = (Recording.tenant == tenant) & (Recording.id == recording) & (Recording.wrapped_key == was)
-        return bool(Recording.update(wrapped_key=text).where(mine).execute())
+        mine = (
+            (RecordingTable.tenant == tenant)
+            & (RecordingTable.id == recording)
+            & (RecordingTable.wrapped_key == was)
+        )
+        return bool(RecordingTable.update(wrapped_key=text).where(mine).execute())
 
 
 def recording_key(tenant: str, recording: str) -> str | None:
     """A recording's wrapped key as the row has it, JSON text."""
     with connected():
-        mine = (Recording.tenant == tenant) & (Recording.id == recording)
-        row = Recording.get_or_none(mine)
+        mine = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
+        row = RecordingTable.get_or_none(mine)
     return None if row is None else row.wrapped_key
 
 
 def wrapped_by_others(tenant: str, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
     """Recordings of a tenant whose key another than this one wraps, by id, after one: id and wrapped key."""
-    other = ~Recording.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
-    mine = (Recording.tenant == tenant) & (Recording.id > after) & Recording.wrapped_key.is_null(False)
+    other = ~RecordingTable.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
+    mine = (
+        (RecordingTable.tenant == tenant)
+        & (RecordingTable.id > after)
+        & RecordingTable.wrapped_key.is_null(False)
+    )
     with connected():
-        query = Recording.select(Recording.id, Recording.wrapped_key).where(mine & other)
-        return [(str(row.id), str(row.wrapped_key)) for row in query.order_by(Recording.id).limit(limit)]
+        query = RecordingTable.select(RecordingTable.id, RecordingTable.wrapped_key).where(mine & other)
+        return [(str(row.id), str(row.wrapped_key)) for row in query.order_by(RecordingTable.id).limit(limit)]
 
 
 def former_keys(tenant: str) -> frozenset[str]:
     """Ids of the keys that a tenant has had and has no more, by its log."""
     found: set[str] = set()
-    mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.kind == "tenant.key_changed")
+    mine = (LeafTable.tenant == tenant) & (LeafTable.kind == "tenant.key_changed")
     with connected():
-        leaves = LedgerEntry.select(LedgerEntry.body).where(mine & LedgerEntry.body.is_null(False))
-        for leaf in leaves.order_by(LedgerEntry.number):
+        leaves = LeafTable.select(LeafTable.body).where(mine & LeafTable.body.is_null(False))
+        for leaf in leaves.order_by(LeafTable.number):
             said = json.loads(str(leaf.body))
             found = (found | {str(said["key_was"])}) - {str(said["key"])}
     return frozenset(found)
@@ -64,8 +73,8 @@ def former_keys(tenant: str) -> frozenset[str]:
 
 def newest_wrapped_by(tenant: str, key_id: str) -> str:
     """The newest recording of a tenant whose key this one wraps; empty where there is none."""
-    by = Recording.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
+    by = RecordingTable.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
     with connected():
-        query = Recording.select(Recording.id).where((Recording.tenant == tenant) & by)
-        row = query.order_by(Recording.id.desc()).first()
+        query = RecordingTable.select(RecordingTable.id).where((RecordingTable.tenant == tenant) & by)
+        row = query.order_by(RecordingTable.id.desc()).first()
     return "" if row is None else str(row.id)

@@ -65,7 +65,7 @@ class _Waiting:
 
 
 @dataclass
-class Waiting:
+class Backoff:
     """What all takes of one spool wait for; asked and told by the worker's loop and its threads."""
 
     spool: Path

@@ -18,14 +18,17 @@ from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.lifecycle import amendments
 from recorder.seal import revocation
-from recorder.seal.amendment import ERASED, name, open_amendment
+from recorder.seal.amendment import name, open_amendment
 from recorder.seal.amendment_chain import amendments_in
+from recorder.seal.amendment_kinds import ERASED
 from recorder.seal.revocation import Revoked
-from recorder.seal.sealing import Sealed
+from recorder.seal.sealing import SealedTake
 from recorder.store.contract import NotFound, Store
 
 
-def was_erased(sealed: Sealed, store: Store, root: Ed25519PublicKey, now: datetime, revoked: Revoked) -> bool:
+def was_erased(
+    sealed: SealedTake, store: Store, root: Ed25519PublicKey, now: datetime, revoked: Revoked
+) -> bool:
     """Whether nothing of a recording may be put any more.  One question to the store where it was never
     amended.
 
@@ -50,7 +53,7 @@ def was_erased(sealed: Sealed, store: Store, root: Ed25519PublicKey, now: dateti
 
 
 def was_erased_meanwhile(
-    sealed: Sealed, store: Store, root: Ed25519PublicKey, now: datetime, revoked: Revoked
+    sealed: SealedTake, store: Store, root: Ed25519PublicKey, now: datetime, revoked: Revoked
 ) -> bool:
     """The same for a recording that was just put, before it is listed.  Whoever destroys it makes the
     catalogue forget its key before they look whether all is gone: either they see what was put, or this sees
@@ -70,7 +73,7 @@ def was_erased_meanwhile(
     )
 
 
-def take_back(sealed: Sealed, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
+def take_back(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Delete what may have been put of a recording that was erased, every version, the key first.  The
     manifest that its tombstone speaks of stays, as ever; one of another day goes.  Can be repeated.  Raises
     :class:`recorder.errors.StoreError`, ``SealError``."""
@@ -86,12 +89,12 @@ def take_back(sealed: Sealed, store: Store, root: Ed25519PublicKey, revoked: Rev
         store.delete(key)
 
 
-def _row(sealed: Sealed) -> RecordingRow | None:
+def _row(sealed: SealedTake) -> RecordingRow | None:
     return queries.recording(sealed.manifest.tenant, sealed.recording)
 
 
 def _has_tombstone(
-    sealed: Sealed, place: str, store: Store, root: Ed25519PublicKey, revoked: Revoked
+    sealed: SealedTake, place: str, store: Store, root: Ed25519PublicKey, revoked: Revoked
 ) -> bool:
     """By any amendment of this recording that says so, wherever it stands: being erased is for ever."""
     me = (sealed.manifest.tenant, sealed.recording)

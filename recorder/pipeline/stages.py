@@ -43,7 +43,7 @@ from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.limits import limits_of, version_of
-from recorder.lifecycle.statements import FORGOTTEN, LEFT, Said, Statements
+from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, Statements
 from recorder.pipeline.erasure_check import take_back, was_erased, was_erased_meanwhile
 from recorder.pipeline.unrecorded_call import check_name, list_call, unkept, what_is_known
 from recorder.seal import duration_check
@@ -53,7 +53,7 @@ from recorder.seal.manifest import BROUGHT_IN
 from recorder.seal.manifest_codec import to_body
 from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.sealing import NAME as MANIFEST
-from recorder.seal.sealing import Sealed, Upload, read_sealed, seal
+from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
 from recorder.seal.signing import Signer
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import in_memory, write_file
@@ -94,7 +94,7 @@ def nowhere(_boundary: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class PipelineDeps:
     """What the stages work with.  ``snapshot`` is the node's folder of prompts; ``encode`` does
     :func:`encode_take`, wherever; ``boundary`` is told each point that was reached; ``since_boot`` reads the
     machine's clock that nobody sets; ``lock`` locks a sound that was put until a time, where that is wished,
@@ -136,7 +136,7 @@ def next_stage(folder: Path) -> Stage | None:
     return "encode" if unkept(take) is None else "note"
 
 
-def step(folder: Path, now: datetime, means: Means) -> bool:
+def step(folder: Path, now: datetime, means: PipelineDeps) -> bool:
     """Do the first unmet stage of a take; true while there is another one after it.
 
     Raises what stands in the way for now, with the take as it was: :class:`StoreError` (its
@@ -166,7 +166,7 @@ def _for_ever(error: TakeError) -> bool:
     return error.error_id in IMPOSSIBLE and unreadable(error) is None
 
 
-def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
+def put_aside(folder: Path, reason: str, now: datetime, means: PipelineDeps) -> None:
     """Set a take aside, and list the call as not recorded."""
     until = None if reason == ENCODER_DIED else now + QUARANTINED_FOR
     start, end = what_is_known(folder, now)
@@ -176,7 +176,7 @@ def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
     metrics.TAKES.labels("quarantined").inc()
 
 
-def _note(folder: Path, now: datetime, means: Means) -> bool:
+def _note(folder: Path, now: datetime, means: PipelineDeps) -> bool:
     take = read_take(folder)
     check_name(folder, take.start)
     reason = unkept(take)
@@ -190,7 +190,7 @@ def _note(folder: Path, now: datetime, means: Means) -> bool:
     return False
 
 
-def _encode(folder: Path, now: datetime, means: Means) -> bool:
+def _encode(folder: Path, now: datetime, means: PipelineDeps) -> bool:
     take = read_take(folder)
     start = take.start
     check_name(folder, start)
@@ -215,7 +215,7 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
     return True
 
 
-def _seal(folder: Path, now: datetime, means: Means) -> bool:
+def _seal(folder: Path, now: datetime, means: PipelineDeps) -> bool:
     try:
         encoded = read_encoded(folder)
         if means.statements.look(encoded.take.start.tenant, folder.name).signed:
@@ -245,7 +245,7 @@ def _check_line(start: CallStart) -> None:
         )
 
 
-def _store(folder: Path, now: datetime, means: Means) -> bool:
+def _store(folder: Path, now: datetime, means: PipelineDeps) -> bool:
     sealed = read_sealed(folder, means.root_public)
     if _unwanted(sealed, means.statements.look(sealed.manifest.tenant, sealed.recording)):
         return _let_go(sealed, means)
@@ -270,7 +270,7 @@ def _store(folder: Path, now: datetime, means: Means) -> bool:
     return True
 
 
-def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
+def _catalogue(folder: Path, now: datetime, means: PipelineDeps) -> bool:
     take = read_take(folder)
     sealed = read_sealed(folder, means.root_public)
     version = version_of(sealed.manifest.tenant)
@@ -293,7 +293,7 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     return False
 
 
-def _report(sealed: Sealed) -> None:
+def _report(sealed: SealedTake) -> None:
     """Tell the operator what is not as it should be with a recording that was just listed."""
     if (why := sealed.manifest.unannounced) is not None and why != BROUGHT_IN:
         metrics.TAKES_UNANNOUNCED.labels(why).inc()
@@ -310,7 +310,7 @@ def _report(sealed: Sealed) -> None:
         )
 
 
-def _unwanted(sealed: Sealed, said: Said) -> bool:
+def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
     """Whether nothing of a sealed take may be kept: its customer has left, or its call was erased for its
     person while it was set aside.  A call that was announced and sealed is a recording: a note about calls
     that were not recorded destroys none."""
@@ -326,7 +326,7 @@ def _unwanted(sealed: Sealed, said: Said) -> bool:
     return FORGOTTEN in said.signed
 
 
-def _let_go(sealed: Sealed, means: Means) -> bool:
+def _let_go(sealed: SealedTake, means: PipelineDeps) -> bool:
     """Its recording was erased: what is left of it goes, here and in the bucket."""
     erasing, tenant = means.erasing or means.store, sealed.manifest.tenant
     take_back(sealed, erasing, means.root_public, means.revoked())
@@ -342,7 +342,7 @@ def _let_go(sealed: Sealed, means: Means) -> bool:
     return _drop(sealed.folder, means)
 
 
-def _drop(folder: Path, means: Means) -> bool:
+def _drop(folder: Path, means: PipelineDeps) -> bool:
     """A take of which nothing is to be kept goes."""
     remove_take(folder)
     metrics.TAKES.labels("erased").inc()
@@ -350,7 +350,7 @@ def _drop(folder: Path, means: Means) -> bool:
     return False
 
 
-_STAGES: dict[Stage, Callable[[Path, datetime, Means], bool]] = {
+_STAGES: dict[Stage, Callable[[Path, datetime, PipelineDeps], bool]] = {
     "note": _note,
     "encode": _encode,
     "seal": _seal,
@@ -359,7 +359,7 @@ _STAGES: dict[Stage, Callable[[Path, datetime, Means], bool]] = {
 }
 
 
-def _put_all(sealed: Sealed, means: Means) -> None:
+def _put_all(sealed: SealedTake, means: PipelineDeps) -> None:
     _put_tenant_key(_tenant_key(sealed.manifest.tenant), means.store)
     *before, manifest = sealed.uploads
     # The key first: no object is ever in the bucket that its key could not follow after a crash.
@@ -370,7 +370,7 @@ def _put_all(sealed: Sealed, means: Means) -> None:
     _put(manifest, means)
 
 
-def _put(upload: Upload, means: Means) -> None:
+def _put(upload: Upload, means: PipelineDeps) -> None:
     try:
         means.store.put(upload.key, upload.path, upload.sha256)
     except Conflict:
@@ -379,7 +379,7 @@ def _put(upload: Upload, means: Means) -> None:
     means.boundary(f"put {upload.key.rpartition('/')[2]}")
 
 
-def _wrapped_anew(upload: Upload, means: Means) -> bool:
+def _wrapped_anew(upload: Upload, means: PipelineDeps) -> bool:
     """Whether what lies in a wrapped key's place is the same key, wrapped by another since: it opens."""
     mine = WrappedKey.from_bytes(upload.path.read_bytes())
     try:

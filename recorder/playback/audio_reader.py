@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from recorder.errors import SealError, StoreError
-from recorder.playback.verified_recording import Sealed
+from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal import plaintext
 from recorder.store.contract import NotFound, Store
 
@@ -39,7 +39,7 @@ class Missing(SealError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class OpenedSound:
     """An object of a recording, open: ``length`` in plain bytes.
 
     ``read(start, end)`` gives those from ``start`` up to, not including, ``end``, in pieces of at most
@@ -58,7 +58,7 @@ class Sounds:
         self._headers: OrderedDict[_Known, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, sealed: Sealed, name: str) -> Sound:
+    def open(self, sealed: VerifiedRecording, name: str) -> OpenedSound:
         """An object, nothing of it read yet.  One of which nothing is at hand is asked how long it is.
         Raises :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
         :class:`recorder.errors.StoreError`."""
@@ -82,9 +82,9 @@ class Sounds:
                 yield first
                 yield from pieces
 
-        return Sound(reader.plain_length, read)
+        return OpenedSound(reader.plain_length, read)
 
-    def prepare(self, sealed: Sealed) -> None:
+    def prepare(self, sealed: VerifiedRecording) -> None:
         """Have the headers of a recording's sounds at hand, so that the first seek reads what it seeks and
         nothing else; and see that each is as long as was sealed: behind its last block nothing is looked at.
         Raises nothing: what is wrong with a sound is said, and written down, when that one is opened, and the
@@ -103,7 +103,7 @@ class Sounds:
                     self._headers.pop(known, None)
                 log.info("gate.not_prepared", recording=sealed.row.id, error_id=error.error_id)
 
-    def _check_length(self, sealed: Sealed, name: str) -> None:
+    def _check_length(self, sealed: VerifiedRecording, name: str) -> None:
         found, key = sealed.manifest.object(name), sealed.manifest.prefix + name
         if found is None:
             return  # which is said where it is opened

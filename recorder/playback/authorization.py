@@ -30,7 +30,7 @@ from recorder.lifecycle.limits import check_logged, limits_of
 from recorder.playback import grants
 from recorder.playback.audio_reader import Sounds
 from recorder.playback.interface import Who
-from recorder.playback.verified_recording import Sealed, Seals
+from recorder.playback.verified_recording import Seals, VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.offboarding import Statement, standing
 from recorder.seal.revocation import Revoked, Trust, nothing
@@ -83,13 +83,13 @@ class Guard:
             self.refuse(who, "access.destroyed", "the recording was destroyed", recording_id, purpose)
         return row
 
-    def open(self, who: Who, row: RecordingRow) -> Sealed:
+    def open(self, who: Who, row: RecordingRow) -> VerifiedRecording:
         """The recording as it was sealed, all checks done now.  Raises :class:`SealError`,
         :class:`AccessError`, :class:`StoreError`."""
         with self.reported(who, row, "manifest.json"):
             return self._listed(self._seals.open(row, self.now()))
 
-    def at_hand(self, row: RecordingRow) -> Sealed:
+    def at_hand(self, row: RecordingRow) -> VerifiedRecording:
         """The same with the manifest that was verified before, where it is at hand."""
         return self._listed(self._seals.at_hand(row, self.now()))
 
@@ -98,7 +98,7 @@ class Guard:
         :class:`StoreError`."""
         return standing(self.store, tenant, self.trust.root, self.trust.revoked())
 
-    def terms(self, sealed: Sealed) -> Terms:
+    def terms(self, sealed: VerifiedRecording) -> Terms:
         """What a recording may be used for and until when, by what was sealed.  Raises :class:`SealError`."""
         tenant = sealed.row.tenant
         check_logged(tenant)
@@ -151,7 +151,7 @@ class Guard:
         metrics.SEALS_BROKEN.inc()
         log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
 
-    def _listed(self, sealed: Sealed) -> Sealed:
+    def _listed(self, sealed: VerifiedRecording) -> VerifiedRecording:
         """Whoever put an amendment may have died before it was listed: it counts all the same."""
         if not sealed.unlisted:
             return sealed

@@ -33,15 +33,13 @@ from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import PEAKS
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, plain
 from recorder.playback.grants import LASTS, GrantRow, ListenRow
-from recorder.playback.interface import Copy, Door, Grant, Opened, PurposeChoice, Who
-from recorder.playback.purposes import Asked, lasts_until, roles_by_code
-from recorder.playback.verified_recording import Sealed
+from recorder.playback.interface import Grant, Opened, PurposeChoice, Who
+from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
+from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.manifest_codec import to_body
 from recorder.seal.revocation import Revoked, nothing
 from recorder.store.contract import Store
-
-__all__ = ["Copy", "Door", "Gate", "Grant", "Opened", "PurposeChoice", "Who"]
 
 AHEAD: Final = 15
 """What one request sends is counted ahead: with a piece, this many times what has left before it.  A write
@@ -222,7 +220,7 @@ class Gate:
     def _over(self, who: Who, grant: GrantRow) -> NoReturn:
         self._guard.refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
 
-    def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, Sealed]:
+    def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
         """A living grant and what it is for, looked at anew: the row may have been restricted since."""
         grant = self._living(who, grant_id)
         row = self._row(who, grant)
@@ -238,7 +236,7 @@ class Gate:
             self._over(who, grant)
         return row
 
-    def _granted(self, grant: GrantRow, row: RecordingRow) -> Sealed:
+    def _granted(self, grant: GrantRow, row: RecordingRow) -> VerifiedRecording:
         """What a grant was given for."""
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
@@ -271,10 +269,10 @@ class Gate:
             self._guard.refuse(who, "access.grant_over", "there is no such grant")
         return grant
 
-    def _asked(self, who: Who) -> Asked:
-        return Asked(who.role, self._guard.now(), roles_by_code(queries.own_purposes(who.tenant)))
+    def _asked(self, who: Who) -> PurposePolicy:
+        return PurposePolicy(who.role, self._guard.now(), roles_by_code(queries.own_purposes(who.tenant)))
 
-    def _check_purpose(self, who: Who, sealed: Sealed, purpose: str) -> None:
+    def _check_purpose(self, who: Who, sealed: VerifiedRecording, purpose: str) -> None:
         recording = sealed.row.id
         terms = self._guard.terms(sealed)
         if sealed.manifest.brought_in is not None and not terms.purposes:
@@ -297,6 +295,6 @@ class Gate:
         if choice.reason is not None:
             self._guard.refuse(who, choice.reason, f"not for {purpose!r}", recording, purpose)
 
-    def _until(self, sealed: Sealed, purpose: str) -> datetime:
+    def _until(self, sealed: VerifiedRecording, purpose: str) -> datetime:
         """A quarter of an hour from now, but not past the purpose."""
         return min(self._guard.now() + LASTS, lasts_until(self._guard.terms(sealed), purpose, sealed.row))

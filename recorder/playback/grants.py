@@ -20,9 +20,10 @@ from peewee import Expression
 
 from recorder import metrics
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, hold
+from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.core import Grant, Listen, connected, writing
+from recorder.catalogue.tables.core import GrantTable, ListenTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
@@ -92,15 +93,15 @@ def give(
     """Write down a grant, and its leaf.  Raises :class:`TooOften`."""
     identity = str(uuid7(now, entropy))
     with writing():
-        hold(tenant)
-        mine = Grant.select(Grant.given_at.alias("at")).where(
-            Grant.user == user, _within(Grant.given_at, now)
+        lock_tenant(tenant)
+        mine = GrantTable.select(GrantTable.given_at.alias("at")).where(
+            GrantTable.user == user, _within(GrantTable.given_at, now)
         )
-        _check(mine, Grant.given_at, GRANTS_AN_HOUR, now)
+        _check(mine, GrantTable.given_at, GRANTS_AN_HOUR, now)
         said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
         said |= {"session": session or "", "manifest_sha256": manifest_sha256}
         leaf = append(tenant, GIVEN, said, now, entropy, recording=recording)
-        Grant.create(
+        GrantTable.create(
             id=identity,
             tenant=tenant,
             user=user,
@@ -152,7 +153,7 @@ def note_broken(
 ) -> None:
     """A leaf that an object is not as it was sealed, unless the last hour has the very same."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         same = [leaf for leaf in leaf_lookup.about(tenant, [recording], [BROKEN]) if leaf.body == body]
         if not same or not now - HOUR < same[-1].at <= now + SLACK:
             append(tenant, BROKEN, body, now, entropy, recording=recording)
@@ -166,21 +167,23 @@ def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | N
     return None if row is None else _grant_row(row)
 
 
-@prepared(Grant)
+@prepared(GrantTable)
 def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
-    mine = (Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id)
-    return Grant.select().where(mine & (Grant.until > now) & Grant.ended_at.is_null() & (Grant.until <= most))
+    mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
+    return GrantTable.select().where(
+        mine & (GrantTable.until > now) & GrantTable.ended_at.is_null() & (GrantTable.until <= most)
+    )
 
 
 def own(tenant: str, user: str, grant_id: str) -> GrantRow | None:
     """A person's own grant, also when it is over; ``None`` for anybody else's."""
-    mine = (Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id)
+    mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     with connected():
-        row = Grant.get_or_none(mine)
+        row = GrantTable.get_or_none(mine)
     return None if row is None else _grant_row(row)
 
 
-def _grant_row(row: Grant) -> GrantRow:
+def _grant_row(row: GrantTable) -> GrantRow:
     return GrantRow(
         row.id,
         row.tenant_id,
@@ -195,7 +198,7 @@ def _grant_row(row: Grant) -> GrantRow:
 
 
 def _lasting(now: datetime) -> Expression:
-    return (Grant.until > now) & Grant.ended_at.is_null()
+    return (GrantTable.until > now) & GrantTable.ended_at.is_null()
 
 
 def is_logged(grant: GrantRow) -> bool:
@@ -204,7 +207,7 @@ def is_logged(grant: GrantRow) -> bool:
     return said is not None and grant.until <= said.at + HOUR + LASTS + SLACK
 
 
-def _leaf_of(grant: GrantRow) -> leaf_lookup.Said | None:
+def _leaf_of(grant: GrantRow) -> leaf_lookup.LoggedLeaf | None:
     said = leaf_lookup.leaf(grant.tenant, grant.leaf)
     if said is None or said.kind not in (GIVEN, RENEWED):
         return None
@@ -216,9 +219,9 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
     """A grant lasts until a later time; false where it ended meanwhile.  A leaf says so once an hour, with
     how often that was.  Raises :class:`TooOften`."""
     with writing():
-        hold(grant.tenant)
-        mine = (Grant.id == grant.id) & _lasting(now)
-        row = Grant.get_or_none(mine)
+        lock_tenant(grant.tenant)
+        mine = (GrantTable.id == grant.id) & _lasting(now)
+        row = GrantTable.get_or_none(mine)
         said = None if row is None else _leaf_of(_grant_row(row))
         if row is None or said is None:
             return False
@@ -231,14 +234,16 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
             renewals = 0
         elif renewals > RENEWALS_AN_HOUR:
             raise _too_often(said.at + HOUR - now)
-        Grant.update(until=until, leaf=leaf, renewals=renewals).where(Grant.id == grant.id).execute()
+        GrantTable.update(until=until, leaf=leaf, renewals=renewals).where(
+            GrantTable.id == grant.id
+        ).execute()
     return True
 
 
 def _check_old(grant: GrantRow, now: datetime) -> None:
     """Raises :class:`TooOften` where somebody has many grants that go on for more than an hour."""
-    old = (Grant.user == grant.user) & (Grant.given_at <= now - HOUR) & _lasting(now)
-    if Grant.select().where(old).count() > OLD_GRANTS:
+    old = (GrantTable.user == grant.user) & (GrantTable.given_at <= now - HOUR) & _lasting(now)
+    if GrantTable.select().where(old).count() > OLD_GRANTS:
         raise _too_often(LASTS)
 
 
@@ -255,14 +260,14 @@ def count_sent(
         if (joined := _join(grant, play, sent_bytes, now)) is not None:
             return joined
         # A player's first requests come at once, to whichever panel: one of them opens it.
-        hold(grant.tenant)
+        lock_tenant(grant.tenant)
         if (joined := _join(grant, play, sent_bytes, now)) is not None:
             return joined
-        if not Grant.select().where((Grant.id == grant.id) & _lasting(now)).exists():
+        if not GrantTable.select().where((GrantTable.id == grant.id) & _lasting(now)).exists():
             return None
         _check_listens(grant, now)
         # What is open here still, the log does not know: nothing is counted on it.
-        Listen.update(closed_at=now).where(_open_listen(grant)).execute()
+        ListenTable.update(closed_at=now).where(_open_listen(grant)).execute()
         identity = str(uuid7(now, entropy))
         said = {
             "listen": identity,
@@ -273,7 +278,7 @@ def count_sent(
             "name": name,
         }
         leaf = append(grant.tenant, OPENED, said, now, entropy, recording=grant.recording)
-        row = Listen.create(
+        row = ListenTable.create(
             id=identity,
             tenant=grant.tenant,
             grant=grant.id,
@@ -295,60 +300,64 @@ def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenR
         names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
         if names != (OPENED, row.id, grant.id):
             continue
-        if _count((Listen.id == row.id) & Listen.closed_at.is_null(), sent_bytes, now, play):
+        if _count((ListenTable.id == row.id) & ListenTable.closed_at.is_null(), sent_bytes, now, play):
             return _listen_row(row, grant)
     return None
 
 
-@prepared(Listen)
+@prepared(ListenTable)
 def _open_listens(grant: str) -> Any:
-    return Listen.select().where((Listen.grant == grant) & Listen.closed_at.is_null())
+    return ListenTable.select().where((ListenTable.grant == grant) & ListenTable.closed_at.is_null())
 
 
 def _check_listens(grant: GrantRow, now: datetime) -> None:
     """Raises :class:`TooOften` where this grant, or this person, has had so many in an hour."""
-    begun = Listen.select(Listen.opened_at.alias("at")).where(_within(Listen.opened_at, now))
-    _check(begun.where(Listen.grant == grant.id), Listen.opened_at, LISTENS_A_GRANT, now)
-    theirs = begun.join(Grant).where((Grant.user == grant.user) & (Grant.until > now - HOUR))
-    _check(theirs, Listen.opened_at, LISTENS_AN_HOUR, now)
+    begun = ListenTable.select(ListenTable.opened_at.alias("at")).where(_within(ListenTable.opened_at, now))
+    _check(begun.where(ListenTable.grant == grant.id), ListenTable.opened_at, LISTENS_A_GRANT, now)
+    theirs = begun.join(GrantTable).where((GrantTable.user == grant.user) & (GrantTable.until > now - HOUR))
+    _check(theirs, ListenTable.opened_at, LISTENS_AN_HOUR, now)
 
 
 def is_open(listen: ListenRow) -> bool:
     """Whether nobody has closed a listen."""
     with connected():
-        return Listen.select().where((Listen.id == listen.id) & Listen.closed_at.is_null()).exists()
+        return (
+            ListenTable.select()
+            .where((ListenTable.id == listen.id) & ListenTable.closed_at.is_null())
+            .exists()
+        )
 
 
 def take_back(listen: ListenRow, sent_bytes: int, now: datetime) -> None:
     """So many of the bytes that were counted did not leave.  A listen that was closed meanwhile stays as its
     leaf says."""
     with writing():
-        _count((Listen.id == listen.id) & Listen.closed_at.is_null(), -sent_bytes, now)
+        _count((ListenTable.id == listen.id) & ListenTable.closed_at.is_null(), -sent_bytes, now)
 
 
 def _count(listen: Expression, sent_bytes: int, now: datetime, play: str | None = None) -> bool:
     whose = {} if play is None else {"play": play}
-    change = {"sent_bytes": Listen.sent_bytes + sent_bytes, "last_sent_at": now} | whose
-    return bool(Listen.update(change).where(listen).execute())
+    change = {"sent_bytes": ListenTable.sent_bytes + sent_bytes, "last_sent_at": now} | whose
+    return bool(ListenTable.update(change).where(listen).execute())
 
 
-def _listen_row(row: Listen, grant: GrantRow) -> ListenRow:
+def _listen_row(row: ListenTable, grant: GrantRow) -> ListenRow:
     return ListenRow(row.id, grant.tenant, grant.recording)
 
 
 def _open_listen(grant: GrantRow) -> Expression:
-    return (Listen.grant == grant.id) & Listen.closed_at.is_null()
+    return (ListenTable.grant == grant.id) & ListenTable.closed_at.is_null()
 
 
 def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
     """The play is over: a leaf says how much was sent.  False where it was closed before."""
     with writing():
         # First, as where one is opened: there the listen's row is changed under this hold.
-        hold(listen.tenant)
-        mine = Listen.id == listen.id
-        if not Listen.update(closed_at=now).where(mine & Listen.closed_at.is_null()).execute():
+        lock_tenant(listen.tenant)
+        mine = ListenTable.id == listen.id
+        if not ListenTable.update(closed_at=now).where(mine & ListenTable.closed_at.is_null()).execute():
             return False
-        row = Listen.select(Listen.sent_bytes, Listen.player_says).where(mine).get()
+        row = ListenTable.select(ListenTable.sent_bytes, ListenTable.player_says).where(mine).get()
         said: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
         said["sent_bytes"] = int(row.sent_bytes)
         if row.player_says is not None:
@@ -361,21 +370,21 @@ def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added
     """Note what the player says was played, besides what it said before; ``add`` puts both together.  False
     where the listen was closed meanwhile: its leaf has said it all."""
     with writing():
-        hold(listen.tenant)
-        mine = (Listen.id == listen.id) & Listen.closed_at.is_null()
-        row = Listen.get_or_none(mine)
+        lock_tenant(listen.tenant)
+        mine = (ListenTable.id == listen.id) & ListenTable.closed_at.is_null()
+        row = ListenTable.get_or_none(mine)
         if row is None:
             return False
         before = [(int(begin), int(end)) for begin, end in row.player_says or ()]
         said = [list(each) for each in add([*before, *played])]
-        return bool(Listen.update(player_says=said).where(mine).execute())
+        return bool(ListenTable.update(player_says=said).where(mine).execute())
 
 
 def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
     """The open listen under a grant; with ``play``, only where no other player has asked since."""
     with connected():
         mine = _open_listen(grant)
-        row = Listen.get_or_none(mine if play is None else mine & (Listen.play == play))
+        row = ListenTable.get_or_none(mine if play is None else mine & (ListenTable.play == play))
     return None if row is None else _listen_row(row, grant)
 
 
@@ -383,10 +392,13 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
     """Listens that are open though their grant is over: the player went away without a word."""
     with connected():
         query = (
-            Listen.select(Listen, Grant)
-            .join(Grant)
-            .where(Listen.closed_at.is_null() & ((Grant.until <= now) | Grant.ended_at.is_null(False)))
-            .order_by(Listen.opened_at)
+            ListenTable.select(ListenTable, GrantTable)
+            .join(GrantTable)
+            .where(
+                ListenTable.closed_at.is_null()
+                & ((GrantTable.until <= now) | GrantTable.ended_at.is_null(False))
+            )
+            .order_by(ListenTable.opened_at)
             .limit(limit)
         )
         return tuple(ListenRow(row.id, row.tenant_id, row.grant.recording_id) for row in query)

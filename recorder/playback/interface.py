@@ -69,7 +69,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class RecordingCopy:
     """A recording for the person who was recorded: what was sealed of it, what follows, and its sound.
 
     ``name`` is a file's (``audio.wav``); ``length`` in plain bytes, ``sound`` gives them in pieces, once: the

@@ -22,7 +22,7 @@ Roles = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PurposePolicy:
     """Who asks, when, and what is known about purposes; :meth:`choices` is the policy."""
 
     role: str

@@ -51,7 +51,7 @@ _AMENDMENT = "amendment-"
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class VerifiedRecording:
     """A row, the verified manifest that it belongs to and its amendments, and the data key that opens both's
     objects.  ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
 
@@ -83,7 +83,7 @@ class Seals:
         self._verified: OrderedDict[str, Chain] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, row: RecordingRow, now: datetime) -> Sealed:
+    def open(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
         """All checks, with the manifest as the bucket has it now.  Raises :class:`SealError`,
         :class:`recorder.errors.StoreError`."""
         try:
@@ -105,7 +105,7 @@ class Seals:
                 self._verified.popitem(last=False)
         return sealed
 
-    def at_hand(self, row: RecordingRow, now: datetime) -> Sealed:
+    def at_hand(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
         """The same with what was verified before, where it is still at hand and nothing was listed since:
         for the many requests under one grant."""
         with self._lock:
@@ -137,7 +137,7 @@ class Seals:
                 "a manifest is never rewritten: look at the object's versions",
             )
 
-    def _compare(self, row: RecordingRow, chain: Chain, listed: Sequence[str]) -> Sealed:
+    def _compare(self, row: RecordingRow, chain: Chain, listed: Sequence[str]) -> VerifiedRecording:
         amendments.check_signers(chain, self._revoked())
         there = _hashes(chain)
         for number, sha256 in enumerate(listed, 1):
@@ -158,7 +158,7 @@ class Seals:
         key = self._key(row)
         # Opening the parties compares the key's id with the sealed one first.
         self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))
-        return Sealed(row, chain, key, len(there) > len(listed))
+        return VerifiedRecording(row, chain, key, len(there) > len(listed))
 
     def _key(self, row: RecordingRow) -> Secret:
         tenant = tenant_queries.tenant_key(row.tenant)

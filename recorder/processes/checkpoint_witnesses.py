@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.auditlog.mail_witness import Server
+from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
 from recorder.config import Settings
 from recorder.errors import ConfigError
@@ -35,14 +35,14 @@ def certificates(settings: Settings) -> bytes | None:
         ) from error
 
 
-def server(settings: Settings) -> Server | None:
+def server(settings: Settings) -> MailServer | None:
     """The mail server; ``None`` where there is none.  Raises :class:`ConfigError`."""
     chosen = settings.mail
     if not chosen.host:
         return None
     if not chosen.sender:
         raise ConfigError("config.invalid", "[mail] host needs sender: whom the mails are from", "")
-    return Server(
+    return MailServer(
         chosen.host,
         chosen.port,
         chosen.security,

@@ -14,7 +14,7 @@ from peewee import PeeweeException
 
 from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
-from recorder.auditlog.mail_witness import Server
+from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
 from recorder.clock import Now, to_iso
 from recorder.errors import AccordError
@@ -37,23 +37,23 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Outward:
+class CheckpointWitnesses:
     """Where what was signed of the logs goes besides the bucket."""
 
     authority: Authority | None = None
-    server: Server | None = None
+    server: MailServer | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Duties:
     """``means`` destroy, ``signing`` signs; ``timekeeper`` says whether the clock can be believed that says
     what is over, and when something was signed; ``backups_end_after`` is how long a copy of catalogue and
     bucket is kept."""
 
     spool: Path
-    means: expiry.Means
-    signing: checkpoint.Means
-    outward: Outward
+    means: expiry.ErasureDeps
+    signing: checkpoint.CheckpointDeps
+    outward: CheckpointWitnesses
     timekeeper: Timekeeper
     now: Now
     backups_end_after: timedelta = timedelta(days=30)
@@ -72,7 +72,8 @@ class House:
             "holds": self._remind,
             "recordings": lambda: expiry.destroy_due(self.means, self.timekeeper.check()),
             "leaving": lambda: erasure.erase_due(
-                erasure.Means(self.means, self.signing, self.backups_end_after), self.timekeeper.check()
+                erasure.OffboardingDeps(self.means, self.signing, self.backups_end_after),
+                self.timekeeper.check(),
             ),
             "quarantine": lambda: expiry.empty_quarantine(
                 self.spool,

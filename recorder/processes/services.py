@@ -28,8 +28,8 @@ class Context:
     def open_catalogue(self) -> None:
         """Make the catalogue this process's own.  Raises :class:`CatalogueError` where its schema is not
         this version's."""
+        from recorder.catalogue.database import open_catalogue
         from recorder.catalogue.schema import check_schema
-        from recorder.catalogue.tables.core import open_catalogue
 
         check_schema(self.settings.catalogue_url)
         open_catalogue(self.settings.catalogue_url, connections=self.settings.catalogue.connections)

@@ -52,7 +52,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class SpoolUser:
     """Whom a process runs as."""
 
     uid: int
@@ -96,7 +96,7 @@ def holder(path: Path) -> Process | None:
     return None
 
 
-def user_of(pid: int) -> User | None:
+def user_of(pid: int) -> SpoolUser | None:
     """Whom a process runs as."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -104,7 +104,7 @@ def user_of(pid: int) -> User | None:
         return None
     found = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
     groups = frozenset(int(each) for each in (*found["Groups"], found["Gid"][1]))
-    return User(int(found["Uid"][1]), groups)
+    return SpoolUser(int(found["Uid"][1]), groups)
 
 
 def processes_of(uid: int) -> list[int]:

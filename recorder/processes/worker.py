@@ -34,19 +34,19 @@ from recorder.catalogue import change_counter
 from recorder.clock import Now, utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.features.live.relay import Desk
-from recorder.features.subject_requests.verification_call import Caller
+from recorder.features.subject_requests.verification_call import VerificationCaller
 from recorder.features.tenants import snapshot
 from recorder.ids import Entropy
 from recorder.lifecycle import expiry
 from recorder.lifecycle.clock_guard import NAME, Timekeeper
 from recorder.pipeline import stages
-from recorder.pipeline.backoff import HOLDS_UP, Waiting
+from recorder.pipeline.backoff import HOLDS_UP, Backoff
 from recorder.pipeline.encoders import Encoder
 from recorder.pipeline.obstacles import obstacle
 from recorder.pipeline.poison_takes import Deaths
 from recorder.pipeline.scheduler import Backlog
-from recorder.pipeline.stages import ENCODER_DIED, Means, Stage
-from recorder.processes.duties import House, Outward
+from recorder.pipeline.stages import ENCODER_DIED, PipelineDeps, Stage
+from recorder.processes.duties import CheckpointWitnesses, Duties
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.seal.keyring import Keyring
@@ -90,7 +90,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSettings:
+class WorkerOptions:
     """Plain values from the settings.  ``never_record`` are numbers that nodes pass by untouched;
     ``processes`` encode, ``uploads`` threads store; ``drain`` is seconds that work under way has to end
     after SIGTERM; ``warn_at`` and ``full_at`` as of ``[node]``; ``sources`` give sentences their sound;
@@ -109,7 +109,7 @@ class WorkerSettings:
     full_at: float = 0.95
     sources: Sources = SHIPPED
     lock_days: int = 365
-    outward: Outward = field(default_factory=Outward)
+    outward: CheckpointWitnesses = field(default_factory=CheckpointWitnesses)
     backups_end_after: timedelta = timedelta(days=30)
 
 
@@ -127,7 +127,7 @@ class Worker:
     """Runs until SIGTERM, SIGINT or :meth:`stop`, on the catalogue that the process has open.  ``beat`` is
     called at least every second."""
 
-    settings: WorkerSettings
+    settings: WorkerOptions
     store: Store
     keyring: Keyring
     signer: Signer
@@ -148,7 +148,7 @@ class Worker:
     chance: Callable[[], float] = random.random
     desk: Desk | None = None
     """Where people ask something of this node's live calls."""
-    caller: Caller | None = None
+    caller: VerificationCaller | None = None
     """Calls numbers with a code, where this node has a way out."""
     _stopping: bool = False
     _hurried: bool = False
@@ -171,10 +171,10 @@ class Worker:
         chosen = self.settings
         self._backlog = Backlog(chosen.spool, self.monotonic)
         self._deaths = Deaths(self.monotonic)
-        self._common = Waiting(chosen.spool, chosen.warn_at, chosen.full_at, self.monotonic, self.chance)
-        self._house = House(
+        self._common = Backoff(chosen.spool, chosen.warn_at, chosen.full_at, self.monotonic, self.chance)
+        self._house = Duties(
             chosen.spool,
-            expiry.Means(
+            expiry.ErasureDeps(
                 self.store,
                 self.root_public,
                 self.signer,
@@ -183,7 +183,7 @@ class Worker:
                 self.erasing,
                 self.revoked,
             ),
-            checkpoint.Means(
+            checkpoint.CheckpointDeps(
                 self.store,
                 self.signer,
                 self.root_public,
@@ -330,8 +330,8 @@ class Worker:
             metrics.UNFORESEEN.inc()
             bound.exception("take.waits", failures=failures)
 
-    def _means(self) -> Means:
-        return Means(
+    def _means(self) -> PipelineDeps:
+        return PipelineDeps(
             store=self.store,
             keyring=self.keyring,
             signer=self.signer,

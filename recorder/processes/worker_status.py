@@ -19,7 +19,7 @@ import structlog
 from recorder import metrics, status_server
 from recorder.catalogue import ping as catalogue
 from recorder.clock import Now, utc_now
-from recorder.health import Finding, Readiness
+from recorder.health import HealthFinding, Readiness
 from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import Depth
 from recorder.pipeline.stages import STAGES
@@ -123,10 +123,10 @@ class Overseer:
                 log.warning("spool.not_measured", error=str(error))
             time.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
 
-    def _spool(self) -> Finding:
+    def _spool(self) -> HealthFinding:
         folder = self.worker.settings.spool
         if self._problem or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            return Finding(
+            return HealthFinding(
                 False,
                 self._problem or f"the worker may not write to {folder}",
                 "switch, daemon and worker need one group and mode 2770; is its disk mounted?",
@@ -134,4 +134,4 @@ class Overseer:
         said = f"{self._depth.finished} takes wait in {folder}"
         closed = self._depth.closed
         hint = f"{closed} folders cannot be looked into: `chgrp -R`, `chmod -R g+rwX`" if closed else ""
-        return Finding(True, said, hint)
+        return HealthFinding(True, said, hint)

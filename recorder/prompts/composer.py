@@ -19,7 +19,7 @@ from recorder.prompts.sentences import (
     PURPOSES,
     RECORDED_FOR,
     SHORT,
-    Said,
+    SpokenSentence,
     Wording,
     check_language,
     purpose_sentences,
@@ -255,9 +255,9 @@ def _parts(
     purposes: Sequence[str] = (),
     keep_days: int | None = None,
     own: Mapping[str, str] = NOTHING,
-) -> list[Said]:
+) -> list[SpokenSentence]:
     check_language(language)
-    found: list[Said] = []
+    found: list[SpokenSentence] = []
     for part in together(name, wording):
         if part in (PURPOSES, RECORDED_FOR, ASKED_FOR):
             found += purpose_sentences(purposes, language, own, part)
@@ -268,7 +268,7 @@ def _parts(
 
 def _render(
     language: str,
-    parts: Sequence[Said],
+    parts: Sequence[SpokenSentence],
     sources: Sources,
     sample_rate: int,
     greeting: Greeting | None = None,
@@ -278,7 +278,7 @@ def _render(
 
 def _put_together(
     language: str,
-    parts: Sequence[tuple[str, Said]],
+    parts: Sequence[tuple[str, SpokenSentence]],
     sources: Sources,
     sample_rate: int,
     greeting: Greeting | None = None,

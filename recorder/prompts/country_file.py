@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recorder.domain.call_plan import Mode
 from recorder.errors import ConfigError
-from recorder.prompts.country_rules import OTHER, STRICT, Duty, Pack, Rule, Source, Sure
+from recorder.prompts.country_rules import OTHER, STRICT, Duty, Pack, Rule, RuleSource, Sure
 from recorder.prompts.purposes import standard
 
 FOLDER = Path(__file__).with_name("packs")
@@ -188,7 +188,7 @@ class _Reader:
     def duty(self, field: str, what: str, entry: _Say | _Ask | _Tell | _Note, where: Any = ()) -> Duty:
         return Duty(what, entry.text, tuple(where), self.sources(field, entry.sources))
 
-    def sources(self, field: str, names: list[str]) -> tuple[Source, ...]:
+    def sources(self, field: str, names: list[str]) -> tuple[RuleSource, ...]:
         for name in names:
             if name not in self.known:
                 raise ValueError(f"{field}.sources: there is no source {name!r}")
@@ -210,9 +210,9 @@ class _Reader:
             raise ValueError("tell: outside is told in the call")
 
 
-def _source(name: str, entry: _Source) -> Source:
+def _source(name: str, entry: _Source) -> RuleSource:
     if (entry.checked is None) != (entry.sure == "general"):
         raise ValueError(
             f"source.{name}.checked: the day it was read, and none for what is only general knowledge"
         )
-    return Source(entry.law, entry.article, entry.link, entry.sure, entry.checked)
+    return RuleSource(entry.law, entry.article, entry.link, entry.sure, entry.checked)

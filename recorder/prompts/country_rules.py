@@ -34,7 +34,7 @@ SURE: Mapping[Sure, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RuleSource:
     """Where a rule comes from.  ``sure``: its own wording was read, or a page about it, or neither;
     ``checked`` is the day of that, ``None`` for general knowledge."""
 
@@ -62,7 +62,7 @@ class Rule:
     purpose: str
     mode: Mode
     longest_keep_days: int
-    sources: tuple[Source, ...]
+    sources: tuple[RuleSource, ...]
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -78,7 +78,7 @@ class Duty:
     what: str
     text: str
     where: tuple[str, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[RuleSource, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LengthLimits:
     """In seconds."""
 
     announcement_s: float
@@ -21,5 +21,5 @@ class Limits:
 
 
 @cache
-def limits() -> Limits:
-    return Limits(**tomllib.loads(Path(__file__).with_name("limits.toml").read_text(encoding="utf-8")))
+def limits() -> LengthLimits:
+    return LengthLimits(**tomllib.loads(Path(__file__).with_name("limits.toml").read_text(encoding="utf-8")))

@@ -20,7 +20,7 @@ LANGUAGES = ("fr", "nl", "de", "en")
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class StandardPurpose:
     """One purpose.  ``code`` is what manifests and grants hold; ``roles`` who may use a recording for
     it; ``longest_keep_days`` the longest keeping time that may be announced, in days.  ``disputes``: a
     recording can be held for it; ``by_law``: a law asks that it be kept."""
@@ -44,12 +44,12 @@ class Purpose:
 
 
 @cache
-def standard() -> Mapping[str, Purpose]:
+def standard() -> Mapping[str, StandardPurpose]:
     """The standard purposes by code, in the order of the file (the default one first)."""
     return load(Path(__file__).with_name("purposes.toml"))
 
 
-def load(path: Path) -> Mapping[str, Purpose]:
+def load(path: Path) -> Mapping[str, StandardPurpose]:
     """Read a file of purposes.  Raises :class:`ConfigError` naming what is missing or unknown."""
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ def load(path: Path) -> Mapping[str, Purpose]:
         ) from error
 
 
-def _purpose(code: str, entry: dict[str, Any]) -> Purpose:
+def _purpose(code: str, entry: dict[str, Any]) -> StandardPurpose:
     known = {"roles", "longest_keep_days", "legal_basis", "disputes", "by_law", "label", "explanation"}
     if set(entry) != known:
         raise ValueError(f"purpose {code!r}: {sorted(set(entry) ^ known)} missing or unknown")
@@ -77,7 +77,7 @@ def _purpose(code: str, entry: dict[str, Any]) -> Purpose:
         missing = [language for language in LANGUAGES if not words.get(language)]
         if missing:
             raise ValueError(f"purpose {code!r}: no words in {missing}")
-    return Purpose(
+    return StandardPurpose(
         code=code,
         roles=roles,
         longest_keep_days=entry["longest_keep_days"],

@@ -40,7 +40,7 @@ LONGEST_OWN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SpokenSentence:
     """One sentence: the name of its clip (a file's, without its ending), what is written and sealed, and
     the same words as an engine reads them."""
 
@@ -144,7 +144,7 @@ def together(name: str, wording: Wording = SHORT) -> tuple[str, ...]:
     return _catalogue().together[wording][name]
 
 
-def said(name: str, language: str, *, keep_days: int | None = None, key: int | None = None) -> Said:
+def said(name: str, language: str, *, keep_days: int | None = None, key: int | None = None) -> SpokenSentence:
     """One sentence of the catalogue, with the value of its placeholder.
 
     Raises :class:`ConfigError`: ``prompt.language``, ``prompt.keep_time``, ``prompt.key``.
@@ -154,12 +154,16 @@ def said(name: str, language: str, *, keep_days: int | None = None, key: int | N
     spoken = sentence.spoken.get(language, text)
     if sentence.placeholder == "time":
         time, words = _time(keep_days, language)
-        return Said(f"{name}-{time}", text.replace("{time}", words), spoken.replace("{time}", words))
+        return SpokenSentence(
+            f"{name}-{time}", text.replace("{time}", words), spoken.replace("{time}", words)
+        )
     if sentence.placeholder == "key":
         digit = _key(key, sentence.keys)
         word = _catalogue().keys[language][digit]
-        return Said(f"{name}-{digit}", text.replace("{key}", str(digit)), spoken.replace("{key}", word))
-    return Said(name, text, spoken)
+        return SpokenSentence(
+            f"{name}-{digit}", text.replace("{key}", str(digit)), spoken.replace("{key}", word)
+        )
+    return SpokenSentence(name, text, spoken)
 
 
 def _time(keep_days: int | None, language: str) -> tuple[str, str]:
@@ -192,7 +196,7 @@ def _key(key: int | None, usual: Sequence[int]) -> int:
 
 def purpose_sentences(
     purposes: Sequence[str], language: str, own: Mapping[str, str], part: str = PURPOSES
-) -> tuple[Said, ...]:
+) -> tuple[SpokenSentence, ...]:
     """What is said for some purposes: the standard ones in their own order, then a customer's own, each with
     the sentence that ``own`` gives for its code.  ``part`` says how: :data:`PURPOSES`, or in the sentence
     that tells (:data:`RECORDED_FOR`) or asks (:data:`ASKED_FOR`).
@@ -209,7 +213,7 @@ def purpose_sentences(
     first, other, alone = _SAID_FOR[part]
     known = [code for code in standard() if code in purposes]
     owns = [_own(code, own.get(code, "")) for code in dict.fromkeys(purposes) if code not in known]
-    found: list[Said] = []
+    found: list[SpokenSentence] = []
     for code in known:
         also = f"{other}-{code}"
         name = also if found and also in _catalogue().sentences else f"{first}-{code}"
@@ -229,7 +233,7 @@ _SAID_FOR: Final[Mapping[str, tuple[str, str, tuple[tuple[str, ...], tuple[str, 
 own where there is no standard one."""
 
 
-def _own(code: str, sentence: str) -> Said:
+def _own(code: str, sentence: str) -> SpokenSentence:
     text = " ".join(sentence.split())
     if not text:
         raise ConfigError(
@@ -245,14 +249,14 @@ def _own(code: str, sentence: str) -> Said:
         )
     text = text if text[-1] in ".!?" else f"{text}."
     # Two customers may use one code for two sentences: the clip is named after the words.
-    return Said(f"purpose-{hashlib.sha256(text.encode()).hexdigest()[:12]}", text, text)
+    return SpokenSentence(f"purpose-{hashlib.sha256(text.encode()).hexdigest()[:12]}", text, text)
 
 
 @cache
-def all_said(language: str) -> Mapping[str, Said]:
+def all_said(language: str) -> Mapping[str, SpokenSentence]:
     """Every sentence that comes as sound, by clip: what is shipped, and what a person records for a voice
     of their own.  Raises :class:`ConfigError` (``prompt.language``)."""
-    found: list[Said] = []
+    found: list[SpokenSentence] = []
     check_language(language)
     for name, sentence in _catalogue().sentences.items():
         if sentence.placeholder == "time":

@@ -20,7 +20,7 @@ import soundfile
 
 from recorder.prompts.dsp import RATE, Samples, as_int16, levelled
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import Said, all_said
+from recorder.prompts.sentences import SpokenSentence, all_said
 from recorder.prompts.sound_sources import DATA, SOUNDS, ShippedClip, read_list
 from recorder.prompts.tts import Engine, engines, speaking
 
@@ -53,7 +53,7 @@ def make(
     return spoken
 
 
-def _there(folder: Path, language: str, said: Said, entry: ShippedClip | None) -> bool:
+def _there(folder: Path, language: str, said: SpokenSentence, entry: ShippedClip | None) -> bool:
     path = folder / language / f"{said.clip}.flac"
     return (
         entry is not None

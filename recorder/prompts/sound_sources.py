@@ -20,7 +20,7 @@ import soundfile
 from recorder.config import PromptSettings
 from recorder.errors import ConfigError
 from recorder.prompts.dsp import RATE, Samples, levelled, resampled, trimmed
-from recorder.prompts.sentences import Said
+from recorder.prompts.sentences import SpokenSentence
 from recorder.prompts.sound_check import check_clip, read_file, read_samples
 from recorder.prompts.tts import Engine, engines, speaking
 
@@ -44,7 +44,7 @@ class Clip:
     """One sentence as sound: samples at 16 kHz, and where they come from, for a person: ``recorded``,
     ``shipped``, ``spoken by …``."""
 
-    said: Said
+    said: SpokenSentence
     samples: Samples
     origin: str
 
@@ -57,7 +57,7 @@ class Sources:
     recorded: Path | None = None
     engines: tuple[Engine, ...] = ()
 
-    def origin(self, said: Said, language: str) -> str:
+    def origin(self, said: SpokenSentence, language: str) -> str:
         """Where the sound of a sentence would come from, without making it; ``missing`` if from nowhere."""
         if self.recording(said.clip, language) is not None:
             return "recorded"
@@ -73,7 +73,7 @@ class Sources:
         path = self.recorded / language / f"{clip}.wav"
         return path if path.exists() else None
 
-    def check_words(self, path: Path, said: Said, language: str) -> None:
+    def check_words(self, path: Path, said: SpokenSentence, language: str) -> None:
         """Raises :class:`ConfigError` (``prompt.other_words``) where the folder's script says that something
         else was read than the sentence says now: after an upgrade."""
         read = {} if self.recorded is None else read_script(self.recorded)
@@ -85,7 +85,7 @@ class Sources:
                 f"record it again and put its new line into {SCRIPT}: accord prompts script",
             )
 
-    def clip(self, said: Said, language: str) -> Clip:
+    def clip(self, said: SpokenSentence, language: str) -> Clip:
         """A sentence's sound, trimmed and at the level of all the others.
 
         Raises :class:`ConfigError`: ``prompt.*`` (a recording does not serve or says other words, what is
@@ -156,7 +156,7 @@ def read_list(folder: Path) -> Mapping[str, Mapping[str, ShippedClip]]:
         raise ConfigError("prompt.changed", f"{path} was changed: {error}", "install Accord again") from error
 
 
-def _shipped_with(said: Said, language: str) -> ShippedClip | None:
+def _shipped_with(said: SpokenSentence, language: str) -> ShippedClip | None:
     """The shipped clip, if it says the very words: of a customer's own sentence there is none."""
     found = shipped_clips().get(language, {}).get(said.clip)
     return found if found is not None and found.text == said.text else None

@@ -25,7 +25,7 @@ import soundfile
 from recorder import environment
 from recorder.errors import ConfigError
 from recorder.prompts.dsp import RATE, Samples, resampled, trimmed
-from recorder.prompts.sentences import Said
+from recorder.prompts.sentences import SpokenSentence
 
 Choice = Literal["auto", "kokoro", "pico", "espeak-ng", "none"]
 
@@ -122,7 +122,7 @@ class Pico:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class KokoroVoice:
     """A voice of Kokoro for a language: espeak-ng's name of the language for its phonemes, the voice's names
     (several are mixed in equal parts), what it says instead, and how fast."""
 
@@ -178,10 +178,10 @@ class Kokoro:
 
     VOICES = MappingProxyType(
         {
-            "fr": Voice("fr-fr", ("ff_siwis",), alone=1.15),
-            "en": Voice("en-gb", ("bf_emma",)),
-            "nl": Voice("nl", ("ff_siwis", "if_sara"), DUTCH, 0.9, 1.15),
-            "de": Voice(
+            "fr": KokoroVoice("fr-fr", ("ff_siwis",), alone=1.15),
+            "en": KokoroVoice("en-gb", ("bf_emma",)),
+            "nl": KokoroVoice("nl", ("ff_siwis", "if_sara"), DUTCH, 0.9, 1.15),
+            "de": KokoroVoice(
                 "de",
                 ("im_nicola",),
                 # an r that no vowel follows is one itself
@@ -226,15 +226,15 @@ class Kokoro:
         return _heard(self.name, text, samples, rate)
 
     @staticmethod
-    def _there(folder: Path, voice: Voice) -> bool:
+    def _there(folder: Path, voice: KokoroVoice) -> bool:
         return all((folder / f"{name}.bin").is_file() for name in voice.names)
 
-    def _style(self, voice: Voice) -> Samples:
+    def _style(self, voice: KokoroVoice) -> Samples:
         # Each a style of 256 numbers for every number of phonemes.
         styles = [np.fromfile(self._folder / f"{name}.bin", dtype=np.float32) for name in voice.names]
         return np.mean(styles, axis=0, dtype=np.float32).reshape(-1, 1, 256)
 
-    def _phonemes(self, text: str, voice: Voice) -> str:
+    def _phonemes(self, text: str, voice: KokoroVoice) -> str:
         # A dependency of the package, which has told it where its espeak-ng is.
         phonemizer = importlib.import_module("phonemizer")
         found: str = phonemizer.phonemize(
@@ -288,7 +288,7 @@ def engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
     return tuple(found)
 
 
-def speaking(found: tuple[Engine, ...], said: Said, language: str) -> Engine:
+def speaking(found: tuple[Engine, ...], said: SpokenSentence, language: str) -> Engine:
     """The first engine that has a voice for a language.  Raises :class:`ConfigError` (``speech.none``)."""
     for engine in found:
         if engine.speaks(language):

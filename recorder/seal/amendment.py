@@ -35,57 +35,13 @@ from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment_kinds import (
-    AGREED_LATER,
-    CONSENT_WITHDRAWN,
-    DELETION_ASKED,
     ERASED,
-    HOLD_LIFTED,
-    HOLD_SET,
     KINDS,
-    PURPOSES_NARROWED,
-    WHYS,
-    AgreedLater,
-    ConsentWithdrawn,
     Data,
-    DeletionAsked,
-    Erased,
-    Gone,
-    HoldLifted,
-    HoldSet,
-    PurposesNarrowed,
     data_body,
     read_data,
 )
 from recorder.seal.canonical_json import Fields
-
-__all__ = [
-    "AGREED_LATER",
-    "CONSENT_WITHDRAWN",
-    "DELETION_ASKED",
-    "ERASED",
-    "HOLD_LIFTED",
-    "HOLD_SET",
-    "KINDS",
-    "PURPOSES_NARROWED",
-    "SYSTEM",
-    "WHYS",
-    "AgreedLater",
-    "Amendment",
-    "By",
-    "ConsentWithdrawn",
-    "Data",
-    "DeletionAsked",
-    "Erased",
-    "Gone",
-    "HoldLifted",
-    "HoldSet",
-    "PurposesNarrowed",
-    "data_body",
-    "name",
-    "number_in",
-    "open_amendment",
-    "write",
-]
 
 TYPE = "accord-amendment"
 VERSION = 1

@@ -12,12 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
 from recorder.seal import amendment as amendments
-from recorder.seal.amendment import (
+from recorder.seal.amendment import Amendment, By, name, number_in, open_amendment
+from recorder.seal.amendment_kinds import (
     ERASED,
     HOLD_SET,
     AgreedLater,
-    Amendment,
-    By,
     ConsentWithdrawn,
     Data,
     Erased,
@@ -25,11 +24,8 @@ from recorder.seal.amendment import (
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
-    name,
-    number_in,
-    open_amendment,
 )
-from recorder.seal.document_source import Source, read_document
+from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.signed_document import CLOCK_SLACK
@@ -39,7 +35,7 @@ ALL_MAX_BYTES = 64 * 1024 * 1024
 """Of all amendments of one recording; of what comes after that too little is read to be believed."""
 
 
-def amendments_in(source: Source, prefix: str, names: Iterable[str]) -> list[tuple[str, bytes]]:
+def amendments_in(source: DocumentSource, prefix: str, names: Iterable[str]) -> list[tuple[str, bytes]]:
     """The amendments among the names of what lies at ``prefix``, for :func:`read_chain`.  Raises
     :class:`recorder.errors.StoreError`."""
     found, left = [], ALL_MAX_BYTES

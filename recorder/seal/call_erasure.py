@@ -21,7 +21,7 @@ from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.canonical_json import Fields
-from recorder.seal.document_source import Source, read_document
+from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
@@ -38,14 +38,14 @@ AT_ONCE: Final = 500
 _PLACE = re.compile(r"forgotten/([0-9a-z][0-9a-z-]*)/([0-9a-z][0-9a-z-]*)\.json")
 
 
-class Sink(Source, Protocol):
+class Sink(DocumentSource, Protocol):
     """Where a note is put: a store."""
 
     def put(self, key: str, path: Path, sha256: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ErasedCallsRecord:
     """A verified note: which calls were erased, when, and for which request; ``key`` is the id of the key
     that signed it."""
 
@@ -95,13 +95,15 @@ def put(
         store.put(place_of(tenant, note), path, hashlib.sha256(content).hexdigest())
 
 
-def read(content: bytes, root: Ed25519PublicKey) -> Note:
+def read(content: bytes, root: Ed25519PublicKey) -> ErasedCallsRecord:
     """A note, verified from the root's public key alone.  Raises :class:`SealError`."""
     body, key = signed_document.read(content, "note", root, signing.CALL_ERASURE, "at", MAX_BYTES)
     fields = Fields(body, "note.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)
-    found = Note(fields.text("tenant"), fields.text("request"), fields.time("at"), fields.texts("calls"), key)
+    found = ErasedCallsRecord(
+        fields.text("tenant"), fields.text("request"), fields.time("at"), fields.texts("calls"), key
+    )
     fields.text("software")
     fields.end()
     if list(found.calls) != sorted(set(found.calls)) or not 0 < len(found.calls) <= AT_ONCE:
@@ -109,7 +111,9 @@ def read(content: bytes, root: Ed25519PublicKey) -> Note:
     return found
 
 
-def note_at(source: Source, tenant: str, note: str, root: Ed25519PublicKey, revoked: Revoked) -> Note:
+def note_at(
+    source: DocumentSource, tenant: str, note: str, root: Ed25519PublicKey, revoked: Revoked
+) -> ErasedCallsRecord:
     """A customer's note.  Raises :class:`SealError` (``call_erasure.foreign`` for another customer's,
     ``seal.key_revoked`` where its key was revoked, whatever its date), ``NotFound``,
     :class:`recorder.errors.StoreError`."""

@@ -31,7 +31,7 @@ MAX_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class SignedCommand:
     """What was requested: ``by`` (panel, api) is where, ``who`` the person's or the token's id; not to be
     carried out after ``until`` (UTC)."""
 
@@ -44,7 +44,7 @@ class Command:
     until: datetime
 
 
-def write(command: Command, signer: signing.Signer, at: datetime) -> str:
+def write(command: SignedCommand, signer: signing.Signer, at: datetime) -> str:
     """The command, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
     ``seal.endorsement_time``)."""
     signer.check(signing.COMMAND, at)
@@ -58,7 +58,7 @@ def write(command: Command, signer: signing.Signer, at: datetime) -> str:
     return signed_document.write(body, signer).decode()
 
 
-def check(content: str | None, expected: Command, root: Ed25519PublicKey, revoked: Revoked) -> None:
+def check(content: str | None, expected: SignedCommand, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Refuse a command that was not signed as it stands in the catalogue.  Raises :class:`SealError`:
     ``command.missing``, ``command.differs``, ``seal.key_revoked``, and as :func:`document.read` does."""
     if content is None:
@@ -70,7 +70,7 @@ def check(content: str | None, expected: Command, root: Ed25519PublicKey, revoke
     at = fields.time("at")
     fields.text("software")
     named = {name: fields.text(name) for name in ("tenant", "id", "call", "what", "by", "who")}
-    signed = Command(**named, until=fields.time("until"))
+    signed = SignedCommand(**named, until=fields.time("until"))
     fields.end()
     if signed != expected:
         raise SealError("command.differs", f"another command was signed than {expected.id} says")

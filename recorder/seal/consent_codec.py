@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from recorder.audio.encoded_take import Found
+from recorder.audio.encoded_take import LocatedAnnouncement
 from recorder.audio.keep_answers import BROKEN, BY, COLLEAGUE, HOW, NO, OWN_WORDS, QUESTION, YES
 from recorder.clock import to_iso
 from recorder.domain.call_plan import MODES, NOTICE
 from recorder.seal.canonical_json import Fields
-from recorder.seal.consent_record import GIVEN, Agreed, Agreement, Consent, Said, Voice
+from recorder.seal.consent_record import GIVEN, Agreed, Agreement, Consent, HeardVoice, PlayedSentence
 
 
 def consent_body(consent: Consent) -> dict[str, Any]:
@@ -143,11 +143,11 @@ def _voice_nonsense(one: Agreement, duration_ms: int) -> str | None:
     return None
 
 
-def _inside(found: Found | None, duration_ms: int) -> bool:
+def _inside(found: LocatedAnnouncement | None, duration_ms: int) -> bool:
     return found is None or 0 <= found.offset_ms < found.end_ms <= duration_ms
 
 
-def _said_body(said: Said | None) -> dict[str, Any] | None:
+def _said_body(said: PlayedSentence | None) -> dict[str, Any] | None:
     if said is None:
         return None
     found = said.found
@@ -160,7 +160,7 @@ def _said_body(said: Said | None) -> dict[str, Any] | None:
     }
 
 
-def _read_said(fields: Fields, name: str) -> Said | None:
+def _read_said(fields: Fields, name: str) -> PlayedSentence | None:
     value = fields.take(name)
     if value is None:
         return None
@@ -170,23 +170,23 @@ def _read_said(fields: Fields, name: str) -> Said | None:
     return _words(inner, found)
 
 
-def _read_voice(fields: Fields) -> Voice | None:
+def _read_voice(fields: Fields) -> HeardVoice | None:
     value = fields.take("voice")
     if value is None:
         return None
     inner = Fields(value, "manifest.body.agreements.voice")
-    read = Voice(inner.whole("from_ms"), inner.whole("to_ms"))
+    read = HeardVoice(inner.whole("from_ms"), inner.whole("to_ms"))
     inner.end()
     return read
 
 
-def _words(fields: Fields, found: Found | None = None) -> Said:
-    read = Said(fields.text("text"), fields.sha256("sound_sha256"), found)
+def _words(fields: Fields, found: LocatedAnnouncement | None = None) -> PlayedSentence:
+    read = PlayedSentence(fields.text("text"), fields.sha256("sound_sha256"), found)
     fields.end()
     return read
 
 
-def _found(fields: Fields) -> Found:
-    read = Found(fields.whole("offset_ms"), fields.whole("end_ms"), fields.number("score"))
+def _found(fields: Fields) -> LocatedAnnouncement:
+    read = LocatedAnnouncement(fields.whole("offset_ms"), fields.whole("end_ms"), fields.number("score"))
     fields.end()
     return read

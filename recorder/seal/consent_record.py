@@ -12,25 +12,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recorder.audio.encoded_take import Encoded, Found, Marker, Prompt
+from recorder.audio.encoded_take import Encoded, LocatedAnnouncement, Marker, Prompt
 from recorder.audio.keep_answers import COLLEAGUE, NO, NONE, OWN_WORDS, YES, Question, questions
 from recorder.clock import from_iso, to_iso
 from recorder.domain.call_plan import NOTICE, OPT_IN
 from recorder.domain.line_policy import Keep
-from recorder.domain.line_policy import Sound as Words
+from recorder.domain.line_policy import PromptSound as Words
 
 GIVEN = (YES, NO, NONE)
 """What was answered, silence included."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PlayedSentence:
     """A sentence that was played: its words, its sound's SHA-256, and where it is in the right channel,
     whole; ``found`` is ``None`` where it is not."""
 
     text: str
     sound_sha256: str
-    found: Found | None
+    found: LocatedAnnouncement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Consent:
     answer: str | None
     key: str | None
     at: datetime | None
-    question: Said | None
+    question: PlayedSentence | None
 
     @property
     def allows(self) -> bool:
@@ -54,7 +54,7 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class HeardVoice:
     """Where the outside party was heard to answer, in the left channel."""
 
     from_ms: int
@@ -75,16 +75,16 @@ class Agreement:
     asked_at: datetime
     offset_ms: int
     how: str
-    question: Said | None
+    question: PlayedSentence | None
     answer: str | None
     by: str | None
     answered_how: str | None
     answered_at: datetime | None
     answered_offset_ms: int | None
-    voice: Voice | None
+    voice: HeardVoice | None
     unheard_at: datetime | None
     told: bool
-    said: Said | None
+    said: PlayedSentence | None
 
     @property
     def heard_before_the_answer(self) -> bool:
@@ -127,7 +127,9 @@ def consent(encoded: Encoded) -> Consent:
     start = encoded.take.start
     if start.mode == NOTICE:
         return Consent(NOTICE, None, None, None, None)
-    asked = None if start.question is None else Said(start.question.text, start.question.sha256, None)
+    asked = (
+        None if start.question is None else PlayedSentence(start.question.text, start.question.sha256, None)
+    )
     answers = [mark for mark in encoded.take.marks if mark.kind == "answered"]
     last = next((mark for mark in reversed(answers) if mark.data.get("question") == "recording"), None)
     if last is None or "answer" not in last.data:
@@ -157,7 +159,11 @@ def agreed(announced: bool, made: Sequence[Agreement], keep: Keep | None, since:
 
 
 def _agreement(
-    one: Question[Marker], keep: Keep, duration_ms: int, asked: Found | None, told: Found | None
+    one: Question[Marker],
+    keep: Keep,
+    duration_ms: int,
+    asked: LocatedAnnouncement | None,
+    told: LocatedAnnouncement | None,
 ) -> Agreement:
     given = one.answered
     since = one.asked.offset_ms if asked is None else asked.end_ms
@@ -178,22 +184,22 @@ def _agreement(
     )
 
 
-def _voice(first: int, end: int, since: int, duration_ms: int) -> Voice | None:
+def _voice(first: int, end: int, since: int, duration_ms: int) -> HeardVoice | None:
     """What of it lies in the audio, after the question."""
     first, end = max(first, since), min(end, duration_ms)
-    return Voice(first, end) if first < end else None
+    return HeardVoice(first, end) if first < end else None
 
 
 def _verdict(keep: Keep, answer: str) -> Words:
     return {YES: keep.yes, NO: keep.no}.get(answer, keep.none)
 
 
-def _said(words: Words | None, found: Found | None) -> Said | None:
-    return None if words is None else Said(words.text, words.sha256, found)
+def _said(words: Words | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
+    return None if words is None else PlayedSentence(words.text, words.sha256, found)
 
 
-def _place(prompt: Prompt) -> Found:
-    return Found(prompt.offset_ms, prompt.end_ms, round(prompt.score, 6))
+def _place(prompt: Prompt) -> LocatedAnnouncement:
+    return LocatedAnnouncement(prompt.offset_ms, prompt.end_ms, round(prompt.score, 6))
 
 
 def _milliseconds(at: datetime) -> datetime:

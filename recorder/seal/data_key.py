@@ -7,7 +7,7 @@ id.  What was sealed before and stored after the change is wrapped by an older o
 from __future__ import annotations
 
 from recorder.errors import StoreError
-from recorder.seal.document_source import Source, read_document
+from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import (
     Keyring,
     Secret,
@@ -17,7 +17,9 @@ from recorder.seal.keyring import (
 )
 
 
-def open_data_key(source: Source, keyring: Keyring, tenant_key: WrappedKey, wrapped: WrappedKey) -> Secret:
+def open_data_key(
+    source: DocumentSource, keyring: Keyring, tenant_key: WrappedKey, wrapped: WrappedKey
+) -> Secret:
     """The data key of a recording; ``tenant_key`` is its tenant's present one.  Asks ``source`` for another
     only where that is needed.  Raises :class:`SealError` as :meth:`Keyring.open_data_key`,
     :class:`StoreError`."""
@@ -26,7 +28,7 @@ def open_data_key(source: Source, keyring: Keyring, tenant_key: WrappedKey, wrap
     return keyring.open_data_key(tenant_key, wrapped)
 
 
-def tenant_key_of(source: Source, tenant: str, key_id: str) -> WrappedKey | None:
+def tenant_key_of(source: DocumentSource, tenant: str, key_id: str) -> WrappedKey | None:
     """One of the keys that a tenant has had, by its id; ``None`` where there is none such.  Raises
     :class:`SealError` for what is none or another's, :class:`StoreError`."""
     try:
@@ -37,7 +39,7 @@ def tenant_key_of(source: Source, tenant: str, key_id: str) -> WrappedKey | None
         return None
 
 
-def read_wrapped(source: Source, place: str) -> WrappedKey:
+def read_wrapped(source: DocumentSource, place: str) -> WrappedKey:
     """The wrapped key at a place in the bucket, whose owner is who the place says.  Raises
     :class:`SealError` (``seal.key_damaged``, ``seal.key_foreign``), :class:`StoreError`."""
     return wrapped_key_at(place, read_document(source, place, WrappedKey.MAX_BYTES))

@@ -9,7 +9,7 @@ from typing import Protocol
 from recorder.errors import StoreError
 
 
-class Source(Protocol):
+class DocumentSource(Protocol):
     """Where the files are: a store, or :class:`Files`."""
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes: ...
@@ -19,14 +19,14 @@ class Source(Protocol):
     def list(self, prefix: str) -> Iterator[str]: ...
 
 
-def read_document(source: Source, key: str, largest: int) -> bytes:
+def read_document(source: DocumentSource, key: str, largest: int) -> bytes:
     """A document of at most ``largest`` bytes.  Of anything larger, which somebody else put there, no more
     than one byte too many: whoever reads it refuses it, and nobody's memory is filled with it."""
     return source.read(key, 0, largest + 1)
 
 
 class Files:
-    """A recording's files in a folder, however it came there, as a :class:`Source`.  The wrapped keys
+    """A recording's files in a folder, however it came there, as a :class:`DocumentSource`.  The wrapped keys
     are found as ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""
 
     def __init__(self, folder: Path) -> None:

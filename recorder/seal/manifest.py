@@ -44,7 +44,7 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class AnnouncedPurpose:
     """What the recording may be used for, and until when: as announced, or as agreed in the call."""
 
     code: str
@@ -62,7 +62,7 @@ class Announced:
     text: str
     keep_days: int
     sound_sha256: str
-    purposes: tuple[Purpose, ...]
+    purposes: tuple[AnnouncedPurpose, ...]
     offset_ms: int
     end_ms: int
     score: float
@@ -145,7 +145,7 @@ class Manifest:
     signing_key_id: str = ""
 
     @property
-    def purposes(self) -> tuple[Purpose, ...]:
+    def purposes(self) -> tuple[AnnouncedPurpose, ...]:
         """What it may be used for: nothing that was not announced, or agreed in the call."""
         announced = () if self.announced is None else self.announced.purposes
         more = self.agreed
@@ -153,7 +153,7 @@ class Manifest:
             return announced
         longer = {each.code: each.until for each in announced}
         longer[more.code] = max(more.until, longer.get(more.code, more.until))
-        return tuple(Purpose(code, until) for code, until in longer.items())
+        return tuple(AnnouncedPurpose(code, until) for code, until in longer.items())
 
     @property
     def brought_in(self) -> str | None:

@@ -30,12 +30,12 @@ from recorder.seal.consent_record import counts
 from recorder.seal.keyring import Secret, part
 from recorder.seal.manifest import (
     Announced,
+    AnnouncedPurpose,
     Joined,
     Manifest,
     Noted,
     Object,
     Parties,
-    Purpose,
     SealedMarker,
 )
 from recorder.spool.layout import Party
@@ -226,8 +226,8 @@ def _announced(fields: Fields) -> Announced:
     return read
 
 
-def _purpose(fields: Fields) -> Purpose:
-    read = Purpose(fields.text("code"), fields.time("until"))
+def _purpose(fields: Fields) -> AnnouncedPurpose:
+    read = AnnouncedPurpose(fields.text("code"), fields.time("until"))
     fields.end()
     return read
 

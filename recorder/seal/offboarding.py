@@ -28,7 +28,7 @@ from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment_kinds import WHYS
 from recorder.seal.canonical_json import Fields
-from recorder.seal.document_source import Source, read_document
+from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
@@ -53,7 +53,7 @@ KINDS: Final = (ANNOUNCED, HANDED_OVER, ERASURE, CANCELLED)
 _NAME = re.compile(r"statement-([0-9]{4})\.json")
 
 
-class Sink(Source, Protocol):
+class Sink(DocumentSource, Protocol):
     """Where a statement is put: a store."""
 
     def put(self, key: str, path: Path, sha256: str) -> None: ...
@@ -98,7 +98,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class OffboardingReceipt:
     """A verified receipt; ``body`` is all of it, ``key`` the id of the key that signed it."""
 
     tenant: str
@@ -125,7 +125,7 @@ def is_known(key: str) -> bool:
     return bool(tenant) and (name == RECEIPT or bool(_NAME.fullmatch(name)))
 
 
-def statements(source: Source, tenant: str, root: Ed25519PublicKey) -> tuple[Statement, ...]:
+def statements(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> tuple[Statement, ...]:
     """A customer's statements in order, each verified from the root's public key alone.
 
     Raises :class:`SealError` where one cannot be read, is another customer's, or does not follow the one
@@ -137,7 +137,7 @@ def statements(source: Source, tenant: str, root: Ed25519PublicKey) -> tuple[Sta
 
 
 def _in_order(
-    source: Source, tenant: str, folder: str, keys: list[str], root: Ed25519PublicKey
+    source: DocumentSource, tenant: str, folder: str, keys: list[str], root: Ed25519PublicKey
 ) -> Iterator[Statement]:
     before = None
     for number, key in enumerate(keys, 1):
@@ -155,7 +155,9 @@ def _in_order(
         yield found
 
 
-def standing(source: Source, tenant: str, root: Ed25519PublicKey, revoked: Revoked) -> Statement | None:
+def standing(
+    source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked
+) -> Statement | None:
     """The statement that holds now: the newest, where it is no cancellation and its key was not revoked.
     Raises as :func:`statements`."""
     found = statements(source, tenant, root)
@@ -165,7 +167,7 @@ def standing(source: Source, tenant: str, root: Ed25519PublicKey, revoked: Revok
 
 
 def erasure(
-    source: Source, tenant: str, root: Ed25519PublicKey, revoked: Revoked, now: datetime
+    source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked, now: datetime
 ) -> Statement:
     """The signed decision that everything of a customer is erased.  Raises :class:`SealError`
     (``offboarding.not_signed``, ``seal.key_revoked``, ``seal.from_the_future``), or as :func:`statements`."""
@@ -281,7 +283,7 @@ def _handed_over(fields: Fields) -> HandedOver | None:
     return found
 
 
-def read_receipt(content: bytes, root: Ed25519PublicKey) -> Receipt:
+def read_receipt(content: bytes, root: Ed25519PublicKey) -> OffboardingReceipt:
     """A receipt, verified from the root's public key alone: every field is read, and an unknown one is
     refused. Raises :class:`SealError`."""
     body, key = signed_document.read(
@@ -312,7 +314,9 @@ def read_receipt(content: bytes, root: Ed25519PublicKey) -> Receipt:
     fields.end()
     if times != sorted(times) or not statement:
         raise SealError("seal.contradiction", "the receipt contradicts itself")
-    return Receipt(tenant, times[0], times[2], dict(body), key, hashlib.sha256(content).hexdigest())
+    return OffboardingReceipt(
+        tenant, times[0], times[2], dict(body), key, hashlib.sha256(content).hexdigest()
+    )
 
 
 def _read_handed(fields: Fields) -> None:
@@ -325,7 +329,7 @@ def _read_handed(fields: Fields) -> None:
     inner.end()
 
 
-def receipt_of(source: Source, tenant: str, root: Ed25519PublicKey) -> Receipt:
+def receipt_of(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> OffboardingReceipt:
     """The receipt in a customer's folder.  Raises :class:`SealError` (``offboarding.foreign`` for another
     customer's), ``NotFound``, :class:`recorder.errors.StoreError`."""
     place = place_of(tenant)

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
-from recorder.audio.encoded_take import Encoded, Marker, Sound
+from recorder.audio.encoded_take import Encoded, EncodedSound, Marker
 from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
@@ -27,17 +27,15 @@ from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import (
     BROUGHT_IN,
     Announced,
+    AnnouncedPurpose,
     Joined,
     Manifest,
     Object,
     Parties,
-    Purpose,
     SealedMarker,
 )
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import Party
-
-__all__ = ["Manifest", "Sealed", "Upload", "open_manifest", "read_sealed", "seal", "write"]
 
 NAME = "manifest.json"
 KEY_FILE = "key.json"
@@ -59,7 +57,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedTake:
     """A recording, encrypted and signed, in its take's folder.
 
     ``uploads`` in the order in which they are put: the objects, the wrapped key, and last the manifest,
@@ -89,7 +87,7 @@ def seal(
     now: datetime,
     entropy: Entropy = os.urandom,
     uptime: Uptime | None = None,
-) -> Sealed:
+) -> SealedTake:
     """Encrypt a take's sounds under a new data key, and seal what it is.  ``uptime`` is this machine's now;
     ``None`` where it is not known: then keeping counts from ``now``.
 
@@ -122,7 +120,7 @@ def seal(
     return _sealed(folder, manifest, content, wrapped)
 
 
-def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = None) -> Sealed:
+def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = None) -> SealedTake:
     """A take that :func:`seal` finished, read from its folder.  Raises :class:`SealError`, ``OSError``."""
     content = (folder / NAME).read_bytes()
     wrapped = WrappedKey.from_bytes((folder / KEY_FILE).read_bytes())
@@ -152,7 +150,7 @@ def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None =
     return manifest
 
 
-def _encrypt(sound: Sound, folder: Path, recording: str, data_key: Secret, entropy: Entropy) -> Object:
+def _encrypt(sound: EncodedSound, folder: Path, recording: str, data_key: Secret, entropy: Entropy) -> Object:
     target = folder / (sound.name + ENCRYPTED)
     data = streaming_aead.associated(recording, sound.name)
     stored = streaming_aead.encrypt(sound.path, target, data_key.key, data, entropy)
@@ -237,7 +235,7 @@ def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
         text=told.text,
         keep_days=told.keep_days,
         sound_sha256=told.sha256,
-        purposes=tuple(Purpose(code, until) for code in told.purposes),
+        purposes=tuple(AnnouncedPurpose(code, until) for code in told.purposes),
         offset_ms=found.offset_ms,
         end_ms=found.end_ms,
         score=round(found.score, 6),
@@ -274,7 +272,7 @@ def _joined(encoded: Encoded) -> tuple[Joined, ...]:
     )
 
 
-def _sealed(folder: Path, manifest: Manifest, content: bytes, wrapped: WrappedKey) -> Sealed:
+def _sealed(folder: Path, manifest: Manifest, content: bytes, wrapped: WrappedKey) -> SealedTake:
     place = manifest.prefix
     uploads = [
         Upload(place + each.name, folder / (each.name + ENCRYPTED), each.stored_sha256)
@@ -283,7 +281,7 @@ def _sealed(folder: Path, manifest: Manifest, content: bytes, wrapped: WrappedKe
     key_path = data_key_path(manifest.tenant, manifest.recording)
     uploads.append(Upload(key_path, folder / KEY_FILE, hashlib.sha256(wrapped.to_bytes()).hexdigest()))
     uploads.append(Upload(place + NAME, folder / NAME, hashlib.sha256(content).hexdigest()))
-    return Sealed(folder, manifest, content, wrapped, tuple(uploads))
+    return SealedTake(folder, manifest, content, wrapped, tuple(uploads))
 
 
 def _milliseconds(at: datetime) -> datetime:

@@ -64,7 +64,7 @@ CheckBlock = Callable[[int, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredObject:
     """What encrypting a file gave.  Lengths in bytes, hashes hex SHA-256; ``blocks`` are those of each
     stored 64 KiB block in order."""
 
@@ -97,7 +97,7 @@ def plain_length(stored: int) -> int:
 
 def encrypt(
     source: Path, target: Path, key: bytes, associated_data: bytes, entropy: Entropy = os.urandom
-) -> Stored:
+) -> StoredObject:
     """Encrypt a file into another, which appears whole, durably, or not at all.
 
     Never holds more than a few MiB.  Raises ``OSError`` (with nothing at ``target``).
@@ -118,7 +118,7 @@ def encrypt(
 
 def encrypt_stream(
     plain: BinaryIO, out: BinaryIO, key: bytes, associated_data: bytes, entropy: Entropy = os.urandom
-) -> Stored:
+) -> StoredObject:
     """The same from one open file into another; what reaches the disk when is the caller's."""
     return _encrypt(plain, out.write, key, associated_data, entropy)
 
@@ -245,7 +245,7 @@ class Reader:
 
 def _encrypt(
     plain: BinaryIO, write: Callable[[bytes], object], key: bytes, associated_data: bytes, entropy: Entropy
-) -> Stored:
+) -> StoredObject:
     salt, prefix = entropy(_SALT), entropy(_PREFIX)
     cipher = _cipher(key, salt, associated_data)
     header = bytes([HEADER]) + salt + prefix
@@ -278,7 +278,9 @@ def _encrypt(
                 blocks.append(hashlib.sha256(block).hexdigest())
             plain_bytes += sum(map(len, segments))
             stored_bytes += sum(map(len, stored))
-    return Stored(plain_hash.hexdigest(), plain_bytes, stored_hash.hexdigest(), stored_bytes, tuple(blocks))
+    return StoredObject(
+        plain_hash.hexdigest(), plain_bytes, stored_hash.hexdigest(), stored_bytes, tuple(blocks)
+    )
 
 
 def _feed(hashing: hashlib._Hash, pieces: Iterable[bytes]) -> None:

@@ -38,11 +38,11 @@ from recorder.seal.amendment_kinds import (
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.manifest import Manifest, Purpose
+from recorder.seal.manifest import AnnouncedPurpose, Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class RetentionLimit:
     """That a customer keeps recordings no longer than ``keep_days`` since ``since``: for one purpose, on one
     line (``None``: any).  Lifted at ``until``, it still holds for what was recorded before.  A purpose that a
     law asks for is limited only by its name.  What was agreed is limited only with ``agreements``, and only
@@ -161,7 +161,7 @@ def withdrawable(manifest: Manifest, amendments: Iterable[Amendment]) -> tuple[s
 def terms(
     manifest: Manifest,
     amendments: Sequence[Amendment],
-    limits: Sequence[Limit] = (),
+    limits: Sequence[RetentionLimit] = (),
     pack: Pack | None = None,
 ) -> Terms:
     """What holds of a recording after all that was sealed; ``pack`` ``None``: no ceiling is known."""
@@ -205,7 +205,7 @@ class _Ground:
 
 
 def _purpose(
-    manifest: Manifest, amendments: Sequence[Amendment], limits: Sequence[Limit], code: str
+    manifest: Manifest, amendments: Sequence[Amendment], limits: Sequence[RetentionLimit], code: str
 ) -> tuple[datetime, str, datetime | None]:
     """Until when a purpose lasts, what ends it, and until when it was agreed to; deletion aside."""
     grounds = _grounds(manifest, amendments, code)
@@ -240,7 +240,7 @@ def _grounds(manifest: Manifest, amendments: Sequence[Amendment], code: str) -> 
     return found
 
 
-def _first(purposes: Iterable[Purpose], code: str) -> datetime | None:
+def _first(purposes: Iterable[AnnouncedPurpose], code: str) -> datetime | None:
     return next((each.until for each in purposes if each.code == code), None)
 
 

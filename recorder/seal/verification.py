@@ -46,7 +46,7 @@ from recorder.seal import manifest_codec, streaming_aead
 from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
 from recorder.seal.data_key import open_data_key
-from recorder.seal.document_source import Files, Source, read_document
+from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import (
     Keyring,
     Secret,
@@ -58,8 +58,6 @@ from recorder.seal.keyring import (
 from recorder.seal.manifest import Manifest, Object
 from recorder.seal.revocation import Revoked, signed_since
 from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
-
-__all__ = ["CHECKS", "Files", "Finding", "Report", "Source", "verify"]
 
 CHECKS = {
     1: "there is a manifest",
@@ -80,7 +78,7 @@ _WINDOW = 16 * streaming_aead.SEGMENT
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SealFinding:
     """Something that is not as it was sealed.  ``check`` is a key of :data:`CHECKS`, ``where`` the
     object's key, ``blocks`` the numbers of its wrong stored blocks."""
 
@@ -92,14 +90,14 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Report:
+class VerificationReport:
     """What was checked and what was found.  ``checked`` holds the numbers of the checks that ran to
     their end; ``manifest`` is ``None`` where it cannot be believed, ``chain`` its amendments."""
 
     manifest: Manifest | None = None
     manifest_sha256: str = ""
     chain: Chain | None = None
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[SealFinding] = field(default_factory=list)
     checked: list[int] = field(default_factory=list)
 
     @property
@@ -107,24 +105,24 @@ class Report:
         return not self.findings
 
     def add(self, check: int, code: str, where: str, message: str, blocks: Iterable[int] = ()) -> None:
-        self.findings.append(Finding(check, code, where, message, tuple(blocks)))
+        self.findings.append(SealFinding(check, code, where, message, tuple(blocks)))
 
 
 def verify(
-    source: Source,
+    source: DocumentSource,
     prefix: str,
     root: Ed25519PublicKey,
     keyring: Keyring | None = None,
     now: datetime | None = None,
     revoked: Revoked | None = None,
-) -> Report:
+) -> VerificationReport:
     """Check one recording.
 
     ``prefix`` is where it lies, with a slash at the end, or empty for a folder that holds only it (check
     5 is then left out).  Reads every stored byte once, a MiB at a time.  Raises
     :class:`recorder.errors.StoreError` where the store is away or refuses.
     """
-    report = Report()
+    report = VerificationReport()
     manifest = _manifest(source, prefix, root, now, report)  # 1 to 4
     if manifest is None:
         return report
@@ -144,7 +142,13 @@ def verify(
     return report
 
 
-def _whole(source: Source, prefix: str, manifest: Manifest, keyring: Keyring | None, report: Report) -> None:
+def _whole(
+    source: DocumentSource,
+    prefix: str,
+    manifest: Manifest,
+    keyring: Keyring | None,
+    report: VerificationReport,
+) -> None:
     there = [each for each in manifest.objects if _there(source, prefix, each, report)]  # 6
     report.checked += [6, 7]
     data_key = None if keyring is None else _keys(source, manifest, keyring, report)  # 9
@@ -156,7 +160,11 @@ def _whole(source: Source, prefix: str, manifest: Manifest, keyring: Keyring | N
 
 
 def _manifest(
-    source: Source, prefix: str, root: Ed25519PublicKey, now: datetime | None, report: Report
+    source: DocumentSource,
+    prefix: str,
+    root: Ed25519PublicKey,
+    now: datetime | None,
+    report: VerificationReport,
 ) -> Manifest | None:
     content = _read(source, prefix + NAME, MAX_BYTES)
     if content is None:
@@ -179,7 +187,7 @@ def _check_of(error_id: str) -> int:
     return 4 if error_id in ("seal.signature", "seal.from_the_future") else 2
 
 
-def _place(manifest: Manifest, prefix: str, report: Report) -> None:
+def _place(manifest: Manifest, prefix: str, report: VerificationReport) -> None:
     report.checked.append(5)
     if manifest.prefix != prefix:
         report.add(
@@ -187,7 +195,7 @@ def _place(manifest: Manifest, prefix: str, report: Report) -> None:
         )
 
 
-def _there(source: Source, prefix: str, each: Object, report: Report) -> bool:
+def _there(source: DocumentSource, prefix: str, each: Object, report: VerificationReport) -> bool:
     key = prefix + each.name
     try:
         size = source.size(key)
@@ -201,7 +209,9 @@ def _there(source: Source, prefix: str, each: Object, report: Report) -> bool:
     return True
 
 
-def _keys(source: Source, manifest: Manifest, keyring: Keyring, report: Report) -> Secret | None:
+def _keys(
+    source: DocumentSource, manifest: Manifest, keyring: Keyring, report: VerificationReport
+) -> Secret | None:
     tenant_at = tenant_key_path(manifest.tenant)
     data_at = data_key_path(manifest.tenant, manifest.recording)
     found = []
@@ -235,7 +245,7 @@ def _keys(source: Source, manifest: Manifest, keyring: Keyring, report: Report) 
 class _Scan:
     """Reads an object's stored bytes once, in order, and compares each block on the way."""
 
-    def __init__(self, source: Source, key: str, sealed: Object) -> None:
+    def __init__(self, source: DocumentSource, key: str, sealed: Object) -> None:
         self.wrong: list[int] = []
         self.whole = hashlib.sha256()
         self._source = source
@@ -260,7 +270,12 @@ class _Scan:
 
 
 def _object(
-    source: Source, prefix: str, manifest: Manifest, each: Object, data_key: Secret | None, report: Report
+    source: DocumentSource,
+    prefix: str,
+    manifest: Manifest,
+    each: Object,
+    data_key: Secret | None,
+    report: VerificationReport,
 ) -> None:
     """Stored blocks first: of what is not as it was stored, it is not said as well that it does not
     decrypt."""
@@ -289,7 +304,7 @@ def _object(
         report.add(10, "object.plain", key, "it decrypts to other bytes than were sealed")
 
 
-def _nothing_else(prefix: str, manifest: Manifest, names: list[str], report: Report) -> None:
+def _nothing_else(prefix: str, manifest: Manifest, names: list[str], report: VerificationReport) -> None:
     sealed = {NAME, *(each.name for each in manifest.objects)}
     for name in names:
         # Beside a recording in a folder of its own its keys may lie, below keys/ or not.
@@ -303,13 +318,13 @@ def _nothing_else(prefix: str, manifest: Manifest, names: list[str], report: Rep
 
 
 def _amendments(
-    source: Source,
+    source: DocumentSource,
     prefix: str,
     manifest: Manifest,
     names: list[str],
     root: Ed25519PublicKey,
     now: datetime | None,
-    report: Report,
+    report: VerificationReport,
 ) -> Amendment | None:
     """The tombstone, where there is one."""
     found = amendments_in(source, prefix, names)
@@ -320,7 +335,9 @@ def _amendments(
     return report.chain.erased
 
 
-def _gone(source: Source, prefix: str, manifest: Manifest, names: list[str], report: Report) -> None:
+def _gone(
+    source: DocumentSource, prefix: str, manifest: Manifest, names: list[str], report: VerificationReport
+) -> None:
     for each in manifest.objects:
         if each.name in names:
             report.add(6, "object.not_erased", prefix + each.name, "it was erased, and is there")
@@ -330,7 +347,7 @@ def _gone(source: Source, prefix: str, manifest: Manifest, names: list[str], rep
     report.checked += [6, 9]
 
 
-def _parties(manifest: Manifest, prefix: str, data_key: Secret, report: Report) -> None:
+def _parties(manifest: Manifest, prefix: str, data_key: Secret, report: VerificationReport) -> None:
     report.checked.append(11)
     try:
         manifest_codec.decrypt_parties(manifest, data_key)
@@ -338,7 +355,7 @@ def _parties(manifest: Manifest, prefix: str, data_key: Secret, report: Report) 
         report.add(11, "parties.decryption", prefix + NAME, error.message)
 
 
-def _read(source: Source, key: str, largest: int) -> bytes | None:
+def _read(source: DocumentSource, key: str, largest: int) -> bytes | None:
     try:
         return read_document(source, key, largest)
     except StoreError as error:

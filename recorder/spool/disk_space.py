@@ -82,7 +82,7 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class Growing:
+class GrowingFile:
     """A recording that goes on: bytes of its sound, how many more each second, and what it will become."""
 
     written: int
@@ -99,7 +99,7 @@ def finishing(sound: int, formats: Iterable[str]) -> int:
     return 2 * (outline + opus + (sound if "wav" in asked else 0)) + BESIDE
 
 
-def wanted(size: int, growing: Sequence[Growing], finished: int, seconds: float) -> int:
+def wanted(size: int, growing: Sequence[GrowingFile], finished: int, seconds: float) -> int:
     """How much must be free on a disk of that ``size`` for recordings to go on so long, and then for all to
     be finished, one after the other: the largest of them, or of those that wait, which needs ``finished``."""
     more = [round(each.rate * seconds) for each in growing]

@@ -29,9 +29,9 @@ from recorder.domain.line_policy import (
     BEEPS,
     Announcement,
     Delete,
-    Joining,
     Keep,
-    Sound,
+    PromptSound,
+    TransferNotice,
     check_announcement,
     delete_of,
     joining_of,
@@ -89,12 +89,12 @@ class CallStart:
     uptime: Uptime | None = None
     refused: str | None = None
     mode: str = NOTICE
-    question: Sound | None = None
+    question: PromptSound | None = None
     keep: Keep | None = None
     at_pickup: bool = False
     delete: Delete | None = None
     beep: str = ""
-    joining: Joining | None = None
+    joining: TransferNotice | None = None
     brought_in: datetime | None = None
 
 
@@ -313,7 +313,7 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
             **{name: value for name, value in body.items() if name != "format"},
             "uptime": None if uptime is None else Uptime(**uptime),
             "announcement": announcement,
-            "question": None if question is None else Sound(**question),
+            "question": None if question is None else PromptSound(**question),
             "keep": None if keep is None else keep_of(keep),
             "delete": None if delete is None else delete_of(delete),
             "joining": None if joining is None else joining_of(joining),

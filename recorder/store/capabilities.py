@@ -17,7 +17,7 @@ from recorder.store.s3_client import Bucket, connect
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServerCapabilities:
     """``clock`` is the server's own time, to the second, where it says it; ``ranges`` whether it sends the
     part of an object that was asked for, and no more."""
 
@@ -25,7 +25,7 @@ class Seen:
     ranges: bool
 
 
-def look(bucket: Bucket, entropy: Entropy) -> Seen:
+def look(bucket: Bucket, entropy: Entropy) -> ServerCapabilities:
     """Put a small object under a key of its own, read a part of it, and remove it.
 
     Raises :class:`StoreError`, :class:`Unreachable`."""
@@ -43,7 +43,7 @@ def look(bucket: Bucket, entropy: Entropy) -> Seen:
             else:
                 client.delete_object(Bucket=bucket.name, Key=key)
     said = put["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return Seen(parsedate_to_datetime(said) if said else None, ranges)
+    return ServerCapabilities(parsedate_to_datetime(said) if said else None, ranges)
 
 
 @contextmanager

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from recorder.health import Finding
+from recorder.health import HealthFinding
 from recorder.store.contract import Store
 
 PLACE = "probe/"
 """Where little or nothing lies."""
 
 
-def reach(store: Store) -> Finding:
+def reach(store: Store) -> HealthFinding:
     """List nothing much: a bucket that is missing or closed to us says so, which asking for one object does
     not.  Raises :class:`StoreError`."""
     next(iter(store.list(PLACE)), None)
-    return Finding(True, "the bucket answers")
+    return HealthFinding(True, "the bucket answers")

@@ -1,6 +1,6 @@
 """Every string that Accord sends to FreeSWITCH is made here, and nowhere else.
 
-A connection sends :class:`Command` values only, and only the functions of this module make them.  Each
+A connection sends :class:`SwitchCommand` values only, and only the functions of this module make them.  Each
 argument is checked against what it may be, because the event socket has no quoting that can be trusted:
 a line feed ends a command, ``${…}`` is expanded by the switch, a quote or a space moves the next
 argument.  What is not allowed raises :class:`SwitchError` (``switch.argument``) before anything is sent.
@@ -29,7 +29,7 @@ CALLEE: Final = "accord_callee"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Command:
+class SwitchCommand:
     """What is sent, without the empty line that ends it.  ``secret`` keeps it out of logs."""
 
     text: str
@@ -51,39 +51,39 @@ class Command:
 # --- the connection itself
 
 
-def auth(password: str) -> Command:
+def auth(password: str) -> SwitchCommand:
     """Log in on the standing connection."""
     if not password or len(password) > 256 or not password.isprintable():
         raise _refuse("the event socket's password", "one printable line, at most 256 characters")
-    return Command(f"auth {password}", secret=True)
+    return SwitchCommand(f"auth {password}", secret=True)
 
 
-def connect() -> Command:
+def connect() -> SwitchCommand:
     """The first command on the socket that a call arrives on; answered with the channel's data.
 
     It has to be the first: FreeSWITCH does not answer whatever comes first and is not ``connect``
     (``listener_run``)."""
-    return Command("connect")
+    return SwitchCommand("connect")
 
 
-def leave() -> Command:
+def leave() -> SwitchCommand:
     """End the connection in order: answered with ``+OK bye``, after everything sent before it."""
-    return Command("exit")
+    return SwitchCommand("exit")
 
 
-def my_events() -> Command:
+def my_events() -> SwitchCommand:
     """On a call's own socket: this channel's events."""
-    return Command("myevents")
+    return SwitchCommand("myevents")
 
 
-def linger(seconds: int) -> Command:
+def linger(seconds: int) -> SwitchCommand:
     """On a call's own socket: stay connected that long (1 to 600) after the hang-up, for its last events."""
     if not 1 <= seconds <= 600:
         raise _refuse("linger", "1 to 600 seconds")
-    return Command(f"linger {seconds}")
+    return SwitchCommand(f"linger {seconds}")
 
 
-def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> Command:
+def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> SwitchCommand:
     """Ask for events in the plain format: ``names`` out of :data:`recorder.switch.esl_events.NAMES`,
     ``subclasses`` of CUSTOM ones (``accord::keep``)."""
     wanted = [name for name in dict.fromkeys(names) if name != "CUSTOM"]
@@ -98,18 +98,18 @@ def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> Command:
     words = [*wanted, "CUSTOM", *custom] if custom else wanted
     if not words:
         raise _refuse("no event", "at least one")
-    return Command("event plain " + " ".join(words))
+    return SwitchCommand("event plain " + " ".join(words))
 
 
-def only_channel(uuid: str) -> Command:
+def only_channel(uuid: str) -> SwitchCommand:
     """Let only this channel's events through.  More than one such filter lets either through."""
-    return Command(f"filter Unique-ID {_uuid(uuid)}")
+    return SwitchCommand(f"filter Unique-ID {_uuid(uuid)}")
 
 
 # --- on a call's own socket
 
 
-def execute(application: str, argument: str) -> Command:
+def execute(application: str, argument: str) -> SwitchCommand:
     """Have the channel run one dialplan application, after those that were sent before (``event-lock``).
 
     Not for direct use with free text: :func:`execute_extension` makes the argument.
@@ -118,14 +118,14 @@ def execute(application: str, argument: str) -> Command:
         raise _refuse(f"application {application!r}", "one of " + ", ".join(sorted(APPLICATIONS)))
     lines = ["sendmsg", "call-command: execute", f"execute-app-name: {application}"]
     lines += [f"execute-app-arg: {_one_line('argument', argument)}", "event-lock: true"]
-    return Command("\n".join(lines))
+    return SwitchCommand("\n".join(lines))
 
 
 APPLICATIONS: Final = frozenset({"execute_extension"})
 """No other: what is done to a call stands in the dialplan, behind its guards."""
 
 
-def execute_extension(extension: str, context: str = CONTEXT) -> Command:
+def execute_extension(extension: str, context: str = CONTEXT) -> SwitchCommand:
     """Run an extension of Accord's dialplan; what the switch itself then checks is written there."""
     return execute("execute_extension", f"{_word(extension)} XML {_word(context)}")
 
@@ -133,89 +133,89 @@ def execute_extension(extension: str, context: str = CONTEXT) -> Command:
 # --- on the standing connection
 
 
-def status() -> Command:
+def status() -> SwitchCommand:
     """The switch's state; the heartbeat of the standing connection."""
-    return Command("api status")
+    return SwitchCommand("api status")
 
 
-def show_channels() -> Command:
+def show_channels() -> SwitchCommand:
     """All live channels, as JSON."""
-    return Command("api show channels as json")
+    return SwitchCommand("api show channels as json")
 
 
-def show_channel(uuid: str) -> Command:
+def show_channel(uuid: str) -> SwitchCommand:
     """The live channels that say something of this id, as JSON."""
-    return Command(f"api show channels like {_uuid(uuid)} as json")
+    return SwitchCommand(f"api show channels like {_uuid(uuid)} as json")
 
 
-def media_bugs(uuid: str) -> Command:
+def media_bugs(uuid: str) -> SwitchCommand:
     """What is attached to a channel's media, recordings among it."""
-    return Command(f"api uuid_buglist {_uuid(uuid)}")
+    return SwitchCommand(f"api uuid_buglist {_uuid(uuid)}")
 
 
-def get_variable(uuid: str, name: str) -> Command:
+def get_variable(uuid: str, name: str) -> SwitchCommand:
     """A channel variable's value; ``_undef_`` where it is not set.
 
     Never ``getvar`` on a call's own socket: its answer is not encoded, so a value with line feeds in it
     would be read as headers and replies."""
-    return Command(f"api uuid_getvar {_uuid(uuid)} {_variable(name)}")
+    return SwitchCommand(f"api uuid_getvar {_uuid(uuid)} {_variable(name)}")
 
 
-def channel_data(uuid: str) -> Command:
+def channel_data(uuid: str) -> SwitchCommand:
     """What events say of a channel, as it is now: lines of an event, each value encoded as in one.
 
     It tells what no variable does: when the channel was connected."""
-    return Command(f"api uuid_dump {_uuid(uuid)}")
+    return SwitchCommand(f"api uuid_dump {_uuid(uuid)}")
 
 
-def answer_in_state(uuid: str, name: str, state: str) -> Command:
+def answer_in_state(uuid: str, name: str, state: str) -> SwitchCommand:
     """Answer a call at once, if one of its variables has this value; the switch looks, not we.
 
     What is sent as ``execute`` waits for the call's own thread, which looks once a media tick (20 ms)
     until the call has media; an API command is run by the connection's thread at once.
     """
-    return Command(f"api expand uuid_answer {_in_state(uuid, name, state)}")
+    return SwitchCommand(f"api expand uuid_answer {_in_state(uuid, name, state)}")
 
 
-def play_to_both(uuid: str, name: str, state: str, sound: Path) -> Command:
+def play_to_both(uuid: str, name: str, state: str, sound: Path) -> SwitchCommand:
     """Play a sound to a call's both ends, if one of its variables has this value; the switch looks, not we.
 
     Sounds that are ordered while one plays wait for their turn (seen)."""
     return _broadcast(uuid, name, state, sound, "both")
 
 
-def cut(leg: str) -> Command:
+def cut(leg: str) -> SwitchCommand:
     """End what plays to a leg; what was ordered after it is played next."""
-    return Command(f"api uuid_break {_uuid(leg)}")
+    return SwitchCommand(f"api uuid_break {_uuid(leg)}")
 
 
-def cut_in_room(room: str, member: str = "") -> Command:
+def cut_in_room(room: str, member: str = "") -> SwitchCommand:
     """End what plays to everybody in a conference, or to one ``member`` of it alone."""
     to = f" {_member(member)}" if member else ""
-    return Command(f"api conference {_room(room)} stop current{to}")
+    return SwitchCommand(f"api conference {_room(room)} stop current{to}")
 
 
-def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> Command:
+def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCommand:
     """Play a sound to ``leg`` alone, if the variable of ``uuid`` has this value."""
     return _broadcast(uuid, name, state, sound, "aleg", _uuid(leg))
 
 
-def play_in_room(uuid: str, name: str, state: str, room: str, sound: Path, member: str = "") -> Command:
+def play_in_room(uuid: str, name: str, state: str, room: str, sound: Path, member: str = "") -> SwitchCommand:
     """Play a sound to everybody in a conference, or to one ``member`` of it alone, who hears nobody
     meanwhile; if the variable of ``uuid``, which is in it, has this value."""
     said = f"${{uuid_getvar({_uuid(uuid)} {_variable(name)})}}"
     target = f"${{cond({said} == {_word(state)} ? {_room(room)} : {_NO_ROOM})}}"
     to = f" {_member(member)} nomux" if member else ""
-    return Command(f"api expand conference {target} play '{_path(sound)}'{to}")
+    return SwitchCommand(f"api expand conference {target} play '{_path(sound)}'{to}")
 
 
-def mix_in(uuid: str, name: str, state: str, leg: str, sound: Path) -> Command:
+def mix_in(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCommand:
     """Mix a sound into what ``leg`` hears, once, if the variable of ``uuid`` has this value."""
     target = _in_state(uuid, name, state, _uuid(leg))
-    return Command(f"api expand uuid_displace {target} start '{_path(sound)}' 0 m")
+    return SwitchCommand(f"api expand uuid_displace {target} start '{_path(sound)}' 0 m")
 
 
-def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bool) -> list[Command]:
+def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bool) -> list[SwitchCommand]:
     """Ask a third one (``three_way`` on ``on``) with ``sound``, out of the conversation, for in it the switch
     tells of none of their keys; ``answer`` milliseconds after the sound they are back in it by themselves.
     ``again``: they are out of it already.  The last one does it, if the call of ``uuid`` is recorded, they
@@ -228,19 +228,19 @@ def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bo
         put_variable(leg, "accord_beside", _uuid(on)),
         put_variable(leg, "accord_prompt", str(sound)),
         put_variable(leg, "accord_answer", str(answer)),
-        Command(
+        SwitchCommand(
             f"api expand uuid_transfer ${{cond({said} == announced-{there} ? {leg} : none)}} "
             "${global_getvar(accord_aside)}"
         ),
     ]
 
 
-def let_back(leg: str, sound: Path | None) -> list[Command]:
+def let_back(leg: str, sound: Path | None) -> list[SwitchCommand]:
     """Who was taken aside goes back into the conversation, once ``sound`` was said to them."""
     prompt = "accord_prompt"
     return [
         clear_variable(leg, prompt) if sound is None else put_variable(leg, prompt, str(sound)),
-        Command(f"api expand uuid_transfer {_in_state(leg, 'destination_number', ASIDE)} {_BESIDE}"),
+        SwitchCommand(f"api expand uuid_transfer {_in_state(leg, 'destination_number', ASIDE)} {_BESIDE}"),
     ]
 
 
@@ -251,46 +251,46 @@ _BESIDE: Final = f"accord_beside XML {CONTEXT}"
 _NO_ROOM: Final = "accord.no.such.room"
 
 
-def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str = "") -> Command:
+def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str = "") -> SwitchCommand:
     target = _in_state(uuid, name, state, to)
-    return Command(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
+    return SwitchCommand(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
 
 
-def beep(uuid: str, name: str, state: str, leg: str) -> Command:
+def beep(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
     """Mix a short tone into what ``leg`` hears, every quarter of a minute, if the variable of ``uuid`` has
     this value.  Ordered again it changes nothing.  It is not in a recording that began before it (seen; what
     is mixed into what a leg says is)."""
     target = _in_state(uuid, name, state, _uuid(leg))
-    return Command(f"api expand uuid_displace {target} start {_BEEP} 0 m")
+    return SwitchCommand(f"api expand uuid_displace {target} start {_BEEP} 0 m")
 
 
-def no_beep(leg: str) -> Command:
+def no_beep(leg: str) -> SwitchCommand:
     """And no more."""
-    return Command(f"api uuid_displace {_uuid(leg)} stop {_BEEP}")
+    return SwitchCommand(f"api uuid_displace {_uuid(leg)} stop {_BEEP}")
 
 
-def note_tone(uuid: str, name: str, state: str, leg: str) -> Command:
+def note_tone(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
     """Mix one short tone into what ``leg`` hears, if the variable of ``uuid`` has this value."""
     target = _in_state(uuid, name, state, _uuid(leg))
-    return Command(f"api expand uuid_displace {target} start {_NOTED} 0 m")
+    return SwitchCommand(f"api expand uuid_displace {target} start {_NOTED} 0 m")
 
 
-def pause_tone(uuid: str, leg: str, seconds: int) -> Command:
+def pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
     """Remind ``leg`` for so many seconds that the recording of ``uuid`` is paused, if it still is then; the
     colleague's code ends it, too."""
     if not 1 <= seconds <= 99_999:
         raise _refuse(f"a tone of {seconds} s", "1 to 99999 seconds")
     target = _in_state(uuid, "accord_paused", "true", _uuid(leg))
     tone = "${global_getvar(accord_pause_tone)}"
-    return Command(f"api expand uuid_displace {target} start {tone} {seconds} m")
+    return SwitchCommand(f"api expand uuid_displace {target} start {tone} {seconds} m")
 
 
-def no_pause_tone(leg: str) -> Command:
+def no_pause_tone(leg: str) -> SwitchCommand:
     """And no more."""
-    return Command(f"api expand uuid_displace {_uuid(leg)} stop ${{global_getvar(accord_pause_tone)}}")
+    return SwitchCommand(f"api expand uuid_displace {_uuid(leg)} stop ${{global_getvar(accord_pause_tone)}}")
 
 
-def pause(uuid: str, path: Path, seconds: int) -> list[Command]:
+def pause(uuid: str, path: Path, seconds: int) -> list[SwitchCommand]:
     """What the dialplan's ``accord_pause`` does for a colleague's code, from outside the call, in order and
     in one write: mask a recording that was announced, and first see to it that the switch ends that by
     itself.  The last one masks; the switch refuses it where there is nothing to mask."""
@@ -299,37 +299,37 @@ def pause(uuid: str, path: Path, seconds: int) -> list[Command]:
         unschedule(group),
         schedule(seconds, group, _unmask(_uuid(uuid), path)),
         schedule(seconds, group, clear_variable(uuid, "accord_paused")),
-        Command(f"api expand uuid_setvar {state} accord_paused_at ${{strepoch()}}"),
-        Command(f"api expand uuid_setvar {state} accord_paused true"),
-        Command(f"api expand uuid_record {state} mask '{_path(path)}'"),
+        SwitchCommand(f"api expand uuid_setvar {state} accord_paused_at ${{strepoch()}}"),
+        SwitchCommand(f"api expand uuid_setvar {state} accord_paused true"),
+        SwitchCommand(f"api expand uuid_record {state} mask '{_path(path)}'"),
     ]
 
 
-def pause_refused(uuid: str) -> list[Command]:
+def pause_refused(uuid: str) -> list[SwitchCommand]:
     """Take back what :func:`pause` has left where its last command was refused."""
     return [clear_variable(uuid, "accord_paused"), unschedule(f"{uuid}_pause")]
 
 
-def resume(uuid: str, path: Path) -> list[Command]:
+def resume(uuid: str, path: Path) -> list[SwitchCommand]:
     """What ``accord_resume`` does.  The first one goes on with the recording; the switch refuses it where it
     is not paused."""
     paused = _in_state(uuid, "accord_paused", "true")
-    return [Command(f"api expand {_unmask(paused, path).text.partition(' ')[2]}"), *pause_refused(uuid)]
+    return [SwitchCommand(f"api expand {_unmask(paused, path).text.partition(' ')[2]}"), *pause_refused(uuid)]
 
 
-def _unmask(target: str, path: Path) -> Command:
-    return Command(f"api uuid_record {target} unmask '{_path(path)}'")
+def _unmask(target: str, path: Path) -> SwitchCommand:
+    return SwitchCommand(f"api uuid_record {target} unmask '{_path(path)}'")
 
 
 _NOTED: Final = "tone_stream://v=-20;%(100,100,700)"
 _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 
-def change_variable(uuid: str, name: str, old: str, new: str) -> Command:
+def change_variable(uuid: str, name: str, old: str, new: str) -> SwitchCommand:
     """Give a channel's variable the value ``new`` if it has ``old``; the switch looks, not we.  Refused where
     it has not, and where there is no such channel."""
     target = _in_state(uuid, name, old)
-    return Command(f"api expand uuid_setvar {target} {_variable(name)} {_word(new)}")
+    return SwitchCommand(f"api expand uuid_setvar {target} {_variable(name)} {_word(new)}")
 
 
 def _in_state(uuid: str, name: str, state: str, to: str = "") -> str:
@@ -338,52 +338,52 @@ def _in_state(uuid: str, name: str, state: str, to: str = "") -> str:
     return f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? {to or channel} : none)}}"
 
 
-def clear_variable(uuid: str, name: str) -> Command:
+def clear_variable(uuid: str, name: str) -> SwitchCommand:
     """Unset a channel's variable from outside the call."""
-    return Command(f"api uuid_setvar {_uuid(uuid)} {_variable(name)}")
+    return SwitchCommand(f"api uuid_setvar {_uuid(uuid)} {_variable(name)}")
 
 
-def put_variable(uuid: str, name: str, value: str) -> Command:
+def put_variable(uuid: str, name: str, value: str) -> SwitchCommand:
     """Set a channel's variable from outside the call."""
-    return Command(f"api uuid_setvar {_uuid(uuid)} {_variable(name)} {_value(name, value)}")
+    return SwitchCommand(f"api uuid_setvar {_uuid(uuid)} {_variable(name)} {_value(name, value)}")
 
 
-def record_stop(uuid: str, path: Path) -> Command:
+def record_stop(uuid: str, path: Path) -> SwitchCommand:
     """Stop one recording from outside the call."""
-    return Command(f"api uuid_record {_uuid(uuid)} stop '{_path(path)}'")
+    return SwitchCommand(f"api uuid_record {_uuid(uuid)} stop '{_path(path)}'")
 
 
-def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -> Command:
+def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -> SwitchCommand:
     """Record a call in two channels from now on, if one of its variables has this value; the switch looks,
     not we.  ``recording`` is told with its events."""
     settings = "RECORD_STEREO=true,RECORD_PRE_BUFFER_FRAMES=0,enable_file_write_buffering=false"
     options = f"{{{settings},accord_recording={_uuid(recording)}}}"
     target = _in_state(uuid, name, state)
-    return Command(f"api expand uuid_record {target} start '{_path(path)}' 0 {options}")
+    return SwitchCommand(f"api expand uuid_record {target} start '{_path(path)}' 0 {options}")
 
 
-def record_stop_unless(uuid: str, name: str, state: str, path: Path) -> Command:
+def record_stop_unless(uuid: str, name: str, state: str, path: Path) -> SwitchCommand:
     """Stop one recording, if the channel's variable has another value than this; the switch looks, not we."""
     channel, value = _uuid(uuid), _word(state)
     target = f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? none : {channel})}}"
-    return Command(f"api expand uuid_record {target} stop '{_path(path)}'")
+    return SwitchCommand(f"api expand uuid_record {target} stop '{_path(path)}'")
 
 
-def schedule(seconds: int, group: str, command: Command) -> Command:
+def schedule(seconds: int, group: str, command: SwitchCommand) -> SwitchCommand:
     """Have the switch run an ``api`` command by itself, so many whole seconds from now (its scheduler may add
     one); ``group`` is what :func:`unschedule` takes back, all of it."""
     kind, _, what = command.text.partition(" ")
     if kind != "api" or not 1 <= seconds <= 3600 or what.endswith("&"):
         raise _refuse(f"{command} in {seconds} s", "an api command, in 1 to 3600 seconds")
-    return Command(f"api sched_api +{seconds} {_uuid(group)} {what}")
+    return SwitchCommand(f"api sched_api +{seconds} {_uuid(group)} {what}")
 
 
-def unschedule(group: str) -> Command:
+def unschedule(group: str) -> SwitchCommand:
     """Take back what is scheduled under this name."""
-    return Command(f"api sched_del {_uuid(group)}")
+    return SwitchCommand(f"api sched_del {_uuid(group)}")
 
 
-def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> Command:
+def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> SwitchCommand:
     """Call a number outside, play a sound to whoever answers, and hang up.  The switch answers when somebody
     has answered, or with why nobody has (``-ERR USER_BUSY``), so it is sent on a connection of its own.
 
@@ -401,7 +401,7 @@ def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> 
     where = dial.replace("{number}", number).replace("{digits}", number[1:])
     shown = f",origination_caller_id_number={caller},origination_caller_id_name={caller}" if caller else ""
     settings = f"ignore_early_media=true,originate_timeout={seconds}{shown}"
-    return Command(f"api originate {{{settings}}}{where} '&playback({_path(sound)})'")
+    return SwitchCommand(f"api originate {{{settings}}}{where} '&playback({_path(sound)})'")
 
 
 def dialable(dial: str) -> bool:
@@ -410,41 +410,41 @@ def dialable(dial: str) -> bool:
     return _DIAL.fullmatch(dial) is not None and not dial.startswith("loopback/")
 
 
-def rooms() -> Command:
+def rooms() -> SwitchCommand:
     """All conferences and who is in them, as JSON; refused where the switch has no such module."""
-    return Command("api conference json_list")
+    return SwitchCommand("api conference json_list")
 
 
-def module_exists(module: str) -> Command:
+def module_exists(module: str) -> SwitchCommand:
     """``true`` where the module is loaded."""
-    return Command(f"api module_exists {_word(module)}")
+    return SwitchCommand(f"api module_exists {_word(module)}")
 
 
-def locate(section: str, tag: str, attribute: str, value: str) -> Command:
+def locate(section: str, tag: str, attribute: str, value: str) -> SwitchCommand:
     """A piece of the running configuration, as XML."""
     words = " ".join(_word(word) for word in (section, tag, attribute, value))
-    return Command(f"api xml_locate {words}")
+    return SwitchCommand(f"api xml_locate {words}")
 
 
-def dialplan() -> Command:
+def dialplan() -> SwitchCommand:
     """The running dialplan, whole, as XML."""
-    return Command("api xml_locate dialplan")
+    return SwitchCommand("api xml_locate dialplan")
 
 
-def global_variable(name: str) -> Command:
+def global_variable(name: str) -> SwitchCommand:
     """A global variable's value (``run_dir``: where the switch has its process id); refused where there is
     none of that name."""
-    return Command(f"api global_getvar {_variable(name)}")
+    return SwitchCommand(f"api global_getvar {_variable(name)}")
 
 
-def set_global_variable(name: str, value: str) -> Command:
+def set_global_variable(name: str, value: str) -> SwitchCommand:
     """Set a global variable of the switch, which is gone when it ends; the value is kept out of logs."""
-    return Command(f"api global_setvar {_variable(name)}={_word(value)}", secret=True)
+    return SwitchCommand(f"api global_setvar {_variable(name)}={_word(value)}", secret=True)
 
 
-def file_exists(path: Path) -> Command:
+def file_exists(path: Path) -> SwitchCommand:
     """``true`` where the switch finds a file under this name."""
-    return Command(f"api file_exists {_path(path)}")
+    return SwitchCommand(f"api file_exists {_path(path)}")
 
 
 # --- what an argument may be

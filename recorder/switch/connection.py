@@ -30,8 +30,8 @@ from greenswitch.esl import ESLProtocol
 
 from recorder import metrics
 from recorder.errors import SwitchError
-from recorder.switch.commands import Command, leave
-from recorder.switch.dispatch import Handler, Lane, Pending
+from recorder.switch.commands import SwitchCommand, leave
+from recorder.switch.dispatch import Handler, Lane, PendingReply
 from recorder.switch.esl_events import CallEvent, Reply
 from recorder.switch.framing import EVENT, MAX_BODY, Frame, Framer
 
@@ -41,7 +41,7 @@ READ_SIZE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Time limits in seconds and sizes of one connection.
 
     ``reply`` is for a command that names no other limit, ``write`` for one whole write, ``connect`` for
@@ -60,19 +60,19 @@ class Limits:
 class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     """greenswitch's ``ESLProtocol`` with everything replaced that is unsafe; see the module's text."""
 
-    limits: Limits
+    limits: ConnectionLimits
     max_body: int = MAX_BODY
     """Bytes of one body that are taken from the peer."""
     quiet: bool = False
     """Who is at the other end may be anybody: what they do is neither logged nor counted."""
 
-    def __init__(self, *args: Any, limits: Limits | None = None, **named: Any) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, *args: Any, limits: ConnectionLimits | None = None, **named: Any) -> None:
+        self.limits = limits or ConnectionLimits()
         self.closed = Event()
         self.reason = ""
         self.left_by_peer = False
         """The other side ended it, and not we."""
-        self._pending: deque[Pending] = deque()
+        self._pending: deque[PendingReply] = deque()
         self._write_lock = BoundedSemaphore(1)
         self._lanes: dict[Handler, Lane] = {}
         self._on_close: list[Callable[[str], object]] = []
@@ -149,7 +149,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
 
     # --- sending
 
-    def send(self, data: Command, limit: float | None = None) -> Reply:
+    def send(self, data: SwitchCommand, limit: float | None = None) -> Reply:
         """Send a command and wait for its reply, at most ``limit`` seconds.
 
         Replaces greenswitch's, which waits for ever, writes a part and takes any string.  Raises
@@ -157,23 +157,23 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         """
         return self.send_later(data, limit).wait()
 
-    def api(self, command: Command, limit: float | None = None) -> str:
+    def api(self, command: SwitchCommand, limit: float | None = None) -> str:
         """Send an ``api`` command; its answer.  Raises as :meth:`send`, and ``switch.refused``."""
         answer: str = self.send_later(command, limit).accepted().data
         return answer
 
-    def send_later(self, command: Command, limit: float | None = None) -> Pending:
+    def send_later(self, command: SwitchCommand, limit: float | None = None) -> PendingReply:
         """Send a command without waiting for its reply.  Raises ``switch.gone``."""
         return self.send_all((command,), limit)[0]
 
-    def send_all(self, commands: Iterable[Command], limit: float | None = None) -> list[Pending]:
+    def send_all(self, commands: Iterable[SwitchCommand], limit: float | None = None) -> list[PendingReply]:
         """Send several commands in one write, in order, without waiting for replies."""
         seconds = self.limits.reply if limit is None else limit
         sent = []
         for command in commands:
-            if not isinstance(command, Command):
+            if not isinstance(command, SwitchCommand):
                 raise TypeError("only what recorder.switch.commands makes is sent to the switch")
-            sent.append(Pending(command, seconds, quiet=self.quiet))
+            sent.append(PendingReply(command, seconds, quiet=self.quiet))
         wire = b"".join(pending.command.wire for pending in sent)
         if not self.connected:
             raise self._gone()

@@ -12,7 +12,7 @@ from gevent.event import AsyncResult, Event
 
 from recorder import metrics
 from recorder.errors import SwitchError
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import CallEvent, Reply
 
 log = structlog.get_logger()
@@ -20,13 +20,13 @@ log = structlog.get_logger()
 Handler = Callable[[CallEvent], object]
 
 
-class Pending:
+class PendingReply:
     """A command that was sent and the reply it will get; see :meth:`Connection.send_later`.  ``quiet``: who
     answers may be anybody, so what they do is neither logged nor counted."""
 
     __slots__ = ("_began", "_quiet", "_result", "_timer", "command", "limit")
 
-    def __init__(self, command: Command, limit: float, *, quiet: bool = False) -> None:
+    def __init__(self, command: SwitchCommand, limit: float, *, quiet: bool = False) -> None:
         self.command = command
         self._quiet = quiet
         self.limit = limit
@@ -57,7 +57,7 @@ class Pending:
         """Answered, timed out or failed: :meth:`wait` will not wait."""
         return bool(self._result.ready())
 
-    def then(self, call: Callable[[Pending], object]) -> None:
+    def then(self, call: Callable[[PendingReply], object]) -> None:
         """Call this in the hub as soon as it is done; it must not block."""
         self._result.rawlink(lambda _result: call(self))
 

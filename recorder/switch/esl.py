@@ -16,14 +16,12 @@ from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.socket_owner import peer
 from recorder.switch import commands
-from recorder.switch.commands import Command
-from recorder.switch.connection import Connection, Limits
-from recorder.switch.dispatch import Pending
+from recorder.switch.commands import SwitchCommand
+from recorder.switch.connection import Connection, ConnectionLimits
+from recorder.switch.dispatch import PendingReply
 from recorder.switch.esl_events import Reply
 from recorder.switch.framing import MAX_HEAD
 from recorder.switch.unverified_connections import Visit, WaitingRoom
-
-__all__ = ["Connection", "Inbound", "Limits", "OutboundServer", "OutboundSession", "Pending"]
 
 log = structlog.get_logger()
 
@@ -40,7 +38,13 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
     """
 
     def __init__(
-        self, host: str, port: int, password: str, *, timeout: float = 5.0, limits: Limits | None = None
+        self,
+        host: str,
+        port: int,
+        password: str,
+        *,
+        timeout: float = 5.0,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         """``timeout`` in seconds for connecting and logging in together."""
         super().__init__(host, port, password, timeout, limits=limits)
@@ -110,7 +114,11 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
     """What comes on it is one channel's events, and short answers."""
 
     def __init__(
-        self, client_address: Any, sock: socket.socket, limits: Limits | None = None, owner: int | None = None
+        self,
+        client_address: Any,
+        sock: socket.socket,
+        limits: ConnectionLimits | None = None,
+        owner: int | None = None,
     ) -> None:
         self.owner = owner
         self.quiet = True
@@ -135,7 +143,7 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         data: Mapping[str, str] = self.session_data or {}
         return data
 
-    def introduce(self, question: Command, limit: float) -> tuple[Mapping[str, str], str]:
+    def introduce(self, question: SwitchCommand, limit: float) -> tuple[Mapping[str, str], str]:
         """:meth:`connect`, and the answer to a question that is sent with it: in one write, so that asking
         costs the call no time.  Raises as :meth:`send`."""
         connected, answered = self.send_all((commands.connect(), question), limit)
@@ -157,7 +165,7 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         data: Mapping[str, str] = self.session_data or {}
         return data.get("Unique-ID", "")
 
-    def execute(self, command: Command, limit: float | None = None) -> Pending:
+    def execute(self, command: SwitchCommand, limit: float | None = None) -> PendingReply:
         """Send one of :mod:`~recorder.switch.commands`' applications without waiting for its reply."""
         return self.send_later(command, limit)
 
@@ -203,7 +211,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         crowded: Callable[[int | None], object],
         owner: Callable[[socket.socket], int | None] = peer,
         backlog: int = 1024,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         """``port`` 0 takes a free one, see ``bound_port``."""
         super().__init__(host, port, application=handler)
@@ -212,7 +220,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         self._owner = owner
         self._visits: dict[OutboundSession, Visit] = {}
         self.backlog = backlog
-        self.limits = limits or Limits()
+        self.limits = limits or ConnectionLimits()
         self.failures = 0
         self.listening = Event()
         self.stopping = Event()

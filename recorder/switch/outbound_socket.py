@@ -11,8 +11,9 @@ from gevent import socket
 from recorder import socket_owner
 from recorder.errors import SwitchError
 from recorder.switch.caller_id import Caller, called, caller, calling, from_line, outward
-from recorder.switch.commands import Command
-from recorder.switch.esl import Limits, OutboundServer, OutboundSession
+from recorder.switch.commands import SwitchCommand
+from recorder.switch.connection import ConnectionLimits
+from recorder.switch.esl import OutboundServer, OutboundSession
 from recorder.switch.unverified_connections import WaitingRoom
 
 BACKLOG: Final = 4096
@@ -82,7 +83,7 @@ class Admission(Protocol):
     """Whether who connects is the switch: everybody on this machine can."""
 
     @property
-    def question(self) -> Command:
+    def question(self) -> SwitchCommand:
         """What is asked of who connects, together with ``connect``.  It tells them nothing."""
 
     def stranger(self, owner: int | None) -> bool:
@@ -96,7 +97,7 @@ class Admission(Protocol):
         """Say and count that a connection was refused."""
 
 
-class Dialplan:
+class OutboundSocket:
     """Listens for calls.  ``on_call`` gets each that ``admission`` admits with its session, connected, in a
     greenlet of its own; when it returns or raises, the socket closes and the call's dialplan goes on.
     Whoever is not admitted is sent ``connect`` and a question, and nothing else.
@@ -111,13 +112,13 @@ class Dialplan:
         admission: Admission,
         *,
         region: str | None = None,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         owner: Callable[[socket.socket], int | None] = socket_owner.peer,
     ) -> None:
         self._on_call = on_call
         self._admission = admission
         self._region = region
-        limits = limits or Limits()
+        limits = limits or ConnectionLimits()
         self._introduction = min(limits.reply, INTRODUCTION)
         self.server = OutboundServer(
             host,

@@ -17,9 +17,11 @@ from gevent.event import Event
 from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.conference_events import LISTENER, THIRD, attached, listed
-from recorder.switch.esl import Inbound, Limits, Pending
+from recorder.switch.connection import ConnectionLimits
+from recorder.switch.dispatch import PendingReply
+from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import CallEvent
 
 log = structlog.get_logger()
@@ -115,7 +117,7 @@ class Node:
     random: Random
     subclasses: Iterable[str] = ()
     on_login: Callable[[Inbound], object] = lambda _connection: None
-    limits: Limits = field(default_factory=Limits)
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     backoff: Backoff = field(default_factory=Backoff)
     heartbeat: float = 5.0
     """Seconds between two pings; each may take ``limits.reply``."""
@@ -149,16 +151,16 @@ class Node:
             self._sooner.set()
         return bool(self.logged_in.wait(seconds))
 
-    def api(self, command: Command, limit: float | None = None) -> str:
+    def api(self, command: SwitchCommand, limit: float | None = None) -> str:
         """Ask the switch; its answer.  Raises :class:`SwitchError` (``switch.gone``, ``switch.timeout``,
         ``switch.refused``)."""
         return self._here().api(command, limit)
 
-    def send_later(self, command: Command, limit: float | None = None) -> Pending:
+    def send_later(self, command: SwitchCommand, limit: float | None = None) -> PendingReply:
         """Command the switch without waiting.  Raises ``switch.gone``."""
         return self._here().send_later(command, limit)
 
-    def send_all(self, some: Iterable[Command], limit: float | None = None) -> list[Pending]:
+    def send_all(self, some: Iterable[SwitchCommand], limit: float | None = None) -> list[PendingReply]:
         """The same for several, in order and in one write."""
         return self._here().send_all(some, limit)
 

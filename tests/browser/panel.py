@@ -26,7 +26,7 @@ from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
-from recorder.identity.throttle import Limit
+from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from recorder.spool.layout import Party
 from tests.house import CALLER, Customer, House
@@ -98,7 +98,7 @@ def main(folder: Path) -> None:
     }
     gevent.spawn(keep_talking, bakery)
     # All of these tests come from one address.
-    often = LoginLimits(*[Limit(10000, 60)] * 5)
+    often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
     app = create_app(config, gate=house.gate, changes=house.changes)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))

@@ -17,9 +17,9 @@ import numpy as np
 
 import recorder
 from recorder import config
+from recorder.catalogue.database import open_catalogue
 from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.schema import migrate
-from recorder.catalogue.tables.core import open_catalogue
 from recorder.cli import processes as product
 from recorder.cli.tenants import make_tenant, make_user
 from recorder.clock import utc_now

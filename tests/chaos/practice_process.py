@@ -28,8 +28,8 @@ from gevent.fileobject import FileObjectPosix
 
 from demo.practice.leg import Leg
 from demo.practice.outward import OutwardSession
-from demo.practice.party import Party
-from demo.practice.session import PHASES, Session
+from demo.practice.party import PracticeParty
+from demo.practice.session import PHASES, PracticeCall
 from demo.practice.switch import PracticeSwitch
 from demo.practice.wire import Header
 from tests.chaos.plan import COLLEAGUE, PAUSE_SECONDS
@@ -41,7 +41,7 @@ CODES = {"accord::pause": "pause", "accord::resume": "resume", "accord::note": "
 class Telling(PracticeSwitch):
     """Tells what its dialplan did of a colleague's code, and of every bridge."""
 
-    def __init__(self, tell: Callable[[Session, str], None], **settings: Any) -> None:
+    def __init__(self, tell: Callable[[PracticeCall, str], None], **settings: Any) -> None:
         self.tell = tell
         super().__init__(**settings)
 
@@ -65,8 +65,8 @@ class Process:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.voice, self.answer = Path(settings["voice"]), Path(settings["answer"])
-        self.numbers: dict[Session, int] = {}
-        self.sent_on: set[Session] = set()
+        self.numbers: dict[PracticeCall, int] = {}
+        self.sent_on: set[PracticeCall] = set()
         self.switch = Telling(
             self.happened,
             password=settings["password"],
@@ -93,11 +93,11 @@ class Process:
         self.output.write(json.dumps({**what, "at": time.time()}).encode() + b"\n")
 
     def place(self, wanted: dict[str, Any]) -> None:
-        party = Party(
+        party = PracticeParty(
             number=wanted["caller"], callee=wanted["callee"], rings=wanted["rings"], talks=wanted["talks"],
             early=self.voice, speaks=self.voice, answers_with=self.answer,
         )  # fmt: skip
-        session: Session
+        session: PracticeCall
         if wanted["outward"]:
             session = self.switch.call_out(wanted["caller"], wanted["called"], party)
         else:
@@ -112,7 +112,7 @@ class Process:
             for at, key in enumerate("*159#"):
                 gevent.spawn_later(0.2 + at * 0.4, session.press, key)
 
-    def talk(self, session: Session, wanted: dict[str, Any]) -> None:
+    def talk(self, session: PracticeCall, wanted: dict[str, Any]) -> None:
         """What is dialled once they are connected, and the transfer."""
         if not session.wait("bridged", LONGEST):
             return
@@ -124,7 +124,7 @@ class Process:
         for after, who, keys in due:
             gevent.spawn_later(after, self.do, session, who, keys)
 
-    def do(self, session: Session, who: str, keys: str) -> None:
+    def do(self, session: PracticeCall, who: str, keys: str) -> None:
         if session.leg.cause is not None or not session.media.connected:
             return
         if who:
@@ -135,11 +135,11 @@ class Process:
             self.sent_on.add(session)
             session.transfer(COLLEAGUE, "public")
 
-    def follow(self, session: Session, phase: str) -> None:
+    def follow(self, session: PracticeCall, phase: str) -> None:
         if session.wait(phase, LONGEST):
             self.happened(session, phase)
 
-    def happened(self, session: Session, phase: str, **more: str) -> None:
+    def happened(self, session: PracticeCall, phase: str, **more: str) -> None:
         """Tell of a step."""
         if phase == "joined" and session not in self.sent_on:
             return
@@ -150,7 +150,7 @@ class Process:
         )  # fmt: skip
 
 
-def give_up(session: Session) -> None:
+def give_up(session: PracticeCall) -> None:
     """Whoever calls does not wait any longer."""
     if isinstance(session, OutwardSession) and session.b is not None:
         session.callee_hangs_up("ORIGINATOR_CANCEL")

@@ -36,7 +36,7 @@ def test_a_checkpoint_is_locked_and_found_where_it_was_put(
     store = lesser_store if lesser else bucket_store
     house.means = replace(house.means, store=store)
     put_small(house)
-    means = checkpoint.Means(
+    means = checkpoint.CheckpointDeps(
         store, house.means.signer, house.means.root_public, house.entropy, owner=uuid4().hex
     )
     assert bucket_store.abilities().object_lock

@@ -13,7 +13,8 @@ import pytest
 from recorder.catalogue import queries
 from recorder.lifecycle import amendment_store, expiry
 from recorder.pipeline import stages
-from recorder.seal.amendment import By, HoldSet
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import HoldSet
 from recorder.seal.keyring import data_key_path
 from recorder.seal.verification import verify
 from recorder.store.contract import Conflict
@@ -76,7 +77,7 @@ def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
     key = data_key_path(house.tenant, row.id)
     assert [versions(store, row.prefix + name) for name in ("audio.opus", "audio.wav", "peaks")] == [2, 2, 2]
     house.clock.forward(days=31)
-    means = expiry.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    means = expiry.ErasureDeps(store, house.means.root_public, house.means.signer, house.entropy)
     assert expiry.destroy_due(means, house.clock()) == 1
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
     assert [versions(store, each) for each in gone] == [0, 0, 0, 0]
@@ -94,7 +95,7 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     lock = {"Bucket": store._bucket, "Key": key, "VersionId": version}
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "ON"})
     house.clock.forward(days=31)
-    means = expiry.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    means = expiry.ErasureDeps(store, house.means.root_public, house.means.signer, house.entropy)
     assert expiry.destroy_due(means, house.clock()) == 0
     left = queries.recording(house.tenant, row.id)
     assert (left.wrapped_key, left.destroyed_at) == (None, None)
@@ -112,7 +113,7 @@ def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -
     """Without their claims, as when a clock is wrong: what decides is the bucket."""
     house, row, store = stored
     house.clock.forward(days=31)
-    means = expiry.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    means = expiry.ErasureDeps(store, house.means.root_public, house.means.signer, house.entropy)
     chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(2)]
     for chain in chains:
         expiry.destroy(row, chain, expiry.EXPIRED, means, house.clock.forward(seconds=1))
@@ -139,7 +140,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     there = Path(shutil.copytree(copy, folder))
 
     def destroy() -> None:
-        duty = expiry.Means(bucket_store, means.root_public, means.signer, house.entropy)
+        duty = expiry.ErasureDeps(bucket_store, means.root_public, means.signer, house.entropy)
         expiry.destroy_due(duty, house.clock())
 
     key = data_key_path(house.tenant, row.id)

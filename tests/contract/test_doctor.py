@@ -15,7 +15,7 @@ import pytest
 from recorder import config
 from recorder.clock import utc_now
 from recorder.ops.doctor import keeping
-from recorder.ops.doctor.findings import Finding, Patient, examine
+from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.store import capabilities
 from recorder.store.s3_client import Bucket
@@ -32,7 +32,7 @@ def environment(bucket: Bucket) -> dict[str, str]:
     }
 
 
-def look(bucket: Bucket, by: timedelta = timedelta(0), limit: float = 30.0) -> list[Finding]:
+def look(bucket: Bucket, by: timedelta = timedelta(0), limit: float = 30.0) -> list[DoctorFinding]:
     context = Context(config.load(None, environment(bucket)), None)
     return list(examine(keeping.store, Patient(context, lambda: utc_now() + by), limit))
 
@@ -89,7 +89,7 @@ def test_a_server_that_is_away_or_says_nothing(seaweedfs: SeaweedFS) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bucket = replace(bucket, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
         (found,) = look(bucket, limit=1.0)
-    assert found == Finding(
+    assert found == DoctorFinding(
         "wrong",
         "store: no answer within 1 s",
         "what it looks at hangs: a disk, the database, the network or the switch",

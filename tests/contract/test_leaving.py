@@ -18,8 +18,9 @@ from recorder.features.offboarding import erasure as ending
 from recorder.features.offboarding.plan import prepare
 from recorder.identity import users
 from recorder.lifecycle import expiry
+from recorder.playback.interface import Who
 from recorder.playback.verified_recording import Seals
-from recorder.processes.gate import PanelGate, Who
+from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import data_key_path
 from recorder.store.s3 import S3Store
@@ -58,9 +59,9 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
         assert len(sound.read()) == row.objects[0].length
 
     decisions.decide(office, house.tenant, early="By letter")
-    at_work = ending.Means(
-        expiry.Means(bucket_store, root, means.signer, house.entropy),
-        checkpoint.Means(bucket_store, means.signer, root, house.entropy, owner="one"),
+    at_work = ending.OffboardingDeps(
+        expiry.ErasureDeps(bucket_store, root, means.signer, house.entropy),
+        checkpoint.CheckpointDeps(bucket_store, means.signer, root, house.entropy, owner="one"),
         timedelta(days=30),
     )
     assert ending.erase_due(at_work, house.clock()) == 1

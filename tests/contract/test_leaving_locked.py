@@ -80,15 +80,15 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: House, lock
         kept = locked.retention(key)
         assert kept["Mode"] == "GOVERNANCE"
         assert kept["RetainUntilDate"] > utc_now() + timedelta(days=29)
-    signing = checkpoint.Means(store, means.signer, root, house.entropy, owner="one")
+    signing = checkpoint.CheckpointDeps(store, means.signer, root, house.entropy, owner="one")
     assert checkpoint.keep(signing, house.clock.forward(hours=1)) == 1
 
     office = house.office()
     decisions.announce(office, house.tenant, house.clock() + timedelta(days=9))
     decisions.decide(office, house.tenant, early="By letter")
     ordinary = S3Store(locked.worker, house.entropy, bypass=True)
-    given = expiry.Means(store, root, means.signer, house.entropy, erasing=ordinary)
-    without = ending.Means(given, signing, timedelta(days=30))
+    given = expiry.ErasureDeps(store, root, means.signer, house.entropy, erasing=ordinary)
+    without = ending.OffboardingDeps(given, signing, timedelta(days=30))
     assert ending.erase_due(without, house.clock()) == 0, "asking to bypass is not enough"
     assert [len(store._versions(key)) for key in sounds] == [1] * len(sounds)
     assert [len(store._versions(data_key_path(house.tenant, row.id))) for row in rows] == [0, 0]

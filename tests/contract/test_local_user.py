@@ -22,7 +22,7 @@ from recorder import config
 from recorder.clock import utc_now
 from recorder.errors import StoreError
 from recorder.ops.doctor import keeping
-from recorder.ops.doctor.findings import Finding, Patient, examine
+from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.store import loopback_tls
 from recorder.store.contract import Unreachable
@@ -260,7 +260,7 @@ def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> Non
     assert "old" not in (folder / "security.toml").read_text()
 
 
-def look(port: int, data: Path) -> list[Finding]:
+def look(port: int, data: Path) -> list[DoctorFinding]:
     """What the doctor says of the store on a port."""
     given = {"NODE_DATA": str(data), "STORE_EMBEDDED": "true", "STORE_EMBEDDED_PORT": str(port)}
     settings = config.load(None, {f"ACCORD_{name}": value for name, value in given.items()})

@@ -46,7 +46,7 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
     given = house.means
     changes = Changes(store, given.root_public, given.signer, house.clock, house.entropy)
     changes.delete(house.tenant, row.id, By("operator"), reason="asked for")
-    means = expiry.Means(store, given.root_public, given.signer, house.entropy)
+    means = expiry.ErasureDeps(store, given.root_public, given.signer, house.entropy)
     assert expiry.destroy_due(means, house.clock()) == 0, "without the right to bypass"
     erasing = S3Store(bucket, house.entropy, bypass=True)
     house.clock.forward(minutes=10)

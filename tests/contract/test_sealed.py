@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recorder.seal.keyring import tenant_key_path
-from recorder.seal.sealing import Sealed
+from recorder.seal.sealing import SealedTake
 from recorder.seal.verification import verify
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
@@ -22,7 +22,7 @@ def keys(tmp_path: Path) -> Keys:
 
 
 @pytest.fixture
-def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> Sealed:
+def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> SealedTake:
     """In the bucket, and nothing else with it."""
     made = make_sealed(tmp_path / "take", keys)
     tenant_key = tmp_path / "tenant.json"
@@ -37,7 +37,7 @@ def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> Sealed:
 
 
 def test_a_recording_is_verified_from_the_bucket_alone(
-    sealed: Sealed, keys: Keys, bucket_store: S3Store
+    sealed: SealedTake, keys: Keys, bucket_store: S3Store
 ) -> None:
     report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)
     assert report.findings == []
@@ -45,7 +45,7 @@ def test_a_recording_is_verified_from_the_bucket_alone(
 
 
 def test_each_object_overwritten_by_who_has_the_bucket_is_found(
-    sealed: Sealed, keys: Keys, bucket_store: S3Store, seaweedfs: SeaweedFS
+    sealed: SealedTake, keys: Keys, bucket_store: S3Store, seaweedfs: SeaweedFS
 ) -> None:
     client = connect(seaweedfs.bucket())
     for upload in sealed.uploads:
@@ -59,7 +59,7 @@ def test_each_object_overwritten_by_who_has_the_bucket_is_found(
 
 
 def test_each_object_removed_by_who_has_the_bucket_is_found(
-    sealed: Sealed, keys: Keys, bucket_store: S3Store
+    sealed: SealedTake, keys: Keys, bucket_store: S3Store
 ) -> None:
     for upload in reversed(sealed.uploads):
         bucket_store.delete(upload.key)

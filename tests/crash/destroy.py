@@ -10,7 +10,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from recorder.catalogue.tables.core import open_catalogue
+from recorder.catalogue.database import open_catalogue
 from recorder.lifecycle import amendment_recovery, expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal import signing
@@ -32,7 +32,7 @@ def main() -> None:
 
     open_catalogue(catalogue)
     keys = root / "keys"
-    means = expiry.Means(
+    means = expiry.ErasureDeps(
         DirectoryStore(root / "bucket"),
         signing.load_public(keys / signing.ROOT_PUBLIC),
         signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),

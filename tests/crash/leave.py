@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from recorder.auditlog import checkpoint
-from recorder.catalogue.tables.core import open_catalogue
+from recorder.catalogue.database import open_catalogue
 from recorder.features.offboarding import erasure
 from recorder.lifecycle import amendment_recovery, expiry
 from recorder.seal import signing
@@ -29,9 +29,9 @@ def main() -> None:
     keys = root / "keys"
     store, public = DirectoryStore(root / "bucket"), signing.load_public(keys / signing.ROOT_PUBLIC)
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-    means = erasure.Means(
-        expiry.Means(store, public, signer, os.urandom, boundary),
-        checkpoint.Means(store, signer, public, os.urandom, owner=os.urandom(8).hex()),
+    means = erasure.OffboardingDeps(
+        expiry.ErasureDeps(store, public, signer, os.urandom, boundary),
+        checkpoint.CheckpointDeps(store, signer, public, os.urandom, owner=os.urandom(8).hex()),
         timedelta(days=30),
     )
     amendment_recovery.finish(store, public, now, os.urandom)

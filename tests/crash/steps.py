@@ -26,7 +26,7 @@ from pathlib import Path
 from recorder.audit import continuation
 from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
-from recorder.catalogue.tables.core import open_catalogue
+from recorder.catalogue.database import open_catalogue
 from recorder.features.offboarding import decisions
 from recorder.features.offboarding.plan import prepare
 from recorder.features.recovery import backup
@@ -126,9 +126,9 @@ class Step:
         amendment_recovery.finish(self.store, self.public, self.now, os.urandom)
 
     @property
-    def signing(self) -> checkpoint.Means:
+    def signing(self) -> checkpoint.CheckpointDeps:
         owner = os.urandom(8).hex()
-        return checkpoint.Means(self.store, self.signer, self.public, os.urandom, owner=owner)
+        return checkpoint.CheckpointDeps(self.store, self.signer, self.public, os.urandom, owner=owner)
 
     def sign(self) -> None:
         checkpoint.keep(self.signing, self.now)

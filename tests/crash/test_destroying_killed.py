@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import queries, schema
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue import database, queries, schema
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.seal.keyring import data_key_path
@@ -60,7 +60,7 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
     assert report.findings == []
     assert report.chain.erased.at == row.destroyed_at
     with connected():
-        kinds = [leaf.kind for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
+        kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
     assert kinds.count("recording.destroyed") <= 1
 
 
@@ -84,8 +84,8 @@ def lost_and_found(house, name: str) -> Iterator[str]:
     subprocess.run(["cp", "-a", house.bucket, copy], check=True)
     url = f"sqlite:///{house.root / name}"
     schema.migrate(url)
-    own = core.database.obj
-    opened = core.open_catalogue(url)
+    own = database.database.obj
+    opened = database.open_catalogue(url)
     try:
         means = house.means
         Rebuild(means.store, means.keyring, means.root_public, house.clock, house.entropy).run()
@@ -93,7 +93,7 @@ def lost_and_found(house, name: str) -> Iterator[str]:
         yield url
     finally:
         opened.close()
-        core.database.initialize(own)
+        database.database.initialize(own)
         subprocess.run(["rm", "-rf", house.bucket], check=True)
         copy.rename(house.bucket)
 
@@ -116,7 +116,7 @@ def test_killed_at_every_boundary_one_after_another_it_ends_once(house) -> None:
     assert destroy(house, house.catalogue_url, "-") == 0
     assert_gone(house, folder.name)
     with connected():
-        kinds = [leaf.kind for leaf in LedgerEntry.select()]
+        kinds = [leaf.kind for leaf in LeafTable.select()]
     assert kinds.count("recording.destroyed") == 1
 
 
@@ -165,8 +165,8 @@ def test_a_copy_of_the_catalogue_of_before_brings_nothing_back(house) -> None:
     assert destroy(house, url, "listed", "delete", house.tenant, recording, days=0) == -signal.SIGKILL
     assert destroy(house, url, "-", days=0) == 0
     assert_gone(house, recording, "deleted")
-    own = core.database.obj
-    opened = core.open_catalogue(f"{url}.old")
+    own = database.database.obj
+    opened = database.open_catalogue(f"{url}.old")
     try:
         assert queries.recording(house.tenant, recording).destroyed_at is None
         means = house.means
@@ -175,4 +175,4 @@ def test_a_copy_of_the_catalogue_of_before_brings_nothing_back(house) -> None:
         assert_gone(house, recording, "deleted")
     finally:
         opened.close()
-        core.database.initialize(own)
+        database.database.initialize(own)

@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import pytest
 
-from recorder.catalogue import departures, queries, schema
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import KeepingLimit, LedgerEntry, Tenant, connected
+from recorder.catalogue import database, departures, queries, schema
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import LeafTable, RetentionLimitTable, TenantTable
 from recorder.features.offboarding import decisions, handover
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import register, reviews
@@ -70,10 +70,10 @@ def limit_killed(house, *points: str) -> None:
     house.limit(5)
     assert step(house, "settle", *points) == [DIED] * len(points)
     with connected():
-        assert KeepingLimit.get().settled_at is None, "it goes on"
+        assert RetentionLimitTable.get().settled_at is None, "it goes on"
     assert step(house, "settle", "-", days=1) == [0]
     with connected():
-        assert KeepingLimit.get().settled_at is not None
+        assert RetentionLimitTable.get().settled_at is not None
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         assert row.keep_until == row.stored_at + timedelta(days=5)
@@ -96,22 +96,22 @@ def begin_killed(house, boundary: str) -> None:
     assert step(house, "sign", "-") == [0]
     url = f"sqlite:///{house.root / 'older.db'}"
     schema.migrate(url)
-    own = core.database.obj
-    opened = core.open_catalogue(url)
+    own = database.database.obj
+    opened = database.open_catalogue(url)
     try:
         backup.restore(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
         assert step(house, "begin", boundary, url=url, days=1) == [DIED]
         # What was written down is signed by the worker; what was not is begun again by whoever began it.
         assert step(house, "sign", "-", url=url, days=2) == [0]
         with connected():
-            begun = [leaf.number for leaf in LedgerEntry.select() if leaf.kind == "log.begun"]
-            last = Checkpoint.select().order_by(Checkpoint.number.desc()).get()
-            assert (last.epoch, last.size) == (2, Tenant.get().ledger_size)
+            begun = [leaf.number for leaf in LeafTable.select() if leaf.kind == "log.begun"]
+            last = CheckpointTable.select().order_by(CheckpointTable.number.desc()).get()
+            assert (last.epoch, last.size) == (2, TenantTable.get().ledger_size)
         assert len(begun) == 1
         assert step(house, "begin", "-", url=url, days=3) == [1], "it goes on already"
     finally:
         opened.close()
-        core.database.initialize(own)
+        database.database.initialize(own)
 
 
 def test_a_log_that_was_cut_begins_again_once(house) -> None:
@@ -173,7 +173,7 @@ def person_killed(house, boundary: str) -> None:
     assert noted.erased_at is not None
     assert_amended_once(house, recording)
     given = house.means
-    destroying = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+    destroying = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
     assert expiry.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
 
 
@@ -196,12 +196,12 @@ def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
     schema.migrate(url)
     ended = step(house, "restore", "recording", "-", argument=str(file), url=url)
     assert ended + step(house, "rebuild", "read", "-", url=url, days=2) == [DIED, 0, DIED, 0]
-    own = core.database.obj
-    opened = core.open_catalogue(url)
+    own = database.database.obj
+    opened = database.open_catalogue(url)
     try:
         back = queries.recording(house.tenant, kept)
         assert verify(means.store, back.prefix, means.root_public, means.keyring).findings == []
         assert back.wrapped_key is not None
     finally:
         opened.close()
-        core.database.initialize(own)
+        database.database.initialize(own)

@@ -14,7 +14,8 @@ import pytest
 
 import recorder
 from recorder.catalogue import departures, queries, tenant_queries
-from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
 from recorder.features.offboarding import decisions, departure
 from recorder.features.recovery import proposals
 from recorder.lifecycle.key_rotation import Rewrapping
@@ -86,8 +87,8 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     assert len(body["keys"]["destroyed"]) == 2, "the one of before a change, too"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None
     with connected():
-        kinds = [leaf.kind for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
-        assert not NotRecorded.select().exists()
+        kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
+        assert not NotRecordedTable.select().exists()
     assert kinds.count("recording.destroyed") == len(recordings)
     assert [kinds.count(f"tenant.{kind}") for kind in ("erasing", "key_destroyed", "left")] == [1, 1, 1]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.lifecycle import expiry
 from recorder.lifecycle.key_rotation import Rewrapping, standing
 from recorder.playback.verified_recording import Seals
@@ -79,7 +80,7 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
         seals.open(row, house.clock())
         assert verify(store, row.prefix, house.means.root_public, fresh).findings == []
     with connected():
-        kinds = [leaf.kind for leaf in LedgerEntry.select()]
+        kinds = [leaf.kind for leaf in LeafTable.select()]
     assert kinds.count("tenant.key_changed") == kinds.count("tenant.key_wrapped") == 1
 
 
@@ -146,7 +147,7 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
     recording = put_small(house)
     begin(house)
     means, row = house.means, queries.recording(house.tenant, recording)
-    destroying = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
     later = house.clock() + timedelta(days=400)
 
     def boundary(name: str) -> None:
@@ -167,7 +168,7 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
     recording = put_small(house)
     begin(house)
     means, row = house.means, queries.recording(house.tenant, recording)
-    destroying = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
     later = house.clock() + timedelta(days=400)
 
     class Late:

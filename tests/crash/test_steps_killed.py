@@ -10,10 +10,10 @@ from itertools import chain
 import pytest
 
 from recorder.audit.service import Audit
-from recorder.catalogue import queries, schema
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected
+from recorder.catalogue import database, queries, schema
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
 from recorder.features.recovery import backup
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
@@ -34,7 +34,7 @@ def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
     found = {each.recording for each in amendments.holds(house.tenant)}
     assert found == set(held[1:]), "what was put is listed; of the first nothing was"
     with connected():
-        leaves = [leaf.recording_id for leaf in LedgerEntry.select() if leaf.kind == "recording.amended"]
+        leaves = [leaf.recording_id for leaf in LeafTable.select() if leaf.kind == "recording.amended"]
     assert sorted(leaves) == sorted(held[1:]), "each once"
     assert step(house, "hold", "-", argument=held[0], days=2) == [0]
     for recording in held:
@@ -49,8 +49,8 @@ def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
     ended = step(house, "sign", *chain.from_iterable((point, "-") for point in points), days=1)
     assert ended == [DIED, 0] * len(points)
     with connected():
-        rows = list(Checkpoint.select().order_by(Checkpoint.number))
-        assert rows[-1].size == Tenant.get_by_id(house.tenant).ledger_size
+        rows = list(CheckpointTable.select().order_by(CheckpointTable.number))
+        assert rows[-1].size == TenantTable.get_by_id(house.tenant).ledger_size
     assert [row.number for row in rows] == list(range(1, len(ended) + 1)), "none twice, none left out"
     assert all(row.stored_at for row in rows)
     house.clock.forward(days=len(ended), minutes=5)
@@ -67,26 +67,26 @@ def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> No
     row = queries.recording(house.tenant, gone)
     house.clock.forward(days=400)
     over = expiry.check_over(row, means.store, means.root_public, house.clock())
-    destroying = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
     expiry.destroy(row, over, "expired", destroying, house.clock())
     url = f"sqlite:///{house.root / 'again.db'}"
     schema.migrate(url)
-    own = core.database.obj
+    own = database.database.obj
     tables = ("tenant", "recording", "ledger_entry")
     assert step(house, "restore", *tables, argument=str(file), url=url) == [DIED] * len(tables)
-    opened = core.open_catalogue(url)
+    opened = database.open_catalogue(url)
     try:
         with connected():
-            assert Tenant.select().count() == 0, "all of it or nothing"
+            assert TenantTable.select().count() == 0, "all of it or nothing"
         assert step(house, "restore", "-", argument=str(file), url=url) == [0]
         phases = ("list", "read", "keys")
         assert step(house, "rebuild", *phases, "-", "-", url=url, days=1) == [DIED] * len(phases) + [0, 0]
         with connected():
-            assert Recording.select().count() == 2
+            assert RecordingTable.select().count() == 2
         back, tombstone = queries.recording(house.tenant, kept), queries.recording(house.tenant, gone)
         assert verify(means.store, back.prefix, means.root_public, means.keyring).findings == []
         assert back.wrapped_key is not None
         assert (tombstone.destroyed_why, tombstone.wrapped_key) == ("expired", None), "it stays destroyed"
     finally:
         opened.close()
-        core.database.initialize(own)
+        database.database.initialize(own)

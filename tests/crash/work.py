@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from recorder.catalogue.tables.core import open_catalogue
-from recorder.processes.worker import Worker, WorkerSettings
+from recorder.catalogue.database import open_catalogue
+from recorder.processes.worker import Worker, WorkerOptions
 from recorder.seal import kek_files, signing
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
@@ -34,7 +34,7 @@ def main() -> None:
     open_catalogue(f"sqlite:///{root / 'catalogue.db'}")
     keys = root / "keys"
     Worker(
-        WorkerSettings(spool=node / "spool", snapshot=node / "snapshot", nice=0),
+        WorkerOptions(spool=node / "spool", snapshot=node / "snapshot", nice=0),
         store=store,
         keyring=kek_files.keyring(keys),
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),

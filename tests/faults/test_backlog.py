@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue.tables.core import Recording, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import RecordingTable
 from recorder.spool import layout
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.faults.conftest import until
@@ -23,7 +24,9 @@ SHARES = {"crowd": 0.90, "middle": 0.07, "small": 0.02, "tiny": 0.01}
 def done(*customers: Customer) -> list[int]:
     """How many recordings of each are in the catalogue."""
     with connected():
-        return [Recording.select().where(Recording.tenant == each.tenant).count() for each in customers]
+        return [
+            RecordingTable.select().where(RecordingTable.tenant == each.tenant).count() for each in customers
+        ]
 
 
 def processor_seconds(process: Process) -> float:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
@@ -115,9 +116,9 @@ def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
     with connected():
         numbers = [
             entry.number
-            for entry in LedgerEntry.select(LedgerEntry.number)
-            .where(LedgerEntry.tenant == house.tenant)
-            .order_by(LedgerEntry.number)
+            for entry in LeafTable.select(LeafTable.number)
+            .where(LeafTable.tenant == house.tenant)
+            .order_by(LeafTable.number)
         ]
     assert numbers == list(range(len(numbers))), "the log has no gap and no fork"
 

@@ -14,7 +14,8 @@ import pytest
 from recorder.catalogue import queries
 from recorder.errors import StoreError
 from recorder.identity import users
-from recorder.processes.gate import PanelGate, Who
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 from recorder.seal.verification import verify
 from recorder.spool import layout
 from recorder.store.retry import retrying

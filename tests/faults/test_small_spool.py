@@ -11,11 +11,12 @@ from pathlib import Path
 import gevent
 import pytest
 
-from demo.practice.party import Party, dialogue
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty, dialogue
+from demo.practice.session import PracticeCall
 from demo.practice.switch import PracticeSwitch
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import NotRecorded, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import NotRecordedTable
 from recorder.seal.sealing import open_manifest
 from recorder.spool import layout
 from tests.faults.conftest import DEADLINE
@@ -40,13 +41,13 @@ class Site:
     def __init__(self, house, processes: Processes, switch: PracticeSwitch) -> None:
         self.house, self.processes, self.switch, self.called = house, processes, switch, 0
 
-    def calls(self, count: int) -> list[Session]:
+    def calls(self, count: int) -> list[PracticeCall]:
         speaks, answers = dialogue("fr")
         made = []
         for _ in range(count):
             self.called += 1
             number = f"+3247000{self.called:04}"
-            party = Party(number=number, speaks=speaks, answers_with=answers, rings=0.1)
+            party = PracticeParty(number=number, speaks=speaks, answers_with=answers, rings=0.1)
             made.append(self.switch.call(self.house.line.number, party))
         return made
 
@@ -55,7 +56,7 @@ class Site:
 
     def reasons(self) -> Counter[str]:
         with connected():
-            return Counter(row.reason for row in NotRecorded.select())
+            return Counter(row.reason for row in NotRecordedTable.select())
 
     def folders(self) -> list[Path]:
         return [path.parent for path in self.house.spool.glob(f"*/{layout.CALL}")]

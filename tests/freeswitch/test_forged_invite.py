@@ -16,10 +16,10 @@ from greenswitch.esl import ESLEvent
 
 from recorder.spool import layout
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import Inbound, OutboundSession
 from recorder.switch.esl_events import CallEvent
-from recorder.switch.outbound_socket import Arrival, Dialplan
+from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.standing_connection import Node
 from tests.admitting import Everybody
 from tests.freeswitch.switches import NUMBER, PASSWORD, Rig
@@ -136,7 +136,7 @@ def test_no_field_of_an_invite_changes_a_header(
 ) -> None:
     seen: list[CallEvent] = []
     connection.register_handle("*", seen.append)
-    connection.send_later(Command("event plain ALL")).accepted()
+    connection.send_later(SwitchCommand("event plain ALL")).accepted()
     phone = call(rig, changes)
     # Without a daemon the switch goes on by itself; what is no number has no route.
     code = phone.final()
@@ -167,7 +167,7 @@ def test_stock_greenswitch_is_taken_in_by_the_same_call(rig: Rig, connection: In
     """Were this to fail, the tests above would prove nothing."""
     seen: list[CallEvent] = []
     connection.register_handle("CHANNEL_DESTROY", seen.append)
-    connection.send_later(Command("event plain CHANNEL_DESTROY")).accepted()
+    connection.send_later(SwitchCommand("event plain CHANNEL_DESTROY")).accepted()
     phone = call(rig, FORGERIES["display name"])
     phone.final()
     phone.bye()
@@ -184,7 +184,7 @@ def test_the_same_on_the_calls_own_socket_and_when_reconciling(rig: Rig) -> None
     stay = Event()
 
     def on_call(arrival: Arrival, session: OutboundSession) -> None:
-        session.execute(Command("sendmsg\ncall-command: execute\nexecute-app-name: answer")).accepted()
+        session.execute(SwitchCommand("sendmsg\ncall-command: execute\nexecute-app-name: answer")).accepted()
         states.append(node.api(commands.get_variable(arrival.channel, "y")))
         node.reconcile()
         arrived.append(arrival)
@@ -195,7 +195,7 @@ def test_the_same_on_the_calls_own_socket_and_when_reconciling(rig: Rig) -> None
         "127.0.0.1", rig.switch.esl_port, PASSWORD, ["CHANNEL_DESTROY"],
         lambda event: None, lambda live: None, lambda reason: None, random=lambda: 0.5,
     )  # fmt: skip
-    dialplan = Dialplan("127.0.0.1", rig.daemon_port, on_call, Everybody())
+    dialplan = OutboundSocket("127.0.0.1", rig.daemon_port, on_call, Everybody())
     dialplan.bind()
     gevent.spawn(dialplan.serve)
     node.start()

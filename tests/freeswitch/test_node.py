@@ -12,8 +12,8 @@ import pytest
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.commands import Command
-from recorder.switch.connection import Limits
+from recorder.switch.commands import SwitchCommand
+from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import CallEvent
 from recorder.switch.standing_connection import Backoff, Live, Node
@@ -53,7 +53,7 @@ class Watched:
             self.live.append,
             self.reasons.append,
             random=lambda: 0.5,
-            limits=Limits(connect=2, reply=1, write=1),
+            limits=ConnectionLimits(connect=2, reply=1, write=1),
             backoff=Backoff(first=0.05, longest=0.5),
             heartbeat=0.5,
         )
@@ -77,7 +77,7 @@ def test_a_stopped_switch_is_noticed_and_its_calls_found_again(
     leg = leg_of(call)
     audio = tmp_path / "with space.wav"
     variables = f"{{RECORD_STEREO=true,accord_recording={ID}}}"
-    node.api(Command(f"api uuid_record {leg} start '{audio}' 0 {variables}"))
+    node.api(SwitchCommand(f"api uuid_record {leg} start '{audio}' 0 {variables}"))
     until("it is recorded", lambda: [e for e in watched.events if e.name == "RECORD_START"])
     start = next(event for event in watched.events if event.name == "RECORD_START")
     assert (start.uuid, start.recording_variable("accord_recording")) == (leg, ID)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.catalogue.tables.core import NotRecorded, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import NotRecordedTable
 from recorder.clock import utc_now
 from recorder.features.subject_requests import register, verification_code
-from recorder.features.subject_requests.verification_call import Caller
+from recorder.features.subject_requests.verification_call import VerificationCaller
 from recorder.prompts import composer
 from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
 from tests.house import Customer, House
@@ -41,7 +42,7 @@ def asked(bakery: Customer, number: str) -> str:
     """Somebody who called here before asks for their recordings."""
     at = utc_now()
     with writing():
-        NotRecorded.create(
+        NotRecordedTable.create(
             id=number, tenant=bakery.id, number="+3225550100", direction="inbound", node="n",
             outside_kind="e164", outside_value=number, started_at=at, ended_at=at, reason="declined",
             noted_at=at,
@@ -58,7 +59,7 @@ def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> No
     route = rig.environment["ACCORD_TRUNK"]
     rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=SHOWN)
     rig.wait_watching()
-    caller = Caller("test", rig.spool, entropy=known)
+    caller = VerificationCaller("test", rig.spool, entropy=known)
     number = f"+{NUMBER}01"
     request = asked(bakery, number)
 
@@ -89,7 +90,7 @@ def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> No
 
 def test_why_nobody_was_reached_is_said(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
-    caller = Caller("test", rig.spool)
+    caller = VerificationCaller("test", rig.spool)
     for number, dial, outcome in (
         (f"+{NUMBER}86", f"sofia/accord_outbound/{{digits}}@{route}", "line_busy"),
         (f"+{NUMBER}02", "sofia/gateway/nowhere/{number}", "no_way_out"),

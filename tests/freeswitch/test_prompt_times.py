@@ -17,11 +17,11 @@ import pytest
 from recorder.domain.call_plan import ALONE, NOTICE, OPT_IN, OPT_OUT, Mode
 from recorder.domain.line_policy import (
     Announcement,
-    Asked,
-    Joining,
+    ConsentPrompt,
     Keep,
     LinePolicy,
-    Sound,
+    PromptSound,
+    TransferNotice,
     to_json,
 )
 from recorder.prompts import composer
@@ -165,10 +165,10 @@ class Lines:
     def __init__(self, prompts: Path) -> None:
         self._prompts = prompts
 
-    def sound(self, played: Played) -> Sound:
+    def sound(self, played: Played) -> PromptSound:
         said = played.said
         (self._prompts / f"{said.sha256}.wav").write_bytes(said.wav)
-        return Sound(said.text, said.sha256, said.duration_ms)
+        return PromptSound(said.text, said.sha256, said.duration_ms)
 
     def line(self, number: int, says: Says, mode: Mode, **more: object) -> LinePolicy:
         told = self.sound(says.may_refuse if mode == OPT_OUT else says.told)
@@ -183,7 +183,7 @@ class Lines:
             told.duration_ms,
         )
         asks = says.question if mode == OPT_IN else says.wrong_key
-        asked = None if mode == NOTICE else Asked(self.sound(asks), self.sound(says.declined))
+        asked = None if mode == NOTICE else ConsentPrompt(self.sound(asks), self.sound(says.declined))
         return LinePolicy(
             "t1", f"l{number}", f"{NUMBER}{number:02}", mode, "before_ringing", ("opus",), sentence,
             asked=asked, **more,  # type: ignore[arg-type]
@@ -195,7 +195,7 @@ class Lines:
 
     def all(self) -> list[LinePolicy]:
         french = SAYS["fr"]
-        asks = Joining(ALONE, self.sound(french.joining), self.sound(french.declined))
+        asks = TransferNotice(ALONE, self.sound(french.joining), self.sound(french.declined))
         return [
             *(self.line(10 + n, SAYS[each], OPT_IN) for n, each in enumerate(LANGUAGES)),
             *(self.line(20 + n, SAYS[each], NOTICE, keep=self.keep(SAYS[each]))

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from recorder import config
-from recorder.catalogue import queries, schema
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import NotRecorded, connected
+from recorder.catalogue import database, queries, schema
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import NotRecordedTable
 from recorder.clock import utc_now
 from recorder.features.tenants import snapshot
 from recorder.processes.services import Context
@@ -49,7 +49,7 @@ class Site:
 
     def reasons(self) -> Counter[str]:
         with connected():
-            return Counter(row.reason for row in NotRecorded.select())
+            return Counter(row.reason for row in NotRecordedTable.select())
 
     def manifests(self) -> list[Manifest]:
         root = signing.load_public(self.context.settings.keys_folder / signing.ROOT_PUBLIC)
@@ -73,7 +73,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     context = Context(config.load(None, variables), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
-    opened = core.open_catalogue(context.settings.catalogue_url)
+    opened = database.open_catalogue(context.settings.catalogue_url)
     tenant = set_up_customer(context)
     (rig.snapshot / "snapshot.json").unlink()  # the rig's own
     snapshot.write(rig.snapshot, rig.spool, (), utc_now())

@@ -13,7 +13,7 @@ from recorder import config
 from recorder.clock import utc_now
 from recorder.domain.line_policy import to_json
 from recorder.ops.doctor import machine, routes
-from recorder.ops.doctor.findings import Finding, Patient, examine
+from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.spool import layout
 from tests.freeswitch import vanilla
@@ -73,7 +73,7 @@ def misplaced(started: Rig) -> Rig:
     return put(started, vanilla.misplace)
 
 
-def doctor(rig: Rig) -> list[Finding]:
+def doctor(rig: Rig) -> list[DoctorFinding]:
     environment = {
         **rig.environment,
         "ACCORD_NODE_DATA": str(rig.folder / HOME),

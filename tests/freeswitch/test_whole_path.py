@@ -23,16 +23,16 @@ import soundfile
 from playwright.sync_api import Page, sync_playwright
 
 from recorder import config
-from recorder.catalogue import queries, schema, tenant_queries
+from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables import core
 from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, lines, service, snapshot
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.processes.gate import PanelGate, Who
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
 from recorder.seal import signing
@@ -73,7 +73,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     context = Context(config.load(None, variables), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
-    opened = core.open_catalogue(context.settings.catalogue_url)
+    opened = database.open_catalogue(context.settings.catalogue_url)
     tenant = set_up_customer(context)
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own

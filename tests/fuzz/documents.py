@@ -17,10 +17,10 @@ from typing import Any
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.audio.encoded_take import Sound
+from recorder.audio.encoded_take import EncodedSound
 from recorder.seal import canonical_json, signing
 from recorder.seal.keyring import Keyring, WrappedKey, data_key_path, load_kek, tenant_key_path
-from recorder.seal.sealing import Sealed, seal
+from recorder.seal.sealing import SealedTake, seal
 from recorder.spool.layout import Take
 from tests.fuzz.choices import Choices
 from tests.unit.seal.recording import NOW, START, make_encoded
@@ -57,7 +57,7 @@ class World:
     folder: Path
     root: Ed25519PrivateKey
     keyring: Keyring
-    sealed: list[Sealed]
+    sealed: list[SealedTake]
     objects: dict[str, bytes]
     documents: dict[str, bytes]
 
@@ -113,7 +113,7 @@ def _encoded(folder: Path, number: int, tenant: str) -> Any:
     for name, kind, length in (("audio.opus", "audio/ogg", 900), ("peaks", "application/json", 70_000)):
         content = repeating(f"{recording}/{name}")(length)
         (folder / name).write_bytes(content)
-        sounds.append(Sound(name, folder / name, kind, hashlib.sha256(content).hexdigest(), length))
+        sounds.append(EncodedSound(name, folder / name, kind, hashlib.sha256(content).hexdigest(), length))
     from dataclasses import replace
 
     start = replace(encoded.take.start, recording=recording, tenant=tenant)

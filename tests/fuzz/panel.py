@@ -14,7 +14,7 @@ from flask import Flask
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
 from recorder.identity import api_tokens
-from recorder.identity.throttle import Limit
+from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments
 from recorder.seal.keyring import Keyring
@@ -82,7 +82,7 @@ def panel() -> Panel:
     _keyring.append(house.keyring)
     theirs = house.call(rival, outside=Party("e164", "+32499000111"))
     house.not_recorded(ours, "full_disk")
-    limits = LoginLimits(*[Limit(1_000_000, 1)] * 5)
+    limits = LoginLimits(*[RateLimit(1_000_000, 1)] * 5)
     config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5, login_limits=limits, patience=0.0)
     app = create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
     from web.account.limits import limiter

@@ -12,7 +12,7 @@ from pathlib import Path
 from flask.testing import FlaskClient
 
 from recorder.call.remote_commands import REFUSALS
-from recorder.catalogue.tables.core import database, writing
+from recorder.catalogue.database import database, writing
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, UNKNOWN
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow

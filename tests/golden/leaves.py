@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from recorder.audit import continuation
-from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import decisions
 from recorder.features.recovery import backup
@@ -67,7 +68,7 @@ def everything() -> Fields:
 def _look(found: Fields) -> None:
     """Bodies as they are now: some are gone later."""
     with connected():
-        for row in LedgerEntry.select(LedgerEntry.kind, LedgerEntry.body):
+        for row in LeafTable.select(LeafTable.kind, LeafTable.body):
             if row.body is not None:
                 found.setdefault(row.kind, set()).add(tuple(sorted(json.loads(row.body))))
 
@@ -128,7 +129,7 @@ def _erasing(world: World, found: Fields) -> None:
     tenant, house = world.tenant, world.house
     recording = put_small(house)
     with connected():
-        undecided = NotRecorded.get(NotRecorded.quarantined_until.is_null(False)).id
+        undecided = NotRecordedTable.get(NotRecordedTable.quarantined_until.is_null(False)).id
     recordings.note_taken_away(undecided, **said(world))
     request = register.enter(
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),

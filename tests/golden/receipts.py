@@ -14,9 +14,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import checkpoint
-from recorder.catalogue import schema
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue import database, schema
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.features.offboarding import decisions, departure
 from recorder.features.offboarding import erasure as ending
 from recorder.features.offboarding.plan import prepare
@@ -64,21 +64,21 @@ def made() -> Made:
 @contextmanager
 def catalogue(folder: Path, name: str) -> Iterator[str]:
     """An empty catalogue that this process has open; the one of before is back afterwards."""
-    before = core.database.obj
+    before = database.database.obj
     url = f"sqlite:///{folder / name}.db"
     schema.migrate(url)
-    opened = core.open_catalogue(url)
+    opened = database.open_catalogue(url)
     try:
         yield url
     finally:
         opened.close()
-        core.database.initialize(before)
+        database.database.initialize(before)
 
 
-def destroying(house: House) -> expiry.Means:
+def destroying(house: House) -> expiry.ErasureDeps:
     """What the worker destroys with."""
     given = house.means
-    return expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
 
 
 def hand_over(house: House, office: Changes) -> None:
@@ -96,8 +96,10 @@ def erase_all(house: House, office: Changes) -> str:
     given, clock = house.means, house.clock
     clock.forward(days=10)
     decisions.decide(office, house.tenant, early=None)
-    signing_ = checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one")
-    means = ending.Means(destroying(house), signing_, BACKUPS_KEPT, elapsed=lambda: 0.0)
+    signing_ = checkpoint.CheckpointDeps(
+        given.store, given.signer, given.root_public, house.entropy, owner="one"
+    )
+    means = ending.OffboardingDeps(destroying(house), signing_, BACKUPS_KEPT, elapsed=lambda: 0.0)
     assert ending.erase_due(means, clock()) == 1
     return str(departure.standing(house.tenant).receipt)
 
@@ -130,5 +132,5 @@ def _left(house: House) -> str:
 
 def _leaf(kind: str) -> tuple[str, str, str, str]:
     """The first leaf of a kind."""
-    row = LedgerEntry.select().where(LedgerEntry.kind == kind).order_by(LedgerEntry.number).get()
+    row = LeafTable.select().where(LeafTable.kind == kind).order_by(LeafTable.number).get()
     return row.leaf, row.leaf_hash, row.body, bytes(row.salt).hex()

@@ -49,7 +49,7 @@ from recorder.seal.amendment_kinds import (
     HoldSet,
     PurposesNarrowed,
 )
-from recorder.seal.command import Command
+from recorder.seal.command import SignedCommand
 from recorder.seal.credential import Credential
 from recorder.seal.disclosure import Disclosure
 from recorder.seal.keyring import Keyring, load_kek
@@ -204,7 +204,9 @@ def _documents(folder: Path) -> dict[str, str]:
             Head("0" * 32, TENANT, 1, 3, b"r" * 32, 1, NOW, signer.key_id, None), signer
         ),
         "credential": credential.write(Credential(TENANT, "user", ID, "customer", "0" * 64, NOW), signer),
-        "command": command.write(Command(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW),
+        "command": command.write(
+            SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW
+        ),
         "disclosure": disclosure.write(Disclosure(TENANT, ID, RECORDING, "own", ID), signer, NOW),
         "retention": retention_limit.write(
             LimitSet(TENANT, ID, None, None, 30, NOW, False, BY), signer

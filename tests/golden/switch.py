@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 
 CALL = "5c6e9f3a-0000-4000-8000-000000000001"
 LEG = "5c6e9f3a-0000-4000-8000-000000000002"
@@ -85,7 +85,7 @@ def _returns(function: Callable[..., Any]) -> str:
     return str(inspect.get_annotations(function).get("return", ""))
 
 
-def _text(several: list[Command]) -> str:
+def _text(several: list[SwitchCommand]) -> str:
     lines = "".join(
         each.wire.decode().removesuffix("\n") + (f"  in a log: {each}\n" if each.secret else "")
         for each in several

@@ -21,7 +21,7 @@ from recorder.seal import (
     revocation,
     sealing,
 )
-from recorder.seal.command import Command
+from recorder.seal.command import SignedCommand
 from recorder.seal.disclosure import Disclosure
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.revocation import Trust
@@ -41,7 +41,7 @@ def _credential(content: bytes, root: Ed25519PublicKey) -> object:
 
 
 def _command(content: bytes, root: Ed25519PublicKey) -> None:
-    command.check(content.decode(), Command(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), root, {})
+    command.check(content.decode(), SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), root, {})
 
 
 def _disclosure(content: bytes, root: Ed25519PublicKey) -> None:

@@ -18,7 +18,7 @@ from recorder import config
 from recorder.capture.admission import variable
 from recorder.clock import utc_now
 from recorder.ops.doctor import outbound, routes, switch
-from recorder.ops.doctor.findings import Finding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes.services import Context
 from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, Broken, apply, copy
 from tests.scenarios.files import write_snapshot
@@ -104,7 +104,7 @@ def test_what_is_not_there(practice: PracticeSwitch, tmp_path: Path) -> None:
     assert practice.api(f"file_exists {tmp_path}") == "true"
 
 
-def examine(practice: PracticeSwitch, folder: Path) -> list[Finding]:
+def examine(practice: PracticeSwitch, folder: Path) -> list[DoctorFinding]:
     """In this thread: the practice switch lives in its hub."""
     (folder / "spool").mkdir(exist_ok=True)
     environment = {

@@ -8,7 +8,7 @@ import gevent
 import numpy as np
 import soundfile
 
-from demo.practice.party import Party
+from demo.practice.party import PracticeParty
 from recorder.spool import layout
 from tests.scenarios.files import RATE
 from tests.scenarios.practice_driver import NUMBERS, PracticeDriver
@@ -39,7 +39,7 @@ def test_a_fax_is_a_call_as_its_line_says(tmp_path: Path) -> None:
         callers = {}
         for number, line in enumerate(("line", "listed")):
             caller = f"+3247055500{number}"
-            party = Party(caller, rings=0.1, early=calling, speaks=calling, answers_with=called)
+            party = PracticeParty(caller, rings=0.1, early=calling, speaks=calling, answers_with=called)
             callers[line] = (caller, driver.switch.call(NUMBERS[line], party))
         for _, session in callers.values():
             assert session.wait("bridged", 10)

@@ -16,8 +16,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from demo.practice.party import Party
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty
+from demo.practice.session import PracticeCall
 from demo.practice.switch import CONF, PracticeSwitch
 from recorder.capture.admission import FILE, variable
 from recorder.spool import layout
@@ -39,8 +39,8 @@ def driver(tmp_path: Path) -> Iterator[PracticeDriver]:
     made.close()
 
 
-def call(driver: PracticeDriver, caller: str) -> Session:
-    party = Party(number=caller, rings=0.1, early=driver.voice, speaks=driver.voice)
+def call(driver: PracticeDriver, caller: str) -> PracticeCall:
+    party = PracticeParty(number=caller, rings=0.1, early=driver.voice, speaks=driver.voice)
     return driver.switch.call(NUMBERS["line"], party)
 
 
@@ -80,7 +80,7 @@ def test_a_forged_call_has_no_effect_and_learns_nothing(driver: PracticeDriver) 
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
 
 
-def recorded(driver: PracticeDriver, caller: str) -> Session:
+def recorded(driver: PracticeDriver, caller: str) -> PracticeCall:
     """A call that was announced, connected, and is recorded."""
     session = call(driver, caller)
     assert session.wait("bridged", 15)

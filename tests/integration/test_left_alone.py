@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.practice.party import Party
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty
+from demo.practice.session import PracticeCall
 from recorder.spool import layout
 from tests.scenarios.practice_driver import NUMBERS, PracticeDriver
 
@@ -20,8 +20,10 @@ def driver(tmp_path: Path) -> Iterator[PracticeDriver]:
     made.close()
 
 
-def call(driver: PracticeDriver, caller: str, **variables: str) -> Session:
-    party = Party(number=caller, rings=0.1, variables=variables, early=driver.voice, speaks=driver.voice)
+def call(driver: PracticeDriver, caller: str, **variables: str) -> PracticeCall:
+    party = PracticeParty(
+        number=caller, rings=0.1, variables=variables, early=driver.voice, speaks=driver.voice
+    )
     return driver.switch.call(NUMBERS["line"], party)
 
 

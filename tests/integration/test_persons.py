@@ -20,8 +20,9 @@ import soundfile
 from demo.practice.demo import CALLERS
 from demo.practice.switch import PracticeSwitch
 from recorder.capture.command_listener import Controls
-from recorder.capture.outbound_call import Outward
-from recorder.catalogue.tables.core import NotRecorded, writing
+from recorder.capture.outbound_call import OutboundCaller
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import NotRecordedTable
 from recorder.domain.live_command import (
     BUSY,
     DONE,
@@ -32,7 +33,7 @@ from recorder.domain.live_command import (
     carry,
 )
 from recorder.features.subject_requests import register, verification_code
-from recorder.features.subject_requests.verification_call import PLAYED, Caller
+from recorder.features.subject_requests.verification_call import PLAYED, VerificationCaller
 from recorder.features.tenants import service
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import PASSWORD, Panel, password_file
@@ -48,7 +49,7 @@ def test_the_way_out_says_what_came_of_a_call() -> None:
     with PracticeSwitch(password="x", environment={}) as switch:
 
         def call(dial: str = DIAL, number: str = NUMBER, password: str = "x", port: int = 0) -> str:
-            return Outward("127.0.0.1", port or switch.event_port, password, dial, "3225550100").call(
+            return OutboundCaller("127.0.0.1", port or switch.event_port, password, dial, "3225550100").call(
                 number, sound
             )
 
@@ -96,7 +97,7 @@ def test_the_daemon_calls_once_in_time_and_what_lies_in_its_own_folder(controls,
 def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock, entropy, tmp_path) -> None:
     service.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
-        NotRecorded.create(
+        NotRecordedTable.create(
             id="n", tenant="t", number="+3225550100", direction="inbound", node="n", outside_kind="e164",
             outside_value=NUMBER, started_at=clock(), ended_at=clock(), reason="declined", noted_at=clock(),
         )  # fmt: skip
@@ -104,7 +105,7 @@ def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock
         "t", number=NUMBER, wants="copy", language="en", received_on=clock().date(), by_kind="operator",
         by=None, now=clock(), entropy=entropy,
     )  # fmt: skip
-    caller = Caller("n", tmp_path, now=clock, entropy=entropy)
+    caller = VerificationCaller("n", tmp_path, now=clock, entropy=entropy)
     assert not caller.turn()
     verification_code.order("t", row.id, who="operator", now=clock(), entropy=entropy)
     assert caller.turn()

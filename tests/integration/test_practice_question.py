@@ -13,8 +13,8 @@ import pytest
 
 from demo.practice.digits import WAITS
 from demo.practice.pace import Pace
-from demo.practice.party import Party
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty
+from demo.practice.session import PracticeCall
 from demo.practice.sound import FRAME
 from demo.practice.switch import CONF, PracticeSwitch
 from recorder.errors import SwitchError
@@ -42,11 +42,11 @@ class Rig:
         )
         self.switch.start()
         self.question = write_tone(folder / "question.wav", 1000, 4.0)
-        party = Party(
+        party = PracticeParty(
             speaks=write_tone(folder / "outside.wav", 440, 60.0), rings=0.1,
             answers_with=write_tone(folder / "inside.wav", 2000, 60.0),
         )  # fmt: skip
-        self.call: Session = self.switch.call("+3225550101", party)
+        self.call: PracticeCall = self.switch.call("+3225550101", party)
         assert self.call.wait("bridged", 20)
         self.tape = folder / "audio.wav"
         self.switch.api(f"uuid_record {self.call.leg.uuid} start {self.tape} 0 {{RECORD_STEREO=true}}")

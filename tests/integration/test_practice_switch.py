@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from demo.practice import applications
-from demo.practice.party import Party
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty
+from demo.practice.session import PracticeCall
 from demo.practice.switch import PracticeSwitch
 from recorder.switch.esl_events import CallEvent
 from recorder.switch.translation import bridged_time
@@ -16,7 +16,7 @@ from recorder.switch.translation import bridged_time
 
 def test_it_tells_when_a_channel_was_connected() -> None:
     with PracticeSwitch(password="x", daemon="127.0.0.1:1", environment={}) as switch:
-        session = switch.call("3225550199", Party(number="+32475000001"))
+        session = switch.call("3225550199", PracticeParty(number="+32475000001"))
         assert session.wait("bridged", 10)
         event = CallEvent(b"\n" + switch.api(f"uuid_dump {session.leg.uuid}").encode())
         assert event.name == "CHANNEL_DATA"
@@ -31,12 +31,12 @@ def test_it_tells_when_a_channel_was_connected() -> None:
 def test_a_mistake_of_its_own_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that nobody serves any more would wait for ever, as no call on the real switch does."""
 
-    def mistaken(_session: Session, _data: str) -> None:
+    def mistaken(_session: PracticeCall, _data: str) -> None:
         raise ValueError("a mistake")
 
     monkeypatch.setitem(applications._APPLICATIONS, "bridge", mistaken)
     with PracticeSwitch(password="x", daemon="127.0.0.1:1", environment={}) as switch:
-        session = switch.call("3225550199", Party(number="+32475000001"))
+        session = switch.call("3225550199", PracticeParty(number="+32475000001"))
         assert session.wait("ended", 10)
         assert session.leg.cause == "DESTINATION_OUT_OF_ORDER"
         assert not switch.sessions

@@ -18,8 +18,8 @@ import soundfile
 from gevent import socket
 
 from demo.practice.pace import Pace
-from demo.practice.party import Party
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty
+from demo.practice.session import PracticeCall
 from demo.practice.switch import PracticeSwitch
 from tests.scenarios.files import RATE
 
@@ -95,10 +95,10 @@ class Rig:
         until("subscribed", lambda: "listener enabled" in client.text)
         return client
 
-    def call(self, **party: object) -> tuple[Session, Client]:
+    def call(self, **party: object) -> tuple[PracticeCall, Client]:
         session = self.switch.call(
             "+3225550101",
-            Party(early=self.caller, speaks=self.caller, answers_with=self.callee, **party),  # type: ignore[arg-type]
+            PracticeParty(early=self.caller, speaks=self.caller, answers_with=self.callee, **party),  # type: ignore[arg-type]
         )
         connection, _ = self.server.accept()
         return session, Client(connection)
@@ -221,7 +221,7 @@ def test_with_the_daemon_gone_in_the_announcement_nothing_is_recorded_and_the_ca
 def test_with_nobody_at_the_daemons_door_the_call_goes_on_at_once(rig: Rig) -> None:
     rig.server.close()
     began = time.monotonic()
-    session = rig.switch.call("+3225550101", Party(rings=0.1, talks=0.1))
+    session = rig.switch.call("+3225550101", PracticeParty(rings=0.1, talks=0.1))
     assert session.wait("ended", 5)
     assert time.monotonic() - began < 1.0
     assert session.reached["bridged"].is_set()
@@ -281,7 +281,7 @@ def test_events_are_filtered_as_asked(rig: Rig) -> None:
     other.say("filter Unique-ID nobody")
     until("filtered", lambda: "filter added" in other.text)
     rig.server.close()
-    session = rig.switch.call("+3225550101", Party(callee="busy"))
+    session = rig.switch.call("+3225550101", PracticeParty(callee="busy"))
     assert session.wait("ended", 5)
     until("two legs ended", lambda: len(watcher.events()) == 2)
     assert set(watcher.events()) == {"CHANNEL_DESTROY"}

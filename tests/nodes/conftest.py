@@ -18,8 +18,9 @@ import psycopg
 import pytest
 
 import recorder
-from recorder.catalogue.tables.core import LedgerEntry, connected
-from recorder.catalogue.tables.lease import Claim
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.lease import LeaseTable
 from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
@@ -158,7 +159,7 @@ class Nodes:
 
     def assert_numbered(self) -> None:
         with connected():
-            entries = list(LedgerEntry.select().order_by(LedgerEntry.tenant, LedgerEntry.number))
+            entries = list(LeafTable.select().order_by(LeafTable.tenant, LeafTable.number))
         for _, leaves in itertools.groupby(entries, key=lambda entry: entry.tenant_id):
             numbers = [leaf.number for leaf in leaves]
             assert numbers == list(range(len(numbers))), "a gap or a fork"
@@ -171,7 +172,7 @@ class Nodes:
         with psycopg.connect(self.url, autocommit=True) as server:
             assert server.execute(asked).fetchall() == []
         with connected():
-            assert [row.name for row in Claim.select()] == []
+            assert [row.name for row in LeaseTable.select()] == []
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.pipeline import stages as pipeline
 from tests.nodes.conftest import until
 from tests.ports import free_ports
@@ -90,7 +91,7 @@ def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, hou
     for process in processes[:2]:
         assert process.kill(signal.SIGTERM) == 0
     with connected():
-        leaves = Counter(leaf.kind for leaf in LedgerEntry.select())
+        leaves = Counter(leaf.kind for leaf in LeafTable.select())
     assert leaves["recording.destroyed"] == len(over)
     said = [node.said().count("recording.destroyed") for node in nodes]
     assert sum(said) in (len(over), len(over) - 1), f"not once each: {said}"
@@ -101,10 +102,10 @@ def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, hou
 
 
 def _claims() -> int:
-    from recorder.catalogue.tables.lease import Claim
+    from recorder.catalogue.tables.lease import LeaseTable
 
     with connected():
-        return Claim.select().count()
+        return LeaseTable.select().count()
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import queries, schema
-from recorder.catalogue.tables.core import connected, database
+from recorder.catalogue.database import connected, database
 from tests.nodes.conftest import Node, Nodes, Process, until
 from tests.ports import free_ports
 

@@ -20,19 +20,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recorder.audio.encoded_take import Encoded, Found, Gap, Marker, Sound
-from recorder.catalogue import schema
+from recorder.audio.encoded_take import Encoded, EncodedSound, Gap, LocatedAnnouncement, Marker
+from recorder.catalogue import database, schema
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables import core
 from recorder.domain.line_policy import Announcement
 from recorder.features.tenants import service
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import amendment_store, amendments, expiry, recordings
 from recorder.seal import signing
-from recorder.seal.amendment import SYSTEM, HoldSet
+from recorder.seal.amendment import SYSTEM
+from recorder.seal.amendment_kinds import HoldSet
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
-from recorder.seal.sealing import Sealed, seal
+from recorder.seal.sealing import SealedTake, seal
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
@@ -48,10 +48,12 @@ TEXT = "Cet appel est enregistré afin que ce qui a été convenu reste clair ; 
 def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool = True) -> Encoded:
     """A call of a minute as it is sealed, with a sound of a few hundred bytes."""
 
-    def sound(name: str, media_type: str) -> Sound:
+    def sound(name: str, media_type: str) -> EncodedSound:
         content = entropy(60 + entropy(1)[0])
         (folder / name).write_bytes(content)
-        return Sound(name, folder / name, media_type, hashlib.sha256(content).hexdigest(), len(content))
+        return EncodedSound(
+            name, folder / name, media_type, hashlib.sha256(content).hexdigest(), len(content)
+        )
 
     ended = start.started_at + timedelta(seconds=60)
     inside = Party("extension", str(1000 + entropy(1)[0]))
@@ -61,7 +63,7 @@ def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool =
         take=take,
         duration_ms=60_000,
         sample_rate=8000,
-        announced=Found(210, 6410, 0.98) if announced else None,
+        announced=LocatedAnnouncement(210, 6410, 0.98) if announced else None,
         gaps=(Gap(0, 6410, "left", "before_announcement_end"),),
         markers=(Marker(ended, 60_000, "hangup", hangup),),
         drift_ms=3,
@@ -78,14 +80,14 @@ class Making:
         self.root, self.store = root, store
         url = f"sqlite:///{root / 'catalogue.db'}"
         schema.migrate(url)
-        core.open_catalogue(url)
+        database.open_catalogue(url)
         signing.init(root / "keys", BEGAN - timedelta(days=1), self.entropy)
         keys = root / "keys"
         self.keyring = Keyring(load_kek(keys / signing.KEK))
         self.signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.public = signing.load_public(keys / signing.ROOT_PUBLIC)
         self.tenants = [self.tenant(number) for number in range(TENANTS)]
-        self.means = expiry.Means(store, self.public, self.signer, self.entropy)
+        self.means = expiry.ErasureDeps(store, self.public, self.signer, self.entropy)
 
     def tenant(self, number: int) -> tuple[str, WrappedKey]:
         identity = str(uuid7(BEGAN, self.entropy))
@@ -102,7 +104,7 @@ class Making:
         path.write_bytes(content)
         self.store.put(key, path, hashlib.sha256(content).hexdigest())
 
-    def sealed(self, number: int) -> tuple[Sealed, CallStart, CallEnd]:
+    def sealed(self, number: int) -> tuple[SealedTake, CallStart, CallEnd]:
         """A recording, encrypted and signed in a folder of its own."""
         tenant, key = self.tenants[number % TENANTS]
         began = BEGAN + timedelta(seconds=97 * number)
@@ -133,14 +135,14 @@ class Making:
             recording_of(sealed.manifest, sealed.manifest_bytes, start.outside, end.inside, sealed.key)
             for sealed, start, end in made
         ]
-        with core.writing():
+        with database.writing():
             for row in rows:
                 recordings.add_recording(row, now=row.stored_at, entropy=self.entropy)
         for number, row in zip(numbers, rows, strict=True):
             self.later(number, row)
         shutil.rmtree(self.root / "sealing")
 
-    def upload(self, sealed: Sealed) -> None:
+    def upload(self, sealed: SealedTake) -> None:
         for upload in sealed.uploads:
             self.store.put(upload.key, upload.path, upload.sha256)
 
@@ -153,7 +155,7 @@ class Making:
             chain = amendment_store.chain_of(self.store, row.prefix, self.public)
             data = HoldSet(("agreement",), "an-owner", "they still talk", row.keep_until)
             amendment_store.put(self.store, chain, data, SYSTEM, self.signer, self.public, row.stored_at)
-            with core.writing():
+            with database.writing():
                 amendments.note(amendment_store.chain_of(self.store, row.prefix, self.public))
 
 

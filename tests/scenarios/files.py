@@ -18,13 +18,13 @@ from recorder.domain.line_policy import (
     BEFORE_RINGING,
     ONCE_CONNECTED,
     Announcement,
-    Asked,
+    ConsentPrompt,
     Delete,
-    Joining,
     Keep,
     Language,
     LinePolicy,
-    Sound,
+    PromptSound,
+    TransferNotice,
     to_json,
 )
 
@@ -59,21 +59,21 @@ class Sounds:
             soundfile.write(new, chirp(low=low), RATE, subtype="PCM_16")
             self.paths[name] = new.rename(prompts / f"{hashlib.sha256(new.read_bytes()).hexdigest()}.wav")
 
-    def sound(self, name: str) -> Sound:
+    def sound(self, name: str) -> PromptSound:
         """As a line has it."""
-        return Sound(f"a chirp: {name}", self.paths[name].stem, 1200)
+        return PromptSound(f"a chirp: {name}", self.paths[name].stem, 1200)
 
     def told(self, name: str = "told", language: str = "en") -> Announcement:
         """An announcement of that sound."""
         return Announcement(name, 1, language, "a chirp", ("agreement",), 30, self.paths[name].stem, 1200)
 
-    def asked(self, language: str = "") -> Asked:
+    def asked(self, language: str = "") -> ConsentPrompt:
         """A question, and what is said after a no."""
-        return Asked(self.sound(f"question{language}"), self.sound(f"declined{language}"))
+        return ConsentPrompt(self.sound(f"question{language}"), self.sound(f"declined{language}"))
 
-    def asking(self, how: str) -> Joining:
+    def asking(self, how: str) -> TransferNotice:
         """What is asked of who joins, and said after a no."""
-        return Joining(how, self.sound("joining"), self.sound("declined"))
+        return TransferNotice(how, self.sound("joining"), self.sound("declined"))
 
     def keep(self, **more: bool) -> Keep:
         """What is said about keeping it."""
@@ -101,7 +101,7 @@ class Sounds:
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
             "out": lambda: made(keep=self.keep(), outbound=BEFORE_CONNECTED),
             "out_joining": lambda: made(
-                outbound=BEFORE_CONNECTED, joining=Joining(ALONE, self.sound("joining"))
+                outbound=BEFORE_CONNECTED, joining=TransferNotice(ALONE, self.sound("joining"))
             ),
             "out_once": lambda: made(keep=self.keep(), outbound=ONCE_CONNECTED),
             "out_opt_in": lambda: made(OPT_IN, asked=self.asked(), outbound=BEFORE_CONNECTED),
@@ -111,8 +111,8 @@ class Sounds:
             ),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
-            "joining_alone": lambda: made(joining=Joining(ALONE, self.sound("joining"))),
-            "joining_both": lambda: made(joining=Joining(BOTH, self.sound("joining"))),
+            "joining_alone": lambda: made(joining=TransferNotice(ALONE, self.sound("joining"))),
+            "joining_both": lambda: made(joining=TransferNotice(BOTH, self.sound("joining"))),
             "joining_opt_in": lambda: made(
                 OPT_IN, asked=self.asked(), keep=self.keep(), joining=self.asking(ALONE)
             ),

@@ -13,8 +13,8 @@ import gevent
 import numpy as np
 import soundfile
 
-from demo.practice.party import Party
-from demo.practice.session import Session
+from demo.practice.party import PracticeParty
+from demo.practice.session import PracticeCall as Session
 from demo.practice.switch import CONF, PracticeSwitch
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.driver import DaemonProcess
@@ -138,7 +138,7 @@ class PracticeDriver:
     def place(self, scenario: Scenario) -> PracticeCall:
         self._calls += 1
         caller = f"+3247000{self._calls:04}"
-        party = Party(
+        party = PracticeParty(
             number=caller, name=scenario.name_shown,
             callee="answers" if scenario.callee == "slow" else scenario.callee,
             rings=SLOW if scenario.callee == "slow" else 0.3,

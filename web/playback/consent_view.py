@@ -22,7 +22,7 @@ class Consented:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class KeepQuestionView:
     """A question in the call whether the recording may be kept.  ``at`` it was asked, ``place_ms`` is where
     in the audio; ``how`` is ``question`` or ``own_words``; ``text`` what was asked, empty in own words.
     ``answer`` is ``yes``, ``no``, ``none``, ``broken`` or ``None``, ``by`` and ``answered_how`` say whose.
@@ -50,7 +50,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptUntil:
     """What a yes keeps it for, and until when."""
 
     purpose: str
@@ -67,22 +67,22 @@ def consented(body: Mapping[str, Any]) -> Consented | None:
     return Consented(said["mode"], at, said["key"], question["text"] if question else "")
 
 
-def asked(body: Mapping[str, Any]) -> tuple[Asked, ...]:
+def asked(body: Mapping[str, Any]) -> tuple[KeepQuestionView, ...]:
     """The questions, in order."""
     return tuple(_asked(each) for each in body["agreements"])
 
 
-def kept(body: Mapping[str, Any]) -> Kept | None:
+def kept(body: Mapping[str, Any]) -> KeptUntil | None:
     """``None`` where nothing was agreed."""
     said = body["agreed"]
-    return None if said is None else Kept(said["purpose"], from_iso(said["until"]))
+    return None if said is None else KeptUntil(said["purpose"], from_iso(said["until"]))
 
 
-def _asked(one: Mapping[str, Any]) -> Asked:
+def _asked(one: Mapping[str, Any]) -> KeepQuestionView:
     question = one["question"]
     found = question["found"] if question else None
     answered = one["answered_offset_ms"]
-    return Asked(
+    return KeepQuestionView(
         at=from_iso(one["asked_at"]),
         place_ms=found["offset_ms"] if found else one["offset_ms"],
         how=one["how"],

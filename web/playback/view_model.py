@@ -11,7 +11,7 @@ from recorder.clock import from_iso
 from recorder.playback.interface import SOUNDS
 from recorder.seal.duration_check import unexplained_ms
 from web.playback import consent_view
-from web.playback.consent_view import Asked, Consented, Kept
+from web.playback.consent_view import Consented, KeepQuestionView, KeptUntil
 from web.text import eavesdrop
 
 TOLD, ASKED, SPOKEN, NOTED = "told", "asked", "spoken", "noted"
@@ -32,7 +32,7 @@ class Stretch:
     end_ms: int
     channel: str
     reason: str
-    asked: Asked | None = None
+    asked: KeepQuestionView | None = None
     answer: str = ""
 
 
@@ -56,7 +56,7 @@ class Heard:
     sounds: tuple[tuple[str, str], ...]
     has_peaks: bool
     consented: Consented | None
-    kept: Kept | None
+    kept: KeptUntil | None
     missing_ms: int
 
 

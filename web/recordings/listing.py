@@ -12,7 +12,7 @@ from web.recordings.filters import Wishes
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallEntry:
     """One line of the list: exactly one of ``recording`` and ``missing`` is there."""
 
     recording: RecordingRow | None
@@ -33,25 +33,25 @@ class Call:
         return Cursor(self.row.started_at, self.row.id)
 
 
-def calls(tenant: str, wishes: Wishes, zone: ZoneInfo, limit: int) -> Page[Call]:
+def calls(tenant: str, wishes: Wishes, zone: ZoneInfo, limit: int) -> Page[CallEntry]:
     """At most ``limit`` calls after a place, latest first.
 
     Both kinds are sorted alike (start, id) and their ids never meet, so that one place serves for both.
     """
-    found: list[Call] = []
+    found: list[CallEntry] = []
     since, until, digits = wishes.since(zone), wishes.until(zone), wishes.digits
     more = False
     if wishes.kind != "not-recorded":
         page = queries.recordings(
             tenant, after=wishes.after, limit=limit, party=digits, since=since, until=until
         )
-        found += [Call(row, None) for row in page.rows]
+        found += [CallEntry(row, None) for row in page.rows]
         more = more or page.more is not None
     if wishes.kind != "recorded":
         missing = queries.not_recorded(
             tenant, after=wishes.after, limit=limit, party=digits, since=since, until=until
         )
-        found += [Call(None, row) for row in missing.rows]
+        found += [CallEntry(None, row) for row in missing.rows]
         more = more or missing.more is not None
     found.sort(key=lambda call: (call.started_at, call.row.id), reverse=True)
     shown = found[:limit]
@@ -59,9 +59,9 @@ def calls(tenant: str, wishes: Wishes, zone: ZoneInfo, limit: int) -> Page[Call]
     return Page(tuple(shown), shown[-1].place if more and shown else None)
 
 
-def by_day(shown: tuple[Call, ...], zone: ZoneInfo) -> list[tuple[datetime, list[Call]]]:
+def by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
     """Calls under their day in the customer's zone; the time is the first call's."""
-    days: list[tuple[datetime, list[Call]]] = []
+    days: list[tuple[datetime, list[CallEntry]]] = []
     for call in shown:
         local = call.started_at.astimezone(zone)
         if not days or days[-1][0].astimezone(zone).date() != local.date():

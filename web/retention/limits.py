@@ -17,7 +17,7 @@ from recorder.errors import KeepingError
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limits import LimitRow
 from recorder.lifecycle.retention_limits import Wish, set_limit
-from recorder.seal.usage_terms import Limit, by_law
+from recorder.seal.usage_terms import RetentionLimit, by_law
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
 from web.retention.admins import blueprint, changes, for_admins, me
@@ -26,7 +26,7 @@ from web.text import errors
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PurposeLimit:
     """A purpose: the shortest and longest time (days) that is announced for it or agreed to in a call, and
     what the customer set for it; ``fixed``: a law asks that it be kept."""
 
@@ -38,7 +38,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LimitRequest:
     """What is to be set, in place of the limit ``before``."""
 
     wish: Wish
@@ -85,11 +85,11 @@ def change_times() -> ResponseReturnValue:
     return redirect(url_for("retention.times"), 303)
 
 
-def _preview(asked: Asked, form: Mapping[str, str]) -> str:
+def _preview(asked: LimitRequest, form: Mapping[str, str]) -> str:
     """What would follow; nothing is changed."""
     wish, at, seen = asked.wish, now(), None
     if wish.keep_days is not None:
-        limit = Limit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
+        limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
         seen = preview.foresee(someone().tenant.id, limit, at, changes().trust)
     return render_template(
         "retention/times_sure.html",
@@ -102,7 +102,7 @@ def _preview(asked: Asked, form: Mapping[str, str]) -> str:
     )
 
 
-def _kept() -> list[Kept]:
+def _kept() -> list[PurposeLimit]:
     """Every purpose that the customer's numbers are announced for."""
     tenant = someone().tenant.id
     announced = {row.id: row for row in queries.announcements(tenant)}
@@ -118,10 +118,12 @@ def _kept() -> list[Kept]:
         for each in limits.in_force(tenant, changes().trust)
         if each.limit.line is None
     }
-    return [Kept(code, min(all_), max(all_), mine.get(code), by_law(code)) for code, all_ in days.items()]
+    return [
+        PurposeLimit(code, min(all_), max(all_), mine.get(code), by_law(code)) for code, all_ in days.items()
+    ]
 
 
-def _asked(form: Mapping[str, str]) -> Asked:
+def _asked(form: Mapping[str, str]) -> LimitRequest:
     """What somebody asks for.  Raises :class:`KeepingError`: ``keeping.no_limit``, ``keeping.purpose``,
     ``keeping.by_law``, ``keeping.days``, ``keeping.too_long``."""
     tenant = someone().tenant.id
@@ -130,7 +132,7 @@ def _asked(form: Mapping[str, str]) -> Asked:
         found = next((each for each in set_before if each.id == form["limit"]), None)
         if found is None:
             raise KeepingError("keeping.no_limit", "that is not set any more")
-        return Asked(Wish(found.limit.purpose, found.limit.line, None), found)
+        return LimitRequest(Wish(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
     kept = next((each for each in _kept() if each.code == code), None)
     if kept is None:
@@ -141,7 +143,7 @@ def _asked(form: Mapping[str, str]) -> Asked:
         raise KeepingError("keeping.days", "a recording is kept a day or more")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
         raise KeepingError("keeping.too_long", objection.message, objection.hint)
-    return Asked(Wish(code, None, int(text), bool(form.get("agreed"))), kept.limit)
+    return LimitRequest(Wish(code, None, int(text), bool(form.get("agreed"))), kept.limit)
 
 
 def _months(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:

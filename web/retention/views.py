@@ -14,7 +14,7 @@ from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW
 from recorder.prompts.purposes import standard
-from recorder.seal.amendment import AgreedLater
+from recorder.seal.amendment_kinds import AgreedLater
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
 from web.retention.admins import (
@@ -80,7 +80,7 @@ def receipt_file(recording_id: str) -> ResponseReturnValue:
     return Response(said.content, mimetype="application/json", headers=headers)
 
 
-def _receipt(recording_id: str) -> receipts.Receipt:
+def _receipt(recording_id: str) -> receipts.ErasureReceipt:
     means = changes()
     tenant, kept = someone().tenant.id, here().config.backups_kept
     return receipts.receipt(tenant, recording_id, means.store, means.root, means.signer, kept, now())

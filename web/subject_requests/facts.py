@@ -14,14 +14,9 @@ from recorder.catalogue.records import NotRecordedRow, RecordingRow, TenantRow
 from recorder.clock import to_iso
 from recorder.features.subject_requests.register import RequestRow
 from recorder.features.subject_requests.reviews import WITHHELD, HeardRow, ReviewRow
-from recorder.playback.interface import Copy
-from recorder.seal.amendment import (
-    AgreedLater,
-    Amendment,
-    ConsentWithdrawn,
-    HoldSet,
-    PurposesNarrowed,
-)
+from recorder.playback.interface import RecordingCopy
+from recorder.seal.amendment import Amendment
+from recorder.seal.amendment_kinds import AgreedLater, ConsentWithdrawn, HoldSet, PurposesNarrowed
 
 FORMAT: Final = "accord-person-copy"
 VERSION: Final = 1
@@ -31,7 +26,7 @@ _WITHOUT: Final = frozenset({"party", "value", "leg", "by"})
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecordingFacts:
     """One recording: its row, what was decided, to whom its sound went, its copy, and where the sound of that
     lies in the archive, unless it is withheld.  There is no copy of what is withheld and not as it was
     sealed."""
@@ -39,14 +34,14 @@ class Told:
     row: RecordingRow
     review: ReviewRow
     heard: tuple[HeardRow, ...]
-    copy: Copy | None
+    copy: RecordingCopy | None
     path: str
 
 
 def document(
     tenant: TenantRow,
     request: RequestRow,
-    told: Iterable[Told],
+    told: Iterable[RecordingFacts],
     missed: Iterable[NotRecordedRow],
     now: datetime,
     names: bool,
@@ -76,7 +71,7 @@ def document(
     }
 
 
-def _recording(told: Told, names: bool) -> dict[str, Any]:
+def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
     row, copy = told.row, told.copy
     said: dict[str, Any] = {
         "id": row.id,

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from recorder.errors import AccordError
-from web.subject_requests.facts import Told
+from web.subject_requests.facts import RecordingFacts
 
 README: Final = "README.txt"
 FACTS: Final = "copy.json"
@@ -51,13 +51,13 @@ class _Sink(io.RawIOBase):
         return found
 
 
-def path(told: Told, zone: ZoneInfo, name: str) -> str:
+def path(told: RecordingFacts, zone: ZoneInfo, name: str) -> str:
     """Where a recording's sound lies: by when it was, in the customer's zone."""
     return f"{told.row.started_at.astimezone(zone):%Y-%m-%d_%H-%M-%S}_{told.row.id[-6:]}/{name}"
 
 
 def stream(
-    readme: str, facts: dict[str, Any], recordings: Sequence[Told], at: datetime, zone: ZoneInfo
+    readme: str, facts: dict[str, Any], recordings: Sequence[RecordingFacts], at: datetime, zone: ZoneInfo
 ) -> Iterator[bytes]:
     """The archive, in pieces.  What goes wrong with a sound ends the connection: nobody takes a part for the
     whole."""

@@ -27,7 +27,7 @@ from web.language import FORMATS, NAMES
 from web.retention.admins import changes
 from web.state import gate, here, logged_in, now, someone, who
 from web.subject_requests import facts, pack
-from web.subject_requests.facts import Told
+from web.subject_requests.facts import RecordingFacts
 from web.text import formats, subject_requests
 
 blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
@@ -294,7 +294,7 @@ def close(request_id: str) -> ResponseReturnValue:
     return redirect(url_for(".listed"), 303)
 
 
-def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo) -> Told:
+def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo) -> RecordingFacts:
     try:
         copied = gate().copy(who(), row.id, recording.id)
     except SealError:
@@ -305,7 +305,7 @@ def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneI
     if copied and copied.sound:  # whoever fetches it has it, too
         me = someone().user
         heard = (*heard, HeardRow(now(), COPIED, "", me.role, me.name))
-    told = Told(recording, done, heard, copied, "")
+    told = RecordingFacts(recording, done, heard, copied, "")
     where = pack.path(told, zone, copied.name) if copied and copied.sound else ""
     return replace(told, path=where)
 

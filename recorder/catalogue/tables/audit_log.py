@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from peewee import BigIntegerField, IntegerField, TextField
 
-from recorder.catalogue.database import MaybeMomentField, MomentField, Row
+from recorder.catalogue.database import MaybeMomentField, MomentField, Table
 
 
-class Subtree(Row):
+class SubtreeTable(Table):
     """The hash (hex) of 256 ** ``level`` leaves from ``number`` times that on, once all are there."""
 
     id = TextField(primary_key=True)
@@ -25,7 +25,7 @@ class Subtree(Row):
         indexes = ((("tenant_id", "level", "number"), True),)
 
 
-class Checkpoint(Row):
+class CheckpointTable(Table):
     """What was signed of a log; ``number`` counts from 1 for each tenant.  ``place`` is where it lies in the
     bucket, ``stored_at`` since when, ``stamped_at`` what a timestamp authority says of it."""
 
@@ -46,7 +46,7 @@ class Checkpoint(Row):
         indexes = ((("tenant_id", "number"), True),)
 
 
-class Recipient(Row):
+class RecipientTable(Table):
     """Somebody who gets a tenant's newest checkpoint by mail once a day, until ``until``."""
 
     id = TextField(primary_key=True)

@@ -12,30 +12,23 @@ from recorder.catalogue.database import (
     DataField,
     MaybeMomentField,
     MomentField,
-    Row,
-    connected,
-    database,
-    make_database,
-    open_catalogue,
-    writing,
+    Table,
 )
-from recorder.catalogue.tables.audit_log import Checkpoint, Recipient, Subtree
-from recorder.catalogue.tables.lease import Claim
-from recorder.catalogue.tables.live_call import ApiToken, Asked, LiveCall
-from recorder.catalogue.tables.offboarding import Handed, HandoverFetch, Leaving
-from recorder.catalogue.tables.rebuild_progress import Condition, Place
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.lease import LeaseTable
+from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.subject_request import (
-    ForgottenCall,
-    PersonCode,
-    PersonRecording,
-    PersonRequest,
+    ErasedCallTable,
+    ReviewTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
 )
-from recorder.catalogue.tables.throttle import Throttle
-
-__all__ = ["TABLES", "connected", "database", "make_database", "open_catalogue", "writing"]
+from recorder.catalogue.tables.throttle import ThrottleTable
 
 
-class Tenant(Row):
+class TenantTable(Table):
     id = TextField(primary_key=True)
     name = TextField()
     language = TextField()
@@ -52,9 +45,9 @@ class Tenant(Row):
         table_name = "tenant"
 
 
-class User(Row):
+class UserTable(Table):
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     login = TextField(unique=True)
     name = TextField()
     role = TextField()
@@ -70,9 +63,9 @@ class User(Row):
         table_name = "user_account"
 
 
-class Session(Row):
+class SessionTable(Table):
     id = TextField(primary_key=True)
-    user = ForeignKeyField(User, column_name="user_id", on_delete="CASCADE")
+    user = ForeignKeyField(UserTable, column_name="user_id", on_delete="CASCADE")
     token_sha256 = TextField(unique=True)
     created_at = MomentField()
     seen_at = MomentField()
@@ -85,7 +78,7 @@ class Session(Row):
         table_name = "session"
 
 
-class Sound(Row):
+class SoundTable(Table):
     sha256 = TextField(primary_key=True)
     wav = BlobField()
     duration_ms = IntegerField()
@@ -95,11 +88,11 @@ class Sound(Row):
         table_name = "sound"
 
 
-class Purpose(Row):
+class PurposeTable(Table):
     """A tenant's own purpose; the standard ones are data in ``recorder/prompts``."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     code = TextField()
     labels = DataField()
     legal_basis = TextField()
@@ -118,17 +111,19 @@ def _sound(column: str) -> ForeignKeyField:
     """A sound that may be there."""
     name = f"{column.removesuffix('_sha256')}_id"
     return ForeignKeyField(
-        Sound, column_name=column, object_id_name=name, null=True, on_delete="RESTRICT", backref="+"
+        SoundTable, column_name=column, object_id_name=name, null=True, on_delete="RESTRICT", backref="+"
     )
 
 
 def _said(column: str) -> ForeignKeyField:
     """A sound that is there."""
     name = f"{column.removesuffix('_sha256')}_id"
-    return ForeignKeyField(Sound, column_name=column, object_id_name=name, on_delete="RESTRICT", backref="+")
+    return ForeignKeyField(
+        SoundTable, column_name=column, object_id_name=name, on_delete="RESTRICT", backref="+"
+    )
 
 
-class Announcement(Row):
+class AnnouncementTable(Table):
     """One immutable version, made for one mode; a change is a new row with the next version.
 
     ``question`` and ``declined`` are said beside it where the mode asks.  ``composed`` is how it was put
@@ -136,7 +131,7 @@ class Announcement(Row):
     ``greeting`` the sound of the greeting that it was put together with."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     name = TextField()
     version = IntegerField()
     language = TextField()
@@ -144,7 +139,7 @@ class Announcement(Row):
     purposes = DataField()
     keep_days = IntegerField()
     sound = ForeignKeyField(
-        Sound, column_name="sound_sha256", object_id_name="sound_id", on_delete="RESTRICT"
+        SoundTable, column_name="sound_sha256", object_id_name="sound_id", on_delete="RESTRICT"
     )
     mode = TextField(default="notice", constraints=[SQL("DEFAULT 'notice'")])
     question_text = TextField(null=True)
@@ -166,25 +161,25 @@ class Announcement(Row):
         indexes = ((("tenant", "name", "version"), True),)
 
 
-class Line(Row):
+class LineTable(Table):
     """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's.
 
     ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
     the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
-    may be kept (``rows.Keeping``), in the words of :class:`LineKeep`; ``deletable`` whether a colleague may
-    have one destroyed in the call, in those of :class:`LineDelete`.  ``beep``: ``policy.BEEPS``, or empty.
-    ``joining`` is what a colleague who joins later is told (``reading.joining_data``); ``outbound``: how its
-    outbound calls are treated, ``policy.OUTBOUND``."""
+    may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
+    colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
+    ``policy.BEEPS``, or empty. ``joining`` is what a colleague who joins later is told
+    (``reading.joining_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     number = TextField()
     digits = TextField()
     label = TextField()
     mode = TextField()
     timing = TextField()
     formats = DataField()
-    announcement = ForeignKeyField(Announcement, column_name="announcement_id", on_delete="RESTRICT")
+    announcement = ForeignKeyField(AnnouncementTable, column_name="announcement_id", on_delete="RESTRICT")
     others = DataField(default=list, constraints=[SQL("DEFAULT '[]'")])
     menu_text = TextField(null=True)
     menu = _sound("menu_sha256")
@@ -204,16 +199,16 @@ class Line(Row):
         table_name = "line"
 
 
-Line.add_index(Line.digits, unique=True, where=SQL("until IS NULL"), name="line_digits_active")
+LineTable.add_index(LineTable.digits, unique=True, where=SQL("until IS NULL"), name="line_digits_active")
 
 
-class LineKeep(Row):
+class LineKeepOptionTable(Table):
     """What a line says about keeping a recording, in the call, in one of its languages: the question (none
     where the colleague asks in their own words), a word to the colleague, and what both hear of a yes, a no
     and no answer."""
 
     id = TextField(primary_key=True)
-    line = ForeignKeyField(Line, column_name="line_id", on_delete="RESTRICT")
+    line = ForeignKeyField(LineTable, column_name="line_id", on_delete="RESTRICT")
     language = TextField()
     question_text = TextField(null=True)
     question = _sound("question_sha256")
@@ -238,12 +233,12 @@ class LineKeep(Row):
         indexes = ((("line", "language"), True),)
 
 
-class LineDelete(Row):
+class LineDeleteOptionTable(Table):
     """What is said on a line, in one of its languages, where a colleague may have a recording destroyed in
     the call: the question to them, and to both that it was."""
 
     id = TextField(primary_key=True)
-    line = ForeignKeyField(Line, column_name="line_id", on_delete="RESTRICT")
+    line = ForeignKeyField(LineTable, column_name="line_id", on_delete="RESTRICT")
     language = TextField()
     question_text = TextField()
     question = _said("question_sha256")
@@ -259,7 +254,7 @@ class LineDelete(Row):
         indexes = ((("line", "language"), True),)
 
 
-class Recording(Row):
+class RecordingTable(Table):
     """A stored recording, found by its manifest; after its destruction a tombstone without parties.
 
     Line and announcement are named, not referenced: what the manifest says of them stands by itself, also
@@ -269,7 +264,7 @@ class Recording(Row):
     """
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     line_id = TextField()
     number = TextField()
     direction = TextField()
@@ -304,13 +299,13 @@ class Recording(Row):
         indexes = ((("tenant", "started_at", "id"), False),)
 
 
-class Amendment(Row):
+class AmendmentTable(Table):
     """Something sealed about a recording after its manifest, as the bucket has it; ``ended_by`` is the
     number of the amendment that ended this one (a hold that was lifted)."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
-    recording = ForeignKeyField(Recording, column_name="recording_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    recording = ForeignKeyField(RecordingTable, column_name="recording_id", on_delete="RESTRICT")
     number = IntegerField()
     kind = TextField()
     at = MomentField()
@@ -328,7 +323,7 @@ class Amendment(Row):
         indexes = ((("recording", "number"), True),)
 
 
-class KeepingLimit(Row):
+class RetentionLimitTable(Table):
     """That a customer keeps recordings for a shorter time: the bytes of the signed ``statement``, and of
     the one that it is lifted (``seal.retention_limit``), as the bucket has them.  ``leaf`` and
     ``lifted_leaf`` are the numbers of the leaves that say so in the customer's log; a statement without its
@@ -336,7 +331,7 @@ class KeepingLimit(Row):
     ``settled_at`` when all were."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     statement = TextField()
     leaf = IntegerField(null=True)
     lifted = TextField(null=True)
@@ -350,11 +345,11 @@ class KeepingLimit(Row):
         table_name = "keeping_limit"
 
 
-class BeingAmended(Row):
+class PendingAmendmentTable(Table):
     """A recording to which somebody is putting an amendment: where they die, it is looked at again."""
 
     recording_id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     since = MomentField()
 
     tenant_id: str
@@ -363,11 +358,11 @@ class BeingAmended(Row):
         table_name = "being_amended"
 
 
-class NotRecorded(Row):
+class NotRecordedTable(Table):
     """A call of which no recording is kept, and why; without a tenant where no line has its number."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", null=True, on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", null=True, on_delete="RESTRICT")
     line_id = TextField(null=True)
     number = TextField()
     direction = TextField()
@@ -387,15 +382,15 @@ class NotRecorded(Row):
         indexes = ((("tenant", "started_at", "id"), False),)
 
 
-class Grant(Row):
+class GrantTable(Table):
     """One person may hear one recording for one purpose until a time.  ``leaf`` is the number of the leaf
     that gave it, or last said that it was renewed, ``renewals`` how often it was since."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
-    user = ForeignKeyField(User, column_name="user_id", on_delete="RESTRICT")
-    session = ForeignKeyField(Session, column_name="session_id", null=True, on_delete="SET NULL")
-    recording = ForeignKeyField(Recording, column_name="recording_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    user = ForeignKeyField(UserTable, column_name="user_id", on_delete="RESTRICT")
+    session = ForeignKeyField(SessionTable, column_name="session_id", null=True, on_delete="SET NULL")
+    recording = ForeignKeyField(RecordingTable, column_name="recording_id", on_delete="RESTRICT")
     purpose = TextField()
     manifest_sha256 = TextField()
     given_at = MomentField()
@@ -414,14 +409,14 @@ class Grant(Row):
         indexes = ((("user", "given_at"), False),)
 
 
-class Listen(Row):
+class ListenTable(Table):
     """Listening under a grant: written before its first byte, closed with how much was sent, and what the
     player says was played of it (:mod:`recorder.playback.playback_report`), where it said so.  ``play`` is
     the token of the player that last asked, ``leaf`` the number of the leaf that says it was opened."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
-    grant = ForeignKeyField(Grant, column_name="grant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    grant = ForeignKeyField(GrantTable, column_name="grant_id", on_delete="RESTRICT")
     play = TextField()
     name = TextField()
     opened_at = MomentField()
@@ -438,17 +433,17 @@ class Listen(Row):
         table_name = "listen"
 
 
-Listen.add_index(
-    Listen.grant, Listen.play, unique=True, where=SQL("closed_at IS NULL"), name="listen_play_open"
+ListenTable.add_index(
+    ListenTable.grant, ListenTable.play, unique=True, where=SQL("closed_at IS NULL"), name="listen_play_open"
 )
 
 
-class LedgerEntry(Row):
+class LeafTable(Table):
     """A leaf of a tenant's log.  ``leaf`` is what is hashed, without personal data; ``body`` and
     ``salt`` open its commitment and die with what they speak of."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     number = BigIntegerField()
     kind = TextField()
     at = MomentField()
@@ -465,9 +460,9 @@ class LedgerEntry(Row):
         indexes = ((("tenant", "number"), True),)
 
 
-LedgerEntry.add_index(
-    LedgerEntry.tenant,
-    LedgerEntry.number,
+LeafTable.add_index(
+    LeafTable.tenant,
+    LeafTable.number,
     where=SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')"),
     name="ledger_entry_holds",
 )
@@ -478,12 +473,12 @@ DECIDED = SQL(
 )
 """Kinds of leaves that are looked for before a row about the same is believed, as their index has them."""
 
-LedgerEntry.add_index(
-    LedgerEntry.tenant, LedgerEntry.kind, LedgerEntry.number, where=DECIDED, name="ledger_entry_decided"
+LeafTable.add_index(
+    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=DECIDED, name="ledger_entry_decided"
 )
 
 
-class Revision(Row):
+class ChangeCounterTable(Table):
     """Counts changes that a node must hear of; ``lines`` is what the snapshot is made of."""
 
     name = TextField(primary_key=True)
@@ -493,40 +488,40 @@ class Revision(Row):
         table_name = "revision"
 
 
-TABLES: tuple[type[Row], ...] = (
-    Tenant,
-    User,
-    Session,
-    Sound,
-    Purpose,
-    Announcement,
-    Line,
-    LineDelete,
-    LineKeep,
-    Recording,
-    NotRecorded,
-    Grant,
-    Listen,
-    LedgerEntry,
-    Revision,
-    Amendment,
-    KeepingLimit,
-    BeingAmended,
-    Condition,
-    Place,
-    Claim,
-    LiveCall,
-    Asked,
-    ApiToken,
-    Subtree,
-    Checkpoint,
-    Recipient,
-    PersonRequest,
-    PersonCode,
-    PersonRecording,
-    ForgottenCall,
-    Leaving,
-    Handed,
-    Throttle,
-    HandoverFetch,
+TABLES: tuple[type[Table], ...] = (
+    TenantTable,
+    UserTable,
+    SessionTable,
+    SoundTable,
+    PurposeTable,
+    AnnouncementTable,
+    LineTable,
+    LineDeleteOptionTable,
+    LineKeepOptionTable,
+    RecordingTable,
+    NotRecordedTable,
+    GrantTable,
+    ListenTable,
+    LeafTable,
+    ChangeCounterTable,
+    AmendmentTable,
+    RetentionLimitTable,
+    PendingAmendmentTable,
+    GlobalStateTable,
+    QueuedPlaceTable,
+    LeaseTable,
+    LiveCallTable,
+    LiveCommandTable,
+    ApiTokenTable,
+    SubtreeTable,
+    CheckpointTable,
+    RecipientTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
+    ReviewTable,
+    ErasedCallTable,
+    OffboardingTable,
+    HandedRecordingTable,
+    ThrottleTable,
+    HandoverFetchTable,
 )

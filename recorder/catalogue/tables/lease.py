@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 
 from peewee import TextField
 
-from recorder.catalogue.database import MomentField, Row, writing
+from recorder.catalogue.database import MomentField, Table, writing
 
 LASTS = timedelta(minutes=5)
 """How long a claim holds others off, where it is not given back."""
 
 
-class Claim(Row):
+class LeaseTable(Table):
     """Something that ``owner`` (a worker, for as long as it runs) is at until a time."""
 
     name = TextField(primary_key=True)
@@ -35,22 +35,26 @@ def take(name: str, owner: str, now: datetime) -> bool:
     clock that had jumped ahead, and counts as over.
     """
     until = now + LASTS
-    over = (Claim.until <= now) | (Claim.until > until + LASTS) | (Claim.owner == owner)
+    over = (LeaseTable.until <= now) | (LeaseTable.until > until + LASTS) | (LeaseTable.owner == owner)
     with writing():
-        if Claim.update(owner=owner, until=until).where((Claim.name == name) & over).execute():
+        if LeaseTable.update(owner=owner, until=until).where((LeaseTable.name == name) & over).execute():
             return True
-        Claim.insert(name=name, owner=owner, until=until).on_conflict_ignore().execute()
+        LeaseTable.insert(name=name, owner=owner, until=until).on_conflict_ignore().execute()
         # The row is ours, or another's that came first: the condition tells.
-        return bool(Claim.update(until=until).where((Claim.name == name) & (Claim.owner == owner)).execute())
+        return bool(
+            LeaseTable.update(until=until)
+            .where((LeaseTable.name == name) & (LeaseTable.owner == owner))
+            .execute()
+        )
 
 
 def give_back(name: str, owner: str) -> None:
     """Done, or not to be done now: anybody may claim it."""
     with writing():
-        Claim.delete().where((Claim.name == name) & (Claim.owner == owner)).execute()
+        LeaseTable.delete().where((LeaseTable.name == name) & (LeaseTable.owner == owner)).execute()
 
 
 def drop_old(before: datetime) -> int:
     """Forget claims that ended before a time, of workers that are gone; how many."""
     with writing():
-        return int(Claim.delete().where(Claim.until < before).execute())
+        return int(LeaseTable.delete().where(LeaseTable.until < before).execute())

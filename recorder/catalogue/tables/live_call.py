@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from peewee import IntegerField, TextField
 
-from recorder.catalogue.database import MaybeMomentField, MomentField, Row
+from recorder.catalogue.database import MaybeMomentField, MomentField, Table
 
 
-class LiveCall(Row):
+class LiveCallTable(Table):
     """A call that is recorded now, as its node's worker last saw it (``seen_at``).  It goes when the call
     ends,
     and counts for nothing once nobody has seen it for a while."""
@@ -33,7 +33,7 @@ class LiveCall(Row):
         table_name = "live_call"
 
 
-class Asked(Row):
+class LiveCommandTable(Table):
     """Something that was asked of a live call (``what``), by whom and where (``by_kind``: panel, api).  Not
     to
     be done after ``until``; ``taken_at`` is when the worker of its ``node`` took it, ``outcome`` what came of
@@ -58,7 +58,7 @@ class Asked(Row):
         indexes = ((("node", "outcome"), False),)
 
 
-class ApiToken(Row):
+class ApiTokenTable(Table):
     """What a program of a customer's asks with; only the token's hash is kept."""
 
     id = TextField(primary_key=True)

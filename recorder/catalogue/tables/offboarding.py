@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from peewee import BigIntegerField, IntegerField, TextField
 
-from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Row
+from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
 
 
-class Leaving(Row):
+class OffboardingTable(Table):
     """That a customer leaves, and how far that is, by what is there: ``handover`` names what they are
     handed, made of the log's first ``log_size`` leaves; ``layout`` is what lies in it beside recordings and
     ``length`` how long it is in bytes, ``handed_at`` when it was whole; ``until`` it can be fetched.  Since
@@ -29,7 +29,7 @@ class Leaving(Row):
         table_name = "leaving"
 
 
-class HandoverFetch(Row):
+class HandoverFetchTable(Table):
     """Who fetches what a customer is handed: ``id`` is the handing over's and the user's, ``leaf`` the number
     of the leaf that last said so (:func:`recorder.features.offboarding.handover.fetching`)."""
 
@@ -41,7 +41,7 @@ class HandoverFetch(Row):
         table_name = "handover_fetch"
 
 
-class Handed(Row):
+class HandedRecordingTable(Table):
     """A recording of a customer who leaves: what of it lies in what they are handed, from byte ``at`` on
     (``files``: names and lengths), or ``why_not``.  ``row_length`` is that of its row in the table, in bytes;
     ``sent_at`` is when the first of it left."""

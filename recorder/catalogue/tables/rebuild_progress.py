@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from peewee import TextField
 
-from recorder.catalogue.database import DataField, MomentField, Row
+from recorder.catalogue.database import DataField, MomentField, Table
 
 
-class Condition(Row):
+class GlobalStateTable(Table):
     """Something that is so since a time, by its name."""
 
     name = TextField(primary_key=True)
@@ -18,7 +18,7 @@ class Condition(Row):
         table_name = "catalogue_condition"
 
 
-class Place(Row):
+class QueuedPlaceTable(Table):
     """A place in the bucket that a rebuild has seen: ``names`` of the objects there, what became of it,
     and what is wrong with it."""
 
@@ -35,4 +35,4 @@ class Place(Row):
 
 def end(name: str) -> bool:
     """Something is so no more; false where it was not.  Inside the caller's transaction."""
-    return bool(Condition.delete().where(Condition.name == name).execute())
+    return bool(GlobalStateTable.delete().where(GlobalStateTable.name == name).execute())

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from peewee import ForeignKeyField, IntegerField, TextField
 
-from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Row
+from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
 
 
-class PersonRequest(Row):
+class SubjectRequestTable(Table):
     """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
     days in the customer's zone, ``language`` is what they are answered in.  ``proved_how`` is how it was
     shown that the number is theirs: ``code``, or ``people`` where two vouched, each with how they recognised
@@ -52,13 +52,13 @@ class PersonRequest(Row):
         indexes = ((("tenant_id", "due_on"), False),)
 
 
-class PersonCode(Row):
+class VerificationCodeTable(Table):
     """A call with a code, ordered; not to be made after ``until``.  ``taken_at`` is when the worker of
     ``node`` took it and made the code, of which there is a hash (``codes.hashed``) until ``valid_until``.
     ``leaves`` are the numbers of the log's leaves that it was ordered, and that the code was made."""
 
     id = TextField(primary_key=True)
-    request = ForeignKeyField(PersonRequest, column_name="request_id", on_delete="RESTRICT")
+    request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
     tenant_id = TextField()
     number = TextField(index=True)
     language = TextField()
@@ -79,14 +79,14 @@ class PersonCode(Row):
         indexes = ((("tenant_id", "asked_at"), False),)
 
 
-class PersonRecording(Row):
+class ReviewTable(Table):
     """What was decided and done of a recording that a person asked about: ``given`` (``both`` channels, their
     ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so.
     ``withheld_why`` is also why one is given that was not announced; ``disclosure`` is what was signed of one
     that is given (:mod:`recorder.seal.disclosure`).  Its ``id`` is the request's and the recording's."""
 
     id = TextField(primary_key=True)
-    request = ForeignKeyField(PersonRequest, column_name="request_id", on_delete="RESTRICT")
+    request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
     recording_id = TextField()
     given = TextField(null=True)
     withheld_why = TextField(null=True)
@@ -105,7 +105,7 @@ class PersonRecording(Row):
         indexes = ((("request", "recording_id"), True),)
 
 
-class ForgottenCall(Row):
+class ErasedCallTable(Table):
     """That a call that was not recorded was forgotten at its person's request; ``id`` is the call's,
     ``note`` that of the signed note in the bucket, which alone decides
     (:mod:`recorder.seal.call_erasure`)."""

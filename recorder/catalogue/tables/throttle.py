@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from peewee import BigIntegerField, TextField
 
-from recorder.catalogue.database import MaybeMomentField, Row
+from recorder.catalogue.database import MaybeMomentField, Table
 
 
-class Throttle(Row):
+class ThrottleTable(Table):
     """``empty_ms``: when all that was poured in will have leaked out, in milliseconds since 1970.
     ``known_until``: until when a place counts as known."""
 

@@ -29,7 +29,7 @@ from recorder.errors import AccordError, BringingError, TakeError
 from recorder.features.imports import audio
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
-from recorder.pipeline.stages import Means, step
+from recorder.pipeline.stages import PipelineDeps, step
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
@@ -128,7 +128,7 @@ class Bringing:
     tenant: TenantRow
     until: datetime
     spool: Path
-    means: Means
+    means: PipelineDeps
     now: Now
     region: str | None = None
     formats: tuple[str, ...] = ("opus",)

@@ -22,19 +22,19 @@ ROOT = "root"
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class KeyCopy:
     """A copy that was shown: the id of the key in it, and when."""
 
     key_id: str
     at: datetime
 
 
-def read(folder: Path) -> Mapping[str, Copy]:
+def read(folder: Path) -> Mapping[str, KeyCopy]:
     """What was confirmed so far, by :data:`KEK` and :data:`ROOT`; nothing where the file is not there, or
     is not ours."""
     try:
         body = json.loads((folder / FILE).read_bytes())
-        return {kind: Copy(each["key_id"], from_iso(each["at"])) for kind, each in body["copies"].items()}
+        return {kind: KeyCopy(each["key_id"], from_iso(each["at"])) for kind, each in body["copies"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -68,7 +68,7 @@ def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey
             kind = NEXT
         else:
             _opens(secret, tenant_keys)
-    _write(folder, dict(read(folder)) | {kind: Copy(identity, now)})
+    _write(folder, dict(read(folder)) | {kind: KeyCopy(identity, now)})
     return kind
 
 
@@ -86,7 +86,7 @@ def promoted(folder: Path, identity: str) -> None:
         _write(folder, known)
 
 
-def _write(folder: Path, known: Mapping[str, Copy]) -> None:
+def _write(folder: Path, known: Mapping[str, KeyCopy]) -> None:
     body = {name: {"key_id": each.key_id, "at": to_iso(each.at)} for name, each in sorted(known.items())}
     write_file(folder / FILE, json.dumps({"copies": body}, indent=1).encode() + b"\n")
 

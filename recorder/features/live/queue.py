@@ -17,12 +17,13 @@ from peewee import fn
 
 from recorder.auditlog.append import append
 from recorder.call.remote_commands import ASKABLE
-from recorder.catalogue.tables.core import Line, connected, writing
-from recorder.catalogue.tables.live_call import Asked, LiveCall
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LineTable
+from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.clock import from_iso, to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.ids import Entropy, uuid7
-from recorder.seal.command import Command, check, write
+from recorder.seal.command import SignedCommand, check, write
 from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
 from recorder.spool.layout import Party
@@ -88,15 +89,17 @@ class AskedRow:
 def calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
     """A tenant's calls that go on now, the latest first."""
     with connected():
-        query = LiveCall.select().where((LiveCall.tenant_id == tenant) & _fresh(now) & _theirs())
-        return tuple(_live(row) for row in query.order_by(LiveCall.started_at.desc(), LiveCall.id.desc()))
+        query = LiveCallTable.select().where((LiveCallTable.tenant_id == tenant) & _fresh(now) & _theirs())
+        return tuple(
+            _live(row) for row in query.order_by(LiveCallTable.started_at.desc(), LiveCallTable.id.desc())
+        )
 
 
 def call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
     """One of them."""
     with connected():
-        mine = (LiveCall.tenant_id == tenant) & (LiveCall.id == call_id)
-        row = LiveCall.get_or_none(mine & _fresh(now) & _theirs())
+        mine = (LiveCallTable.tenant_id == tenant) & (LiveCallTable.id == call_id)
+        row = LiveCallTable.get_or_none(mine & _fresh(now) & _theirs())
     return None if row is None else _live(row)
 
 
@@ -122,8 +125,8 @@ def ask(
         if there is None or (what == DELETE and not there.deletable):
             return None
         until = from_iso(to_iso(now + DEADLINE))
-        command = Command(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
-        row = Asked.create(
+        command = SignedCommand(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
+        row = LiveCommandTable.create(
             id=command.id, tenant_id=tenant, call_id=call_id, node=there.node, what=what, by_kind=by,
             by_id=who, asked_at=now, until=until,
             command=None if signer is None else write(command, signer, now),
@@ -137,10 +140,14 @@ def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedR
     """What a tenant asked, and what has come of it so far.  Something that nobody has taken in time is not
     done, and will not be."""
     with connected():
-        row = Asked.get_or_none((Asked.tenant_id == tenant) & (Asked.id == asked_id))
+        row = LiveCommandTable.get_or_none(
+            (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == asked_id)
+        )
         if row is not None and row.outcome is None and row.taken_at is None and row.until <= now:
             _expire(row, now, entropy)
-            row = Asked.get_or_none((Asked.tenant_id == tenant) & (Asked.id == asked_id))
+            row = LiveCommandTable.get_or_none(
+                (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == asked_id)
+            )
     if row is None:
         return None
     found = asked_row(row)
@@ -154,23 +161,23 @@ def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedR
 
 def open_of(node: str) -> tuple[AskedRow, ...]:
     """What was asked of a node's calls and is nobody's yet, the first asked first."""
-    return _of(node, Asked.taken_at.is_null())
+    return _of(node, LiveCommandTable.taken_at.is_null())
 
 
 def unanswered_of(node: str) -> tuple[AskedRow, ...]:
     """What was taken, and has no answer: a worker's that is gone."""
-    return _of(node, Asked.taken_at.is_null(False))
+    return _of(node, LiveCommandTable.taken_at.is_null(False))
 
 
 def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
     """Take it, to be done; false where somebody has, or it is too late: then nobody will.  What the row asks
     for is done only where it was signed so (:func:`check_command`)."""
     with writing():
-        mine = (Asked.id == asked_id) & (Asked.node == node)
-        open_ = mine & Asked.taken_at.is_null() & Asked.outcome.is_null()
-        if Asked.update(taken_at=now).where(open_ & (Asked.until > now)).execute():
+        mine = (LiveCommandTable.id == asked_id) & (LiveCommandTable.node == node)
+        open_ = mine & LiveCommandTable.taken_at.is_null() & LiveCommandTable.outcome.is_null()
+        if LiveCommandTable.update(taken_at=now).where(open_ & (LiveCommandTable.until > now)).execute():
             return True
-        row = Asked.get_or_none(open_)
+        row = LiveCommandTable.get_or_none(open_)
         if row is not None:
             _expire(row, now, entropy)
     return False
@@ -179,24 +186,30 @@ def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
 def check_command(row: AskedRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Refuse a row that was not signed as it stands.  Raises :class:`recorder.errors.SealError` as
     :func:`recorder.seal.command.check` does."""
-    expected = Command(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
+    expected = SignedCommand(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
     check(row.command, expected, root, revoked)
 
 
 def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:
     """Say what came of what was taken, once."""
     with writing():
-        mine = (Asked.id == asked_id) & (Asked.node == node) & Asked.taken_at.is_null(False)
-        row = Asked.get_or_none(mine & Asked.outcome.is_null())
-        return row is not None and _settle(row, outcome, now, entropy, Asked.taken_at.is_null(False))
+        mine = (
+            (LiveCommandTable.id == asked_id)
+            & (LiveCommandTable.node == node)
+            & LiveCommandTable.taken_at.is_null(False)
+        )
+        row = LiveCommandTable.get_or_none(mine & LiveCommandTable.outcome.is_null())
+        return row is not None and _settle(
+            row, outcome, now, entropy, LiveCommandTable.taken_at.is_null(False)
+        )
 
 
 def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     """A node's calls as they are now, instead of what was known."""
     with writing():
         # Whatever a row says whose one of them is.
-        mine = (LiveCall.node == node) | (LiveCall.id << [row.id for row in rows])
-        LiveCall.delete().where(mine).execute()
+        mine = (LiveCallTable.node == node) | (LiveCallTable.id << [row.id for row in rows])
+        LiveCallTable.delete().where(mine).execute()
         _insert(node, rows, now)
 
 
@@ -209,46 +222,50 @@ def change(
     with writing():
         touched = [*gone, *(row.id for row in changed)]
         if touched:
-            LiveCall.delete().where(LiveCall.id << touched).execute()
+            LiveCallTable.delete().where(LiveCallTable.id << touched).execute()
         _insert(node, changed, now)
-        LiveCall.update(seen_at=now).where(LiveCall.node == node).execute()
-        return {row.id: _live(row) for row in LiveCall.select().where(LiveCall.node == node)} == every
+        LiveCallTable.update(seen_at=now).where(LiveCallTable.node == node).execute()
+        return {
+            row.id: _live(row) for row in LiveCallTable.select().where(LiveCallTable.node == node)
+        } == every
 
 
 def drop_old(now: datetime) -> None:
     """Forget what a silent node's calls were, and what was asked long ago."""
     with writing():
-        LiveCall.delete().where(LiveCall.seen_at < now - FORGOTTEN).execute()
-        Asked.delete().where(Asked.asked_at < now - KEPT).execute()
+        LiveCallTable.delete().where(LiveCallTable.seen_at < now - FORGOTTEN).execute()
+        LiveCommandTable.delete().where(LiveCommandTable.asked_at < now - KEPT).execute()
 
 
 def _fresh(now: datetime) -> Any:
     # One that was seen in the future was by a clock that had jumped ahead.
-    return (LiveCall.seen_at > now - STALE) & (LiveCall.seen_at < now + STALE)
+    return (LiveCallTable.seen_at > now - STALE) & (LiveCallTable.seen_at < now + STALE)
 
 
 def _theirs() -> Any:
     """Not one that began after its line had ended, on a node that had not heard of that."""
-    over = (Line.id == LiveCall.line_id) & (Line.until <= LiveCall.started_at)
-    return ~fn.EXISTS(Line.select(Line.id).where(over))
+    over = (LineTable.id == LiveCallTable.line_id) & (LineTable.until <= LiveCallTable.started_at)
+    return ~fn.EXISTS(LineTable.select(LineTable.id).where(over))
 
 
 def _of(node: str, condition: Any) -> tuple[AskedRow, ...]:
     with connected():
-        query = Asked.select().where((Asked.node == node) & Asked.outcome.is_null() & condition)
-        return tuple(asked_row(row) for row in query.order_by(Asked.id))
+        query = LiveCommandTable.select().where(
+            (LiveCommandTable.node == node) & LiveCommandTable.outcome.is_null() & condition
+        )
+        return tuple(asked_row(row) for row in query.order_by(LiveCommandTable.id))
 
 
-def _expire(row: Asked, now: datetime, entropy: Entropy) -> None:
+def _expire(row: LiveCommandTable, now: datetime, entropy: Entropy) -> None:
     with writing():
-        _settle(row, NO_ANSWER, now, entropy, Asked.taken_at.is_null())
+        _settle(row, NO_ANSWER, now, entropy, LiveCommandTable.taken_at.is_null())
 
 
-def _settle(row: Asked, outcome: str, now: datetime, entropy: Entropy, still: Any) -> bool:
+def _settle(row: LiveCommandTable, outcome: str, now: datetime, entropy: Entropy, still: Any) -> bool:
     """Whoever comes first says it: once, and once in the log."""
     changed = (
-        Asked.update(outcome=outcome, answered_at=now)
-        .where((Asked.id == row.id) & Asked.outcome.is_null() & still)
+        LiveCommandTable.update(outcome=outcome, answered_at=now)
+        .where((LiveCommandTable.id == row.id) & LiveCommandTable.outcome.is_null() & still)
         .execute()
     )
     if changed:
@@ -259,7 +276,7 @@ def _settle(row: Asked, outcome: str, now: datetime, entropy: Entropy, still: An
 
 def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     for row in rows:
-        LiveCall.create(
+        LiveCallTable.create(
             id=row.id, tenant_id=row.tenant, node=node, line_id=row.line, number=row.number,
             direction=row.direction, outside_kind=row.outside.kind, outside_value=row.outside.value,
             started_at=row.started_at, told=int(row.told), paused_until=row.paused_until,

@@ -20,7 +20,7 @@ from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import documents, handover, tables, tar
 from recorder.features.offboarding.handover import HandedRow
 from recorder.playback.audio_reader import Missing, Sounds
-from recorder.playback.verified_recording import Sealed
+from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.document_source import read_document
 from recorder.seal.manifest_codec import decrypt_parties
 from recorder.seal.sealing import MAX_BYTES
@@ -56,7 +56,7 @@ class Archive:
     row: LeavingRow
     store: Store
     sounds: Sounds
-    open: Callable[[HandedRow], Sealed | None]
+    open: Callable[[HandedRow], VerifiedRecording | None]
     broken: Callable[[HandedRow, str, SealError], None]
 
     @property
@@ -118,7 +118,7 @@ class Archive:
                 yield Span(f"recordings/{row.recording}/{name}", length, at, read)
             at += tar.taken(length)
 
-    def file(self, sealed: Sealed, name: str, length: int) -> Part:
+    def file(self, sealed: VerifiedRecording, name: str, length: int) -> Part:
         """A file of a recording that is there.  Raises :class:`SealError`, :class:`StoreError`."""
         row, manifest = sealed.row, sealed.manifest
         if manifest.object(name) is not None:
@@ -144,12 +144,12 @@ class Archive:
 class _Once:
     """Opens a recording when the first of its files is read, once for all of them."""
 
-    def __init__(self, open_: Callable[[], Sealed | None]) -> None:
+    def __init__(self, open_: Callable[[], VerifiedRecording | None]) -> None:
         self._open = open_
-        self._found: Sealed | None = None
+        self._found: VerifiedRecording | None = None
         self._asked = False
 
-    def __call__(self) -> Sealed | None:
+    def __call__(self) -> VerifiedRecording | None:
         if not self._asked:
             self._found, self._asked = self._open(), True
         return self._found

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from recorder import csv_rows
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import Announcement, LedgerEntry, Recording, Sound, connected
+from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, RecordingTable, SoundTable
 from recorder.clock import to_iso
 from recorder.features.offboarding.handover import HandedRow
 from recorder.seal import canonical_json
@@ -62,8 +63,8 @@ def line_of(row: RecordingRow, why_not: str | None) -> bytes:
 def table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     """A part of the table; the row of a recording that is gone is spaces."""
     with connected():
-        mine = (Recording.tenant == tenant) & Recording.id.in_([row.recording for row in rows])
-        there = {row.id: recording_row(row) for row in Recording.select().where(mine)}
+        mine = (RecordingTable.tenant == tenant) & RecordingTable.id.in_([row.recording for row in rows])
+        there = {row.id: recording_row(row) for row in RecordingTable.select().where(mine)}
     lines = [HEAD]
     for row in rows:
         found = there.get(row.recording)
@@ -77,20 +78,20 @@ def leaves(tenant: str, first: int, end: int) -> bytes:
     """Leaves from ``first`` to ``end``, a line of JSON each: with what they commit to, unless that is about a
     recording, with which it goes, or about a call that was not recorded, which a person may have erased."""
     with connected():
-        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number >= first) & (LedgerEntry.number < end)
-        rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
+        mine = (LeafTable.tenant == tenant) & (LeafTable.number >= first) & (LeafTable.number < end)
+        rows = list(LeafTable.select().where(mine).order_by(LeafTable.number))
     return b"".join(_leaf(row, row.recording_id is None) for row in rows)
 
 
 def leaves_about(tenant: str, recording: str, end: int) -> bytes:
     """The same, of those about one recording."""
     with connected():
-        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
-        rows = LedgerEntry.select().where(mine & (LedgerEntry.number < end)).order_by(LedgerEntry.number)
+        mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
+        rows = LeafTable.select().where(mine & (LeafTable.number < end)).order_by(LeafTable.number)
         return b"".join(_leaf(row, True) for row in rows)
 
 
-def _leaf(row: LedgerEntry, whole: bool) -> bytes:
+def _leaf(row: LeafTable, whole: bool) -> bytes:
     salt = None if row.salt is None or not whole else canonical_json.b64(bytes(row.salt))
     said = {"leaf": row.leaf, "body": row.body if whole else None, "salt": salt}
     return json.dumps(said, ensure_ascii=True, sort_keys=True).encode() + b"\n"
@@ -99,8 +100,8 @@ def _leaf(row: LedgerEntry, whole: bool) -> bytes:
 def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]:
     """Every announcement that was made by then, and the hashes of their sounds."""
     with connected():
-        mine = (Announcement.tenant == tenant) & (Announcement.created_at <= until)
-        rows = list(Announcement.select().where(mine).order_by(Announcement.id))
+        mine = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.created_at <= until)
+        rows = list(AnnouncementTable.select().where(mine).order_by(AnnouncementTable.id))
     said = [
         {
             "id": row.id,
@@ -123,7 +124,7 @@ def announcements(tenant: str, until: datetime) -> tuple[bytes, tuple[str, ...]]
 def sound(sha256: str) -> bytes:
     """An announcement's sound (WAV); empty where it is nowhere."""
     with connected():
-        row: Any = Sound.get_or_none(Sound.sha256 == sha256)
+        row: Any = SoundTable.get_or_none(SoundTable.sha256 == sha256)
     return b"" if row is None else bytes(row.wav)
 
 

@@ -19,7 +19,7 @@ from recorder.features.offboarding.handover import HandedRow
 from recorder.features.offboarding.plan import why_not
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces
 from recorder.playback.interface import Opened, Who
-from recorder.playback.verified_recording import Sealed
+from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.offboarding import ERASURE, Statement
 
 log = structlog.get_logger()
@@ -121,7 +121,7 @@ def _sent(guard: Guard, who: Who, row: LeavingRow, pieces: Iterator[bytes]) -> G
 
 
 @connected()
-def _opened(guard: Guard, who: Who, row: LeavingRow, each: HandedRow) -> Sealed | None:
+def _opened(guard: Guard, who: Who, row: LeavingRow, each: HandedRow) -> VerifiedRecording | None:
     """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
     used any more, or not as it was sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)

@@ -38,7 +38,8 @@ from recorder.lifecycle.erasure_deadline import complete_from
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.lifecycle.key_rotation import CLAIM
 from recorder.seal import offboarding, signed_document, signing
-from recorder.seal.amendment import SYSTEM, Erased
+from recorder.seal.amendment import SYSTEM
+from recorder.seal.amendment_kinds import Erased
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import (
     WrappedKey,
@@ -59,12 +60,12 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class OffboardingDeps:
     """``destroying`` destroys, ``signing`` signs the log; ``backups_end_after`` is how long a copy of
     catalogue and bucket is kept.  ``seconds``: how long it may take at a time."""
 
-    destroying: expiry.Means
-    signing: checkpoint.Means
+    destroying: expiry.ErasureDeps
+    signing: checkpoint.CheckpointDeps
     backups_end_after: timedelta
     seconds: float = 45.0
     elapsed: Callable[[], float] = field(default=time.monotonic)
@@ -103,7 +104,7 @@ def check_handed_over(said: Statement) -> None:
         )
 
 
-def erase_due(means: Means, now: datetime) -> int:
+def erase_due(means: OffboardingDeps, now: datetime) -> int:
     """Destroy, for a while, what is left of customers of whom a signed statement says that they are erased;
     how many receipts were written.  A row is where to look.  What stands in the way of one is logged as an
     error and holds up no other.  Raises :class:`Unreachable`."""
@@ -128,7 +129,7 @@ def erase_due(means: Means, now: datetime) -> int:
     return written
 
 
-def _destroy(tenant: str, means: Means, now: datetime, until: float) -> bool:
+def _destroy(tenant: str, means: OffboardingDeps, now: datetime, until: float) -> bool:
     """Destroy recordings; true once none is left."""
     given = means.destroying
     changes = Changes(
@@ -160,7 +161,7 @@ def _recordings(tenant: str) -> Iterator[RecordingRow]:
         after = page[-1].id
 
 
-def _finish(statement: Statement, means: Means, now: datetime) -> bool:
+def _finish(statement: Statement, means: OffboardingDeps, now: datetime) -> bool:
     given, tenant = means.destroying, statement.tenant
     destroyed = check_all_erased(tenant, given.store, given.root, given.revoked())
     given.boundary("recordings gone")
@@ -269,7 +270,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 
 def _body(
     said: Statement,
-    means: Means,
+    means: OffboardingDeps,
     destroyed: dict[str, int],
     calls: int,
     people: int,

@@ -1,5 +1,5 @@
 """What a customer who leaves is handed: which recordings, where in the file each lies, and why others are not
-in it (:class:`recorder.catalogue.tables.offboarding.Handed`)."""
+in it (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import rfc8785
 from peewee import fn
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, hold
+from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.departures import LeavingRow
-from recorder.catalogue.tables.core import Tenant, connected, database, writing
-from recorder.catalogue.tables.offboarding import Handed, HandoverFetch, Leaving
+from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
 from recorder.features.offboarding.departure import check_not_erasing, standing
@@ -51,17 +52,17 @@ def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> Leavin
     """What the customer is handed is put together now: goes on with what was begun, or ``anew``.  Raises
     :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.erasing``."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         row = standing(tenant)
         check_not_erasing(row)
         if row.handover is not None and not anew:
             return row
-        Handed.delete().where(Handed.tenant_id == tenant).execute()
+        HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
         handover = str(uuid7(now, entropy))
         append(tenant, BEGUN, {"handover": handover}, now, entropy)
-        size = Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar()
+        size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
         change = {"handover": handover, "log_size": size, "handed_at": None, "layout": None, "length": None}
-        Leaving.update(change).where(Leaving.tenant_id == tenant).execute()
+        OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
     return standing(tenant)
 
 
@@ -71,7 +72,7 @@ def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
     with writing():
         _same(tenant, handover)
         for row in rows:
-            Handed.create(
+            HandedRecordingTable.create(
                 id=f"{handover}/{row.number}",
                 tenant_id=tenant,
                 number=row.number,
@@ -98,10 +99,10 @@ def whole(
     """What the customer is handed is whole, as a signed statement (its SHA-256) says.  Raises
     :class:`CatalogueError` (``leaving.changed``)."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         _same(tenant, handover)
         change = {"layout": layout, "length": length, "handed_at": at}
-        Leaving.update(change).where(Leaving.tenant_id == tenant).execute()
+        OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
         counted = counts(tenant)
         said = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
         append(tenant, WHOLE, {**said, "statement": statement}, now, entropy)
@@ -135,30 +136,48 @@ def rows_sha256(tenant: str) -> str:
 def counts(tenant: str) -> dict[str, int]:
     """How many recordings are handed (''), and how many are not, by why."""
     with connected():
-        query = Handed.select(Handed.why_not, fn.COUNT(Handed.id)).where(Handed.tenant_id == tenant)
-        rows = database.execute(query.group_by(Handed.why_not)).fetchall()
+        query = HandedRecordingTable.select(
+            HandedRecordingTable.why_not, fn.COUNT(HandedRecordingTable.id)
+        ).where(HandedRecordingTable.tenant_id == tenant)
+        rows = database.execute(query.group_by(HandedRecordingTable.why_not)).fetchall()
         return {str(reason or ""): int(many) for reason, many in rows}
 
 
 def handed(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
     """Some of what is handed, by number from ``first`` on."""
     with connected():
-        mine = (Handed.tenant_id == tenant) & (Handed.number >= first)
-        return tuple(_handed(row) for row in Handed.select().where(mine).order_by(Handed.number).limit(limit))
+        mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.number >= first)
+        return tuple(
+            _handed(row)
+            for row in HandedRecordingTable.select()
+            .where(mine)
+            .order_by(HandedRecordingTable.number)
+            .limit(limit)
+        )
 
 
 def handed_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
     """The recordings that lie at a byte of what is handed, and after it."""
     with connected():
-        mine = (Handed.tenant_id == tenant) & (Handed.at + Handed.length > at) & (Handed.length > 0)
-        return tuple(_handed(row) for row in Handed.select().where(mine).order_by(Handed.at).limit(limit))
+        mine = (
+            (HandedRecordingTable.tenant_id == tenant)
+            & (HandedRecordingTable.at + HandedRecordingTable.length > at)
+            & (HandedRecordingTable.length > 0)
+        )
+        return tuple(
+            _handed(row)
+            for row in HandedRecordingTable.select()
+            .where(mine)
+            .order_by(HandedRecordingTable.at)
+            .limit(limit)
+        )
 
 
 def last(tenant: str) -> HandedRow | None:
     """The last of what was written down."""
     with connected():
-        mine = Handed.select().where(Handed.tenant_id == tenant)
-        row = mine.order_by(Handed.number.desc()).first()
+        mine = HandedRecordingTable.select().where(HandedRecordingTable.tenant_id == tenant)
+        row = mine.order_by(HandedRecordingTable.number.desc()).first()
     return None if row is None else _handed(row)
 
 
@@ -169,12 +188,14 @@ def sending(tenant: str, handover: str, recording: str, user: str, now: datetime
     if _was_sent(tenant, said):
         return
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         if _was_sent(tenant, said):
             return
         append(tenant, SENT, said, now, entropy, recording=recording)
-        mine = (Handed.tenant_id == tenant) & (Handed.recording_id == recording)
-        Handed.update(sent_at=now).where(mine & Handed.sent_at.is_null()).execute()
+        mine = (HandedRecordingTable.tenant_id == tenant) & (HandedRecordingTable.recording_id == recording)
+        HandedRecordingTable.update(sent_at=now).where(
+            mine & HandedRecordingTable.sent_at.is_null()
+        ).execute()
 
 
 def _was_sent(tenant: str, said: Mapping[str, object]) -> bool:
@@ -188,15 +209,15 @@ def fetching(
     first."""
     mine = {"handover": handover, "user": user}
     with writing():
-        hold(tenant)
-        row = HandoverFetch.get_or_none(HandoverFetch.id == f"{handover}/{user}")
+        lock_tenant(tenant)
+        row = HandoverFetchTable.get_or_none(HandoverFetchTable.id == f"{handover}/{user}")
         last = None if row is None else leaf_lookup.leaf(tenant, row.leaf)
         said = last is not None and last.kind == OPENED and {**last.body, **mine} == last.body
         if last is not None and said and now - HOUR < last.at <= now + SLACK:
             return
         leaf = append(tenant, OPENED, {**mine, "from": start, "to": end}, now, entropy)
-        HandoverFetch.delete().where(HandoverFetch.id == f"{handover}/{user}").execute()
-        HandoverFetch.create(id=f"{handover}/{user}", tenant_id=tenant, leaf=leaf.number)
+        HandoverFetchTable.delete().where(HandoverFetchTable.id == f"{handover}/{user}").execute()
+        HandoverFetchTable.create(id=f"{handover}/{user}", tenant_id=tenant, leaf=leaf.number)
 
 
 def _same(tenant: str, handover: str) -> None:
@@ -207,7 +228,7 @@ def _same(tenant: str, handover: str) -> None:
         )
 
 
-def _handed(row: Handed) -> HandedRow:
+def _handed(row: HandedRecordingTable) -> HandedRow:
     return HandedRow(
         number=row.number,
         recording=row.recording_id,

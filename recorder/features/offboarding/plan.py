@@ -24,7 +24,7 @@ from recorder.features.offboarding.archive import ABOUT, LOG
 from recorder.features.offboarding.handover import HandedRow
 from recorder.lifecycle.limits import limits_of
 from recorder.playback.audio_reader import PEAKS
-from recorder.playback.verified_recording import Sealed, Seals
+from recorder.playback.verified_recording import Seals, VerifiedRecording
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.manifest_codec import decrypt_parties
 from recorder.seal.offboarding import HandedOver, truncate
@@ -79,7 +79,7 @@ def prepare(
     return departure.standing(tenant)
 
 
-def why_not(sealed: Sealed, now: datetime, trust: Trust) -> str | None:
+def why_not(sealed: VerifiedRecording, now: datetime, trust: Trust) -> str | None:
     """Why a recording is not handed over: the id of the reason, ``None`` where it is.  The customer answers
     for its recordings and is handed them; but what nobody of theirs may hear any more is over."""
     row, manifest = sealed.row, sealed.manifest
@@ -100,7 +100,7 @@ def why_not(sealed: Sealed, now: datetime, trust: Trust) -> str | None:
     return None
 
 
-def files_of(sealed: Sealed, store: Store, log_size: int) -> tuple[tuple[str, int], ...]:
+def files_of(sealed: VerifiedRecording, store: Store, log_size: int) -> tuple[tuple[str, int], ...]:
     """What of a recording is handed over: names and lengths.  Raises :class:`StoreError`."""
     row, manifest = sealed.row, sealed.manifest
     names = [NAME, *(amendment_name(each.number) for each in sealed.chain.amendments)]

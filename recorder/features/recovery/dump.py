@@ -15,95 +15,95 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from recorder.auditlog.append import append
-from recorder.catalogue.database import Row, connected, database, writing
+from recorder.catalogue.database import Table, connected, database, writing
 from recorder.catalogue.schema import FOLDER
-from recorder.catalogue.tables.audit_log import Checkpoint, Recipient, Subtree
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.core import (
-    Amendment,
-    Announcement,
-    BeingAmended,
-    Grant,
-    KeepingLimit,
-    LedgerEntry,
-    Line,
-    LineDelete,
-    LineKeep,
-    Listen,
-    NotRecorded,
-    Purpose,
-    Recording,
-    Revision,
-    Session,
-    Sound,
-    Tenant,
-    User,
+    AmendmentTable,
+    AnnouncementTable,
+    ChangeCounterTable,
+    GrantTable,
+    LeafTable,
+    LineDeleteOptionTable,
+    LineKeepOptionTable,
+    LineTable,
+    ListenTable,
+    NotRecordedTable,
+    PendingAmendmentTable,
+    PurposeTable,
+    RecordingTable,
+    RetentionLimitTable,
+    SessionTable,
+    SoundTable,
+    TenantTable,
+    UserTable,
 )
-from recorder.catalogue.tables.lease import Claim
-from recorder.catalogue.tables.live_call import ApiToken, Asked, LiveCall
-from recorder.catalogue.tables.offboarding import Handed, HandoverFetch, Leaving
-from recorder.catalogue.tables.rebuild_progress import Condition, Place
+from recorder.catalogue.tables.lease import LeaseTable
+from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.subject_request import (
-    ForgottenCall,
-    PersonCode,
-    PersonRecording,
-    PersonRequest,
+    ErasedCallTable,
+    ReviewTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
 )
-from recorder.catalogue.tables.throttle import Throttle
+from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
 
-COPIED: tuple[type[Row], ...] = (
-    Tenant,
-    User,
-    Session,
-    Sound,
-    Purpose,
-    Announcement,
-    Line,
-    LineDelete,
-    LineKeep,
-    Recording,
-    NotRecorded,
-    Grant,
-    Listen,
-    LedgerEntry,
-    KeepingLimit,
-    Revision,
-    ApiToken,
-    Checkpoint,
-    Recipient,
-    PersonRequest,
-    PersonRecording,
-    ForgottenCall,
-    Leaving,
-    Handed,
-    HandoverFetch,
+COPIED: tuple[type[Table], ...] = (
+    TenantTable,
+    UserTable,
+    SessionTable,
+    SoundTable,
+    PurposeTable,
+    AnnouncementTable,
+    LineTable,
+    LineDeleteOptionTable,
+    LineKeepOptionTable,
+    RecordingTable,
+    NotRecordedTable,
+    GrantTable,
+    ListenTable,
+    LeafTable,
+    RetentionLimitTable,
+    ChangeCounterTable,
+    ApiTokenTable,
+    CheckpointTable,
+    RecipientTable,
+    SubjectRequestTable,
+    ReviewTable,
+    ErasedCallTable,
+    OffboardingTable,
+    HandedRecordingTable,
+    HandoverFetchTable,
 )
 """In an order in which each row comes after those that it refers to."""
 
-NOT_COPIED: Mapping[type[Row], str] = {
-    Amendment: "the bucket has them",
-    Condition: "what holds for this catalogue",
-    Place: "a rebuild's list",
-    BeingAmended: "who is at it now",
-    Claim: "of workers that run now",
-    LiveCall: "calls that go on now",
-    Asked: "what was asked of them",
-    Subtree: "made again from the leaves",
-    PersonCode: "codes that are valid for minutes",
-    Throttle: "who must wait now",
+NOT_COPIED: Mapping[type[Table], str] = {
+    AmendmentTable: "the bucket has them",
+    GlobalStateTable: "what holds for this catalogue",
+    QueuedPlaceTable: "a rebuild's list",
+    PendingAmendmentTable: "who is at it now",
+    LeaseTable: "of workers that run now",
+    LiveCallTable: "calls that go on now",
+    LiveCommandTable: "what was asked of them",
+    SubtreeTable: "made again from the leaves",
+    VerificationCodeTable: "codes that are valid for minutes",
+    ThrottleTable: "who must wait now",
 }
 
-WITHOUT: Mapping[type[Row], tuple[str, ...]] = {
-    Recording: ("outside_kind", "outside_value", "inside_kind", "inside_value", "wrapped_key")
+WITHOUT: Mapping[type[Table], tuple[str, ...]] = {
+    RecordingTable: ("outside_kind", "outside_value", "inside_kind", "inside_value", "wrapped_key")
 }
 """Columns that stay empty in a copy until ``accord rebuild`` has read the bucket."""
 
 PAGE = 500
 PAGE_BYTES = 4 * 1024 * 1024
 
-BY_NAME: Mapping[str, type[Row]] = {model._meta.table_name: model for model in COPIED}
+BY_NAME: Mapping[str, type[Table]] = {model._meta.table_name: model for model in COPIED}
 
 
 def schema_names() -> tuple[str, ...]:
@@ -135,12 +135,12 @@ def snapshot() -> Iterator[None]:
                 yield
 
 
-def columns(model: type[Row]) -> list[str]:
+def columns(model: type[Table]) -> list[str]:
     """Names of a table's columns, in a fixed order."""
     return sorted(field.column_name for field in model._meta.sorted_fields)
 
 
-def rows(model: type[Row], now: datetime) -> Iterator[list[Any]]:
+def rows(model: type[Table], now: datetime) -> Iterator[list[Any]]:
     """A table's rows as JSON knows them, by primary key, a page at a time.  Sessions are ended: who was
     logged in when a copy was made is not when it is brought back."""
     fields = [_fields(model)[name] for name in columns(model)]
@@ -149,9 +149,9 @@ def rows(model: type[Row], now: datetime) -> Iterator[list[Any]]:
     last: Any = None
     while True:
         query = model.select() if last is None else model.select().where(key > last)
-        page = list(query.order_by(key).limit(PAGE if model is not Sound else 4))
+        page = list(query.order_by(key).limit(PAGE if model is not SoundTable else 4))
         for row in page:
-            if isinstance(row, Session) and row.ended_at is None:
+            if isinstance(row, SessionTable) and row.ended_at is None:
                 row.ended_at = now
             yield [
                 None if each.column_name in left_out else _plain(each, row.__data__[each.name])
@@ -165,7 +165,7 @@ def rows(model: type[Row], now: datetime) -> Iterator[list[Any]]:
 def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
     """Every customer's log says that a copy of the catalogue is made, and under which key."""
     with connected():
-        tenants = [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]
+        tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
     for tenant in tenants:
         with writing():
             append(tenant, "catalogue.copied", {"kek": kek}, made_at, entropy)
@@ -173,7 +173,11 @@ def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
 
 def check_empty() -> None:
     """Raises :class:`BackupError` (``backup.not_empty``) where the catalogue has rows."""
-    there = [model._meta.table_name for model in COPIED if model is not Revision and model.select().exists()]
+    there = [
+        model._meta.table_name
+        for model in COPIED
+        if model is not ChangeCounterTable and model.select().exists()
+    ]
     if there:
         raise BackupError(
             "backup.not_empty",
@@ -188,16 +192,16 @@ def bringing_back(made_at: datetime, now: datetime, entropy: Entropy) -> Iterato
     until the holds are confirmed, and each customer's log says from when it goes on."""
     with writing():
         check_empty()
-        Revision.delete().execute()
+        ChangeCounterTable.delete().execute()
         yield
-        tenants = [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]
+        tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
         for tenant in tenants:
             said = {"backup": made_at.isoformat(timespec="seconds")}
             append(tenant, "catalogue.restored", said, now, entropy)
         hold_review.wait_for_holds("restore", now, entropy)
 
 
-def insert(model: type[Row], names: Sequence[str], values: Iterable[Sequence[Any]]) -> int:
+def insert(model: type[Table], names: Sequence[str], values: Iterable[Sequence[Any]]) -> int:
     """Rows of :func:`rows` into a table, inside :func:`bringing_back`; how many."""
     fields = [_fields(model)[name] for name in names]
     count = size = 0
@@ -215,7 +219,7 @@ def insert(model: type[Row], names: Sequence[str], values: Iterable[Sequence[Any
     return count
 
 
-def _fields(model: type[Row]) -> dict[str, Any]:
+def _fields(model: type[Table]) -> dict[str, Any]:
     return {field.column_name: field for field in model._meta.sorted_fields}
 
 

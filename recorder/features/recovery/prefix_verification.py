@@ -14,11 +14,12 @@ from recorder.catalogue import queries
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import SealError
-from recorder.features.recovery.rebuild_queue import Found
-from recorder.features.recovery.recordings import Seen
+from recorder.features.recovery.rebuild_queue import QueuedPlace
+from recorder.features.recovery.recordings import SeenPlace
 from recorder.lifecycle import amendments as amending
-from recorder.seal.amendment import Amendment, Erased, number_in
+from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.amendment_chain import Chain, Problem, amendments_in, read_chain
+from recorder.seal.amendment_kinds import Erased
 from recorder.seal.data_key import read_wrapped, tenant_key_of
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import (
@@ -34,7 +35,7 @@ from recorder.seal.manifest_codec import decrypt_parties
 from recorder.seal.revocation import Known, Revoked, signed_since
 from recorder.seal.sealing import MAX_BYTES, open_manifest
 from recorder.seal.sealing import NAME as MANIFEST
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 from recorder.store.contract import NotFound, Store
 
 PLACE = re.compile(r"([0-9a-z][0-9a-z-]*)/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]*)/")
@@ -107,7 +108,7 @@ class Reading:
         keyring: Keyring,
         root: Ed25519PublicKey,
         keys: TenantKeys,
-        limits: Mapping[str, tuple[Limit, ...]],
+        limits: Mapping[str, tuple[RetentionLimit, ...]],
         revoked: Revoked,
         believe_dates: bool,
     ) -> None:
@@ -119,7 +120,7 @@ class Reading:
         self._root = root
         self._keys = keys
 
-    def read(self, found: Found) -> Seen:
+    def read(self, found: QueuedPlace) -> SeenPlace:
         """What one place gives.  Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
         (``seal.kek_missing``) for a key-encryption key that opens nothing here: going on would only lose
         everybody's names."""
@@ -129,11 +130,13 @@ class Reading:
         except SealError as error:
             if error.error_id == "seal.kek_missing":
                 raise
-            return Seen(found.place, code=error.error_id, message=error.message)
+            return SeenPlace(found.place, code=error.error_id, message=error.message)
         code = wrong[0][0] if wrong else None
-        return Seen(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
+        return SeenPlace(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
 
-    def _row(self, found: Found, blame: Callable[[tuple[str, str]], None]) -> tuple[RecordingRow, Chain]:
+    def _row(
+        self, found: QueuedPlace, blame: Callable[[tuple[str, str]], None]
+    ) -> tuple[RecordingRow, Chain]:
         if MANIFEST not in found.names:
             raise SealError("manifest.missing", "there are objects and no manifest: nothing was committed")
         content = self._get(found.place + MANIFEST, MAX_BYTES)
@@ -161,18 +164,18 @@ class Reading:
         outside, inside = (parties.outside, parties.inside) if parties else (None, None)
         return recording_of(manifest, content, outside, inside, key, *self._later(chain)), chain
 
-    def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[Limit, ...]]:
+    def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
         """What was learnt later, and what the customer set since."""
         return chain.amendments, self._limits.get(chain.manifest.tenant, ())
 
-    def _chain(self, found: Found, manifest: Manifest, content: bytes) -> Chain:
+    def _chain(self, found: QueuedPlace, manifest: Manifest, content: bytes) -> Chain:
         try:
             amendments = amendments_in(self._store, found.place, found.names)
         except NotFound as error:
             raise SealError("object.missing", error.message) from None
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
 
-    def _follow(self, chain: Chain, found: Found) -> None:
+    def _follow(self, chain: Chain, found: QueuedPlace) -> None:
         """Leave out of a chain, as a problem, what a key signed that is revoked by now, and all after it.
 
         What is dated before is followed where the catalogue knows of it (its log, restored, does), where an
@@ -191,7 +194,7 @@ class Reading:
                 del chain.amendments[number - 1 :]
                 break
 
-    def _is_gone(self, chain: Chain, found: Found) -> bool:
+    def _is_gone(self, chain: Chain, found: QueuedPlace) -> bool:
         """Whether it says that it was erased, and nothing of it is left here or in the catalogue."""
         manifest = chain.manifest
         sealed = {each.name for each in manifest.objects}

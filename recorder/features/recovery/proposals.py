@@ -24,10 +24,10 @@ from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.seal import call_erasure, offboarding
-from recorder.seal.call_erasure import NOTES, Note
+from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import part
-from recorder.seal.offboarding import ERASURE, Receipt, Statement
+from recorder.seal.offboarding import ERASURE, OffboardingReceipt, Statement
 from recorder.seal.revocation import Revoked
 from recorder.store.contract import NotFound, Store
 
@@ -47,7 +47,7 @@ class Leaver:
 
     tenant: str
     statement: Statement | None
-    receipt: Receipt | None
+    receipt: OffboardingReceipt | None
 
     @property
     def erased(self) -> bool:
@@ -56,29 +56,29 @@ class Leaver:
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class ErasureProposal:
     """A note, its id, and the calls in it that the catalogue does not know as erased."""
 
     id: str
-    note: Note
+    note: ErasedCallsRecord
     calls: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Statements:
+class BucketStatements:
     """What the bucket says; everything that cannot be read or followed is a trouble of its own."""
 
     leavers: list[Leaver] = field(default_factory=list)
-    notes: list[Erased] = field(default_factory=list)
+    notes: list[ErasureProposal] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
 
 
 def look(
     store: Store, root: Ed25519PublicKey, revoked: Revoked, *, believe_dates: bool = False, tenant: str = ""
-) -> Statements:
+) -> BucketStatements:
     """All of the bucket, or a ``tenant``'s.  What a ``revoked`` key signed is not followed, but with
     ``believe_dates`` a receipt or note that is dated before.  Raises :class:`recorder.errors.StoreError`."""
-    found = Statements()
+    found = BucketStatements()
     below = f"{part(tenant)}/" if tenant else ""
     owners: dict[str, None] = {}
     for key in list(store.list(offboarding.FOLDER + below)):
@@ -94,7 +94,12 @@ def look(
 
 
 def _look_at_leaver(
-    found: Statements, tenant: str, store: Store, root: Ed25519PublicKey, revoked: Revoked, believe: bool
+    found: BucketStatements,
+    tenant: str,
+    store: Store,
+    root: Ed25519PublicKey,
+    revoked: Revoked,
+    believe: bool,
 ) -> None:
     statement, receipt = None, None
 
@@ -135,7 +140,7 @@ def _check_cancelled(tenant: str, every: Sequence[Statement]) -> None:
 
 
 def _look_at_note(
-    found: Statements, key: str, store: Store, root: Ed25519PublicKey, revoked: Revoked, believe: bool
+    found: BucketStatements, key: str, store: Store, root: Ed25519PublicKey, revoked: Revoked, believe: bool
 ) -> None:
     try:
         ids = call_erasure.ids_in(key)
@@ -156,7 +161,7 @@ def _look_at_note(
     known = erased_call_queries.forgotten_among(note.calls) | recorded
     left = tuple(each for each in note.calls if each not in known)
     if left:
-        found.notes.append(Erased(name, note, left))
+        found.notes.append(ErasureProposal(name, note, left))
 
 
 def _check_key(key: str, at: datetime, revoked: Revoked, believe_dates: bool) -> None:

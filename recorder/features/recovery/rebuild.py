@@ -36,17 +36,11 @@ from recorder.clock import Now
 from recorder.features.recovery import proposals, rebuild_queue
 from recorder.features.recovery.prefix_verification import PLACE, Reading, TenantKeys
 from recorder.features.recovery.proposals import Leaver
-from recorder.features.recovery.rebuild_queue import (
-    KEY_ALONE,
-    ROW_ALONE,
-    STATEMENT,
-    UNPLACED,
-    Found,
-)
+from recorder.features.recovery.rebuild_queue import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, QueuedPlace
 from recorder.features.recovery.recordings import (
     CHANGES,
     Recovering,
-    Seen,
+    SeenPlace,
     destroyed_among,
     rows_after,
     tenant_keys,
@@ -84,7 +78,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RebuildReport:
     """What a rebuild did: how many places had each outcome, and how long this run took (seconds).
     ``withheld`` are customers who leave or left, of whom nothing more is recorded since, each with how many
     lines ended.  Proposed, and not done, is to erase again ``leavers`` and ``calls`` (how many, by
@@ -124,7 +118,7 @@ class Rebuild:
     def _trust(self) -> Trust:
         return Trust(self.root, self.revoked)
 
-    def run(self) -> Report:
+    def run(self) -> RebuildReport:
         """Do all of it, or go on.  What is wrong is in
         :func:`recorder.features.recovery.rebuild_queue.troubles` until
         :func:`recorder.features.recovery.rebuild_queue.finish` is called.
@@ -143,7 +137,7 @@ class Rebuild:
                 rebuild_queue.add([], following, "")
         return self._report(began, resumed)
 
-    def _report(self, began: float, resumed: bool) -> Report:
+    def _report(self, began: float, resumed: bool) -> RebuildReport:
         limits = retention_limits.bring_back(
             self.store, self._trust, self.now(), self.entropy, believe_dates=self.believe_dates
         )
@@ -151,7 +145,7 @@ class Rebuild:
             log.error("rebuild.limit_left_out", place=place, error_id=code, error=message)
         found = proposals.look(self.store, self.root, self.revoked(), believe_dates=self.believe_dates)
         wrong = [
-            Found(each.place, (), "", STATEMENT, each.code, each.message)
+            QueuedPlace(each.place, (), "", STATEMENT, each.code, each.message)
             for each in {each.place: each for each in found.troubles}.values()
         ]
         rebuild_queue.add(wrong, PHASES[-1], "~")
@@ -169,7 +163,9 @@ class Rebuild:
                 calls[note.note.tenant] += len(note.calls)
         leavers = tuple(each for each in found.leavers if proposals.is_open(each))
         outcomes = rebuild_queue.outcomes()
-        return Report(outcomes, time.monotonic() - began, resumed, withheld, leavers, dict(calls), limits)
+        return RebuildReport(
+            outcomes, time.monotonic() - began, resumed, withheld, leavers, dict(calls), limits
+        )
 
     def _list(self, after: str) -> None:
         done = rebuild_queue.amount()[0]
@@ -189,7 +185,7 @@ class Rebuild:
             self.store, self.keyring, self.root, keys, limits(self._trust), revoked, self.believe_dates
         )
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
-            waiting: list[Future[Seen]] = []
+            waiting: list[Future[SeenPlace]] = []
             try:
                 last = ""
                 while True:
@@ -226,7 +222,9 @@ class Rebuild:
                     continue
                 place = known.get(recording)
                 if place is None:
-                    alone.append(Found(key, (), "", KEY_ALONE, "key.alone", "a key without its recording"))
+                    alone.append(
+                        QueuedPlace(key, (), "", KEY_ALONE, "key.alone", "a key without its recording")
+                    )
                 elif recording in gone:
                     rebuild_queue.blame(
                         place.place, "key.not_erased", "the recording was erased, and its key is there"
@@ -244,7 +242,7 @@ class Rebuild:
                 place = known.get(row.id)
                 if (place is None or MANIFEST not in place.names) and not self._is_there(row.prefix):
                     what = "a row, and nothing of it is in the bucket"
-                    alone.append(Found(f"{row.prefix}*", (), "", ROW_ALONE, "row.alone", what))
+                    alone.append(QueuedPlace(f"{row.prefix}*", (), "", ROW_ALONE, "row.alone", what))
             after = rows[-1].id
             rebuild_queue.add(alone, "rows", after)
             done += len(rows)
@@ -267,7 +265,7 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 }
 
 
-def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
+def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
     """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts,
     notes and probes are left out."""
     others = ("keys/", "probe/", "checkpoints/", LEAVING, NOTES, RETENTION)
@@ -281,10 +279,10 @@ def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
             if not foreign or strange <= STRANGE:
                 names.append(name)
         if (match := PLACE.fullmatch(place)) is not None:
-            yield Found(place, tuple(names), match[2]), last
+            yield QueuedPlace(place, tuple(names), match[2]), last
         else:
             what = f"nothing of Accord's lies here: {', '.join(names[:5])}"
-            yield Found(place or "/", (), "", UNPLACED, "object.unplaced", what), last
+            yield QueuedPlace(place or "/", (), "", UNPLACED, "object.unplaced", what), last
 
 
 def _place_of(key: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from peewee import fn
 
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.rebuild_progress import Condition, Place, end
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable, end
 
 REBUILD = "rebuild"
 PAGE = 1000
@@ -34,7 +34,7 @@ STATEMENT = "statement"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class QueuedPlace:
     """A place with the names of the objects there, and the recording in its name ('' for none)."""
 
     place: str
@@ -46,7 +46,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RebuildPosition:
     """How far a rebuild is: the phase, and the last key of the bucket, or row, that it is done with."""
 
     phase: str
@@ -54,24 +54,24 @@ class Standing:
     since: datetime
 
 
-def standing() -> Standing | None:
+def standing() -> RebuildPosition | None:
     """Where a rebuild that was broken off is; ``None`` where none was."""
     with connected():
-        row = Condition.get_or_none(Condition.name == REBUILD)
-    return None if row is None else Standing(row.said["phase"], row.said["after"], row.since)
+        row = GlobalStateTable.get_or_none(GlobalStateTable.name == REBUILD)
+    return None if row is None else RebuildPosition(row.said["phase"], row.said["after"], row.since)
 
 
-def begin(phase: str, now: datetime) -> Standing:
+def begin(phase: str, now: datetime) -> RebuildPosition:
     """Start a rebuild, or go on with the one that was broken off."""
     with writing():
-        if not Condition.select().where(Condition.name == REBUILD).exists():
-            Condition.create(name=REBUILD, said={"phase": phase, "after": ""}, since=now)
+        if not GlobalStateTable.select().where(GlobalStateTable.name == REBUILD).exists():
+            GlobalStateTable.create(name=REBUILD, said={"phase": phase, "after": ""}, since=now)
     found = standing()
     assert found is not None
     return found
 
 
-def add(found: Sequence[Found], phase: str, after: str) -> None:
+def add(found: Sequence[QueuedPlace], phase: str, after: str) -> None:
     """Write down places and how far that goes, in one transaction."""
     with writing():
         for start in range(0, len(found), PAGE):
@@ -86,16 +86,20 @@ def add(found: Sequence[Found], phase: str, after: str) -> None:
                 }
                 for each in found[start : start + PAGE]
             ]
-            Place.insert_many(rows).on_conflict_ignore().execute()
-        Condition.update(said={"phase": phase, "after": after}).where(Condition.name == REBUILD).execute()
+            QueuedPlaceTable.insert_many(rows).on_conflict_ignore().execute()
+        GlobalStateTable.update(said={"phase": phase, "after": after}).where(
+            GlobalStateTable.name == REBUILD
+        ).execute()
 
 
-def to_do(after: str, limit: int) -> list[Found]:
+def to_do(after: str, limit: int) -> list[QueuedPlace]:
     """Places of which nothing became yet, after one, in the database's order."""
     with connected():
-        query = Place.select().where(Place.outcome.is_null() & (Place.place > after))
-        rows = list(query.order_by(Place.place).limit(limit))
-    return [Found(row.place, tuple(row.names), row.recording_id) for row in rows]
+        query = QueuedPlaceTable.select().where(
+            QueuedPlaceTable.outcome.is_null() & (QueuedPlaceTable.place > after)
+        )
+        rows = list(query.order_by(QueuedPlaceTable.place).limit(limit))
+    return [QueuedPlace(row.place, tuple(row.names), row.recording_id) for row in rows]
 
 
 def note_outcomes(outcomes: Iterable[tuple[str, str, str | None, str | None]]) -> None:
@@ -105,57 +109,66 @@ def note_outcomes(outcomes: Iterable[tuple[str, str, str | None, str | None]]) -
         if code is None:
             clean[outcome].append(place)
         else:
-            Place.update(outcome=outcome, code=code, message=message).where(Place.place == place).execute()
+            QueuedPlaceTable.update(outcome=outcome, code=code, message=message).where(
+                QueuedPlaceTable.place == place
+            ).execute()
     for outcome, places in clean.items():
-        Place.update(outcome=outcome).where(Place.place.in_(places)).execute()
+        QueuedPlaceTable.update(outcome=outcome).where(QueuedPlaceTable.place.in_(places)).execute()
 
 
 def amount() -> tuple[int, int]:
     """How many recordings were found in the bucket, and with how many of them the rebuild is done."""
     with connected():
-        mine = Place.recording_id != ""
+        mine = QueuedPlaceTable.recording_id != ""
         return (
-            Place.select().where(mine).count(),
-            Place.select().where(mine & Place.outcome.is_null(False)).count(),
+            QueuedPlaceTable.select().where(mine).count(),
+            QueuedPlaceTable.select().where(mine & QueuedPlaceTable.outcome.is_null(False)).count(),
         )
 
 
 def outcomes() -> dict[str, int]:
     """How many places had each outcome."""
     with connected():
-        query = Place.select(Place.outcome, fn.COUNT(Place.place)).group_by(Place.outcome)
+        query = QueuedPlaceTable.select(QueuedPlaceTable.outcome, fn.COUNT(QueuedPlaceTable.place)).group_by(
+            QueuedPlaceTable.outcome
+        )
         counted: list[tuple[str | None, int]] = list(cast("Any", query.tuples()))
     return {outcome: count for outcome, count in counted if outcome is not None}
 
 
-def of_recordings(recordings: Sequence[str]) -> dict[str, Found]:
+def of_recordings(recordings: Sequence[str]) -> dict[str, QueuedPlace]:
     """The places of some recordings."""
     with connected():
-        rows = list(Place.select().where(Place.recording_id.in_(recordings)))
+        rows = list(QueuedPlaceTable.select().where(QueuedPlaceTable.recording_id.in_(recordings)))
     return {
-        row.recording_id: Found(row.place, tuple(row.names), row.recording_id, row.outcome) for row in rows
+        row.recording_id: QueuedPlace(row.place, tuple(row.names), row.recording_id, row.outcome)
+        for row in rows
     }
 
 
 def blame(place: str, code: str, message: str) -> None:
     """Say what is wrong with a place, beside what is known already."""
     with writing():
-        row = Place.get(Place.place == place)
+        row = QueuedPlaceTable.get(QueuedPlaceTable.place == place)
         if message in (row.message or ""):
             return
         told = message if row.message is None else f"{row.message}; {message}"
-        Place.update(code=row.code or code, message=told).where(Place.place == place).execute()
+        QueuedPlaceTable.update(code=row.code or code, message=told).where(
+            QueuedPlaceTable.place == place
+        ).execute()
 
 
-def troubles() -> Iterator[Found]:
+def troubles() -> Iterator[QueuedPlace]:
     """Places with which something is wrong, by place, a page at a time."""
     last = ""
     while True:
         with connected():
-            query = Place.select().where(Place.code.is_null(False) & (Place.place > last))
-            rows = list(query.order_by(Place.place).limit(PAGE))
+            query = QueuedPlaceTable.select().where(
+                QueuedPlaceTable.code.is_null(False) & (QueuedPlaceTable.place > last)
+            )
+            rows = list(query.order_by(QueuedPlaceTable.place).limit(PAGE))
         yield from (
-            Found(row.place, (), row.recording_id, row.outcome, row.code, row.message) for row in rows
+            QueuedPlace(row.place, (), row.recording_id, row.outcome, row.code, row.message) for row in rows
         )
         if len(rows) < PAGE:
             return
@@ -165,5 +178,5 @@ def troubles() -> Iterator[Found]:
 def finish() -> None:
     """The rebuild has ended: its list goes."""
     with writing():
-        Place.delete().execute()
+        QueuedPlaceTable.delete().execute()
         end(REBUILD)

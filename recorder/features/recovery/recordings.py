@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from recorder.auditlog.append import Body, append, append_all, forget, hold, sha256_of
+from recorder.auditlog.append import Body, append, append_all, drop_bodies, lock_tenant, sha256_of
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import Recording, Tenant, connected, writing
+from recorder.catalogue.tables.core import RecordingTable, TenantTable
 from recorder.features.recovery.rebuild_queue import note_outcomes
 from recorder.features.tenants import service
 from recorder.ids import Entropy
@@ -40,7 +41,7 @@ CHANGES = (MADE, COMPLETED, CORRECTED, ERASED)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenPlace:
     """What the bucket says of one place: the row that it gives, or why it gives none.
 
     ``code`` and ``message`` say what is wrong there, also where a row is made of it."""
@@ -64,17 +65,17 @@ class Recovering:
     correct: bool = False
     erased: Collection[str] = ()
 
-    def take_in(self, batch: Sequence[Seen]) -> None:
+    def take_in(self, batch: Sequence[SeenPlace]) -> None:
         """One transaction: rows, amendments, leaves, and what became of each place."""
         with writing():
             for tenant in sorted({seen.row.tenant for seen in batch if seen.row is not None}):
                 self._know(tenant)
             rows = [seen.row for seen in batch if seen.row is not None]
-            mine = Recording.id.in_([row.id for row in rows])
-            mine |= Recording.prefix.in_([row.prefix for row in rows])
-            there = {row.id: row for row in map(recording_row, Recording.select().where(mine))}
+            mine = RecordingTable.id.in_([row.id for row in rows])
+            mine |= RecordingTable.prefix.in_([row.prefix for row in rows])
+            there = {row.id: row for row in map(recording_row, RecordingTable.select().where(mine))}
             places = {row.prefix: row.id for row in there.values()}
-            lived = Recording.select().exists()
+            lived = RecordingTable.select().exists()
             fresh = [seen for seen in batch if _is_fresh(seen, there, places)]
             self._make(fresh)
             made = {seen.place for seen in fresh}
@@ -90,7 +91,7 @@ class Recovering:
                 for seen, outcome, code, message in outcomes
             )
 
-    def _on_its_way(self, seen: Seen, outcome: str) -> bool:
+    def _on_its_way(self, seen: SeenPlace, outcome: str) -> bool:
         """A recording that a worker has just stored and not yet listed: no sign that the catalogue
         was lost, where it has others."""
         row = seen.row
@@ -99,11 +100,11 @@ class Recovering:
     def _know(self, tenant: str) -> None:
         """A tenant that the catalogue does not know is made with its id for a name; which country it is
         in, the bucket does not say.  One of whom only tombstones were found before has no key yet."""
-        if Tenant.select().where(Tenant.id == tenant).exists():
-            hold(tenant)
+        if TenantTable.select().where(TenantTable.id == tenant).exists():
+            lock_tenant(tenant)
             if tenant in self.keys and tenant not in self.erased:
-                mine = (Tenant.id == tenant) & (Tenant.wrapped_key == "")
-                if Tenant.update(wrapped_key=self.keys[tenant]).where(mine).execute():
+                mine = (TenantTable.id == tenant) & (TenantTable.wrapped_key == "")
+                if TenantTable.update(wrapped_key=self.keys[tenant]).where(mine).execute():
                     said: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
                     append(tenant, "tenant.key_changed", said, self.now, self.entropy)
             return
@@ -116,15 +117,15 @@ class Recovering:
             entropy=self.entropy,
         )
 
-    def _make(self, fresh: Sequence[Seen]) -> None:
+    def _make(self, fresh: Sequence[SeenPlace]) -> None:
         if not fresh:
             return
         rows = [seen.row for seen in fresh if seen.row is not None]
-        Recording.insert_many([recording_columns(row) for row in rows]).execute()
+        RecordingTable.insert_many([recording_columns(row) for row in rows]).execute()
         said: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
         for seen, row in zip(fresh, rows, strict=True):
             gone = row.destroyed_at is not None
-            leaves = forget(row.tenant, row.id) if gone else []
+            leaves = drop_bodies(row.tenant, row.id) if gone else []
             if seen.chain is not None:
                 amendments.note(seen.chain)
             body: dict[str, object] = {
@@ -139,7 +140,7 @@ class Recovering:
             append_all(tenant, "recording.rebuilt", said[tenant], self.now, self.entropy)
 
     def _settle(
-        self, seen: Seen, there: Mapping[str, RecordingRow], places: Mapping[str, str]
+        self, seen: SeenPlace, there: Mapping[str, RecordingRow], places: Mapping[str, str]
     ) -> tuple[str, str | None, str | None]:
         """Outcome, code and message of a place that gives no row, or whose recording has one."""
         row = seen.row
@@ -170,7 +171,7 @@ class Recovering:
             }
         changes = lacking | (other if self.correct else {})
         if changes:
-            Recording.update(**changes).where(Recording.id == row.id).execute()
+            RecordingTable.update(**changes).where(RecordingTable.id == row.id).execute()
             said = {"recording": row.id, "changed": sorted(changes)}
             append(row.tenant, "recording.rebuilt", said, self.now, self.entropy, recording=row.id)
         if other and not self.correct:
@@ -203,26 +204,30 @@ def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[
     )
 
 
-def _is_fresh(seen: Seen, there: Mapping[str, RecordingRow], places: Mapping[str, str]) -> bool:
+def _is_fresh(seen: SeenPlace, there: Mapping[str, RecordingRow], places: Mapping[str, str]) -> bool:
     return seen.row is not None and seen.row.id not in there and seen.row.prefix not in places
 
 
 def tenant_keys() -> dict[str, str]:
     """Tenants' wrapped keys as the catalogue has them, JSON text."""
     with connected():
-        rows = Tenant.select(Tenant.id, Tenant.wrapped_key).where(Tenant.wrapped_key != "")
+        rows = TenantTable.select(TenantTable.id, TenantTable.wrapped_key).where(
+            TenantTable.wrapped_key != ""
+        )
         return {row.id: row.wrapped_key for row in rows}
 
 
 def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
     """Recordings that are not destroyed, by id, after one."""
     with connected():
-        query = Recording.select().where((Recording.id > last) & Recording.destroyed_at.is_null())
-        return tuple(recording_row(row) for row in query.order_by(Recording.id).limit(limit))
+        query = RecordingTable.select().where(
+            (RecordingTable.id > last) & RecordingTable.destroyed_at.is_null()
+        )
+        return tuple(recording_row(row) for row in query.order_by(RecordingTable.id).limit(limit))
 
 
 def destroyed_among(recordings: Sequence[str]) -> set[str]:
     """Which of some recordings the catalogue has as tombstones."""
     with connected():
-        gone = Recording.id.in_(recordings) & Recording.destroyed_at.is_null(False)
-        return {row.id for row in Recording.select(Recording.id).where(gone)}
+        gone = RecordingTable.id.in_(recordings) & RecordingTable.destroyed_at.is_null(False)
+        return {row.id for row in RecordingTable.select(RecordingTable.id).where(gone)}

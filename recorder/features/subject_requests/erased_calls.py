@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from recorder.auditlog.append import append, forget, hold
+from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import writing
 from recorder.catalogue.erased_call_queries import recorded_among
-from recorder.catalogue.tables.core import NotRecorded
-from recorder.catalogue.tables.subject_request import ForgottenCall
+from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.features.offboarding.departure import FORGOTTEN
 from recorder.ids import Entropy
 
@@ -27,16 +27,16 @@ def forget_calls(
     restore.  A take that was brought back meanwhile is a recording, and is left alone.  Can be repeated.
     Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         recorded = recorded_among(calls)
         mine = [each for each in dict.fromkeys(calls) if each not in recorded]
-        rows = (NotRecorded.tenant == tenant) & NotRecorded.id.in_(mine)
-        gone = int(NotRecorded.delete().where(rows).execute())
-        leaves = sorted(number for each in mine for number in forget(tenant, each))
+        rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(mine)
+        gone = int(NotRecordedTable.delete().where(rows).execute())
+        leaves = sorted(number for each in mine for number in drop_bodies(tenant, each))
         for each in mine:
             columns = {"tenant_id": tenant, "request_id": request, "forgotten_at": now, "note": note}
-            ForgottenCall.insert(id=each, **columns).on_conflict(
-                conflict_target=[ForgottenCall.id], update=columns
+            ErasedCallTable.insert(id=each, **columns).on_conflict(
+                conflict_target=[ErasedCallTable.id], update=columns
             ).execute()
         if gone or leaves:
             said: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}

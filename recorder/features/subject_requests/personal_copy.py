@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import structlog
 
+from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import connected
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, PersonError, SealError
 from recorder.features.subject_requests import register, reviews
 from recorder.playback import channel_mute
 from recorder.playback.authorization import Guard, plain
-from recorder.playback.interface import SOUNDS, Copy, Who
-from recorder.playback.verified_recording import Sealed
+from recorder.playback.interface import SOUNDS, RecordingCopy, Who
+from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.usage_terms import Terms
 from recorder.spool.layout import Party
 from recorder.switch.caller_id import E164
@@ -37,7 +37,7 @@ class PersonalCopies:
     _guard: Guard
 
     @connected()
-    def copy(self, who: Who, request: str, recording_id: str) -> Copy:
+    def copy(self, who: Who, request: str, recording_id: str) -> RecordingCopy:
         """A recording for the person who asked for it (``register.py``), as an admin decided: for no purpose
         that was announced, but because it is theirs (GDPR art. 15)."""
         return _copy(self._guard, who, request, recording_id)
@@ -47,7 +47,7 @@ class PersonalCopies:
         _theirs(self._guard, who, register.proved(who.tenant, plain(request)), recording_id)
 
 
-def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
+def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingCopy:
     request = plain(request)
     asked = register.proved(who.tenant, request, wants=register.COPIES)
     row, sealed = _theirs(guard, who, asked, recording_id)
@@ -56,7 +56,7 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
         guard.refuse(who, "access.destroyed", "it is being destroyed", row.id, PERSON)
     given = reviews.of(who.tenant, request).get(row.id)
     announced = _announced(sealed, known)
-    facts = Copy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
+    facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
     if given is None or given.given is None:
         if announced:
             raise PersonError("person.not_reviewed", "what is given of it was not decided", "")
@@ -107,7 +107,7 @@ def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> No
 
 def _theirs(
     guard: Guard, who: Who, asked: register.RequestRow, recording_id: str
-) -> tuple[RecordingRow, Sealed]:
+) -> tuple[RecordingRow, VerifiedRecording]:
     """A recording of a call with the person's number, as it was sealed; the row of one that names somebody
     else than what was sealed is refused."""
     row = guard.row(who, recording_id, PERSON)
@@ -119,7 +119,7 @@ def _theirs(
     return row, sealed
 
 
-def _announced(sealed: Sealed, known: Terms) -> bool:
+def _announced(sealed: VerifiedRecording, known: Terms) -> bool:
     """Whether people were told that it is recorded, or its customer has stated since what it is for."""
     manifest = sealed.manifest
     return manifest.announced is not None or (manifest.brought_in is not None and bool(known.purposes))

@@ -22,10 +22,10 @@ from typing import Any, Final
 import phonenumbers
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import Leaf, append, hold
+from recorder.auditlog.append import Leaf, append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import Tenant, User
-from recorder.catalogue.tables.subject_request import PersonRequest
+from recorder.catalogue.tables.core import TenantTable, UserTable
+from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.domain import phone_numbers, time_zones
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import PersonError
@@ -150,7 +150,7 @@ def enter(
         row = _tenant(tenant)
         if not 0 <= (today(row.time_zone, now) - received_on).days <= 366:
             raise PersonError("person.day", f"it was not received on {received_on}", "a day of the last year")
-        made = PersonRequest.create(
+        made = SubjectRequestTable.create(
             id=str(uuid7(now, entropy)),
             tenant_id=tenant,
             number=normalised(number, row.country),
@@ -173,10 +173,12 @@ def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
     """A customer's register (``None``: everybody's, for the operator): what is open first, by its day, then
     what is closed, the latest first."""
     with connected():
-        query = PersonRequest.select()
+        query = SubjectRequestTable.select()
         if tenant is not None:
-            query = query.where(PersonRequest.tenant_id == tenant)
-        rows = [request_row(row) for row in query.order_by(PersonRequest.due_on, PersonRequest.id)]
+            query = query.where(SubjectRequestTable.tenant_id == tenant)
+        rows = [
+            request_row(row) for row in query.order_by(SubjectRequestTable.due_on, SubjectRequestTable.id)
+        ]
     closed = [row for row in rows if not row.open]
     return (*(row for row in rows if row.open), *sorted(closed, key=lambda row: row.id, reverse=True))
 
@@ -203,7 +205,7 @@ def extend(
     """Two further months, once, with the reason, which the person is told within the first.  Raises
     :class:`PersonError`: ``person.extended``, ``person.too_late``, ``person.said``, ``person.closed``."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if row.extended_why is not None:
             raise PersonError("person.extended", "it was extended before", "that is possible once")
@@ -221,12 +223,12 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
     has said so too, it is shown that the number is theirs.  Raises :class:`PersonError`: ``person.proved``,
     ``person.said``, ``person.closed``, ``person.may_not_vouch``, ``person.vouched`` (they did before)."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if row.proved_at is not None:
             raise PersonError("person.proved", "that was shown before", "")
-        them = (User.id == who) & (User.tenant == tenant) & User.revoked_at.is_null()
-        if not User.select().where(them & User.role.in_(VOUCHERS)).exists():
+        them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
+        if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
             raise PersonError("person.may_not_vouch", "an admin or a colleague vouches for somebody", "")
         if row.vouched_by == who:
             raise PersonError("person.vouched", "they vouched before", "somebody else has to")
@@ -240,7 +242,9 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
         prove(row, PEOPLE, who, words, now, entropy)
 
 
-def prove(row: PersonRequest, how: str, who: str, what: str | None, now: datetime, entropy: Entropy) -> None:
+def prove(
+    row: SubjectRequestTable, how: str, who: str, what: str | None, now: datetime, entropy: Entropy
+) -> None:
     """Inside the caller's transaction.  Raises :class:`PersonError` (``person.proved``)."""
     if row.proved_at is not None:
         raise PersonError("person.proved", "that was shown before", "")
@@ -257,7 +261,7 @@ def close(
     if how not in CLOSED_HOW:
         raise PersonError("person.how", f"nothing ends as {how!r}", f"one of {', '.join(CLOSED_HOW)}")
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if how == "answered" and row.proved_at is None:
             raise PersonError("person.unproved", "it was not shown that the number is theirs", "")
@@ -268,7 +272,7 @@ def close(
 def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
     """A copy is about to leave.  Raises as :func:`proved_one`."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         row = proved_one(tenant, request_id)
         leaf = append(tenant, EXPORTED, {"request": request_id, "who": who}, now, entropy)
         _change(row, leaf, exported_at=now)
@@ -287,17 +291,19 @@ def said(text: str) -> str:
     return words
 
 
-def one(tenant: str, request_id: str) -> PersonRequest:
+def one(tenant: str, request_id: str) -> SubjectRequestTable:
     """A customer's row, which says what the log does.  Raises :class:`PersonError`: ``person.not_found``,
     ``person.not_logged``."""
-    row = PersonRequest.get_or_none((PersonRequest.tenant_id == tenant) & (PersonRequest.id == request_id))
+    row = SubjectRequestTable.get_or_none(
+        (SubjectRequestTable.tenant_id == tenant) & (SubjectRequestTable.id == request_id)
+    )
     if row is None:
         raise PersonError("person.not_found", "there is no such request", "")
     check_logged(row)
     return row
 
 
-def open_one(tenant: str, request_id: str) -> PersonRequest:
+def open_one(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, while it is open.  Raises ``person.closed`` too."""
     row = one(tenant, request_id)
     if row.closed_at is not None:
@@ -305,7 +311,7 @@ def open_one(tenant: str, request_id: str) -> PersonRequest:
     return row
 
 
-def proved_one(tenant: str, request_id: str) -> PersonRequest:
+def proved_one(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, once it was shown that the number is theirs.  Raises ``person.unproved`` too."""
     row = open_one(tenant, request_id)
     if row.proved_at is None:
@@ -313,7 +319,7 @@ def proved_one(tenant: str, request_id: str) -> PersonRequest:
     return row
 
 
-def committed(row: PersonRequest) -> str:
+def committed(row: SubjectRequestTable) -> str:
     """What the log has in place of the number."""
     return digest(f"{row.number_salt}\n{row.number}")
 
@@ -323,7 +329,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_logged(row: PersonRequest) -> None:
+def check_logged(row: SubjectRequestTable) -> None:
     """Inside anybody's transaction.  Raises :class:`PersonError` (``person.not_logged``) where the customer's
     log does not say of a request what its row does: then nothing is given or erased because of it."""
     if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": committed(row)}:
@@ -342,7 +348,7 @@ _LOGGED: Final = (
 )  # fmt: skip
 
 
-def _logged(row: PersonRequest) -> dict[str, Any]:
+def _logged(row: SubjectRequestTable) -> dict[str, Any]:
     """What the leaves that a row names say of it; nothing where one of them is not there, or another's."""
     found: dict[str, Any] = dict.fromkeys(_LOGGED)
     for number in row.leaves or ():
@@ -353,21 +359,21 @@ def _logged(row: PersonRequest) -> dict[str, Any]:
     return found
 
 
-def _asked(leaf: leaf_lookup.Said) -> dict[str, Any]:
+def _asked(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     names = ("wants", "language", "received_on", "due_on", "number_sha256")
     return {name: leaf.body.get(name) for name in names} | {"entered_kind": leaf.body.get("by")}
 
 
-def _vouched(leaf: leaf_lookup.Said) -> dict[str, Any]:
+def _vouched(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     first = leaf.body.get("vouch") == 1
     return {"vouched_at": leaf.at, "vouched_by": leaf.body.get("who")} if first else {}
 
 
-def _proved(leaf: leaf_lookup.Said) -> dict[str, Any]:
+def _proved(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     return {"proved_at": leaf.at, "proved_how": leaf.body.get("how"), "proved_by": leaf.body.get("who")}
 
 
-_COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.Said], dict[str, Any]]]] = {
+_COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {
     ASKED: _asked,
     EXTENDED: lambda leaf: {"due_on": leaf.body.get("due_on"), "extended_at": leaf.at},
     VOUCHED: _vouched,
@@ -377,20 +383,20 @@ _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.Said], dict[str, Any]]]] = {
 }
 
 
-def _change(row: PersonRequest, leaf: Leaf, **values: Any) -> None:
+def _change(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
     """Change a row, together with the leaf that says so."""
     row.leaves = [*(row.leaves or ()), leaf.number]
-    PersonRequest.update(leaves=row.leaves, **values).where(PersonRequest.id == row.id).execute()
+    SubjectRequestTable.update(leaves=row.leaves, **values).where(SubjectRequestTable.id == row.id).execute()
 
 
 def _tenant(tenant: str) -> Any:
-    row = Tenant.get_or_none(Tenant.id == tenant)
+    row = TenantTable.get_or_none(TenantTable.id == tenant)
     if row is None:
         raise PersonError("person.not_found", "there is no such customer", "")
     return row
 
 
-def request_row(row: PersonRequest) -> RequestRow:
+def request_row(row: SubjectRequestTable) -> RequestRow:
     return RequestRow(
         row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
         date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extended_why,

@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, hold
+from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
-from recorder.catalogue.tables.core import NotRecorded, Recording, User
-from recorder.catalogue.tables.subject_request import PersonRecording
+from recorder.catalogue.tables.core import NotRecordedTable, RecordingTable, UserTable
+from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import PersonError, SealError
 from recorder.features.subject_requests import register
@@ -82,8 +82,8 @@ def anything(tenant: str, number: str) -> bool:
     """Whether a customer has any call with a number."""
     with connected():
         return bool(
-            Recording.select().where(_theirs(Recording, tenant, number)).exists()
-            or NotRecorded.select().where(_theirs(NotRecorded, tenant, number)).exists()
+            RecordingTable.select().where(_theirs(RecordingTable, tenant, number)).exists()
+            or NotRecordedTable.select().where(_theirs(NotRecordedTable, tenant, number)).exists()
         )
 
 
@@ -91,24 +91,24 @@ def found(tenant: str, number: str) -> tuple[RecordingRow, ...]:
     """A customer's recordings with a number at the other end, the oldest first; what was destroyed names
     nobody any more, and is not among them."""
     with connected():
-        mine = _theirs(Recording, tenant, number) & Recording.destroyed_at.is_null()
-        query = Recording.select().where(mine).order_by(Recording.started_at, Recording.id)
+        mine = _theirs(RecordingTable, tenant, number) & RecordingTable.destroyed_at.is_null()
+        query = RecordingTable.select().where(mine).order_by(RecordingTable.started_at, RecordingTable.id)
         return tuple(recording_row(row) for row in query)
 
 
 def not_recorded(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
     """And its calls with it of which there is no recording."""
     with connected():
-        query = NotRecorded.select().where(_theirs(NotRecorded, tenant, number))
-        return tuple(not_recorded_row(row) for row in query.order_by(NotRecorded.started_at))
+        query = NotRecordedTable.select().where(_theirs(NotRecordedTable, tenant, number))
+        return tuple(not_recorded_row(row) for row in query.order_by(NotRecordedTable.started_at))
 
 
 def all_told(request: register.RequestRow) -> bool:
     """Whether a copy left that told of each call that was not recorded."""
     with connected():
-        query = NotRecorded.select().where(_theirs(NotRecorded, request.tenant, request.number))
+        query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))
         if request.exported_at is not None:
-            query = query.where(NotRecorded.noted_at > request.exported_at)
+            query = query.where(NotRecordedTable.noted_at > request.exported_at)
         return not query.exists()
 
 
@@ -117,7 +117,7 @@ def of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
     (``person.not_found``, ``person.not_logged``)."""
     with connected():
         request = register.one(tenant, request_id)
-        rows = list(PersonRecording.select().where(PersonRecording.request == request.id))
+        rows = list(ReviewTable.select().where(ReviewTable.request == request.id))
         _check_logged(tenant, rows)
         return {row.recording_id: _row(row) for row in rows}
 
@@ -143,16 +143,16 @@ def decide(
     if given not in GIVEN:
         raise PersonError("person.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}")
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
-        plain = given != WITHHELD and recording_row(Recording.get_by_id(recording)).usable
+        plain = given != WITHHELD and recording_row(RecordingTable.get_by_id(recording)).usable
         reason = None if plain else register.said(why)
         signed = None
         if signer is not None and given != WITHHELD:
             signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
-        PersonRecording.update(
+        ReviewTable.update(
             given=given, withheld_why=reason, decided_at=now, decided_by=who, disclosure=signed
-        ).where(PersonRecording.id == row.id).execute()
+        ).where(ReviewTable.id == row.id).execute()
         body = {
             "request": request_id,
             "recording": recording,
@@ -163,7 +163,7 @@ def decide(
         append(tenant, REVIEWED, body, now, entropy, recording=recording)
 
 
-def check_disclosure(row: PersonRecording, tenant: str, trust: Trust) -> None:
+def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
     """Refuse a row that says of a sound that it is given, and was not signed so.  Raises
     :class:`recorder.errors.SealError` as :func:`recorder.seal.disclosure.check` does."""
     if row.given in (None, WITHHELD):
@@ -182,7 +182,7 @@ def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> N
     """The same of a customer's request and recording.  Raises :class:`PersonError` (``person.not_reviewed``)
     too."""
     with connected():
-        row = PersonRecording.get_or_none(PersonRecording.id == f"{request_id}/{recording}")
+        row = ReviewTable.get_or_none(ReviewTable.id == f"{request_id}/{recording}")
     if row is None:
         raise PersonError("person.not_reviewed", "that was not decided", "")
     check_disclosure(row, tenant, trust)
@@ -195,11 +195,11 @@ def note_export(
     """The sound of a recording is about to leave for a person: its leaf is there before the first byte.
     Raises as :func:`decide` does."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         if row.given != channels:
             raise PersonError("person.not_reviewed", "that was not decided", "")
-        PersonRecording.update(exported_at=now).where(PersonRecording.id == row.id).execute()
+        ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
         body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
 
@@ -218,11 +218,11 @@ def note_erasing(
     """A recording was erased for a person (``why_not`` ``None``), or it could not be.  Raises as
     :func:`decide` does."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
-        PersonRecording.update(
+        ReviewTable.update(
             erased_at=now if why_not is None else None, kept_why=why_not, kept_until=until
-        ).where(PersonRecording.id == row.id).execute()
+        ).where(ReviewTable.id == row.id).execute()
         kind = ERASED if why_not is None else KEPT
         body = {"request": request_id, "recording": recording, "why": why_not or "", "who": who}
         if why_not is not None:
@@ -234,7 +234,7 @@ def look_at(tenant: str, request_id: str, recording: str, who: str, now: datetim
     """It is the person's, and something is about to be done with it: what comes of that can be noted when its
     row names nobody any more.  Raises as :func:`decide` does."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         _about(tenant, request_id, recording, who, now, entropy)
 
 
@@ -244,7 +244,10 @@ def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
     with connected():
         leaves = leaf_lookup.about(tenant, [recording], HEARD)
         ids = {str(leaf.body.get(HEARD[leaf.kind][1])) for leaf in leaves}
-        people = {row.id: row for row in User.select().where((User.tenant == tenant) & User.id.in_(ids))}
+        people = {
+            row.id: row
+            for row in UserTable.select().where((UserTable.tenant == tenant) & UserTable.id.in_(ids))
+        }
     found = []
     for leaf in leaves:
         how, name = HEARD[leaf.kind]
@@ -256,28 +259,32 @@ def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
 
 def _about(
     tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
-) -> PersonRecording:
+) -> ReviewTable:
     """The row of a recording of the person's, made where there is none, together with its first leaf."""
     request = register.proved_one(tenant, request_id)
     identity = f"{request.id}/{recording}"
-    row = PersonRecording.get_or_none(PersonRecording.id == identity)
+    row = ReviewTable.get_or_none(ReviewTable.id == identity)
     if row is not None:
         _check_logged(tenant, [row])
         return row
-    theirs = _theirs(Recording, tenant, request.number) & (Recording.id == recording)
-    if not Recording.select().where(theirs).exists():
+    theirs = _theirs(RecordingTable, tenant, request.number) & (RecordingTable.id == recording)
+    if not RecordingTable.select().where(theirs).exists():
         raise PersonError("person.not_theirs", "that recording is not of a call with this number", "")
     body = {"request": request.id, "recording": recording, "who": who}
     append(tenant, LOOKED_AT, body, now, entropy, recording=recording)
-    return PersonRecording.create(id=identity, request=request.id, recording_id=recording)
+    return ReviewTable.create(id=identity, request=request.id, recording_id=recording)
 
 
-def _check_logged(tenant: str, rows: Collection[PersonRecording]) -> None:
+def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
     """Raises :class:`PersonError` (``person.not_logged``) where the log does not say of a recording what a
     request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from it."""
     mine = {row.recording_id: row for row in rows}
-    gone = (Recording.tenant == tenant) & Recording.id.in_([*mine]) & Recording.destroyed_at.is_null(False)
-    for each in Recording.select(Recording.id).where(gone):
+    gone = (
+        (RecordingTable.tenant == tenant)
+        & RecordingTable.id.in_([*mine])
+        & RecordingTable.destroyed_at.is_null(False)
+    )
+    for each in RecordingTable.select(RecordingTable.id).where(gone):
         del mine[each.id]
     said: dict[str, dict[str, Any]] = {}
     for leaf in leaf_lookup.about(tenant, mine, _COLUMNS):
@@ -297,7 +304,7 @@ _LOGGED: Final = (
 _NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_why", "kept_until"))
 
 
-def _reviewed(leaf: leaf_lookup.Said) -> dict[str, Any]:
+def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     said = leaf.body
     return {
         "given": said.get("given"),
@@ -307,12 +314,12 @@ def _reviewed(leaf: leaf_lookup.Said) -> dict[str, Any]:
     }
 
 
-def _kept(leaf: leaf_lookup.Said) -> dict[str, Any]:
+def _kept(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     until = leaf.body.get("until")
     return _NOT_ERASED | {"kept_why": leaf.body.get("why"), "kept_until": from_iso(until) if until else None}
 
 
-_COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.Said], dict[str, Any]]]] = {
+_COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {
     LOOKED_AT: lambda _leaf: {},
     REVIEWED: _reviewed,
     EXPORTED: lambda leaf: {"exported_at": leaf.at},
@@ -321,11 +328,11 @@ _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.Said], dict[str, Any]]]] = {
 }
 
 
-def _theirs(model: type[Recording] | type[NotRecorded], tenant: str, number: str) -> object:
+def _theirs(model: type[RecordingTable] | type[NotRecordedTable], tenant: str, number: str) -> object:
     return (model.tenant == tenant) & (model.outside_kind == E164) & (model.outside_value == number)
 
 
-def _row(row: PersonRecording) -> ReviewRow:
+def _row(row: ReviewTable) -> ReviewRow:
     return ReviewRow(
         row.recording_id, row.given, row.withheld_why, row.decided_at, row.exported_at, row.erased_at,
         row.kept_why, row.kept_until,

@@ -47,7 +47,7 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Caller:
+class VerificationCaller:
     """One node's, which has a way out.  :meth:`start` it once; it works until :meth:`stop`."""
 
     node: str

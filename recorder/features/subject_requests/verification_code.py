@@ -17,9 +17,9 @@ from typing import Final
 import structlog
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, hold
+from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.subject_request import PersonCode
+from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
@@ -77,28 +77,28 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
     :class:`PersonError`: ``person.closed``, ``person.proved``, ``person.nothing`` (this customer has no call
     with that number), ``person.calling`` (it is being called), ``person.called_often``."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         request = register.open_one(tenant, request_id)
         if request.proved_at is not None:
             raise PersonError("person.proved", "that was shown before", "")
         if not reviews.anything(tenant, request.number):
             raise PersonError("person.nothing", "there is no call with that number here", "")
         since = now - A_DAY
-        same = (PersonCode.number == request.number) & (PersonCode.asked_at > since)
-        mine = (PersonCode.tenant_id == tenant) & (PersonCode.asked_at > since)
+        same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.asked_at > since)
+        mine = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
         last = latest(tenant, request_id)
         if last is not None and last.outcome is None and now <= last.until + SILENT:
             raise PersonError("person.calling", "that number is being called", "")
         if (
-            PersonCode.select().where(same).count() >= CALLS_A_NUMBER
-            or PersonCode.select().where(mine).count() >= CALLS_A_CUSTOMER
+            VerificationCodeTable.select().where(same).count() >= CALLS_A_NUMBER
+            or VerificationCodeTable.select().where(mine).count() >= CALLS_A_CUSTOMER
         ):
             raise PersonError("person.called_often", "it was called too often today", "try again tomorrow")
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
         body = {"request": request.id, "call": call, "who": who, "language": request.language}
         body |= {"until": to_iso(until), "number_sha256": register.committed(request)}
         leaf = append(tenant, ORDERED, body, now, entropy)
-        row = PersonCode.create(
+        row = VerificationCodeTable.create(
             id=call, request=request.id, tenant_id=tenant, number=request.number, language=request.language,
             asked_at=now, until=until, tries=0, leaves=[leaf.number],
         )  # fmt: skip
@@ -108,10 +108,10 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
 def latest(tenant: str, request_id: str) -> CodeRow | None:
     """The last call of a customer's request."""
     with connected():
-        query = PersonCode.select().where(
-            (PersonCode.tenant_id == tenant) & (PersonCode.request == request_id)
+        query = VerificationCodeTable.select().where(
+            (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.request == request_id)
         )
-        row = query.order_by(PersonCode.asked_at.desc(), PersonCode.id.desc()).first()
+        row = query.order_by(VerificationCodeTable.asked_at.desc(), VerificationCodeTable.id.desc()).first()
     return None if row is None else _row(row)
 
 
@@ -121,9 +121,9 @@ def seen(tenant: str, request_id: str, now: datetime, entropy: Entropy) -> CodeR
     if row is None or row.outcome is not None or now <= row.until:
         return row
     with writing():
-        hold(tenant)
-        mine = (PersonCode.id == row.id) & PersonCode.outcome.is_null()
-        _settle(row, mine & PersonCode.taken_at.is_null(), NO_ANSWER, now, entropy)
+        lock_tenant(tenant)
+        mine = (VerificationCodeTable.id == row.id) & VerificationCodeTable.outcome.is_null()
+        _settle(row, mine & VerificationCodeTable.taken_at.is_null(), NO_ANSWER, now, entropy)
         if now > row.until + SILENT:
             _settle(row, mine, UNKNOWN, now, entropy)
     return latest(tenant, request_id)
@@ -133,30 +133,36 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
     """Take the next call for this node, with a new code; ``None`` where there is none.  One that the log does
     not know of, or to another number than the request's, is not made."""
     with connected():
-        waiting = PersonCode.taken_at.is_null() & PersonCode.outcome.is_null() & (PersonCode.until > now)
-        row = PersonCode.select().where(waiting).order_by(PersonCode.id).first()
+        waiting = (
+            VerificationCodeTable.taken_at.is_null()
+            & VerificationCodeTable.outcome.is_null()
+            & (VerificationCodeTable.until > now)
+        )
+        row = VerificationCodeTable.select().where(waiting).order_by(VerificationCodeTable.id).first()
     if row is None:
         return None
     code = f"{int.from_bytes(entropy(8), 'big') % 10**DIGITS:0{DIGITS}}"
     kept, until = hashed(row.id, code, entropy), now + VALID
     with writing():
-        hold(row.tenant_id)
-        mine = (PersonCode.id == row.id) & waiting
+        lock_tenant(row.tenant_id)
+        mine = (VerificationCodeTable.id == row.id) & waiting
         if not _was_ordered(row):
-            if PersonCode.update(outcome=NOT_LOGGED).where(mine).execute():
+            if VerificationCodeTable.update(outcome=NOT_LOGGED).where(mine).execute():
                 log.error("verification_call.not_logged", call=row.id, tenant=row.tenant_id)
             return None
-        taken = PersonCode.update(node=node, taken_at=now, code_hash=kept, valid_until=until).where(mine)
+        taken = VerificationCodeTable.update(
+            node=node, taken_at=now, code_hash=kept, valid_until=until
+        ).where(mine)
         if not taken.execute():
             return None
         body = {"request": row.request_id, "call": row.id, "node": node, **_made(kept, until)}
         leaf = append(row.tenant_id, MADE, body, now, entropy)
         leaves = [*row.leaves, leaf.number]
-        PersonCode.update(leaves=leaves).where(PersonCode.id == row.id).execute()
+        VerificationCodeTable.update(leaves=leaves).where(VerificationCodeTable.id == row.id).execute()
     return _row(row), code
 
 
-def _was_ordered(row: PersonCode) -> bool:
+def _was_ordered(row: VerificationCodeTable) -> bool:
     """Whether the log says that this call was ordered, and it is to the number of its request."""
     try:
         request = register.open_one(row.tenant_id, row.request_id)
@@ -165,7 +171,7 @@ def _was_ordered(row: PersonCode) -> bool:
     return _says(row, 0, ORDERED) is not None and row.number == request.number
 
 
-def _says(row: PersonCode, place: int, kind: str) -> leaf_lookup.Said | None:
+def _says(row: VerificationCodeTable, place: int, kind: str) -> leaf_lookup.LoggedLeaf | None:
     """The leaf that a call's row names, of this kind and of this call."""
     number = row.leaves[place] if row.leaves and len(row.leaves) > place else None
     leaf = leaf_lookup.leaf(row.tenant_id, number)
@@ -182,8 +188,12 @@ def _made(kept: str, until: datetime) -> dict[str, str]:
 def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entropy) -> None:
     """Say what came of the call, once."""
     with writing():
-        hold(row.tenant)
-        mine = (PersonCode.id == row.id) & (PersonCode.node == node) & PersonCode.outcome.is_null()
+        lock_tenant(row.tenant)
+        mine = (
+            (VerificationCodeTable.id == row.id)
+            & (VerificationCodeTable.node == node)
+            & VerificationCodeTable.outcome.is_null()
+        )
         _settle(row, mine, outcome, now, entropy)
 
 
@@ -192,14 +202,16 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
     before it is looked at.  Raises :class:`PersonError`: ``person.proved``, ``person.closed``,
     ``person.no_code`` (there is none that is valid), ``person.tried_often``."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         request = register.open_one(tenant, request_id)
         if request.proved_at is not None:
             raise PersonError("person.proved", "that was shown before", "")
         last = (
-            PersonCode.select()
-            .where((PersonCode.tenant_id == tenant) & (PersonCode.request == request_id))
-            .order_by(PersonCode.asked_at.desc(), PersonCode.id.desc())
+            VerificationCodeTable.select()
+            .where(
+                (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.request == request_id)
+            )
+            .order_by(VerificationCodeTable.asked_at.desc(), VerificationCodeTable.id.desc())
             .first()
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
@@ -212,8 +224,8 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         ]
         if len(tries) >= TRIES:  # whatever a row counts
             raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
-        counted = PersonCode.update(tries=PersonCode.tries + 1).where(
-            (PersonCode.id == last.id) & (PersonCode.tries < TRIES)
+        counted = VerificationCodeTable.update(tries=VerificationCodeTable.tries + 1).where(
+            (VerificationCodeTable.id == last.id) & (VerificationCodeTable.tries < TRIES)
         )
         if not counted.execute():
             raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
@@ -222,7 +234,9 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         append(tenant, TRIED, body, now, entropy)
         if right:
             register.prove(request, register.CODE, who, None, now, entropy)
-            PersonCode.update(code_hash=None).where(PersonCode.request == request_id).execute()
+            VerificationCodeTable.update(code_hash=None).where(
+                VerificationCodeTable.request == request_id
+            ).execute()
     return bool(right)
 
 
@@ -245,12 +259,12 @@ def _scrypt(call: str, code: str, salt: bytes) -> str:
 
 
 def _settle(row: CodeRow, mine: object, outcome: str, now: datetime, entropy: Entropy) -> None:
-    if PersonCode.update(outcome=outcome).where(mine).execute():
+    if VerificationCodeTable.update(outcome=outcome).where(mine).execute():
         body = {"request": row.request, "call": row.id, "outcome": outcome}
         append(row.tenant, CALLED, body, now, entropy)
 
 
-def _row(row: PersonCode) -> CodeRow:
+def _row(row: VerificationCodeTable) -> CodeRow:
     return CodeRow(
         row.id, row.tenant_id, row.request_id, row.number, row.language, row.until, row.outcome,
         row.valid_until, row.tries,

@@ -18,11 +18,12 @@ import numpy as np
 from peewee import fn
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, hold, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import announcement_row, composed_data
 from recorder.catalogue.records import ASKING, AnnouncementRow, Composition, Sentence
-from recorder.catalogue.tables.core import Announcement, Purpose, Sound, connected, writing
+from recorder.catalogue.tables.core import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import CatalogueError
@@ -94,12 +95,12 @@ def create_announcement(
     check_purposes(tenant, purposes, keep_days)
     identity = str(uuid7(now, entropy))
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         country_check.check(tenant, purposes, keep_days=keep_days)
-        mine = (Announcement.tenant == tenant) & (Announcement.name == name)
-        latest = Announcement.select(fn.MAX(Announcement.version)).where(mine).scalar()
+        mine = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.name == name)
+        latest = AnnouncementTable.select(fn.MAX(AnnouncementTable.version)).where(mine).scalar()
         greeting = composed.greeting if composed else None
-        row = Announcement.create(
+        row = AnnouncementTable.create(
             id=identity,
             tenant=tenant,
             name=name,
@@ -120,7 +121,7 @@ def create_announcement(
     return announcement_row(row, duration_ms)
 
 
-def says(row: Announcement) -> dict[str, object]:
+def says(row: AnnouncementTable) -> dict[str, object]:
     """What the log says of an announcement."""
     said = {"announcement": row.id, "version": row.version, "sound": row.sound_id, "mode": row.mode}
     said |= {"purposes": row.purposes, "keep_days": row.keep_days, "language": row.language}
@@ -132,7 +133,7 @@ def logged(tenant: str) -> dict[str, Mapping[str, Any]]:
     return {str(said.body.get("announcement")): said.body for said in leaf_lookup.decided(tenant, [CREATED])}
 
 
-def _texts(row: Announcement) -> dict[str, str]:
+def _texts(row: AnnouncementTable) -> dict[str, str]:
     """What the log says of an announcement's words: the hash of each text, of how it was put together, and of
     the sounds beside it; nothing of what is not there."""
     texts = {"text": row.text, "question_text": row.question_text, "declined_text": row.declined_text}
@@ -152,7 +153,7 @@ def keep_sound(wav: bytes, now: datetime) -> str:
     """Inside the caller's transaction: a checked WAV's hash, by which the catalogue has it from now on."""
     sha256 = hashlib.sha256(wav).hexdigest()
     # Another customer may be given the same sound at this moment.
-    sound = Sound.insert(sha256=sha256, wav=wav, duration_ms=sound_duration_ms(wav), created_at=now)
+    sound = SoundTable.insert(sha256=sha256, wav=wav, duration_ms=sound_duration_ms(wav), created_at=now)
     sound.on_conflict_ignore().execute()
     return sha256
 
@@ -233,7 +234,9 @@ def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None
             "a recording is used for what was announced, and for nothing else",
         )
     with connected():
-        longest = {row.code: row.longest_days for row in Purpose.select().where(Purpose.tenant == tenant)}
+        longest = {
+            row.code: row.longest_days for row in PurposeTable.select().where(PurposeTable.tenant == tenant)
+        }
     # A purpose of their own never replaces a standard one: it could only be laxer.
     longest |= {code: purpose.longest_keep_days for code, purpose in standard().items()}
     for code in purposes:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from recorder.auditlog.append import hold
+from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import country_check, queries
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import (
     ASKING,
     MOST_LANGUAGES,
@@ -20,7 +21,7 @@ from recorder.catalogue.records import (
     LineRow,
     Sentence,
 )
-from recorder.catalogue.tables.core import Sound, connected, writing
+from recorder.catalogue.tables.core import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import (
@@ -241,7 +242,7 @@ def _set(
             return False
         found, menu = wanted(line, {row.id: row for row in queries.announcements(tenant)})
         with writing():
-            hold(tenant)
+            lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
                 continue
             first, *others = [_id(tenant, each, now, entropy) for each in found]
@@ -318,4 +319,4 @@ def _name(row: AnnouncementRow, language: str, mode: str) -> str:
 
 def _wav(sha256: str) -> bytes:
     with connected():
-        return bytes(Sound.get_by_id(sha256).wav)
+        return bytes(SoundTable.get_by_id(sha256).wav)

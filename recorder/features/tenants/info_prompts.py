@@ -16,8 +16,9 @@ from typing import Any
 
 import structlog
 
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import own_sentences
-from recorder.catalogue.tables.core import Announcement, connected
+from recorder.catalogue.tables.core import AnnouncementTable
 from recorder.domain.line_policy import TOLD, LinePolicy
 from recorder.errors import ConfigError
 from recorder.features.tenants.line_policies import named
@@ -60,7 +61,9 @@ def _own(lines: Sequence[LinePolicy]) -> dict[str, Mapping[str, str]]:
     """The sentences of customers' own purposes, by announcement."""
     ids = {each.announcement.id for line in lines for each in line.languages}
     with connected():
-        return {row.id: own_sentences(row) for row in named(Announcement.select(), Announcement.id, ids)}
+        return {
+            row.id: own_sentences(row) for row in named(AnnouncementTable.select(), AnnouncementTable.id, ids)
+        }
 
 
 def _key(*said: Any) -> str:

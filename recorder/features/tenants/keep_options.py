@@ -8,11 +8,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
-from recorder.auditlog.append import append, hold, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import Keeping, LineRow
-from recorder.catalogue.tables.core import Line, LineDelete, LineKeep, connected, writing
+from recorder.catalogue.tables.core import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import Spoken, check_purposes, keep_sound
@@ -47,7 +48,7 @@ def set_line_keep(
             return False
         said = {} if keep is None else {each: _said(each, keep, sources) for each in _languages(line)}
         with writing():
-            hold(tenant)
+            lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
                 continue  # somebody changed its languages meanwhile
             if keep is not None:
@@ -81,17 +82,24 @@ def _write(
     entropy: Entropy,
 ) -> None:
     with connected():
-        LineKeep.delete().where(LineKeep.line == line.id).execute()
+        LineKeepOptionTable.delete().where(LineKeepOptionTable.line == line.id).execute()
         for language, sentences in said.items():
             columns = {}
             for name, spoken in sentences.items():
                 columns[f"{name}_text"] = None if spoken is None else spoken.text
                 columns[name] = None if spoken is None else keep_sound(spoken.wav, now)
-            LineKeep.create(id=str(uuid7(now, entropy)), line=line.id, language=language, **columns)
+            LineKeepOptionTable.create(
+                id=str(uuid7(now, entropy)), line=line.id, language=language, **columns
+            )
         changed = None if keep is None else asdict(keep)
-        Line.update(keep=changed).where(active(line.tenant, line.id)).execute()
+        LineTable.update(keep=changed).where(active(line.tenant, line.id)).execute()
         was = None if line.keep is None else asdict(line.keep)
-        body = {"line": line.id, "keep": changed, "keep_was": was, KEEPS: spoken_of(LineKeep, line.id)}
+        body = {
+            "line": line.id,
+            "keep": changed,
+            "keep_was": was,
+            KEEPS: spoken_of(LineKeepOptionTable, line.id),
+        }
         append(line.tenant, "line.keep_changed", body, now, entropy)
         count_up(LINES)
 
@@ -114,12 +122,12 @@ def set_line_deletable(
             return False
         spoken = {each: _on_deleting(each, sources) for each in _languages(line)} if deletable else {}
         with writing():
-            hold(tenant)
+            lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
                 continue  # somebody changed its languages meanwhile
-            LineDelete.delete().where(LineDelete.line == line.id).execute()
+            LineDeleteOptionTable.delete().where(LineDeleteOptionTable.line == line.id).execute()
             for language, (question, deleted) in spoken.items():
-                LineDelete.create(
+                LineDeleteOptionTable.create(
                     id=str(uuid7(now, entropy)),
                     line=line.id,
                     language=language,
@@ -128,19 +136,19 @@ def set_line_deletable(
                     deleted_text=deleted.text,
                     deleted=keep_sound(deleted.wav, now),
                 )
-            Line.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
+            LineTable.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
             body: dict[str, object] = {
                 "line": line.id,
                 "deletable": deletable,
                 "deletable_was": line.deletable,
             }
-            body[DELETES] = spoken_of(LineDelete, line.id)
+            body[DELETES] = spoken_of(LineDeleteOptionTable, line.id)
             append(tenant, "line.deletable_changed", body, now, entropy)
             count_up(LINES)
             return True
 
 
-def spoken_of(model: type[LineKeep | LineDelete], line: str) -> str | None:
+def spoken_of(model: type[LineKeepOptionTable | LineDeleteOptionTable], line: str) -> str | None:
     """What the log says of what a line says in the call beside its announcement: one hash over the words and
     the sounds in every language; ``None`` where it says nothing.  Inside anybody's transaction."""
     names = sorted(each.column_name for each in model._meta.sorted_fields if each.name not in ("id", "line"))
@@ -163,11 +171,11 @@ def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entrop
             "line.settings", f"nobody is called {beep!r}", f"one of {', '.join(BEEPS)}, or nobody"
         )
     with writing():
-        hold(tenant)
-        row = Line.get_or_none(active(tenant, line_id))
+        lock_tenant(tenant)
+        row = LineTable.get_or_none(active(tenant, line_id))
         if row is None:
             return False
-        Line.update(beep=beep).where(Line.id == line_id).execute()
+        LineTable.update(beep=beep).where(LineTable.id == line_id).execute()
         body = {"line": line_id, "beep": beep, "beep_was": row.beep}
         append(tenant, "line.beep_changed", body, now, entropy)
         count_up(LINES)

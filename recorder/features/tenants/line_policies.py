@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import ASKING, LineRow
 from recorder.catalogue.tables.core import (
-    Announcement,
-    Line,
-    LineDelete,
-    LineKeep,
-    Sound,
-    connected,
+    AnnouncementTable,
+    LineDeleteOptionTable,
+    LineKeepOptionTable,
+    LineTable,
+    SoundTable,
 )
 from recorder.domain import line_policy
 from recorder.features.tenants import announcements as announcing
@@ -42,10 +42,13 @@ class Policies:
 def policies() -> Policies:
     """The lines of all customers."""
     with connected():
-        every = [line_row(row) for row in Line.select().where(Line.until.is_null()).order_by(Line.digits)]
+        every = [
+            line_row(row)
+            for row in LineTable.select().where(LineTable.until.is_null()).order_by(LineTable.digits)
+        ]
         logged = {tenant: _Logged.of(tenant) for tenant in {row.tenant for row in every}}
         said = {each for row in every for each in row.announcements}
-        found = {row.id: row for row in named(Announcement.select(), Announcement.id, said)}
+        found = {row.id: row for row in named(AnnouncementTable.select(), AnnouncementTable.id, said)}
         rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
         told = {each: found[each] for row in rows for each in row.announcements}
         sounds = {row.menu.sound for row in rows if row.menu is not None}
@@ -53,17 +56,21 @@ def policies() -> Policies:
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
         sounds = sounds.union(*(row.joining.sounds for row in rows if row.joining is not None))
         asking = {row.id for row in rows if row.keep is not None}
-        kept = {(row.line_id, row.language): row for row in named(LineKeep.select(), LineKeep.line, asking)}
+        kept = {
+            (row.line_id, row.language): row
+            for row in named(LineKeepOptionTable.select(), LineKeepOptionTable.line, asking)
+        }
         for row in kept.values():
             sounds |= {each for name in SAID if (each := getattr(row, f"{name}_id")) is not None}
         deletable = {row.id for row in rows if row.deletable}
         gone = {
-            (row.line_id, row.language): row for row in named(LineDelete.select(), LineDelete.line, deletable)
+            (row.line_id, row.language): row
+            for row in named(LineDeleteOptionTable.select(), LineDeleteOptionTable.line, deletable)
         }
         for row in gone.values():
             sounds |= {row.question_id, row.deleted_id}
-        lengths = Sound.select(Sound.sha256, Sound.duration_ms)
-        durations = {row.sha256: row.duration_ms for row in named(lengths, Sound.sha256, sounds)}
+        lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
+        durations = {row.sha256: row.duration_ms for row in named(lengths, SoundTable.sha256, sounds)}
     speaking = _Speaking(told, kept, gone, durations)
     fit, unfit = [], []
     for row in rows:
@@ -85,7 +92,7 @@ class _Logged:
     def of(cls, tenant: str) -> _Logged:
         return cls(line_history.logged(tenant), announcing.logged(tenant))
 
-    def bears_out(self, line: LineRow, told: Mapping[str, Announcement]) -> bool:
+    def bears_out(self, line: LineRow, told: Mapping[str, AnnouncementTable]) -> bool:
         """Whether a line is this customer's, with that number, and so is what it says, word for word."""
         return (line.id, line.number) in self.lines and all(
             each in told and self.announcements.get(each) == announcing.says(told[each])
@@ -98,9 +105,9 @@ class _Speaking:
     """Announcements by id, what is said about keeping and about destroying by line and language, and how long
     each sound is, by its SHA-256."""
 
-    told: Mapping[str, Announcement]
-    kept: Mapping[tuple[str, str], LineKeep]
-    gone: Mapping[tuple[str, str], LineDelete]
+    told: Mapping[str, AnnouncementTable]
+    kept: Mapping[tuple[str, str], LineKeepOptionTable]
+    gone: Mapping[tuple[str, str], LineDeleteOptionTable]
     durations: Mapping[str, int]
 
     def line(self, row: LineRow) -> line_policy.LinePolicy | None:
@@ -126,7 +133,7 @@ class _Speaking:
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
         )
 
-    def _language(self, said: Announcement, line: LineRow) -> line_policy.Language:
+    def _language(self, said: AnnouncementTable, line: LineRow) -> line_policy.Language:
         told = line_policy.Announcement(
             id=said.id,
             version=said.version,
@@ -143,14 +150,16 @@ class _Speaking:
             return line_policy.Language(told, None, keep, delete, joining)
         question = self._sound(said.question_text, said.question_id)
         declined = self._sound(said.declined_text, said.declined_id)
-        return line_policy.Language(told, line_policy.Asked(question, declined), keep, delete, joining)
+        return line_policy.Language(
+            told, line_policy.ConsentPrompt(question, declined), keep, delete, joining
+        )
 
-    def _joining(self, line: LineRow, language: str) -> line_policy.Joining | None:
+    def _joining(self, line: LineRow, language: str) -> line_policy.TransferNotice | None:
         said, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
         if line.joining is None or said is None:
             return None
         declined = None if refused is None else self._sound(refused.text, refused.sound)
-        return line_policy.Joining(line.joining.how, self._sound(said.text, said.sound), declined)
+        return line_policy.TransferNotice(line.joining.how, self._sound(said.text, said.sound), declined)
 
     def _keep(self, line: LineRow, language: str) -> line_policy.Keep | None:
         said = self.kept.get((line.id, language))
@@ -177,10 +186,10 @@ class _Speaking:
             self._sound(said.question_text, said.question_id), self._sound(said.deleted_text, said.deleted_id)
         )
 
-    def _sound(self, text: str | None, sha256: str | None) -> line_policy.Sound:
+    def _sound(self, text: str | None, sha256: str | None) -> line_policy.PromptSound:
         if text is None or sha256 is None:
             raise ValueError("an announcement for a mode that asks, without what it asks")
-        return line_policy.Sound(text, sha256, self.durations[sha256])
+        return line_policy.PromptSound(text, sha256, self.durations[sha256])
 
 
 def named(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:

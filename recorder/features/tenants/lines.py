@@ -12,13 +12,14 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from recorder.auditlog.append import append, hold, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
 from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import FORMATS, MOST_LANGUAGES, LineRow
-from recorder.catalogue.tables.core import Announcement, Line, Tenant, writing
-from recorder.catalogue.tables.offboarding import Leaving
+from recorder.catalogue.tables.core import AnnouncementTable, LineTable, TenantTable
+from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.domain import names, phone_numbers
 from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import (
@@ -75,12 +76,12 @@ def create_line(
     identity = str(uuid7(now, entropy))
     try:
         with writing():
-            hold(tenant)
+            lock_tenant(tenant)
             check_stays(tenant)
             _check_other_spellings(tenant, number)
             said, columns = _saying(tenant, [announcement, *others], menu, now, mode)
             _check_timing(timing, OFF, columns["mode"], others)
-            row = Line.create(
+            row = LineTable.create(
                 id=identity,
                 tenant=tenant,
                 number=number,
@@ -119,13 +120,13 @@ def set_line_announcement(
     ``line.timing``, ``line.languages``, ``line.menu``, ``announcement.unknown``, ``announcement.sound``,
     ``country.mode``, ``country.keep_days``."""
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         said, columns = _saying(tenant, [announcement, *others], menu, now)
-        row = Line.get_or_none(active(tenant, line_id))
+        row = LineTable.get_or_none(active(tenant, line_id))
         if row is None:
             return False
         _check_timing(row.timing, row.outbound, columns["mode"], others)
-        Line.update(**columns).where(Line.id == line_id).execute()
+        LineTable.update(**columns).where(LineTable.id == line_id).execute()
         was = {"announcement_was": row.announcement_id, "others_was": row.others}
         append(tenant, "line.announcement_changed", {"line": line_id, **said, **was}, now, entropy)
         if row.mode != columns["mode"]:
@@ -143,13 +144,13 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
             "line.settings", f"there is no timing {timing!r}", f"one of {', '.join(TIMINGS)}"
         )
     with writing():
-        hold(tenant)
-        row = Line.get_or_none(active(tenant, line_id))
+        lock_tenant(tenant)
+        row = LineTable.get_or_none(active(tenant, line_id))
         if row is None:
             return False
         _check_timing(timing, OFF, row.mode, row.others)
         if row.timing != timing:
-            Line.update(timing=timing).where(Line.id == line_id).execute()
+            LineTable.update(timing=timing).where(LineTable.id == line_id).execute()
             said = {"line": line_id, "timing": timing, "timing_was": row.timing}
             append(tenant, "line.timing_changed", said, now, entropy)
             count_up(LINES)
@@ -165,13 +166,13 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
             "line.settings", f"outbound calls cannot be {outbound!r}", f"one of {', '.join(OUTBOUND)}"
         )
     with writing():
-        hold(tenant)
-        row = Line.get_or_none(active(tenant, line_id))
+        lock_tenant(tenant)
+        row = LineTable.get_or_none(active(tenant, line_id))
         if row is None:
             return False
         _check_timing(BEFORE_RINGING, outbound, row.mode, row.others)
         if row.outbound != outbound:
-            Line.update(outbound=outbound).where(Line.id == line_id).execute()
+            LineTable.update(outbound=outbound).where(LineTable.id == line_id).execute()
             said = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
             append(tenant, "line.outbound_changed", said, now, entropy)
             count_up(LINES)
@@ -199,11 +200,11 @@ def _check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) 
 def _check_other_spellings(tenant: str, number: str) -> None:
     """Inside the caller's transaction: that nobody has the number, however it is written.  Raises
     :class:`CatalogueError` (``line.taken``)."""
-    country = Tenant.select(Tenant.country).where(Tenant.id == tenant).scalar()
+    country = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
     one = phone_numbers.canonical(number, country)
     ending = (one or number)[-4:]
-    same = Line.until.is_null() & Line.digits.endswith(ending)
-    for row in Line.select(Line, Tenant).join(Tenant).where(same):
+    same = LineTable.until.is_null() & LineTable.digits.endswith(ending)
+    for row in LineTable.select(LineTable, TenantTable).join(TenantTable).where(same):
         if phone_numbers.canonical(row.number, row.tenant.country) == one:
             raise CatalogueError(
                 "line.taken",
@@ -215,7 +216,7 @@ def _check_other_spellings(tenant: str, number: str) -> None:
 def check_stays(tenant: str) -> None:
     """Inside the caller's transaction: that a customer does not leave.  Raises :class:`CatalogueError`
     (``tenant.leaving``)."""
-    if Leaving.select().where(Leaving.tenant_id == tenant).exists():
+    if OffboardingTable.select().where(OffboardingTable.tenant_id == tenant).exists():
         raise CatalogueError(
             "tenant.leaving",
             f"customer {tenant} leaves: nothing more is recorded for it",
@@ -227,8 +228,8 @@ def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> b
     """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
     where the tenant has no such line."""
     with writing():
-        hold(tenant)
-        changed = Line.update(until=now).where(active(tenant, line_id)).execute()
+        lock_tenant(tenant)
+        changed = LineTable.update(until=now).where(active(tenant, line_id)).execute()
         if changed:
             append(tenant, ENDED, {"line": line_id}, now, entropy)
             count_up(LINES)
@@ -255,8 +256,8 @@ def move_line(
         raise CatalogueError("line.same", "the number is that customer's already", "name another one")
     with writing():
         for each in sorted((tenant, to)):
-            hold(each)
-        row = Line.get_or_none(active(tenant, line_id))
+            lock_tenant(each)
+        row = LineTable.get_or_none(active(tenant, line_id))
         if row is None:
             return None
         end_line(tenant, line_id, now=now, entropy=entropy)
@@ -274,7 +275,7 @@ def move_line(
 
 def active(tenant: str, line_id: str) -> Any:
     """Which row is a tenant's recorded line."""
-    return (Line.tenant == tenant) & (Line.id == line_id) & Line.until.is_null()
+    return (LineTable.tenant == tenant) & (LineTable.id == line_id) & LineTable.until.is_null()
 
 
 def _saying(
@@ -297,8 +298,10 @@ def _saying(
     return said, columns | {"menu_text": menu.text, "menu": sound}
 
 
-def _own_announcement(tenant: str, announcement: str) -> Announcement:
-    row = Announcement.get_or_none((Announcement.tenant == tenant) & (Announcement.id == announcement))
+def _own_announcement(tenant: str, announcement: str) -> AnnouncementTable:
+    row = AnnouncementTable.get_or_none(
+        (AnnouncementTable.tenant == tenant) & (AnnouncementTable.id == announcement)
+    )
     if row is None:
         raise CatalogueError(
             "announcement.unknown", f"this customer has no announcement {announcement}", "make it first"
@@ -306,7 +309,7 @@ def _own_announcement(tenant: str, announcement: str) -> Announcement:
     return row
 
 
-def _check_mode(first: Announcement, expected: str | None) -> None:
+def _check_mode(first: AnnouncementTable, expected: str | None) -> None:
     if expected is not None and first.mode != expected:
         raise CatalogueError(
             "line.mode",
@@ -316,7 +319,7 @@ def _check_mode(first: Announcement, expected: str | None) -> None:
         )
 
 
-def _check_languages(rows: Sequence[Announcement]) -> None:
+def _check_languages(rows: Sequence[AnnouncementTable]) -> None:
     languages = [row.language for row in rows]
     if len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
         raise CatalogueError(
@@ -336,12 +339,12 @@ def _check_languages(rows: Sequence[Announcement]) -> None:
             )
 
 
-def _promise(row: Announcement) -> str:
+def _promise(row: AnnouncementTable) -> str:
     said = f"{row.mode}, {', '.join(row.purposes)}, {row.keep_days} days"
     return f"{row.name} (version {row.version}, {row.language}) says {said}"
 
 
-def _check_menu(rows: Sequence[Announcement], menu: Spoken | None) -> None:
+def _check_menu(rows: Sequence[AnnouncementTable], menu: Spoken | None) -> None:
     if (menu is None) != (len(rows) == 1):
         raise CatalogueError(
             "line.menu",

@@ -11,11 +11,12 @@ from datetime import datetime
 
 from peewee import IntegrityError
 
-from recorder.auditlog.append import append, hold, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
+from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.records import TenantRow
-from recorder.catalogue.tables.core import Tenant, writing
+from recorder.catalogue.tables.core import TenantTable
 from recorder.domain import names, time_zones
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
@@ -42,7 +43,7 @@ def create_tenant(
     try:
         with writing():
             _check_name(name)
-            row = Tenant.create(
+            row = TenantTable.create(
                 id=tenant_id,
                 name=name,
                 language=language,
@@ -67,10 +68,10 @@ def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Ent
     (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not fit it: they change first)."""
     country = country_check.known(country)
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         country_check.check_lines(tenant, country)
-        was = Tenant.select(Tenant.country).where(Tenant.id == tenant).scalar()
-        Tenant.update(country=country).where(Tenant.id == tenant).execute()
+        was = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
+        TenantTable.update(country=country).where(TenantTable.id == tenant).execute()
         said = {"tenant": tenant, "country": country, "country_was": was}
         append(tenant, "tenant.country_changed", said, now, entropy)
 
@@ -80,18 +81,18 @@ def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy:
     :class:`CatalogueError` (``tenant.unknown``, ``tenant.name``)."""
     name = names.tidy(name, "the customer's name", "tenant.name")
     with writing():
-        hold(tenant)
+        lock_tenant(tenant)
         _check_name(name, tenant)
-        row = Tenant.get_by_id(tenant)
+        row = TenantTable.get_by_id(tenant)
         said = {"tenant": tenant, "name": name, "language": language}
         was = {"name_was": row.name, "language_was": row.language}
         append(tenant, "tenant.changed", said | was, now, entropy)
-        Tenant.update(name=name, language=language).where(Tenant.id == tenant).execute()
+        TenantTable.update(name=name, language=language).where(TenantTable.id == tenant).execute()
 
 
 def _check_name(name: str, own: str = "") -> None:
     """Inside the caller's transaction: that no other customer has a name that people take for the same."""
-    for row in Tenant.select(Tenant.id, Tenant.name):
+    for row in TenantTable.select(TenantTable.id, TenantTable.name):
         if row.id != own and names.folded(row.name) == names.folded(name):
             raise CatalogueError(
                 "tenant.name",

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from recorder.auditlog.append import append, hold, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import joining_data
-from recorder.catalogue.records import ASKING, Joining, Sentence
-from recorder.catalogue.tables.core import Line, connected, writing
+from recorder.catalogue.records import ASKING, Sentence, TransferOptions
+from recorder.catalogue.tables.core import LineTable
 from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import keep_sound
@@ -50,8 +51,8 @@ def set_line_joining(
         )
     spoken = None if how is None else _spoken(ask, sources)
     with writing():
-        hold(tenant)
-        row = Line.get_or_none(active(tenant, line_id))
+        lock_tenant(tenant)
+        row = LineTable.get_or_none(active(tenant, line_id))
         if row is None:
             return False
         if ask and row.mode not in ASKING:
@@ -64,9 +65,9 @@ def set_line_joining(
         if how is not None and spoken is not None:
             said, asked, refused = spoken
             kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
-            changed = joining_data(Joining(how, _kept(said, now), kept, _kept(refused, now)))
+            changed = joining_data(TransferOptions(how, _kept(said, now), kept, _kept(refused, now)))
         if row.joining != changed:
-            Line.update(joining=changed).where(Line.id == line_id).execute()
+            LineTable.update(joining=changed).where(LineTable.id == line_id).execute()
             was = None if row.joining is None else row.joining["how"]
             body: dict[str, object] = {"line": line_id, "how": how, "how_was": was}
             asked_was = row.joining is not None and "asked" in row.joining

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recorder.ops.doctor import keeping, machine, node, older_keys, outbound, routes, switch
-from recorder.ops.doctor.findings import Check, Finding, Patient, examine
+from recorder.ops.doctor.findings import Check, DoctorFinding, Patient, examine
 
 CHECKS: tuple[Check, ...] = (
     keeping.catalogue,
@@ -38,7 +38,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def look(patient: Patient) -> Iterator[tuple[str, Finding]]:
+def look(patient: Patient) -> Iterator[tuple[str, DoctorFinding]]:
     """Every finding with its check's name, as it is found."""
     for check in CHECKS:
         for finding in examine(check, patient):

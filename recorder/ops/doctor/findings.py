@@ -26,7 +26,7 @@ LIMIT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One thing that was looked at.  ``warning``: it works, but not for long, or could not be seen;
     ``wrong``: calls, recordings or promises are at stake.  ``hint`` says what to do."""
 
@@ -47,33 +47,35 @@ class Patient:
         return self.context.settings
 
 
-Check = Callable[[Patient], Iterable[Finding]]
+Check = Callable[[Patient], Iterable[DoctorFinding]]
 
 
-def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Finding]:
+def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[DoctorFinding]:
     """What a check finds, as far as it comes within ``limit`` seconds; an error is a finding too.
 
     It runs in a thread of its own that is left behind where it hangs (a dead disk, a database that does not
     answer): nothing can end such a wait, and the others are still looked at.
     """
-    found: list[Finding] = []
+    found: list[DoctorFinding] = []
 
     def run() -> None:
         name = check.__name__.replace("_", " ")
         try:
             found.extend(check(patient))
         except AccordError as error:
-            found.append(Finding("wrong", f"{name}: {error.message}", error.hint))
+            found.append(DoctorFinding("wrong", f"{name}: {error.message}", error.hint))
         except PeeweeException as error:
             found.append(
-                Finding("wrong", f"{name}: the catalogue: {error}", "is it away, or held by another process?")
+                DoctorFinding(
+                    "wrong", f"{name}: the catalogue: {error}", "is it away, or held by another process?"
+                )
             )
         except OSError as error:
-            found.append(Finding("wrong", f"{name}: {error}", "check the path, its owner and its mode"))
+            found.append(DoctorFinding("wrong", f"{name}: {error}", "check the path, its owner and its mode"))
         except Exception as error:
             # Whatever a library raises of what it was given: the line says it, and the next check is made.
             found.append(
-                Finding(
+                DoctorFinding(
                     "wrong", f"{name}: {type(error).__name__}: {error}", "this is not foreseen: report it"
                 )
             )
@@ -88,7 +90,7 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Fi
     late = thread.is_alive()
     yield from list(found)
     if late:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"{check.__name__.replace('_', ' ')}: no answer within {limit:g} s",
             "what it looks at hangs: a disk, the database, the network or the switch",

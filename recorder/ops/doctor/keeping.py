@@ -18,7 +18,7 @@ from recorder.features.keys import copies
 from recorder.features.tenants.line_policies import policies
 from recorder.lifecycle import hold_review
 from recorder.lifecycle.statements import Statements
-from recorder.ops.doctor.findings import Finding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes import object_store
 from recorder.seal import signing
 from recorder.store import capabilities
@@ -32,62 +32,64 @@ SKEW = timedelta(seconds=5)
 """Between this machine's clock and the store's or the database's: two seconds are rounding and the way."""
 
 
-def catalogue(patient: Patient) -> Iterator[Finding]:
+def catalogue(patient: Patient) -> Iterator[DoctorFinding]:
     """The database is there, has this version's schema, and lets us write."""
     url = patient.settings.catalogue_url
     patient.context.open_catalogue()
     with writing():
         server = database.execute_sql("SELECT now()").fetchone()[0] if kind_of(url) == "postgresql" else None
-    yield Finding("ok", f"catalogue: {shown(url)}, schema is current, takes a transaction")
+    yield DoctorFinding("ok", f"catalogue: {shown(url)}, schema is current, takes a transaction")
     if (since := hold_review.holds_unconfirmed()) is not None:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"catalogue: made again at {to_iso(since)}: nothing expires until the holds are confirmed",
             "`accord rebuild --holds` lists them, `accord rebuild --confirm-holds` confirms",
         )
     if server is not None and (skew := abs(patient.now() - server)) > SKEW:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"catalogue: the database's clock and this machine's are {skew.total_seconds():.0f} s apart",
             "set both by NTP",
         )
 
 
-def keys(patient: Patient) -> Iterator[Finding]:
+def keys(patient: Patient) -> Iterator[DoctorFinding]:
     """The keys are there, closed to others, and the signing key is endorsed by the root for now."""
     patient.context.keyring()
     endorsed = patient.context.signer().endorsement
     now = patient.now()
     endorsed.check(patient.context.root(), "manifest", now)
-    yield Finding("ok", f"keys: signing key {endorsed.key_id}, endorsed until {to_iso(endorsed.not_after)}")
+    yield DoctorFinding(
+        "ok", f"keys: signing key {endorsed.key_id}, endorsed until {to_iso(endorsed.not_after)}"
+    )
     if lacking := [use for use in signing.USES if use not in endorsed.uses]:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"keys: the signing key is not endorsed for {', '.join(lacking)} and cannot sign those",
             "run `accord keys renew` with the root's key",
         )
     if endorsed.not_after - now < RENEW_WITHIN:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"keys: the signing key's endorsement ends in {(endorsed.not_after - now).days} days",
             "run `accord keys renew` with the root's key: nothing can be sealed after it ends",
         )
     yield from _panel_key(patient)
     if (patient.settings.keys_folder / signing.ROOT_KEY).exists():
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             "keys: the root's private key lies on this machine",
             "move it to where no machine reads it",
         )
 
 
-def _panel_key(patient: Patient) -> Iterator[Finding]:
+def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
     """The panel's key, where it is endorsed here, signs what the panel signs and nothing else."""
     if (said := patient.context.panel_endorsement()) is None:
         return
     renew = "run `accord keys renew` with the root's key"
     if more := sorted({*said.uses} - {*signing.PANEL_USES}):
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"keys: the panel's key {said.key_id} is endorsed for {', '.join(more)} as well: who has the "
             "panel could sign those",
@@ -95,12 +97,14 @@ def _panel_key(patient: Patient) -> Iterator[Finding]:
         )
     if lacking := [use for use in signing.PANEL_USES if use not in said.uses]:
         what = f"is not endorsed for {', '.join(lacking)} and cannot sign those"
-        yield Finding("wrong", f"keys: the panel's key {what}", renew)
+        yield DoctorFinding("wrong", f"keys: the panel's key {what}", renew)
     if not said.not_before <= patient.now() <= said.not_after:
-        yield Finding("wrong", f"keys: the panel's key was endorsed until {to_iso(said.not_after)}", renew)
+        yield DoctorFinding(
+            "wrong", f"keys: the panel's key was endorsed until {to_iso(said.not_after)}", renew
+        )
 
 
-def key_copies(patient: Patient) -> Iterator[Finding]:
+def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
     """Somebody has shown that there is a copy of the key without which no recording can be heard."""
     folder = patient.settings.keys_folder
     wanted = {
@@ -112,18 +116,20 @@ def key_copies(patient: Patient) -> Iterator[Finding]:
         hint = "show one to `accord keys confirm-copy <file>`, which checks it and writes down the day"
         copy = confirmed.get(kind)
         if copy is None:
-            yield Finding("warning", f"key copies: nobody has confirmed a copy of {name}", hint)
+            yield DoctorFinding("warning", f"key copies: nobody has confirmed a copy of {name}", hint)
         elif copy.key_id != identity:
-            yield Finding(
+            yield DoctorFinding(
                 "warning", f"key copies: the copy that was confirmed is of another {name[4:]}", hint
             )
         elif patient.now() - copy.at > COPY_GOOD_FOR:
-            yield Finding("warning", f"key copies: {name}'s was last confirmed on {to_iso(copy.at)}", hint)
+            yield DoctorFinding(
+                "warning", f"key copies: {name}'s was last confirmed on {to_iso(copy.at)}", hint
+            )
         else:
-            yield Finding("ok", f"key copies: {name}, confirmed on {to_iso(copy.at)}")
+            yield DoctorFinding("ok", f"key copies: {name}, confirmed on {to_iso(copy.at)}")
 
 
-def customer_keys(patient: Patient) -> Iterator[Finding]:
+def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
     """The key-encryption key is the one that the customers' keys were wrapped by."""
     patient.context.open_catalogue()
     keyring = patient.context.keyring()
@@ -143,11 +149,11 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
         except SealError as raised:
             error = raised
         closed += 1
-        yield Finding("wrong", f"customers: {error.message}", error.hint)
+        yield DoctorFinding("wrong", f"customers: {error.message}", error.hint)
     if known and not closed:
-        yield Finding("ok", f"customers: {len(known)}, the key-encryption key opens the key of each")
+        yield DoctorFinding("ok", f"customers: {len(known)}, the key-encryption key opens the key of each")
     if not known:
-        yield Finding("warning", "customers: there is none", "`accord tenant create` makes one")
+        yield DoctorFinding("warning", "customers: there is none", "`accord tenant create` makes one")
 
 
 def _erased(patient: Patient, tenant: str) -> bool:
@@ -158,48 +164,52 @@ def _erased(patient: Patient, tenant: str) -> bool:
     ).erases(tenant)
 
 
-def lines(patient: Patient) -> Iterator[Finding]:
+def lines(patient: Patient) -> Iterator[DoctorFinding]:
     """What is recorded is what each customer's country allows, and every line says what its mode asks."""
     patient.context.open_catalogue()
     wrong, all_lines = country_check.misfits(), country_check.active_lines()
     found = policies()
     unfit = found.unfit
     if found.unlogged:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"lines: {len(found.unlogged)} of {all_lines} are not recorded: the log does not say that their "
             f"customers have them, first {found.unlogged[0].number}",
             "`accord audit` names rows that were changed or made up past Accord",
         )
     if unfit:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"lines: {len(unfit)} of {all_lines} are not recorded: what they say was made for another mode, "
             f"first {unfit[0].number}",
             "`accord line mode` has it put together for a mode; an Accord of before set it otherwise",
         )
     if wrong:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"lines: {len(wrong)} of {all_lines} do not fit their customers' countries, "
             f"the first is {wrong[0].line.number}",
             "`accord country check` lists them, with why and what to do",
         )
     elif not unfit and not found.unlogged:
-        yield Finding("ok", f"lines: {all_lines}, each fits its customer's country")
+        yield DoctorFinding("ok", f"lines: {all_lines}, each fits its customer's country")
 
 
-def store(patient: Patient) -> Iterator[Finding]:
+def store(patient: Patient) -> Iterator[DoctorFinding]:
     """The bucket takes, compares and gives back; what it cannot do is done by Accord, more slowly."""
     if patient.settings.store.kind == "directory":
         object_store.directory(patient.settings).abilities()
-        yield Finding("ok", f"store: the folder {patient.settings.store_folder}; one machine, no copies")
+        yield DoctorFinding(
+            "ok", f"store: the folder {patient.settings.store_folder}; one machine, no copies"
+        )
         return
     # Without the worker's patience: what is away is said now.
     bucket = replace(object_store.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
     able = S3Store(bucket).abilities()
     seen = capabilities.look(bucket, os.urandom)
-    yield Finding("ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} takes, gives and deletes")
+    yield DoctorFinding(
+        "ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} takes, gives and deletes"
+    )
     for has, what, instead in (
         (
             able.put_if_absent,
@@ -210,7 +220,7 @@ def store(patient: Patient) -> Iterator[Finding]:
         (seen.ranges, "sends parts", "playing from the middle reads the whole recording"),
     ):
         yield _able(has, what, instead)
-    yield Finding(
+    yield DoctorFinding(
         "ok",
         f"store: keeps versions: {_yes(able.versioning)}, locks objects: {_yes(able.object_lock)}"
         + ("" if able.versioning else " (without, what is overwritten or deleted by others is gone)"),
@@ -219,26 +229,26 @@ def store(patient: Patient) -> Iterator[Finding]:
         return
     skew = abs(patient.now() - seen.clock)
     if skew > SKEW:
-        yield Finding(
+        yield DoctorFinding(
             "wrong" if skew > timedelta(minutes=10) else "warning",
             f"store: its clock and this machine's are {skew.total_seconds():.0f} s apart",
             "set both by NTP: from 15 minutes on every request is refused, and times in seals would be wrong",
         )
 
 
-def embedded_store(patient: Patient) -> Iterator[Finding]:
+def embedded_store(patient: Patient) -> Iterator[DoctorFinding]:
     """Nobody but the store itself gets past its inner ports, which would delete what S3 holds locked."""
     if not patient.settings.store.embedded:
         return
     server = object_store.embedded(patient.settings)
     if (owner := server.other_owner()) is not None:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"embedded store: user {owner} of this machine listens on its port: what is put there is lost",
             "end their program, or set [store] embedded_port to another; then `accord audit`",
         )
     elif found := server.open_ports():
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"embedded store: any user of this machine can use port {', '.join(map(str, found))}: "
             "whatever is stored can be copied and deleted there, locked or not",
@@ -246,32 +256,32 @@ def embedded_store(patient: Patient) -> Iterator[Finding]:
             "another program on these ports? set [store] embedded_port",
         )
     else:
-        yield Finding("ok", "embedded store: its inner ports are closed to other users of this machine")
+        yield DoctorFinding("ok", "embedded store: its inner ports are closed to other users of this machine")
 
 
-def _able(has: bool, what: str, instead: str) -> Finding:
+def _able(has: bool, what: str, instead: str) -> DoctorFinding:
     state: Literal["ok", "warning"] = "ok" if has else "warning"
-    return Finding(state, f"store: {what}: {_yes(has)}", "" if has else instead)
+    return DoctorFinding(state, f"store: {what}: {_yes(has)}", "" if has else instead)
 
 
 def _yes(able: bool) -> str:
     return "yes" if able else "no"
 
 
-def logs(patient: Patient) -> Iterator[Finding]:
+def logs(patient: Patient) -> Iterator[DoctorFinding]:
     """Each customer's log was signed of late, and what was signed lies where nobody can take it away."""
     patient.context.open_catalogue()
     late = checkpoint.late(patient.now() - LATE)
     if late:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"logs: {len(late)} were not signed since they grew, first that of customer {late[0]}",
             "does the worker run?  `ledger.not_signed` in its log says why, `accord audit` what was changed",
         )
     else:
-        yield Finding("ok", "logs: every log was signed since it grew")
+        yield DoctorFinding("ok", "logs: every log was signed since it grew")
     if not _locks(patient):
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             "logs: the store locks nothing: whoever may write there can take checkpoints away",
             "a bucket made with object lock keeps them; or have them go out by mail (`accord audit mail-to`)",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from recorder.lifecycle.kernel_clock import kernel_clock
-from recorder.ops.doctor.findings import Finding, Patient, State
+from recorder.ops.doctor.findings import DoctorFinding, Patient, State
 from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, listener
 from recorder.processes.supervisor import HEARTBEAT_FD
 
@@ -29,61 +29,63 @@ MILLISECOND = timedelta(milliseconds=1)
 _NTP = "install and start chrony or systemd-timesyncd: times are sealed, and a store refuses a wrong clock"
 
 
-def clock(patient: Patient) -> Iterator[Finding]:
+def clock(patient: Patient) -> Iterator[DoctorFinding]:
     """The kernel says that something keeps its clock."""
     kernel = kernel_clock()
     if kernel is None:
-        yield Finding("warning", "clock: the kernel does not say whether it is synchronised", _NTP)
+        yield DoctorFinding("warning", "clock: the kernel does not say whether it is synchronised", _NTP)
     elif not kernel.kept:
-        yield Finding("warning", "clock: nothing synchronises it", _NTP)
+        yield DoctorFinding("warning", "clock: nothing synchronises it", _NTP)
     else:
-        yield Finding("ok", f"clock: synchronised, at most {kernel.off / MILLISECOND:.0f} ms off")
+        yield DoctorFinding("ok", f"clock: synchronised, at most {kernel.off / MILLISECOND:.0f} ms off")
 
 
-def versions(patient: Patient) -> Iterator[Finding]:
+def versions(patient: Patient) -> Iterator[DoctorFinding]:
     """The libraries are those that this version was tested with."""
     for name, wanted in TESTED.items():
         try:
             found = version(name)
         except PackageNotFoundError:
-            yield Finding("wrong", f"versions: {name} is not installed", f"pip install {name}=={wanted}")
+            yield DoctorFinding(
+                "wrong", f"versions: {name} is not installed", f"pip install {name}=={wanted}"
+            )
             continue
         if found == wanted:
-            yield Finding("ok", f"versions: {name} {found}, gevent {version('gevent')}")
+            yield DoctorFinding("ok", f"versions: {name} {found}, gevent {version('gevent')}")
         else:
-            yield Finding(
+            yield DoctorFinding(
                 "warning", f"versions: {name} {found}; {wanted} was tested", f"pip install {name}=={wanted}"
             )
 
 
-def daemon(patient: Patient) -> Iterator[Finding]:
+def daemon(patient: Patient) -> Iterator[DoctorFinding]:
     """A daemon has this spool, runs, watches the switch, and may open enough."""
     node = patient.settings.node
     lock = node.spool_folder / DAEMON
     found = holder(lock)
     if found is None:
-        yield Finding(
+        yield DoctorFinding(
             "wrong", "daemon: none is running on this spool: calls go on unrecorded", _start("daemon")
         )
         return
     if found.stopped:
-        yield Finding(
+        yield DoctorFinding(
             "wrong", f"daemon: process {found.pid} is stopped", f"kill -CONT {found.pid}, or restart it"
         )
         return
     # As the kernel times it, not as the patient's clock: it is the age of a file.
     seen = datetime.fromtimestamp(lock.stat().st_mtime, UTC)
     if datetime.now(UTC) - seen > UNWATCHED:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"daemon: process {found.pid} has not watched the switch since {seen:%H:%M:%S} UTC",
             "is it connected to the switch? its log says why not (switch.down)",
         )
     else:
-        yield Finding("ok", f"daemon: process {found.pid} watches the switch")
+        yield DoctorFinding("ok", f"daemon: process {found.pid} watches the switch")
     port = patient.settings.switch.listen_port
     if listener(port) is None:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"daemon: nobody listens on port {port}, where the dialplan sends calls",
             "is [switch] listen_port the same for the daemon and here?",
@@ -92,62 +94,64 @@ def daemon(patient: Patient) -> Iterator[Finding]:
     yield from _says("daemon", patient.settings.metrics.host, patient.settings.metrics.daemon_port)
 
 
-def worker(patient: Patient) -> Iterator[Finding]:
+def worker(patient: Patient) -> Iterator[DoctorFinding]:
     """A worker has this spool and runs."""
     found = holder(patient.settings.node.spool_folder / WORKER)
     if found is None:
-        yield Finding("wrong", "worker: none is running on this spool: takes stay there", _start("worker"))
+        yield DoctorFinding(
+            "wrong", "worker: none is running on this spool: takes stay there", _start("worker")
+        )
         return
     if found.stopped:
-        yield Finding(
+        yield DoctorFinding(
             "wrong", f"worker: process {found.pid} is stopped", f"kill -CONT {found.pid}, or restart it"
         )
         return
-    yield Finding("ok", f"worker: process {found.pid} runs")
+    yield DoctorFinding("ok", f"worker: process {found.pid} runs")
     yield from _looked_after("worker", found)
     yield from _says("worker", patient.settings.metrics.host, patient.settings.metrics.worker_port)
 
 
-def panel(patient: Patient) -> Iterator[Finding]:
+def panel(patient: Patient) -> Iterator[DoctorFinding]:
     """The panel answers, where it runs on this machine."""
     web = patient.settings.web
     if listener(web.port) is None:
-        yield Finding("warning", f"panel: nobody listens on port {web.port}", _start("web"))
+        yield DoctorFinding("warning", f"panel: nobody listens on port {web.port}", _start("web"))
         return
     host = "127.0.0.1" if web.host in {"0.0.0.0", "::", ""} else web.host  # noqa: S104  # compared, not bound
     status, _ = _get(host, web.port, "/healthz")
     if status == 200:
-        yield Finding("ok", f"panel: answers on {host}:{web.port}")
+        yield DoctorFinding("ok", f"panel: answers on {host}:{web.port}")
     else:
-        yield Finding("wrong", f"panel: answers {status} on {host}:{web.port}", "its log says why")
+        yield DoctorFinding("wrong", f"panel: answers {status} on {host}:{web.port}", "its log says why")
     yield from _says("panel", patient.settings.metrics.host, patient.settings.metrics.web_port)
 
 
-def _looked_after(name: str, process: Process) -> Iterator[Finding]:
+def _looked_after(name: str, process: Process) -> Iterator[DoctorFinding]:
     environment, files = process.environment, process.files
     if environment is None:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"{name}: this user may not see who looks after process {process.pid}",
             "run the doctor as root or as the user of Accord",
         )
     elif "NOTIFY_SOCKET" in environment and "WATCHDOG_USEC" not in environment:
-        yield Finding(
+        yield DoctorFinding(
             "warning", f"{name}: systemd runs it without a watchdog", "set WatchdogSec= as in deploy/systemd"
         )
     elif not {"NOTIFY_SOCKET", HEARTBEAT_FD} & set(environment):
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"{name}: nobody looks after it: one that hangs or dies stays so",
             "run it by systemd (deploy/systemd) or by `accord run`",
         )
     if files is not None and files < FILES:
-        yield Finding(
+        yield DoctorFinding(
             "warning", f"{name}: may have {files} files open, {FILES} are wanted", f"LimitNOFILE={FILES * 16}"
         )
 
 
-def _says(name: str, host: str, port: int) -> Iterator[Finding]:
+def _says(name: str, host: str, port: int) -> Iterator[DoctorFinding]:
     """What the process itself says of its work, where it serves that."""
     if not port or listener(port) is None:
         return
@@ -156,13 +160,15 @@ def _says(name: str, host: str, port: int) -> Iterator[Finding]:
         checks = json.loads(body)["checks"]
         bad = {key: each for key, each in checks.items() if not each["ok"] or each.get("hint")}
     except (ValueError, KeyError, TypeError):
-        yield Finding("warning", f"{name}: answers {status} on {host}:{port}/readyz", "is that its port?")
+        yield DoctorFinding(
+            "warning", f"{name}: answers {status} on {host}:{port}/readyz", "is that its port?"
+        )
         return
     if status == 200:
-        yield Finding("ok", f"{name}: says that it can do its work")
+        yield DoctorFinding("ok", f"{name}: says that it can do its work")
     for key, each in bad.items():
         state: State = "warning" if each["ok"] else "wrong"
-        yield Finding(state, f"{name}: {key}: {each.get('what', '')}", str(each.get("hint", "")))
+        yield DoctorFinding(state, f"{name}: {key}: {each.get('what', '')}", str(each.get("hint", "")))
 
 
 def _get(host: str, port: int, path: str) -> tuple[int, bytes]:

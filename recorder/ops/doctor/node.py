@@ -15,9 +15,9 @@ from recorder.clock import from_iso, to_iso
 from recorder.domain import line_policy
 from recorder.errors import TakeError
 from recorder.features.tenants.snapshot import is_current
-from recorder.ops.doctor.findings import OK, WARNING, WRONG, Finding, Patient
+from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, Patient
 from recorder.pipeline.stages import next_stage
-from recorder.spool.disk_space import AHEAD, USUAL_RATE, Growing, Room, look, wanted
+from recorder.spool.disk_space import AHEAD, USUAL_RATE, GrowingFile, Room, look, wanted
 from recorder.spool.layout import (
     AUDIO,
     END,
@@ -41,11 +41,13 @@ GROUP = (
 )
 
 
-def spool(patient: Patient) -> Iterator[Finding]:
+def spool(patient: Patient) -> Iterator[DoctorFinding]:
     """The spool takes a folder, lets it be renamed and removed, and nothing in it is closed to us."""
     folder = patient.settings.node.spool_folder
     if not folder.is_dir():
-        yield Finding("wrong", f"spool: there is no folder {folder}", "start the daemon or the worker once")
+        yield DoctorFinding(
+            "wrong", f"spool: there is no folder {folder}", "start the daemon or the worker once"
+        )
         return
     probe = folder / f".doctor-{uuid.uuid4()}"
     probe.mkdir(mode=0o770)
@@ -60,7 +62,7 @@ def spool(patient: Patient) -> Iterator[Finding]:
                 each.rmdir()
     aside = folder / QUARANTINE
     if aside.is_dir() and aside.stat().st_dev != folder.stat().st_dev:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"spool: {aside} is another file system, so that nothing can be moved there",
             "mount the spool whole, with its quarantine in it",
@@ -68,47 +70,47 @@ def spool(patient: Patient) -> Iterator[Finding]:
     shut = closed_folders(folder)
     shut += [each for each in finished_takes(folder) if not os.access(each, os.W_OK)]
     if shut:
-        yield Finding("wrong", f"spool: {len(shut)} folders cannot be looked into or emptied", GROUP)
+        yield DoctorFinding("wrong", f"spool: {len(shut)} folders cannot be looked into or emptied", GROUP)
     set_aside = len(list(aside.iterdir())) if aside.is_dir() else 0
     if set_aside:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"spool: {set_aside} takes in quarantine",
             f"`cat {aside}/*/{WHY}` says why and until when; `accord take again` has one tried again",
         )
     if not shut:
-        yield Finding("ok", f"spool: {folder} takes folders, and lets them be renamed and removed")
+        yield DoctorFinding("ok", f"spool: {folder} takes folders, and lets them be renamed and removed")
     owner = folder.stat().st_uid
     if os.geteuid() == 0 and owner != 0:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             "spool: the doctor runs as root, who may do everything",
             f"run it as the user of Accord (user id {owner}), and it sees what that one sees",
         )
 
 
-def disk(patient: Patient) -> Iterator[Finding]:
+def disk(patient: Patient) -> Iterator[DoctorFinding]:
     """The spool's disk has room, and for how long at the rate of the calls that are recorded now."""
     node = patient.settings.node
     found = look(node.spool_folder)
     until = f"no new recordings from {node.full_at:.0%}"
     left = found.free - round(found.size * (1 - node.full_at))
-    yield Finding(
+    yield DoctorFinding(
         {Room.OK: OK, Room.WARN: WARNING, Room.FULL: WRONG}[found.room(node.warn_at, node.full_at)],
         f"disk: {found.used:.0%} in use, told at {node.warn_at:.0%}, {until}; "
         + _hours(left, *_growth(node.spool_folder)),
         "" if found.used < node.warn_at else f"{until}: make room; nothing in the spool may be deleted",
     )
-    growing = [Growing(size, USUAL_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
-    if found.free < wanted(found.size, [*growing, Growing(0, USUAL_RATE, ("opus",))], 0, AHEAD):
-        yield Finding(
+    growing = [GrowingFile(size, USUAL_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
+    if found.free < wanted(found.size, [*growing, GrowingFile(0, USUAL_RATE, ("opus",))], 0, AHEAD):
+        yield DoctorFinding(
             "wrong",
             f"disk: no room to finish one more recording beside the {len(growing)} that go on: calls are "
             "listed as not recorded (full_disk)",
             "they are recorded again once the worker has stored enough; for more at once, a larger disk",
         )
     if node.warn_at >= node.full_at:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"disk: warn_at ({node.warn_at:g}) is not below full_at ({node.full_at:g}): nobody is told",
             "set [node] warn_at below full_at",
@@ -151,7 +153,7 @@ def _hours(left: int, growing: int, rate: float) -> str:
     return f"{room}: {max(0, left) / rate / 3600:.1f} hours of the {growing} recordings that grow now"
 
 
-def takes(patient: Patient) -> Iterator[Finding]:
+def takes(patient: Patient) -> Iterator[DoctorFinding]:
     """No finished call waits in the spool for something that does not come by itself."""
     node = patient.settings.node
     stages: dict[str, int] = {}
@@ -180,21 +182,21 @@ def takes(patient: Patient) -> Iterator[Finding]:
             silent.add(told.sha256)
     yield from _moved(node.spool_folder, node.name)
     for tenant in sorted(strangers):
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"takes: calls wait for customer {tenant}, whom the catalogue does not know",
             "is this the catalogue that the node's snapshot was made from? nothing is lost until it is back",
         )
     for sha256 in sorted(silent):
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is nowhere",
             f"put the WAV at {node.snapshot_folder / 'prompts' / sha256}.wav, or restore the catalogue",
         )
     if broken:
-        yield Finding("warning", f"takes: {broken} cannot be read", "the worker sets them aside")
+        yield DoctorFinding("warning", f"takes: {broken} cannot be read", "the worker sets them aside")
     if long:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"takes: {long} of {total} finished calls wait for more than {WAITS_LONG.seconds // 60} minutes",
             "the worker's log says what each waits for (take.waits)",
@@ -202,12 +204,12 @@ def takes(patient: Patient) -> Iterator[Finding]:
     if not (strangers or silent or broken or long):
         each = ", ".join(f"{count} to {stage}" for stage, count in sorted(stages.items()))
         since = f", the oldest since {to_iso(oldest)}" if oldest else ""
-        yield Finding(
+        yield DoctorFinding(
             "ok", f"takes: {total} finished calls on their way" + (f": {each}{since}" if each else "")
         )
 
 
-def _moved(spool: Path, own: str) -> Iterator[Finding]:
+def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
     """Calls of other nodes whose spool was moved here, and that nobody has ended yet."""
     waiting: dict[str, list[str]] = {}
     for folder in open_takes(spool):
@@ -219,7 +221,7 @@ def _moved(spool: Path, own: str) -> Iterator[Finding]:
             waiting.setdefault(start.node, []).append(folder.name)
     for node, names in sorted(waiting.items()):
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"takes: {len(names)} unfinished calls of node {node!r} wait: {', '.join(names[:NAMED])}{more}",
             "the daemon ends each within a minute, once it is connected to the switch and nothing changes in "
@@ -227,22 +229,22 @@ def _moved(spool: Path, own: str) -> Iterator[Finding]:
         )
 
 
-def snapshot(patient: Patient) -> Iterator[Finding]:
+def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
     """The node knows the lines that the catalogue has, and every prompt is what its hash says."""
     node = patient.settings.node
     read = line_policy.read(node.snapshot_folder)
-    yield Finding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
+    yield DoctorFinding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
     for sha256 in sorted(read.damaged):
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"snapshot: prompt {sha256[:12]} is damaged",
             "look at the disk; the worker writes it again within a minute",
         )
     if not read.lines:
-        yield Finding("warning", "snapshot: no line is recorded", "`accord line add` switches one on")
+        yield DoctorFinding("warning", "snapshot: no line is recorded", "`accord line add` switches one on")
     patient.context.open_catalogue()
     if not is_current(node.snapshot_folder, node.never_record):
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             "snapshot: it is not what the catalogue says: calls are treated as of an earlier time",
             "is the worker running? it writes the snapshot within a second of a change",

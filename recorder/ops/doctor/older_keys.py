@@ -12,14 +12,14 @@ from pathlib import Path
 
 from recorder.auditlog.object_kinds import kind_of
 from recorder.catalogue import tenant_queries
-from recorder.ops.doctor.findings import Finding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.seal import kek_files
 from recorder.seal.data_key import read_wrapped
 from recorder.seal.keyring import TENANT, load_kek
 from recorder.store.contract import NotFound, Store
 
 
-def older_keys(patient: Patient) -> Iterator[Finding]:
+def older_keys(patient: Patient) -> Iterator[DoctorFinding]:
     """Each key of before in this machine's keys' folder is needed still, or is to go."""
     folder, kept = patient.settings.keys_folder, patient.settings.keys.backups_kept_days
     older = sorted(folder.glob(f"*{kek_files.BEFORE}"))
@@ -34,15 +34,17 @@ def older_keys(patient: Patient) -> Iterator[Finding]:
             continue  # it came back: `accord keys rotate` will say so
         until = _last_touched(path) + timedelta(days=kept)
         if many := wraps.get(identity, 0):
-            yield Finding(
+            yield DoctorFinding(
                 "warning",
                 f"older keys: {path} still wraps {many} customers' keys",
                 "run `accord keys rotate` again",
             )
         elif patient.now() < until:
-            yield Finding("ok", f"older keys: {path} is needed for backups of before, until {until:%Y-%m-%d}")
+            yield DoctorFinding(
+                "ok", f"older keys: {path} is needed for backups of before, until {until:%Y-%m-%d}"
+            )
         else:
-            yield Finding(
+            yield DoctorFinding(
                 "warning",
                 f"older keys: {path} is needed by nothing any more: the last backup of before ended on "
                 f"{until:%Y-%m-%d}",

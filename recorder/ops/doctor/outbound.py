@@ -7,34 +7,34 @@ from collections.abc import Iterator
 from recorder.domain import line_policy
 from recorder.domain.line_policy import OFF
 from recorder.errors import ConfigError
-from recorder.ops.doctor.findings import Finding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.doctor.switch import as_findings, loaded_dialplan, same_host
 
 
-def outbound(patient: Patient) -> Iterator[Finding]:
+def outbound(patient: Patient) -> Iterator[DoctorFinding]:
     """Outbound calls: what the loaded dialplan does on the legs of their callees."""
     from recorder.switch import dialplan_lint_outbound
 
     settings = patient.settings.switch
     loaded = loaded_dialplan(settings)
     if loaded is None:
-        yield Finding("warning", "outbound: the switch does not show its dialplan", "see dialplan")
+        yield DoctorFinding("warning", "outbound: the switch does not show its dialplan", "see dialplan")
         return
     lines, ways = _lines(patient), list(dialplan_lint_outbound.ways(loaded))
     if not ways:
         if lines:
-            yield Finding(
+            yield DoctorFinding(
                 "wrong",
                 f"outbound: {lines} lines are to record their outbound calls, and no context brings them",
                 "put freeswitch_conf/dialplan/outbound/10_accord.xml into the context that colleagues call "
                 "through, then reloadxml",
             )
         else:
-            yield Finding("ok", "outbound: no line records outbound calls, and no context brings them")
+            yield DoctorFinding("ok", "outbound: no line records outbound calls, and no context brings them")
         return
     missing = dialplan_lint_outbound.missing(loaded)
     for name in missing:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"outbound: there is no extension {name}",
             "put freeswitch_conf/dialplan/accord_callee.xml beside the switch's dialplan, then reloadxml",
@@ -51,7 +51,7 @@ def outbound(patient: Patient) -> Iterator[Finding]:
     }:
         sent = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
         found.append(
-            Finding(
+            DoctorFinding(
                 "wrong",
                 f"outbound: callees are sent to {sent}, "
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
@@ -61,30 +61,30 @@ def outbound(patient: Patient) -> Iterator[Finding]:
     yield from found
     if not found and entry is not None:
         contexts = ", ".join(sorted({way.context for way in ways}))
-        yield Finding(
+        yield DoctorFinding(
             "ok",
             f"outbound: context {contexts} brings callees to this daemon once they have answered, "
             f"and takes nothing from it that comes after {dialplan_lint_outbound.wait(entry)} s",
         )
 
 
-def calling_out(patient: Patient) -> Iterator[Finding]:
+def calling_out(patient: Patient) -> Iterator[DoctorFinding]:
     """Calling somebody who asks for their recordings, with a code."""
     from recorder.switch import commands
 
     dial = patient.settings.persons.dial
     if not dial:
-        yield Finding(
+        yield DoctorFinding(
             "ok", "persons: this node calls nobody who asks for recordings ([persons] dial is not set)"
         )
     elif not commands.dialable(dial):
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"persons: {dial} does not lead straight outside",
             "set [persons] dial to sofia/gateway/<name>/{number}: loopback goes through a dialplan",
         )
     else:
-        yield Finding("ok", f"persons: a number that asks is called by {dial}")
+        yield DoctorFinding("ok", f"persons: a number that asks is called by {dial}")
 
 
 def _lines(patient: Patient) -> int:

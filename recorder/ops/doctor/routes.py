@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from recorder.domain import line_policy
 from recorder.domain.line_policy import OFF, LinePolicy
 from recorder.errors import ConfigError
-from recorder.ops.doctor.findings import Finding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.doctor.switch import dialplan_folder, loaded_dialplan
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ _OUTBOUND = (
 _SHORT = "remove the extension if nobody needs it, or move it behind Accord's, then reloadxml"
 
 
-def routes(patient: Patient) -> Iterator[Finding]:
+def routes(patient: Patient) -> Iterator[DoctorFinding]:
     """Calls to the lines, and from them to outside numbers of each length that the dialplan routes."""
     loaded = loaded_dialplan(patient.settings.switch)
     if loaded is None:
-        yield Finding("warning", "routes: the switch does not show its dialplan", "see dialplan")
+        yield DoctorFinding("warning", "routes: the switch does not show its dialplan", "see dialplan")
         return
     try:
         lines = tuple(line_policy.read(patient.settings.node.snapshot_folder).lines.values())
@@ -42,22 +42,22 @@ def routes(patient: Patient) -> Iterator[Finding]:
     found = [*_twice(loaded), *_inbound(loaded, lines, folder), *_outbound(loaded, lines, folder)]
     yield from found
     if not found:
-        yield Finding(
+        yield DoctorFinding(
             "ok", f"routes: no way connects a call of the {len(lines)} lines before Accord is asked about it"
         )
 
 
-def _twice(loaded: Loaded) -> Iterator[Finding]:
+def _twice(loaded: Loaded) -> Iterator[DoctorFinding]:
     contexts = [entry.context for entry in loaded.entries()]
     for context in sorted({each for each in contexts if contexts.count(each) > 1}):
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"routes: context {context} brings each call to the daemon {contexts.count(context)} times",
             "leave one copy of Accord's extensions in it: is the file included by name and by its folder?",
         )
 
 
-def _inbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[Finding]:
+def _inbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[DoctorFinding]:
     from recorder.switch.dialplan_routes import inbound
 
     for context in dict.fromkeys(entry.context for entry in loaded.entries()):
@@ -70,7 +70,7 @@ def _inbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -
         for name, numbers in taken.items():
             each = sorted({number.removeprefix("+") for number in numbers})
             more = f" and {len(each) - 1} more" if len(each) > 1 else ""
-            yield Finding(
+            yield DoctorFinding(
                 "wrong",
                 f"routes: {_place(folder, context, name)} connects calls to line {each[0]}{more} "
                 "before Accord is asked: they are neither announced nor recorded",
@@ -78,7 +78,7 @@ def _inbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -
             )
 
 
-def _outbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[Finding]:
+def _outbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) -> Iterator[DoctorFinding]:
     from recorder.switch import dialplan_lint_outbound
     from recorder.switch.dialplan_routes import OUTSIDE_DIGITS, outbound, outside_numbers
 
@@ -95,14 +95,14 @@ def _outbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) 
             by_length = sorted({route.number for route in some}, key=lambda number: (len(number), number))
             short = all(len(number) < OUTSIDE_DIGITS for number in by_length)
             lengths = ", ".join(dict.fromkeys(str(len(number.lstrip("+"))) for number in by_length))
-            yield Finding(
+            yield DoctorFinding(
                 "warning" if short else "wrong",
                 f"routes: {_place(folder, context, name)} sends calls to numbers of {lengths} digits "
                 f"({by_length[0]}) outside before Accord is asked: they are neither announced nor recorded",
                 _SHORT if short else _OUTBOUND,
             )
         for name in unguessed:
-            yield Finding(
+            yield DoctorFinding(
                 "warning",
                 f"routes: {_place(folder, context, name)} goes outside, by numbers that nobody could guess",
                 "make a test call through it, and look whether it is listed",

@@ -15,8 +15,8 @@ from recorder.config import SwitchSettings
 from recorder.domain import line_policy
 from recorder.domain.line_policy import TOLD
 from recorder.errors import ConfigError, SwitchError
-from recorder.ops.doctor.findings import Finding, Patient
-from recorder.processes.spool_holders import DAEMON, User, holder, listener, processes_of, user_of
+from recorder.ops.doctor.findings import DoctorFinding, Patient
+from recorder.processes.spool_holders import DAEMON, SpoolUser, holder, listener, processes_of, user_of
 
 if TYPE_CHECKING:
     from recorder.switch.dialplan_lint import Fault
@@ -37,13 +37,13 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 EVERYBODY = frozenset({"any_v4.auto", "any_v6.auto"})
 
 
-def switch(patient: Patient) -> Iterator[Finding]:
+def switch(patient: Patient) -> Iterator[DoctorFinding]:
     """It answers, lets us log in, and has the modules."""
     from recorder.switch import commands
 
     settings = patient.settings.switch
     if not settings.password.get_secret_value():
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             "switch: no password for the event socket",
             "set ACCORD_SWITCH_PASSWORD (there is no default)",
@@ -52,21 +52,23 @@ def switch(patient: Patient) -> Iterator[Finding]:
     with _Connection(settings) as connection:
         said = connection.api(commands.status()).splitlines()
         version = said[1].partition("(")[2].partition(")")[0] if len(said) > 1 else "answers"
-        yield Finding("ok", f"switch: {settings.host}:{settings.port}, {version}, {said[0] if said else ''}")
+        yield DoctorFinding(
+            "ok", f"switch: {settings.host}:{settings.port}, {version}, {said[0] if said else ''}"
+        )
         gone = [
             module for module in MODULES if connection.api(commands.module_exists(module)).strip() != "true"
         ]
         for module in gone:
-            yield Finding(
+            yield DoctorFinding(
                 "wrong",
                 f"switch: {module} is not loaded ({MODULES[module]})",
                 f"add it to modules.conf.xml, and `load {module}`",
             )
         if not gone:
-            yield Finding("ok", f"switch: has the {len(MODULES)} modules that are used")
+            yield DoctorFinding("ok", f"switch: has the {len(MODULES)} modules that are used")
 
 
-def event_socket(patient: Patient) -> Iterator[Finding]:
+def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
     """The event socket, which commands everything, is closed to strangers."""
     from recorder.switch import commands
 
@@ -77,25 +79,29 @@ def event_socket(patient: Patient) -> Iterator[Finding]:
         # The answer holds the password: no part of it is ever shown.
         root = ElementTree.fromstring(found)  # noqa: S314  # the switch's own; expat bounds entities
     except ElementTree.ParseError:
-        yield Finding("warning", "event socket: the switch does not show how it listens", "look at its file")
+        yield DoctorFinding(
+            "warning", "event socket: the switch does not show how it listens", "look at its file"
+        )
         return
     values = {each.get("name"): each.get("value", "") for each in root.iter("param")}
     # What FreeSWITCH takes where its file says nothing (mod_event_socket.c).
     listens = values.get("listen-ip") or "127.0.0.1"
     behind = values.get("apply-inbound-acl") or "loopback.auto"
     if listens in LOOPBACK:
-        yield Finding("ok", f"event socket: listens on {listens} alone")
+        yield DoctorFinding("ok", f"event socket: listens on {listens} alone")
     else:
-        yield Finding(
+        yield DoctorFinding(
             "wrong" if behind in EVERYBODY else "warning",
             f"event socket: listens on {listens}, behind list {behind}",
             "listen-ip 127.0.0.1 closes it to the network: who logs in there commands every call",
         )
     if values.get("password") == "ClueCon":  # FreeSWITCH's own, known to everybody
-        yield Finding("wrong", "event socket: it has the password that everybody knows", "choose another")
+        yield DoctorFinding(
+            "wrong", "event socket: it has the password that everybody knows", "choose another"
+        )
 
 
-def key(patient: Patient) -> Iterator[Finding]:
+def key(patient: Patient) -> Iterator[DoctorFinding]:
     """The switch has the key of the running daemon, by which that knows it from whoever else connects."""
     from recorder.capture.admission import variable
     from recorder.switch import commands
@@ -112,9 +118,11 @@ def key(patient: Patient) -> Iterator[Finding]:
                 raise
             there = False
     if there:
-        yield Finding("ok", "key: the switch has the daemon's, and so its calls are known to be its own")
+        yield DoctorFinding(
+            "ok", "key: the switch has the daemon's, and so its calls are known to be its own"
+        )
     else:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             "key: the switch has none of this daemon's, which has to ask about each call by itself",
             "is the daemon connected (its log: switch.up, switch.key_not_set)? does the switch's "
@@ -122,13 +130,13 @@ def key(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def dialplan(patient: Patient) -> Iterator[Finding]:
+def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
     """The loaded dialplan brings calls to this daemon, with a bound and a guard around it."""
     from recorder.switch import dialplan_lint
 
     loaded = loaded_dialplan(patient.settings.switch)
     if loaded is None:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             "dialplan: the switch does not show it, so it was not looked at",
             "does its esl-allowed-api forbid xml_locate?",
@@ -136,16 +144,16 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
         return
     missing = dialplan_lint.missing(loaded)
     for name in missing:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"dialplan: there is no extension {name}",
             "put freeswitch_conf/dialplan/accord.xml beside the switch's dialplan, then reloadxml",
         )
     if not missing:
-        yield Finding("ok", f"dialplan: has the {len(dialplan_lint.EXTENSIONS)} extensions")
+        yield DoctorFinding("ok", f"dialplan: has the {len(dialplan_lint.EXTENSIONS)} extensions")
     entries = list(loaded.entries())
     if not entries:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             "dialplan: no extension brings calls to the daemon",
             "copy freeswitch_conf/dialplan/public/00_accord.xml to accord/inbound.xml of the switch's "
@@ -156,7 +164,7 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
         str(patient.settings.node.snapshot_folder.absolute() / TOLD),
     )
     if looked != place:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"dialplan: what colleagues call to hear is looked for in {looked or 'no folder'}",
             f"set accord_told in accord/vars.xml (ACCORD_TOLD in the switch's environment) to {place}, "
@@ -168,12 +176,12 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
         here = [port for host, port in entry.addresses if same_host(host, settings.listen_host)]
         if settings.listen_port in here:
             wait = dialplan_lint.bound(entry)
-            yield Finding(
+            yield DoctorFinding(
                 "ok", f"dialplan: context {entry.context} brings calls to this daemon, and waits {wait} s"
             )
         else:
             sent = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
-            yield Finding(
+            yield DoctorFinding(
                 "wrong",
                 f"dialplan: context {entry.context} sends calls to {sent}, "
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
@@ -182,20 +190,20 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
     told = dialplan_lint.told_bound(loaded)
     longest = _longest(patient)
     if told is not None and told < longest:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"dialplan: announcements are broken off after {told} s; the longest needs {longest} s",
             "accord_begin must say +${accord_seconds}: the daemon gives the length",
         )
 
 
-def guards(patient: Patient) -> Iterator[Finding]:
+def guards(patient: Patient) -> Iterator[DoctorFinding]:
     """The guard works: walked through the dialplan that the switch has loaded, state by state."""
     from recorder.switch import dialplan_lint
 
     loaded = loaded_dialplan(patient.settings.switch)
     if loaded is None or dialplan_lint.missing(loaded):
-        yield Finding("wrong", "guard: not there, or not shown", "see dialplan")
+        yield DoctorFinding("wrong", "guard: not there, or not shown", "see dialplan")
         return
     faults = [
         *as_findings("guard", dialplan_lint.guard_faults(loaded)),
@@ -204,14 +212,14 @@ def guards(patient: Patient) -> Iterator[Finding]:
     ]
     yield from faults
     if not faults:
-        yield Finding(
+        yield DoctorFinding(
             "ok",
             f"guard: in {len(dialplan_lint.NOT_TOLD)} states that a call can be left in untold, "
             "the switch stops its recording (walked through the loaded dialplan; no call was made)",
         )
 
 
-def recording(patient: Patient) -> Iterator[Finding]:
+def recording(patient: Patient) -> Iterator[DoctorFinding]:
     """The switch sees the spool under the same name, and its user may write there and read the prompts."""
     from recorder.switch import commands
 
@@ -228,7 +236,7 @@ def recording(patient: Patient) -> Iterator[Finding]:
         with suppress(SwitchError):  # one that has no run_dir is looked for by its port
             run_dir = connection.api(commands.global_variable("run_dir")).strip()
     if not sees:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"recording: the switch does not find {spool} under this name",
             "it must have the same path for both, and the switch's user must get in: chmod g+x above it",
@@ -236,7 +244,7 @@ def recording(patient: Patient) -> Iterator[Finding]:
         return
     user = _switch_user(run_dir, patient.settings.switch.port)
     if user is None:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             "recording: which user the switch runs as cannot be seen from here",
             "make a test call: `accord top` shows whether its sound grows",
@@ -244,7 +252,7 @@ def recording(patient: Patient) -> Iterator[Finding]:
         return
     name = _name(user.uid)
     if not user.may(spool, 3):
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"recording: the switch's user {name} may not write to {spool}",
             "usermod -aG accord freeswitch, chmod 2770 the spool, and start the switch anew",
@@ -252,7 +260,7 @@ def recording(patient: Patient) -> Iterator[Finding]:
     prompts = node.snapshot_folder / "prompts"
     unread = [each for each in (prompts.glob("*.wav") if prompts.is_dir() else ()) if not user.may(each, 4)]
     if unread:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"recording: the switch's user {name} may not read {len(unread)} prompts: {unread[0].name[:8]} …",
             f"chmod g+rX {prompts} and what lies above it",
@@ -260,13 +268,13 @@ def recording(patient: Patient) -> Iterator[Finding]:
     running = holder(spool / DAEMON)
     keeper = user_of(running.pid) if running else None
     if running and keeper and user.uid not in {0, keeper.uid} and running.umask & 0o020:
-        yield Finding(
+        yield DoctorFinding(
             "wrong",
             f"recording: the daemon (umask {running.umask:03o}) makes folders that {name} may not write to",
             "UMask=0007 in its unit, or `umask 0007` before it is started",
         )
     elif user.may(spool, 3) and not unread:
-        yield Finding(
+        yield DoctorFinding(
             "ok", f"recording: the switch's user {name} may write to the spool and read the prompts"
         )
 
@@ -317,10 +325,10 @@ def dialplan_folder(settings: SwitchSettings) -> Path | None:
     return None
 
 
-def as_findings(name: str, found: Iterator[Fault]) -> Iterator[Finding]:
+def as_findings(name: str, found: Iterator[Fault]) -> Iterator[DoctorFinding]:
     """As the doctor says them."""
     for fault in found:
-        yield Finding("wrong" if fault.grave else "warning", f"{name}: {fault.what}", fault.hint)
+        yield DoctorFinding("wrong" if fault.grave else "warning", f"{name}: {fault.what}", fault.hint)
 
 
 def same_host(host: str, listens: str) -> bool:
@@ -340,7 +348,7 @@ def _longest(patient: Patient) -> int:
     return max((int(transitions.bound(timedelta(milliseconds=length))) for length in told), default=0)
 
 
-def _switch_user(run_dir: str, port: int) -> User | None:
+def _switch_user(run_dir: str, port: int) -> SpoolUser | None:
     with suppress(OSError, ValueError):
         pid = int((Path(run_dir) / "freeswitch.pid").read_text().strip("\0\n ")) if run_dir else 0
         if pid and (user := user_of(pid)) is not None:
@@ -350,7 +358,7 @@ def _switch_user(run_dir: str, port: int) -> User | None:
         return None
     # Whoever listens there: which of its user's processes it is, only root could see.
     groups = [user.groups for pid in processes_of(uid) if (user := user_of(pid)) is not None]
-    return User(uid, frozenset().union(*groups))
+    return SpoolUser(uid, frozenset().union(*groups))
 
 
 def _name(uid: int) -> str:

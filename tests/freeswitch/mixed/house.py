@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from recorder import config
-from recorder.catalogue import queries, schema, tenant_queries
+from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import Keeping, RecordingRow
 from recorder.catalogue.tables import core
 from recorder.cli import processes
@@ -25,11 +25,12 @@ from recorder.features.tenants import announcements, keep_options, lines, servic
 from recorder.features.tenants.announcements import OwnSound
 from recorder.identity import users
 from recorder.ids import uuid7
+from recorder.playback.interface import Who
 from recorder.processes import object_store
-from recorder.processes.gate import PanelGate, Who
+from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
-from recorder.prompts.sentences import Said
+from recorder.prompts.sentences import SpokenSentence
 from recorder.prompts.sound_sources import Clip, Sources
 from recorder.seal import signing
 from tests.freeswitch.colleagues import configuration
@@ -49,7 +50,7 @@ FIRST_CLIPS = {
 class Signals(Sources):
     """Says signals in the place of the product's own sentences; a clip that begins none is a short noise."""
 
-    def clip(self, said: Said, language: str) -> Clip:
+    def clip(self, said: SpokenSentence, language: str) -> Clip:
         name = FIRST_CLIPS.get(said.clip)
         if name is None:
             length = 9600 if said.clip == "ask-now" else 1600  # that one is a sentence by itself
@@ -86,8 +87,8 @@ class House:
             (row.outside.value.removeprefix("+") if row.outside else "", row, None)
             for row in self._recordings()
         ]
-        with core.connected():
-            others = list(core.NotRecorded.select())
+        with database.connected():
+            others = list(core.NotRecordedTable.select())
         return found + [(other.outside_value.removeprefix("+"), None, other.reason) for other in others]
 
     def _recordings(self) -> Iterator[RecordingRow]:
@@ -155,7 +156,7 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
     context = Context(config.load(None, {**rig.environment, **variables}), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
-    opened = core.open_catalogue(context.settings.catalogue_url)
+    opened = database.open_catalogue(context.settings.catalogue_url)
     object_store.directory(context.settings).init()
     tenant = _customer(context, calls)
     node = context.settings.node

@@ -11,21 +11,19 @@ from functools import cache
 
 from recorder.errors import SealError
 from recorder.seal import amendment, signing
-from recorder.seal.amendment import (
+from recorder.seal.amendment import By, name, open_amendment
+from recorder.seal.amendment_chain import Chain, erasure, read_chain
+from recorder.seal.amendment_kinds import (
     KINDS,
     AgreedLater,
-    By,
     ConsentWithdrawn,
     DeletionAsked,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
     data_body,
-    name,
-    open_amendment,
     read_data,
 )
-from recorder.seal.amendment_chain import Chain, erasure, read_chain
 from recorder.seal.canonical_json import Fields
 from recorder.seal.usage_terms import terms
 from tests.fuzz.choices import Choices

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from recorder.call import initial, machine
-from recorder.call.state import Actions, Do, Finish, Note, Phase
+from recorder.call.state import Actions, Do, Finish, Phase, WriteMark
 from recorder.spool.layout import MARKS, REASONS
 from recorder.switch.translation import Observed, What
 from tests.fuzz.choices import Choices
@@ -48,7 +48,7 @@ def check(data: bytes) -> None:
     plan = initial.notice(PROMPT, length)
     if begun_anew:
         marks = [kind for kind in sorted(MARKS) if kind != "answered" and choices.below(2)]
-        state = initial.resume(plan, [Note(kind, at) for kind in marks], at)
+        state = initial.resume(plan, [WriteMark(kind, at) for kind in marks], at)
         told.confirmed = told.heard = "announcement_finished" in marks
         told.disk, told.captured = True, "recording_started" in marks
         actions: Actions = ()
@@ -105,7 +105,7 @@ def _holds(before, event, state, actions, told: Told) -> None:
     if event.what is What.PLAYED and event.sound == PROMPT and event.complete:
         told.heard = True
     for action in actions:
-        if isinstance(action, Note):
+        if isinstance(action, WriteMark):
             assert action.kind in MARKS
             if action.kind == "announcement_finished":
                 assert told.heard or (event.what is What.UNWATCHED and event.state == "announced")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import NAMES
 from tests.fuzz.choices import Choices
 
@@ -22,7 +22,7 @@ INSTRUMENT = ("recorder.switch.commands",)
 LONGEST = 200
 
 
-def lines_of(command: Command) -> list[str]:
+def lines_of(command: SwitchCommand) -> list[str]:
     """The lines as the switch gets them: one command, whole, and nothing after it."""
     wire = command.wire
     assert wire.endswith(b"\n\n")
@@ -53,13 +53,13 @@ def words(text: str) -> list[str]:
     return [*found, word] if begun else found
 
 
-def api(command: Command, *expected: str) -> None:
+def api(command: SwitchCommand, *expected: str) -> None:
     (line,) = lines_of(command)
     assert "$" not in line
     assert words(line) == ["api", *expected], line
 
 
-def sendmsg(command: Command, **expected: str) -> None:
+def sendmsg(command: SwitchCommand, **expected: str) -> None:
     first, *headers = lines_of(command)
     assert first == "sendmsg"
     told: dict[str, str] = {}

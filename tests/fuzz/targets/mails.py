@@ -87,7 +87,9 @@ def check(data: bytes) -> None:
     username = choices.pick(("", "", "accord"))
     security = choices.pick(("none", "none", "starttls"))
     password = "é" if choices.below(4) == 3 else "secret"
-    server = mail_witness.Server("127.0.0.1", there.port, security, "accord@example.com", username, password)
+    server = mail_witness.MailServer(
+        "127.0.0.1", there.port, security, "accord@example.com", username, password
+    )
     try:
         with server.open() as session:
             session.send_message(letter)

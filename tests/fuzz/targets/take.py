@@ -15,7 +15,7 @@ from recorder.audio import wav
 from recorder.audio.encoded_take import GAP_REASONS, read_encoded, write_encoded
 from recorder.audio.encoding import encode
 from recorder.domain.line_policy import Announcement, Keep
-from recorder.domain.line_policy import Sound as Said
+from recorder.domain.line_policy import PromptSound as Said
 from recorder.errors import SealError, TakeError
 from recorder.seal.sealing import open_manifest, seal
 from recorder.spool import layout

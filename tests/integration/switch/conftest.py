@@ -10,10 +10,10 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from recorder.switch.connection import Limits
+from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
 
-QUICK = Limits(connect=1.0, reply=1.0, write=1.0, silence=3.0)
+QUICK = ConnectionLimits(connect=1.0, reply=1.0, write=1.0, silence=3.0)
 
 
 class Line:
@@ -101,7 +101,7 @@ def dial(peer: Peer) -> Iterator[Callable[..., Inbound]]:
     """Makes a connection to the peer, logged in; the script begins after the log-in."""
     made: list[Inbound] = []
 
-    def dial(script: Callable[[Line], object], limits: Limits = QUICK) -> Inbound:
+    def dial(script: Callable[[Line], object], limits: ConnectionLimits = QUICK) -> Inbound:
         def with_log_in(line: Line) -> None:
             line.log_in()
             script(line)

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.connection import Limits
+from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundSession
-from recorder.switch.outbound_socket import Arrival, Dialplan
+from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.unverified_connections import OTHERS, STRANGERS
 from tests.admitting import ANSWER, Everybody
 from tests.forger import SOMEBODY
@@ -60,11 +60,13 @@ class Caller:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]], Dialplan]]:
-    made: list[Dialplan] = []
+def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]], OutboundSocket]]:
+    made: list[OutboundSocket] = []
 
-    def serve(on_call: Callable[[Arrival, OutboundSession], object], limit: float = 0.5) -> Dialplan:
-        dialplan = Dialplan("127.0.0.1", 0, on_call, Everybody(), limits=Limits(reply=limit, write=limit))
+    def serve(on_call: Callable[[Arrival, OutboundSession], object], limit: float = 0.5) -> OutboundSocket:
+        dialplan = OutboundSocket(
+            "127.0.0.1", 0, on_call, Everybody(), limits=ConnectionLimits(reply=limit, write=limit)
+        )
         dialplan.bind()
         gevent.spawn(dialplan.serve)
         made.append(dialplan)
@@ -75,11 +77,11 @@ def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]],
         dialplan.stop(0.2)
 
 
-def port_of(dialplan: Dialplan) -> int:
+def port_of(dialplan: OutboundSocket) -> int:
     return int(dialplan.server.bound_port)
 
 
-Serve = Callable[..., Dialplan]
+Serve = Callable[..., OutboundSocket]
 
 
 def test_a_call_arrives_with_the_dialplans_own_words(serve: Serve, wait: Wait) -> None:
@@ -178,8 +180,12 @@ def test_whoever_does_not_answer_as_a_switch_is_refused_in_time_and_in_silence(
 ) -> None:
     admission = Everybody()
     seen: list[Arrival] = []
-    dialplan = Dialplan(
-        "127.0.0.1", 0, lambda arrival, session: seen.append(arrival), admission, limits=Limits(reply=0.3)
+    dialplan = OutboundSocket(
+        "127.0.0.1",
+        0,
+        lambda arrival, session: seen.append(arrival),
+        admission,
+        limits=ConnectionLimits(reply=0.3),
     )
     dialplan.bind()
     gevent.spawn(dialplan.serve)
@@ -198,7 +204,7 @@ def test_whoever_does_not_answer_as_a_switch_is_refused_in_time_and_in_silence(
 
 def test_whoever_only_looks_whether_somebody_listens_is_not_said_to_be_refused(wait: Wait) -> None:
     admission = Everybody()
-    dialplan = Dialplan("127.0.0.1", 0, lambda arrival, session: None, admission)
+    dialplan = OutboundSocket("127.0.0.1", 0, lambda arrival, session: None, admission)
     port = dialplan.bind()
     gevent.spawn(dialplan.serve)
     Caller(port).sock.close()
@@ -216,7 +222,7 @@ def test_many_of_whom_nothing_is_known_make_room_for_those_that_come_later(wait:
             return owner == SOMEBODY
 
     admission, owners, seen = Strict(), {}, []
-    dialplan = Dialplan(
+    dialplan = OutboundSocket(
         "127.0.0.1", 0, lambda arrival, session: seen.append(arrival), admission,
         owner=lambda sock: owners.get(sock.getpeername()[1]),
     )  # fmt: skip
@@ -259,7 +265,7 @@ def test_calls_wait_while_nobody_accepts() -> None:
     """A full backlog would block the switch's connect(), and with it the call."""
     with open("/proc/sys/net/core/somaxconn") as file:
         room = min(1024, int(file.read()))
-    dialplan = Dialplan("127.0.0.1", 0, lambda arrival, session: None, Everybody())
+    dialplan = OutboundSocket("127.0.0.1", 0, lambda arrival, session: None, Everybody())
     port = dialplan.bind()
     waiting = []
     try:
@@ -287,7 +293,9 @@ def test_stopping_lets_calls_go_on(serve: Serve, wait: Wait) -> None:
 
 def test_a_port_that_is_taken_is_said() -> None:
     with plain.create_server(("127.0.0.1", 0)) as taken:
-        dialplan = Dialplan("127.0.0.1", taken.getsockname()[1], lambda arrival, session: None, Everybody())
+        dialplan = OutboundSocket(
+            "127.0.0.1", taken.getsockname()[1], lambda arrival, session: None, Everybody()
+        )
         with pytest.raises(SwitchError) as raised:
             dialplan.bind()
     assert raised.value.error_id == "switch.port"

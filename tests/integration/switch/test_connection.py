@@ -14,13 +14,13 @@ from gevent.event import Event
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.connection import Limits
+from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import CallEvent
 
 Dial = Callable[..., Inbound]
 Wait = Callable[[Callable[[], object]], None]
-QUICK = Limits(connect=0.3, reply=0.3, write=0.3, silence=3.0)
+QUICK = ConnectionLimits(connect=0.3, reply=0.3, write=0.3, silence=3.0)
 
 
 def error_of(call: Callable[[], object]) -> str:
@@ -215,7 +215,7 @@ def test_leaving_a_silent_peer_takes_one_limit(dial: Dial) -> None:
 
 def test_a_peer_whose_machine_is_gone_is_noticed_by_the_kernel(dial: Dial) -> None:
     """Nothing answers then, not even TCP; the time is the limit's, not the kernel's two hours."""
-    sock = dial(lambda line: line.heard(), Limits(silence=9)).sock
+    sock = dial(lambda line: line.heard(), ConnectionLimits(silence=9)).sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     idle, interval, count, unanswered = (
         sock.getsockopt(socket.IPPROTO_TCP, option)
@@ -251,7 +251,7 @@ def test_large_writes_of_two_are_whole(dial: Dial) -> None:
             heard.append(line.heard())
             line.reply()
 
-    connection = dial(script, Limits(reply=20, write=20))
+    connection = dial(script, ConnectionLimits(reply=20, write=20))
     both = [
         gevent.spawn(connection.send_all, [commands.put_variable(name, "v", name * 900)] * count)
         for name in ("a", "b")
@@ -265,7 +265,7 @@ def test_large_writes_of_two_are_whole(dial: Dial) -> None:
 
 
 def test_a_writer_that_is_killed_in_the_middle_ends_the_connection(dial: Dial, wait: Wait) -> None:
-    connection = dial(lambda line: gevent.sleep(60), Limits(write=30))
+    connection = dial(lambda line: gevent.sleep(60), ConnectionLimits(write=30))
     writer = gevent.spawn(connection.send_all, [commands.put_variable("a", "b", "x" * 1000)] * 20_000)
     wait(lambda: connection._pending)
     gevent.sleep(0.05)
@@ -331,7 +331,7 @@ def test_a_handler_that_raises_is_counted_and_goes_on(
 def test_a_handler_too_far_behind_ends_the_connection(dial: Dial) -> None:
     connection = dial(
         lambda line: [line.heard(), *[line.event("Event-Name: DTMF") for _ in range(30)], line.heard()],
-        Limits(backlog=10),
+        ConnectionLimits(backlog=10),
     )
     connection.register_handle("DTMF", lambda event: gevent.sleep(60))
     connection.send_later(commands.status())

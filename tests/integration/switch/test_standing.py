@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.connection import Limits
+from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl_events import CallEvent
 from recorder.switch.standing_connection import Backoff, Live, Node
 
@@ -99,7 +99,7 @@ def node(peer: Any, diary: Diary) -> Iterator[Node]:
         diary.up,
         diary.down,
         random=lambda: 0.5,
-        limits=Limits(connect=0.5, reply=0.3, write=0.3),
+        limits=ConnectionLimits(connect=0.5, reply=0.3, write=0.3),
         backoff=Backoff(first=0.01, longest=0.05),
         heartbeat=0.05,
     )

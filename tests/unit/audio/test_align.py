@@ -12,14 +12,14 @@ import pytest
 import soundfile
 
 from recorder.audio import prompt_match
-from recorder.audio.encoded_take import Found
+from recorder.audio.encoded_take import LocatedAnnouncement
 from recorder.errors import TakeError
 from tests.announced import Announced
 
 RATE = 8000
 
 
-def look(folder: Path, right: np.ndarray, told: Announced, rate: int = RATE) -> Found | None:
+def look(folder: Path, right: np.ndarray, told: Announced, rate: int = RATE) -> LocatedAnnouncement | None:
     """What ``find`` says of a take whose right channel is this, and whose left is something else."""
     left = np.random.default_rng(7).integers(-3000, 3000, len(right)).astype(np.int16)
     soundfile.write(folder / "t.wav", np.stack([left, right], axis=1), rate, subtype="PCM_16")

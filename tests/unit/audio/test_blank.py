@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.audio import missing_audio, redaction, timeline
-from recorder.audio.encoded_take import GAP_REASONS, Found, Gap, Prompt
+from recorder.audio.encoded_take import GAP_REASONS, Gap, LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
-from recorder.domain.line_policy import Joining, Sound
+from recorder.domain.line_policy import PromptSound, TransferNotice
 from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark, Party, Take
 
 START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 LENGTH_MS = 60_000
-FOUND = Found(300, 10_300, 1.0)
+FOUND = LocatedAnnouncement(300, 10_300, 1.0)
 NORMAL = [
     (0, "recording_started"),
     (200, "announcement_started"),
@@ -50,7 +50,7 @@ def sound(length_ms: int = LENGTH_MS, broken: bool = False) -> Wav:
     return Wav(Path("/nowhere"), 8000, 44, length_ms * 8, broken)
 
 
-def gaps(plan: redaction.Plan) -> list[tuple[int, int, str, str]]:
+def gaps(plan: redaction.RedactionPlan) -> list[tuple[int, int, str, str]]:
     return [(gap.start_ms, gap.end_ms, gap.channel, gap.reason) for gap in plan.gaps]
 
 
@@ -137,7 +137,7 @@ def test_an_end_that_was_noted_soon_after_it_moves_nothing_either(late_ms: int) 
 
 
 def test_an_announcement_that_was_found_after_the_bridge_counts() -> None:
-    late = redaction.plan(take(NORMAL), sound(), Found(20_000, 30_000, 1.0))
+    late = redaction.plan(take(NORMAL), sound(), LocatedAnnouncement(20_000, 30_000, 1.0))
     assert late.left_until_ms >= 30_000
     assert gaps(late)[0] == (0, 30_000, "left", "before_announcement_end")
 
@@ -153,7 +153,7 @@ def test_an_announcement_that_started_twice() -> None:
         (15_100, "announcement_finished"),
         (16_000, "bridged"),
     ]
-    plan = redaction.plan(take(marks), sound(), Found(5300, 15_300, 1.0))
+    plan = redaction.plan(take(marks), sound(), LocatedAnnouncement(5300, 15_300, 1.0))
     assert gaps(plan) == [
         (0, 15_300, "left", "before_announcement_end"),
         (15_300, 16_200, "both", "ringing"),
@@ -229,7 +229,7 @@ def test_a_hold_that_the_switch_left_out_of_the_audio_silences_nothing() -> None
     assert next(m.offset_ms for m in plan.markers if m.kind == "unbridged") == 25_100
 
 
-def filled(take: Take, sound: Wav, found: Found) -> tuple[Wav, Found]:
+def filled(take: Take, sound: Wav, found: LocatedAnnouncement) -> tuple[Wav, LocatedAnnouncement]:
     """The sound with silence where the switch wrote nothing, as it is encoded."""
     missing = missing_audio.holes(timeline.times(take, sound, found), found)
     moved = missing_audio.found_later(found, missing)
@@ -480,7 +480,9 @@ def test_a_clock_that_is_set_back_in_the_talk_silences_none_of_it() -> None:
 
 
 @pytest.mark.parametrize("found", [FOUND, None])
-def test_a_clock_that_is_set_back_in_the_announcement_uncovers_nothing(found: Found | None) -> None:
+def test_a_clock_that_is_set_back_in_the_announcement_uncovers_nothing(
+    found: LocatedAnnouncement | None,
+) -> None:
     """Where the announcement is not found, no mark says any more until when the outside party had not been
     told: nothing of theirs is kept."""
     back = [(ms - (30_000 if ms > 200 else 0), kind) for ms, kind in NORMAL]
@@ -505,7 +507,7 @@ def test_an_end_by_a_clock_that_is_behind_the_switchs() -> None:
 
 
 def test_blocks_are_silenced_whatever_their_size() -> None:
-    plan = redaction.Plan(101, ((150, 160), (190, 250)), (), (), 0)
+    plan = redaction.RedactionPlan(101, ((150, 160), (190, 250)), (), (), 0)
     whole = np.full((2000, 2), 9, dtype=np.int16)
     expected = whole.copy()
     expected[:808, 0] = 0
@@ -522,7 +524,7 @@ def test_blocks_are_silenced_whatever_their_size() -> None:
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-500, 70_000), st.sampled_from(sorted(MARKS))), max_size=12).map(sorted),
-    st.one_of(st.none(), st.integers(0, 50_000).map(lambda at: Found(at, at + 10_000, 1.0))),
+    st.one_of(st.none(), st.integers(0, 50_000).map(lambda at: LocatedAnnouncement(at, at + 10_000, 1.0))),
     st.integers(1, LENGTH_MS),
     st.booleans(),
     st.booleans(),
@@ -530,7 +532,7 @@ def test_blocks_are_silenced_whatever_their_size() -> None:
 )
 def test_whatever_happens_every_silence_is_explained_once(
     marks: list[tuple[int, str]],
-    found: Found | None,
+    found: LocatedAnnouncement | None,
     length_ms: int,
     broken: bool,
     seen: bool,
@@ -623,8 +625,8 @@ def test_a_take_that_ends_outside_is_silent_from_when_the_two_were_connected() -
 
 def asking(made: Take, mode: str = "opt-in", asks: bool = True) -> Take:
     """The take of a line that asks who joins, with each leg's own marks."""
-    sound = Sound("said", "0" * 64, 1000)
-    said = Joining("alone", sound, sound if asks else None)
+    sound = PromptSound("said", "0" * 64, 1000)
+    said = TransferNotice("alone", sound, sound if asks else None)
     legs = iter("bcdefgh")
     marks = tuple(
         replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in made.marks
@@ -641,7 +643,7 @@ JOINS = [
 ]
 
 
-def unasked(plan: redaction.Plan) -> list[tuple[int, int]]:
+def unasked(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
     """What of our side is not kept; each stretch is silenced, in the right channel alone."""
     ours = [gap for gap in plan.gaps if gap.reason == "joiner_not_agreed"]
     for gap in ours:

@@ -19,7 +19,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from recorder.audio import encoding
-from recorder.audio.encoded_take import Encoded, Sound, read_encoded, write_encoded
+from recorder.audio.encoded_take import Encoded, EncodedSound, read_encoded, write_encoded
 from recorder.audio.encoding import encode
 from recorder.errors import TakeError
 from recorder.spool import layout
@@ -37,7 +37,7 @@ EDGE = 200
 """The same where the other channel breaks off in a word: some of that is in both for a few milliseconds."""
 
 
-def named(encoded: Encoded, name: str) -> Sound:
+def named(encoded: Encoded, name: str) -> EncodedSound:
     return next(sound for sound in encoded.sounds if sound.name == name)
 
 

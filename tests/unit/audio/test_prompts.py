@@ -20,7 +20,7 @@ from recorder.audio.encoded_take import Encoded, Gap, read_encoded, write_encode
 from recorder.audio.encoding import encode
 from recorder.audio.keep_answers import questions
 from recorder.domain.line_policy import Keep
-from recorder.domain.line_policy import Sound as Said
+from recorder.domain.line_policy import PromptSound as Said
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.spool import layout
 from recorder.spool.layout import Mark, Take

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recorder.clock import Uptime
-from recorder.domain.line_policy import Joining, Sound
+from recorder.domain.line_policy import PromptSound, TransferNotice
 from recorder.errors import TakeError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Mark, Party
@@ -106,9 +106,9 @@ def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path,
 
 
 def test_what_is_asked_of_who_joins_is_read_and_an_older_worker_finds_nothing_of_it_elsewhere() -> None:
-    said = Sound("said", "0" * 64, 1000)
+    said = PromptSound("said", "0" * 64, 1000)
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
-    for joining in (Joining("alone", said), Joining("both", said, said)):
+    for joining in (TransferNotice("alone", said), TransferNotice("both", said, said)):
         body = json.loads(json.dumps(layout.start_body(replace(start, joining=joining))))
         assert ("refused" in body["joining"]) == (joining.refused is not None)
         assert layout.start_of(body).joining == joining

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.auditlog import checkpoint, mail_witness
 from recorder.catalogue import queries, schema
+from recorder.catalogue.database import connected, open_catalogue, writing
+from recorder.catalogue.database import database as the_database
 from recorder.catalogue.records import UserRow
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import TABLES, LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import TABLES, LeafTable, TenantTable
 from recorder.features.subject_requests import register
 from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, users
@@ -43,42 +44,42 @@ class World:
 
     def signing(self, **changes: Any) -> checkpoint.Means:
         means = self.house.means
-        made = checkpoint.Means(means.store, means.signer, means.root_public, self.house.entropy, owner="one")
+        made = checkpoint.CheckpointDeps(
+            means.store, means.signer, means.root_public, self.house.entropy, owner="one"
+        )
         return replace(made, **changes)
 
     def sign(self) -> int:
         """An hour later."""
         return checkpoint.keep(self.signing(), self.house.clock.forward(hours=1))
 
-    def audit(self, **changes: Any) -> list[Finding]:
+    def audit(self, **changes: Any) -> list[AuditFinding]:
         means = self.house.means
         made = Audit(means.store, means.root_public, self.house.clock(), means.keyring)
         made = replace(made, **changes)
         with connected():
-            known = {row.id for row in Tenant.select(Tenant.id)}
+            known = {row.id for row in TenantTable.select(TenantTable.id)}
         return [*made.tenant(self.tenant), *made.shared(known)]
 
     def note(self, number: int) -> Path:
         """A checkpoint in the bucket."""
         return self.house.bucket / checkpoint.place_of(self.tenant, number)
 
-    def leaf(self, kind: str, at: int = 0) -> LedgerEntry:
+    def leaf(self, kind: str, at: int = 0) -> LeafTable:
         """One of the leaves of a kind."""
         with connected():
-            mine = LedgerEntry.select().where(
-                (LedgerEntry.tenant == self.tenant) & (LedgerEntry.kind == kind)
-            )
-            return list(mine.order_by(LedgerEntry.number))[at]
+            mine = LeafTable.select().where((LeafTable.tenant == self.tenant) & (LeafTable.kind == kind))
+            return list(mine.order_by(LeafTable.number))[at]
 
     def change(self, number: int, **columns: Any) -> None:
         """What somebody does to a leaf who has the database."""
         with writing():
-            mine = (LedgerEntry.tenant == self.tenant) & (LedgerEntry.number == number)
-            assert LedgerEntry.update(**columns).where(mine).execute() == 1
+            mine = (LeafTable.tenant == self.tenant) & (LeafTable.number == number)
+            assert LeafTable.update(**columns).where(mine).execute() == 1
 
-    def checkpoint(self, number: int) -> Checkpoint:
+    def checkpoint(self, number: int) -> CheckpointTable:
         with connected():
-            return Checkpoint.get_by_id(f"{self.tenant}/{number}")
+            return CheckpointTable.get_by_id(f"{self.tenant}/{number}")
 
     def happen(self) -> None:
         """One leaf more."""
@@ -133,7 +134,7 @@ def worlds(
                 if server is not None and kind == "postgresql":
                     url = stack.enter_context(server.database())
                 schema.migrate(url)
-                database = core.open_catalogue(url)
+                database = open_catalogue(url)
                 stack.callback(getattr(database, "close_all", database.close))
                 with connected():
                     made[kind] = Kept(make_world(make_house(root, url, Clock(BEGAN), Repeating())), database)
@@ -146,9 +147,9 @@ def worlds(
 def world(catalogue_kind: str, worlds: Callable[[str], Kept]) -> Iterator[World]:
     """See :class:`World`; on SQLite and on PostgreSQL."""
     kept = worlds(catalogue_kind)
-    core.database.initialize(kept.database)
+    the_database.initialize(kept.database)
     yield kept.world
-    core.database.initialize(kept.database)
+    the_database.initialize(kept.database)
     kept.put_back()
 
 
@@ -169,7 +170,7 @@ def make_world(house: House) -> World:
     _change_settings(house)
     _let_in(house, user)
     house.clock.forward(days=11)
-    means = expiry.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    means = expiry.ErasureDeps(house.means.store, house.means.root_public, house.means.signer, house.entropy)
     assert expiry.destroy_due(means, house.clock()) == 1
     assert world.sign() == 1
     return world

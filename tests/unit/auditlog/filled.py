@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from recorder.auditlog import mail_witness
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import Keeping, NotRecordedRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import Recording, User, connected, writing
-from recorder.catalogue.tables.offboarding import HandoverFetch
-from recorder.catalogue.tables.subject_request import PersonRequest
-from recorder.catalogue.tables.throttle import Throttle
+from recorder.catalogue.tables.core import RecordingTable, UserTable
+from recorder.catalogue.tables.offboarding import HandoverFetchTable
+from recorder.catalogue.tables.subject_request import SubjectRequestTable
+from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
 from recorder.features.recovery import rebuild_queue
@@ -43,8 +44,8 @@ CALL = "01930000-0000-7000-8000-0000000000c1"
 def _kept_in_passing(world: World) -> None:
     """What is kept of who fetches a handover, and of failed log-ins."""
     with writing():
-        HandoverFetch.create(id="a/b", tenant_id=world.tenant, leaf=0)
-        Throttle.create(key="ab" * 32, empty_ms=1)
+        HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
+        ThrottleTable.create(key="ab" * 32, empty_ms=1)
 
 
 def fill(world: World) -> World:
@@ -60,7 +61,7 @@ def fill(world: World) -> World:
         amendments.begin(world.tenant, world.kept, world.house.clock())
     lease.take("something", "somebody", world.house.clock())
     rebuild_queue.begin("read", world.house.clock())
-    rebuild_queue.add([rebuild_queue.Found("a/place/", ("manifest.json",), world.kept)], "read", "a")
+    rebuild_queue.add([rebuild_queue.QueuedPlace("a/place/", ("manifest.json",), world.kept)], "read", "a")
     world.sign()
     return world
 
@@ -164,14 +165,14 @@ def _people(world: World) -> None:
 
 def _manifest_sha256(world: World) -> str:
     with connected():
-        return str(Recording.get_by_id(world.kept).manifest_sha256)
+        return str(RecordingTable.get_by_id(world.kept).manifest_sha256)
 
 
 def _person(world: World) -> None:
     tenant = world.tenant
     with connected():
-        request = PersonRequest.select().where(PersonRequest.tenant_id == tenant).get().id
-        who = User.select().where(User.id == world.user).get().id
+        request = SubjectRequestTable.select().where(SubjectRequestTable.tenant_id == tenant).get().id
+        who = UserTable.select().where(UserTable.id == world.user).get().id
     register.extend(tenant, request, why="many calls", who=who, **said(world))
     order = verification_code.order(tenant, request, who=who, **said(world))
     taken = verification_code.take(NODE, **said(world))

@@ -11,7 +11,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.catalogue.tables.core import Recording, Tenant, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import RecordingTable, TenantTable
 from recorder.ids import uuid7
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal import canonical_json, signed_document
@@ -46,7 +47,7 @@ def damaged(path: Path) -> str:
 
 def in_the_row(world: World, text: str | None) -> None:
     with writing():
-        Recording.update(wrapped_key=text).where(Recording.id == world.kept).execute()
+        RecordingTable.update(wrapped_key=text).where(RecordingTable.id == world.kept).execute()
 
 
 def foreign_tenant_key(world: World) -> WrappedKey:
@@ -96,13 +97,13 @@ def a_customers_wrapped_key_becomes_something_else(world: World) -> None:
 @found_as("row.changed", "tenant")
 def a_customers_wrapped_key_is_damaged_in_bucket_and_catalogue(world: World) -> None:
     with writing():
-        Tenant.update(wrapped_key=damaged(key_of(world, "tenant"))).execute()
+        TenantTable.update(wrapped_key=damaged(key_of(world, "tenant"))).execute()
 
 
 @found_as("row.changed", "tenant")
 def a_customers_wrapped_key_is_emptied_in_the_catalogue(world: World) -> None:
     with writing():
-        Tenant.update(wrapped_key="").execute()
+        TenantTable.update(wrapped_key="").execute()
 
 
 @found_as("key.missing", "keys/")
@@ -276,7 +277,7 @@ PLACES: dict[str, Callable[[World], str]] = {
 
 
 def _place(world: World) -> str:
-    return Recording.get_by_id(world.kept).prefix
+    return RecordingTable.get_by_id(world.kept).prefix
 
 
 def _put_at(name: str) -> None:

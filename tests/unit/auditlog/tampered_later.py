@@ -7,11 +7,13 @@ from datetime import timedelta
 
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Amendment, LedgerEntry, Recording, database, writing
+from recorder.catalogue.database import database, writing
+from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable
 from recorder.lifecycle import amendments, expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of, put
-from recorder.seal.amendment import By, ConsentWithdrawn
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import ConsentWithdrawn
 
 from .conftest import World
 from .tampering import change_recording, found_as, object_of
@@ -50,16 +52,16 @@ def take_away(world: World, number: int) -> None:
 
 
 def change_amendment(world: World, number: int, columns: dict | None) -> None:
-    mine = (Amendment.recording == world.kept) & (Amendment.number == number)
+    mine = (AmendmentTable.recording == world.kept) & (AmendmentTable.number == number)
     with writing():
-        each = Amendment.delete() if columns is None else Amendment.update(**columns)
+        each = AmendmentTable.delete() if columns is None else AmendmentTable.update(**columns)
         assert each.where(mine).execute() == 1
 
 
 def destroy_what_is_over(world: World) -> int:
     means = world.house.means
     world.house.clock.forward(days=40)
-    doing = expiry.Means(means.store, means.root_public, means.signer, world.house.entropy)
+    doing = expiry.ErasureDeps(means.store, means.root_public, means.signer, world.house.entropy)
     count = expiry.destroy_due(doing, world.house.clock())
     world.sign()
     return count
@@ -89,7 +91,7 @@ def a_hold_is_taken_away_whole_and_the_recording_destroyed(world: World) -> None
     take_away(world, 1)
     means, row = world.house.means, queries.recording(world.tenant, world.kept)
     assert row is not None
-    doing = expiry.Means(means.store, means.root_public, means.signer, world.house.entropy)
+    doing = expiry.ErasureDeps(means.store, means.root_public, means.signer, world.house.entropy)
     world.house.clock.forward(days=40)
     chain = chain_of(means.store, row.prefix, means.root_public)
     expiry.destroy(row, chain, "expired", doing, world.house.clock())
@@ -106,7 +108,7 @@ def the_end_of_a_hold_is_taken_away_whole(world: World) -> None:
 
 @found_as("row.deleted", "amendment")
 def a_withdrawal_is_taken_away_whole(world: World) -> None:
-    before, means = Recording.get_by_id(world.kept), world.house.means
+    before, means = RecordingTable.get_by_id(world.kept), world.house.means
     row = queries.recording(world.tenant, world.kept)
     assert row is not None
     now, by = world.house.clock(), By("user", world.user)
@@ -124,7 +126,7 @@ def a_withdrawal_is_taken_away_whole(world: World) -> None:
 
 @found_as("row.deleted", "amendment")
 def that_it_may_be_used_for_less_is_taken_away_whole(world: World) -> None:
-    before = Recording.get_by_id(world.kept)
+    before = RecordingTable.get_by_id(world.kept)
     changes(world).narrow(
         world.tenant, world.kept, By("user", world.user), purposes=["agreement"], reason="not needed"
     )
@@ -155,7 +157,7 @@ def a_hold_is_lifted_in_its_row(world: World) -> None:
 @found_as("amendment.row_differs")
 def who_may_listen_in_a_hold_is_changed_in_its_row(world: World) -> None:
     hold(world)
-    row = Amendment.get_by_id(f"{world.kept}/1")
+    row = AmendmentTable.get_by_id(f"{world.kept}/1")
     change_amendment(world, 1, {"data": row.data | {"roles": ["customer"]}})
 
 
@@ -231,4 +233,4 @@ def a_log_in_is_forgotten_and_an_erasure_says_so(world: World) -> None:
     said = {"recording": world.kept, "why": "expired", "leaves": [number]}
     with writing():
         append(world.tenant, "recording.destroyed", said, world.house.clock(), world.house.entropy)
-        assert LedgerEntry.get_by_id(world.leaf("session.refused").id).body is None
+        assert LeafTable.get_by_id(world.leaf("session.refused").id).body is None

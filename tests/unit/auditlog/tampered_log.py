@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.auditlog import checkpoint, signed_note
 from recorder.auditlog.append import append, leaf_hash
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import LedgerEntry, Tenant, database, writing
+from recorder.catalogue.database import database, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import LeafTable, TenantTable
 
 from .conftest import World
 from .tampering import found_as, last_of, leaf_at, put_endorsement, sign_anew, signer_of, write_checkpoint
@@ -25,26 +26,26 @@ from .tampering import found_as, last_of, leaf_at, put_endorsement, sign_anew, s
 @found_as("leaf.missing", "leaf 3")
 def a_leaf_is_deleted(world: World) -> None:
     with writing():
-        LedgerEntry.delete().where(LedgerEntry.number == 3).execute()
+        LeafTable.delete().where(LeafTable.number == 3).execute()
 
 
 @found_as("leaf.missing", "leaf 0")
 def the_first_leaves_are_deleted(world: World) -> None:
     with writing():
-        LedgerEntry.delete().where(LedgerEntry.number < 4).execute()
+        LeafTable.delete().where(LeafTable.number < 4).execute()
 
 
 @found_as("log.size")
 def the_last_leaf_is_deleted(world: World) -> None:
     with writing():
-        LedgerEntry.delete().where(LedgerEntry.number == last_of(world)).execute()
+        LeafTable.delete().where(LeafTable.number == last_of(world)).execute()
 
 
 @found_as("log.behind", "checkpoint 3")
 def the_last_leaf_is_deleted_and_the_count_put_right(world: World) -> None:
     the_last_leaf_is_deleted(world)
     with writing():
-        Tenant.update(ledger_size=Tenant.ledger_size - 1).execute()
+        TenantTable.update(ledger_size=TenantTable.ledger_size - 1).execute()
 
 
 @found_as("leaf.changed", "leaf 2")
@@ -115,15 +116,15 @@ def two_leaves_change_places(world: World) -> None:
         for leaf, number in ((one, -1), (two, 1), (one, 2)):
             text = rfc8785.dumps(json.loads(leaf.leaf) | {"number": number})
             columns = {"number": number, "leaf": text.decode(), "leaf_hash": leaf_hash(text)}
-            LedgerEntry.update(**columns).where(LedgerEntry.id == leaf.id).execute()
+            LeafTable.update(**columns).where(LeafTable.id == leaf.id).execute()
 
 
 @found_as("log.rewritten", "checkpoint 3")
 def what_was_added_after_the_second_checkpoint_is_another_history(world: World) -> None:
     size = world.checkpoint(2).size
     with writing():
-        LedgerEntry.delete().where(LedgerEntry.number >= size).execute()
-        Tenant.update(ledger_size=size).execute()
+        LeafTable.delete().where(LeafTable.number >= size).execute()
+        TenantTable.update(ledger_size=size).execute()
         for _ in range(world.checkpoint(3).size - size + 3):
             append(world.tenant, "x", {}, world.house.clock(), world.house.entropy)
 
@@ -164,7 +165,7 @@ def a_checkpoint_is_deleted_from_the_bucket(world: World) -> None:
 @found_as("checkpoint.unlisted", "checkpoint 2")
 def a_checkpoint_is_deleted_from_the_catalogue(world: World) -> None:
     with writing():
-        Checkpoint.delete().where(Checkpoint.number == 2).execute()
+        CheckpointTable.delete().where(CheckpointTable.number == 2).execute()
 
 
 @found_as("checkpoint.missing", "checkpoint 2")
@@ -176,7 +177,7 @@ def a_checkpoint_is_deleted_from_both(world: World) -> None:
 @found_as("checkpoint.row_differs", "checkpoint 2")
 def a_checkpoints_root_is_changed_in_its_row(world: World) -> None:
     with writing():
-        Checkpoint.update(root="00" * 32).where(Checkpoint.number == 2).execute()
+        CheckpointTable.update(root="00" * 32).where(CheckpointTable.number == 2).execute()
 
 
 @found_as("checkpoint.differs", "checkpoint 2")
@@ -273,7 +274,7 @@ def two_are_signed_of_one_number(world: World) -> None:
     head = signed_note.read(world.note(3).read_bytes()).head
     other = signed_note.sign(replace(head, root=bytes(32)), world.house.means.signer)
     with writing():
-        Checkpoint.update(note=other, root="00" * 32).where(Checkpoint.number == 3).execute()
+        CheckpointTable.update(note=other, root="00" * 32).where(CheckpointTable.number == 3).execute()
 
 
 @found_as("checkpoint.fork", "checkpoint 2")
@@ -290,9 +291,9 @@ def one_is_signed_of_another_history_than_the_one_after_it(world: World) -> None
 def an_old_copy_of_the_catalogue_is_brought_back(world: World) -> None:
     size = world.checkpoint(2).size
     with writing():
-        LedgerEntry.delete().where(LedgerEntry.number >= size).execute()
-        Checkpoint.delete().where(Checkpoint.number == 3).execute()
-        Tenant.update(ledger_size=size).execute()
+        LeafTable.delete().where(LeafTable.number >= size).execute()
+        CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
+        TenantTable.update(ledger_size=size).execute()
 
 
 @found_as("log.rewritten")

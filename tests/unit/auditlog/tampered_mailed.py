@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from recorder.auditlog import signed_note
-from recorder.catalogue.tables.audit_log import Checkpoint, Recipient, Subtree
-from recorder.catalogue.tables.core import Line, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.core import LineTable
 
 from .conftest import World
 from .tampered_log import write_anew
 from .tampering import found_as
 
 
-def mailed(world: World, number: int) -> signed_note.Note:
+def mailed(world: World, number: int) -> signed_note.SignedNote:
     return signed_note.read(world.note(number).read_bytes())
 
 
@@ -23,8 +24,8 @@ def forget_checkpoints(world: World, first: int) -> None:
     for number in range(first, 4):
         world.note(number).unlink()
     with writing():
-        Checkpoint.delete().where(Checkpoint.number >= first).execute()
-        Subtree.delete().execute()
+        CheckpointTable.delete().where(CheckpointTable.number >= first).execute()
+        SubtreeTable.delete().execute()
 
 
 def write_history_anew(world: World) -> None:
@@ -32,7 +33,7 @@ def write_history_anew(world: World) -> None:
     forget_checkpoints(world, 1)
     write_anew(world, world.leaf("line.timing_changed").number, "at_pickup", "once_connected")
     with writing():
-        Line.update(timing="once_connected").execute()
+        LineTable.update(timing="once_connected").execute()
     assert world.sign() == 1
     assert world.audit() == [], "nothing that is here shows it"
 
@@ -71,7 +72,7 @@ def another_last_checkpoint_is_signed_than_was_mailed(world: World) -> dict[str,
 def the_last_checkpoint_is_taken_away_that_the_catalogue_says_was_mailed(world: World) -> None:
     forget_checkpoints(world, 3)
     with writing():
-        Recipient.update(sent_number=3, sent_at=world.house.clock()).execute()
+        RecipientTable.update(sent_number=3, sent_at=world.house.clock()).execute()
 
 
 @found_as("checkpoint.signature", "checkpoint 2")

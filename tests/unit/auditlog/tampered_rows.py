@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from recorder.catalogue.database import database, writing
 from recorder.catalogue.tables.core import (
-    Amendment,
-    Grant,
-    Line,
-    Listen,
-    NotRecorded,
-    Recording,
-    Tenant,
-    User,
-    database,
-    writing,
+    AmendmentTable,
+    GrantTable,
+    LineTable,
+    ListenTable,
+    NotRecordedTable,
+    RecordingTable,
+    TenantTable,
+    UserTable,
 )
 
 from .conftest import World
@@ -26,9 +25,9 @@ from .tampering import change_recording, found_as, object_of
 @found_as("row.deleted")
 def a_recordings_row_is_deleted(world: World) -> None:
     with writing():
-        for model in (Listen, Grant, Amendment):
+        for model in (ListenTable, GrantTable, AmendmentTable):
             model.delete().execute()
-        Recording.delete().where(Recording.id == world.kept).execute()
+        RecordingTable.delete().where(RecordingTable.id == world.kept).execute()
 
 
 @found_as("row.changed")
@@ -66,69 +65,71 @@ def a_recording_is_said_to_be_destroyed(world: World) -> None:
 @found_as("row.changed")
 def why_a_recording_was_destroyed_is_changed(world: World) -> None:
     with writing():
-        Recording.update(destroyed_why="not_announced").where(Recording.id == world.erased).execute()
+        RecordingTable.update(destroyed_why="not_announced").where(
+            RecordingTable.id == world.erased
+        ).execute()
 
 
 @found_as("row.changed", "access_grant")
 def a_grants_purpose_is_changed(world: World) -> None:
     with writing():
-        Grant.update(purpose="quality").where(Grant.recording == world.kept).execute()
+        GrantTable.update(purpose="quality").where(GrantTable.recording == world.kept).execute()
 
 
 @found_as("row.changed", "listen")
 def how_much_was_heard_is_changed(world: World) -> None:
     with writing():
-        Listen.update(sent_bytes=1).execute()
+        ListenTable.update(sent_bytes=1).execute()
 
 
 @found_as("row.deleted", "listen")
 def a_listen_is_deleted(world: World) -> None:
     with writing():
-        Listen.delete().execute()
+        ListenTable.delete().execute()
 
 
 @found_as("row.unlogged", "listen")
 def a_listen_is_made_up(world: World) -> None:
     with writing():
-        row = Listen.select().dicts().first()
-        Listen.create(**row | {"id": "made up", "play": "other"})
+        row = ListenTable.select().dicts().first()
+        ListenTable.create(**row | {"id": "made up", "play": "other"})
 
 
 @found_as("row.deleted", "not_recorded")
 def a_call_that_was_not_recorded_is_hidden(world: World) -> None:
     with writing():
-        NotRecorded.delete().execute()
+        NotRecordedTable.delete().execute()
 
 
 @found_as("row.changed", "user_account")
 def somebody_gets_another_role(world: World) -> None:
     with writing():
-        User.update(role="customer").execute()
+        UserTable.update(role="customer").execute()
 
 
 @found_as("row.unlogged", "user_account")
 def somebody_is_let_in_past_the_log(world: World) -> None:
     with writing():
-        row = User.select().dicts().first()
-        User.create(**row | {"id": "made up", "login": "mallory"})
+        row = UserTable.select().dicts().first()
+        UserTable.create(**row | {"id": "made up", "login": "mallory"})
 
 
 @found_as("row.changed", "line")
 def a_lines_timing_is_changed_past_the_log(world: World) -> None:
     with writing():
-        Line.update(timing="before_ringing").execute()
+        LineTable.update(timing="before_ringing").execute()
 
 
 @found_as("row.changed", "tenant")
 def a_customers_country_is_changed_past_the_log(world: World) -> None:
     with writing():
-        Tenant.update(country="be").execute()
+        TenantTable.update(country="be").execute()
 
 
 @found_as("amendment.row_differs")
 def a_tombstones_row_is_deleted(world: World) -> None:
     with writing():
-        Amendment.delete().execute()
+        AmendmentTable.delete().execute()
 
 
 # --- objects

@@ -5,22 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from recorder.catalogue.tables.audit_log import Recipient
+from recorder.catalogue.database import database, writing
+from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.core import (
-    Announcement,
-    KeepingLimit,
-    Line,
-    NotRecorded,
-    Purpose,
-    Recording,
-    Session,
-    Tenant,
-    User,
-    database,
-    writing,
+    AnnouncementTable,
+    LineTable,
+    NotRecordedTable,
+    PurposeTable,
+    RecordingTable,
+    RetentionLimitTable,
+    SessionTable,
+    TenantTable,
+    UserTable,
 )
-from recorder.catalogue.tables.live_call import ApiToken
-from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording, PersonRequest
+from recorder.catalogue.tables.live_call import ApiTokenTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.ids import uuid7
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
@@ -54,30 +53,36 @@ def again(model: Any, **columns: Any) -> None:
 
 @found_as("row.deleted", "keeping_limit")
 def a_limit_is_deleted_and_a_recording_kept_as_long_as_before(world: World) -> None:
-    house, before = world.house, Recording.get_by_id(world.kept).keep_until
+    house, before = world.house, RecordingTable.get_by_id(world.kept).keep_until
     house.limit(20)
     earlier = before - timedelta(days=10)
     change_recording(world, keep_until=earlier)
     signed(world)
     with writing():
-        last = KeepingLimit.select(KeepingLimit.id).order_by(KeepingLimit.id.desc()).limit(1)
-        KeepingLimit.delete().where(KeepingLimit.id.in_(last)).execute()
+        last = (
+            RetentionLimitTable.select(RetentionLimitTable.id)
+            .order_by(RetentionLimitTable.id.desc())
+            .limit(1)
+        )
+        RetentionLimitTable.delete().where(RetentionLimitTable.id.in_(last)).execute()
     change_recording(world, keep_until=before)
 
 
 @found_as("row.changed", "keeping_limit")
 def a_limit_is_longer_in_its_row(world: World) -> None:
-    change(KeepingLimit, statement=KeepingLimit.get().statement.replace('"days":20', '"days":900'))
+    change(
+        RetentionLimitTable, statement=RetentionLimitTable.get().statement.replace('"days":20', '"days":900')
+    )
 
 
 @found_as("row.unlogged", "keeping_limit")
 def a_limit_is_lifted_in_its_row(world: World) -> None:
-    change(KeepingLimit, lifted="{}", lifted_leaf=0)
+    change(RetentionLimitTable, lifted="{}", lifted_leaf=0)
 
 
 @found_as("row.unlogged", "keeping_limit")
 def a_limit_is_made_up(world: World) -> None:
-    again(KeepingLimit, leaf=0)
+    again(RetentionLimitTable, leaf=0)
 
 
 @found_as("retention.unlisted", "retention/")
@@ -94,13 +99,13 @@ def what_is_no_statement_is_put_among_the_limits(world: World) -> None:
 
 @found_as("object.missing", "retention/")
 def a_limits_statement_is_taken_from_the_bucket(world: World) -> None:
-    house, row = world.house, KeepingLimit.get()
+    house, row = world.house, RetentionLimitTable.get()
     house.means.store.delete(statements.place_of(world.tenant, row.id))
 
 
 @found_as("retention.differs", "retention/")
 def a_limits_statement_is_another_in_the_bucket(world: World) -> None:
-    house, row = world.house, KeepingLimit.get()
+    house, row = world.house, RetentionLimitTable.get()
     house.means.store.delete(statements.place_of(world.tenant, row.id))
     put_statement(world, row.id, row.statement.replace('"days":20', '"days":2').encode())
 
@@ -109,12 +114,12 @@ def a_limits_statement_is_another_in_the_bucket(world: World) -> None:
 def that_a_limit_is_lifted_is_taken_from_its_row(world: World) -> None:
     world.house.limit(None, purpose="training")
     signed(world)
-    change(KeepingLimit, lifted=None, lifted_leaf=None)
+    change(RetentionLimitTable, lifted=None, lifted_leaf=None)
 
 
 @found_as("row.deleted", "keeping_limit")
 def a_limit_is_said_to_be_of_no_leaf(world: World) -> None:
-    change(KeepingLimit, leaf=None)
+    change(RetentionLimitTable, leaf=None)
 
 
 def put_statement(world: World, limit: str, content: bytes) -> None:
@@ -139,43 +144,43 @@ def a_limits_row_is_made_unreadable(world: World) -> None:
 
 @found_as("row.changed", "announcement")
 def how_long_is_announced_is_changed(world: World) -> None:
-    change(Announcement, keep_days=900)
+    change(AnnouncementTable, keep_days=900)
 
 
 @found_as("row.changed", "announcement")
 def what_an_announcement_says_is_changed(world: World) -> None:
-    change(Announcement, text="Nothing is recorded.")
+    change(AnnouncementTable, text="Nothing is recorded.")
 
 
 @found_as("row.changed", "announcement")
 def an_announcements_language_is_changed(world: World) -> None:
-    change(Announcement, language="de")
+    change(AnnouncementTable, language="de")
 
 
 @found_as("row.changed", "line")
 def a_line_hears_another_number(world: World) -> None:
-    change(Line, digits="3225559999")
+    change(LineTable, digits="3225559999")
 
 
 @found_as("row.changed", "line")
 def a_line_is_ended_past_the_log(world: World) -> None:
-    change(Line, until=world.house.clock())
+    change(LineTable, until=world.house.clock())
 
 
 @found_as("row.changed", "tenant")
 def a_customers_days_begin_elsewhere(world: World) -> None:
-    change(Tenant, time_zone="Pacific/Auckland")
+    change(TenantTable, time_zone="Pacific/Auckland")
 
 
 @found_as("row.changed", "tenant")
 def a_customers_plan_is_changed(world: World) -> None:
-    change(Tenant, plan="all")
+    change(TenantTable, plan="all")
 
 
 @found_as("row.unlogged", "purpose")
 def a_purpose_is_made_up(world: World) -> None:
     with writing():
-        Purpose.create(
+        PurposeTable.create(
             id="made up", tenant=world.tenant, code="sell", labels={}, legal_basis="none", longest_days=900,
             roles=["customer"], created_at=world.house.clock(),
         )  # fmt: skip
@@ -183,12 +188,12 @@ def a_purpose_is_made_up(world: World) -> None:
 
 @found_as("row.changed", "not_recorded")
 def which_number_was_not_recorded_is_changed(world: World) -> None:
-    change(NotRecorded, number="+3225559999")
+    change(NotRecordedTable, number="+3225559999")
 
 
 @found_as("row.changed", "not_recorded")
 def when_a_call_was_not_recorded_is_changed(world: World) -> None:
-    change(NotRecorded, started_at=world.house.clock())
+    change(NotRecordedTable, started_at=world.house.clock())
 
 
 # --- who may enter
@@ -196,52 +201,52 @@ def when_a_call_was_not_recorded_is_changed(world: World) -> None:
 
 @found_as("row.changed", "user_account")
 def somebody_gets_another_log_in(world: World) -> None:
-    change(User, login="mallory@example.com")
+    change(UserTable, login="mallory@example.com")
 
 
 @found_as("row.changed", "user_account")
 def somebody_gets_another_password(world: World) -> None:
-    change(User, password_hash="$argon2id$of-another")
+    change(UserTable, password_hash="$argon2id$of-another")
 
 
 @found_as("row.changed", "user_account")
 def somebody_is_let_out_past_the_log(world: World) -> None:
-    change(User, revoked_at=world.house.clock())
+    change(UserTable, revoked_at=world.house.clock())
 
 
 @found_as("row.unlogged", "session")
 def a_session_is_made_up(world: World) -> None:
-    again(Session, token_sha256="ab" * 32)
+    again(SessionTable, token_sha256="ab" * 32)
 
 
 @found_as("row.changed", "session")
 def a_session_gets_another_token(world: World) -> None:
-    change(Session, token_sha256="ab" * 32)
+    change(SessionTable, token_sha256="ab" * 32)
 
 
 @found_as("row.changed", "session")
 def a_session_that_was_closed_goes_on(world: World) -> None:
-    change(Session, ended_at=None)
+    change(SessionTable, ended_at=None)
 
 
 @found_as("row.unlogged", "api_token")
 def a_token_is_made_up(world: World) -> None:
-    again(ApiToken, token_sha256="ab" * 32)
+    again(ApiTokenTable, token_sha256="ab" * 32)
 
 
 @found_as("row.changed", "api_token")
 def a_token_becomes_another(world: World) -> None:
-    change(ApiToken, token_sha256="ab" * 32)
+    change(ApiTokenTable, token_sha256="ab" * 32)
 
 
 @found_as("row.changed", "api_token")
 def a_token_that_was_revoked_counts_again(world: World) -> None:
-    change(ApiToken, revoked_at=None)
+    change(ApiTokenTable, revoked_at=None)
 
 
 @found_as("row.deleted", "api_token")
 def a_token_is_deleted(world: World) -> None:
-    remove(ApiToken)
+    remove(ApiTokenTable)
 
 
 # --- who asked, and who is told
@@ -249,40 +254,40 @@ def a_token_is_deleted(world: World) -> None:
 
 @found_as("row.changed", "person_request")
 def that_a_number_is_a_persons_is_forged(world: World) -> None:
-    change(PersonRequest, proved_at=world.house.clock(), proved_how="code")
+    change(SubjectRequestTable, proved_at=world.house.clock(), proved_how="code")
 
 
 @found_as("row.changed", "person_request")
 def a_persons_request_is_of_another_number(world: World) -> None:
-    change(PersonRequest, number="+32470999999")
+    change(SubjectRequestTable, number="+32470999999")
 
 
 @found_as("row.changed", "person_request")
 def a_persons_request_is_of_another_number_and_salt(world: World) -> None:
-    change(PersonRequest, number="+32470999999", number_salt="00" * 32)
+    change(SubjectRequestTable, number="+32470999999", number_salt="00" * 32)
 
 
 @found_as("row.changed", "person_request")
 def a_person_is_answered_in_another_language(world: World) -> None:
-    change(PersonRequest, language="de")
+    change(SubjectRequestTable, language="de")
 
 
 @found_as("row.changed", "person_request")
 def that_somebody_vouched_is_forged(world: World) -> None:
-    change(PersonRequest, vouched_at=world.house.clock(), vouched_by=world.user, vouched_said="seen")
+    change(SubjectRequestTable, vouched_at=world.house.clock(), vouched_by=world.user, vouched_said="seen")
 
 
 @found_as("row.changed", "person_request")
 def that_a_copy_left_is_forged(world: World) -> None:
-    change(PersonRequest, exported_at=world.house.clock())
+    change(SubjectRequestTable, exported_at=world.house.clock())
 
 
 @found_as("row.unlogged", "person_code")
 def a_call_with_a_code_is_made_up(world: World) -> None:
     now = world.house.clock()
     with writing():
-        request = PersonRequest.select().get().id
-        PersonCode.create(
+        request = SubjectRequestTable.select().get().id
+        VerificationCodeTable.create(
             id="made up", request=request, tenant_id=world.tenant, number="+32470999999", language="fr",
             asked_at=now, until=now, tries=0,
         )  # fmt: skip
@@ -291,46 +296,46 @@ def a_call_with_a_code_is_made_up(world: World) -> None:
 @found_as("row.unlogged", "person_recording")
 def what_is_given_to_a_person_is_made_up(world: World) -> None:
     with writing():
-        request = PersonRequest.select().get().id
+        request = SubjectRequestTable.select().get().id
         identity = f"{request}/{world.kept}"
-        PersonRecording.create(id=identity, request=request, recording_id=world.kept, given="both")
+        ReviewTable.create(id=identity, request=request, recording_id=world.kept, given="both")
 
 
 @found_as("row.changed", "person_request")
 def a_persons_request_gets_more_time(world: World) -> None:
-    change(PersonRequest, due_on="2099-01-01")
+    change(SubjectRequestTable, due_on="2099-01-01")
 
 
 @found_as("row.changed", "person_request")
 def a_persons_request_is_closed_past_the_log(world: World) -> None:
-    change(PersonRequest, closed_at=world.house.clock(), closed_how="answered")
+    change(SubjectRequestTable, closed_at=world.house.clock(), closed_how="answered")
 
 
 @found_as("row.deleted", "person_request")
 def a_persons_request_is_deleted(world: World) -> None:
-    remove(PersonRequest)
+    remove(SubjectRequestTable)
 
 
 @found_as("row.unlogged", "person_request")
 def a_persons_request_is_made_up(world: World) -> None:
-    again(PersonRequest)
+    again(SubjectRequestTable)
 
 
 @found_as("row.deleted", "ledger_recipient")
 def somebody_who_got_the_checkpoints_is_deleted(world: World) -> None:
-    remove(Recipient)
+    remove(RecipientTable)
 
 
 @found_as("row.changed", "ledger_recipient")
 def somebody_gets_the_checkpoints_no_more_past_the_log(world: World) -> None:
-    change(Recipient, until=world.house.clock())
+    change(RecipientTable, until=world.house.clock())
 
 
 @found_as("row.changed", "ledger_recipient")
 def the_checkpoints_go_to_somebody_else(world: World) -> None:
-    change(Recipient, address="mallory@example.com")
+    change(RecipientTable, address="mallory@example.com")
 
 
 @found_as("row.unlogged", "ledger_recipient")
 def somebody_gets_the_checkpoints_past_the_log(world: World) -> None:
-    again(Recipient)
+    again(RecipientTable)

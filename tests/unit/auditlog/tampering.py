@@ -10,8 +10,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.auditlog import checkpoint, signed_note
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import LedgerEntry, Recording, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import LeafTable, RecordingTable
 from recorder.seal import canonical_json, signing
 from recorder.seal.signing import CHECKPOINT, Signer, endorse
 
@@ -34,12 +35,12 @@ def found_as(code: str, where: str = "") -> Callable[[Tampering], Tampering]:
 
 def last_of(world: World) -> int:
     with connected():
-        return LedgerEntry.select().where(LedgerEntry.tenant == world.tenant).count() - 1
+        return LeafTable.select().where(LeafTable.tenant == world.tenant).count() - 1
 
 
-def leaf_at(world: World, number: int) -> LedgerEntry:
+def leaf_at(world: World, number: int) -> LeafTable:
     with connected():
-        return LedgerEntry.get((LedgerEntry.tenant == world.tenant) & (LedgerEntry.number == number))
+        return LeafTable.get((LeafTable.tenant == world.tenant) & (LeafTable.number == number))
 
 
 def write_checkpoint(world: World, number: int, text: str, head: signed_note.Head | None = None) -> None:
@@ -49,7 +50,7 @@ def write_checkpoint(world: World, number: int, text: str, head: signed_note.Hea
     if head is not None:
         columns |= {"root": head.root.hex(), "size": head.size, "at": head.at}
     with writing():
-        Checkpoint.update(**columns).where(Checkpoint.number == number).execute()
+        CheckpointTable.update(**columns).where(CheckpointTable.number == number).execute()
 
 
 def sign_anew(world: World, number: int, signer: Signer) -> None:
@@ -72,7 +73,7 @@ def put_endorsement(world: World, signer: Signer) -> None:
 
 def change_recording(world: World, **columns) -> None:
     with writing():
-        assert Recording.update(**columns).where(Recording.id == world.kept).execute()
+        assert RecordingTable.update(**columns).where(RecordingTable.id == world.kept).execute()
 
 
 def object_of(world: World, name: str):

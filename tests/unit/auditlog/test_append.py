@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from recorder.auditlog.append import append, commitment, forget, leaf_hash
-from recorder.catalogue.tables.core import LedgerEntry, connected, writing
+from recorder.auditlog.append import append, commitment, drop_bodies, leaf_hash
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import service
 
@@ -32,7 +33,7 @@ def test_a_leaf_commits_to_its_body_and_tells_nothing_of_it(tenant, clock, entro
     with writing():
         added = append(tenant, "listen.opened", body, clock(), entropy, recording="r1")
     with connected():
-        entry = LedgerEntry.get(LedgerEntry.recording_id == "r1")
+        entry = LeafTable.get(LeafTable.recording_id == "r1")
     assert "ada" not in entry.leaf
     assert "r1" not in entry.leaf
     leaf = json.loads(entry.leaf)
@@ -87,7 +88,7 @@ def test_many_writers_at_once_make_one_row_of_numbers(tenant, clock, entropy) ->
             for _ in range(25):
                 with writing():
                     # Reading first, as most do, must not make a writer find itself overtaken.
-                    LedgerEntry.select().count()
+                    LeafTable.select().count()
                     append(tenant, "x", {"n": 1}, clock(), entropy)
         except BaseException as error:
             failed.append(error)
@@ -105,9 +106,9 @@ def test_what_is_forgotten_keeps_its_leaf(tenant, clock, entropy) -> None:
     with writing():
         for each in ("r1", "r2"):
             append(tenant, "recording.stored", {"recording": each}, clock(), entropy, recording=each)
-        before = [entry.leaf_hash for entry in LedgerEntry.select().order_by(LedgerEntry.number)]
-        assert forget(tenant, "r1") == [1]
-        assert forget("somebody else", "r2") == []
+        before = [entry.leaf_hash for entry in LeafTable.select().order_by(LeafTable.number)]
+        assert drop_bodies(tenant, "r1") == [1]
+        assert drop_bodies("somebody else", "r2") == []
     assert [entry.leaf_hash for entry in _entries()] == before
     assert [(entry.body is None, entry.salt is None) for entry in _entries()] == [
         (False, False),
@@ -123,9 +124,9 @@ def test_a_leaf_goes_with_what_its_body_speaks_of_and_nothing_else(tenant, clock
         append(tenant, "recording.stored", said, clock(), entropy, recording="r2")
         append(tenant, "session.refused", {"user": "u"}, clock(), entropy)
         append(tenant, "recording.stored", {"recording": "r1"}, clock(), entropy, recording="r1")
-        LedgerEntry.update(recording_id="r1").execute()
-        LedgerEntry.update(body="[]").where(LedgerEntry.number == 0).execute()
-        assert forget(tenant, "r1") == [3]
+        LeafTable.update(recording_id="r1").execute()
+        LeafTable.update(body="[]").where(LeafTable.number == 0).execute()
+        assert drop_bodies(tenant, "r1") == [3]
     assert [entry.body is None for entry in _entries()] == [False, False, False, True]
 
 
@@ -148,11 +149,11 @@ def test_a_leaf_that_would_go_with_something_else_is_not_written(
     assert _numbers() == [0]
 
 
-def _entries() -> list[LedgerEntry]:
+def _entries() -> list[LeafTable]:
     with connected():
-        return list(LedgerEntry.select().order_by(LedgerEntry.number))
+        return list(LeafTable.select().order_by(LeafTable.number))
 
 
 def _numbers() -> list[int]:
     with connected():
-        return [entry.number for entry in LedgerEntry.select().order_by(LedgerEntry.number)]
+        return [entry.number for entry in LeafTable.select().order_by(LeafTable.number)]

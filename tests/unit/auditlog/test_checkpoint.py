@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from recorder.audit.continuation import begin
 from recorder.auditlog import checkpoint, inclusion_proof, signed_note
 from recorder.auditlog.merkle import check_consistency, consistency
-from recorder.auditlog.tree_cache import Stored
+from recorder.auditlog.tree_cache import CachedTree
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.errors import LedgerError, SealError, StoreError
 from recorder.seal import signing
 from recorder.seal.revocation import read, revoke
@@ -84,7 +85,7 @@ def test_each_goes_on_from_the_one_before(world: World) -> None:
     assert heads[0].before is None
     for old, new in pairwise(heads):
         assert new.before == hashlib.sha256(world.note(old.number).read_bytes()).hexdigest()
-        stored = Stored(world.tenant, new.size)
+        stored = CachedTree(world.tenant, new.size)
         path = consistency(old.size, new.size, stored)
         assert check_consistency(old.size, new.size, path, old.root, new.root)
 
@@ -116,7 +117,7 @@ def test_a_crash_while_it_is_put_is_made_good(world: World, at: int, after: bool
     assert checkpoint.keep(world.signing(owner="two"), world.house.clock.forward(minutes=10)) == 1
     assert world.checkpoint(4).stored_at is not None
     with connected():
-        assert Checkpoint.select().count() == 4
+        assert CheckpointTable.select().count() == 4
     assert world.audit() == []
 
 
@@ -135,7 +136,7 @@ def test_of_two_workers_one_signs(world: World) -> None:
 
 def test_what_does_not_go_on_is_not_signed(world: World) -> None:
     with writing():
-        LedgerEntry.update(leaf_hash="00" * 32).where(LedgerEntry.number == 2).execute()
+        LeafTable.update(leaf_hash="00" * 32).where(LeafTable.number == 2).execute()
     world.house.clock.forward(days=1)
     with pytest.raises(LedgerError) as raised:
         world.sign()
@@ -146,9 +147,9 @@ def test_what_does_not_go_on_is_not_signed(world: World) -> None:
 def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: World) -> None:
     size = world.checkpoint(2).size
     with writing():
-        LedgerEntry.delete().where(LedgerEntry.number >= size).execute()
-        Checkpoint.delete().where(Checkpoint.number == 3).execute()
-        Tenant.update(ledger_size=size).execute()
+        LeafTable.delete().where(LeafTable.number >= size).execute()
+        CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
+        TenantTable.update(ledger_size=size).execute()
     world.happen()
     with pytest.raises(LedgerError) as raised:
         world.sign()
@@ -226,7 +227,7 @@ def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> 
 def test_a_leaf_is_shown_with_nothing_but_a_file_and_the_roots_key(world: World) -> None:
     store, root = world.house.means.store, world.house.means.root_public
     with connected():
-        leaves = list(LedgerEntry.select().order_by(LedgerEntry.number))
+        leaves = list(LeafTable.select().order_by(LeafTable.number))
     for leaf in leaves:
         shown = inclusion_proof.check(inclusion_proof.show(leaf.id, store), root)
         assert shown.leaf["number"] == leaf.number

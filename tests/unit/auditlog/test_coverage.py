@@ -16,13 +16,14 @@ from peewee import ForeignKeyField, IntegrityError
 
 from recorder.audit import shared_rows
 from recorder.audit.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
-from recorder.audit.findings import Finding
+from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.catalogue import queries, schema
+from recorder.catalogue.database import connected, database, open_catalogue, writing
 from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import TABLES, Grant, connected, database, writing
-from recorder.catalogue.tables.live_call import Asked
-from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording
+from recorder.catalogue.tables.core import TABLES, GrantTable
+from recorder.catalogue.tables.live_call import LiveCommandTable
+from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.errors import PersonError, SealError
 from recorder.features.live import queue
 from recorder.features.subject_requests import register, reviews, verification_code
@@ -102,7 +103,7 @@ def sqlite_world(tmp_path_factory: pytest.TempPathFactory, narrow: None) -> Iter
     root = tmp_path_factory.mktemp("filled")
     url = f"sqlite:///{root / 'catalogue.db'}"
     schema.migrate(url)
-    opened = core.open_catalogue(url)
+    opened = open_catalogue(url)
     with connected():
         yield filled(root, url)
     opened.close()
@@ -165,9 +166,9 @@ def _is_others(row: dict[str, Any], table: str, world: World) -> bool:
 def _theirs(row: dict[str, Any], world: World) -> bool:
     with connected():
         if "line_id" in row and row["line_id"] and "tenant_id" not in row:
-            return bool(core.Line.get_by_id(row["line_id"]).tenant_id != world.tenant)
+            return bool(core.LineTable.get_by_id(row["line_id"]).tenant_id != world.tenant)
         if "user_id" in row and "tenant_id" not in row:
-            return bool(core.User.get_by_id(row["user_id"]).tenant_id != world.tenant)
+            return bool(core.UserTable.get_by_id(row["user_id"]).tenant_id != world.tenant)
     return False
 
 
@@ -288,20 +289,20 @@ IN_THE_BUCKET = ("recording", "amendment", "tenant")
 """Tables of which an audit compares rows with what lies there."""
 
 
-def audit(world: World, table: str) -> list[Finding]:
+def audit(world: World, table: str) -> list[AuditFinding]:
     """Of the world's customer, and of what is nobody's."""
     means = world.house.means
     doing = Audit(means.store, means.root_public, world.house.clock(), means.keyring)
     doing = replace(doing, recordings=table in IN_THE_BUCKET)
     with connected():
-        known = {row.id for row in core.Tenant.select(core.Tenant.id)}
+        known = {row.id for row in core.TenantTable.select(core.TenantTable.id)}
         found = [each for tenant in known if table == "tenant" or tenant == world.tenant
                  for each in doing.tenant(tenant)]  # fmt: skip
         sounds = shared_rows.sounds() if table == "sound" else ()
         return [*found, *doing.lost(known), *shared_rows.nobodys(known), *sounds]
 
 
-def names(table: str, found: list[Finding]) -> bool:
+def names(table: str, found: list[AuditFinding]) -> bool:
     codes_ = NAMED.get(table, ("nothing",))
     return any(each.code.startswith(codes_) or f" {table} " in f" {each.where} " for each in found)
 
@@ -354,7 +355,7 @@ def decided(world: World) -> dict[str, Any]:
     )
     later = now + timedelta(hours=1)
     with connected():
-        granted = [(row.user_id, row.id) for row in Grant.select().order_by(Grant.id)]
+        granted = [(row.user_id, row.id) for row in GrantTable.select().order_by(GrantTable.id)]
         return {
             "due": [row.id for row in recordings.due(now + timedelta(days=400))],
             "holds": (hold_review.holds_unconfirmed(), [each.number for each in amendments.holds()]),
@@ -409,8 +410,8 @@ def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: W
     with writing() as _, database.atomic() as everything:
         open_ = next(each for each in queue.open_of(NODE))
         queue.check_command(open_, world.house.means.root_public, {})
-        row = Asked.select().where(Asked.id == open_.id).dicts().get()
-        Asked.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
+        row = LiveCommandTable.select().where(LiveCommandTable.id == open_.id).dicts().get()
+        LiveCommandTable.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
         forged = next(each for each in queue.open_of(NODE) if each.id == "forged")
         with pytest.raises(SealError):
             queue.check_command(forged, world.house.means.root_public, {})
@@ -420,8 +421,8 @@ def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: W
 def test_a_grant_that_a_row_lengthened_counts_for_nothing(sqlite_world: World) -> None:
     world, now = sqlite_world, sqlite_world.house.clock()
     with connected(), database.atomic() as everything:
-        Grant.update(until=now + timedelta(days=1), ended_at=None).execute()
-        for row in Grant.select():
+        GrantTable.update(until=now + timedelta(days=1), ended_at=None).execute()
+        for row in GrantTable.select():
             assert grants.living(world.tenant, row.user_id, row.id, now) is None
         everything.rollback()
 
@@ -431,14 +432,20 @@ def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
     world = sqlite_world
     said = {"now": world.house.clock(), "entropy": world.house.entropy}
     with connected(), database.atomic() as everything:
-        PersonCode.update(until=world.house.clock() + timedelta(minutes=1)).execute()
-        PersonCode.update(number="+32499000000").where(PersonCode.taken_at.is_null()).execute()
+        VerificationCodeTable.update(until=world.house.clock() + timedelta(minutes=1)).execute()
+        VerificationCodeTable.update(number="+32499000000").where(
+            VerificationCodeTable.taken_at.is_null()
+        ).execute()
         assert verification_code.take(NODE, **said) is None
-        PersonCode.update(number="+32470123456", outcome=None).where(PersonCode.taken_at.is_null()).execute()
+        VerificationCodeTable.update(number="+32470123456", outcome=None).where(
+            VerificationCodeTable.taken_at.is_null()
+        ).execute()
         taken = verification_code.take(NODE, **said)
         assert taken is not None
         forged = verification_code.hashed(taken[0].id, "123456", world.house.entropy)
-        PersonCode.update(code_hash=forged).where(PersonCode.id == taken[0].id).execute()
+        VerificationCodeTable.update(code_hash=forged).where(
+            VerificationCodeTable.id == taken[0].id
+        ).execute()
         request = taken[0].request
         with pytest.raises(PersonError) as refused:
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **said)
@@ -450,8 +457,8 @@ def test_what_a_row_alone_says_was_decided_is_not_given_out(sqlite_world: World)
     world = sqlite_world
     said = {"now": world.house.clock(), "entropy": world.house.entropy}
     with connected(), database.atomic() as everything:
-        row = PersonRecording.select().where(PersonRecording.given == "own").get()
-        PersonRecording.update(given="both").where(PersonRecording.id == row.id).execute()
+        row = ReviewTable.select().where(ReviewTable.given == "own").get()
+        ReviewTable.update(given="both").where(ReviewTable.id == row.id).execute()
         with pytest.raises(PersonError) as refused:
             reviews.note_export(
                 world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **said
@@ -467,7 +474,7 @@ def postgresql_world(
     before = database.obj
     root = tmp_path_factory.mktemp("filled")
     with request.getfixturevalue("postgres").database() as url:
-        opened = core.open_catalogue(url)
+        opened = open_catalogue(url)
         with connected():
             yield filled(root, url)
         opened.close_all()

@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.audit.continuation import begin
 from recorder.auditlog import checkpoint, consistency_proof
-from recorder.catalogue.tables.audit_log import Recipient
-from recorder.catalogue.tables.core import Tenant, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import RecipientTable
+from recorder.catalogue.tables.core import TenantTable
 from recorder.errors import LedgerError, SealError
 
 from .conftest import World
@@ -70,7 +71,7 @@ def test_what_does_not_go_on_is_not_shown(world: World) -> None:
 def test_nothing_follows_from_a_log_that_began_again(world: World) -> None:
     forget_checkpoints(world, 3)
     with writing():
-        Recipient.update(sent_number=3).execute()
+        RecipientTable.update(sent_number=3).execute()
     assert begin(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
     with pytest.raises(LedgerError) as raised:
         consistency_proof.show(world.tenant, 2, 3, world.house.means.store)
@@ -91,7 +92,7 @@ def test_a_worker_that_saw_further_checkpoints_signs_no_earlier_one(world: World
 def test_what_was_mailed_is_signed_no_second_time_but_the_log_begins_again_in_the_open(world: World) -> None:
     """Also where nothing at all is left of what was signed."""
     with writing():
-        Recipient.update(sent_number=3).execute()
+        RecipientTable.update(sent_number=3).execute()
     forget_checkpoints(world, 1)
     with pytest.raises(LedgerError) as raised:
         world.sign()
@@ -99,7 +100,7 @@ def test_what_was_mailed_is_signed_no_second_time_but_the_log_begins_again_in_th
     now = world.house.clock.forward(minutes=1)
     assert begin(world.tenant, "the bucket was emptied", world.signing(), now) == 1
     with connected():
-        assert Tenant.get_by_id(world.tenant).ledger_epoch == 2
+        assert TenantTable.get_by_id(world.tenant).ledger_epoch == 2
     body = json.loads(world.leaf("log.begun").body)
     assert (body["size_before"], body["root_before"]) == (0, "")
     assert {(each.code, each.state) for each in world.audit()} == {("log.begun_again", "warning")}

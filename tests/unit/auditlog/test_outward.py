@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from recorder.auditlog import mail_witness, timestamping
-from recorder.auditlog.mail_witness import Server
+from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
 from recorder.clock import utc_now
 from recorder.errors import LedgerError
@@ -125,7 +125,7 @@ class Box:
 
 
 @pytest.fixture
-def box() -> Iterator[tuple[Box, Server]]:
+def box() -> Iterator[tuple[Box, MailServer]]:
     found = Box()
     known = {"login": b"accord", "password": b"word"}
 
@@ -142,11 +142,13 @@ def box() -> Iterator[tuple[Box, Server]]:
         auth_require_tls=False,
     )
     controller.start()
-    yield found, Server("127.0.0.1", port, "none", "accord@example.com", "accord", "word")
+    yield found, MailServer("127.0.0.1", port, "none", "accord@example.com", "accord", "word")
     controller.stop()
 
 
-def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(world: World, box: tuple[Box, Server]) -> None:
+def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(
+    world: World, box: tuple[Box, MailServer]
+) -> None:
     mails, server = box
     now, entropy = world.house.clock(), world.house.entropy
     mail_witness.add(world.tenant, "claire@example.com", now, entropy)
@@ -172,7 +174,7 @@ def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(world: World, box: t
 
 
 def test_a_mail_that_was_not_taken_goes_out_later(
-    world: World, box: tuple[Box, Server], monkeypatch: pytest.MonkeyPatch
+    world: World, box: tuple[Box, MailServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail_witness, "PATIENCE", 1.0)
     mails, server = box

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.audit.coverage import COMPARED
 from recorder.audit.service import Audit
 from recorder.auditlog import signed_note
-from recorder.auditlog.append import append, forget
+from recorder.auditlog.append import append, drop_bodies
+from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.audit_log import Checkpoint, Subtree
-from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected, database, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable, SubtreeTable
+from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
 from recorder.features.tenants import composition, keep_options, transfer_options
 from recorder.features.tenants import lines as line_register
 from recorder.identity import users
@@ -54,10 +55,10 @@ def test_the_hashes_that_are_kept_are_compared(house, monkeypatch) -> None:
     world = make_world(house)
     assert world.audit() == []
     with connected():
-        assert Subtree.select().where(Subtree.level == 2).count() >= 1
+        assert SubtreeTable.select().where(SubtreeTable.level == 2).count() >= 1
     with writing():
-        mine = (Subtree.level == 1) & (Subtree.number == 1)
-        assert Subtree.update(hash="00" * 32).where(mine).execute() == 1
+        mine = (SubtreeTable.level == 1) & (SubtreeTable.number == 1)
+        assert SubtreeTable.update(hash="00" * 32).where(mine).execute() == 1
     (found,) = world.audit()
     assert (found.code, found.where) == ("subtree.changed", f"{world.tenant}: leaves 4 to 7")
 
@@ -96,11 +97,11 @@ def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch:
     users.end_session(person, session.id, **said)
     users.end_session(person, session.id, **said)
     assert users.revoke_user(tenant, world.user, **said)
-    recordings.note_taken_away(NotRecorded.select().first().id, **said)
+    recordings.note_taken_away(NotRecordedTable.select().first().id, **said)
     assert world.audit() == []
-    kinds = {each.kind for each in LedgerEntry.select(LedgerEntry.kind)}
+    kinds = {each.kind for each in LeafTable.select(LeafTable.kind)}
     assert {"session.closed", "quarantine.destroyed", "line.ended", "line.joining_changed"} <= kinds
-    assert LedgerEntry.select().where(LedgerEntry.kind == "session.closed").count() == 2
+    assert LeafTable.select().where(LeafTable.kind == "session.closed").count() == 2
     changed = json.loads(world.leaf("line.mode_changed", -1).body)
     assert (changed["mode_was"], changed["mode"]) == ("opt-out", "opt-in")
 
@@ -108,7 +109,7 @@ def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch:
 def test_an_accord_of_before_did_not_name_the_leaves_that_it_erased(world: World) -> None:
     said = (world.house.clock(), world.house.entropy)
     with writing():
-        assert forget(world.tenant, world.kept)
+        assert drop_bodies(world.tenant, world.kept)
         append(world.tenant, "recording.destroyed", {"recording": world.kept, "why": "expired"}, *said)
     assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
 
@@ -153,7 +154,7 @@ def test_a_witness_may_sign_a_checkpoint_too(world: World) -> None:
     world.note(2).write_text(lines[2])
     assert world.audit() == []
     with writing():
-        Checkpoint.update(note=lines[3]).where(Checkpoint.number == 3).execute()
+        CheckpointTable.update(note=lines[3]).where(CheckpointTable.number == 3).execute()
     assert world.audit() == []
     given = signed_note.read(lines[1].encode())
     assert world.audit(given=[given]) == []

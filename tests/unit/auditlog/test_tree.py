@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.auditlog import merkle
-from recorder.auditlog.merkle import Growing, check_consistency, check_inclusion, hash_leaf
+from recorder.auditlog.merkle import GrowingTree, check_consistency, check_inclusion, hash_leaf
 
 LEAVES = [
     bytes.fromhex(each)
@@ -97,7 +97,7 @@ class Obvious:
 
 
 def test_the_roots_are_those_of_certificate_transparency() -> None:
-    known, growing = Obvious(LEAVES), Growing()
+    known, growing = Obvious(LEAVES), GrowingTree()
     assert growing.root() == merkle.root(0, known) == merkle.EMPTY
     for size, expected in enumerate(ROOTS, 1):
         growing.add(hash_leaf(LEAVES[size - 1]))

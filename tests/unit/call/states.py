@@ -17,16 +17,16 @@ from pathlib import Path
 
 from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
-from recorder.call.state import Do, Finish, Note, Phase, State, Step  # fmt: skip
+from recorder.call.state import CallState, Do, Finish, KeepStep, Phase, WriteMark  # fmt: skip
 from recorder.call.transfer_target import in_room, names
 from recorder.domain.call_plan import (
     NOTICE,
     OPT_IN,
     OPT_OUT,
+    CallPlan,
     DeleteScript,
     JoiningScript,
     KeepScript,
-    Plan,
     Script,
     Speech,
 )
@@ -51,23 +51,23 @@ JOINING = JoiningScript(speech("joining"))
 ASKING = JoiningScript(speech("joining"), refused=speech("refused"))
 NO_KEEP = replace(SCRIPT, keep=None)
 PLANS = (
-    Plan(NOTICE, (replace(NO_KEEP, joining=JOINING),)),
-    Plan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
-    Plan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
-    Plan(NOTICE, (SCRIPT,), at_pickup=True),
-    Plan(OPT_OUT, (NO_KEEP,)),
-    Plan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu")),
-    Plan(OPT_OUT, (NO_KEEP,), outbound=True),
-    Plan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu"), outbound=True),
-    Plan(OPT_IN, (replace(NO_KEEP, joining=ASKING),)),
-    Plan(OPT_OUT, (replace(NO_KEEP, joining=ASKING),)),
+    CallPlan(NOTICE, (replace(NO_KEEP, joining=JOINING),)),
+    CallPlan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
+    CallPlan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
+    CallPlan(NOTICE, (SCRIPT,), at_pickup=True),
+    CallPlan(OPT_OUT, (NO_KEEP,)),
+    CallPlan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu")),
+    CallPlan(OPT_OUT, (NO_KEEP,), outbound=True),
+    CallPlan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu"), outbound=True),
+    CallPlan(OPT_IN, (replace(NO_KEEP, joining=ASKING),)),
+    CallPlan(OPT_OUT, (replace(NO_KEEP, joining=ASKING),)),
 )
 """Each thing that a line can do is in one of them: what does not touch each other is not tried together."""
 
 SOME = (PLANS[3], PLANS[5], PLANS[6])
 """Tried in seconds: every stage but those of who joins and of deleting is among them."""
 
-Make = Callable[[State], Observed]
+Make = Callable[[CallState], Observed]
 
 
 def _said(what: What, **more: object) -> Make:
@@ -185,7 +185,7 @@ ROOMS = tuple(name for name in EVENTS if "third" in name or "conference" in name
 amiss with it changes nothing of them."""
 
 
-def _tried(name: str, state: State) -> bool:
+def _tried(name: str, state: CallState) -> bool:
     if name in LISTENERS:
         calm = state.capturing and state.leaving and not (state.hung_up or state.playing or state.paused)
         alone = not (state.others or state.room or state.telling or state.held)
@@ -202,11 +202,11 @@ def _tried(name: str, state: State) -> bool:
     return bool(state.script.joining) and (bool(state.others) or not amiss)
 
 
-def stage(state: State) -> str:
+def stage(state: CallState) -> str:
     """A state's name in the table."""
     if state.phase is Phase.ASKING:
         return f"ASKING: {state.asking}"
-    if state.phase is Phase.ANNOUNCED and state.asked.step is not Step.IDLE:
+    if state.phase is Phase.ANNOUNCED and state.asked.step is not KeepStep.IDLE:
         return f"ANNOUNCED: {'DELETE? ' * (state.asked.how == DELETE_CODE)}{state.asked.step.name}"
     if state.phase is Phase.ANNOUNCED and state.telling is not None and transfer_consent.asks(state):
         playing = "ASKED" if state.telling.sound else "JOINED"
@@ -217,10 +217,10 @@ def stage(state: State) -> str:
 
 
 @cache
-def explored(plans: tuple[Plan, ...] = PLANS) -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
+def explored(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
     """For each stage and event: what it can become, with the orders."""
     found: dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]] = defaultdict(set)
-    waiting: deque[State] = deque(initial.arrive(plan, AT)[0] for plan in plans)
+    waiting: deque[CallState] = deque(initial.arrive(plan, AT)[0] for plan in plans)
     waiting.append(initial.refuse("no_line")[0])
     seen = {alike(state) for state in waiting}
     while waiting:
@@ -231,7 +231,7 @@ def explored(plans: tuple[Plan, ...] = PLANS) -> dict[tuple[str, str], set[tuple
             after, actions = step(state, make(state))
             orders = tuple(one.value for one in actions if isinstance(one, Do))
             ended = tuple("finish" for one in actions if isinstance(one, Finish))
-            noted = any(isinstance(one, Note) for one in actions)
+            noted = any(isinstance(one, WriteMark) for one in actions)
             if stage(after) != stage(state) or orders or ended or noted:
                 found[stage(state), name].add((stage(after), orders + ended))
             if alike(after) not in seen:
@@ -240,7 +240,7 @@ def explored(plans: tuple[Plan, ...] = PLANS) -> dict[tuple[str, str], set[tuple
     return found
 
 
-def alike(state: State) -> tuple[object, ...]:
+def alike(state: CallState) -> tuple[object, ...]:
     """What makes a difference to what comes next, without what only counts, measures or names."""
     asked = state.asked
     return (

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from recorder.call import initial, transitions
 from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Note, Phase, State
-from recorder.domain.call_plan import OPT_IN, OPT_OUT, Plan, Script, Speech
+from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
+from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, Script, Speech
 from recorder.switch.translation import Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -28,14 +28,14 @@ def script(language: str) -> Script:
 
 FR, NL = script("fr"), script("nl")
 MENU = speech("menu")
-OUT, IN = Plan(OPT_OUT, (FR,)), Plan(OPT_IN, (FR,))
-BOTH = Plan(OPT_IN, (FR, NL), MENU)
+OUT, IN = CallPlan(OPT_OUT, (FR,)), CallPlan(OPT_IN, (FR,))
+BOTH = CallPlan(OPT_IN, (FR, NL), MENU)
 
 
 class Call:
     """A call and the switch that it is on: what is ordered is played, and told."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: CallPlan) -> None:
         self.now = AT
         self.word = "waiting"
         self.done: list[Action] = []
@@ -100,7 +100,7 @@ class Call:
 
     @property
     def answers(self) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, Note) and one.kind == "answered"]
+        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == "answered"]
 
     @property
     def end(self) -> str | None:
@@ -152,7 +152,7 @@ def test_a_yes_before_the_question_s_end_is_none() -> None:
 
 
 @pytest.mark.parametrize("plan", [IN, OUT])
-def test_a_refusal_counts_whenever_it_comes(plan: Plan) -> None:
+def test_a_refusal_counts_whenever_it_comes(plan: CallPlan) -> None:
     asked = plan.mode == OPT_IN
     call = Call(plan)
     sound = (FR.question or MENU) if asked else FR.announcement
@@ -176,7 +176,7 @@ def test_who_agreed_can_refuse_while_it_is_announced() -> None:
     assert call.done.count(Do.CUT) == 1
     assert Do.STOP in call.done
     unrecorded(call, "declined")
-    noted = [one for one in call.done if isinstance(one, Note)]
+    noted = [one for one in call.done if isinstance(one, WriteMark)]
     assert initial.resume(IN, noted, AT).reason == "declined"
 
 
@@ -327,15 +327,15 @@ def test_hanging_up_in_the_menu_is_written_down() -> None:
 
 
 def test_a_daemon_that_comes_after_an_answer_keeps_to_it() -> None:
-    notes = [Note("answered", AT, (("question", "recording"), ("answer", "no")))]
+    notes = [WriteMark("answered", AT, (("question", "recording"), ("answer", "no")))]
     for plan in (IN, OUT):
         state = initial.resume(plan, notes, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
-    heard = [Note("recording_started", AT), Note("announcement_finished", AT)]
+    heard = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
     assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "they could still have refused"
-    silent = Note("answered", AT, (("question", "recording"), ("answer", "none")))
+    silent = WriteMark("answered", AT, (("question", "recording"), ("answer", "none")))
     assert initial.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
-    yes = Note("answered", AT, (("question", "recording"), ("answer", "yes")))
+    yes = WriteMark("answered", AT, (("question", "recording"), ("answer", "yes")))
     assert initial.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
 
 
@@ -367,7 +367,7 @@ LIKELY = st.sampled_from(["plays", "played", "silence", "recording", "on disk", 
 """What the switch tells in a call that goes well: without it chance seldom comes far."""
 
 
-def likely(name: str, state: State) -> Observed:
+def likely(name: str, state: CallState) -> Observed:
     at = state.deadline or AT
     word = {Phase.ASKING: "asking", Phase.ANNOUNCING: "announcing", Phase.CHOOSING: "announcing"}
     said = {"sound": state.said.path, "state": word.get(state.phase, "")}
@@ -381,7 +381,7 @@ def likely(name: str, state: State) -> Observed:
     }.get(name, Observed(What.KEY, AT, key=name))
 
 
-def holds(plan: Plan, events: list[Observed | str]) -> None:
+def holds(plan: CallPlan, events: list[Observed | str]) -> None:
     """The rules, in the simplest words, over any events in any order."""
     state, actions = initial.arrive(plan, AT)
     done: list[Action] = list(actions)
@@ -403,9 +403,11 @@ def holds(plan: Plan, events: list[Observed | str]) -> None:
             assert event.key == "1"
             assert asked, "answered before it was asked"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
-            answers = [dict(one.data) for one in done if isinstance(one, Note) and one.kind == "answered"]
+            answers = [
+                dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "answered"
+            ]
             assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
-    notes = [dict(one.data) for one in done if isinstance(one, Note) and one.kind == "answered"]
+    notes = [dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "answered"]
     about = [one["answer"] for one in notes if one["question"] == "recording"]
     assert len(about) <= 1 or about == ["yes", "no"], "answered twice"
     assert done.count(Do.BEGIN) <= 1, "two takes for a leg"
@@ -423,7 +425,7 @@ def holds(plan: Plan, events: list[Observed | str]) -> None:
 PLANS = [IN, OUT, BOTH, replace(BOTH, mode=OPT_OUT)]
 
 
-def look(plan: Plan, examples: int) -> None:
+def look(plan: CallPlan, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.lists(st.one_of(LIKELY, LIKELY, EVENTS), max_size=50))
     def over(events: list[Observed | str]) -> None:
@@ -433,13 +435,13 @@ def look(plan: Plan, examples: int) -> None:
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_no_order_of_events_makes_a_yes_of_anything_else(plan: Plan) -> None:
+def test_no_order_of_events_makes_a_yes_of_anything_else(plan: CallPlan) -> None:
     look(plan, 250)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("plan", PLANS)
-def test_no_order_of_events_makes_a_yes_of_anything_else_in_a_hundred_thousand(plan: Plan) -> None:
+def test_no_order_of_events_makes_a_yes_of_anything_else_in_a_hundred_thousand(plan: CallPlan) -> None:
     look(plan, 25_000)
 
 

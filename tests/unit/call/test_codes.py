@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Do, Note, Phase, State, Step
-from recorder.domain.call_plan import DeleteScript, Plan
+from recorder.call.state import CallState, Do, KeepStep, Phase, WriteMark
+from recorder.domain.call_plan import CallPlan, DeleteScript
 from recorder.switch.translation import CODES, COLLEAGUE, OUTSIDE, Observed, What
 from tests.unit.call.test_consent import AT, KEEP, Call, plan, speech
 
 DELETE = DeleteScript(speech("delete"), speech("deleted"))
 
 
-def allowed() -> Plan:
+def allowed() -> CallPlan:
     made = plan(KEEP)
     return replace(made, scripts=tuple(replace(one, delete=DELETE) for one in made.scripts))
 
@@ -66,7 +66,7 @@ def test_what_it_was_paused_for_while_nobody_watched_is_asked_of_the_switch() ->
     for _ in range(2):
         call.tell(What.UNWATCHED, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
     assert call.notes("paused") == [{"seconds": "20", "seen": "later"}]
-    assert [one.at for one in call.done if isinstance(one, Note) and one.kind == "paused"] == [began]
+    assert [one.at for one in call.done if isinstance(one, WriteMark) and one.kind == "paused"] == [began]
     assert call.state.paused_until == began + PAUSE
     call.tell(What.UNWATCHED, paused=False, **UNSEEN)
     assert call.notes("resumed") == [{"seen": "later"}]
@@ -112,35 +112,35 @@ def test_a_pause_that_ended_by_itself_while_nobody_watched_was_not_gone_on_with(
     assert call.notes("resumed") == []
 
 
-def resumed_with(*notes: Note) -> State:
-    told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished")]
-    bridged = Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
+def resumed_with(*notes: WriteMark) -> CallState:
+    told = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished")]
+    bridged = WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
     return initial.resume(allowed(), [*told, bridged, *notes], AT)
 
 
 def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> None:
-    paused = Note("paused", AT, (("seconds", "20"),))
+    paused = WriteMark("paused", AT, (("seconds", "20"),))
     assert resumed_with(paused).paused_until == AT + PAUSE
-    assert resumed_with(paused, Note("resumed", AT)).paused_until is None
+    assert resumed_with(paused, WriteMark("resumed", AT)).paused_until is None
     # By an Accord of before: the switch says.
-    before = resumed_with(Note("paused", AT, (("seen", "later"),)))
+    before = resumed_with(WriteMark("paused", AT, (("seen", "later"),)))
     _, actions = step(before, Observed(What.UNWATCHED, AT, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN))
-    assert [one.kind for one in actions if isinstance(one, Note)][-1] == "paused"
+    assert [one.kind for one in actions if isinstance(one, WriteMark)][-1] == "paused"
 
 
 def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -> None:
-    state = initial.resume(allowed(), [Note("recording_started", AT)], AT)
+    state = initial.resume(allowed(), [WriteMark("recording_started", AT)], AT)
     now = AT + timedelta(seconds=5)
     watched = Observed(What.UNWATCHED, now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
     state, actions = step(state, watched)
     assert state.phase is Phase.ANNOUNCED
-    assert "paused" in [one.kind for one in actions if isinstance(one, Note)]
+    assert "paused" in [one.kind for one in actions if isinstance(one, WriteMark)]
     assert Do.PAUSE_TONE in actions
 
 
 @pytest.mark.parametrize("leg", ["b", "c"])
 def test_who_is_there_or_comes_after_a_restart_in_a_pause_is_reminded_of_it(leg: str) -> None:
-    state = resumed_with(Note("paused", AT, (("seconds", "20"),)))
+    state = resumed_with(WriteMark("paused", AT, (("seconds", "20"),)))
     now = AT + timedelta(seconds=5)
     watched = Observed(What.UNWATCHED, now, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN)
     state, actions = step(state, watched)
@@ -225,12 +225,14 @@ def test_one_question_at_a_time() -> None:
     call.hears(KEEP.question)
     call.code("delete")
     assert Do.DELETE_ASK not in call.done
-    assert call.state.asked.step is Step.ANSWER
+    assert call.state.asked.step is KeepStep.ANSWER
 
 
 def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> None:
     """It may have died between the key and the order to the switch."""
-    told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")]
+    told = [
+        WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
+    ]
     state = initial.resume(allowed(), told, AT)
     state, actions = step(state, Observed(What.UNWATCHED, AT, since=AT, state="announced", capturing=True))
     assert {Do.STOP, Do.DISCARD} <= set(actions)
@@ -273,7 +275,7 @@ EVENTS = st.builds(
 )
 
 
-def likely(name: str, state: State) -> list[Observed]:
+def likely(name: str, state: CallState) -> list[Observed]:
     if name == "code":
         return [Observed(What.CODE, AT, code="delete", leg=COLLEAGUE, other="b")]
     if name == "1":
@@ -298,8 +300,8 @@ def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[Obs
             if event.what is What.ASKED and Do.DELETED in actions:
                 assert event.code == "delete"  # asked back where it was asked, and on a line that allows it
                 assert before.talking
-                assert before.asked.step is Step.IDLE
+                assert before.asked.step is KeepStep.IDLE
             elif Do.DELETED in actions:
                 assert (event.what, event.key, event.leg) == (What.KEY, "1", COLLEAGUE)
                 assert heard, "they had not heard the question to its end"
-                assert before.asked.step is Step.ANSWER
+                assert before.asked.step is KeepStep.ANSWER

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from recorder.audio.keep_answers import questions
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Note, Phase, State, Step
-from recorder.domain.call_plan import NOTICE, KeepScript, Plan, Script, Speech
+from recorder.call.state import Action, CallState, Do, Finish, KeepStep, Phase, WriteMark
+from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
 from recorder.spool.layout import Mark
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
@@ -32,8 +32,8 @@ VOICE = (12_000, 12_400)
 HEARD = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
 
 
-def plan(keep: KeepScript | None) -> Plan:
-    return Plan(NOTICE, (Script(TOLD, keep=keep),))
+def plan(keep: KeepScript | None) -> CallPlan:
+    return CallPlan(NOTICE, (Script(TOLD, keep=keep),))
 
 
 class Call:
@@ -89,7 +89,7 @@ class Call:
         self.tell(What.DEADLINE)
 
     def notes(self, kind: str) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, Note) and one.kind == kind]
+        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == kind]
 
     def ends(self) -> str | None:
         self.tell(What.HUNG_UP, cause="NORMAL_CLEARING", ending=True, state="announced")
@@ -119,7 +119,7 @@ def test_a_key_of_either_side_answers(
     assert call.done[-1] is order
     call.hears(sound)
     assert call.notes("keep_told") == [{"answer": answer}]
-    assert call.state.asked.step is Step.IDLE
+    assert call.state.asked.step is KeepStep.IDLE
     assert call.ends() is None
 
 
@@ -150,7 +150,7 @@ def test_a_no_counts_while_it_is_asked(leg: str, how: str) -> None:
         call.tell(What.HEARD, leg=each, sound="/prompts/question.wav", complete=False)
     call.hears(KEEP.no)
     assert call.notes("keep_told") == [{"answer": "no"}]
-    assert (call.state.kept, call.state.asked.step) == ("no", Step.IDLE)
+    assert (call.state.kept, call.state.asked.step) == ("no", KeepStep.IDLE)
     assert not call.notes("keep_broken")
 
 
@@ -167,7 +167,9 @@ def test_a_no_counts_while_a_yes_is_told() -> None:
     assert call.done.count(Do.KEEP_CUT) == 1
     call.hears(KEEP.no)
     assert call.state.kept == "no"
-    (one,) = questions([Mark(one.at, one.kind, dict(one.data)) for one in call.done if isinstance(one, Note)])
+    (one,) = questions(
+        [Mark(one.at, one.kind, dict(one.data)) for one in call.done if isinstance(one, WriteMark)]
+    )
     assert (one.answer, one.told is not None) == ("no", True)
 
 
@@ -285,7 +287,7 @@ def test_the_answer_has_the_time_of_the_key() -> None:
     pressed = call.now
     call.now += timedelta(seconds=2)
     call.tell(What.VOICE, voice=VOICE)
-    (answered,) = (one for one in call.done if isinstance(one, Note) and one.kind == "keep_answered")
+    (answered,) = (one for one in call.done if isinstance(one, WriteMark) and one.kind == "keep_answered")
     assert answered.at == pressed
 
 
@@ -428,12 +430,12 @@ def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None
 
 
 def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
-    told = [Note("recording_started", AT), Note("announcement_finished", AT)]
-    asked = Note("keep_asked", AT, (("how", "question"),))
+    told = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
+    asked = WriteMark("keep_asked", AT, (("how", "question"),))
     assert initial.resume(plan(KEEP), [*told, asked], AT).kept == ""
-    yes = Note("keep_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
+    yes = WriteMark("keep_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
     state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
-    assert (state.kept, state.asked.step) == ("yes", Step.IDLE)
+    assert (state.kept, state.asked.step) == ("yes", KeepStep.IDLE)
     state, _ = step(state, Observed(What.UNWATCHED, AT, state="announced", since=AT, capturing=True))
     state, actions = step(state, Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other="b"))
     assert Do.KEEP_ASK in actions, "the colleague can ask again"
@@ -458,7 +460,7 @@ EVENTS = st.builds(
 )
 
 
-def likely(name: str, state: State) -> list[Observed]:
+def likely(name: str, state: CallState) -> list[Observed]:
     at = state.deadline or AT
     if name in ("begins", "heard"):
         what = What.BEGAN if name == "begins" else What.HEARD
@@ -486,14 +488,16 @@ def holds(keep: KeepScript, moves: list[Observed | str]) -> None:
         for event in likely(move, state) if isinstance(move, str) else [move]:
             before = state
             state, actions = step(before, event)
-            kinds = [one.kind for one in actions if isinstance(one, Note)]
+            kinds = [one.kind for one in actions if isinstance(one, WriteMark)]
             answers = [
-                dict(one.data) for one in actions if isinstance(one, Note) and one.kind == "keep_answered"
+                dict(one.data)
+                for one in actions
+                if isinstance(one, WriteMark) and one.kind == "keep_answered"
             ]
             if event.what is What.KEY and event.leg == COLLEAGUE and event.key == "1":
                 confirmed = confirmed or asked or own
             if answers and answers[0]["answer"] != "none":
-                assert before.asked.step is not Step.IDLE, "answered, and not asked"
+                assert before.asked.step is not KeepStep.IDLE, "answered, and not asked"
                 if event.what is What.VOICE:
                     assert event.voice is not None
                     assert confirmed

@@ -9,7 +9,7 @@ import pytest
 
 from recorder.call import initial, remote_commands
 from recorder.call.machine import step
-from recorder.call.state import Do, Phase, State
+from recorder.call.state import CallState, Do, Phase
 from recorder.switch.translation import (
     COLLEAGUE,
     DELETE,
@@ -74,7 +74,7 @@ def test_it_is_not_on_a_line_that_does_not_allow_it_nor_while_somebody_is_asked(
     assert call.state.phase is Phase.ANNOUNCED
 
 
-def states() -> dict[str, tuple[State, str]]:
+def states() -> dict[str, tuple[CallState, str]]:
     """A call in every stage, and why it cannot be paused there."""
     arrived = initial.arrive(allowed(), AT)[0]
     ringing = initial.arrive(replace(plan(None), at_pickup=True), AT)[0]

@@ -8,8 +8,8 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Note, State
-from recorder.domain.call_plan import Plan
+from recorder.call.state import CallState, WriteMark
+from recorder.domain.call_plan import CallPlan
 from recorder.switch.translation import COLLEAGUE, Observed, What
 from tests.unit.call.test_consent import AT, KEEP, plan
 
@@ -23,10 +23,10 @@ def at(seconds: float) -> datetime:
 class Call:
     """A call that an earlier daemon followed for ten seconds, and what this one writes down of it."""
 
-    def __init__(self, *notes: Note, line: Plan | None = None) -> None:
-        told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished")]
-        bridged = Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
-        self.state: State = initial.resume(line or plan(KEEP), [*told, bridged, *notes], at(10))
+    def __init__(self, *notes: WriteMark, line: CallPlan | None = None) -> None:
+        told = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished")]
+        bridged = WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
+        self.state: CallState = initial.resume(line or plan(KEEP), [*told, bridged, *notes], at(10))
         self.written: list[tuple[str, datetime, dict[str, str]]] = []
 
     def tell(self, what: What, seconds: float, **more: object) -> None:
@@ -34,7 +34,7 @@ class Call:
         self.written += [
             (one.kind, one.at, dict(one.data))
             for one in actions
-            if isinstance(one, Note) and "hold" in one.kind
+            if isinstance(one, WriteMark) and "hold" in one.kind
         ]
 
     def is_found(self, seconds: float, held: datetime | None = None, theirs: datetime | None = None) -> None:
@@ -46,7 +46,7 @@ class Call:
 
 @pytest.mark.parametrize("since", [5, 12])
 def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
-    before = [Note("colleague_hold", at(since))] if since < 10 else []
+    before = [WriteMark("colleague_hold", at(since))] if since < 10 else []
     call = Call(*before)
     call.is_found(20, theirs=at(since))
     call.tell(What.UNHELD, 25, leg=COLLEAGUE)
@@ -54,7 +54,7 @@ def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
 
 
 def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> None:
-    call = Call(Note("hold", at(5)))
+    call = Call(WriteMark("hold", at(5)))
     assert call.state.held
     call.is_found(20, held=at(5.5))
     assert call.state.held
@@ -63,7 +63,7 @@ def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> No
 
 
 def test_one_that_nobody_saw_begin_is_written_down() -> None:
-    call = Call(Note("hold", at(5)), Note("unhold", at(6)))
+    call = Call(WriteMark("hold", at(5)), WriteMark("unhold", at(6)))
     call.is_found(20, held=at(12))
     assert call.state.held
     assert not call.state.talking
@@ -71,14 +71,14 @@ def test_one_that_nobody_saw_begin_is_written_down() -> None:
 
 
 def test_one_that_nobody_saw_end_is_over() -> None:
-    call = Call(Note("hold", at(5)))
+    call = Call(WriteMark("hold", at(5)))
     call.is_found(20)
     assert not call.state.held
     assert call.written == [("unhold", at(20), LATER)]
 
 
 def test_another_one_than_the_one_that_was_seen_to_begin() -> None:
-    call = Call(Note("hold", at(5)))
+    call = Call(WriteMark("hold", at(5)))
     call.is_found(20, held=at(15))
     assert call.state.held
     assert call.written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]

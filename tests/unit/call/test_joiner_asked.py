@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from recorder.audio.transfer_redaction import unagreed
 from recorder.call import initial, transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
-from recorder.call.state import Do, Finish, Note, Step
+from recorder.call.state import Do, Finish, KeepStep, WriteMark
 from recorder.domain.call_plan import (
     ALONE,
     BOTH,
     NOTICE,
     OPT_IN,
     OPT_OUT,
+    CallPlan,
     DeleteScript,
     JoiningScript,
     KeepScript,
-    Plan,
     Script,
     Speech,
 )
-from recorder.domain.line_policy import Joining, Sound
+from recorder.domain.line_policy import PromptSound, TransferNotice
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Person, What
 from tests.unit.call.test_joining import AT, FIRST, SECOND, SENTENCE, TOLD, Call, back, resumed
@@ -52,13 +52,13 @@ class Asked(Call):
     def __init__(self, mode: str = OPT_IN, how: str = ALONE) -> None:
         answer = "yes" if mode == OPT_IN else "none"
         notes = [
-            Note("recording_started", AT),
-            Note("announcement_finished", AT),
-            Note("answered", AT, (("question", "recording"), ("answer", answer))),
-            Note("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]), ("leg", "b"))),
+            WriteMark("recording_started", AT),
+            WriteMark("announcement_finished", AT),
+            WriteMark("answered", AT, (("question", "recording"), ("answer", answer))),
+            WriteMark("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]), ("leg", "b"))),
         ]
         self.now, self.done = AT, list(notes)
-        self.state = initial.resume(Plan(mode, (script(how),)), notes, AT)
+        self.state = initial.resume(CallPlan(mode, (script(how),)), notes, AT)
         self.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="b", party=FIRST,
                   bridged_at=AT)  # fmt: skip
         self.tell(What.LOOKED, other="b")
@@ -253,14 +253,14 @@ def test_no_other_question_is_open_meanwhile(mode: str) -> None:
     for _ in range(2):
         for code in ("keep", "delete"):
             call.tell(What.CODE, code=code, leg=COLLEAGUE, other="c")
-        assert call.state.asked.step is Step.IDLE
+        assert call.state.asked.step is KeepStep.IDLE
         assert refusal(call.state, "delete") == BUSY
         call.tell(What.LOOKED, other="c")
     call.asked()
     call.press("1" if mode == OPT_IN else "2")
     if mode == OPT_IN:
         call.tell(What.CODE, code="keep", leg=COLLEAGUE, other="c")
-        assert call.state.asked.step is Step.QUESTION
+        assert call.state.asked.step is KeepStep.QUESTION
 
 
 @MODES
@@ -417,7 +417,7 @@ def test_an_answer_is_remembered() -> None:
 
 
 def test_a_line_that_only_announces_asks_nobody() -> None:
-    call = Call(Plan(NOTICE, (script(),)))
+    call = Call(CallPlan(NOTICE, (script(),)))
     call.transfer("c", SECOND)
     call.begins()
     call.hears()
@@ -448,7 +448,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
         heard = telling is not None and telling.heard
         call.now += timedelta(milliseconds=400)
         act(call, deed)
-        new = [one for one in call.done[before:] if isinstance(one, Note)]
+        new = [one for one in call.done[before:] if isinstance(one, WriteMark)]
         for note in new:
             if note.kind == "joined_answered":
                 assert heard
@@ -463,7 +463,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
         if call.state.over:
             break
         spoke += [(leg, since, call.now) for leg in there]
-    notes = [one for one in call.done if isinstance(one, Note)]
+    notes = [one for one in call.done if isinstance(one, WriteMark)]
     kept_of_nobody = tuple(unagreed(taken(mode, notes, call.now)))
     for leg, since, _until in spoke:
         if leg in agreed if mode == OPT_IN else leg not in refused:
@@ -519,11 +519,11 @@ def act(call: Asked, deed: str) -> None:
             call.tell(What.CODE, code="keep", leg=COLLEAGUE, other=colleague)
 
 
-def taken(mode: str, notes: list[Note], ended: datetime) -> Take:
-    sound = Sound("said", "0" * 64, 1000)
+def taken(mode: str, notes: list[WriteMark], ended: datetime) -> Take:
+    sound = PromptSound("said", "0" * 64, 1000)
     start = CallStart(
         "r", "t", "l", "1", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None, mode=mode,
-        joining=Joining(ALONE, sound, sound),
+        joining=TransferNotice(ALONE, sound, sound),
     )  # fmt: skip
     marks = tuple(Mark(note.at, note.kind, dict(note.data)) for note in notes)
     return Take(Path("/nowhere"), start, marks, CallEnd("recorded", None, ended, None))
@@ -531,8 +531,8 @@ def taken(mode: str, notes: list[Note], ended: datetime) -> Take:
 
 def test_a_line_that_does_not_ask_blanks_nothing() -> None:
     call = joiner()
-    notes = [one for one in call.done if isinstance(one, Note)]
+    notes = [one for one in call.done if isinstance(one, WriteMark)]
     take = taken(OPT_IN, notes, call.now)
     assert list(unagreed(take))
-    told = replace(take.start, joining=Joining(ALONE, Sound("said", "0" * 64, 1000)))
+    told = replace(take.start, joining=TransferNotice(ALONE, PromptSound("said", "0" * 64, 1000)))
     assert not list(unagreed(replace(take, start=told)))

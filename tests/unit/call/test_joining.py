@@ -9,16 +9,16 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Note, Phase
+from recorder.call.state import Action, Do, Finish, Phase, WriteMark
 from recorder.call.transfer_target import in_room
 from recorder.domain.call_plan import (
     ALONE,
     BOTH,
     NOTICE,
     OPT_OUT,
+    CallPlan,
     JoiningScript,
     KeepScript,
-    Plan,
     Script,
     Speech,
 )
@@ -30,15 +30,15 @@ SENTENCE = Speech("/prompts/joining.wav", timedelta(seconds=2))
 FIRST, SECOND = ("extension", "200"), ("extension", "300")
 
 
-def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | None = None) -> Plan:
+def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | None = None) -> CallPlan:
     joining = None if how is None else JoiningScript(SENTENCE, how)
-    return Plan(NOTICE, (Script(TOLD, keep=keep, joining=joining),), at_pickup=at_pickup)
+    return CallPlan(NOTICE, (Script(TOLD, keep=keep, joining=joining),), at_pickup=at_pickup)
 
 
 class Call:
     """A call in which two speak, the first with the leg ``b``."""
 
-    def __init__(self, made: Plan | None = None, looked: bool = True) -> None:
+    def __init__(self, made: CallPlan | None = None, looked: bool = True) -> None:
         self.now = AT
         self.done: list[Action] = []
         self.state, _ = initial.arrive(made or plan(), AT)
@@ -94,10 +94,10 @@ class Call:
 
     @property
     def kinds(self) -> list[str]:
-        return [one.kind for one in self.done if isinstance(one, Note)]
+        return [one.kind for one in self.done if isinstance(one, WriteMark)]
 
     def notes(self, kind: str) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, Note) and one.kind == kind]
+        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == kind]
 
     def orders(self, order: Do) -> int:
         return self.done.count(order)
@@ -236,7 +236,7 @@ def test_a_call_that_is_not_recorded_tells_nobody() -> None:
 def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
     call = Call()
     call.transfer("c", ("e164", "+32470123456"), outside=True)
-    assert call.done[-2:] == [Note("transferred_outside", call.now), Do.STOP]
+    assert call.done[-2:] == [WriteMark("transferred_outside", call.now), Do.STOP]
     assert call.orders(Do.TELL) == 0
     call.tell(What.RECORDED)
     finish = call.done[-1]
@@ -253,7 +253,7 @@ def test_a_call_that_is_forwarded_outside_before_anybody_of_ours_spoke_is_not_re
         if call is not first:
             assert back(call, "b", FIRST)[-1] is Do.LOOK
         call.tell(What.LOOKED, other="b", outside=True)
-        assert call.done[-3:] == [Note("transferred_outside", call.now), Do.STOP, Do.DISCARD]
+        assert call.done[-3:] == [WriteMark("transferred_outside", call.now), Do.STOP, Do.DISCARD]
         call.tell(What.RECORDED)
         call.tell(What.HUNG_UP)
         finish = call.done[-1]
@@ -291,7 +291,7 @@ def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
 
 def resumed(call: Call) -> Call:
     """Another daemon, with what the first one wrote down."""
-    notes = [one for one in call.done if isinstance(one, Note)]
+    notes = [one for one in call.done if isinstance(one, WriteMark)]
     later = Call.__new__(Call)
     later.now, later.done = call.now, list(notes)
     later.state = initial.resume(call.state.plan, notes, call.now)
@@ -303,7 +303,7 @@ def back(call: Call, leg: str, party: tuple[str, str] | None) -> list[Action]:
     call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT)  # fmt: skip
     done = [one for one in call.done[before:] if one is not Do.LEAVE]
-    return [one for one in done if not (isinstance(one, Note) and "unobserved" in one.kind)]
+    return [one for one in done if not (isinstance(one, WriteMark) and "unobserved" in one.kind)]
 
 
 @pytest.mark.parametrize("at_pickup", [False, True])
@@ -311,10 +311,10 @@ def back(call: Call, leg: str, party: tuple[str, str] | None) -> list[Action]:
 def test_who_came_meanwhile_is_in_the_marks_and_is_told(at_pickup: bool, restart: bool) -> None:
     call = Call(plan(at_pickup=at_pickup))
     call = resumed(call) if restart else call
-    done = [one for one in back(call, "c", SECOND) if not isinstance(one, Note) or "ann" not in one.kind]
+    done = [one for one in back(call, "c", SECOND) if not isinstance(one, WriteMark) or "ann" not in one.kind]
     left, came, *orders = done
-    assert isinstance(left, Note)
-    assert isinstance(came, Note)
+    assert isinstance(left, WriteMark)
+    assert isinstance(came, WriteMark)
     assert (left.kind, dict(left.data)) == (
         "unbridged", {"party": "extension", "value": "200", "seen": "later"},
     )  # fmt: skip
@@ -340,8 +340,8 @@ def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
 
 def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> None:
     notes = [
-        Note("announcement_finished", AT),
-        Note("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]))),
+        WriteMark("announcement_finished", AT),
+        WriteMark("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]))),
     ]
     call = Call()
     call.state, call.done = initial.resume(plan(), notes, AT), []
@@ -354,7 +354,7 @@ def test_who_left_meanwhile_is_in_the_marks(restart: bool) -> None:
     call = Call()
     call = resumed(call) if restart else call
     (left,) = back(call, "", None)
-    assert isinstance(left, Note)
+    assert isinstance(left, WriteMark)
     assert left.kind == "unbridged"
     assert call.state.colleague == ""
 
@@ -366,7 +366,7 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     call = resumed(call)
     untold, look = back(call, "c", SECOND)
     assert look is Do.LOOK
-    assert untold == Note("joined_untold", call.now, (("reason", "unobserved"),))
+    assert untold == WriteMark("joined_untold", call.now, (("reason", "unobserved"),))
     call.tell(What.LOOKED, other="c")
     call.tell(What.HELD)
     call.tell(What.UNHELD)

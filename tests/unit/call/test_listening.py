@@ -6,7 +6,7 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Do, Note
+from recorder.call.state import Do, WriteMark
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
 from recorder.switch.translation import Observed, Person, What
 from tests.unit.call.test_joiner_asked import Asked
@@ -33,7 +33,7 @@ class Listened(Call):
 
     def since(self, count: int) -> list[str]:
         """What was noted and ordered after so much."""
-        return [one.kind if isinstance(one, Note) else str(one) for one in self.done[count:]]
+        return [one.kind if isinstance(one, WriteMark) else str(one) for one in self.done[count:]]
 
 
 def test_who_only_listens_is_noted_and_nothing_else() -> None:
@@ -95,7 +95,7 @@ def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() 
     state, actions = step(
         initial.arrive(plan("alone"), AT)[0], Observed(What.LISTENS, AT, there=(Person("c", SECOND),))
     )
-    assert [one.kind for one in actions if isinstance(one, Note)] == ["listener_came"]
+    assert [one.kind for one in actions if isinstance(one, WriteMark)] == ["listener_came"]
     assert state.listeners
     assert not state.connected
     call.tell(What.LISTENS, there=(Person("c", SECOND),))

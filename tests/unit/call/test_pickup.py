@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from recorder.call import initial
 from recorder.call.announce_on_answer import PAUSE
 from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Note, Phase
+from recorder.call.state import Action, Do, Finish, Phase, WriteMark
 from recorder.call.transitions import TRIES
-from recorder.domain.call_plan import NOTICE, KeepScript, Plan, Script, Speech
+from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
 from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -27,15 +27,15 @@ def speech(name: str) -> Speech:
 
 TOLD = speech("told")
 KEEP = KeepScript(speech("keep"), speech("cue"), speech("yes"), speech("no"), speech("none"), at_start=True)
-PLAN = Plan(NOTICE, (Script(TOLD),), at_pickup=True)
-ASKS = Plan(NOTICE, (Script(TOLD, keep=KEEP),), at_pickup=True)
+PLAN = CallPlan(NOTICE, (Script(TOLD),), at_pickup=True)
+ASKS = CallPlan(NOTICE, (Script(TOLD, keep=KEEP),), at_pickup=True)
 
 
 class Call:
     """A call, and a switch that keeps its own word: it takes ours only while it announces, and ends by itself
     a recording that it has no word for.  ``whole``: since the recording began, the outside party heard it."""
 
-    def __init__(self, plan: Plan = PLAN) -> None:
+    def __init__(self, plan: CallPlan = PLAN) -> None:
         self.now = AT
         self.word = "waiting"
         self.recording = False
@@ -107,7 +107,7 @@ class Call:
 
     @property
     def noted(self) -> list[str]:
-        return [each.kind for each in self.done if isinstance(each, Note)]
+        return [each.kind for each in self.done if isinstance(each, WriteMark)]
 
 
 def told(call: Call) -> None:
@@ -312,7 +312,11 @@ def test_a_daemon_that_was_away_when_it_was_answered_does_not_tell_them_later() 
 
 def test_a_daemon_that_was_away_in_the_announcement_has_not_told_them() -> None:
     call = Call()
-    told_of = [Note("bridged", AT), Note("recording_started", AT), Note("announcement_started", AT)]
+    told_of = [
+        WriteMark("bridged", AT),
+        WriteMark("recording_started", AT),
+        WriteMark("announcement_started", AT),
+    ]
     call.state = initial.resume(PLAN, told_of, AT)
     call.tell(What.UNWATCHED, since=AT, state="announcing", capturing=True)
     assert call.orders[-3:] == [Do.STOP, Do.DISCARD, Do.LEAVE]
@@ -320,10 +324,10 @@ def test_a_daemon_that_was_away_in_the_announcement_has_not_told_them() -> None:
 
 
 HEARD = [
-    Note("bridged", AT),
-    Note("recording_started", AT),
-    Note("announcement_started", AT),
-    Note("announcement_finished", AT),
+    WriteMark("bridged", AT),
+    WriteMark("recording_started", AT),
+    WriteMark("announcement_started", AT),
+    WriteMark("announcement_finished", AT),
 ]
 
 

@@ -71,16 +71,18 @@ def test_what_an_accord_of_before_does_not_know_stands_apart(tmp_path: Path) -> 
     assert (line.beep, line.outbound) == ("both", "once_connected")
 
 
-SAID = line_policy.Sound("text", SHA, 1000)
+SAID = line_policy.PromptSound("text", SHA, 1000)
 ASKING = replace(
     LINE,
     mode="opt-in",
-    asked=line_policy.Asked(SAID, SAID),
-    joining=line_policy.Joining("alone", SAID, SAID),
+    asked=line_policy.ConsentPrompt(SAID, SAID),
+    joining=line_policy.TransferNotice("alone", SAID, SAID),
     others=(
-        line_policy.Language(TOLD, line_policy.Asked(SAID, SAID)),
+        line_policy.Language(TOLD, line_policy.ConsentPrompt(SAID, SAID)),
         line_policy.Language(
-            TOLD, line_policy.Asked(SAID, SAID), joining=line_policy.Joining("alone", SAID, SAID)
+            TOLD,
+            line_policy.ConsentPrompt(SAID, SAID),
+            joining=line_policy.TransferNotice("alone", SAID, SAID),
         ),
     ),
     menu=SAID,
@@ -90,7 +92,7 @@ ASKING = replace(
 def test_what_is_asked_of_who_joins_is_nothing_to_an_older_daemon(tmp_path: Path) -> None:
     """It could not listen for the answer: it tells nobody, and goes on with the rest."""
     told = replace(
-        ASKING, joining=line_policy.Joining("both", SAID), others=(), menu=None, line="m", number="101"
+        ASKING, joining=line_policy.TransferNotice("both", SAID), others=(), menu=None, line="m", number="101"
     )
     body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
     assert [*body["newer"]] == ["m"]
@@ -115,7 +117,7 @@ def test_what_is_asked_in_another_shape_is_told_as_such(tmp_path: Path, wrong: o
 
 
 def test_a_line_that_only_announces_asks_nobody_who_joins(tmp_path: Path) -> None:
-    line = replace(LINE, joining=line_policy.Joining("alone", SAID, SAID))
+    line = replace(LINE, joining=line_policy.TransferNotice("alone", SAID, SAID))
     write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
     with pytest.raises(ConfigError):
         line_policy.read(tmp_path)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import Do, Finish, Note
+from recorder.call.state import Do, Finish, WriteMark
 from recorder.domain.call_plan import BOTH
 from recorder.switch.translation import COLLEAGUE, Person, What
 from tests.unit.call.test_joining import FIRST, SECOND, SENTENCE, Call, plan, resumed
@@ -43,7 +43,7 @@ class Room(Call):
         return [
             ("+" if one.kind == "joined_room" else "-") + dict(one.data)["value"]
             for one in self.done
-            if isinstance(one, Note) and one.kind in ("joined_room", "left_room")
+            if isinstance(one, WriteMark) and one.kind in ("joined_room", "left_room")
         ]
 
 

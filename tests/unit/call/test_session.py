@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recorder.call import initial, transitions
 from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Note, Phase, State
+from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
 from recorder.switch.translation import STEREO, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ def told(what: What, seconds: float = 1.0, **more: object) -> Observed:
     return Observed(what, AT + timedelta(seconds=seconds), **more)  # type: ignore[arg-type]
 
 
-def run(*events: Observed, state: State | None = None) -> tuple[State, list[Action]]:
+def run(*events: Observed, state: CallState | None = None) -> tuple[CallState, list[Action]]:
     done: list[Action] = []
     if state is None:
         state, first = initial.arrive(PLAN, AT)
@@ -48,7 +48,7 @@ WHOLE = (RECORDING, ON_DISK, PLAYING, PLAYED, CONFIRMED, BRIDGED, RECORDED, HUNG
 
 
 def kinds(actions: list[Action]) -> list[str]:
-    return [action.kind for action in actions if isinstance(action, Note)]
+    return [action.kind for action in actions if isinstance(action, WriteMark)]
 
 
 def the_end(actions: list[Action]) -> Finish:
@@ -69,7 +69,7 @@ def test_a_call_is_announced_recorded_and_ended() -> None:
 
 def test_a_call_that_went_on_as_a_fax_is_marked_so() -> None:
     _, actions = run(*WHOLE[:-2], replace(RECORDED, fax=True), HUNG_UP)
-    assert Note("recording_stopped", RECORDED.at, (("fax", "t38"),)) in actions
+    assert WriteMark("recording_stopped", RECORDED.at, (("fax", "t38"),)) in actions
     assert the_end(actions).reason is None
 
 
@@ -99,7 +99,7 @@ def test_a_codec_that_changes_in_the_announcement_starts_it_again() -> None:
     """Some tenths of a second of it were lost."""
     state, actions = run(RECORDING, ON_DISK, PLAYING, told(What.TURNED, 1), PLAYED)
     assert actions[-1] is Do.AGAIN
-    assert Note("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+    assert WriteMark("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
     again = told(What.PLAYED, 5, sound=PROMPT, complete=True, state="announcing")
     state, actions = run(told(What.PLAYING, 2.6, sound=PROMPT), again, state=state)
     assert actions[-1] is Do.CONFIRM
@@ -141,7 +141,7 @@ def test_only_the_whole_announcement_announces(ended: Observed) -> None:
 def test_a_playback_that_was_stopped_starts_again() -> None:
     _, actions = run(RECORDING, ON_DISK, PLAYING, replace(PLAYED, complete=False))
     assert actions[-1] is Do.AGAIN
-    assert Note("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+    assert WriteMark("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
 
 
 def test_a_hold_in_it_starts_it_again_after_the_hold() -> None:
@@ -252,7 +252,7 @@ def test_nobody_answers() -> None:
 def test_a_bridge_that_nobody_saw_is_told_by_the_hang_up() -> None:
     bridged = AT + timedelta(seconds=5)
     _, actions = run(*WHOLE[:5], RECORDED, replace(HUNG_UP, bridged_at=bridged))
-    assert Note("bridged", bridged) in actions
+    assert WriteMark("bridged", bridged) in actions
     assert the_end(actions).reason is None
 
 
@@ -261,7 +261,7 @@ def test_a_bridge_that_nobody_saw_is_told_by_whatever_comes_next(what: What) -> 
     bridged = AT + timedelta(seconds=5)
     event = told(what, 8, state="announced", bridged_at=bridged, since=AT, capturing=True)
     state, actions = run(*WHOLE[:5], event)
-    assert Note("bridged", bridged) in actions
+    assert WriteMark("bridged", bridged) in actions
     state, actions = run(replace(BRIDGED, at=AT + timedelta(seconds=300)), state=state)
     _, last = run(RECORDED, replace(HUNG_UP, bridged_at=AT + timedelta(seconds=300)), state=state)
     assert kinds(actions + last).count("bridged") == 1, "the bridge after a transfer is no first one"
@@ -272,7 +272,7 @@ def test_what_a_transfer_ends_had_begun() -> None:
     unbridged = told(What.UNBRIDGED, 8, state="announced")
     _, actions = run(*WHOLE[:5], unbridged)
     assert kinds(actions)[-2:] == ["bridged", "unbridged"]
-    assert Note("bridged", unbridged.at) in actions
+    assert WriteMark("bridged", unbridged.at) in actions
 
 
 def test_a_talk_before_the_call_was_brought_to_us_is_another() -> None:
@@ -324,8 +324,8 @@ def test_after_the_end_nothing_is_done_but_stopping() -> None:
 # --- after a restart
 
 
-def resumed(*marks: str) -> State:
-    return initial.resume(initial.notice("told", LENGTH), [Note(mark, AT) for mark in marks], AT)
+def resumed(*marks: str) -> CallState:
+    return initial.resume(initial.notice("told", LENGTH), [WriteMark(mark, AT) for mark in marks], AT)
 
 
 def test_a_told_call_goes_on_with_a_gap() -> None:
@@ -342,7 +342,7 @@ def test_the_switchs_word_is_enough_where_ours_was_not_written() -> None:
     state = resumed("recording_started")
     state, actions = step(state, told(What.UNWATCHED, 60, since=AT, state="announced", capturing=True))
     assert state.phase is Phase.ANNOUNCED
-    (noted,) = (a for a in actions if isinstance(a, Note) and a.kind == "announcement_finished")
+    (noted,) = (a for a in actions if isinstance(a, WriteMark) and a.kind == "announcement_finished")
     assert dict(noted.data) == {"seen": "later"}, "its time is no time of the sound"
 
 

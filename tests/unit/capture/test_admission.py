@@ -23,11 +23,11 @@ from recorder.capture.admission import (
     NO_CHANNEL,
     QUIET,
     UNVERIFIED,
-    Admission,
+    PeerAdmission,
     variable,
 )
 from recorder.errors import SwitchError
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 
 SWITCH, STRANGER = 998, 1000
 CHANNEL = "b7b2b6a0-0000-4000-8000-000000000001"
@@ -44,18 +44,18 @@ class Switch:
         self.says: str | SwitchError = DUMP
         self.globals: dict[str, str] = {}
         self.now = 0.0
-        self.admission = Admission(
+        self.admission = PeerAdmission(
             "brussels-1", spool, entropy=entropy, reach=lambda _seconds: self.up, ask=self.ask,
             owner=lambda _sock: SWITCH, monotonic=lambda: self.now,
         )  # fmt: skip
 
-    def ask(self, command: Command, _limit: float) -> str:
+    def ask(self, command: SwitchCommand, _limit: float) -> str:
         self.asked.append(str(command))
         if isinstance(self.says, SwitchError):
             raise self.says
         return self.says
 
-    def api(self, command: Command) -> str:
+    def api(self, command: SwitchCommand) -> str:
         assert command.text.startswith("api global_setvar ")
         name, _, value = command.text.removeprefix("api global_setvar ").partition("=")
         self.globals[name] = value
@@ -193,7 +193,7 @@ def test_a_switch_that_does_not_take_it_is_asked_about_each_call(switch: Switch,
     made = Switch(tmp_path)
     made.admission.start()
 
-    def refuses(command: Command) -> str:
+    def refuses(command: SwitchCommand) -> str:
         raise SwitchError("switch.refused", f"FreeSWITCH refused {str(command)!r}: -ERR permission denied")
 
     connection: Any = SimpleNamespace(sock=None, api=refuses)

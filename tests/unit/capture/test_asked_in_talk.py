@@ -10,13 +10,13 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import Note, State
-from recorder.capture.call_controller import Call
+from recorder.call.state import CallState, WriteMark
+from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import Writer
-from recorder.domain.call_plan import KeepScript, Plan, Script, Speech
+from recorder.domain.call_plan import CallPlan, KeepScript, Script, Speech
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Party
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.translation import COLLEAGUE, Observed, What
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -24,10 +24,10 @@ SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=3))
 KEEP = KeepScript(SOUND, SOUND, SOUND, SOUND, SOUND)
 
 
-def told(keep: KeepScript) -> State:
+def told(keep: KeepScript) -> CallState:
     """A call that was announced, and is recorded."""
-    notes = [Note("recording_started", AT), Note("announcement_finished", AT)]
-    return initial.resume(Plan("notice", (Script(SOUND, keep=keep),)), notes, AT)
+    notes = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
+    return initial.resume(CallPlan("notice", (Script(SOUND, keep=keep),)), notes, AT)
 
 
 @pytest.mark.parametrize("colleague", ["b", "a84b4c@pc33.atlanta.com"])
@@ -35,13 +35,13 @@ def told(keep: KeepScript) -> State:
 def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
     tmp_path: Path, keep: KeepScript, colleague: str
 ) -> None:
-    sent: list[Command] = []
+    sent: list[SwitchCommand] = []
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
     writer = Writer(tmp_path, start.recording, lambda error: None)
-    call = Call(
+    call = CallController(
         start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
         ended=lambda call: None,
     )  # fmt: skip
@@ -64,7 +64,7 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
         AT, ("opus",), None,
     )  # fmt: skip
     writer = Writer(tmp_path, start.recording, lambda error: None)
-    call = Call(
+    call = CallController(
         start, told(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
         to_switch=lambda command: sent.append(f"{kinds(writer)} {command}"),
     )  # fmt: skip

@@ -12,17 +12,17 @@ import pytest
 from recorder.call import initial
 from recorder.call.state import Phase
 from recorder.capture import call_controller
-from recorder.capture.call_controller import Call
+from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import Writer
-from recorder.domain.call_plan import NOTICE, Plan, Script, Speech
+from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, Party
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.translation import OUTSIDE, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
-PLAN = Plan(NOTICE, (Script(TOLD),), at_pickup=True)
+PLAN = CallPlan(NOTICE, (Script(TOLD),), at_pickup=True)
 RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
 
 
@@ -33,10 +33,10 @@ class Switch:
         self.ordered: list[str] = []
         self.answer = answer
 
-    def order(self, command: Command) -> None:
+    def order(self, command: SwitchCommand) -> None:
         self.ordered.append(str(command))
 
-    def ask(self, command: Command) -> str:
+    def ask(self, command: SwitchCommand) -> str:
         self.order(command)
         if self.answer is not None:
             raise self.answer
@@ -44,15 +44,15 @@ class Switch:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Callable[[Switch], Call]:
-    def make(switch: Switch) -> Call:
+def made(tmp_path: Path) -> Callable[[Switch], CallController]:
+    def make(switch: Switch) -> CallController:
         start = CallStart(
             RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
             at_pickup=True,
         )  # fmt: skip
         writer = Writer(tmp_path, RECORDING, lambda error: None)
         state, _ = initial.arrive(PLAN, AT)
-        call = Call(
+        call = CallController(
             start, state, writer, now=lambda: AT, to_call=list, to_switch=switch.order, ask=switch.ask,
             ended=lambda call: None,
         )  # fmt: skip
@@ -64,7 +64,7 @@ def made(tmp_path: Path) -> Callable[[Switch], Call]:
     return make
 
 
-def told(call: Call) -> None:
+def told(call: CallController) -> None:
     call.feed(Observed(What.RECORDING, AT, state="announcing"))
     call.feed(Observed(What.BEGAN, AT, leg=OUTSIDE, sound=TOLD.path))
     call.feed(Observed(What.HEARD, AT + TOLD.length, leg=OUTSIDE, sound=TOLD.path, complete=True))
@@ -72,12 +72,12 @@ def told(call: Call) -> None:
     gevent.sleep(0)
 
 
-def over(call: Call) -> None:
+def over(call: CallController) -> None:
     call.feed(Observed(What.GONE, AT, ending=True))
     assert call.writer.flush(5)
 
 
-def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch], Call]) -> None:
+def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch], CallController]) -> None:
     switch = Switch()
     call = made(switch)
     named = [
@@ -103,7 +103,7 @@ def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch],
 
 
 def test_both_hear_it_once_they_have_been_connected_for_a_moment(
-    made: Callable[[Switch], Call], monkeypatch: pytest.MonkeyPatch
+    made: Callable[[Switch], CallController], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sooner the switch would play it to one after the other."""
     monkeypatch.setattr(call_controller, "SETTLED", 0.4)
@@ -125,7 +125,7 @@ def test_both_hear_it_once_they_have_been_connected_for_a_moment(
     over(call)
 
 
-def test_the_switch_s_word_is_asked_for_and_counts(made: Callable[[Switch], Call]) -> None:
+def test_the_switch_s_word_is_asked_for_and_counts(made: Callable[[Switch], CallController]) -> None:
     switch = Switch()
     call = made(switch)
     told(call)
@@ -138,7 +138,7 @@ def test_the_switch_s_word_is_asked_for_and_counts(made: Callable[[Switch], Call
     ("error_id", "phase"), [("switch.refused", Phase.UNRECORDED), ("switch.gone", Phase.ANNOUNCING)]
 )
 def test_a_switch_that_was_there_first_or_cannot_be_asked(
-    made: Callable[[Switch], Call], error_id: str, phase: Phase
+    made: Callable[[Switch], CallController], error_id: str, phase: Phase
 ) -> None:
     """Refused: its own bound has passed.  Gone: it is asked again when it is back."""
     call = made(Switch(SwitchError(error_id, "no", "")))
@@ -147,7 +147,7 @@ def test_a_switch_that_was_there_first_or_cannot_be_asked(
     over(call)
 
 
-def test_what_is_put_back_takes_its_end_along(made: Callable[[Switch], Call]) -> None:
+def test_what_is_put_back_takes_its_end_along(made: Callable[[Switch], CallController]) -> None:
     switch = Switch()
     call = made(switch)
     call.feed(Observed(What.RECORDING, AT, state="announcing"))

@@ -17,11 +17,11 @@ import pytest
 from gevent.event import Event
 
 from recorder.call import initial
-from recorder.call.state import Note
-from recorder.capture.call_controller import Call
+from recorder.call.state import WriteMark
+from recorder.capture.call_controller import CallController
 from recorder.capture.command_listener import Controls
 from recorder.capture.spool_writer import Writer
-from recorder.domain.call_plan import NOTICE, Plan, Script, Speech
+from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
 from recorder.domain.live_command import (
     DONE,
     NO_ANSWER,
@@ -33,7 +33,7 @@ from recorder.domain.live_command import (
 )
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, Party, read_marks
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.translation import Observed, What
 from tests.forger import SOMEBODY
 
@@ -52,14 +52,14 @@ class Node:
         self.up = Event()
         self.up.set()
 
-    def send_all(self, orders: list[Command], limit: float) -> list[SimpleNamespace]:
+    def send_all(self, orders: list[SwitchCommand], limit: float) -> list[SimpleNamespace]:
         return [SimpleNamespace(accepted=lambda order=order: self.api(order)) for order in self._put(orders)]
 
-    def _put(self, orders: list[Command]) -> list[Command]:
+    def _put(self, orders: list[SwitchCommand]) -> list[SwitchCommand]:
         self.ordered += [str(order) for order in orders]
         return list(orders)
 
-    def api(self, order: Command, limit: float = 0) -> str:
+    def api(self, order: SwitchCommand, limit: float = 0) -> str:
         for word, error_id in self.refuses.items():
             if f" {word} " in str(order):
                 raise SwitchError(error_id, "-ERR")
@@ -77,15 +77,15 @@ def node() -> Node:
 
 
 @pytest.fixture
-def call(tmp_path: Path, node: Node) -> Iterator[Call]:
+def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
     """A call in which two speak."""
     start = CallStart(
         RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
     )  # fmt: skip
     writer = Writer(tmp_path, RECORDING, lambda error: None)
-    notes = [Note(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged")]
-    state = initial.resume(Plan(NOTICE, (Script(TOLD),)), notes, AT)
-    made = Call(
+    notes = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged")]
+    state = initial.resume(CallPlan(NOTICE, (Script(TOLD),)), notes, AT)
+    made = CallController(
         start, state, writer, now=lambda: AT, to_call=list, to_switch=lambda order: node._put([order]),
         ask=node.api, ended=lambda call: None,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[Call]:
 
 
 @pytest.fixture
-def ask(tmp_path: Path, node: Node, call: Call) -> Iterator[Callable[..., str]]:
+def ask(tmp_path: Path, node: Node, call: CallController) -> Iterator[Callable[..., str]]:
     """Asks as the worker does; what came of it."""
     controls = Controls(tmp_path, {"a": call}, node, lambda: AT)  # type: ignore[arg-type]
     controls.start()
@@ -111,13 +111,13 @@ def ask(tmp_path: Path, node: Node, call: Call) -> Iterator[Callable[..., str]]:
     controls.stop()
 
 
-def marks(call: Call) -> list[tuple[str, dict[str, str]]]:
+def marks(call: CallController) -> list[tuple[str, dict[str, str]]]:
     assert call.writer.flush(5)
     return [(mark.kind, dict(mark.data)) for mark in read_marks(call.writer.folder) if "by" in mark.data]
 
 
 def test_a_pause_is_done_when_the_switch_has_said_so_and_ends_by_itself(
-    ask: Callable[..., str], node: Node, call: Call
+    ask: Callable[..., str], node: Node, call: CallController
 ) -> None:
     assert ask("pause") == DONE
     looked = "${cond(${uuid_getvar(a accord_state)} == announced ? a : none)}"
@@ -135,14 +135,14 @@ def test_a_pause_is_done_when_the_switch_has_said_so_and_ends_by_itself(
     assert marks(call) == [("paused", {"seconds": "90", "by": "panel"})]
 
 
-def test_nothing_is_done_twice(ask: Callable[..., str], node: Node, call: Call) -> None:
+def test_nothing_is_done_twice(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert [ask("note"), ask("note"), ask("note", left=0)] == [DONE] * 3
     assert marks(call) == [("noted", {"by": "panel"})]
     assert ask("note", "two") == DONE
     assert len(marks(call)) == 2
 
 
-def test_too_late_is_not_done(ask: Callable[..., str], node: Node, call: Call) -> None:
+def test_too_late_is_not_done(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert ask("pause", left=0) == NO_ANSWER
     assert ask("pause", left=-1.0) == NO_ANSWER
     assert node.ordered == []
@@ -154,7 +154,7 @@ def test_too_late_is_not_done(ask: Callable[..., str], node: Node, call: Call) -
     [("mask", "switch.refused", "not_recorded"), ("mask", "switch.timeout", UNKNOWN)],
 )
 def test_what_the_switch_has_not_said_is_not_said(
-    ask: Callable[..., str], node: Node, call: Call, word: str, error_id: str, outcome: str
+    ask: Callable[..., str], node: Node, call: CallController, word: str, error_id: str, outcome: str
 ) -> None:
     node.refuses = {word: error_id}
     assert ask("pause") == outcome
@@ -171,7 +171,7 @@ def test_without_a_switch_it_is_not_done(ask: Callable[..., str], node: Node) ->
 
 
 def test_to_go_on_is_refused_by_the_switch_where_it_is_not_paused(
-    ask: Callable[..., str], node: Node, call: Call
+    ask: Callable[..., str], node: Node, call: CallController
 ) -> None:
     assert ask("resume") == DONE
     assert node.ordered[0] == (
@@ -188,7 +188,7 @@ def test_a_call_that_is_not_here_is_over(ask: Callable[..., str]) -> None:
 
 
 def test_a_switch_that_does_not_say_how_long_pauses_as_usual(
-    ask: Callable[..., str], node: Node, call: Call
+    ask: Callable[..., str], node: Node, call: CallController
 ) -> None:
     node.refuses = {"global_getvar": "switch.refused"}
     assert ask("pause") == DONE

@@ -17,7 +17,7 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.headroom import Headroom
 from recorder.ids import uuid7
 from recorder.spool import disk_space, layout
-from recorder.spool.disk_space import AHEAD, Disk, Growing, finishing, wanted
+from recorder.spool.disk_space import AHEAD, Disk, GrowingFile, finishing, wanted
 from recorder.spool.layout import CallEnd, CallStart, Party
 from recorder.switch.outbound_socket import Arrival
 from tests.conftest import Clock
@@ -78,7 +78,7 @@ def test_as_many_begin_as_can_go_on_and_be_finished(site: Site) -> None:
         begun += 1
         assert begun < 50
     assert begun == 6
-    growing = [Growing(0, disk_space.USUAL_RATE, ("opus",))] * begun
+    growing = [GrowingFile(0, disk_space.USUAL_RATE, ("opus",))] * begun
     assert SMALL - 2 * AHEAD * disk_space.USUAL_RATE < wanted(SMALL, growing, 0, AHEAD) < SMALL
     assert not headroom.excess()
     next(iter(site.calls.values())).state.phase = Phase.UNRECORDED
@@ -100,7 +100,7 @@ def test_finished_takes_can_be_finished(site: Site) -> None:
     call = site.call(sound=6 * MIB)
     layout.close_take(site.root / call.start.recording, CallEnd("recorded", None, AT, None))
     site.calls.clear()
-    free = wanted(SMALL, [Growing(0, disk_space.USUAL_RATE, ("opus",))], 0, AHEAD)
+    free = wanted(SMALL, [GrowingFile(0, disk_space.USUAL_RATE, ("opus",))], 0, AHEAD)
     assert not site.measure(free).admits(("opus",))
     assert site.measure(free + finishing(6 * MIB, ("opus",))).admits(("opus",))
     layout.remove_take(site.root / call.start.recording)

@@ -10,15 +10,15 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import Note
+from recorder.call.state import WriteMark
 from recorder.capture import Daemon, DaemonSettings
-from recorder.capture.call_controller import Call
+from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import Writer
-from recorder.domain.call_plan import ALONE, BOTH, JoiningScript, Plan, Script, Speech
+from recorder.domain.call_plan import ALONE, BOTH, CallPlan, JoiningScript, Script, Speech
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Party
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import CallEvent
 from recorder.switch.translation import COLLEAGUE, Observed, What
 
@@ -40,12 +40,12 @@ class Switch:
         self.variables = variables
         self.told: list[str] = []
 
-    def ask(self, command: Command) -> str:
+    def ask(self, command: SwitchCommand) -> str:
         if "gone" in self.variables:
             raise SwitchError("switch.refused", "-ERR No such channel!")
         return self.variables.get(str(command).split()[-1], "_undef_")
 
-    def tell(self, command: Command) -> None:
+    def tell(self, command: SwitchCommand) -> None:
         self.told.append(str(command))
 
     def played(self) -> list[str]:
@@ -54,21 +54,21 @@ class Switch:
 
 def joined(
     root: Path, switch: Switch, how: str = ALONE, leg: str = "c", first: bool = False, mode: str = "notice"
-) -> Call:
+) -> CallController:
     """A call in which another comes, or the ``first``, once the switch has been asked about them."""
     notes = [
-        Note("recording_started", AT),
-        Note("announcement_finished", AT),
-        Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b"))),
+        WriteMark("recording_started", AT),
+        WriteMark("announcement_finished", AT),
+        WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b"))),
     ][: 2 if first else 3]
     refused = None if mode == "notice" else REFUSED
-    plan = Plan(mode, (Script(SOUND, joining=JoiningScript(SOUND, how, refused)),))
+    plan = CallPlan(mode, (Script(SOUND, joining=JoiningScript(SOUND, how, refused)),))
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
     writer = Writer(root, start.recording, lambda error: None)
-    call = Call(
+    call = CallController(
         start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
         to_switch=switch.tell, ask=switch.ask, ended=lambda call: None,
     )  # fmt: skip
@@ -78,7 +78,7 @@ def joined(
     return call
 
 
-def over(call: Call) -> None:
+def over(call: CallController) -> None:
     call.feed(Observed(What.GONE, AT, ending=True))
 
 

@@ -11,11 +11,12 @@ import gevent
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.call.state import State
+from recorder.call.state import CallState
 from recorder.capture import reconciliation
 from recorder.capture.conferences import Rooms
 from recorder.capture.reconciliation import Takeover
-from recorder.catalogue.tables.core import NotRecorded, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import NotRecordedTable
 from recorder.domain.call_plan import Script
 from recorder.domain.line_policy import Language, Snapshot
 from recorder.errors import SwitchError
@@ -63,7 +64,7 @@ class Writer:
 class Adopted:
     """A call as the takeover sees it."""
 
-    def __init__(self, start: CallStart, state: State, root: Path) -> None:
+    def __init__(self, start: CallStart, state: CallState, root: Path) -> None:
         self.start, self.state, self.channel, self.told = start, state, start.channel, []
         self.left_at = start.started_at
         self.writer = Writer(root / start.recording)
@@ -91,7 +92,7 @@ class Site:
         self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
         self.takeover.look()
 
-    def adopt(self, start: CallStart, state: State) -> Adopted:
+    def adopt(self, start: CallStart, state: CallState) -> Adopted:
         return self.calls.setdefault(start.channel, Adopted(start, state, self.house.spool))
 
     def reconcile(self) -> None:
@@ -168,7 +169,7 @@ def test_what_is_broken_is_left_to_the_worker_which_lists_it(
     assert json.loads((aside / layout.WHY).read_bytes())["reason"] == "spool.broken"
     assert (aside / layout.AUDIO).exists()
     with connected():
-        row = NotRecorded.get()
+        row = NotRecordedTable.get()
     assert (row.id, row.reason) == (folder.name, "spool.broken")
     assert row.tenant_id == (house.tenant if whose else None)
     assert row.ended_at == house.clock()

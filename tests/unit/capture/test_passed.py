@@ -13,7 +13,7 @@ import pytest
 
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.unhandled_calls import PassedBy
-from recorder.domain.call_plan import Plan, Script, Speech
+from recorder.domain.call_plan import CallPlan, Script, Speech
 from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout
@@ -313,7 +313,7 @@ class Gone:
 def test_a_call_whose_socket_is_gone_by_the_time_we_come_to_it_is_written_down(daemon: Daemon) -> None:
     """The daemon was stopped right after it had read of the call; it may die before the call ends."""
     with_line(daemon, "before_connected")
-    daemon.knowledge.plan = lambda *_: Plan("notice", (Script(Speech("/s.wav", timedelta(seconds=1))),))  # type: ignore[method-assign]
+    daemon.knowledge.plan = lambda *_: CallPlan("notice", (Script(Speech("/s.wav", timedelta(seconds=1))),))  # type: ignore[method-assign]
     arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
     daemon._arrive(arrival, cast("OutboundSession", Gone()))
     gevent.wait(timeout=1)  # the call's own clock goes on

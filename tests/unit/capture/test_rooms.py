@@ -10,15 +10,15 @@ import gevent
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import Note
+from recorder.call.state import WriteMark
 from recorder.capture import conferences
-from recorder.capture.call_controller import Call
+from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Rooms
 from recorder.capture.spool_writer import Writer
-from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, JoiningScript, Plan, Script
+from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, JoiningScript, Script
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, Party, read_marks
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import CallEvent
 from recorder.switch.standing_connection import Live
 from recorder.switch.translation import COLLEAGUE, Observed, What
@@ -43,7 +43,7 @@ class Switch:
         self.outside: dict[str, str] = {}
         self.bugs = ""
 
-    def ask(self, command: Command) -> str:
+    def ask(self, command: SwitchCommand) -> str:
         words = str(command).split()
         if words[1] == "show":
             return json.dumps({"rows": self.rows})
@@ -55,7 +55,7 @@ class Switch:
             raise SwitchError("switch.refused", "-ERR No such channel!")
         return "".join(f"{name}: {value}\n" for name, value in self.legs[words[2]].items())
 
-    def tell(self, command: Command) -> None:
+    def tell(self, command: SwitchCommand) -> None:
         self.told.append(str(command))
 
 
@@ -63,23 +63,25 @@ class House:
     """Calls that go on, each with a colleague ``b-…`` at its other end, and the rooms they know of."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.switch, self.calls = root, Switch(), dict[str, Call]()
+        self.root, self.switch, self.calls = root, Switch(), dict[str, CallController]()
         self.rooms = Rooms(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
 
-    def call(self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False) -> Call:
+    def call(
+        self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False
+    ) -> CallController:
         notes = [
-            Note("recording_started", AT),
-            Note("announcement_finished", AT),
-            Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", f"b-{channel}"))),
+            WriteMark("recording_started", AT),
+            WriteMark("announcement_finished", AT),
+            WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", f"b-{channel}"))),
         ]
         joining = JoiningScript(SOUND, how, SOUND if asks else None)
-        plan = Plan(OPT_IN if asks else "notice", (Script(SOUND, joining=joining),))
+        plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, joining=joining),))
         ident = f"01a2101e-5dde-7d17-8d61-e2a8e19669f{len(self.calls)}"
         start = CallStart(
             ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
         )
         writer = Writer(self.root, ident, lambda error: None)
-        made = Call(
+        made = CallController(
             start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
             to_switch=self.switch.tell, ask=self.switch.ask, ended=lambda call: None,
             tell_in_room=self.rooms.tell, cut_in_room=self.rooms.cut, let_back=self.rooms.let_back,
@@ -125,7 +127,7 @@ def enter(house: House, channel: str, number: str) -> None:
     house.member("add-member", channel, number)
 
 
-def names(call: Call) -> list[str]:
+def names(call: CallController) -> list[str]:
     return [one.leg for one in call.state.others]
 
 

@@ -19,7 +19,7 @@ from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Mark, Party
 from recorder.switch.caller_id import NOBODY
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import CallEvent
 from recorder.switch.outbound_socket import Arrival
@@ -51,7 +51,7 @@ class Answering:
         self.variables = variables
         self.asked: list[str] = []
 
-    def api(self, command: Command) -> str:
+    def api(self, command: SwitchCommand) -> str:
         self.asked.append(str(command))
         if "uuid_dump" in str(command):
             if "bridged" not in self.variables:
@@ -159,7 +159,7 @@ def test_one_that_ended_before_its_end_could_be_heard_is_ended(tmp_path: Path, c
     switch = Answering(accord_state="announced")
     daemon = on_its_own_socket(tmp_path, switch, clock)
 
-    def gone(command: Command) -> str:
+    def gone(command: SwitchCommand) -> str:
         raise SwitchError("switch.refused", "-ERR No such channel!")
 
     switch.api = gone  # type: ignore[method-assign]
@@ -306,7 +306,7 @@ class Socket:
         self.sent: list[str] = []
         self.let_go = lambda _reason: None
 
-    def send_all(self, orders: list[Command], _limit: float | None = None) -> None:
+    def send_all(self, orders: list[SwitchCommand], _limit: float | None = None) -> None:
         self.sent += map(str, orders)
         self.closed.set()
         self.let_go("the call goes on")

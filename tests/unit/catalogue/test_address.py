@@ -9,7 +9,6 @@ import pytest
 from peewee import OperationalError
 
 from recorder.catalogue import database, schema
-from recorder.catalogue.tables import core
 from recorder.errors import CatalogueError
 from tests.ports import free_ports
 
@@ -49,7 +48,7 @@ def test_an_address_is_shown_without_its_password(url: str, said: str) -> None:
     ],
 )
 def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
-    for refusing in (core.make_database, schema.migrate, schema.check_schema, database.shown):
+    for refusing in (database.make_database, schema.migrate, schema.check_schema, database.shown):
         error = refused(lambda refusing=refusing: refusing(url))
         assert error.error_id == "catalogue.url"
         assert SECRET not in f"{error!r}{error}{error.__cause__}"
@@ -69,7 +68,7 @@ def test_a_driver_that_is_missing_is_told(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.delitem(sys.modules, "recorder.catalogue.postgresql")
     monkeypatch.delattr("recorder.catalogue.postgresql")
-    error = refused(lambda: core.make_database("postgresql://ada@db/accord"))
+    error = refused(lambda: database.make_database("postgresql://ada@db/accord"))
     assert error.error_id == "catalogue.driver_missing"
     assert "accord-recorder[postgresql]" in error.hint
 

@@ -12,15 +12,9 @@ import soundfile
 from peewee import IntegrityError
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import Sentence
-from recorder.catalogue.tables.core import (
-    Announcement,
-    LedgerEntry,
-    Line,
-    Sound,
-    connected,
-    writing,
-)
+from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, LineTable, SoundTable
 from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, composition, lines
@@ -71,7 +65,9 @@ def refusal(work: Callable[[], object]) -> CatalogueError:
 
 def everything() -> list[list[tuple]]:
     with connected():
-        return [list(model.select().tuples()) for model in (Sound, Announcement, Line, LedgerEntry)]
+        return [
+            list(model.select().tuples()) for model in (SoundTable, AnnouncementTable, LineTable, LeafTable)
+        ]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -84,7 +80,7 @@ def test_what_an_announcement_asks_is_kept_with_it(tenants, own, beside, tone, m
     assert row.question.text == "May we record?"
     assert row.declined.text == "Not recorded."
     with connected():
-        sounds = {sound.sha256: bytes(sound.wav) for sound in Sound.select()}
+        sounds = {sound.sha256: bytes(sound.wav) for sound in SoundTable.select()}
     assert sounds[row.question.sound] == beside["question"].wav
     assert sounds[row.declined.sound] == beside["declined"].wav
 
@@ -177,7 +173,7 @@ def test_a_line_speaks_several_languages_with_a_menu(tenants, own, menu, now) ->
     assert line.announcements == tuple(told)
     assert line.menu.text == menu.text
     with connected():
-        assert bytes(Sound.get_by_id(line.menu.sound).wav) == menu.wav
+        assert bytes(SoundTable.get_by_id(line.menu.sound).wav) == menu.wav
     assert lines.set_line_announcement(mine, line.id, told[2], **now)
     row = queries.line(mine, line.id)
     assert (row.announcement, row.others, row.menu) == (told[2], (), None)
@@ -237,11 +233,11 @@ def test_nothing_refers_to_a_sound_that_is_not_there(tenants, own, menu, now) ->
     lines.create_line(tenants[0], number="100", **said, **now)
     nowhere = "00" * 32
     for change in (
-        Announcement.update(question=nowhere),
-        Announcement.update(declined=nowhere),
-        Announcement.update(greeting=nowhere),
-        Line.update(menu=nowhere),
-        Sound.delete().where(Sound.sha256 == Line.select(Line.menu).limit(1)),
+        AnnouncementTable.update(question=nowhere),
+        AnnouncementTable.update(declined=nowhere),
+        AnnouncementTable.update(greeting=nowhere),
+        LineTable.update(menu=nowhere),
+        SoundTable.delete().where(SoundTable.sha256 == LineTable.select(LineTable.menu).limit(1)),
     ):
         with pytest.raises(IntegrityError), writing():
             change.execute()

@@ -7,16 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import AnnouncementRow, LineRow, Sentence
-from recorder.catalogue.tables.core import (
-    Announcement,
-    LedgerEntry,
-    Line,
-    Purpose,
-    Sound,
-    connected,
-    writing,
-)
+from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, LineTable, PurposeTable, SoundTable
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import AccordError
 from recorder.features.tenants import announcements, composition, lines, service
@@ -71,7 +64,7 @@ SPEAKING = Sources(engines=(Voice(),))
 def school(tenants, now) -> str:
     """A purpose of the customer's own."""
     with writing():
-        Purpose.create(
+        PurposeTable.create(
             id="school",
             tenant=tenants[0],
             code="school",
@@ -88,7 +81,7 @@ def heard(sentence: Sentence | None) -> tuple[str, bytes] | None:
     if sentence is None:
         return None
     with connected():
-        return sentence.text, bytes(Sound.get_by_id(sentence.sound).wav)
+        return sentence.text, bytes(SoundTable.get_by_id(sentence.sound).wav)
 
 
 def refusal(work: Callable[[], object]) -> AccordError:
@@ -103,7 +96,9 @@ def refusal(work: Callable[[], object]) -> AccordError:
 
 def everything() -> list[list[tuple]]:
     with connected():
-        return [list(model.select().tuples()) for model in (Sound, Announcement, Line, LedgerEntry)]
+        return [
+            list(model.select().tuples()) for model in (SoundTable, AnnouncementTable, LineTable, LeafTable)
+        ]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -167,10 +162,10 @@ def test_a_line_is_put_into_another_mode_and_back_with_the_same_sounds(tenants, 
     assert kinds[-2:] == ["line.announcement_changed", "line.mode_changed"]
 
 
-def _log(tenant: str) -> list[LedgerEntry]:
+def _log(tenant: str) -> list[LeafTable]:
     with connected():
-        entries = LedgerEntry.select().where(LedgerEntry.tenant == tenant)
-        return list(entries.order_by(LedgerEntry.number))
+        entries = LeafTable.select().where(LeafTable.tenant == tenant)
+        return list(entries.order_by(LeafTable.number))
 
 
 def test_the_same_mode_again_changes_nothing(tenants, line, now) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from recorder.catalogue import change_counter, country_check, queries, tenant_queries
-from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
@@ -42,12 +43,12 @@ def now(clock, entropy) -> dict[str, object]:
 def lives_in(tenant: str, country: str) -> None:
     """As a catalogue that was written before."""
     with writing():
-        Tenant.update(country=country).where(Tenant.id == tenant).execute()
+        TenantTable.update(country=country).where(TenantTable.id == tenant).execute()
 
 
 def kinds(tenant: str) -> list[str]:
     with connected():
-        rows = LedgerEntry.select().where(LedgerEntry.tenant == tenant).order_by(LedgerEntry.number)
+        rows = LeafTable.select().where(LeafTable.tenant == tenant).order_by(LeafTable.number)
         return [row.kind for row in rows]
 
 

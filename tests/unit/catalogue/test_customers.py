@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from recorder.catalogue import change_counter, queries, tenant_queries
-from recorder.catalogue.tables.core import Purpose, Sound, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import PurposeTable, SoundTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, lines, service
 
@@ -22,7 +23,7 @@ def test_the_same_sound_is_kept_once(tenants, announce) -> None:
     announce(mine)
     announce(other)
     with connected():
-        assert Sound.select().count() == 1
+        assert SoundTable.select().count() == 1
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_tenant_is_made_once(tenants, clock, entropy) -> None:
 def test_a_purpose_of_their_own_is_no_way_round_a_standard_one(tenants, tone, clock, entropy) -> None:
     with writing():
         for code in ("quality", "their-own"):
-            Purpose.create(
+            PurposeTable.create(
                 id=code,
                 tenant=tenants[0],
                 code=code,

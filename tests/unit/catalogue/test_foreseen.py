@@ -7,7 +7,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from recorder.catalogue.tables.core import Amendment, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable
 from recorder.lifecycle import retention_limits
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.preview import Foreseen, foresee
@@ -15,7 +16,7 @@ from recorder.lifecycle.retention_limits import Wish
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.revocation import Trust
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 from recorder.store.directory import DirectoryStore
 
 from .conftest import OTHER, TENANT
@@ -37,7 +38,7 @@ def seen(changes, clock) -> Callable[..., Foreseen]:
     def foreseen(
         days: int, purpose: str | None = "agreement", *, agreements: bool = False, line=None
     ) -> Foreseen:
-        limit = Limit(days, purpose, line, clock(), agreements=agreements)
+        limit = RetentionLimit(days, purpose, line, clock(), agreements=agreements)
         return foresee(TENANT, limit, clock(), Trust(changes.root))
 
     return foreseen
@@ -87,7 +88,7 @@ def test_what_was_agreed_stays_unless_it_is_named_and_what_is_held_is_counted(st
 def hold(recording: str, at) -> None:
     """A row of a legal hold."""
     with writing():
-        Amendment.create(
+        AmendmentTable.create(
             id=f"{recording}/1", tenant=TENANT, recording=recording, number=1, kind="hold_set", at=at,
             by_kind="operator", by_id=None, data={}, sha256="00" * 32, ended_by=None,
         )  # fmt: skip

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.domain.live_command import DONE, NO_ANSWER, UNKNOWN
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
@@ -42,9 +43,7 @@ def leaves() -> list[tuple[str, dict]]:
     with connected():
         return [
             (row.kind, json.loads(row.body))
-            for row in LedgerEntry.select()
-            .where(LedgerEntry.kind.startswith("call."))
-            .order_by(LedgerEntry.number)
+            for row in LeafTable.select().where(LeafTable.kind.startswith("call.")).order_by(LeafTable.number)
         ]
 
 

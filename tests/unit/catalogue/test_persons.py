@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.catalogue.tables.core import NotRecorded, Recording, connected, writing
-from recorder.catalogue.tables.subject_request import PersonCode
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
 from recorder.features.subject_requests import register, reviews, verification_code
@@ -31,7 +32,7 @@ def tenant(catalogue, clock, entropy) -> str:
 def called(tenant: str, number: str, ident: str, at: datetime, kind: str = "e164") -> str:
     """A call with a number, that was not recorded."""
     with writing():
-        NotRecorded.create(
+        NotRecordedTable.create(
             id=ident, tenant=tenant, number="+3225550100",
             direction="inbound", node="n", outside_kind=kind, outside_value=number, started_at=at,
             ended_at=at, reason="declined", noted_at=at,
@@ -41,7 +42,7 @@ def called(tenant: str, number: str, ident: str, at: datetime, kind: str = "e164
 
 def recorded(tenant: str, number: str, ident: str, at: datetime, kind: str = "e164") -> str:
     with writing():
-        Recording.create(
+        RecordingTable.create(
             id=ident, tenant=tenant, line_id="l", number="+3225550100", direction="inbound",
             outside_kind=kind, outside_value=number, inside_kind="extension", inside_value="1001",
             started_at=at, duration_ms=1000, announcement_id="a", announcement_version=1, announced=1,
@@ -138,7 +139,7 @@ def test_a_code_is_right_once_and_nowhere_in_the_catalogue(request_, clock, entr
     code = call(request_, clock, entropy)
     assert len(code) == 6
     with connected():
-        kept = [str(row.__data__) for row in PersonCode.select()]
+        kept = [str(row.__data__) for row in VerificationCodeTable.select()]
     assert not any(code in each for each in kept)
     for wrong in ("", f"{code}0", "１２３４５６", f"{(int(code) + 1) % 10**6:06}"):
         assert not tried(request_, wrong, clock, entropy)

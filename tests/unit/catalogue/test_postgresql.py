@@ -15,9 +15,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.auditlog.append import append
-from recorder.catalogue import postgresql, queries, schema, tenant_queries
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import LedgerEntry, connected, writing
+from recorder.catalogue import database, postgresql, queries, schema, tenant_queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import CatalogueError
 from recorder.identity import users
 from tests.postgres import Server
@@ -88,10 +88,10 @@ def test_a_database_that_cannot_hold_every_name_is_refused(postgres: Server) -> 
 def test_every_limit_holds_in_a_connection_but_not_for_migrating(catalogue: str) -> None:
     shown = ", ".join(f"current_setting('{name}')" for name in ("statement_timeout", "lock_timeout"))
     with connected():
-        assert core.database.execute_sql(f"SELECT {shown}").fetchone() == ("15s", "5s")
-        (isolation,) = core.database.execute_sql("SHOW transaction_isolation").fetchone()
+        assert database.database.execute_sql(f"SELECT {shown}").fetchone() == ("15s", "5s")
+        (isolation,) = database.database.execute_sql("SHOW transaction_isolation").fetchone()
         assert isolation == "read committed"
-    patient = core.make_database(catalogue, limited=False)
+    patient = database.make_database(catalogue, limited=False)
     assert patient.execute_sql(f"SELECT {shown}").fetchone() == ("0", "0")
     patient.close_all()
 
@@ -102,10 +102,10 @@ def test_what_was_committed_is_on_the_servers_disk_whatever_its_settings(
     catalogue: str, run_on_server, is_set: str, holds: str
 ) -> None:
     """The spool's copy of a recording goes after its row is committed."""
-    core.database.close_all()
+    database.database.close_all()
     run_on_server(f"ALTER ROLE accord SET synchronous_commit = '{is_set}'")
     with connected():
-        assert core.database.execute_sql("SHOW synchronous_commit").fetchone() == (holds,)
+        assert database.database.execute_sql("SHOW synchronous_commit").fetchone() == (holds,)
 
 
 @ON_SERVER
@@ -141,7 +141,7 @@ def test_somebody_who_waits_for_a_server_that_is_away_waits_once_for_all(
         time.sleep(0.2)
         raise postgresql.psycopg.OperationalError("nobody there")
 
-    core.database.close_all()
+    database.database.close_all()
     monkeypatch.setattr(postgresql._Connection, "connect", slowly)
     asking = [threading.Thread(target=lambda: refused(tenant_queries.all_tenants)) for _ in range(10)]
     for each in asking:
@@ -159,8 +159,8 @@ def test_what_is_lost_in_the_middle_of_a_transaction_was_never_written(tenants, 
     def broken_off() -> None:
         with writing():
             append(mine, "x", {}, clock(), entropy)
-            (pid,) = core.database.execute_sql("SELECT pg_backend_pid()").fetchone()
-            with postgresql.psycopg.connect(core.database.obj.conninfo, autocommit=True) as other:
+            (pid,) = database.database.execute_sql("SELECT pg_backend_pid()").fetchone()
+            with postgresql.psycopg.connect(database.database.obj.conninfo, autocommit=True) as other:
                 other.execute("SELECT pg_terminate_backend(%s)", (pid,))
             append(mine, "y", {}, clock(), entropy)
 
@@ -231,7 +231,7 @@ def test_a_node_that_dies_or_stops_in_a_transaction_holds_up_nobody(
 @ON_SERVER
 def test_who_waits_too_long_for_another_writer_is_told(tenants, clock, entropy, monkeypatch) -> None:
     monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "200ms")
-    core.database.close_all()
+    database.database.close_all()
     mine = tenants[0]
     inside, go_on = threading.Event(), threading.Event()
 
@@ -261,8 +261,8 @@ def _append(tenant: str, clock, entropy) -> None:
 
 @ON_SERVER
 def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> None:
-    core.database.close_all()
-    core.open_catalogue(catalogue, connections=2)
+    database.database.close_all()
+    database.open_catalogue(catalogue, connections=2)
     inside = threading.Barrier(3)
     found: list[int] = []
 
@@ -282,14 +282,14 @@ def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> N
     for asker in askers:
         asker.join(30)
     assert found == [2] * 6
-    core.database.close_all()
+    database.database.close_all()
 
 
 @ON_SERVER
 def test_all_connections_in_use_for_long_is_told(catalogue: str, tenants, monkeypatch) -> None:
     monkeypatch.setattr(postgresql, "POOL_S", 0.2)
-    core.database.close_all()
-    core.open_catalogue(catalogue, connections=1)
+    database.database.close_all()
+    database.open_catalogue(catalogue, connections=1)
     with connected():
         other: list[CatalogueError] = []
         thread = threading.Thread(target=lambda: other.append(refused(tenant_queries.all_tenants)))
@@ -297,7 +297,7 @@ def test_all_connections_in_use_for_long_is_told(catalogue: str, tenants, monkey
         thread.join(30)
     assert other[0].error_id == "catalogue.away"
     assert "in use" in other[0].message
-    core.database.close_all()
+    database.database.close_all()
 
 
 def test_a_sign_that_postgresql_cannot_hold_is_kept_as_unreadable(tenants, unrecorded) -> None:
@@ -313,7 +313,7 @@ def test_a_sign_that_postgresql_cannot_hold_is_kept_as_unreadable(tenants, unrec
 def test_no_password_is_ever_logged(postgres: Server, tenants, clock, stopped) -> None:
     url = f"postgresql://accord:{SECRET}@/nowhere?host={postgres.folder}"
     with capture_logs() as logs:
-        opened = core.open_catalogue(url)
+        opened = database.open_catalogue(url)
         error = refused(tenant_queries.all_tenants)
         stopped()
         time.sleep(postgresql.AWAY_S)
@@ -330,7 +330,7 @@ def _answers(wanted: object) -> bool:
 
 def _leaves() -> int:
     with connected():
-        return LedgerEntry.select().count()
+        return LeafTable.select().count()
 
 
 def _backends(server: Server) -> list[int]:

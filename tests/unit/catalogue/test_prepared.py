@@ -6,16 +6,19 @@ from typing import Any
 
 import pytest
 
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.core import Tenant, connected, writing
+from recorder.catalogue.tables.core import TenantTable
 
 made: list[str] = []
 
 
-@prepared(Tenant)
+@prepared(TenantTable)
 def named(tenant: str, name: str) -> Any:
     made.append(name)
-    return Tenant.select(Tenant.id, Tenant.name).where((Tenant.id == tenant) & (Tenant.name == name))
+    return TenantTable.select(TenantTable.id, TenantTable.name).where(
+        (TenantTable.id == tenant) & (TenantTable.name == name)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +33,7 @@ def test_it_is_asked_anew_and_made_once(tenants: tuple[str, str]) -> None:
         assert [row.id for row in named(second, "Van Dyck NV")] == [second]
         assert named(second, "Boulangerie Martin") == [], "both conditions hold"
         with writing():
-            Tenant.update(name="Martin & fils").where(Tenant.id == first).execute()
+            TenantTable.update(name="Martin & fils").where(TenantTable.id == first).execute()
         assert named(first, "Boulangerie Martin") == []
         assert [row.name for row in named(first, "Martin & fils")] == ["Martin & fils"]
     assert len(made) <= 1
@@ -40,4 +43,4 @@ def test_it_is_asked_anew_and_made_once(tenants: tuple[str, str]) -> None:
 def test_what_is_asked_for_is_never_a_part_of_the_question(tenants: tuple[str, str], name: str) -> None:
     with connected():
         assert named(tenants[0], name) == []
-        assert Tenant.select().count() == len(tenants)
+        assert TenantTable.select().count() == len(tenants)

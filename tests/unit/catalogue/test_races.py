@@ -14,8 +14,9 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import change_counter, country_check, queries
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import LedgerEntry, Listen, Session, Sound, connected, writing
+from recorder.catalogue.tables.core import LeafTable, ListenTable, SessionTable, SoundTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
 from recorder.identity import users
@@ -46,7 +47,7 @@ def numbered() -> Iterable[None]:
     """After the test, every tenant's log is numbered without gap or fork."""
     yield
     with connected():
-        entries = list(LedgerEntry.select().order_by(LedgerEntry.tenant, LedgerEntry.number))
+        entries = list(LeafTable.select().order_by(LeafTable.tenant, LeafTable.number))
         for tenant, leaves in itertools.groupby(entries, key=lambda entry: entry.tenant_id):
             numbers = [leaf.number for leaf in leaves]
             assert numbers == list(range(len(numbers)))
@@ -122,7 +123,7 @@ def test_two_customers_are_given_the_same_sound_and_two_versions_their_numbers(
         assert len(set(made)) == 4
     assert [row.version for row in queries.announcements(mine)] == list(range(2 * ROUNDS, 0, -1))
     with connected():
-        assert Sound.select().count() == ROUNDS
+        assert SoundTable.select().count() == ROUNDS
 
 
 def test_a_number_has_one_owner_and_every_change_is_counted(
@@ -168,7 +169,7 @@ def test_the_requests_of_a_play_are_one_listen_and_every_byte_counts(grant, cloc
 
         assert len(set(at_once(*[request] * 4))) == 1
         with connected():
-            (row,) = Listen.select().where(Listen.grant == given.id)
+            (row,) = ListenTable.select().where(ListenTable.grant == given.id)
         assert row.sent_bytes == 4000
 
 
@@ -197,9 +198,11 @@ def test_nothing_is_counted_on_a_listen_that_is_closed_meanwhile(grant, clock, e
         assert at_once(request, request, close, close) == [None] * 4
         close()
         with connected():
-            rows = {row.id: row.sent_bytes for row in Listen.select().where(Listen.grant == given.id)}
-            leaves = LedgerEntry.select().where(
-                (LedgerEntry.recording_id == given.recording) & (LedgerEntry.kind == "listen.closed")
+            rows = {
+                row.id: row.sent_bytes for row in ListenTable.select().where(ListenTable.grant == given.id)
+            }
+            leaves = LeafTable.select().where(
+                (LeafTable.recording_id == given.recording) & (LeafTable.kind == "listen.closed")
             )
             bodies = [json.loads(leaf.body) for leaf in leaves]
         assert {each["listen"]: each["sent_bytes"] for each in bodies} == rows
@@ -214,7 +217,7 @@ def test_what_was_closed_is_not_taken_back(grant, clock, entropy, numbered) -> N
     assert not grants.is_open(listen)
     grants.take_back(listen, 400, clock())
     with connected():
-        assert Listen.get().sent_bytes == 1000
+        assert ListenTable.get().sent_bytes == 1000
 
 
 def test_a_grant_of_what_is_destroyed_is_over(grant, clock, entropy, numbered) -> None:
@@ -230,7 +233,7 @@ def test_a_grant_of_what_is_destroyed_is_over(grant, clock, entropy, numbered) -
         )
         assert grants.living(given.tenant, given.user, given.id, clock()) is None
         with connected():
-            leaves = LedgerEntry.select().where(LedgerEntry.recording_id == given.recording)
+            leaves = LeafTable.select().where(LeafTable.recording_id == given.recording)
             assert all(leaf.body is None and leaf.salt is None for leaf in leaves)
 
 
@@ -335,7 +338,7 @@ def test_everything_at_once_waits_in_no_circle(
     ]
     assert at_once(*tombstones, lambda: listening(2), session) == [True] * 4 + [None] * 2
     with connected():
-        assert Session.select().count() >= 1
+        assert SessionTable.select().count() >= 1
 
 
 def test_a_claim_has_one_owner_until_it_ends_or_is_given_back(tenants, clock) -> None:

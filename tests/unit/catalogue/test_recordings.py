@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import connected
 from recorder.catalogue.records import Cursor
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
 
@@ -124,12 +125,12 @@ def test_a_tombstone_has_no_parties_no_key_and_no_salt(stored, tenants, clock, e
     assert queries.recordings(tenants[0]).rows == ()
     assert recordings.due(clock()) == ()
     with connected():
-        leaf = LedgerEntry.get(LedgerEntry.recording_id == row.id)
+        leaf = LeafTable.get(LeafTable.recording_id == row.id)
     assert (leaf.body, leaf.salt) == (None, None)
     assert leaf.leaf_hash
 
 
 def _leaves(recording: str) -> list[str]:
     with connected():
-        query = LedgerEntry.select().where(LedgerEntry.recording_id == recording)
-        return [leaf.kind for leaf in query.order_by(LedgerEntry.number)]
+        query = LeafTable.select().where(LeafTable.recording_id == recording)
+        return [leaf.kind for leaf in query.order_by(LeafTable.number)]

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from playhouse.schema_diff import diff_models
 
-from recorder.catalogue import schema
+from recorder.catalogue import database, schema
 from recorder.catalogue.tables import core
 from recorder.errors import CatalogueError
 
@@ -54,8 +54,8 @@ def newer(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_migrating_makes_what_the_models_say(catalogue: str) -> None:
-    with core.connected():
-        assert not diff_models(core.database.obj, core.TABLES)
+    with database.connected():
+        assert not diff_models(database.database.obj, core.TABLES)
 
 
 def test_migrating_twice_changes_nothing(catalogue_url: str) -> None:
@@ -99,7 +99,7 @@ def test_a_command_that_waits_for_another_one_says_so(catalogue_url: str, newer,
 @SQLITE
 def test_who_called_whom_is_not_for_everybody(catalogue: str) -> None:
     folder = Path(catalogue.removeprefix("sqlite:///")).parent
-    with core.connected():
+    with database.connected():
         modes = {path.name: path.stat().st_mode & 0o007 for path in folder.glob("catalogue.db*")}
     assert len(modes) == 3
     assert set(modes.values()) == {0}
@@ -186,16 +186,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["mysql://localhost/accord", "accord", "sqlite://", "sqlite:///", "/a:///b"])
 def test_another_kind_of_database_is_refused(url: str) -> None:
     with pytest.raises(CatalogueError) as refused:
-        core.make_database(url)
+        database.make_database(url)
     assert refused.value.error_id == "catalogue.url"
 
 
 @SQLITE
 def test_foreign_keys_and_wal_are_on(catalogue: str) -> None:
-    with core.connected():
-        assert core.database.execute_sql("PRAGMA foreign_keys").fetchone() == (1,)
-        assert core.database.execute_sql("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert core.database.execute_sql("PRAGMA synchronous").fetchone() == (2,)
+    with database.connected():
+        assert database.database.execute_sql("PRAGMA foreign_keys").fetchone() == (1,)
+        assert database.database.execute_sql("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert database.database.execute_sql("PRAGMA synchronous").fetchone() == (2,)
 
 
 @SQLITE
@@ -205,10 +205,10 @@ def test_what_is_written_need_not_be_in_the_file_when_a_connection_ends(
     """Or else whoever asks a catalogue that nobody else uses waits for the disk each time."""
     file = Path(catalogue.removeprefix("sqlite:///"))
     before = file.read_bytes()
-    with core.connected(), core.writing():
-        core.database.execute_sql("UPDATE tenant SET name = ''")
-        core.database.execute_sql("CREATE TABLE later (it TEXT)")
+    with database.connected(), database.writing():
+        database.database.execute_sql("UPDATE tenant SET name = ''")
+        database.database.execute_sql("CREATE TABLE later (it TEXT)")
     assert file.read_bytes() == before
     schema.migrate(f"sqlite:///{tmp_path / 'another.db'}")
-    core.open_catalogue(f"sqlite:///{tmp_path / 'another.db'}")
+    database.open_catalogue(f"sqlite:///{tmp_path / 'another.db'}")
     assert file.read_bytes() != before, "it is when the process has another one open"

@@ -11,8 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.catalogue import change_counter, prompt_files, queries
+from recorder.catalogue.database import writing
 from recorder.catalogue.records import Keeping, LineRow
-from recorder.catalogue.tables.core import Announcement, Line, Sound, writing
+from recorder.catalogue.tables.core import AnnouncementTable, LineTable, SoundTable
 from recorder.domain import line_policy
 from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
@@ -101,17 +102,19 @@ def test_a_row_decides_neither_whose_calls_are_recorded_nor_what_callers_hear(
         )  # and the row is brought back
     with writing():
         if column == "until":
-            Line.update(until=now["now"]).where(Line.number == mine.number, Line.until.is_null()).execute()
+            LineTable.update(until=now["now"]).where(
+                LineTable.number == mine.number, LineTable.until.is_null()
+            ).execute()
         change = {"tenant": tenants[1], "number": "+3225550102", "until": None, "announcement": theirs}
         if column in change:
-            Line.update(**{column: change[column]}).where(Line.id == mine.id).execute()
+            LineTable.update(**{column: change[column]}).where(LineTable.id == mine.id).execute()
         else:
             silence = queries.announcement(tenants[1], theirs).sound
             other = {"sound": silence[::-1], "text": "Bonjour.", "purposes": ["training"], "keep_days": 9}
             if column == "sound":
-                Sound.create(sha256=other["sound"], wav=b"", duration_ms=10, created_at=now["now"])
-            Announcement.update(**{column: other[column]}).where(
-                Announcement.id == mine.announcements[0]
+                SoundTable.create(sha256=other["sound"], wav=b"", duration_ms=10, created_at=now["now"])
+            AnnouncementTable.update(**{column: other[column]}).where(
+                AnnouncementTable.id == mine.announcements[0]
             ).execute()
     with capture_logs() as logs:
         snap = read()
@@ -164,9 +167,9 @@ def test_a_line_whose_announcement_was_not_made_for_its_mode_costs_no_other_line
     read()
     with writing():
         if kind == "mode":
-            Line.update(mode="opt-in").where(Line.id == row.id).execute()
+            LineTable.update(mode="opt-in").where(LineTable.id == row.id).execute()
         else:
-            Announcement.update(mode="opt-out").where(Announcement.id == row.others[0]).execute()
+            AnnouncementTable.update(mode="opt-out").where(AnnouncementTable.id == row.others[0]).execute()
     with capture_logs() as told:
         snap = read()
     assert snap.line("100") is None

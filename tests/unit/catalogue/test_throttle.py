@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recorder.identity import throttle
-from recorder.identity.throttle import Limit
+from recorder.identity.throttle import RateLimit
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
-THREE = Limit(3, 30)
+THREE = RateLimit(3, 30)
 
 pytestmark = pytest.mark.usefixtures("catalogue")
 
@@ -43,7 +43,7 @@ def test_what_went_well_does_not_count() -> None:
 
 def test_many_at_once_win_nothing() -> None:
     came: list[int] = []
-    limit = Limit(5, 3600)
+    limit = RateLimit(5, 3600)
     start = threading.Barrier(12)
 
     def attempt() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import country_check, queries, tenant_queries
+from recorder.catalogue.database import writing
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.core import Announcement, Line, writing
+from recorder.catalogue.tables.core import AnnouncementTable, LineTable
 from recorder.clock import utc_now
 from recorder.domain import line_policy
 from recorder.features.tenants import line_policies, snapshot
@@ -257,8 +258,8 @@ def test_another_customer_s_announcement_is_on_no_line_of_mine(dubois: Shell) ->
 
 def test_an_adopted_customer_is_given_announcements_for_its_country(dubois: Shell) -> None:
     with writing():
-        Line.delete().execute()
-        Announcement.delete().execute()
+        LineTable.delete().execute()
+        AnnouncementTable.delete().execute()
     dubois.good("tenant", "adopt", *DUBOIS, "Dubois", "--country", "de")
     given = dubois.good("announcement", "list", *DUBOIS).splitlines()
     assert [row.split("  ")[6] for row in given] == ["opt-in", "opt-in"]

@@ -12,13 +12,14 @@ from click.testing import CliRunner, Result
 
 from recorder import config
 from recorder.auditlog import checkpoint
-from recorder.catalogue.tables.audit_log import Checkpoint
-from recorder.catalogue.tables.core import LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import CheckpointTable
+from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.cli import accord
 from recorder.lifecycle import expiry
 from recorder.ops.doctor import keeping
 from recorder.ops.doctor.findings import Patient, examine
-from recorder.processes.duties import DUTIES, House, Outward
+from recorder.processes.duties import DUTIES, CheckpointWitnesses, Duties
 from recorder.processes.services import Context
 from recorder.seal import signing
 
@@ -48,11 +49,11 @@ class Shell:
         store, signer, root = context.store(), context.signer(), context.root()
         now = _Now(later)
         (self.folder / "spool").mkdir(exist_ok=True)
-        house = House(
+        house = Duties(
             self.folder / "spool",
-            expiry.Means(store, root, signer, os.urandom),
-            checkpoint.Means(store, signer, root, os.urandom, owner="one"),
-            Outward(),
+            expiry.ErasureDeps(store, root, signer, os.urandom),
+            checkpoint.CheckpointDeps(store, signer, root, os.urandom, owner="one"),
+            CheckpointWitnesses(),
             now,
             now,
         )
@@ -95,8 +96,8 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: Shell, tmp
     said = json.loads(shell.good("audit", "--tenant", "Dubois", "--json"))
     assert (said["state"], said["findings"]) == ("ok", [])
     with connected():
-        leaf = LedgerEntry.get(LedgerEntry.kind == "user.created")
-        (signed,) = list(Checkpoint.select())
+        leaf = LeafTable.get(LeafTable.kind == "user.created")
+        (signed,) = list(CheckpointTable.select())
     file = tmp_path / "leaf.json"
     shell.good("audit", "prove", leaf.id, "-o", str(file))
     note = tmp_path / "store" / signed.place
@@ -121,7 +122,7 @@ def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: Shell, tmp_p
     assert shell.good("audit", "--deep") == "as it was written\n"
     assert shell("audit", "--deep", "--without-recordings").exit_code == 2
     with connected():
-        tenant = Tenant.select().get()
+        tenant = TenantTable.select().get()
     folder = tmp_path / "store" / "keys" / tenant.id
     folder.mkdir(parents=True)
     (folder / "tenant.json").write_text(tenant.wrapped_key)
@@ -145,13 +146,13 @@ def test_what_nobody_knows_in_the_bucket_is_named(shell: Shell, tmp_path: Path) 
 def test_a_checkpoint_that_was_mailed_is_compared(shell: Shell, tmp_path: Path) -> None:
     shell.sign()
     with connected():
-        (signed,) = list(Checkpoint.select())
+        (signed,) = list(CheckpointTable.select())
     kept = tmp_path / "checkpoint-1.note"
     kept.write_bytes((tmp_path / "store" / signed.place).read_bytes())
     assert shell.good("audit", "--checkpoint", str(kept)) == "as it was written\n"
     (tmp_path / "store" / signed.place).unlink()
     with writing():
-        Checkpoint.delete().execute()
+        CheckpointTable.delete().execute()
     assert shell("audit").exit_code == 0, "nothing that is here shows it"
     result = shell("audit", "--tenant", "Dubois", "--checkpoint", str(kept))
     assert result.exit_code == 2
@@ -166,7 +167,7 @@ def test_a_checkpoint_that_was_mailed_is_compared(shell: Shell, tmp_path: Path) 
 def test_what_is_wrong_is_named_with_what_to_do(shell: Shell) -> None:
     shell.sign()
     with writing():
-        LedgerEntry.update(body="{}").where(LedgerEntry.kind == "user.created").execute()
+        LeafTable.update(body="{}").where(LeafTable.kind == "user.created").execute()
     result = shell("audit", "--without-recordings")
     assert result.exit_code == 2
     assert "wrong   body.changed" in result.output
@@ -252,11 +253,11 @@ def test_an_older_key_is_named_and_renewed(shell: Shell) -> None:
     assert any("not endorsed for tombstone, receipt, checkpoint" in each for each in states)
     shell.sign()
     with connected():
-        assert not Checkpoint.select().exists()
+        assert not CheckpointTable.select().exists()
     shell.good("keys", "renew")
     shell.sign()
     with connected():
-        assert Checkpoint.select().count() == 1
+        assert CheckpointTable.select().count() == 1
 
 
 def test_settings_that_go_together(shell: Shell) -> None:

@@ -15,8 +15,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from recorder.catalogue.tables.core import User, connected
-from recorder.catalogue.tables.live_call import ApiToken
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import UserTable
+from recorder.catalogue.tables.live_call import ApiTokenTable
 from recorder.cli import accord
 from tests.announced import announcement_in
 from tests.conftest import Clock, House
@@ -83,7 +84,7 @@ def test_whoever_reads_the_panel_does_so_in_any_of_its_languages(customer: Shell
     customer.good(*words, "Martin", "claire", typed=PASSWORD)
     customer.good(*words, "Dubois", "paul", "--language", language, typed=PASSWORD)
     with connected():
-        assert [row.language for row in User.select()] == [language, language]
+        assert [row.language for row in UserTable.select()] == [language, language]
 
 
 def test_the_shipped_announcements_are_there(customer: Shell) -> None:
@@ -119,7 +120,7 @@ def test_a_forgotten_password_is_replaced(customer: Shell, tmp_path: Path) -> No
     who = ("--tenant", "Dubois", "claire@example.com")
     customer.good("user", "create", *who, "--password-stdin", typed=f"{PASSWORD}\r\nnot this\n")
     with connected():
-        before = User.get().password_hash
+        before = UserTable.get().password_hash
     file = tmp_path / "password"
     file.write_text("let us listen once more\n")
     file.chmod(0o644)
@@ -129,7 +130,7 @@ def test_a_forgotten_password_is_replaced(customer: Shell, tmp_path: Path) -> No
     customer.good(*words)
     assert customer(*words, "--password-stdin").exit_code == 2, "one of the two"
     with connected():
-        after = User.get().password_hash
+        after = UserTable.get().password_hash
     assert not verify_password(after, "let us listen together")
     assert verify_password(after, "let us listen once more")
     assert before != after
@@ -152,12 +153,12 @@ def test_a_password_that_is_guessed_is_refused(
     if words == ("user", "password"):
         customer.good("user", "create", *who, typed=PASSWORD)
     with connected():
-        before = [row.password_hash for row in User.select()]
+        before = [row.password_hash for row in UserTable.select()]
     result = customer(*words, *who, typed=password)
     assert result.exit_code == 1
     assert said in result.output
     with connected():
-        assert [row.password_hash for row in User.select()] == before
+        assert [row.password_hash for row in UserTable.select()] == before
 
 
 def test_no_command_takes_a_secret_as_an_argument() -> None:
@@ -318,7 +319,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(customer: Shell) -> None:
     assert secret not in shown
     (identity,) = (line.split()[0] for line in shown.splitlines())
     with connected():
-        (row,) = ApiToken.select()
+        (row,) = ApiTokenTable.select()
     assert row.token_sha256 == hashlib.sha256(secret.encode()).hexdigest()
     customer.good("token", "revoke", "--tenant", "Dubois", identity)
     assert "revoked" in customer.good("token", "list", "--tenant", "Dubois")

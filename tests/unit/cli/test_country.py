@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recorder import config
-from recorder.catalogue.tables.core import Line, Tenant, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import LineTable, TenantTable
 from recorder.cli import accord
 from recorder.features.tenants import composition, lines
 from recorder.ops.doctor import keeping
@@ -86,7 +87,7 @@ def test_a_country_nobody_knows(shell: Shell) -> None:
     assert "Atlantis" not in shell.good("tenant", "list")
     shell.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
     with writing():
-        Tenant.update(country="xx").execute()
+        TenantTable.update(country="xx").execute()
     said = shell.good("country", "check")
     assert "no pack for country 'xx', strict holds" in said
     shell.good("country", "set", "--tenant", "Dubois", "be")
@@ -117,13 +118,13 @@ def test_the_doctor_says_so_in_one_line(house: House) -> None:
     (fine,) = examine(keeping.lines, patient)
     assert (fine.state, fine.what) == ("ok", "lines: 1, each fits its customer's country")
     with writing():
-        Tenant.update(country="de").execute()
+        TenantTable.update(country="de").execute()
     (wrong,) = examine(keeping.lines, patient)
     assert wrong.state == "wrong"
     assert wrong.what.startswith("lines: 1 of 1 do not fit their customers' countries, the first is ")
     assert "accord country check" in wrong.hint
     with writing():
-        Line.update(mode="opt-in").execute()
+        LineTable.update(mode="opt-in").execute()
     (unfit,) = examine(keeping.lines, patient)
     assert unfit.state == "wrong"
     assert "1 of 1 are not recorded: what they say was made for another mode" in unfit.what

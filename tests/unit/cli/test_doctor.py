@@ -18,12 +18,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recorder import config
-from recorder.catalogue.tables.core import Announcement, Line, Sound, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AnnouncementTable, LineTable, SoundTable
 from recorder.cli import accord
 from recorder.features.tenants import snapshot
 from recorder.lifecycle.kernel_clock import KernelClock, kernel_clock
 from recorder.ops.doctor import keeping, machine, node
-from recorder.ops.doctor.findings import Finding, Patient, examine
+from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.spool.disk_space import Disk, look
@@ -95,9 +96,9 @@ def test_calls_of_a_customer_that_nobody_knows_are_named(house: House) -> None:
 def test_calls_whose_sound_is_nowhere_are_named(house: House) -> None:
     house.take()
     with writing():
-        Line.delete().execute()
-        Announcement.delete().execute()
-        Sound.delete().execute()
+        LineTable.delete().execute()
+        AnnouncementTable.delete().execute()
+        SoundTable.delete().execute()
     said = doctor(house)
     assert f"wrong   takes: calls wait for the sound {house.announcement.sha256[:12]}" in said
     assert f"{house.announcement.sha256}.wav" in said
@@ -122,7 +123,7 @@ def test_a_snapshot_that_is_not_there_not_ours_damaged_or_old(house: House) -> N
     (folder / "prompts" / f"{house.announcement.sha256}.wav").write_bytes(b"noise")
     assert "wrong   snapshot: prompt" in doctor(house)
     with writing():
-        Line.update(until=house.clock()).execute()
+        LineTable.update(until=house.clock()).execute()
     assert "wrong   snapshot: it is not what the catalogue says" in doctor(house)
 
 
@@ -310,7 +311,7 @@ def test_what_hangs_is_named_and_left_behind(house: House) -> None:
 
 
 def test_what_nobody_foresaw_is_a_line_too(house: House) -> None:
-    def odd(_: Patient) -> list[Finding]:
+    def odd(_: Patient) -> list[DoctorFinding]:
         raise KeyError("odd")
 
     (found,) = examine(odd, patient(house, house.clock()))

@@ -18,8 +18,8 @@ from recorder.catalogue import departures, queries, tenant_queries
 from recorder.features.subject_requests import call_erasure, register
 from recorder.lifecycle import expiry
 from recorder.lifecycle.clock_guard import Timekeeper
-from recorder.processes.duties import House as Housekeeping
-from recorder.processes.duties import Outward
+from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes.duties import Duties as Housekeeping
 from tests.conftest import Clock, House
 from tests.vouching import vouch
 
@@ -44,10 +44,12 @@ def shell(house: House) -> Shell:
 def a_minute(house: House) -> None:
     """What the worker does once a minute."""
     given, now = house.means, Clock(datetime.now(UTC))
-    means = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
-    signing = checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one")
+    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+    signing = checkpoint.CheckpointDeps(
+        given.store, given.signer, given.root_public, house.entropy, owner="one"
+    )
     keeper = Timekeeper(house.root / ".clock", {}, now)
-    Housekeeping(house.spool, means, signing, Outward(), keeper, now).keep()
+    Housekeeping(house.spool, means, signing, CheckpointWitnesses(), keeper, now).keep()
 
 
 def day(days: int) -> str:

@@ -11,8 +11,8 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.lifecycle import amendments, expiry, limits
 from recorder.lifecycle.clock_guard import Timekeeper
-from recorder.processes.duties import House as Housekeeping
-from recorder.processes.duties import Outward
+from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes.duties import Duties as Housekeeping
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
@@ -103,10 +103,12 @@ def held_at(house: House, recording: str) -> str:
 def keep_house(house: House, clock: Clock) -> None:
     """The worker's minute, twice: what is to be looked at again is said once a day."""
     given = house.means
-    means = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
     keeper = Timekeeper(house.root / ".clock", {}, clock)
-    signing = checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one")
-    keeping = Housekeeping(house.spool, means, signing, Outward(), keeper, clock)
+    signing = checkpoint.CheckpointDeps(
+        given.store, given.signer, given.root_public, house.entropy, owner="one"
+    )
+    keeping = Housekeeping(house.spool, means, signing, CheckpointWitnesses(), keeper, clock)
     with capture_logs() as logs:
         keeping.keep()
         keeping.keep()

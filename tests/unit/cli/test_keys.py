@@ -282,7 +282,7 @@ def test_the_receipt_of_an_erasure(shell: Shell, house: House, tmp_path: Path) -
     assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)
     means = house.means
-    made = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    made = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
     assert expiry.destroy_due(made, house.clock()) == 1
     file = tmp_path / "receipt.json"
     told = shell.good("recording", "receipt", recording, "--tenant", house.tenant, "-o", str(file))

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner, Result
 
-from recorder.catalogue import queries
-from recorder.catalogue.tables import core
+from recorder.catalogue import database, queries
 from recorder.cli import accord
 from recorder.seal import canonical_json, signing
 from recorder.seal.keyring import data_key_path
@@ -47,7 +46,9 @@ class Shell:
         return str(result.output)
 
     def lose_the_catalogue(self) -> None:
-        core.database.close_all() if hasattr(core.database.obj, "close_all") else core.database.close()
+        database.database.close_all() if hasattr(
+            database.database.obj, "close_all"
+        ) else database.database.close()
         for path in self.house.root.glob("catalogue.db*"):
             path.unlink()
         self.good("migrate")

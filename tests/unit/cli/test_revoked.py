@@ -8,7 +8,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.lifecycle import amendments
-from recorder.seal.amendment import AgreedLater
+from recorder.seal.amendment_kinds import AgreedLater
 from tests.conftest import Clock, House
 from tests.stored import forge, put_small
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
 from recorder.errors import SealError, StoreError
 from recorder.features.offboarding.erasure import destroy_keys
 from recorder.features.tenants import service
@@ -43,9 +44,9 @@ def other(house: House) -> str:
 def state(house: House) -> tuple[dict[str, str], dict[str, str | None], dict[str, bytes], int]:
     """Every wrapped key in rows and bucket, and how many leaves there are."""
     with connected():
-        tenants = {row.id: row.wrapped_key for row in Tenant.select()}
-        recordings = {row.id: row.wrapped_key for row in Recording.select()}
-        leaves = LedgerEntry.select().count()
+        tenants = {row.id: row.wrapped_key for row in TenantTable.select()}
+        recordings = {row.id: row.wrapped_key for row in RecordingTable.select()}
+        leaves = LeafTable.select().count()
     objects = {key: house.means.store.read(key) for key in house.objects() if key.startswith("keys/")}
     return tenants, recordings, objects, leaves
 
@@ -58,7 +59,7 @@ def put(house: House, place: str, content: bytes) -> None:
 
 def set_row(tenant: str, text: str) -> None:
     with writing():
-        Tenant.update(wrapped_key=text).where(Tenant.id == tenant).execute()
+        TenantTable.update(wrapped_key=text).where(TenantTable.id == tenant).execute()
 
 
 def assert_opens(house: House, *recordings: str) -> None:
@@ -180,7 +181,7 @@ def test_a_recordings_key_that_was_exchanged_is_written_nowhere(shell: Shell, ho
     strange = queries.recording(house.tenant, second).wrapped_key
     if at == "row":
         with writing():
-            Recording.update(wrapped_key=strange).where(Recording.id == first).execute()
+            RecordingTable.update(wrapped_key=strange).where(RecordingTable.id == first).execute()
     else:
         put(house, data_key_path(house.tenant, first), strange.encode())
     shell.good("keys", "next", "--tenant", house.tenant)
@@ -195,7 +196,7 @@ def test_a_recordings_key_that_is_lost_is_named_and_the_others_are_changed(
     strange = queries.recording(house.tenant, second).wrapped_key
     put(house, data_key_path(house.tenant, first), strange.encode())
     with writing():
-        Recording.update(wrapped_key=strange).where(Recording.id == first).execute()
+        RecordingTable.update(wrapped_key=strange).where(RecordingTable.id == first).execute()
     shell.good("keys", "next", "--tenant", house.tenant)
     before = house.means.store.read(data_key_path(house.tenant, first))
     said = shell.bad("keys", "rotate")
@@ -244,7 +245,7 @@ def test_a_rebuild_takes_no_other_key_for_a_customers(
     said = shell.bad("rebuild")
     assert f"seal.key_{how}" in said
     with connected():
-        assert [row.wrapped_key for row in Tenant.select()] == []
+        assert [row.wrapped_key for row in TenantTable.select()] == []
     put(house, tenant_key_path(house.tenant), own.to_bytes())
     shell("rebuild")
     assert key_of(house.tenant) == own

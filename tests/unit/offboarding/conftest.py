@@ -26,12 +26,12 @@ def house(tmp_path, clock, entropy, catalogue_url) -> Iterator[House]:
 
 
 @pytest.fixture
-def means(house) -> erasure.Means:
+def means(house) -> erasure.OffboardingDeps:
     """What the worker erases with."""
     given = house.means
-    return erasure.Means(
-        expiry.Means(given.store, given.root_public, given.signer, house.entropy),
-        checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one"),
+    return erasure.OffboardingDeps(
+        expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy),
+        checkpoint.CheckpointDeps(given.store, given.signer, given.root_public, house.entropy, owner="one"),
         timedelta(days=30),
     )
 

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import LedgerEntry, Recording, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable, RecordingTable
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.features.imports import service
 from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.lifecycle import amendments, expiry, recordings
-from recorder.playback.gate import Who
+from recorder.playback.interface import Who
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
 from recorder.spool.layout import Party
@@ -126,7 +127,7 @@ def test_it_is_found_and_not_heard_until_what_for_is_stated(house, bakery, folde
     assert now_usable.keep_until == found.started_at + timedelta(seconds=1, days=365), "from the call on"
     assert len(heard(house, paul(bakery), found.id)) == 44 + 8000 * 4
     with connected():
-        kinds = [leaf.kind for leaf in LedgerEntry.select().where(LedgerEntry.recording_id == found.id)]
+        kinds = [leaf.kind for leaf in LeafTable.select().where(LeafTable.recording_id == found.id)]
     assert kinds[:3] == ["recording.stored", "access.refused", "recording.amended"]
 
 
@@ -143,7 +144,7 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
 
     clock.forward(days=61)
     given = house.means
-    means = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
     assert expiry.destroy_due(means, house.now()) == 1
     row = queries.recording(bakery.id, first.recording)
     assert row.destroyed_why == "not_announced"
@@ -296,7 +297,7 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
     before = queries.recording(bakery.id, outcome.recording)
     with connected():
         amendments.Amendment.delete().execute()
-        Recording.delete().execute()
+        RecordingTable.delete().execute()
     Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
     house.confirm_holds()
     again = queries.recording(bakery.id, outcome.recording)
@@ -304,7 +305,7 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
     assert recordings.brought_in(bakery.id, before.brought_in).id == before.id
     assert heard(house, paul(bakery), again.id)
     with connected():
-        Recording.update(brought_in="ab" * 32).execute()
+        RecordingTable.update(brought_in="ab" * 32).execute()
     with pytest.raises(Exception, match="where it comes from"):
         house.gate.grant(paul(bakery), again.id, "agreement")
 

@@ -11,17 +11,17 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.auditlog import mail_witness
 from recorder.catalogue import departures, queries, tenant_queries
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import (
     TABLES,
-    Amendment,
-    LedgerEntry,
-    Line,
-    NotRecorded,
-    Recording,
-    Tenant,
-    User,
-    connected,
+    AmendmentTable,
+    LeafTable,
+    LineTable,
+    NotRecordedTable,
+    RecordingTable,
+    TenantTable,
+    UserTable,
 )
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
 from recorder.features.offboarding import decisions, departure
@@ -138,11 +138,11 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert all(queries.recording(bakery.id, each).destroyed_why == "deleted" for each in mine)
     assert queries.recording(rival.id, others).destroyed_at is None
     with connected():
-        assert [row.tenant_id for row in NotRecorded.select()] == [rival.id]
-        users = list(User.select())
+        assert [row.tenant_id for row in NotRecordedTable.select()] == [rival.id]
+        users = list(UserTable.select())
         assert [(user.name, user.password_hash) for user in users] == [("", "")] * 3
         assert all(user.revoked_at for user in users)
-        for entry in LedgerEntry.select().where(LedgerEntry.tenant == bakery.id):
+        for entry in LeafTable.select().where(LeafTable.tenant == bakery.id):
             assert entry.body is None or entry.recording_id is None or entry.recording_id in mine
     left = everything()
     for personal in (
@@ -320,7 +320,7 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
     assert not [key for key in house.store.list("") if late.name in key]
     house.not_recorded(bakery, "never_connected", at=before)
     with connected():
-        assert not NotRecorded.select().exists()
+        assert not NotRecordedTable.select().exists()
     put_back(house, key, wrapped.encode())  # its node was just putting it
     house.work(sealed, sealed_at)
     assert not sealed.exists()
@@ -329,7 +329,7 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
 
 def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means, clock) -> None:
     mine = house.call(bakery)
-    tables = (Recording, Line, User, NotRecorded, Tenant)
+    tables = (RecordingTable, LineTable, UserTable, NotRecordedTable, TenantTable)
     with connected():
         before = {model: list(model.select().dicts()) for model in tables}
     (mirrored,) = [key for key in house.store.list("") if key.endswith("tenant.json")]
@@ -339,15 +339,15 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert ending.erase_due(means, house.now()) == 1
     receipt = departure.standing(bakery.id).receipt
     with connected():  # an old copy of the catalogue, from before it left
-        Amendment.delete().execute()
+        AmendmentTable.delete().execute()
         departure.Leaving.delete().execute()
-        Line.update(until=None).execute()
-        for row in before[Recording]:
-            Recording.update(**row).where(Recording.id == row["id"]).execute()
-        for row in before[User]:
-            User.update(**row).where(User.id == row["id"]).execute()
-        for row in before[Tenant]:
-            Tenant.update(wrapped_key=row["wrapped_key"]).where(Tenant.id == row["id"]).execute()
+        LineTable.update(until=None).execute()
+        for row in before[RecordingTable]:
+            RecordingTable.update(**row).where(RecordingTable.id == row["id"]).execute()
+        for row in before[UserTable]:
+            UserTable.update(**row).where(UserTable.id == row["id"]).execute()
+        for row in before[TenantTable]:
+            TenantTable.update(wrapped_key=row["wrapped_key"]).where(TenantTable.id == row["id"]).execute()
     put_back(house, mirrored, mirror)
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert queries.lines(bakery.id), "its number would be recorded again"
@@ -375,7 +375,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert list(house.store.list("keys/")) == [], "neither in the bucket"
     assert Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run().leavers == ()
     with connected():  # and all of it is lost
-        for model in (Amendment, Recording, Line, LedgerEntry, departure.Leaving):
+        for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, departure.Leaving):
             model.delete().execute()
     rebuild_queue.finish()
     house.confirm_holds()

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.audit.handed_over import HandedOver, folder_of
+from recorder.audit.handed_over import HandoverCheck, folder_of
 from recorder.cli import accord
 from recorder.seal import signing
 from recorder.seal.amendment import By
@@ -50,7 +50,7 @@ def folder(house, bakery, handed, tmp_path) -> Path:
 def found_in(house, folder: Path) -> list[tuple[str, str]]:
     place = folder_of(folder)
     assert place is not None
-    return [(each.code, each.where) for each in HandedOver(place, house.root, house.now()).read()]
+    return [(each.code, each.where) for each in HandoverCheck(place, house.root, house.now()).read()]
 
 
 def recordings(folder: Path) -> list[Path]:
@@ -180,7 +180,7 @@ def test_what_was_handed_over_is_as_it_was_sealed(house, folder: Path) -> None:
     assert found_in(house, folder) == []
     place = folder_of(folder)
     assert place is not None
-    checked = HandedOver(place, house.root, house.now())
+    checked = HandoverCheck(place, house.root, house.now())
     assert list(checked.read()) == []
     assert (checked.recordings, checked.gone) == (2, [])
     assert 0 < checked.signed <= checked.leaves
@@ -213,7 +213,7 @@ def test_a_key_that_was_revoked_before_counts_for_nothing(house, folder: Path) -
     manifest = json.loads((recordings(folder)[0] / "manifest.json").read_bytes())
     key = manifest["endorsement"]["body"]["key_id"]
     revoked = {key: house.now().replace(year=2020)}
-    codes = {each.code for each in HandedOver(place, house.root, house.now(), revoked).read()}
+    codes = {each.code for each in HandoverCheck(place, house.root, house.now(), revoked).read()}
     assert codes >= {"seal.key_revoked", "checkpoint.key_revoked"}
 
 

@@ -18,14 +18,15 @@ import pytest
 from recorder.auditlog import checkpoint, merkle
 from recorder.auditlog.append import commitment
 from recorder.catalogue import departures, queries
-from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError
 from recorder.features.offboarding import decisions, departure, handover, tar
 from recorder.features.subject_requests import register
 from recorder.features.tenants import lines as line_register
 from recorder.lifecycle import expiry
-from recorder.playback.gate import Who
+from recorder.playback.interface import Who
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
 from recorder.seal.sealing import open_manifest
@@ -66,7 +67,9 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 def sign(house, customer: Customer) -> None:
     given = house.means
-    means = checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one")
+    means = checkpoint.CheckpointDeps(
+        given.store, given.signer, given.root_public, house.entropy, owner="one"
+    )
     checkpoint.sign(customer.id, means, house.now())
     checkpoint.publish(customer.id, means, house.now())
 
@@ -159,7 +162,7 @@ def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spa
     assert [(each["purpose"], each["keep_days"]) for each in rows("keeping")] == [("agreement", "20")]
     assert [(each["number"], each["wants"]) for each in rows("requests")] == [("'+32470123456", "copy")]
     with writing():
-        NotRecorded.delete().where(NotRecorded.id == missed[0]).execute()
+        NotRecordedTable.delete().where(NotRecordedTable.id == missed[0]).execute()
     after = fetched(house, who)
     assert len(after) == len(before)
     left = unpacked(after)["accord/tables/not-recorded-00001.csv"]
@@ -179,7 +182,7 @@ def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
         each["leaf"]: each
         for each in map(json.loads, files[f"accord/recordings/{kept}/log.jsonl"].splitlines())
     }
-    growing = merkle.Growing()
+    growing = merkle.GrowingTree()
     note = files["accord/log/checkpoint.note"].decode().splitlines()
     size = int(note[1])
     open_ = 0
@@ -212,7 +215,7 @@ def test_it_is_the_same_from_any_byte_on(house, bakery, handed, clock) -> None:
         assert fetched(house, who, place, end) == whole[place:end], place
     assert fetched(house, who) == whole
     with connected():
-        leaves = [(leaf.kind, leaf.body) for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
+        leaves = [(leaf.kind, leaf.body) for leaf in LeafTable.select().order_by(LeafTable.number)]
     assert sum(kind == "recording.handed_over" for kind, _ in leaves) == 2, "once each"
     opened = [json.loads(body) for kind, body in leaves if kind == "handover.opened"]
     assert [each["from"] for each in opened] == [0, 0], "one an hour"
@@ -265,7 +268,7 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
     for destroyed in (False, True):
         if destroyed:
             given = house.means
-            means = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+            means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
             assert expiry.destroy_due(means, house.now()) == 1
         after = fetched(house, who)
         assert len(after) == row.length
@@ -290,9 +293,9 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
     assert broken[-end:] == bytes(end), "a block that is not as it was sealed does not leave"
     assert broken[:-end] == was[:-end]
     with connected():
-        assert [
-            leaf.recording_id for leaf in LedgerEntry.select().where(LedgerEntry.kind == "seal.broken")
-        ] == [stays]
+        assert [leaf.recording_id for leaf in LeafTable.select().where(LeafTable.kind == "seal.broken")] == [
+            stays
+        ]
 
 
 def test_only_an_admin_of_theirs_and_only_until_its_day(house, bakery, handed, clock) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from recorder.audio.encoded_take import write_encoded
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import CatalogueError
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
@@ -181,7 +182,7 @@ def test_neither_log_names_the_other_and_a_move_is_whole_or_not_at_all(town) -> 
     assert (fresh.number, fresh.label, fresh.announcement) == (NUMBER, "", town.dyck.announcement.id)
     assert queries.lines(town.martin.id) == ()
     with connected():
-        for entry in LedgerEntry.select():
+        for entry in LeafTable.select():
             other = town.dyck.id if entry.tenant_id == town.martin.id else town.martin.id
             assert other not in (entry.body or ""), entry.kind
     said = {"announcement": town.dyck.announcement.id, **town.now()}

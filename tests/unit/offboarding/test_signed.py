@@ -14,14 +14,15 @@ from recorder.audit.service import Audit
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
 from recorder.catalogue import departures, queries, tenant_queries
-from recorder.catalogue.tables.core import Amendment, Line, Recording, writing
-from recorder.catalogue.tables.offboarding import Handed, Leaving
-from recorder.catalogue.tables.subject_request import ForgottenCall
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable, LineTable, RecordingTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
 from recorder.features.offboarding import decisions, departure, handover
 from recorder.features.offboarding import erasure as ending
 from recorder.features.recovery import proposals
-from recorder.features.recovery.rebuild import Rebuild, Report
+from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.lifecycle import expiry, recordings
@@ -29,10 +30,11 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.amendment_store import put as put_amendment
 from recorder.pipeline import stages
-from recorder.playback.gate import Who
+from recorder.playback.interface import Who
 from recorder.seal import call_erasure, signed_document
 from recorder.seal import offboarding as statements
-from recorder.seal.amendment import By, DeletionAsked
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import DeletionAsked
 from recorder.seal.offboarding import place_of
 from tests.house import Customer
 from tests.stored import receipt_body
@@ -52,7 +54,7 @@ def forge_row(house, tenant: str) -> None:
     """What whoever writes to the catalogue inserts."""
     past = house.now() - timedelta(days=2)
     with writing():
-        Leaving.insert(tenant_id=tenant, announced_at=past, until=past, erasing_since=past).execute()
+        OffboardingTable.insert(tenant_id=tenant, announced_at=past, until=past, erasing_since=past).execute()
 
 
 def audited(house, tenant: str) -> list[str]:
@@ -96,10 +98,12 @@ def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has
     lost = house.not_recorded(bakery, "never_connected")
     rival = house.customer("Rival", "+3225550199")
     with writing():
-        Line.update(until=house.now() - timedelta(days=1)).where(Line.id == bakery.line.id).execute()
+        LineTable.update(until=house.now() - timedelta(days=1)).where(
+            LineTable.id == bakery.line.id
+        ).execute()
         if rival_has:
             took = {"digits": bakery.line.number[1:], "since": house.now() - timedelta(days=2)}
-            Line.update(**took).where(Line.id == rival.line.id).execute()
+            LineTable.update(**took).where(LineTable.id == rival.line.id).execute()
     house.work(folder, ended)
     assert queries.recording(bakery.id, folder.name) is not None
     another = house.not_recorded(bakery, "never_connected")
@@ -112,7 +116,7 @@ def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has
 def test_a_row_has_no_take_dropped_and_no_call_left_out(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     with writing():
-        ForgottenCall.insert(
+        ErasedCallTable.insert(
             id=folder.name, tenant_id=bakery.id, request_id="r", forgotten_at=house.now()
         ).execute()
     house.work(folder, ended)
@@ -127,7 +131,7 @@ def put(house, key: str, content: bytes) -> None:
     house.store.put(key, file, hashlib.sha256(content).hexdigest())
 
 
-def rebuild(house, **changes: Any) -> Report:
+def rebuild(house, **changes: Any) -> RebuildReport:
     """What it says; its troubles are in the catalogue until it is finished."""
     from recorder.features.recovery import rebuild_queue
 
@@ -169,7 +173,7 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
     content = signed_document.write(statements._to_body(forged), panel.signer)
     put(house, f"leaving/{bakery.id}/statement-0002.json", content)
     with writing():
-        Leaving.update(erasing_since=house.now()).execute()
+        OffboardingTable.update(erasing_since=house.now()).execute()
     assert ending.erase_due(means, house.now()) == 0
     assert_whole(house, bakery, mine)
     assert "seal.endorsement_use" in audited(house, bakery.id)
@@ -209,7 +213,7 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
     erasure = house.store.read(key)
     house.store.delete(key)
     with writing():
-        Leaving.update(erasing_since=None).where(Leaving.tenant_id == customer.id).execute()
+        OffboardingTable.update(erasing_since=None).where(OffboardingTable.tenant_id == customer.id).execute()
     decisions.cancel(office, customer.id)
     put(house, f"leaving/{customer.id}/statement-0003.json", erasure)
     forge_row(house, customer.id)
@@ -281,8 +285,8 @@ def test_a_recording_that_no_row_lists_keeps_its_key(house, bakery, means, offic
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
     house.changes.hold(bakery.id, held, OPERATOR, review_at=house.now() + timedelta(days=9), **said)
     with writing():
-        Amendment.delete().execute()
-        Recording.delete().execute()
+        AmendmentTable.delete().execute()
+        RecordingTable.delete().execute()
     leave(office, bakery)
     assert ending.erase_due(means, house.now()) == 0
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
@@ -294,7 +298,7 @@ def test_a_row_keeps_nobody_from_holding_a_recording(house, bakery) -> None:
     mine = house.call(bakery)
     forge_row(house, bakery.id)
     with writing():
-        Recording.update(wrapped_key=None).execute()
+        RecordingTable.update(wrapped_key=None).execute()
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
     house.changes.hold(bakery.id, mine, OPERATOR, review_at=house.now() + timedelta(days=9), **said)
     assert house.changes.look(bakery.id, mine).terms.holds
@@ -323,17 +327,19 @@ def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, offic
     before = {name: getattr(whole, name) for name in ("layout", "length", "handover", "handed_at")}
     for change in changes:
         with writing():
-            Leaving.update(before | change).execute()
+            OffboardingTable.update(before | change).execute()
         assert refusal() == "access.handover_none", change
         assert "row.changed" in audited(house, bakery.id), change
     with writing():
-        Leaving.update(before | {"until": house.now() + timedelta(days=99)}).execute()
+        OffboardingTable.update(before | {"until": house.now() + timedelta(days=99)}).execute()
     assert house.gate.leaver(who).until == house.now() + timedelta(days=10)
     clock.forward(days=11)
     assert refusal() == "access.handover_over"
     decisions.cancel(office, bakery.id)
     with writing():
-        Leaving.insert(tenant_id=bakery.id, announced_at=house.now(), until=house.now(), **before).execute()
+        OffboardingTable.insert(
+            tenant_id=bakery.id, announced_at=house.now(), until=house.now(), **before
+        ).execute()
     assert (house.gate.leaver(who), refusal()) == (None, "access.handover_none")
 
 
@@ -361,35 +367,37 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     handed(bakery.id)
     decisions.decide(office, bakery.id, early="By letter")
     assert audited(house, bakery.id) == []
-    assert {*COLUMNS, *UNTOLD} == {each.column_name for each in Leaving._meta.sorted_fields}
+    assert {*COLUMNS, *UNTOLD} == {each.column_name for each in OffboardingTable._meta.sorted_fields}
     row = departure.standing(bakery.id)
     for name, change in COLUMNS.items():
         value = house.now() if name == "left_at" else change(getattr(row, name))
         with writing():
-            Leaving.update({name: value}).execute()
+            OffboardingTable.update({name: value}).execute()
         assert audited(house, bakery.id) == ["row.changed"], name
         with writing():
-            Leaving.update({name: getattr(row, name)}).execute()
+            OffboardingTable.update({name: getattr(row, name)}).execute()
     of_handed: dict[str, Any] = {
         "recording_id": "x", "why_not": "x", "row_length": 9, "at": 9, "length": 9, "files": [["x", 1]],
         "number": 7, "sent_at": house.now(),
     }  # fmt: skip
-    assert {*of_handed, "id", "tenant_id"} == {each.column_name for each in Handed._meta.sorted_fields}
+    assert {*of_handed, "id", "tenant_id"} == {
+        each.column_name for each in HandedRecordingTable._meta.sorted_fields
+    }
     (mine,) = handover.handed(bakery.id, 0)
     for name, value in of_handed.items():
         with writing():
-            Handed.update({name: value}).execute()
+            HandedRecordingTable.update({name: value}).execute()
         assert audited(house, bakery.id) == ["row.changed"], name
         field = {"recording_id": "recording"}.get(name, name)
         back = [list(each) for each in mine.files] if name == "files" else getattr(mine, field)
         with writing():
-            Handed.update({name: back}).execute()
+            HandedRecordingTable.update({name: back}).execute()
     assert audited(house, bakery.id) == []
     with writing():
-        Handed.delete().execute()
+        HandedRecordingTable.delete().execute()
     assert audited(house, bakery.id) == ["row.changed"]
     with writing():
-        Leaving.delete().execute()
+        OffboardingTable.delete().execute()
     assert audited(house, bakery.id) == ["row.deleted"]
 
 
@@ -461,7 +469,7 @@ def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, 
     put(house, "leaving/0/receipt.json", b"\xff")
     put(house, "leaving/1/statement-0001.json", b"{}")
     with writing():
-        Leaving.delete().execute()
+        OffboardingTable.delete().execute()
     report = rebuild(house)
     assert sorted(troubles) == [
         ("object.unplaced", f"leaving/{bakery.id}/readme.txt"),
@@ -477,7 +485,7 @@ def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, 
 def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house, bakery, office) -> None:
     decisions.announce(office, bakery.id, house.now() + timedelta(days=10))
     with writing():
-        Leaving.delete().execute()
+        OffboardingTable.delete().execute()
     report = rebuild(house)
     assert (report.withheld, report.leavers) == ({bakery.id: 0}, ())
     assert departure.standing(bakery.id).until == house.now() + timedelta(days=10)
@@ -546,7 +554,7 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
     folder, ended = house.finished(bakery, announced=False)
     row = {"tenant_id": bakery.id, "request_id": "r", "forgotten_at": house.now(), "note": "n"}
     with writing():
-        ForgottenCall.insert(id=folder.name, **row).execute()
+        ErasedCallTable.insert(id=folder.name, **row).execute()
     revoked = {house.changes.signer.key_id: house.now()}
     call_erasure.put(
         house.store, "n", bakery.id, "r", [folder.name], house.now(), house.changes.signer, house.root
@@ -556,10 +564,10 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
     assert not asked.forgot("another", folder.name)
     assert not replace(asked, revoked=lambda: revoked).forgot(bakery.id, folder.name)
     with writing():
-        ForgottenCall.update(id="another call").execute()
+        ErasedCallTable.update(id="another call").execute()
     assert not asked.forgot(bakery.id, "another call"), "the note does not name it"
     with writing():
-        ForgottenCall.update(id=folder.name).execute()
+        ErasedCallTable.update(id=folder.name).execute()
     house.work(folder, ended)
     assert queries.recording(bakery.id, folder.name) is None
 
@@ -576,8 +584,8 @@ def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> No
     def emptied(owner: str) -> int:
         row = {"tenant_id": owner, "request_id": "r", "forgotten_at": ended, "note": "n"}
         with writing():
-            ForgottenCall.delete().execute()
-            ForgottenCall.insert_many([{"id": each, **row} for each in calls]).execute()
+            ErasedCallTable.delete().execute()
+            ErasedCallTable.insert_many([{"id": each, **row} for each in calls]).execute()
         return expiry.empty_quarantine(spool, ended, house.entropy, house.means.statements)
 
     assert emptied(bakery.id) == 0, "a row alone"

@@ -12,7 +12,8 @@ from recorder.catalogue import queries
 from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
 from recorder.identity import users
 from recorder.lifecycle import expiry
-from recorder.processes.gate import PanelGate, Who
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 from recorder.seal.manifest import Manifest, Noted
 from recorder.seal.sealing import open_manifest
 from recorder.seal.verification import verify
@@ -37,9 +38,9 @@ def to_milliseconds(at: datetime) -> datetime:
     return from_iso(to_iso(at))
 
 
-def means_of(house) -> expiry.Means:
+def means_of(house) -> expiry.ErasureDeps:
     means = house.means
-    return expiry.Means(means.store, means.root_public, means.signer, means.entropy)
+    return expiry.ErasureDeps(means.store, means.root_public, means.signer, means.entropy)
 
 
 def played(house, recording: str) -> None:

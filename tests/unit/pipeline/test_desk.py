@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.call.remote_commands import NOT_ALLOWED
-from recorder.catalogue.tables.core import writing
-from recorder.catalogue.tables.live_call import Asked, LiveCall
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.domain.live_command import (
     DONE,
     NO_ANSWER,
@@ -195,17 +195,17 @@ def test_a_command_that_was_not_signed_so_is_not_carried_out(house, desk, call, 
         for name, value in change.items()
     }
     with writing():
-        Asked.update(**changed).where(Asked.id == row.id).execute()
+        LiveCommandTable.update(**changed).where(LiveCommandTable.id == row.id).execute()
     desk.turn()
     assert there.asked == []
-    assert Asked.get_by_id(row.id).outcome == NOT_ALLOWED
+    assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
 def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) -> None:
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     with writing():
-        Asked.create(
+        LiveCommandTable.create(
             id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", what="delete",
             by_kind="panel", by_id="u", asked_at=clock(), until=clock() + queue.DEADLINE,
         )  # fmt: skip
@@ -226,11 +226,11 @@ def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, dae
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     with writing():
-        assert LiveCall.update(tenant_id=rival, deletable=1).execute() == 1
+        assert LiveCallTable.update(tenant_id=rival, deletable=1).execute() == 1
     row = asked_of(house, call.name, "delete", tenant=rival)
     desk.turn()
     assert there.asked == []
-    assert Asked.get_by_id(row.id).outcome == NOT_ALLOWED
+    assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
 @pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
@@ -238,7 +238,7 @@ def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival,
     desk.look()
     before = queue.calls(house.tenant, clock())
     with writing():
-        LiveCall.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
+        LiveCallTable.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
     desk._seen_due = 0.0
     desk.look()
     assert queue.calls(house.tenant, clock()) == before

@@ -15,7 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Recording, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import RecordingTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError, SealError, StoreError
 from recorder.features.recovery.rebuild import Rebuild
@@ -90,9 +91,9 @@ def rebuild(house) -> None:
     house.confirm_holds()
 
 
-def means(house, **changes) -> expiry.Means:
+def means(house, **changes) -> expiry.ErasureDeps:
     given = house.means
-    return expiry.Means(given.store, given.root_public, given.signer, house.entropy, **changes)
+    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy, **changes)
 
 
 def destroy(house, **changes) -> None:
@@ -181,10 +182,10 @@ def test_a_catalogue_that_does_not_know_of_it_brings_nothing_back(house) -> None
     _, sealed = stored_and_listed(house)
     house.clock.forward(days=31)
     with writing():
-        before = Recording.get(Recording.id == sealed.name).__data__
+        before = RecordingTable.get(RecordingTable.id == sealed.name).__data__
     destroy(house)
     with writing():
-        Recording.update(before).where(Recording.id == sealed.name).execute()
+        RecordingTable.update(before).where(RecordingTable.id == sealed.name).execute()
     folder = back(house, sealed)
     assert work_saying(house, folder) == ["take.erased_meanwhile"]
     assert data_key_path(house.tenant, folder.name) not in house.objects()
@@ -208,7 +209,7 @@ def test_a_row_that_was_changed_loses_no_take(house, no_room) -> None:
     folder = house.take(talk_ms=300)
     kill_at(house, folder, "catalogued")
     with writing():
-        Recording.update(destroyed_at=house.clock(), destroyed_why="expired").execute()
+        RecordingTable.update(destroyed_at=house.clock(), destroyed_why="expired").execute()
     there = house.objects()
     with pytest.raises(CatalogueError) as refused:
         house.work(folder)

@@ -23,12 +23,12 @@ def gone(house) -> str:
     recording = put_small(house)
     house.clock.forward(days=400)
     means = house.means
-    made = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    made = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
     assert expiry.destroy_due(made, house.clock()) == 1
     return recording
 
 
-def asked(house, recording: str, tenant: str = "") -> erasure_receipt.Receipt:
+def asked(house, recording: str, tenant: str = "") -> erasure_receipt.ErasureReceipt:
     means = house.means
     keys = means.root_public, means.signer
     return erasure_receipt.receipt(tenant or house.tenant, recording, means.store, *keys, KEPT, house.clock())

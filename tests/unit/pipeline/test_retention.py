@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import LedgerEntry, Recording, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, RecordingTable
 from recorder.lifecycle import expiry, recordings
 from recorder.pipeline import stages
 from recorder.seal import signing
@@ -27,9 +28,9 @@ def destroy_with(house, store, **changes) -> int:
     return expiry.destroy_due(means(house, store, **changes), house.clock())
 
 
-def means(house, store=None, **changes) -> expiry.Means:
+def means(house, store=None, **changes) -> expiry.ErasureDeps:
     given = house.means
-    made = expiry.Means(store or given.store, given.root_public, given.signer, house.entropy)
+    made = expiry.ErasureDeps(store or given.store, given.root_public, given.signer, house.entropy)
     return replace(made, **changes)
 
 
@@ -118,13 +119,13 @@ def test_destroying_that_was_broken_off_is_done_again(house, after) -> None:
     assert destroy_due(house) == 1
     assert house.objects() == remains(house, row)
     with connected():
-        kinds = [leaf.kind for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
+        kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
     assert kinds.count("recording.destroyed") == 1
 
 
 def change_row(recording: str, **values) -> None:
     with writing():
-        assert Recording.update(**values).where(Recording.id == recording).execute() == 1
+        assert RecordingTable.update(**values).where(RecordingTable.id == recording).execute() == 1
 
 
 def kept(house, recording: str) -> bool:

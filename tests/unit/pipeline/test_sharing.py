@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import LedgerEntry, connected
-from recorder.catalogue.tables.lease import Claim
+from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.lease import LeaseTable
 from recorder.lifecycle import expiry
 from recorder.store.contract import Unreachable
 
@@ -53,9 +54,9 @@ def due(house) -> list[str]:
     return [folder.name for folder in folders]
 
 
-def means(house, store) -> expiry.Means:
+def means(house, store) -> expiry.ErasureDeps:
     given = house.means
-    return expiry.Means(store, given.root_public, given.signer, house.entropy)
+    return expiry.ErasureDeps(store, given.root_public, given.signer, house.entropy)
 
 
 def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
@@ -72,9 +73,9 @@ def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
     assert set(store.deleted.values()) == {1}
     assert len([key for key in store.deleted if key.startswith("keys/")]) == DUE
     with connected():
-        said = Counter(leaf.kind for leaf in LedgerEntry.select())
+        said = Counter(leaf.kind for leaf in LeafTable.select())
         assert said["recording.destroyed"] == DUE
-        assert Claim.select().count() == 0
+        assert LeaseTable.select().count() == 0
 
 
 def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due) -> None:
@@ -84,7 +85,7 @@ def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due
     house.clock.forward(seconds=lease.LASTS.total_seconds())
     assert expiry.destroy_due(means(house, house.means.store), house.clock()) == 1
     with connected():
-        assert Claim.select().count() == 0
+        assert LeaseTable.select().count() == 0
 
 
 def test_what_cannot_be_done_is_given_back_at_once(house, due) -> None:
@@ -93,6 +94,6 @@ def test_what_cannot_be_done_is_given_back_at_once(house, due) -> None:
     with pytest.raises(Unreachable):
         expiry.destroy_due(means(house, store), house.clock())
     with connected():
-        assert Claim.select().count() == 0
+        assert LeaseTable.select().count() == 0
     store.away = False
     assert expiry.destroy_due(means(house, store), house.clock()) == DUE

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from recorder.catalogue import queries
-from recorder.processes.worker import Worker, WorkerSettings
+from recorder.processes.worker import Worker, WorkerOptions
 
 DEADLINE = 60.0
 SILENCE = 3.0
@@ -31,7 +31,7 @@ def until(met: Callable[[], bool], what: str) -> None:
 def test_the_heart_beats_while_the_catalogue_is_silent_and_the_work_goes_on_after(house, postgres) -> None:
     house.take(formats=("wav",))
     beats: list[float] = []
-    settings = WorkerSettings(spool=house.spool, snapshot=house.root / "snapshot", nice=1, drain=5)
+    settings = WorkerOptions(spool=house.spool, snapshot=house.root / "snapshot", nice=1, drain=5)
     means = house.means
     worker = Worker(
         settings,

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 
 from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue.tables.core import LedgerEntry, Sound, Tenant, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, SoundTable, TenantTable
 from recorder.domain.line_policy import Keep
-from recorder.domain.line_policy import Sound as Said
+from recorder.domain.line_policy import PromptSound as Said
 from recorder.errors import CatalogueError, TakeError
 from recorder.pipeline import stages
 from recorder.seal import keyring
@@ -192,7 +193,7 @@ def test_a_question_is_found_by_the_catalogues_sound_and_without_it_only_not_sho
     question = Said("May we keep it?", hashlib.sha256(wav).hexdigest(), 2000)
     if known:
         with writing():
-            Sound.create(sha256=question.sha256, wav=wav, duration_ms=2000, created_at=house.clock())
+            SoundTable.create(sha256=question.sha256, wav=wav, duration_ms=2000, created_at=house.clock())
     folder = house.take(talk_ms=20_000, keep=Keep("agreement", 365, question, *[question] * 4))
     told = next(mark.at for mark in layout.read_marks(folder) if mark.kind == "bridged")
     begin = (told - house.clock()) // timedelta(milliseconds=1) * 8 + 5 * 8000
@@ -290,7 +291,9 @@ def test_another_key_of_a_tenant_in_the_bucket_is_refused(house) -> None:
 
 
 def _set_tenant_key(house, wrapped) -> None:
-    Tenant.update(wrapped_key=wrapped.to_bytes().decode()).where(Tenant.id == house.tenant).execute()
+    TenantTable.update(wrapped_key=wrapped.to_bytes().decode()).where(
+        TenantTable.id == house.tenant
+    ).execute()
 
 
 def _wrap_anew(house) -> None:
@@ -311,4 +314,4 @@ def _stages(house, folder):
 
 def _kinds(recording: str) -> list[str]:
     with connected():
-        return [leaf.kind for leaf in LedgerEntry.select().where(LedgerEntry.recording_id == recording)]
+        return [leaf.kind for leaf in LeafTable.select().where(LeafTable.recording_id == recording)]

@@ -191,8 +191,8 @@ def test_the_real_clocks_agree(tmp_path: Path) -> None:
 def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
     from recorder.lifecycle import expiry
-    from recorder.processes.duties import House as Housekeeping
-    from recorder.processes.duties import Outward
+    from recorder.processes.duties import CheckpointWitnesses
+    from recorder.processes.duties import Duties as Housekeeping
 
     recording = house.take()
     house.work(recording)
@@ -204,9 +204,9 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     means = house.means
     keeping = Housekeeping(
         house.spool,
-        expiry.Means(means.store, means.root_public, means.signer, means.entropy),
-        checkpoint.Means(means.store, means.signer, means.root_public, means.entropy, owner="one"),
-        Outward(),
+        expiry.ErasureDeps(means.store, means.root_public, means.signer, means.entropy),
+        checkpoint.CheckpointDeps(means.store, means.signer, means.root_public, means.entropy, owner="one"),
+        CheckpointWitnesses(),
         keeper,
         house.clock,
     )

@@ -19,7 +19,7 @@ from recorder.features.tenants import lines
 from recorder.lifecycle import expiry
 from recorder.pipeline import encoders, stages
 from recorder.pipeline.poison_takes import ENOUGH
-from recorder.processes.worker import Worker, WorkerSettings
+from recorder.processes.worker import Worker, WorkerOptions
 from recorder.spool import layout
 from recorder.store.contract import Unreachable
 
@@ -62,7 +62,7 @@ def start(house, store) -> Iterator[Callable[..., Worker]]:
 
     def begin(**changes) -> Worker:
         means = house.means
-        settings = WorkerSettings(
+        settings = WorkerOptions(
             spool=house.spool, snapshot=house.root / "snapshot", never_record=("112",), nice=1, drain=5
         )
         values = {
@@ -327,7 +327,8 @@ def test_removals_that_were_broken_off_are_finished(house, start) -> None:
 def test_old_listens_are_closed(house, start) -> None:
     from recorder.identity import users
     from recorder.playback import grants
-    from recorder.processes.gate import PanelGate, Who
+    from recorder.playback.interface import Who
+    from recorder.processes.gate import PanelGate
 
     folder = house.take()
     house.work(folder)

@@ -9,7 +9,8 @@ from recorder.catalogue.records import RecordingRow
 from recorder.features.tenants import service
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.processes.gate import PanelGate, Who
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Recording, writing
-from recorder.domain.line_policy import Keep, Sound
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import RecordingTable
+from recorder.domain.line_policy import Keep, PromptSound
 from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry
-from recorder.processes.gate import PanelGate, Who
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 
-SAID = Sound("Said.", "5a" * 32, 1000)
+SAID = PromptSound("Said.", "5a" * 32, 1000)
 FOR_TRAINING = Keep("training", 180, None, SAID, SAID, SAID, SAID)
 
 
@@ -33,7 +35,7 @@ def test_a_yes_keeps_it_as_long_as_was_agreed_and_nothing_else_does(
     assert recording.keep_until == recording.started_at + timedelta(days=days)
     house.clock.at = recording.keep_until - timedelta(minutes=1)
     gate.grant(ada, recording.id, "agreement")
-    means = expiry.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    means = expiry.ErasureDeps(house.means.store, house.means.root_public, house.means.signer, house.entropy)
     assert expiry.destroy_due(means, house.clock()) == 0
     house.clock.forward(minutes=2)
     assert refusal(gate, ada, recording.id, "agreement") == "access.expired"
@@ -74,7 +76,7 @@ def test_whatever_was_answered_without_its_announcement_it_is_nobodys(gate, some
 def test_a_row_that_says_something_else_was_agreed_opens_nothing(gate, ada, recorded, said) -> None:
     recording = recorded(asked="no")
     with writing():
-        Recording.update(kept=said).where(Recording.id == recording.id).execute()
+        RecordingTable.update(kept=said).where(RecordingTable.id == recording.id).execute()
     with pytest.raises(SealError) as refused:
         gate.grant(ada, recording.id, "agreement")
     assert refused.value.error_id == "seal.row_differs"

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import LedgerEntry, Recording, Tenant, connected, writing
+from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
 from recorder.errors import SealError
-from recorder.processes.gate import PanelGate, Who
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.sealing import open_manifest, write
@@ -36,7 +38,7 @@ class Scene:
 
     def update(self, row: RecordingRow | None = None, **values) -> None:
         with writing():
-            Recording.update(**values).where(Recording.id == (row or self.mine).id).execute()
+            RecordingTable.update(**values).where(RecordingTable.id == (row or self.mine).id).execute()
 
     def manifest(self):
         return open_manifest(self.path("manifest.json").read_bytes(), self.house.means.root_public)
@@ -184,7 +186,7 @@ def key_damaged(scene: Scene) -> None:
 
 def key_made_anew(scene: Scene) -> None:
     house = scene.house
-    tenant = WrappedKey.from_bytes(Tenant.get(Tenant.id == house.tenant).wrapped_key.encode())
+    tenant = WrappedKey.from_bytes(TenantTable.get(TenantTable.id == house.tenant).wrapped_key.encode())
     _, fresh = house.means.keyring.new_data_key(tenant, scene.mine.id, house.entropy)
     scene.update(wrapped_key=fresh.to_bytes().decode())
 
@@ -198,13 +200,15 @@ def tenant_key_exchanged(scene: Scene) -> None:
     house = scene.house
     fresh = house.means.keyring.new_tenant_key(house.tenant, house.entropy)
     with writing():
-        Tenant.update(wrapped_key=fresh.to_bytes().decode()).where(Tenant.id == house.tenant).execute()
+        TenantTable.update(wrapped_key=fresh.to_bytes().decode()).where(
+            TenantTable.id == house.tenant
+        ).execute()
 
 
 def rows_exchanged(scene: Scene) -> None:
     """One row shows another recording: everything that says where and what is exchanged."""
     names = ("manifest_sha256", "wrapped_key", "objects", "duration_ms", "started_at")
-    mine, other = (Recording.get(Recording.id == row.id) for row in (scene.mine, scene.other))
+    mine, other = (RecordingTable.get(RecordingTable.id == row.id) for row in (scene.mine, scene.other))
     scene.update(scene.other, prefix="nowhere/")
     scene.update(scene.mine, prefix=other.prefix, **{name: getattr(other, name) for name in names})
     scene.update(scene.other, prefix=mine.prefix, **{name: getattr(mine, name) for name in names})
@@ -295,7 +299,7 @@ def test_nothing_was_wrong_before(scene, gate: PanelGate, ada: Who) -> None:
 
 def broken(scene: Scene) -> list[tuple[str, str]]:
     with connected():
-        query = LedgerEntry.select().where(LedgerEntry.kind == "seal.broken").order_by(LedgerEntry.number)
+        query = LeafTable.select().where(LeafTable.kind == "seal.broken").order_by(LeafTable.number)
         said = [json.loads(leaf.body) for leaf in query]
     assert all(each["recording"] == scene.mine.id for each in said)
     return [(each["object"], each["found"]) for each in said]

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Amendment, Grant, LedgerEntry, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import AmendmentTable, GrantTable, LeafTable
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application, recordings
 from recorder.lifecycle.amendment_recovery import finish
@@ -38,7 +39,7 @@ def hold(changes, row, **more) -> None:
 def destroy_due(house) -> int:
     given = house.means
     return expiry.destroy_due(
-        expiry.Means(given.store, given.root_public, given.signer, house.entropy), house.clock()
+        expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy), house.clock()
     )
 
 
@@ -48,7 +49,7 @@ def refusals(gate, who, row) -> dict[str, str | None]:
 
 def kinds(row) -> list[str]:
     with connected():
-        rows = LedgerEntry.select().where(LedgerEntry.recording_id == row.id).order_by(LedgerEntry.number)
+        rows = LeafTable.select().where(LeafTable.recording_id == row.id).order_by(LeafTable.number)
         return [leaf.kind for leaf in rows]
 
 
@@ -102,8 +103,8 @@ def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, 
 def test_the_gate_reads_the_bucket_and_lists_what_it_finds(house, gate, changes, ada, recording) -> None:
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
     with writing():  # an older copy of the catalogue
-        Amendment.delete().execute()
-        Grant.delete().execute()
+        AmendmentTable.delete().execute()
+        GrantTable.delete().execute()
     assert refusals(gate, ada, recording) == {"agreement": "access.destroyed"}
     assert len(amendments.known(house.tenant, recording.id)) == 1
 
@@ -120,7 +121,7 @@ def test_an_amendment_that_is_gone_or_another_is_named(house, gate, changes, ada
     assert kinds(recording)[-1] == "seal.broken"
     place.write_bytes(content)
     with writing():
-        Amendment.update(sha256="0" * 64).execute()
+        AmendmentTable.update(sha256="0" * 64).execute()
     with pytest.raises(SealError) as refused:
         gate.purposes(ada, recording.id)
     assert refused.value.error_id == "amendment.replaced"
@@ -253,7 +254,7 @@ def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
         if name(1) in key and not raced:
             raced.append(key)
             from recorder.lifecycle import amendment_store
-            from recorder.seal.amendment import PurposesNarrowed
+            from recorder.seal.amendment_kinds import PurposesNarrowed
 
             chain = chain_of(given.store, recording.prefix, given.root_public)
             narrowed = PurposesNarrowed(("agreement",), "…")

@@ -27,7 +27,8 @@ def test_a_clock_that_is_a_little_behind_takes_nothing_away(gate, ada, recording
 
 def test_a_grant_and_the_log_go_on_when_the_clock_is_set_back(gate, ada, recording, house) -> None:
     """Leaves are in the order of their numbers, whatever the times in them."""
-    from recorder.catalogue.tables.core import LedgerEntry, connected
+    from recorder.catalogue.database import connected
+    from recorder.catalogue.tables.core import LeafTable
 
     house.clock.forward(days=2)
     gate.grant(ada, recording.id, "agreement")
@@ -35,9 +36,9 @@ def test_a_grant_and_the_log_go_on_when_the_clock_is_set_back(gate, ada, recordi
     gate.grant(ada, recording.id, "agreement")
     with connected():
         leaves = list(
-            LedgerEntry.select(LedgerEntry.number, LedgerEntry.at, LedgerEntry.kind)
-            .where(LedgerEntry.tenant == house.tenant)
-            .order_by(LedgerEntry.number)
+            LeafTable.select(LeafTable.number, LeafTable.at, LeafTable.kind)
+            .where(LeafTable.tenant == house.tenant)
+            .order_by(LeafTable.number)
         )
     assert [leaf.number for leaf in leaves] == list(range(len(leaves)))
     assert [leaf.kind for leaf in leaves[-2:]] == ["grant.given", "grant.given"]

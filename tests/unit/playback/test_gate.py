@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from peewee import fn
 
-from recorder.catalogue.tables.core import LedgerEntry, Listen, Recording, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, ListenTable, RecordingTable
 from recorder.errors import AccessError, SealError
 from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback import grants
-from recorder.processes.gate import PanelGate, Who
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 from recorder.store.contract import Store, Unreachable
 
 TALK = 120_000
@@ -122,7 +124,7 @@ def test_one_play_is_one_listen_closed_with_what_was_sent(gate, ada, recorded) -
         opened = gate.open(ada, grant.id, "audio.wav", "play-1")
         assert len(b"".join(opened.read(start, end))) == end - start
     with connected():
-        (listen,) = Listen.select()
+        (listen,) = ListenTable.select()
     assert listen.sent_bytes == 1000 + 249_000 + 100
     gate.close(ada, grant.id, "play-1")
     gate.close(ada, grant.id, "play-1")
@@ -194,8 +196,8 @@ def test_whenever_another_panel_closes_it_no_fewer_are_counted_than_left(
             assert counted() >= left
     gate.close(ada, grant.id, "p")
     with connected():
-        assert not Listen.select().where(Listen.closed_at.is_null()).count()
-        rows = {row.id: row.sent_bytes for row in Listen.select()}
+        assert not ListenTable.select().where(ListenTable.closed_at.is_null()).count()
+        rows = {row.id: row.sent_bytes for row in ListenTable.select()}
     assert closed(recording.id) == rows, "no leaf was overtaken by its row"
     assert sum(rows.values()) >= left == opened.length
 
@@ -356,7 +358,7 @@ def test_another_tenants_id_answers_as_none_does(gate, stranger, recording) -> N
     assert set(answers) == {("access.not_found", "there is no such recording", "")}
     assert kinds(recording.id) == ["recording.stored"], "nothing of it in the owner's leaves"
     with connected():
-        mine = LedgerEntry.select().where(LedgerEntry.tenant == stranger.tenant)
+        mine = LeafTable.select().where(LeafTable.tenant == stranger.tenant)
         assert [leaf.kind for leaf in mine].count("access.refused") == len(answers)
 
 
@@ -450,7 +452,9 @@ def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording,
 
 def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
-    means = expiry.Means(house.means.store, house.means.root_public, house.means.signer, house.means.entropy)
+    means = expiry.ErasureDeps(
+        house.means.store, house.means.root_public, house.means.signer, house.means.entropy
+    )
     chain = chain_of(means.store, recording.prefix, means.root)
     expiry.destroy(recording, chain, expiry.EXPIRED, means, house.clock())
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.destroyed")
@@ -471,7 +475,7 @@ def test_a_store_that_is_away_says_so_and_grants_nothing(ada, recording, house) 
 def test_leaves_name_nobody(gate, ada, recording) -> None:
     gate.grant(ada, recording.id, "agreement")
     with connected():
-        for leaf in LedgerEntry.select():
+        for leaf in LeafTable.select():
             assert ada.user not in leaf.leaf
             assert recording.id not in leaf.leaf
 
@@ -484,20 +488,20 @@ def refused(ask, error_id: str) -> None:
 
 def change(recording, **values) -> None:
     with writing():
-        Recording.update(**values).where(Recording.id == recording.id).execute()
+        RecordingTable.update(**values).where(RecordingTable.id == recording.id).execute()
 
 
 def kinds(recording: str) -> list[str]:
     with connected():
-        query = LedgerEntry.select().where(LedgerEntry.recording_id == recording)
-        return [leaf.kind for leaf in query.order_by(LedgerEntry.number)]
+        query = LeafTable.select().where(LeafTable.recording_id == recording)
+        return [leaf.kind for leaf in query.order_by(LeafTable.number)]
 
 
 def closed(recording: str) -> dict[str, int]:
     """What the leaves say of the listens of a recording."""
     with connected():
-        query = LedgerEntry.select().where(
-            (LedgerEntry.recording_id == recording) & (LedgerEntry.kind == "listen.closed")
+        query = LeafTable.select().where(
+            (LeafTable.recording_id == recording) & (LeafTable.kind == "listen.closed")
         )
         said = [json.loads(leaf.body) for leaf in query]
     assert len({each["listen"] for each in said}) == len(said)
@@ -506,19 +510,17 @@ def closed(recording: str) -> dict[str, int]:
 
 def refusals() -> list[str]:
     with connected():
-        query = LedgerEntry.select().where(LedgerEntry.kind == "access.refused")
-        return [json.loads(leaf.body)["reason"] for leaf in query.order_by(LedgerEntry.number)]
+        query = LeafTable.select().where(LeafTable.kind == "access.refused")
+        return [json.loads(leaf.body)["reason"] for leaf in query.order_by(LeafTable.number)]
 
 
 def counted() -> int:
     """Bytes of all listens together."""
     with connected():
-        return int(Listen.select(fn.SUM(Listen.sent_bytes)).scalar())
+        return int(ListenTable.select(fn.SUM(ListenTable.sent_bytes)).scalar())
 
 
 def body(recording: str, kind: str) -> dict[str, object]:
     with connected():
-        query = LedgerEntry.select().where(
-            (LedgerEntry.recording_id == recording) & (LedgerEntry.kind == kind)
-        )
-        return json.loads(query.order_by(LedgerEntry.number.desc()).first().body)
+        query = LeafTable.select().where((LeafTable.recording_id == recording) & (LeafTable.kind == kind))
+        return json.loads(query.order_by(LeafTable.number.desc()).first().body)

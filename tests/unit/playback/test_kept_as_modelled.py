@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from peewee import SqliteDatabase
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Recording, Tenant, connected, database, writing
+from recorder.catalogue.database import connected, database, writing
+from recorder.catalogue.tables.core import RecordingTable, TenantTable
 from recorder.errors import KeepingError
 from recorder.features.tenants import announcements, lines, service
 from recorder.identity import users
@@ -24,10 +25,11 @@ from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
-from recorder.processes.gate import PanelGate, Who
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
 from recorder.prompts.country_file import shipped
 from recorder.seal.amendment import By
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 from tests.announced import announcement_in
 from tests.conftest import House
 from tests.keeping import Life
@@ -104,7 +106,7 @@ class Living:
             tenant, number="+32255" + str(int(house.entropy(4).hex(), 16)), announcement=told.id, **more
         )
         with writing():
-            Tenant.update(country=self.sealed["country"]).where(Tenant.id == tenant).execute()
+            TenantTable.update(country=self.sealed["country"]).where(TenantTable.id == tenant).execute()
         pack = shipped()[self.sealed["country"]]
         self.ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
         self.people: dict[str, Who] = {}
@@ -175,7 +177,7 @@ class Living:
             else each
             for each in self.life.limits
         )
-        added = () if days is None else (Limit(days, purpose, line, now, agreements=named),)
+        added = () if days is None else (RetentionLimit(days, purpose, line, now, agreements=named),)
         self.life = replace(self.life, limits=ended + added)
 
 
@@ -186,7 +188,7 @@ def live(house: House, sealed: dict[str, Any]) -> None:
         database.execute_sql("PRAGMA synchronous = OFF")
     began = house.clock()
     living, means = Living(house, sealed), house.means
-    destroying = expiry.Means(means.store, means.root_public, means.signer, house.entropy)
+    destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
     gate = PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
     house.clock.forward(minutes=5)
     for wait, (what, words), behind, role in sealed["days"]:
@@ -214,7 +216,7 @@ def live(house: House, sealed: dict[str, Any]) -> None:
         assert row.destroyed_at is None
         house.clock.forward(minutes=5)
     with writing():  # the next one lives in an empty house
-        Recording.update(destroyed_at=began).where(Recording.destroyed_at.is_null()).execute()
+        RecordingTable.update(destroyed_at=began).where(RecordingTable.destroyed_at.is_null()).execute()
     house.clock.at = began
 
 

@@ -13,13 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.audit.service import Audit
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
+from recorder.catalogue.database import database, writing
 from recorder.catalogue.tables.core import (
-    BeingAmended,
-    KeepingLimit,
-    NotRecorded,
-    Recording,
-    database,
-    writing,
+    NotRecordedTable,
+    PendingAmendmentTable,
+    RecordingTable,
+    RetentionLimitTable,
 )
 from recorder.errors import AccessError, SealError
 from recorder.ids import uuid7
@@ -44,9 +43,9 @@ def recording(house) -> str:
     return put_small(house)
 
 
-def means(house, revoked=dict) -> expiry.Means:
+def means(house, revoked=dict) -> expiry.ErasureDeps:
     given = house.means
-    return expiry.Means(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
+    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
 
 
 def housekeeping(house, revoked=dict) -> int:
@@ -92,7 +91,9 @@ def plant(house, said: LimitSet, content: bytes) -> None:
     with writing():
         body = {"limit": said.id, "sha256": sha256, "by": "operator"}
         leaf = append(house.tenant, limits.SET, body, house.clock(), house.entropy)
-        KeepingLimit.create(id=said.id, tenant=house.tenant, statement=content.decode(), leaf=leaf.number)
+        RetentionLimitTable.create(
+            id=said.id, tenant=house.tenant, statement=content.decode(), leaf=leaf.number
+        )
 
 
 def not_signed(house, said: LimitSet) -> bytes:
@@ -177,7 +178,7 @@ def test_a_lifting_that_is_taken_from_its_row_destroys_nothing(house) -> None:
     house.clock.forward(minutes=1)
     recording = put_small(house)
     with writing():
-        KeepingLimit.update(lifted=None, lifted_leaf=None, settled_at=None).execute()
+        RetentionLimitTable.update(lifted=None, lifted_leaf=None, settled_at=None).execute()
     house.clock.forward(days=6)
     assert housekeeping(house) == 0
     assert queries.recording(house.tenant, recording).keep_until <= house.clock(), "by its row it is due"
@@ -196,12 +197,12 @@ def test_nobody_hears_by_rows_that_lack_a_statement_of_the_log(house, gate, ada,
     house.clock.forward(days=6)
     with writing():
         if change == "row":
-            KeepingLimit.delete().execute()
+            RetentionLimitTable.delete().execute()
         elif change == "leaf":
-            KeepingLimit.update(leaf=None).execute()
+            RetentionLimitTable.update(leaf=None).execute()
         else:
-            KeepingLimit.update(lifted=None, lifted_leaf=None).execute()
-        Recording.update(keep_until=house.clock() + timedelta(days=20)).execute()
+            RetentionLimitTable.update(lifted=None, lifted_leaf=None).execute()
+        RecordingTable.update(keep_until=house.clock() + timedelta(days=20)).execute()
     with pytest.raises(SealError) as refused:
         gate.purposes(ada, recording)
     assert refused.value.error_id == "retention.differs"
@@ -216,7 +217,7 @@ def test_a_limit_without_its_leaf_or_its_object_destroys_nothing(house, recordin
         house.means.store.delete(statements.place_of(house.tenant, row.id))
     else:
         with writing():
-            KeepingLimit.update(leaf=0).execute()
+            RetentionLimitTable.update(leaf=0).execute()
     house.clock.forward(days=6)
     assert housekeeping(house) == 0
     assert queries.recording(house.tenant, recording).destroyed_at is None
@@ -240,7 +241,7 @@ def test_the_panels_key_and_the_bucket_alone_end_nothing_and_the_audit_names_wha
 def test_a_deleted_limit_is_named(house, recording) -> None:
     house.limit(5)
     with writing():
-        KeepingLimit.delete().execute()
+        RetentionLimitTable.delete().execute()
     assert {"row.deleted", "retention.unlisted"} <= audit(house)
 
 
@@ -331,14 +332,14 @@ def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
     house.work(house.unrecorded())
     past = house.clock() - timedelta(days=1)
     with writing():
-        NotRecorded.update(id=folder.name, quarantined_until=past).execute()
+        NotRecordedTable.update(id=folder.name, quarantined_until=past).execute()
     assert expiry.empty_quarantine(house.spool, house.clock(), house.entropy, house.means.statements) == 0
     assert folder.is_dir()
 
 
 def test_a_row_about_an_amendment_on_its_way_decides_nothing(house, gate, ada, recording) -> None:
     with writing():
-        BeingAmended.create(recording_id=recording, tenant=house.tenant, since=house.clock())
+        PendingAmendmentTable.create(recording_id=recording, tenant=house.tenant, since=house.clock())
     house.clock.forward(minutes=5)
     given, row = house.means, queries.recording(house.tenant, recording)
     amendment_recovery.finish(given.store, given.root_public, house.clock(), house.entropy)
@@ -354,4 +355,4 @@ def test_who_destroys_looks_only_at_limits_that_matter(house, recording) -> None
     house.clock.forward(days=40)
     assert housekeeping(house) == 1
     with writing():
-        assert Recording.get_by_id(recording).destroyed_why in ("expired", "shortened")
+        assert RecordingTable.get_by_id(recording).destroyed_why in ("expired", "shortened")

@@ -12,7 +12,8 @@ import pytest
 
 from recorder.audit.service import Audit
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Amendment, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable
 from recorder.errors import ConfigError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application
 from recorder.lifecycle.amendment_recovery import finish
@@ -21,8 +22,9 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.pipeline import stages
 from recorder.playback.verified_recording import Seals
 from recorder.seal import revocation, signing
-from recorder.seal.amendment import AgreedLater, By, DeletionAsked
+from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
+from recorder.seal.amendment_kinds import AgreedLater, DeletionAsked
 from recorder.seal.verification import verify
 from tests.stored import forge, put_small
 
@@ -85,7 +87,7 @@ def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
     forged = Changes(means.store, means.root_public, means.signer, house.clock, house.entropy)
     forged.delete(house.tenant, before, By("operator"), reason="asked for by whoever has the key")
     assert refusals(house, before, revoked)[0] == "seal.key_revoked"
-    given = expiry.Means(means.store, means.root_public, means.signer, house.entropy, revoked=revoked)
+    given = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy, revoked=revoked)
     assert expiry.destroy_due(given, house.clock() + timedelta(minutes=1)) == 0
     assert queries.recording(house.tenant, before).destroyed_at is None
 
@@ -115,9 +117,9 @@ def dated_back(house, leaked):
     return make, recording, row, revoked
 
 
-def erasing(house, revoked) -> expiry.Means:
+def erasing(house, revoked) -> expiry.ErasureDeps:
     given = house.means
-    return expiry.Means(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
+    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
 
 
 def later(house, code: str = "training") -> AgreedLater:
@@ -169,7 +171,7 @@ def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_d
     assert verified == set(), "without a log its date is believed"
     assert audited == {"seal.key_revoked"}
     with writing():  # a backup was restored: it has the log, and no amendment
-        Amendment.delete().execute()
+        AmendmentTable.delete().execute()
     assert refusals(house, first, revoked)[0] is None
     assert refusals(house, second, revoked)[0] == "seal.key_revoked"
 

@@ -7,20 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from demo.practice.dialplan import Dialplan, Step, expand
+from demo.practice.dialplan import DialplanStep, PracticeDialplan, expand
 from demo.practice.switch import CONF
 from recorder.errors import SwitchError
 
 
 def hunt(
-    dialplan: Dialplan, context: str, number: str, variables: dict[str, str], caller: str = "+32470000001"
-) -> list[Step]:
+    dialplan: PracticeDialplan,
+    context: str,
+    number: str,
+    variables: dict[str, str],
+    caller: str = "+32470000001",
+) -> list[DialplanStep]:
     fields = {"destination_number": number, "caller_id_number": caller, "context": context}
 
     def put_in(text: str) -> str:
         return expand(text, lambda name: variables.get(name, ""), lambda name, argument: "")
 
-    def inline(step: Step) -> None:
+    def inline(step: DialplanStep) -> None:
         assert step.application == "set"
         name, _, value = step.argument.partition("=")
         variables[name] = value
@@ -29,15 +33,17 @@ def hunt(
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Dialplan:
-    return Dialplan(CONF, {"ACCORD_DAEMON": "127.0.0.1:9999", "ACCORD_NEVER_RECORD": r"^(\+32255010099)$"})
+def shipped() -> PracticeDialplan:
+    return PracticeDialplan(
+        CONF, {"ACCORD_DAEMON": "127.0.0.1:9999", "ACCORD_NEVER_RECORD": r"^(\+32255010099)$"}
+    )
 
 
-def applications(steps: list[Step]) -> list[str]:
+def applications(steps: list[DialplanStep]) -> list[str]:
     return [step.application for step in steps]
 
 
-def test_a_call_is_brought_to_the_daemon_then_guarded_then_routed(shipped: Dialplan) -> None:
+def test_a_call_is_brought_to_the_daemon_then_guarded_then_routed(shipped: PracticeDialplan) -> None:
     steps = hunt(shipped, "public", "+3225550101", {})
     names = applications(steps)
     assert names.index("sched_transfer") < names.index("socket") < names.index("bridge")
@@ -46,7 +52,7 @@ def test_a_call_is_brought_to_the_daemon_then_guarded_then_routed(shipped: Dialp
     assert (guard.application, guard.argument) == (
         "execute_extension", "accord_after_${accord_state} XML accord",
     )  # fmt: skip
-    assert Step("set", "accord_line=+3225550101") in steps
+    assert DialplanStep("set", "accord_line=+3225550101") in steps
 
 
 @pytest.mark.parametrize(
@@ -58,11 +64,13 @@ def test_a_call_is_brought_to_the_daemon_then_guarded_then_routed(shipped: Dialp
         ("+3225550101", "+32255010099"),
     ],
 )
-def test_numbers_that_are_never_recorded_are_only_routed(shipped: Dialplan, number: str, caller: str) -> None:
+def test_numbers_that_are_never_recorded_are_only_routed(
+    shipped: PracticeDialplan, number: str, caller: str
+) -> None:
     variables: dict[str, str] = {}
     steps = hunt(shipped, "public", number, variables, caller)
     names = applications(steps)
-    assert Step("set", f"accord_line={number}") in steps
+    assert DialplanStep("set", f"accord_line={number}") in steps
     assert variables["accord_state"] == "never_record"
     assert "socket" not in names
     assert names[-1] == "bridge"
@@ -70,12 +78,12 @@ def test_numbers_that_are_never_recorded_are_only_routed(shipped: Dialplan, numb
 
 @pytest.mark.parametrize("caller", ["+32470000001", "112", "+32255010099"])
 @pytest.mark.parametrize("number", ["+32 255", "evil", "32*", "", "+", "3" * 40])
-def test_what_is_no_number_is_not_taken(shipped: Dialplan, number: str, caller: str) -> None:
+def test_what_is_no_number_is_not_taken(shipped: PracticeDialplan, number: str, caller: str) -> None:
     assert hunt(shipped, "public", number, {}, caller) == []
 
 
 @pytest.mark.parametrize("state", ["late", "unrecorded", "announced", "announcing", "never_record", ""])
-def test_a_late_beginning_is_refused_by_the_state(shipped: Dialplan, state: str) -> None:
+def test_a_late_beginning_is_refused_by_the_state(shipped: PracticeDialplan, state: str) -> None:
     assert hunt(shipped, "accord", "accord_begin", {"accord_state": state}) == []
     assert "record_session" in applications(
         hunt(shipped, "accord", "accord_begin", {"accord_state": "waiting"})
@@ -83,35 +91,37 @@ def test_a_late_beginning_is_refused_by_the_state(shipped: Dialplan, state: str)
 
 
 @pytest.mark.parametrize("state", ["waiting", "late", "unrecorded", "passed", ""])
-def test_a_late_word_that_it_was_announced_is_refused(shipped: Dialplan, state: str) -> None:
+def test_a_late_word_that_it_was_announced_is_refused(shipped: PracticeDialplan, state: str) -> None:
     assert hunt(shipped, "accord", "accord_announced", {"accord_state": state}) == []
 
 
 @pytest.mark.parametrize("state", ["announcing", "late", "failed", "anything"])
-def test_the_guard_stops_a_recording_in_every_state_but_one(shipped: Dialplan, state: str) -> None:
+def test_the_guard_stops_a_recording_in_every_state_but_one(shipped: PracticeDialplan, state: str) -> None:
     assert "stop_record_session" in applications(hunt(shipped, "accord", f"accord_after_{state}", {}))
 
 
-def test_the_guard_lets_an_announced_recording_go_on(shipped: Dialplan) -> None:
+def test_the_guard_lets_an_announced_recording_go_on(shipped: PracticeDialplan) -> None:
     steps = hunt(shipped, "accord", "accord_after_announced", {})
     assert steps
     assert "stop_record_session" not in applications(steps)
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Callable[[str], Dialplan]:
-    def write(extensions: str, environment: Mapping[str, str] | None = None) -> Dialplan:
+def written(tmp_path: Path) -> Callable[[str], PracticeDialplan]:
+    def write(extensions: str, environment: Mapping[str, str] | None = None) -> PracticeDialplan:
         (tmp_path / "freeswitch.xml").write_text(
             '<document><!-- <X-PRE-PROCESS cmd="set" data="a=commented"/> -->\n'
             '<X-PRE-PROCESS cmd="set" data="a=one"/>\n<X-PRE-PROCESS cmd="env-set" data="b=$B"/>\n'
             f'<section name="dialplan"><context name="c">\n{extensions}\n</context></section></document>'
         )
-        return Dialplan(tmp_path, environment or {})
+        return PracticeDialplan(tmp_path, environment or {})
 
     return write
 
 
-def test_what_a_failed_condition_comes_after_is_still_done(written: Callable[[str], Dialplan]) -> None:
+def test_what_a_failed_condition_comes_after_is_still_done(
+    written: Callable[[str], PracticeDialplan],
+) -> None:
     """As in mod_dialplan_xml: actions are added condition by condition, and stay."""
     dialplan = written(
         '<extension name="x"><condition field="destination_number" expression="^1$">'
@@ -120,20 +130,20 @@ def test_what_a_failed_condition_comes_after_is_still_done(written: Callable[[st
         '</extension><extension name="y"><condition field="destination_number" expression="^(.)$">'
         '<action application="log" data="$1"/><anti-action application="hangup"/></condition></extension>'
     )
-    assert hunt(dialplan, "c", "1", {}) == [Step("set", "kept=one"), Step("log", "1")]
-    assert hunt(dialplan, "c", "23", {}) == [Step("hangup", "")]
+    assert hunt(dialplan, "c", "1", {}) == [DialplanStep("set", "kept=one"), DialplanStep("log", "1")]
+    assert hunt(dialplan, "c", "23", {}) == [DialplanStep("hangup", "")]
 
 
-def test_a_break_never_goes_on(written: Callable[[str], Dialplan]) -> None:
+def test_a_break_never_goes_on(written: Callable[[str], PracticeDialplan]) -> None:
     dialplan = written(
         '<extension name="x"><condition field="destination_number" expression="^9$" break="never">'
         '<action application="answer"/></condition><condition><action application="park"/></condition>'
         "</extension>"
     )
-    assert hunt(dialplan, "c", "1", {}) == [Step("park", "")]
+    assert hunt(dialplan, "c", "1", {}) == [DialplanStep("park", "")]
 
 
-def test_what_is_not_known_is_not_passed_over(written: Callable[[str], Dialplan]) -> None:
+def test_what_is_not_known_is_not_passed_over(written: Callable[[str], PracticeDialplan]) -> None:
     for extensions in (
         '<X-PRE-PROCESS cmd="magic" data="x"/>',
         '<extension name="x"><condition regex="xor"><regex field="context" expression="a"/></condition>'

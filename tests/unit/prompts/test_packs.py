@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from recorder.domain.call_plan import MODES
 from recorder.errors import ConfigError
 from recorder.prompts import country_file, purposes
-from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, Source
+from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, RuleSource
 
 PACKS = country_file.shipped()
 
 PURPOSES = (*purposes.standard(), "their-own")
 
-SOURCE = Source("A law", "art. 1", "https://example.com", "text", date(2026, 11, 25))
+SOURCE = RuleSource("A law", "art. 1", "https://example.com", "text", date(2026, 11, 25))
 
 rules = st.fixed_dictionaries(
     {

@@ -13,7 +13,7 @@ from recorder.errors import ConfigError
 from recorder.prompts import composer, dsp
 from recorder.prompts.composer import Greeting, Rendered, announcement
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import LONG, SHORT, Said, Wording, said
+from recorder.prompts.sentences import LONG, SHORT, SpokenSentence, Wording, said
 from recorder.prompts.sound_check import check_sound
 from recorder.prompts.sound_sources import Sources
 
@@ -277,7 +277,7 @@ def test_a_persons_recording_is_heard_instead_and_the_text_stays(voice: Path) ->
 
 
 def test_the_words_of_a_clip_decide_not_its_name() -> None:
-    other = Said("recorded", "Something else.", "Something else.")
+    other = SpokenSentence("recorded", "Something else.", "Something else.")
     assert Sources().origin(other, "en") == "missing"
     with pytest.raises(ConfigError) as caught:
         Sources().clip(other, "en")

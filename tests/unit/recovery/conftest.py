@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from recorder.catalogue import schema
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import Amendment, Recording, connected
+from recorder.catalogue import database, schema
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
 from recorder.features.recovery import rebuild_queue
-from recorder.features.recovery.rebuild import Rebuild, Report
+from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.lifecycle import expiry, limit_application
 from tests.stored import put_small
 
@@ -40,15 +40,15 @@ class Recovery:
                 server = self.request.getfixturevalue("postgres")
                 url = stack.enter_context(server.database(empty=True))
             schema.migrate(url)
-            before = core.database.obj
-            opened = core.open_catalogue(url)
+            before = database.database.obj
+            opened = database.open_catalogue(url)
             try:
                 yield
             finally:
                 getattr(opened, "close_all", opened.close)()
-                core.database.initialize(before)
+                database.database.initialize(before)
 
-    def rebuild(self, **changes: Any) -> Report:
+    def rebuild(self, **changes: Any) -> RebuildReport:
         """What a rebuild says; what is wrong is in ``troubles`` as pairs of code and place."""
         house = self.house
         values = {
@@ -70,7 +70,9 @@ class Recovery:
 
     def destroy_due(self) -> int:
         house = self.house
-        means = expiry.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+        means = expiry.ErasureDeps(
+            house.means.store, house.means.root_public, house.means.signer, house.entropy
+        )
         return expiry.destroy_due(means, house.clock())
 
 
@@ -91,4 +93,4 @@ def recorded(house) -> Callable[..., str]:
 
 def catalogued() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Recordings and amendments as the catalogue has them."""
-    return rows(Recording), rows(Amendment)
+    return rows(RecordingTable), rows(AmendmentTable)

@@ -12,19 +12,18 @@ import pytest
 
 from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
+from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.audit_log import Recipient
+from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.core import (
     TABLES,
-    LedgerEntry,
-    Purpose,
-    Recording,
-    Session,
-    Tenant,
-    connected,
-    database,
+    LeafTable,
+    PurposeTable,
+    RecordingTable,
+    SessionTable,
+    TenantTable,
 )
-from recorder.catalogue.tables.offboarding import Handed, HandoverFetch, Leaving
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
@@ -51,7 +50,7 @@ def full(house: House, recorded) -> House:
         password_hash="$argon2id$…", signer=house.means.signer, **said,
     )  # fmt: skip
     with connected():
-        Purpose.create(
+        PurposeTable.create(
             id="0198c0de-0000-7000-8000-0000000000cc", tenant=house.tenant, code="school",
             labels={"fr": "École"}, legal_basis="consent", longest_days=10, roles=["customer"],
             created_at=house.clock(),
@@ -79,17 +78,23 @@ def full(house: House, recorded) -> House:
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
     means = house.means
-    signing = checkpoint.Means(means.store, means.signer, means.root_public, house.entropy, owner="one")
+    signing = checkpoint.CheckpointDeps(
+        means.store, means.signer, means.root_public, house.entropy, owner="one"
+    )
     assert checkpoint.keep(signing, house.clock()) == 1
     with connected():
-        Recipient.create(id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock())
+        RecipientTable.create(
+            id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock()
+        )
         at = house.clock()
-        Leaving.create(tenant_id="another", announced_at=at, until=at, layout={"at": 1024, "papers": []})
-        Handed.create(
+        OffboardingTable.create(
+            tenant_id="another", announced_at=at, until=at, layout={"at": 1024, "papers": []}
+        )
+        HandedRecordingTable.create(
             id="h/0", tenant_id="another", number=0, recording_id=recording, row_length=80, at=1024, length=0,
             files=[["manifest.json", 900]],
         )  # fmt: skip
-        HandoverFetch.create(id="h/u", tenant_id="another", leaf=0)
+        HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
     number = row.outside.value
     asked = register.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
@@ -138,7 +143,7 @@ def test_every_row_comes_back_as_it_was(full: House, file: Path, recovery) -> No
         (session,) = before["session"]
         session["ended_at"] = full.clock()
         for recording in before["recording"]:
-            recording.update(dict.fromkeys(dump.WITHOUT[Recording]))
+            recording.update(dict.fromkeys(dump.WITHOUT[RecordingTable]))
         assert after == before
         assert recovery.rebuild().outcomes == {"completed": 1}
         assert catalogued() == sealed
@@ -184,7 +189,7 @@ def test_it_moves_from_either_database_into_the_other(
 def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: House, file: Path, recovery) -> None:
     with recovery.lost():
         bring_back(full, file)
-        (session,) = rows(Session)
+        (session,) = rows(SessionTable)
         assert session["ended_at"] is not None
         full.clock.forward(days=40)
         assert recovery.destroy_due() == 0
@@ -192,7 +197,7 @@ def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: House, file: P
 
 
 def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: House, file: Path) -> None:
-    (row,) = rows(Recording)
+    (row,) = rows(RecordingTable)
     key = json.loads(row["wrapped_key"])["wrapped"]
     text = ""
     for _table, _names, values in backup.tables(file, full.means.keyring):
@@ -205,18 +210,18 @@ def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: House, file: 
 
 
 def test_an_old_backup_brings_nothing_erased_back(full: House, file: Path, recovery) -> None:
-    (row,) = rows(Recording)
+    (row,) = rows(RecordingTable)
     full.clock.forward(days=31)
     assert recovery.destroy_due() == 1
     sealed = catalogued()
     with recovery.lost():
         bring_back(full, file)
-        assert any(leaf["body"] for leaf in rows(LedgerEntry) if leaf["recording_id"] == row["id"])
+        assert any(leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == row["id"])
         assert recovery.rebuild().outcomes == {"erased": 1}
         assert catalogued() == sealed
         left = queries.recording(full.tenant, row["id"])
         assert (left.destroyed_why, left.outside, left.wrapped_key) == ("expired", None, None)
-        leaves = [leaf for leaf in rows(LedgerEntry) if leaf["recording_id"] == row["id"]]
+        leaves = [leaf for leaf in rows(LeafTable) if leaf["recording_id"] == row["id"]]
         assert {(leaf["body"], leaf["salt"]) for leaf in leaves} == {(None, None)}
         full.confirm_holds()
         assert recordings.due(full.clock()) == ()
@@ -285,7 +290,7 @@ def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
             with pytest.raises(BackupError) as refused:
                 bring_back(full, file)
             assert refused.value.error_id == error_id, name
-            assert rows(Tenant) == rows(LedgerEntry) == [], name
+            assert rows(TenantTable) == rows(LeafTable) == [], name
             assert hold_review.holds_unconfirmed() is None, name
             if error_id == "backup.damaged":
                 with pytest.raises(BackupError):
@@ -353,14 +358,14 @@ def test_a_copy_is_of_one_moment(full: House, monkeypatch) -> None:
             thread.join()
 
     backup.write(path, full.means.keyring, full.clock(), full.entropy, meanwhile)
-    assert name in {row["name"] for row in rows(Tenant)}
+    assert name in {row["name"] for row in rows(TenantTable)}
     counted = backup.check(path, full.means.keyring)
-    assert counted["ledger_entry"] == len(rows(LedgerEntry)) - 1
+    assert counted["ledger_entry"] == len(rows(LeafTable)) - 1
 
 
 def test_more_rows_than_a_page_come_back(full: House, recovery, monkeypatch) -> None:
     monkeypatch.setattr(dump, "PAGE", 2)
-    (row,) = [queries.recording(full.tenant, each["id"]) for each in rows(Recording)]
+    (row,) = [queries.recording(full.tenant, each["id"]) for each in rows(RecordingTable)]
     for number in range(5):
         identity = f"0198c0de-0000-7000-8000-{number:012}"
         other = replace(row, id=identity, prefix=f"{full.tenant}/2026/11/25/{identity}/")
@@ -368,7 +373,7 @@ def test_more_rows_than_a_page_come_back(full: House, recovery, monkeypatch) -> 
         recordings.add_recording(other, now=full.clock(), entropy=full.entropy, limits=mine)
     path = full.root / "many"
     backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
-    before = [each["id"] for each in rows(Recording)]
+    before = [each["id"] for each in rows(RecordingTable)]
     with recovery.lost():
         bring_back(full, path)
-        assert [each["id"] for each in rows(Recording)] == before
+        assert [each["id"] for each in rows(RecordingTable)] == before

@@ -14,8 +14,9 @@ import pytest
 
 from recorder.audit.service import Audit
 from recorder.catalogue import erased_call_queries, queries
-from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, writing
-from recorder.catalogue.tables.subject_request import ForgottenCall
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import KeepingError, SealError
 from recorder.features.recovery import backup, proposals
@@ -54,7 +55,7 @@ def changes(house: House) -> Changes:
 @pytest.fixture
 def asked(house: House, missed) -> RequestRow:
     said = {"now": house.clock(), "entropy": house.entropy}
-    number = rows(NotRecorded)[0]["outside_value"]
+    number = rows(NotRecordedTable)[0]["outside_value"]
     made = register.enter(
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
@@ -71,7 +72,7 @@ def write(house: House) -> Path:
 
 def opened(missed: list[str]) -> list[str]:
     """What the log can be opened with of these calls."""
-    return [leaf["body"] for leaf in rows(LedgerEntry) if leaf["recording_id"] in missed and leaf["body"]]
+    return [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] in missed and leaf["body"]]
 
 
 def test_an_older_backup_brings_none_of_them_back(
@@ -79,25 +80,25 @@ def test_an_older_backup_brings_none_of_them_back(
 ) -> None:
     path = write(house)
     assert forgotten_calls.erase(changes, asked, "u") == forgotten_calls.Forgotten(2, 0)
-    assert rows(NotRecorded) == opened(missed) == []
+    assert rows(NotRecordedTable) == opened(missed) == []
     with recovery.lost():
         backup.restore(path, house.means.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
-        assert [row["id"] for row in rows(NotRecorded)] == sorted(missed)
+        assert [row["id"] for row in rows(NotRecordedTable)] == sorted(missed)
         report = recovery.rebuild()
         assert (report.outcomes, report.calls) == ({"completed": 1}, {house.tenant: 2})
         assert recovery.troubles == []
-        assert len(rows(NotRecorded)) == 2, "a rebuild erases nothing: it proposes"
+        assert len(rows(NotRecordedTable)) == 2, "a rebuild erases nothing: it proposes"
         with pytest.raises(KeepingError, match="not confirmed"):
             proposals.erase_calls_again(changes, house.tenant)
         house.confirm_holds()
         assert proposals.erase_calls_again(changes, house.tenant) == 2
-        assert rows(NotRecorded) == opened(missed) == []
+        assert rows(NotRecordedTable) == opened(missed) == []
         assert erased_call_queries.counts(house.tenant) == {asked.id: 2}
-        (said,) = [leaf for leaf in rows(LedgerEntry) if leaf["kind"] == "calls.forgotten"]
+        (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})
         assert proposals.erase_calls_again(changes, house.tenant) == 0
-        assert [leaf for leaf in rows(LedgerEntry) if leaf["kind"] == "calls.forgotten"] == [said], "once"
+        assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"] == [said], "once"
         house.confirm_holds()
         means = house.means
         audit = Audit(means.store, means.root_public, house.clock(), means.keyring)
@@ -112,7 +113,7 @@ def test_a_node_that_comes_to_them_again_lists_nothing(house: House, missed, ask
         folder = Path(shutil.copytree(house.root / "older" / name, house.spool / name))
         house.work(folder)
         assert not folder.exists()
-    assert rows(NotRecorded) == opened(missed) == []
+    assert rows(NotRecordedTable) == opened(missed) == []
 
 
 @SQLITE
@@ -135,7 +136,7 @@ def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
     there = [key for key in house.objects() if folder.name in key and not key.endswith("manifest.json")]
     assert bool(there) == kept
     assert (queries.recording(house.tenant, folder.name) is not None) == kept
-    assert all(row["id"] != folder.name for row in rows(NotRecorded))
+    assert all(row["id"] != folder.name for row in rows(NotRecordedTable))
 
 
 @SQLITE
@@ -148,10 +149,10 @@ def test_broken_off_it_is_asked_again_and_counted_once(house: House, missed, ask
 
     with pytest.raises(Killed, match="note put"):
         forgotten_calls.erase(replace(changes, boundary=die), asked, "u")
-    assert len(rows(NotRecorded)) == 2
+    assert len(rows(NotRecordedTable)) == 2
     assert forgotten_calls.erase(changes, asked, "u").erased == 2
     assert forgotten_calls.erase(changes, asked, "u").erased == 0
-    assert [row["id"] for row in rows(ForgottenCall)] == sorted(missed)
+    assert [row["id"] for row in rows(ErasedCallTable)] == sorted(missed)
 
 
 def put(house: House, key: str, content: bytes) -> None:
@@ -174,7 +175,7 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
 ) -> None:
     forgotten_calls.erase(changes, asked, "u")
     with writing():
-        ForgottenCall.delete().execute()
+        ErasedCallTable.delete().execute()
     (key,) = [key for key in house.objects() if key.startswith(call_erasure.NOTES)]
     content = house.means.store.read(key)
     body = canonical_json.load(content, "note")
@@ -216,7 +217,7 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: House, missed, recovery,
     report = recovery.rebuild(revoked=lambda: revoked)
     assert (report.calls, recovery.troubles) == ({}, [("seal.key_revoked", name)])
     assert proposals.erase_calls_again(later, house.tenant) == 0
-    assert len(rows(NotRecorded)) == 2
+    assert len(rows(NotRecordedTable)) == 2
     believed = recovery.rebuild(revoked=lambda: revoked, believe_dates=True)
     assert believed.calls == ({house.tenant: 2} if hours < 0 else {})
 

@@ -10,8 +10,9 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import LedgerEntry, writing
-from recorder.catalogue.tables.rebuild_progress import Condition
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
 from recorder.lifecycle import hold_review, limits
 
 
@@ -26,7 +27,7 @@ def test_no_row_and_no_leaf_of_somebodys_own_lets_anything_expire(house, recover
         recovery.rebuild()
         house.clock.forward(days=40)
         with writing():
-            Condition.delete().execute()
+            GlobalStateTable.delete().execute()
         assert recovery.destroy_due() == 0
         signed_before = {"holds": 0, "statement": "{}"}
         with writing():
@@ -43,7 +44,7 @@ def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
     with recovery.lost():
         recovery.rebuild()
         assert house.confirm_holds()
-        said = LedgerEntry.get(LedgerEntry.kind == hold_review.CONFIRMED)
+        said = LeafTable.get(LeafTable.kind == hold_review.CONFIRMED)
         body = json.loads(said.body)
         with writing():
             hold_review.wait_for_holds("rebuild", house.clock(), house.entropy)
@@ -57,7 +58,7 @@ def test_the_leaf_that_waits_cannot_be_taken_away_unnoticed(house, recovery, rec
     with recovery.lost():
         recovery.rebuild()
         with writing():
-            LedgerEntry.delete().where(LedgerEntry.kind == hold_review.UNCONFIRMED).execute()
+            LeafTable.delete().where(LeafTable.kind == hold_review.UNCONFIRMED).execute()
         assert audit(house) & {"leaf.missing", "log.size"}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Amendment, KeepingLimit, LedgerEntry, Recording, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable, RetentionLimitTable
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal.amendment import By
@@ -30,9 +31,9 @@ def test_rows_after_a_rebuild_say_what_was_learnt(house, recovery, recorded) -> 
     review = house.clock() + timedelta(days=9)
     more = {"owner": "ada", "purposes": ["agreement"], "reason": "…", "review_at": review}
     made.hold(house.tenant, held, OPERATOR, **more)
-    before, leaves = catalogued(), rows(LedgerEntry)
+    before, leaves = catalogued(), rows(LeafTable)
     assert recovery.rebuild().outcomes == {"unchanged": 4}
-    assert (catalogued(), rows(LedgerEntry)) == (before, leaves)
+    assert (catalogued(), rows(LeafTable)) == (before, leaves)
     with recovery.lost():
         assert recovery.rebuild().outcomes == {"made": 4}
         assert recovery.troubles == []
@@ -48,12 +49,12 @@ def test_rows_after_a_rebuild_say_what_was_learnt(house, recovery, recorded) -> 
 
 def test_what_the_catalogue_does_not_list_yet_is_completed(house, recovery, recorded) -> None:
     recording = recorded()
-    (old,) = rows(Recording)
+    (old,) = rows(RecordingTable)
     changes(house).delete(house.tenant, recording, OPERATOR, reason="…")
     with writing():  # a copy of before
-        Amendment.delete().execute()
+        AmendmentTable.delete().execute()
         before = {name: value for name, value in old.items() if name != "id"}
-        Recording.update(before).where(Recording.id == recording).execute()
+        RecordingTable.update(before).where(RecordingTable.id == recording).execute()
     assert recovery.rebuild().outcomes == {"completed": 1}
     assert recovery.troubles == []
     assert queries.recording(house.tenant, recording).keep_until <= house.clock()
@@ -66,7 +67,9 @@ def test_a_customers_shorter_time_is_no_difference_and_a_changed_row_is(house, r
     row = queries.recording(house.tenant, recording)
     assert recovery.rebuild().outcomes == {"unchanged": 1}
     with writing():
-        KeepingLimit.update(statement=KeepingLimit.get().statement.replace('"days":7', '"days":1')).execute()
+        RetentionLimitTable.update(
+            statement=RetentionLimitTable.get().statement.replace('"days":7', '"days":1')
+        ).execute()
     assert recovery.rebuild().outcomes == {"differs": 1}
     assert [code for code, _ in recovery.troubles] == ["seal.row_differs"]
     assert queries.recording(house.tenant, recording) == row

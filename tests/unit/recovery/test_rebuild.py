@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue.tables.core import Amendment, LedgerEntry, Recording, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild import STRANGE, _places
 from recorder.lifecycle import amendment_store, amendments, hold_review, recordings
-from recorder.seal.amendment import By, HoldLifted, HoldSet
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import HoldLifted, HoldSet
 from recorder.seal.keyring import Keyring, data_key_path, secret
 from recorder.store.contract import Unreachable
 from tests.conftest import KINDS
@@ -42,10 +44,10 @@ def test_every_row_is_as_it_was(house, recovery, recorded) -> None:
 def test_an_intact_catalogue_is_left_as_it_is(house, recovery, recorded) -> None:
     for _ in range(2):
         recorded()
-    before, leaves = catalogued(), rows(LedgerEntry)
+    before, leaves = catalogued(), rows(LeafTable)
     report = recovery.rebuild()
     assert (report.outcomes, report.changed) == ({"unchanged": 2}, 0)
-    assert (catalogued(), rows(LedgerEntry)) == (before, leaves)
+    assert (catalogued(), rows(LeafTable)) == (before, leaves)
     assert hold_review.holds_unconfirmed() is None
     assert recovery.troubles == []
 
@@ -69,19 +71,19 @@ def test_what_was_destroyed_does_not_come_back(house, recovery, recorded) -> Non
 def test_what_was_destroyed_since_the_catalogue_was_copied_goes_from_it(house, recovery, recorded) -> None:
     """A catalogue from before: a copy of its file, or a backup that was restored."""
     gone = recorded()
-    (old,) = rows(Recording)
-    (leaf,) = [each for each in rows(LedgerEntry) if each["recording_id"] == gone]
+    (old,) = rows(RecordingTable)
+    (leaf,) = [each for each in rows(LeafTable) if each["recording_id"] == gone]
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 1
     with writing():
-        Amendment.delete().execute()
-        Recording.update({name: value for name, value in old.items() if name != "id"}).execute()
-        LedgerEntry.update(body=leaf["body"], salt=leaf["salt"]).where(LedgerEntry.id == leaf["id"]).execute()
+        AmendmentTable.delete().execute()
+        RecordingTable.update({name: value for name, value in old.items() if name != "id"}).execute()
+        LeafTable.update(body=leaf["body"], salt=leaf["salt"]).where(LeafTable.id == leaf["id"]).execute()
     assert queries.recording(house.tenant, gone).outside is not None
     assert recovery.rebuild().outcomes == {"erased": 1}
     row = queries.recording(house.tenant, gone)
     assert (row.destroyed_why, row.outside, row.wrapped_key) == ("expired", None, None)
-    assert [leaf["body"] for leaf in rows(LedgerEntry) if leaf["recording_id"] == gone] == [None]
+    assert [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == gone] == [None]
 
 
 def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded) -> None:
@@ -95,7 +97,7 @@ def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded
         assert not house.confirm_holds()
         assert recovery.destroy_due() == 1
         assert queries.recording(house.tenant, recording).destroyed_why == "expired"
-        leaves = sorted(rows(LedgerEntry), key=lambda leaf: leaf["number"])
+        leaves = sorted(rows(LeafTable), key=lambda leaf: leaf["number"])
         assert [leaf["kind"] for leaf in leaves] == [
             "tenant.created",
             "recording.rebuilt",
@@ -157,7 +159,7 @@ def test_a_forged_manifest_is_named_and_left_out_and_the_rest_goes_on(house, rec
     with recovery.lost():
         assert recovery.rebuild().outcomes == {"made": 1, "left_out": 1}
         assert recovery.troubles == [("seal.signature", place)]
-        assert [row["id"] for row in rows(Recording)] == [good]
+        assert [row["id"] for row in rows(RecordingTable)] == [good]
 
 
 def test_a_manifest_at_another_place_is_left_out(house, recovery, recorded) -> None:
@@ -236,12 +238,12 @@ def test_a_recording_that_is_just_being_listed_stops_nothing(house, recovery, re
     house.clock.forward(days=1)
     under_way = recorded()
     with writing():
-        Recording.delete().where(Recording.id == under_way).execute()
+        RecordingTable.delete().where(RecordingTable.id == under_way).execute()
     house.clock.forward(minutes=1)
     assert recovery.rebuild().outcomes == {"unchanged": 1, "made": 1}
     assert hold_review.holds_unconfirmed() is None
     with writing():
-        Recording.delete().where(Recording.id == under_way).execute()
+        RecordingTable.delete().where(RecordingTable.id == under_way).execute()
     house.clock.forward(hours=1)
     assert recovery.rebuild().outcomes == {"unchanged": 1, "made": 1}
     assert hold_review.holds_unconfirmed() is not None
@@ -277,20 +279,20 @@ def test_a_row_that_says_something_else_is_named_and_set_right_where_asked(house
     recording = recorded()
     before = catalogued()
     with writing():
-        Recording.update(number="+3225550199", restricted=["agreement"]).execute()
+        RecordingTable.update(number="+3225550199", restricted=["agreement"]).execute()
     assert recovery.rebuild().outcomes == {"differs": 1}
     assert recovery.troubles[0][0] == "seal.row_differs"
     assert recovery.rebuild(correct=True).outcomes == {"corrected": 1}
     assert queries.recording(house.tenant, recording).restricted == ("agreement",), "only a row restricts"
     with writing():
-        Recording.update(restricted=[]).execute()
+        RecordingTable.update(restricted=[]).execute()
     assert catalogued() == before
 
 
 def test_a_destroyed_row_is_never_brought_back(house, recovery, recorded) -> None:
     recording = recorded()
     with writing():
-        Recording.update(destroyed_at=house.clock(), destroyed_why="expired", wrapped_key=None).execute()
+        RecordingTable.update(destroyed_at=house.clock(), destroyed_why="expired", wrapped_key=None).execute()
     assert recovery.rebuild(correct=True).outcomes == {"differs": 1}
     assert recovery.troubles[0][0] == "row.destroyed"
     assert queries.recording(house.tenant, recording).wrapped_key is None
@@ -302,7 +304,7 @@ def test_another_key_encryption_key_stops_it_and_loses_nobodys_name(house, recov
         with pytest.raises(SealError) as refused:
             recovery.rebuild(keyring=Keyring(secret(bytes(32))))
         assert refused.value.error_id == "seal.kek_missing"
-        assert rows(Recording) == []
+        assert rows(RecordingTable) == []
         assert recovery.rebuild().outcomes == {"made": 1}
 
 

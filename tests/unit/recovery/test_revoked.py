@@ -10,15 +10,17 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Amendment, Recording, writing
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
 from recorder.errors import SealError
 from recorder.lifecycle import amendments, line_history
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback.verified_recording import Seals
 from recorder.seal import offboarding, signed_document
-from recorder.seal.amendment import AgreedLater, By
+from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
+from recorder.seal.amendment_kinds import AgreedLater
 from recorder.seal.keyring import data_key_path
 from tests.stored import forge, receipt_body
 
@@ -62,14 +64,14 @@ def test_a_tombstone_of_a_sound_that_is_there_destroys_nothing(
     recording = recorded()
     house.clock.at = since(revoked) + timedelta(days=1)
     forge(house, recording, tombstone(house, recording), since(revoked) + timedelta(hours=hours))
-    before = rows(Recording)
+    before = rows(RecordingTable)
     if not lost:
         assert recovery.rebuild(revoked=revoked).outcomes == {"unchanged": 1}
-        assert (rows(Recording), rows(Amendment)) == (before, [])
+        assert (rows(RecordingTable), rows(AmendmentTable)) == (before, [])
     else:
         with recovery.lost():
             assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
-            assert rows(Recording) == before, "with its key"
+            assert rows(RecordingTable) == before, "with its key"
             assert opens(house, recording, revoked) == CODE
     assert [code for code, _ in recovery.troubles] == [CODE]
 
@@ -109,11 +111,11 @@ def test_what_the_restored_log_speaks_of_is_believed(house, recovery, recorded, 
     said = {"purpose": "agreement", "keep_days": 20, "reason": "on the phone"}
     changes.agree(house.tenant, recording, By("operator"), **said)
     house.clock.at = since(revoked) + timedelta(days=1)
-    before = rows(Amendment)
+    before = rows(AmendmentTable)
     with writing():
-        Amendment.delete().execute()
+        AmendmentTable.delete().execute()
     assert recovery.rebuild(revoked=revoked).outcomes == {"completed": 1}
-    assert rows(Amendment) == before
+    assert rows(AmendmentTable) == before
     assert recovery.troubles == []
 
 
@@ -123,10 +125,10 @@ def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) ->
     assert recovery.destroy_due() == 1
     at = house.clock.forward(hours=1)
     key = house.means.signer.key_id
-    before = rows(Recording)
+    before = rows(RecordingTable)
     with recovery.lost():
         assert recovery.rebuild(revoked=lambda: {key: at}).outcomes == {"made": 1}
-        assert rows(Recording) == before
+        assert rows(RecordingTable) == before
         assert queries.recording(house.tenant, gone).destroyed_why == "expired"
         assert len(amendments.known(house.tenant, gone)) == 1
         assert recovery.troubles == []

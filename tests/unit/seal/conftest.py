@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.seal.sealing import Sealed
+from recorder.seal.sealing import SealedTake
 
 from .recording import Bucket, Keys, make_bucket, make_keys, make_sealed
 
@@ -15,10 +15,10 @@ def keys(tmp_path: Path) -> Keys:
 
 
 @pytest.fixture
-def sealed(tmp_path: Path, keys: Keys) -> Sealed:
+def sealed(tmp_path: Path, keys: Keys) -> SealedTake:
     return make_sealed(tmp_path / "take", keys)
 
 
 @pytest.fixture
-def bucket(sealed: Sealed, keys: Keys) -> Bucket:
+def bucket(sealed: SealedTake, keys: Keys) -> Bucket:
     return make_bucket(sealed, keys.tenant_key)

@@ -10,14 +10,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.audio.encoded_take import Encoded, Found, Gap, Marker, Prompt, Sound
+from recorder.audio.encoded_take import Encoded, EncodedSound, Gap, LocatedAnnouncement, Marker, Prompt
 from recorder.audio.keep_answers import questions
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
-from recorder.domain.line_policy import Sound as Words
+from recorder.domain.line_policy import PromptSound as Words
 from recorder.seal import signing
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
-from recorder.seal.sealing import Sealed, seal
+from recorder.seal.sealing import SealedTake, seal
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
 from recorder.store.contract import NotFound
 
@@ -76,7 +76,7 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         content = plain(length)
         (folder / name).write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        sounds.append(Sound(name, folder / name, media_type, sha256, length))
+        sounds.append(EncodedSound(name, folder / name, media_type, sha256, length))
     start = CallStart(
         recording=RECORDING,
         tenant=TENANT,
@@ -101,7 +101,7 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         "take": Take(folder, start, marks, end),
         "duration_ms": 69_900,
         "sample_rate": 8000,
-        "announced": Found(offset_ms=210, end_ms=6410, score=0.987654321),
+        "announced": LocatedAnnouncement(offset_ms=210, end_ms=6410, score=0.987654321),
         "gaps": (Gap(0, 9000, "left", "before_announcement_end"), Gap(20_000, 25_000, "both", "hold")),
         "markers": (
             Marker(marks[1].at, 9000, "bridged", {"party": "extension", "value": "1001"}),
@@ -175,7 +175,7 @@ def make_asked(
     )
 
 
-def seal_asked(keys: Keys, encoded: Encoded) -> Sealed:
+def seal_asked(keys: Keys, encoded: Encoded) -> SealedTake:
     return seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW, uptime=UPTIME)
 
 
@@ -200,12 +200,12 @@ class Bucket:
         return self.objects[key]
 
 
-def make_bucket(sealed: Sealed, tenant_key: WrappedKey) -> Bucket:
+def make_bucket(sealed: SealedTake, tenant_key: WrappedKey) -> Bucket:
     objects = {upload.key: upload.path.read_bytes() for upload in sealed.uploads}
     return Bucket(objects | {tenant_key_path(TENANT): tenant_key.to_bytes()})
 
 
-def make_sealed(folder: Path, keys: Keys, **changed: Any) -> Sealed:
+def make_sealed(folder: Path, keys: Keys, **changed: Any) -> SealedTake:
     return seal(
         make_encoded(folder, **changed), keys.keyring, keys.tenant_key, keys.signer, NOW, uptime=UPTIME
     )

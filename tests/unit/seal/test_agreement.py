@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from recorder.errors import SealError
 from recorder.seal import canonical_json
-from recorder.seal.manifest import Manifest, Purpose
-from recorder.seal.sealing import Sealed, open_manifest
+from recorder.seal.manifest import AnnouncedPurpose, Manifest
+from recorder.seal.sealing import SealedTake, open_manifest
 from recorder.seal.verification import verify
 
 from .recording import (
@@ -44,7 +44,7 @@ from .recording import (
 Change = Callable[[dict[str, Any]], object]
 ALL = (asked(), HEARD, YES, TOLD)
 BROKEN = ("keep_broken", {})
-ANNOUNCED = tuple(Purpose(code, START + timedelta(days=30)) for code in ANNOUNCEMENT.purposes)
+ANNOUNCED = tuple(AnnouncedPurpose(code, START + timedelta(days=30)) for code in ANNOUNCEMENT.purposes)
 A_YEAR = START + timedelta(days=365)
 
 
@@ -102,13 +102,13 @@ def test_what_was_agreed_field_by_field(keys: Keys, folder: Path) -> None:
 
 def test_a_yes_keeps_it_longer_for_its_purpose_and_for_no_other(keys: Keys, folder: Path) -> None:
     manifest = sealed_of(keys, folder, *ALL)
-    assert manifest.purposes == (*ANNOUNCED, Purpose("training", A_YEAR))
+    assert manifest.purposes == (*ANNOUNCED, AnnouncedPurpose("training", A_YEAR))
     assert (manifest.keep_until, manifest.kept) == (A_YEAR, "yes")
 
 
 def test_a_yes_to_what_was_announced_prolongs_it_and_never_shortens(keys: Keys, tmp_path: Path) -> None:
     longer = sealed_of(keys, tmp_path / "a", *ALL, keep=replace(KEEP, purpose="agreement"))
-    assert longer.purposes == (Purpose("agreement", A_YEAR), ANNOUNCED[1])
+    assert longer.purposes == (AnnouncedPurpose("agreement", A_YEAR), ANNOUNCED[1])
     assert longer.keep_until == A_YEAR
     shorter = sealed_of(keys, tmp_path / "b", *ALL, keep=replace(KEEP, purpose="agreement", keep_days=2))
     assert shorter.purposes == ANNOUNCED
@@ -199,7 +199,7 @@ def test_where_it_is_asked_whether_to_record_nothing_is_used_without_the_answer(
     assert bool(manifest.purposes) == announced
 
 
-def resigned(sealed: Sealed, keys: Keys, change: Change) -> bytes:
+def resigned(sealed: SealedTake, keys: Keys, change: Change) -> bytes:
     document = json.loads(sealed.manifest_bytes)
     change(document["body"])
     document["signatures"][0]["signature"] = canonical_json.b64(keys.signer.sign(document["body"]))

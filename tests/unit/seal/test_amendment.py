@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
-from recorder.seal.amendment import AgreedLater, Amendment, By, Data, Erased, Gone, HoldLifted, HoldSet, name
+from recorder.seal.amendment import Amendment, By, name
 from recorder.seal.amendment_chain import Chain, erasure, read_chain
+from recorder.seal.amendment_kinds import AgreedLater, Data, Erased, Gone, HoldLifted, HoldSet
 from recorder.seal.keyring import data_key_path
-from recorder.seal.sealing import NAME, Sealed, open_manifest
-from recorder.seal.verification import Report, verify
+from recorder.seal.sealing import NAME, SealedTake, open_manifest
+from recorder.seal.verification import VerificationReport, verify
 
 from .recording import NOW, RECORDING, TENANT, Bucket, Keys
 
@@ -43,22 +44,22 @@ def amend(bucket: Bucket, keys: Keys, data: Data, by: By = USER) -> Amendment:
     return chain_in(bucket, keys).amendments[-1]
 
 
-def erase(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def erase(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     amend(bucket, keys, erasure(chain_in(bucket, keys), "expired"), amendment.SYSTEM)
     for each in sealed.manifest.objects:
         del bucket.objects[PREFIX + each.name]
     del bucket.objects[data_key_path(TENANT, RECORDING)]
 
 
-def check(bucket: Bucket, keys: Keys, *, with_key: bool = True) -> Report:
+def check(bucket: Bucket, keys: Keys, *, with_key: bool = True) -> VerificationReport:
     return verify(bucket, PREFIX, keys.root.public_key(), keys.keyring if with_key else None, LATER)
 
 
-def codes(report: Report) -> list[tuple[int, str]]:
+def codes(report: VerificationReport) -> list[tuple[int, str]]:
     return [(finding.check, finding.code) for finding in report.findings]
 
 
-def test_each_kind_is_read_as_it_was_written(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def test_each_kind_is_read_as_it_was_written(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     written = [HOLD, HoldLifted(1, "they agree"), erasure(chain_in(bucket, keys), "expired")]
     for data in written[:2]:
         amend(bucket, keys, data)
@@ -94,7 +95,7 @@ def test_a_recording_with_amendments_is_as_it_was_sealed(bucket: Bucket, keys: K
     assert len(report.chain.holds) == 1
 
 
-def test_a_destroyed_recording_is_as_it_was_sealed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def test_a_destroyed_recording_is_as_it_was_sealed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     erase(bucket, keys, sealed)
     for with_key in (True, False):
         report = check(bucket, keys, with_key=with_key)
@@ -103,7 +104,7 @@ def test_a_destroyed_recording_is_as_it_was_sealed(bucket: Bucket, keys: Keys, s
 
 
 def test_what_is_still_there_of_a_destroyed_recording_is_named(
-    bucket: Bucket, keys: Keys, sealed: Sealed
+    bucket: Bucket, keys: Keys, sealed: SealedTake
 ) -> None:
     key, peaks = bucket.objects[data_key_path(TENANT, RECORDING)], bucket.objects[PREFIX + "peaks"]
     erase(bucket, keys, sealed)
@@ -112,22 +113,22 @@ def test_what_is_still_there_of_a_destroyed_recording_is_named(
     assert codes(check(bucket, keys)) == [(6, "object.not_erased"), (9, "key.not_erased")]
 
 
-Change = Callable[[Bucket, Keys, Sealed], None]
+Change = Callable[[Bucket, Keys, SealedTake], None]
 
 
-def removed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def removed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     del bucket.objects[PREFIX + name(1)]
 
 
-def many_removed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def many_removed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + name(9999)] = bucket.objects.pop(PREFIX + name(2))
 
 
-def copied(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def copied(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + name(3)] = bucket.objects[PREFIX + name(2)]
 
 
-def exchanged(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def exchanged(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     one, two = PREFIX + name(1), PREFIX + name(2)
     bucket.objects[one], bucket.objects[two] = bucket.objects[two], bucket.objects[one]
 
@@ -138,41 +139,41 @@ def resign(bucket: Bucket, keys: Keys, **changes: object) -> None:
     bucket.objects[PREFIX + name(2)] = amendment.write(lie, keys.signer)
 
 
-def of_another_recording(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def of_another_recording(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, recording="0198c0de-0000-7000-8000-000000000099")
 
 
-def of_another_customer(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def of_another_customer(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, tenant="0198c0de-0000-7000-8000-000000000099")
 
 
-def after_another_document(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def after_another_document(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, predecessor="0" * 64)
 
 
-def lifting_what_is_not_set(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def lifting_what_is_not_set(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, data=HoldLifted(7, "…"))
 
 
-def erasing_what_is_held(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def erasing_what_is_held(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, data=erasure(chain_in(bucket, keys), "expired"))
 
 
-def erasing_other_objects(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def erasing_other_objects(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     said = erasure(chain_in(bucket, keys), "expired")
     resign(bucket, keys, data=replace(said, objects=(Gone("peaks", "0" * 64, 56), *said.objects[1:])))
 
 
-def erasing_another_key(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def erasing_another_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, data=replace(erasure(chain_in(bucket, keys), "expired"), key_id="0" * 32))
 
 
-def one_letter_changed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def one_letter_changed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     key = PREFIX + name(2)
     bucket.objects[key] = bucket.objects[key].replace(b"they agree", b"they argue")
 
 
-def signed_by_a_stranger(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def signed_by_a_stranger(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     root = Ed25519PrivateKey.generate()
     own = Ed25519PrivateKey.generate()
     said = signing.endorse(root, own.public_key(), ("amendment",), NOW - timedelta(days=1), LATER)
@@ -180,7 +181,7 @@ def signed_by_a_stranger(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
     bucket.objects[PREFIX + name(2)] = content
 
 
-def signed_by_a_key_for_manifests_only(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def signed_by_a_key_for_manifests_only(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     own = Ed25519PrivateKey.generate()
     said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
     body = json.loads(bucket.objects[PREFIX + name(2)])["body"]
@@ -194,26 +195,26 @@ def signed_by_a_key_for_manifests_only(bucket: Bucket, keys: Keys, sealed: Seale
     )
 
 
-def a_manifest_in_its_place(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def a_manifest_in_its_place(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + name(2)] = bucket.objects[PREFIX + NAME]
 
 
-def from_the_future(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def from_the_future(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, at=NOW + timedelta(days=30))
 
 
-def from_before_it_was_sealed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def from_before_it_was_sealed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, at=sealed.manifest.sealed_at - timedelta(minutes=6))
 
 
-def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, data=AgreedLater("training", LATER, "be", "…"))
     held = replace(HOLD, purposes=("agreement", "training"))
     unsigned = chain_in(bucket, keys).following(held, USER, NOW)
     bucket.objects[PREFIX + name(3)] = amendment.write(unsigned, keys.signer)
 
 
-def of_a_kind_that_nobody_knows(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def of_a_kind_that_nobody_knows(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     body = json.loads(bucket.objects[PREFIX + name(2)])["body"] | {"kind": "praised"}
     signature = canonical_json.b64(keys.signer.sign(body))
     bucket.objects[PREFIX + name(2)] = canonical_json.dump(
@@ -249,7 +250,9 @@ CHANGES: dict[Change, list[str]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_each_change_is_found_and_named(bucket: Bucket, keys: Keys, sealed: Sealed, change: Change) -> None:
+def test_each_change_is_found_and_named(
+    bucket: Bucket, keys: Keys, sealed: SealedTake, change: Change
+) -> None:
     amend(bucket, keys, HOLD)
     amend(bucket, keys, HoldLifted(1, "they agree"))
     assert check(bucket, keys).ok
@@ -264,7 +267,7 @@ def test_each_change_is_found_and_named(bucket: Bucket, keys: Keys, sealed: Seal
     assert refused.value.error_id == CHANGES[change][0]
 
 
-def test_nothing_comes_after_a_tombstone(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def test_nothing_comes_after_a_tombstone(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     erase(bucket, keys, sealed)
     unsigned = chain_in(bucket, keys).following(HOLD, USER, NOW)
     bucket.objects[PREFIX + name(2)] = amendment.write(unsigned, keys.signer)

@@ -110,7 +110,7 @@ def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_whole_chain_is_read(house, row) -> None:
     """Nothing of what belongs there is cut off."""
     house.clock.forward(days=31)
-    means = expiry.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    means = expiry.ErasureDeps(house.means.store, house.means.root_public, house.means.signer, house.entropy)
     assert expiry.destroy_due(means, house.clock()) == 1
     chain = chain_of(house.means.store, row.prefix, house.means.root_public)
     assert (chain.problems, chain.erased is not None) == ([], True)

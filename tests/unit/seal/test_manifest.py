@@ -20,7 +20,7 @@ from recorder.seal import canonical_json, plaintext, signing, streaming_aead
 from recorder.seal.keyring import secret
 from recorder.seal.manifest import Joined, Noted, Parties
 from recorder.seal.manifest_codec import decrypt_parties, to_body
-from recorder.seal.sealing import Sealed, open_manifest, read_sealed, seal, write
+from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal, write
 from recorder.spool.layout import Party
 
 from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed
@@ -28,12 +28,12 @@ from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_s
 Change = Callable[[dict[str, Any]], object]
 
 
-def test_what_is_read_is_what_was_sealed(sealed: Sealed, keys: Keys) -> None:
+def test_what_is_read_is_what_was_sealed(sealed: SealedTake, keys: Keys) -> None:
     assert open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW) == sealed.manifest
     assert read_sealed(sealed.folder, keys.root.public_key(), NOW) == sealed
 
 
-def test_a_golden_body(sealed: Sealed) -> None:
+def test_a_golden_body(sealed: SealedTake) -> None:
     """Field by field, so that a renamed or lost field is seen: the format stands for years."""
     body = json.loads(sealed.manifest_bytes)["body"]
     objects = {entry["name"]: entry for entry in body.pop("objects")}
@@ -101,7 +101,7 @@ def test_a_golden_body(sealed: Sealed) -> None:
     assert body["software"].startswith("accord ")
 
 
-def test_who_spoke_is_in_no_file_in_the_clear(sealed: Sealed, keys: Keys) -> None:
+def test_who_spoke_is_in_no_file_in_the_clear(sealed: SealedTake, keys: Keys) -> None:
     for upload in sealed.uploads:
         for value in (b"32470123456", b'"1001"', b"extension"):
             assert value not in upload.path.read_bytes()
@@ -124,7 +124,7 @@ def test_the_length_of_the_parties_tells_nothing(tmp_path: Path, keys: Keys) -> 
     assert len(one.manifest.parties) == len(two.manifest.parties)
 
 
-def test_uploads_go_in_order_with_the_manifest_last(sealed: Sealed) -> None:
+def test_uploads_go_in_order_with_the_manifest_last(sealed: SealedTake) -> None:
     base = f"{TENANT}/2026/11/25/{RECORDING}/"
     assert [upload.key for upload in sealed.uploads] == [
         base + "audio.opus",
@@ -137,7 +137,7 @@ def test_uploads_go_in_order_with_the_manifest_last(sealed: Sealed) -> None:
         assert hashlib.sha256(upload.path.read_bytes()).hexdigest() == upload.sha256
 
 
-def test_sounds_are_read_back_through_the_seal(sealed: Sealed, keys: Keys) -> None:
+def test_sounds_are_read_back_through_the_seal(sealed: SealedTake, keys: Keys) -> None:
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
     for name in ("audio.opus", "audio.wav", "peaks"):
         stored = (sealed.folder / f"{name}.enc").read_bytes()
@@ -202,7 +202,7 @@ def refusal(content: bytes, keys: Keys) -> str:
     return refused.value.error_id
 
 
-def resigned(sealed: Sealed, keys: Keys, change: Change) -> bytes:
+def resigned(sealed: SealedTake, keys: Keys, change: Change) -> bytes:
     """A manifest whose signature is right and whose body is not."""
     document = json.loads(sealed.manifest_bytes)
     change(document["body"])
@@ -210,7 +210,7 @@ def resigned(sealed: Sealed, keys: Keys, change: Change) -> bytes:
     return rfc8785.dumps(document)
 
 
-def altered(sealed: Sealed, change: Change) -> bytes:
+def altered(sealed: SealedTake, change: Change) -> bytes:
     document = json.loads(sealed.manifest_bytes)
     change(document)
     return rfc8785.dumps(document)
@@ -259,7 +259,7 @@ def altered(sealed: Sealed, change: Change) -> bytes:
     ],
 )
 def test_a_rightly_signed_nonsense_is_refused(
-    sealed: Sealed, keys: Keys, change: Change, error_id: str
+    sealed: SealedTake, keys: Keys, change: Change, error_id: str
 ) -> None:
     assert refusal(resigned(sealed, keys, change), keys) == error_id
 
@@ -286,12 +286,12 @@ END = "2027-01-01T00:00:00.000Z"
     ],
 )  # fmt: skip
 def test_what_was_changed_after_it_was_signed_is_refused(
-    sealed: Sealed, keys: Keys, change: Change, error_id: str
+    sealed: SealedTake, keys: Keys, change: Change, error_id: str
 ) -> None:
     assert refusal(altered(sealed, change), keys) == error_id
 
 
-def test_another_spelling_of_the_same_is_refused(sealed: Sealed, keys: Keys) -> None:
+def test_another_spelling_of_the_same_is_refused(sealed: SealedTake, keys: Keys) -> None:
     document = json.loads(sealed.manifest_bytes)
     assert refusal(json.dumps(document).encode(), keys) == "seal.not_canonical"
     assert refusal(sealed.manifest_bytes + b"\n", keys) == "seal.not_canonical"
@@ -305,7 +305,7 @@ def test_another_spelling_of_the_same_is_refused(sealed: Sealed, keys: Keys) -> 
     assert refusal(b'{"a":9007199254740993}', keys) == "seal.not_canonical"
 
 
-def test_a_key_that_the_root_did_not_endorse_is_refused(sealed: Sealed, keys: Keys) -> None:
+def test_a_key_that_the_root_did_not_endorse_is_refused(sealed: SealedTake, keys: Keys) -> None:
     """Somebody with the bucket and the key-encryption key, but no endorsed key, signs it all anew."""
     impostor = Ed25519PrivateKey.generate()
     own_root = Ed25519PrivateKey.generate()
@@ -317,14 +317,14 @@ def test_a_key_that_the_root_did_not_endorse_is_refused(sealed: Sealed, keys: Ke
     assert refusal(forged, keys) == "seal.endorsement_signature"
 
 
-def test_a_key_endorsed_for_something_else_signs_no_manifest(sealed: Sealed, keys: Keys) -> None:
+def test_a_key_endorsed_for_something_else_signs_no_manifest(sealed: SealedTake, keys: Keys) -> None:
     web = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
     told = signing.endorse(keys.root, web.public_key(), (signing.AMENDMENT,), *dates)
     assert refusal(write(sealed.manifest, signing.Signer(web, told)), keys) == "seal.endorsement_use"
 
 
-def test_an_endorsements_signature_is_no_manifests(sealed: Sealed, keys: Keys) -> None:
+def test_an_endorsements_signature_is_no_manifests(sealed: SealedTake, keys: Keys) -> None:
     """One kind of signed document is never taken for another."""
     document = json.loads(sealed.manifest_bytes)
     document["body"] = keys.signer.endorsement.body() | {"sealed_at": "2026-11-25T09:35:00.123Z"}
@@ -332,7 +332,7 @@ def test_an_endorsements_signature_is_no_manifests(sealed: Sealed, keys: Keys) -
     assert refusal(rfc8785.dumps(document), keys) == "seal.field"
 
 
-def test_blocks_are_the_stored_files(sealed: Sealed) -> None:
+def test_blocks_are_the_stored_files(sealed: SealedTake) -> None:
     for each in sealed.manifest.objects:
         stored = (sealed.folder / f"{each.name}.enc").read_bytes()
         for number in range(len(each.blocks)):
@@ -344,7 +344,7 @@ def test_blocks_are_the_stored_files(sealed: Sealed) -> None:
         assert refused.value.error_id == "seal.block"
 
 
-def test_whoever_holds_the_data_key_can_still_not_exchange_the_sound(sealed: Sealed, keys: Keys) -> None:
+def test_whoever_holds_the_data_key_can_still_not_exchange_the_sound(sealed: SealedTake, keys: Keys) -> None:
     """Rightly encrypted under the right key and name, and not what was sealed: the blocks say so."""
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
     name = streaming_aead.associated(RECORDING, "audio.opus")
@@ -362,7 +362,7 @@ def test_another_tenants_key_is_not_used(tmp_path: Path, keys: Keys) -> None:
     assert refused.value.error_id == "seal.key_foreign"
 
 
-def test_a_take_with_another_key_beside_its_manifest_is_refused(sealed: Sealed, keys: Keys) -> None:
+def test_a_take_with_another_key_beside_its_manifest_is_refused(sealed: SealedTake, keys: Keys) -> None:
     _, other = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
     (sealed.folder / "key.json").write_bytes(other.to_bytes())
     with pytest.raises(SealError) as refused:

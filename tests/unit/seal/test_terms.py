@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.catalogue.recording_projection import recording_of
-from recorder.playback.purposes import Asked
+from recorder.playback.purposes import PurposePolicy
 from recorder.prompts.country_file import shipped
-from recorder.seal.amendment import (
+from recorder.seal.amendment import Amendment, By
+from recorder.seal.amendment_kinds import (
     AgreedLater,
-    Amendment,
-    By,
     ConsentWithdrawn,
     Data,
     DeletionAsked,
@@ -25,8 +24,8 @@ from recorder.seal.amendment import (
     PurposesNarrowed,
 )
 from recorder.seal.consent_record import Agreed, Consent
-from recorder.seal.manifest import Announced, Manifest, Purpose
-from recorder.seal.usage_terms import Limit, terms, withdrawable
+from recorder.seal.manifest import Announced, AnnouncedPurpose, Manifest
+from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable
 from tests.keeping import ROLES, Life
 
 CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -51,7 +50,7 @@ def manifest(
     """``begins``: how many days after the call its keeping counts from, for its clock was wrong."""
     told = Announced(
         "a", 1, "en", "…", keep_days, "0" * 64,
-        tuple(Purpose(c, day(begins + keep_days)) for c in codes), 0, 9, 1.0,
+        tuple(AnnouncedPurpose(c, day(begins + keep_days)) for c in codes), 0, 9, 1.0,
     )  # fmt: skip
     more = None if agreed is None or not announced else Agreed(*agreed, day(begins + agreed[1]))
     until = begins + max(keep_days, more.keep_days if more else 0) if announced else keep_days
@@ -122,18 +121,18 @@ def test_an_agreement_later_adds_a_purpose_and_a_withdrawal_takes_it_back() -> N
 
 
 def test_shorter_is_for_all_and_longer_for_what_is_recorded_from_then_on() -> None:
-    short = Limit(5, None, None, day(10), day(20))
+    short = RetentionLimit(5, None, None, day(10), day(20))
     told = terms(manifest(), (), [short])
     assert (told.until, told.why) == (day(10), "shortened"), "gone at once, not before it was said"
     assert terms(replace(manifest(), started_at=day(20)), (), [short]).why == "expired"
     assert terms(replace(manifest(), line="line-2"), (), [replace(short, line="line-1")]).until == day(30)
     assert terms(manifest(("legal-duty",)), (), [short]).until == day(30), "not what a law asks for"
     assert terms(manifest(("legal-duty",)), (), [replace(short, purpose="legal-duty")]).until == day(10)
-    assert terms(manifest(), (), [Limit(90, None, None, day(0))]).until == day(30), "never longer"
+    assert terms(manifest(), (), [RetentionLimit(90, None, None, day(0))]).until == day(30), "never longer"
 
 
 def test_what_was_agreed_outlasts_a_limit_that_does_not_name_it() -> None:
-    short = Limit(5, None, None, day(10))
+    short = RetentionLimit(5, None, None, day(10))
     in_call = manifest(agreed=("agreement", 365))
     told = terms(in_call, (), [short])
     assert (told.until, told.why, told.purposes[0].agreed) == (day(365), "expired", day(365))
@@ -173,7 +172,7 @@ class Case:
     begins: float
     sealed: Manifest
     said: tuple[tuple[float, Data], ...]
-    limits: tuple[Limit, ...]
+    limits: tuple[RetentionLimit, ...]
     country: str
     now: float
 
@@ -221,7 +220,7 @@ def cases(draw: st.DrawFn) -> Case:
     limits = draw(
         st.lists(
             st.builds(
-                lambda days, code, line, since, lasts, agreements: Limit(
+                lambda days, code, line, since, lasts, agreements: RetentionLimit(
                     days, code, line, day(since), None if lasts is None else day(since + lasts), agreements
                 ),
                 st.integers(1, 50),
@@ -332,7 +331,7 @@ def test_when_and_why_each_thing_ends_and_who_hears_it_until_then(case: Case, ro
     assert told.due(now) == model.due(now)
     row = recording_of(case.sealed, b"", None, None, None, chain(*case.said), case.limits)
     ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
-    choices = Asked(role, now, ROLES).choices(told, row)
+    choices = PurposePolicy(role, now, ROLES).choices(told, row)
     assert {each.code: each.allowed for each in choices} == {
         code: model.heard(code, role, now, ceiling) for code in model.known
     }
@@ -350,7 +349,7 @@ def test_nothing_but_an_agreement_makes_it_longer_and_a_hold_keeps_it(case: Case
         "deleted": DeletionAsked("…"),
     }
     if what == "limited":
-        after = terms(case.sealed, chain(*case.said), [*case.limits, Limit(3, None, None, now)])
+        after = terms(case.sealed, chain(*case.said), [*case.limits, RetentionLimit(3, None, None, now)])
     else:
         after = terms(case.sealed, chain(*case.said, (case.now, more[what])), case.limits)
     assert after.until <= before.until

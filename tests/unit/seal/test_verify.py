@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from recorder.seal import signing, streaming_aead
+from recorder.seal.document_source import Files
 from recorder.seal.keyring import (
     Keyring,
     WrappedKey,
@@ -19,8 +20,8 @@ from recorder.seal.keyring import (
     tenant_key_path,
 )
 from recorder.seal.manifest import Manifest
-from recorder.seal.sealing import NAME, Sealed, write
-from recorder.seal.verification import CHECKS, Files, Report, verify
+from recorder.seal.sealing import NAME, SealedTake, write
+from recorder.seal.verification import CHECKS, VerificationReport, verify
 from recorder.store.contract import Unreachable
 
 from .recording import NOW, RECORDING, TENANT, Bucket, Keys, make_keys, make_sealed
@@ -31,7 +32,7 @@ KEY = data_key_path(TENANT, RECORDING)
 TENANT_KEY = tenant_key_path(TENANT)
 
 
-def check(bucket: Bucket, keys: Keys, *, with_key: bool = True) -> Report:
+def check(bucket: Bucket, keys: Keys, *, with_key: bool = True) -> VerificationReport:
     ring = keys.keyring if with_key else None
     return verify(bucket, PREFIX, keys.root.public_key(), ring, NOW)
 
@@ -40,7 +41,7 @@ def flip(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
-def test_what_was_not_changed_is_found_whole(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def test_what_was_not_changed_is_found_whole(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     report = check(bucket, keys)
     assert report.ok
     assert report.findings == []
@@ -54,7 +55,7 @@ def test_without_the_key_everything_that_is_stored_is_checked(bucket: Bucket, ke
     assert report.checked == [1, 2, 3, 4, 5, 6, 7, 8, 12]
 
 
-def test_every_stored_byte_is_read_once(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def test_every_stored_byte_is_read_once(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     asked: dict[str, int] = {}
     read = bucket.read
 
@@ -68,13 +69,13 @@ def test_every_stored_byte_is_read_once(bucket: Bucket, keys: Keys, sealed: Seal
     assert {key: asked[key] for key in bucket.objects} == {k: len(v) for k, v in bucket.objects.items()}
 
 
-def resign(bucket: Bucket, keys: Keys, sealed: Sealed, **changed: object) -> None:
+def resign(bucket: Bucket, keys: Keys, sealed: SealedTake, **changed: object) -> None:
     """The signing key itself lies: only the other checks can find it."""
     manifest: Manifest = replace(sealed.manifest, **changed)  # type: ignore[arg-type]
     bucket.objects[PREFIX + NAME] = write(manifest, keys.signer)
 
 
-Alteration = Callable[[Bucket, Keys, Sealed], None]
+Alteration = Callable[[Bucket, Keys, SealedTake], None]
 ALTERATIONS: dict[str, tuple[Alteration, set[tuple[int, str]]]] = {}
 
 
@@ -87,22 +88,22 @@ def alteration(*expected: tuple[int, str]) -> Callable[[Alteration], Alteration]
 
 
 @alteration((7, "object.block"))
-def one_bit_of_the_sound(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def one_bit_of_the_sound(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[OPUS] = flip(bucket.objects[OPUS], 200_000)
 
 
 @alteration((6, "object.length"), (7, "object.block"))
-def the_sound_cut_at_a_block(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_sound_cut_at_a_block(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[OPUS] = bucket.objects[OPUS][: 2 * streaming_aead.SEGMENT]
 
 
 @alteration((6, "object.length"))
-def bytes_added_to_the_sound(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def bytes_added_to_the_sound(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[OPUS] += b"x"
 
 
 @alteration((7, "object.block"))
-def two_blocks_exchanged(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def two_blocks_exchanged(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     content = bucket.objects[OPUS]
     size = streaming_aead.SEGMENT
     bucket.objects[OPUS] = (
@@ -111,54 +112,54 @@ def two_blocks_exchanged(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
 
 
 @alteration((6, "object.missing"))
-def the_sound_removed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_sound_removed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     del bucket.objects[OPUS]
 
 
 @alteration((8, "object.unknown"))
-def another_sound_laid_beside(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def another_sound_laid_beside(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + "audio.mp3"] = b"x"
 
 
 @alteration((1, "manifest.missing"))
-def the_manifest_removed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_manifest_removed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     del bucket.objects[PREFIX + NAME]
 
 
 @alteration((4, "seal.signature"))
-def another_number_in_the_manifest(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def another_number_in_the_manifest(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + NAME] = bucket.objects[PREFIX + NAME].replace(b"+3225550100", b"+3225550101")
 
 
 @alteration((4, "seal.signature"))
-def a_longer_purpose_in_the_manifest(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def a_longer_purpose_in_the_manifest(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + NAME] = bucket.objects[PREFIX + NAME].replace(b"2026-12-25", b"2029-12-25")
 
 
 @alteration((2, "seal.not_canonical"))
-def the_manifest_written_by_something_else(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_manifest_written_by_something_else(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + NAME] = json.dumps(json.loads(bucket.objects[PREFIX + NAME]), indent=1).encode()
 
 
 @alteration((2, "seal.duplicate_field"))
-def a_field_twice_in_the_manifest(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def a_field_twice_in_the_manifest(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     content = bucket.objects[PREFIX + NAME]
     bucket.objects[PREFIX + NAME] = content.replace(b'"drift_ms":-100', b'"drift_ms":0,"drift_ms":-100')
 
 
 @alteration((2, "seal.not_json"))
-def the_manifest_cut(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_manifest_cut(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + NAME] = bucket.objects[PREFIX + NAME][:-10]
 
 
 @alteration((3, "seal.endorsement_root"))
-def signed_by_an_installation_of_ones_own(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def signed_by_an_installation_of_ones_own(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     own = make_keys(keys.folder.parent / "own")
     bucket.objects[PREFIX + NAME] = write(sealed.manifest, own.signer)
 
 
 @alteration((3, "seal.endorsement_signature"))
-def the_endorsement_prolonged(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_endorsement_prolonged(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     content = bucket.objects[PREFIX + NAME]
     year = keys.signer.endorsement.not_after.year
     bucket.objects[PREFIX + NAME] = content.replace(
@@ -167,7 +168,7 @@ def the_endorsement_prolonged(bucket: Bucket, keys: Keys, sealed: Sealed) -> Non
 
 
 @alteration((3, "seal.endorsement_use"))
-def signed_by_a_key_endorsed_for_another_use(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def signed_by_a_key_endorsed_for_another_use(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
@@ -183,7 +184,7 @@ def signed_by_a_key_endorsed_for_another_use(bucket: Bucket, keys: Keys, sealed:
     (8, "object.unknown"),
     (9, "key.missing"),
 )
-def another_recordings_manifest(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def another_recordings_manifest(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     """Whole and rightly signed, but of another recording."""
     manifest = replace(
         sealed.manifest,
@@ -195,38 +196,38 @@ def another_recordings_manifest(bucket: Bucket, keys: Keys, sealed: Sealed) -> N
 
 
 @alteration((9, "key.missing"))
-def the_wrapped_key_removed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_wrapped_key_removed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     del bucket.objects[KEY]
 
 
 @alteration((9, "seal.key_damaged"))
-def the_wrapped_key_changed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_wrapped_key_changed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[KEY] = replace(sealed.key, wrapped=flip(sealed.key.wrapped, 3)).to_bytes()
 
 
 @alteration((9, "seal.not_json"))
-def the_wrapped_key_overwritten(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_wrapped_key_overwritten(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[KEY] = b"gone"
 
 
 @alteration((9, "seal.key_foreign"))
-def the_key_of_another_recording(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_key_of_another_recording(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     _, other = keys.keyring.new_data_key(keys.tenant_key, "0198c0de-0000-7000-8000-000000000099")
     bucket.objects[KEY] = other.to_bytes()
 
 
 @alteration((9, "seal.key_foreign"))
-def a_new_key_for_the_same_recording(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def a_new_key_for_the_same_recording(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     _, other = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
     bucket.objects[KEY] = other.to_bytes()
 
 
 @alteration((9, "seal.key_foreign"))
-def another_tenant_key(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def another_tenant_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[TENANT_KEY] = keys.keyring.new_tenant_key(TENANT).to_bytes()
 
 
-def rewrap(keys: Keys, tenant_key: WrappedKey, sealed: Sealed, recording: str) -> WrappedKey:
+def rewrap(keys: Keys, tenant_key: WrappedKey, sealed: SealedTake, recording: str) -> WrappedKey:
     """The sealed data key, wrapped anew by who holds the key-encryption key."""
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
     replay = [data_key.key, bytes(12)]
@@ -235,18 +236,18 @@ def rewrap(keys: Keys, tenant_key: WrappedKey, sealed: Sealed, recording: str) -
 
 
 @alteration((9, "seal.key_foreign"))
-def the_data_key_wrapped_for_another_recording(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_data_key_wrapped_for_another_recording(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     wrapped = rewrap(keys, keys.tenant_key, sealed, "0198c0de-0000-7000-8000-000000000099")
     bucket.objects[KEY] = wrapped.to_bytes()
 
 
 @alteration((12, "seal.field"))
-def an_amendment_that_is_none(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def an_amendment_that_is_none(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[PREFIX + "amendment-0001.json"] = b"{}"
 
 
 @alteration((9, "seal.kek_missing"))
-def the_tenant_key_wrapped_by_an_unknown_key(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def the_tenant_key_wrapped_by_an_unknown_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     inner = keys.keyring.open_tenant_key(keys.tenant_key)
     replay = [inner.key, bytes(12)]
     stranger = Keyring(secret(bytes(32)))
@@ -256,19 +257,19 @@ def the_tenant_key_wrapped_by_an_unknown_key(bucket: Bucket, keys: Keys, sealed:
 
 
 @alteration((7, "object.hash"))
-def a_whole_hash_that_is_not_that_of_the_blocks(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def a_whole_hash_that_is_not_that_of_the_blocks(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     objects = tuple(replace(each, stored_sha256="0" * 64) for each in sealed.manifest.objects[:1])
     resign(bucket, keys, sealed, objects=objects + sealed.manifest.objects[1:])
 
 
 @alteration((10, "object.plain"))
-def a_plain_hash_that_is_another(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def a_plain_hash_that_is_another(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     objects = tuple(replace(each, plain_sha256="0" * 64) for each in sealed.manifest.objects[:1])
     resign(bucket, keys, sealed, objects=objects + sealed.manifest.objects[1:])
 
 
 @alteration((10, "object.decryption"))
-def a_sealed_object_encrypted_under_another_name(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def a_sealed_object_encrypted_under_another_name(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     """Peaks and an object like them exchanged, hashes and all, by who holds the signing key."""
     wav, peaks = sealed.manifest.objects[1], sealed.manifest.objects[2]
     swapped = (
@@ -282,12 +283,14 @@ def a_sealed_object_encrypted_under_another_name(bucket: Bucket, keys: Keys, sea
 
 
 @alteration((11, "parties.decryption"))
-def other_parties(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+def other_parties(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, sealed, parties=flip(sealed.manifest.parties, 60))
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)
-def test_each_alteration_is_found_and_named(bucket: Bucket, keys: Keys, sealed: Sealed, name: str) -> None:
+def test_each_alteration_is_found_and_named(
+    bucket: Bucket, keys: Keys, sealed: SealedTake, name: str
+) -> None:
     change, expected = ALTERATIONS[name]
     assert check(bucket, keys).ok
     change(bucket, keys, sealed)
@@ -343,7 +346,7 @@ def test_a_copy_of_the_bucket_is_verified_in_place(tmp_path: Path, keys: Keys) -
 
 
 def test_the_sealed_key_counts_and_not_which_key_of_the_tenant_wraps_it(
-    bucket: Bucket, keys: Keys, sealed: Sealed
+    bucket: Bucket, keys: Keys, sealed: SealedTake
 ) -> None:
     """A tenant's key may be changed: what was wrapped by one of before is found by that one's id."""
     other = keys.keyring.new_tenant_key(TENANT)

@@ -7,7 +7,7 @@ import time
 
 from recorder import health
 from recorder.errors import StoreError
-from recorder.health import Finding, Readiness
+from recorder.health import HealthFinding, Readiness
 
 
 class Seconds:
@@ -21,12 +21,12 @@ class Seconds:
 
 
 def test_what_a_check_says_and_what_it_raises_are_findings() -> None:
-    def away() -> Finding:
+    def away() -> HealthFinding:
         raise StoreError("store.unreachable", "it is away", "nothing is lost")
 
-    found = Readiness({"good": lambda: Finding(True, "fine"), "away": away, "odd": lambda: 1 // 0})()
-    assert found["good"] == Finding(True, "fine")
-    assert found["away"] == Finding(False, "it is away", "nothing is lost")
+    found = Readiness({"good": lambda: HealthFinding(True, "fine"), "away": away, "odd": lambda: 1 // 0})()
+    assert found["good"] == HealthFinding(True, "fine")
+    assert found["away"] == HealthFinding(False, "it is away", "nothing is lost")
     assert not found["odd"].ok
     assert "ZeroDivisionError" in found["odd"].what
 
@@ -34,12 +34,12 @@ def test_what_a_check_says_and_what_it_raises_are_findings() -> None:
 def test_a_check_that_hangs_is_told_in_time_and_not_started_again() -> None:
     hanging, started = threading.Event(), []
 
-    def hangs() -> Finding:
+    def hangs() -> HealthFinding:
         started.append(1)
         hanging.wait(30)
-        return Finding(True, "at last")
+        return HealthFinding(True, "at last")
 
-    ready = Readiness({"hangs": hangs, "good": lambda: Finding(True, "fine")}, limit=0.2)
+    ready = Readiness({"hangs": hangs, "good": lambda: HealthFinding(True, "fine")}, limit=0.2)
     try:
         for _ in range(3):
             began = time.monotonic()
@@ -58,9 +58,9 @@ def test_a_check_that_hangs_is_told_in_time_and_not_started_again() -> None:
 def test_asking_often_looks_once() -> None:
     looked, clock = [], Seconds()
 
-    def look() -> Finding:
+    def look() -> HealthFinding:
         looked.append(1)
-        return Finding(True, f"look {len(looked)}")
+        return HealthFinding(True, f"look {len(looked)}")
 
     ready = Readiness({"one": look}, monotonic=clock)
     assert [ready()["one"].what for _ in range(5)] == ["look 1"] * 5

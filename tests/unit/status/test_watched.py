@@ -16,13 +16,13 @@ from structlog.testing import capture_logs
 
 from recorder import metrics, status_server
 from recorder.capture import Daemon, DaemonSettings
-from recorder.capture.status import Shown, serve
-from recorder.health import Finding, Readiness
+from recorder.capture.status import StatusSources, serve
+from recorder.health import HealthFinding, Readiness
 from recorder.status_server import Neighbours, Watched
 from tests.ports import free_ports
 
-FINE = {"disk": lambda: Finding(True, "room")}
-ILL = {"disk": lambda: Finding(False, "full", "make room")}
+FINE = {"disk": lambda: HealthFinding(True, "room")}
+ILL = {"disk": lambda: HealthFinding(False, "full", "make room")}
 
 
 def ask(
@@ -128,7 +128,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
     monkeypatch.setattr(status_server, "AGAIN", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
-    shown = Shown(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
+    shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
             greenlets = serve(shown, "127.0.0.1", port, Neighbours())
@@ -146,7 +146,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
 def test_calls_that_the_dialplan_did_not_ask_about_are_told_of_for_a_day(tmp_path: Any) -> None:
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
-    shown = Shown(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
+    shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
     assert "has asked about every call" in shown.readiness()()["dialplan"].what
     daemon.bypass.found("inbound", "public", "1001")
     found = shown.readiness()()["dialplan"]

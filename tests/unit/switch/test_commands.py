@@ -9,13 +9,13 @@ import pytest
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.commands import Command
+from recorder.switch.commands import SwitchCommand
 
 ID = "0193a1b2-0000-7000-8000-0123456789ab"
 CHANNEL = "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
 AUDIO = Path(f"/var/spool/accord/{ID}/audio.wav")
 
-SENT: list[tuple[Command, str]] = [
+SENT: list[tuple[SwitchCommand, str]] = [
     (commands.auth("s3cret:word"), "auth s3cret:word"),
     (commands.connect(), "connect"),
     (commands.leave(), "exit"),
@@ -91,7 +91,7 @@ SENT: list[tuple[Command, str]] = [
 
 
 @pytest.mark.parametrize(("command", "text"), SENT, ids=lambda value: str(value)[:40])
-def test_what_is_sent(command: Command, text: str) -> None:
+def test_what_is_sent(command: SwitchCommand, text: str) -> None:
     assert command.text == text
     assert command.wire == text.encode() + b"\n\n"
     # An empty line within would end the command early.
@@ -114,7 +114,7 @@ HOSTILE = [
     "x" * 2000,
 ]
 
-TAKERS: list[Callable[[str], Command]] = [
+TAKERS: list[Callable[[str], SwitchCommand]] = [
     lambda text: commands.execute_extension(text),
     lambda text: commands.execute_extension("a", text),
     lambda text: commands.execute(text, "a"),
@@ -147,7 +147,7 @@ TAKERS: list[Callable[[str], Command]] = [
 
 @pytest.mark.parametrize("take", TAKERS, ids=range(len(TAKERS)))
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:20])
-def test_no_argument_breaks_out(take: Callable[[str], Command], text: str) -> None:
+def test_no_argument_breaks_out(take: Callable[[str], SwitchCommand], text: str) -> None:
     with pytest.raises(SwitchError) as raised:
         take(text)
     assert raised.value.error_id == "switch.argument"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.practice.dialplan import Dialplan
+from demo.practice.dialplan import PracticeDialplan
 from recorder.errors import SwitchError
 from recorder.switch import dialplan_lint, dialplan_lint_outbound
 from recorder.switch.dialplan_model import Action, Loaded
@@ -14,7 +14,7 @@ from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, app
 
 
 def load(conf: Path) -> Loaded:
-    answer = Dialplan(conf, {"ACCORD_DAEMON": "127.0.0.1:8084"}).locate(["dialplan"])
+    answer = PracticeDialplan(conf, {"ACCORD_DAEMON": "127.0.0.1:8084"}).locate(["dialplan"])
     assert answer is not None
     return Loaded(answer)
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue.tables.core import Session, User, connected, writing
-from recorder.catalogue.tables.live_call import ApiToken
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import SessionTable, UserTable
+from recorder.catalogue.tables.live_call import ApiTokenTable
 from recorder.errors import SealError
 from recorder.identity import api_tokens, users
 from recorder.seal import credential, signing
@@ -20,7 +21,7 @@ SECRET = "accord_attacker"
 
 def change(user_id: str, **columns) -> None:
     with writing():
-        assert User.update(**columns).where(User.id == user_id).execute() == 1
+        assert UserTable.update(**columns).where(UserTable.id == user_id).execute() == 1
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_person_whose_row_was_changed_does_not_log_in(house, bakery, rival, br
 
 def test_a_made_up_person_does_not_log_in(house, bakery, browser, claire, clock) -> None:
     with writing():
-        User.create(
+        UserTable.create(
             id="01930000-0000-7000-8000-0000000000d1", tenant=bakery.id, login="mallory", name="Mallory",
             role="customer_admin", language="fr", password_hash=claire.password_hash, created_at=clock(),
             credential=claire.credential,
@@ -94,7 +95,7 @@ def test_a_session_that_was_written_past_the_panel_opens_nothing(
 def test_a_session_that_was_given_to_an_admin_opens_nothing(browser, bakery, claire) -> None:
     visit = browser("claire")
     with writing():
-        assert Session.update(user=bakery.people["paul"].id).execute() == 1
+        assert SessionTable.update(user=bakery.people["paul"].id).execute() == 1
     assert visit.get("/live").status_code == 302
 
 
@@ -110,11 +111,11 @@ def test_a_made_up_token_and_one_of_another_customers_open_nothing(
     made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **said)
     assert status() == 401, "nobody signed it"
     with writing():
-        ApiToken.delete().where(ApiToken.id == made.id).execute()
+        ApiTokenTable.delete().where(ApiTokenTable.id == made.id).execute()
     made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
     assert status() == 200
     with writing():
-        ApiToken.update(tenant_id=rival.id).where(ApiToken.id == made.id).execute()
+        ApiTokenTable.update(tenant_id=rival.id).where(ApiTokenTable.id == made.id).execute()
     assert status() == 401
 
 
@@ -153,7 +154,7 @@ def test_who_is_revoked_stays_so_when_the_row_is_changed_back(house, bakery, bro
 
 def test_a_new_password_is_signed_anew(house, bakery, browser, claire, clock, entropy) -> None:
     with connected():
-        before = User.get_by_id(claire.id).password_hash
+        before = UserTable.get_by_id(claire.id).password_hash
     said = {"now": clock(), "entropy": entropy}
     assert users.set_password(bakery.id, claire.id, before, **said)
     assert not logs_in(browser), "nobody signed that"
@@ -202,5 +203,7 @@ def test_a_token_that_was_revoked_opens_nothing_again(house, app, bakery, clock,
     assert status() == 200
     assert api_tokens.revoke(bakery.id, made.id, **said)
     with writing():
-        ApiToken.update(revoked_at=None, credential=made.credential).where(ApiToken.id == made.id).execute()
+        ApiTokenTable.update(revoked_at=None, credential=made.credential).where(
+            ApiTokenTable.id == made.id
+        ).execute()
     assert status() == 401

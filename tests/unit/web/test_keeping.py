@@ -34,7 +34,7 @@ def set_hold(browser, recording: str, **more: str):
 
 def destroy_due(house) -> int:
     given = house.means
-    made = expiry.Means(given.store, given.root_public, given.signer, house.entropy)
+    made = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
     return expiry.destroy_due(made, house.now())
 
 

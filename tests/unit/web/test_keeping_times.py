@@ -10,12 +10,13 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limit_application import settle
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
-from recorder.seal.usage_terms import Limit
+from recorder.seal.usage_terms import RetentionLimit
 from web.state import KEY
 
 CHANGE = "/settings/keeping/change"
@@ -51,13 +52,15 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
     assert (row.limit.purpose, row.limit.line, row.limit.keep_days) == ("agreement", None, 12)
     assert limits.limits_of(bakery.id, house.changes.trust) == (row.limit,), "as the log bears it out"
     with connected():
-        leaf = LedgerEntry.select().where(LedgerEntry.kind == limits.SET).get()
+        leaf = LeafTable.select().where(LeafTable.kind == limits.SET).get()
     assert json.loads(leaf.body)["by"] == bakery.people["paul"].id
     assert "au plus 12 jours" in paul.get("/settings/keeping").text
 
     settle(house.means.store, house.means.root_public, clock())
     ends = sorted(queries.recording(bakery.id, each).keep_until.date() for each in calls)
-    told = preview.foresee(bakery.id, Limit(12, "agreement", None, clock()), clock(), house.changes.trust)
+    told = preview.foresee(
+        bakery.id, RetentionLimit(12, "agreement", None, clock()), clock(), house.changes.trust
+    )
     assert told.ends == {}, "it is so already"
     assert [(end - clock().date()).days for end in ends] == [0, 12]
 

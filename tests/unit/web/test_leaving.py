@@ -13,8 +13,9 @@ import pytest
 
 from recorder.audit.service import Audit
 from recorder.catalogue import departures, queries
-from recorder.catalogue.tables.core import LedgerEntry, connected, writing
-from recorder.catalogue.tables.offboarding import Handed, HandoverFetch
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable
 from recorder.features.imports.service import Bringing, Old
 from recorder.features.offboarding import decisions
 from recorder.features.offboarding.plan import prepare
@@ -93,17 +94,17 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
         assert len(paul.get(FILE, headers={"Range": "bytes=-1"}).data) == 1
 
     def counted(kind: str) -> list[tuple[str, str | None]]:
-        rows = LedgerEntry.select().where(LedgerEntry.kind == kind).order_by(LedgerEntry.number)
+        rows = LeafTable.select().where(LeafTable.kind == kind).order_by(LeafTable.number)
         with connected():
             return [(json.loads(row.body)["user"], row.recording_id) for row in rows]
 
     me, other = bakery.people["paul"].id, bakery.people["luc"].id
     assert (counted("handover.opened"), counted("recording.handed_over")) == ([(me, None)], [(me, leaves)])
     with writing():
-        Handed.update(sent_at=clock()).where(
-            Handed.recording_id == leaves
+        HandedRecordingTable.update(sent_at=clock()).where(
+            HandedRecordingTable.recording_id == leaves
         ).execute()  # nobody else's leaf is left out for what a row says
-        HandoverFetch.update(id=f"{departures.departure(bakery.id).handover}/{other}").execute()
+        HandoverFetchTable.update(id=f"{departures.departure(bakery.id).handover}/{other}").execute()
     assert luc.get(FILE).data == whole
     assert counted("handover.opened") == [(me, None), (other, None)]
     assert counted("recording.handed_over") == [(me, leaves), (other, leaves)]

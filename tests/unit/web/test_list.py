@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.catalogue.tables.core import Tenant, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import TenantTable
 from recorder.domain import time_zones
 from recorder.spool.layout import REASONS, Party
 
@@ -145,7 +146,7 @@ def test_a_zone_that_this_machine_does_not_know_is_shown_as_utc(browser, house, 
     """The row was written where it is known: by a newer tzdata, or a version that did not look."""
     recording = house.call(bakery, at=datetime(2026, 11, 25, 8, 30, tzinfo=UTC))
     with connected():
-        Tenant.update(time_zone=zone).where(Tenant.id == bakery.id).execute()
+        TenantTable.update(time_zone=zone).where(TenantTable.id == bakery.id).execute()
     time_zones._warn.cache_clear()
     with capture_logs() as logs:
         person = browser("paul")

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue.tables.core import LedgerEntry, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
 from recorder.domain.live_command import DONE
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
@@ -34,7 +35,7 @@ def call(house, bakery, clock) -> LiveRow:
 
 def asked(kind: str = "call.asked") -> int:
     with connected():
-        return LedgerEntry.select().where(LedgerEntry.kind == kind).count()
+        return LeafTable.select().where(LeafTable.kind == kind).count()
 
 
 def answer(outcome: str, clock, entropy) -> None:

@@ -12,8 +12,9 @@ from datetime import timedelta
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from recorder.catalogue.tables.core import LedgerEntry, Session, connected, writing
-from recorder.catalogue.tables.throttle import Throttle
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable, SessionTable
+from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.identity import users
 from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
@@ -38,7 +39,7 @@ def test_a_log_in_opens_a_session_of_which_only_the_hash_is_kept(browser):
     token, mac = re.match(r"accord-session=([^;.]+)\.([0-9a-f]+)", line).groups()
     assert (len(token), len(mac)) == (43, 64)  # 32 bytes each
     with connected():
-        kept = [row.token_sha256 for row in Session.select()]
+        kept = [row.token_sha256 for row in SessionTable.select()]
     assert kept == [hashlib.sha256(token.encode()).hexdigest()]
 
 
@@ -227,7 +228,7 @@ def test_limits_are_those_of_all_processes_and_outlast_them(browser, house, cloc
     again = create_app(config, gate=house.gate, now=clock)
     assert Browser(again.test_client()).log_in("claire").status_code == 429
     with connected():
-        rows = list(Throttle.select())
+        rows = list(ThrottleTable.select())
     assert rows
     assert not [row for row in rows if "claire" in row.key or "192" in row.key or len(row.key) != 64]
 
@@ -332,10 +333,10 @@ def test_a_session_lasts_no_longer_whatever_its_row_says(browser, clock):
     """Nothing signs until when it lasts: its beginning, which the log says, bounds it."""
     person = browser("claire")
     with writing():
-        Session.update(until=clock() + timedelta(days=400)).execute()
+        SessionTable.update(until=clock() + timedelta(days=400)).execute()
     clock.forward(hours=12)
     with writing():
-        Session.update(seen_at=clock()).execute()
+        SessionTable.update(seen_at=clock()).execute()
     assert person.get("/recordings").status_code == 302
 
 
@@ -407,13 +408,13 @@ def test_a_wrong_password_is_in_the_log_once_in_five_minutes(app, browser, baker
     for login in ("claire", "claire", "nobody", "paul"):
         assert person.log_in(login, "wrong").status_code == 422
     with connected():
-        assert not LedgerEntry.select().where(LedgerEntry.kind == "session.refused").count()
+        assert not LeafTable.select().where(LeafTable.kind == "session.refused").count()
     refused.write()  # a few seconds later
     with connected():
-        said = [json.loads(row.body) for row in LedgerEntry.select() if row.kind == "session.refused"]
+        said = [json.loads(row.body) for row in LeafTable.select() if row.kind == "session.refused"]
     assert said == [{"user": bakery.people[name].id} for name in ("claire", "paul")]
     clock.forward(minutes=6)
     person.log_in("claire", "wrong")
     refused.write()
     with connected():
-        assert LedgerEntry.select().where(LedgerEntry.kind == "session.refused").count() == 3
+        assert LeafTable.select().where(LeafTable.kind == "session.refused").count() == 3

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from recorder.audit.service import Audit
-from recorder.catalogue.tables.core import Grant, LedgerEntry, Listen, connected, writing
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import GrantTable, LeafTable, ListenTable
 from recorder.ids import uuid7
 from recorder.playback import grants
 from tests.unit.web.test_playback import leaves, open_player, plain_sound
@@ -29,7 +30,7 @@ def written(bakery):
 
     def since() -> Counter[str]:
         with connected():
-            now = Counter(row.kind for row in LedgerEntry.select(LedgerEntry.kind))
+            now = Counter(row.kind for row in LeafTable.select(LeafTable.kind))
         added, before_ = now - before, Counter(before)
         assert not before_ - now
         before.clear()
@@ -75,7 +76,7 @@ def test_three_hundred_plays_under_one_grant_are_one_listen(browser, recording, 
         assert (answer.status_code, len(answer.data)) == (206, 1)
     assert written() == {"listen.opened": 1}
     with connected():
-        (listen,) = Listen.select()
+        (listen,) = ListenTable.select()
     assert listen.sent_bytes == TIMES
 
 
@@ -206,14 +207,14 @@ def test_a_listen_that_the_log_does_not_know_covers_nothing(
     sound = open_player(person, recording)["audio.opus"]
     grant, play = sound.rpartition("/")[0].rpartition("/")[2], sound.partition("play=")[2]
     with writing():
-        Listen.create(
+        ListenTable.create(
             id=str(uuid7(clock(), entropy)), tenant=bakery.id, grant=grant, play=play, name="audio.opus",
             opened_at=clock(), sent_bytes=0, last_sent_at=clock(), leaf=0,
         )  # fmt: skip
     assert person.get(sound).status_code == 200
     (opened,) = leaves("listen.opened")
     with connected():
-        assert Listen.get_by_id(opened["listen"]).sent_bytes > 0
+        assert ListenTable.get_by_id(opened["listen"]).sent_bytes > 0
     assert found(house, bakery.id) == {("row.unlogged", "listen")}
 
 
@@ -222,8 +223,8 @@ def test_a_grant_that_the_log_does_not_know_opens_nothing(browser, house, bakery
     sound = open_player(person, recording)["audio.opus"]
     grant = sound.rpartition("/")[0].rpartition("/")[2]
     with writing():
-        row = Grant.select().where(Grant.id == grant).dicts().get()
-        Grant.create(**row | {"id": "made-up"})
+        row = GrantTable.select().where(GrantTable.id == grant).dicts().get()
+        GrantTable.create(**row | {"id": "made-up"})
     assert person.get(sound.replace(grant, "made-up")).status_code == 404
     assert leaves("listen.opened") == []
     assert ("row.unlogged", "access_grant") in found(house, bakery.id)
@@ -235,7 +236,7 @@ def test_a_grant_lasts_no_longer_than_the_log_lets_it(browser, recording, clock)
     for _ in range(8):
         clock.forward(minutes=10)
         with writing():
-            Grant.update(until=clock() + timedelta(minutes=15)).execute()
+            GrantTable.update(until=clock() + timedelta(minutes=15)).execute()
         answer = person.get(sound, headers={"Range": "bytes=0-9"})
     assert answer.status_code == 404
     assert person.send(f"{sound.rpartition('/')[0]}/renew").status_code == 404

@@ -14,7 +14,8 @@ import soundfile
 
 from recorder.audit.service import Audit
 from recorder.catalogue import erased_call_queries, queries
-from recorder.catalogue.tables.core import LedgerEntry, NotRecorded, Recording, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable, NotRecordedTable, RecordingTable
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
@@ -28,7 +29,7 @@ NUMBER = CALLER.value
 
 def leaves(tenant: str) -> list[tuple[str, dict]]:
     with connected():
-        rows = LedgerEntry.select().where(LedgerEntry.tenant == tenant).order_by(LedgerEntry.number)
+        rows = LeafTable.select().where(LeafTable.tenant == tenant).order_by(LeafTable.number)
         return [(row.kind, json.loads(row.body)) for row in rows if row.body]
 
 
@@ -322,7 +323,7 @@ def test_that_a_recording_was_announced_is_what_was_sealed(house, browser, baker
     page = enter(paul)
     known(paul, page)
     with connected():
-        Recording.update(announced=1, purposes=["agreement"]).execute()
+        RecordingTable.update(announced=1, purposes=["agreement"]).execute()
     given(paul, page, **{silent: "both"})
     assert paul.send(f"{page}/copy").status_code in (403, 409)
     assert "recording.exported" not in kinds(bakery.id, "recording.")
@@ -444,8 +445,8 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
     fetched(paul, page)
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
     with connected():
-        assert {row.id for row in NotRecorded.select()} == {other, theirs}
-        for row in LedgerEntry.select().where(LedgerEntry.recording_id.in_(mine)):
+        assert {row.id for row in NotRecordedTable.select()} == {other, theirs}
+        for row in LeafTable.select().where(LeafTable.recording_id.in_(mine)):
             assert (row.body, row.salt) == (None, None), "nothing opens what the log says of them"
     ((_kind, said),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.forgotten"]
     assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
@@ -468,7 +469,7 @@ def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, brows
     known(paul, page)
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
     with connected():
-        assert [row.id for row in NotRecorded.select()] == [folder.name]
+        assert [row.id for row in NotRecordedTable.select()] == [folder.name]
     shown = paul.get(page).text
     assert "1 appel qui n’a pas été enregistré est effacé" in shown
     assert "1 appel est mis de côté" in shown

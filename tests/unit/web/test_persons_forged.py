@@ -11,8 +11,9 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
-from recorder.catalogue.tables.core import Recording, connected, writing
-from recorder.catalogue.tables.subject_request import PersonCode, PersonRecording, PersonRequest
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.errors import PersonError
 from recorder.features.subject_requests import register, reviews, verification_code
@@ -63,7 +64,7 @@ FORGED = {
 def test_that_a_number_is_theirs_is_no_row_alone(house, browser, bakery, call, how) -> None:
     paul = browser("paul")
     page = enter(paul)
-    change(PersonRequest, **FORGED[how])
+    change(SubjectRequestTable, **FORGED[how])
     refused_everywhere(paul, page, call)
     assert kinds(bakery.id) == ["person.asked"]
     assert found(house, bakery.id) == {("row.changed", "person_request")}
@@ -91,7 +92,7 @@ def test_of_a_request_that_was_shown_nothing_else_counts_either(house, browser, 
     known(paul, page)
     given(paul, page, **{call: "both"})
     before = kinds(bakery.id, "")
-    change(PersonRequest, **columns)
+    change(SubjectRequestTable, **columns)
     refused_everywhere(paul, page, call)
     assert kinds(bakery.id, "") == before
     assert queries.recording(bakery.id, theirs).destroyed_at is None
@@ -105,10 +106,12 @@ def test_a_request_stands_on_its_own_leaves(house, browser, bakery, call) -> Non
     known(paul, shown)
     page = enter(paul)
     with writing():
-        row = PersonRequest.get_by_id(shown.rpartition("/")[2])
+        row = SubjectRequestTable.get_by_id(shown.rpartition("/")[2])
         columns = {"proved_at": row.proved_at, "proved_how": row.proved_how, "proved_by": row.proved_by}
         columns |= {"vouched_at": row.vouched_at, "vouched_by": row.vouched_by, "leaves": row.leaves}
-        PersonRequest.update(**columns).where(PersonRequest.id == page.rpartition("/")[2]).execute()
+        SubjectRequestTable.update(**columns).where(
+            SubjectRequestTable.id == page.rpartition("/")[2]
+        ).execute()
     refused_everywhere(paul, page, call)
     assert found(house, bakery.id) == {("row.changed", "person_request")}
 
@@ -122,7 +125,7 @@ def test_what_is_given_is_no_row_alone(house, browser, bakery, call, columns) ->
     page = enter(paul)
     known(paul, page)
     given(paul, page, **{call: "withheld:Un tiers y parle"})
-    change(PersonRecording, **columns)
+    change(ReviewTable, **columns)
     for answer in (paul.send(f"{page}/copy"), paul.get(page), paul.send(f"{page}/erase", sure="yes")):
         assert answer.status_code == 403
         assert "ne correspond pas à ce qui a été écrit dans le journal" in answer.text
@@ -137,7 +140,7 @@ def test_what_is_given_is_no_row_and_leaf_without_a_signature(house, browser, ba
     known(paul, page)
     given(paul, page, **{call: "own"})
     with connected():
-        before = PersonRecording.get()
+        before = ReviewTable.get()
     body = {
         "request": before.request_id,
         "recording": call,
@@ -147,7 +150,7 @@ def test_what_is_given_is_no_row_and_leaf_without_a_signature(house, browser, ba
     }
     with writing():
         append(bakery.id, reviews.REVIEWED, body, house.now(), house.entropy, recording=call)
-    change(PersonRecording, given="both", decided_at=house.now())
+    change(ReviewTable, given="both", decided_at=house.now())
     assert paul.send(f"{page}/copy").status_code == 403
     assert "recording.exported" not in kinds(bakery.id, "recording.")
     assert ("row.changed", "person_recording") in found(house, bakery.id)
@@ -162,9 +165,9 @@ def test_what_was_given_once_is_not_given_once_more(house, browser, bakery, call
     known(paul, page)
     given(paul, page, **{call: "both"})
     with writing():
-        (before,) = PersonRecording.select().dicts()
+        (before,) = ReviewTable.select().dicts()
     given(paul, page, **{call: "withheld:Un tiers y parle"})
-    change(PersonRecording, **before)
+    change(ReviewTable, **before)
     assert paul.send(f"{page}/copy").status_code == 403
     assert found(house, bakery.id) == {("row.changed", "person_recording")}
 
@@ -175,7 +178,7 @@ def test_a_decision_that_nobody_made_gives_nothing(house, browser, bakery, call)
     known(paul, page)
     request = page.rpartition("/")[2]
     with writing():
-        PersonRecording.create(id=f"{request}/{call}", request=request, recording_id=call, given="both")
+        ReviewTable.create(id=f"{request}/{call}", request=request, recording_id=call, given="both")
     assert paul.send(f"{page}/copy").status_code == 403
     assert paul.send(f"{page}/review", **{f"given-{call}": "own"}).status_code == 403
     named = {("row.unlogged", "person_recording"), ("row.changed", "person_recording")}
@@ -188,7 +191,7 @@ def test_whose_a_recording_is_is_what_was_sealed(house, browser, bakery) -> None
     paul = browser("paul")
     page = enter(paul, wants="erasure")
     known(paul, page)
-    change(Recording, outside_value="+32470123456")
+    change(RecordingTable, outside_value="+32470123456")
     assert paul.send(f"{page}/erase", sure="yes").status_code == 409
     assert "recording.amended" not in kinds(bakery.id, "recording.")
     page = enter(paul, wants="copy")
@@ -210,9 +213,9 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
     request = enter(browser("paul")).rpartition("/")[2]
     right = called(bakery.id, request, clock, entropy)
     with writing():
-        row = PersonCode.select().get()
+        row = VerificationCodeTable.select().get()
         mine = verification_code.hashed(row.id, "123456", entropy)
-        PersonCode.update(code_hash=mine).execute()
+        VerificationCodeTable.update(code_hash=mine).execute()
 
     def tried(code: str) -> str:
         with pytest.raises(PersonError) as error:
@@ -221,7 +224,7 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
 
     assert tried("123456") == "person.not_logged"
     change(
-        PersonCode,
+        VerificationCodeTable,
         code_hash=row.code_hash,
         valid_until=to_iso(clock.forward(hours=1) + verification_code.VALID),
     )
@@ -236,7 +239,7 @@ def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, cal
     trying = {"who": "u", "now": clock(), "entropy": entropy}
     for _ in range(verification_code.TRIES):
         assert not verification_code.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **trying)
-        change(PersonCode, tries=0)
+        change(VerificationCodeTable, tries=0)
     with pytest.raises(PersonError) as error:
         verification_code.try_code(bakery.id, request, right, **trying)
     assert error.value.error_id == "person.tried_often"
@@ -248,7 +251,7 @@ def test_nobody_else_is_called_with_a_code(browser, bakery, call, clock, entropy
     verification_code.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
     if columns.get("leaves") == "[0]":
         columns = {"leaves": [0]}
-    change(PersonCode, **columns)
+    change(VerificationCodeTable, **columns)
     assert verification_code.take("n", clock(), entropy) is None
     assert verification_code.latest(bakery.id, request).outcome == verification_code.NOT_LOGGED
     assert "person.code_made" not in kinds(bakery.id)
@@ -257,6 +260,6 @@ def test_nobody_else_is_called_with_a_code(browser, bakery, call, clock, entropy
 def test_the_forged_number_of_a_request_is_not_called(browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
     verification_code.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
-    change(PersonCode, number=OTHER.value)
-    change(PersonRequest, number=OTHER.value)
+    change(VerificationCodeTable, number=OTHER.value)
+    change(SubjectRequestTable, number=OTHER.value)
     assert verification_code.take("n", clock(), entropy) is None

@@ -10,7 +10,8 @@ import pytest
 
 from recorder.audit.service import Audit
 from recorder.catalogue import tenant_queries
-from recorder.catalogue.tables.core import LedgerEntry, Listen, Session, connected
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable, ListenTable, SessionTable
 from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.spool import layout
@@ -31,7 +32,7 @@ def long_recording(house, bakery) -> str:
 
 def leaves(kind: str) -> list[dict]:
     with connected():
-        rows = LedgerEntry.select().where(LedgerEntry.kind == kind).order_by(LedgerEntry.number)
+        rows = LeafTable.select().where(LeafTable.kind == kind).order_by(LeafTable.number)
         return [json.loads(row.body) for row in rows]
 
 
@@ -149,7 +150,7 @@ def test_a_range_is_answered_with_that_range(browser, house, recording, asked, s
     assert answer.headers["Content-Range"] == f"bytes {first}-{first + len(answer.data) - 1}/{len(whole)}"
     assert answer.content_length == len(answer.data)
     with connected():
-        (listen,) = Listen.select()
+        (listen,) = ListenTable.select()
     assert listen.sent_bytes == len(answer.data)
 
 
@@ -210,7 +211,7 @@ def test_what_browsers_ask_one_after_another_is_one_listen_of_as_many_bytes(brow
         assert (answer.status_code, answer.data) == (status, content), headers
     assert len(leaves("listen.opened")) == 1
     with connected():
-        (listen,) = Listen.select()
+        (listen,) = ListenTable.select()
     assert listen.sent_bytes == sum(len(content) for _, _, content in asked)
 
 
@@ -262,7 +263,7 @@ def test_the_listen_is_in_the_log_before_the_first_byte_and_nothing_is_held_whol
     assert sum(read) <= 65_536, "more was fetched than the first piece needs"
     answer.close()
     with connected():
-        (listen,) = Listen.select()
+        (listen,) = ListenTable.select()
         assert listen.sent_bytes <= len(first)
 
 
@@ -434,7 +435,7 @@ def test_logging_out_ends_what_is_heard(browser, recording):
     person.client.set_cookie("accord-session", token)
     assert person.get(address).status_code == 401
     with connected():
-        assert all(row.ended_at for row in Session.select())
+        assert all(row.ended_at for row in SessionTable.select())
 
 
 def test_where_the_announcement_was_not_found_nothing_is_heard_and_the_page_says_why(browser, house, bakery):
@@ -507,6 +508,6 @@ def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house,
     found = Audit(means.store, means.root_public, house.now(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == []
     with connected():
-        Listen.update(player_says=[[0, 99]]).execute()
+        ListenTable.update(player_says=[[0, 99]]).execute()
     found = Audit(means.store, means.root_public, house.now(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == ["row.changed"]
