@@ -1,0 +1,196 @@
+"""What other programs and people rely on, each as one text; a change of it shows as a change of a file here.
+
+    python -m tests.golden.surfaces     writes the files anew
+
+A golden file changes only together with what CHANGELOG.md says of it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from recorder.cli import accord
+from recorder.clock import Uptime
+from recorder.ledger import note, objects
+from recorder.ledger.note import Head
+from recorder.metrics import DECLARED
+from recorder.seal import amendment, command, credential, disclosure, retention_limit, signing
+from recorder.seal.amended import (
+    KINDS,
+    AgreedLater,
+    ConsentWithdrawn,
+    Data,
+    DeletionAsked,
+    Erased,
+    Gone,
+    HoldLifted,
+    HoldSet,
+    PurposesNarrowed,
+)
+from recorder.seal.amendment import Amendment, By
+from recorder.seal.command import Command
+from recorder.seal.credential import Credential
+from recorder.seal.disclosure import Disclosure
+from recorder.seal.keys import Keyring, load_kek
+from recorder.seal.manifest import seal
+from recorder.seal.retention_limit import LimitLifted, LimitSet
+from tests.conftest import Repeating
+from tests.house import House
+from tests.unit.seal.recording import (
+    HEARD,
+    NOW,
+    RECORDING,
+    START,
+    TENANT,
+    TOLD,
+    YES,
+    asked,
+    make_asked,
+)
+from web import WebConfig, create_app
+
+ID = "0198c0de-0000-7000-8000-0000000000cc"
+BY = By("user", ID)
+AMENDMENTS: tuple[Data, ...] = (
+    Erased("expired", "0" * 32, (Gone("audio.opus", "0" * 64, 1000),), ("manifest.json",)),
+    HoldSet(("agreement",), ID, "They are still talking.", NOW),
+    HoldLifted(1, "They agree."),
+    ConsentWithdrawn(("quality",), "By telephone."),
+    AgreedLater("training", NOW + timedelta(days=300), "BE", "By letter.", NOW.date()),
+    PurposesNarrowed(("quality",), "Not needed."),
+    DeletionAsked("The caller wrote."),
+)
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+WIDTH = 100
+"""Columns that the help of a command is wrapped to."""
+
+
+def commands() -> str:
+    """The help of every command."""
+    return "\n".join(_help(accord, click.Context(accord, info_name="accord", max_content_width=WIDTH)))
+
+
+def _help(one: click.Command, context: click.Context) -> Iterator[str]:
+    context.terminal_width = WIDTH
+    yield f"$ {context.command_path} --help\n{one.get_help(context)}\n"
+    if isinstance(one, click.Group):
+        for name in one.list_commands(context):
+            inner = one.get_command(context, name)
+            assert inner is not None
+            yield from _help(inner, click.Context(inner, context, name, max_content_width=WIDTH))
+
+
+def routes() -> str:
+    """Every address of the panel and the API, with its methods."""
+    with tempfile.TemporaryDirectory() as folder:
+        house = House(Path(folder), lambda: NOW, Repeating())
+        try:
+            app = create_app(WebConfig(secret_key=b"k" * 32), gate=house.gate, now=lambda: NOW)
+            rules = [
+                "  ".join((rule.rule, *sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})))
+                for rule in app.url_map.iter_rules()
+            ]
+        finally:
+            house.close()
+    return "\n".join(sorted(rules)) + "\n"
+
+
+def error_ids() -> str:
+    """The id of every error that the code can raise: the first argument of an ``…Error``."""
+    found = set()
+    for folder in ("recorder", "web"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for each in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(each, ast.Call) and each.args and _name(each.func).endswith("Error"):
+                    first = each.args[0]
+                    if (
+                        isinstance(first, ast.Constant)
+                        and isinstance(first.value, str)
+                        and "." in first.value
+                    ):
+                        found.add(first.value)
+    return "\n".join(sorted(each for each in found if " " not in each)) + "\n"
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def metric_names() -> str:
+    """Every metric, with its kind, labels and the processes that show it."""
+    lines = [
+        f"{each.name}  {each.kind}  {','.join(each.labels)}  {','.join(each.on)}"
+        for each in DECLARED.values()
+    ]
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def bucket() -> str:
+    """Every kind of object in the bucket, by the pattern of its key."""
+    return "\n".join(f"{kind.listed}  {kind.pattern}" for kind in objects.KINDS) + "\n"
+
+
+def documents() -> str:
+    """Every kind of signed document, byte for byte, made of known keys and values."""
+    with tempfile.TemporaryDirectory() as name:
+        texts = _documents(Path(name))
+    return "".join(f"== {kind}\n{text}\n\n" for kind, text in texts.items())
+
+
+def _documents(folder: Path) -> dict[str, str]:
+    entropy = Repeating("golden")
+    keys = folder / "keys"
+    signing.init(keys, START - timedelta(days=1), entropy)
+    signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
+    keyring = Keyring(load_kek(keys / signing.KEK))
+    tenant_key = keyring.new_tenant_key(TENANT, entropy)
+    take = make_asked(folder / "take", asked(), HEARD, YES, TOLD)
+    sealed = seal(take, keyring, tenant_key, signer, NOW, entropy, Uptime("this start", 1300.0))
+    texts = {"tenant key": tenant_key.to_bytes().decode()}
+    for upload in sealed.uploads:
+        content = upload.path.read_bytes()
+        what = content.decode() if upload.key.endswith(".json") else hashlib.sha256(content).hexdigest()
+        texts[upload.key] = what
+    texts |= {f"amendment {KINDS[type(each)]}": _amendment(each, signer) for each in AMENDMENTS}
+    statements = {
+        "checkpoint": note.sign(Head("0" * 32, TENANT, 1, 3, b"r" * 32, 1, NOW, signer.key_id, None), signer),
+        "credential": credential.write(Credential(TENANT, "user", ID, "customer", "0" * 64, NOW), signer),
+        "command": command.write(Command(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW),
+        "disclosure": disclosure.write(Disclosure(TENANT, ID, RECORDING, "own", ID), signer, NOW),
+        "retention": retention_limit.write(
+            LimitSet(TENANT, ID, None, None, 30, NOW, False, BY), signer
+        ).decode(),
+        "retention lifted": retention_limit.write(
+            LimitLifted(TENANT, ID, "0" * 64, NOW, BY), signer
+        ).decode(),
+    }
+    return texts | statements
+
+
+def _amendment(data: Data, signer: signing.Signer) -> str:
+    return amendment.write(Amendment(RECORDING, TENANT, 1, "0" * 64, NOW, BY, data), signer).decode()
+
+
+SURFACES: dict[str, Callable[[], str]] = {
+    "commands.txt": commands,
+    "routes.txt": routes,
+    "error_ids.txt": error_ids,
+    "metrics.txt": metric_names,
+    "bucket.txt": bucket,
+    "documents.txt": documents,
+}
+
+if __name__ == "__main__":
+    for file, made in SURFACES.items():
+        (HERE / file).write_text(made(), "utf-8")
+        print(file, file=sys.stderr)
