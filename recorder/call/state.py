@@ -30,7 +30,7 @@ class Do(StrEnum):
     BEGIN = "begin"  # have the switch answer (where nobody has), record and announce
     PUT_BACK = "put_back"  # end a recording that begins anew with its announcement
     AGAIN = "again"  # have it announce once more
-    LISTEN = "listen"  # have it take in a key now: on an outbound call it does so only when told to
+    LISTEN = "listen"  # take in a key now: where nothing plays on an outbound call, only when told to
     REMIND = "remind"  # have it say the question while it records
     CONFIRM = "confirm"  # it was announced: the recording may go on
     CUT = "cut"  # end what plays before the conversation

@@ -6,7 +6,6 @@ switch, and only once the switch has said that it masks is it written down and s
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from recorder import metrics
 from recorder.call import remote_commands
 from recorder.capture.call_controller import CallController
 from recorder.capture.pause_query import pause_seconds
+from recorder.capture.unix_socket import listen
 from recorder.clock import Now
 from recorder.domain.live_command import (
     DONE,
@@ -37,7 +37,6 @@ from recorder.domain.live_command import (
     CallOut,
     Request,
     line,
-    place,
     read,
 )
 from recorder.errors import SwitchError
@@ -53,10 +52,6 @@ REMEMBERED: Final = 1000
 
 ORDER: Final = PATIENCE / 2
 """Seconds that the switch has for its part."""
-
-MODE: Final = 0o600
-"""Who may ask: the worker, whose user is the daemon's.  The switch's user is in the spool's group, and has
-nothing to ask."""
 
 
 class Controls:
@@ -81,19 +76,12 @@ class Controls:
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Begin to listen; the spool's daemon is the only one.  A spool in which no socket can be made leaves
-        calls as they are: they are not reached from the panel, and that is said."""
-        server = socket.socket(socket.AF_UNIX)
-        path = self._spool / SOCKET
+        """Begin to listen.  A spool in which no socket can be made leaves calls as they are: they are not
+        reached from the panel, and that is said."""
         try:
-            path.unlink(missing_ok=True)
-            os.fchmod(server.fileno(), MODE)  # before it has a name, under which anybody could connect
-            with place(self._spool) as name:
-                server.bind(name)
-            server.listen(64)
+            server = listen(self._spool, SOCKET, 64)
         except OSError as error:
-            server.close()
-            log.error("control.not_listening", path=str(path), error=str(error))
+            log.error("control.not_listening", path=str(self._spool / SOCKET), error=str(error))
             return
         self._greenlet = gevent.spawn(self._serve, server)
 

@@ -99,6 +99,9 @@ _LET_GO: Final = frozenset({"late", "unrecorded"})
 _ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE"})
 """Every application of every call of the switch: asked for on a call's own socket alone."""
 
+_LATE_ON_ITS_OWN: Final = frozenset({"PLAYBACK_START", "DTMF"})
+"""What an outbound call's own socket tells of only at the end of the sound that plays, and counts at once."""
+
 _STANDING: Final = tuple(
     dict.fromkeys(name for name in (*WANTED, *IN_TALK, *ATTACHED) if name not in _ONLY_IN_ANNOUNCEMENT)
 )
@@ -603,7 +606,7 @@ class Daemon:
                 talk.in_talk(event)
             self.rooms.in_talk(event)
             if event.name not in ("CHANNEL_HOLD", "CHANNEL_UNHOLD") and not (
-                event.name == "PLAYBACK_START" and call is not None and call.told_late
+                event.name in _LATE_ON_ITS_OWN and call is not None and call.told_late
             ):
                 return
         if event.name == "RECORD_START" and (

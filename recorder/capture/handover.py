@@ -12,7 +12,6 @@ Nothing else passes between the two: they may be of different versions.
 from __future__ import annotations
 
 import json
-import os
 import socket as plain
 import struct
 from collections.abc import Callable, Iterable
@@ -24,14 +23,12 @@ import structlog
 from gevent import socket
 
 from recorder import metrics
+from recorder.capture.unix_socket import listen
 from recorder.domain.live_command import place
 
 log = structlog.get_logger()
 
 SOCKET: Final = ".handover"
-
-MODE: Final = 0o600
-"""Who may ask for it: the daemon's own user."""
 
 _GIVEN: Final = b"G"
 _STOPPING: Final = b"S"
@@ -144,19 +141,12 @@ class Handover:
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Begin to listen; the spool's daemon is the only one.  Where no socket can be made, a restart is one
-        that calls notice, and that is said."""
-        server = socket.socket(socket.AF_UNIX)
-        path = self._spool / SOCKET
+        """Begin to listen.  Where no socket can be made, a restart is one that calls notice, and that is
+        said."""
         try:
-            path.unlink(missing_ok=True)
-            os.fchmod(server.fileno(), MODE)  # before it has a name, under which anybody could connect
-            with place(self._spool, SOCKET) as name:
-                server.bind(name)
-            server.listen(8)
+            server = listen(self._spool, SOCKET, 8)
         except OSError as error:
-            server.close()
-            log.error("handover.not_listening", path=str(path), error=str(error))
+            log.error("handover.not_listening", path=str(self._spool / SOCKET), error=str(error))
             return
         self._greenlet = gevent.spawn(self._serve, server)
 

@@ -16,6 +16,7 @@ import pytest
 
 from recorder.domain.call_plan import ALONE, NOTICE, OPT_IN, OPT_OUT, Mode
 from recorder.domain.line_policy import (
+    BEFORE_CONNECTED,
     Announcement,
     ConsentPrompt,
     Keep,
@@ -45,6 +46,9 @@ KEPT_DAYS = 365
 
 NUMBERS = count(1)
 """Of the calls, which several threads place."""
+
+OUTBOUND = 50
+"""Whom an outbound call goes to is known by the last two digits: this and the call's number."""
 
 
 @dataclass
@@ -202,19 +206,26 @@ class Lines:
               for n, each in enumerate(LANGUAGES)),
             self.line(30, french, OPT_OUT),
             self.line(40, french, OPT_IN, joining=asks),
+            self.line(50, french, OPT_IN, outbound=BEFORE_CONNECTED),
+            self.line(51, french, OPT_OUT, outbound=BEFORE_CONNECTED),
         ]  # fmt: skip
 
 
 class Call:
-    """A call between the ``outside`` and a ``colleague``; ``rang`` is when it rang there, by the outside's
-    clock."""
+    """A call between the ``outside`` and a ``colleague``, who makes it where it is ``outbound``; ``rang`` is
+    when it rang at the colleague's, by the outside's clock."""
 
-    def __init__(self, town: Town, line: int) -> None:
+    def __init__(self, town: Town, line: int, *, outbound: bool = False) -> None:
         number = next(NUMBERS)
         self.town, self.rang = town, -1
         self.outside, self.colleague = (Telephone(PCMU, Voice(60 + 2 * number + n, PERIOD)) for n in (0, 1))
         for leg in (self.outside, self.colleague):
             leg.voice.payload(PCMU, 0)
+        if outbound:
+            self.who = f"3249{number:05}{OUTBOUND + number}"
+            town.answers(OUTBOUND + number, self.outside)
+            town.exchange.call(self.who, f"{NUMBER}{line:02}", self.colleague, port=town.rig.out_port)
+            return
         self.who = f"3249{number:07}"
         self.colleague.rings = self._rings
         town.answers(line, self.colleague)
@@ -307,7 +318,7 @@ def test_a_refusal_takes_effect_at_once_whatever_is_playing(town: Town) -> None:
         [
             lambda: in_question(town, 10, says.question),
             lambda: in_question(town, 30, says.may_refuse),
-            lambda: in_announcement(town),
+            lambda: in_announcement(town, 11, SAYS["nl"]),
             lambda: while_asked_to_keep(town, by_colleague=False),
             lambda: joiner(town),
         ]
@@ -324,8 +335,35 @@ def refused(name: str, heard: np.ndarray, pressed: int, cut: Played, then: Playe
     return f"{name}: {s(pressed - cut.begins(heard))} s into it refused, heard after {s(after)} s"
 
 
-def in_question(town: Town, line: int, question: Played) -> str:
-    call = Call(town, line)
+def test_a_callee_s_refusal_takes_effect_at_once_whatever_is_playing(town: Town) -> None:
+    says = SAYS["fr"]
+    at_once(
+        [
+            lambda: in_question(town, 50, says.question, outbound=True),
+            lambda: in_question(town, 51, says.may_refuse, outbound=True),
+            lambda: in_announcement(town, 50, says, outbound=True),
+            lambda: early_yes(town),
+        ]
+    )
+
+
+def early_yes(town: Town) -> str:
+    """A callee's yes in the question is none."""
+    call, says = Call(town, 50, outbound=True), SAYS["fr"]
+    call.outside.hears(2)
+    early = call.outside.press("1")
+    call.until("asked")
+    assert call.marks("answered") == 0
+    pressed = call.outside.press("1")
+    call.until("announcement_finished")
+    heard = call.outside.sound_heard()
+    assert says.question.begins(heard) < early < says.question.ends(heard)
+    assert pressed < says.told.begins(heard)
+    return f"early yes: announced {s(says.told.begins(heard) - pressed)} s after the one that counts"
+
+
+def in_question(town: Town, line: int, question: Played, *, outbound: bool = False) -> str:
+    call = Call(town, line, outbound=outbound)
     call.outside.hears(2)
     pressed = call.outside.press("2")
     call.until("answered")
@@ -333,15 +371,16 @@ def in_question(town: Town, line: int, question: Played) -> str:
     return refused(f"line {line}", call.outside.sound_heard(), pressed, question, SAYS["fr"].declined)
 
 
-def in_announcement(town: Town) -> str:
-    call, says = Call(town, 11), SAYS["nl"]
+def in_announcement(town: Town, line: int, says: Says, *, outbound: bool = False) -> str:
+    call = Call(town, line, outbound=outbound)
     call.until("asked")
     call.outside.press("1")
     call.until("announcement_started")
     call.outside.hears(1.5)
     pressed = call.outside.press("2")
     call.outside.hears(3)
-    return refused("announcement after a yes", call.outside.sound_heard(), pressed, says.told, says.declined)
+    name = f"announcement after a yes, line {line}"
+    return refused(name, call.outside.sound_heard(), pressed, says.told, says.declined)
 
 
 def while_asked_to_keep(town: Town, *, by_colleague: bool) -> str:

@@ -15,9 +15,10 @@ _FINISHED = "mark announcement_finished"
 
 
 def _unrecorded(reason: str, *marks: str, bridged: bool = True, state: str = "unrecorded", told: int = 1,
-                recorded: bool = False, answers: tuple[str, ...] = ()) -> Expected:  # fmt: skip
+                recorded: bool = False, answers: tuple[str, ...] = (),
+                absent: tuple[str, ...] = ()) -> Expected:  # fmt: skip
     return Expected("not_recorded", reason, marks, bridged=bridged, state=state, recorded=recorded,
-                    sound=False, told=told, answers=answers)  # fmt: skip
+                    sound=False, told=told, answers=answers, absent=absent)  # fmt: skip
 
 
 def _asked(name: str, line: Line, expected: Expected, *steps: Step) -> Scenario:
@@ -91,6 +92,13 @@ ASKED = (
            Step("mark asked", 0.4, "press", "1")),
     _asked("out_opt_in_no", "out_opt_in", _unrecorded("declined", "answered", told=0, answers=("no",)),
            Step("mark asked", 0.4, "press", "2")),
+    _asked("out_opt_in_refused_in_question", "out_opt_in",
+           _unrecorded("declined", "answered", told=0, answers=("no",), absent=("asked",)),
+           Step("plays question", 0.4, "press", "2")),
+    _asked("out_opt_in_refused_in_announcement", "out_opt_in",
+           _unrecorded("declined", "answered", "answered", answers=("yes", "no"),
+                       absent=("announcement_finished",)),
+           Step("mark asked", 0.4, "press", "1"), Step("announcing", 0.4, "press", "2")),
     _asked("out_opt_in_silence", "out_opt_in",
            _unrecorded("no_answer", "asked", "answered", told=0, answers=("none",))),
     _asked("out_opt_in_twice_another_key", "out_opt_in",
@@ -115,7 +123,8 @@ ASKED = (
            _unrecorded("declined", "announcement_finished", "answered", answers=("no",)),
            Step(_FINISHED, 0.4, "press", "2")),
     _asked("out_opt_out_refused_in_announcement", "out_opt_out",
-           _unrecorded("declined", "answered", answers=("no",)), Step("announcing", 0.4, "press", "2")),
+           _unrecorded("declined", "answered", answers=("no",), absent=("announcement_finished",)),
+           Step("announcing", 0.4, "press", "2")),
 )  # fmt: skip
 """Those in which the callee is asked before they are connected."""
 

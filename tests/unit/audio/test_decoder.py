@@ -104,7 +104,7 @@ def test_a_movie_whose_sound_lies_in_another_file_is_no_sound(tmp_path: Path, ta
 @pytest.mark.parametrize("opening", ["open('/dev/null')", "socket.socket()"])
 def test_the_decoder_opens_nothing_else(opening: str) -> None:
     """Whatever FFmpeg is brought to try."""
-    program = f"import socket\nfrom recorder.take import decoder\ndecoder.confine()\n{opening}"
+    program = f"import socket\nfrom recorder.features.imports import decoder\ndecoder.confine()\n{opening}"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True)
     assert "Too many open files" in done.stderr
 

@@ -471,3 +471,30 @@ def test_a_key_of_who_is_asked_in_a_room_is_told_to_the_call_that_asks(house: Ho
     house.rooms.pressed(key("c", "1"))
     assert [(one.what, one.key, one.leg, one.other) for one in told] == [(What.KEY, "1", COLLEAGUE, "c")]
     del call.feed
+
+
+@pytest.mark.parametrize(("how", "to"), [(ALONE, " 3"), (BOTH, "")])
+def test_who_says_no_in_a_room_hears_no_more_of_the_question(house: House, how: str, to: str) -> None:
+    call = house.call("a", how, asks=True)
+    enter(house, "a", "1")
+    house.member("add-member", "b-a", "2", "200")
+    house.member("add-member", "c", "3")
+    assert len(house.played()) == 1
+    began = "play-file" if how == BOTH else "play-file-member"
+    house.rooms.event(event(began, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"}))
+    call.feed(Observed(What.KEY, AT, leg=COLLEAGUE, other="c", key="2"))
+    gevent.sleep(0.02)
+    ended = f"api conference room stop current{to}"
+    rooms_told = [each for each in house.switch.told if "conference" in each]
+    asked, said = house.played()
+    assert rooms_told == [asked, ended, said]
+
+
+def test_in_a_room_whose_name_is_put_into_no_command_nothing_is_ended(house: House) -> None:
+    call = house.call("a", asks=True)
+    call.feed(Observed(What.UNBRIDGED, AT, other="b-a"))
+    house.member("add-member", "a", "1", **{"Conference-Name": "the%20room"})
+    house.rooms.cut(call, "a")
+    house.rooms.cut(call, "nobody")
+    gevent.sleep(0.02)
+    assert not any("stop current" in each for each in house.switch.told)

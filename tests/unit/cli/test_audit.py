@@ -248,7 +248,7 @@ def test_an_older_key_is_named_and_renewed(shell: Shell) -> None:
     old = shell.context().signer().endorsement
     key = signing.load_private(keys / signing.SIGNING_KEY).public_key()
     before = signing.endorse(root, key, ("manifest", "amendment"), old.not_before, old.not_after)
-    (keys / signing.ENDORSEMENT).write_bytes(signing.canonical.dump(before.document()))
+    (keys / signing.ENDORSEMENT).write_bytes(signing.canonical_json.dump(before.document()))
     states = [each.what for each in examine(keeping.keys, Patient(shell.context(), _Now(timedelta())))]
     assert any("not endorsed for tombstone, receipt, checkpoint" in each for each in states)
     shell.sign()

@@ -11,6 +11,7 @@ import soundfile
 
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.prompt_files import sha256_of
 from recorder.catalogue.tables.core import LeafTable, SoundTable, TenantTable
 from recorder.domain.line_policy import Keep
 from recorder.domain.line_policy import PromptSound as Said
@@ -261,7 +262,7 @@ def test_an_object_of_another_content_is_not_replaced(house, tmp_path) -> None:
     prefix = f"{house.tenant}/2026/11/25/{folder.name}/"
     strange = tmp_path / "strange"
     strange.write_bytes(b"strange")
-    sha256 = stages.snapshot.sha256_of(b"strange")
+    sha256 = sha256_of(b"strange")
     house.means.store.put(prefix + "manifest.json", strange, sha256)
     with pytest.raises(Conflict):
         house.work(folder)

@@ -263,8 +263,8 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
 
 def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
     told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
-    for page in ("later", "times"):
-        source = Path(kept.__file__).with_name("keeping") / f"{page}.py"
+    for page in ("amendments", "limits"):
+        source = Path(kept.__file__).parents[1] / "retention" / f"{page}.py"
         told |= set(re.findall(r'KeepingError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
     assert told - {"keeping.roles"} <= set(kept.ERRORS)
 
