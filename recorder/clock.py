@@ -60,6 +60,11 @@ def to_iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def truncate(at: datetime) -> datetime:
+    """The time as it is read back: :func:`to_iso` keeps milliseconds."""
+    return from_iso(to_iso(at))
+
+
 def from_iso(text: str) -> datetime:
     """The time that :func:`to_iso` wrote, aware, in UTC.  Raises ``ValueError`` for anything else."""
     at = datetime.fromisoformat(text)

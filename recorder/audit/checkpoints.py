@@ -19,7 +19,6 @@ from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import LedgerError, SealError
 from recorder.seal import canonical_json, signing
-from recorder.seal.canonical_json import Fields
 from recorder.seal.document_source import DocumentSource
 from recorder.seal.signing import CHECKPOINT, Endorsement
 
@@ -120,8 +119,8 @@ class Signed:
     def _read_keys(self, source: DocumentSource) -> None:
         for key in source.list(ENDORSEMENTS):
             try:
-                body = Fields(canonical_json.load(read_at(source, key), "endorsement"), "endorsement")
-                endorsement = Endorsement.from_fields(body)
+                body = canonical_json.load(read_at(source, key), "endorsement")
+                endorsement = Endorsement.read(body)
                 # Wrong or not, a checkpoint by that key is refused by what is wrong with it.
                 self._keys.setdefault(endorsement.key_id, []).append(endorsement)
                 endorsement.check_root(self.root)

@@ -23,13 +23,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
 from recorder.auditlog import merkle
-from recorder.auditlog.append import commitment, leaf_text
+from recorder.auditlog.append import SALT, commitment, leaf_text
 from recorder.auditlog.inclusion_proof import signed_head
 from recorder.errors import AccordError, LedgerError, SealError
 from recorder.seal import canonical_json
 from recorder.seal.amendment import number_in
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
-from recorder.seal.canonical_json import Fields
 from recorder.seal.document_source import Files
 from recorder.seal.manifest import Manifest
 from recorder.seal.revocation import signed_since
@@ -124,7 +123,7 @@ class HandoverCheck:
 
     def _head(self) -> Any:
         said = canonical_json.load((self.folder / ENDORSEMENT).read_bytes().strip(), "endorsement")
-        endorsement = Endorsement.from_fields(Fields(said, "endorsement"))
+        endorsement = Endorsement.read(said)
         head = signed_head((self.folder / CHECKPOINT).read_text("utf-8"), endorsement, self.root)
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
@@ -257,7 +256,7 @@ def _is_leaf(text: str, number: int) -> bool:
 def _commits(said: Mapping[str, Any]) -> bool:
     if said["body"] is None and said["salt"] is None:
         return True
-    key = Fields({"salt": said["salt"]}, "leaf").binary("salt", 32)
+    key = canonical_json.read(SALT, said["salt"], "leaf.salt")
     return bool(json.loads(said["leaf"])["commitment"] == commitment(key, said["body"].encode()))
 
 

@@ -26,7 +26,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.catalogue.tables.core import TenantTable
-from recorder.clock import from_iso, to_iso
+from recorder.clock import to_iso, truncate
 from recorder.errors import AccordError, LedgerError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing
@@ -133,7 +133,7 @@ def sign(tenant: str, means: CheckpointDeps, now: datetime) -> Head | None:
     ``ledger.rewritten`` (the log does not go on from the last one), ``ledger.clock`` (it was signed
     later than now); ``SealError`` where the key is not endorsed for it,
     :class:`recorder.errors.CatalogueError`."""
-    at = from_iso(to_iso(now))
+    at = truncate(now)
     means.signer.endorsement.check(means.root, CHECKPOINT, at)
     last, epoch, stored = check(tenant, means, at)
     head = Head(

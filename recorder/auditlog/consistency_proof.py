@@ -9,6 +9,7 @@ log is about is in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -20,11 +21,33 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.errors import LedgerError
 from recorder.seal import canonical_json
-from recorder.seal.canonical_json import Fields
 from recorder.seal.signing import Endorsement
 from recorder.store.contract import Store
+from recorder.strict_json import STRICT, Form, Sha256
 
-TYPE = "accord-log-consistency"
+TYPE: Final = "accord-log-consistency"
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    __pydantic_config__ = STRICT
+
+    checkpoint: str
+    endorsement: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """The file."""
+
+    __pydantic_config__ = STRICT
+
+    path: tuple[Sha256, ...]
+    before: _End
+    after: _End
+
+
+_PROOF: Final = Form[_Proof](_Proof)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +80,12 @@ def show(tenant: str, before: int, after: int, store: Store) -> bytes:
             f"the leaves are not those that checkpoints {old.number} and {new.number} signed",
             "`accord audit` says which",
         )
-    return canonical_json.dump(
-        {
-            "type": TYPE,
-            "version": 1,
-            "path": [each.hex() for each in path],
-            "before": {"checkpoint": notes[0], "endorsement": endorsement_of(store, old).document()},
-            "after": {"checkpoint": notes[1], "endorsement": endorsement_of(store, new).document()},
-        }
+    proof = _Proof(
+        path=tuple(each.hex() for each in path),
+        before=_End(notes[0], endorsement_of(store, old).document()),
+        after=_End(notes[1], endorsement_of(store, new).document()),
     )
+    return canonical_json.dump({"type": TYPE, "version": 1, **_PROOF.write(proof)})
 
 
 def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> Followed:
@@ -74,16 +94,13 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
 
     Raises :class:`SealError` (another form, a key that the root did not endorse) and :class:`LedgerError`:
     ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``checkpoint.not_followed``."""
-    fields = Fields(canonical_json.load(content, "file"), "file")
-    fields.const("type", TYPE)
-    fields.const("version", 1)
-    path = [bytes.fromhex(each) for each in fields.hashes("path")]
-    ends = [fields.fields(name) for name in ("before", "after")]
-    fields.end()
-    texts = [each.text("checkpoint") for each in ends]
-    keys = [Endorsement.from_fields(each.fields("endorsement")) for each in ends]
-    for each in ends:
-        each.end()
+    fields = canonical_json.take_constants(
+        canonical_json.load(content, "file"), "file", {"type": TYPE, "version": 1}
+    )
+    proof = canonical_json.read(_PROOF, fields, "file")
+    ends = {"before": proof.before, "after": proof.after}
+    keys = [Endorsement.read(end.endorsement, f"file.{name}.endorsement") for name, end in ends.items()]
+    texts = [end.checkpoint for end in ends.values()]
     old, new = (signed_head(text, key, root) for text, key in zip(texts, keys, strict=True))
     ours = [signed_note.read(text.encode()).alone() for text in texts]
     if checkpoint is not None and signed_note.read(checkpoint).alone() not in ours:
@@ -92,8 +109,9 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
             f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, and that is another",
             "have one made for yours: `accord audit follow --from NUMBER`",
         )
+    way = [bytes.fromhex(each) for each in proof.path]
     same = (old.tenant, old.epoch) == (new.tenant, new.epoch)
-    if not same or not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
+    if not same or not merkle.check_consistency(old.size, new.size, way, old.root, new.root):
         raise LedgerError(
             "checkpoint.not_followed",
             f"checkpoint {new.number} does not go on from checkpoint {old.number}",

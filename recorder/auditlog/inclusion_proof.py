@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -26,12 +26,28 @@ from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import LedgerError, SealError
 from recorder.seal import canonical_json, signing
-from recorder.seal.canonical_json import Fields
 from recorder.seal.signing import CHECKPOINT, Endorsement
 from recorder.store.contract import Store
+from recorder.strict_json import STRICT, Form, Key, Sha256
 
-TYPE = "accord-log-inclusion"
-MAX_BYTES = 1024 * 1024
+TYPE: Final = "accord-log-inclusion"
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """The file.  ``body`` and ``salt`` are ``None`` where they were erased."""
+
+    __pydantic_config__ = STRICT
+
+    leaf: str
+    body: str | None
+    salt: Key | None
+    path: tuple[Sha256, ...]
+    checkpoint: str
+    endorsement: dict[str, Any]
+
+
+_PROOF: Final = Form[_Proof](_Proof)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +89,15 @@ def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
             "`accord audit` says which",
         )
     endorsement = endorsement_of(store, head)
-    return canonical_json.dump(
-        {
-            "type": TYPE,
-            "version": 1,
-            "leaf": leaf.leaf,
-            "body": leaf.body,
-            "salt": None if leaf.salt is None else canonical_json.b64(bytes(leaf.salt)),
-            "path": [each.hex() for each in merkle.inclusion(leaf.number, stored.size, stored)],
-            "checkpoint": row.note,
-            "endorsement": endorsement.document(),
-        }
+    proof = _Proof(
+        leaf=leaf.leaf,
+        body=leaf.body,
+        salt=None if leaf.salt is None else bytes(leaf.salt),
+        path=tuple(each.hex() for each in merkle.inclusion(leaf.number, stored.size, stored)),
+        checkpoint=row.note,
+        endorsement=endorsement.document(),
     )
+    return canonical_json.dump({"type": TYPE, "version": 1, **_PROOF.write(proof)})
 
 
 def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | None:
@@ -111,32 +124,33 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     Raises :class:`SealError` (another form, a key that the root did not endorse) and :class:`LedgerError`:
     ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``leaf.changed`` (what it says is not
     what it commits to), ``leaf.not_in_it`` (it is not in the tree that was signed)."""
-    fields = Fields(canonical_json.load(content, "file"), "file")
-    fields.const("type", TYPE)
-    fields.const("version", 1)
-    leaf, body = fields.text("leaf"), fields.optional_text("body")
-    salt = fields.optional_text("salt")
-    path = [bytes.fromhex(each) for each in fields.hashes("path")]
-    signed = fields.text("checkpoint")
-    endorsement = Endorsement.from_fields(fields.fields("endorsement"))
-    fields.end()
-    head = signed_head(signed, endorsement, root)
+    fields = canonical_json.take_constants(
+        canonical_json.load(content, "file"), "file", {"type": TYPE, "version": 1}
+    )
+    proof = canonical_json.read(_PROOF, fields, "file")
+    head = signed_head(proof.checkpoint, Endorsement.read(proof.endorsement, "file.endorsement"), root)
     if (
         checkpoint is not None
-        and signed_note.read(checkpoint).alone() != signed_note.read(signed.encode()).alone()
+        and signed_note.read(checkpoint).alone() != signed_note.read(proof.checkpoint.encode()).alone()
     ):
         raise LedgerError(
             "checkpoint.other",
             f"the file is for checkpoint {head.number} of {head.origin}, and that is another one",
             "have one made for yours: `accord audit prove … --checkpoint NUMBER`",
         )
-    said = canonical_json.load(leaf.encode(), "leaf")
+    said = canonical_json.load(proof.leaf.encode(), "leaf")
     if said.get("tenant") != head.tenant or type(said.get("number")) is not int:
         raise LedgerError("leaf.changed", "the leaf is of another log than the checkpoint")
-    if (body is None) != (salt is None) or (body is not None and not _commits(said, salt or "", body)):
+    body, salt = proof.body, proof.salt
+    committed = None if body is None or salt is None else commitment(salt, body.encode())
+    if (body is None) != (salt is None) or (body is not None and said.get("commitment") != committed):
         raise LedgerError("leaf.changed", "what the leaf is said to be about is not what it commits to")
     if not merkle.check_inclusion(
-        merkle.hash_leaf(leaf.encode()), said["number"], head.size, path, head.root
+        merkle.hash_leaf(proof.leaf.encode()),
+        said["number"],
+        head.size,
+        [bytes.fromhex(each) for each in proof.path],
+        head.root,
     ):
         raise LedgerError("leaf.not_in_it", "the leaf is not in the tree that was signed")
     return ProvenLeaf(said, None if body is None else json.loads(body), head)
@@ -162,7 +176,7 @@ def endorsement_of(store: Store, head: Head) -> Endorsement:
     ``StoreError``."""
     for key in store.list(f"{ENDORSEMENTS}{head.key}"):
         body = canonical_json.load(read_at(store, key), "endorsement")
-        return Endorsement.from_fields(Fields(body, "endorsement"))
+        return Endorsement.read(body)
     raise LedgerError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
 
 
@@ -178,8 +192,3 @@ def signed_head(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> 
     if not read.signed_by(endorsement.check(root, CHECKPOINT, head.at)):
         raise LedgerError("checkpoint.signature", f"key {head.key} did not sign this checkpoint")
     return head
-
-
-def _commits(said: dict[str, Any], salt: str, body: str) -> bool:
-    key = Fields({"salt": salt}, "file").binary("salt", 32)
-    return bool(said.get("commitment") == commitment(key, body.encode()))

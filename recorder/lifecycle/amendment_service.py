@@ -22,7 +22,7 @@ from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
-from recorder.clock import Now, from_iso, to_iso, utc_now
+from recorder.clock import Now, truncate, utc_now
 from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, KeepingError
@@ -169,7 +169,7 @@ class Changes:
                 raise KeepingError("keeping.roles", "these roles may not use it for these purposes")
             if self._is_being_destroyed(looked.row):
                 raise KeepingError("keeping.being_destroyed", "it is being destroyed")
-            at = from_iso(to_iso(review_at))
+            at = truncate(review_at)
             return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
 
         self._amend(tenant, recording, by, rule)

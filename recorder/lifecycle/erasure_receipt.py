@@ -18,25 +18,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder import __version__
 from recorder.catalogue import queries
-from recorder.clock import from_iso, to_iso
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle.erasure_deadline import complete_from
-from recorder.seal import amendment as kinds
-from recorder.seal import amendment_kinds, signed_document
-from recorder.seal.amendment_kinds import Erased
-from recorder.seal.canonical_json import Fields
+from recorder.seal import amendment, amendment_kinds, signed_document
+from recorder.seal.amendment_kinds import Erased, Gone
 from recorder.seal.signing import RECEIPT, Signer
 from recorder.seal.verification import verify
 from recorder.store.contract import Store
-
-TYPE = "accord-receipt"
-MAX_BYTES = 1024 * 1024
+from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
 
 _GROUNDS = (
     amendment_kinds.CONSENT_WITHDRAWN,
@@ -46,19 +40,53 @@ _GROUNDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class ErasureReceipt:
-    """What a receipt says; ``body`` is all of it, ``content`` the signed document."""
+class Ground:
+    """An amendment that asked for the erasure."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Annotated[str, one_of(_GROUNDS)]
+    at: Time
+    amendment: Positive
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptBody:
+    """What a receipt says: ``key`` is the id of the destroyed data key, ``tombstone`` the SHA-256 of the
+    amendment that says so."""
+
+    __pydantic_config__ = STRICT
 
     recording: str
     tenant: str
-    erased_at: datetime
-    why: str
-    objects: tuple[str, ...]
+    at: Time
+    erased_at: Time
+    why: Annotated[str, one_of(amendment_kinds.WHYS)]
+    asked: tuple[Ground, ...]
+    key: str
+    objects: tuple[Gone, ...]
+    gone: bool
     remains: tuple[str, ...]
-    backups_kept_days: int
-    complete_from: datetime
-    body: dict[str, Any]
+    backups_kept_days: Natural
+    complete_from: Time
+    tombstone: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReceipt(ReceiptBody):
+    """A verified receipt; ``content`` is the signed document."""
+
     content: bytes
+
+
+def _check(found: ReceiptBody) -> None:
+    if found.complete_from < found.erased_at or not found.gone:
+        raise SealError("seal.contradiction", "the receipt contradicts itself")
+
+
+KIND: Final = signed_document.Kind(
+    "accord-receipt", "receipt", RECEIPT, Form[ReceiptBody](ReceiptBody), largest=1024 * 1024, check=_check
+)
 
 
 def receipt(
@@ -95,71 +123,27 @@ def receipt(
             "`accord audit` names all of it; the worker destroys it again where a row is due",
         )
     tombstone, said = chain.erased, chain.erased.data
-    signed_at = from_iso(to_iso(now))
-    body = {
-        "type": TYPE,
-        "version": 1,
-        "recording": recording,
-        "tenant": tenant,
-        "at": to_iso(signed_at),
-        "erased_at": to_iso(tombstone.at),
-        "why": said.why,
-        "asked": [
-            {"kind": each.kind, "at": to_iso(each.at), "amendment": each.number}
-            for each in chain.amendments
-            if each.kind in _GROUNDS
-        ],
-        "key": said.key_id,
-        "objects": [
-            {"name": each.name, "stored_sha256": each.stored_sha256, "stored_length": each.stored_length}
-            for each in said.objects
-        ],
-        "gone": True,
-        "remains": sorted({*said.remains, kinds.name(tombstone.number)}),
-        "backups_kept_days": backups_end_after.days,
-        "complete_from": to_iso(complete_from(tombstone.at, backups_end_after)),
-        "tombstone": tombstone.sha256,
-        "software": f"accord {__version__}",
-    }
-    signer.check(RECEIPT, signed_at)
-    return read(signed_document.write(body, signer), root)
+    body = ReceiptBody(
+        recording=recording,
+        tenant=tenant,
+        at=now,
+        erased_at=tombstone.at,
+        why=said.why,
+        asked=tuple(
+            Ground(each.kind, each.at, each.number) for each in chain.amendments if each.kind in _GROUNDS
+        ),
+        key=said.key_id,
+        objects=said.objects,
+        gone=True,
+        remains=tuple(sorted({*said.remains, amendment.name(tombstone.number)})),
+        backups_kept_days=backups_end_after.days,
+        complete_from=complete_from(tombstone.at, backups_end_after),
+        tombstone=tombstone.sha256,
+    )
+    return read(KIND.write(body, signer), root)
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> ErasureReceipt:
     """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, _ = signed_document.read(content, "receipt", root, RECEIPT, "at", MAX_BYTES)
-    fields = Fields(body, "receipt.body")
-    fields.const("type", TYPE)
-    fields.const("version", 1)
-    for asked in fields.each("asked"):
-        asked.one_of("kind", _GROUNDS)
-        asked.time("at")
-        asked.whole("amendment", 1)
-        asked.end()
-    objects = fields.each("objects")
-    names = tuple(each.text("name") for each in objects)
-    for each in objects:
-        each.sha256("stored_sha256")
-        each.whole("stored_length")
-        each.end()
-    fields.time("at")
-    for name in ("key", "software"):
-        fields.text(name)
-    fields.sha256("tombstone")
-    gone = fields.take("gone")
-    found = ErasureReceipt(
-        recording=fields.text("recording"),
-        tenant=fields.text("tenant"),
-        erased_at=fields.time("erased_at"),
-        why=fields.one_of("why", amendment_kinds.WHYS),
-        objects=names,
-        remains=fields.texts("remains"),
-        backups_kept_days=fields.whole("backups_kept_days", 0),
-        complete_from=fields.time("complete_from"),
-        body=body,
-        content=content,
-    )
-    fields.end()
-    if found.complete_from < found.erased_at or gone is not True:
-        raise SealError("seal.contradiction", "the receipt contradicts itself")
-    return found
+    found = KIND.read(content, root).value
+    return ErasureReceipt(**{name: getattr(found, name) for name in KIND.form.names}, content=content)

@@ -9,28 +9,43 @@ confirms by writing rows.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from peewee import SQL, fn
 
-from recorder import __version__
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.core import LeafTable, TenantTable
-from recorder.clock import from_iso, to_iso
+from recorder.clock import from_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.seal import signed_document, signing
-from recorder.seal.canonical_json import Fields
 from recorder.seal.revocation import Trust, is_doubtful
+from recorder.strict_json import STRICT, Form, Natural, Sha256, Time
 
 UNCONFIRMED: Final = "holds.unconfirmed"
 CONFIRMED: Final = "holds.confirmed"
-TYPE: Final = "accord-holds-confirmed"
-VERSION: Final = 1
-MAX_BYTES: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The statement that a customer's ``holds`` (their number) were reviewed; ``leaf`` is the hash of the
+    leaf that it answers."""
+
+    __pydantic_config__ = STRICT
+
+    tenant: str
+    leaf: Sha256
+    holds: Natural
+    at: Time
+
+
+CONFIRMATION: Final = signed_document.Kind(
+    "accord-holds-confirmed", "confirmation", signing.RETENTION, Form[Confirmation](Confirmation)
+)
 
 _EITHER: Final = SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')")
 """Word for word the condition of an index (migration 0018), without which it would read every leaf."""
@@ -73,16 +88,8 @@ def confirm_holds(signer: signing.Signer, trust: Trust, now: datetime, entropy: 
         for tenant, leaf in waiting.items():
             lock_tenant(tenant)
             mine = sum(each.tenant == tenant for each in held)
-            body = {
-                "type": TYPE,
-                "version": VERSION,
-                "tenant": tenant,
-                "leaf": leaf.leaf_hash,
-                "holds": mine,
-                "at": to_iso(now),
-                "software": f"accord {__version__}",
-            }
-            statement = signed_document.write(body, signer).decode()
+            said = Confirmation(tenant, leaf.leaf_hash, mine, now)
+            statement = CONFIRMATION.write(said, signer).decode()
             append(tenant, CONFIRMED, {"holds": mine, "statement": statement}, now, entropy)
     return bool(waiting)
 
@@ -136,17 +143,9 @@ def _confirms(row: LeafTable, leaf_hash: str, tenant: str, trust: Trust) -> bool
         return False
     try:
         content = json.loads(row.body or "")["statement"].encode()
-        body, key = signed_document.read(
-            content, "confirmation", trust.root, signing.RETENTION, "at", MAX_BYTES
-        )
-        fields = Fields(body, "confirmation.body")
-        fields.const("type", TYPE)
-        fields.const("version", VERSION)
-        said = fields.text("tenant"), fields.sha256("leaf")
-        fields.whole("holds")
-        at = fields.time("at")
-        fields.text("software")
-        fields.end()
+        signed = CONFIRMATION.read(content, trust.root)
     except (SealError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return said == (tenant, leaf_hash) and not is_doubtful(key, at, row.at, trust.revoked())
+    said = signed.value
+    mine = (said.tenant, said.leaf) == (tenant, leaf_hash)
+    return mine and not is_doubtful(signed.key_id, said.at, row.at, trust.revoked())

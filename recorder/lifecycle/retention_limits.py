@@ -13,7 +13,7 @@ from datetime import datetime
 
 import structlog
 
-from recorder.clock import from_iso, to_iso
+from recorder.clock import truncate
 from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, limits
@@ -49,7 +49,7 @@ def set_limit(changes: Changes, tenant: str, wish: Wish, by: By) -> None:
     (``keeping.no_limit``: somebody changed it meanwhile); :class:`SealError` for a key that may not sign
     this; :class:`StoreError`: then the worker finishes it."""
     limits.check(tenant, wish.purpose, wish.line, wish.keep_days)
-    now = from_iso(to_iso(changes.now()))
+    now = truncate(changes.now())
     finish(changes.store, changes.trust, now, changes.entropy, tenant)
     version = limits.version_of(tenant)
     lifting = {

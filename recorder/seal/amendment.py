@@ -26,7 +26,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -42,6 +42,7 @@ from recorder.seal.amendment_kinds import (
     read_data,
 )
 from recorder.seal.canonical_json import Fields
+from recorder.strict_json import STRICT, one_of
 
 TYPE = "accord-amendment"
 VERSION = 1
@@ -57,7 +58,9 @@ class By:
     """Who had it written down: ``system`` (a duty of the worker's), ``operator`` (the command line), or a
     ``user`` with their id.  Never a name: what is signed stays."""
 
-    kind: str
+    __pydantic_config__ = STRICT
+
+    kind: Annotated[str, one_of(("system", "operator", "user"))]
     id: str | None = None
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.clock import from_iso, to_iso
+from recorder.clock import to_iso, truncate
 from recorder.errors import SealError
 from recorder.seal import amendment as amendments
 from recorder.seal.amendment import Amendment, By, name, number_in, open_amendment
@@ -85,7 +85,7 @@ class Chain:
         """The next amendment, not yet written."""
         number = len(self.amendments) + 1
         before = self.amendments[-1].sha256 if self.amendments else self.manifest_sha256
-        at = from_iso(to_iso(now))
+        at = truncate(now)
         return Amendment(self.manifest.recording, self.manifest.tenant, number, before, at, by, data)
 
     def check(self) -> None:

@@ -1,8 +1,9 @@
-"""The signed note that calls without a recording were erased for their person, with the calls' ids alone::
+"""The signed note that calls without a recording were erased for the person who asked, with the calls' ids
+alone::
 
     forgotten/<tenant>/<id>.json
 
-It alone has a call left out, or a take dropped; a row is an index to it.
+Only such a note removes a call from the register, or drops a take; a row is an index to it.
 """
 
 from __future__ import annotations
@@ -16,18 +17,14 @@ from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder import __version__
-from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.canonical_json import Fields
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
+from recorder.strict_json import STRICT, Form, Time
 
-TYPE: Final = "accord-calls-forgotten"
-VERSION: Final = 1
 MAX_BYTES: Final = 256 * 1024
 NOTES: Final = "forgotten/"
 """Where the notes lie in the bucket."""
@@ -45,15 +42,33 @@ class Sink(DocumentSource, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ErasedCallsRecord:
-    """A verified note: which calls were erased, when, and for which request; ``key`` is the id of the key
-    that signed it."""
+class ErasedCalls:
+    """The calls that were erased, when, and for which request."""
+
+    __pydantic_config__ = STRICT
 
     tenant: str
     request: str
-    at: datetime
+    at: Time
     calls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedCallsRecord(ErasedCalls):
+    """A verified note; ``key`` is the id of the key that signed it."""
+
     key: str
+
+
+def _check(found: ErasedCalls) -> None:
+    if list(found.calls) != sorted(set(found.calls)) or not 0 < len(found.calls) <= AT_ONCE:
+        raise SealError("seal.contradiction", f"a note names 1 to {AT_ONCE} calls, each once and in order")
+
+
+NOTE: Final = signed_document.Kind(
+    "accord-calls-forgotten", "note", signing.CALL_ERASURE, Form[ErasedCalls](ErasedCalls),
+    largest=MAX_BYTES, check=_check,
+)  # fmt: skip
 
 
 def place_of(tenant: str, note: str) -> str:
@@ -79,17 +94,7 @@ def put(
 ) -> None:
     """Sign a note and put it.  Raises :class:`SealError` (a key that is not endorsed for it),
     :class:`recorder.errors.StoreError`."""
-    signer.check(signing.CALL_ERASURE, at)
-    body = {
-        "type": TYPE,
-        "version": VERSION,
-        "tenant": tenant,
-        "request": request,
-        "at": to_iso(at),
-        "calls": sorted(calls),
-        "software": f"accord {__version__}",
-    }
-    content = signed_document.write(body, signer)
+    content = NOTE.write(ErasedCalls(tenant, request, at, tuple(sorted(calls))), signer)
     read(content, root)
     with in_memory(content) as path:
         store.put(place_of(tenant, note), path, hashlib.sha256(content).hexdigest())
@@ -97,18 +102,9 @@ def put(
 
 def read(content: bytes, root: Ed25519PublicKey) -> ErasedCallsRecord:
     """A note, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, key = signed_document.read(content, "note", root, signing.CALL_ERASURE, "at", MAX_BYTES)
-    fields = Fields(body, "note.body")
-    fields.const("type", TYPE)
-    fields.const("version", VERSION)
-    found = ErasedCallsRecord(
-        fields.text("tenant"), fields.text("request"), fields.time("at"), fields.texts("calls"), key
-    )
-    fields.text("software")
-    fields.end()
-    if list(found.calls) != sorted(set(found.calls)) or not 0 < len(found.calls) <= AT_ONCE:
-        raise SealError("seal.contradiction", f"a note names 1 to {AT_ONCE} calls, each once and in order")
-    return found
+    signed = NOTE.read(content, root)
+    found = signed.value
+    return ErasedCallsRecord(found.tenant, found.request, found.at, found.calls, signed.key_id)
 
 
 def note_at(

@@ -1,23 +1,22 @@
-"""The one form of JSON that is signed: RFC 8785, read strictly.
-
-What is read must be byte for byte what canonicalising it gives: no second spelling of the same
-document, no field twice, no number that another reader might round.
-"""
+"""Signed JSON: RFC 8785, with the errors of sealed documents."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import rfc8785
 
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
+from recorder.strict_json import Form, Malformed, parse_canonical
+from recorder.strict_json import b64 as b64
+
+Value = TypeVar("Value")
 
 _HEX256 = re.compile(r"[0-9a-f]{64}")
 
@@ -27,41 +26,72 @@ def dump(body: Mapping[str, Any]) -> bytes:
     return rfc8785.dumps(dict(body))
 
 
-def load(content: bytes, what: str) -> dict[str, Any]:
-    """An object in RFC 8785 form.  ``what`` names it in errors.  Raises :class:`SealError`
-    (``seal.not_json``, ``seal.duplicate_field``, ``seal.not_canonical``)."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) != len(items):
-            raise SealError("seal.duplicate_field", f"the {what} has a field twice")
-        return found
-
-    def constant(name: str) -> NoReturn:
-        raise ValueError(f"{name} is no JSON")
-
+def load(content: bytes, what: str, largest: int | None = None) -> dict[str, Any]:
+    """The object in a document, which must be in RFC 8785 form and not longer than ``largest`` bytes.
+    ``what`` names it in errors.  Raises :class:`SealError` (``seal.not_json``, ``seal.duplicate_field``,
+    ``seal.not_canonical``)."""
     try:
-        body = json.loads(content.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
-    except (ValueError, RecursionError) as error:
-        raise SealError("seal.not_json", f"the {what} is not JSON: {error}") from None
+        return parse_canonical(content, largest)
+    except Malformed as error:
+        message = f"the {what} {error}"
+        match error.reason:
+            case "duplicate_field":
+                raise SealError("seal.duplicate_field", message) from None
+            case "not_canonical":
+                hint = "another program than Accord wrote or changed it"
+                raise SealError("seal.not_canonical", message, hint) from None
+            case _:
+                raise SealError("seal.not_json", message) from None
+
+
+def read(form: Form[Value], body: object, where: str) -> Value:
+    """The value of a document's object, from which the same object would be written.  ``where`` is its path
+    in errors.  Raises :class:`SealError` (``seal.field``; ``seal.unknown_field`` where nothing else is
+    wrong)."""
+    try:
+        value = form.read(body)
+    except Malformed as error:
+        if error.reason == "unknown_field":
+            # It might change the meaning of the others.
+            raise SealError("seal.unknown_field", f"{where}{error} to this version") from None
+        raise SealError("seal.field", f"{where}{error}") from None
+    if form.write(value) != body:
+        raise SealError("seal.field", f"{where} lacks a field")
+    return value
+
+
+def members(body: object, where: str, *names: str) -> list[Any]:
+    """The values of an object that has exactly the fields ``names``.  Raises :class:`SealError`
+    (``seal.field``, ``seal.unknown_field``)."""
     if not isinstance(body, dict):
-        raise SealError("seal.not_json", f"the {what} is not a JSON object")
-    try:
-        same = rfc8785.dumps(body) == content
-    except (ValueError, RecursionError):
-        same = False
-    if not same:
-        raise SealError(
-            "seal.not_canonical",
-            f"the {what} is not in canonical form (RFC 8785)",
-            "it was written or changed by something else than Accord",
-        )
-    return body
+        raise SealError("seal.field", f"{where} is not an object")
+    for name in names:
+        if name not in body:
+            raise SealError("seal.field", f"{where}.{name} is missing")
+    if more := sorted(body.keys() - {*names}):
+        raise SealError("seal.unknown_field", f"{where}.{more[0]} is unknown to this version")
+    return [body[name] for name in names]
 
 
-def b64(data: bytes) -> str:
-    """base64url without padding (RFC 4648, section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+def take_constants(body: object, where: str, expected: Mapping[str, str | int]) -> dict[str, Any]:
+    """An object's other fields, where those in ``expected`` have their one value.  Raises
+    :class:`SealError` (``seal.field``; ``seal.version`` for another ``version``)."""
+    if not isinstance(body, dict):
+        raise SealError("seal.field", f"{where} is not an object")
+    for name, value in expected.items():
+        if name not in body:
+            raise SealError("seal.field", f"{where}.{name} is missing")
+        found = body[name]
+        if found == value and type(found) is type(value):
+            continue
+        if name == "version":
+            raise SealError(
+                "seal.version",
+                f"{where} has version {found!r}, this Accord reads {value}",
+                "read it with the Accord that wrote it, or a newer one",
+            )
+        raise SealError("seal.field", f"{where}.{name} is not {value!r}")
+    return {name: value for name, value in body.items() if name not in expected}
 
 
 def b64_line(data: bytes) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recorder.clock import HIDDEN, SLACK, Uptime, from_iso, to_iso
+from recorder.clock import HIDDEN, SLACK, Uptime, truncate
 from recorder.seal.manifest import Noted
 from recorder.spool.layout import CallStart, Take
 
@@ -32,8 +32,8 @@ class Timing:
 
 def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
     """The times of a take that is sealed now; ``uptime`` is the machine's, ``None`` where it is not known."""
-    now = _milliseconds(now)
-    noted = Noted(_milliseconds(take.start.started_at), _milliseconds(take.end.ended_at))
+    now = truncate(now)
+    noted = Noted(truncate(take.start.started_at), truncate(take.end.ended_at))
     begin, known = noted.started_at, _begin(take.start, now, uptime)
     if begin > now:
         begin = now - max(noted.ended_at - begin, timedelta()) if known is None else known
@@ -45,7 +45,7 @@ def timing(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
     sealed = Noted(begin, ended)
     return Timing(
         started_at=begin,
-        bridged_at=None if bridged is None else _put_right(_milliseconds(bridged), by, begin, ended),
+        bridged_at=None if bridged is None else _put_right(truncate(bridged), by, begin, ended),
         ended_at=ended,
         sealed_at=now,
         # Where nobody knows how long ago it was, or the clock was ahead, no earlier than is certain.
@@ -61,7 +61,7 @@ def _begin(start: CallStart, now: datetime, uptime: Uptime | None) -> datetime |
         return None
     if then.boot != uptime.boot or then.up > uptime.up:
         return None
-    return _milliseconds(now - timedelta(seconds=uptime.up - then.up))
+    return truncate(now - timedelta(seconds=uptime.up - then.up))
 
 
 def _put_right(at: datetime, by: timedelta, earliest: datetime, latest: datetime) -> datetime:
@@ -69,8 +69,3 @@ def _put_right(at: datetime, by: timedelta, earliest: datetime, latest: datetime
     if not earliest <= at <= latest:
         at += by
     return min(max(at, earliest), latest)
-
-
-def _milliseconds(at: datetime) -> datetime:
-    """The time as it will be read back: to_iso keeps milliseconds."""
-    return from_iso(to_iso(at))

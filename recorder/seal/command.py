@@ -12,28 +12,25 @@ The form is that of an amendment, by a key that is endorsed for commands: the pa
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.canonical_json import Fields
 from recorder.seal.revocation import Revoked
-
-TYPE: Final = "accord-command"
-VERSION: Final = 1
-MAX_BYTES: Final = 16 * 1024
+from recorder.strict_json import STRICT, Form, Time
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCommand:
-    """What was requested: ``by`` (panel, api) is where, ``who`` the person's or the token's id; not to be
-    carried out after ``until`` (UTC)."""
+    """A request: ``by`` (panel, api) is where it was made, ``who`` the person's or the token's id.  It is not
+    to be carried out after ``until`` (UTC)."""
+
+    __pydantic_config__ = STRICT
 
     tenant: str
     id: str
@@ -41,39 +38,28 @@ class SignedCommand:
     what: str
     by: str
     who: str
-    until: datetime
+    until: Time
+
+
+COMMAND: Final = signed_document.Kind(
+    "accord-command", "command", signing.COMMAND, Form[SignedCommand](SignedCommand)
+)
 
 
 def write(command: SignedCommand, signer: signing.Signer, at: datetime) -> str:
     """The command, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
     ``seal.endorsement_time``)."""
-    signer.check(signing.COMMAND, at)
-    body = asdict(command) | {
-        "type": TYPE,
-        "version": VERSION,
-        "until": to_iso(command.until),
-        "at": to_iso(at),
-        "software": f"accord {__version__}",
-    }
-    return signed_document.write(body, signer).decode()
+    return COMMAND.write(command, signer, at).decode()
 
 
 def check(content: str | None, expected: SignedCommand, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Refuse a command that was not signed as it stands in the catalogue.  Raises :class:`SealError`:
-    ``command.missing``, ``command.differs``, ``seal.key_revoked``, and as :func:`document.read` does."""
+    ``command.missing``, ``command.differs``, ``seal.key_revoked``, and as :meth:`Kind.read` does."""
     if content is None:
         raise SealError("command.missing", f"nobody signed command {expected.id}")
-    body, key = signed_document.read(content.encode(), "command", root, signing.COMMAND, "at", MAX_BYTES)
-    fields = Fields(body, "command.body")
-    fields.const("type", TYPE)
-    fields.const("version", VERSION)
-    at = fields.time("at")
-    fields.text("software")
-    named = {name: fields.text(name) for name in ("tenant", "id", "call", "what", "by", "who")}
-    signed = SignedCommand(**named, until=fields.time("until"))
-    fields.end()
-    if signed != expected:
+    signed = COMMAND.read(content.encode(), root)
+    if signed.value != expected:
         raise SealError("command.differs", f"another command was signed than {expected.id} says")
-    since = revoked.get(key)
-    if since is not None and at >= since:
-        raise SealError("seal.key_revoked", f"key {key} was revoked from {to_iso(since)} on")
+    since = revoked.get(signed.key_id)
+    if since is not None and signed.at >= since:
+        raise SealError("seal.key_revoked", f"key {signed.key_id} was revoked from {to_iso(since)} on")

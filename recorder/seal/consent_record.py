@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from recorder.audio.encoded_take import Encoded, LocatedAnnouncement, Marker, Prompt
 from recorder.audio.keep_answers import COLLEAGUE, NO, NONE, OWN_WORDS, YES, Question, questions
-from recorder.clock import from_iso, to_iso
+from recorder.clock import truncate
 from recorder.domain.call_plan import NOTICE, OPT_IN
 from recorder.domain.line_policy import Keep
 from recorder.domain.line_policy import PromptSound as Words
@@ -134,7 +134,7 @@ def consent(encoded: Encoded) -> Consent:
     last = next((mark for mark in reversed(answers) if mark.data.get("question") == "recording"), None)
     if last is None or "answer" not in last.data:
         return Consent(start.mode, None, None, None, asked)
-    return Consent(start.mode, last.data["answer"], last.data.get("key"), _milliseconds(last.at), asked)
+    return Consent(start.mode, last.data["answer"], last.data.get("key"), truncate(last.at), asked)
 
 
 def agreements(encoded: Encoded) -> tuple[Agreement, ...]:
@@ -168,17 +168,17 @@ def _agreement(
     given = one.answered
     since = one.asked.offset_ms if asked is None else asked.end_ms
     return Agreement(
-        asked_at=_milliseconds(one.asked.at),
+        asked_at=truncate(one.asked.at),
         offset_ms=one.asked.offset_ms,
         how=one.how,
         question=None if one.how == OWN_WORDS else _said(keep.question, asked),
         answer=one.answer,
         by=None if given is None else given.data.get("by"),
         answered_how=None if given is None else given.data.get("how"),
-        answered_at=None if given is None else _milliseconds(given.at),
+        answered_at=None if given is None else truncate(given.at),
         answered_offset_ms=None if given is None else given.offset_ms,
         voice=None if one.voice_ms is None else _voice(*one.voice_ms, since, duration_ms),
-        unheard_at=None if one.unheard is None else _milliseconds(one.unheard.at),
+        unheard_at=None if one.unheard is None else truncate(one.unheard.at),
         told=one.told is not None,
         said=None if given is None else _said(_verdict(keep, given.data["answer"]), told),
     )
@@ -200,8 +200,3 @@ def _said(words: Words | None, found: LocatedAnnouncement | None) -> PlayedSente
 
 def _place(prompt: Prompt) -> LocatedAnnouncement:
     return LocatedAnnouncement(prompt.offset_ms, prompt.end_ms, round(prompt.score, 6))
-
-
-def _milliseconds(at: datetime) -> datetime:
-    """The time as it will be read back: to_iso keeps milliseconds."""
-    return from_iso(to_iso(at))

@@ -14,23 +14,17 @@ line signs with.  ``secret_sha256`` binds what the person or program shows, ``ro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder import __version__
 from recorder.clock import to_iso
 from recorder.domain.roles import ROLES
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.canonical_json import Fields
 from recorder.seal.revocation import Revoked
-
-TYPE: Final = "accord-credential"
-VERSION: Final = 1
-MAX_BYTES: Final = 16 * 1024
+from recorder.strict_json import STRICT, Form, Sha256, Time, one_of
 
 USER: Final = "user"
 TOKEN: Final = "token"  # noqa: S105, a kind
@@ -38,32 +32,33 @@ TOKEN: Final = "token"  # noqa: S105, a kind
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What is signed: ``secret_sha256`` (hex) is over what is shown to log in, set ``at`` that time (UTC)."""
+    """What is signed: ``secret_sha256`` (hex) is over the password or token, set ``at`` that time (UTC).
+    ``role`` is a person's; a token has none."""
+
+    __pydantic_config__ = STRICT
 
     tenant: str
     kind: Literal["user", "token"]
     id: str
-    role: str | None
-    secret_sha256: str
-    at: datetime
+    role: Annotated[str, one_of(ROLES)] | None
+    secret_sha256: Sha256
+    at: Time
+
+
+def _check(found: Credential) -> None:
+    if (found.kind == USER) != (found.role is not None):
+        raise SealError("seal.field", "credential.body.role is not a person's role, or null for a token")
+
+
+CREDENTIAL: Final = signed_document.Kind(
+    "accord-credential", "credential", signing.CREDENTIAL, Form[Credential](Credential), check=_check
+)
 
 
 def write(credential: Credential, signer: signing.Signer) -> str:
     """The statement, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
     ``seal.endorsement_time``)."""
-    signer.check(signing.CREDENTIAL, credential.at)
-    body = {
-        "type": TYPE,
-        "version": VERSION,
-        "tenant": credential.tenant,
-        "kind": credential.kind,
-        "id": credential.id,
-        "role": credential.role,
-        "secret_sha256": credential.secret_sha256,
-        "at": to_iso(credential.at),
-        "software": f"accord {__version__}",
-    }
-    return signed_document.write(body, signer).decode()
+    return CREDENTIAL.write(credential, signer).decode()
 
 
 def read(content: str, root: Ed25519PublicKey) -> tuple[Credential, str]:
@@ -74,28 +69,8 @@ def read(content: str, root: Ed25519PublicKey) -> tuple[Credential, str]:
 
 @lru_cache(maxsize=4096)  # each request of somebody who has logged in asks
 def _read(content: str, raw_root: bytes) -> tuple[Credential, str]:
-    root = Ed25519PublicKey.from_public_bytes(raw_root)
-    body, key = signed_document.read(
-        content.encode(), "credential", root, signing.CREDENTIAL, "at", MAX_BYTES
-    )
-    fields = Fields(body, "credential.body")
-    fields.const("type", TYPE)
-    fields.const("version", VERSION)
-    kind = fields.one_of("kind", (USER, TOKEN))
-    role = fields.optional_text("role")
-    if role not in (ROLES if kind == USER else (None,)):
-        fields.bad("role", "a person's role, or null for a token")
-    credential = Credential(
-        tenant=fields.text("tenant"),
-        kind=USER if kind == USER else TOKEN,
-        id=fields.text("id"),
-        role=role,
-        secret_sha256=fields.sha256("secret_sha256"),
-        at=fields.time("at"),
-    )
-    fields.text("software")
-    fields.end()
-    return credential, key
+    signed = CREDENTIAL.read(content.encode(), Ed25519PublicKey.from_public_bytes(raw_root))
+    return signed.value, signed.key_id
 
 
 def check(content: str | None, expected: Credential, root: Ed25519PublicKey, revoked: Revoked) -> None:

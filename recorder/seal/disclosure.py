@@ -11,25 +11,22 @@ The form is that of an amendment, by a key that is endorsed for disclosures: the
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.canonical_json import Fields
 from recorder.seal.revocation import Trust
-
-TYPE: Final = "accord-disclosure"
-VERSION: Final = 1
-MAX_BYTES: Final = 16 * 1024
+from recorder.strict_json import STRICT, Form
 
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """What was decided: ``given`` is ``own`` (the person's channel) or ``both``, ``who`` the user's id."""
+    """A decision: ``given`` is ``own`` (the person's channel) or ``both``, ``who`` the user's id."""
+
+    __pydantic_config__ = STRICT
 
     tenant: str
     request: str
@@ -38,39 +35,27 @@ class Disclosure:
     who: str
 
 
+DISCLOSURE: Final = signed_document.Kind(
+    "accord-disclosure", "disclosure", signing.DISCLOSURE, Form[Disclosure](Disclosure)
+)
+
+
 def write(disclosure: Disclosure, signer: signing.Signer, at: datetime) -> str:
     """The decision, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
     ``seal.endorsement_time``)."""
-    signer.check(signing.DISCLOSURE, at)
-    body = asdict(disclosure) | {
-        "type": TYPE,
-        "version": VERSION,
-        "at": to_iso(at),
-        "software": f"accord {__version__}",
-    }
-    return signed_document.write(body, signer).decode()
+    return DISCLOSURE.write(disclosure, signer, at).decode()
 
 
 def check(content: str | None, expected: Disclosure, trust: Trust) -> None:
     """Refuse a decision that was not signed so.  Raises :class:`SealError`: ``disclosure.missing``,
-    ``disclosure.differs``, ``seal.key_revoked``, and as :func:`document.read` does."""
+    ``disclosure.differs``, ``seal.key_revoked``, and as :meth:`Kind.read` does."""
     hint = "decide on it again in the panel; `accord audit` names such rows"
     if content is None:
         what = f"nobody signed that recording {expected.recording} is given"
         raise SealError("disclosure.missing", what, hint)
-    body, key = signed_document.read(
-        content.encode(), "disclosure", trust.root, signing.DISCLOSURE, "at", MAX_BYTES
-    )
-    fields = Fields(body, "disclosure.body")
-    fields.const("type", TYPE)
-    fields.const("version", VERSION)
-    at = fields.time("at")
-    fields.text("software")
-    names = ("tenant", "request", "recording", "given", "who")
-    signed = Disclosure(**{name: fields.text(name) for name in names})
-    fields.end()
-    if signed != expected:
+    signed = DISCLOSURE.read(content.encode(), trust.root)
+    if signed.value != expected:
         raise SealError("disclosure.differs", f"another decision on {expected.recording} was signed", hint)
-    since = trust.revoked().get(key)
-    if since is not None and at >= since:
-        raise SealError("seal.key_revoked", f"key {key} was revoked from {to_iso(since)} on", hint)
+    since = trust.revoked().get(signed.key_id)
+    if since is not None and signed.at >= since:
+        raise SealError("seal.key_revoked", f"key {signed.key_id} was revoked from {to_iso(since)} on", hint)

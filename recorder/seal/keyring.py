@@ -20,20 +20,21 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import Field
 
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json
-from recorder.seal.canonical_json import Fields
+from recorder.strict_json import STRICT, Binary, Form, one_of
 
 KEY = 32
 _NONCE = 12
@@ -73,53 +74,39 @@ class WrappedKey:
     inside, ``wrapped_by`` that of the key that opens it.
     """
 
-    kind: str
+    __pydantic_config__ = STRICT
+
+    kind: Annotated[str, one_of((TENANT, RECORDING))]
     tenant: str
     recording: str | None
     key_id: str
     wrapped_by: str
-    nonce: bytes
-    wrapped: bytes
+    nonce: Annotated[Binary, Field(min_length=_NONCE, max_length=_NONCE)]
+    wrapped: Annotated[Binary, Field(min_length=KEY + 16, max_length=KEY + 16)]
 
     def to_bytes(self) -> bytes:
         """The JSON that lies in the bucket and in the catalogue (RFC 8785)."""
-        return canonical_json.dump(
-            {
-                "type": "accord-wrapped-key",
-                "version": 1,
-                "algorithm": "AES-256-GCM",
-                "kind": self.kind,
-                "tenant": self.tenant,
-                "recording": self.recording,
-                "key_id": self.key_id,
-                "wrapped_by": self.wrapped_by,
-                "nonce": canonical_json.b64(self.nonce),
-                "wrapped": canonical_json.b64(self.wrapped),
-            }
-        )
+        return canonical_json.dump({**_CONSTANTS, **_WRAPPED.write(self)})
 
     MAX_BYTES: ClassVar[int] = 64 * 1024
 
     @classmethod
     def from_bytes(cls, content: bytes) -> WrappedKey:
         """Read what :meth:`to_bytes` wrote.  Raises :class:`SealError` for anything else."""
-        fields = Fields(canonical_json.load(content, "wrapped key"), "wrapped key")
-        fields.const("type", "accord-wrapped-key")
-        fields.const("version", 1)
-        fields.const("algorithm", "AES-256-GCM")
-        read = cls(
-            kind=fields.one_of("kind", (TENANT, RECORDING)),
-            tenant=fields.text("tenant"),
-            recording=fields.optional_text("recording"),
-            key_id=fields.text("key_id"),
-            wrapped_by=fields.text("wrapped_by"),
-            nonce=fields.binary("nonce", _NONCE),
-            wrapped=fields.binary("wrapped", KEY + 16),
-        )
-        fields.end()
+        where = "wrapped key"
+        fields = canonical_json.take_constants(canonical_json.load(content, where), where, _CONSTANTS)
+        read = canonical_json.read(_WRAPPED, fields, where)
         if (read.kind == RECORDING) != (read.recording is not None):
             raise SealError("seal.field", "a wrapped key names a recording exactly where it is a recording's")
         return read
+
+
+_WRAPPED: Final = Form[WrappedKey](WrappedKey)
+_CONSTANTS: Final[Mapping[str, str | int]] = {
+    "type": "accord-wrapped-key",
+    "version": 1,
+    "algorithm": "AES-256-GCM",
+}
 
 
 class Keyring:

@@ -18,30 +18,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import Field
 
-from recorder import __version__
-from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment_kinds import WHYS
-from recorder.seal.canonical_json import Fields
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
+from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
 
-TYPE: Final = "accord-offboarding"
-VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
 
 FOLDER: Final = "leaving/"
 """Where statements and receipts lie in the bucket."""
 
 RECEIPT: Final = "receipt.json"
-RECEIPT_TYPE: Final = "accord-leaving-receipt"
 RECEIPT_MAX_BYTES: Final = 1024 * 1024
 
 ANNOUNCED: Final = "announced"
@@ -65,27 +61,39 @@ class HandedOver:
     recordings are in it and how many were left out, and hashes of its layout and of its rows
     (``features/offboarding/handover.py``)."""
 
+    __pydantic_config__ = STRICT
+
     handover: str
-    at: datetime
-    length: int
-    recordings: int
-    left_out: int
-    layout_sha256: str
-    rows_sha256: str
+    at: Time
+    length: Annotated[Natural, Field(alias="bytes")]
+    recordings: Natural
+    left_out: Natural
+    layout_sha256: Sha256
+    rows_sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement.  ``until`` is up to when the customer can fetch what it is handed; ``early`` says how it
-    agreed that all is erased before that (``None`` but in an erasure, '' where it was not before)."""
+class StatementBody:
+    """What one statement says.  ``until`` is up to when the customer can fetch its archive.  ``early`` is how
+    it agreed to an erasure before that: ``None`` in other statements, '' in an erasure that is not early."""
+
+    __pydantic_config__ = STRICT
 
     tenant: str
-    number: int
-    before: str | None
-    kind: str
-    at: datetime
-    announced_at: datetime
-    until: datetime
+    number: Positive
+    before: Sha256 | None
+    kind: Annotated[str, one_of(KINDS)]
+    at: Time
+    announced_at: Time
+    until: Time
+    handed_over: HandedOver | None
+    early: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(StatementBody):
+    """A statement; ``sha256`` and ``key_id`` (of the key that signed it) are empty before it is signed."""
+
     handed_over: HandedOver | None = None
     early: str | None = None
     sha256: str = ""
@@ -97,16 +105,110 @@ class Statement:
         return replace(self, **{**more, "sha256": "", "key_id": "", **changes})
 
 
+def _check(found: StatementBody) -> None:
+    """Refuse a statement that contradicts itself.  Raises :class:`SealError`."""
+    is_erasure, handed = found.kind == ERASURE, found.handed_over
+    too_early = is_erasure and found.at < found.until and not found.early
+    late = handed is not None and not found.announced_at <= handed.at <= found.at
+    lacks = found.kind == HANDED_OVER and handed is None
+    if found.at < found.announced_at or too_early or late or lacks or is_erasure == (found.early is None):
+        raise SealError("seal.contradiction", "the statement contradicts itself")
+
+
+STATEMENT: Final = signed_document.Kind(
+    "accord-offboarding", "statement", signing.OFFBOARDING, Form[StatementBody](StatementBody),
+    largest=MAX_BYTES, check=_check,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
-class OffboardingReceipt:
-    """A verified receipt; ``body`` is all of it, ``key`` the id of the key that signed it."""
+class ReceiptArchive:
+    """The archive that the customer was handed, in the receipt."""
+
+    __pydantic_config__ = STRICT
+
+    at: Time
+    length: Annotated[Natural, Field(alias="bytes")]
+    recordings: Natural
+    left_out: Natural
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptLog:
+    """The last checkpoint of the customer's log, in the receipt."""
+
+    __pydantic_config__ = STRICT
+
+    size: Natural
+    root: Sha256
+    checkpoint: Positive
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKeys:
+    """Ids of the customer's keys, and when the last copy of them ends."""
+
+    __pydantic_config__ = STRICT
+
+    destroyed: tuple[str, ...]
+    copies_end: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptBody:
+    """What the receipt says: ``statement`` is the SHA-256 of the statement that decided it, ``destroyed`` the
+    numbers of recordings by why they were erased, ``gone`` and ``remains`` name kinds of data in words."""
+
+    __pydantic_config__ = STRICT
 
     tenant: str
-    announced_at: datetime
-    at: datetime
-    body: dict[str, Any]
+    statement: Sha256
+    announced_at: Time
+    handed_over: ReceiptArchive | None
+    erasing_since: Time
+    erased_at: Time
+    destroyed: dict[Annotated[str, one_of(WHYS)], Positive]
+    gone: tuple[str, ...]
+    calls_forgotten: Natural
+    people_forgotten: Natural
+    remains: tuple[str, ...]
+    log: ReceiptLog
+    keys: ReceiptKeys
+    backups_kept_days: Natural
+    complete_from: Time
+
+
+@dataclass(frozen=True, slots=True)
+class OffboardingReceipt:
+    """A verified receipt; ``key`` is the id of the key that signed it."""
+
+    said: ReceiptBody
     key: str
     sha256: str
+
+    @property
+    def tenant(self) -> str:
+        return self.said.tenant
+
+    @property
+    def announced_at(self) -> datetime:
+        return self.said.announced_at
+
+    @property
+    def at(self) -> datetime:
+        return self.said.erased_at
+
+
+def _check_receipt(found: ReceiptBody) -> None:
+    times = [found.announced_at, found.erasing_since, found.erased_at, found.complete_from]
+    if times != sorted(times):
+        raise SealError("seal.contradiction", "the receipt contradicts itself")
+
+
+RECEIPT_KIND: Final = signed_document.Kind(
+    "accord-leaving-receipt", "receipt", signing.OFFBOARDING, Form[ReceiptBody](ReceiptBody),
+    signed_at="erased_at", largest=RECEIPT_MAX_BYTES, check=_check_receipt,
+)  # fmt: skip
 
 
 def folder_of(tenant: str) -> str:
@@ -188,145 +290,24 @@ def erasure(
 def put(store: Sink, statement: Statement, signer: signing.Signer, root: Ed25519PublicKey) -> Statement:
     """Sign a statement and put it beside the others.  Raises :class:`SealError` (a key that is not endorsed
     for it), ``Conflict`` where somebody else was faster, :class:`recorder.errors.StoreError`."""
-    signer.check(signing.OFFBOARDING, statement.at)
-    content = signed_document.write(_to_body(statement), signer)
+    content = STATEMENT.write(statement, signer)
     made = read(content, root)
     with in_memory(content) as path:
         store.put(f"{folder_of(made.tenant)}statement-{made.number:04}.json", path, made.sha256)
     return made
 
 
-def _to_body(said: Statement) -> dict[str, Any]:
-    handed = said.handed_over
-    return {
-        "type": TYPE,
-        "version": VERSION,
-        "tenant": said.tenant,
-        "number": said.number,
-        "before": said.before,
-        "kind": said.kind,
-        "at": to_iso(said.at),
-        "announced_at": to_iso(said.announced_at),
-        "until": to_iso(said.until),
-        "handed_over": None
-        if handed is None
-        else {
-            "handover": handed.handover,
-            "at": to_iso(handed.at),
-            "bytes": handed.length,
-            "recordings": handed.recordings,
-            "left_out": handed.left_out,
-            "layout_sha256": handed.layout_sha256,
-            "rows_sha256": handed.rows_sha256,
-        },
-        "early": said.early,
-        "software": f"accord {__version__}",
-    }
-
-
 def read(content: bytes, root: Ed25519PublicKey) -> Statement:
     """A statement, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, key = signed_document.read(content, "statement", root, signing.OFFBOARDING, "at", MAX_BYTES)
-    fields = Fields(body, "statement.body")
-    fields.const("type", TYPE)
-    fields.const("version", VERSION)
-    found = Statement(
-        tenant=fields.text("tenant"),
-        number=fields.whole("number", 1),
-        before=_optional_sha256(fields, "before"),
-        kind=fields.one_of("kind", KINDS),
-        at=fields.time("at"),
-        announced_at=fields.time("announced_at"),
-        until=fields.time("until"),
-        handed_over=_handed_over(fields),
-        early=fields.optional_text("early"),
-        sha256=hashlib.sha256(content).hexdigest(),
-        key_id=key,
-    )
-    fields.text("software")
-    fields.end()
-    _check(found)
-    return found
-
-
-def _check(found: Statement) -> None:
-    """Refuse a statement that contradicts itself.  Raises :class:`SealError`."""
-    is_erasure, handed = found.kind == ERASURE, found.handed_over
-    too_early = is_erasure and found.at < found.until and not found.early
-    late = handed is not None and not found.announced_at <= handed.at <= found.at
-    lacks = found.kind == HANDED_OVER and handed is None
-    if found.at < found.announced_at or too_early or late or lacks or is_erasure == (found.early is None):
-        raise SealError("seal.contradiction", "the statement contradicts itself")
-
-
-def _optional_sha256(fields: Fields, name: str) -> str | None:
-    value = fields.optional_text(name)
-    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", value):
-        fields.bad(name, "null or a SHA-256 in hex")
-    return value
-
-
-def _handed_over(fields: Fields) -> HandedOver | None:
-    if (given := fields.take("handed_over")) is None:
-        return None
-    inner = Fields(given, "statement.body.handed_over")
-    found = HandedOver(
-        handover=inner.text("handover"),
-        at=inner.time("at"),
-        length=inner.whole("bytes"),
-        recordings=inner.whole("recordings"),
-        left_out=inner.whole("left_out"),
-        layout_sha256=inner.sha256("layout_sha256"),
-        rows_sha256=inner.sha256("rows_sha256"),
-    )
-    inner.end()
-    return found
+    signed = STATEMENT.read(content, root)
+    said = {name: getattr(signed.value, name) for name in STATEMENT.form.names}
+    return Statement(**said, sha256=hashlib.sha256(content).hexdigest(), key_id=signed.key_id)
 
 
 def read_receipt(content: bytes, root: Ed25519PublicKey) -> OffboardingReceipt:
-    """A receipt, verified from the root's public key alone: every field is read, and an unknown one is
-    refused. Raises :class:`SealError`."""
-    body, key = signed_document.read(
-        content, "receipt", root, signing.OFFBOARDING, "erased_at", RECEIPT_MAX_BYTES
-    )
-    fields = Fields(body, "receipt.body")
-    fields.const("type", RECEIPT_TYPE)
-    fields.const("version", VERSION)
-    tenant, statement = fields.text("tenant"), fields.sha256("statement")
-    times = [fields.time(name) for name in ("announced_at", "erasing_since", "erased_at", "complete_from")]
-    _read_handed(fields)
-    destroyed = fields.take("destroyed")
-    if not isinstance(destroyed, dict) or not all(
-        why in WHYS and type(many) is int and many > 0 for why, many in destroyed.items()
-    ):
-        fields.bad("destroyed", "numbers of recordings by why they were erased")
-    for name in ("gone", "remains"):
-        fields.texts(name)
-    for name in ("calls_forgotten", "people_forgotten", "backups_kept_days"):
-        fields.whole(name)
-    head = fields.fields("log")
-    head.whole("size"), head.sha256("root"), head.whole("checkpoint", 1)
-    head.end()
-    keys = fields.fields("keys")
-    keys.texts("destroyed"), keys.time("copies_end")
-    keys.end()
-    fields.text("software")
-    fields.end()
-    if times != sorted(times) or not statement:
-        raise SealError("seal.contradiction", "the receipt contradicts itself")
-    return OffboardingReceipt(
-        tenant, times[0], times[2], dict(body), key, hashlib.sha256(content).hexdigest()
-    )
-
-
-def _read_handed(fields: Fields) -> None:
-    if (given := fields.take("handed_over")) is None:
-        return
-    inner = Fields(given, "receipt.body.handed_over")
-    inner.time("at")
-    for name in ("bytes", "recordings", "left_out"):
-        inner.whole(name)
-    inner.end()
+    """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
+    signed = RECEIPT_KIND.read(content, root)
+    return OffboardingReceipt(signed.value, signed.key_id, hashlib.sha256(content).hexdigest())
 
 
 def receipt_of(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> OffboardingReceipt:
@@ -337,8 +318,3 @@ def receipt_of(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> O
     if found.tenant != tenant:
         raise SealError("offboarding.foreign", f"{place} is the receipt of customer {found.tenant}")
     return found
-
-
-def truncate(at: datetime) -> datetime:
-    """A time as a statement can say it."""
-    return from_iso(to_iso(at))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -25,9 +25,9 @@ from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical_json
 from recorder.seal.amendment import Amendment, name
 from recorder.seal.amendment_chain import Chain
-from recorder.seal.canonical_json import Fields
 from recorder.seal.sealing import NAME
 from recorder.seal.signing import key_id, verify
+from recorder.strict_json import STRICT, Form, Signature, Time, b64
 
 SUFFIX = ".revocation.json"
 
@@ -135,35 +135,38 @@ class Revocations:
         return self._read
 
 
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The body of the document."""
+
+    __pydantic_config__ = STRICT
+
+    key_id: str
+    since: Time
+    root_key_id: str
+
+
+_REVOCATION: Final = Form[Revocation](Revocation)
+_SIGNATURE: Final = Form[bytes](Signature)
+_CONSTANTS: Final[Mapping[str, str | int]] = {"type": "accord-revocation", "version": 1}
+
+
 def revoke(root: Ed25519PrivateKey, key: str, since: datetime) -> bytes:
     """The document that revokes a key."""
-    body = {
-        "type": "accord-revocation",
-        "version": 1,
-        "key_id": key,
-        "since": to_iso(since),
-        "root_key_id": key_id(root.public_key()),
-    }
-    return canonical_json.dump(
-        {"body": body, "signature": canonical_json.b64(root.sign(canonical_json.dump(body)))}
-    )
+    body = {**_CONSTANTS, **_REVOCATION.write(Revocation(key, since, key_id(root.public_key())))}
+    return canonical_json.dump({"body": body, "signature": b64(root.sign(canonical_json.dump(body)))})
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> tuple[str, datetime]:
     """Which key a document revokes, and since when.  Raises :class:`SealError`."""
-    fields = Fields(canonical_json.load(content, "revocation"), "revocation")
-    body = fields.take("body")
-    signature = fields.binary("signature", 64)
-    fields.end()
-    inner = Fields(body, "revocation.body")
-    inner.const("type", "accord-revocation")
-    inner.const("version", 1)
-    found = inner.text("key_id"), inner.time("since")
-    by = inner.text("root_key_id")
-    inner.end()
-    if by != key_id(root) or not verify(root, signature, body):
+    document = canonical_json.load(content, "revocation")
+    body, signed = canonical_json.members(document, "revocation", "body", "signature")
+    signature = canonical_json.read(_SIGNATURE, signed, "revocation.signature")
+    fields = canonical_json.take_constants(body, "revocation.body", _CONSTANTS)
+    found = canonical_json.read(_REVOCATION, fields, "revocation.body")
+    if found.root_key_id != key_id(root) or not verify(root, signature, body):
         raise SealError("seal.revocation", "the root did not sign this revocation")
-    return found
+    return found.key_id, found.since
 
 
 def read_all(paths: Iterable[Path], root: Ed25519PublicKey) -> dict[str, datetime]:

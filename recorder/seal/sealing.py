@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
 from recorder.audio.encoded_take import Encoded, EncodedSound, Marker
-from recorder.clock import Uptime, from_iso, to_iso
+from recorder.clock import Uptime, truncate
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, consent_record, signed_document, signing, streaming_aead
@@ -201,7 +201,7 @@ def _manifest(
         ended_at=when.ended_at,
         sealed_at=when.sealed_at,
         noted=when.noted,
-        keep_until=unannounced_until if start.brought_in is None else _milliseconds(start.brought_in),
+        keep_until=unannounced_until if start.brought_in is None else truncate(start.brought_in),
         duration_ms=encoded.duration_ms,
         drift_ms=encoded.drift_ms,
         sample_rate=encoded.sample_rate,
@@ -261,7 +261,7 @@ def _marker(mark: Marker) -> SealedMarker:
     # Who joined and who left are parties, and parties are encrypted.
     private = ("party", "value", "leg") if mark.kind in _OF_PARTIES else ()
     data = {name: value for name, value in mark.data.items() if name not in private}
-    return SealedMarker(_milliseconds(mark.at), mark.offset_ms, mark.kind, data)
+    return SealedMarker(truncate(mark.at), mark.offset_ms, mark.kind, data)
 
 
 def _joined(encoded: Encoded) -> tuple[Joined, ...]:
@@ -282,8 +282,3 @@ def _sealed(folder: Path, manifest: Manifest, content: bytes, wrapped: WrappedKe
     uploads.append(Upload(key_path, folder / KEY_FILE, hashlib.sha256(wrapped.to_bytes()).hexdigest()))
     uploads.append(Upload(place + NAME, folder / NAME, hashlib.sha256(content).hexdigest()))
     return SealedTake(folder, manifest, content, wrapped, tuple(uploads))
-
-
-def _milliseconds(at: datetime) -> datetime:
-    """The time as it will be read back: to_iso keeps milliseconds."""
-    return from_iso(to_iso(at))

@@ -1,46 +1,119 @@
-"""A signed document: what manifests and amendments have in common.
+"""A signed document: what manifests, amendments and all other statements have in common.
 
 ::
 
-    {"body": {...},
+    {"body": {"type": ..., "version": 1, ..., "software": ...},
      "endorsement": {...},
      "signatures": [{"algorithm": "Ed25519", "key_id": ..., "signature": ...}]}
 
-in RFC 8785 form; the signature is over the RFC 8785 form of ``body``, and ``type`` lies in the body, so
-that a signature over one kind of document is none over another.
+in RFC 8785 form.  The signature is over the RFC 8785 form of ``body``.  ``type`` lies in the body, so that a
+signature over one kind of document is none over another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final, Generic, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import canonical_json, signing
-from recorder.seal.canonical_json import Fields
+from recorder.strict_json import STRICT, Form, Signature, Time, b64
 
 CLOCK_SLACK = timedelta(minutes=5)
 """How far in the future a seal may lie before it is refused: clocks differ a little."""
 
+SOFTWARE: Final = f"accord {__version__}"
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    __pydantic_config__ = STRICT
+
+    key_id: str
+    signature: Signature
+
+
+_SIGNED: Final = Form[_Signed](_Signed)
+_TIME: Final = Form[datetime](Time)
+_TEXT: Final = Form[str](str)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Generic[Value]):
+    """The value of a document whose signature is good, the id of the key that signed it, and when."""
+
+    value: Value
+    key_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Value]):
+    """A kind of document.
+
+    ``name`` names it in errors, ``use`` is what a key must be endorsed for to sign one, ``form`` reads and
+    writes the body's fields apart from ``type`` and ``version``.  ``signed_at`` is the field with the time of
+    signing; this and ``software`` need not be fields of the form's values.  ``largest`` is the greatest
+    length in bytes.  ``check`` refuses a value that contradicts itself.
+    """
+
+    type: str
+    name: str
+    use: str
+    form: Form[Value]
+    signed_at: str = "at"
+    largest: int = 16 * 1024
+    check: Callable[[Value], None] = field(default=lambda _: None)
+
+    def write(self, value: Value, signer: signing.Signer, at: datetime | None = None) -> bytes:
+        """The signed document, readable by :meth:`read`; ``at`` is the time of signing, where that is no
+        field of the value.  Raises :class:`SealError` (``seal.endorsement_use``, ``seal.endorsement_time``,
+        or as :meth:`read_body`)."""
+        body = self.body(value, at)
+        _, signed_at = self.read_body(body)
+        signer.check(self.use, signed_at)
+        return write(body, signer)
+
+    def body(self, value: Value, at: datetime | None = None) -> dict[str, Any]:
+        """The fields that are signed."""
+        given = {} if at is None else {self.signed_at: to_iso(at)}
+        head = {"type": self.type, "version": 1, "software": SOFTWARE}
+        return {**head, **given, **self.form.write(value)}
+
+    def read(self, content: bytes, root: Ed25519PublicKey) -> Verified[Value]:
+        """A document's value, verified from the root's public key alone.  Raises :class:`SealError` as
+        :func:`read` and :meth:`read_body`."""
+        body, key_id = read(content, self.name, root, self.use, self.signed_at, self.largest)
+        value, at = self.read_body(body)
+        return Verified(value, key_id, at)
+
+    def read_body(self, body: object) -> tuple[Value, datetime]:
+        """The value of a body, and the time of signing.  Raises :class:`SealError` (``seal.field``,
+        ``seal.version``, ``seal.unknown_field``, ``seal.contradiction``)."""
+        where = f"{self.name}.body"
+        fields = canonical_json.take_constants(body, where, {"type": self.type, "version": 1})
+        at = canonical_json.read(_TIME, fields.get(self.signed_at), f"{where}.{self.signed_at}")
+        canonical_json.read(_TEXT, fields.get("software"), f"{where}.software")
+        for name in {self.signed_at, "software"} - self.form.names:
+            del fields[name]
+        value = canonical_json.read(self.form, fields, where)
+        self.check(value)
+        return value, at
+
 
 def write(body: Mapping[str, Any], signer: signing.Signer) -> bytes:
-    """The document's bytes, signed."""
+    """The bytes of a signed document."""
+    signature = {"algorithm": "Ed25519", "key_id": signer.key_id, "signature": b64(signer.sign(body))}
     return canonical_json.dump(
-        {
-            "body": dict(body),
-            "endorsement": signer.endorsement.document(),
-            "signatures": [
-                {
-                    "algorithm": "Ed25519",
-                    "key_id": signer.key_id,
-                    "signature": canonical_json.b64(signer.sign(body)),
-                }
-            ],
-        }
+        {"body": dict(body), "endorsement": signer.endorsement.document(), "signatures": [signature]}
     )
 
 
@@ -54,34 +127,31 @@ def read(
 ) -> tuple[Any, str]:
     """The body of a document and the id of the key that signed it.
 
-    ``what`` names the document in errors, ``use`` is what the key must be endorsed for, or tells it from the
-    body; ``signed_at`` is the body's field with the time of signing, ``largest`` the longest length in
-    bytes.  Raises :class:`SealError`, in this order: form (``seal.not_json``, ``seal.duplicate_field``,
-    ``seal.not_canonical``), the envelope's fields, the endorsement (``seal.endorsement_…``),
-    ``seal.signature``.  The body is read by
-    the caller.
+    ``what`` names the document in errors.  ``use`` is what the key must be endorsed for, or a function that
+    returns it for a body.  ``signed_at`` is the body's field with the time of signing, ``largest`` the
+    greatest length in bytes.  Raises :class:`SealError`, in this order: form (``seal.not_json``,
+    ``seal.duplicate_field``, ``seal.not_canonical``), the envelope's fields, the endorsement
+    (``seal.endorsement_…``), ``seal.signature``.  The caller reads the body.
     """
-    if len(content) > largest:
-        raise SealError("seal.not_json", f"the {what} is larger than any {what} is")
-    fields = Fields(canonical_json.load(content, what), what)
-    body = fields.take("body")
-    endorsement = signing.Endorsement.from_fields(fields.fields("endorsement"))
-    signatures = fields.each("signatures")
-    fields.end()
-    if len(signatures) != 1:
+    document = canonical_json.load(content, what, largest)
+    body, endorsed, signatures = canonical_json.members(document, what, "body", "endorsement", "signatures")
+    endorsement = signing.Endorsement.read(endorsed, f"{what}.endorsement")
+    if not isinstance(signatures, list) or len(signatures) != 1:
         raise SealError("seal.field", f"{what}.signatures is not one signature")
-    (given,) = signatures
-    given.const("algorithm", "Ed25519")
-    key_id, signature = given.text("key_id"), given.binary("signature", 64)
-    given.end()
-    at = Fields(body, f"{what}.body").time(signed_at)
+    where = f"{what}.signatures[0]"
+    given = canonical_json.read(
+        _SIGNED, canonical_json.take_constants(signatures[0], where, {"algorithm": "Ed25519"}), where
+    )
+    if not isinstance(body, dict):
+        raise SealError("seal.field", f"{what}.body is not an object")
+    at = canonical_json.read(_TIME, body.get(signed_at), f"{what}.body.{signed_at}")
     public = endorsement.check(root, use if isinstance(use, str) else use(body), at)
-    if key_id != endorsement.key_id or not signing.verify(public, signature, body):
+    if given.key_id != endorsement.key_id or not signing.verify(public, given.signature, body):
         raise SealError(
             "seal.signature",
             f"the {what}'s signature is wrong: it was changed after it was sealed, or signed by another key",
         )
-    return body, key_id
+    return body, given.key_id
 
 
 def check_not_future(what: str, signed_at: datetime, now: datetime | None) -> None:

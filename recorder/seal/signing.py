@@ -37,8 +37,8 @@ from recorder.clock import to_iso
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json
-from recorder.seal.canonical_json import Fields
 from recorder.seal.keyring import BRING_BACK, exists, read_private, write_private
+from recorder.strict_json import STRICT, Form, Key, Signature, Time, b64
 
 MANIFEST: Final = "manifest"
 AMENDMENT: Final = "amendment"
@@ -88,61 +88,58 @@ YEARS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Endorsement:
-    """What the root says of a signing key.  ``signature`` is the root's, over the other fields."""
+class EndorsedKey:
+    """What the root says of a signing key: what it may sign (``uses``), and when."""
+
+    __pydantic_config__ = STRICT
 
     key_id: str
-    public_key: bytes
+    public_key: Key
     uses: tuple[str, ...]
-    not_before: datetime
-    not_after: datetime
+    not_before: Time
+    not_after: Time
     root_key_id: str
+
+
+_KEY: Final = Form[EndorsedKey](EndorsedKey)
+_SIGNATURE: Final = Form[bytes](Signature)
+_CONSTANTS: Final[Mapping[str, str | int]] = {
+    "type": "accord-endorsement",
+    "version": 1,
+    "algorithm": "Ed25519",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsement(EndorsedKey):
+    """The same, signed: ``signature`` is the root's, over the other fields."""
+
     signature: bytes
 
     def body(self) -> dict[str, Any]:
         """What is signed."""
-        return {
-            "type": "accord-endorsement",
-            "version": 1,
-            "algorithm": "Ed25519",
-            "key_id": self.key_id,
-            "public_key": canonical_json.b64(self.public_key),
-            "uses": list(self.uses),
-            "not_before": to_iso(self.not_before),
-            "not_after": to_iso(self.not_after),
-            "root_key_id": self.root_key_id,
-        }
+        key = EndorsedKey(**{name: getattr(self, name) for name in _KEY.names})
+        return {**_CONSTANTS, **_KEY.write(key)}
 
     def document(self) -> dict[str, Any]:
         """The endorsement as it is stored and as it lies in every manifest."""
-        return {"body": self.body(), "signature": canonical_json.b64(self.signature)}
+        return {"body": self.body(), "signature": b64(self.signature)}
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> Endorsement:
-        """Read :meth:`document`.  Raises :class:`SealError`; the signature is not yet checked."""
-        body = fields.fields("body")
-        signature = fields.binary("signature", 64)
-        fields.end()
-        body.const("type", "accord-endorsement")
-        body.const("version", 1)
-        body.const("algorithm", "Ed25519")
-        read = cls(
-            key_id=body.text("key_id"),
-            public_key=body.binary("public_key", 32),
-            uses=body.texts("uses"),
-            not_before=body.time("not_before"),
-            not_after=body.time("not_after"),
-            root_key_id=body.text("root_key_id"),
-            signature=signature,
-        )
-        body.end()
-        if not read.uses or not set(read.uses) <= set(USES):
+    def read(cls, document: object, where: str = "endorsement") -> Endorsement:
+        """Read :meth:`document`; ``where`` is its path in errors.  Raises :class:`SealError`.  The signature
+        is not yet checked."""
+        body, signature = canonical_json.members(document, where, "body", "signature")
+        signed = canonical_json.read(_SIGNATURE, signature, f"{where}.signature")
+        fields = canonical_json.take_constants(body, f"{where}.body", _CONSTANTS)
+        key = canonical_json.read(_KEY, fields, f"{where}.body")
+        if not key.uses or not set(key.uses) <= set(USES):
             raise SealError(
                 "seal.endorsement_use",
-                f"key {read.key_id} is endorsed for a use that this version does not know: {list(read.uses)}",
+                f"key {key.key_id} is endorsed for a use that this version does not know: {list(key.uses)}",
                 "endorse a new signing key with the root: `accord keys renew`",
             )
-        return read
+        return cls(**{name: getattr(key, name) for name in _KEY.names}, signature=signed)
 
     def check(self, root: Ed25519PublicKey, use: str, at: datetime) -> Ed25519PublicKey:
         """The signing key, where the root endorsed it for this use at this time.
@@ -383,7 +380,7 @@ def load_endorsement(path: Path) -> Endorsement:
     :class:`ConfigError`."""
     try:
         body = canonical_json.load(path.read_bytes(), "endorsement")
-        return Endorsement.from_fields(Fields(body, "endorsement"))
+        return Endorsement.read(body)
     except (OSError, SealError) as error:
         raise ConfigError(
             "keys.bad_endorsement", f"{path} is no endorsement: {error}", "make one: `accord keys renew`"

@@ -95,7 +95,7 @@ def world() -> World:
         document = signing.endorse(by, other.public_key(), uses, START - timedelta(days=2), until).document()
         documents[name] = canonical_json.dump(document)
         body = json.loads(sealed[0].manifest_bytes)["body"]
-        forger = signing.Signer(other, signing.Endorsement.from_fields(canonical_json.Fields(document, name)))
+        forger = signing.Signer(other, signing.Endorsement.read(document, name))
         signature = {
             "algorithm": "Ed25519", "key_id": forger.key_id, "signature":
             canonical_json.b64(forger.sign(body))

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from recorder.audio.encoding import NOTE
 from recorder.catalogue import departures, queries
 from recorder.catalogue.records import TenantRow
-from recorder.clock import Now, from_iso, to_iso
+from recorder.clock import Now, to_iso, truncate
 from recorder.domain import phone_numbers
 from recorder.errors import AccordError, BringingError, TakeError
 from recorder.features.imports import audio
@@ -239,7 +239,7 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
     text = (said.get("began_at") or "").strip()
     try:
         began = datetime.fromisoformat(text)
-        began = from_iso(to_iso(began if began.tzinfo else began.replace(tzinfo=zone)))
+        began = truncate(began if began.tzinfo else began.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         raise wrong(f"{text!r} is no time", "write it like 2024-03-15T09:30:00, or with +01:00") from None
     if not began.year >= 1970 or began > now:

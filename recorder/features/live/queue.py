@@ -20,7 +20,7 @@ from recorder.call.remote_commands import ASKABLE
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.core import LineTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
-from recorder.clock import from_iso, to_iso
+from recorder.clock import truncate
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.ids import Entropy, uuid7
 from recorder.seal.command import SignedCommand, check, write
@@ -124,7 +124,7 @@ def ask(
         there = call(tenant, call_id, now)
         if there is None or (what == DELETE and not there.deletable):
             return None
-        until = from_iso(to_iso(now + DEADLINE))
+        until = truncate(now + DEADLINE)
         command = SignedCommand(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
         row = LiveCommandTable.create(
             id=command.id, tenant_id=tenant, call_id=call_id, node=there.node, what=what, by_kind=by,

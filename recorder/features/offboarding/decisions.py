@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.catalogue import departures, queries
-from recorder.clock import to_iso
+from recorder.clock import to_iso, truncate
 from recorder.errors import CatalogueError
 from recorder.features.offboarding import departure
 from recorder.lifecycle.amendment_service import Changes
@@ -38,7 +38,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     """A customer leaves: its numbers are not recorded any more from now on, and up to ``until`` it can fetch
     what it is handed.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
     ``leaving.until``, ``leaving.complete``, ``tenant.unknown``; else as :func:`standing`."""
-    now, until = offboarding.truncate(changes.now()), offboarding.truncate(until)
+    now, until = truncate(changes.now()), truncate(until)
     if until <= now:
         raise CatalogueError("leaving.until", "that day is over", "name one on which they have fetched it")
     if queries.tenant(tenant) is None:
@@ -62,7 +62,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
 def cancel(changes: Changes, tenant: str) -> None:
     """It does not leave after all; its lines are made again by hand.  Raises :class:`CatalogueError`:
     ``leaving.not_announced``, ``leaving.erasing``; else as :func:`standing`."""
-    now = offboarding.truncate(changes.now())
+    now = truncate(changes.now())
     found, last = _found(changes, tenant)
     if found is None:
         departure.standing(tenant)
@@ -81,7 +81,7 @@ def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
     found = standing(changes, tenant)
     check_not_erasing(found)
     if found.handed_over != handed:
-        at = offboarding.truncate(max(changes.now(), handed.at))
+        at = truncate(max(changes.now(), handed.at))
         found = _put(changes, found.following(HANDED_OVER, at, handed_over=handed))
     return found.sha256
 
@@ -90,7 +90,7 @@ def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
     """Everything of a customer is destroyed from now on; ``early`` says why before its day.  Raises
     :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.too_early``, ``leaving.erasing``; else as
     :func:`standing`."""
-    now = offboarding.truncate(changes.now())
+    now = truncate(changes.now())
     found = standing(changes, tenant)
     if found.kind != ERASURE:
         if now < found.until and not early:
@@ -124,7 +124,7 @@ def write_down(changes: Changes, said: Statement) -> None:
 def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
     """Sign that everything of a customer is destroyed whose receipt says so already, where no other statement
     stands.  Raises as :func:`standing`."""
-    now = offboarding.truncate(changes.now())
+    now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
     made = Statement(tenant, 1, None, ERASURE, now, announced_at, now, None, early)

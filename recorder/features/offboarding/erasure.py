@@ -17,17 +17,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder import __version__
 from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
-from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
 from recorder.features.offboarding import departure
 from recorder.ids import Entropy
@@ -37,7 +35,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.erasure_deadline import complete_from
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.lifecycle.key_rotation import CLAIM
-from recorder.seal import offboarding, signed_document, signing
+from recorder.seal import offboarding
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import Erased
 from recorder.seal.document_source import read_document
@@ -48,7 +46,16 @@ from recorder.seal.keyring import (
     recording_of_path,
     tenant_key_path,
 )
-from recorder.seal.offboarding import RECEIPT_MAX_BYTES, RECEIPT_TYPE, VERSION, Statement, place_of
+from recorder.seal.offboarding import (
+    RECEIPT_KIND,
+    RECEIPT_MAX_BYTES,
+    ReceiptArchive,
+    ReceiptBody,
+    ReceiptKeys,
+    ReceiptLog,
+    Statement,
+    place_of,
+)
 from recorder.seal.offboarding import read_receipt as read
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import NAME as MANIFEST
@@ -177,20 +184,21 @@ def _finish(statement: Statement, means: OffboardingDeps, now: datetime) -> bool
         given.boundary("signed")
         checkpoint.publish(tenant, means.signing, now)
         given.boundary("published")
-        given.signer.check(signing.OFFBOARDING, now)
-        body = _body(statement, means, destroyed, calls, people, keys, now)
-        content = signed_document.write(body, given.signer)
+        said = _receipt(statement, means, destroyed, calls, people, keys, now)
+        content = RECEIPT_KIND.write(said, given.signer)
         read(content, given.root)
         _put(given.store, place_of(tenant), content)
     given.boundary("receipt put")
-    said = read(content, given.root)
-    since = given.revoked().get(said.key)
-    if since is not None and said.at >= since:
-        raise SealError("seal.key_revoked", f"key {said.key}, which signed the receipt, was revoked")
-    if said.tenant != tenant:
-        raise SealError("offboarding.foreign", f"the receipt in the place of {tenant}'s is of {said.tenant}")
+    receipt = read(content, given.root)
+    since = given.revoked().get(receipt.key)
+    if since is not None and receipt.at >= since:
+        raise SealError("seal.key_revoked", f"key {receipt.key}, which signed the receipt, was revoked")
+    if receipt.tenant != tenant:
+        raise SealError(
+            "offboarding.foreign", f"the receipt in the place of {tenant}'s is of {receipt.tenant}"
+        )
     sha256 = hashlib.sha256(content).hexdigest()
-    done = departure.left(tenant, content.decode(), sha256, said.at, now=now, entropy=given.entropy)
+    done = departure.left(tenant, content.decode(), sha256, receipt.at, now=now, entropy=given.entropy)
     given.boundary("left")
     log.info("leaving.left", tenant=tenant, receipt_sha256=sha256)
     return done
@@ -268,7 +276,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
     return key.key_id if key.tenant == tenant else None
 
 
-def _body(
+def _receipt(
     said: Statement,
     means: OffboardingDeps,
     destroyed: dict[str, int],
@@ -276,39 +284,42 @@ def _body(
     people: int,
     keys: tuple[str, ...],
     now: datetime,
-) -> dict[str, Any]:
+) -> ReceiptBody:
     head = checkpoint.newest(said.tenant)
     assert head is not None
     handed, kept = said.handed_over, means.backups_end_after
-    return {
-        "type": RECEIPT_TYPE,
-        "version": VERSION,
-        "tenant": said.tenant,
-        "statement": said.sha256,
-        "announced_at": to_iso(said.announced_at),
-        "handed_over": None
-        if handed is None
-        else {
-            "at": to_iso(handed.at),
-            "bytes": handed.length,
-            "recordings": handed.recordings,
-            "left_out": handed.left_out,
-        },
-        "erasing_since": to_iso(said.at),
-        "erased_at": to_iso(now),
-        "destroyed": dict(sorted(destroyed.items())),
-        "gone": ["recordings' keys", "recordings' objects, every version", "calls that were not recorded",
-                 "names and log-ins", "who asked for their recordings", "the customer's keys"],
-        "calls_forgotten": calls,
-        "people_forgotten": people,
-        "remains": ["manifests and amendments without keys, with the reasons in them",
-                    "the log's leaves, with the addresses that got checkpoints by mail", "announcements"],
-        "log": {"size": head.size, "root": head.root, "checkpoint": head.number},
-        "keys": {"destroyed": list(keys), "copies_end": to_iso(complete_from(now, kept))},
-        "backups_kept_days": kept.days,
-        "complete_from": to_iso(complete_from(now, kept)),
-        "software": f"accord {__version__}",
-    }  # fmt: skip
+    archive = None
+    if handed is not None:
+        archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)
+    complete = complete_from(now, kept)
+    return ReceiptBody(
+        tenant=said.tenant,
+        statement=said.sha256,
+        announced_at=said.announced_at,
+        handed_over=archive,
+        erasing_since=said.at,
+        erased_at=now,
+        destroyed=destroyed,
+        gone=(
+            "recordings' keys",
+            "recordings' objects, every version",
+            "calls that were not recorded",
+            "names and log-ins",
+            "who asked for their recordings",
+            "the customer's keys",
+        ),
+        calls_forgotten=calls,
+        people_forgotten=people,
+        remains=(
+            "manifests and amendments without keys, with the reasons in them",
+            "the log's leaves, with the addresses that got checkpoints by mail",
+            "announcements",
+        ),
+        log=ReceiptLog(head.size, head.root, head.number),
+        keys=ReceiptKeys(keys, complete),
+        backups_kept_days=kept.days,
+        complete_from=complete,
+    )
 
 
 def _there(tenant: str, store: Store) -> bytes | None:

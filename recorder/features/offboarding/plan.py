@@ -17,6 +17,7 @@ from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.database import connected
 from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow
+from recorder.clock import truncate
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import departure, documents, tables, tar
 from recorder.features.offboarding import handover as handing
@@ -27,7 +28,7 @@ from recorder.playback.audio_reader import PEAKS
 from recorder.playback.verified_recording import Seals, VerifiedRecording
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.manifest_codec import decrypt_parties
-from recorder.seal.offboarding import HandedOver, truncate
+from recorder.seal.offboarding import HandedOver
 from recorder.seal.revocation import Trust
 from recorder.seal.sealing import NAME
 from recorder.seal.usage_terms import terms

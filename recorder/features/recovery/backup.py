@@ -23,25 +23,22 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from recorder import __version__
-from recorder.clock import to_iso
 from recorder.errors import BackupError, SealError
 from recorder.features.recovery import dump
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, streaming_aead
-from recorder.seal.canonical_json import Fields
 from recorder.seal.keyring import Keyring
 from recorder.spool.atomic_files import sync_folder
+from recorder.strict_json import STRICT, Form, Time
 
-TYPE = "accord-backup"
-VERSION = 1
-_HEADER = 64 * 1024
+_HEADER_BYTES = 64 * 1024
 _PIECE = 256 * 1024
 
 Tell = Callable[[str, int], None]
@@ -49,19 +46,31 @@ Tell = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class HeaderBody:
     """The first line of a backup's file.  ``schema`` names the migrations that the catalogue had had,
-    ``kek`` is the id of the key-encryption key, ``length`` that of the line in bytes."""
+    ``kek`` is the id of the key-encryption key."""
 
-    made_at: datetime
+    __pydantic_config__ = STRICT
+
+    made_at: Time
     software: str
     schema: tuple[str, ...]
     kek: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header(HeaderBody):
+    """The same with the ``line`` itself."""
+
     line: bytes
 
     @property
     def associated(self) -> bytes:
         return f"accord/1/backup/{hashlib.sha256(self.line).hexdigest()}".encode()
+
+
+_HEADER: Final = Form[HeaderBody](HeaderBody)
+_CONSTANTS: Final[Mapping[str, str | int]] = {"type": "accord-backup", "version": 1}
 
 
 def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
@@ -73,15 +82,9 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
         raise BackupError("backup.exists", f"{path} is there already", "name another file")
     schema = dump.schema_names()
     key, kek = keyring.backup_key()
-    body = {
-        "type": TYPE,
-        "version": VERSION,
-        "made_at": to_iso(now),
-        "software": f"accord {__version__}",
-        "schema": list(schema),
-        "kek": kek,
-    }
-    header = Header(now, f"accord {__version__}", schema, kek, canonical_json.dump(body) + b"\n")
+    said = HeaderBody(now, f"accord {__version__}", schema, kek)
+    line = canonical_json.dump({**_CONSTANTS, **_HEADER.write(said)}) + b"\n"
+    header = Header(said.made_at, said.software, schema, kek, line)
     dump.note_copy(now, kek, entropy)
     incoming = path.with_name(f".{path.name}.new")
     incoming.unlink(missing_ok=True)
@@ -142,22 +145,20 @@ def read_header(path: Path) -> Header:
     ``backup.version``)."""
     try:
         with open(path, "rb") as file:
-            line = file.readline(_HEADER)
+            line = file.readline(_HEADER_BYTES)
     except OSError as error:
         raise BackupError(
             "backup.unreadable", f"{path} cannot be read: {error.strerror}", "look at its place and owner"
         ) from error
     try:
-        fields = Fields(canonical_json.load(line.removesuffix(b"\n"), "backup"), "backup")
-        fields.const("type", TYPE)
-        fields.const("version", VERSION)
-        made_at, software = fields.time("made_at"), fields.text("software")
-        header = Header(made_at, software, fields.texts("schema"), fields.text("kek"), line)
-        fields.end()
+        body = canonical_json.load(line.removesuffix(b"\n"), "backup")
+        said = canonical_json.read(
+            _HEADER, canonical_json.take_constants(body, "backup", _CONSTANTS), "backup"
+        )
     except SealError as error:
         code = "backup.version" if error.error_id == "seal.version" else "backup.not_one"
         raise BackupError(code, f"{path} is no backup that this version reads: {error.message}") from error
-    return header
+    return Header(said.made_at, said.software, said.schema, said.kek, line)
 
 
 def tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], Iterator[list[Any]]]]:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recorder.clock import truncate
 from recorder.features.subject_requests import erased_calls, register, reviews
 from recorder.features.subject_requests.register import RequestRow
 from recorder.ids import uuid7
 from recorder.lifecycle.amendment_service import Changes
-from recorder.seal import call_erasure, offboarding
+from recorder.seal import call_erasure
 from recorder.seal.call_erasure import AT_ONCE
 
 
@@ -38,7 +39,7 @@ def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
     may = [row.id for row in found if not row.undecided]
     erased = 0
     for begin in range(0, len(may), AT_ONCE):
-        some, now = may[begin : begin + AT_ONCE], offboarding.truncate(changes.now())
+        some, now = may[begin : begin + AT_ONCE], truncate(changes.now())
         note = str(uuid7(now, changes.entropy))
         signed = (request.tenant, request.id, some, now, changes.signer, changes.root)
         call_erasure.put(changes.store, note, *signed)

@@ -170,7 +170,7 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
     decisions.announce(office, bakery.id, house.now() + timedelta(days=1))
     (said,) = statements.statements(house.store, bakery.id, house.root)
     forged = said.following(statements.ERASURE, house.now(), early="By letter")
-    content = signed_document.write(statements._to_body(forged), panel.signer)
+    content = signed_document.write(statements.STATEMENT.body(forged), panel.signer)
     put(house, f"leaving/{bakery.id}/statement-0002.json", content)
     with writing():
         OffboardingTable.update(erasing_since=house.now()).execute()
@@ -241,7 +241,7 @@ def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, c
         ({"kind": "moved"}, "seal.field"),
         ({"type": "accord-receipt"}, "seal.field"),
     ):
-        content = signed_document.write(statements._to_body(said) | changes, house.means.signer)
+        content = signed_document.write(statements.STATEMENT.body(said) | changes, house.means.signer)
         with pytest.raises(SealError) as refused:
             statements.read(content, house.root)
         assert refused.value.error_id == error_id

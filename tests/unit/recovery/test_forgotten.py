@@ -163,7 +163,7 @@ def put(house: House, key: str, content: bytes) -> None:
 
 def note_of(house: House, calls: list[str], signer, **changes: object) -> bytes:
     body = {
-        "type": call_erasure.TYPE, "version": 1, "tenant": house.tenant, "request": "r",
+        "type": call_erasure.NOTE.type, "version": 1, "tenant": house.tenant, "request": "r",
         "at": to_iso(house.clock()), "calls": calls, "software": "accord 1", **changes,
     }  # fmt: skip
     return signed_document.write(body, signer)

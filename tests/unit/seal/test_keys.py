@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical_json, signing
-from recorder.seal.canonical_json import Fields
 from recorder.seal.keyring import (
     Keyring,
     WrappedKey,
@@ -190,7 +189,7 @@ def test_an_endorsement_is_for_a_use_and_a_time(keys: Keys) -> None:
     misnamed = replace(told, key_id="0" * 32)
     misnamed = replace(misnamed, signature=keys.root.sign(canonical_json.dump(misnamed.body())))
     assert refusal(lambda: misnamed.check(root, "manifest", NOW)) == "seal.endorsement_key"
-    assert signing.Endorsement.from_fields(Fields(told.document(), "x")) == told
+    assert signing.Endorsement.read(told.document()) == told
 
 
 def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
@@ -198,9 +197,9 @@ def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
     for uses in ((), ("manifest", "anything")):
         unknown = replace(told, uses=uses)
         signed = replace(unknown, signature=keys.root.sign(canonical_json.dump(unknown.body())))
-        document = Fields(signed.document(), "x")
+        document = signed.document()
         assert (
-            refusal(lambda found=document: signing.Endorsement.from_fields(found)) == "seal.endorsement_use"
+            refusal(lambda found=document: signing.Endorsement.read(found)) == "seal.endorsement_use"
         )  # type: ignore[misc]
 
 

@@ -1,0 +1,236 @@
+"""JSON at the boundaries: one parser for every document and file, and one way from JSON to a value and back.
+
+A value is a frozen dataclass whose class says ``__pydantic_config__ = STRICT``.  pydantic checks it by its
+strict rules for JSON: a number is no text, ``true`` is no number, no field is missing or unknown.  What
+pydantic lets pass is refused by the parser: a field that occurs twice, NaN, nesting without end, and, where
+the document is signed, any spelling but that of RFC 8785.
+
+A value is checked where it is read, not where it is made: inside the program the type checker does that.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Collection
+from dataclasses import fields
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, Final, Generic, Literal, NoReturn, TypeVar
+
+import rfc8785
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import ValidationError as Invalid
+
+from recorder.clock import from_iso, to_iso
+
+Value = TypeVar("Value")
+
+STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+"""How pydantic reads a class of values."""
+
+DEEPEST: Final = 64
+"""Levels of nesting: several times those of any document."""
+
+LARGEST_NUMBER: Final = 2**53
+"""Another reader of JSON rounds whole numbers above it."""
+
+YEARS: Final = range(1970, 9000)
+"""Of times in files: with a lifetime of retention added, the calendar does not end."""
+
+Reason = Literal["not_json", "duplicate_field", "not_canonical", "field", "unknown_field"]
+
+
+class Malformed(ValueError):
+    """Content that is refused, and for which ``reason``; the message completes "the manifest …" for the
+    parser's reasons, and "manifest.body…" for those about a field."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Final = reason
+
+
+def parse(content: bytes, largest: int | None = None) -> Any:
+    """What a file holds.  Besides what is no JSON, it refuses a field that occurs twice, numbers that are not
+    finite or beyond :data:`LARGEST_NUMBER`, NUL in a text, more than ``largest`` bytes and more than
+    :data:`DEEPEST` levels.  Raises :class:`Malformed`.
+
+    The interpreter can switch threads within it, at each object: a large file delays no other thread.
+    """
+    _check_size(content, largest)
+    if b"\\u0000" in content and _NUL.search(content):
+        raise Malformed("not_json", "has a text with NUL in it")
+    return _parse(content, parse_int=_whole_number, parse_float=_number)
+
+
+def parse_canonical(content: bytes, largest: int | None = None) -> dict[str, Any]:
+    """The object in a signed document, which must be byte for byte the RFC 8785 form of itself: no second
+    spelling of the same document, no number that another reader might round.  Raises :class:`Malformed`."""
+    _check_size(content, largest)
+    body = _parse(content)
+    if not isinstance(body, dict):
+        raise Malformed("not_json", "is not a JSON object")
+    try:
+        same = rfc8785.dumps(body) == content
+    except (ValueError, RecursionError):
+        same = False
+    if not same:
+        raise Malformed("not_canonical", "is not in canonical form (RFC 8785)")
+    return body
+
+
+class Form(Generic[Value]):
+    """How values of a class are read from JSON and written to it."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the values' fields."""
+        return frozenset(each.name for each in fields(self._kind))
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Value]:
+        # At its first use: no process needs all of them, and the classes may be defined later.
+        return TypeAdapter(self._kind)
+
+    def read(self, body: object) -> Value:
+        """The value of what a parser returned.  Raises :class:`Malformed` (``field``, ``unknown_field``)."""
+        try:
+            # Back to JSON, for pydantic tells JSON's lists and texts from Python's only there.
+            return self._adapter.validate_json(json.dumps(body))
+        except Invalid as error:
+            raise _malformed(error) from None
+
+    def write(self, value: Value) -> dict[str, Any]:
+        """The value as an object for a JSON writer."""
+        written: dict[str, Any] = self._adapter.dump_python(value, mode="json", by_alias=True)
+        return written
+
+
+def b64(data: bytes) -> str:
+    """base64url without padding (RFC 4648, section 5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def unb64(text: object) -> bytes:
+    """The bytes that :func:`b64` wrote.  Raises ``ValueError`` for any other spelling."""
+    try:
+        data = base64.b64decode(str(text) + "=" * (-len(str(text)) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if b64(data) != text:
+        raise ValueError("not base64url without padding")
+    return data
+
+
+def one_of(values: Collection[str]) -> AfterValidator:
+    """Annotates a text that must be one of ``values``."""
+
+    def check(value: str) -> str:
+        if value not in values:
+            raise ValueError(f"not one of {', '.join(sorted(values))}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _read_time(text: object) -> datetime:
+    at = from_iso(text) if isinstance(text, str) else None
+    if at is None or to_iso(at) != text:
+        raise ValueError("not a time in UTC with milliseconds")
+    return at
+
+
+def _check_year(at: datetime) -> datetime:
+    if at.year not in YEARS:
+        raise ValueError(f"a time in the year {at.year}")
+    return at
+
+
+Time = Annotated[datetime, BeforeValidator(_read_time), PlainSerializer(to_iso, when_used="json")]
+"""A time, as :func:`recorder.clock.to_iso` writes it."""
+
+FileTime = Annotated[Time, AfterValidator(_check_year)]
+"""A time in one of :data:`YEARS`."""
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256 in hex."""
+
+Binary = Annotated[bytes, BeforeValidator(unb64), PlainSerializer(b64, when_used="json")]
+"""Bytes in base64url without padding."""
+
+Key = Annotated[Binary, Field(min_length=32, max_length=32)]
+Signature = Annotated[Binary, Field(min_length=64, max_length=64)]
+
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def _parse(content: bytes, **numbers: Any) -> Any:
+    try:
+        text = content.decode("utf-8")
+        body = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, **numbers)
+        _check_depth(body, DEEPEST)
+    except Malformed:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Malformed("not_json", f"is not JSON: {error}") from None
+    return body
+
+
+def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(fields)
+    if len(found) != len(fields):
+        raise Malformed("duplicate_field", "has a field twice")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _whole_number(text: str) -> int:
+    number = int(text)
+    if abs(number) > LARGEST_NUMBER:
+        raise ValueError("a number beyond 2^53")
+    return number
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number) or abs(number) > LARGEST_NUMBER:
+        raise ValueError("a number beyond 2^53")
+    return number
+
+
+def _check_size(content: bytes, largest: int | None) -> None:
+    if largest is not None and len(content) > largest:
+        raise Malformed("not_json", f"has more than {largest} bytes")
+
+
+def _check_depth(value: Any, levels: int) -> None:
+    if not isinstance(value, (dict, list)):
+        return
+    if levels == 0:
+        raise ValueError(f"nested more than {DEEPEST} levels deep")
+    for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(each, (dict, list)):
+            _check_depth(each, levels - 1)
+
+
+def _malformed(error: Invalid) -> Malformed:
+    """What pydantic found first; an unknown field only where that is all it found."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    others = [each for each in found if each["type"] != "unexpected_keyword_argument"]
+    first = (others or found)[0]
+    place = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in first["loc"])
+    if not others:
+        return Malformed("unknown_field", f"{place} is unknown")
+    return Malformed("field", f"{place}: {first['msg']}"[:400])
