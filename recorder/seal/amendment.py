@@ -24,14 +24,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder import __version__
-from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment_kinds import (
@@ -41,11 +39,8 @@ from recorder.seal.amendment_kinds import (
     data_body,
     read_data,
 )
-from recorder.seal.canonical_json import Fields
-from recorder.strict_json import STRICT, one_of
+from recorder.strict_json import STRICT, Form, Positive, Sha256, Time, one_of
 
-TYPE = "accord-amendment"
-VERSION = 1
 MAX_BYTES = 1024 * 1024
 LAST = 9999
 """As many as there can be of one recording: names sort as numbers do."""
@@ -79,13 +74,46 @@ class Amendment:
     at: datetime
     by: By
     data: Data
-    software: str = f"accord {__version__}"
     signing_key_id: str = ""
     sha256: str = ""
 
     @property
     def kind(self) -> str:
         return KINDS[type(self.data)]
+
+
+@dataclass(frozen=True, slots=True)
+class AmendmentBody:
+    """What is signed; the form of ``data`` depends on ``kind``."""
+
+    __pydantic_config__ = STRICT
+
+    recording: str
+    tenant: str
+    number: Positive
+    predecessor: Sha256
+    kind: str
+    at: Time
+    by: By
+    data: dict[str, Any]
+
+
+def _check(found: AmendmentBody) -> None:
+    if (found.by.kind == "user") != (found.by.id is not None):
+        raise SealError("seal.field", "amendment.body.by is no user with an id, nor another without one")
+    read_data(found.kind, found.data)
+
+
+def _use(body: object) -> str:
+    """What a key must be endorsed for to sign an amendment with this body."""
+    is_tombstone = isinstance(body, dict) and body.get("kind") == ERASED
+    return signing.TOMBSTONE if is_tombstone else signing.AMENDMENT
+
+
+AMENDMENT: Final = signed_document.Kind(
+    "accord-amendment", "amendment", _use, Form[AmendmentBody](AmendmentBody),
+    largest=MAX_BYTES, check=_check,
+)  # fmt: skip
 
 
 def name(number: int) -> str:
@@ -102,66 +130,39 @@ def number_in(object_name: str) -> int | None:
 
 
 def write(amendment: Amendment, signer: signing.Signer) -> bytes:
-    """The amendment, signed; read back before anything relies on it.  Raises :class:`SealError`
-    (``seal.endorsement_use`` where the key is not endorsed for this kind, ``seal.endorsement_time``)."""
-    body = _to_body(amendment)
-    signer.check(_use(body), amendment.at)
-    _from_body(body, signer.key_id)
-    return signed_document.write(body, signer)
+    """The amendment, signed.  Raises :class:`SealError` (``seal.endorsement_use`` where the key is not
+    endorsed for this kind, ``seal.endorsement_time``)."""
+    return AMENDMENT.write(body_of(amendment), signer)
 
 
 def open_amendment(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Amendment:
     """An amendment, verified from the root's public key alone.  Raises :class:`SealError` as
-    :func:`manifest.open_manifest` does, and ``amendment.kind`` for one that this version does not know."""
-    body, key_id = signed_document.read(content, "amendment", root, _use, "at", MAX_BYTES)
-    amendment = _from_body(body, key_id)
-    signed_document.check_not_future("amendment", amendment.at, now)
-    return replace(amendment, sha256=hashlib.sha256(content).hexdigest())
-
-
-def _use(body: object) -> str:
-    """What a key must be endorsed for to sign an amendment with this body."""
-    is_tombstone = isinstance(body, dict) and body.get("kind") == ERASED
-    return signing.TOMBSTONE if is_tombstone else signing.AMENDMENT
-
-
-def _to_body(amendment: Amendment) -> dict[str, Any]:
-    return {
-        "type": TYPE,
-        "version": VERSION,
-        "recording": amendment.recording,
-        "tenant": amendment.tenant,
-        "number": amendment.number,
-        "predecessor": amendment.predecessor,
-        "kind": amendment.kind,
-        "at": to_iso(amendment.at),
-        "by": {"kind": amendment.by.kind, "id": amendment.by.id},
-        "data": data_body(amendment.data),
-        "software": amendment.software,
-    }
-
-
-def _from_body(body: object, signing_key_id: str) -> Amendment:
-    fields = Fields(body, "amendment.body")
-    fields.const("type", TYPE)
-    fields.const("version", VERSION)
-    kind = fields.text("kind")
-    by, data = fields.fields("by"), fields.fields("data")
-    who = By(by.one_of("kind", ("system", "operator", "user")), by.optional_text("id"))
-    by.end()
-    if (who.kind == "user") != (who.id is not None):
-        fields.bad("by", "a user with an id, or somebody else without one")
-    read = Amendment(
-        recording=fields.text("recording"),
-        tenant=fields.text("tenant"),
-        number=fields.whole("number", 1),
-        predecessor=fields.sha256("predecessor"),
-        at=fields.time("at"),
-        by=who,
-        data=read_data(kind, data),
-        software=fields.text("software"),
-        signing_key_id=signing_key_id,
+    :func:`sealing.open_manifest` does, and ``amendment.kind`` for one that this version does not know."""
+    signed = AMENDMENT.read(content, root)
+    said = signed.value
+    signed_document.check_not_future("amendment", said.at, now)
+    return Amendment(
+        recording=said.recording,
+        tenant=said.tenant,
+        number=said.number,
+        predecessor=said.predecessor,
+        at=said.at,
+        by=said.by,
+        data=read_data(said.kind, said.data),
+        signing_key_id=signed.key_id,
+        sha256=hashlib.sha256(content).hexdigest(),
     )
-    data.end()
-    fields.end()
-    return read
+
+
+def body_of(amendment: Amendment) -> AmendmentBody:
+    """What of an amendment is signed."""
+    return AmendmentBody(
+        recording=amendment.recording,
+        tenant=amendment.tenant,
+        number=amendment.number,
+        predecessor=amendment.predecessor,
+        kind=amendment.kind,
+        at=amendment.at,
+        by=amendment.by,
+        data=data_body(amendment.data),
+    )

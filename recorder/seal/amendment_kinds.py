@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date
+from typing import Annotated, Any, Final
 
-from recorder.clock import to_iso
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
 from recorder.domain.roles import ADMIN, ROLES
 from recorder.errors import SealError
-from recorder.seal.canonical_json import Fields
+from recorder.seal import canonical_json
+from recorder.strict_json import STRICT, Form, Positive, Sha256, Time, one_of
 
 ERASED = "erased"
 HOLD_SET = "hold_set"
@@ -32,13 +33,33 @@ recordings for a shorter time since; consent was withdrawn; its purposes were na
 had it deleted."""
 
 
+def _read_day(text: object) -> date:
+    day = date.fromisoformat(text) if isinstance(text, str) else None
+    if day is None or day.isoformat() != text:
+        raise ValueError("not a day as 2026-11-25")
+    return day
+
+
+def _check_some(codes: tuple[str, ...]) -> tuple[str, ...]:
+    if not codes or len(set(codes)) != len(codes):
+        raise ValueError("not one or more, each once")
+    return codes
+
+
+Day = Annotated[date, BeforeValidator(_read_day), PlainSerializer(date.isoformat, when_used="json")]
+Some = Annotated[tuple[str, ...], AfterValidator(_check_some)]
+"""One or more codes, each once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gone:
     """An object that was deleted with every version."""
 
+    __pydantic_config__ = STRICT
+
     name: str
-    stored_sha256: str
-    stored_length: int
+    stored_sha256: Sha256
+    stored_length: Positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +67,10 @@ class Erased:
     """``key_id`` is the id of the destroyed data key; ``remains`` names what still lies with the
     recording, beside this amendment."""
 
-    why: str
-    key_id: str
+    __pydantic_config__ = STRICT
+
+    why: Annotated[str, one_of(WHYS)]
+    key_id: Annotated[str, Field(alias="key")]
     objects: tuple[Gone, ...]
     remains: tuple[str, ...]
 
@@ -57,18 +80,22 @@ class HoldSet:
     """``owner`` is a user's id, or who at the operator's answers for it; ``review_at`` when it is looked at
     again, at the latest; ``roles`` are those that may still listen, for these purposes only."""
 
-    purposes: tuple[str, ...]
+    __pydantic_config__ = STRICT
+
+    purposes: Some
     owner: str
     reason: str
-    review_at: datetime
-    roles: tuple[str, ...] = (ADMIN,)
+    review_at: Time
+    roles: tuple[Annotated[str, one_of(ROLES)], ...] = (ADMIN,)
 
 
 @dataclass(frozen=True, slots=True)
 class HoldLifted:
     """``hold`` is the number of the amendment that set it."""
 
-    hold: int
+    __pydantic_config__ = STRICT
+
+    hold: Positive
     reason: str
 
 
@@ -76,7 +103,9 @@ class HoldLifted:
 class ConsentWithdrawn:
     """``reason`` is how it was withdrawn, in the words of whoever wrote it down."""
 
-    purposes: tuple[str, ...]
+    __pydantic_config__ = STRICT
+
+    purposes: Some
     reason: str
 
 
@@ -85,24 +114,30 @@ class AgreedLater:
     """``purpose`` holds until ``until``; ``country`` names the pack whose ceiling was looked at, ``reason``
     how it was agreed, ``on`` the customer's day of that where it was said."""
 
+    __pydantic_config__ = STRICT
+
     purpose: str
-    until: datetime
+    until: Time
     country: str
     reason: str
-    on: date | None = None
+    on: Annotated[Day | None, Field(exclude_if=lambda day: day is None)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class PurposesNarrowed:
     """``purposes`` are those that end."""
 
-    purposes: tuple[str, ...]
+    __pydantic_config__ = STRICT
+
+    purposes: Some
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionAsked:
     """Nothing of it is to be kept."""
+
+    __pydantic_config__ = STRICT
 
     reason: str
 
@@ -119,105 +154,22 @@ KINDS: dict[type[Data], str] = {
 }
 
 
+FORMS: Final[dict[str, Form[Any]]] = {kind: Form(each) for each, kind in KINDS.items()}
+
+
 def data_body(data: Data) -> dict[str, Any]:
     """An amendment's data as JSON: in its body, and in the catalogue."""
-    match data:
-        case Erased():
-            objects = [
-                {"name": o.name, "stored_sha256": o.stored_sha256, "stored_length": o.stored_length}
-                for o in data.objects
-            ]
-            return {"why": data.why, "key": data.key_id, "objects": objects, "remains": list(data.remains)}
-        case HoldSet():
-            return {
-                "purposes": list(data.purposes),
-                "owner": data.owner,
-                "reason": data.reason,
-                "review_at": to_iso(data.review_at),
-                "roles": list(data.roles),
-            }
-        case HoldLifted():
-            return {"hold": data.hold, "reason": data.reason}
-        case AgreedLater():
-            said = {"purpose": data.purpose, "until": to_iso(data.until), "country": data.country}
-            on = {} if data.on is None else {"on": data.on.isoformat()}
-            return said | {"reason": data.reason} | on
-        case ConsentWithdrawn() | PurposesNarrowed():
-            return {"purposes": list(data.purposes), "reason": data.reason}
-        case DeletionAsked():
-            return {"reason": data.reason}
+    return FORMS[KINDS[type(data)]].write(data)
 
 
-def read_data(kind: str, fields: Fields) -> Data:
-    """The data of a kind.  Raises :class:`SealError` (``seal.field``; ``amendment.kind`` for one that this
-    version does not know)."""
-    if kind not in _READ:
+def read_data(kind: str, data: object, where: str = "amendment.body.data") -> Data:
+    """The data of a kind; ``where`` is its path in errors.  Raises :class:`SealError` (``seal.field``,
+    ``seal.unknown_field``; ``amendment.kind`` for a kind that this version does not know)."""
+    if kind not in FORMS:
         raise SealError(
             "amendment.kind",
             f"{kind!r} is no kind of amendment that this Accord knows",
             "a newer one wrote it",
         )
-    return _READ[kind](fields)
-
-
-def _erased(fields: Fields) -> Erased:
-    return Erased(
-        fields.one_of("why", WHYS),
-        fields.text("key"),
-        tuple(_gone(each) for each in fields.each("objects")),
-        fields.texts("remains"),
-    )
-
-
-def _gone(fields: Fields) -> Gone:
-    read = Gone(fields.text("name"), fields.sha256("stored_sha256"), fields.whole("stored_length", 1))
-    fields.end()
+    read: Data = canonical_json.read(FORMS[kind], data, where)
     return read
-
-
-def _hold_set(fields: Fields) -> HoldSet:
-    read = HoldSet(
-        _some(fields, "purposes"),
-        fields.text("owner"),
-        fields.text("reason"),
-        fields.time("review_at"),
-        fields.texts("roles"),
-    )
-    if not set(read.roles) <= set(ROLES):
-        fields.bad("roles", f"some of {', '.join(ROLES)}")
-    return read
-
-
-def _some(fields: Fields, name: str) -> tuple[str, ...]:
-    read = fields.texts(name)
-    if not read or len(set(read)) != len(read):
-        fields.bad(name, "one or more, each once")
-    return read
-
-
-def _agreed_later(fields: Fields) -> AgreedLater:
-    purpose, until, country = fields.text("purpose"), fields.time("until"), fields.text("country")
-    return AgreedLater(purpose, until, country, fields.text("reason"), _day(fields, "on"))
-
-
-def _day(fields: Fields, name: str) -> date | None:
-    """A day that need not be said."""
-    if not fields.given(name):
-        return None
-    text = fields.text(name)
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        fields.bad(name, "a day")
-    return day if day.isoformat() == text else fields.bad(name, "a day as 2026-11-25")
-
-
-_READ: dict[str, Callable[[Fields], Data]] = {
-    ERASED: _erased,
-    HOLD_SET: _hold_set,
-    HOLD_LIFTED: lambda fields: HoldLifted(fields.whole("hold", 1), fields.text("reason")),
-    CONSENT_WITHDRAWN: lambda fields: ConsentWithdrawn(_some(fields, "purposes"), fields.text("reason")),
-    AGREED_LATER: _agreed_later,
-    PURPOSES_NARROWED: lambda fields: PurposesNarrowed(_some(fields, "purposes"), fields.text("reason")),
-    DELETION_ASKED: lambda fields: DeletionAsked(fields.text("reason")),
-}

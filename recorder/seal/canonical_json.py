@@ -55,8 +55,11 @@ def read(form: Form[Value], body: object, where: str) -> Value:
             # It might change the meaning of the others.
             raise SealError("seal.unknown_field", f"{where}{error} to this version") from None
         raise SealError("seal.field", f"{where}{error}") from None
-    if form.write(value) != body:
-        raise SealError("seal.field", f"{where} lacks a field")
+    written: Any = form.write(value)
+    if written != body:
+        if isinstance(body, dict) and (more := sorted(body.keys() - written.keys())):
+            raise SealError("seal.unknown_field", f"{where}.{more[0]} is unknown to this version")
+        raise SealError("seal.field", f"{where} is written with other fields")
     return value
 
 
@@ -73,7 +76,7 @@ def members(body: object, where: str, *names: str) -> list[Any]:
     return [body[name] for name in names]
 
 
-def take_constants(body: object, where: str, expected: Mapping[str, str | int]) -> dict[str, Any]:
+def take_constants(body: object, where: str, expected: Mapping[str, object]) -> dict[str, Any]:
     """An object's other fields, where those in ``expected`` have their one value.  Raises
     :class:`SealError` (``seal.field``; ``seal.version`` for another ``version``)."""
     if not isinstance(body, dict):

@@ -59,19 +59,21 @@ class Verified(Generic[Value]):
 class Kind(Generic[Value]):
     """A kind of document.
 
-    ``name`` names it in errors, ``use`` is what a key must be endorsed for to sign one, ``form`` reads and
-    writes the body's fields apart from ``type`` and ``version``.  ``signed_at`` is the field with the time of
+    ``name`` names it in errors, ``use`` is what a key must be endorsed for to sign one (or a function that
+    returns it for a body), ``form`` reads and writes the body's fields apart from ``type``, ``version`` and
+    other ``constants``.  ``signed_at`` is the field with the time of
     signing; this and ``software`` need not be fields of the form's values.  ``largest`` is the greatest
     length in bytes.  ``check`` refuses a value that contradicts itself.
     """
 
     type: str
     name: str
-    use: str
+    use: str | Callable[[object], str]
     form: Form[Value]
     signed_at: str = "at"
     largest: int = 16 * 1024
     check: Callable[[Value], None] = field(default=lambda _: None)
+    constants: Mapping[str, object] = field(default_factory=dict)
 
     def write(self, value: Value, signer: signing.Signer, at: datetime | None = None) -> bytes:
         """The signed document, readable by :meth:`read`; ``at`` is the time of signing, where that is no
@@ -79,14 +81,17 @@ class Kind(Generic[Value]):
         or as :meth:`read_body`)."""
         body = self.body(value, at)
         _, signed_at = self.read_body(body)
-        signer.check(self.use, signed_at)
+        signer.check(self.use if isinstance(self.use, str) else self.use(body), signed_at)
         return write(body, signer)
 
     def body(self, value: Value, at: datetime | None = None) -> dict[str, Any]:
         """The fields that are signed."""
         given = {} if at is None else {self.signed_at: to_iso(at)}
-        head = {"type": self.type, "version": 1, "software": SOFTWARE}
-        return {**head, **given, **self.form.write(value)}
+        return {**self._constants, "software": SOFTWARE, **given, **self.form.write(value)}
+
+    @property
+    def _constants(self) -> dict[str, object]:
+        return {"type": self.type, "version": 1, **self.constants}
 
     def read(self, content: bytes, root: Ed25519PublicKey) -> Verified[Value]:
         """A document's value, verified from the root's public key alone.  Raises :class:`SealError` as
@@ -99,7 +104,7 @@ class Kind(Generic[Value]):
         """The value of a body, and the time of signing.  Raises :class:`SealError` (``seal.field``,
         ``seal.version``, ``seal.unknown_field``, ``seal.contradiction``)."""
         where = f"{self.name}.body"
-        fields = canonical_json.take_constants(body, where, {"type": self.type, "version": 1})
+        fields = canonical_json.take_constants(body, where, self._constants)
         at = canonical_json.read(_TIME, fields.get(self.signed_at), f"{where}.{self.signed_at}")
         canonical_json.read(_TEXT, fields.get("software"), f"{where}.software")
         for name in {self.signed_at, "software"} - self.form.names:

@@ -24,7 +24,6 @@ from recorder.seal.amendment_kinds import (
     data_body,
     read_data,
 )
-from recorder.seal.canonical_json import Fields
 from recorder.seal.usage_terms import terms
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, roughened, spelled, world
@@ -122,7 +121,7 @@ def read_as_written(choices: Choices) -> None:
     kind, body = choices.pick([(KINDS[type(data)], data_body(data)) for data in DATA])
     said = changed(body, choices, [data_body(data) for data in DATA])
     try:
-        data = read_data(choices.pick((kind, kind, kind, *KINDS.values(), "x")), Fields(said, "data"))
+        data = read_data(choices.pick((kind, kind, kind, *KINDS.values(), "x")), said)
     except SealError as error:
         assert error.error_id in ("seal.field", "amendment.kind")
         return

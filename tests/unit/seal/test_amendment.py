@@ -333,7 +333,7 @@ def test_a_key_endorsed_for_amendments_signs_no_tombstone(bucket: Bucket, keys: 
     with pytest.raises(SealError) as refused:
         amendment.write(tombstone, signer)
     assert refused.value.error_id == "seal.endorsement_use"
-    forged = signed_document.write(amendment._to_body(tombstone), signer)
+    forged = signed_document.write(amendment.AMENDMENT.body(amendment.body_of(tombstone)), signer)
     with pytest.raises(SealError) as refused:
         amendment.open_amendment(forged, keys.root.public_key())
     assert refused.value.error_id == "seal.endorsement_use"

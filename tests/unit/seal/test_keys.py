@@ -198,9 +198,7 @@ def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
         unknown = replace(told, uses=uses)
         signed = replace(unknown, signature=keys.root.sign(canonical_json.dump(unknown.body())))
         document = signed.document()
-        assert (
-            refusal(lambda found=document: signing.Endorsement.read(found)) == "seal.endorsement_use"
-        )  # type: ignore[misc]
+        assert refusal(lambda found=document: signing.Endorsement.read(found)) == "seal.endorsement_use"  # type: ignore[misc]
 
 
 def test_the_panels_key_says_of_nothing_that_it_was_destroyed(keys: Keys) -> None:
