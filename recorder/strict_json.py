@@ -139,7 +139,8 @@ def one_of(values: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _read_time(text: object) -> datetime:
+def read_time(text: object) -> datetime:
+    """The time that :func:`recorder.clock.to_iso` wrote.  Raises ``ValueError`` for anything else."""
     at = from_iso(text) if isinstance(text, str) else None
     if at is None or to_iso(at) != text:
         raise ValueError("not a time in UTC with milliseconds")
@@ -152,7 +153,7 @@ def _check_year(at: datetime) -> datetime:
     return at
 
 
-Time = Annotated[datetime, BeforeValidator(_read_time), PlainSerializer(to_iso, when_used="json")]
+Time = Annotated[datetime, BeforeValidator(read_time), PlainSerializer(to_iso, when_used="json")]
 """A time, as :func:`recorder.clock.to_iso` writes it."""
 
 FileTime = Annotated[Time, AfterValidator(_check_year)]
@@ -165,7 +166,6 @@ Binary = Annotated[bytes, BeforeValidator(unb64), PlainSerializer(b64, when_used
 """Bytes in base64url without padding."""
 
 Key = Annotated[Binary, Field(min_length=32, max_length=32)]
-Signature = Annotated[Binary, Field(min_length=64, max_length=64)]
 
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]

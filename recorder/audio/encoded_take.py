@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from recorder.clock import from_iso, to_iso
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import Take, read_take
+from recorder.strict_json import STRICT, FileTime, Natural, one_of
 from recorder.typed import checked
 
 FORMAT = 1
@@ -45,8 +47,10 @@ class LocatedAnnouncement:
     """Where the announcement is in the audio: milliseconds of audio, and the normalised
     cross-correlation (1.0 is the very sound)."""
 
-    offset_ms: int
-    end_ms: int
+    __pydantic_config__ = STRICT
+
+    offset_ms: Natural
+    end_ms: Natural
     score: float
 
 
@@ -55,20 +59,25 @@ class Gap:
     """A stretch that is missing or blanked: milliseconds of audio, ``channel`` ``left``, ``right`` or
     ``both``, ``reason`` one of :data:`GAP_REASONS`."""
 
-    start_ms: int
-    end_ms: int
-    channel: str
+    __pydantic_config__ = STRICT
+
+    start_ms: Natural
+    end_ms: Natural
+    channel: Annotated[str, one_of(("left", "right", "both"))]
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A mark with its place in the audio, in milliseconds of audio."""
+    """A mark with its place in the audio, in milliseconds of audio.  In a manifest, data that names a person
+    is not here but in the parties."""
 
-    at: datetime
+    __pydantic_config__ = STRICT
+
+    at: FileTime
     offset_ms: int
     kind: str
-    data: dict[str, str]
+    data: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

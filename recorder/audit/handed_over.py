@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
 from recorder.auditlog import merkle
-from recorder.auditlog.append import SALT, commitment, leaf_text
+from recorder.auditlog.append import commitment, leaf_text
 from recorder.auditlog.inclusion_proof import signed_head
 from recorder.errors import AccordError, LedgerError, SealError
 from recorder.seal import canonical_json
@@ -256,7 +256,7 @@ def _is_leaf(text: str, number: int) -> bool:
 def _commits(said: Mapping[str, Any]) -> bool:
     if said["body"] is None and said["salt"] is None:
         return True
-    key = canonical_json.read(SALT, said["salt"], "leaf.salt")
+    key = canonical_json.read_bytes(said["salt"], 32, "leaf.salt")
     return bool(json.loads(said["leaf"])["commitment"] == commitment(key, said["body"].encode()))
 
 

@@ -31,10 +31,9 @@ from recorder.seal.amendment_kinds import Erased
 from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import TENANT, Keyring, WrappedKey, recording_of_path
-from recorder.seal.manifest import Manifest, Parties
-from recorder.seal.manifest_codec import decrypt_parties
+from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
 from recorder.seal.revocation import Trust, signed_since
-from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
+from recorder.seal.sealing import NAME, open_manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.usage_terms import RetentionLimit
 from recorder.store.contract import NotFound, Store

@@ -131,7 +131,7 @@ class WrappedKeys:
             raise SealError("seal.key_kind", "it is a customer's key")
         if (wrapped.tenant, wrapped.recording) != (self.tenant, manifest.recording):
             raise SealError("seal.key_foreign", f"it is of recording {wrapped.recording} of {wrapped.tenant}")
-        if wrapped.key_id != manifest.data_key_id:
+        if wrapped.key_id != manifest.keys.data:
             raise SealError("seal.key_foreign", f"it is key {wrapped.key_id}, and another was sealed")
         if wrapped.wrapped_by not in {*self._ids, *self.had}:
             raise SealError(

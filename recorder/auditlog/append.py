@@ -28,7 +28,6 @@ from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import to_iso
 from recorder.ids import Entropy, uuid7
-from recorder.strict_json import Form, Key
 
 FORMAT = 1
 SALT_BYTES = 32
@@ -70,10 +69,6 @@ class Leaf:
 def leaf_hash(leaf: bytes) -> str:
     """RFC 6962, section 2.1: the hash of a leaf, in hex."""
     return hashlib.sha256(b"\x00" + leaf).hexdigest()
-
-
-SALT: Final = Form[bytes](Key)
-"""A salt in a JSON file."""
 
 
 def commitment(salt: bytes, body: bytes) -> str:

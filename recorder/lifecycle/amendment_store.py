@@ -16,9 +16,10 @@ from recorder.seal.amendment import Amendment, By, name, open_amendment, write
 from recorder.seal.amendment_chain import Chain, amendments_in, check_follows, read_chain
 from recorder.seal.amendment_kinds import Data
 from recorder.seal.document_source import read_document
+from recorder.seal.manifest import MAX_BYTES
 from recorder.seal.revocation import Revoked
-from recorder.seal.sealing import MAX_BYTES, open_manifest
 from recorder.seal.sealing import NAME as MANIFEST
+from recorder.seal.sealing import open_manifest
 from recorder.seal.signing import Signer
 from recorder.store.contract import NotFound, Store
 

@@ -49,8 +49,7 @@ from recorder.pipeline.unrecorded_call import check_name, list_call, unkept, wha
 from recorder.seal import duration_check
 from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
 from recorder.seal.keyring import Keyring, WrappedKey, tenant_key_path
-from recorder.seal.manifest import BROUGHT_IN
-from recorder.seal.manifest_codec import to_body
+from recorder.seal.manifest import BROUGHT_IN, to_body
 from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal

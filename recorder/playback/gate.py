@@ -37,7 +37,7 @@ from recorder.playback.interface import Grant, Opened, PurposeChoice, Who
 from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
-from recorder.seal.manifest_codec import to_body
+from recorder.seal.manifest import to_body
 from recorder.seal.revocation import Revoked, nothing
 from recorder.store.contract import Store
 

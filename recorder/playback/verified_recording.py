@@ -36,10 +36,9 @@ from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
 from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path, wrapped_key
-from recorder.seal.manifest import Manifest, Parties
-from recorder.seal.manifest_codec import decrypt_parties
+from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
 from recorder.seal.revocation import Revoked, Trust, nothing
-from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
+from recorder.seal.sealing import NAME, open_manifest
 from recorder.store.contract import NotFound, Store
 
 CACHED = 64

@@ -167,7 +167,7 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
         sealed = {Gone(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}
         if set(data.objects) != sealed or len(data.objects) != len(sealed):
             refuse("it names other objects than were sealed")
-        if data.key_id != chain.manifest.data_key_id:
+        if data.key_id != chain.manifest.keys.data:
             refuse("it names another key than was sealed")
         if chain.holds:
             refuse("the recording was erased while it was held")
@@ -178,7 +178,7 @@ def erasure(chain: Chain, why: str) -> Erased:
     manifest = chain.manifest
     return Erased(
         why=why,
-        key_id=manifest.data_key_id,
+        key_id=manifest.keys.data,
         objects=tuple(Gone(o.name, o.stored_sha256, o.stored_length) for o in manifest.objects),
         remains=(*(name(each.number) for each in chain.amendments), MANIFEST),
     )

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import rfc8785
 
+from recorder import strict_json
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
 from recorder.strict_json import Form, Malformed, parse_canonical
@@ -61,6 +62,25 @@ def read(form: Form[Value], body: object, where: str) -> Value:
             raise SealError("seal.unknown_field", f"{where}.{more[0]} is unknown to this version")
         raise SealError("seal.field", f"{where} is written with other fields")
     return value
+
+
+def read_time(value: object, where: str) -> datetime:
+    """A field's time.  Raises :class:`SealError` (``seal.field``)."""
+    try:
+        return strict_json.read_time(value)
+    except ValueError:
+        raise SealError("seal.field", f"{where} is not a time in UTC with milliseconds") from None
+
+
+def read_bytes(value: object, length: int, where: str) -> bytes:
+    """A field's bytes, of a length.  Raises :class:`SealError` (``seal.field``)."""
+    try:
+        data = strict_json.unb64(value)
+    except ValueError:
+        data = b""
+    if len(data) != length:
+        raise SealError("seal.field", f"{where} is not {length} bytes in base64url")
+    return data
 
 
 def members(body: object, where: str, *names: str) -> list[Any]:

@@ -8,28 +8,50 @@ announced.  That rule is :func:`counts`, and is nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from recorder.audio.encoded_take import Encoded, LocatedAnnouncement, Marker, Prompt
-from recorder.audio.keep_answers import COLLEAGUE, NO, NONE, OWN_WORDS, YES, Question, questions
+from recorder.audio.keep_answers import (
+    BROKEN,
+    BY,
+    COLLEAGUE,
+    HOW,
+    NO,
+    NONE,
+    OWN_WORDS,
+    QUESTION,
+    YES,
+    Question,
+    questions,
+)
 from recorder.clock import truncate
-from recorder.domain.call_plan import NOTICE, OPT_IN
-from recorder.domain.line_policy import Keep
-from recorder.domain.line_policy import PromptSound as Words
+from recorder.domain.call_plan import MODES, NOTICE, OPT_IN
+from recorder.domain.line_policy import Keep, PromptSound
+from recorder.strict_json import STRICT, Natural, Positive, Sha256, Time, one_of
 
 GIVEN = (YES, NO, NONE)
 """What was answered, silence included."""
 
 
 @dataclass(frozen=True, slots=True)
-class PlayedSentence:
-    """A sentence that was played: its words, its sound's SHA-256, and where it is in the right channel,
-    whole; ``found`` is ``None`` where it is not."""
+class SealedSentence:
+    """A sentence that was to be played: its words, and its sound's SHA-256."""
+
+    __pydantic_config__ = STRICT
 
     text: str
-    sound_sha256: str
+    sound_sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedSentence(SealedSentence):
+    """The same with its place in the right channel, where it is there whole; otherwise ``None``."""
+
     found: LocatedAnnouncement | None
 
 
@@ -39,11 +61,13 @@ class Consent:
     opt-in; ``none``, nobody refused, in opt-out), the ``key`` that was pressed, when, and the words of the
     question (``None`` where the line has none)."""
 
-    mode: str
+    __pydantic_config__ = STRICT
+
+    mode: Annotated[str, one_of(MODES)]
     answer: str | None
     key: str | None
-    at: datetime | None
-    question: PlayedSentence | None
+    at: Time | None
+    question: SealedSentence | None
 
     @property
     def allows(self) -> bool:
@@ -57,8 +81,10 @@ class Consent:
 class HeardVoice:
     """Where the outside party was heard to answer, in the left channel."""
 
-    from_ms: int
-    to_ms: int
+    __pydantic_config__ = STRICT
+
+    from_ms: Natural
+    to_ms: Natural
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +98,19 @@ class Agreement:
     ``unheard_at``: when a colleague did, and they had not been heard, which is no answer.  ``told``: both
     heard what came of it, whole; ``said`` is what that was."""
 
-    asked_at: datetime
-    offset_ms: int
-    how: str
+    __pydantic_config__ = STRICT
+
+    asked_at: Time
+    offset_ms: Natural
+    how: Annotated[str, one_of((QUESTION, OWN_WORDS))]
     question: PlayedSentence | None
-    answer: str | None
-    by: str | None
-    answered_how: str | None
-    answered_at: datetime | None
-    answered_offset_ms: int | None
+    answer: Annotated[str, one_of((*GIVEN, BROKEN))] | None
+    by: Annotated[str, one_of(BY)] | None
+    answered_how: Annotated[str, one_of(HOW)] | None
+    answered_at: Time | None
+    answered_offset_ms: Natural | None
     voice: HeardVoice | None
-    unheard_at: datetime | None
+    unheard_at: Time | None
     told: bool
     said: PlayedSentence | None
 
@@ -108,9 +136,11 @@ class Agreement:
 class Agreed:
     """What a yes keeps it for, beside what was announced: the purpose's ``code``, and until when."""
 
-    code: str
-    keep_days: int
-    until: datetime
+    __pydantic_config__ = STRICT
+
+    code: Annotated[str, Field(alias="purpose")]
+    keep_days: Positive
+    until: Time
 
 
 def counts(announced: bool, agreements: Sequence[Agreement]) -> bool:
@@ -127,9 +157,7 @@ def consent(encoded: Encoded) -> Consent:
     start = encoded.take.start
     if start.mode == NOTICE:
         return Consent(NOTICE, None, None, None, None)
-    asked = (
-        None if start.question is None else PlayedSentence(start.question.text, start.question.sha256, None)
-    )
+    asked = None if start.question is None else SealedSentence(start.question.text, start.question.sha256)
     answers = [mark for mark in encoded.take.marks if mark.kind == "answered"]
     last = next((mark for mark in reversed(answers) if mark.data.get("question") == "recording"), None)
     if last is None or "answer" not in last.data:
@@ -156,6 +184,66 @@ def agreed(announced: bool, made: Sequence[Agreement], keep: Keep | None, since:
     if keep is None or not counts(announced, made):
         return None
     return Agreed(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
+
+
+def contradiction_in_consent(consent: Consent, announced: bool) -> str | None:
+    """How the consent contradicts itself; ``None`` where it does not."""
+    said = (consent.answer, consent.key, consent.at)
+    if consent.mode == NOTICE and (consent.question is not None or any(each is not None for each in said)):
+        return "nothing is asked where there is only a notice"
+    if (consent.answer is None) != (consent.at is None) or (consent.key is not None and consent.at is None):
+        return "the answer whether to record has no time, or the time no answer"
+    if announced and not consent.allows:
+        return "nobody agreed that it is recorded"
+    return None
+
+
+def contradiction_in(agreements: Iterable[Agreement], duration_ms: int) -> str | None:
+    """How the keep questions and their answers contradict themselves; ``None`` where they do not."""
+    reached = 0
+    for one in agreements:
+        answered = one.answered_offset_ms
+        if not reached <= one.offset_ms <= (duration_ms if answered is None else answered) <= duration_ms:
+            return "a question or its answer lies outside the audio, or before what came before it"
+        reached = one.offset_ms if answered is None else answered
+        if any(
+            each is not None and not _inside(each.found, duration_ms) for each in (one.question, one.said)
+        ):
+            return "what was played lies outside the audio"
+        if (one.how == QUESTION) != (one.question is not None):
+            return "a question was played that there is not, or not played"
+        if (why := _contradiction_in_answer(one) or _contradiction_in_voice(one, duration_ms)) is not None:
+            return why
+    return None
+
+
+def _contradiction_in_answer(one: Agreement) -> str | None:
+    given = one.answer in GIVEN
+    if any((each is not None) != given for each in (one.answered_at, one.answered_offset_ms, one.said)):
+        return "an answer has no time or place, or there is none that has"
+    if any((each is not None) != (one.answer in (YES, NO)) for each in (one.by, one.answered_how)):
+        return "a yes or no is nobody's, or nobody's answer somebody's"
+    if one.told and not given:
+        return "it was told what was answered, and nothing was"
+    return None
+
+
+def _contradiction_in_voice(one: Agreement, duration_ms: int) -> str | None:
+    if one.unheard_at is not None and one.answer == YES:
+        return "somebody answered who was not heard"
+    if one.voice is None:
+        return None
+    if one.answer != YES or one.by != COLLEAGUE:
+        return "somebody was heard where no colleague confirmed it"
+    found = None if one.question is None else one.question.found
+    since = one.offset_ms if found is None else found.end_ms
+    if not since <= one.voice.from_ms < one.voice.to_ms <= duration_ms:
+        return "who answered was heard outside the audio, or before the question's end"
+    return None
+
+
+def _inside(found: LocatedAnnouncement | None, duration_ms: int) -> bool:
+    return found is None or 0 <= found.offset_ms < found.end_ms <= duration_ms
 
 
 def _agreement(
@@ -190,11 +278,11 @@ def _voice(first: int, end: int, since: int, duration_ms: int) -> HeardVoice | N
     return HeardVoice(first, end) if first < end else None
 
 
-def _verdict(keep: Keep, answer: str) -> Words:
+def _verdict(keep: Keep, answer: str) -> PromptSound:
     return {YES: keep.yes, NO: keep.no}.get(answer, keep.none)
 
 
-def _said(words: Words | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
+def _said(words: PromptSound | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
     return None if words is None else PlayedSentence(words.text, words.sha256, found)
 
 

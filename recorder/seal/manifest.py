@@ -1,19 +1,48 @@
-"""What a manifest says, as frozen values.  Reading and writing them is ``manifest_codec.py``."""
+"""Manifest, version 1: its fields, and what must hold between them.  docs/formats.md describes each field.
+
+Version 1 is closed: another version, an unknown field, and fields that contradict each other are refused.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
 
-from recorder.audio.encoded_take import Gap
+from pydantic import Field
+
+from recorder.audio.encoded_take import Gap, Marker
 from recorder.audio.keep_answers import YES
 from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.seal.consent_record import GIVEN, Agreed, Agreement, Consent
+from recorder.ids import Entropy
+from recorder.seal import canonical_json, signing, streaming_aead
+from recorder.seal.consent_record import (
+    GIVEN,
+    Agreed,
+    Agreement,
+    Consent,
+    contradiction_in,
+    contradiction_in_consent,
+    counts,
+)
 from recorder.seal.keyring import Secret, part
+from recorder.seal.signed_document import Kind
 from recorder.spool.layout import Party
+from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+
+CHANNELS: Final = {"left": "outside_says", "right": "outside_hears"}
+
+PARTIES: Final = "parties"
+"""The name in the associated data of the encrypted parties."""
+
+_PAD: Final = 256
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 BROUGHT_IN = "brought_in"
 """Why a recording that comes from elsewhere is unannounced; ``channel`` is then its file's SHA-256."""
@@ -24,13 +53,15 @@ class Object:
     """An encrypted object: hashes hex SHA-256, lengths bytes, ``blocks`` those of each stored 64 KiB
     block in order."""
 
+    __pydantic_config__ = STRICT
+
     name: str
     media_type: str
-    plain_sha256: str
-    plain_length: int
-    stored_sha256: str
-    stored_length: int
-    blocks: tuple[str, ...]
+    plain_sha256: Sha256
+    plain_length: Natural
+    stored_sha256: Sha256
+    stored_length: Positive
+    blocks: tuple[Sha256, ...]
 
     def check_block(self, number: int, block: bytes) -> None:
         """Refuse a stored block that is not what was sealed: what :class:`envelope.Reader` asks of each.
@@ -47,8 +78,10 @@ class Object:
 class AnnouncedPurpose:
     """What the recording may be used for, and until when: as announced, or as agreed in the call."""
 
+    __pydantic_config__ = STRICT
+
     code: str
-    until: datetime
+    until: Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +89,25 @@ class Announced:
     """What was announced, and where it is in the audio: ``offset_ms`` to ``end_ms``, found with
     ``score`` (normalised cross-correlation, 1.0 is the very sound)."""
 
+    __pydantic_config__ = STRICT
+
     id: str
-    version: int
+    version: Natural
     language: str
     text: str
-    keep_days: int
-    sound_sha256: str
+    keep_days: Natural
+    sound_sha256: Sha256
     purposes: tuple[AnnouncedPurpose, ...]
-    offset_ms: int
-    end_ms: int
+    offset_ms: Natural
+    end_ms: Natural
     score: float
-
-
-@dataclass(frozen=True, slots=True)
-class SealedMarker:
-    """A mark in milliseconds of audio.  Data that names a person is not here but in the parties."""
-
-    at: datetime
-    offset_ms: int
-    kind: str
-    data: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
     """Somebody who was on the inside from ``offset_ms`` on."""
+
+    __pydantic_config__ = STRICT
 
     offset_ms: int
     party: Party
@@ -89,6 +116,8 @@ class Joined:
 @dataclass(frozen=True, slots=True)
 class Parties:
     """Who spoke.  Encrypted in the manifest under the recording's data key."""
+
+    __pydantic_config__ = STRICT
 
     outside: Party
     inside: Party | None
@@ -99,8 +128,20 @@ class Parties:
 class Noted:
     """A call's times as they were noted in it, by clocks that were found to be wrong."""
 
-    started_at: datetime
-    ended_at: datetime
+    __pydantic_config__ = STRICT
+
+    started_at: Time
+    ended_at: Time
+
+
+@dataclass(frozen=True, slots=True)
+class KeyIds:
+    """The ids of the recording's ``data`` key and of the ``tenant``'s key that wrapped it first."""
+
+    __pydantic_config__ = STRICT
+
+    data: str
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +152,11 @@ class Manifest:
     why, and there is no purpose.  ``consent`` is how it was agreed to record, ``agreements`` the questions in
     the call whether it may be kept, ``agreed`` what came of them (``None``: nothing).  ``noted`` is ``None``
     where start and end are as they were noted in the call.  ``keep_until`` is when the recording goes at the
-    latest unless something sealed later says otherwise.
+    latest unless something sealed later says otherwise.  ``signing_key_id`` is the id of the key that signed
+    it, which is not in its body.
     """
+
+    __pydantic_config__ = STRICT
 
     recording: str
     tenant: str
@@ -121,28 +165,27 @@ class Manifest:
     direction: str
     node: str
     channel: str
-    started_at: datetime
-    bridged_at: datetime | None
-    ended_at: datetime
-    sealed_at: datetime
+    started_at: Time
+    bridged_at: Time | None
+    ended_at: Time
+    sealed_at: Time
     noted: Noted | None
-    keep_until: datetime
-    duration_ms: int
+    keep_until: Time
+    duration_ms: Natural
     drift_ms: int
-    sample_rate: int
-    announced: Announced | None
+    sample_rate: Positive
+    announced: Annotated[Announced | None, Field(alias="announcement")]
     unannounced: str | None
     consent: Consent
     agreements: tuple[Agreement, ...]
     agreed: Agreed | None
-    markers: tuple[SealedMarker, ...]
+    markers: tuple[Marker, ...]
     gaps: tuple[Gap, ...]
     objects: tuple[Object, ...]
-    parties: bytes
-    data_key_id: str
-    tenant_key_id: str
+    parties: Binary
+    keys: KeyIds
     software: str
-    signing_key_id: str = ""
+    signing_key_id: Annotated[str, Field(exclude=True)] = ""
 
     @property
     def purposes(self) -> tuple[AnnouncedPurpose, ...]:
@@ -180,13 +223,87 @@ class Manifest:
 
     def check_key(self, data_key: Secret) -> None:
         """Refuse another data key than the sealed one.  Raises :class:`SealError`."""
-        if data_key.id != self.data_key_id:
+        if data_key.id != self.keys.data:
             raise SealError(
                 "seal.key_foreign",
-                f"recording {self.recording} was sealed with data key {self.data_key_id}, not {data_key.id}",
+                f"recording {self.recording} was sealed with data key {self.keys.data}, not {data_key.id}",
             )
 
 
 def prefix(tenant: str, started_at: datetime, recording: str) -> str:
     """``<tenant>/<yyyy>/<mm>/<dd>/<recording>/``, the day in UTC."""
     return f"{part(tenant)}/{to_iso(started_at)[:10].replace('-', '/')}/{part(recording)}/"
+
+
+def _check(manifest: Manifest) -> None:
+    """Refuse a manifest that contradicts itself, so that no reader has to.  Raises :class:`SealError`
+    (``seal.contradiction``)."""
+
+    def refuse(what: str) -> None:
+        raise SealError("seal.contradiction", f"the manifest contradicts itself: {what}")
+
+    try:
+        if str(UUID(manifest.recording)) != manifest.recording:
+            raise ValueError
+        part(manifest.tenant)
+    except (ValueError, SealError):
+        refuse("its ids are no ids")
+    if not manifest.started_at <= manifest.ended_at <= manifest.sealed_at:
+        refuse("it ends before it begins, or was sealed before it ended")
+    if (manifest.announced is None) == (manifest.unannounced is None):
+        refuse("it is neither announced nor unannounced")
+    told = manifest.announced
+    if told is not None:
+        if not 0 <= told.offset_ms < told.end_ms <= manifest.duration_ms:
+            refuse("the announcement lies outside the audio")
+        if len({each.code for each in told.purposes}) != len(told.purposes):
+            refuse("a purpose is named twice")
+    for why in (
+        contradiction_in_consent(manifest.consent, told is not None),
+        contradiction_in(manifest.agreements, manifest.duration_ms),
+    ):
+        if why is not None:
+            refuse(why)
+    if (manifest.agreed is not None) != counts(told is not None, manifest.agreements):
+        refuse("it is kept by agreement without a yes that counts, or not kept with one")
+    if any(each.until > manifest.keep_until for each in manifest.purposes):
+        refuse("a purpose outlives the recording")
+    if any(not gap.start_ms < gap.end_ms for gap in manifest.gaps):
+        refuse("a gap ends before it begins")
+    names = [each.name for each in manifest.objects]
+    if not names or names != sorted(set(names)) or not all(_NAME.fullmatch(name) for name in names):
+        refuse("its objects have no names, or not in order")
+    for each in manifest.objects:
+        if streaming_aead.stored_length(each.plain_length) != each.stored_length:
+            refuse(f"the lengths of {each.name} do not go together")
+        if len(each.blocks) != -(-each.stored_length // streaming_aead.SEGMENT):
+            refuse(f"{each.name} has more or fewer blocks than its length")
+
+
+MANIFEST: Final = Kind(
+    "accord-manifest", "manifest", signing.MANIFEST, Form[Manifest](Manifest),
+    signed_at="sealed_at", largest=MAX_BYTES, check=_check, constants={"channels": CHANNELS},
+)  # fmt: skip
+
+_PARTIES: Final = Form[Parties](Parties)
+
+
+def to_body(manifest: Manifest) -> dict[str, Any]:
+    """The fields that are signed."""
+    return MANIFEST.body(manifest)
+
+
+def encrypt_parties(parties: Parties, recording: str, data_key: Secret, entropy: Entropy) -> bytes:
+    """The parties as they lie in a manifest, padded, so that the length reveals nothing."""
+    plain = canonical_json.dump(_PARTIES.write(parties))
+    padded = plain + b" " * (-len(plain) % _PAD)
+    data = streaming_aead.associated(recording, PARTIES)
+    return streaming_aead.encrypt_bytes(padded, data_key.key, data, entropy)
+
+
+def decrypt_parties(manifest: Manifest, data_key: Secret) -> Parties:
+    """Who spoke.  Raises :class:`SealError` (``seal.key_foreign``, ``seal.decryption``, ``seal.field``)."""
+    manifest.check_key(data_key)
+    data = streaming_aead.associated(manifest.recording, PARTIES)
+    plain = streaming_aead.decrypt_bytes(manifest.parties, data_key.key, data).rstrip(b" ")
+    return canonical_json.read(_PARTIES, canonical_json.load(plain, PARTIES), PARTIES)

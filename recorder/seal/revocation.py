@@ -27,7 +27,7 @@ from recorder.seal.amendment import Amendment, name
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.sealing import NAME
 from recorder.seal.signing import key_id, verify
-from recorder.strict_json import STRICT, Form, Signature, Time, b64
+from recorder.strict_json import STRICT, Form, Time, b64
 
 SUFFIX = ".revocation.json"
 
@@ -147,7 +147,6 @@ class Revocation:
 
 
 _REVOCATION: Final = Form[Revocation](Revocation)
-_SIGNATURE: Final = Form[bytes](Signature)
 _CONSTANTS: Final[Mapping[str, str | int]] = {"type": "accord-revocation", "version": 1}
 
 
@@ -161,7 +160,7 @@ def read(content: bytes, root: Ed25519PublicKey) -> tuple[str, datetime]:
     """Which key a document revokes, and since when.  Raises :class:`SealError`."""
     document = canonical_json.load(content, "revocation")
     body, signed = canonical_json.members(document, "revocation", "body", "signature")
-    signature = canonical_json.read(_SIGNATURE, signed, "revocation.signature")
+    signature = canonical_json.read_bytes(signed, 64, "revocation.signature")
     fields = canonical_json.take_constants(body, "revocation.body", _CONSTANTS)
     found = canonical_json.read(_REVOCATION, fields, "revocation.body")
     if found.root_key_id != key_id(root) or not verify(root, signature, body):

@@ -19,20 +19,21 @@ from recorder.audio.encoded_take import Encoded, EncodedSound, Marker
 from recorder.clock import Uptime, truncate
 from recorder.errors import SealError
 from recorder.ids import Entropy
-from recorder.seal import canonical_json, consent_record, signed_document, signing, streaming_aead
-from recorder.seal import manifest_codec as bodies
+from recorder.seal import consent_record, signed_document, signing, streaming_aead
 from recorder.seal.clock_correction import Timing, timing
 from recorder.seal.consent_record import Consent
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import (
     BROUGHT_IN,
+    MANIFEST,
     Announced,
     AnnouncedPurpose,
     Joined,
+    KeyIds,
     Manifest,
     Object,
     Parties,
-    SealedMarker,
+    encrypt_parties,
 )
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import Party
@@ -43,8 +44,6 @@ ENCRYPTED = ".enc"
 
 UNANNOUNCED_KEEP = timedelta(days=30)
 """How long a take is kept in whose audio the announcement was not found (P1)."""
-
-MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +110,7 @@ def seal(
     ]
     when = timing(encoded.take, now, uptime)
     manifest = _manifest(encoded, objects, data_key, tenant_key, signer, when, entropy)
-    signer.check(signing.MANIFEST, manifest.sealed_at)
-    content = write(manifest, signer)
-    # Read back before anything relies on it: a manifest that would be refused is never stored.
-    bodies.from_body(canonical_json.load(content, "manifest")["body"], signer.key_id)
+    content = MANIFEST.write(manifest, signer)
     write_file(folder / KEY_FILE, wrapped.to_bytes())
     write_file(folder / NAME, content)
     return _sealed(folder, manifest, content, wrapped)
@@ -125,14 +121,9 @@ def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = Non
     content = (folder / NAME).read_bytes()
     wrapped = WrappedKey.from_bytes((folder / KEY_FILE).read_bytes())
     manifest = open_manifest(content, root, now)
-    if wrapped.key_id != manifest.data_key_id:
+    if wrapped.key_id != manifest.keys.data:
         raise SealError("seal.key_foreign", f"{folder / KEY_FILE} is not the key that the manifest names")
     return _sealed(folder, manifest, content, wrapped)
-
-
-def write(manifest: Manifest, signer: signing.Signer) -> bytes:
-    """The manifest, signed: the bytes of ``manifest.json``."""
-    return signed_document.write(bodies.to_body(manifest), signer)
 
 
 def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Manifest:
@@ -144,10 +135,9 @@ def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None =
     (``seal.endorsement_…``), ``seal.signature``, ``seal.version``, ``seal.unknown_field``,
     ``seal.field``, ``seal.contradiction``.
     """
-    body, key_id = signed_document.read(content, "manifest", root, signing.MANIFEST, "sealed_at", MAX_BYTES)
-    manifest = bodies.from_body(body, key_id)
-    signed_document.check_not_future("manifest", manifest.sealed_at, now)
-    return manifest
+    signed = MANIFEST.read(content, root)
+    signed_document.check_not_future("manifest", signed.at, now)
+    return replace(signed.value, signing_key_id=signed.key_id)
 
 
 def _encrypt(sound: EncodedSound, folder: Path, recording: str, data_key: Secret, entropy: Entropy) -> Object:
@@ -213,9 +203,8 @@ def _manifest(
         markers=tuple(_marker(mark) for mark in encoded.markers),
         gaps=encoded.gaps,
         objects=tuple(objects),
-        parties=bodies.encrypt_parties(parties, start.recording, data_key, entropy),
-        data_key_id=data_key.id,
-        tenant_key_id=tenant_key.key_id,
+        parties=encrypt_parties(parties, start.recording, data_key, entropy),
+        keys=KeyIds(data_key.id, tenant_key.key_id),
         software=f"accord {__version__}",
         signing_key_id=signer.key_id,
     )
@@ -257,11 +246,11 @@ _OF_LISTENERS = ("listener_heard", "listener_left")
 _OF_PARTIES = (*_CAME, "unbridged", "left_room", *_OF_LISTENERS, *(f"joined_{each}" for each in _OF_JOINING))
 
 
-def _marker(mark: Marker) -> SealedMarker:
+def _marker(mark: Marker) -> Marker:
     # Who joined and who left are parties, and parties are encrypted.
     private = ("party", "value", "leg") if mark.kind in _OF_PARTIES else ()
     data = {name: value for name, value in mark.data.items() if name not in private}
-    return SealedMarker(truncate(mark.at), mark.offset_ms, mark.kind, data)
+    return Marker(truncate(mark.at), mark.offset_ms, mark.kind, data)
 
 
 def _joined(encoded: Encoded) -> tuple[Joined, ...]:

@@ -23,7 +23,7 @@ from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import canonical_json, signing
-from recorder.strict_json import STRICT, Form, Signature, Time, b64
+from recorder.strict_json import Form, b64
 
 CLOCK_SLACK = timedelta(minutes=5)
 """How far in the future a seal may lie before it is refused: clocks differ a little."""
@@ -31,19 +31,6 @@ CLOCK_SLACK = timedelta(minutes=5)
 SOFTWARE: Final = f"accord {__version__}"
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True)
-class _Signed:
-    __pydantic_config__ = STRICT
-
-    key_id: str
-    signature: Signature
-
-
-_SIGNED: Final = Form[_Signed](_Signed)
-_TIME: Final = Form[datetime](Time)
-_TEXT: Final = Form[str](str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +92,9 @@ class Kind(Generic[Value]):
         ``seal.version``, ``seal.unknown_field``, ``seal.contradiction``)."""
         where = f"{self.name}.body"
         fields = canonical_json.take_constants(body, where, self._constants)
-        at = canonical_json.read(_TIME, fields.get(self.signed_at), f"{where}.{self.signed_at}")
-        canonical_json.read(_TEXT, fields.get("software"), f"{where}.software")
+        at = canonical_json.read_time(fields.get(self.signed_at), f"{where}.{self.signed_at}")
+        if not isinstance(fields.get("software"), str):
+            raise SealError("seal.field", f"{where}.software is not a text")
         for name in {self.signed_at, "software"} - self.form.names:
             del fields[name]
         value = canonical_json.read(self.form, fields, where)
@@ -144,19 +132,19 @@ def read(
     if not isinstance(signatures, list) or len(signatures) != 1:
         raise SealError("seal.field", f"{what}.signatures is not one signature")
     where = f"{what}.signatures[0]"
-    given = canonical_json.read(
-        _SIGNED, canonical_json.take_constants(signatures[0], where, {"algorithm": "Ed25519"}), where
-    )
+    fields = canonical_json.take_constants(signatures[0], where, {"algorithm": "Ed25519"})
+    key_id, given = canonical_json.members(fields, where, "key_id", "signature")
+    signature = canonical_json.read_bytes(given, 64, f"{where}.signature")
     if not isinstance(body, dict):
         raise SealError("seal.field", f"{what}.body is not an object")
-    at = canonical_json.read(_TIME, body.get(signed_at), f"{what}.body.{signed_at}")
+    at = canonical_json.read_time(body.get(signed_at), f"{what}.body.{signed_at}")
     public = endorsement.check(root, use if isinstance(use, str) else use(body), at)
-    if given.key_id != endorsement.key_id or not signing.verify(public, given.signature, body):
+    if key_id != endorsement.key_id or not signing.verify(public, signature, body):
         raise SealError(
             "seal.signature",
             f"the {what}'s signature is wrong: it was changed after it was sealed, or signed by another key",
         )
-    return body, given.key_id
+    return body, endorsement.key_id
 
 
 def check_not_future(what: str, signed_at: datetime, now: datetime | None) -> None:

@@ -38,7 +38,7 @@ from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json
 from recorder.seal.keyring import BRING_BACK, exists, read_private, write_private
-from recorder.strict_json import STRICT, Form, Key, Signature, Time, b64
+from recorder.strict_json import STRICT, Form, Key, Time, b64
 
 MANIFEST: Final = "manifest"
 AMENDMENT: Final = "amendment"
@@ -102,7 +102,6 @@ class EndorsedKey:
 
 
 _KEY: Final = Form[EndorsedKey](EndorsedKey)
-_SIGNATURE: Final = Form[bytes](Signature)
 _CONSTANTS: Final[Mapping[str, str | int]] = {
     "type": "accord-endorsement",
     "version": 1,
@@ -130,7 +129,7 @@ class Endorsement(EndorsedKey):
         """Read :meth:`document`; ``where`` is its path in errors.  Raises :class:`SealError`.  The signature
         is not yet checked."""
         body, signature = canonical_json.members(document, where, "body", "signature")
-        signed = canonical_json.read(_SIGNATURE, signature, f"{where}.signature")
+        signed = canonical_json.read_bytes(signature, 64, f"{where}.signature")
         fields = canonical_json.take_constants(body, f"{where}.body", _CONSTANTS)
         key = canonical_json.read(_KEY, fields, f"{where}.body")
         if not key.uses or not set(key.uses) <= set(USES):

@@ -42,7 +42,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.errors import SealError, StoreError
-from recorder.seal import manifest_codec, streaming_aead
+from recorder.seal import streaming_aead
 from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
 from recorder.seal.data_key import open_data_key
@@ -55,9 +55,9 @@ from recorder.seal.keyring import (
     recording_of_path,
     tenant_key_path,
 )
-from recorder.seal.manifest import Manifest, Object
+from recorder.seal.manifest import MAX_BYTES, Manifest, Object, decrypt_parties
 from recorder.seal.revocation import Revoked, signed_since
-from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
+from recorder.seal.sealing import NAME, open_manifest
 
 CHECKS = {
     1: "there is a manifest",
@@ -350,7 +350,7 @@ def _gone(
 def _parties(manifest: Manifest, prefix: str, data_key: Secret, report: VerificationReport) -> None:
     report.checked.append(11)
     try:
-        manifest_codec.decrypt_parties(manifest, data_key)
+        decrypt_parties(manifest, data_key)
     except SealError as error:
         report.add(11, "parties.decryption", prefix + NAME, error.message)
 

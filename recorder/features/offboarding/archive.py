@@ -22,8 +22,7 @@ from recorder.features.offboarding.handover import HandedRow
 from recorder.playback.audio_reader import Missing, Sounds
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.document_source import read_document
-from recorder.seal.manifest_codec import decrypt_parties
-from recorder.seal.sealing import MAX_BYTES
+from recorder.seal.manifest import MAX_BYTES, decrypt_parties
 from recorder.store.contract import NotFound, Store
 
 FOLDER = "accord/"

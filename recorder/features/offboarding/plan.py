@@ -27,7 +27,7 @@ from recorder.lifecycle.limits import limits_of
 from recorder.playback.audio_reader import PEAKS
 from recorder.playback.verified_recording import Seals, VerifiedRecording
 from recorder.seal.amendment import name as amendment_name
-from recorder.seal.manifest_codec import decrypt_parties
+from recorder.seal.manifest import decrypt_parties
 from recorder.seal.offboarding import HandedOver
 from recorder.seal.revocation import Trust
 from recorder.seal.sealing import NAME

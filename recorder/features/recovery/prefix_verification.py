@@ -30,11 +30,10 @@ from recorder.seal.keyring import (
     wrapped_key,
     wrapped_key_at,
 )
-from recorder.seal.manifest import Manifest, Parties
-from recorder.seal.manifest_codec import decrypt_parties
+from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
 from recorder.seal.revocation import Known, Revoked, signed_since
-from recorder.seal.sealing import MAX_BYTES, open_manifest
 from recorder.seal.sealing import NAME as MANIFEST
+from recorder.seal.sealing import open_manifest
 from recorder.seal.usage_terms import RetentionLimit
 from recorder.store.contract import NotFound, Store
 

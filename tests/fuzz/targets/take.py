@@ -24,7 +24,7 @@ from tests.fuzz.choices import Choices
 from tests.fuzz.documents import repeating, scratch, world
 from tests.fuzz.targets.wav import riff
 
-INSTRUMENT = ("recorder.audio", "recorder.seal.manifest_codec")
+INSTRUMENT = ("recorder.audio", "recorder.seal.manifest")
 LONGEST = 260
 
 RATE = 8000

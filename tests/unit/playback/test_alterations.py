@@ -20,7 +20,8 @@ from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import WrappedKey
-from recorder.seal.sealing import open_manifest, write
+from recorder.seal.sealing import open_manifest
+from tests.unit.seal.recording import sign
 
 BLOCK = 65536
 
@@ -162,7 +163,7 @@ def signed_under_another_root(scene: Scene) -> None:
     folder = house.root / "other-keys"
     signing.init(folder, house.clock() - timedelta(days=1), house.entropy)
     signer = signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT)
-    overwrite(scene.path("manifest.json"), write(scene.manifest(), signer))
+    overwrite(scene.path("manifest.json"), sign(scene.manifest(), signer))
 
 
 def sealed_again_with_more(scene: Scene) -> None:
@@ -171,7 +172,7 @@ def sealed_again_with_more(scene: Scene) -> None:
     longer = tuple(replace(each, until=each.until + timedelta(days=1)) for each in manifest.purposes)
     told = replace(manifest.announced, purposes=longer, keep_days=manifest.announced.keep_days + 1)
     forged = replace(manifest, announced=told, keep_until=manifest.keep_until + timedelta(days=1))
-    overwrite(scene.path("manifest.json"), write(forged, scene.house.means.signer))
+    overwrite(scene.path("manifest.json"), sign(forged, scene.house.means.signer))
 
 
 def key_of_another(scene: Scene) -> None:

@@ -15,8 +15,9 @@ from recorder.audio.keep_answers import questions
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import PromptSound as Words
-from recorder.seal import signing
+from recorder.seal import signed_document, signing
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
+from recorder.seal.manifest import Manifest, to_body
 from recorder.seal.sealing import SealedTake, seal
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
 from recorder.store.contract import NotFound
@@ -173,6 +174,11 @@ def make_asked(
     return replace(
         made, take=take, markers=(made.markers[0], *placed, made.markers[-1]), prompts=tuple(prompts)
     )
+
+
+def sign(manifest: Manifest, signer: signing.Signer) -> bytes:
+    """What whoever has a key can sign, unchecked."""
+    return signed_document.write(to_body(manifest), signer)
 
 
 def seal_asked(keys: Keys, encoded: Encoded) -> SealedTake:

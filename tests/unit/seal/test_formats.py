@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from recorder.seal import manifest_codec, verification
+from recorder.seal import manifest, verification
 
 from .recording import HEARD, RECORDING, TENANT, TOLD, YES, Bucket, Keys, asked, make_asked, seal_asked
 
-PAGE = (Path(manifest_codec.__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+PAGE = (Path(manifest.__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
 
 
 def unb64(text: str) -> bytes:

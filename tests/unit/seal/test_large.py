@@ -17,7 +17,8 @@ from recorder.playback.verified_recording import Seals
 from recorder.seal import amendment_chain as chains
 from recorder.seal.amendment import MAX_BYTES as AMENDMENT_MAX
 from recorder.seal.keyring import WrappedKey, data_key_path
-from recorder.seal.sealing import MAX_BYTES, NAME
+from recorder.seal.manifest import MAX_BYTES
+from recorder.seal.sealing import NAME
 from recorder.seal.verification import verify
 from recorder.store.contract import Store
 

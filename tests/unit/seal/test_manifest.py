@@ -18,12 +18,11 @@ from recorder.audio.encoded_take import Marker
 from recorder.errors import SealError
 from recorder.seal import canonical_json, plaintext, signing, streaming_aead
 from recorder.seal.keyring import secret
-from recorder.seal.manifest import Joined, Noted, Parties
-from recorder.seal.manifest_codec import decrypt_parties, to_body
-from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal, write
+from recorder.seal.manifest import Joined, Noted, Parties, decrypt_parties, to_body
+from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
 from recorder.spool.layout import Party
 
-from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed
+from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed, sign
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -152,7 +151,7 @@ def test_sealing_again_after_a_crash_uses_a_new_key_and_the_same_facts(tmp_path:
     first = make_sealed(tmp_path / "take", keys)
     (tmp_path / "take" / "manifest.json").unlink()
     second = make_sealed(tmp_path / "take", keys)
-    assert second.manifest.data_key_id != first.manifest.data_key_id
+    assert second.manifest.keys.data != first.manifest.keys.data
     volatile = {"objects", "parties", "keys"}
     strip = lambda made: {k: v for k, v in to_body(made.manifest).items() if k not in volatile}  # noqa: E731
     assert strip(first) == strip(second)
@@ -311,9 +310,9 @@ def test_a_key_that_the_root_did_not_endorse_is_refused(sealed: SealedTake, keys
     own_root = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
     told = signing.endorse(own_root, impostor.public_key(), (signing.MANIFEST,), *dates)
-    assert refusal(write(sealed.manifest, signing.Signer(impostor, told)), keys) == "seal.endorsement_root"
+    assert refusal(sign(sealed.manifest, signing.Signer(impostor, told)), keys) == "seal.endorsement_root"
     claimed = replace(told, root_key_id=signing.key_id(keys.root.public_key()))
-    forged = write(sealed.manifest, signing.Signer(impostor, claimed))
+    forged = sign(sealed.manifest, signing.Signer(impostor, claimed))
     assert refusal(forged, keys) == "seal.endorsement_signature"
 
 
@@ -321,7 +320,7 @@ def test_a_key_endorsed_for_something_else_signs_no_manifest(sealed: SealedTake,
     web = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
     told = signing.endorse(keys.root, web.public_key(), (signing.AMENDMENT,), *dates)
-    assert refusal(write(sealed.manifest, signing.Signer(web, told)), keys) == "seal.endorsement_use"
+    assert refusal(sign(sealed.manifest, signing.Signer(web, told)), keys) == "seal.endorsement_use"
 
 
 def test_an_endorsements_signature_is_no_manifests(sealed: SealedTake, keys: Keys) -> None:

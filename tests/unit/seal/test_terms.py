@@ -24,7 +24,7 @@ from recorder.seal.amendment_kinds import (
     PurposesNarrowed,
 )
 from recorder.seal.consent_record import Agreed, Consent
-from recorder.seal.manifest import Announced, AnnouncedPurpose, Manifest
+from recorder.seal.manifest import Announced, AnnouncedPurpose, KeyIds, Manifest
 from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable
 from tests.keeping import ROLES, Life
 
@@ -60,7 +60,7 @@ def manifest(
         keep_until=day(until), duration_ms=10, drift_ms=0, sample_rate=8000,
         announced=told if announced else None, unannounced=None if announced else unannounced,
         consent=Consent(mode, "yes", "1", CALL, None), agreements=(), agreed=more, markers=(), gaps=(),
-        objects=(), parties=b"", data_key_id="d", tenant_key_id="k", software="accord",
+        objects=(), parties=b"", keys=KeyIds("d", "k"), software="accord",
     )  # fmt: skip
 
 

@@ -20,11 +20,11 @@ from recorder.seal.keyring import (
     tenant_key_path,
 )
 from recorder.seal.manifest import Manifest
-from recorder.seal.sealing import NAME, SealedTake, write
+from recorder.seal.sealing import NAME, SealedTake
 from recorder.seal.verification import CHECKS, VerificationReport, verify
 from recorder.store.contract import Unreachable
 
-from .recording import NOW, RECORDING, TENANT, Bucket, Keys, make_keys, make_sealed
+from .recording import NOW, RECORDING, TENANT, Bucket, Keys, make_keys, make_sealed, sign
 
 PREFIX = f"{TENANT}/2026/11/25/{RECORDING}/"
 OPUS = PREFIX + "audio.opus"
@@ -72,7 +72,7 @@ def test_every_stored_byte_is_read_once(bucket: Bucket, keys: Keys, sealed: Seal
 def resign(bucket: Bucket, keys: Keys, sealed: SealedTake, **changed: object) -> None:
     """The signing key itself lies: only the other checks can find it."""
     manifest: Manifest = replace(sealed.manifest, **changed)  # type: ignore[arg-type]
-    bucket.objects[PREFIX + NAME] = write(manifest, keys.signer)
+    bucket.objects[PREFIX + NAME] = sign(manifest, keys.signer)
 
 
 Alteration = Callable[[Bucket, Keys, SealedTake], None]
@@ -155,7 +155,7 @@ def the_manifest_cut(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
 @alteration((3, "seal.endorsement_root"))
 def signed_by_an_installation_of_ones_own(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     own = make_keys(keys.folder.parent / "own")
-    bucket.objects[PREFIX + NAME] = write(sealed.manifest, own.signer)
+    bucket.objects[PREFIX + NAME] = sign(sealed.manifest, own.signer)
 
 
 @alteration((3, "seal.endorsement_signature"))
@@ -174,7 +174,7 @@ def signed_by_a_key_endorsed_for_another_use(bucket: Bucket, keys: Keys, sealed:
     key = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
     told = signing.endorse(keys.root, key.public_key(), (signing.CHECKPOINT,), *dates)
-    bucket.objects[PREFIX + NAME] = write(sealed.manifest, signing.Signer(key, told))
+    bucket.objects[PREFIX + NAME] = sign(sealed.manifest, signing.Signer(key, told))
 
 
 @alteration(
@@ -191,7 +191,7 @@ def another_recordings_manifest(bucket: Bucket, keys: Keys, sealed: SealedTake) 
         recording="0198c0de-0000-7000-8000-000000000099",
         objects=tuple(replace(o, blocks=("0" * 64,) * len(o.blocks)) for o in sealed.manifest.objects[1:]),
     )
-    bucket.objects[PREFIX + NAME] = write(manifest, keys.signer)
+    bucket.objects[PREFIX + NAME] = sign(manifest, keys.signer)
     del bucket.objects[PREFIX + "peaks"]
 
 
