@@ -139,6 +139,16 @@ def one_of(values: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def is_none(value: object) -> bool:
+    """For a field that is left out where it is ``None`` (``Field(exclude_if=is_none)``)."""
+    return value is None
+
+
+def is_empty(value: object) -> bool:
+    """For a field that is left out where it is ``None``, false or empty."""
+    return not value
+
+
 def read_time(text: object) -> datetime:
     """The time that :func:`recorder.clock.to_iso` wrote.  Raises ``ValueError`` for anything else."""
     at = from_iso(text) if isinstance(text, str) else None

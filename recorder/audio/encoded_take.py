@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Final, Literal
 
-from recorder.clock import from_iso, to_iso
+from pydantic import PlainSerializer
+
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import Take, read_take
-from recorder.strict_json import STRICT, FileTime, Natural, one_of
-from recorder.typed import checked
-
-FORMAT = 1
+from recorder.strict_json import STRICT, FileTime, Form, Natural, one_of, parse
 
 ENCODED = "encoded.json"
 """In the take's folder: this stage is done."""
@@ -86,12 +83,18 @@ class Prompt:
     (from 0, see ``keep_answers.py``), ``which`` of its sounds (``question``, or what was said of the answer:
     ``yes``, ``no``, ``none``); ``at`` is when its end was noted."""
 
+    __pydantic_config__ = STRICT
+
     number: int
     which: str
-    at: datetime
+    at: FileTime
     offset_ms: int
     end_ms: int
     score: float
+
+
+def _name_of(path: Path) -> str:
+    return path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,10 @@ class EncodedSound:
     """A plain file that will be encrypted and stored: ``name`` is ``audio.opus``, ``audio.wav`` or
     ``peaks``; ``length`` in bytes; ``sha256`` hex of the plain bytes."""
 
+    __pydantic_config__ = STRICT
+
     name: str
-    path: Path
+    path: Annotated[Path, PlainSerializer(_name_of, when_used="json")]
     media_type: str
     sha256: str
     length: int
@@ -125,20 +130,32 @@ class Encoded:
     prompts: tuple[Prompt, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """``encoded.json``: a take's :class:`Encoded`.  Its paths are names in the take's folder, so that the
+    spool may be moved."""
+
+    __pydantic_config__ = STRICT
+
+    format: Literal[1]
+    duration_ms: int
+    sample_rate: int
+    announced: LocatedAnnouncement | None
+    gaps: tuple[Gap, ...]
+    markers: tuple[Marker, ...]
+    drift_ms: int
+    sounds: tuple[EncodedSound, ...]
+    prompts: tuple[Prompt, ...]
+
+
+_FILE: Final = Form[_File](_File)
+_SAME: Final = _FILE.names - {"format"}
+
+
 def write_encoded(encoded: Encoded) -> Path:
-    """Write ``encoded.json`` into the take's folder, whole or not at all: the stage is done.  Paths are
-    kept as names in that folder, so that the spool may be moved.  Raises ``OSError``."""
-    body = {
-        "format": FORMAT,
-        "duration_ms": encoded.duration_ms,
-        "sample_rate": encoded.sample_rate,
-        "announced": None if encoded.announced is None else asdict(encoded.announced),
-        "gaps": [asdict(gap) for gap in encoded.gaps],
-        "markers": [asdict(marker) | {"at": to_iso(marker.at)} for marker in encoded.markers],
-        "drift_ms": encoded.drift_ms,
-        "sounds": [asdict(sound) | {"path": sound.path.name} for sound in encoded.sounds],
-        "prompts": [asdict(prompt) | {"at": to_iso(prompt.at)} for prompt in encoded.prompts],
-    }
+    """Write ``encoded.json`` into the take's folder, whole or not at all: the stage is done.  Raises
+    ``OSError``."""
+    body = _FILE.write(_File(format=1, **{name: getattr(encoded, name) for name in _SAME}))
     path = encoded.take.folder / ENCODED
     write_file(path, json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode())
     return path
@@ -151,30 +168,17 @@ def read_encoded(folder: Path) -> Encoded:
     its files is gone or has another length: then the stage is to be done again."""
     take = read_take(folder)
     try:
-        body: dict[str, Any] = json.loads((folder / ENCODED).read_bytes())
-        if body["format"] != FORMAT:
-            raise ValueError(f"format {body['format']!r}, not {FORMAT}")
-        sounds = tuple(_sound(folder, entry) for entry in body["sounds"])
-        encoded = Encoded(
-            take=take,
-            duration_ms=body["duration_ms"],
-            sample_rate=body["sample_rate"],
-            announced=None if body["announced"] is None else LocatedAnnouncement(**body["announced"]),
-            gaps=tuple(Gap(**gap) for gap in body["gaps"]),
-            markers=tuple(Marker(**{**entry, "at": from_iso(entry["at"])}) for entry in body["markers"]),
-            drift_ms=body["drift_ms"],
-            sounds=sounds,
-            prompts=tuple(Prompt(**{**entry, "at": from_iso(entry["at"])}) for entry in body["prompts"]),
-        )
-        return checked(encoded)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        read = _FILE.read(parse((folder / ENCODED).read_bytes()))
+        encoded = Encoded(take=take, **{name: getattr(read, name) for name in _SAME})
+        return replace(encoded, sounds=tuple(_in_folder(folder, each) for each in read.sounds))
+    except (OSError, ValueError) as error:
         raise TakeError(
             "take.encoded", f"{folder / ENCODED} cannot be used: {error}", "encode the take again"
         ) from error
 
 
-def _sound(folder: Path, entry: dict[str, Any]) -> EncodedSound:
-    path = folder / Path(entry["path"]).name
-    if path.stat().st_size != entry["length"]:
+def _in_folder(folder: Path, sound: EncodedSound) -> EncodedSound:
+    path = folder / sound.path.name
+    if path.stat().st_size != sound.length:
         raise ValueError(f"{path.name} has another length than was written")
-    return EncodedSound(**{**entry, "path": path})
+    return replace(sound, path=path)

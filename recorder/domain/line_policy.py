@@ -18,10 +18,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import Field
 
 from recorder.domain.call_plan import (
     MODES,
@@ -35,7 +37,7 @@ from recorder.domain.call_plan import (
     Speech,
 )
 from recorder.errors import ConfigError
-from recorder.typed import checked
+from recorder.strict_json import STRICT, Form, Malformed, Positive, Sha256, is_none, one_of, parse
 
 FORMAT = 2
 
@@ -59,6 +61,8 @@ INWARD, OUTWARD = "inbound", "outbound"
 LONGEST_DAYS = 365 * 900
 """More than any purpose allows, and few enough that the calendar does not end before."""
 
+KeepDays = Annotated[int, Field(ge=1, le=LONGEST_DAYS)]
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
@@ -68,19 +72,23 @@ class Announcement:
     ``sha256`` the hex SHA-256 of the WAV file that is played, ``duration_ms`` its length.
     """
 
+    __pydantic_config__ = STRICT
+
     id: str
     version: int
     language: str
     text: str
     purposes: tuple[str, ...]
-    keep_days: int
-    sha256: str
-    duration_ms: int
+    keep_days: KeepDays
+    sha256: Sha256
+    duration_ms: Positive
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSound:
     """A sentence that is played: ``text`` is what it says, ``sha256`` and ``duration_ms`` are its WAV's."""
+
+    __pydantic_config__ = STRICT
 
     text: str
     sha256: str
@@ -93,6 +101,8 @@ class ConsentPrompt:
     asked before anything is recorded, in opt-out what is said after a key that means nothing;
     ``declined``: that the call is not recorded."""
 
+    __pydantic_config__ = STRICT
+
     question: PromptSound
     declined: PromptSound
 
@@ -104,8 +114,10 @@ class Keep:
     Without a ``question`` the colleague asks in their own words, after the ``cue``.  ``destroy``: on a no it
     is destroyed at the call's end.  ``at_start``: asked by itself, as soon as they speak."""
 
+    __pydantic_config__ = STRICT
+
     purpose: str
-    keep_days: int
+    keep_days: KeepDays
     question: PromptSound | None
     cue: PromptSound
     yes: PromptSound
@@ -126,6 +138,8 @@ class Delete:
     """What is said where a colleague may have a recording destroyed in the call: the ``question`` to them
     alone, and to both that it is ``deleted``."""
 
+    __pydantic_config__ = STRICT
+
     question: PromptSound
     deleted: PromptSound
 
@@ -139,30 +153,17 @@ BEEPS = ("outside", "colleague", "both")
 """Who hears a short tone at an interval, while it is recorded."""
 
 
-def keep_of(entry: Mapping[str, Any]) -> Keep:
-    """A :class:`Keep` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
-    names = ("question", "cue", "yes", "no", "none")
-    sounds = {name: None if entry[name] is None else PromptSound(**entry[name]) for name in names}
-    read = checked(Keep(**{**entry, **sounds}))
-    if not 0 < read.keep_days <= LONGEST_DAYS:
-        raise ValueError(f"kept for {read.keep_days} days")
-    return read
-
-
-def delete_of(entry: Mapping[str, Any]) -> Delete:
-    """A :class:`Delete` as it was written.  Raises ``KeyError``, ``TypeError``."""
-    return checked(Delete(PromptSound(**entry["question"]), PromptSound(**entry["deleted"])))
-
-
 @dataclass(frozen=True, slots=True)
 class TransferNotice:
     """What a colleague who joins a call later is told, and how: one of
     :data:`~recorder.domain.call_plan.WAYS`.  Where they are asked, too, the ``sound`` asks as the line's mode
     does, and ``refused`` says that the call is not recorded."""
 
-    how: str
+    __pydantic_config__ = STRICT
+
+    how: Annotated[str, one_of(WAYS)]
     sound: PromptSound
-    refused: PromptSound | None = None
+    refused: Annotated[PromptSound | None, Field(exclude_if=is_none)] = None
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -170,19 +171,11 @@ class TransferNotice:
         return frozenset({self.sound.sha256, *([self.refused.sha256] if self.refused else [])})
 
 
-def joining_of(entry: Mapping[str, Any]) -> TransferNotice:
-    """A :class:`TransferNotice` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
-    refused = entry.get("refused")
-    refused = None if refused is None else PromptSound(**refused)
-    read = checked(TransferNotice(**{**entry, "sound": PromptSound(**entry["sound"]), "refused": refused}))
-    if read.how not in WAYS:
-        raise ValueError(f"a joiner told {read.how!r}")
-    return read
-
-
 @dataclass(frozen=True, slots=True)
 class Language:
     """What a line says in a further language."""
+
+    __pydantic_config__ = STRICT
 
     announcement: Announcement
     asked: ConsentPrompt | None = None
@@ -216,11 +209,13 @@ class LinePolicy:
     colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
     """
 
+    __pydantic_config__ = STRICT
+
     tenant: str
     line: str
     number: str
-    mode: str
-    timing: str
+    mode: Annotated[str, one_of(MODES)]
+    timing: Annotated[str, one_of(TIMINGS)]
     formats: tuple[str, ...]
     announcement: Announcement
     asked: ConsentPrompt | None = None
@@ -228,9 +223,9 @@ class LinePolicy:
     menu: PromptSound | None = None
     keep: Keep | None = None
     delete: Delete | None = None
-    beep: str = ""
+    beep: Annotated[str, one_of(("", *BEEPS))] = ""
     joining: TransferNotice | None = None
-    outbound: str = OFF
+    outbound: Annotated[str, one_of(OUTBOUND)] = OFF
 
     @property
     def at_pickup(self) -> bool:
@@ -252,6 +247,9 @@ class LinePolicy:
         """Everything that it may say, by SHA-256."""
         menu: frozenset[str] = frozenset() if self.menu is None else frozenset({self.menu.sha256})
         return menu.union(*(one.sounds for one in self.languages))
+
+
+_POLICY: Final = Form[LinePolicy](LinePolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +316,7 @@ class Snapshot:
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
     """The bytes of ``snapshot.json``."""
-    entries = [asdict(line) for line in lines]
+    entries = [_POLICY.write(line) for line in lines]
     asking = {entry["line"]: _asking(entry) for entry in entries}
     newer = {entry["line"]: _taken_out(entry) for entry in entries}
     body = {
@@ -352,11 +350,9 @@ def _asking(entry: dict[str, Any]) -> list[dict[str, Any] | None]:
     said: list[dict[str, Any] | None] = []
     for one in (entry, *entry["others"]):
         joining = one["joining"]
-        said.append(joining if joining and joining["refused"] else None)
+        said.append(joining if joining and "refused" in joining else None)
         if said[-1]:
             one["joining"] = None
-        elif joining:
-            del joining["refused"]
     return said
 
 
@@ -389,17 +385,17 @@ def read(folder: Path) -> Snapshot:
     """
     path = folder / "snapshot.json"
     try:
-        body: Any = json.loads(path.read_bytes())
+        body: Any = parse(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(
             "snapshot.missing",
             f"no snapshot of lines at {path}",
             "start the worker once: it writes the snapshot; until then no call is recorded",
         ) from None
-    except (ValueError, RecursionError) as error:
+    except Malformed as error:
         raise ConfigError(
             "snapshot.broken",
-            f"{path} is not JSON: {error}",
+            f"{path} {error}",
             "the worker writes it again within a minute: look at the disk, and whether it runs",
         ) from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
@@ -419,7 +415,7 @@ def read(folder: Path) -> Snapshot:
         lines = {line.number.removeprefix("+"): line for line in known}
         never = frozenset(number.removeprefix("+") for number in body["never_record"])
         made_at = str(body["made_at"])
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
             "snapshot.broken",
             f"{path} is not what this version reads: {type(error).__name__} {error}",
@@ -429,62 +425,23 @@ def read(folder: Path) -> Snapshot:
     return replace(found, damaged=frozenset(h for h in found.prompts if not _intact(found.prompt(h), h)))
 
 
-def check_announcement(told: Announcement) -> None:
-    """Raises ``ValueError`` for one that nobody can have been told."""
-    if not re.fullmatch("[0-9a-f]{64}", told.sha256) or told.duration_ms <= 0:
-        raise ValueError("an announcement without a sound")
-    if not 0 < told.keep_days <= LONGEST_DAYS:
-        raise ValueError(f"an announcement that promises {told.keep_days} days")
-
-
-def _line(entry: Mapping[str, Any]) -> LinePolicy:
-    """A line of the snapshot; every field of its own kind, for a call must not find out.  Raises
-    ``KeyError``, ``TypeError``, ``ValueError``."""
-    first, *others = (_language(one) for one in ({**entry}, *entry["others"]))
-    menu = None if entry["menu"] is None else PromptSound(**entry["menu"])
-    said = {
-        "announcement": first.announcement,
-        "asked": first.asked,
-        "keep": first.keep,
-        "delete": first.delete,
-        "joining": first.joining,
-        "others": tuple(others),
-        "menu": menu,
-    }
-    policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), **said})
-    checked(policy)
+def _line(entry: object) -> LinePolicy:
+    """A line of the snapshot, checked here, so that no call finds out.  Raises ``ValueError``."""
+    policy = _POLICY.read(entry)
     for one in policy.languages:
-        check_announcement(one.announcement)
         if (one.asked is None) != (policy.mode == NOTICE):
             raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
         if policy.mode == NOTICE and one.joining is not None and one.joining.refused is not None:
             raise ValueError(f"mode {policy.mode!r}, and who joins is asked")
-    if policy.mode not in MODES or (policy.menu is None) != (not others) or len(others) > 8:
-        raise ValueError(f"mode {policy.mode!r}, {len(others) + 1} languages, and a menu or none")
+    others = len(policy.others)
+    if (policy.menu is None) != (not others) or others > 8:
+        raise ValueError(f"{others + 1} languages, and a menu or none")
     to_both = policy.at_pickup or policy.outbound == ONCE_CONNECTED
-    if policy.timing not in TIMINGS or policy.outbound not in OUTBOUND:
-        raise ValueError(f"announced {policy.timing!r}, outbound {policy.outbound!r}")
     if to_both and (policy.mode != NOTICE or others):
-        raise ValueError(f"announced to both with mode {policy.mode!r}, in {len(others) + 1} languages")
-    if policy.beep not in ("", *BEEPS):
-        raise ValueError(f"a beep for {policy.beep!r}")
+        raise ValueError(f"announced to both with mode {policy.mode!r}, in {others + 1} languages")
     if not NUMBER.fullmatch(policy.number):
         raise ValueError(f"not a number: {policy.number!r}")
     return policy
-
-
-def _language(entry: Mapping[str, Any]) -> Language:
-    told, asked, keep, delete = entry["announcement"], entry["asked"], entry["keep"], entry.get("delete")
-    joining = entry.get("joining")
-    return Language(
-        Announcement(**{**told, "purposes": tuple(told["purposes"])}),
-        None
-        if asked is None
-        else ConsentPrompt(PromptSound(**asked["question"]), PromptSound(**asked["declined"])),
-        None if keep is None else keep_of(keep),
-        None if delete is None else delete_of(delete),
-        None if joining is None else joining_of(joining),
-    )
 
 
 def _intact(path: Path, sha256: str) -> bool:

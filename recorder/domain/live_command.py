@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recorder.typed import checked
+from recorder.strict_json import STRICT, Form, parse
 
 SOCKET: Final = ".control"
 """In the spool."""
@@ -62,6 +62,8 @@ class Request:
     ``time.monotonic()`` of this machine it is not to be done any more (0: only to hear what became of
     it)."""
 
+    __pydantic_config__ = STRICT
+
     id: str
     call: str
     what: str
@@ -74,9 +76,15 @@ class CallOut:
     """A number to be called with a sound that lies in :data:`SAID` of the spool, as ``<id>.wav``; ``until``
     as of :class:`Request`."""
 
+    __pydantic_config__ = STRICT
+
     id: str
     number: str
     until: float
+
+
+_REQUEST: Final = Form[Request](Request)
+_CALL_OUT: Final = Form[CallOut](CallOut)
 
 
 def line(body: dict[str, object]) -> bytes:
@@ -84,9 +92,9 @@ def line(body: dict[str, object]) -> bytes:
 
 
 def read(content: bytes) -> Request | CallOut:
-    """What was asked.  Raises ``ValueError``, ``TypeError`` for anything else."""
+    """What was asked.  Raises ``ValueError`` for anything else."""
     body = _object(content)
-    return checked(CallOut(**body)) if "number" in body else checked(Request(**body))
+    return _CALL_OUT.read(body) if "number" in body else _REQUEST.read(body)
 
 
 @contextmanager
@@ -115,16 +123,13 @@ def carry(spool: Path, request: Request | CallOut, patience: float = PATIENCE) -
                 taken = bool(_object(answers.readline(LONGEST)).get("taken"))
                 connection.settimeout(patience + _GRACE)
                 said = _object(answers.readline(LONGEST)).get("outcome") if taken else None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError):
         said = None
     return said if isinstance(said, str) else UNKNOWN if taken else NO_ANSWER
 
 
 def _object(content: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(content)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    body = parse(content, LONGEST)
     if not isinstance(body, dict):
-        raise TypeError("not an object")
+        raise ValueError("not an object")
     return body

@@ -17,13 +17,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, TypeVar
 
-from recorder.clock import Uptime, from_iso, to_iso
+from pydantic import Field
+
+from recorder.clock import Uptime, to_iso
 from recorder.domain.call_plan import MODES, NOTICE
 from recorder.domain.line_policy import (
     BEEPS,
@@ -32,14 +34,12 @@ from recorder.domain.line_policy import (
     Keep,
     PromptSound,
     TransferNotice,
-    check_announcement,
-    delete_of,
-    joining_of,
-    keep_of,
 )
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import append_line, sync_folder, write_file
-from recorder.typed import checked
+from recorder.strict_json import STRICT, FileTime, Form, is_empty, is_none, one_of, parse
+
+Value = TypeVar("Value")
 
 FORMAT = 1
 
@@ -75,6 +75,8 @@ class CallStart:
     :data:`REASONS`).  ``brought_in``: it is a recording from elsewhere, of which nothing was announced, and
     until when it is kept without a purpose; ``channel`` is then the SHA-256 of its file."""
 
+    __pydantic_config__ = STRICT
+
     recording: str
     tenant: str | None
     line: str | None
@@ -83,26 +85,28 @@ class CallStart:
     node: str
     channel: str
     outside: Party
-    started_at: datetime
+    started_at: FileTime
     formats: tuple[str, ...]
     announcement: Announcement | None
     uptime: Uptime | None = None
-    refused: str | None = None
-    mode: str = NOTICE
+    refused: Annotated[str | None, Field(exclude_if=is_empty)] = None
+    mode: Annotated[str, one_of(MODES)] = NOTICE
     question: PromptSound | None = None
     keep: Keep | None = None
     at_pickup: bool = False
-    delete: Delete | None = None
-    beep: str = ""
-    joining: TransferNotice | None = None
-    brought_in: datetime | None = None
+    delete: Annotated[Delete | None, Field(exclude_if=is_none)] = None
+    beep: Annotated[str, one_of(("", *BEEPS)), Field(exclude_if=is_empty)] = ""
+    joining: Annotated[TransferNotice | None, Field(exclude_if=is_none)] = None
+    brought_in: Annotated[FileTime | None, Field(exclude_if=is_none)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Something that happened at a time.  ``kind`` is one of :data:`MARKS`; ``data`` small and flat."""
 
-    at: datetime
+    __pydantic_config__ = STRICT
+
+    at: FileTime
     kind: str
     data: Mapping[str, str]
 
@@ -184,9 +188,11 @@ class CallEnd:
     """How a call ended.  ``outcome`` is ``recorded`` (there is a take to work on) or
     ``not_recorded`` with a ``reason`` (one of :data:`REASONS`)."""
 
+    __pydantic_config__ = STRICT
+
     outcome: str
     reason: str | None
-    ended_at: datetime
+    ended_at: FileTime
     inside: Party | None
 
 
@@ -214,6 +220,11 @@ REASONS = frozenset(
         "channel_gone",
     }
 )
+
+
+_START: Final = Form[CallStart](CallStart)
+_MARK: Final = Form[Mark](Mark)
+_END: Final = Form[CallEnd](CallEnd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,22 +275,13 @@ def close_take(folder: Path, end: CallEnd) -> None:
 
 
 def start_body(start: CallStart) -> dict[str, Any]:
-    """What ``call.json`` holds.  What came later is left out where there is nothing to say: a worker of
-    before knows the rest."""
-    body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
-    for name in ("refused", "joining", "delete", "beep", "brought_in"):
-        if not body[name]:
-            del body[name]
-    if "joining" in body and not body["joining"]["refused"]:
-        del body["joining"]["refused"]
-    if start.brought_in is not None:
-        body["brought_in"] = to_iso(start.brought_in)
-    return body
+    """What ``call.json`` holds."""
+    return {"format": FORMAT, **_START.write(start)}
 
 
 def end_body(end: CallEnd) -> dict[str, Any]:
     """What ``take.json`` holds."""
-    return asdict(end) | {"format": FORMAT, "ended_at": to_iso(end.ended_at)}
+    return {"format": FORMAT, **_END.write(end)}
 
 
 def open_takes(spool: Path) -> Iterator[Path]:
@@ -294,41 +296,12 @@ def finished_takes(spool: Path) -> Iterator[Path]:
 
 def read_start(folder: Path) -> CallStart:
     """``call.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
-    body = _load(folder / CALL)
-    try:
-        return start_of(body)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _broken(folder / CALL, error) from error
+    return _read(folder / CALL, start_of)
 
 
 def start_of(body: Mapping[str, Any]) -> CallStart:
-    """What :func:`start_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
-    told = body["announcement"]
-    announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
-    uptime, question, keep = body.get("uptime"), body.get("question"), body.get("keep")
-    delete = body.get("delete")
-    joining, brought_in = body.get("joining"), body.get("brought_in")
-    start = CallStart(
-        **{
-            **{name: value for name, value in body.items() if name != "format"},
-            "uptime": None if uptime is None else Uptime(**uptime),
-            "announcement": announcement,
-            "question": None if question is None else PromptSound(**question),
-            "keep": None if keep is None else keep_of(keep),
-            "delete": None if delete is None else delete_of(delete),
-            "joining": None if joining is None else joining_of(joining),
-            "brought_in": None if brought_in is None else from_iso(brought_in),
-            "outside": Party(**body["outside"]),
-            "started_at": from_iso(body["started_at"]),
-            "formats": tuple(body["formats"]),
-        }
-    )
-    checked(start)
-    if start.mode not in MODES or start.beep not in ("", *BEEPS):
-        raise ValueError(f"mode {start.mode!r}, a beep for {start.beep!r}")
-    if announcement is not None:
-        check_announcement(announcement)
-    return start
+    """What :func:`start_body` wrote.  Raises ``ValueError`` for anything else."""
+    return _START.read(_fields(body))
 
 
 def read_marks(folder: Path) -> tuple[Mark, ...]:
@@ -342,9 +315,8 @@ def read_marks(folder: Path) -> tuple[Mark, ...]:
         if not line:
             continue
         try:
-            body = _object(json.loads(line))
-            marks.append(checked(Mark(from_iso(body.pop("at")), body.pop("kind"), body)))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            marks.append(_mark_of(parse(line)))
+        except ValueError as error:
             if number == len(lines) - 1:
                 break
             raise _broken(folder / EVENTS, error) from error
@@ -353,23 +325,12 @@ def read_marks(folder: Path) -> tuple[Mark, ...]:
 
 def read_end(folder: Path) -> CallEnd:
     """``take.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
-    body = _load(folder / END)
-    try:
-        return end_of(body)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _broken(folder / END, error) from error
+    return _read(folder / END, end_of)
 
 
 def end_of(body: Mapping[str, Any]) -> CallEnd:
-    """What :func:`end_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
-    inside = body["inside"]
-    end = CallEnd(
-        outcome=body["outcome"],
-        reason=body["reason"],
-        ended_at=from_iso(body["ended_at"]),
-        inside=None if inside is None else Party(**inside),
-    )
-    return checked(end)
+    """What :func:`end_body` wrote.  Raises ``ValueError`` for anything else."""
+    return _END.read(_fields(body))
 
 
 def read_take(folder: Path) -> Take:
@@ -453,20 +414,26 @@ def _dump(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _read(path: Path, of: Callable[[Mapping[str, Any]], Value]) -> Value:
     try:
-        body = _object(json.loads(path.read_bytes()))
-    except (OSError, TypeError, ValueError, RecursionError) as error:
+        return of(parse(path.read_bytes()))
+    except (OSError, ValueError) as error:
         raise _broken(path, error) from error
-    if body.get("format") != FORMAT:
-        raise _broken(path, ValueError(f"not format {FORMAT}"))
-    return body
 
 
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise TypeError("not an object")
-    return body
+def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's fields, without its format."""
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        raise ValueError(f"not format {FORMAT}")
+    return {name: value for name, value in body.items() if name != "format"}
+
+
+def _mark_of(line: Any) -> Mark:
+    """A line of ``events.jsonl``: time, kind, and the data beside them."""
+    if not isinstance(line, dict):
+        raise ValueError("not an object")
+    head = {name: line.pop(name) for name in ("at", "kind") if name in line}
+    return _MARK.read({**head, "data": line})
 
 
 def _broken(path: Path, error: Exception) -> TakeError:

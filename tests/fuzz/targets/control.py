@@ -30,7 +30,7 @@ from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, scratch, spelled
 from tests.unit.seal.recording import NOW
 
-INSTRUMENT = ("recorder.domain.live_command", "recorder.capture.command_listener", "recorder.typed")
+INSTRUMENT = ("recorder.domain.live_command", "recorder.capture.command_listener", "recorder.strict_json")
 LONGEST = 300
 
 GENUINE = Request("0198c0de-1", "0198c0de-2", "pause", "panel", 90.0)

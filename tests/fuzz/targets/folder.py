@@ -15,12 +15,11 @@ from recorder.errors import ConfigError, TakeError
 from recorder.pipeline import stages, unrecorded_call
 from recorder.spool import layout
 from recorder.spool.layout import Mark, Take
-from recorder.typed import checked
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, roughened, scratch
 from tests.unit.seal.recording import ANNOUNCEMENT, NOW, make_encoded
 
-INSTRUMENT = ("recorder.audio", "recorder.domain.line_policy", "recorder.typed", "recorder.clock")
+INSTRUMENT = ("recorder.audio", "recorder.domain.line_policy", "recorder.strict_json", "recorder.clock")
 LONGEST = 160
 
 _root = scratch()
@@ -99,7 +98,8 @@ def a_folder() -> None:
     stage = stages.next_stage(FOLDER)
     assert stage in ("note", "encode", "seal")
     start, end = unrecorded_call.what_is_known(FOLDER, NOW)
-    assert checked(start) and checked(end)
+    assert layout.start_of(layout.start_body(start)) == start
+    assert layout.end_of(layout.end_body(end)) == end
     if start.started_at != NOW:
         assert datetime(1, 1, 1, tzinfo=UTC) <= start.started_at
     try:
@@ -130,7 +130,6 @@ def a_snapshot(content: bytes) -> None:
         assert error.error_id in ("snapshot.broken", "snapshot.format")
         return
     for number, line in read.lines.items():
-        assert checked(line)
         assert number == line.number.removeprefix("+")
         assert read.line(number) is line
         told = line.announcement
