@@ -22,6 +22,7 @@ from recorder.seal import canonical_json, signing
 from recorder.seal.keyring import Keyring, WrappedKey, data_key_path, load_kek, tenant_key_path
 from recorder.seal.sealing import SealedTake, seal
 from recorder.spool.layout import Take
+from recorder.strict_json import b64
 from tests.fuzz.choices import Choices
 from tests.unit.seal.recording import NOW, START, make_encoded
 
@@ -98,7 +99,7 @@ def world() -> World:
         forger = signing.Signer(other, signing.Endorsement.read(document, name))
         signature = {
             "algorithm": "Ed25519", "key_id": forger.key_id, "signature":
-            canonical_json.b64(forger.sign(body))
+            b64(forger.sign(body))
         }  # fmt: skip
         documents[f"signed by {name}"] = canonical_json.dump(
             {"body": body, "endorsement": document, "signatures": [signature]}

@@ -20,6 +20,7 @@ from recorder.clock import to_iso
 from recorder.features.offboarding.handover import HandedRow
 from recorder.seal import canonical_json
 from recorder.seal.manifest import Manifest, Parties
+from recorder.strict_json import b64
 
 ROWS: Final = 1000
 """Recordings in a part of the table, and leaves in one of the log."""
@@ -92,7 +93,7 @@ def leaves_about(tenant: str, recording: str, end: int) -> bytes:
 
 
 def _leaf(row: LeafTable, whole: bool) -> bytes:
-    salt = None if row.salt is None or not whole else canonical_json.b64(bytes(row.salt))
+    salt = None if row.salt is None or not whole else b64(bytes(row.salt))
     said = {"leaf": row.leaf, "body": row.body if whole else None, "salt": salt}
     return json.dumps(said, ensure_ascii=True, sort_keys=True).encode() + b"\n"
 

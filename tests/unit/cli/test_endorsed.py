@@ -11,6 +11,7 @@ from recorder.auditlog import checkpoint
 from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical_json, revocation, signing
 from recorder.seal.revocation import SUFFIX, Revocations
+from recorder.strict_json import b64
 from tests.conftest import House
 from tests.unit.cli.test_recover import Shell, clock
 
@@ -110,7 +111,7 @@ def test_a_revocation_that_the_root_did_not_sign_so_is_refused(shell: Shell, hou
 
 
 def sign(key: signing.Ed25519PrivateKey, body: dict[str, object]) -> bytes:
-    signature = canonical_json.b64(key.sign(canonical_json.dump(body)))
+    signature = b64(key.sign(canonical_json.dump(body)))
     return canonical_json.dump({"body": body, "signature": signature})
 
 

@@ -192,7 +192,7 @@ def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
         told = line if line["body"] is not None else apart.get(line["leaf"])
         if told is not None:
             open_ += 1
-            salt = canonical_json.Fields({"salt": told["salt"]}, "x").binary("salt", 32)
+            salt = canonical_json.read_bytes(told["salt"], 32, "salt")
             assert json.loads(told["leaf"])["commitment"] == commitment(salt, told["body"].encode())
     assert open_ >= len(lines) - 3, "all but what is about a recording that is left out"
     assert base64.b64decode(note[2]) == growing.root()

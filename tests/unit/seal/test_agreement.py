@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorder.errors import SealError
-from recorder.seal import canonical_json
 from recorder.seal.manifest import AnnouncedPurpose, Manifest
 from recorder.seal.sealing import SealedTake, open_manifest
 from recorder.seal.verification import verify
+from recorder.strict_json import b64
 
 from .recording import (
     ALOUD,
@@ -202,7 +202,7 @@ def test_where_it_is_asked_whether_to_record_nothing_is_used_without_the_answer(
 def resigned(sealed: SealedTake, keys: Keys, change: Change) -> bytes:
     document = json.loads(sealed.manifest_bytes)
     change(document["body"])
-    document["signatures"][0]["signature"] = canonical_json.b64(keys.signer.sign(document["body"]))
+    document["signatures"][0]["signature"] = b64(keys.signer.sign(document["body"]))
     return rfc8785.dumps(document)
 
 

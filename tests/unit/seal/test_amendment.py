@@ -19,6 +19,7 @@ from recorder.seal.amendment_kinds import AgreedLater, Data, Erased, Gone, HoldL
 from recorder.seal.keyring import data_key_path
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
 from recorder.seal.verification import VerificationReport, verify
+from recorder.strict_json import b64
 
 from .recording import NOW, RECORDING, TENANT, Bucket, Keys
 
@@ -185,7 +186,7 @@ def signed_by_a_key_for_manifests_only(bucket: Bucket, keys: Keys, sealed: Seale
     own = Ed25519PrivateKey.generate()
     said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
     body = json.loads(bucket.objects[PREFIX + name(2)])["body"]
-    signature = canonical_json.b64(signing.Signer(own, said).sign(body))
+    signature = b64(signing.Signer(own, said).sign(body))
     bucket.objects[PREFIX + name(2)] = canonical_json.dump(
         {
             "body": body,
@@ -216,7 +217,7 @@ def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: Se
 
 def of_a_kind_that_nobody_knows(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     body = json.loads(bucket.objects[PREFIX + name(2)])["body"] | {"kind": "praised"}
-    signature = canonical_json.b64(keys.signer.sign(body))
+    signature = b64(keys.signer.sign(body))
     bucket.objects[PREFIX + name(2)] = canonical_json.dump(
         {
             "body": body,

@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.audio.encoded_take import Marker
 from recorder.errors import SealError
-from recorder.seal import canonical_json, plaintext, signing, streaming_aead
+from recorder.seal import plaintext, signing, streaming_aead
 from recorder.seal.keyring import secret
 from recorder.seal.manifest import Joined, Noted, Parties, decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
 from recorder.spool.layout import Party
+from recorder.strict_json import b64
 
 from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed, sign
 
@@ -205,7 +206,7 @@ def resigned(sealed: SealedTake, keys: Keys, change: Change) -> bytes:
     """A manifest whose signature is right and whose body is not."""
     document = json.loads(sealed.manifest_bytes)
     change(document["body"])
-    document["signatures"][0]["signature"] = canonical_json.b64(keys.signer.sign(document["body"]))
+    document["signatures"][0]["signature"] = b64(keys.signer.sign(document["body"]))
     return rfc8785.dumps(document)
 
 
@@ -327,7 +328,7 @@ def test_an_endorsements_signature_is_no_manifests(sealed: SealedTake, keys: Key
     """One kind of signed document is never taken for another."""
     document = json.loads(sealed.manifest_bytes)
     document["body"] = keys.signer.endorsement.body() | {"sealed_at": "2026-11-25T09:35:00.123Z"}
-    document["signatures"][0]["signature"] = canonical_json.b64(keys.signer.sign(document["body"]))
+    document["signatures"][0]["signature"] = b64(keys.signer.sign(document["body"]))
     assert refusal(rfc8785.dumps(document), keys) == "seal.field"
 
 
