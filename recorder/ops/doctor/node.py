@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -71,13 +72,7 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
     shut += [each for each in finished_takes(folder) if not os.access(each, os.W_OK)]
     if shut:
         yield DoctorFinding("wrong", f"spool: {len(shut)} folders cannot be looked into or emptied", GROUP)
-    set_aside = len(list(aside.iterdir())) if aside.is_dir() else 0
-    if set_aside:
-        yield DoctorFinding(
-            "warning",
-            f"spool: {set_aside} takes in quarantine",
-            f"`cat {aside}/*/{WHY}` says why and until when; `accord take again` has one tried again",
-        )
+    yield from quarantine(patient)
     if not shut:
         yield DoctorFinding("ok", f"spool: {folder} takes folders, and lets them be renamed and removed")
     owner = folder.stat().st_uid
@@ -87,6 +82,25 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
             "spool: the doctor runs as root, who may do everything",
             f"run it as the user of Accord (user id {owner}), and it sees what that one sees",
         )
+
+
+def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
+    """No take was set aside."""
+    aside = patient.settings.node.spool_folder / QUARANTINE
+    takes = list(aside.iterdir()) if aside.is_dir() else []
+    if not takes:
+        return
+    notes = []
+    for take in takes:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads((take / WHY).read_bytes())
+            notes.append((str(note["since"]), str(note["reason"])))
+    last = ", the last at {}: {}".format(*max(notes)) if notes else ""
+    yield DoctorFinding(
+        "warning",
+        f"spool: {len(takes)} takes in quarantine{last}",
+        f"`cat {aside}/*/{WHY}` says why and until when; `accord take again` has one tried again",
+    )
 
 
 def disk(patient: Patient) -> Iterator[DoctorFinding]:

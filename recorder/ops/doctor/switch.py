@@ -247,7 +247,7 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "warning",
             "recording: which user the switch runs as cannot be seen from here",
-            "make a test call: `accord top` shows whether its sound grows",
+            "make a test call: `accord status` shows whether its recording grows",
         )
         return
     name = _name(user.uid)
