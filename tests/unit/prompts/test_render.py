@@ -44,7 +44,6 @@ def everything(language: str, wording: Wording = SHORT) -> dict[str, Rendered]:
         "unanswered": composer.unanswered(language, destroyed=False, **long),
         "unanswered-destroyed": composer.unanswered(language, destroyed=True, **long),
         "ask-now": composer.ask_now(language),
-        "confirm": composer.confirm_answer(language),
     }
 
 
