@@ -17,7 +17,7 @@ from recorder.prompts.purposes import standard
 from recorder.seal.amendment_kinds import AgreedLater
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
-from web.retention.admins import (
+from web.retention.page_helpers import (
     beginning,
     blueprint,
     changes,
