@@ -11,8 +11,8 @@ import click
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.cli.announcements import give_shipped
+from recorder.cli.password_prompt import password_options, read_password
 from recorder.cli.tenant_name import TENANT, find_tenant
-from recorder.cli.typed_password import password_options, read_password
 from recorder.clock import utc_now
 from recorder.domain import names
 from recorder.domain.roles import ROLES

@@ -29,13 +29,13 @@ def home() -> Response:
 def listed() -> str:
     tenant = someone().tenant
     zone = time_zones.usable(tenant.time_zone)
-    wanted = filters.read(request.args)
-    page = call_list.calls(tenant.id, wanted, zone, here().config.page)
+    call_filter = filters.read(request.args)
+    page = call_list.calls(tenant.id, call_filter, zone, here().config.page)
     admin = someone().admin
     look_again = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
     return render_template(
         "recordings/list.html",
-        wishes=wanted,
+        call_filter=call_filter,
         days=call_list.by_day(page.rows, zone),
         more=page.more.encode() if page.more else None,
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},

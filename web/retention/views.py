@@ -20,14 +20,13 @@ from web.errors import page
 from web.retention.page_helpers import (
     beginning,
     blueprint,
-    changes,
     day_in,
     day_of,
     for_admins,
     me,
     to_recording,
 )
-from web.state import here, logged_in, now, someone
+from web.state import changes, here, logged_in, now, someone
 from web.text import errors
 
 REVIEW = timedelta(days=90)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recorder.ops.doctor import keeping, machine, node, older_keys, outbound, routes, switch
+from recorder.ops.doctor import machine, node, older_keys, outbound, routes, storage, switch
 from recorder.ops.doctor.findings import Check, DoctorFinding, Patient, examine
 
 CHECKS: tuple[Check, ...] = (
-    keeping.catalogue,
-    keeping.keys,
-    keeping.key_copies,
-    keeping.customer_keys,
+    storage.catalogue,
+    storage.keys,
+    storage.key_copies,
+    storage.customer_keys,
     older_keys.older_keys,
-    keeping.lines,
-    keeping.store,
-    keeping.embedded_store,
-    keeping.logs,
+    storage.lines,
+    storage.store,
+    storage.embedded_store,
+    storage.logs,
     node.spool,
     node.disk,
     node.takes,
