@@ -1,4 +1,4 @@
-"""The command line: a file a noun.  Errors for the operator are caught here, once."""
+"""The command line, a module for each noun.  Errors for the operator are printed here, in one place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``accord tenant | user``: setting up a customer, and its people."""
+"""``accord tenant | user``: set up customers and their users."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def make_user(
     language: str | None,
     password: str,
 ) -> None:
-    """A person with a log-in.  Raises :class:`CatalogueError` (``user.password…``: see
+    """Create a user who can log in.  Raises :class:`CatalogueError` (``user.password…``: see
     :func:`recorder.identity.passwords.check`)."""
     users.create_user(
         owner.id,
@@ -158,7 +158,7 @@ def make_user(
 
 
 def hashed(password: str, names: Sequence[str]) -> str:
-    """The hash of a new password that is made of no ``names``.  Raises :class:`CatalogueError`
+    """Hash a new password, which must not be made up of ``names``.  Raises :class:`CatalogueError`
     (``user.password…``)."""
     from web.account.passwords import LONGEST, hash_password
 
@@ -209,7 +209,7 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
 
 
 def find_user(owner: TenantRow, login: str) -> UserRow:
-    """A customer's person by log-in.  Raises :class:`CatalogueError`."""
+    """A customer's user by log-in.  Raises :class:`CatalogueError`."""
     found = next((row for row in users.users(owner.id) if row.login == names.folded(login)), None)
     if found is None:
         raise CatalogueError(

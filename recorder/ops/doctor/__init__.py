@@ -1,4 +1,4 @@
-"""Looks at everything that a recording needs, and says what to do about the rest."""
+"""Checks everything that a recording depends on, and says how to mend what fails."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def look(patient: Patient) -> Iterator[tuple[str, DoctorFinding]]:
-    """Every finding with its check's name, as it is found."""
+    """Run every check; yield each finding with its check's name, as it is made."""
     for check in CHECKS:
         for finding in examine(check, patient):
             yield check.__name__, finding

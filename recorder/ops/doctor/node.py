@@ -1,4 +1,4 @@
-"""The node's disk: spool, takes, room, snapshot."""
+"""The node's disk: spool, takes, free space, configuration snapshot."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ GROUP = (
 
 
 def spool(patient: Patient) -> Iterator[DoctorFinding]:
-    """The spool takes a folder, lets it be renamed and removed, and nothing in it is closed to us."""
+    """A folder can be created, renamed and removed in the spool, and none in it is closed to us."""
     folder = patient.settings.node.spool_folder
     if not folder.is_dir():
         yield DoctorFinding(
@@ -85,7 +85,7 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
-    """No take was set aside."""
+    """No take is in quarantine."""
     aside = patient.settings.node.spool_folder / QUARANTINE
     takes = list(aside.iterdir()) if aside.is_dir() else []
     if not takes:
@@ -104,7 +104,7 @@ def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def disk(patient: Patient) -> Iterator[DoctorFinding]:
-    """The spool's disk has room, and for how long at the rate of the calls that are recorded now."""
+    """The spool's disk has room, and for how long at the present rate of recording."""
     node = patient.settings.node
     found = look(node.spool_folder)
     until = f"no new recordings from {node.full_at:.0%}"
@@ -132,7 +132,8 @@ def disk(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def _growth(folder: Path) -> tuple[int, float]:
-    """How many recordings grow, and by how many bytes a second together, since each began."""
+    """How many recordings are growing, and their total rate in bytes a second, each averaged since its
+    start."""
     growing, rate = 0, 0.0
     for take in open_takes(folder):
         try:
@@ -147,7 +148,7 @@ def _growth(folder: Path) -> tuple[int, float]:
 
 
 def _sounds(folder: Path) -> Iterator[int]:
-    """How long each sound is, in bytes, of calls that have not ended."""
+    """The sizes in bytes of the recordings of calls that have not ended."""
     for take in open_takes(folder):
         with suppress(OSError):
             yield (take / AUDIO).stat().st_size
@@ -168,7 +169,7 @@ def _hours(left: int, growing: int, rate: float) -> str:
 
 
 def takes(patient: Patient) -> Iterator[DoctorFinding]:
-    """No finished call waits in the spool for something that does not come by itself."""
+    """No finished take waits for something that needs an operator."""
     node = patient.settings.node
     stages: dict[str, int] = {}
     strangers, silent, broken, long, total = set(), set(), 0, 0, 0
@@ -224,7 +225,7 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
-    """Calls of other nodes whose spool was moved here, and that nobody has ended yet."""
+    """Unfinished calls of other nodes whose spool was moved here."""
     waiting: dict[str, list[str]] = {}
     for folder in open_takes(spool):
         try:
@@ -244,7 +245,7 @@ def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
 
 
 def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
-    """The node knows the lines that the catalogue has, and every prompt is what its hash says."""
+    """The node's snapshot matches the catalogue, and every prompt matches its hash."""
     node = patient.settings.node
     read = line_policy.read(node.snapshot_folder)
     yield DoctorFinding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
