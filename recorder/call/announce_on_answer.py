@@ -15,7 +15,7 @@ from datetime import datetime
 from recorder.call import feature_codes, keep_question, transfer_notice
 from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
 from recorder.call.transitions import PAUSE, SHORTER, TRIES, give_up, heard, play, until
-from recorder.switch.translation import OUTSIDE, Observed, What
+from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
 
 
 def ring(state: CallState) -> tuple[CallState, Actions]:
@@ -54,11 +54,11 @@ def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, A
     return state, (note, Do.PUT_BACK)
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended on a leg; the outside party's counts."""
     if state.told or event.leg != OUTSIDE or event.sound != state.said.path:
         return state, ()
-    if event.what is What.BEGAN:
+    if isinstance(event, SoundStarted):
         return replace(state, playing=True, began=event.at), (WriteMark("announcement_started", event.at),)
     if not state.playing:
         return state, ()
@@ -76,13 +76,13 @@ def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return heard(state, event.at)
 
 
-def announced(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def announced(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The switch has taken our word: they talk from now on, and a line may ask at once."""
     if not state.plan.at_pickup:
         return state, ()
     state = transfer_notice.present(state)
-    keep, tones = state.script.keep, feature_codes.tones(state, event.at)
+    keep, tones = state.script.keep, feature_codes.tones(state, at)
     if keep is None or not keep.at_start:
         return state, tones
-    state, actions = keep_question.begin(state, replace(event, other=""))
+    state, actions = keep_question.begin(state, at)
     return state, (*tones, *actions)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from recorder.call import announce_on_answer
 from recorder.call.state import Actions, CallState
-from recorder.switch.translation import Observed
+from recorder.domain.call_events import CodecChanged
 
 
-def turned(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def turned(state: CallState, event: CodecChanged) -> tuple[CallState, Actions]:
     """An announcement or question in which it changes was not heard whole, as with a hold: once more."""
     if announce_on_answer.telling(state) and not state.told:
         return announce_on_answer.again(state, event.at, "stopped")

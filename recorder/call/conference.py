@@ -25,22 +25,32 @@ from typing import Final
 from recorder.call import transfer_consent, transfer_notice
 from recorder.call.state import Actions, CallState, Do, Phase, Present, Telling, WriteMark
 from recorder.call.transfer_target import in_room, names
+from recorder.domain.call_events import (
+    CallReconciled,
+    ConferenceJoined,
+    LegChecked,
+    Participant,
+    SoundEnded,
+    SoundStarted,
+)
 from recorder.domain.call_plan import ALONE
-from recorder.switch.translation import Observed, Person
+from recorder.domain.parties import Party, party_data, party_of
 
 LATER: Final = (("seen", "later"),)
 
 
-def entered(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def entered(state: CallState, event: ConferenceJoined) -> tuple[CallState, Actions]:
     """The outside leg is in a conference."""
-    return came(replace(state, room=event.room), event) if _counts(state) else (state, ())
+    if not _counts(state):
+        return state, ()
+    return came(replace(state, room=event.conference), event.participants, event.at)
 
 
-def came(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def came(state: CallState, participants: Iterable[Participant], at: datetime) -> tuple[CallState, Actions]:
     """Somebody came into the conversation."""
     if not _counts(state) or not (state.room or state.colleague):
         return state, ()
-    return _add(state, event.there, event.at)
+    return _add(state, participants, at)
 
 
 def _counts(state: CallState) -> bool:
@@ -48,12 +58,12 @@ def _counts(state: CallState) -> bool:
 
 
 def _add(
-    state: CallState, persons: Iterable[Person], at: datetime, later: bool = False
+    state: CallState, participants: Iterable[Participant], at: datetime, later: bool = False
 ) -> tuple[CallState, Actions]:
     there = {one.leg for one in state.others} | {state.colleague}
     new = tuple(
         Present(one.leg, _party(state, one), at, one.heard, later=later)
-        for one in persons
+        for one in participants
         if one.leg and one.leg not in there
     )
     if not new:
@@ -62,7 +72,7 @@ def _add(
     return state, (*connected, Do.LOOK_ROUND)
 
 
-def _party(state: CallState, one: Person) -> tuple[str, str] | None:
+def _party(state: CallState, one: Participant) -> Party | None:
     # Who goes from the call into a room is called by the room's number there.
     return state.inside if one.leg == state.before and state.inside is not None else one.party
 
@@ -71,12 +81,12 @@ def _connected(state: CallState, one: Present) -> tuple[CallState, Actions]:
     """A call that was brought into a room at once: whoever is the first there, it was for."""
     if state.connected:
         return state, ()
-    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
+    party = party_data(one.party)
     state = replace(state, connected=True, inside=one.party or state.inside)
     return state, (WriteMark("bridged", one.since, (*party, ("in", "room"))),)
 
 
-def looked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
     """The switch's word on somebody: whether their leg leads outside."""
     one = next((each for each in state.others if each.leg == event.other and not each.asked), None)
     if one is None or not _counts(state):
@@ -87,7 +97,7 @@ def looked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     one = replace(one, asked=True, outside=event.outside)
     came_in = WriteMark("joined_room", one.since, _data(state, one))
     state = replace(state, others=tuple(one if each.leg == one.leg else each for each in state.others))
-    if event.outside and not event.told and state.knowing and not known & state.knowing:
+    if event.outside and not event.announced and state.knowing and not known & state.knowing:
         state, untold = transfer_notice.stopped(state, event.at, "stopped", ending=True)
         state = replace(state, over=True)
         return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
@@ -121,7 +131,7 @@ def _unknowing(state: CallState, one: Present) -> bool:
     return one.asked and not (one.outside or one.tried or names(one.leg, one.party) & state.knowing)
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended for who is being told."""
     telling, script = state.telling, state.script.joining
     after, actions = transfer_notice.sounded(state, event)
@@ -136,21 +146,21 @@ def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return after, (*actions, *more)
 
 
-def went(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def went(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """Somebody is in the conversation no more."""
-    one = next((each for each in state.others if each.leg == event.other), None)
+    one = next((each for each in state.others if each.leg == leg), None)
     if one is None or not _counts(state):
         return state, ()
-    state, gone = _gone(state, one, event.at)
-    state, telling = turn(state, event.at)
+    state, gone = _gone(state, one, at)
+    state, telling = turn(state, at)
     return state, (*gone, *telling)
 
 
-def parted(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def parted(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The room is left, or the colleague beside whom a third one was."""
     actions: Actions = ()
     for one in state.others if _counts(state) else ():
-        state, gone = _gone(state, one, event.at)
+        state, gone = _gone(state, one, at)
         actions = (*actions, *gone)
     return replace(state, room="", others=(), before=state.colleague or state.before), actions
 
@@ -166,26 +176,26 @@ def _gone(state: CallState, one: Present, at: datetime, seen: Actions = ()) -> t
     return replace(state, others=others), (*came_in, *untold, left)
 
 
-def back(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold is over: who was not told whole is told now."""
-    state, actions = transfer_notice.back(state, event)
+    state, actions = transfer_notice.back(state, at)
     state = replace(state, others=tuple(replace(one, tried=False) for one in state.others))
-    state, told = turn(state, event.at)
+    state, told = turn(state, at)
     return state, (*actions, *told)
 
 
-def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch says who is there."""
     state, actions = transfer_notice.found(state, event)
     if not _counts(state):
         return state, actions
-    there = {one.leg for one in (*event.there, *event.listening)}
+    there = {one.leg for one in (*event.participants, *event.supervisors)}
     for one in state.others:
         if one.leg not in there:
             state, gone = _gone(state, one, event.at, (Do.LOOK_ROUND,))
             actions = (*actions, *gone)
-    state = replace(state, room=event.room)
-    state, more = _add(state, event.there, event.at, later=True)
+    state = replace(state, room=event.conference)
+    state, more = _add(state, event.participants, event.at, later=True)
     state, telling = turn(state, event.at)
     return state, (*actions, *more, *telling)
 
@@ -195,7 +205,7 @@ def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     for note in notes:
         said = dict(note.data)
         leg = said.get("leg", "")
-        party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else None
+        party = party_of(said)
         if note.kind == "joined_room":
             outside = said.get("who") == "outside"
             one = Present(leg, party, note.at, asked=True, outside=outside)
@@ -214,5 +224,5 @@ def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
 def _data(state: CallState, one: Present) -> tuple[tuple[str, str], ...]:
     who = (("who", "outside" if one.outside else "colleague"),) if one.asked else ()
     how = (("how", "conference" if state.room else "third"),)
-    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
+    party = party_data(one.party)
     return (*party, ("leg", one.leg), *who, *how, *(LATER if one.later else ()))

@@ -35,8 +35,8 @@ from recorder.call.transitions import (
     play,
     until,
 )
+from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
-from recorder.switch.translation import Observed
 
 YES: Final = "1"
 NO: Final = "2"
@@ -66,7 +66,7 @@ def asked(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return until(state, at, ANSWER), (asked_now, *listen(state))
 
 
-def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """The outside party pressed a key."""
     if state.phase is Phase.ASKING:
         return (_language if state.asking == "language" else _opt_in)(state, event)
@@ -75,7 +75,7 @@ def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, ()
 
 
-def _language(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _language(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """It may be pressed before the menu has come to its end: nothing depends on what was not heard."""
     number = int(event.key) if event.key.isdecimal() else 0
     if 1 <= number <= len(state.plan.scripts):
@@ -94,7 +94,7 @@ def _language_is(
     return state, (*actions, answered("language", answer, at, key))
 
 
-def _opt_in(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
     if state.playing or state.spoiled:
@@ -107,7 +107,7 @@ def _opt_in(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return decline(state, event.at, "unclear", event.key)
 
 
-def _told(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _told(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """While it is announced, and in opt-out until the time to refuse is over."""
     if event.key == NO:
         return decline(state, event.at, "no", event.key)

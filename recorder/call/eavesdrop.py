@@ -19,14 +19,15 @@ from datetime import datetime
 
 from recorder.call import conference
 from recorder.call.state import Actions, CallState, Eavesdropper, Phase, WriteMark
-from recorder.switch.translation import Observed, Person
+from recorder.domain.call_events import CallReconciled, Participant, SupervisorHeard
+from recorder.domain.parties import party_data, party_of
 
 LATER = conference.LATER
 
 
-def came(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def came(state: CallState, supervisors: Iterable[Participant], at: datetime) -> tuple[CallState, Actions]:
     """Somebody listens."""
-    return _came(state, event.there, event.at) if _counts(state) else (state, ())
+    return _came(state, supervisors, at) if _counts(state) else (state, ())
 
 
 def _counts(state: CallState) -> bool:
@@ -34,15 +35,15 @@ def _counts(state: CallState) -> bool:
 
 
 def _came(
-    state: CallState, persons: Iterable[Person], at: datetime, seen: tuple[tuple[str, str], ...] = ()
+    state: CallState, supervisors: Iterable[Participant], at: datetime, seen: tuple[tuple[str, str], ...] = ()
 ) -> tuple[CallState, Actions]:
     known = {one.leg for one in state.listeners}
-    new = tuple(Eavesdropper(one.leg, one.party) for one in persons if one.leg and one.leg not in known)
+    new = tuple(Eavesdropper(one.leg, one.party) for one in supervisors if one.leg and one.leg not in known)
     notes = tuple(WriteMark("listener_came", at, (*_who(one), *seen)) for one in new)
     return replace(state, listeners=(*state.listeners, *new)), notes
 
 
-def speaks(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def speaks(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions]:
     """Somebody hears who listens, or nobody any more."""
     before = _of(state, event.other)
     if before is None or not _counts(state):
@@ -56,37 +57,37 @@ def speaks(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     state = replace(state, listeners=listeners)
     joined: Actions = ()
     if one.lane and not before.lane:
-        state, joined = conference.came(state, replace(event, there=(Person(one.leg, one.party),)))
+        state, joined = conference.came(state, (Participant(one.leg, one.party),), event.at)
     elif before.lane and not one.lane:
-        state, joined = conference.went(state, event)
+        state, joined = conference.went(state, one.leg, event.at)
     return state, (note, *joined)
 
 
-def gone(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def gone(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """Somebody listens no more."""
-    one = _of(state, event.other)
-    return (state, ()) if one is None or not _counts(state) else _gone(state, one, event)
+    one = _of(state, leg)
+    return (state, ()) if one is None or not _counts(state) else _gone(state, one, at)
 
 
 def _gone(
-    state: CallState, one: Eavesdropper, event: Observed, seen: tuple[tuple[str, str], ...] = ()
+    state: CallState, one: Eavesdropper, at: datetime, seen: tuple[tuple[str, str], ...] = ()
 ) -> tuple[CallState, Actions]:
     state = replace(state, listeners=tuple(each for each in state.listeners if each != one))
-    state, left = conference.went(state, replace(event, other=one.leg))
-    return state, (*left, WriteMark("listener_left", event.at, (*_who(one), *seen)))
+    state, left = conference.went(state, one.leg, at)
+    return state, (*left, WriteMark("listener_left", at, (*_who(one), *seen)))
 
 
-def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch says who listens; whether somebody hears them, it does not say."""
     if not _counts(state):
         return state, ()
-    there = {one.leg for one in event.listening}
+    there = {one.leg for one in event.supervisors}
     actions: Actions = ()
     for one in state.listeners:
         if one.leg not in there:
-            state, left = _gone(state, one, event, LATER)
+            state, left = _gone(state, one, event.at, LATER)
             actions = (*actions, *left)
-    state, more = _came(state, event.listening, event.at, LATER)
+    state, more = _came(state, event.supervisors, event.at, LATER)
     return state, (*actions, *more)
 
 
@@ -95,7 +96,7 @@ def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     for note in notes:
         said = dict(note.data)
         leg = said.get("leg", "")
-        party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else None
+        party = party_of(said)
         rest = tuple(each for each in state.listeners if each.leg != leg)
         if note.kind in ("listener_came", "listener_heard"):
             one = Eavesdropper(leg, party, said.get("heard_by", ""), said.get("channel", ""))
@@ -110,5 +111,4 @@ def _of(state: CallState, leg: str) -> Eavesdropper | None:
 
 
 def _who(one: Eavesdropper) -> tuple[tuple[str, str], ...]:
-    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
-    return (*party, ("leg", one.leg))
+    return (*party_data(one.party), ("leg", one.leg))

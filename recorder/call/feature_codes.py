@@ -22,15 +22,19 @@ from typing import Final
 from recorder.call import keep_question
 from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, Phase, WriteMark
 from recorder.call.transitions import patience, until
-from recorder.switch.translation import (
+from recorder.domain.call_events import (
     COLLEAGUE,
     DELETE,
     KEEP,
     NOTE,
     PAUSE,
     RESUME,
-    Observed,
-    What,
+    CallReconciled,
+    CodeDialled,
+    CommandGiven,
+    KeyPressed,
+    SoundEnded,
+    SoundStarted,
 )
 
 TIME_TO_CONFIRM: Final = timedelta(seconds=10)
@@ -38,41 +42,47 @@ TIME_TO_CONFIRM: Final = timedelta(seconds=10)
 YES: Final = "1"
 
 
-def dialled(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A colleague's code; another says nothing."""
+Request = CodeDialled | CommandGiven
+
+
+def dialled(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
+    """A colleague's code."""
+    return carry_out(replace(state, colleague=event.other or state.colleague), event)
+
+
+def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
+    """What was asked for, by a code or otherwise; another says nothing."""
     act = _CODES.get(event.code)
-    return (
-        (state, ()) if act is None else act(replace(state, colleague=event.other or state.colleague), event)
-    )
+    return (state, ()) if act is None else act(state, event)
 
 
-def _pause(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
-    state, broken = _breaks(replace(state, paused_until=event.at + event.lasts), event)
+    state, broken = _breaks(replace(state, paused_until=event.at + event.lasts), event.at)
     return state, (WriteMark("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
 
 
-def _breaks(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _breaks(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A pause breaks off the question whether it may be kept; the other one is not in the sound anyway."""
-    return (state, ()) if _deleting(state) else keep_question.paused(state, event)
+    return (state, ()) if _deleting(state) else keep_question.paused(state, at)
 
 
-def _resume(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
     return replace(state, paused_until=None), (WriteMark("resumed", event.at, _by(event)),)
 
 
-def _note(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
     # Asked for elsewhere, it is answered there.
-    told: Actions = () if event.by else (Do.NOTE_TONE,)
+    told: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
     return state, (WriteMark("noted", event.at, _by(event)), *told)
 
 
-def _by(event: Observed) -> tuple[tuple[str, str], ...]:
+def _by(event: Request) -> tuple[tuple[str, str], ...]:
     """Where it was asked for, if not on the telephone."""
-    return (("by", event.by),) if event.by else ()
+    return (("by", event.by),) if isinstance(event, CommandGiven) else ()
 
 
-def _delete(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
     delete = state.script.delete
     if delete is None or not state.talking or state.asked.step is not KeepStep.IDLE:
         return state, ()
@@ -81,8 +91,8 @@ def _delete(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, (WriteMark("delete_asked", event.at), Do.DELETE_ASK)
 
 
-_CODES: Final[dict[str, Callable[[CallState, Observed], tuple[CallState, Actions]]]] = {
-    KEEP: keep_question.begin,
+_CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]]]] = {
+    KEEP: lambda state, event: keep_question.begin(state, event.at),
     PAUSE: _pause,
     RESUME: _resume,
     NOTE: _note,
@@ -90,7 +100,7 @@ _CODES: Final[dict[str, Callable[[CallState, Observed], tuple[CallState, Actions
 }
 
 
-def watched_again(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def watched_again(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Nobody saw whether it was paused meanwhile: the switch says whether it is, since when and how long.  It
     may be another pause than the one that we know of, which ended by itself, or was begun anew."""
     if state.phase is not Phase.ANNOUNCED:
@@ -106,7 +116,7 @@ def watched_again(state: CallState, event: Observed) -> tuple[CallState, Actions
         return state, ()
     seconds = ("seconds", str(int(event.lasts.total_seconds())))
     unknown = () if event.paused_at else (("began", "unknown"),)
-    state, broken = _breaks(replace(state, paused_until=until), event)
+    state, broken = _breaks(replace(state, paused_until=until), event.at)
     return state, (WriteMark("paused", since, (seconds, *unknown, *_LATER)), *broken)
 
 
@@ -128,14 +138,14 @@ def _deleting(state: CallState) -> bool:
     return state.asked.how == DELETE
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended on a leg."""
     asked = state.asked
     if not _deleting(state):
         return keep_question.sounded(state, event)
     if asked.step is not KeepStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
         return state, ()
-    if event.what is What.BEGAN:
+    if isinstance(event, SoundStarted):
         return replace(state, asked=replace(asked, began=frozenset({COLLEAGUE}))), ()
     if not asked.began:
         return state, ()
@@ -144,7 +154,7 @@ def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return until(replace(state, asked=replace(asked, step=KeepStep.ANSWER)), event.at, TIME_TO_CONFIRM), ()
 
 
-def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """A key of either side."""
     if not _deleting(state):
         return keep_question.key(state, event)
@@ -152,23 +162,23 @@ def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         return state, ()
     if event.key != YES:
         return _dropped(state, event.at)
-    return destroyed(state, event)
+    return destroyed(state, event.at)
 
 
-def destroyed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def destroyed(state: CallState, at: datetime, by: str = "") -> tuple[CallState, Actions]:
     """It was confirmed."""
     state = replace(state, phase=Phase.UNRECORDED, reason="deleted", asked=Asking(), deadline=None)
-    return state, (WriteMark("deleted", event.at, _by(event)), Do.DELETED, Do.DISCARD)
+    return state, (WriteMark("deleted", at, (("by", by),) if by else ()), Do.DELETED, Do.DISCARD)
 
 
-def disturbed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def disturbed(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The colleague holds."""
-    return _dropped(state, event.at) if _deleting(state) else keep_question.disturbed(state, event)
+    return _dropped(state, at) if _deleting(state) else keep_question.disturbed(state, at)
 
 
-def broken(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def broken(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Whoever was asked is not there any more."""
-    return _dropped(state, event.at) if _deleting(state) else keep_question.broken(state, event)
+    return _dropped(state, at) if _deleting(state) else keep_question.broken(state, at)
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:

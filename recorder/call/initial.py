@@ -43,7 +43,7 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
     again (:func:`refuse`).
 
     It is ANNOUNCED only if that was written down, and in opt-out that nobody refused; feed the switch's word
-    next (``What.UNWATCHED``, or ``What.GONE`` where the switch has no such call)."""
+    next (``CallReconciled``, or ``ChannelGone`` where the switch has no such call)."""
     first = {note.kind: note.at for note in reversed(notes)}
     answer = answer_of(notes)
     turns = [note for note in notes if note.kind in ("hold", "unhold")]

@@ -37,8 +37,16 @@ from typing import Final
 
 from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, WriteMark
 from recorder.call.transitions import patience, until
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    LEGS,
+    OUTSIDE,
+    KeyPressed,
+    SoundEnded,
+    SoundStarted,
+    VoiceChecked,
+)
 from recorder.domain.call_plan import KeepScript, Speech
-from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
 
 TIME_TO_ANSWER: Final = timedelta(seconds=20)
 """After the question: they speak with each other, and somebody presses a key."""
@@ -52,40 +60,37 @@ TIME_TO_CHECK: Final = timedelta(seconds=3)
 NO: Final = "2"
 ANSWERS: Final = {"1": "yes", NO: "no"}
 
-LEGS: Final = (OUTSIDE, COLLEAGUE)
 
-
-def begin(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The colleague's code, or the line's own question once they speak."""
     keep = state.script.keep
-    state = replace(state, colleague=event.other or state.colleague)
     if keep is None or not state.talking or state.asked.step not in (KeepStep.IDLE, KeepStep.ANSWER):
         return state, ()
-    if state.paused(event.at):
+    if state.paused(at):
         return state, (Do.PAUSE_OVER, Do.PAUSE_TONE)  # it begins anew, and so is heard at once
-    return _ask(state, keep, event)
+    return _ask(state, keep, at)
 
 
 def _ask(
-    state: CallState, keep: KeepScript, event: Observed, *, again: bool = False
+    state: CallState, keep: KeepScript, at: datetime, *, again: bool = False
 ) -> tuple[CallState, Actions]:
     how = "question" if keep.question is not None else "own_words"
-    note = WriteMark("keep_asked", event.at, (("how", how),))
+    note = WriteMark("keep_asked", at, (("how", how),))
     if keep.question is None:
         asked = Asking(KeepStep.ANSWER, how=how, again=again)
-        return until(replace(state, asked=asked), event.at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
+        return until(replace(state, asked=asked), at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
     asked = Asking(KeepStep.QUESTION, how=how, again=again)
-    return _say(replace(state, asked=asked), keep.question, event, note, Do.KEEP_ASK)
+    return _say(replace(state, asked=asked), keep.question, at, note, Do.KEEP_ASK)
 
 
 def _say(
-    state: CallState, sound: Speech, event: Observed, *actions: WriteMark | Do
+    state: CallState, sound: Speech, at: datetime, *actions: WriteMark | Do
 ) -> tuple[CallState, Actions]:
     asked = replace(state.asked, sound=sound.path, began=frozenset(), heard=frozenset())
-    return until(replace(state, asked=asked), event.at, patience(sound.length)), actions
+    return until(replace(state, asked=asked), at, patience(sound.length)), actions
 
 
-def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """A key of either side: a no counts at once, whatever plays; a yes that the colleague says for them once
     their voice was found."""
     answer, step = ANSWERS.get(event.key), state.asked.step
@@ -102,7 +107,7 @@ def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         asked = replace(state.asked, step=KeepStep.CHECK, pressed=event.at)
         return until(replace(state, asked=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
     by = (("by", event.leg), ("how", _how(state, event.leg)))
-    state, actions = _answered(state, event, answer, event.at, *by)
+    state, actions = _answered(state, event.at, answer, event.at, *by)
     return state, (*cut, *actions)
 
 
@@ -110,38 +115,38 @@ def _how(state: CallState, leg: str) -> str:
     return "key" if leg == OUTSIDE else "own_words" if state.asked.how == "own_words" else "aloud"
 
 
-def checked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def checked(state: CallState, event: VoiceChecked) -> tuple[CallState, Actions]:
     """The sound was looked through, up to the colleague's key."""
     pressed = state.asked.pressed
     if state.asked.step is not KeepStep.CHECK or pressed is None:
         return state, ()
     if event.voice is None:
-        return _unheard(state, event, pressed)
+        return _unheard(state, event.at, pressed)
     where = (("voice_from_ms", str(event.voice[0])), ("voice_to_ms", str(event.voice[1])))
     by = (("by", COLLEAGUE), ("how", _how(state, COLLEAGUE)))
-    return _answered(state, event, "yes", pressed, *by, *where)
+    return _answered(state, event.at, "yes", pressed, *by, *where)
 
 
-def _unheard(state: CallState, event: Observed, pressed: datetime) -> tuple[CallState, Actions]:
+def _unheard(state: CallState, at: datetime, pressed: datetime) -> tuple[CallState, Actions]:
     """Nobody was heard to say so: asked once more, and then nobody answered."""
     keep = state.script.keep
     note = WriteMark("keep_unheard", pressed)
     if keep is not None and state.talking and not state.asked.again:
-        state, actions = _ask(state, keep, event, again=True)
+        state, actions = _ask(state, keep, at, again=True)
     else:
-        state, actions = _answered(state, event, "none", event.at)
+        state, actions = _answered(state, at, "none", at)
     return state, (note, *actions)
 
 
 def _answered(
-    state: CallState, event: Observed, answer: str, at: datetime, *more: tuple[str, str]
+    state: CallState, now: datetime, answer: str, at: datetime, *more: tuple[str, str]
 ) -> tuple[CallState, Actions]:
     keep = state.script.keep
     assert keep is not None  # without it nothing is asked
     note = WriteMark("keep_answered", at, (("answer", answer), *more))
     asked = replace(state.asked, step=KeepStep.VERDICT)
     state = replace(state, kept="yes" if answer == "yes" else "no", asked=asked)
-    return _say(state, verdict(keep, answer), event, note, _SAY[answer])
+    return _say(state, verdict(keep, answer), now, note, _SAY[answer])
 
 
 _SAY: Final = {"yes": Do.KEEP_YES, "no": Do.KEEP_NO, "none": Do.KEEP_NONE}
@@ -152,7 +157,7 @@ def verdict(keep: KeepScript, answer: str) -> Speech:
     return {"yes": keep.yes, "no": keep.no}.get(answer, keep.none)
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended on one leg: each plays its own, and tells of it."""
     asked = state.asked
     if (
@@ -161,12 +166,12 @@ def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         or event.leg not in LEGS
     ):
         return state, ()
-    if event.what is What.BEGAN:
+    if isinstance(event, SoundStarted):
         return replace(state, asked=replace(asked, began=asked.began | {event.leg})), ()
     if event.leg not in asked.began:
         return state, ()
     if not event.complete or event.ending:
-        return broken(state, event)
+        return broken(state, event.at)
     asked = replace(asked, heard=asked.heard | {event.leg})
     state = replace(state, asked=asked)
     if asked.heard != frozenset(LEGS):
@@ -177,37 +182,36 @@ def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, (WriteMark("keep_question_heard", event.at), Do.KEEP_SINCE)
 
 
-def disturbed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def disturbed(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold, or somebody else at the other end: what plays is not heard by both, and what is answered is not
     answered to each other."""
-    if state.asked.step in (KeepStep.ANSWER, KeepStep.CHECK) and event.what is What.HELD:
+    if state.asked.step in (KeepStep.ANSWER, KeepStep.CHECK):
         return state, ()  # they may come back to it
-    return broken(state, event)
+    return broken(state, at)
 
 
-def paused(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def paused(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """What is said from now on is not in the sound.  What came of an answer is said to its end."""
     waiting = state.asked.step in (KeepStep.QUESTION, KeepStep.ANSWER, KeepStep.CHECK)
-    return broken(state, event) if waiting else (state, ())
+    return broken(state, at) if waiting else (state, ())
 
 
-def broken(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def broken(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """No answer came of it, or it was not heard what came of it."""
     step = state.asked.step
     if step is KeepStep.IDLE:
         return state, ()
     kind = "keep_untold" if step is KeepStep.VERDICT else "keep_broken"
-    return _over(state), (WriteMark(kind, event.at),)
+    return _over(state), (WriteMark(kind, at),)
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for what it waits for is over."""
-    event = Observed(What.DEADLINE, at)
     if state.asked.step is KeepStep.ANSWER:
-        return _answered(state, event, "none", at)
+        return _answered(state, at, "none", at)
     if state.asked.step is KeepStep.CHECK:
-        return _unheard(state, event, state.asked.pressed or at)
-    return broken(state, event)
+        return _unheard(state, at, state.asked.pressed or at)
+    return broken(state, at)
 
 
 def _over(state: CallState) -> CallState:

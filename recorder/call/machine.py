@@ -15,7 +15,6 @@ taken our word for it in time.  It is ``recorded`` at the end only if somebody a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -35,7 +34,47 @@ from recorder.call.codec_change import turned
 from recorder.call.consent_prompt import asked, reminded
 from recorder.call.state import Actions, CallState, Do, Finish, KeepStep, Phase, WriteMark
 from recorder.call.transitions import TRIES, confirm, give_up, heard, play, unrecorded
-from recorder.switch.translation import COLLEAGUE, DELETE, KEEP, Observed, What
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    DELETE,
+    KEEP,
+    AboutCall,
+    AboutParticipants,
+    CallEvent,
+    CallHungUp,
+    CallReconciled,
+    ChannelEvent,
+    ChannelGone,
+    CodecChanged,
+    CodeDialled,
+    CommandGiven,
+    ConferenceEnded,
+    ConferenceJoined,
+    ConferenceLeft,
+    DeadlinePassed,
+    FolderFailed,
+    FolderWritten,
+    HoldEnded,
+    HoldStarted,
+    InTalk,
+    KeyPressed,
+    LegBridged,
+    LegChecked,
+    LegUnbridged,
+    ParticipantLeft,
+    ParticipantsJoined,
+    PlaybackEnded,
+    PlaybackStarted,
+    RecordingStarted,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+    StateReported,
+    SupervisorHeard,
+    SupervisorLeft,
+    SupervisorsJoined,
+    VoiceChecked,
+)
 
 _DECIDED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
 """The switch's words after which nothing is left for us to say on a call's own socket; and ``declined``, once
@@ -49,18 +88,32 @@ _LEFT: Final = {
 }
 
 
-def step(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+FromEitherSide = KeyPressed | HoldStarted | HoldEnded
+
+
+def step(state: CallState, event: CallEvent) -> tuple[CallState, Actions]:
     """What a call becomes by something that happened to it, and what is to be done about it."""
     if state.phase is Phase.ENDED:
-        return state, ((Do.STOP,) if event.what is What.RECORDING else ())
-    if event.leg == COLLEAGUE or event.what in _ONLY_IN_TALK:
+        return state, ((Do.STOP,) if isinstance(event, RecordingStarted) else ())
+    if isinstance(event, InTalk) or (isinstance(event, FromEitherSide) and event.leg == COLLEAGUE):
         return _in_talk(state, event)
+    if isinstance(event, AboutParticipants):
+        return _participants(state, event)
     before: Actions = ()
-    if event.what is What.UNWATCHED:
+    if isinstance(event, ChannelEvent):
+        state, before = _take_word(state, event)
+    state, after = _about_call(state, event)
+    return state, before + after
+
+
+def _take_word(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
+    """What the switch says of the call in whatever it tells."""
+    before: Actions = ()
+    if isinstance(event, CallReconciled):
         state = replace(state, capturing=event.capturing)
     if event.state == "announced" and state.told and state.phase < Phase.ANNOUNCED:
         state, before = announce_on_answer.announced(
-            replace(state, phase=Phase.ANNOUNCED, deadline=None, reason=None), event
+            replace(state, phase=Phase.ANNOUNCED, deadline=None, reason=None), event.at
         )
     if _decided(state, event) and not state.leaving:
         # Not before: what the switch has not run when the socket closes, it never runs.
@@ -70,24 +123,98 @@ def step(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         state, more = unrecorded(state, reason)
         before += more
     state, connected = _connected(state, event)
-    state, after = _STEPS[event.what](state, event)
-    return state, before + connected + after
+    return state, before + connected
 
 
-def _in_talk(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _about_call(state: CallState, event: AboutCall) -> tuple[CallState, Actions]:
+    match event:
+        case RecordingStarted():
+            return _recording(state, event)
+        case RecordingStopped():
+            return _recorded(state, event)
+        case CodecChanged():
+            return turned(state, event)
+        case PlaybackStarted():
+            return _playing(state, event)
+        case PlaybackEnded():
+            return _played(state, event)
+        case HoldStarted():
+            return _held(state, event)
+        case HoldEnded():
+            return _unheld(state, event)
+        case LegBridged():
+            return _bridged(state, event)
+        case LegUnbridged():
+            return _unbridged(state, event)
+        case CallHungUp():
+            return _hung_up(state, event)
+        case ChannelGone():
+            return _gone(state, event)
+        case DeadlinePassed():
+            return _deadline_passed(state, event.at)
+        case FolderWritten():
+            return _on_disk(state, event.at)
+        case FolderFailed():
+            return _no_disk(state, event)
+        case CallReconciled():
+            return _unwatched(state, event)
+        case KeyPressed():
+            return _key(state, event)
+        case ConferenceEnded():
+            return transfer_notice.met(state, event.at)
+        case StateReported():
+            return state, ()
+
+
+def _participants(state: CallState, event: AboutParticipants) -> tuple[CallState, Actions]:
+    match event:
+        case LegChecked():
+            return conference.looked(state, event)
+        case ConferenceJoined():
+            return conference.entered(state, event)
+        case ParticipantsJoined():
+            return conference.came(state, event.participants, event.at)
+        case ParticipantLeft():
+            return conference.went(state, event.other, event.at)
+        case ConferenceLeft():
+            return conference.parted(state, event.at)
+        case SupervisorsJoined():
+            return eavesdrop.came(state, event.supervisors, event.at)
+        case SupervisorHeard():
+            return eavesdrop.speaks(state, event)
+        case SupervisorLeft():
+            return eavesdrop.gone(state, event.other, event.at)
+
+
+def _in_talk(state: CallState, event: InTalk | FromEitherSide) -> tuple[CallState, Actions]:
     """What only counts where two are connected."""
     if state.phase is Phase.ANNOUNCED:
-        return _TALK.get(event.what, _nothing)(state, event)
-    if announce_on_answer.telling(state) and event.what in (What.BEGAN, What.HEARD):
+        return _talk(state, event)
+    if announce_on_answer.telling(state) and isinstance(event, SoundStarted | SoundEnded):
         return announce_on_answer.sounded(state, event)
     return state, ()
 
 
-def _nothing(state: CallState, _event: Observed) -> tuple[CallState, Actions]:
-    return state, ()
+def _talk(state: CallState, event: InTalk | FromEitherSide) -> tuple[CallState, Actions]:
+    match event:
+        case CodeDialled():
+            return _dialled(state, event)
+        case CommandGiven():
+            return remote_commands.asked(state, event)
+        case SoundStarted() | SoundEnded():
+            return _sounded(state, event)
+        case VoiceChecked():
+            return keep_question.checked(state, event)
+        # The colleague's; the outside party's go through all that is above.
+        case KeyPressed():
+            return _colleague_key(state, event)
+        case HoldStarted():
+            return _colleague_held(state, event)
+        case HoldEnded():
+            return _colleague_back(state, event)
 
 
-def _key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     return (
         feature_codes.key(state, event)
         if state.phase is Phase.ANNOUNCED
@@ -95,24 +222,25 @@ def _key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     )
 
 
-def _decided(state: CallState, event: Observed) -> bool:
+def _decided(state: CallState, event: ChannelEvent) -> bool:
     if event.state == "declined":
-        return event.what is What.PLAYED and event.sound == state.said.path
+        return isinstance(event, PlaybackEnded) and event.sound == state.said.path
     return event.state in _DECIDED
 
 
-def _connected(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _connected(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
     """Nobody saw the first bridge, but the switch knows when it was.  It tells of the last one, and of none
     that was before a transfer: so it is taken from whatever tells of it first."""
-    if state.connected or event.what is What.BRIDGED:
+    if state.connected or isinstance(event, LegBridged):
         return state, ()
     # What ends now has been, at the latest, until now.
-    at = event.at if event.what is What.UNBRIDGED and event.bridged_at is None else event.bridged_at
+    ends = isinstance(event, LegUnbridged) and event.bridged_at is None
+    at = event.at if ends else event.bridged_at
     # Earlier than the recording it was another talk, before the call was brought to us.
     since = at if state.taped is None and state.phase >= Phase.ANNOUNCED else state.taped
     if at is None or since is None or at < since:
         return state, ()
-    if event.what is What.UNWATCHED and event.other:
+    if isinstance(event, CallReconciled) and event.other:
         state, note = _with(state, replace(event, at=at))
         return state, (note,)
     return replace(state, connected=True), (WriteMark("bridged", at),)
@@ -126,7 +254,7 @@ def _again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return play(replace(state, tries=state.tries + 1), state.said, at), (order,)
 
 
-def _recording(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Actions]:
     if state.phase is Phase.UNRECORDED:
         return replace(state, capturing=True), (Do.STOP,)
     if state.phase is Phase.RINGING:
@@ -135,7 +263,7 @@ def _recording(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         return replace(state, capturing=True), (Do.STOP, Do.DISCARD)
     if state.capturing and state.captured:
         return state, ()
-    if event.cause and state.phase in _TELLING:
+    if event.problem and state.phase in _TELLING:
         state, actions = give_up(replace(state, capturing=True), "recording_failed")
         return state, (Do.STOP, *actions)
     # Also where the switch was asked before it told: what it told first is the recording's start.
@@ -143,13 +271,13 @@ def _recording(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, (WriteMark("recording_started", event.at),)
 
 
-def _recorded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _recorded(state: CallState, event: RecordingStopped) -> tuple[CallState, Actions]:
     if state.plan.at_pickup and not (state.capturing or state.hung_up) and state.phase < Phase.ANNOUNCED:
         return state, ()  # the one that was put back
     state = replace(state, capturing=False)
     note = WriteMark("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
     if state.hung_up or state.over:
-        state, actions = _finish(state, event)
+        state, actions = _finish(state, event.at)
         return state, (note, *actions)
     if state.phase in _TELLING and not event.ending:
         state, actions = give_up(state, "recording_failed")
@@ -159,7 +287,7 @@ def _recorded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, (note,)
 
 
-def _playing(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _playing(state: CallState, event: PlaybackStarted) -> tuple[CallState, Actions]:
     if state.phase not in (Phase.ASKING, Phase.ANNOUNCING) or event.sound != state.said.path:
         return state, ()
     # Holds come on both connections, this on the call's own alone: a hold that was in it may be told first.
@@ -168,7 +296,7 @@ def _playing(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return replace(state, playing=True, spoiled=spoiled), note
 
 
-def _played(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _played(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actions]:
     if state.phase >= Phase.ANNOUNCED or event.sound != state.said.path or not state.playing:
         return state, ()
     if event.ending and not event.complete:
@@ -190,24 +318,24 @@ def _played(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, (*note, *actions)
 
 
-def _on_disk(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _on_disk(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     state = replace(state, on_disk=True)
     if state.phase is Phase.RINGING:
-        return announce_on_answer.begin(state, event.at)
+        return announce_on_answer.begin(state, at)
     return confirm(state) if state.phase in _TELLING else (state, ())
 
 
-def _held(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _held(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
     state = replace(state, held=True, turned=event.at, spoiled=state.spoiled or state.playing)
     if announce_on_answer.telling(state) and not state.told:
         state, actions = announce_on_answer.again(state, event.at, "hold")
         return state, (WriteMark("hold", event.at), *actions)
-    state, actions = feature_codes.disturbed(state, event)
+    state, actions = feature_codes.disturbed(state, event.at)
     state, untold = transfer_notice.stopped(state, event.at, "hold")
     return state, (_turn("hold", event), *actions, *untold)
 
 
-def _unheld(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _unheld(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
     state = replace(state, held=False, turned=event.at)
     note = _turn("unhold", event)
     if state.phase is Phase.RINGING:
@@ -216,11 +344,11 @@ def _unheld(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     if _unheard(state) and not state.told:
         state, actions = _again(state, event.at)
         return state, (note, *actions)
-    state, told = conference.back(state, event)
+    state, told = conference.back(state, event.at)
     return state, (note, *told)
 
 
-def _bridged(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _bridged(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     before: Actions = ()
     if state.plan.at_pickup and state.phase < Phase.ANNOUNCED:
         return _picked_up(state, event)
@@ -228,25 +356,25 @@ def _bridged(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         # The switch went on by itself; its own guard has stopped the recording, we make sure.
         state, before = unrecorded(state, "daemon_late")
     first = not state.connected
-    state, gone = conference.parted(state, event)
-    state, broken = feature_codes.broken(state, event) if event.other != state.colleague else (state, ())
+    state, gone = conference.parted(state, event.at)
+    state, broken = feature_codes.broken(state, event.at) if event.other != state.colleague else (state, ())
     broken += transfer_notice.replaced(state, event)
     state, note = _with(state, event)
     before = (*gone, *before, *feature_codes.tones(state, event.at))
-    state, told = transfer_notice.joined(state, event)
+    state, told = transfer_notice.joined(state, event.at)
     if first and state.script.keep is not None and state.script.keep.at_start:
-        state, asked_now = keep_question.begin(state, event)
+        state, asked_now = keep_question.begin(state, event.at)
         return state, (*before, *broken, note, *told, *asked_now)
     return state, (*before, *broken, note, *told)
 
 
-def _with(state: CallState, event: Observed) -> tuple[CallState, WriteMark]:
+def _with(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallState, WriteMark]:
     """Who is at the other end from now on."""
     state = replace(state, connected=True, inside=event.party or state.inside, colleague=event.other)
     return state, WriteMark("bridged", event.at, transfer_notice.bridged_data(event))
 
 
-def _picked_up(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _picked_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     """Somebody answered, or somebody else did before it was told whole."""
     telling = announce_on_answer.telling(state) and not state.told
     state, note = _with(state, event)
@@ -259,11 +387,11 @@ def _picked_up(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, (note, *actions)
 
 
-def _unbridged(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _unbridged(state: CallState, event: LegUnbridged) -> tuple[CallState, Actions]:
     if event.other and state.colleague and event.other != state.colleague:
         return state, ()  # of one in whose place another is already
-    state, actions = feature_codes.broken(state, event)
-    state, gone = conference.parted(state, event)
+    state, actions = feature_codes.broken(state, event.at)
+    state, gone = conference.parted(state, event.at)
     state, untold = transfer_notice.stopped(state, event.at, "left", event.ending)
     state, actions = replace(state, colleague=""), (*gone, *actions, *untold)
     if announce_on_answer.telling(state) and not state.told and not event.ending:
@@ -271,18 +399,18 @@ def _unbridged(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     return state, (*actions, WriteMark("unbridged", event.at, transfer_notice.left_data(state)))
 
 
-def _hung_up(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    state, broken = feature_codes.broken(state, event)
+def _hung_up(state: CallState, event: CallHungUp | ChannelGone) -> tuple[CallState, Actions]:
+    state, broken = feature_codes.broken(state, event.at)
     state, untold = transfer_notice.stopped(state, event.at, "left", ending=True)
     state = replace(state, hung_up=True)
     actions: Actions = (*broken, *untold, WriteMark("hangup", event.at, (("cause", event.cause),)))
     if state.capturing:
         return state, actions
-    state, finish = _finish(state, event)
+    state, finish = _finish(state, event.at)
     return state, actions + finish
 
 
-def _gone(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _gone(state: CallState, event: ChannelGone) -> tuple[CallState, Actions]:
     actions: Actions = ()
     if event.since is not None:
         # It ended while nobody watched.
@@ -296,11 +424,11 @@ def _gone(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         state, actions = _hung_up(state, event)
     if state.phase is Phase.ENDED:
         return state, actions
-    state, finish = _finish(state, event)
+    state, finish = _finish(state, event.at)
     return state, actions + finish
 
 
-def _finish(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _finish(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Settle what the call was.  A call that ended unwatched after its announcement is kept: whether and
     when it was answered is then not known, and its gap says so."""
     if state.phase is Phase.ANNOUNCED:
@@ -315,7 +443,7 @@ def _finish(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         reason = state.reason
     # One that hung up before its language was known is written down, too.
     before: Actions = () if state.opened else (Do.OPEN,)
-    finish = Finish(reason, event.at, state.inside)
+    finish = Finish(reason, at, state.inside)
     state = replace(state, phase=Phase.ENDED, reason=reason, opened=True, deadline=None, capturing=False)
     return state, (*before, finish) if reason is None else (*before, Do.DISCARD, finish)
 
@@ -329,10 +457,9 @@ def _left(state: CallState) -> str:
     return "hung_up_in_announcement"
 
 
-def _deadline_passed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    if state.deadline is None or event.at < state.deadline:
+def _deadline_passed(state: CallState, now: datetime) -> tuple[CallState, Actions]:
+    if state.deadline is None or now < state.deadline:
         return state, ()
-    now = event.at
     if state.phase is Phase.RINGING:
         return announce_on_answer.begin(state, now)
     if state.phase is not Phase.ANNOUNCED:
@@ -344,15 +471,15 @@ def _deadline_passed(state: CallState, event: Observed) -> tuple[CallState, Acti
     return feature_codes.waited(state, now)
 
 
-def _no_disk(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _no_disk(state: CallState, event: FolderFailed) -> tuple[CallState, Actions]:
     if state.phase is Phase.UNRECORDED:
         return state, ()
     stop: Actions = (Do.STOP,) if state.phase is Phase.ANNOUNCED else ()
-    state, actions = give_up(state, event.cause or "full_disk")
+    state, actions = give_up(state, event.reason or "full_disk")
     return state, stop + actions
 
 
-def _unwatched(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _unwatched(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back with a call that is still there; ``event.state`` is the switch's word."""
     gap = (WriteMark("unobserved_from", event.since or event.at), WriteMark("unobserved_to", event.at))
     if state.phase in _TELLING and event.state == "announced":
@@ -376,13 +503,13 @@ def _unwatched(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
     state, who = _found(state, event)
     if state.over and state.phase is Phase.ANNOUNCED:
-        state, finish = (state, ()) if event.capturing else _finish(state, event)
+        state, finish = (state, ()) if event.capturing else _finish(state, event.at)
         return state, (*gap, *who, *finish)
     state, more = _goes_on(state, event)
     return state, (*gap, *who, *more)
 
 
-def _goes_on(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _goes_on(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """What nobody saw of a call that goes on, once it is known who is there."""
     state, paused = feature_codes.watched_again(state, event)
     state, holds = _still_held(state, event)
@@ -393,7 +520,7 @@ _SAME: Final = timedelta(seconds=2)
 """By which a hold may begin later by the switch's word on the leg than by its event (seen: some tenths)."""
 
 
-def _still_held(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _still_held(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Nobody saw whether a hold began or ended meanwhile: the switch says which go on, and since when."""
     if state.phase is not Phase.ANNOUNCED or state.over:
         return state, ()
@@ -401,22 +528,22 @@ def _still_held(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     over: Actions = ()
     begun: Actions = ()
     if event.colleague_held_since is not None:
-        held = Observed(What.HELD, event.at, leg=COLLEAGUE, since=event.colleague_held_since)
+        held = HoldStarted(event.at, leg=COLLEAGUE, since=event.colleague_held_since)
         state, colleagues = _colleague_held(state, held)
     since = event.held_since
     if state.held and (since is None or (state.turned is not None and since > state.turned + _SAME)):
-        state, over = _unheld(state, Observed(What.UNHELD, event.at, since=since or event.at))
+        state, over = _unheld(state, HoldEnded(event.at, since=since or event.at))
     if since is not None and not state.held:
-        state, begun = _held(state, Observed(What.HELD, event.at, since=since))
+        state, begun = _held(state, HoldStarted(event.at, since=since))
     return state, (*colleagues, *over, *begun)
 
 
-def _turn(kind: str, event: Observed) -> WriteMark:
+def _turn(kind: str, event: HoldStarted | HoldEnded) -> WriteMark:
     """A hold begins or ends; where it was seen later, at the time that is known of it."""
     return WriteMark(kind, event.since or event.at, (("seen", "later"),) if event.since else ())
 
 
-def _found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Who is there, and who listens."""
     state, who = conference.found(state, event)
     state, listen = eavesdrop.found(state, event)
@@ -432,55 +559,21 @@ _TELLING: Final = (Phase.ANNOUNCING, Phase.CHOOSING)
 """The switch's ``announcing``: it is recorded, and may yet not be kept."""
 
 
-def _state(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    return state, ()
-
-
-_STEPS: Final[dict[What, Callable[[CallState, Observed], tuple[CallState, Actions]]]] = {
-    What.RECORDING: _recording,
-    What.RECORDED: _recorded,
-    What.TURNED: turned,
-    What.PLAYING: _playing,
-    What.PLAYED: _played,
-    What.HELD: _held,
-    What.UNHELD: _unheld,
-    What.BRIDGED: _bridged,
-    What.UNBRIDGED: _unbridged,
-    What.HUNG_UP: _hung_up,
-    What.GONE: _gone,
-    What.STATE: _state,
-    What.DEADLINE: _deadline_passed,
-    What.ON_DISK: _on_disk,
-    What.NO_DISK: _no_disk,
-    What.UNWATCHED: _unwatched,
-    What.KEY: _key,
-    What.LOOKED: conference.looked,
-    What.ENTERED: conference.entered,
-    What.CAME: conference.came,
-    What.WENT: conference.went,
-    What.LEFT_ROOM: conference.parted,
-    What.LISTENS: eavesdrop.came,
-    What.SPEAKS: eavesdrop.speaks,
-    What.LISTENED: eavesdrop.gone,
-    What.MET: transfer_notice.met,
-}
-
-
-def _sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """Of what plays in the talk, each takes its own."""
     state, of_asking = feature_codes.sounded(state, event)
     state, of_joining = conference.sounded(state, event)
     return state, (*of_asking, *of_joining)
 
 
-def _dialled(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _dialled(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
     """While who has joined is asked, nothing else is."""
     if event.code in (KEEP, DELETE) and transfer_consent.unanswered(state):
         return state, ()
     return feature_codes.dialled(state, event)
 
 
-def _colleague_key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _colleague_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if not transfer_consent.unanswered(state):
         return feature_codes.key(state, event)
     state, actions = transfer_consent.key(state, event)
@@ -488,27 +581,12 @@ def _colleague_key(state: CallState, event: Observed) -> tuple[CallState, Action
     return state, (*actions, *told)
 
 
-def _colleague_held(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    state, actions = feature_codes.disturbed(state, event)
+def _colleague_held(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
+    state, actions = feature_codes.disturbed(state, event.at)
     state, untold = transfer_notice.stopped(state, event.at, "hold")
     return state, (_turn("colleague_hold", event), *actions, *untold)
 
 
-def _colleague_back(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    state, told = conference.back(state, event)
+def _colleague_back(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
+    state, told = conference.back(state, event.at)
     return state, (WriteMark("colleague_unhold", event.at), *told)
-
-
-_ONLY_IN_TALK: Final = frozenset({What.CODE, What.ASKED, What.BEGAN, What.HEARD, What.VOICE})
-
-_TALK: Final[dict[What, Callable[[CallState, Observed], tuple[CallState, Actions]]]] = {
-    What.CODE: _dialled,
-    What.ASKED: remote_commands.asked,
-    What.BEGAN: _sounded,
-    What.HEARD: _sounded,
-    What.VOICE: keep_question.checked,
-    # The colleague's; the outside party's go through all that is above.
-    What.KEY: _colleague_key,
-    What.HELD: _colleague_held,
-    What.UNHELD: _colleague_back,
-}

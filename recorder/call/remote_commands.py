@@ -11,7 +11,7 @@ from typing import Final
 
 from recorder.call import feature_codes, transfer_consent
 from recorder.call.state import Actions, CallState, Do, KeepStep, Phase
-from recorder.switch.translation import DELETE, NOTE, PAUSE, RESUME, Observed
+from recorder.domain.call_events import DELETE, NOTE, PAUSE, RESUME, CommandGiven
 
 ASKABLE: Final = (PAUSE, RESUME, NOTE, DELETE)
 """What can be asked."""
@@ -43,13 +43,13 @@ def refusal(state: CallState, asked: str) -> str:
     return ""
 
 
-def asked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def asked(state: CallState, event: CommandGiven) -> tuple[CallState, Actions]:
     """It was asked, and where it is the switch's to do, done."""
     if event.code not in ASKABLE or refusal(state, event.code):
         return state, ()
     if event.code == DELETE:
-        return feature_codes.destroyed(state, event)
+        return feature_codes.destroyed(state, event.at, event.by)
     # One that is asked for again begins anew, and so does its tone.
     over: Actions = (Do.PAUSE_OVER,) if state.paused(event.at) and event.code in (PAUSE, RESUME) else ()
-    state, actions = feature_codes.dialled(state, event)
+    state, actions = feature_codes.carry_out(state, event)
     return state, (*actions, *over, *((Do.PAUSE_TONE,) if event.code == PAUSE else ()))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from recorder.domain.call_plan import CallPlan, Script, Speech
+from recorder.domain.parties import Party
 
 
 class Phase(IntEnum):
@@ -76,7 +77,7 @@ class Finish:
 
     reason: str | None
     at: datetime
-    inside: tuple[str, str] | None
+    inside: Party | None
 
 
 Action = Do | WriteMark | Finish
@@ -132,7 +133,7 @@ class Present:
     being told, or were.  ``later``: nobody saw them come."""
 
     leg: str
-    party: tuple[str, str] | None
+    party: Party | None
     since: datetime
     heard: frozenset[str] = frozenset()
     asked: bool = False
@@ -147,7 +148,7 @@ class Eavesdropper:
     long as nobody did; ``lane``: the channel of the recording that they are in, empty where in none."""
 
     leg: str
-    party: tuple[str, str] | None
+    party: Party | None
     heard_by: str = ""
     lane: str = ""
 
@@ -197,7 +198,7 @@ class CallState:
     taped: datetime | None = None
     connected: bool = False
     hung_up: bool = False
-    inside: tuple[str, str] | None = None
+    inside: Party | None = None
     deadline: datetime | None = None
     wait: timedelta = timedelta(0)
     colleague: str = ""

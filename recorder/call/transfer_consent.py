@@ -38,8 +38,8 @@ from recorder.call.consent_prompt import NO, WRONG, YES
 from recorder.call.state import Actions, CallState, Do, Phase, Telling, WriteMark
 from recorder.call.transfer_target import in_room, names, place, silent
 from recorder.call.transitions import ANSWER, PAUSE, patience, until
+from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
-from recorder.switch.translation import Observed, What
 
 CUT: Final = 3
 """How often the question may not be heard whole, holds aside."""
@@ -62,7 +62,7 @@ def unanswered(state: CallState) -> bool:
 
 def alone(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Before they are asked: no other question is open."""
-    return feature_codes.broken(state, Observed(What.DEADLINE, at)) if asks(state) else (state, ())
+    return feature_codes.broken(state, at) if asks(state) else (state, ())
 
 
 def heard(state: CallState, telling: Telling, at: datetime) -> tuple[CallState, Actions]:
@@ -71,7 +71,7 @@ def heard(state: CallState, telling: Telling, at: datetime) -> tuple[CallState, 
     return until(replace(state, telling=replace(telling, heard=True)), at, ANSWER), (note,)
 
 
-def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """A key of somebody on our side."""
     telling = state.telling
     if telling is None or not telling.sound or telling.leg != (event.other or state.colleague):

@@ -31,22 +31,30 @@ from recorder.call import transfer_consent
 from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, Phase, Telling, WriteMark
 from recorder.call.transfer_target import in_room, names, place, silent
 from recorder.call.transitions import SHORTER, patience, until
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    CallReconciled,
+    LegBridged,
+    LegChecked,
+    SoundEnded,
+    SoundStarted,
+)
 from recorder.domain.call_plan import Speech
-from recorder.switch.translation import COLLEAGUE, Observed, What
+from recorder.domain.parties import party_data, party_of
 
 UNKNOWN: Final = "unknown"
 """The leg of somebody of whom it was not noted."""
 
 
-def bridged_data(event: Observed) -> tuple[tuple[str, str], ...]:
+def bridged_data(event: LegBridged | CallReconciled) -> tuple[tuple[str, str], ...]:
     """What is written down of somebody who comes: never the name that is shown."""
-    party = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
+    party = party_data(event.party)
     return (*party, ("leg", event.other)) if event.other else party
 
 
 def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
     """What is written down of who leaves."""
-    return () if state.inside is None else (("party", state.inside[0]), ("value", state.inside[1]))
+    return party_data(state.inside)
 
 
 def present(state: CallState) -> CallState:
@@ -54,18 +62,18 @@ def present(state: CallState) -> CallState:
     return replace(state, knowing=state.knowing | names(state.colleague, state.inside))
 
 
-def replaced(state: CallState, event: Observed) -> Actions:
+def replaced(state: CallState, event: LegBridged) -> Actions:
     """Somebody comes in another's place, whose leaving was not told of: it is not always."""
     if not state.colleague or state.colleague == event.other:
         return ()
     return (WriteMark("unbridged", event.at, left_data(state)),)
 
 
-def joined(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def joined(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Somebody is at the other end from now on (``state`` says who)."""
     if state.phase is not Phase.ANNOUNCED or state.over:
         return state, ()
-    state, before = stopped(state, event.at, "left")
+    state, before = stopped(state, at, "left")
     if state.over:
         return state, before
     who = names(state.colleague, state.inside)
@@ -81,12 +89,12 @@ def known(state: CallState) -> bool:
     return bool(state.knowing & names(state.colleague, state.inside))
 
 
-def met(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def met(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The outside party leaves a conference: they were not alone in it."""
-    return state, (WriteMark("conference_left", event.at),) if state.phase is Phase.ANNOUNCED else ()
+    return state, (WriteMark("conference_left", at),) if state.phase is Phase.ANNOUNCED else ()
 
 
-def looked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
     """The switch's word on somebody who came: whether their leg leads outside."""
     telling = state.telling
     if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
@@ -121,7 +129,7 @@ def wait(state: CallState, at: datetime, sound: Speech) -> CallState:
     return state if state.asked.step is not KeepStep.IDLE else until(state, at, patience(sound.length))
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended on the joiner's leg."""
     telling, joining = state.telling, state.script.joining
     if telling is None or joining is None or not telling.sound:
@@ -130,7 +138,7 @@ def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         return state, ()
     if event.other != telling.leg and in_room(state, telling.leg) and not state.room:
         return state, ()  # who is at the other end heard it, not the third one whom it is for
-    if event.what is What.BEGAN:
+    if isinstance(event, SoundStarted):
         state = replace(state, telling=replace(telling, began=event.at))
         asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
         data = (("how", joining.how), *asks, *place(state))
@@ -164,15 +172,15 @@ def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> t
     return silent(state), untold
 
 
-def back(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold is over: who was not told whole is told now."""
     unknown = state.knowing and not known(state)
     if state.phase is not Phase.ANNOUNCED or state.over or state.telling or not state.colleague:
         return state, ()
-    return _tell(state, event.at) if unknown else (state, ())
+    return _tell(state, at) if unknown else (state, ())
 
 
-def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch says who is there: ``event.other``, empty where nobody is."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
@@ -186,7 +194,7 @@ def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
     alike = before == UNKNOWN and event.other and state.inside in (event.party, None)
     before = event.other if alike else before
     if event.other == before:
-        state, actions = joined(replace(state, colleague=before, last_there=""), event)
+        state, actions = joined(replace(state, colleague=before, last_there=""), event.at)
         if before and state.telling is None and not state.plan.at_pickup:
             # Whether it was asked about them is not known.
             state, actions = replace(state, telling=Telling(before)), (*actions, Do.LOOK)
@@ -204,7 +212,7 @@ def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
         inside=event.party or state.inside,
         last_there="",
     )
-    state, actions = joined(state, event)
+    state, actions = joined(state, event.at)
     return state, (*left, came, *actions)
 
 
@@ -220,7 +228,7 @@ def _unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return replace(state, knowing=state.knowing | known), untold
 
 
-def _ended(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _ended(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """What ends the take may not have come to the switch."""
     return state, (Do.STOP,) if event.capturing else ()
 
@@ -237,8 +245,7 @@ def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         said = dict(note.data)
         if note.kind == "bridged":
             leg = said.get("leg", "" if "in" in said else UNKNOWN)
-            party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else state.inside
-            state = replace(state, inside=party)
+            state = replace(state, inside=party_of(said) or state.inside)
         elif note.kind == "unbridged":
             leg = ""
         elif note.kind == "joined_telling" and joining is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recorder.call.state import CallState, KeepStep
+from recorder.domain.parties import Party
 
 
-def names(leg: str, party: tuple[str, str] | None) -> frozenset[str]:
+def names(leg: str, party: Party | None) -> frozenset[str]:
     """By which somebody is known again: their leg, and their number or address."""
-    by_party = f"{party[0]}:{party[1]}" if party is not None and party[1] else ""
+    by_party = f"{party.kind}:{party.value}" if party is not None and party.value else ""
     return frozenset(filter(None, (leg and f"leg:{leg}", by_party)))
 
 

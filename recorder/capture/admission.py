@@ -39,7 +39,7 @@ from recorder.errors import SwitchError
 from recorder.ids import Entropy
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import CROWDED, SILENT
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class PeerAdmission:
             raise
         finally:
             self._questions.release()
-        return CallEvent(b"\n" + answer.encode("utf-8", "replace")).headers
+        return EslEvent(b"\n" + answer.encode("utf-8", "replace")).headers
 
     def refuse(self, why: str, owner: int | None) -> None:
         metrics.PEERS_REFUSED.labels(why).inc()

@@ -26,12 +26,13 @@ from gevent.lock import Semaphore
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
 from recorder.domain.line_policy import INWARD, OFF, OUTWARD, LinePolicy
+from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.caller_id import Caller, caller, party
+from recorder.switch.caller_id import caller
 from recorder.switch.dialplan_model import Loaded
 from recorder.switch.dialplan_routes import OUTSIDE_DIGITS
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveChannel, Node, channels, data_of
 from recorder.switch.translation import legs
 
@@ -73,7 +74,7 @@ class Bypass:
         now: Now,
         *,
         line: Callable[[str], LinePolicy | None],
-        follow: Callable[[str, str, str, Caller, str], object],
+        follow: Callable[[str, str, str, Party, str], object],
         ended: Callable[[str, datetime], object],
         over: Callable[[str], bool],
         elapsed: Callable[[], float] = time.monotonic,
@@ -99,7 +100,7 @@ class Bypass:
         if context:
             self._bringing.add(context)
 
-    def bridged(self, event: CallEvent) -> None:
+    def bridged(self, event: EslEvent) -> None:
         """Two are connected; said of one of them."""
         first, second = legs(event)
         other = second if event.uuid == first else first
@@ -110,12 +111,12 @@ class Bypass:
         ):
             self._spawn(other, event.uuid, None)
 
-    def joined(self, event: CallEvent) -> None:
+    def joined(self, event: EslEvent) -> None:
         """Somebody has come into a conference."""
         if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
             self._spawn(event.uuid, "", event)
 
-    def hung_up(self, event: CallEvent) -> None:
+    def hung_up(self, event: EslEvent) -> None:
         """A leg has ended, which may be one that is asked about."""
         if event.uuid in self._looking:
             self._looking[event.uuid] = event.at
@@ -140,7 +141,7 @@ class Bypass:
             hint="the dialplan routes it ahead of Accord: `accord doctor` names the extension",
         )
 
-    def _may_be_ours(self, event: CallEvent) -> bool:
+    def _may_be_ours(self, event: EslEvent) -> bool:
         """What needs no question to the switch, and is no for almost every call."""
         if event.variable("accord_state"):
             return False
@@ -152,11 +153,11 @@ class Bypass:
     def _has_line(self, *numbers: str) -> bool:
         return any(self._line(number) is not None for number in numbers)
 
-    def _spawn(self, leg: str, other: str, event: CallEvent | None) -> None:
+    def _spawn(self, leg: str, other: str, event: EslEvent | None) -> None:
         if leg and leg not in self._looking and not self._over(leg):
             gevent.spawn(self._look, leg, other, event)
 
-    def _look(self, leg: str, other: str, event: CallEvent | None) -> None:
+    def _look(self, leg: str, other: str, event: EslEvent | None) -> None:
         try:
             with self._noting_ends(leg, other):
                 said = event or self._data(leg)
@@ -178,11 +179,11 @@ class Bypass:
             for leg in some:
                 self._looking.pop(leg, None)
 
-    def _decide(self, leg: str, other: str, said: CallEvent, first: tuple[str, str]) -> None:
+    def _decide(self, leg: str, other: str, said: EslEvent, first: tuple[str, str]) -> None:
         context, dialled = first
         if (number := said.variable("accord_line")) and self._goes_outside(number, other, said):
             called = said.variable("accord_callee") or said.header("Caller-Destination-Number")
-            outside = party(called, "", self._region)
+            outside = parse_party(called, "", self._region)
             reason = self._reason(called, number)
             self._take_in(other, OUTWARD, context, number, outside, reason)
         elif self._has_line(dialled) and context in self._contexts():
@@ -190,7 +191,7 @@ class Bypass:
             self._take_in(leg, INWARD, context, dialled, outside, self._reason(dialled))
 
     def _take_in(
-        self, channel: str, direction: str, context: str, number: str, outside: Caller, reason: str
+        self, channel: str, direction: str, context: str, number: str, outside: Party, reason: str
     ) -> None:
         if self._over(channel):
             return
@@ -200,7 +201,7 @@ class Bypass:
         if (at := self._looking.get(channel)) is not None:
             self._ended(channel, at)
 
-    def _goes_outside(self, number: str, other: str, said: CallEvent) -> bool:
+    def _goes_outside(self, number: str, other: str, said: EslEvent) -> bool:
         """Whether a colleague of a line whose outbound calls are recorded is connected with somebody outside
         whom the dialplan did not ask about, either."""
         policy = self._line(number)
@@ -228,7 +229,7 @@ class Bypass:
                 return "never_record"
         return DID_NOT_ASK
 
-    def _first(self, said: CallEvent) -> tuple[str, str] | None:
+    def _first(self, said: EslEvent) -> tuple[str, str] | None:
         """The context and number that a leg was first routed with; ``None`` where it is gone."""
         if not said.header("Caller-Transfer-Source"):
             return said.header("Caller-Context"), said.header("Caller-Destination-Number")
@@ -256,5 +257,5 @@ class Bypass:
             log.warning("dialplan.not_shown", error=error.message)
             return frozenset()
 
-    def _data(self, leg: str) -> CallEvent | None:
+    def _data(self, leg: str) -> EslEvent | None:
         return data_of(self._node, leg) if commands.addressable(leg) else None

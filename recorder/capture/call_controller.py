@@ -22,14 +22,24 @@ from recorder.call.transfer_target import in_room
 from recorder.capture.spool_writer import Writer
 from recorder.capture.voice_check import Answer
 from recorder.clock import Now
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    CallEvent,
+    DeadlinePassed,
+    HoldStarted,
+    LegBridged,
+    LegChecked,
+    StateReported,
+    VoiceChecked,
+)
 from recorder.domain.call_plan import BOTH, OPT_OUT, Speech
 from recorder.domain.line_policy import OUTWARD
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent
-from recorder.switch.translation import COLLEAGUE, Observed, What, observe, observe_talk
+from recorder.switch.esl_events import EslEvent
+from recorder.switch.translation import observe, observe_talk
 
 log = structlog.get_logger()
 
@@ -126,7 +136,7 @@ class CallController:
         self.left_at = self.left_at or self._now()
         self.leave.set()
 
-    def event(self, event: CallEvent) -> None:
+    def event(self, event: EslEvent) -> None:
         """An event of this channel, from either connection: each is taken once, by its number."""
         number = event.sequence
         if number in self._seen:
@@ -136,7 +146,7 @@ class CallController:
         if observed is not None:
             self.feed(observed)
 
-    def in_talk(self, event: CallEvent) -> None:
+    def in_talk(self, event: EslEvent) -> None:
         """An event of either leg from the standing connection, that only counts once the call's own is done
         with: before, the two tell of one thing in any order."""
         if self.state.phase is Phase.ANNOUNCED or announce_on_answer.telling(self.state):
@@ -144,24 +154,24 @@ class CallController:
             if observed is not None:
                 self.feed(observed)
 
-    def asks_another(self, event: CallEvent) -> None:
+    def asks_another(self, event: EslEvent) -> None:
         """The colleague speaks with somebody else on the same leg (att_xfer), and the outside party waits: it
         is a hold of theirs, until these two are connected again or somebody else comes."""
-        self.feed(Observed(What.HELD, event.at, leg=COLLEAGUE))
+        self.feed(HoldStarted(event.at, leg=COLLEAGUE))
 
-    def feed(self, observed: Observed) -> None:
+    def feed(self, event: CallEvent) -> None:
         """Something happened: step, and act."""
         with self._one_at_a_time:
-            self._feed(observed)
+            self._feed(event)
 
-    def _feed(self, observed: Observed) -> None:
+    def _feed(self, event: CallEvent) -> None:
         before = self.state
-        if observed.what is What.BRIDGED:
+        if isinstance(event, LegBridged):
             self._connected = monotonic()
-        self.state, actions = machine.step(before, observed)
+        self.state, actions = machine.step(before, event)
         if self.state.phase is not before.phase:
             self.log.info(
-                "call.phase", phase=self.state.phase.name, by=observed.what.value, reason=self.state.reason
+                "call.phase", phase=self.state.phase.name, by=type(event).__name__, reason=self.state.reason
             )
         self.act(actions)
         self._let_back(self)
@@ -341,7 +351,7 @@ class CallController:
                 self.log.warning("call.not_told", command=str(told), error=error.message)
                 return
             state = "late"
-        self.feed(Observed(What.STATE, self._now(), state=state))
+        self.feed(StateReported(self._now(), state=state))
 
     def _look(self, leg: str) -> None:
         """Whether a leg leads outside; one that cannot be asked about is taken for a colleague's."""
@@ -352,8 +362,7 @@ class CallController:
                 state = self._ask(commands.get_variable(leg, "accord_state"))
             except SwitchError as error:
                 self.log.warning("call.not_asked", error=error.message)
-        told = state == "announced"
-        self.feed(Observed(What.LOOKED, self._now(), other=leg, outside=outside, told=told))
+        self.feed(LegChecked(self._now(), leg, outside, announced=state == "announced"))
 
     def _leads_outside(self, leg: str) -> bool:
         """By the dialplan's word, where it has one; else where the telephone that was called sent the call on
@@ -468,7 +477,7 @@ class CallController:
             self._say_to_both("announced", path)
 
     def _voice(self, found: tuple[int, int] | None) -> None:
-        self.feed(Observed(What.VOICE, self._now(), voice=found))
+        self.feed(VoiceChecked(self._now(), found))
 
     def _say_to_both(self, state: str, sound: Path) -> None:
         """Play it to both ends at once, if the call is in that state then.
@@ -510,16 +519,17 @@ class CallController:
         return transitions.ANSWER if self.state.plan.mode == OPT_OUT else timedelta(0)
 
     def _finish(self, finish: Finish) -> None:
-        inside = None if finish.inside is None else Party(*finish.inside)
         outcome = "recorded" if finish.reason is None else "not_recorded"
-        self.writer.close(CallEnd(outcome, finish.reason, finish.at, inside), lambda: self._ended(self))
+        self.writer.close(
+            CallEnd(outcome, finish.reason, finish.at, finish.inside), lambda: self._ended(self)
+        )
         self.let_go()
         metrics.CALLS.labels(finish.reason or outcome).inc()
         self.log.info("call.ended", outcome=outcome, reason=finish.reason)
 
     def _late(self) -> None:
         if self.state.deadline is not None:
-            self.feed(Observed(What.DEADLINE, max(self._now(), self.state.deadline)))
+            self.feed(DeadlinePassed(max(self._now(), self.state.deadline)))
 
     def _call(self, orders: list[SwitchCommand]) -> None:
         try:

@@ -24,6 +24,7 @@ from recorder.capture.call_controller import CallController
 from recorder.capture.pause_query import pause_seconds
 from recorder.capture.unix_socket import listen
 from recorder.clock import Now
+from recorder.domain.call_events import PAUSE, RESUME, CommandGiven
 from recorder.domain.live_command import (
     DONE,
     LONGEST,
@@ -43,7 +44,6 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.standing_connection import Node
-from recorder.switch.translation import PAUSE, RESUME, Observed, What
 
 log = structlog.get_logger()
 
@@ -159,7 +159,7 @@ class Controls:
                 why, lasts = self._order(call, request.what)
             if why:
                 return why
-            call.feed(Observed(What.ASKED, self._now(), code=request.what, by=request.by, lasts=lasts))
+            call.feed(CommandGiven(self._now(), request.what, request.by, lasts))
             return DONE
 
     def _order(self, call: CallController, what: str) -> tuple[str, timedelta]:

@@ -19,7 +19,19 @@ from recorder.call import transfer_consent
 from recorder.call.state import CallState
 from recorder.call.transitions import ANSWER, GRACE
 from recorder.capture.eavesdroppers import Listeners
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    ConferenceJoined,
+    ConferenceLeft,
+    KeyPressed,
+    Participant,
+    ParticipantLeft,
+    ParticipantsJoined,
+    SoundEnded,
+    SoundStarted,
+)
 from recorder.domain.call_plan import ALONE, Speech
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
@@ -38,9 +50,9 @@ from recorder.switch.conference_events import (
     listened_on,
     who_is,
 )
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Live, channels
-from recorder.switch.translation import COLLEAGUE, Observed, Person, What, observe_talk
+from recorder.switch.translation import observe_talk
 
 if TYPE_CHECKING:
     from recorder.capture.call_controller import CallController
@@ -72,10 +84,10 @@ class _Room:
     heard: set[tuple[str, str]] = field(default_factory=set)
     ordered: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def person(self, leg: str) -> Person:
+    def person(self, leg: str) -> Participant:
         """Somebody in it, as a call is told of them."""
         sounds = frozenset(sound for who, sound in self.heard if who == leg)
-        return Person(leg, self.members[leg].party, sounds)
+        return Participant(leg, self.members[leg].party, sounds)
 
 
 class Rooms:
@@ -103,7 +115,7 @@ class Rooms:
 
     # --- what the switch tells
 
-    def event(self, event: CallEvent) -> None:
+    def event(self, event: EslEvent) -> None:
         """A conference's event, or one of :data:`ATTACHED`."""
         if event.name in ATTACHED:
             self._attached(event)
@@ -126,11 +138,11 @@ class Rooms:
         person = room.person(member.leg)
         for call in self._of(room):
             if call.channel == member.leg:
-                call.feed(Observed(What.ENTERED, at, room=room.name, there=self._others(room, member.leg)))
+                call.feed(ConferenceJoined(at, room.name, self._others(room, member.leg)))
             else:
-                call.feed(Observed(What.CAME, at, there=(person,)))
+                call.feed(ParticipantsJoined(at, (person,)))
 
-    def _others(self, room: _Room, channel: str) -> tuple[Person, ...]:
+    def _others(self, room: _Room, channel: str) -> tuple[Participant, ...]:
         legs = [leg for leg in room.members if leg != channel]
         try:
             return tuple(self._known(room, leg) for leg in legs)
@@ -144,9 +156,9 @@ class Rooms:
             return
         for call in self._of(room):
             if call.channel == member.leg:
-                call.feed(Observed(What.LEFT_ROOM, at))
+                call.feed(ConferenceLeft(at))
             else:
-                call.feed(Observed(What.WENT, at, other=member.leg))
+                call.feed(ParticipantLeft(at, member.leg))
         del room.members[member.leg]
         room.ordered = {key: when for key, when in room.ordered.items() if key[0] != member.number}
         if not room.members:
@@ -157,7 +169,6 @@ class Rooms:
         if room is None:
             return
         began = seen.what == BEGAN
-        what = What.BEGAN if began else What.HEARD
         if not began:
             room.ordered.pop((seen.member.number if seen.member else "", seen.sound), None)
         for call in self._of(room):
@@ -165,7 +176,7 @@ class Rooms:
             if telling is None or (seen.member is not None and seen.member.leg != telling.leg):
                 continue
             before = call.state
-            call.feed(Observed(what, at, leg=COLLEAGUE, sound=seen.sound, complete=True))
+            call.feed(_sound(began, at, seen.sound))
             room.heard |= {(leg, seen.sound) for leg in room.members if _learnt(before, call.state, leg)}
 
     def _of(self, room: _Room) -> list[CallController]:
@@ -173,15 +184,13 @@ class Rooms:
 
     # --- third parties
 
-    def _attached(self, event: CallEvent) -> None:
+    def _attached(self, event: EslEvent) -> None:
         function, leg = event.header("Media-Bug-Function"), event.uuid
         began = event.name == ATTACHED[0]
         if function == "displace":
             call = self._beside(leg)
             if call is not None:
-                what = What.BEGAN if began else What.HEARD
-                sound = event.header("Media-Bug-Target")
-                call.feed(Observed(what, event.at, leg=COLLEAGUE, other=leg, sound=sound, complete=True))
+                call.feed(_sound(began, event.at, event.header("Media-Bug-Target"), leg))
         elif function == "eavesdrop" and began:
             if any(leg in _ends(call.state, call.channel) for call in self._calls.values()):
                 gevent.spawn(self._look_for_another, leg, event.at)
@@ -209,11 +218,11 @@ class Rooms:
             rows = channels(self._ask(commands.show_channels()))
             found = attached(rows, THIRD).get(leg, [])
             listening = attached(rows, LISTENER).get(leg, [])
-            new = [Person(each, self._party(each)) for each in found if each not in self._thirds]
+            new = [Participant(each, self._party(each)) for each in found if each not in self._thirds]
             there = [one for one in self._calls.values() if leg in (one.channel, one.state.colleague)]
             if there and new:
                 self._thirds |= {each.leg: (there[0].channel, leg) for each in new}
-                there[0].feed(Observed(What.CAME, at, there=tuple(new)))
+                there[0].feed(ParticipantsJoined(at, tuple(new)))
                 return
             if there and any(not self._listeners.channel(each) for each in listening):
                 self._listeners.came(there[0], leg, listening, at)
@@ -233,44 +242,44 @@ class Rooms:
                     if on == leg and (data is None or not is_attached(data, leg)):
                         self._thirds.pop(third, None)
                         if (call := self._calls.get(channel)) is not None:
-                            call.feed(Observed(What.WENT, at, other=third))
+                            call.feed(ParticipantLeft(at, third))
                 self._listeners.gone(leg, is_attached, at)
         except SwitchError as error:
             log.warning("rooms.not_asked", error=error.message)
 
-    def hung_up(self, event: CallEvent) -> None:
+    def hung_up(self, event: EslEvent) -> None:
         """A leg is gone: nothing else tells so of a third party who was taken aside."""
         self._aside.pop(event.uuid, None)
         channel, _on = self._thirds.pop(event.uuid, ("", ""))
         if (call := self._calls.get(channel)) is not None:
-            call.feed(Observed(What.WENT, event.at, other=event.uuid))
+            call.feed(ParticipantLeft(event.at, event.uuid))
 
     # --- what somebody hears and answers
 
-    def in_talk(self, event: CallEvent) -> None:
+    def in_talk(self, event: EslEvent) -> None:
         """A key, or a sound that is played to somebody."""
         if event.name == "DTMF":
             self.pressed(event)
         elif event.uuid in self._aside and (call := self._beside(event.uuid)) is not None:
             observed = observe_talk(event, call.channel, event.uuid)
             # Where the leg is ending, that tells enough (:meth:`hung_up`).
-            if observed is not None and observed.what in (What.BEGAN, What.HEARD) and not observed.ending:
+            if isinstance(observed, SoundStarted | SoundEnded) and not observed.ending:
                 self._aside[event.uuid] = True
                 call.feed(replace(observed, other=event.uuid))
 
-    def pressed(self, event: CallEvent) -> None:
+    def pressed(self, event: EslEvent) -> None:
         """A key: of somebody in a conference, or of a third party, where they are asked something."""
         leg = event.uuid
         calls = [call for room in self._rooms.values() if leg in room.members for call in self._of(room)]
         third = self._beside(leg)
         key = observe_talk(event, "", leg)
-        if key is not None:
+        if isinstance(key, KeyPressed):
             self._listeners.pressed(leg, key.key, key.at)
         for call in (*calls, *((third,) if third is not None else ())):
             telling = call.state.telling
             if telling is not None and telling.leg == leg != call.state.colleague:
                 observed = observe_talk(event, call.channel, leg)
-                if observed is not None:
+                if isinstance(observed, KeyPressed):
                     call.feed(replace(observed, other=leg))
 
     # --- what is ordered
@@ -380,11 +389,11 @@ class Rooms:
             return ""
         return leg if data.variable("accord_state") == "announced" else data.variable("bridge_uuid")
 
-    def listening(self, channel: str) -> tuple[Person, ...]:
+    def listening(self, channel: str) -> tuple[Participant, ...]:
         """Who listens to a call."""
         return self._listeners.there(channel)
 
-    def there(self, channel: str) -> tuple[str, tuple[Person, ...]]:
+    def there(self, channel: str) -> tuple[str, tuple[Participant, ...]]:
         """The name of the conference that an outside leg is in, empty where it is in none, and who else is in
         the conversation.  Raises :class:`SwitchError`."""
         for room in self._rooms.values():
@@ -393,25 +402,25 @@ class Rooms:
                     self._known(room, leg) for leg in list(room.members) if leg != channel
                 )
         some = [third for third, (outside, _leg) in self._thirds.items() if outside == channel]
-        return "", tuple(Person(third, self._party(third)) for third in some)
+        return "", tuple(Participant(third, self._party(third)) for third in some)
 
-    def _known(self, room: _Room, leg: str) -> Person:
+    def _known(self, room: _Room, leg: str) -> Participant:
         """Somebody in a room, of whom the list of it does not say who they are."""
         member = room.members[leg]
         if member.party is None:
             room.members[leg] = replace(member, party=self._party(leg))
         return room.person(leg)
 
-    def _party(self, leg: str) -> tuple[str, str] | None:
+    def _party(self, leg: str) -> Party | None:
         data = self._data(leg)
         return None if data is None else who_is(data)
 
-    def _data(self, leg: str) -> CallEvent | None:
+    def _data(self, leg: str) -> EslEvent | None:
         """What the switch says of a leg; ``None`` where there is none, or where it cannot be asked about."""
         if not commands.addressable(leg):
             return None
         try:
-            return CallEvent(b"\n" + self._ask(commands.channel_data(leg)).encode())
+            return EslEvent(b"\n" + self._ask(commands.channel_data(leg)).encode())
         except SwitchError as error:
             if error.error_id == "switch.refused":
                 return None
@@ -426,3 +435,10 @@ def _ends(state: CallState, channel: str) -> tuple[str, ...]:
 def _learnt(before: CallState, after: CallState, leg: str) -> bool:
     mark = f"leg:{leg}"
     return mark in after.knowing and mark not in before.knowing
+
+
+def _sound(began: bool, at: datetime, sound: str, other: str = "") -> SoundStarted | SoundEnded:
+    """A sound that is played to a participant."""
+    if began:
+        return SoundStarted(at, sound, COLLEAGUE, other)
+    return SoundEnded(at, sound, COLLEAGUE, complete=True, other=other)

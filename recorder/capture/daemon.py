@@ -36,19 +36,21 @@ from recorder.capture.spool_writer import Writer, reason_for
 from recorder.capture.status import StatusSources, serve
 from recorder.capture.unhandled_calls import PassedBy
 from recorder.clock import Now, Uptime, uptime, utc_now
+from recorder.domain.call_events import ChannelGone, FolderFailed, FolderWritten
 from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import INWARD, OFF, OUTWARD, LinePolicy
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
-from recorder.spool.layout import AUDIO, CallEnd, CallStart, Party
+from recorder.spool.layout import AUDIO, CallEnd, CallStart
 from recorder.status_server import Neighbours
 from recorder.switch import commands
-from recorder.switch.caller_id import Caller, outside, outward
+from recorder.switch.caller_id import outside, outward
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.conference_events import ATTACHED, CAME, MAINTENANCE
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundSession
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.standing_connection import Live, Node, variable_of
 from recorder.switch.translation import (
@@ -56,8 +58,6 @@ from recorder.switch.translation import (
     JOINS,
     SUBCLASSES,
     WANTED,
-    Observed,
-    What,
     legs,
     observe,
 )
@@ -504,7 +504,7 @@ class Daemon:
             starts = (start,)
         longest = transitions.longest(state.plan)
         if arrival.inside is not None:
-            state = replace(state, inside=(arrival.inside.kind, arrival.inside.value))
+            state = replace(state, inside=arrival.inside)
         call = self._take_in(CallController(
             start, state, writer, now=self.now,
             # On an outbound call the switch answers an order when it has carried it out.
@@ -534,7 +534,7 @@ class Daemon:
         channel: str,
         number: str,
         direction: str,
-        outside: Caller,
+        outside: Party,
         policy: LinePolicy | None,
         at: datetime,
         up: Uptime | None = None,
@@ -550,7 +550,7 @@ class Daemon:
             direction=direction,
             node=self.settings.node,
             channel=channel,
-            outside=Party(outside.kind, outside.value),
+            outside=outside,
             started_at=at,
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
@@ -581,9 +581,8 @@ class Daemon:
 
     def _opened(self, channel: str, error: OSError | None) -> None:
         if call := self.calls.get(channel):
-            cause = "" if error is None else reason_for(error)
-            what = What.ON_DISK if error is None else What.NO_DISK
-            call.feed(Observed(what, self.now(), cause=cause))
+            now = self.now()
+            call.feed(FolderWritten(now) if error is None else FolderFailed(now, reason_for(error)))
 
     def _end_for_room(self) -> None:
         for call in self.headroom.excess():
@@ -591,7 +590,7 @@ class Daemon:
 
     # --- the rest of the calls
 
-    def _event(self, event: CallEvent) -> None:
+    def _event(self, event: EslEvent) -> None:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         if event.name in ATTACHED or event.subclass == MAINTENANCE:
             self.rooms.event(event)
@@ -632,7 +631,7 @@ class Daemon:
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
             self._passed.hung_up(event)
 
-    def _passed_by(self, event: CallEvent, number: str, reason: str) -> None:
+    def _passed_by(self, event: EslEvent, number: str, reason: str) -> None:
         """A call that the switch let go by itself has ended: written down with why."""
         observed = observe(event)
         assert observed is not None  # it is a hang-up
@@ -649,7 +648,7 @@ class Daemon:
         metrics.CALLS.labels(told).inc()
         log.info("call.passed_by", recording=start.recording, reason=told)
 
-    def _follow(self, channel: str, number: str, direction: str, outside: Caller, reason: str) -> None:
+    def _follow(self, channel: str, number: str, direction: str, outside: Party, reason: str) -> None:
         """One that goes on."""
         if not _concerns_us(self.knowledge.decide(number)[0], direction):
             return
@@ -660,10 +659,10 @@ class Daemon:
     def _ended_meanwhile(self, channel: str, at: datetime) -> None:
         """One that hung up while the switch was asked about it: its end has been told."""
         if call := self.calls.get(channel):
-            call.feed(Observed(What.GONE, at))
+            call.feed(ChannelGone(at))
 
     def _unannounced(
-        self, channel: str, number: str, direction: str, outside: Caller, reason: str, at: datetime
+        self, channel: str, number: str, direction: str, outside: Party, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
         # A caller's word is no reason to be quiet about the dialplan.
         calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (outside.value,)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from recorder.domain.call_events import Participant, SupervisorHeard, SupervisorLeft, SupervisorsJoined
 from recorder.switch.conference_events import (
     KEYS_OF_LISTENER,
     heard,
@@ -16,13 +17,12 @@ from recorder.switch.conference_events import (
     speaks_at_first,
     who_is,
 )
-from recorder.switch.esl_events import CallEvent
-from recorder.switch.translation import Observed, Person, What
+from recorder.switch.esl_events import EslEvent
 
 if TYPE_CHECKING:
     from recorder.capture.call_controller import CallController
 
-Ask = Callable[[str], CallEvent | None]
+Ask = Callable[[str], EslEvent | None]
 """What the switch says of a leg, ``None`` where there is none.  Raises ``SwitchError``."""
 
 
@@ -33,7 +33,7 @@ class _Listener:
 
     channel: str
     attached: str
-    person: Person
+    person: Participant
     keys: bool
 
 
@@ -70,7 +70,7 @@ class Listeners:
                 continue
             data = self._data(leg)
             one = self._take_in(call.channel, attached, leg, data)
-            call.feed(Observed(What.LISTENS, at, there=(one.person,)))
+            call.feed(SupervisorsJoined(at, (one.person,)))
             pressed = self._early.get(leg, "") if one.keys else ""
             if key := pressed or (speaks_at_first(data) if data is not None else ""):
                 self._heard(one, key, at)
@@ -78,15 +78,15 @@ class Listeners:
     def unknown(self, call: CallController, attached: str, at: datetime) -> None:
         """Somebody listens on a leg of a call, and the list of channels does not say who."""
         one = self._take_in(call.channel, attached, f"on:{attached}", None)
-        call.feed(Observed(What.LISTENS, at, there=(one.person,)))
+        call.feed(SupervisorsJoined(at, (one.person,)))
 
-    def _take_in(self, channel: str, attached: str, leg: str, data: CallEvent | None) -> _Listener:
-        person = Person(leg, None if data is None else who_is(data))
+    def _take_in(self, channel: str, attached: str, leg: str, data: EslEvent | None) -> _Listener:
+        person = Participant(leg, None if data is None else who_is(data))
         one = _Listener(channel, attached, person, data is not None and presses(data))
         self._known[leg] = one
         return one
 
-    def gone(self, attached: str, still: Callable[[CallEvent, str], bool], at: datetime) -> None:
+    def gone(self, attached: str, still: Callable[[EslEvent, str], bool], at: datetime) -> None:
         """Somebody who listened on a leg may do so no more; ``still`` says whether they do.  Raises
         ``SwitchError``."""
         for leg, one in list(self._known.items()):
@@ -96,7 +96,7 @@ class Listeners:
             if data is None or not still(data, attached):
                 self._known.pop(leg, None)
                 if (call := self._calls.get(one.channel)) is not None:
-                    call.feed(Observed(What.LISTENED, at, other=leg))
+                    call.feed(SupervisorLeft(at, leg))
 
     def pressed(self, leg: str, key: str, at: datetime) -> None:
         """A key of somebody's."""
@@ -112,7 +112,7 @@ class Listeners:
         call = self._calls.get(one.channel)
         if call is not None:
             who, lane = heard(key, on_outside=one.attached == call.channel)
-            call.feed(Observed(What.SPEAKS, at, other=one.person.leg, heard_by=who, lane=lane))
+            call.feed(SupervisorHeard(at, one.person.leg, who, lane))
 
     def look(self, listed: Mapping[str, list[str]], of_call: Callable[[str], str]) -> None:
         """Take in who listens, by the leg that they are attached to; ``of_call`` says whose that is, by its
@@ -123,6 +123,6 @@ class Listeners:
             for leg in legs if channel else ():
                 self._take_in(channel, attached, leg, self._data(leg))
 
-    def there(self, channel: str) -> tuple[Person, ...]:
+    def there(self, channel: str) -> tuple[Participant, ...]:
         """Who listens to a call."""
         return tuple(one.person for one in self._known.values() if one.channel == channel)

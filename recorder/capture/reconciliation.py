@@ -21,15 +21,17 @@ from recorder.capture.conferences import Rooms
 from recorder.capture.pause_query import pause_seconds, paused_at
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
+from recorder.domain.call_events import CallReconciled, ChannelGone
 from recorder.domain.call_plan import OPT_OUT, CallPlan, Script
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout
 from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.switch import commands
 from recorder.switch.caller_id import own_party
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Live, Node, data_of, variable_of
-from recorder.switch.translation import Observed, What, bridged_time, held_since
+from recorder.switch.translation import bridged_time, held_since
 
 log = structlog.get_logger()
 
@@ -52,7 +54,7 @@ class _There:
     outside party holds, and that leg."""
 
     leg: str
-    party: tuple[str, str] | None
+    party: Party | None
     since: datetime | None
     held: datetime | None = None
     colleague_held: datetime | None = None
@@ -153,7 +155,7 @@ class Takeover:
         """Tell a call what the switch says of it.  One that cannot be asked about was never recorded: it is
         written down now, for its end may be told while nobody watches."""
         if not commands.addressable(call.channel):
-            call.feed(Observed(What.GONE, self._now(), since=since))
+            call.feed(ChannelGone(self._now(), since=since))
             return
         state = variable_of(self._node, call.channel, "accord_state")
         if state is None:
@@ -170,8 +172,7 @@ class Takeover:
         begun = (variable_of(self._node, call.channel, "accord_paused_at") or "") if paused else ""
         now = self._now()
         call.feed(
-            Observed(
-                What.UNWATCHED,
+            CallReconciled(
                 now,
                 since=since,
                 state=state,
@@ -185,17 +186,17 @@ class Takeover:
                 lasts=lasts,
                 held_since=there.held,
                 colleague_held_since=there.colleague_held,
-                room=room,
-                there=others,
-                listening=self._rooms.listening(call.channel),
+                conference=room,
+                participants=others,
+                supervisors=self._rooms.listening(call.channel),
             )
         )
 
     def _gone(self, call: CallController, since: datetime) -> None:
         went_on = in_thread(lambda: _went_on(call.writer.folder))
-        call.feed(Observed(What.GONE, self._now(), since=since, capturing=went_on))
+        call.feed(ChannelGone(self._now(), since=since, capturing=went_on))
 
-    def stray(self, event: CallEvent) -> None:
+    def stray(self, event: EslEvent) -> None:
         """A recording of ours began on a call that nobody here knows."""
         if event.recording_variable("accord_recording") and event.variable("accord_state") not in MAY_RECORD:
             path = event.header("Record-File-Path")
@@ -295,10 +296,10 @@ class Takeover:
         # A leg that has gone since, or is connected with somebody else now.
         if other is None or channel not in (other.variable("bridge_uuid"), other.variable("signal_bond")):
             return replace(_NOBODY, since=since, held=held)
-        who, theirs = own_party(other.headers), held_since(other)
+        theirs = held_since(other)
         if theirs is not None and since is not None:
             theirs = max(theirs, since)  # before that it was somebody else whom they let wait
-        return _There(leg, (who.kind, who.value), since, held, theirs)
+        return _There(leg, own_party(other.headers), since, held, theirs)
 
     def _stop(self, channel: str, path: Path) -> None:
         try:

@@ -16,8 +16,9 @@ import structlog
 
 from recorder.capture.bypassed_calls import DID_NOT_ASK
 from recorder.domain.line_policy import INWARD, OUTWARD
-from recorder.switch.caller_id import Caller, called, caller
-from recorder.switch.esl_events import CallEvent
+from recorder.domain.parties import Party
+from recorder.switch.caller_id import called, caller
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Live, LiveChannel, Node, variable_of
 from recorder.switch.translation import bridged_time
 
@@ -59,8 +60,8 @@ class PassedBy:
         self,
         node: Node,
         region: str | None,
-        ended: Callable[[CallEvent, str, str], object],
-        follow: Callable[[str, str, str, Caller, str], object],
+        ended: Callable[[EslEvent, str, str], object],
+        follow: Callable[[str, str, str, Party, str], object],
         unasked: Callable[[LiveChannel], object] = lambda _channel: None,
     ) -> None:
         self._unasked = unasked
@@ -70,7 +71,7 @@ class PassedBy:
         self._follow = follow
         self._written: set[str] = set()
         self._order: deque[str] = deque()
-        self._ended_meanwhile: list[tuple[CallEvent, str, str]] | None = None
+        self._ended_meanwhile: list[tuple[EslEvent, str, str]] | None = None
 
     def wait(self) -> None:
         """Another daemon is at work beside this one: whose a call was that ends unknown here is not known
@@ -111,7 +112,7 @@ class PassedBy:
         """Whether a call's end is written already."""
         return channel in self._written
 
-    def hung_up(self, event: CallEvent) -> None:
+    def hung_up(self, event: EslEvent) -> None:
         """A call that nobody here has in hand has ended."""
         number = event.variable("accord_line")
         reason = _REASONS.get(event.variable("accord_left") or event.variable("accord_state"))
@@ -127,7 +128,7 @@ class PassedBy:
         self.written(event.uuid)
         self._ended(event, number, reason)
 
-    def late(self, channel: str, number: str, direction: str, outside: Caller) -> None:
+    def late(self, channel: str, number: str, direction: str, outside: Party) -> None:
         """A call that was brought here, and that the switch had let go by the time we came to it."""
         if number and channel not in self._written:
             self._follow(channel, number, direction, outside, "daemon_late")

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from recorder.domain.call_events import BOTH_HEAR, COLLEAGUE, NOBODY_HEARS, OUTSIDE
+from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
-from recorder.switch.caller_id import own_party, party
-from recorder.switch.esl_events import CallEvent
-from recorder.switch.translation import BOTH_HEAR, COLLEAGUE, NOBODY_HEARS, OUTSIDE
+from recorder.switch.caller_id import own_party
+from recorder.switch.esl_events import EslEvent
 
 MAINTENANCE: Final = "conference::maintenance"
 """The subclass of a conference's events."""
@@ -46,7 +47,7 @@ class Member:
 
     leg: str
     number: str
-    party: tuple[str, str] | None
+    party: Party | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class InRoom:
     sound: str = ""
 
 
-def in_room(event: CallEvent) -> InRoom | None:
+def in_room(event: EslEvent) -> InRoom | None:
     """What a conference's event says; ``None`` for what is nothing to us."""
     action = event.header("Action")
     room, name = event.header("Conference-Unique-ID"), event.header("Conference-Name")
@@ -78,13 +79,13 @@ def in_room(event: CallEvent) -> InRoom | None:
     return None
 
 
-def who_is(event: CallEvent) -> tuple[str, str]:
+def who_is(event: EslEvent) -> Party:
     """Who is on a leg in a room, or on a third one's.  One that was transferred there was called by the
     number of the room last: the switch has made them a caller then (seen)."""
     who = own_party(event.headers)
     if event.header("Caller-Transfer-Source") and event.header("Caller-Direction") == "outbound":
-        who = party(event.header("Caller-Caller-ID-Number"))
-    return who.kind, who.value
+        who = parse_party(event.header("Caller-Caller-ID-Number"))
+    return who
 
 
 def listed(answer: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
@@ -124,13 +125,13 @@ def listened_on(answer: str) -> bool:
     return "<function>eavesdrop</function>" in answer
 
 
-def is_attached(data: CallEvent, leg: str) -> bool:
+def is_attached(data: EslEvent, leg: str) -> bool:
     """Whether this is a third one or a listener on ``leg`` now."""
     now = data.variable("current_application"), data.variable("current_application_data")
     return now in ((THIRD, leg), (LISTENER, leg))
 
 
-def speaks_at_first(data: CallEvent) -> str:
+def speaks_at_first(data: EslEvent) -> str:
     """The key that a listener need not press, for they began so; empty where they only listen."""
     own, other = (
         _true(data.variable(f"eavesdrop_whisper_{leg}")) for leg in ("aleg", "bleg")
@@ -138,7 +139,7 @@ def speaks_at_first(data: CallEvent) -> str:
     return "3" if own and other else "1" if own else "2" if other else ""
 
 
-def presses(data: CallEvent) -> bool:
+def presses(data: EslEvent) -> bool:
     """Whether a listener's keys mean something to the switch."""
     return data.variable("eavesdrop_enable_dtmf") in ("", "_undef_") or _true(
         data.variable("eavesdrop_enable_dtmf")

@@ -32,7 +32,7 @@ from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand, leave
 from recorder.switch.dispatch import Handler, Lane, PendingReply
-from recorder.switch.esl_events import CallEvent, Reply
+from recorder.switch.esl_events import EslEvent, Reply
 from recorder.switch.framing import EVENT, MAX_BODY, Frame, Framer
 
 log = structlog.get_logger()
@@ -245,7 +245,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         ends the connection instead of the reader."""
         kind = event.kind
         if kind == EVENT:
-            self.dispatch(CallEvent(event.body))
+            self.dispatch(EslEvent(event.body))
         elif kind in (b"command/reply", b"api/response"):
             if not self._pending:
                 self.close("a reply to nothing that was sent")
@@ -265,7 +265,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         else:
             log.debug("switch.unknown_frame", kind=kind.decode("ascii", "replace")[:60])
 
-    def dispatch(self, event: CallEvent) -> None:
+    def dispatch(self, event: EslEvent) -> None:
         """Give an event to the handlers of its name, of its subclass for CUSTOM, and to those of ``*``
         where there are none (as greenswitch does)."""
         key = event.name

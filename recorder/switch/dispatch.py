@@ -13,11 +13,11 @@ from gevent.event import AsyncResult, Event
 from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent, Reply
+from recorder.switch.esl_events import EslEvent, Reply
 
 log = structlog.get_logger()
 
-Handler = Callable[[CallEvent], object]
+Handler = Callable[[EslEvent], object]
 
 
 class PendingReply:
@@ -113,11 +113,11 @@ class Lane:
         self.failures = 0
         self._limit = limit
         self._ending = False
-        self._waiting: deque[CallEvent] = deque()
+        self._waiting: deque[EslEvent] = deque()
         self._wake = Event()
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
-    def put(self, event: CallEvent) -> bool:
+    def put(self, event: EslEvent) -> bool:
         """Hand over an event; ``False`` when the handler is too far behind."""
         if len(self._waiting) >= self._limit:
             return False

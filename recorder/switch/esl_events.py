@@ -180,7 +180,7 @@ class Reply(Message):
         return f"<Reply {self.data[:60]!r}>"
 
 
-class CallEvent(Message):
+class EslEvent(Message):
     """Something that happened on a channel; read-only, and cheap until it is looked into.
 
     Every value may come from a stranger's SIP message: it may hold control characters and line feeds, and
@@ -233,7 +233,7 @@ class CallEvent(Message):
         return self.header(f"Recording-Variable-{name}")
 
     def __repr__(self) -> str:
-        return f"<CallEvent {self.name} {self.uuid}>"
+        return f"<EslEvent {self.name} {self.uuid}>"
 
 
 NAMES: Final = (

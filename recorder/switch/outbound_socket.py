@@ -9,8 +9,9 @@ from typing import Final, Protocol
 from gevent import socket
 
 from recorder import socket_owner
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.switch.caller_id import Caller, called, caller, calling, from_line, outward
+from recorder.switch.caller_id import called, caller, calling, from_line, outward
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundServer, OutboundSession
@@ -36,9 +37,9 @@ class Arrival:
     line: str
     state: str
     direction: str
-    outside: Caller
+    outside: Party
     calling: frozenset[str] = frozenset()
-    inside: Caller | None = None
+    inside: Party | None = None
     context: str = ""
 
     @property

@@ -22,7 +22,7 @@ from recorder.switch.conference_events import LISTENER, THIRD, attached, listed
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.dispatch import PendingReply
 from recorder.switch.esl import Inbound
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 
 log = structlog.get_logger()
 
@@ -111,7 +111,7 @@ class Node:
     port: int
     password: str = field(repr=False)
     names: Iterable[str]
-    on_event: Callable[[CallEvent], object]
+    on_event: Callable[[EslEvent], object]
     on_up: Callable[[Live], object]
     on_down: Callable[[str], object]
     random: Random
@@ -243,7 +243,7 @@ class Node:
         ready = Event()
         taken_up = False
 
-        def hand_over(event: CallEvent) -> None:
+        def hand_over(event: EslEvent) -> None:
             # Events since the subscription wait until the switch's state has been taken in.
             ready.wait()
             if taken_up:
@@ -323,11 +323,11 @@ def recordings(answer: str) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def data_of(node: Node, uuid: str) -> CallEvent | None:
+def data_of(node: Node, uuid: str) -> EslEvent | None:
     """What the switch says of a channel; ``None`` where there is none.  Raises ``switch.gone``,
     ``switch.timeout``."""
     try:
-        return CallEvent(b"\n" + node.api(commands.channel_data(uuid)).encode())
+        return EslEvent(b"\n" + node.api(commands.channel_data(uuid)).encode())
     except SwitchError as error:
         if error.error_id == "switch.refused":
             return None

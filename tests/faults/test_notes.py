@@ -16,9 +16,10 @@ from recorder.capture import overflow_journal as module
 from recorder.capture import spool_writer as writers
 from recorder.capture.overflow_journal import NOTES, Notes
 from recorder.capture.spool_writer import Writer
+from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.faults.disks import MIB, SmallDisk
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)

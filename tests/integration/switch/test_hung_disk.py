@@ -13,8 +13,9 @@ import pytest
 
 from recorder.capture.spool_writer import Writer
 from recorder.capture.thread_pool import THREADS
+from recorder.domain.parties import Party
 from recorder.ids import uuid7
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 from recorder.switch.standing_connection import Backoff, Node
 from tests.integration.switch.conftest import QUICK
 from tests.integration.switch.test_standing import Diary, switch

@@ -13,11 +13,12 @@ from recorder.call import initial
 from recorder.call.state import CallState, WriteMark
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import Writer
+from recorder.domain.call_events import ChannelGone, CodeDialled, CommandGiven
 from recorder.domain.call_plan import CallPlan, KeepScript, Script, Speech
+from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.translation import COLLEAGUE, Observed, What
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=3))
@@ -46,12 +47,12 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
         ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
-    call.feed(Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other=colleague))
+    call.feed(CodeDialled(AT, code="keep", other=colleague))
     assert call.state.deadline is not None, "nothing would end the question"
     assert not any("@" in str(command) for command in sent)
     played = [command for command in sent if "uuid_broadcast" in str(command)]
     assert len(played) == (1 if keep.question or colleague == "b" else 0)
-    call.feed(Observed(What.GONE, AT, ending=True))
+    call.feed(ChannelGone(AT, ending=True))
     assert gevent.wait(timeout=20), "a timer of the call outlives it"
 
 
@@ -73,7 +74,7 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
     marks = writer.folder / layout.EVENTS
     if folder != "there":
         marks.mkdir()
-    call.feed(Observed(What.CODE, AT, code="note", leg=COLLEAGUE, other="b"))
+    call.feed(CodeDialled(AT, code="note", other="b"))
     assert sent == []
     if folder != "there":
         assert not writer.flush(0.5)
@@ -82,7 +83,7 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
     assert writer.flush(10)
     (tone,) = sent
     assert tone.startswith("['noted'] api expand uuid_displace")
-    call.feed(Observed(What.ASKED, AT, code="note", by="panel"))
+    call.feed(CommandGiven(AT, code="note", by="panel"))
     assert writer.flush(5)
     assert len(sent) == 1, "who asked in the panel is told there"
 

@@ -21,6 +21,7 @@ from recorder.call.state import WriteMark
 from recorder.capture.call_controller import CallController
 from recorder.capture.command_listener import Controls
 from recorder.capture.spool_writer import Writer
+from recorder.domain.call_events import LegBridged
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
 from recorder.domain.live_command import (
     DONE,
@@ -31,10 +32,10 @@ from recorder.domain.live_command import (
     Request,
     carry,
 )
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallStart, Party, read_marks
+from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.translation import Observed, What
 from tests.forger import SOMEBODY
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -90,7 +91,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
         ask=node.api, ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
-    made.feed(Observed(What.BRIDGED, AT, other="b"))
+    made.feed(LegBridged(AT, other="b"))
     yield made
     assert writer.flush(5)
     gevent.wait(timeout=5)

@@ -15,10 +15,11 @@ from gevent.event import Event
 from recorder.call.state import Phase
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.headroom import Headroom
+from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.spool import disk_space, layout
 from recorder.spool.disk_space import AHEAD, Disk, GrowingFile, finishing, wanted
-from recorder.spool.layout import CallEnd, CallStart, Party
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch.outbound_socket import Arrival
 from tests.conftest import Clock
 from tests.unit.capture.test_knowledge import write

@@ -14,13 +14,14 @@ from recorder.call.state import WriteMark
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import Writer
+from recorder.domain.call_events import COLLEAGUE, ChannelGone, KeyPressed, LegBridged
 from recorder.domain.call_plan import ALONE, BOTH, CallPlan, JoiningScript, Script, Speech
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent
-from recorder.switch.translation import COLLEAGUE, Observed, What
+from recorder.switch.esl_events import EslEvent
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=2))
@@ -73,13 +74,13 @@ def joined(
         to_switch=switch.tell, ask=switch.ask, ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
-    call.feed(Observed(What.BRIDGED, AT, party=("extension", "300"), other=leg))
+    call.feed(LegBridged(AT, party=Party("extension", "300"), other=leg))
     gevent.sleep(0.05)
     return call
 
 
 def over(call: CallController) -> None:
-    call.feed(Observed(What.GONE, AT, ending=True))
+    call.feed(ChannelGone(AT, ending=True))
 
 
 @pytest.mark.parametrize(("how", "legs", "deaf"), [(ALONE, ["c"], "aleg"), (BOTH, ["a", "c"], "both")])
@@ -161,7 +162,7 @@ def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp
 def test_who_refuses_ends_the_take_and_hears_so(tmp_path: Path, how: str, deaf: str) -> None:
     switch = Switch()
     call = joined(tmp_path, switch, how, mode="opt-in")
-    call.feed(Observed(What.KEY, AT, leg=COLLEAGUE, key="2"))
+    call.feed(KeyPressed(AT, leg=COLLEAGUE, key="2"))
     assert [
         command.partition(" /")[0].split(" '")[0] for command in switch.told if "uuid_record" in command
     ] == ["api uuid_record a stop"]
@@ -184,7 +185,7 @@ def test_a_colleague_who_speaks_with_another_on_the_same_leg_has_put_the_outside
              "Unique-ID": legs[0], "Bridge-A-Unique-ID": legs[0], "Bridge-B-Unique-ID": legs[1],
              "Other-Leg-Unique-ID": legs[1]}  # fmt: skip
     lines = "".join(f"{name}: {value}\n" for name, value in names.items())
-    daemon._event(CallEvent(f"\n{lines}\n".encode()))
+    daemon._event(EslEvent(f"\n{lines}\n".encode()))
     over(call)
     assert gevent.wait(timeout=20)
     (folder,) = tmp_path.glob("01a2101e*")

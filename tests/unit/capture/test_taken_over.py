@@ -15,13 +15,13 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.pause_query import paused_at
 from recorder.capture.spool_writer import Writer
 from recorder.domain.line_policy import Announcement
+from recorder.domain.parties import NOBODY, Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Mark, Party
-from recorder.switch.caller_id import NOBODY
+from recorder.spool.layout import CallStart, Mark
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import Live, LiveChannel, Node
 from tests.conftest import Clock
@@ -175,7 +175,7 @@ def test_what_another_daemon_still_has_in_hand_is_left_to_it(tmp_path: Path, clo
     daemon._passed.wait()
     number = LINE
     ended = [
-        CallEvent(
+        EslEvent(
             f"\nEvent-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {channel}\nAnswer-State: hangup\n"
             f"Event-Date-Timestamp: {clock().timestamp():.0f}000000\nHangup-Cause: NORMAL_CLEARING\n"
             f"variable_accord_line: {number}\nvariable_accord_state: unrecorded\n"
@@ -267,7 +267,7 @@ def test_since_when_it_is_paused_is_not_believed_where_it_cannot_be(
     assert paused_at(text, timedelta(seconds=60), AT) == expected
 
 
-def hung_up(**variables: str) -> CallEvent:
+def hung_up(**variables: str) -> EslEvent:
     said = {
         "Event-Name": "CHANNEL_HANGUP_COMPLETE",
         "Unique-ID": CHANNEL,
@@ -279,7 +279,7 @@ def hung_up(**variables: str) -> CallEvent:
         **{f"variable_accord_{name}": value for name, value in variables.items()},
     }
     lines = "".join(f"{name}: {value}\n" for name, value in said.items())
-    return CallEvent(f"\n{lines}\n".encode())
+    return EslEvent(f"\n{lines}\n".encode())
 
 
 def ended(daemon: Daemon) -> list[str | None]:

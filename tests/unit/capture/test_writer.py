@@ -11,8 +11,9 @@ import pytest
 
 from recorder.capture import spool_writer as module
 from recorder.capture.spool_writer import Writer
+from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 END = CallEnd("not_recorded", "no_line", AT, None)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.switch import conference_events
 from recorder.switch.conference_events import (
@@ -19,10 +20,10 @@ from recorder.switch.conference_events import (
     in_room,
     listed,
 )
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 
 
-def event(action: str, **said: str) -> CallEvent:
+def event(action: str, **said: str) -> EslEvent:
     """As mod_conference writes it: the subclass first, the action behind what is the member's."""
     headers = {
         "Event-Subclass": "conference%3A%3Amaintenance",
@@ -33,12 +34,12 @@ def event(action: str, **said: str) -> CallEvent:
         **said,
         "Action": action,
     }
-    return CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+    return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
 
 WHO = {"Unique-ID": "c", "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
        "Caller-Destination-Number": "meet", "Member-ID": "3"}  # fmt: skip
-MEMBER = Member("c", "3", ("extension", "300"))
+MEMBER = Member("c", "3", Party("extension", "300"))
 
 
 @pytest.mark.parametrize("action", [CAME, WENT])
@@ -83,7 +84,7 @@ def test_one_who_was_transferred_into_the_room_is_who_calls_there() -> None:
         seen = in_room(event(CAME, **{**moved, **({"Caller-Transfer-Source": source} if source else {})}))
         assert seen is not None
         assert seen.member is not None
-        assert seen.member.party == ("extension", number)
+        assert seen.member.party == Party("extension", number)
 
 
 def test_a_member_without_a_channel_is_nobody() -> None:
@@ -132,8 +133,8 @@ def test_who_hears_a_listener_and_where_they_are_in_the_recording(
     assert conference_events.heard(key, on_outside) == (who, lane)
 
 
-def leg(**variables: str) -> CallEvent:
-    return CallEvent(
+def leg(**variables: str) -> EslEvent:
+    return EslEvent(
         ("\n" + "".join(f"variable_{name}: {value}\n" for name, value in variables.items())).encode()
     )
 
