@@ -13,14 +13,20 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import feature_codes, keep_question, transfer_notice
-from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
 from recorder.call.transitions import PAUSE, SHORTER, TRIES, give_up, heard, play, until
 from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
 
 
 def ring(state: CallState) -> tuple[CallState, Actions]:
     """A call arrives: it rings, and nothing else."""
-    state = replace(state, phase=Phase.RINGING, opened=True, playing=False, deadline=None)
+    state = replace(
+        state,
+        phase=Phase.RINGING,
+        recording=replace(state.recording, ordered=True),
+        prompt=replace(state.prompt, playing=False),
+        timer=Timer(),
+    )
     return state, (Do.RING, Do.OPEN)
 
 
@@ -31,14 +37,18 @@ def telling(state: CallState) -> bool:
 
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Tell them, if two are there, neither holds, and the call is on disk; else that is waited for."""
-    state = replace(state, deadline=None)
-    if not (state.on_disk and state.colleague) or state.held:
+    state = replace(state, timer=Timer())
+    if not (state.recording.on_disk and state.internal.leg) or state.hold.active:
         return state, ()
-    if state.tries > TRIES:
+    if state.prompt.tries > TRIES:
         return give_up(state, "announcement_failed")
-    state = play(replace(state, phase=Phase.ANNOUNCING, tries=state.tries + 1), state.said, at)
+    state = play(
+        replace(state, phase=Phase.ANNOUNCING, prompt=replace(state.prompt, tries=state.prompt.tries + 1)),
+        state.prompt.sound,
+        at,
+    )
     # It counts from its beginning on the outside leg: an earlier one may still play, and end.
-    return replace(state, playing=False), (Do.BEGIN,)
+    return replace(state, prompt=replace(state.prompt, playing=False)), (Do.BEGIN,)
 
 
 def again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
@@ -50,28 +60,36 @@ def again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actio
 
 def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
     note = WriteMark("announcement_broken", at, (("reason", reason),))
-    state = replace(state, phase=Phase.RINGING, playing=False, capturing=False, deadline=None)
+    state = replace(
+        state,
+        phase=Phase.RINGING,
+        prompt=replace(state.prompt, playing=False),
+        recording=replace(state.recording, capturing=False),
+        timer=Timer(),
+    )
     return state, (note, Do.PUT_BACK)
 
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended on a leg; the outside party's counts."""
-    if state.told or event.leg != OUTSIDE or event.sound != state.said.path:
+    if state.informed or event.leg != OUTSIDE or event.sound != state.prompt.sound.path:
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, playing=True, began=event.at), (WriteMark("announcement_started", event.at),)
-    if not state.playing:
+        return replace(state, prompt=replace(state.prompt, playing=True, began=event.at)), (
+            WriteMark("announcement_started", event.at),
+        )
+    if not state.prompt.playing:
         return state, ()
-    state = replace(state, playing=False)
+    state = replace(state, prompt=replace(state.prompt, playing=False))
     if event.ending:
         return state, ()
     # FreeSWITCH calls it done, too, where a transfer called the leg away in it, and counts what it has read
     # of the file as played (seen): how long it took tells.
-    took = event.at - (state.began or event.at)
-    if not event.complete or took < state.said.length - SHORTER:
+    took = event.at - (state.prompt.began or event.at)
+    if not event.complete or took < state.prompt.sound.length - SHORTER:
         state, actions = _put_back(state, event.at, "stopped")
         return until(state, event.at, PAUSE), actions
-    if not state.capturing:
+    if not state.recording.capturing:
         return give_up(state, "recording_failed")
     return heard(state, event.at)
 

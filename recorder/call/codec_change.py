@@ -12,7 +12,11 @@ from recorder.domain.call_events import CodecChanged
 
 def turned(state: CallState, event: CodecChanged) -> tuple[CallState, Actions]:
     """An announcement or question in which it changes was not heard whole, as with a hold: once more."""
-    if announce_on_answer.telling(state) and not state.told:
+    if announce_on_answer.telling(state) and not state.informed:
         return announce_on_answer.again(state, event.at, "stopped")
-    spoiled = state.spoiled or state.playing
-    return replace(state, turned=event.at, spoiled=spoiled, recoded=state.recoded or state.playing), ()
+    spoiled = state.prompt.spoiled or state.prompt.playing
+    return replace(
+        state,
+        hold=replace(state.hold, changed=event.at),
+        prompt=replace(state.prompt, spoiled=spoiled, recoded=state.prompt.recoded or state.prompt.playing),
+    ), ()

@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
 from recorder.call.transitions import (
     ANSWER,
     GRACE,
@@ -47,30 +47,40 @@ WRONG: Final = 2
 
 def chosen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The language is known: ask, or announce.  First of all the switch is told, then the disk."""
-    state = replace(state, opened=True, tries=1, wrong=0)
+    state = replace(
+        state,
+        recording=replace(state.recording, ordered=True),
+        prompt=replace(state.prompt, tries=1),
+        consent=replace(state.consent, wrong_keys=0),
+    )
     script = state.script
     if state.plan.mode == OPT_IN and script.question is not None:
-        state = replace(state, phase=Phase.ASKING, asking="recording")
+        state = replace(state, phase=Phase.ASKING, consent=replace(state.consent, question="recording"))
         return play(state, script.question, at), (Do.ASK, Do.OPEN)
     return _announce(state, at, Do.OPEN)
 
 
 def _announce(state: CallState, at: datetime, *more: Do) -> tuple[CallState, Actions]:
-    state = replace(state, phase=Phase.ANNOUNCING, asking="", tries=1)
+    state = replace(
+        state,
+        phase=Phase.ANNOUNCING,
+        consent=replace(state.consent, question=""),
+        prompt=replace(state.prompt, tries=1),
+    )
     return play(state, state.script.announcement, at), (Do.BEGIN, *more)
 
 
 def asked(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    asked_now = WriteMark("asked", at, (("question", state.asking),))
+    asked_now = WriteMark("asked", at, (("question", state.consent.question),))
     return until(state, at, ANSWER), (asked_now, *listen(state))
 
 
 def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """The outside party pressed a key."""
     if state.phase is Phase.ASKING:
-        return (_language if state.asking == "language" else _opt_in)(state, event)
-    if state.plan.mode in (OPT_IN, OPT_OUT) and state.phase < Phase.ANNOUNCED and not state.told:
+        return (_language if state.consent.question == "language" else _opt_in)(state, event)
+    if state.plan.mode in (OPT_IN, OPT_OUT) and state.phase < Phase.ANNOUNCED and not state.informed:
         return _told(state, event)
     return state, ()
 
@@ -80,9 +90,9 @@ def _language(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     number = int(event.key) if event.key.isdecimal() else 0
     if 1 <= number <= len(state.plan.scripts):
         return _language_is(state, number - 1, "key", event.at, event.key)
-    if state.playing or state.spoiled:
+    if state.prompt.playing or state.prompt.spoiled:
         return state, ()
-    if state.wrong + 1 < WRONG:
+    if state.consent.wrong_keys + 1 < WRONG:
         return _ask_again(state, event.at)
     return _language_is(state, 0, "unclear", event.at, event.key)
 
@@ -90,19 +100,19 @@ def _language(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 def _language_is(
     state: CallState, number: int, answer: str, at: datetime, key: str = ""
 ) -> tuple[CallState, Actions]:
-    state, actions = chosen(replace(state, language=number), at)
+    state, actions = chosen(replace(state, consent=replace(state.consent, language=number)), at)
     return state, (*actions, answered("language", answer, at, key))
 
 
 def _opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
-    if state.playing or state.spoiled:
+    if state.prompt.playing or state.prompt.spoiled:
         return state, ()  # before the question's end it is no answer to it
     if event.key == YES:
         state, actions = _announce(state, event.at)
         return state, (answered("recording", "yes", event.at, event.key), *actions)
-    if state.wrong + 1 < WRONG:
+    if state.consent.wrong_keys + 1 < WRONG:
         return _ask_again(state, event.at)
     return decline(state, event.at, "unclear", event.key)
 
@@ -111,31 +121,39 @@ def _told(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """While it is announced, and in opt-out until the time to refuse is over."""
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
-    if state.phase is not Phase.CHOOSING or state.playing:
+    if state.phase is not Phase.CHOOSING or state.prompt.playing:
         return state, ()
-    if state.wrong + 1 < WRONG and state.script.question is not None:
-        return play(replace(state, wrong=state.wrong + 1), state.script.question, event.at), (Do.REMIND,)
+    if state.consent.wrong_keys + 1 < WRONG and state.script.question is not None:
+        return play(
+            replace(state, consent=replace(state.consent, wrong_keys=state.consent.wrong_keys + 1)),
+            state.script.question,
+            event.at,
+        ), (Do.REMIND,)
     return decline(state, event.at, "unclear", event.key)
 
 
 def _ask_again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    return play(replace(state, wrong=state.wrong + 1), state.said, at), (Do.ASK,)
+    return play(
+        replace(state, consent=replace(state.consent, wrong_keys=state.consent.wrong_keys + 1)),
+        state.prompt.sound,
+        at,
+    ), (Do.ASK,)
 
 
 def reminded(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The reminder is over, or could not be played: the time to refuse begins anew."""
-    return until(replace(state, playing=False), at, ANSWER), listen(state)
+    return until(replace(state, prompt=replace(state.prompt, playing=False)), at, ANSWER), listen(state)
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for something is over, before the conversation or while it is said that it is not recorded."""
     if state.phase is Phase.UNRECORDED:
-        return replace(state, leaving=True, deadline=None), () if state.leaving else (Do.LEAVE,)
-    if state.phase is Phase.ANNOUNCING or state.playing or state.spoiled or state.told:
+        return replace(state, leaving=True, timer=Timer()), () if state.leaving else (Do.LEAVE,)
+    if state.phase is Phase.ANNOUNCING or state.prompt.playing or state.prompt.spoiled or state.informed:
         return give_up(state, "announcement_failed")
     if state.phase is Phase.CHOOSING:
-        state, actions = confirm(until(replace(state, told=True), at, GRACE - timedelta(seconds=1)))
+        state, actions = confirm(until(replace(state, informed=True), at, GRACE - timedelta(seconds=1)))
         return state, (answered("recording", "none", at, ""), *actions)
-    if state.asking == "language":
+    if state.consent.question == "language":
         return _language_is(state, 0, "none", at)
     return decline(state, at, "none")

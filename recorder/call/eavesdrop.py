@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import conference
-from recorder.call.state import Actions, CallState, Eavesdropper, Phase, WriteMark
+from recorder.call.state import Actions, CallState, ListeningSupervisor, Phase, WriteMark
 from recorder.domain.call_events import CallReconciled, Participant, SupervisorHeard
 from recorder.domain.parties import party_data, party_of
 
@@ -31,16 +31,18 @@ def came(state: CallState, supervisors: Iterable[Participant], at: datetime) -> 
 
 
 def _counts(state: CallState) -> bool:
-    return state.phase < Phase.UNRECORDED and not state.over
+    return state.phase < Phase.UNRECORDED and not state.recording.over
 
 
 def _came(
     state: CallState, supervisors: Iterable[Participant], at: datetime, seen: tuple[tuple[str, str], ...] = ()
 ) -> tuple[CallState, Actions]:
-    known = {one.leg for one in state.listeners}
-    new = tuple(Eavesdropper(one.leg, one.party) for one in supervisors if one.leg and one.leg not in known)
+    known = {one.leg for one in state.supervisors}
+    new = tuple(
+        ListeningSupervisor(one.leg, one.party) for one in supervisors if one.leg and one.leg not in known
+    )
     notes = tuple(WriteMark("listener_came", at, (*_who(one), *seen)) for one in new)
-    return replace(state, listeners=(*state.listeners, *new)), notes
+    return replace(state, supervisors=(*state.supervisors, *new)), notes
 
 
 def speaks(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions]:
@@ -51,10 +53,10 @@ def speaks(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions
     one = replace(before, heard_by=event.heard_by, lane=event.lane)
     if one == before:
         return state, ()
-    listeners = tuple(one if each.leg == one.leg else each for each in state.listeners)
+    listeners = tuple(one if each.leg == one.leg else each for each in state.supervisors)
     lane = (("channel", one.lane),) if one.lane else ()
     note = WriteMark("listener_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
-    state = replace(state, listeners=listeners)
+    state = replace(state, supervisors=listeners)
     joined: Actions = ()
     if one.lane and not before.lane:
         state, joined = conference.came(state, (Participant(one.leg, one.party),), event.at)
@@ -70,9 +72,9 @@ def gone(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _gone(
-    state: CallState, one: Eavesdropper, at: datetime, seen: tuple[tuple[str, str], ...] = ()
+    state: CallState, one: ListeningSupervisor, at: datetime, seen: tuple[tuple[str, str], ...] = ()
 ) -> tuple[CallState, Actions]:
-    state = replace(state, listeners=tuple(each for each in state.listeners if each != one))
+    state = replace(state, supervisors=tuple(each for each in state.supervisors if each != one))
     state, left = conference.went(state, one.leg, at)
     return state, (*left, WriteMark("listener_left", at, (*_who(one), *seen)))
 
@@ -83,7 +85,7 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
         return state, ()
     there = {one.leg for one in event.supervisors}
     actions: Actions = ()
-    for one in state.listeners:
+    for one in state.supervisors:
         if one.leg not in there:
             state, left = _gone(state, one, event.at, LATER)
             actions = (*actions, *left)
@@ -97,18 +99,18 @@ def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         said = dict(note.data)
         leg = said.get("leg", "")
         party = party_of(said)
-        rest = tuple(each for each in state.listeners if each.leg != leg)
+        rest = tuple(each for each in state.supervisors if each.leg != leg)
         if note.kind in ("listener_came", "listener_heard"):
-            one = Eavesdropper(leg, party, said.get("heard_by", ""), said.get("channel", ""))
-            state = replace(state, listeners=(*rest, one))
+            one = ListeningSupervisor(leg, party, said.get("heard_by", ""), said.get("channel", ""))
+            state = replace(state, supervisors=(*rest, one))
         elif note.kind == "listener_left":
-            state = replace(state, listeners=rest)
+            state = replace(state, supervisors=rest)
     return state
 
 
-def _of(state: CallState, leg: str) -> Eavesdropper | None:
-    return next((one for one in state.listeners if one.leg == leg), None)
+def _of(state: CallState, leg: str) -> ListeningSupervisor | None:
+    return next((one for one in state.supervisors if one.leg == leg), None)
 
 
-def _who(one: Eavesdropper) -> tuple[tuple[str, str], ...]:
+def _who(one: ListeningSupervisor) -> tuple[tuple[str, str], ...]:
     return (*party_data(one.party), ("leg", one.leg))

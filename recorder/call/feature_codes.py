@@ -20,7 +20,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call import keep_question
-from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, Phase, WriteMark
+from recorder.call.state import (
+    Actions,
+    CallState,
+    Do,
+    OpenQuestion,
+    PauseState,
+    Phase,
+    QuestionStep,
+    Timer,
+    WriteMark,
+)
 from recorder.call.transitions import patience, until
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -47,7 +57,9 @@ Request = CodeDialled | CommandGiven
 
 def dialled(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
     """A colleague's code."""
-    return carry_out(replace(state, colleague=event.other or state.colleague), event)
+    return carry_out(
+        replace(state, internal=replace(state.internal, leg=event.other or state.internal.leg)), event
+    )
 
 
 def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
@@ -58,7 +70,7 @@ def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
 
 def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
-    state, broken = _breaks(replace(state, paused_until=event.at + event.lasts), event.at)
+    state, broken = _breaks(replace(state, pause=PauseState(event.at + event.lasts)), event.at)
     return state, (WriteMark("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
 
 
@@ -68,7 +80,7 @@ def _breaks(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
-    return replace(state, paused_until=None), (WriteMark("resumed", event.at, _by(event)),)
+    return replace(state, pause=PauseState(None)), (WriteMark("resumed", event.at, _by(event)),)
 
 
 def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
@@ -84,10 +96,10 @@ def _by(event: Request) -> tuple[tuple[str, str], ...]:
 
 def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
     delete = state.script.delete
-    if delete is None or not state.talking or state.asked.step is not KeepStep.IDLE:
+    if delete is None or not state.talking or state.question.step is not QuestionStep.IDLE:
         return state, ()
-    asked = Asking(KeepStep.QUESTION, how=DELETE, sound=delete.question.path)
-    state = until(replace(state, asked=asked), event.at, patience(delete.question.length))
+    asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
+    state = until(replace(state, question=asked), event.at, patience(delete.question.length))
     return state, (WriteMark("delete_asked", event.at), Do.DELETE_ASK)
 
 
@@ -105,18 +117,18 @@ def watched_again(state: CallState, event: CallReconciled) -> tuple[CallState, A
     may be another pause than the one that we know of, which ended by itself, or was begun anew."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
-    known = state.paused(event.at)
+    known = state.pause.is_active(event.at)
     if not event.paused:
         over: Actions = (WriteMark("resumed", event.at, _LATER),) if known else ()
-        return replace(state, paused_until=None), over
+        return replace(state, pause=PauseState(None)), over
     since = event.paused_at or event.at
     until = since + event.lasts
-    same = event.paused_at is None or (state.paused_until is not None and until <= state.paused_until)
+    same = event.paused_at is None or (state.pause.until is not None and until <= state.pause.until)
     if known and same:
         return state, ()
     seconds = ("seconds", str(int(event.lasts.total_seconds())))
     unknown = () if event.paused_at else (("began", "unknown"),)
-    state, broken = _breaks(replace(state, paused_until=until), event.at)
+    state, broken = _breaks(replace(state, pause=PauseState(until)), event.at)
     return state, (WriteMark("paused", since, (seconds, *unknown, *_LATER)), *broken)
 
 
@@ -126,39 +138,44 @@ _LATER: Final = (("seen", "later"),)
 def tones(state: CallState, at: datetime) -> Actions:
     """What a colleague who has come hears, and either where the line says so: that it is paused, or recorded.
     They go on by themselves."""
-    if state.phase is not Phase.ANNOUNCED or not state.connected:
+    if state.phase is not Phase.ANNOUNCED or not state.internal.connected:
         return ()
-    return (*((Do.PAUSE_TONE,) if state.paused(at) else ()), *((Do.BEEP,) if state.plan.beep else ()))
+    return (
+        *((Do.PAUSE_TONE,) if state.pause.is_active(at) else ()),
+        *((Do.BEEP,) if state.plan.beep else ()),
+    )
 
 
 # --- the question whether they mean it; every other is about keeping
 
 
 def _deleting(state: CallState) -> bool:
-    return state.asked.how == DELETE
+    return state.question.how == DELETE
 
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended on a leg."""
-    asked = state.asked
+    asked = state.question
     if not _deleting(state):
         return keep_question.sounded(state, event)
-    if asked.step is not KeepStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
+    if asked.step is not QuestionStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, asked=replace(asked, began=frozenset({COLLEAGUE}))), ()
+        return replace(state, question=replace(asked, began=frozenset({COLLEAGUE}))), ()
     if not asked.began:
         return state, ()
     if not event.complete or event.ending:
         return _dropped(state, event.at)
-    return until(replace(state, asked=replace(asked, step=KeepStep.ANSWER)), event.at, TIME_TO_CONFIRM), ()
+    return until(
+        replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_CONFIRM
+    ), ()
 
 
 def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """A key of either side."""
     if not _deleting(state):
         return keep_question.key(state, event)
-    if state.asked.step is not KeepStep.ANSWER or event.leg != COLLEAGUE:
+    if state.question.step is not QuestionStep.ANSWER or event.leg != COLLEAGUE:
         return state, ()
     if event.key != YES:
         return _dropped(state, event.at)
@@ -167,7 +184,7 @@ def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 def destroyed(state: CallState, at: datetime, by: str = "") -> tuple[CallState, Actions]:
     """It was confirmed."""
-    state = replace(state, phase=Phase.UNRECORDED, reason="deleted", asked=Asking(), deadline=None)
+    state = replace(state, phase=Phase.UNRECORDED, reason="deleted", question=OpenQuestion(), timer=Timer())
     return state, (WriteMark("deleted", at, (("by", by),) if by else ()), Do.DELETED, Do.DISCARD)
 
 
@@ -187,4 +204,4 @@ def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _dropped(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    return replace(state, asked=Asking(), deadline=None), (WriteMark("delete_dropped", at),)
+    return replace(state, question=OpenQuestion(), timer=Timer()), (WriteMark("delete_dropped", at),)

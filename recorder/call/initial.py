@@ -10,7 +10,19 @@ from datetime import datetime, timedelta
 from recorder.call import conference, eavesdrop
 from recorder.call.announce_on_answer import ring
 from recorder.call.consent_prompt import chosen
-from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
+from recorder.call.state import (
+    Actions,
+    CallState,
+    Do,
+    HoldState,
+    InternalState,
+    PauseState,
+    Phase,
+    PromptState,
+    RecordingState,
+    Timer,
+    WriteMark,
+)
 from recorder.call.transfer_notice import remembered
 from recorder.call.transitions import REASONS, play
 from recorder.domain.call_plan import NOTICE, OPT_OUT, CallPlan, Script, Speech
@@ -18,12 +30,14 @@ from recorder.domain.call_plan import NOTICE, OPT_OUT, CallPlan, Script, Speech
 
 def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
     """A call that is to be recorded if nobody refuses: what is said to it first."""
-    state = CallState(plan, plan.scripts[0].announcement)
+    state = CallState(plan, PromptState(plan.scripts[0].announcement))
     if plan.at_pickup:
         return ring(state)
     if plan.menu is None:
         return chosen(state, at)
-    return play(replace(state, phase=Phase.ASKING, asking="language"), plan.menu, at), (Do.ASK,)
+    return play(
+        replace(state, phase=Phase.ASKING, consent=replace(state.consent, question="language")), plan.menu, at
+    ), (Do.ASK,)
 
 
 def notice(path: str, length: timedelta) -> CallPlan:
@@ -34,8 +48,11 @@ def notice(path: str, length: timedelta) -> CallPlan:
 def refuse(reason: str) -> tuple[CallState, Actions]:
     """A call that is not; it is followed to its end only to be written down."""
     plan = notice("", timedelta(0))
-    state = CallState(plan, plan.scripts[0].announcement, phase=Phase.UNRECORDED, reason=reason)
-    return replace(state, playing=False, opened=True), (Do.LET_GO, Do.OPEN)
+    prompt = PromptState(plan.scripts[0].announcement, playing=False)
+    state = CallState(
+        plan, prompt, phase=Phase.UNRECORDED, reason=reason, recording=RecordingState(ordered=True)
+    )
+    return state, (Do.LET_GO, Do.OPEN)
 
 
 def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallState:
@@ -51,31 +68,42 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
     announced = "announcement_finished" in first and (plan.mode != OPT_OUT or answer == "none")
     state = CallState(
         plan,
-        plan.scripts[0].announcement,
+        PromptState(plan.scripts[0].announcement, playing=False, spoiled=True),
         phase=Phase.ANNOUNCED if announced else Phase.ANNOUNCING,
-        playing=False,
-        spoiled=True,
-        opened=True,
-        on_disk=True,
-        captured="recording_started" in first,
-        taped=first.get("recording_started"),
-        connected="bridged" in first,
-        deadline=None if announced else at,
-        kept=kept_of(notes),
-        paused_until=_paused_until(notes),
-        held=announced and held_since is not None,
-        turned=held_since if announced else None,
+        keep_answer=kept_of(notes),
+        recording=RecordingState(
+            ordered=True,
+            on_disk=True,
+            captured="recording_started" in first,
+            started=first.get("recording_started"),
+        ),
+        timer=Timer(None if announced else at),
+        internal=InternalState(connected="bridged" in first),
+        hold=HoldState(held_since is not None, held_since) if announced else HoldState(),
+        pause=PauseState(_paused_until(notes)),
     )
     state = eavesdrop.remembered(conference.remembered(remembered(state, notes), notes), notes)
     if "deleted" in first:
-        return replace(state, phase=Phase.UNRECORDED, reason="deleted", deadline=None)
-    if plan.at_pickup and not (announced or state.connected):
-        return replace(state, phase=Phase.RINGING, leaving=True, spoiled=False, deadline=None)
+        return replace(state, phase=Phase.UNRECORDED, reason="deleted", timer=Timer())
+    if plan.at_pickup and not (announced or state.internal.connected):
+        return replace(
+            state,
+            phase=Phase.RINGING,
+            leaving=True,
+            prompt=replace(state.prompt, spoiled=False),
+            timer=Timer(),
+        )
     if plan.at_pickup and announced:
         # They were told; whether the switch has our word for it, it says next.
-        return replace(state, phase=Phase.ANNOUNCING, leaving=True, spoiled=False, told=True)
+        return replace(
+            state,
+            phase=Phase.ANNOUNCING,
+            leaving=True,
+            informed=True,
+            prompt=replace(state.prompt, spoiled=False),
+        )
     if not announced and answer in REASONS:
-        return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], deadline=None)
+        return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], timer=Timer())
     return state
 
 

@@ -35,7 +35,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, WriteMark
+from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer, WriteMark
 from recorder.call.transitions import patience, until
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -64,9 +64,13 @@ ANSWERS: Final = {"1": "yes", NO: "no"}
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The colleague's code, or the line's own question once they speak."""
     keep = state.script.keep
-    if keep is None or not state.talking or state.asked.step not in (KeepStep.IDLE, KeepStep.ANSWER):
+    if (
+        keep is None
+        or not state.talking
+        or state.question.step not in (QuestionStep.IDLE, QuestionStep.ANSWER)
+    ):
         return state, ()
-    if state.paused(at):
+    if state.pause.is_active(at):
         return state, (Do.PAUSE_OVER, Do.PAUSE_TONE)  # it begins anew, and so is heard at once
     return _ask(state, keep, at)
 
@@ -77,48 +81,48 @@ def _ask(
     how = "question" if keep.question is not None else "own_words"
     note = WriteMark("keep_asked", at, (("how", how),))
     if keep.question is None:
-        asked = Asking(KeepStep.ANSWER, how=how, again=again)
-        return until(replace(state, asked=asked), at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
-    asked = Asking(KeepStep.QUESTION, how=how, again=again)
-    return _say(replace(state, asked=asked), keep.question, at, note, Do.KEEP_ASK)
+        asked = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
+        return until(replace(state, question=asked), at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
+    asked = OpenQuestion(QuestionStep.QUESTION, how=how, again=again)
+    return _say(replace(state, question=asked), keep.question, at, note, Do.KEEP_ASK)
 
 
 def _say(
     state: CallState, sound: Speech, at: datetime, *actions: WriteMark | Do
 ) -> tuple[CallState, Actions]:
-    asked = replace(state.asked, sound=sound.path, began=frozenset(), heard=frozenset())
-    return until(replace(state, asked=asked), at, patience(sound.length)), actions
+    asked = replace(state.question, sound=sound.path, began=frozenset(), heard=frozenset())
+    return until(replace(state, question=asked), at, patience(sound.length)), actions
 
 
 def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """A key of either side: a no counts at once, whatever plays; a yes that the colleague says for them once
     their voice was found."""
-    answer, step = ANSWERS.get(event.key), state.asked.step
-    if answer is None or event.leg not in LEGS or step is KeepStep.IDLE:
+    answer, step = ANSWERS.get(event.key), state.question.step
+    if answer is None or event.leg not in LEGS or step is QuestionStep.IDLE:
         return state, ()
     cut: Actions = ()
-    if step not in (KeepStep.ANSWER, KeepStep.CHECK):
-        if answer != "no" or (step is KeepStep.VERDICT and state.kept == "no"):
+    if step not in (QuestionStep.ANSWER, QuestionStep.CHECK):
+        if answer != "no" or (step is QuestionStep.VERDICT and state.keep_answer == "no"):
             return state, ()
         cut = (Do.KEEP_CUT,)
     elif event.leg == COLLEAGUE and answer == "yes":
-        if step is KeepStep.CHECK:
+        if step is QuestionStep.CHECK:
             return state, ()
-        asked = replace(state.asked, step=KeepStep.CHECK, pressed=event.at)
-        return until(replace(state, asked=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
+        asked = replace(state.question, step=QuestionStep.CHECK, pressed=event.at)
+        return until(replace(state, question=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
     by = (("by", event.leg), ("how", _how(state, event.leg)))
     state, actions = _answered(state, event.at, answer, event.at, *by)
     return state, (*cut, *actions)
 
 
 def _how(state: CallState, leg: str) -> str:
-    return "key" if leg == OUTSIDE else "own_words" if state.asked.how == "own_words" else "aloud"
+    return "key" if leg == OUTSIDE else "own_words" if state.question.how == "own_words" else "aloud"
 
 
 def checked(state: CallState, event: VoiceChecked) -> tuple[CallState, Actions]:
     """The sound was looked through, up to the colleague's key."""
-    pressed = state.asked.pressed
-    if state.asked.step is not KeepStep.CHECK or pressed is None:
+    pressed = state.question.pressed
+    if state.question.step is not QuestionStep.CHECK or pressed is None:
         return state, ()
     if event.voice is None:
         return _unheard(state, event.at, pressed)
@@ -131,7 +135,7 @@ def _unheard(state: CallState, at: datetime, pressed: datetime) -> tuple[CallSta
     """Nobody was heard to say so: asked once more, and then nobody answered."""
     keep = state.script.keep
     note = WriteMark("keep_unheard", pressed)
-    if keep is not None and state.talking and not state.asked.again:
+    if keep is not None and state.talking and not state.question.again:
         state, actions = _ask(state, keep, at, again=True)
     else:
         state, actions = _answered(state, at, "none", at)
@@ -144,8 +148,8 @@ def _answered(
     keep = state.script.keep
     assert keep is not None  # without it nothing is asked
     note = WriteMark("keep_answered", at, (("answer", answer), *more))
-    asked = replace(state.asked, step=KeepStep.VERDICT)
-    state = replace(state, kept="yes" if answer == "yes" else "no", asked=asked)
+    asked = replace(state.question, step=QuestionStep.VERDICT)
+    state = replace(state, keep_answer="yes" if answer == "yes" else "no", question=asked)
     return _say(state, verdict(keep, answer), now, note, _SAY[answer])
 
 
@@ -159,60 +163,60 @@ def verdict(keep: KeepScript, answer: str) -> Speech:
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended on one leg: each plays its own, and tells of it."""
-    asked = state.asked
+    asked = state.question
     if (
-        asked.step not in (KeepStep.QUESTION, KeepStep.VERDICT)
+        asked.step not in (QuestionStep.QUESTION, QuestionStep.VERDICT)
         or event.sound != asked.sound
         or event.leg not in LEGS
     ):
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, asked=replace(asked, began=asked.began | {event.leg})), ()
+        return replace(state, question=replace(asked, began=asked.began | {event.leg})), ()
     if event.leg not in asked.began:
         return state, ()
     if not event.complete or event.ending:
         return broken(state, event.at)
     asked = replace(asked, heard=asked.heard | {event.leg})
-    state = replace(state, asked=asked)
+    state = replace(state, question=asked)
     if asked.heard != frozenset(LEGS):
         return state, ()
-    if asked.step is KeepStep.VERDICT:
-        return _over(state), (WriteMark("keep_told", event.at, (("answer", state.kept),)),)
-    state = until(replace(state, asked=replace(asked, step=KeepStep.ANSWER)), event.at, TIME_TO_ANSWER)
+    if asked.step is QuestionStep.VERDICT:
+        return _over(state), (WriteMark("keep_told", event.at, (("answer", state.keep_answer),)),)
+    state = until(replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER)
     return state, (WriteMark("keep_question_heard", event.at), Do.KEEP_SINCE)
 
 
 def disturbed(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold, or somebody else at the other end: what plays is not heard by both, and what is answered is not
     answered to each other."""
-    if state.asked.step in (KeepStep.ANSWER, KeepStep.CHECK):
+    if state.question.step in (QuestionStep.ANSWER, QuestionStep.CHECK):
         return state, ()  # they may come back to it
     return broken(state, at)
 
 
 def paused(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """What is said from now on is not in the sound.  What came of an answer is said to its end."""
-    waiting = state.asked.step in (KeepStep.QUESTION, KeepStep.ANSWER, KeepStep.CHECK)
+    waiting = state.question.step in (QuestionStep.QUESTION, QuestionStep.ANSWER, QuestionStep.CHECK)
     return broken(state, at) if waiting else (state, ())
 
 
 def broken(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """No answer came of it, or it was not heard what came of it."""
-    step = state.asked.step
-    if step is KeepStep.IDLE:
+    step = state.question.step
+    if step is QuestionStep.IDLE:
         return state, ()
-    kind = "keep_untold" if step is KeepStep.VERDICT else "keep_broken"
+    kind = "keep_untold" if step is QuestionStep.VERDICT else "keep_broken"
     return _over(state), (WriteMark(kind, at),)
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for what it waits for is over."""
-    if state.asked.step is KeepStep.ANSWER:
+    if state.question.step is QuestionStep.ANSWER:
         return _answered(state, at, "none", at)
-    if state.asked.step is KeepStep.CHECK:
-        return _unheard(state, at, state.asked.pressed or at)
+    if state.question.step is QuestionStep.CHECK:
+        return _unheard(state, at, state.question.pressed or at)
     return broken(state, at)
 
 
 def _over(state: CallState) -> CallState:
-    return replace(state, asked=Asking(), deadline=None)
+    return replace(state, question=OpenQuestion(), timer=Timer())

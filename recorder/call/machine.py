@@ -32,7 +32,17 @@ from recorder.call import (
 )
 from recorder.call.codec_change import turned
 from recorder.call.consent_prompt import asked, reminded
-from recorder.call.state import Actions, CallState, Do, Finish, KeepStep, Phase, WriteMark
+from recorder.call.state import (
+    Actions,
+    CallState,
+    Do,
+    Finish,
+    HoldState,
+    Phase,
+    QuestionStep,
+    Timer,
+    WriteMark,
+)
 from recorder.call.transitions import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -110,10 +120,10 @@ def _take_word(state: CallState, event: ChannelEvent) -> tuple[CallState, Action
     """What the switch says of the call in whatever it tells."""
     before: Actions = ()
     if isinstance(event, CallReconciled):
-        state = replace(state, capturing=event.capturing)
-    if event.state == "announced" and state.told and state.phase < Phase.ANNOUNCED:
+        state = replace(state, recording=replace(state.recording, capturing=event.capturing))
+    if event.state == "announced" and state.informed and state.phase < Phase.ANNOUNCED:
         state, before = announce_on_answer.announced(
-            replace(state, phase=Phase.ANNOUNCED, deadline=None, reason=None), event.at
+            replace(state, phase=Phase.ANNOUNCED, reason=None, timer=Timer()), event.at
         )
     if _decided(state, event) and not state.leaving:
         # Not before: what the switch has not run when the socket closes, it never runs.
@@ -224,59 +234,71 @@ def _key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 def _decided(state: CallState, event: ChannelEvent) -> bool:
     if event.state == "declined":
-        return isinstance(event, PlaybackEnded) and event.sound == state.said.path
+        return isinstance(event, PlaybackEnded) and event.sound == state.prompt.sound.path
     return event.state in _DECIDED
 
 
 def _connected(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
     """Nobody saw the first bridge, but the switch knows when it was.  It tells of the last one, and of none
     that was before a transfer: so it is taken from whatever tells of it first."""
-    if state.connected or isinstance(event, LegBridged):
+    if state.internal.connected or isinstance(event, LegBridged):
         return state, ()
     # What ends now has been, at the latest, until now.
     ends = isinstance(event, LegUnbridged) and event.bridged_at is None
     at = event.at if ends else event.bridged_at
     # Earlier than the recording it was another talk, before the call was brought to us.
-    since = at if state.taped is None and state.phase >= Phase.ANNOUNCED else state.taped
+    since = (
+        at if state.recording.started is None and state.phase >= Phase.ANNOUNCED else state.recording.started
+    )
     if at is None or since is None or at < since:
         return state, ()
     if isinstance(event, CallReconciled) and event.other:
         state, note = _with(state, replace(event, at=at))
         return state, (note,)
-    return replace(state, connected=True), (WriteMark("bridged", at),)
+    return replace(state, internal=replace(state.internal, connected=True)), (WriteMark("bridged", at),)
 
 
 def _again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Once more what was not heard whole: the announcement, or the question."""
-    if state.tries >= TRIES:
+    if state.prompt.tries >= TRIES:
         return give_up(state, "announcement_failed")
     order = Do.ASK if state.phase is Phase.ASKING else Do.AGAIN
-    return play(replace(state, tries=state.tries + 1), state.said, at), (order,)
+    return play(
+        replace(state, prompt=replace(state.prompt, tries=state.prompt.tries + 1)), state.prompt.sound, at
+    ), (order,)
 
 
 def _recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Actions]:
     if state.phase is Phase.UNRECORDED:
-        return replace(state, capturing=True), (Do.STOP,)
+        return replace(state, recording=replace(state.recording, capturing=True)), (Do.STOP,)
     if state.phase is Phase.RINGING:
         return state, (Do.STOP,)  # one that was put back, told late; the next writes to the same file
     if state.phase is Phase.ASKING:
-        return replace(state, capturing=True), (Do.STOP, Do.DISCARD)
-    if state.capturing and state.captured:
+        return replace(state, recording=replace(state.recording, capturing=True)), (Do.STOP, Do.DISCARD)
+    if state.recording.capturing and state.recording.captured:
         return state, ()
     if event.problem and state.phase in _TELLING:
-        state, actions = give_up(replace(state, capturing=True), "recording_failed")
+        state, actions = give_up(
+            replace(state, recording=replace(state.recording, capturing=True)), "recording_failed"
+        )
         return state, (Do.STOP, *actions)
     # Also where the switch was asked before it told: what it told first is the recording's start.
-    state = replace(state, capturing=True, captured=True, taped=event.at)
+    state = replace(
+        state, recording=replace(state.recording, capturing=True, captured=True, started=event.at)
+    )
     return state, (WriteMark("recording_started", event.at),)
 
 
 def _recorded(state: CallState, event: RecordingStopped) -> tuple[CallState, Actions]:
-    if state.plan.at_pickup and not (state.capturing or state.hung_up) and state.phase < Phase.ANNOUNCED:
+    if (
+        state.plan.at_pickup
+        and not (state.recording.capturing or state.hung_up)
+        and state.phase < Phase.ANNOUNCED
+    ):
         return state, ()  # the one that was put back
-    state = replace(state, capturing=False)
+    state = replace(state, recording=replace(state.recording, capturing=False))
     note = WriteMark("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
-    if state.hung_up or state.over:
+    if state.hung_up or state.recording.over:
         state, actions = _finish(state, event.at)
         return state, (note, *actions)
     if state.phase in _TELLING and not event.ending:
@@ -288,46 +310,50 @@ def _recorded(state: CallState, event: RecordingStopped) -> tuple[CallState, Act
 
 
 def _playing(state: CallState, event: PlaybackStarted) -> tuple[CallState, Actions]:
-    if state.phase not in (Phase.ASKING, Phase.ANNOUNCING) or event.sound != state.said.path:
+    if state.phase not in (Phase.ASKING, Phase.ANNOUNCING) or event.sound != state.prompt.sound.path:
         return state, ()
     # Holds come on both connections, this on the call's own alone: a hold that was in it may be told first.
-    spoiled = state.held or (state.turned is not None and state.turned >= event.at)
+    spoiled = state.hold.active or (state.hold.changed is not None and state.hold.changed >= event.at)
     note = () if state.phase is Phase.ASKING else (WriteMark("announcement_started", event.at),)
-    return replace(state, playing=True, spoiled=spoiled), note
+    return replace(state, prompt=replace(state.prompt, playing=True, spoiled=spoiled)), note
 
 
 def _played(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actions]:
-    if state.phase >= Phase.ANNOUNCED or event.sound != state.said.path or not state.playing:
+    if state.phase >= Phase.ANNOUNCED or event.sound != state.prompt.sound.path or not state.prompt.playing:
         return state, ()
     if event.ending and not event.complete:
-        return replace(state, playing=False, spoiled=True), ()
+        return replace(state, prompt=replace(state.prompt, playing=False, spoiled=True)), ()
     if state.phase is Phase.CHOOSING:
         return reminded(state, event.at)
-    state = replace(state, playing=False)
-    if state.phase is Phase.ANNOUNCING and not state.capturing:
+    state = replace(state, prompt=replace(state.prompt, playing=False))
+    if state.phase is Phase.ANNOUNCING and not state.recording.capturing:
         return give_up(state, "recording_failed")
-    if event.complete and not state.spoiled:
+    if event.complete and not state.prompt.spoiled:
         return (asked if state.phase is Phase.ASKING else heard)(state, event.at)
     note: Actions = ()
     if state.phase is Phase.ANNOUNCING:
-        reason = "hold" if state.spoiled and not state.recoded else "stopped"
+        reason = "hold" if state.prompt.spoiled and not state.prompt.recoded else "stopped"
         note = (WriteMark("announcement_broken", event.at, (("reason", reason),)),)
-    if state.held:
-        return replace(state, spoiled=True), note
+    if state.hold.active:
+        return replace(state, prompt=replace(state.prompt, spoiled=True)), note
     state, actions = _again(state, event.at)
     return state, (*note, *actions)
 
 
 def _on_disk(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    state = replace(state, on_disk=True)
+    state = replace(state, recording=replace(state.recording, on_disk=True))
     if state.phase is Phase.RINGING:
         return announce_on_answer.begin(state, at)
     return confirm(state) if state.phase in _TELLING else (state, ())
 
 
 def _held(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
-    state = replace(state, held=True, turned=event.at, spoiled=state.spoiled or state.playing)
-    if announce_on_answer.telling(state) and not state.told:
+    state = replace(
+        state,
+        hold=HoldState(True, event.at),
+        prompt=replace(state.prompt, spoiled=state.prompt.spoiled or state.prompt.playing),
+    )
+    if announce_on_answer.telling(state) and not state.informed:
         state, actions = announce_on_answer.again(state, event.at, "hold")
         return state, (WriteMark("hold", event.at), *actions)
     state, actions = feature_codes.disturbed(state, event.at)
@@ -336,12 +362,12 @@ def _held(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
 
 
 def _unheld(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
-    state = replace(state, held=False, turned=event.at)
+    state = replace(state, hold=HoldState(False, event.at))
     note = _turn("unhold", event)
     if state.phase is Phase.RINGING:
         state, actions = announce_on_answer.begin(state, event.at)
         return state, (note, *actions)
-    if _unheard(state) and not state.told:
+    if _unheard(state) and not state.informed:
         state, actions = _again(state, event.at)
         return state, (note, *actions)
     state, told = conference.back(state, event.at)
@@ -355,9 +381,11 @@ def _bridged(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     if state.phase < Phase.ANNOUNCED:
         # The switch went on by itself; its own guard has stopped the recording, we make sure.
         state, before = unrecorded(state, "daemon_late")
-    first = not state.connected
+    first = not state.internal.connected
     state, gone = conference.parted(state, event.at)
-    state, broken = feature_codes.broken(state, event.at) if event.other != state.colleague else (state, ())
+    state, broken = (
+        feature_codes.broken(state, event.at) if event.other != state.internal.leg else (state, ())
+    )
     broken += transfer_notice.replaced(state, event)
     state, note = _with(state, event)
     before = (*gone, *before, *feature_codes.tones(state, event.at))
@@ -370,13 +398,18 @@ def _bridged(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
 
 def _with(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallState, WriteMark]:
     """Who is at the other end from now on."""
-    state = replace(state, connected=True, inside=event.party or state.inside, colleague=event.other)
+    state = replace(
+        state,
+        internal=replace(
+            state.internal, connected=True, party=event.party or state.internal.party, leg=event.other
+        ),
+    )
     return state, WriteMark("bridged", event.at, transfer_notice.bridged_data(event))
 
 
 def _picked_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     """Somebody answered, or somebody else did before it was told whole."""
-    telling = announce_on_answer.telling(state) and not state.told
+    telling = announce_on_answer.telling(state) and not state.informed
     state, note = _with(state, event)
     if telling:
         state, actions = announce_on_answer.again(state, event.at, "stopped")
@@ -388,13 +421,13 @@ def _picked_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]
 
 
 def _unbridged(state: CallState, event: LegUnbridged) -> tuple[CallState, Actions]:
-    if event.other and state.colleague and event.other != state.colleague:
+    if event.other and state.internal.leg and event.other != state.internal.leg:
         return state, ()  # of one in whose place another is already
     state, actions = feature_codes.broken(state, event.at)
     state, gone = conference.parted(state, event.at)
     state, untold = transfer_notice.stopped(state, event.at, "left", event.ending)
-    state, actions = replace(state, colleague=""), (*gone, *actions, *untold)
-    if announce_on_answer.telling(state) and not state.told and not event.ending:
+    state, actions = replace(state, internal=replace(state.internal, leg="")), (*gone, *actions, *untold)
+    if announce_on_answer.telling(state) and not state.informed and not event.ending:
         state, actions = announce_on_answer.again(state, event.at, "stopped")
     return state, (*actions, WriteMark("unbridged", event.at, transfer_notice.left_data(state)))
 
@@ -404,7 +437,7 @@ def _hung_up(state: CallState, event: CallHungUp | ChannelGone) -> tuple[CallSta
     state, untold = transfer_notice.stopped(state, event.at, "left", ending=True)
     state = replace(state, hung_up=True)
     actions: Actions = (*broken, *untold, WriteMark("hangup", event.at, (("cause", event.cause),)))
-    if state.capturing:
+    if state.recording.capturing:
         return state, actions
     state, finish = _finish(state, event.at)
     return state, actions + finish
@@ -414,9 +447,9 @@ def _gone(state: CallState, event: ChannelGone) -> tuple[CallState, Actions]:
     actions: Actions = ()
     if event.since is not None:
         # It ended while nobody watched.
-        if state.phase in _TELLING and state.told and event.capturing:
+        if state.phase in _TELLING and state.informed and event.capturing:
             state = replace(state, phase=Phase.ANNOUNCED)
-        if state.phase is Phase.ANNOUNCED and not (event.capturing or state.connected):
+        if state.phase is Phase.ANNOUNCED and not (event.capturing or state.internal.connected):
             state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
         actions = (WriteMark("unobserved_from", event.since), WriteMark("unobserved_to", event.at))
     elif event.ending and not state.hung_up:
@@ -432,19 +465,25 @@ def _finish(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Settle what the call was.  A call that ended unwatched after its announcement is kept: whether and
     when it was answered is then not known, and its gap says so."""
     if state.phase is Phase.ANNOUNCED:
-        reason = None if state.connected or not state.hung_up else "never_connected"
-        if not state.captured:
+        reason = None if state.internal.connected or not state.hung_up else "never_connected"
+        if not state.recording.captured:
             reason = "recording_failed"
-        if reason is None and state.kept == "no" and state.script.keep and state.script.keep.destroy:
+        if reason is None and state.keep_answer == "no" and state.script.keep and state.script.keep.destroy:
             reason = "not_kept"
     elif state.phase < Phase.ANNOUNCED:
         reason = state.reason or (_left(state) if state.hung_up else "daemon_away")
     else:
         reason = state.reason
     # One that hung up before its language was known is written down, too.
-    before: Actions = () if state.opened else (Do.OPEN,)
-    finish = Finish(reason, at, state.inside)
-    state = replace(state, phase=Phase.ENDED, reason=reason, opened=True, deadline=None, capturing=False)
+    before: Actions = () if state.recording.ordered else (Do.OPEN,)
+    finish = Finish(reason, at, state.internal.party)
+    state = replace(
+        state,
+        phase=Phase.ENDED,
+        reason=reason,
+        recording=replace(state.recording, ordered=True, capturing=False),
+        timer=Timer(),
+    )
     return state, (*before, finish) if reason is None else (*before, Do.DISCARD, finish)
 
 
@@ -452,19 +491,19 @@ def _left(state: CallState) -> str:
     """Where it was when it hung up, before it was announced."""
     if state.phase is Phase.ASKING:
         return "hung_up_in_question"
-    if state.phase is Phase.RINGING and not state.connected:
+    if state.phase is Phase.RINGING and not state.internal.connected:
         return "never_connected"
     return "hung_up_in_announcement"
 
 
 def _deadline_passed(state: CallState, now: datetime) -> tuple[CallState, Actions]:
-    if state.deadline is None or now < state.deadline:
+    if state.timer.deadline is None or now < state.timer.deadline:
         return state, ()
     if state.phase is Phase.RINGING:
         return announce_on_answer.begin(state, now)
     if state.phase is not Phase.ANNOUNCED:
         return consent_prompt.waited(state, now)
-    if state.asked.step is KeepStep.IDLE:
+    if state.question.step is QuestionStep.IDLE:
         state, untold = transfer_notice.waited(state, now)
         state, told = conference.turn(state, now)
         return state, (*untold, *told)
@@ -484,25 +523,29 @@ def _unwatched(state: CallState, event: CallReconciled) -> tuple[CallState, Acti
     gap = (WriteMark("unobserved_from", event.since or event.at), WriteMark("unobserved_to", event.at))
     if state.phase in _TELLING and event.state == "announced":
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
-        state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
+        state = replace(
+            state, phase=Phase.ANNOUNCED, timer=Timer(), recording=replace(state.recording, captured=True)
+        )
         state, who = _found(state, event)
         state, more = _goes_on(state, event)
         return state, (WriteMark("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
-    if announce_on_answer.telling(state) and state.told and event.state == "announcing":
+    if announce_on_answer.telling(state) and state.informed and event.state == "announcing":
         state, actions = confirm(state)  # our word may not have come there
         return state, (*actions, *gap)
-    if state.deadline is not None and _unheard(state) and not state.held:
+    if state.timer.deadline is not None and _unheard(state) and not state.hold.active:
         # An earlier daemon's: its announcement is over, and was not confirmed.
         state, actions = unrecorded(state, "daemon_away")
         return state, (*actions, *gap)
-    if state.phase is Phase.RINGING and event.bridged_at is not None and not state.connected:
+    if state.phase is Phase.RINGING and event.bridged_at is not None and not state.internal.connected:
         # Somebody answered, and nobody was there to tell them.
-        state, actions = unrecorded(replace(state, connected=True), "daemon_away")
+        state, actions = unrecorded(
+            replace(state, internal=replace(state.internal, connected=True)), "daemon_away"
+        )
         return state, (*actions, *gap)
     if state.phase is Phase.UNRECORDED and event.capturing:
         return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
     state, who = _found(state, event)
-    if state.over and state.phase is Phase.ANNOUNCED:
+    if state.recording.over and state.phase is Phase.ANNOUNCED:
         state, finish = (state, ()) if event.capturing else _finish(state, event.at)
         return state, (*gap, *who, *finish)
     state, more = _goes_on(state, event)
@@ -522,7 +565,7 @@ _SAME: Final = timedelta(seconds=2)
 
 def _still_held(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Nobody saw whether a hold began or ended meanwhile: the switch says which go on, and since when."""
-    if state.phase is not Phase.ANNOUNCED or state.over:
+    if state.phase is not Phase.ANNOUNCED or state.recording.over:
         return state, ()
     colleagues: Actions = ()
     over: Actions = ()
@@ -531,9 +574,11 @@ def _still_held(state: CallState, event: CallReconciled) -> tuple[CallState, Act
         held = HoldStarted(event.at, leg=COLLEAGUE, since=event.colleague_held_since)
         state, colleagues = _colleague_held(state, held)
     since = event.held_since
-    if state.held and (since is None or (state.turned is not None and since > state.turned + _SAME)):
+    if state.hold.active and (
+        since is None or (state.hold.changed is not None and since > state.hold.changed + _SAME)
+    ):
         state, over = _unheld(state, HoldEnded(event.at, since=since or event.at))
-    if since is not None and not state.held:
+    if since is not None and not state.hold.active:
         state, begun = _held(state, HoldStarted(event.at, since=since))
     return state, (*colleagues, *over, *begun)
 
@@ -552,7 +597,9 @@ def _found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]
 
 def _unheard(state: CallState) -> bool:
     """Whether what was said is over, was not heard whole, and does not play again yet."""
-    return state.phase in (Phase.ASKING, Phase.ANNOUNCING) and not state.playing and state.spoiled
+    return (
+        state.phase in (Phase.ASKING, Phase.ANNOUNCING) and not state.prompt.playing and state.prompt.spoiled
+    )
 
 
 _TELLING: Final = (Phase.ANNOUNCING, Phase.CHOOSING)

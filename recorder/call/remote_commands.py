@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from recorder.call import feature_codes, transfer_consent
-from recorder.call.state import Actions, CallState, Do, KeepStep, Phase
+from recorder.call.state import Actions, CallState, Do, Phase, QuestionStep
 from recorder.domain.call_events import DELETE, NOTE, PAUSE, RESUME, CommandGiven
 
 ASKABLE: Final = (PAUSE, RESUME, NOTE, DELETE)
@@ -29,16 +29,20 @@ NOT_TOLD, NOT_RECORDED, ENDED, NOT_ALLOWED, BUSY, NOT_PAUSED = REFUSALS = (
 
 def refusal(state: CallState, asked: str) -> str:
     """Why this cannot be done to a call as it is (:data:`REFUSALS`); empty where it can."""
-    if state.phase is Phase.ENDED or state.hung_up or state.over:
+    if state.phase is Phase.ENDED or state.hung_up or state.recording.over:
         return ENDED
     if state.phase < Phase.ANNOUNCED:
         return NOT_TOLD
-    if state.phase is Phase.UNRECORDED or not (state.capturing or state.captured):
+    if state.phase is Phase.UNRECORDED or not (state.recording.capturing or state.recording.captured):
         return NOT_RECORDED
     if asked == DELETE:
         if state.script.delete is None:
             return NOT_ALLOWED
-        if not state.talking or state.asked.step is not KeepStep.IDLE or transfer_consent.unanswered(state):
+        if (
+            not state.talking
+            or state.question.step is not QuestionStep.IDLE
+            or transfer_consent.unanswered(state)
+        ):
             return BUSY
     return ""
 
@@ -50,6 +54,8 @@ def asked(state: CallState, event: CommandGiven) -> tuple[CallState, Actions]:
     if event.code == DELETE:
         return feature_codes.destroyed(state, event.at, event.by)
     # One that is asked for again begins anew, and so does its tone.
-    over: Actions = (Do.PAUSE_OVER,) if state.paused(event.at) and event.code in (PAUSE, RESUME) else ()
+    over: Actions = (
+        (Do.PAUSE_OVER,) if state.pause.is_active(event.at) and event.code in (PAUSE, RESUME) else ()
+    )
     state, actions = feature_codes.carry_out(state, event)
     return state, (*actions, *over, *((Do.PAUSE_TONE,) if event.code == PAUSE else ()))

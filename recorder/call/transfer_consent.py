@@ -35,7 +35,7 @@ from typing import Final
 
 from recorder.call import feature_codes
 from recorder.call.consent_prompt import NO, WRONG, YES
-from recorder.call.state import Actions, CallState, Do, Phase, Telling, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget, WriteMark
 from recorder.call.transfer_target import in_room, names, place, silent
 from recorder.call.transitions import ANSWER, PAUSE, patience, until
 from recorder.domain.call_events import KeyPressed
@@ -56,8 +56,8 @@ def asks(state: CallState) -> bool:
 
 def unanswered(state: CallState) -> bool:
     """Whether somebody is there who is to be asked, or is being asked, and has not answered."""
-    telling = state.telling
-    return asks(state) and telling is not None and not names(telling.leg, None) & state.knowing
+    telling = state.transfer.target
+    return asks(state) and telling is not None and not names(telling.leg, None) & state.transfer.informed
 
 
 def alone(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -65,16 +65,18 @@ def alone(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return feature_codes.broken(state, at) if asks(state) else (state, ())
 
 
-def heard(state: CallState, telling: Telling, at: datetime) -> tuple[CallState, Actions]:
+def heard(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
     note = WriteMark("joined_asked", at, place(state))
-    return until(replace(state, telling=replace(telling, heard=True)), at, ANSWER), (note,)
+    return until(
+        replace(state, transfer=replace(state.transfer, target=replace(telling, heard=True))), at, ANSWER
+    ), (note,)
 
 
 def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """A key of somebody on our side."""
-    telling = state.telling
-    if telling is None or not telling.sound or telling.leg != (event.other or state.colleague):
+    telling = state.transfer.target
+    if telling is None or not telling.sound or telling.leg != (event.other or state.internal.leg):
         return state, ()
     if event.key == NO:
         return _refused(state, event.at, "no", event.key)
@@ -89,7 +91,7 @@ def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for what is waited for is over."""
-    telling = state.telling
+    telling = state.transfer.target
     assert telling is not None  # somebody is asked
     if telling.due:
         return _again(state, telling, at)
@@ -97,14 +99,14 @@ def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         return stopped(state, at, "stopped")
     if state.plan.mode == OPT_IN:
         return _refused(state, at, "none")
-    if state.deadline is not None and at - state.deadline > LATE:
+    if state.timer.deadline is not None and at - state.timer.deadline > LATE:
         return stopped(state, at, "stopped")
     return _answered(state, at, "none")
 
 
 def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
     """They have not answered, or not heard it whole; ``ending``: the call or its recording is over."""
-    telling = state.telling
+    telling = state.transfer.target
     assert telling is not None  # somebody is asked
     goes_on = not ending and state.phase is Phase.ANNOUNCED
     if goes_on and state.plan.mode == OPT_IN and why in ("left", "unobserved"):
@@ -114,41 +116,55 @@ def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> t
     untold = WriteMark("joined_untold", at, (("reason", why), *place(state)))
     if goes_on and why == "stopped":
         telling = replace(telling, began=None, heard=False, due=True, cut=telling.cut + 1)
-        return until(replace(state, telling=telling), at, PAUSE), (untold,)
+        return until(replace(state, transfer=replace(state.transfer, target=telling)), at, PAUSE), (untold,)
     # Once a hold is over, or the daemon is back, it is their turn again.
-    others = tuple(replace(one, tried=one.tried and one.leg != telling.leg) for one in state.others)
-    return replace(silent(state), others=others), (untold,)
+    others = tuple(
+        replace(one, tried=one.tried and one.leg != telling.leg) for one in state.conference.participants
+    )
+    state = silent(state)
+    return replace(state, conference=replace(state.conference, participants=others)), (untold,)
 
 
 def unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """Somebody has come who cannot be asked."""
-    return _refused(replace(state, telling=Telling(leg)), at, "unasked")
+    return _refused(
+        replace(state, transfer=replace(state.transfer, target=TransferTarget(leg))), at, "unasked"
+    )
 
 
-def _again(state: CallState, telling: Telling, at: datetime) -> tuple[CallState, Actions]:
+def _again(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
     assert joining is not None  # what is asked
     telling = replace(telling, began=None, heard=False, due=False)
-    return until(replace(state, telling=telling), at, patience(joining.sound.length)), (Do.TELL,)
+    return until(
+        replace(state, transfer=replace(state.transfer, target=telling)), at, patience(joining.sound.length)
+    ), (Do.TELL,)
 
 
 def _answered(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     note = _note("joined_answered", state, at, answer, key)
-    leg = "" if state.telling is None else state.telling.leg
-    party = state.inside
+    leg = "" if state.transfer.target is None else state.transfer.target.leg
+    party = state.internal.party
     if in_room(state, leg):
-        party = next((one.party for one in state.others if one.leg == leg), None)
-    return replace(silent(state), knowing=state.knowing | names(leg, party)), (note,)
+        party = next((one.party for one in state.conference.participants if one.leg == leg), None)
+    informed = state.transfer.informed | names(leg, party)
+    state = silent(state)
+    return replace(state, transfer=replace(state.transfer, informed=informed)), (note,)
 
 
 def _refused(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     """Nobody is recorded any more; what was is kept as it was announced."""
     note = _note("joined_refused", state, at, answer, key)
-    telling = state.telling
+    telling = state.transfer.target
     leg = "" if telling is None else telling.leg
     playing = telling is not None and telling.began is not None and not (telling.heard or telling.due)
     cut: Actions = (Do.CUT_JOINER,) if key and playing else ()
-    state = replace(silent(state), over=True, refuser=leg)
+    state = silent(state)
+    state = replace(
+        state,
+        recording=replace(state.recording, over=True),
+        transfer=replace(state.transfer, refuser=leg),
+    )
     return state, (note, Do.STOP, *cut, *(() if answer == "left" else (Do.REFUSED,)))
 
 

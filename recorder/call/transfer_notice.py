@@ -28,7 +28,17 @@ from datetime import datetime
 from typing import Final
 
 from recorder.call import transfer_consent
-from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, Phase, Telling, WriteMark
+from recorder.call.state import (
+    Actions,
+    CallState,
+    Do,
+    OpenQuestion,
+    Phase,
+    QuestionStep,
+    Timer,
+    TransferTarget,
+    WriteMark,
+)
 from recorder.call.transfer_target import in_room, names, place, silent
 from recorder.call.transitions import SHORTER, patience, until
 from recorder.domain.call_events import (
@@ -54,39 +64,48 @@ def bridged_data(event: LegBridged | CallReconciled) -> tuple[tuple[str, str], .
 
 def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
     """What is written down of who leaves."""
-    return party_data(state.inside)
+    return party_data(state.internal.party)
 
 
 def present(state: CallState) -> CallState:
     """Whoever is there now knows of it."""
-    return replace(state, knowing=state.knowing | names(state.colleague, state.inside))
+    return replace(
+        state,
+        transfer=replace(
+            state.transfer, informed=state.transfer.informed | names(state.internal.leg, state.internal.party)
+        ),
+    )
 
 
 def replaced(state: CallState, event: LegBridged) -> Actions:
     """Somebody comes in another's place, whose leaving was not told of: it is not always."""
-    if not state.colleague or state.colleague == event.other:
+    if not state.internal.leg or state.internal.leg == event.other:
         return ()
     return (WriteMark("unbridged", event.at, left_data(state)),)
 
 
 def joined(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Somebody is at the other end from now on (``state`` says who)."""
-    if state.phase is not Phase.ANNOUNCED or state.over:
+    if state.phase is not Phase.ANNOUNCED or state.recording.over:
         return state, ()
     state, before = stopped(state, at, "left")
-    if state.over:
+    if state.recording.over:
         return state, before
-    who = names(state.colleague, state.inside)
-    first = not state.knowing
-    if not state.colleague or state.knowing & who:
-        return replace(state, knowing=state.knowing | who), before
-    knowing = who if first else state.knowing
-    return replace(state, telling=Telling(state.colleague), knowing=knowing), (*before, Do.LOOK)
+    who = names(state.internal.leg, state.internal.party)
+    first = not state.transfer.informed
+    if not state.internal.leg or state.transfer.informed & who:
+        return replace(
+            state, transfer=replace(state.transfer, informed=state.transfer.informed | who)
+        ), before
+    knowing = who if first else state.transfer.informed
+    return replace(
+        state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg), informed=knowing)
+    ), (*before, Do.LOOK)
 
 
 def known(state: CallState) -> bool:
     """Whether whoever is there was there first, or was told."""
-    return bool(state.knowing & names(state.colleague, state.inside))
+    return bool(state.transfer.informed & names(state.internal.leg, state.internal.party))
 
 
 def met(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -96,10 +115,10 @@ def met(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
     """The switch's word on somebody who came: whether their leg leads outside."""
-    telling = state.telling
+    telling = state.transfer.target
     if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
-    state = replace(state, telling=None)
+    state = replace(state, transfer=replace(state.transfer, target=None))
     if event.outside:
         return _outside(state, event.at)
     return (state, ()) if known(state) else _tell(state, event.at)
@@ -108,38 +127,42 @@ def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
 def _outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     note = WriteMark("transferred_outside", at)
     if not known(state):
-        return replace(state, over=True), (note, Do.STOP)
+        return replace(state, recording=replace(state.recording, over=True)), (note, Do.STOP)
     # The first: nothing was said to anybody of ours.
-    state = replace(state, phase=Phase.UNRECORDED, reason="forwarded_outside", asked=Asking(), deadline=None)
+    state = replace(
+        state, phase=Phase.UNRECORDED, reason="forwarded_outside", question=OpenQuestion(), timer=Timer()
+    )
     return state, (note, Do.STOP, Do.DISCARD)
 
 
 def _tell(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
-    if joining is None or state.held:
-        return replace(state, telling=None), ()
-    state, broken = transfer_consent.alone(replace(state, telling=None), at)
-    state = replace(state, telling=Telling(state.colleague, joining.sound.path))
+    if joining is None or state.hold.active:
+        return replace(state, transfer=replace(state.transfer, target=None)), ()
+    state, broken = transfer_consent.alone(replace(state, transfer=replace(state.transfer, target=None)), at)
+    state = replace(
+        state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg, joining.sound.path))
+    )
     return wait(state, at, joining.sound), (*broken, Do.TELL)
 
 
 def wait(state: CallState, at: datetime, sound: Speech) -> CallState:
     """Until what is said to a joiner is over."""
     # Where it is asked whether to keep it, that has the clock; what is said is over by then.
-    return state if state.asked.step is not KeepStep.IDLE else until(state, at, patience(sound.length))
+    return state if state.question.step is not QuestionStep.IDLE else until(state, at, patience(sound.length))
 
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound began or ended on the joiner's leg."""
-    telling, joining = state.telling, state.script.joining
+    telling, joining = state.transfer.target, state.script.joining
     if telling is None or joining is None or not telling.sound:
         return state, ()
     if event.leg != COLLEAGUE or event.sound != telling.sound or telling.heard or telling.due:
         return state, ()
-    if event.other != telling.leg and in_room(state, telling.leg) and not state.room:
+    if event.other != telling.leg and in_room(state, telling.leg) and not state.conference.name:
         return state, ()  # who is at the other end heard it, not the third one whom it is for
     if isinstance(event, SoundStarted):
-        state = replace(state, telling=replace(telling, began=event.at))
+        state = replace(state, transfer=replace(state.transfer, target=replace(telling, began=event.at)))
         asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
         data = (("how", joining.how), *asks, *place(state))
         return state, (WriteMark("joined_telling", event.at, data),)
@@ -156,14 +179,14 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for what is said to a joiner, or for their answer, is over."""
-    if state.telling is not None and state.telling.sound and transfer_consent.asks(state):
+    if state.transfer.target is not None and state.transfer.target.sound and transfer_consent.asks(state):
         return transfer_consent.waited(state, at)
     return stopped(state, at, "stopped")
 
 
 def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
     """They are not told, or not whole; ``ending``: for the call or its recording is over."""
-    telling = state.telling
+    telling = state.transfer.target
     if telling is None or (why == "hold" and not telling.sound):
         return state, ()  # whether they are outside is known soon, hold or not
     if telling.sound and transfer_consent.asks(state):
@@ -174,8 +197,13 @@ def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> t
 
 def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold is over: who was not told whole is told now."""
-    unknown = state.knowing and not known(state)
-    if state.phase is not Phase.ANNOUNCED or state.over or state.telling or not state.colleague:
+    unknown = state.transfer.informed and not known(state)
+    if (
+        state.phase is not Phase.ANNOUNCED
+        or state.recording.over
+        or state.transfer.target
+        or not state.internal.leg
+    ):
         return state, ()
     return _tell(state, at) if unknown else (state, ())
 
@@ -184,33 +212,41 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch says who is there: ``event.other``, empty where nobody is."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
-    if state.over:
+    if state.recording.over:
         return _ended(state, event)
     state, unseen = _unseen(state, event.at)
-    if state.over:
+    if state.recording.over:
         return state, unseen
-    before = state.colleague or state.last_there
+    before = state.internal.leg or state.internal.last_seen
     # An Accord of before noted no legs.
-    alike = before == UNKNOWN and event.other and state.inside in (event.party, None)
+    alike = before == UNKNOWN and event.other and state.internal.party in (event.party, None)
     before = event.other if alike else before
     if event.other == before:
-        state, actions = joined(replace(state, colleague=before, last_there=""), event.at)
-        if before and state.telling is None and not state.plan.at_pickup:
+        state, actions = joined(
+            replace(state, internal=replace(state.internal, leg=before, last_seen="")), event.at
+        )
+        if before and state.transfer.target is None and not state.plan.at_pickup:
             # Whether it was asked about them is not known.
-            state, actions = replace(state, telling=Telling(before)), (*actions, Do.LOOK)
+            state, actions = (
+                replace(state, transfer=replace(state.transfer, target=TransferTarget(before))),
+                (*actions, Do.LOOK),
+            )
         return state, (*unseen, *actions)
     later = (("seen", "later"),)
     left: Actions = (WriteMark("unbridged", event.at, (*left_data(state), *later)),) if before else ()
     left = (*unseen, *left)
     if not event.other:
-        return replace(state, colleague="", last_there=""), left
+        return replace(state, internal=replace(state.internal, leg="", last_seen="")), left
     came = WriteMark("bridged", event.bridged_at or event.at, (*bridged_data(event), *later))
     state = replace(
         state,
-        connected=True,
-        colleague=event.other,
-        inside=event.party or state.inside,
-        last_there="",
+        internal=replace(
+            state.internal,
+            connected=True,
+            leg=event.other,
+            party=event.party or state.internal.party,
+            last_seen="",
+        ),
     )
     state, actions = joined(state, event.at)
     return state, (*left, came, *actions)
@@ -218,14 +254,14 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
 
 def _unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Whom we were telling has heard the sound by now, as far as anybody knows: nobody is told twice."""
-    telling = state.telling
+    telling = state.transfer.target
     if telling is None or not telling.sound:
-        return replace(state, telling=None), ()
+        return replace(state, transfer=replace(state.transfer, target=None)), ()
     if transfer_consent.asks(state):
         return transfer_consent.stopped(state, at, "unobserved")
-    known = names(telling.leg, state.inside)
+    known = names(telling.leg, state.internal.party)
     state, untold = stopped(state, at, "unobserved")
-    return replace(state, knowing=state.knowing | known), untold
+    return replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known)), untold
 
 
 def _ended(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
@@ -245,17 +281,33 @@ def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         said = dict(note.data)
         if note.kind == "bridged":
             leg = said.get("leg", "" if "in" in said else UNKNOWN)
-            state = replace(state, inside=party_of(said) or state.inside)
+            state = replace(
+                state, internal=replace(state.internal, party=party_of(said) or state.internal.party)
+            )
         elif note.kind == "unbridged":
             leg = ""
         elif note.kind == "joined_telling" and joining is not None:
-            state = replace(state, telling=Telling(said.get("leg", leg), joining.sound.path, note.at))
+            state = replace(
+                state,
+                transfer=replace(
+                    state.transfer, target=TransferTarget(said.get("leg", leg), joining.sound.path, note.at)
+                ),
+            )
         elif note.kind in ("joined_told", "joined_untold", "joined_answered"):
-            state = replace(state, telling=None)
+            state = replace(state, transfer=replace(state.transfer, target=None))
         elif note.kind in ("transferred_outside", "joined_refused"):
-            state = replace(state, over=True, telling=None)
+            state = replace(
+                state,
+                recording=replace(state.recording, over=True),
+                transfer=replace(state.transfer, target=None),
+            )
         # The first on the line; at pick-up, who heard the announcement; and who was told.
-        first = note.kind == "bridged" and not (at_pickup or state.knowing)
+        first = note.kind == "bridged" and not (at_pickup or state.transfer.informed)
         if first or (note.kind in _TOLD and "in" not in said):
-            state = replace(state, knowing=state.knowing | names(leg, state.inside))
-    return replace(state, last_there=leg)
+            state = replace(
+                state,
+                transfer=replace(
+                    state.transfer, informed=state.transfer.informed | names(leg, state.internal.party)
+                ),
+            )
+    return replace(state, internal=replace(state.internal, last_seen=leg))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recorder.call.state import CallState, KeepStep
+from recorder.call.state import CallState, QuestionStep
 from recorder.domain.parties import Party
 
 
@@ -16,16 +16,24 @@ def names(leg: str, party: Party | None) -> frozenset[str]:
 
 def in_room(state: CallState, leg: str) -> bool:
     """Whether somebody is beside who is at the other end (``conference.py``)."""
-    return any(one.leg == leg for one in state.others)
+    return any(one.leg == leg for one in state.conference.participants)
 
 
 def place(state: CallState) -> tuple[tuple[str, str], ...]:
     """What is written down beside what is said to them: of several it is said who."""
-    leg = "" if state.telling is None else state.telling.leg
+    leg = "" if state.transfer.target is None else state.transfer.target.leg
     return (("in", "room"), ("leg", leg)) if in_room(state, leg) else ()
 
 
 def silent(state: CallState) -> CallState:
     """Nothing is said to them any more, and nothing waited for."""
-    ours = state.telling is not None and state.telling.sound and state.asked.step is KeepStep.IDLE
-    return replace(state, telling=None, deadline=None if ours else state.deadline)
+    ours = (
+        state.transfer.target is not None
+        and state.transfer.target.sound
+        and state.question.step is QuestionStep.IDLE
+    )
+    return replace(
+        state,
+        transfer=replace(state.transfer, target=None),
+        timer=replace(state.timer, deadline=None if ours else state.timer.deadline),
+    )

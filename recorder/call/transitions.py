@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
 from recorder.domain.call_plan import OPT_OUT, CallPlan, Speech
 
 TRIES: Final = 10
@@ -58,19 +58,23 @@ def longest(plan: CallPlan) -> float:
 
 def until(state: CallState, at: datetime, wait: timedelta) -> CallState:
     """Wait so long from ``at``."""
-    return replace(state, deadline=at + wait, wait=wait)
+    return replace(state, timer=Timer(at + wait, wait))
 
 
 def play(state: CallState, sound: Speech, at: datetime) -> CallState:
     """A sound is ordered."""
-    state = replace(state, said=sound, playing=True, spoiled=False, recoded=False, turned=None)
+    state = replace(
+        state,
+        prompt=replace(state.prompt, sound=sound, playing=True, spoiled=False, recoded=False),
+        hold=replace(state.hold, changed=None),
+    )
     return until(state, at, patience(sound.length))
 
 
 def unrecorded(state: CallState, reason: str) -> tuple[CallState, Actions]:
     """The switch went on without us, and has stopped the recording; we stop it too."""
-    state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
-    return state, (Do.STOP, Do.DISCARD, Do.LEAVE) if state.capturing else (Do.DISCARD, Do.LEAVE)
+    state = replace(state, phase=Phase.UNRECORDED, reason=reason, timer=Timer())
+    return state, (Do.STOP, Do.DISCARD, Do.LEAVE) if state.recording.capturing else (Do.DISCARD, Do.LEAVE)
 
 
 def give_up(state: CallState, reason: str) -> tuple[CallState, Actions]:
@@ -78,10 +82,10 @@ def give_up(state: CallState, reason: str) -> tuple[CallState, Actions]:
 
     Once our word is on its way the switch decides: it may have taken it while we slept, and then the
     recording goes on and is not ours to destroy."""
-    if state.told and state.on_disk:
-        return replace(state, reason=reason, deadline=None), (Do.FAIL,)
-    never_begun = state.phase is Phase.RINGING and not state.connected
-    state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
+    if state.informed and state.recording.on_disk:
+        return replace(state, reason=reason, timer=Timer()), (Do.FAIL,)
+    never_begun = state.phase is Phase.RINGING and not state.internal.connected
+    state = replace(state, phase=Phase.UNRECORDED, reason=reason, timer=Timer())
     return state, (Do.DISCARD,) if never_begun else (Do.FAIL, Do.DISCARD)
 
 
@@ -89,9 +93,14 @@ def decline(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
     """It is not to be recorded, as far as anybody could be asked: that is said at once, whatever plays, and
     what was captured is destroyed."""
     said = state.script.declined or Speech("", timedelta(0))
-    cut: Actions = (Do.CUT,) if state.playing else ()
-    stop: Actions = (Do.STOP,) if state.capturing else ()
-    state = replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], said=said, playing=True)
+    cut: Actions = (Do.CUT,) if state.prompt.playing else ()
+    stop: Actions = (Do.STOP,) if state.recording.capturing else ()
+    state = replace(
+        state,
+        phase=Phase.UNRECORDED,
+        reason=REASONS[answer],
+        prompt=replace(state.prompt, sound=said, playing=True),
+    )
     state = until(state, at, patience(said.length))
     return state, (answered("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
 
@@ -107,7 +116,7 @@ def heard(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     note = WriteMark("announcement_finished", at)
     if state.plan.mode == OPT_OUT:
         return until(replace(state, phase=Phase.CHOOSING), at, ANSWER), (note, *listen(state))
-    state, actions = confirm(replace(state, told=True))
+    state, actions = confirm(replace(state, informed=True))
     return state, (note, *actions)
 
 
@@ -118,4 +127,4 @@ def listen(state: CallState) -> Actions:
 
 def confirm(state: CallState) -> tuple[CallState, Actions]:
     """Announced and on disk: only then may the recording go on.  The switch has the last word."""
-    return state, (Do.CONFIRM,) if state.told and state.on_disk else ()
+    return state, (Do.CONFIRM,) if state.informed and state.recording.on_disk else ()

@@ -93,7 +93,7 @@ class CallController:
         self._cut_in_room = cut_in_room
         self._let_back = let_back
         self._starts = starts or (start,)
-        self._unwritten: list[Mark] | None = None if state.opened else []
+        self._unwritten: list[Mark] | None = None if state.recording.ordered else []
         self.state = state
         self.writer = writer
         self.leave = Event()
@@ -150,7 +150,7 @@ class CallController:
         """An event of either leg from the standing connection, that only counts once the call's own is done
         with: before, the two tell of one thing in any order."""
         if self.state.phase is Phase.ANNOUNCED or announce_on_answer.telling(self.state):
-            observed = observe_talk(event, self.channel, self.state.colleague)
+            observed = observe_talk(event, self.channel, self.state.internal.leg)
             if observed is not None:
                 self.feed(observed)
 
@@ -175,7 +175,7 @@ class CallController:
             )
         self.act(actions)
         self._let_back(self)
-        if self.state.deadline != before.deadline:
+        if self.state.timer.deadline != before.timer.deadline:
             self.watch()
 
     def watch(self) -> None:
@@ -184,8 +184,8 @@ class CallController:
         if self._timer is not None:
             self._timer.kill(block=False)
             self._timer = None
-        if self.state.deadline is not None:
-            self._timer = gevent.spawn_later(self.state.wait.total_seconds(), self._late)
+        if self.state.timer.deadline is not None:
+            self._timer = gevent.spawn_later(self.state.timer.wait.total_seconds(), self._late)
 
     def act(self, actions: tuple[Action, ...]) -> None:
         """Do it, in order.  What goes to the switch never raises: the switch, too, keeps the rule."""
@@ -219,7 +219,7 @@ class CallController:
             self.writer.mark(mark)
 
     def _open(self) -> None:
-        self.start = self._starts[self.state.language]
+        self.start = self._starts[self.state.consent.language]
         self.writer.open(self.start)
         waiting, self._unwritten = self._unwritten or [], None
         for mark in waiting:
@@ -241,7 +241,7 @@ class CallController:
             case Do.OPEN:
                 self._open()
             case Do.ASK:
-                self._say("accord_ask", self.state.said, answer=transitions.ANSWER)
+                self._say("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER)
             case Do.RING:
                 self._run("accord_pickup")
             case Do.BEGIN | Do.PUT_BACK | Do.CONFIRM | Do.FAIL if self.state.plan.at_pickup:
@@ -255,11 +255,11 @@ class CallController:
             case Do.LISTEN:
                 self._run("accord_listen", accord_answer=str(transitions.ANSWER // timedelta(milliseconds=1)))
             case Do.REMIND:
-                self._say("accord_again", self.state.said, answer=transitions.ANSWER)
+                self._say("accord_again", self.state.prompt.sound, answer=transitions.ANSWER)
             case Do.CUT:
                 self._end_playback(self.channel)
             case Do.DECLINE:
-                self._say("accord_decline", self.state.said)
+                self._say("accord_decline", self.state.prompt.sound)
             case Do.CONFIRM:
                 self._run("accord_announced")
             case Do.FAIL:
@@ -271,38 +271,40 @@ class CallController:
             case Do.STOP:
                 self._stop()
             case Do.NOTE_TONE:
-                self._note_tone(self.state.colleague)
+                self._note_tone(self.state.internal.leg)
             case Do.PAUSE_TONE:
                 self._pause_tone()
             case Do.PAUSE_OVER:
-                if commands.addressable(self.state.colleague):
-                    self._switch(commands.no_pause_tone(self.state.colleague))
+                if commands.addressable(self.state.internal.leg):
+                    self._switch(commands.no_pause_tone(self.state.internal.leg))
             case Do.BEEP:
                 self._beep()
             case Do.DISCARD:
                 self.writer.discard()
             case Do.LOOK:
-                gevent.spawn(self._look, self.state.colleague)
+                gevent.spawn(self._look, self.state.internal.leg)
             case Do.LOOK_ROUND:
-                for one in self.state.others:
+                for one in self.state.conference.participants:
                     if not one.asked:
                         gevent.spawn(self._look, one.leg)
             case Do.TELL:
-                if script.joining is not None and self.state.telling is not None:
-                    self._tell_joiner(self.state.telling.leg, script.joining.sound, script.joining.how)
+                if script.joining is not None and self.state.transfer.target is not None:
+                    self._tell_joiner(
+                        self.state.transfer.target.leg, script.joining.sound, script.joining.how
+                    )
             case Do.CUT_JOINER:
                 if script.joining is not None:
-                    self._cut_joiner(self.state.refuser, script.joining.how)
+                    self._cut_joiner(self.state.transfer.refuser, script.joining.how)
             case Do.REFUSED:
                 if script.joining is not None and script.joining.refused is not None:
-                    self._tell_joiner(self.state.refuser, script.joining.refused, script.joining.how)
+                    self._tell_joiner(self.state.transfer.refuser, script.joining.refused, script.joining.how)
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
             case Do.KEEP_SINCE:
                 self._answer = Answer(self.writer.audio)
             case Do.KEEP_CHECK:
                 if self._answer is not None:
-                    self._answer.look(last=self.state.asked.how == OWN_WORDS, told=self._voice)
+                    self._answer.look(last=self.state.question.how == OWN_WORDS, told=self._voice)
             case _:
                 self._keep(action)
 
@@ -323,7 +325,7 @@ class CallController:
             self._begin_at_pickup(channel, stop_at)
 
     def _begin_at_pickup(self, channel: str, stop_at: str) -> None:
-        said, audio = self.state.said, self.writer.audio
+        said, audio = self.state.prompt.sound, self.writer.audio
         seconds = transitions.bound(said.length)
         stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
         late = commands.change_variable(channel, "accord_state", "announcing", "late")
@@ -334,7 +336,7 @@ class CallController:
         # First what ends it, whatever becomes of us.
         self._switch(commands.schedule(seconds, stop_at, late))
         self._switch(commands.schedule(seconds, stop_at, stop))
-        self._unending(channel, self.state.colleague)
+        self._unending(channel, self.state.internal.leg)
         self._switch(
             commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording)
         )
@@ -403,7 +405,7 @@ class CallController:
 
     def _delete(self, action: Do) -> None:
         """Ask the colleague whether they mean it; or stop it, and tell both."""
-        delete, colleague = self.state.script.delete, self.state.colleague
+        delete, colleague = self.state.script.delete, self.state.internal.leg
         if delete is None:
             return
         if action is Do.DELETE_ASK:
@@ -431,18 +433,18 @@ class CallController:
             self.writer.then(lambda: self._switch(tone))
 
     def _pause_tone(self) -> None:
-        left = (self.state.paused_until or self._now()) - self._now()
-        if commands.addressable(self.state.colleague):
+        left = (self.state.pause.until or self._now()) - self._now()
+        if commands.addressable(self.state.internal.leg):
             seconds = max(1, int(left.total_seconds()))
-            self._switch(commands.pause_tone(self.channel, self.state.colleague, seconds))
+            self._switch(commands.pause_tone(self.channel, self.state.internal.leg, seconds))
 
     def _beep(self) -> None:
         for leg in self._hear_beeps():
             self._switch(commands.beep(self.channel, "accord_state", "announced", leg))
 
     def _hear_beeps(self) -> list[str]:
-        legs = {"outside": (self.channel,), "colleague": (self.state.colleague,)}
-        both = (self.channel, self.state.colleague) if self.state.plan.beep == "both" else ()
+        legs = {"outside": (self.channel,), "colleague": (self.state.internal.leg,)}
+        both = (self.channel, self.state.internal.leg) if self.state.plan.beep == "both" else ()
         return [leg for leg in legs.get(self.state.plan.beep, both) if commands.addressable(leg)]
 
     def _unending(self, *legs: str) -> None:
@@ -453,7 +455,7 @@ class CallController:
 
     def _keep(self, action: Do) -> None:
         """Say something about keeping the recording, in the call."""
-        keep, colleague = self.state.script.keep, self.state.colleague
+        keep, colleague = self.state.script.keep, self.state.internal.leg
         if keep is None:
             return
         if action is Do.KEEP_CUT:
@@ -528,8 +530,8 @@ class CallController:
         self.log.info("call.ended", outcome=outcome, reason=finish.reason)
 
     def _late(self) -> None:
-        if self.state.deadline is not None:
-            self.feed(DeadlinePassed(max(self._now(), self.state.deadline)))
+        if self.state.timer.deadline is not None:
+            self.feed(DeadlinePassed(max(self._now(), self.state.timer.deadline)))
 
     def _call(self, orders: list[SwitchCommand]) -> None:
         try:

@@ -172,7 +172,7 @@ class Rooms:
         if not began:
             room.ordered.pop((seen.member.number if seen.member else "", seen.sound), None)
         for call in self._of(room):
-            telling = call.state.telling
+            telling = call.state.transfer.target
             if telling is None or (seen.member is not None and seen.member.leg != telling.leg):
                 continue
             before = call.state
@@ -219,7 +219,7 @@ class Rooms:
             found = attached(rows, THIRD).get(leg, [])
             listening = attached(rows, LISTENER).get(leg, [])
             new = [Participant(each, self._party(each)) for each in found if each not in self._thirds]
-            there = [one for one in self._calls.values() if leg in (one.channel, one.state.colleague)]
+            there = [one for one in self._calls.values() if leg in (one.channel, one.state.internal.leg)]
             if there and new:
                 self._thirds |= {each.leg: (there[0].channel, leg) for each in new}
                 there[0].feed(ParticipantsJoined(at, tuple(new)))
@@ -276,8 +276,8 @@ class Rooms:
         if isinstance(key, KeyPressed):
             self._listeners.pressed(leg, key.key, key.at)
         for call in (*calls, *((third,) if third is not None else ())):
-            telling = call.state.telling
-            if telling is not None and telling.leg == leg != call.state.colleague:
+            telling = call.state.transfer.target
+            if telling is not None and telling.leg == leg != call.state.internal.leg:
                 observed = observe_talk(event, call.channel, leg)
                 if isinstance(observed, KeyPressed):
                     call.feed(replace(observed, other=leg))
@@ -290,14 +290,14 @@ class Rooms:
         if script is None:
             return
         sound = Path(speech.path)
-        if not call.state.room or self._listeners.channel(leg):
-            if leg in self._thirds and leg in self._aside and call.state.over:
+        if not call.state.conference.name or self._listeners.channel(leg):
+            if leg in self._thirds and leg in self._aside and call.state.recording.over:
                 self._back(leg, Path(speech.path))
-            elif leg in self._thirds and not call.state.over and transfer_consent.asks(call.state):
+            elif leg in self._thirds and not call.state.recording.over and transfer_consent.asks(call.state):
                 self._ask_aside(call, leg, speech)
             elif commands.addressable(leg):
                 self._soon(commands.mix_in(call.channel, "accord_state", "announced", leg, sound))
-            if script.how != ALONE and not call.state.room:
+            if script.how != ALONE and not call.state.conference.name:
                 self._soon(commands.play_to_both(call.channel, "accord_state", "announced", sound))
             return
         room = next((one for one in self._rooms.values() if call.channel in one.members), None)
@@ -344,7 +344,7 @@ class Rooms:
 
     def let_back(self, call: CallController) -> None:
         """Whoever of this call was taken aside and is asked nothing any more goes back into it."""
-        telling = call.state.telling
+        telling = call.state.transfer.target
         for leg in [one for one in self._aside if self._thirds.get(one, ("",))[0] == call.channel]:
             if telling is None or telling.leg != leg:
                 self._back(leg)
@@ -429,12 +429,12 @@ class Rooms:
 
 def _ends(state: CallState, channel: str) -> tuple[str, ...]:
     """The legs of a call that a third party can be attached to; the colleague may just be on another one."""
-    return tuple(filter(None, (channel, state.colleague, state.before)))
+    return tuple(filter(None, (channel, state.internal.leg, state.internal.previous_leg)))
 
 
 def _learnt(before: CallState, after: CallState, leg: str) -> bool:
     mark = f"leg:{leg}"
-    return mark in after.knowing and mark not in before.knowing
+    return mark in after.transfer.informed and mark not in before.transfer.informed
 
 
 def _sound(began: bool, at: datetime, sound: str, other: str = "") -> SoundStarted | SoundEnded:

@@ -504,7 +504,7 @@ class Daemon:
             starts = (start,)
         longest = transitions.longest(state.plan)
         if arrival.inside is not None:
-            state = replace(state, inside=arrival.inside)
+            state = replace(state, internal=replace(state.internal, party=arrival.inside))
         call = self._take_in(CallController(
             start, state, writer, now=self.now,
             # On an outbound call the switch answers an order when it has carried it out.
@@ -619,7 +619,7 @@ class Daemon:
                     other.event(event)
             if event.name == "CHANNEL_BRIDGE" and not self.calls.keys() & set(legs(event)):
                 colleagues = set(legs(event)) - {""}
-                for waits in [each for each in self.calls.values() if each.state.colleague in colleagues]:
+                for waits in [each for each in self.calls.values() if each.state.internal.leg in colleagues]:
                     waits.asks_another(event)
             if event.name == "CHANNEL_BRIDGE":
                 self.bypass.bridged(event)

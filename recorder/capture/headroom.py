@@ -106,7 +106,7 @@ class Headroom:
 
     def _of(self, call: CallController) -> GrowingFile:
         written, rate = self._sounds.get(call.start.recording, (0, disk_space.USUAL_RATE))
-        over = call.state.phase is Phase.ANNOUNCED and not call.state.capturing
+        over = call.state.phase is Phase.ANNOUNCED and not call.state.recording.capturing
         return GrowingFile(written, 0 if over else rate, call.start.formats)
 
     def _look_at_finished(self, recording: Mapping[str, object], until: float) -> bool:
@@ -131,7 +131,7 @@ class Headroom:
 
 
 def _announced(call: CallController) -> bool:
-    return call.state.phase is Phase.ANNOUNCED and call.state.capturing
+    return call.state.phase is Phase.ANNOUNCED and call.state.recording.capturing
 
 
 def _finishing(folder: Path) -> int:

@@ -85,7 +85,7 @@ class StatusSources:
         return sum(call.state.phase < Phase.ANNOUNCED for call in self.calls.values())
 
     def _capturing(self) -> int:
-        return sum(call.state.capturing for call in self.calls.values())
+        return sum(call.state.recording.capturing for call in self.calls.values())
 
     def readiness(self) -> Readiness:
         """What has to be well for the next call to be recorded."""

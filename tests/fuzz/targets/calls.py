@@ -212,17 +212,17 @@ def _holds(before, event, state, actions, told: Told) -> None:
         elif action is Do.CONFIRM:
             assert told.heard, "confirmed what was not heard to its end"
             assert told.disk, "confirmed what is not on disk"
-            assert state.told
+            assert state.informed
     if before.phase is Phase.ENDED:
         assert state == before
         assert set(actions) <= {Do.STOP}
     if state.phase is Phase.ANNOUNCED and before.phase < Phase.ANNOUNCED:
         # Nobody but the switch says so: by its state, or (unwatched) because its recording went on.
         assert _word(event) == "announced" or (
-            isinstance(event, ChannelGone) and event.capturing and before.told
+            isinstance(event, ChannelGone) and event.capturing and before.informed
         )
         told.confirmed = True
-    capturing = event.capturing if isinstance(event, CallReconciled) else before.capturing
+    capturing = event.capturing if isinstance(event, CallReconciled) else before.recording.capturing
     if state.phase is Phase.UNRECORDED and before.phase < Phase.UNRECORDED and capturing:
         assert {Do.STOP, Do.FAIL} & set(actions), "a recording that may not be goes on"
     if state.phase is Phase.UNRECORDED and isinstance(event, RecordingStarted):

@@ -1,9 +1,9 @@
-"""The table of every state and event of a call, for ARCHITECTURE.md: found by trying, not written by hand.
+"""Generates docs/states.md, the table of every state and event of a call.
 
     python -m tests.unit.call.states     writes it
 
-From a call's arrival on, every state that can be reached is given every event; what it becomes and what is
-ordered is collected by stage.
+From a call's arrival on, every state that can be reached is given every event. The next state and the actions
+are collected by stage.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
-from recorder.call.state import CallState, Do, Finish, KeepStep, Phase, WriteMark  # fmt: skip
+from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep, WriteMark  # fmt: skip
 from recorder.call.transfer_target import in_room, names
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -68,8 +68,15 @@ from recorder.domain.call_plan import (
     Speech,
 )
 
-PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
-BEGIN, END = "<!-- states:begin -->\n", "<!-- states:end -->\n"
+PAGE = Path(__file__).parents[3] / "docs" / "states.md"
+HEADER = """# Call states
+
+Every state of a call that can be reached, and every event that changes it or has the daemon do something, as
+`python -m tests.unit.call.states` finds them by trying each event of `recorder/domain/call_events.py` in each
+state. The actions are those of `Do` in `recorder/call/state.py`. An event that is not listed for a state changes
+nothing there; *stays* without an action means that a mark is written, or a fact remembered.
+
+"""
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 PAUSE = timedelta(minutes=2)
@@ -106,11 +113,11 @@ Make = Callable[[CallState], CallEvent]
 
 
 def _said(what: type[CallEvent], **more: object) -> Make:
-    return lambda state: what(AT, sound=state.said.path, **more)  # type: ignore[arg-type]
+    return lambda state: what(AT, sound=state.prompt.sound.path, **more)  # type: ignore[arg-type]
 
 
 def _told(took: timedelta) -> Make:
-    return lambda state: SoundEnded(AT + took, sound=state.said.path, complete=True)
+    return lambda state: SoundEnded(AT + took, sound=state.prompt.sound.path, complete=True)
 
 
 def _plain(what: type[CallEvent], **more: object) -> Make:
@@ -118,7 +125,7 @@ def _plain(what: type[CallEvent], **more: object) -> Make:
 
 
 def _kept(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
-    return lambda state: what(AT, leg=leg, sound=state.asked.sound, complete=complete)
+    return lambda state: what(AT, leg=leg, sound=state.question.sound, complete=complete)
 
 
 def _joining(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
@@ -127,13 +134,13 @@ def _joining(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
 
 
 def _looked(outside: bool) -> Make:
-    return lambda state: LegChecked(AT, other=state.colleague, outside=outside)
+    return lambda state: LegChecked(AT, other=state.internal.leg, outside=outside)
 
 
 def _seen(**more: object) -> Make:
     """A daemon is back with a call that goes on as it did, but for this."""
     return lambda state: CallReconciled(
-        AT, since=AT, state="announced", capturing=True, other=state.colleague, **more
+        AT, since=AT, state="announced", capturing=True, other=state.internal.leg, **more
     )  # type: ignore[arg-type]
 
 
@@ -155,7 +162,7 @@ EVENTS: dict[str, Make] = {
     "key 1": _plain(KeyPressed, key="1"),
     "key 2": _plain(KeyPressed, key="2"),
     "another key": _plain(KeyPressed, key="#"),
-    "the time is over": lambda state: DeadlinePassed(state.deadline or AT),
+    "the time is over": lambda state: DeadlinePassed(state.timer.deadline or AT),
     "a hold": _plain(HoldStarted),
     "the end of a hold": _plain(HoldEnded),
     "they are connected": _plain(LegBridged, other="b"),
@@ -224,32 +231,51 @@ amiss with it changes nothing of them."""
 
 def _tried(name: str, state: CallState) -> bool:
     if name in LISTENERS:
-        calm = state.capturing and state.leaving and not (state.hung_up or state.playing or state.paused)
-        alone = not (state.others or state.room or state.telling or state.held)
-        return bool(state.listeners) or bool(calm and alone and state.script.joining)
-    if state.listeners and name not in ("the third one is a colleague", "the third one is outside"):
+        calm = (
+            state.recording.capturing
+            and state.leaving
+            and not (state.hung_up or state.prompt.playing or state.pause)
+        )
+        alone = not (
+            state.conference.participants
+            or state.conference.name
+            or state.transfer.target
+            or state.hold.active
+        )
+        return bool(state.supervisors) or bool(calm and alone and state.script.joining)
+    if state.supervisors and name not in ("the third one is a colleague", "the third one is outside"):
         return False
     if state.plan.mode != NOTICE and state.script.joining and (name in PAUSES or name in ROOMS):
-        return name in ROOMS and state.capturing and state.leaving and not (state.hung_up or state.playing)
+        return (
+            name in ROOMS
+            and state.recording.capturing
+            and state.leaving
+            and not (state.hung_up or state.prompt.playing)
+        )
     if name in PAUSES:
-        return bool(state.script.delete or state.script.joining) and not state.others
+        return bool(state.script.delete or state.script.joining) and not state.conference.participants
     if name not in ROOMS:
         return True
-    amiss = state.paused(AT) or state.hung_up or state.playing or not (state.capturing and state.leaving)
-    return bool(state.script.joining) and (bool(state.others) or not amiss)
+    amiss = (
+        state.pause.is_active(AT)
+        or state.hung_up
+        or state.prompt.playing
+        or not (state.recording.capturing and state.leaving)
+    )
+    return bool(state.script.joining) and (bool(state.conference.participants) or not amiss)
 
 
 def stage(state: CallState) -> str:
     """A state's name in the table."""
     if state.phase is Phase.ASKING:
-        return f"ASKING: {state.asking}"
-    if state.phase is Phase.ANNOUNCED and state.asked.step is not KeepStep.IDLE:
-        return f"ANNOUNCED: {'DELETE? ' * (state.asked.how == DELETE_CODE)}{state.asked.step.name}"
-    if state.phase is Phase.ANNOUNCED and state.telling is not None and transfer_consent.asks(state):
-        playing = "ASKED" if state.telling.sound else "JOINED"
-        return f"ANNOUNCED: {'MAY ANSWER' if state.telling.heard else playing}"
-    if state.phase is Phase.ANNOUNCED and state.telling is not None:
-        return "ANNOUNCED: TELLING" if state.telling.sound else "ANNOUNCED: JOINED"
+        return f"ASKING: {state.consent.question}"
+    if state.phase is Phase.ANNOUNCED and state.question.step is not QuestionStep.IDLE:
+        return f"ANNOUNCED: {'DELETE? ' * (state.question.how == DELETE_CODE)}{state.question.step.name}"
+    if state.phase is Phase.ANNOUNCED and state.transfer.target is not None and transfer_consent.asks(state):
+        playing = "ASKED" if state.transfer.target.sound else "JOINED"
+        return f"ANNOUNCED: {'MAY ANSWER' if state.transfer.target.heard else playing}"
+    if state.phase is Phase.ANNOUNCED and state.transfer.target is not None:
+        return "ANNOUNCED: TELLING" if state.transfer.target.sound else "ANNOUNCED: JOINED"
     return state.phase.name
 
 
@@ -279,21 +305,22 @@ def explored(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[t
 
 def alike(state: CallState) -> tuple[object, ...]:
     """What makes a difference to what comes next, without what only counts, measures or names."""
-    asked = state.asked
+    prompt, recording, transfer, question = state.prompt, state.recording, state.transfer, state.question
+    target, internal = transfer.target, state.internal
     return (
         state.plan.mode, state.plan.at_pickup, state.plan.outbound, state.plan.scripts[0].keep,
         state.plan.scripts[0].joining, stage(state),
-        state.playing,
-        state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
-        state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
-        asked.began, asked.heard, asked.how, asked.again, state.paused(AT), state.over, bool(state.knowing),
-        bool(state.knowing & names(state.colleague, state.inside)),
-        state.telling is not None and state.telling.began is not None,
-        state.telling and (state.telling.heard, state.telling.wrong, state.telling.cut, state.telling.due),
-        state.telling is not None and in_room(state, state.telling.leg), bool(state.room),
-        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & state.knowing))
-              for one in state.others),
-        tuple(one.lane for one in state.listeners),
+        prompt.playing, prompt.spoiled, state.informed, recording.on_disk, state.leaving, state.hold.active,
+        recording.capturing, state.hung_up, state.consent.wrong_keys > 0, state.timer.deadline is None,
+        internal.connected, bool(internal.leg), question.began, question.heard, question.how, question.again,
+        state.pause.is_active(AT), recording.over, bool(transfer.informed),
+        bool(transfer.informed & names(internal.leg, internal.party)),
+        target is not None and target.began is not None,
+        target and (target.heard, target.wrong, target.cut, target.due),
+        target is not None and in_room(state, target.leg), bool(state.conference.name),
+        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & transfer.informed))
+              for one in state.conference.participants),
+        tuple(one.lane for one in state.supervisors),
     )  # fmt: skip
 
 
@@ -331,9 +358,7 @@ def said_of(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[
 
 
 def main() -> None:
-    made = table()
-    before, rest = PAGE.read_text("utf-8").split(BEGIN)
-    PAGE.write_text(before + BEGIN + made + END + rest.split(END)[1], "utf-8")
+    PAGE.write_text(HEADER + table(), "utf-8")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Call:
         self.done += actions
         for action in actions:
             if action in (Do.ASK, Do.BEGIN, Do.AGAIN, Do.REMIND, Do.DECLINE):
-                self._ordered = self.state.said.path
+                self._ordered = self.state.prompt.sound.path
             if action is Do.ASK:
                 self.word = "asking"
             if action is Do.BEGIN:
@@ -104,8 +104,8 @@ class Call:
         self.tell(KeyPressed, key=key)
 
     def waits(self) -> None:
-        assert self.state.deadline is not None
-        self.now = self.state.deadline
+        assert self.state.timer.deadline is not None
+        self.now = self.state.timer.deadline
         self.tell(DeadlinePassed)
 
     def hangs_up(self) -> None:
@@ -165,7 +165,7 @@ def test_a_yes_before_the_question_s_end_is_none() -> None:
     call.presses("1")
     assert call.answers == []
     call.now += timedelta(seconds=2)
-    call.tell(PlaybackEnded, sound=call.state.said.path, complete=True)
+    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
     call.waits()
     assert call.answers == [{"question": "recording", "answer": "none"}]
     unrecorded(call, "no_answer")
@@ -179,7 +179,9 @@ def test_a_refusal_counts_whenever_it_comes(plan: CallPlan) -> None:
     call.plays(sound)
     call.presses("2")
     assert call.done.index(Do.CUT) < call.done.index(Do.DECLINE)
-    assert call.state.deadline == call.now + transitions.patience(FR.declined.length), "nothing is waited for"
+    assert call.state.timer.deadline == call.now + transitions.patience(FR.declined.length), (
+        "nothing is waited for"
+    )
     call.tell(PlaybackEnded, sound=sound.path, complete=False)
     assert Do.LEAVE not in call.done
     unrecorded(call, "declined")
@@ -284,7 +286,7 @@ def test_a_question_with_a_hold_in_it_is_asked_again() -> None:
     call.plays(FR.question or MENU)
     call.tell(HoldStarted)
     call.now += timedelta(seconds=3)
-    call.tell(PlaybackEnded, sound=call.state.said.path, complete=True)
+    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
     call.presses("1")
     assert call.answers == []
     call.tell(HoldEnded)
@@ -297,7 +299,7 @@ def test_a_question_with_a_hold_in_it_is_asked_again() -> None:
 def test_a_key_after_a_question_that_a_hang_up_cut_is_no_answer() -> None:
     call = Call(IN)
     call.plays(FR.question or MENU)
-    call.tell(PlaybackEnded, sound=call.state.said.path, ending=True)
+    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, ending=True)
     call.presses("1")
     assert call.answers == []
     assert Do.BEGIN not in call.done
@@ -306,7 +308,7 @@ def test_a_key_after_a_question_that_a_hang_up_cut_is_no_answer() -> None:
 def test_a_question_that_cannot_be_played_records_nothing() -> None:
     call = Call(IN)
     for _ in range(transitions.TRIES):
-        call.tell(PlaybackEnded, sound=call.state.said.path, complete=False)
+        call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=False)
     assert call.state.phase is Phase.UNRECORDED
     assert call.state.reason == "announcement_failed"
 
@@ -387,9 +389,9 @@ LIKELY = st.sampled_from(["plays", "played", "silence", "recording", "on disk", 
 
 
 def likely(name: str, state: CallState) -> CallEvent:
-    at = state.deadline or AT
+    at = state.timer.deadline or AT
     word = {Phase.ASKING: "asking", Phase.ANNOUNCING: "announcing", Phase.CHOOSING: "announcing"}
-    said = {"sound": state.said.path, "state": word.get(state.phase, "")}
+    said = {"sound": state.prompt.sound.path, "state": word.get(state.phase, "")}
     return {
         "plays": PlaybackStarted(AT, **said),
         "played": PlaybackEnded(AT, complete=True, **said),

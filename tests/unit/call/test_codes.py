@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import CallState, Do, KeepStep, Phase, WriteMark
+from recorder.call.state import CallState, Do, Phase, QuestionStep, WriteMark
 from recorder.domain.call_events import (
     CODES,
     COLLEAGUE,
@@ -64,10 +64,10 @@ def test_a_pause_a_note_and_the_end_of_the_pause_are_marked() -> None:
     call = Talk()
     call.code("pause", lasts=timedelta(seconds=120))
     assert call.notes("paused") == [{"seconds": "120"}]
-    assert call.state.paused(call.now)
+    assert call.state.pause.is_active(call.now)
     call.code("note")
     call.code("resume")
-    assert not call.state.paused(call.now)
+    assert not call.state.pause.is_active(call.now)
     assert len(call.notes("noted")) == len(call.notes("resumed")) == 1
     assert call.ends() is None
 
@@ -85,7 +85,7 @@ def test_what_it_was_paused_for_while_nobody_watched_is_asked_of_the_switch() ->
         call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
     assert call.notes("paused") == [{"seconds": "20", "seen": "later"}]
     assert [one.at for one in call.done if isinstance(one, WriteMark) and one.kind == "paused"] == [began]
-    assert call.state.paused_until == began + PAUSE
+    assert call.state.pause.until == began + PAUSE
     call.tell(CallReconciled, paused=False, **UNSEEN)
     assert call.notes("resumed") == [{"seen": "later"}]
     assert len(call.notes("paused")) == 1
@@ -109,7 +109,7 @@ def test_a_pause_that_nobody_saw_begin_is_another_than_one_that_ended_by_itself(
     began = call.now
     call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
     assert call.notes("paused")[1:] == [{"seconds": "20", "seen": "later"}]
-    assert call.state.paused_until == began + PAUSE
+    assert call.state.pause.until == began + PAUSE
 
 
 def test_a_pause_that_was_begun_anew_while_nobody_watched_lasts_from_then_on() -> None:
@@ -119,7 +119,7 @@ def test_a_pause_that_was_begun_anew_while_nobody_watched_lasts_from_then_on() -
     call.now += timedelta(seconds=10)
     call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
     assert len(call.notes("paused")) == 2
-    assert call.state.paused_until == began + PAUSE
+    assert call.state.pause.until == began + PAUSE
 
 
 def test_a_pause_that_ended_by_itself_while_nobody_watched_was_not_gone_on_with() -> None:
@@ -138,8 +138,8 @@ def resumed_with(*notes: WriteMark) -> CallState:
 
 def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> None:
     paused = WriteMark("paused", AT, (("seconds", "20"),))
-    assert resumed_with(paused).paused_until == AT + PAUSE
-    assert resumed_with(paused, WriteMark("resumed", AT)).paused_until is None
+    assert resumed_with(paused).pause.until == AT + PAUSE
+    assert resumed_with(paused, WriteMark("resumed", AT)).pause.until is None
     # By an Accord of before: the switch says.
     before = resumed_with(WriteMark("paused", AT, (("seen", "later"),)))
     _, actions = step(before, CallReconciled(AT, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN))
@@ -244,7 +244,7 @@ def test_one_question_at_a_time() -> None:
     call.hears(KEEP.question)
     call.code("delete")
     assert Do.DELETE_ASK not in call.done
-    assert call.state.asked.step is KeepStep.ANSWER
+    assert call.state.question.step is QuestionStep.ANSWER
 
 
 def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> None:
@@ -299,8 +299,8 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
     if name == "1":
         return [KeyPressed(AT, key="1", leg=COLLEAGUE)]
     if name == "begins":
-        return [SoundStarted(AT, state.asked.sound, COLLEAGUE)]
-    return [SoundEnded(AT, state.asked.sound, COLLEAGUE, complete=True)]
+        return [SoundStarted(AT, state.question.sound, COLLEAGUE)]
+    return [SoundEnded(AT, state.question.sound, COLLEAGUE, complete=True)]
 
 
 @given(st.lists(st.sampled_from(["code", "begins", "heard", "1"]) | EVENTS, max_size=25))
@@ -323,9 +323,9 @@ def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[Cal
             if isinstance(event, CommandGiven) and Do.DELETED in actions:
                 assert event.code == "delete"  # asked back where it was asked, and on a line that allows it
                 assert before.talking
-                assert before.asked.step is KeepStep.IDLE
+                assert before.question.step is QuestionStep.IDLE
             elif Do.DELETED in actions:
                 assert isinstance(event, KeyPressed)
                 assert (event.key, event.leg) == ("1", COLLEAGUE)
                 assert heard, "they had not heard the question to its end"
-                assert before.asked.step is KeepStep.ANSWER
+                assert before.question.step is QuestionStep.ANSWER

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.audio.keep_answers import questions
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Action, CallState, Do, Finish, KeepStep, Phase, WriteMark
+from recorder.call.state import Action, CallState, Do, Finish, Phase, QuestionStep, WriteMark
 from recorder.domain.call_events import (
     COLLEAGUE,
     LEGS,
@@ -110,8 +110,8 @@ class Call:
         self.tell(VoiceChecked, voice=voice)
 
     def waits(self) -> None:
-        assert self.state.deadline is not None
-        self.now = max(self.now, self.state.deadline)
+        assert self.state.timer.deadline is not None
+        self.now = max(self.now, self.state.timer.deadline)
         self.tell(DeadlinePassed)
 
     def notes(self, kind: str) -> list[dict[str, str]]:
@@ -145,7 +145,7 @@ def test_a_key_of_either_side_answers(
     assert call.done[-1] is order
     call.hears(sound)
     assert call.notes("keep_told") == [{"answer": answer}]
-    assert call.state.asked.step is KeepStep.IDLE
+    assert call.state.question.step is QuestionStep.IDLE
     assert call.ends() is None
 
 
@@ -161,7 +161,7 @@ def test_a_key_before_the_question_s_end_does_not_count() -> None:
     call.tell(SoundEnded, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
     call.waits()
     assert call.notes("keep_answered") == [{"answer": "none"}]
-    assert call.state.kept == "no"
+    assert call.state.keep_answer == "no"
 
 
 @pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
@@ -176,7 +176,7 @@ def test_a_no_counts_while_it_is_asked(leg: str, how: str) -> None:
         call.tell(SoundEnded, leg=each, sound="/prompts/question.wav", complete=False)
     call.hears(KEEP.no)
     assert call.notes("keep_told") == [{"answer": "no"}]
-    assert (call.state.kept, call.state.asked.step) == ("no", KeepStep.IDLE)
+    assert (call.state.keep_answer, call.state.question.step) == ("no", QuestionStep.IDLE)
     assert not call.notes("keep_broken")
 
 
@@ -192,7 +192,7 @@ def test_a_no_counts_while_a_yes_is_told() -> None:
     assert [one["answer"] for one in call.notes("keep_answered")] == ["yes", "no"]
     assert call.done.count(Do.KEEP_CUT) == 1
     call.hears(KEEP.no)
-    assert call.state.kept == "no"
+    assert call.state.keep_answer == "no"
     (one,) = questions(
         [Mark(one.at, one.kind, dict(one.data)) for one in call.done if isinstance(one, WriteMark)]
     )
@@ -221,7 +221,7 @@ def test_nothing_is_asked_while_it_is_paused(keep: KeepScript) -> None:
     assert call.notes("keep_asked") == []
     assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE]
     call.presses("1", COLLEAGUE)
-    assert (call.notes("keep_answered"), call.state.kept) == ([], "")
+    assert (call.notes("keep_answered"), call.state.keep_answer) == ([], "")
     call.now += PAUSE  # it ends by itself
     call.dials()
     assert len(call.notes("keep_asked")) == 1
@@ -241,8 +241,8 @@ def test_a_pause_breaks_off_a_question(asked: str, by: str) -> None:
     call.presses("1")
     call.presses("1", COLLEAGUE)
     assert call.notes("keep_answered") == []
-    assert call.state.kept == ""
-    assert call.state.deadline is None
+    assert call.state.keep_answer == ""
+    assert call.state.timer.deadline is None
 
 
 def test_what_came_of_an_answer_is_said_to_its_end_in_a_pause() -> None:
@@ -289,7 +289,7 @@ def test_a_colleague_s_yes_without_a_voice_is_asked_once_more_and_then_none(keep
         assert len(call.notes("keep_unheard")) == times
     assert call.notes("keep_answered") == [{"answer": "none"}]
     assert call.done[-1] is Do.KEEP_NONE
-    assert call.state.kept == "no"
+    assert call.state.keep_answer == "no"
     call.hears(keep.none)
     assert call.notes("keep_told") == [{"answer": "no"}]
     assert call.ends() is None, "it is kept as announced"
@@ -422,7 +422,7 @@ def test_a_question_that_was_not_heard_by_both_is_none(event: dict[str, object])
     call.presses("1")
     assert call.notes("keep_broken") == [{}]
     assert call.notes("keep_answered") == []
-    assert call.state.kept == ""
+    assert call.state.keep_answer == ""
 
 
 def test_a_question_that_the_switch_never_plays_comes_to_an_end() -> None:
@@ -458,10 +458,10 @@ def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None
 def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
     told = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
     asked = WriteMark("keep_asked", AT, (("how", "question"),))
-    assert initial.resume(plan(KEEP), [*told, asked], AT).kept == ""
+    assert initial.resume(plan(KEEP), [*told, asked], AT).keep_answer == ""
     yes = WriteMark("keep_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
     state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
-    assert (state.kept, state.asked.step) == ("yes", KeepStep.IDLE)
+    assert (state.keep_answer, state.question.step) == ("yes", QuestionStep.IDLE)
     state, _ = step(state, CallReconciled(AT, state="announced", since=AT, capturing=True))
     state, actions = step(state, CodeDialled(AT, code="keep", other="b"))
     assert Do.KEEP_ASK in actions, "the colleague can ask again"
@@ -485,9 +485,9 @@ EVENTS = any_event(
 
 
 def likely(name: str, state: CallState) -> list[CallEvent]:
-    at = state.deadline or AT
+    at = state.timer.deadline or AT
     if name in ("begins", "heard"):
-        sound = state.asked.sound
+        sound = state.question.sound
         if name == "begins":
             return [SoundStarted(AT, sound, leg) for leg in LEGS]
         return [SoundEnded(AT, sound, leg, complete=True) for leg in LEGS]
@@ -522,7 +522,7 @@ def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
             if isinstance(event, KeyPressed) and event.leg == COLLEAGUE and event.key == "1":
                 confirmed = confirmed or asked or own
             if answers and answers[0]["answer"] != "none":
-                assert before.asked.step is not KeepStep.IDLE, "answered, and not asked"
+                assert before.question.step is not QuestionStep.IDLE, "answered, and not asked"
                 if isinstance(event, VoiceChecked):
                     assert event.voice is not None
                     assert confirmed
@@ -540,7 +540,7 @@ def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
                 asked = asked or heard >= {OUTSIDE, COLLEAGUE}
             if kinds and kinds[0] in ("keep_answered", "keep_broken"):
                 asked = own = False
-            if state.kept != before.kept:
+            if state.keep_answer != before.keep_answer:
                 assert answers
             orders = [one for one in actions if isinstance(one, Do) and one.startswith("keep")]
             assert not orders or before.phase is Phase.ANNOUNCED

@@ -33,14 +33,14 @@ def test_it_is_done_as_with_the_codes_and_says_where_it_was_asked() -> None:
     call = Talk()
     asks(call, PAUSE, lasts=timedelta(seconds=120))
     assert call.notes("paused") == [{"seconds": "120", "by": "panel"}]
-    assert call.state.paused(call.now)
+    assert call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.PAUSE_TONE
     asks(call, PAUSE, lasts=timedelta(seconds=120))
     assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE], "the tone begins anew"
     asks(call, NOTE)
     assert call.notes("noted") == [{"by": "panel"}]
     asks(call, RESUME)
-    assert not call.state.paused(call.now)
+    assert not call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.PAUSE_OVER
     assert call.notes("resumed") == [{"by": "panel"}]
     assert call.ends() is None
@@ -97,8 +97,14 @@ def states() -> dict[str, tuple[CallState, str]]:
         "the colleague is asked": (asked.state, ""),
         "on hold": (held.state, ""),
         "refused": (initial.refuse("no_line")[0], remote_commands.NOT_RECORDED),
-        "not begun": (replace(talk, capturing=False, captured=False), remote_commands.NOT_RECORDED),
-        "transferred outside": (replace(talk, over=True), remote_commands.ENDED),
+        "not begun": (
+            replace(talk, recording=replace(talk.recording, capturing=False, captured=False)),
+            remote_commands.NOT_RECORDED,
+        ),
+        "transferred outside": (
+            replace(talk, recording=replace(talk.recording, over=True)),
+            remote_commands.ENDED,
+        ),
         "hung up": (hung_up.state, remote_commands.ENDED),
         "ended": (ended.state, remote_commands.ENDED),
     }

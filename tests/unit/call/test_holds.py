@@ -55,9 +55,9 @@ def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
 
 def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> None:
     call = Call(WriteMark("hold", at(5)))
-    assert call.state.held
+    assert call.state.hold.active
     call.is_found(20, held=at(5.5))
-    assert call.state.held
+    assert call.state.hold.active
     call.tell(HoldEnded, 25)
     assert call.written == [("unhold", at(25), {})]
 
@@ -65,7 +65,7 @@ def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> No
 def test_one_that_nobody_saw_begin_is_written_down() -> None:
     call = Call(WriteMark("hold", at(5)), WriteMark("unhold", at(6)))
     call.is_found(20, held=at(12))
-    assert call.state.held
+    assert call.state.hold.active
     assert not call.state.talking
     assert call.written == [("hold", at(12), LATER)]
 
@@ -73,14 +73,14 @@ def test_one_that_nobody_saw_begin_is_written_down() -> None:
 def test_one_that_nobody_saw_end_is_over() -> None:
     call = Call(WriteMark("hold", at(5)))
     call.is_found(20)
-    assert not call.state.held
+    assert not call.state.hold.active
     assert call.written == [("unhold", at(20), LATER)]
 
 
 def test_another_one_than_the_one_that_was_seen_to_begin() -> None:
     call = Call(WriteMark("hold", at(5)))
     call.is_found(20, held=at(15))
-    assert call.state.held
+    assert call.state.hold.active
     assert call.written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]
 
 
@@ -88,6 +88,6 @@ def test_a_question_that_was_open_is_broken_off_where_they_hold() -> None:
     call = Call()
     call.is_found(11)
     call.tell(CodeDialled, 12, code="keep", other="b")
-    assert call.state.asked.sound
+    assert call.state.question.sound
     call.is_found(14, held=at(13))
-    assert not call.state.asked.sound
+    assert not call.state.question.sound

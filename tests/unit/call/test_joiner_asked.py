@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recorder.audio.transfer_redaction import unagreed
 from recorder.call import initial, transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
-from recorder.call.state import Do, Finish, KeepStep, WriteMark
+from recorder.call.state import Do, Finish, QuestionStep, WriteMark
 from recorder.domain.call_events import (
     COLLEAGUE,
     OUTSIDE,
@@ -93,16 +93,16 @@ class Asked(Call):
         self.tell(KeyPressed, key=key, leg=leg, **more)
 
     def waits(self) -> None:
-        assert self.state.deadline is not None
-        self.now = max(self.now, self.state.deadline - timedelta(milliseconds=100))
+        assert self.state.timer.deadline is not None
+        self.now = max(self.now, self.state.timer.deadline - timedelta(milliseconds=100))
         self.tell(DeadlinePassed)
 
     def is_over(self, answer: str, key: str = "") -> None:
         """It ends there, and was kept till then."""
         assert self.notes("joined_refused") == [{"answer": answer, **({"key": key} if key else {})}]
         assert self.orders(Do.STOP) == 1
-        assert self.state.over
-        assert self.state.telling is None
+        assert self.state.recording.over
+        assert self.state.transfer.target is None
         self.tell(RecordingStopped)
         finish = self.done[-1]
         assert isinstance(finish, Finish)
@@ -110,9 +110,9 @@ class Asked(Call):
 
     def goes_on(self, answer: str) -> None:
         assert [each["answer"] for each in self.notes("joined_answered")] == [answer]
-        assert not self.state.over
-        assert self.state.telling is None
-        assert self.state.deadline is None
+        assert not self.state.recording.over
+        assert self.state.transfer.target is None
+        assert self.state.timer.deadline is None
 
 
 def joiner(mode: str = OPT_IN, how: str = ALONE) -> Asked:
@@ -165,7 +165,7 @@ def test_a_no_counts_whenever_it_is_pressed(mode: str, when: str) -> None:
         call.hears()
     call.press("2")
     assert call.done[-1] is Do.REFUSED
-    assert call.state.refuser == "c"
+    assert call.state.transfer.refuser == "c"
     call.is_over("no", "2")
 
 
@@ -187,8 +187,8 @@ def test_a_silence_that_is_noticed_late_is_none() -> None:
     """The daemon slept: a 2 may lie unread."""
     call = joiner(OPT_OUT)
     call.asked()
-    assert call.state.deadline is not None
-    call.now = call.state.deadline + timedelta(seconds=3)
+    assert call.state.timer.deadline is not None
+    call.now = call.state.timer.deadline + timedelta(seconds=3)
     call.tell(DeadlinePassed)
     assert "joined_answered" not in call.kinds
     call.press("2")
@@ -221,7 +221,7 @@ def test_who_leaves_has_not_agreed(mode: str, leave: object) -> None:
         call.is_over("left")
     else:
         assert call.notes("joined_untold") == [{"reason": "left"}]
-        assert not call.state.over
+        assert not call.state.recording.over
 
 
 @MODES
@@ -275,14 +275,14 @@ def test_no_other_question_is_open_meanwhile(mode: str) -> None:
     for _ in range(2):
         for code in ("keep", "delete"):
             call.tell(CodeDialled, code=code, other="c")
-        assert call.state.asked.step is KeepStep.IDLE
+        assert call.state.question.step is QuestionStep.IDLE
         assert refusal(call.state, "delete") == BUSY
         call.tell(LegChecked, other="c")
     call.asked()
     call.press("1" if mode == OPT_IN else "2")
     if mode == OPT_IN:
         call.tell(CodeDialled, code="keep", other="c")
-        assert call.state.asked.step is KeepStep.QUESTION
+        assert call.state.question.step is QuestionStep.QUESTION
 
 
 @MODES
@@ -307,8 +307,8 @@ def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) 
         call.waits()
     answer = {"answer": "yes", "key": "1"} if mode == OPT_IN else {"answer": "none"}
     assert call.notes("joined_answered") == [{**answer, "in": "room", "leg": "r"}]
-    assert not call.state.over
-    assert call.state.telling is None
+    assert not call.state.recording.over
+    assert call.state.transfer.target is None
 
 
 @MODES
@@ -322,10 +322,10 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
         call.press("2", other="r")
         assert call.notes("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
         assert call.done[-3:] == [Do.STOP, Do.CUT_JOINER, Do.REFUSED]
-        assert call.state.refuser == "r"
+        assert call.state.transfer.refuser == "r"
     elif deed == "goes":
         call.tell(ParticipantLeft, other="r")
-        assert call.state.over is (mode == OPT_IN)
+        assert call.state.recording.over is (mode == OPT_IN)
         assert call.kinds[-1] == "left_room"
     elif deed == "cut":
         for _ in range(transfer_consent.CUT - 1):
@@ -337,9 +337,9 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
         assert call.notes("joined_refused")[-1]["answer"] == "unasked"
     else:
         call.tell(HoldStarted, leg=COLLEAGUE)
-        assert call.state.telling is None
+        assert call.state.transfer.target is None
         call.tell(HoldEnded, leg=COLLEAGUE)
-        assert call.state.telling is not None
+        assert call.state.transfer.target is not None
         assert call.orders(Do.TELL) == 2
 
 
@@ -354,7 +354,7 @@ def test_a_supervisor_who_is_heard_cannot_be_asked_and_ends_it(mode: str) -> Non
     assert call.kinds[-2:] == ["keep_broken", "joined_refused"]
     assert call.notes("joined_refused") == [{"answer": "unasked", "in": "room", "leg": "r"}]
     assert call.done[-2:] == [Do.STOP, Do.REFUSED]
-    assert call.state.refuser == "r"
+    assert call.state.transfer.refuser == "r"
 
 
 @MODES
@@ -368,8 +368,8 @@ def test_in_a_room_each_is_asked_in_their_turn(mode: str) -> None:
         call.tell(ParticipantsJoined, participants=(Participant(leg, party, heard),))
         call.tell(LegChecked, other=leg)
     for leg in ("c", "d"):
-        assert call.state.telling is not None
-        assert call.state.telling.leg == leg
+        assert call.state.transfer.target is not None
+        assert call.state.transfer.target.leg == leg
         call.asked()
         if mode == OPT_IN:
             call.press("1", other=leg)
@@ -416,7 +416,7 @@ def test_nor_a_silence_in_opt_out(restart: bool, room: bool) -> None:
     assert call.orders(Do.TELL) == before + 1
     call.asked()
     call.press("2", other="c")
-    assert call.state.over
+    assert call.state.recording.over
 
 
 def test_a_refusal_is_remembered() -> None:
@@ -464,9 +464,12 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
     agreed = {"b"}
     refused: set[str] = set()
     for deed in deeds:
-        since, there = call.now, {call.state.colleague, *(one.leg for one in call.state.others)} - {""}
+        since, there = (
+            call.now,
+            {call.state.internal.leg, *(one.leg for one in call.state.conference.participants)} - {""},
+        )
         before = len(call.done)
-        telling = call.state.telling
+        telling = call.state.transfer.target
         heard = telling is not None and telling.heard
         call.now += timedelta(milliseconds=400)
         act(call, deed)
@@ -482,7 +485,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
                 agreed.add(telling.leg)
             elif note.kind == "joined_refused" and telling is not None:
                 refused.add(telling.leg)
-        if call.state.over:
+        if call.state.recording.over:
             break
         spoke += [(leg, since, call.now) for leg in there]
     notes = [one for one in call.done if isinstance(one, WriteMark)]
@@ -497,13 +500,13 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
             since,
             notes,
         )
-    if call.state.over:
+    if call.state.recording.over:
         assert call.orders(Do.STOP) >= 1
         assert "joined_refused" in call.kinds
 
 
 def act(call: Asked, deed: str) -> None:
-    colleague = call.state.colleague
+    colleague = call.state.internal.leg
     match deed.split():
         case ["to", leg]:
             call.connect(leg, PARTIES[leg])
@@ -520,7 +523,7 @@ def act(call: Asked, deed: str) -> None:
             call.press(key, other=colleague)
         case ["caller", key]:
             call.press(key, leg=OUTSIDE)
-        case ["later"] if call.state.deadline is not None:
+        case ["later"] if call.state.timer.deadline is not None:
             call.waits()
         case ["hold" | "unhold" as what]:
             call.tell(HoldStarted if what == "hold" else HoldEnded, leg=COLLEAGUE)
@@ -529,13 +532,17 @@ def act(call: Asked, deed: str) -> None:
         case ["restart"]:
             made = resumed(call)
             call.state, call.done = made.state, made.done
-            back(call, colleague if (colleague := made.state.last_there) else "", PARTIES.get(colleague))
+            back(
+                call,
+                colleague if (colleague := made.state.internal.last_seen) else "",
+                PARTIES.get(colleague),
+            )
         case ["third"] if colleague:
             call.tell(ParticipantsJoined, participants=(Participant("r", PARTIES["r"]),))
             call.tell(LegChecked, other="r")
         case ["third", "goes"]:
             call.tell(ParticipantLeft, other="r")
-        case ["third", key] if any(one.leg == "r" for one in call.state.others):
+        case ["third", key] if any(one.leg == "r" for one in call.state.conference.participants):
             call.press(key, other="r")
         case ["keep"] if colleague:
             call.tell(CodeDialled, code="keep", other=colleague)

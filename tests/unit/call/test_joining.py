@@ -110,8 +110,8 @@ class Call:
     @property
     def third(self) -> str:
         """The leg of the third one who is told or asked; empty where it is somebody else."""
-        telling = self.state.telling
-        there = telling is not None and not self.state.room and in_room(self.state, telling.leg)
+        telling = self.state.transfer.target
+        there = telling is not None and not self.state.conference.name and in_room(self.state, telling.leg)
         return telling.leg if there and telling is not None else ""
 
     @property
@@ -132,7 +132,7 @@ def test_a_transfer_says_who_left_and_who_came() -> None:
     assert call.notes("unbridged") == [{"party": "extension", "value": "200"}]
     assert call.notes("bridged")[1] == {"party": "extension", "value": "300", "leg": "c"}
     assert call.orders(Do.TELL) == 0
-    assert call.state.inside == SECOND
+    assert call.state.internal.party == SECOND
 
 
 def test_who_leaves_is_said_where_the_switch_does_not_tell_of_it() -> None:
@@ -140,10 +140,10 @@ def test_who_leaves_is_said_where_the_switch_does_not_tell_of_it() -> None:
     call.connect("c", SECOND)
     call.part("b")  # told late, of one who is not there any more
     assert call.kinds[-2:] == ["unbridged", "bridged"]
-    assert call.state.colleague == "c"
+    assert call.state.internal.leg == "c"
     call.part("c")
     assert call.notes("unbridged")[-1] == {"party": "extension", "value": "300"}
-    assert call.state.colleague == ""
+    assert call.state.internal.leg == ""
 
 
 @pytest.mark.parametrize("how", [ALONE, BOTH])
@@ -156,8 +156,8 @@ def test_who_joins_is_told_once_and_whole(how: str, at_pickup: bool) -> None:
     call.hears()
     assert call.notes("joined_telling") == [{"how": how}]
     assert call.kinds[-2:] == ["joined_telling", "joined_told"]
-    assert call.state.telling is None
-    assert call.state.deadline is None
+    assert call.state.transfer.target is None
+    assert call.state.timer.deadline is None
 
 
 @pytest.mark.parametrize("at_pickup", [False, True])
@@ -211,12 +211,12 @@ def test_who_did_not_hear_it_whole_was_not_told(cut: object, why: str, began: bo
     if began:
         call.begins()
     elif why == "stopped":
-        call.now = call.state.deadline or call.now
+        call.now = call.state.timer.deadline or call.now
         call.tell(DeadlinePassed)
     cut(call)  # type: ignore[operator]
     assert call.notes("joined_untold") == [{"reason": why}]
     assert "joined_told" not in call.kinds
-    assert call.state.telling is None or not call.state.telling.sound
+    assert call.state.transfer.target is None or not call.state.transfer.target.sound
 
 
 @pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
@@ -304,7 +304,7 @@ def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
     call.part()
     call.connect("b", FIRST)
     call.tell(LegChecked, other="c", outside=True)
-    assert not call.state.over
+    assert not call.state.recording.over
     assert call.orders(Do.TELL) == 0
 
 
@@ -354,7 +354,7 @@ def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
     call.hears()
     call = resumed(call) if restart else call
     assert back(call, "c", SECOND) == [Do.LOOK]
-    assert call.state.colleague == "c"
+    assert call.state.internal.leg == "c"
     call.tell(LegChecked, other="c")
     call.transfer("b", FIRST)
     assert call.orders(Do.TELL) == (0 if restart else 1)
@@ -368,7 +368,7 @@ def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> No
     call = Call()
     call.state, call.done = initial.resume(plan(), notes, AT), []
     assert back(call, "b", FIRST) == [Do.LOOK]
-    assert call.state.colleague == "b"
+    assert call.state.internal.leg == "b"
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -378,7 +378,7 @@ def test_who_left_meanwhile_is_in_the_marks(restart: bool) -> None:
     (left,) = back(call, "", None)
     assert isinstance(left, WriteMark)
     assert left.kind == "unbridged"
-    assert call.state.colleague == ""
+    assert call.state.internal.leg == ""
 
 
 def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:

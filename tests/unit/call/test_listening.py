@@ -56,8 +56,8 @@ def test_who_only_listens_is_noted_and_nothing_else() -> None:
     assert call.since(count) == ["listener_heard", "listener_left"]
     assert call.notes("listener_came") == [WHO]
     assert call.notes("listener_heard") == [{**WHO, "heard_by": "outside"}]
-    assert call.state.listeners == ()
-    assert not call.state.over
+    assert call.state.supervisors == ()
+    assert not call.state.recording.over
 
 
 def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() -> None:
@@ -86,13 +86,13 @@ def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() ->
 def test_somebody_outside_may_listen_but_not_speak_where_they_were_told_nothing(told: bool) -> None:
     call = Listened()
     call.speaks("outside")  # which is not recorded
-    assert not call.state.over
+    assert not call.state.recording.over
     count = len(call.done)
     call.speaks("both", "left")
     call.looked(outside=True, told=told)
     ends = [] if told else ["transferred_outside", "stop"]
     assert call.since(count) == ["listener_heard", "look_round", "joined_room", *ends]
-    assert call.state.over is not told
+    assert call.state.recording.over is not told
     count = len(call.done)
     call.listens("d")
     assert call.since(count) == (["listener_came"] if told else [])
@@ -104,13 +104,13 @@ def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() 
         initial.arrive(plan("alone"), AT)[0], SupervisorsJoined(AT, supervisors=(Participant("c", SECOND),))
     )
     assert [one.kind for one in actions if isinstance(one, WriteMark)] == ["listener_came"]
-    assert state.listeners
-    assert not state.connected
+    assert state.supervisors
+    assert not state.internal.connected
     call.tell(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
     call.tell(LegChecked, other="b")
     call.transfer("d", Party("extension", "400"))
     assert call.orders(Do.TELL) == 1, "who joins by the transfer"
-    assert call.state.listeners
+    assert call.state.supervisors
     assert not call.notes("left_room")
 
 
@@ -119,11 +119,11 @@ def test_where_who_joins_is_asked_who_listens_ends_it_by_speaking(mode: str) -> 
     call = Asked(mode)
     call.tell(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
     call.tell(SupervisorHeard, other="c", heard_by="colleague")
-    assert not call.state.over, "which is not recorded"
+    assert not call.state.recording.over, "which is not recorded"
     call.tell(SupervisorHeard, other="c", heard_by="both", lane="right")
     call.tell(LegChecked, other="c")
     assert [each["answer"] for each in call.notes("joined_refused")] == ["unasked"]
-    assert call.state.over
+    assert call.state.recording.over
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -135,7 +135,7 @@ def test_what_was_noted_is_known_again_and_who_came_or_left_meanwhile_is_noted(r
     call = resumed(call) if restart else call
     call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other="b", party=FIRST,
               bridged_at=AT, supervisors=(Participant("c", SECOND), Participant("e", FIRST)))  # fmt: skip
-    assert [(one.leg, one.lane) for one in call.state.listeners] == [("c", "right"), ("e", "")]
+    assert [(one.leg, one.lane) for one in call.state.supervisors] == [("c", "right"), ("e", "")]
     gone = {"party": "extension", "value": "400", "leg": "d", "seen": "later"}
     assert call.notes("listener_left") == [gone]
     assert call.notes("listener_came")[-1] == {"party": "extension", "value": "200", "leg": "e",

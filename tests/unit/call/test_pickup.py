@@ -106,7 +106,7 @@ class Call:
         self.tell(SoundStarted, leg=COLLEAGUE, sound=TOLD.path)
 
     def ends(self, took: timedelta = LONG, complete: bool = True) -> None:
-        if not self.state.told:  # once heard whole it stays so
+        if not self.state.informed:  # once heard whole it stays so
             self.whole = self.began and complete and took == LONG
         self.now += took
         self.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=complete)
@@ -409,12 +409,12 @@ def move(call: Call, name: str) -> None:
         case "ends" | "cut":
             call.ends(LONG if name == "ends" else timedelta(seconds=1))
         case "hold":
-            call.whole = call.whole and call.state.told
+            call.whole = call.whole and call.state.informed
             call.tell(HoldStarted)
         case "unhold":
             call.tell(HoldEnded)
         case "part":
-            call.whole = call.whole and call.state.told
+            call.whole = call.whole and call.state.informed
             call.tell(LegUnbridged)
         case "answers" if Do.CONFIRM in call.orders:
             call.switch_answers()

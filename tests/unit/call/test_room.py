@@ -78,8 +78,8 @@ def test_the_marks_say_who_is_in_the_room_and_the_first_is_nobody_who_joins() ->
     call.goes("b")
     call.tell(ConferenceLeft)
     assert call.of_room() == ["+200", "+300", "-200", "-300"]
-    assert call.state.others == ()
-    assert call.state.room == ""
+    assert call.state.conference.participants == ()
+    assert call.state.conference.name == ""
 
 
 def test_each_who_joins_is_told_once_one_after_the_other() -> None:
@@ -87,19 +87,19 @@ def test_each_who_joins_is_told_once_one_after_the_other() -> None:
     call.comes("c", SECOND)
     call.comes("d", THIRD)
     assert call.orders(Do.TELL) == 1
-    assert call.state.telling is not None
-    assert call.state.telling.leg == "c"
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.leg == "c"
     call.begins()
     call.hears()
     assert call.orders(Do.TELL) == 2
-    assert call.state.telling.leg == "d"
+    assert call.state.transfer.target.leg == "d"
     call.begins()
     call.hears()
     assert [one["leg"] for one in call.notes("joined_told")] == ["c", "d"]
     call.goes("c")
     call.comes("e", SECOND)  # back, by another call
     assert call.orders(Do.TELL) == 2
-    assert call.state.deadline is None
+    assert call.state.timer.deadline is None
 
 
 def test_together_one_playing_tells_all_who_were_there_as_it_began() -> None:
@@ -110,8 +110,8 @@ def test_together_one_playing_tells_all_who_were_there_as_it_began() -> None:
     call.comes("e", Party("extension", "500"))
     call.hears()
     assert call.orders(Do.TELL) == 2, "the one who came while it played hears it, too"
-    assert call.state.telling is not None
-    assert call.state.telling.leg == "e"
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.leg == "e"
 
 
 def test_a_line_that_tells_nobody() -> None:
@@ -134,12 +134,12 @@ def test_who_goes_before_they_were_told_was_not_and_the_next_ones_turn_comes() -
     call.begins()
     call.goes("c")
     assert call.notes("joined_untold") == [{"reason": "left", "in": "room", "leg": "c"}]
-    assert call.state.telling is not None
-    assert call.state.telling.leg == "d"
-    call.now = call.state.deadline or call.now
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.leg == "d"
+    call.now = call.state.timer.deadline or call.now
     call.tell(DeadlinePassed)
     assert call.notes("joined_untold")[1] == {"reason": "stopped", "in": "room", "leg": "d"}
-    assert call.state.telling is None
+    assert call.state.transfer.target is None
     call.begins()  # late
     assert call.orders(Do.TELL) == 2
 
@@ -170,7 +170,7 @@ def test_another_call_that_was_announced_is_in_the_room() -> None:
     call.tell(ParticipantsJoined, participants=(Participant("o", OTHER),))
     call.looked("o", outside=True, told=True)
     assert call.notes("joined_room")[1]["who"] == "outside"
-    assert not call.state.over
+    assert not call.state.recording.over
     assert call.orders(Do.TELL) == 0
 
 
@@ -199,7 +199,7 @@ def test_a_call_that_is_brought_into_a_room_is_connected_with_the_first_there() 
     call.tell(PlaybackEnded, sound="/prompts/told.wav", complete=True)
     call.tell(StateReported, state="announced")
     call.tell(ConferenceJoined, conference="room")
-    assert not call.state.connected
+    assert not call.state.internal.connected
     call.tell(ParticipantsJoined, participants=(Participant("c", SECOND),))
     call.tell(LegChecked, other="c")
     assert call.notes("bridged") == [{"party": "extension", "value": "300", "in": "room"}]
@@ -227,7 +227,7 @@ def test_nobody_comes_to_a_call_that_is_connected_with_nobody() -> None:
     call = Call()
     call.part()
     call.tell(ParticipantsJoined, participants=(Participant("c", SECOND),))
-    assert call.state.others == ()
+    assert call.state.conference.participants == ()
 
 
 # --- the daemon was away
@@ -259,8 +259,8 @@ def test_who_came_and_who_left_meanwhile(restart: bool) -> None:
     assert (came["value"], came["seen"]) == ("300", "later")
     assert found.of_room() == ["+200", "+400", "-400", "+300"]
     assert found.orders(Do.TELL) == (1 if restart else 2)
-    assert found.state.telling is not None
-    assert found.state.telling.leg == "c"
+    assert found.state.transfer.target is not None
+    assert found.state.transfer.target.leg == "c"
 
 
 def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
@@ -286,4 +286,4 @@ def test_a_key_of_somebody_in_the_room_and_a_sound_of_another_are_nothing() -> N
 
 
 def test_the_first_is_the_first() -> None:
-    assert Room().state.inside == FIRST
+    assert Room().state.internal.party == FIRST

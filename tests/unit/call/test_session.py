@@ -130,7 +130,7 @@ def test_a_codec_that_changes_while_they_talk_changes_nothing() -> None:
     state, _ = run(*WHOLE[:6])
     after, actions = step(state, told(CodecChanged, 6, state="announced"))
     assert (after.phase, actions) == (Phase.ANNOUNCED, ())
-    assert after.capturing
+    assert after.recording.capturing
 
 
 def test_the_calls_socket_is_not_left_before_the_switch_has_taken_our_word() -> None:
@@ -217,11 +217,11 @@ def test_announced_without_a_recording_fails() -> None:
 
 def test_the_deadline_gives_up_in_time_for_the_switch_to_obey() -> None:
     state, _ = run(RECORDING, ON_DISK, PLAYING)
-    assert state.deadline is not None
-    assert timedelta(0) < AT + timedelta(seconds=transitions.bound(LENGTH)) - state.deadline
-    same, actions = step(state, DeadlinePassed(state.deadline - timedelta(seconds=1)))
+    assert state.timer.deadline is not None
+    assert timedelta(0) < AT + timedelta(seconds=transitions.bound(LENGTH)) - state.timer.deadline
+    same, actions = step(state, DeadlinePassed(state.timer.deadline - timedelta(seconds=1)))
     assert (same, actions) == (state, ())
-    state, actions = step(state, DeadlinePassed(state.deadline))
+    state, actions = step(state, DeadlinePassed(state.timer.deadline))
     assert actions == (Do.FAIL, Do.DISCARD)
     _, actions = step(state, told(StateReported, 8, state="failed"))
     assert actions == (Do.LEAVE,)
@@ -306,7 +306,7 @@ def test_a_talk_before_the_call_was_brought_to_us_is_another() -> None:
     state = resumed("recording_started", "announcement_finished")
     unwatched = told(CallReconciled, 60, since=AT, state="announced", capturing=True, bridged_at=stale)
     state, actions = run(unwatched, state=state)
-    assert not state.connected
+    assert not state.internal.connected
     assert "bridged" not in kinds(actions)
 
 

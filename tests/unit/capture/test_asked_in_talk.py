@@ -48,7 +48,7 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
     )  # fmt: skip
     writer.open(start)
     call.feed(CodeDialled(AT, code="keep", other=colleague))
-    assert call.state.deadline is not None, "nothing would end the question"
+    assert call.state.timer.deadline is not None, "nothing would end the question"
     assert not any("@" in str(command) for command in sent)
     played = [command for command in sent if "uuid_broadcast" in str(command)]
     assert len(played) == (1 if keep.question or colleague == "b" else 0)

@@ -160,7 +160,7 @@ def test_what_the_switch_has_not_said_is_not_said(
     node.refuses = {word: error_id}
     assert ask("pause") == outcome
     assert marks(call) == []
-    assert call.state.paused_until is None
+    assert call.state.pause.until is None
     taken_back = ["api uuid_setvar a accord_paused", "api sched_del a_pause"]
     assert (node.ordered[-2:] == taken_back) == (outcome == "not_recorded")
 

@@ -56,7 +56,7 @@ class Site:
                 file.write(b"RIFF\x08\0\0\0WAVEfmt " + struct.pack("<IHHI", 16, 1, 2, rate))
                 file.truncate(sound)
         writer = SimpleNamespace(audio=folder / layout.AUDIO)
-        state = SimpleNamespace(phase=phase, capturing=capturing)
+        state = SimpleNamespace(phase=phase, recording=SimpleNamespace(capturing=capturing))
         self.calls[start.recording] = SimpleNamespace(start=start, writer=writer, state=state)
         return self.calls[start.recording]
 
@@ -116,7 +116,7 @@ def test_the_longest_ends_first_and_only_as_many_as_must(site: Site) -> None:
     needs = finishing(5 * MIB, ("opus",))
     assert site.measure(needs + 700_000).excess() == [long]
     assert site.measure(needs).excess() == [long, short], "one that is being told is not cut"
-    long.state.capturing = False
+    long.state.recording.capturing = False
     assert site.measure(needs + 700_000).excess() == []
 
 

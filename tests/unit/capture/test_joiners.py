@@ -107,7 +107,7 @@ def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> N
     """By the way out in the dialplan, or because they came by Accord's own door: recorded or not."""
     switch = Switch(**said)
     call = joined(tmp_path, switch)
-    assert call.state.over
+    assert call.state.recording.over
     assert switch.played() == []
     (stop,) = switch.told
     assert stop.startswith("api uuid_record a stop ")
@@ -126,7 +126,7 @@ def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> N
 def test_who_is_not_or_cannot_be_asked_about_is_a_colleague(tmp_path: Path, said: dict[str, str]) -> None:
     switch = Switch(**said)
     call = joined(tmp_path, switch)
-    assert not call.state.over
+    assert not call.state.recording.over
     assert len(switch.played()) == 1
     over(call)
 
@@ -154,7 +154,7 @@ def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp
     switch = Switch()
     call = joined(tmp_path, switch, leg="a84b4c@pc33.atlanta.com")
     assert switch.told == []
-    assert call.state.deadline is not None, "nothing would end the wait"
+    assert call.state.timer.deadline is not None, "nothing would end the wait"
     over(call)
 
 

@@ -137,7 +137,7 @@ def enter(house: House, channel: str, number: str) -> None:
 
 
 def names(call: CallController) -> list[str]:
-    return [one.leg for one in call.state.others]
+    return [one.leg for one in call.state.conference.participants]
 
 
 def test_a_call_in_a_room_is_told_of_everybody_and_who_joins_is_told_by_their_number(house: House) -> None:
@@ -152,7 +152,7 @@ def test_a_call_in_a_room_is_told_of_everybody_and_who_joins_is_told_by_their_nu
     house.member("del-member", "c", "3")
     assert names(call) == ["b-a"]
     house.member("del-member", "a", "1")
-    assert (call.state.room, names(call)) == ("", [])
+    assert (call.state.conference.name, names(call)) == ("", [])
 
 
 def test_two_calls_in_a_room_have_said_once_what_both_want_said(house: House) -> None:
@@ -167,12 +167,12 @@ def test_two_calls_in_a_room_have_said_once_what_both_want_said(house: House) ->
     house.rooms.event(event("play-file", File=SOUND.path))
     later = event("play-file-done", File=SOUND.path).raw.replace(b"1795647361617992", b"1795647363617992")
     house.rooms.event(EslEvent(b"\n" + later))
-    assert {"leg:c"} <= one.state.knowing & two.state.knowing
+    assert {"leg:c"} <= one.state.transfer.informed & two.state.transfer.informed
     # Another call comes: who was told in this room is not told again.
     third = house.call("x", BOTH)
     enter(house, "x", "9")
     assert names(third) == ["a", "o", "c"]
-    assert "leg:c" in third.state.knowing
+    assert "leg:c" in third.state.transfer.informed
     assert len(house.played()) == 1
 
 
@@ -205,12 +205,12 @@ def test_a_third_one_is_asked_for_and_hears_it_mixed_in(
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.1)
     assert names(call) == ["c"]
-    assert call.state.others[0].party == Party("extension", "300")
+    assert call.state.conference.participants[0].party == Party("extension", "300")
     (mixed,) = [command for command in house.switch.told if "uuid_displace" in command]
     assert mixed.endswith(f"? c : none)}} start '{SOUND.path}' 0 m")
     house.bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
-    assert call.state.telling is not None
-    assert call.state.telling.began is not None
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.began is not None
     del house.switch.legs["c"]
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert names(call) == []
@@ -267,11 +267,11 @@ def test_a_third_one_is_taken_aside_to_be_asked_and_let_back(house: House, how: 
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert names(aside.call) == ["c"], "they come back"
     aside.hears()
-    assert aside.call.state.telling is not None
-    assert aside.call.state.telling.heard
+    assert aside.call.state.transfer.target is not None
+    assert aside.call.state.transfer.target.heard
     assert len(aside.moved()) == 1
     aside.event("DTMF", 5, **{"DTMF-Digit": "1", "DTMF-Source": "RTP"})
-    assert "leg:c" in aside.call.state.knowing
+    assert "leg:c" in aside.call.state.transfer.informed
     assert house.switch.told[-2:] == [
         "api uuid_setvar c accord_prompt",
         "api expand uuid_transfer ${cond(${uuid_getvar(c destination_number)} == accord_aside ? c : none)}"
@@ -291,7 +291,7 @@ def test_a_third_one_who_says_no_hears_so_before_they_are_back(house: House) -> 
     aside = Aside(house)
     aside.hears()
     aside.event("DTMF", 5, **{"DTMF-Digit": "2", "DTMF-Source": "RTP"})
-    assert aside.call.state.over
+    assert aside.call.state.recording.over
     assert house.switch.told[-2] == f"api uuid_setvar c accord_prompt {SOUND.path}"
     assert "accord_beside XML accord" in house.switch.told[-1]
     assert len(aside.moved()) == 2
@@ -335,7 +335,7 @@ def test_a_third_one_whose_leg_is_put_into_no_command_is_not_moved(house: House)
     gevent.sleep(0.1)
     assert names(call) == ["c ${system(x)}"]
     assert house.switch.told == []
-    assert call.state.deadline is not None, "and it ends, unasked, when nobody has heard it"
+    assert call.state.timer.deadline is not None, "and it ends, unasked, when nobody has heard it"
 
 
 def marks(house: House, channel: str) -> list[tuple[str, dict[str, str]]]:
@@ -373,8 +373,8 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
     (mixed,) = [command for command in house.switch.told if "uuid_displace" in command]
     assert f"start '{SOUND.path}' 0 m" in mixed
     house.bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
-    assert call.state.telling is not None
-    assert call.state.telling.began is not None
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.began is not None
     house.rooms.pressed(key("c", "0"))
     assert names(call) == []
     del house.switch.legs["c"]
@@ -402,7 +402,7 @@ def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
         house.rooms.pressed(key("c", pressed))
     house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
     gevent.sleep(0.2)
-    assert [one.heard_by for one in call.state.listeners] == ["outside"]
+    assert [one.heard_by for one in call.state.supervisors] == ["outside"]
     assert marks(house, "a")[1:] == [("listener_heard", {**WHO, "heard_by": "outside"})]
 
 
@@ -454,9 +454,9 @@ def test_who_is_outside_and_was_told_nothing_ends_the_take(house: House) -> None
     house.member("add-member", "b-a", "2", "200")
     house.switch.outside["p"] = "true"
     house.member("add-member", "p", "3", "+32470123456")
-    assert call.state.over, "nobody told them"
+    assert call.state.recording.over, "nobody told them"
     assert any(command.startswith("api uuid_record a stop ") for command in house.switch.told)
-    assert call.state.others[-1].outside
+    assert call.state.conference.participants[-1].outside
 
 
 def key(leg: str, digit: str) -> EslEvent:

@@ -209,7 +209,7 @@ def test_who_is_there_is_asked_and_noted_where_it_is_another(tmp_path: Path, clo
     left, came = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
     assert dict(left.data) == {"party": "extension", "value": "200", "seen": "later"}
     assert dict(came.data) == {"party": "extension", "value": "300", "leg": "c", "seen": "later"}
-    assert daemon.calls[CHANNEL].state.colleague == "c"
+    assert daemon.calls[CHANNEL].state.internal.leg == "c"
 
 
 @pytest.mark.parametrize("data", [{"leg": "b"}, {}, {"party": "extension", "value": "300"}])
@@ -217,7 +217,7 @@ def test_who_is_still_there_is_noted_once(tmp_path: Path, clock: Clock, data: di
     left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", data))
     daemon = daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes", leg="b"), clock)
     assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
-    assert daemon.calls[CHANNEL].state.colleague == "b"
+    assert daemon.calls[CHANNEL].state.internal.leg == "b"
 
 
 def micros(at: datetime) -> str:
@@ -238,7 +238,7 @@ def test_since_when_it_is_paused_and_held_is_asked_where_it_is(tmp_path: Path, c
     found = {mark.kind: mark for mark in marks(tmp_path)}
     assert (found["paused"].at, found["paused"].data) == (paused, {"seconds": "60", "seen": "later"})
     assert (found["hold"].at, found["colleague_hold"].at) == (held, held)
-    assert daemon.calls[CHANNEL].state.held
+    assert daemon.calls[CHANNEL].state.hold.active
 
 
 def test_a_colleague_holds_no_earlier_than_they_were_there(tmp_path: Path, clock: Clock) -> None:
@@ -250,7 +250,7 @@ def test_a_colleague_holds_no_earlier_than_they_were_there(tmp_path: Path, clock
     assert [(mark.kind, mark.at) for mark in marks(tmp_path) if "hold" in mark.kind] == [
         ("colleague_hold", BRIDGED)
     ]
-    assert not daemon.calls[CHANNEL].state.held
+    assert not daemon.calls[CHANNEL].state.hold.active
     assert not [order for order in switch.asked if "pause_seconds" in order or "paused_at" in order]
 
 
