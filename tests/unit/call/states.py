@@ -73,8 +73,8 @@ HEADER = """# Call states
 
 Every state of a call that can be reached, and every event that changes it or has the daemon do something, as
 `python -m tests.unit.call.states` finds them by trying each event of `recorder/domain/call_events.py` in each
-state. The actions are those of `Do` in `recorder/call/state.py`. An event that is not listed for a state changes
-nothing there; *stays* without an action means that a mark is written, or a fact remembered.
+state. The actions are those of `Do` in `recorder/call/state.py`. An event that is not listed for a state
+changes nothing there; *stays* without an action means that a mark is written, or a fact remembered.
 
 """
 
@@ -125,12 +125,14 @@ def _plain(what: type[CallEvent], **more: object) -> Make:
 
 
 def _kept(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
-    return lambda state: what(AT, leg=leg, sound=state.question.sound, complete=complete)
+    more = {"complete": complete} if what is SoundEnded else {}
+    return lambda state: what(AT, leg=leg, sound=state.question.sound, **more)
 
 
 def _joining(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
     sound = JOINING.sound.path
-    return lambda _state: what(AT + took, leg=COLLEAGUE, sound=sound, complete=True)
+    more = {"complete": True} if what is SoundEnded else {}
+    return lambda _state: what(AT + took, leg=COLLEAGUE, sound=sound, **more)
 
 
 def _looked(outside: bool) -> Make:
