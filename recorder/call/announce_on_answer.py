@@ -1,10 +1,11 @@
-"""Announcing at pick-up: it rings as it always does, and once somebody answers both are told.
+"""Announcement on answer: the call rings as usual, and both parties hear the announcement once somebody
+answers.
 
-The switch is answered by the one who picks up, so busy and no answer are what they were, and nobody pays for
-ringing.  While it rings nothing is recorded.  From the pick-up on it is, with a stop that the switch keeps by
-itself: it ends the recording unless it has taken our word that the announcement was heard.  What keeps the
-outside party from hearing it whole (a hold, a transfer) ends that recording; the next one begins with the
-announcement again, in the same take.  That the colleague hears it whole is not waited for.
+The switch reports the answer only then, so busy and no answer stay what they are, and ringing costs
+nothing. Nothing is recorded while it rings. From the answer on the call is recorded, and the switch itself
+ends the recording unless it has taken our confirmation that the announcement was heard. If a hold or a
+transfer keeps the external party from hearing it whole, that recording ends, and the next one, in the same
+file, begins with the announcement again. The colleague need not hear it whole.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
 
 
 def ring(state: CallState) -> tuple[CallState, Actions]:
-    """A call arrives: it rings, and nothing else."""
+    """A call arrives: let it ring."""
     state = replace(
         state,
         phase=Phase.RINGING,
@@ -31,12 +32,13 @@ def ring(state: CallState) -> tuple[CallState, Actions]:
 
 
 def telling(state: CallState) -> bool:
-    """Whether it is being announced to two who are connected."""
+    """Whether the announcement plays to two connected parties."""
     return state.plan.at_pickup and state.phase is Phase.ANNOUNCING
 
 
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Tell them, if two are there, neither holds, and the call is on disk; else that is waited for."""
+    """Announce, if two are connected, neither is on hold, and the call's folder is on disk; otherwise wait
+    for that."""
     state = replace(state, timer=Timer())
     if not (state.recording.on_disk and state.internal.leg) or state.hold.active:
         return state, ()
@@ -47,12 +49,12 @@ def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         state.prompt.sound,
         at,
     )
-    # It counts from its beginning on the outside leg: an earlier one may still play, and end.
+    # It counts from its start on the external leg: an earlier one may still be playing.
     return replace(state, prompt=replace(state.prompt, playing=False)), (Do.BEGIN,)
 
 
 def again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
-    """It was not heard whole: from the beginning, as soon as it can be."""
+    """Announce again from the beginning as soon as possible, because it was not heard whole."""
     state, before = _put_back(state, at, reason)
     state, actions = begin(state, at)
     return state, (*before, *actions)
@@ -71,7 +73,7 @@ def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, A
 
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
-    """A sound began or ended on a leg; the outside party's counts."""
+    """A sound started or ended on a leg; only the external party's counts."""
     if state.informed or event.leg != OUTSIDE or event.sound != state.prompt.sound.path:
         return state, ()
     if isinstance(event, SoundStarted):
@@ -83,8 +85,8 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
     state = replace(state, prompt=replace(state.prompt, playing=False))
     if event.ending:
         return state, ()
-    # FreeSWITCH calls it done, too, where a transfer called the leg away in it, and counts what it has read
-    # of the file as played (seen): how long it took tells.
+    # FreeSWITCH reports it done also where a transfer took the leg away during it, and counts what it has
+    # read of the file as played (seen); the time it took shows the difference.
     took = event.at - (state.prompt.began or event.at)
     if not event.complete or took < state.prompt.sound.length - SHORTER:
         state, actions = _put_back(state, event.at, "stopped")
@@ -95,7 +97,8 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
 
 
 def announced(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The switch has taken our word: they talk from now on, and a line may ask at once."""
+    """The switch has taken our confirmation: the conversation begins, and the line may ask the keep
+    question."""
     if not state.plan.at_pickup:
         return state, ()
     state = transfer_notice.present(state)

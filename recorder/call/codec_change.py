@@ -1,5 +1,5 @@
-"""The outside party's codec changes in the call: the switch turns the recording to the new one by itself
-(``accord_codec`` in the dialplan), and some tenths of a second of what it plays meanwhile are lost."""
+"""The external party's codec changes during the call. The switch reopens the recording for the new codec
+by itself (``accord_codec`` in the dialplan); some tenths of a second of what it plays meanwhile are lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recorder.domain.call_events import CodecChanged
 
 
 def turned(state: CallState, event: CodecChanged) -> tuple[CallState, Actions]:
-    """An announcement or question in which it changes was not heard whole, as with a hold: once more."""
+    """Play an announcement or question again during which the codec changed, as after a hold."""
     if announce_on_answer.telling(state) and not state.informed:
         return announce_on_answer.again(state, event.at, "stopped")
     spoiled = state.prompt.spoiled or state.prompt.playing

@@ -1,18 +1,20 @@
-"""Who else is in the conversation: in a conference that the outside party is in, or as a third one.
+"""The other participants: in the external party's conference, or as third parties.
 
-Everybody who comes or goes is in the marks.  First the switch is asked whether somebody who came is outside.
-A colleague who does not know yet is told as a joiner is (``transfer_notice.py``), one after the other; who is
-outside is told by their own call, and where that has not been announced the take ends: nobody is recorded who
-was not told.
+Marks say who joins and leaves. The switch is first asked whether a participant who joined is external. A
+colleague who is not informed yet is notified like a transfer target (``transfer_notice.py``), one after the
+other. An external participant is informed by their own call; where that has not been announced the recording
+ends, because nobody is recorded who was not informed.
 
-=========  =================================================================================
-CAME       the switch is asked about them
-asked      outside: known, or the take ends.  A colleague: known, or to be told, in their turn
-told       whoever heard it whole knows; the next one's turn
-WENT       not told whole: untold.  The next one's turn
-=========  =================================================================================
+==================  ======================================================================
+joined              the switch is asked about them
+checked             external: informed, or the recording ends. A colleague: informed
+                    already, or notified in turn
+notified            whoever heard the notice whole is informed; the next one's turn
+left                the notice was not heard whole; the next one's turn
+==================  ======================================================================
 
-A third one is there as long as the colleague is; a room as long as the outside leg is in it.
+A third party stays as long as the colleague does; conference participants as long as the external leg is in
+the conference.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ LATER: Final = (("seen", "later"),)
 
 
 def entered(state: CallState, event: ConferenceJoined) -> tuple[CallState, Actions]:
-    """The outside leg is in a conference."""
+    """The external leg joined a conference."""
     if not _counts(state):
         return state, ()
     return came(
@@ -51,7 +53,7 @@ def entered(state: CallState, event: ConferenceJoined) -> tuple[CallState, Actio
 
 
 def came(state: CallState, participants: Iterable[Participant], at: datetime) -> tuple[CallState, Actions]:
-    """Somebody came into the conversation."""
+    """Participants joined the conversation."""
     if not _counts(state) or not (state.conference.name or state.internal.leg):
         return state, ()
     return _add(state, participants, at)
@@ -82,7 +84,7 @@ def _add(
 
 
 def _party(state: CallState, one: Participant) -> Party | None:
-    # Who goes from the call into a room is called by the room's number there.
+    # A party who moves from the call into a conference has the conference's number there.
     return (
         state.internal.party
         if one.leg == state.internal.previous_leg and state.internal.party is not None
@@ -91,7 +93,7 @@ def _party(state: CallState, one: Participant) -> Party | None:
 
 
 def _connected(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actions]:
-    """A call that was brought into a room at once: whoever is the first there, it was for."""
+    """A call that went straight into a conference was for whoever is the first there."""
     if state.internal.connected:
         return state, ()
     party = party_data(one.party)
@@ -102,7 +104,7 @@ def _connected(state: CallState, one: JoinedParticipant) -> tuple[CallState, Act
 
 
 def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
-    """The switch's word on somebody: whether their leg leads outside."""
+    """The switch has said whether a leg is external."""
     one = next(
         (each for each in state.conference.participants if each.leg == event.other and not each.asked), None
     )
@@ -132,7 +134,7 @@ def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
         state = replace(state, recording=replace(state.recording, over=True))
         return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
     script = state.script.joining
-    # What somebody answered to another call's question is no answer to this one's.
+    # An answer to another call's question is no answer to this call's.
     told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
     if told or event.outside or not state.transfer.informed or known & state.transfer.informed:
         state = replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known))
@@ -141,7 +143,7 @@ def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
 
 
 def turn(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Tell the next one who does not know."""
+    """Notify the next participant who is not informed."""
     script = state.script.joining
     if script is None or state.transfer.target is not None or state.hold.active or not _counts(state):
         return state, ()
@@ -166,7 +168,7 @@ def _unknowing(state: CallState, one: JoinedParticipant) -> bool:
 
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
-    """A sound began or ended for who is being told."""
+    """A sound started or ended for the participant who is being notified."""
     telling, script = state.transfer.target, state.script.joining
     after, actions = transfer_notice.sounded(state, event)
     if telling is None or script is None or not in_room(state, telling.leg):
@@ -186,7 +188,7 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
 
 
 def went(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
-    """Somebody is in the conversation no more."""
+    """A participant left the conversation."""
     one = next((each for each in state.conference.participants if each.leg == leg), None)
     if one is None or not _counts(state):
         return state, ()
@@ -196,7 +198,7 @@ def went(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
 
 
 def parted(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The room is left, or the colleague beside whom a third one was."""
+    """The external party left the conference, or the colleague beside whom a third party was."""
     actions: Actions = ()
     for one in state.conference.participants if _counts(state) else ():
         state, gone = _gone(state, one, at)
@@ -214,7 +216,7 @@ def _gone(
     untold: Actions = ()
     if state.transfer.target is not None and state.transfer.target.leg == one.leg:
         state, untold = transfer_notice.stopped(state, at, "left")
-    # They came, whatever the switch would have said of them.
+    # They joined, whatever the switch would have said about them.
     came_in = () if one.asked else (WriteMark("joined_room", one.since, _data(state, one)),)
     left = WriteMark("left_room", at, _data(state, replace(one, later=bool(seen))))
     others = tuple(each for each in state.conference.participants if each.leg != one.leg)
@@ -226,7 +228,7 @@ def _gone(
 
 
 def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """A hold is over: who was not told whole is told now."""
+    """A hold is over: notify whoever has not heard the notice whole."""
     state, actions = transfer_notice.back(state, at)
     state = replace(
         state,
@@ -240,7 +242,7 @@ def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """The daemon is back, and the switch says who is there."""
+    """The daemon is back, and the switch reports who takes part."""
     state, actions = transfer_notice.found(state, event)
     if not _counts(state):
         return state, actions
@@ -256,7 +258,7 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
 
 
 def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
-    """What an earlier daemon wrote down of who was in the conversation."""
+    """Restore the participants from an earlier daemon's marks."""
     for note in notes:
         said = dict(note.data)
         leg = said.get("leg", "")

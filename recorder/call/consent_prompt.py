@@ -1,19 +1,20 @@
-"""Questions before the conversation: the language, opt-in's question, and the time to refuse in opt-out.
+"""The questions before the conversation: the language, the opt-in question, and the time to refuse in
+opt-out.
 
-A refusal takes effect at once: what plays is cut, and it is said that the call is not recorded.  A yes counts
-once the question was heard whole.  What each can come to:
+A refusal takes effect at once: the prompt is cut, and the call is told that it is not recorded. A yes counts
+once the question was heard whole. The possible outcomes:
 
 ==========  =====================================  ===================================================
             opt-in (key 1: record)                 opt-out (key 2: do not)
 ==========  =====================================  ===================================================
-1           after the question: it is announced    a key that means nothing
-            and recorded; before its end: nothing
-2           not recorded, whenever it is pressed   not recorded, whenever it is pressed until the end
-            until the announcement's end           of the time to answer
-silence     not recorded                           recorded: they were told, and did not refuse
+1           after the question: announced and      a key that means nothing
+            recorded; before its end: ignored
+2           not recorded, at any time until the    not recorded, at any time until the end of the time
+            announcement's end                     to answer
+silence     not recorded                           recorded: they were informed, and did not refuse
 other key   asked once more; a second one: not     reminded once; a second one: not recorded
             recorded
-hang-up     nothing was captured                   what was captured is destroyed
+hang-up     nothing was captured                   the captured audio is destroyed
 ==========  =====================================  ===================================================
 """
 
@@ -42,11 +43,11 @@ YES: Final = "1"
 NO: Final = "2"
 
 WRONG: Final = 2
-"""Keys that mean nothing, until no more are waited for."""
+"""Number of meaningless keys after which the questions end."""
 
 
 def chosen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The language is known: ask, or announce.  First of all the switch is told, then the disk."""
+    """The language is known: ask for consent, or announce. The switch gets its order before the disk does."""
     state = replace(
         state,
         recording=replace(state.recording, ordered=True),
@@ -77,7 +78,7 @@ def asked(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
-    """The outside party pressed a key."""
+    """The external party pressed a key."""
     if state.phase is Phase.ASKING:
         return (_language if state.consent.question == "language" else _opt_in)(state, event)
     if state.plan.mode in (OPT_IN, OPT_OUT) and state.phase < Phase.ANNOUNCED and not state.informed:
@@ -86,7 +87,8 @@ def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 
 def _language(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
-    """It may be pressed before the menu has come to its end: nothing depends on what was not heard."""
+    """Choose the language; the key counts before the menu's end, because nothing depends on having heard
+    it whole."""
     number = int(event.key) if event.key.isdecimal() else 0
     if 1 <= number <= len(state.plan.scripts):
         return _language_is(state, number - 1, "key", event.at, event.key)
@@ -108,7 +110,7 @@ def _opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
     if state.prompt.playing or state.prompt.spoiled:
-        return state, ()  # before the question's end it is no answer to it
+        return state, ()  # before the question's end it is no answer
     if event.key == YES:
         state, actions = _announce(state, event.at)
         return state, (answered("recording", "yes", event.at, event.key), *actions)
@@ -118,7 +120,7 @@ def _opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 
 def _told(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
-    """While it is announced, and in opt-out until the time to refuse is over."""
+    """Handle a key during the announcement, and in opt-out until the time to refuse is over."""
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
     if state.phase is not Phase.CHOOSING or state.prompt.playing:
@@ -141,12 +143,12 @@ def _ask_again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def reminded(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The reminder is over, or could not be played: the time to refuse begins anew."""
+    """The reminder is over, or could not be played: the time to refuse begins again."""
     return until(replace(state, prompt=replace(state.prompt, playing=False)), at, ANSWER), listen(state)
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for something is over, before the conversation or while it is said that it is not recorded."""
+    """The time to wait is over, before the conversation or while the refusal is played."""
     if state.phase is Phase.UNRECORDED:
         return replace(state, leaving=True, timer=Timer()), () if state.leaving else (Do.LEAVE,)
     if state.phase is Phase.ANNOUNCING or state.prompt.playing or state.prompt.spoiled or state.informed:

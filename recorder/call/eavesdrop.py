@@ -1,14 +1,16 @@
-"""Who only listens to the conversation: a supervisor, whom nobody hears and to whom nothing is said.
+"""Supervisors who listen to the conversation (``eavesdrop``): nobody hears them, and nothing is played to
+them.
 
-They are in the marks as they come and go, and so is who hears them once they speak.  Whose voice comes into
-the recording is a third one from then on (``conference.py``), as if they had just joined: told or asked as
-the line says, and where they are outside and were told nothing, the take ends there.
+Marks say when they join and leave, and who hears them once they speak. A supervisor whose voice is in the
+recording is a third party from then on (``conference.py``), as if they had just joined: notified or asked as
+the line says. If they are external and were not informed, the recording ends.
 
-=========  =================================================================================
-LISTENS    in the marks; nothing else changes
-SPEAKS     heard in the recording: a third one came.  No more: the third one went
-LISTENED   they are gone, also as a third one
-=========  =================================================================================
+========================  ==================================================================
+listens                   a mark, and nothing else
+heard in the recording    a third party joined
+no longer heard           the third party left
+stops listening           left, also as a third party
+========================  ==================================================================
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ LATER = conference.LATER
 
 
 def came(state: CallState, supervisors: Iterable[Participant], at: datetime) -> tuple[CallState, Actions]:
-    """Somebody listens."""
+    """Supervisors started to listen."""
     return _came(state, supervisors, at) if _counts(state) else (state, ())
 
 
@@ -46,7 +48,7 @@ def _came(
 
 
 def speaks(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions]:
-    """Somebody hears who listens, or nobody any more."""
+    """A supervisor is heard, or no longer heard."""
     before = _of(state, event.other)
     if before is None or not _counts(state):
         return state, ()
@@ -66,7 +68,7 @@ def speaks(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions
 
 
 def gone(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
-    """Somebody listens no more."""
+    """A supervisor stopped listening."""
     one = _of(state, leg)
     return (state, ()) if one is None or not _counts(state) else _gone(state, one, at)
 
@@ -80,7 +82,7 @@ def _gone(
 
 
 def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """The daemon is back, and the switch says who listens; whether somebody hears them, it does not say."""
+    """The daemon is back, and the switch reports who listens; it does not say who hears them."""
     if not _counts(state):
         return state, ()
     there = {one.leg for one in event.supervisors}
@@ -94,7 +96,7 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
 
 
 def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
-    """What an earlier daemon wrote down of who listened."""
+    """Restore the supervisors from an earlier daemon's marks."""
     for note in notes:
         said = dict(note.data)
         leg = said.get("leg", "")

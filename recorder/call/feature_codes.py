@@ -1,15 +1,16 @@
-"""What a colleague dials in a call that is recorded; nothing of it is taken from the outside party.
+"""Feature codes that a colleague dials in a recorded call; codes of the external party are not accepted.
 
 ======  ============================================================================================
-keep    asks whether the recording may be kept (``keep_question.py``)
-pause   the switch masks the recording, also without us, and goes on by itself after a time that it says
-resume  and goes on with it
-note    marks the moment; they hear a tone once that is written
-delete  on a line that allows it: the colleague is asked back once, alone; 1 stops the recording, has it
-        destroyed, and tells both.  Any other key, silence, a hold or somebody else: nothing comes of it
+keep    asks the keep question (``keep_question.py``)
+pause   the switch pauses the recording, also without the daemon, and resumes it after a time that it
+        reports
+resume  resumes the recording
+note    marks the moment; the colleague hears a tone once the mark is written
+delete  on a line that allows it: the colleague alone is asked to confirm. 1 stops the recording, destroys
+        it and plays that to both. Any other key, silence, a hold or another party: nothing happens
 ======  ============================================================================================
 
-One question is open at a time.
+Only one question is open at a time.
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ Request = CodeDialled | CommandGiven
 
 
 def dialled(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
-    """A colleague's code."""
+    """A colleague dialled a code."""
     return carry_out(
         replace(state, internal=replace(state.internal, leg=event.other or state.internal.leg)), event
     )
 
 
 def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
-    """What was asked for, by a code or otherwise; another says nothing."""
+    """Carry out a code or a command; unknown ones are ignored."""
     act = _CODES.get(event.code)
     return (state, ()) if act is None else act(state, event)
 
@@ -75,7 +76,7 @@ def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
 
 
 def _breaks(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """A pause breaks off the question whether it may be kept; the other one is not in the sound anyway."""
+    """A pause breaks off the keep question; the deletion question is not in the recording anyway."""
     return (state, ()) if _deleting(state) else keep_question.paused(state, at)
 
 
@@ -84,13 +85,13 @@ def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
 
 
 def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
-    # Asked for elsewhere, it is answered there.
+    # The panel and the API show the outcome themselves.
     told: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
     return state, (WriteMark("noted", event.at, _by(event)), *told)
 
 
 def _by(event: Request) -> tuple[tuple[str, str], ...]:
-    """Where it was asked for, if not on the telephone."""
+    """Where the request came from, if not from the telephone."""
     return (("by", event.by),) if isinstance(event, CommandGiven) else ()
 
 
@@ -113,8 +114,8 @@ _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]
 
 
 def watched_again(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """Nobody saw whether it was paused meanwhile: the switch says whether it is, since when and how long.  It
-    may be another pause than the one that we know of, which ended by itself, or was begun anew."""
+    """Apply the pause that the switch reports: whether there is one, since when and for how long. It may
+    be another one than the pause that we know of, which has ended by itself or was started again."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
     known = state.pause.is_active(event.at)
@@ -136,8 +137,8 @@ _LATER: Final = (("seen", "later"),)
 
 
 def tones(state: CallState, at: datetime) -> Actions:
-    """What a colleague who has come hears, and either where the line says so: that it is paused, or recorded.
-    They go on by themselves."""
+    """Tones for a colleague who joined, and for either party where the line says so: the recording is
+    paused, or runs. The switch repeats them by itself."""
     if state.phase is not Phase.ANNOUNCED or not state.internal.connected:
         return ()
     return (
@@ -146,7 +147,7 @@ def tones(state: CallState, at: datetime) -> Actions:
     )
 
 
-# --- the question whether they mean it; every other is about keeping
+# --- the deletion question; the other one is the keep question
 
 
 def _deleting(state: CallState) -> bool:
@@ -154,7 +155,7 @@ def _deleting(state: CallState) -> bool:
 
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
-    """A sound began or ended on a leg."""
+    """A sound started or ended on a leg."""
     asked = state.question
     if not _deleting(state):
         return keep_question.sounded(state, event)
@@ -172,7 +173,7 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
 
 
 def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
-    """A key of either side."""
+    """Either side pressed a key."""
     if not _deleting(state):
         return keep_question.key(state, event)
     if state.question.step is not QuestionStep.ANSWER or event.leg != COLLEAGUE:
@@ -183,23 +184,23 @@ def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 
 def destroyed(state: CallState, at: datetime, by: str = "") -> tuple[CallState, Actions]:
-    """It was confirmed."""
+    """Deletion was confirmed."""
     state = replace(state, phase=Phase.UNRECORDED, reason="deleted", question=OpenQuestion(), timer=Timer())
     return state, (WriteMark("deleted", at, (("by", by),) if by else ()), Do.DELETED, Do.DISCARD)
 
 
 def disturbed(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The colleague holds."""
+    """Either side is put on hold."""
     return _dropped(state, at) if _deleting(state) else keep_question.disturbed(state, at)
 
 
 def broken(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Whoever was asked is not there any more."""
+    """The party who was asked is no longer there."""
     return _dropped(state, at) if _deleting(state) else keep_question.broken(state, at)
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for what a question waits for is over."""
+    """The time for the open question is over."""
     return _dropped(state, at) if _deleting(state) else keep_question.waited(state, at)
 
 

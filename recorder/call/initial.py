@@ -1,4 +1,4 @@
-"""How a call comes into our hands: anew, refused, or from an earlier daemon."""
+"""The first state of a call: a new one, a refused one, or one that an earlier daemon began."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from recorder.domain.call_plan import NOTICE, OPT_OUT, CallPlan, Script, Speech
 
 
 def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
-    """A call that is to be recorded if nobody refuses: what is said to it first."""
+    """Return the state of a new call, and the first actions."""
     state = CallState(plan, PromptState(plan.scripts[0].announcement))
     if plan.at_pickup:
         return ring(state)
@@ -41,12 +41,12 @@ def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
 
 
 def notice(path: str, length: timedelta) -> CallPlan:
-    """The plan of a line that tells, and asks nothing."""
+    """Return the plan of a line that only announces."""
     return CallPlan(NOTICE, (Script(Speech(path, length)),))
 
 
 def refuse(reason: str) -> tuple[CallState, Actions]:
-    """A call that is not; it is followed to its end only to be written down."""
+    """Return the state of a call that is not recorded; it is followed to its end only to be listed."""
     plan = notice("", timedelta(0))
     prompt = PromptState(plan.scripts[0].announcement, playing=False)
     state = CallState(
@@ -56,11 +56,11 @@ def refuse(reason: str) -> tuple[CallState, Actions]:
 
 
 def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallState:
-    """A call that an earlier daemon began, from what it wrote down.  One that it had refused is refused
-    again (:func:`refuse`).
+    """Return the state of a call that an earlier daemon began, from its marks. A call that it had refused is
+    refused again (:func:`refuse`).
 
-    It is ANNOUNCED only if that was written down, and in opt-out that nobody refused; feed the switch's word
-    next (``CallReconciled``, or ``ChannelGone`` where the switch has no such call)."""
+    It is ANNOUNCED only if the marks say so, and in opt-out only if nobody refused. The next event must be
+    the switch's report: ``CallReconciled``, or ``ChannelGone`` where it has no such call."""
     first = {note.kind: note.at for note in reversed(notes)}
     answer = answer_of(notes)
     turns = [note for note in notes if note.kind in ("hold", "unhold")]
@@ -94,7 +94,7 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
             timer=Timer(),
         )
     if plan.at_pickup and announced:
-        # They were told; whether the switch has our word for it, it says next.
+        # They were informed; the next report says whether the switch has our confirmation.
         return replace(
             state,
             phase=Phase.ANNOUNCING,
@@ -108,22 +108,22 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
 
 
 def _paused_until(notes: Sequence[WriteMark]) -> datetime | None:
-    """When a pause ends by itself that nobody was seen to end."""
+    """Return when a pause ends by itself whose end nobody saw."""
     last = next((note for note in reversed(notes) if note.kind in ("paused", "resumed")), None)
     if last is None or last.kind == "resumed":
         return None
     seconds = dict(last.data).get("seconds", "")
-    # An Accord of before noted none of what it saw later: the switch's word comes next.
+    # Without a time the pause counts as over: the switch's report comes next.
     return last.at + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0)
 
 
 def kept_of(notes: Sequence[WriteMark]) -> str:
-    """What was last answered about keeping it; silence is no yes."""
+    """Return the last answer to the keep question (``yes``, ``no``, or empty); silence is no yes."""
     given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_answered"]
     return "" if not given else "yes" if given[-1] == "yes" else "no"
 
 
 def answer_of(notes: Sequence[WriteMark]) -> str:
-    """What was answered to the question whether to record, empty where nothing was."""
+    """Return the answer to the consent question, empty where there is none."""
     given = [dict(note.data) for note in notes if note.kind == "answered"]
     return next((one.get("answer", "") for one in reversed(given) if one.get("question") == "recording"), "")

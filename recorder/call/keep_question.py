@@ -1,32 +1,34 @@
-"""The agreement in the call: may the recording be kept, so that it stays clear what was agreed?
+"""The keep question: may the recording be kept, so that it stays clear what was agreed?
 
-A colleague's code begins it, or the line by itself once they speak.  Both hear the question; the outside
-party answers with 1 or 2, or aloud, and then the colleague says with 1 or 2 what it was.  Or, by line, the
-colleague asks in their own words, and 1 or 2 says what came of it.  On a yes both hear that it will be kept,
-on anything else that it will not be for that.
+A colleague's code begins it, or the line does once two speak. Both hear the question; the external party
+answers with 1 or 2, or aloud, and then the colleague confirms the answer with 1 or 2. On some lines the
+colleague asks in their own words instead. On a yes both hear that the recording is kept, on anything else
+that it is not kept for that.
 
 =========  ======================  ============================================================
-            while                  what can come of it
+state      meanwhile               outcome
 =========  ======================  ============================================================
-QUESTION   it plays to both        heard whole by both: ANSWER.  2 of either side: VERDICT, at once;
-                                   1 is no answer yet.  A hold, another at the other end, or its
-                                   being cut: broken, no answer
-ANSWER     a key is waited for     1 or 2 of theirs, 2 of the colleague's, or silence: VERDICT.  1 of the
-                                   colleague's: CHECK.  The code again: QUESTION once more.  Another at
-                                   the other end: broken
-CHECK      the sound is looked     they said something since the question: VERDICT.  They did not, or it is
-           through                 not known in time: QUESTION once more; the second time nobody answered,
-                                   VERDICT.  2 of either side: VERDICT, at once
-VERDICT    both hear what it was   told, or not heard whole; then all can begin anew.  2 of either
-                                   side: VERDICT once more, unless it was a no
+QUESTION   it plays to both        heard whole by both: ANSWER. 2 of either side: VERDICT at once;
+                                   1 is no answer yet. A hold, another party, or a cut: broken,
+                                   no answer
+ANSWER     a key is awaited        1 or 2 of the external party, 2 of the colleague, or silence:
+                                   VERDICT. 1 of the colleague: CHECK. The code again: QUESTION
+                                   once more. Another party: broken
+CHECK      the recording is        the external party's voice is in it: VERDICT. It is not, or not
+           searched                in time: QUESTION once more; the second time nobody answered:
+                                   VERDICT. 2 of either side: VERDICT at once
+VERDICT    both hear the outcome   heard whole or not, the question is over. 2 of either side:
+                                   VERDICT once more, unless it was a no
 =========  ======================  ============================================================
 
-That a colleague says yes for them is none without their voice: it would be the colleague's alone.
+A yes that a colleague confirms needs the external party's voice: without it, it would be the colleague's
+alone.
 
 The last answer stands, and silence is no yes; a question that was broken off changes nothing.
 
-While the recording is paused nothing is asked, for what is not in the sound shows no agreement: the code
-gives the tone that says so, and nothing else.  A pause breaks off a question that has no answer yet.
+While the recording is paused nothing is asked, because an agreement that is not in the recording proves
+nothing: the code plays the pause tone, and nothing else. A pause breaks off a question that has no answer
+yet.
 """
 
 from __future__ import annotations
@@ -49,20 +51,20 @@ from recorder.domain.call_events import (
 from recorder.domain.call_plan import KeepScript, Speech
 
 TIME_TO_ANSWER: Final = timedelta(seconds=20)
-"""After the question: they speak with each other, and somebody presses a key."""
+"""After the question, for the two to speak and one of them to press a key."""
 
 TIME_TO_ASK: Final = timedelta(seconds=120)
 """For a question in the colleague's own words, and the answer."""
 
 TIME_TO_CHECK: Final = timedelta(seconds=3)
-"""For whether they were heard; not known by then, they were not."""
+"""For the search of the recording; without a result by then, no voice was found."""
 
 NO: Final = "2"
 ANSWERS: Final = {"1": "yes", NO: "no"}
 
 
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The colleague's code, or the line's own question once they speak."""
+    """Ask, on the colleague's code or as the line wants it."""
     keep = state.script.keep
     if (
         keep is None
@@ -95,8 +97,8 @@ def _say(
 
 
 def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
-    """A key of either side: a no counts at once, whatever plays; a yes that the colleague says for them once
-    their voice was found."""
+    """Either side pressed a key. A no counts at once, whatever plays; a yes of the colleague's once the
+    external party's voice was found."""
     answer, step = ANSWERS.get(event.key), state.question.step
     if answer is None or event.leg not in LEGS or step is QuestionStep.IDLE:
         return state, ()
@@ -120,7 +122,7 @@ def _how(state: CallState, leg: str) -> str:
 
 
 def checked(state: CallState, event: VoiceChecked) -> tuple[CallState, Actions]:
-    """The sound was looked through, up to the colleague's key."""
+    """The recording was searched up to the colleague's key."""
     pressed = state.question.pressed
     if state.question.step is not QuestionStep.CHECK or pressed is None:
         return state, ()
@@ -132,7 +134,7 @@ def checked(state: CallState, event: VoiceChecked) -> tuple[CallState, Actions]:
 
 
 def _unheard(state: CallState, at: datetime, pressed: datetime) -> tuple[CallState, Actions]:
-    """Nobody was heard to say so: asked once more, and then nobody answered."""
+    """No voice was found: ask once more; the second time nobody answered."""
     keep = state.script.keep
     note = WriteMark("keep_unheard", pressed)
     if keep is not None and state.talking and not state.question.again:
@@ -157,12 +159,12 @@ _SAY: Final = {"yes": Do.KEEP_YES, "no": Do.KEEP_NO, "none": Do.KEEP_NONE}
 
 
 def verdict(keep: KeepScript, answer: str) -> Speech:
-    """What both hear of an answer."""
+    """Return the sound that plays to both after an answer."""
     return {"yes": keep.yes, "no": keep.no}.get(answer, keep.none)
 
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
-    """A sound began or ended on one leg: each plays its own, and tells of it."""
+    """A sound started or ended on one leg; each leg plays and reports its own."""
     asked = state.question
     if (
         asked.step not in (QuestionStep.QUESTION, QuestionStep.VERDICT)
@@ -187,21 +189,20 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
 
 
 def disturbed(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """A hold, or somebody else at the other end: what plays is not heard by both, and what is answered is not
-    answered to each other."""
+    """A hold: what plays is not heard by both."""
     if state.question.step in (QuestionStep.ANSWER, QuestionStep.CHECK):
         return state, ()  # they may come back to it
     return broken(state, at)
 
 
 def paused(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """What is said from now on is not in the sound.  What came of an answer is said to its end."""
+    """What is said from now on is not in the recording. The outcome of an answer plays to its end."""
     waiting = state.question.step in (QuestionStep.QUESTION, QuestionStep.ANSWER, QuestionStep.CHECK)
     return broken(state, at) if waiting else (state, ())
 
 
 def broken(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """No answer came of it, or it was not heard what came of it."""
+    """No answer came of it, or its outcome was not heard."""
     step = state.question.step
     if step is QuestionStep.IDLE:
         return state, ()
@@ -210,7 +211,7 @@ def broken(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for what it waits for is over."""
+    """The time to wait is over."""
     if state.question.step is QuestionStep.ANSWER:
         return _answered(state, at, "none", at)
     if state.question.step is QuestionStep.CHECK:

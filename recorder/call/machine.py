@@ -1,16 +1,18 @@
-"""One call, from its arrival to its end, as a pure function: ``step(state, event) -> (state, actions)``.
+"""The state machine of one call, as a pure function: ``step(state, event) -> (state, actions)``.
 
-Nothing here talks to anybody.  The daemon feeds what it observes and does what comes out; the switch
-refuses by itself what comes too late (``freeswitch_conf/dialplan/accord.xml``).  Phases only go forward,
-any of them may be skipped:
+The daemon feeds it events and carries out the actions. Whatever comes too late, the switch refuses by itself
+(``freeswitch_conf/dialplan/accord.xml``). Phases only go forward, and any of them may be skipped:
 
     ASKING → RINGING → ANNOUNCING → CHOOSING → ANNOUNCED → UNRECORDED → ENDED
 
-ASKING: the language, or in opt-in whether it may be recorded; nothing is captured.  RINGING: to be announced
-at pick-up, and back here where that was not heard whole (``announce_on_answer.py``).  CHOOSING: in opt-out,
-the time to refuse (``consent_prompt.py``).  A call is ANNOUNCED only when the announcement's own playback
-ended by itself, while it was being recorded, with no hold in it, its folder is on disk, and the switch has
-taken our word for it in time.  It is ``recorded`` at the end only if somebody also answered.
+- ASKING: the caller chooses a language or, in opt-in, is asked for consent; nothing is captured.
+- RINGING: the call is to be announced on answer; it also goes back here where the announcement was not heard
+  whole (``announce_on_answer.py``).
+- CHOOSING: in opt-out, the time to refuse (``consent_prompt.py``).
+- ANNOUNCED: the announcement was played to its end, with no hold in it, while the call was being recorded;
+  the call's folder is safe on disk; and the switch took our confirmation in time.
+
+At the end a call counts as ``recorded`` only if somebody also answered it.
 """
 
 from __future__ import annotations
@@ -87,12 +89,12 @@ from recorder.domain.call_events import (
 )
 
 _DECIDED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
-"""The switch's words after which nothing is left for us to say on a call's own socket; and ``declined``, once
-that was said to the caller."""
+"""States of the switch after which the call's own socket is no longer needed; ``declined`` is one, too,
+once the refusal was played to the caller."""
 
 _LEFT: Final = {
     "late": "daemon_late",
-    # An earlier daemon had these, and its reason is not known.
+    # An earlier daemon let these go on; its reason is unknown.
     **dict.fromkeys(("waiting", "asking", "pickup", "announcing", "passed"), "daemon_away"),
     "declined": "declined",
 }
@@ -102,7 +104,7 @@ FromEitherSide = KeyPressed | HoldStarted | HoldEnded
 
 
 def step(state: CallState, event: CallEvent) -> tuple[CallState, Actions]:
-    """What a call becomes by something that happened to it, and what is to be done about it."""
+    """Return the state after an event, and the actions to take."""
     if state.phase is Phase.ENDED:
         return state, ((Do.STOP,) if isinstance(event, RecordingStarted) else ())
     if isinstance(event, InTalk) or (isinstance(event, FromEitherSide) and event.leg == COLLEAGUE):
@@ -117,7 +119,7 @@ def step(state: CallState, event: CallEvent) -> tuple[CallState, Actions]:
 
 
 def _take_word(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
-    """What the switch says of the call in whatever it tells."""
+    """Apply what the switch says about the call in any of its events."""
     before: Actions = ()
     if isinstance(event, CallReconciled):
         state = replace(state, recording=replace(state.recording, capturing=event.capturing))
@@ -126,7 +128,7 @@ def _take_word(state: CallState, event: ChannelEvent) -> tuple[CallState, Action
             replace(state, phase=Phase.ANNOUNCED, reason=None, timer=Timer()), event.at
         )
     if _decided(state, event) and not state.leaving:
-        # Not before: what the switch has not run when the socket closes, it never runs.
+        # Not earlier: when the socket closes, the switch drops what it has not run yet.
         state, before = replace(state, leaving=True), (*before, Do.LEAVE)
     if event.state in {"late", "failed", "declined", "unrecorded"} and state.phase < Phase.UNRECORDED:
         reason = state.reason or _LEFT.get(event.left or event.state, "announcement_failed")
@@ -197,7 +199,7 @@ def _participants(state: CallState, event: AboutParticipants) -> tuple[CallState
 
 
 def _in_talk(state: CallState, event: InTalk | FromEitherSide) -> tuple[CallState, Actions]:
-    """What only counts where two are connected."""
+    """Handle an event that counts only while two are connected."""
     if state.phase is Phase.ANNOUNCED:
         return _talk(state, event)
     if announce_on_answer.telling(state) and isinstance(event, SoundStarted | SoundEnded):
@@ -215,7 +217,7 @@ def _talk(state: CallState, event: InTalk | FromEitherSide) -> tuple[CallState, 
             return _sounded(state, event)
         case VoiceChecked():
             return keep_question.checked(state, event)
-        # The colleague's; the outside party's go through all that is above.
+        # The colleague's; those of the external party are in :func:`_about_call`.
         case KeyPressed():
             return _colleague_key(state, event)
         case HoldStarted():
@@ -239,14 +241,14 @@ def _decided(state: CallState, event: ChannelEvent) -> bool:
 
 
 def _connected(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
-    """Nobody saw the first bridge, but the switch knows when it was.  It tells of the last one, and of none
-    that was before a transfer: so it is taken from whatever tells of it first."""
+    """Note the first bridge where its event was missed. The switch reports when the last bridge was, until
+    a transfer clears it, so the first event that has this time counts."""
     if state.internal.connected or isinstance(event, LegBridged):
         return state, ()
-    # What ends now has been, at the latest, until now.
+    # A bridge that ends now existed until now.
     ends = isinstance(event, LegUnbridged) and event.bridged_at is None
     at = event.at if ends else event.bridged_at
-    # Earlier than the recording it was another talk, before the call was brought to us.
+    # A bridge before the recording was another conversation, before the call came to us.
     since = (
         at if state.recording.started is None and state.phase >= Phase.ANNOUNCED else state.recording.started
     )
@@ -259,7 +261,7 @@ def _connected(state: CallState, event: ChannelEvent) -> tuple[CallState, Action
 
 
 def _again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Once more what was not heard whole: the announcement, or the question."""
+    """Play the announcement or the question again, because it was not heard whole."""
     if state.prompt.tries >= TRIES:
         return give_up(state, "announcement_failed")
     order = Do.ASK if state.phase is Phase.ASKING else Do.AGAIN
@@ -272,7 +274,9 @@ def _recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Ac
     if state.phase is Phase.UNRECORDED:
         return replace(state, recording=replace(state.recording, capturing=True)), (Do.STOP,)
     if state.phase is Phase.RINGING:
-        return state, (Do.STOP,)  # one that was put back, told late; the next writes to the same file
+        return state, (
+            Do.STOP,
+        )  # a late report of the one that was put back; the next one writes to the same file
     if state.phase is Phase.ASKING:
         return replace(state, recording=replace(state.recording, capturing=True)), (Do.STOP, Do.DISCARD)
     if state.recording.capturing and state.recording.captured:
@@ -282,7 +286,7 @@ def _recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Ac
             replace(state, recording=replace(state.recording, capturing=True)), "recording_failed"
         )
         return state, (Do.STOP, *actions)
-    # Also where the switch was asked before it told: what it told first is the recording's start.
+    # Also where the switch was asked before it reported it: the first report is the start of the recording.
     state = replace(
         state, recording=replace(state.recording, capturing=True, captured=True, started=event.at)
     )
@@ -312,7 +316,7 @@ def _recorded(state: CallState, event: RecordingStopped) -> tuple[CallState, Act
 def _playing(state: CallState, event: PlaybackStarted) -> tuple[CallState, Actions]:
     if state.phase not in (Phase.ASKING, Phase.ANNOUNCING) or event.sound != state.prompt.sound.path:
         return state, ()
-    # Holds come on both connections, this on the call's own alone: a hold that was in it may be told first.
+    # Holds come on both connections, playback only on the call's own: a hold during it may come first.
     spoiled = state.hold.active or (state.hold.changed is not None and state.hold.changed >= event.at)
     note = () if state.phase is Phase.ASKING else (WriteMark("announcement_started", event.at),)
     return replace(state, prompt=replace(state.prompt, playing=True, spoiled=spoiled)), note
@@ -379,7 +383,7 @@ def _bridged(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     if state.plan.at_pickup and state.phase < Phase.ANNOUNCED:
         return _picked_up(state, event)
     if state.phase < Phase.ANNOUNCED:
-        # The switch went on by itself; its own guard has stopped the recording, we make sure.
+        # The switch went on by itself, and has stopped the recording; we make sure.
         state, before = unrecorded(state, "daemon_late")
     first = not state.internal.connected
     state, gone = conference.parted(state, event.at)
@@ -397,7 +401,7 @@ def _bridged(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
 
 
 def _with(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallState, WriteMark]:
-    """Who is at the other end from now on."""
+    """Note the party at the other end from now on."""
     state = replace(
         state,
         internal=replace(
@@ -408,7 +412,7 @@ def _with(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallSta
 
 
 def _picked_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
-    """Somebody answered, or somebody else did before it was told whole."""
+    """Somebody answered, perhaps in place of somebody who had not heard the announcement whole."""
     telling = announce_on_answer.telling(state) and not state.informed
     state, note = _with(state, event)
     if telling:
@@ -422,7 +426,7 @@ def _picked_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]
 
 def _unbridged(state: CallState, event: LegUnbridged) -> tuple[CallState, Actions]:
     if event.other and state.internal.leg and event.other != state.internal.leg:
-        return state, ()  # of one in whose place another is already
+        return state, ()  # from a leg that another one has replaced already
     state, actions = feature_codes.broken(state, event.at)
     state, gone = conference.parted(state, event.at)
     state, untold = transfer_notice.stopped(state, event.at, "left", event.ending)
@@ -446,14 +450,14 @@ def _hung_up(state: CallState, event: CallHungUp | ChannelGone) -> tuple[CallSta
 def _gone(state: CallState, event: ChannelGone) -> tuple[CallState, Actions]:
     actions: Actions = ()
     if event.since is not None:
-        # It ended while nobody watched.
+        # It ended while the daemon was away.
         if state.phase in _TELLING and state.informed and event.capturing:
             state = replace(state, phase=Phase.ANNOUNCED)
         if state.phase is Phase.ANNOUNCED and not (event.capturing or state.internal.connected):
             state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
         actions = (WriteMark("unobserved_from", event.since), WriteMark("unobserved_to", event.at))
     elif event.ending and not state.hung_up:
-        # The switch tells what happened at about the same time in any order.
+        # The switch reports events of about the same time in any order.
         state, actions = _hung_up(state, event)
     if state.phase is Phase.ENDED:
         return state, actions
@@ -462,8 +466,8 @@ def _gone(state: CallState, event: ChannelGone) -> tuple[CallState, Actions]:
 
 
 def _finish(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Settle what the call was.  A call that ended unwatched after its announcement is kept: whether and
-    when it was answered is then not known, and its gap says so."""
+    """Decide the outcome. A call that ended unwatched after its announcement is kept: whether and when it
+    was answered is unknown, and its gap says so."""
     if state.phase is Phase.ANNOUNCED:
         reason = None if state.internal.connected or not state.hung_up else "never_connected"
         if not state.recording.captured:
@@ -474,7 +478,7 @@ def _finish(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         reason = state.reason or (_left(state) if state.hung_up else "daemon_away")
     else:
         reason = state.reason
-    # One that hung up before its language was known is written down, too.
+    # A call that hung up before its language was known is recorded in the spool, too.
     before: Actions = () if state.recording.ordered else (Do.OPEN,)
     finish = Finish(reason, at, state.internal.party)
     state = replace(
@@ -488,7 +492,7 @@ def _finish(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _left(state: CallState) -> str:
-    """Where it was when it hung up, before it was announced."""
+    """Return how far the call was when it hung up before it was announced."""
     if state.phase is Phase.ASKING:
         return "hung_up_in_question"
     if state.phase is Phase.RINGING and not state.internal.connected:
@@ -519,10 +523,10 @@ def _no_disk(state: CallState, event: FolderFailed) -> tuple[CallState, Actions]
 
 
 def _unwatched(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """The daemon is back with a call that is still there; ``event.state`` is the switch's word."""
+    """The daemon is back with a call that still exists; ``event.state`` is the switch's word on it."""
     gap = (WriteMark("unobserved_from", event.since or event.at), WriteMark("unobserved_to", event.at))
     if state.phase in _TELLING and event.state == "announced":
-        # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
+        # Confirmed by the switch before we could mark it. A mark of now redacts more, never less.
         state = replace(
             state, phase=Phase.ANNOUNCED, timer=Timer(), recording=replace(state.recording, captured=True)
         )
@@ -530,20 +534,20 @@ def _unwatched(state: CallState, event: CallReconciled) -> tuple[CallState, Acti
         state, more = _goes_on(state, event)
         return state, (WriteMark("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
     if announce_on_answer.telling(state) and state.informed and event.state == "announcing":
-        state, actions = confirm(state)  # our word may not have come there
+        state, actions = confirm(state)  # our confirmation may not have arrived
         return state, (*actions, *gap)
     if state.timer.deadline is not None and _unheard(state) and not state.hold.active:
-        # An earlier daemon's: its announcement is over, and was not confirmed.
+        # An earlier daemon's call: its announcement is over, and was not confirmed.
         state, actions = unrecorded(state, "daemon_away")
         return state, (*actions, *gap)
     if state.phase is Phase.RINGING and event.bridged_at is not None and not state.internal.connected:
-        # Somebody answered, and nobody was there to tell them.
+        # Somebody answered while no daemon was there to announce.
         state, actions = unrecorded(
             replace(state, internal=replace(state.internal, connected=True)), "daemon_away"
         )
         return state, (*actions, *gap)
     if state.phase is Phase.UNRECORDED and event.capturing:
-        return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
+        return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's command may not have arrived
     state, who = _found(state, event)
     if state.recording.over and state.phase is Phase.ANNOUNCED:
         state, finish = (state, ()) if event.capturing else _finish(state, event.at)
@@ -553,18 +557,19 @@ def _unwatched(state: CallState, event: CallReconciled) -> tuple[CallState, Acti
 
 
 def _goes_on(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """What nobody saw of a call that goes on, once it is known who is there."""
+    """Learn what was missed of a call that goes on, once its internal party is known."""
     state, paused = feature_codes.watched_again(state, event)
     state, holds = _still_held(state, event)
     return state, (*paused, *holds, *feature_codes.tones(state, event.at))
 
 
 _SAME: Final = timedelta(seconds=2)
-"""By which a hold may begin later by the switch's word on the leg than by its event (seen: some tenths)."""
+"""How much later a hold may seem to begin by the leg's own time than by its event (seen: some tenths of a
+second)."""
 
 
 def _still_held(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """Nobody saw whether a hold began or ended meanwhile: the switch says which go on, and since when."""
+    """Apply the holds that the switch reports now, and since when; nobody saw them begin or end."""
     if state.phase is not Phase.ANNOUNCED or state.recording.over:
         return state, ()
     colleagues: Actions = ()
@@ -584,37 +589,37 @@ def _still_held(state: CallState, event: CallReconciled) -> tuple[CallState, Act
 
 
 def _turn(kind: str, event: HoldStarted | HoldEnded) -> WriteMark:
-    """A hold begins or ends; where it was seen later, at the time that is known of it."""
+    """Mark the begin or the end of a hold, at the best known time."""
     return WriteMark(kind, event.since or event.at, (("seen", "later"),) if event.since else ())
 
 
 def _found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """Who is there, and who listens."""
+    """Learn who is at the other end, who else takes part, and who listens."""
     state, who = conference.found(state, event)
     state, listen = eavesdrop.found(state, event)
     return state, (*who, *listen)
 
 
 def _unheard(state: CallState) -> bool:
-    """Whether what was said is over, was not heard whole, and does not play again yet."""
+    """Whether the prompt is over, was not heard whole, and is not playing again yet."""
     return (
         state.phase in (Phase.ASKING, Phase.ANNOUNCING) and not state.prompt.playing and state.prompt.spoiled
     )
 
 
 _TELLING: Final = (Phase.ANNOUNCING, Phase.CHOOSING)
-"""The switch's ``announcing``: it is recorded, and may yet not be kept."""
+"""The phases of the switch's state ``announcing``: the call is recorded, but need not be kept."""
 
 
 def _sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
-    """Of what plays in the talk, each takes its own."""
+    """Pass the sound to each sub-state that may have ordered it."""
     state, of_asking = feature_codes.sounded(state, event)
     state, of_joining = conference.sounded(state, event)
     return state, (*of_asking, *of_joining)
 
 
 def _dialled(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
-    """While who has joined is asked, nothing else is."""
+    """Ignore questions while the transfer target is being asked for consent."""
     if event.code in (KEEP, DELETE) and transfer_consent.unanswered(state):
         return state, ()
     return feature_codes.dialled(state, event)

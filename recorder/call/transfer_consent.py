@@ -1,30 +1,29 @@
-"""A colleague who joins later is asked, too, on a line whose mode asks and that says so.
+"""Consent of a transfer target, on a line whose mode asks for it: a colleague who joins later is asked, too.
 
-What plays to them (``transfer_notice.py``) is then a question, and only their own key answers it:
+The sound that plays to them (``transfer_notice.py``) is then a question, and only their own key answers it:
 
 ==========  =====================================  ===================================================
             opt-in (key 1: record)                 opt-out (key 2: do not)
 ==========  =====================================  ===================================================
 1           after the question: it goes on;        a key that means nothing
             before its end: nothing
-2           the take ends, whenever it is pressed  the same
-silence     the take ends                          it goes on: they were told, and did not refuse
+2           the recording ends, at any time        the same
+silence     the recording ends                     it goes on: they were informed, and did not refuse
 other key   asked once more; a second one: the     the same
-            take ends
-they leave  the take ends                          it goes on
+            recording ends
+they leave  the recording ends                     it goes on
 a hold      asked from the beginning after it      the same
-cut         asked again, in a moment; not heard    the same
-            whole so often: the take ends
-unwatched   the take ends                          asked from the beginning
+cut         asked again in a moment; not heard     the same
+            whole so often: the recording ends
+unwatched   the recording ends                     asked from the beginning
 ==========  =====================================  ===================================================
 
-A third one is taken aside for it (``capture/conferences.py``), for in the conversation the switch tells of
-none of their keys (seen; in a conference it does).  A supervisor whose voice is in the recording cannot be
-asked, for their keys say who hears them: the take ends.
+A third party is taken aside for it (``capture/conferences.py``), because in the conversation the switch does
+not report their keys (seen; in a conference it does). A supervisor whose voice is in the recording cannot be
+asked, because their keys choose who hears them: the recording ends.
 
-What they said before their answer is not kept, but where they did not refuse in opt-out
-(``audio/transfer_redaction.py``).  While they are asked, no other question is: one that is open is broken
-off.
+What they said before their answer is redacted, unless they did not refuse in opt-out
+(``audio/transfer_redaction.py``). While they are asked, no other question is open: it is broken off.
 """
 
 from __future__ import annotations
@@ -42,26 +41,26 @@ from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
 
 CUT: Final = 3
-"""How often the question may not be heard whole, holds aside."""
+"""How often the question may fail to be heard whole, apart from holds."""
 
 LATE: Final = timedelta(seconds=1)
-"""A silence that is noticed this late is none: we slept, and a key may lie unread."""
+"""A silence that is noticed this late is none: the daemon slept, and a key may be waiting."""
 
 
 def asks(state: CallState) -> bool:
-    """Whether who joins this call is asked."""
+    """Whether participants who join this call are asked for consent."""
     joining = state.script.joining
     return joining is not None and joining.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
 
 
 def unanswered(state: CallState) -> bool:
-    """Whether somebody is there who is to be asked, or is being asked, and has not answered."""
+    """Whether a participant is to be asked, or is being asked, and has not answered."""
     telling = state.transfer.target
     return asks(state) and telling is not None and not names(telling.leg, None) & state.transfer.informed
 
 
 def alone(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Before they are asked: no other question is open."""
+    """Break off any other question before they are asked."""
     return feature_codes.broken(state, at) if asks(state) else (state, ())
 
 
@@ -74,14 +73,14 @@ def heard(state: CallState, telling: TransferTarget, at: datetime) -> tuple[Call
 
 
 def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
-    """A key of somebody on our side."""
+    """The internal side pressed a key."""
     telling = state.transfer.target
     if telling is None or not telling.sound or telling.leg != (event.other or state.internal.leg):
         return state, ()
     if event.key == NO:
         return _refused(state, event.at, "no", event.key)
     if not telling.heard:
-        return state, ()  # before the question's end it is no answer to it
+        return state, ()  # before the question's end it is no answer
     if event.key == YES and state.plan.mode == OPT_IN:
         return _answered(state, event.at, "yes", event.key)
     if telling.wrong + 1 < WRONG:
@@ -90,7 +89,7 @@ def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for what is waited for is over."""
+    """The time to wait is over."""
     telling = state.transfer.target
     assert telling is not None  # somebody is asked
     if telling.due:
@@ -105,7 +104,7 @@ def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
-    """They have not answered, or not heard it whole; ``ending``: the call or its recording is over."""
+    """They have not answered, or not heard it whole. ``ending``: the call or its recording is over."""
     telling = state.transfer.target
     assert telling is not None  # somebody is asked
     goes_on = not ending and state.phase is Phase.ANNOUNCED
@@ -117,7 +116,7 @@ def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> t
     if goes_on and why == "stopped":
         telling = replace(telling, began=None, heard=False, due=True, cut=telling.cut + 1)
         return until(replace(state, transfer=replace(state.transfer, target=telling)), at, PAUSE), (untold,)
-    # Once a hold is over, or the daemon is back, it is their turn again.
+    # It is their turn again once a hold is over, or the daemon is back.
     others = tuple(
         replace(one, tried=one.tried and one.leg != telling.leg) for one in state.conference.participants
     )
@@ -126,7 +125,7 @@ def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> t
 
 
 def unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
-    """Somebody has come who cannot be asked."""
+    """Somebody joined who cannot be asked."""
     return _refused(
         replace(state, transfer=replace(state.transfer, target=TransferTarget(leg))), at, "unasked"
     )
@@ -153,7 +152,7 @@ def _answered(state: CallState, at: datetime, answer: str, key: str = "") -> tup
 
 
 def _refused(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
-    """Nobody is recorded any more; what was is kept as it was announced."""
+    """End the recording; what was recorded is kept as announced."""
     note = _note("joined_refused", state, at, answer, key)
     telling = state.transfer.target
     leg = "" if telling is None else telling.leg

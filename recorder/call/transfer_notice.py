@@ -1,23 +1,25 @@
-"""Who is at the other end, and whether they know: a colleague who comes later is told that it is recorded.
+"""The internal party, and whether they are informed: a colleague who joins later is told that the call is
+recorded.
 
-The first who speaks with the outside party is who the call was for, and whoever heard the announcement has
-been told; everybody who comes after them, by a transfer, a pick-up or however else, is a joiner.  First the
-switch is asked whether that leg leads outside: then the take ends, for nobody of ours is in it any more.  So
-it is of the first: a call that was forwarded outside before anybody of ours spoke is not recorded, unless
-both were told at pick-up.  A line may have a joiner told, alone or together with the outside party.  Nobody
-is told twice: not who was there before, nor who comes back from a hold or from asking somebody else.
+The call was for the first party who speaks with the external one, and whoever heard the announcement is
+informed; everybody after them is a transfer target, whether by a transfer, a pick-up or otherwise. The switch
+is first asked whether the target is external: then the recording ends, because nobody of ours is in the call
+any more. The same holds for the first party: a call that was forwarded outside before anybody of ours spoke
+is not recorded, unless both heard an announcement on answer. On a line with a transfer notice the target
+hears it, alone or together with the external party. Nobody is notified twice: neither those who were there
+before, nor those who return from a hold or from asking somebody else.
 
-========  ==============================  ==========================================================
-          while                           what can come of it
-========  ==============================  ==========================================================
-ASKED     the switch is asked about them  outside: the take ends.  Else a joiner, where the line says
-                                          so: ORDERED
-ORDERED   the sound is on its way         it begins: PLAYING.  They leave, or a hold: untold
-PLAYING   they hear it                    whole: told.  Cut, they leave, or a hold: untold
-========  ==============================  ==========================================================
+========  ===================================  ==========================================================
+state     meanwhile                            outcome
+========  ===================================  ==========================================================
+CHECKED   the switch is asked about them       external: the recording ends. Otherwise, where the line
+                                               has a notice: ORDERED
+ORDERED   the notice is ordered                it starts: PLAYING. They leave, or a hold: not informed
+PLAYING   they hear it                         whole: informed. Cut, they leave, or a hold: not informed
+========  ===================================  ==========================================================
 
-One who was not told whole because of a hold is told once they are back.  Where they are asked, too, what
-comes of it is in ``transfer_consent.py``.
+A target who did not hear it whole because of a hold hears it once they are back. Where they are asked for
+consent, too, ``transfer_consent.py`` decides the outcome.
 """
 
 from __future__ import annotations
@@ -53,22 +55,22 @@ from recorder.domain.call_plan import Speech
 from recorder.domain.parties import party_data, party_of
 
 UNKNOWN: Final = "unknown"
-"""The leg of somebody of whom it was not noted."""
+"""The leg of a party whose leg is in no mark."""
 
 
 def bridged_data(event: LegBridged | CallReconciled) -> tuple[tuple[str, str], ...]:
-    """What is written down of somebody who comes: never the name that is shown."""
+    """Return the data of the mark for a party who joins; it never includes the displayed name."""
     party = party_data(event.party)
     return (*party, ("leg", event.other)) if event.other else party
 
 
 def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
-    """What is written down of who leaves."""
+    """Return the data of the mark for the party who leaves."""
     return party_data(state.internal.party)
 
 
 def present(state: CallState) -> CallState:
-    """Whoever is there now knows of it."""
+    """The party at the other end is informed."""
     return replace(
         state,
         transfer=replace(
@@ -78,14 +80,14 @@ def present(state: CallState) -> CallState:
 
 
 def replaced(state: CallState, event: LegBridged) -> Actions:
-    """Somebody comes in another's place, whose leaving was not told of: it is not always."""
+    """Mark that the party before has left where the switch did not report it; it does not always."""
     if not state.internal.leg or state.internal.leg == event.other:
         return ()
     return (WriteMark("unbridged", event.at, left_data(state)),)
 
 
 def joined(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Somebody is at the other end from now on (``state`` says who)."""
+    """A party is at the other end from now on; ``state`` says who."""
     if state.phase is not Phase.ANNOUNCED or state.recording.over:
         return state, ()
     state, before = stopped(state, at, "left")
@@ -104,17 +106,17 @@ def joined(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def known(state: CallState) -> bool:
-    """Whether whoever is there was there first, or was told."""
+    """Whether the party at the other end was there first, or is informed."""
     return bool(state.transfer.informed & names(state.internal.leg, state.internal.party))
 
 
 def met(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The outside party leaves a conference: they were not alone in it."""
+    """The external party leaves a conference: they were not alone in it."""
     return state, (WriteMark("conference_left", at),) if state.phase is Phase.ANNOUNCED else ()
 
 
 def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
-    """The switch's word on somebody who came: whether their leg leads outside."""
+    """The switch has said whether the leg of a party who joined is external."""
     telling = state.transfer.target
     if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
@@ -128,7 +130,7 @@ def _outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     note = WriteMark("transferred_outside", at)
     if not known(state):
         return replace(state, recording=replace(state.recording, over=True)), (note, Do.STOP)
-    # The first: nothing was said to anybody of ours.
+    # The first party: nobody of ours has spoken.
     state = replace(
         state, phase=Phase.UNRECORDED, reason="forwarded_outside", question=OpenQuestion(), timer=Timer()
     )
@@ -147,20 +149,20 @@ def _tell(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def wait(state: CallState, at: datetime, sound: Speech) -> CallState:
-    """Until what is said to a joiner is over."""
-    # Where it is asked whether to keep it, that has the clock; what is said is over by then.
+    """Set the timer for the notice."""
+    # An open question owns the timer; the notice is over by then.
     return state if state.question.step is not QuestionStep.IDLE else until(state, at, patience(sound.length))
 
 
 def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
-    """A sound began or ended on the joiner's leg."""
+    """A sound started or ended on the target's leg."""
     telling, joining = state.transfer.target, state.script.joining
     if telling is None or joining is None or not telling.sound:
         return state, ()
     if event.leg != COLLEAGUE or event.sound != telling.sound or telling.heard or telling.due:
         return state, ()
     if event.other != telling.leg and in_room(state, telling.leg) and not state.conference.name:
-        return state, ()  # who is at the other end heard it, not the third one whom it is for
+        return state, ()  # the party at the other end heard it, not the third party whom it is for
     if isinstance(event, SoundStarted):
         state = replace(state, transfer=replace(state.transfer, target=replace(telling, began=event.at)))
         asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
@@ -178,17 +180,17 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
 
 
 def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for what is said to a joiner, or for their answer, is over."""
+    """The time for the notice, or for the answer, is over."""
     if state.transfer.target is not None and state.transfer.target.sound and transfer_consent.asks(state):
         return transfer_consent.waited(state, at)
     return stopped(state, at, "stopped")
 
 
 def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
-    """They are not told, or not whole; ``ending``: for the call or its recording is over."""
+    """The notice was not heard whole. ``ending``: the call or its recording is over."""
     telling = state.transfer.target
     if telling is None or (why == "hold" and not telling.sound):
-        return state, ()  # whether they are outside is known soon, hold or not
+        return state, ()  # the check is quick, hold or not
     if telling.sound and transfer_consent.asks(state):
         return transfer_consent.stopped(state, at, why, ending)
     untold = (WriteMark("joined_untold", at, (("reason", why), *place(state))),) if telling.sound else ()
@@ -196,7 +198,7 @@ def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> t
 
 
 def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """A hold is over: who was not told whole is told now."""
+    """A hold is over: notify the party who has not heard it whole."""
     unknown = state.transfer.informed and not known(state)
     if (
         state.phase is not Phase.ANNOUNCED
@@ -209,7 +211,8 @@ def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """The daemon is back, and the switch says who is there: ``event.other``, empty where nobody is."""
+    """The daemon is back, and the switch reports who is at the other end: ``event.other``, empty where
+    nobody is."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
     if state.recording.over:
@@ -218,7 +221,7 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     if state.recording.over:
         return state, unseen
     before = state.internal.leg or state.internal.last_seen
-    # An Accord of before noted no legs.
+    # Older marks have no legs.
     alike = before == UNKNOWN and event.other and state.internal.party in (event.party, None)
     before = event.other if alike else before
     if event.other == before:
@@ -226,7 +229,7 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
             replace(state, internal=replace(state.internal, leg=before, last_seen="")), event.at
         )
         if before and state.transfer.target is None and not state.plan.at_pickup:
-            # Whether it was asked about them is not known.
+            # Whether the switch was asked about them is unknown.
             state, actions = (
                 replace(state, transfer=replace(state.transfer, target=TransferTarget(before))),
                 (*actions, Do.LOOK),
@@ -253,7 +256,7 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
 
 
 def _unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Whom we were telling has heard the sound by now, as far as anybody knows: nobody is told twice."""
+    """Count a target who was being notified as informed by now: nobody is notified twice."""
     telling = state.transfer.target
     if telling is None or not telling.sound:
         return replace(state, transfer=replace(state.transfer, target=None)), ()
@@ -265,16 +268,16 @@ def _unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _ended(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
-    """What ends the take may not have come to the switch."""
+    """Stop the recording again where the earlier command did not arrive."""
     return state, (Do.STOP,) if event.capturing else ()
 
 
 _TOLD: Final = frozenset({"announcement_finished", "joined_told", "joined_answered"})
-"""Whoever is there after one of these knows."""
+"""Marks after which whoever is at the other end is informed."""
 
 
 def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
-    """What an earlier daemon wrote down of who was there, and who was told."""
+    """Restore who was there and who is informed from an earlier daemon's marks."""
     leg, at_pickup = "", state.plan.at_pickup
     joining = state.script.joining
     for note in notes:
@@ -301,7 +304,7 @@ def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
                 recording=replace(state.recording, over=True),
                 transfer=replace(state.transfer, target=None),
             )
-        # The first on the line; at pick-up, who heard the announcement; and who was told.
+        # The first party; on answer, whoever heard the announcement; and whoever was notified.
         first = note.kind == "bridged" and not (at_pickup or state.transfer.informed)
         if first or (note.kind in _TOLD and "in" not in said):
             state = replace(
