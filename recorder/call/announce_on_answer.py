@@ -15,7 +15,7 @@ from datetime import datetime
 
 from recorder.call import feature_codes, keep_question, transfer_notice
 from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
-from recorder.call.transitions import PAUSE, SHORTER, TRIES, give_up, heard, play, until
+from recorder.call.transitions import PAUSE, SHORTER, TRIES, finish_announcement, give_up, play, set_timer
 from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
 
 
@@ -31,7 +31,7 @@ def ring(state: CallState) -> tuple[CallState, Actions]:
     return state, (Do.RING, Do.OPEN)
 
 
-def telling(state: CallState) -> bool:
+def is_announcing(state: CallState) -> bool:
     """Whether the announcement plays to two connected parties."""
     return state.plan.at_pickup and state.phase is Phase.ANNOUNCING
 
@@ -53,7 +53,7 @@ def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return replace(state, prompt=replace(state.prompt, playing=False)), (Do.BEGIN,)
 
 
-def again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
+def begin_again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
     """Announce again from the beginning as soon as possible, because it was not heard whole."""
     state, before = _put_back(state, at, reason)
     state, actions = begin(state, at)
@@ -72,7 +72,7 @@ def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, A
     return state, (note, Do.PUT_BACK)
 
 
-def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on a leg; only the external party's counts."""
     if state.informed or event.leg != OUTSIDE or event.sound != state.prompt.sound.path:
         return state, ()
@@ -90,19 +90,19 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
     took = event.at - (state.prompt.began or event.at)
     if not event.complete or took < state.prompt.sound.length - SHORTER:
         state, actions = _put_back(state, event.at, "stopped")
-        return until(state, event.at, PAUSE), actions
+        return set_timer(state, event.at, PAUSE), actions
     if not state.recording.capturing:
         return give_up(state, "recording_failed")
-    return heard(state, event.at)
+    return finish_announcement(state, event.at)
 
 
-def announced(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def begin_conversation(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The switch has taken our confirmation: the conversation begins, and the line may ask the keep
     question."""
     if not state.plan.at_pickup:
         return state, ()
-    state = transfer_notice.present(state)
-    keep, tones = state.script.keep, feature_codes.tones(state, at)
+    state = transfer_notice.inform_present(state)
+    keep, tones = state.script.keep, feature_codes.repeat_tones(state, at)
     if keep is None or not keep.at_start:
         return state, tones
     state, actions = keep_question.begin(state, at)

@@ -10,10 +10,10 @@ from recorder.call.state import Actions, CallState
 from recorder.domain.call_events import CodecChanged
 
 
-def turned(state: CallState, event: CodecChanged) -> tuple[CallState, Actions]:
+def change_codec(state: CallState, event: CodecChanged) -> tuple[CallState, Actions]:
     """Play an announcement or question again during which the codec changed, as after a hold."""
-    if announce_on_answer.telling(state) and not state.informed:
-        return announce_on_answer.again(state, event.at, "stopped")
+    if announce_on_answer.is_announcing(state) and not state.informed:
+        return announce_on_answer.begin_again(state, event.at, "stopped")
     spoiled = state.prompt.spoiled or state.prompt.playing
     return replace(
         state,

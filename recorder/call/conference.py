@@ -26,7 +26,7 @@ from typing import Final
 
 from recorder.call import transfer_consent, transfer_notice
 from recorder.call.state import Actions, CallState, Do, JoinedParticipant, Phase, TransferTarget, WriteMark
-from recorder.call.transfer_target import in_room, names
+from recorder.call.transfer_target import is_beside, names
 from recorder.domain.call_events import (
     CallReconciled,
     ConferenceJoined,
@@ -41,18 +41,20 @@ from recorder.domain.parties import Party, party_data, party_of
 LATER: Final = (("seen", "later"),)
 
 
-def entered(state: CallState, event: ConferenceJoined) -> tuple[CallState, Actions]:
+def join_conference(state: CallState, event: ConferenceJoined) -> tuple[CallState, Actions]:
     """The external leg joined a conference."""
     if not _counts(state):
         return state, ()
-    return came(
+    return add_participants(
         replace(state, conference=replace(state.conference, name=event.conference)),
         event.participants,
         event.at,
     )
 
 
-def came(state: CallState, participants: Iterable[Participant], at: datetime) -> tuple[CallState, Actions]:
+def add_participants(
+    state: CallState, participants: Iterable[Participant], at: datetime
+) -> tuple[CallState, Actions]:
     """Participants joined the conversation."""
     if not _counts(state) or not (state.conference.name or state.internal.leg):
         return state, ()
@@ -74,7 +76,7 @@ def _add(
     )
     if not new:
         return state, ()
-    state, connected = _connected(
+    state, connected = _connect(
         replace(
             state, conference=replace(state.conference, participants=(*state.conference.participants, *new))
         ),
@@ -92,7 +94,7 @@ def _party(state: CallState, one: Participant) -> Party | None:
     )
 
 
-def _connected(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actions]:
+def _connect(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actions]:
     """A call that went straight into a conference was for whoever is the first there."""
     if state.internal.connected:
         return state, ()
@@ -103,14 +105,14 @@ def _connected(state: CallState, one: JoinedParticipant) -> tuple[CallState, Act
     return state, (WriteMark("bridged", one.since, (*party, ("in", "room"))),)
 
 
-def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
+def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
     """The switch has said whether a leg is external."""
     one = next(
         (each for each in state.conference.participants if each.leg == event.other and not each.asked), None
     )
     if one is None or not _counts(state):
-        state, actions = transfer_notice.looked(state, event)
-        state, asked = turn(state, event.at) if transfer_consent.asks(state) else (state, ())
+        state, actions = transfer_notice.apply_check(state, event)
+        state, asked = notify_next(state, event.at) if transfer_consent.asks(state) else (state, ())
         return state, (*actions, *asked)
     known = names(one.leg, one.party)
     one = replace(one, asked=True, outside=event.outside)
@@ -130,7 +132,7 @@ def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
         and state.transfer.informed
         and not known & state.transfer.informed
     ):
-        state, untold = transfer_notice.stopped(state, event.at, "stopped", ending=True)
+        state, untold = transfer_notice.stop(state, event.at, "stopped", ending=True)
         state = replace(state, recording=replace(state.recording, over=True))
         return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
     script = state.script.joining
@@ -138,11 +140,11 @@ def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
     told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
     if told or event.outside or not state.transfer.informed or known & state.transfer.informed:
         state = replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known))
-    state, telling = turn(state, event.at)
+    state, telling = notify_next(state, event.at)
     return state, (came_in, *telling)
 
 
-def turn(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Notify the next participant who is not informed."""
     script = state.script.joining
     if script is None or state.transfer.target is not None or state.hold.active or not _counts(state):
@@ -151,27 +153,27 @@ def turn(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     if one is None:
         return state, ()
     others = tuple(replace(each, tried=each.tried or each is one) for each in state.conference.participants)
-    state, broken = transfer_consent.alone(state, at)
+    state, broken = transfer_consent.break_off_others(state, at)
     if transfer_consent.asks(state) and any(each.leg == one.leg for each in state.supervisors):
-        state, over = transfer_consent.unasked(state, one.leg, at)
+        state, over = transfer_consent.refuse_unasked(state, one.leg, at)
         return state, (*broken, *over)
     state = replace(
         state,
         conference=replace(state.conference, participants=others),
         transfer=replace(state.transfer, target=TransferTarget(one.leg, script.sound.path)),
     )
-    return transfer_notice.wait(state, at, script.sound), (*broken, Do.TELL)
+    return transfer_notice.time_notice(state, at, script.sound), (*broken, Do.TELL)
 
 
 def _unknowing(state: CallState, one: JoinedParticipant) -> bool:
     return one.asked and not (one.outside or one.tried or names(one.leg, one.party) & state.transfer.informed)
 
 
-def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended for the participant who is being notified."""
     telling, script = state.transfer.target, state.script.joining
-    after, actions = transfer_notice.sounded(state, event)
-    if telling is None or script is None or not in_room(state, telling.leg):
+    after, actions = transfer_notice.follow_sound(state, event)
+    if telling is None or script is None or not is_beside(state, telling.leg):
         return after, actions
     if any(isinstance(one, WriteMark) and one.kind == "joined_told" for one in actions):
         began = telling.began or event.at
@@ -183,25 +185,25 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
                         after.transfer, informed=after.transfer.informed | names(one.leg, one.party)
                     ),
                 )
-    after, more = turn(after, event.at)
+    after, more = notify_next(after, event.at)
     return after, (*actions, *more)
 
 
-def went(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
+def remove_participant(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """A participant left the conversation."""
     one = next((each for each in state.conference.participants if each.leg == leg), None)
     if one is None or not _counts(state):
         return state, ()
-    state, gone = _gone(state, one, at)
-    state, telling = turn(state, at)
+    state, gone = _remove(state, one, at)
+    state, telling = notify_next(state, at)
     return state, (*gone, *telling)
 
 
-def parted(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def leave_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The external party left the conference, or the colleague beside whom a third party was."""
     actions: Actions = ()
     for one in state.conference.participants if _counts(state) else ():
-        state, gone = _gone(state, one, at)
+        state, gone = _remove(state, one, at)
         actions = (*actions, *gone)
     return replace(
         state,
@@ -210,12 +212,12 @@ def parted(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     ), actions
 
 
-def _gone(
+def _remove(
     state: CallState, one: JoinedParticipant, at: datetime, seen: Actions = ()
 ) -> tuple[CallState, Actions]:
     untold: Actions = ()
     if state.transfer.target is not None and state.transfer.target.leg == one.leg:
-        state, untold = transfer_notice.stopped(state, at, "left")
+        state, untold = transfer_notice.stop(state, at, "left")
     # They joined, whatever the switch would have said about them.
     came_in = () if one.asked else (WriteMark("joined_room", one.since, _data(state, one)),)
     left = WriteMark("left_room", at, _data(state, replace(one, later=bool(seen))))
@@ -227,9 +229,9 @@ def _gone(
     )
 
 
-def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def end_hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold is over: notify whoever has not heard the notice whole."""
-    state, actions = transfer_notice.back(state, at)
+    state, actions = transfer_notice.end_hold(state, at)
     state = replace(
         state,
         conference=replace(
@@ -237,27 +239,27 @@ def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
             participants=tuple(replace(one, tried=False) for one in state.conference.participants),
         ),
     )
-    state, told = turn(state, at)
+    state, told = notify_next(state, at)
     return state, (*actions, *told)
 
 
-def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch reports who takes part."""
-    state, actions = transfer_notice.found(state, event)
+    state, actions = transfer_notice.reconcile(state, event)
     if not _counts(state):
         return state, actions
     there = {one.leg for one in (*event.participants, *event.supervisors)}
     for one in state.conference.participants:
         if one.leg not in there:
-            state, gone = _gone(state, one, event.at, (Do.LOOK_ROUND,))
+            state, gone = _remove(state, one, event.at, (Do.LOOK_ROUND,))
             actions = (*actions, *gone)
     state = replace(state, conference=replace(state.conference, name=event.conference))
     state, more = _add(state, event.participants, event.at, later=True)
-    state, telling = turn(state, event.at)
+    state, telling = notify_next(state, event.at)
     return state, (*actions, *more, *telling)
 
 
-def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     """Restore the participants from an earlier daemon's marks."""
     for note in notes:
         said = dict(note.data)

@@ -28,13 +28,13 @@ from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
 from recorder.call.transitions import (
     ANSWER,
     GRACE,
-    answered,
+    answer_mark,
+    await_key,
     confirm,
     decline,
     give_up,
-    listen,
     play,
-    until,
+    set_timer,
 )
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
@@ -46,7 +46,7 @@ WRONG: Final = 2
 """Number of meaningless keys after which the questions end."""
 
 
-def chosen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The language is known: ask for consent, or announce. The switch gets its order before the disk does."""
     state = replace(
         state,
@@ -71,55 +71,57 @@ def _announce(state: CallState, at: datetime, *more: Do) -> tuple[CallState, Act
     return play(state, state.script.announcement, at), (Do.BEGIN, *more)
 
 
-def asked(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def await_answer(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
     asked_now = WriteMark("asked", at, (("question", state.consent.question),))
-    return until(state, at, ANSWER), (asked_now, *listen(state))
+    return set_timer(state, at, ANSWER), (asked_now, *await_key(state))
 
 
-def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """The external party pressed a key."""
     if state.phase is Phase.ASKING:
-        return (_language if state.consent.question == "language" else _opt_in)(state, event)
+        return (_press_for_language if state.consent.question == "language" else _press_in_opt_in)(
+            state, event
+        )
     if state.plan.mode in (OPT_IN, OPT_OUT) and state.phase < Phase.ANNOUNCED and not state.informed:
-        return _told(state, event)
+        return _press_to_refuse(state, event)
     return state, ()
 
 
-def _language(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def _press_for_language(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """Choose the language; the key counts before the menu's end, because nothing depends on having heard
     it whole."""
     number = int(event.key) if event.key.isdecimal() else 0
     if 1 <= number <= len(state.plan.scripts):
-        return _language_is(state, number - 1, "key", event.at, event.key)
+        return _choose_language(state, number - 1, "key", event.at, event.key)
     if state.prompt.playing or state.prompt.spoiled:
         return state, ()
     if state.consent.wrong_keys + 1 < WRONG:
         return _ask_again(state, event.at)
-    return _language_is(state, 0, "unclear", event.at, event.key)
+    return _choose_language(state, 0, "unclear", event.at, event.key)
 
 
-def _language_is(
+def _choose_language(
     state: CallState, number: int, answer: str, at: datetime, key: str = ""
 ) -> tuple[CallState, Actions]:
-    state, actions = chosen(replace(state, consent=replace(state.consent, language=number)), at)
-    return state, (*actions, answered("language", answer, at, key))
+    state, actions = begin(replace(state, consent=replace(state.consent, language=number)), at)
+    return state, (*actions, answer_mark("language", answer, at, key))
 
 
-def _opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def _press_in_opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
     if state.prompt.playing or state.prompt.spoiled:
         return state, ()  # before the question's end it is no answer
     if event.key == YES:
         state, actions = _announce(state, event.at)
-        return state, (answered("recording", "yes", event.at, event.key), *actions)
+        return state, (answer_mark("recording", "yes", event.at, event.key), *actions)
     if state.consent.wrong_keys + 1 < WRONG:
         return _ask_again(state, event.at)
     return decline(state, event.at, "unclear", event.key)
 
 
-def _told(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def _press_to_refuse(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """Handle a key during the announcement, and in opt-out until the time to refuse is over."""
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
@@ -142,20 +144,22 @@ def _ask_again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     ), (Do.ASK,)
 
 
-def reminded(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def await_refusal(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The reminder is over, or could not be played: the time to refuse begins again."""
-    return until(replace(state, prompt=replace(state.prompt, playing=False)), at, ANSWER), listen(state)
+    return set_timer(replace(state, prompt=replace(state.prompt, playing=False)), at, ANSWER), await_key(
+        state
+    )
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time to wait is over, before the conversation or while the refusal is played."""
     if state.phase is Phase.UNRECORDED:
         return replace(state, leaving=True, timer=Timer()), () if state.leaving else (Do.LEAVE,)
     if state.phase is Phase.ANNOUNCING or state.prompt.playing or state.prompt.spoiled or state.informed:
         return give_up(state, "announcement_failed")
     if state.phase is Phase.CHOOSING:
-        state, actions = confirm(until(replace(state, informed=True), at, GRACE - timedelta(seconds=1)))
-        return state, (answered("recording", "none", at, ""), *actions)
+        state, actions = confirm(set_timer(replace(state, informed=True), at, GRACE - timedelta(seconds=1)))
+        return state, (answer_mark("recording", "none", at, ""), *actions)
     if state.consent.question == "language":
-        return _language_is(state, 0, "none", at)
+        return _choose_language(state, 0, "none", at)
     return decline(state, at, "none")

@@ -27,16 +27,18 @@ from recorder.domain.parties import party_data, party_of
 LATER = conference.LATER
 
 
-def came(state: CallState, supervisors: Iterable[Participant], at: datetime) -> tuple[CallState, Actions]:
+def add_supervisors(
+    state: CallState, supervisors: Iterable[Participant], at: datetime
+) -> tuple[CallState, Actions]:
     """Supervisors started to listen."""
-    return _came(state, supervisors, at) if _counts(state) else (state, ())
+    return _add(state, supervisors, at) if _counts(state) else (state, ())
 
 
 def _counts(state: CallState) -> bool:
     return state.phase < Phase.UNRECORDED and not state.recording.over
 
 
-def _came(
+def _add(
     state: CallState, supervisors: Iterable[Participant], at: datetime, seen: tuple[tuple[str, str], ...] = ()
 ) -> tuple[CallState, Actions]:
     known = {one.leg for one in state.supervisors}
@@ -47,7 +49,7 @@ def _came(
     return replace(state, supervisors=(*state.supervisors, *new)), notes
 
 
-def speaks(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions]:
+def change_audience(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions]:
     """A supervisor is heard, or no longer heard."""
     before = _of(state, event.other)
     if before is None or not _counts(state):
@@ -61,27 +63,27 @@ def speaks(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions
     state = replace(state, supervisors=listeners)
     joined: Actions = ()
     if one.lane and not before.lane:
-        state, joined = conference.came(state, (Participant(one.leg, one.party),), event.at)
+        state, joined = conference.add_participants(state, (Participant(one.leg, one.party),), event.at)
     elif before.lane and not one.lane:
-        state, joined = conference.went(state, one.leg, event.at)
+        state, joined = conference.remove_participant(state, one.leg, event.at)
     return state, (note, *joined)
 
 
-def gone(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
+def remove_supervisor(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """A supervisor stopped listening."""
     one = _of(state, leg)
-    return (state, ()) if one is None or not _counts(state) else _gone(state, one, at)
+    return (state, ()) if one is None or not _counts(state) else _remove(state, one, at)
 
 
-def _gone(
+def _remove(
     state: CallState, one: ListeningSupervisor, at: datetime, seen: tuple[tuple[str, str], ...] = ()
 ) -> tuple[CallState, Actions]:
     state = replace(state, supervisors=tuple(each for each in state.supervisors if each != one))
-    state, left = conference.went(state, one.leg, at)
+    state, left = conference.remove_participant(state, one.leg, at)
     return state, (*left, WriteMark("listener_left", at, (*_who(one), *seen)))
 
 
-def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch reports who listens; it does not say who hears them."""
     if not _counts(state):
         return state, ()
@@ -89,13 +91,13 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     actions: Actions = ()
     for one in state.supervisors:
         if one.leg not in there:
-            state, left = _gone(state, one, event.at, LATER)
+            state, left = _remove(state, one, event.at, LATER)
             actions = (*actions, *left)
-    state, more = _came(state, event.supervisors, event.at, LATER)
+    state, more = _add(state, event.supervisors, event.at, LATER)
     return state, (*actions, *more)
 
 
-def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     """Restore the supervisors from an earlier daemon's marks."""
     for note in notes:
         said = dict(note.data)

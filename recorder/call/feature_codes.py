@@ -32,7 +32,7 @@ from recorder.call.state import (
     Timer,
     WriteMark,
 )
-from recorder.call.transitions import patience, until
+from recorder.call.transitions import patience, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     DELETE,
@@ -56,7 +56,7 @@ YES: Final = "1"
 Request = CodeDialled | CommandGiven
 
 
-def dialled(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
+def dial(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
     """A colleague dialled a code."""
     return carry_out(
         replace(state, internal=replace(state.internal, leg=event.other or state.internal.leg)), event
@@ -71,13 +71,13 @@ def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
 
 def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
-    state, broken = _breaks(replace(state, pause=PauseState(event.at + event.lasts)), event.at)
+    state, broken = _break_for_pause(replace(state, pause=PauseState(event.at + event.lasts)), event.at)
     return state, (WriteMark("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
 
 
-def _breaks(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _break_for_pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A pause breaks off the keep question; the deletion question is not in the recording anyway."""
-    return (state, ()) if _deleting(state) else keep_question.paused(state, at)
+    return (state, ()) if _asks_to_delete(state) else keep_question.pause(state, at)
 
 
 def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
@@ -100,7 +100,7 @@ def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
     if delete is None or not state.talking or state.question.step is not QuestionStep.IDLE:
         return state, ()
     asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
-    state = until(replace(state, question=asked), event.at, patience(delete.question.length))
+    state = set_timer(replace(state, question=asked), event.at, patience(delete.question.length))
     return state, (WriteMark("delete_asked", event.at), Do.DELETE_ASK)
 
 
@@ -113,7 +113,7 @@ _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]
 }
 
 
-def watched_again(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def reconcile_pause(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Apply the pause that the switch reports: whether there is one, since when and for how long. It may
     be another one than the pause that we know of, which has ended by itself or was started again."""
     if state.phase is not Phase.ANNOUNCED:
@@ -129,14 +129,14 @@ def watched_again(state: CallState, event: CallReconciled) -> tuple[CallState, A
         return state, ()
     seconds = ("seconds", str(int(event.lasts.total_seconds())))
     unknown = () if event.paused_at else (("began", "unknown"),)
-    state, broken = _breaks(replace(state, pause=PauseState(until)), event.at)
+    state, broken = _break_for_pause(replace(state, pause=PauseState(until)), event.at)
     return state, (WriteMark("paused", since, (seconds, *unknown, *_LATER)), *broken)
 
 
 _LATER: Final = (("seen", "later"),)
 
 
-def tones(state: CallState, at: datetime) -> Actions:
+def repeat_tones(state: CallState, at: datetime) -> Actions:
     """Tones for a colleague who joined, and for either party where the line says so: the recording is
     paused, or runs. The switch repeats them by itself."""
     if state.phase is not Phase.ANNOUNCED or not state.internal.connected:
@@ -150,15 +150,15 @@ def tones(state: CallState, at: datetime) -> Actions:
 # --- the deletion question; the other one is the keep question
 
 
-def _deleting(state: CallState) -> bool:
+def _asks_to_delete(state: CallState) -> bool:
     return state.question.how == DELETE
 
 
-def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on a leg."""
     asked = state.question
-    if not _deleting(state):
-        return keep_question.sounded(state, event)
+    if not _asks_to_delete(state):
+        return keep_question.follow_sound(state, event)
     if asked.step is not QuestionStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
         return state, ()
     if isinstance(event, SoundStarted):
@@ -166,43 +166,43 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
     if not asked.began:
         return state, ()
     if not event.complete or event.ending:
-        return _dropped(state, event.at)
-    return until(
+        return _drop(state, event.at)
+    return set_timer(
         replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_CONFIRM
     ), ()
 
 
-def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """Either side pressed a key."""
-    if not _deleting(state):
-        return keep_question.key(state, event)
+    if not _asks_to_delete(state):
+        return keep_question.press_key(state, event)
     if state.question.step is not QuestionStep.ANSWER or event.leg != COLLEAGUE:
         return state, ()
     if event.key != YES:
-        return _dropped(state, event.at)
-    return destroyed(state, event.at)
+        return _drop(state, event.at)
+    return delete(state, event.at)
 
 
-def destroyed(state: CallState, at: datetime, by: str = "") -> tuple[CallState, Actions]:
+def delete(state: CallState, at: datetime, by: str = "") -> tuple[CallState, Actions]:
     """Deletion was confirmed."""
     state = replace(state, phase=Phase.UNRECORDED, reason="deleted", question=OpenQuestion(), timer=Timer())
     return state, (WriteMark("deleted", at, (("by", by),) if by else ()), Do.DELETED, Do.DISCARD)
 
 
-def disturbed(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Either side is put on hold."""
-    return _dropped(state, at) if _deleting(state) else keep_question.disturbed(state, at)
+    return _drop(state, at) if _asks_to_delete(state) else keep_question.hold(state, at)
 
 
-def broken(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def break_off(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The party who was asked is no longer there."""
-    return _dropped(state, at) if _deleting(state) else keep_question.broken(state, at)
+    return _drop(state, at) if _asks_to_delete(state) else keep_question.break_off(state, at)
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for the open question is over."""
-    return _dropped(state, at) if _deleting(state) else keep_question.waited(state, at)
+    return _drop(state, at) if _asks_to_delete(state) else keep_question.time_out(state, at)
 
 
-def _dropped(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _drop(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return replace(state, question=OpenQuestion(), timer=Timer()), (WriteMark("delete_dropped", at),)

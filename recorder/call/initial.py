@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from recorder.call import conference, eavesdrop
 from recorder.call.announce_on_answer import ring
-from recorder.call.consent_prompt import chosen
+from recorder.call.consent_prompt import begin
 from recorder.call.state import (
     Actions,
     CallState,
@@ -23,7 +23,7 @@ from recorder.call.state import (
     Timer,
     WriteMark,
 )
-from recorder.call.transfer_notice import remembered
+from recorder.call.transfer_notice import restore
 from recorder.call.transitions import REASONS, play
 from recorder.domain.call_plan import NOTICE, OPT_OUT, CallPlan, Script, Speech
 
@@ -34,20 +34,20 @@ def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
     if plan.at_pickup:
         return ring(state)
     if plan.menu is None:
-        return chosen(state, at)
+        return begin(state, at)
     return play(
         replace(state, phase=Phase.ASKING, consent=replace(state.consent, question="language")), plan.menu, at
     ), (Do.ASK,)
 
 
-def notice(path: str, length: timedelta) -> CallPlan:
+def notice_plan(path: str, length: timedelta) -> CallPlan:
     """Return the plan of a line that only announces."""
     return CallPlan(NOTICE, (Script(Speech(path, length)),))
 
 
 def refuse(reason: str) -> tuple[CallState, Actions]:
     """Return the state of a call that is not recorded; it is followed to its end only to be listed."""
-    plan = notice("", timedelta(0))
+    plan = notice_plan("", timedelta(0))
     prompt = PromptState(plan.scripts[0].announcement, playing=False)
     state = CallState(
         plan, prompt, phase=Phase.UNRECORDED, reason=reason, recording=RecordingState(ordered=True)
@@ -70,7 +70,7 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
         plan,
         PromptState(plan.scripts[0].announcement, playing=False, spoiled=True),
         phase=Phase.ANNOUNCED if announced else Phase.ANNOUNCING,
-        keep_answer=kept_of(notes),
+        keep_answer=keep_answer_of(notes),
         recording=RecordingState(
             ordered=True,
             on_disk=True,
@@ -82,7 +82,7 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
         hold=HoldState(held_since is not None, held_since) if announced else HoldState(),
         pause=PauseState(_paused_until(notes)),
     )
-    state = eavesdrop.remembered(conference.remembered(remembered(state, notes), notes), notes)
+    state = eavesdrop.restore(conference.restore(restore(state, notes), notes), notes)
     if "deleted" in first:
         return replace(state, phase=Phase.UNRECORDED, reason="deleted", timer=Timer())
     if plan.at_pickup and not (announced or state.internal.connected):
@@ -117,7 +117,7 @@ def _paused_until(notes: Sequence[WriteMark]) -> datetime | None:
     return last.at + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0)
 
 
-def kept_of(notes: Sequence[WriteMark]) -> str:
+def keep_answer_of(notes: Sequence[WriteMark]) -> str:
     """Return the last answer to the keep question (``yes``, ``no``, or empty); silence is no yes."""
     given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_answered"]
     return "" if not given else "yes" if given[-1] == "yes" else "no"

@@ -38,7 +38,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer, WriteMark
-from recorder.call.transitions import patience, until
+from recorder.call.transitions import patience, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     LEGS,
@@ -84,7 +84,7 @@ def _ask(
     note = WriteMark("keep_asked", at, (("how", how),))
     if keep.question is None:
         asked = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
-        return until(replace(state, question=asked), at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
+        return set_timer(replace(state, question=asked), at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
     asked = OpenQuestion(QuestionStep.QUESTION, how=how, again=again)
     return _say(replace(state, question=asked), keep.question, at, note, Do.KEEP_ASK)
 
@@ -93,10 +93,10 @@ def _say(
     state: CallState, sound: Speech, at: datetime, *actions: WriteMark | Do
 ) -> tuple[CallState, Actions]:
     asked = replace(state.question, sound=sound.path, began=frozenset(), heard=frozenset())
-    return until(replace(state, question=asked), at, patience(sound.length)), actions
+    return set_timer(replace(state, question=asked), at, patience(sound.length)), actions
 
 
-def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """Either side pressed a key. A no counts at once, whatever plays; a yes of the colleague's once the
     external party's voice was found."""
     answer, step = ANSWERS.get(event.key), state.question.step
@@ -111,9 +111,9 @@ def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
         if step is QuestionStep.CHECK:
             return state, ()
         asked = replace(state.question, step=QuestionStep.CHECK, pressed=event.at)
-        return until(replace(state, question=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
+        return set_timer(replace(state, question=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
     by = (("by", event.leg), ("how", _how(state, event.leg)))
-    state, actions = _answered(state, event.at, answer, event.at, *by)
+    state, actions = _answer(state, event.at, answer, event.at, *by)
     return state, (*cut, *actions)
 
 
@@ -121,30 +121,30 @@ def _how(state: CallState, leg: str) -> str:
     return "key" if leg == OUTSIDE else "own_words" if state.question.how == "own_words" else "aloud"
 
 
-def checked(state: CallState, event: VoiceChecked) -> tuple[CallState, Actions]:
+def apply_voice_check(state: CallState, event: VoiceChecked) -> tuple[CallState, Actions]:
     """The recording was searched up to the colleague's key."""
     pressed = state.question.pressed
     if state.question.step is not QuestionStep.CHECK or pressed is None:
         return state, ()
     if event.voice is None:
-        return _unheard(state, event.at, pressed)
+        return _ask_again(state, event.at, pressed)
     where = (("voice_from_ms", str(event.voice[0])), ("voice_to_ms", str(event.voice[1])))
     by = (("by", COLLEAGUE), ("how", _how(state, COLLEAGUE)))
-    return _answered(state, event.at, "yes", pressed, *by, *where)
+    return _answer(state, event.at, "yes", pressed, *by, *where)
 
 
-def _unheard(state: CallState, at: datetime, pressed: datetime) -> tuple[CallState, Actions]:
+def _ask_again(state: CallState, at: datetime, pressed: datetime) -> tuple[CallState, Actions]:
     """No voice was found: ask once more; the second time nobody answered."""
     keep = state.script.keep
     note = WriteMark("keep_unheard", pressed)
     if keep is not None and state.talking and not state.question.again:
         state, actions = _ask(state, keep, at, again=True)
     else:
-        state, actions = _answered(state, at, "none", at)
+        state, actions = _answer(state, at, "none", at)
     return state, (note, *actions)
 
 
-def _answered(
+def _answer(
     state: CallState, now: datetime, answer: str, at: datetime, *more: tuple[str, str]
 ) -> tuple[CallState, Actions]:
     keep = state.script.keep
@@ -163,7 +163,7 @@ def verdict(keep: KeepScript, answer: str) -> Speech:
     return {"yes": keep.yes, "no": keep.no}.get(answer, keep.none)
 
 
-def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on one leg; each leg plays and reports its own."""
     asked = state.question
     if (
@@ -177,47 +177,49 @@ def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallSta
     if event.leg not in asked.began:
         return state, ()
     if not event.complete or event.ending:
-        return broken(state, event.at)
+        return break_off(state, event.at)
     asked = replace(asked, heard=asked.heard | {event.leg})
     state = replace(state, question=asked)
     if asked.heard != frozenset(LEGS):
         return state, ()
     if asked.step is QuestionStep.VERDICT:
-        return _over(state), (WriteMark("keep_told", event.at, (("answer", state.keep_answer),)),)
-    state = until(replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER)
+        return _close(state), (WriteMark("keep_told", event.at, (("answer", state.keep_answer),)),)
+    state = set_timer(
+        replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER
+    )
     return state, (WriteMark("keep_question_heard", event.at), Do.KEEP_SINCE)
 
 
-def disturbed(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold: what plays is not heard by both."""
     if state.question.step in (QuestionStep.ANSWER, QuestionStep.CHECK):
         return state, ()  # they may come back to it
-    return broken(state, at)
+    return break_off(state, at)
 
 
-def paused(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """What is said from now on is not in the recording. The outcome of an answer plays to its end."""
     waiting = state.question.step in (QuestionStep.QUESTION, QuestionStep.ANSWER, QuestionStep.CHECK)
-    return broken(state, at) if waiting else (state, ())
+    return break_off(state, at) if waiting else (state, ())
 
 
-def broken(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def break_off(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """No answer came of it, or its outcome was not heard."""
     step = state.question.step
     if step is QuestionStep.IDLE:
         return state, ()
     kind = "keep_untold" if step is QuestionStep.VERDICT else "keep_broken"
-    return _over(state), (WriteMark(kind, at),)
+    return _close(state), (WriteMark(kind, at),)
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time to wait is over."""
     if state.question.step is QuestionStep.ANSWER:
-        return _answered(state, at, "none", at)
+        return _answer(state, at, "none", at)
     if state.question.step is QuestionStep.CHECK:
-        return _unheard(state, at, state.question.pressed or at)
-    return broken(state, at)
+        return _ask_again(state, at, state.question.pressed or at)
+    return break_off(state, at)
 
 
-def _over(state: CallState) -> CallState:
+def _close(state: CallState) -> CallState:
     return replace(state, question=OpenQuestion(), timer=Timer())

@@ -32,8 +32,8 @@ from recorder.call import (
     transfer_consent,
     transfer_notice,
 )
-from recorder.call.codec_change import turned
-from recorder.call.consent_prompt import asked, reminded
+from recorder.call.codec_change import change_codec
+from recorder.call.consent_prompt import await_answer, await_refusal
 from recorder.call.state import (
     Actions,
     CallState,
@@ -45,7 +45,7 @@ from recorder.call.state import (
     Timer,
     WriteMark,
 )
-from recorder.call.transitions import TRIES, confirm, give_up, heard, play, unrecorded
+from recorder.call.transitions import TRIES, confirm, finish_announcement, give_up, go_unrecorded, play
 from recorder.domain.call_events import (
     COLLEAGUE,
     DELETE,
@@ -110,137 +110,137 @@ def step(state: CallState, event: CallEvent) -> tuple[CallState, Actions]:
     if isinstance(event, InTalk) or (isinstance(event, FromEitherSide) and event.leg == COLLEAGUE):
         return _in_talk(state, event)
     if isinstance(event, AboutParticipants):
-        return _participants(state, event)
+        return _about_participants(state, event)
     before: Actions = ()
     if isinstance(event, ChannelEvent):
-        state, before = _take_word(state, event)
+        state, before = _apply_word(state, event)
     state, after = _about_call(state, event)
     return state, before + after
 
 
-def _take_word(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
+def _apply_word(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
     """Apply what the switch says about the call in any of its events."""
     before: Actions = ()
     if isinstance(event, CallReconciled):
         state = replace(state, recording=replace(state.recording, capturing=event.capturing))
     if event.state == "announced" and state.informed and state.phase < Phase.ANNOUNCED:
-        state, before = announce_on_answer.announced(
+        state, before = announce_on_answer.begin_conversation(
             replace(state, phase=Phase.ANNOUNCED, reason=None, timer=Timer()), event.at
         )
-    if _decided(state, event) and not state.leaving:
+    if _is_decided(state, event) and not state.leaving:
         # Not earlier: when the socket closes, the switch drops what it has not run yet.
         state, before = replace(state, leaving=True), (*before, Do.LEAVE)
     if event.state in {"late", "failed", "declined", "unrecorded"} and state.phase < Phase.UNRECORDED:
         reason = state.reason or _LEFT.get(event.left or event.state, "announcement_failed")
-        state, more = unrecorded(state, reason)
+        state, more = go_unrecorded(state, reason)
         before += more
-    state, connected = _connected(state, event)
+    state, connected = _note_bridge(state, event)
     return state, before + connected
 
 
 def _about_call(state: CallState, event: AboutCall) -> tuple[CallState, Actions]:
     match event:
         case RecordingStarted():
-            return _recording(state, event)
+            return _start_recording(state, event)
         case RecordingStopped():
-            return _recorded(state, event)
+            return _stop_recording(state, event)
         case CodecChanged():
-            return turned(state, event)
+            return change_codec(state, event)
         case PlaybackStarted():
-            return _playing(state, event)
+            return _start_prompt(state, event)
         case PlaybackEnded():
-            return _played(state, event)
+            return _end_prompt(state, event)
         case HoldStarted():
-            return _held(state, event)
+            return _start_hold(state, event)
         case HoldEnded():
-            return _unheld(state, event)
+            return _end_hold(state, event)
         case LegBridged():
-            return _bridged(state, event)
+            return _bridge(state, event)
         case LegUnbridged():
-            return _unbridged(state, event)
+            return _unbridge(state, event)
         case CallHungUp():
-            return _hung_up(state, event)
+            return _hang_up(state, event)
         case ChannelGone():
-            return _gone(state, event)
+            return _lose_channel(state, event)
         case DeadlinePassed():
-            return _deadline_passed(state, event.at)
+            return _time_out(state, event.at)
         case FolderWritten():
-            return _on_disk(state, event.at)
+            return _write_folder(state, event.at)
         case FolderFailed():
-            return _no_disk(state, event)
+            return _fail_folder(state, event)
         case CallReconciled():
-            return _unwatched(state, event)
+            return _reconcile(state, event)
         case KeyPressed():
-            return _key(state, event)
+            return _press_key(state, event)
         case ConferenceEnded():
-            return transfer_notice.met(state, event.at)
+            return transfer_notice.mark_conference(state, event.at)
         case StateReported():
             return state, ()
 
 
-def _participants(state: CallState, event: AboutParticipants) -> tuple[CallState, Actions]:
+def _about_participants(state: CallState, event: AboutParticipants) -> tuple[CallState, Actions]:
     match event:
         case LegChecked():
-            return conference.looked(state, event)
+            return conference.apply_check(state, event)
         case ConferenceJoined():
-            return conference.entered(state, event)
+            return conference.join_conference(state, event)
         case ParticipantsJoined():
-            return conference.came(state, event.participants, event.at)
+            return conference.add_participants(state, event.participants, event.at)
         case ParticipantLeft():
-            return conference.went(state, event.other, event.at)
+            return conference.remove_participant(state, event.other, event.at)
         case ConferenceLeft():
-            return conference.parted(state, event.at)
+            return conference.leave_conference(state, event.at)
         case SupervisorsJoined():
-            return eavesdrop.came(state, event.supervisors, event.at)
+            return eavesdrop.add_supervisors(state, event.supervisors, event.at)
         case SupervisorHeard():
-            return eavesdrop.speaks(state, event)
+            return eavesdrop.change_audience(state, event)
         case SupervisorLeft():
-            return eavesdrop.gone(state, event.other, event.at)
+            return eavesdrop.remove_supervisor(state, event.other, event.at)
 
 
 def _in_talk(state: CallState, event: InTalk | FromEitherSide) -> tuple[CallState, Actions]:
     """Handle an event that counts only while two are connected."""
     if state.phase is Phase.ANNOUNCED:
-        return _talk(state, event)
-    if announce_on_answer.telling(state) and isinstance(event, SoundStarted | SoundEnded):
-        return announce_on_answer.sounded(state, event)
+        return _about_talk(state, event)
+    if announce_on_answer.is_announcing(state) and isinstance(event, SoundStarted | SoundEnded):
+        return announce_on_answer.follow_sound(state, event)
     return state, ()
 
 
-def _talk(state: CallState, event: InTalk | FromEitherSide) -> tuple[CallState, Actions]:
+def _about_talk(state: CallState, event: InTalk | FromEitherSide) -> tuple[CallState, Actions]:
     match event:
         case CodeDialled():
-            return _dialled(state, event)
+            return _dial(state, event)
         case CommandGiven():
-            return remote_commands.asked(state, event)
+            return remote_commands.carry_out(state, event)
         case SoundStarted() | SoundEnded():
-            return _sounded(state, event)
+            return _follow_sound(state, event)
         case VoiceChecked():
-            return keep_question.checked(state, event)
+            return keep_question.apply_voice_check(state, event)
         # The colleague's; those of the external party are in :func:`_about_call`.
         case KeyPressed():
-            return _colleague_key(state, event)
+            return _press_colleague_key(state, event)
         case HoldStarted():
-            return _colleague_held(state, event)
+            return _start_colleague_hold(state, event)
         case HoldEnded():
-            return _colleague_back(state, event)
+            return _end_colleague_hold(state, event)
 
 
-def _key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def _press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     return (
-        feature_codes.key(state, event)
+        feature_codes.press_key(state, event)
         if state.phase is Phase.ANNOUNCED
-        else consent_prompt.key(state, event)
+        else consent_prompt.press_key(state, event)
     )
 
 
-def _decided(state: CallState, event: ChannelEvent) -> bool:
+def _is_decided(state: CallState, event: ChannelEvent) -> bool:
     if event.state == "declined":
         return isinstance(event, PlaybackEnded) and event.sound == state.prompt.sound.path
     return event.state in _DECIDED
 
 
-def _connected(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
+def _note_bridge(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
     """Note the first bridge where its event was missed. The switch reports when the last bridge was, until
     a transfer clears it, so the first event that has this time counts."""
     if state.internal.connected or isinstance(event, LegBridged):
@@ -255,12 +255,12 @@ def _connected(state: CallState, event: ChannelEvent) -> tuple[CallState, Action
     if at is None or since is None or at < since:
         return state, ()
     if isinstance(event, CallReconciled) and event.other:
-        state, note = _with(state, replace(event, at=at))
+        state, note = _connect(state, replace(event, at=at))
         return state, (note,)
     return replace(state, internal=replace(state.internal, connected=True)), (WriteMark("bridged", at),)
 
 
-def _again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _repeat_prompt(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Play the announcement or the question again, because it was not heard whole."""
     if state.prompt.tries >= TRIES:
         return give_up(state, "announcement_failed")
@@ -270,7 +270,7 @@ def _again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     ), (order,)
 
 
-def _recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Actions]:
+def _start_recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Actions]:
     if state.phase is Phase.UNRECORDED:
         return replace(state, recording=replace(state.recording, capturing=True)), (Do.STOP,)
     if state.phase is Phase.RINGING:
@@ -281,7 +281,7 @@ def _recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Ac
         return replace(state, recording=replace(state.recording, capturing=True)), (Do.STOP, Do.DISCARD)
     if state.recording.capturing and state.recording.captured:
         return state, ()
-    if event.problem and state.phase in _TELLING:
+    if event.problem and state.phase in _ANNOUNCING:
         state, actions = give_up(
             replace(state, recording=replace(state.recording, capturing=True)), "recording_failed"
         )
@@ -293,7 +293,7 @@ def _recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Ac
     return state, (WriteMark("recording_started", event.at),)
 
 
-def _recorded(state: CallState, event: RecordingStopped) -> tuple[CallState, Actions]:
+def _stop_recording(state: CallState, event: RecordingStopped) -> tuple[CallState, Actions]:
     if (
         state.plan.at_pickup
         and not (state.recording.capturing or state.hung_up)
@@ -305,7 +305,7 @@ def _recorded(state: CallState, event: RecordingStopped) -> tuple[CallState, Act
     if state.hung_up or state.recording.over:
         state, actions = _finish(state, event.at)
         return state, (note, *actions)
-    if state.phase in _TELLING and not event.ending:
+    if state.phase in _ANNOUNCING and not event.ending:
         state, actions = give_up(state, "recording_failed")
         return state, (note, *actions)
     if state.phase is Phase.UNRECORDED:
@@ -313,7 +313,7 @@ def _recorded(state: CallState, event: RecordingStopped) -> tuple[CallState, Act
     return state, (note,)
 
 
-def _playing(state: CallState, event: PlaybackStarted) -> tuple[CallState, Actions]:
+def _start_prompt(state: CallState, event: PlaybackStarted) -> tuple[CallState, Actions]:
     if state.phase not in (Phase.ASKING, Phase.ANNOUNCING) or event.sound != state.prompt.sound.path:
         return state, ()
     # Holds come on both connections, playback only on the call's own: a hold during it may come first.
@@ -322,85 +322,85 @@ def _playing(state: CallState, event: PlaybackStarted) -> tuple[CallState, Actio
     return replace(state, prompt=replace(state.prompt, playing=True, spoiled=spoiled)), note
 
 
-def _played(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actions]:
+def _end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actions]:
     if state.phase >= Phase.ANNOUNCED or event.sound != state.prompt.sound.path or not state.prompt.playing:
         return state, ()
     if event.ending and not event.complete:
         return replace(state, prompt=replace(state.prompt, playing=False, spoiled=True)), ()
     if state.phase is Phase.CHOOSING:
-        return reminded(state, event.at)
+        return await_refusal(state, event.at)
     state = replace(state, prompt=replace(state.prompt, playing=False))
     if state.phase is Phase.ANNOUNCING and not state.recording.capturing:
         return give_up(state, "recording_failed")
     if event.complete and not state.prompt.spoiled:
-        return (asked if state.phase is Phase.ASKING else heard)(state, event.at)
+        return (await_answer if state.phase is Phase.ASKING else finish_announcement)(state, event.at)
     note: Actions = ()
     if state.phase is Phase.ANNOUNCING:
         reason = "hold" if state.prompt.spoiled and not state.prompt.recoded else "stopped"
         note = (WriteMark("announcement_broken", event.at, (("reason", reason),)),)
     if state.hold.active:
         return replace(state, prompt=replace(state.prompt, spoiled=True)), note
-    state, actions = _again(state, event.at)
+    state, actions = _repeat_prompt(state, event.at)
     return state, (*note, *actions)
 
 
-def _on_disk(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _write_folder(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     state = replace(state, recording=replace(state.recording, on_disk=True))
     if state.phase is Phase.RINGING:
         return announce_on_answer.begin(state, at)
-    return confirm(state) if state.phase in _TELLING else (state, ())
+    return confirm(state) if state.phase in _ANNOUNCING else (state, ())
 
 
-def _held(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
+def _start_hold(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
     state = replace(
         state,
         hold=HoldState(True, event.at),
         prompt=replace(state.prompt, spoiled=state.prompt.spoiled or state.prompt.playing),
     )
-    if announce_on_answer.telling(state) and not state.informed:
-        state, actions = announce_on_answer.again(state, event.at, "hold")
+    if announce_on_answer.is_announcing(state) and not state.informed:
+        state, actions = announce_on_answer.begin_again(state, event.at, "hold")
         return state, (WriteMark("hold", event.at), *actions)
-    state, actions = feature_codes.disturbed(state, event.at)
-    state, untold = transfer_notice.stopped(state, event.at, "hold")
-    return state, (_turn("hold", event), *actions, *untold)
+    state, actions = feature_codes.hold(state, event.at)
+    state, untold = transfer_notice.stop(state, event.at, "hold")
+    return state, (_hold_mark("hold", event), *actions, *untold)
 
 
-def _unheld(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
+def _end_hold(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
     state = replace(state, hold=HoldState(False, event.at))
-    note = _turn("unhold", event)
+    note = _hold_mark("unhold", event)
     if state.phase is Phase.RINGING:
         state, actions = announce_on_answer.begin(state, event.at)
         return state, (note, *actions)
-    if _unheard(state) and not state.informed:
-        state, actions = _again(state, event.at)
+    if _must_repeat(state) and not state.informed:
+        state, actions = _repeat_prompt(state, event.at)
         return state, (note, *actions)
-    state, told = conference.back(state, event.at)
+    state, told = conference.end_hold(state, event.at)
     return state, (note, *told)
 
 
-def _bridged(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
+def _bridge(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     before: Actions = ()
     if state.plan.at_pickup and state.phase < Phase.ANNOUNCED:
-        return _picked_up(state, event)
+        return _pick_up(state, event)
     if state.phase < Phase.ANNOUNCED:
         # The switch went on by itself, and has stopped the recording; we make sure.
-        state, before = unrecorded(state, "daemon_late")
+        state, before = go_unrecorded(state, "daemon_late")
     first = not state.internal.connected
-    state, gone = conference.parted(state, event.at)
+    state, gone = conference.leave_conference(state, event.at)
     state, broken = (
-        feature_codes.broken(state, event.at) if event.other != state.internal.leg else (state, ())
+        feature_codes.break_off(state, event.at) if event.other != state.internal.leg else (state, ())
     )
-    broken += transfer_notice.replaced(state, event)
-    state, note = _with(state, event)
-    before = (*gone, *before, *feature_codes.tones(state, event.at))
-    state, told = transfer_notice.joined(state, event.at)
+    broken += transfer_notice.mark_replaced(state, event)
+    state, note = _connect(state, event)
+    before = (*gone, *before, *feature_codes.repeat_tones(state, event.at))
+    state, told = transfer_notice.check_target(state, event.at)
     if first and state.script.keep is not None and state.script.keep.at_start:
         state, asked_now = keep_question.begin(state, event.at)
         return state, (*before, *broken, note, *told, *asked_now)
     return state, (*before, *broken, note, *told)
 
 
-def _with(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallState, WriteMark]:
+def _connect(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallState, WriteMark]:
     """Note the party at the other end from now on."""
     state = replace(
         state,
@@ -411,12 +411,12 @@ def _with(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallSta
     return state, WriteMark("bridged", event.at, transfer_notice.bridged_data(event))
 
 
-def _picked_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
+def _pick_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     """Somebody answered, perhaps in place of somebody who had not heard the announcement whole."""
-    telling = announce_on_answer.telling(state) and not state.informed
-    state, note = _with(state, event)
+    telling = announce_on_answer.is_announcing(state) and not state.informed
+    state, note = _connect(state, event)
     if telling:
-        state, actions = announce_on_answer.again(state, event.at, "stopped")
+        state, actions = announce_on_answer.begin_again(state, event.at, "stopped")
     elif state.phase is Phase.RINGING:
         state, actions = announce_on_answer.begin(state, event.at)
     else:
@@ -424,21 +424,21 @@ def _picked_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]
     return state, (note, *actions)
 
 
-def _unbridged(state: CallState, event: LegUnbridged) -> tuple[CallState, Actions]:
+def _unbridge(state: CallState, event: LegUnbridged) -> tuple[CallState, Actions]:
     if event.other and state.internal.leg and event.other != state.internal.leg:
         return state, ()  # from a leg that another one has replaced already
-    state, actions = feature_codes.broken(state, event.at)
-    state, gone = conference.parted(state, event.at)
-    state, untold = transfer_notice.stopped(state, event.at, "left", event.ending)
+    state, actions = feature_codes.break_off(state, event.at)
+    state, gone = conference.leave_conference(state, event.at)
+    state, untold = transfer_notice.stop(state, event.at, "left", event.ending)
     state, actions = replace(state, internal=replace(state.internal, leg="")), (*gone, *actions, *untold)
-    if announce_on_answer.telling(state) and not state.informed and not event.ending:
-        state, actions = announce_on_answer.again(state, event.at, "stopped")
+    if announce_on_answer.is_announcing(state) and not state.informed and not event.ending:
+        state, actions = announce_on_answer.begin_again(state, event.at, "stopped")
     return state, (*actions, WriteMark("unbridged", event.at, transfer_notice.left_data(state)))
 
 
-def _hung_up(state: CallState, event: CallHungUp | ChannelGone) -> tuple[CallState, Actions]:
-    state, broken = feature_codes.broken(state, event.at)
-    state, untold = transfer_notice.stopped(state, event.at, "left", ending=True)
+def _hang_up(state: CallState, event: CallHungUp | ChannelGone) -> tuple[CallState, Actions]:
+    state, broken = feature_codes.break_off(state, event.at)
+    state, untold = transfer_notice.stop(state, event.at, "left", ending=True)
     state = replace(state, hung_up=True)
     actions: Actions = (*broken, *untold, WriteMark("hangup", event.at, (("cause", event.cause),)))
     if state.recording.capturing:
@@ -447,18 +447,18 @@ def _hung_up(state: CallState, event: CallHungUp | ChannelGone) -> tuple[CallSta
     return state, actions + finish
 
 
-def _gone(state: CallState, event: ChannelGone) -> tuple[CallState, Actions]:
+def _lose_channel(state: CallState, event: ChannelGone) -> tuple[CallState, Actions]:
     actions: Actions = ()
     if event.since is not None:
         # It ended while the daemon was away.
-        if state.phase in _TELLING and state.informed and event.capturing:
+        if state.phase in _ANNOUNCING and state.informed and event.capturing:
             state = replace(state, phase=Phase.ANNOUNCED)
         if state.phase is Phase.ANNOUNCED and not (event.capturing or state.internal.connected):
             state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
         actions = (WriteMark("unobserved_from", event.since), WriteMark("unobserved_to", event.at))
     elif event.ending and not state.hung_up:
         # The switch reports events of about the same time in any order.
-        state, actions = _hung_up(state, event)
+        state, actions = _hang_up(state, event)
     if state.phase is Phase.ENDED:
         return state, actions
     state, finish = _finish(state, event.at)
@@ -475,7 +475,7 @@ def _finish(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         if reason is None and state.keep_answer == "no" and state.script.keep and state.script.keep.destroy:
             reason = "not_kept"
     elif state.phase < Phase.ANNOUNCED:
-        reason = state.reason or (_left(state) if state.hung_up else "daemon_away")
+        reason = state.reason or (_hang_up_reason(state) if state.hung_up else "daemon_away")
     else:
         reason = state.reason
     # A call that hung up before its language was known is recorded in the spool, too.
@@ -491,7 +491,7 @@ def _finish(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return state, (*before, finish) if reason is None else (*before, Do.DISCARD, finish)
 
 
-def _left(state: CallState) -> str:
+def _hang_up_reason(state: CallState) -> str:
     """Return how far the call was when it hung up before it was announced."""
     if state.phase is Phase.ASKING:
         return "hung_up_in_question"
@@ -500,21 +500,21 @@ def _left(state: CallState) -> str:
     return "hung_up_in_announcement"
 
 
-def _deadline_passed(state: CallState, now: datetime) -> tuple[CallState, Actions]:
+def _time_out(state: CallState, now: datetime) -> tuple[CallState, Actions]:
     if state.timer.deadline is None or now < state.timer.deadline:
         return state, ()
     if state.phase is Phase.RINGING:
         return announce_on_answer.begin(state, now)
     if state.phase is not Phase.ANNOUNCED:
-        return consent_prompt.waited(state, now)
+        return consent_prompt.time_out(state, now)
     if state.question.step is QuestionStep.IDLE:
-        state, untold = transfer_notice.waited(state, now)
-        state, told = conference.turn(state, now)
+        state, untold = transfer_notice.time_out(state, now)
+        state, told = conference.notify_next(state, now)
         return state, (*untold, *told)
-    return feature_codes.waited(state, now)
+    return feature_codes.time_out(state, now)
 
 
-def _no_disk(state: CallState, event: FolderFailed) -> tuple[CallState, Actions]:
+def _fail_folder(state: CallState, event: FolderFailed) -> tuple[CallState, Actions]:
     if state.phase is Phase.UNRECORDED:
         return state, ()
     stop: Actions = (Do.STOP,) if state.phase is Phase.ANNOUNCED else ()
@@ -522,45 +522,45 @@ def _no_disk(state: CallState, event: FolderFailed) -> tuple[CallState, Actions]
     return state, stop + actions
 
 
-def _unwatched(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def _reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back with a call that still exists; ``event.state`` is the switch's word on it."""
     gap = (WriteMark("unobserved_from", event.since or event.at), WriteMark("unobserved_to", event.at))
-    if state.phase in _TELLING and event.state == "announced":
+    if state.phase in _ANNOUNCING and event.state == "announced":
         # Confirmed by the switch before we could mark it. A mark of now redacts more, never less.
         state = replace(
             state, phase=Phase.ANNOUNCED, timer=Timer(), recording=replace(state.recording, captured=True)
         )
-        state, who = _found(state, event)
-        state, more = _goes_on(state, event)
+        state, who = _reconcile_parties(state, event)
+        state, more = _reconcile_rest(state, event)
         return state, (WriteMark("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
-    if announce_on_answer.telling(state) and state.informed and event.state == "announcing":
+    if announce_on_answer.is_announcing(state) and state.informed and event.state == "announcing":
         state, actions = confirm(state)  # our confirmation may not have arrived
         return state, (*actions, *gap)
-    if state.timer.deadline is not None and _unheard(state) and not state.hold.active:
+    if state.timer.deadline is not None and _must_repeat(state) and not state.hold.active:
         # An earlier daemon's call: its announcement is over, and was not confirmed.
-        state, actions = unrecorded(state, "daemon_away")
+        state, actions = go_unrecorded(state, "daemon_away")
         return state, (*actions, *gap)
     if state.phase is Phase.RINGING and event.bridged_at is not None and not state.internal.connected:
         # Somebody answered while no daemon was there to announce.
-        state, actions = unrecorded(
+        state, actions = go_unrecorded(
             replace(state, internal=replace(state.internal, connected=True)), "daemon_away"
         )
         return state, (*actions, *gap)
     if state.phase is Phase.UNRECORDED and event.capturing:
         return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's command may not have arrived
-    state, who = _found(state, event)
+    state, who = _reconcile_parties(state, event)
     if state.recording.over and state.phase is Phase.ANNOUNCED:
         state, finish = (state, ()) if event.capturing else _finish(state, event.at)
         return state, (*gap, *who, *finish)
-    state, more = _goes_on(state, event)
+    state, more = _reconcile_rest(state, event)
     return state, (*gap, *who, *more)
 
 
-def _goes_on(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def _reconcile_rest(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Learn what was missed of a call that goes on, once its internal party is known."""
-    state, paused = feature_codes.watched_again(state, event)
-    state, holds = _still_held(state, event)
-    return state, (*paused, *holds, *feature_codes.tones(state, event.at))
+    state, paused = feature_codes.reconcile_pause(state, event)
+    state, holds = _reconcile_holds(state, event)
+    return state, (*paused, *holds, *feature_codes.repeat_tones(state, event.at))
 
 
 _SAME: Final = timedelta(seconds=2)
@@ -568,7 +568,7 @@ _SAME: Final = timedelta(seconds=2)
 second)."""
 
 
-def _still_held(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def _reconcile_holds(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Apply the holds that the switch reports now, and since when; nobody saw them begin or end."""
     if state.phase is not Phase.ANNOUNCED or state.recording.over:
         return state, ()
@@ -577,68 +577,68 @@ def _still_held(state: CallState, event: CallReconciled) -> tuple[CallState, Act
     begun: Actions = ()
     if event.colleague_held_since is not None:
         held = HoldStarted(event.at, leg=COLLEAGUE, since=event.colleague_held_since)
-        state, colleagues = _colleague_held(state, held)
+        state, colleagues = _start_colleague_hold(state, held)
     since = event.held_since
     if state.hold.active and (
         since is None or (state.hold.changed is not None and since > state.hold.changed + _SAME)
     ):
-        state, over = _unheld(state, HoldEnded(event.at, since=since or event.at))
+        state, over = _end_hold(state, HoldEnded(event.at, since=since or event.at))
     if since is not None and not state.hold.active:
-        state, begun = _held(state, HoldStarted(event.at, since=since))
+        state, begun = _start_hold(state, HoldStarted(event.at, since=since))
     return state, (*colleagues, *over, *begun)
 
 
-def _turn(kind: str, event: HoldStarted | HoldEnded) -> WriteMark:
+def _hold_mark(kind: str, event: HoldStarted | HoldEnded) -> WriteMark:
     """Mark the begin or the end of a hold, at the best known time."""
     return WriteMark(kind, event.since or event.at, (("seen", "later"),) if event.since else ())
 
 
-def _found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def _reconcile_parties(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Learn who is at the other end, who else takes part, and who listens."""
-    state, who = conference.found(state, event)
-    state, listen = eavesdrop.found(state, event)
+    state, who = conference.reconcile(state, event)
+    state, listen = eavesdrop.reconcile(state, event)
     return state, (*who, *listen)
 
 
-def _unheard(state: CallState) -> bool:
+def _must_repeat(state: CallState) -> bool:
     """Whether the prompt is over, was not heard whole, and is not playing again yet."""
     return (
         state.phase in (Phase.ASKING, Phase.ANNOUNCING) and not state.prompt.playing and state.prompt.spoiled
     )
 
 
-_TELLING: Final = (Phase.ANNOUNCING, Phase.CHOOSING)
+_ANNOUNCING: Final = (Phase.ANNOUNCING, Phase.CHOOSING)
 """The phases of the switch's state ``announcing``: the call is recorded, but need not be kept."""
 
 
-def _sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+def _follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """Pass the sound to each sub-state that may have ordered it."""
-    state, of_asking = feature_codes.sounded(state, event)
-    state, of_joining = conference.sounded(state, event)
+    state, of_asking = feature_codes.follow_sound(state, event)
+    state, of_joining = conference.follow_sound(state, event)
     return state, (*of_asking, *of_joining)
 
 
-def _dialled(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
+def _dial(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
     """Ignore questions while the transfer target is being asked for consent."""
     if event.code in (KEEP, DELETE) and transfer_consent.unanswered(state):
         return state, ()
-    return feature_codes.dialled(state, event)
+    return feature_codes.dial(state, event)
 
 
-def _colleague_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def _press_colleague_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if not transfer_consent.unanswered(state):
-        return feature_codes.key(state, event)
-    state, actions = transfer_consent.key(state, event)
-    state, told = conference.turn(state, event.at)
+        return feature_codes.press_key(state, event)
+    state, actions = transfer_consent.press_key(state, event)
+    state, told = conference.notify_next(state, event.at)
     return state, (*actions, *told)
 
 
-def _colleague_held(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
-    state, actions = feature_codes.disturbed(state, event.at)
-    state, untold = transfer_notice.stopped(state, event.at, "hold")
-    return state, (_turn("colleague_hold", event), *actions, *untold)
+def _start_colleague_hold(state: CallState, event: HoldStarted) -> tuple[CallState, Actions]:
+    state, actions = feature_codes.hold(state, event.at)
+    state, untold = transfer_notice.stop(state, event.at, "hold")
+    return state, (_hold_mark("colleague_hold", event), *actions, *untold)
 
 
-def _colleague_back(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
-    state, told = conference.back(state, event.at)
+def _end_colleague_hold(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
+    state, told = conference.end_hold(state, event.at)
     return state, (WriteMark("colleague_unhold", event.at), *told)

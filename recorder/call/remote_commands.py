@@ -46,12 +46,12 @@ def refusal(state: CallState, asked: str) -> str:
     return ""
 
 
-def asked(state: CallState, event: CommandGiven) -> tuple[CallState, Actions]:
+def carry_out(state: CallState, event: CommandGiven) -> tuple[CallState, Actions]:
     """A command was given and, where it is the switch's to do, carried out."""
     if event.code not in ASKABLE or refusal(state, event.code):
         return state, ()
     if event.code == DELETE:
-        return feature_codes.destroyed(state, event.at, event.by)
+        return feature_codes.delete(state, event.at, event.by)
     # A repeated pause starts again, and so does its tone.
     over: Actions = (
         (Do.PAUSE_OVER,) if state.pause.is_active(event.at) and event.code in (PAUSE, RESUME) else ()

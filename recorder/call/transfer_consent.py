@@ -35,8 +35,8 @@ from typing import Final
 from recorder.call import feature_codes
 from recorder.call.consent_prompt import NO, WRONG, YES
 from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget, WriteMark
-from recorder.call.transfer_target import in_room, names, place, silent
-from recorder.call.transitions import ANSWER, PAUSE, patience, until
+from recorder.call.transfer_target import clear_target, is_beside, names, place_data
+from recorder.call.transitions import ANSWER, PAUSE, patience, set_timer
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
 
@@ -59,106 +59,108 @@ def unanswered(state: CallState) -> bool:
     return asks(state) and telling is not None and not names(telling.leg, None) & state.transfer.informed
 
 
-def alone(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Break off any other question before they are asked."""
-    return feature_codes.broken(state, at) if asks(state) else (state, ())
+    return feature_codes.break_off(state, at) if asks(state) else (state, ())
 
 
-def heard(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
+def await_answer(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    note = WriteMark("joined_asked", at, place(state))
-    return until(
+    note = WriteMark("joined_asked", at, place_data(state))
+    return set_timer(
         replace(state, transfer=replace(state.transfer, target=replace(telling, heard=True))), at, ANSWER
     ), (note,)
 
 
-def key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """The internal side pressed a key."""
     telling = state.transfer.target
     if telling is None or not telling.sound or telling.leg != (event.other or state.internal.leg):
         return state, ()
     if event.key == NO:
-        return _refused(state, event.at, "no", event.key)
+        return _refuse(state, event.at, "no", event.key)
     if not telling.heard:
         return state, ()  # before the question's end it is no answer
     if event.key == YES and state.plan.mode == OPT_IN:
-        return _answered(state, event.at, "yes", event.key)
+        return _answer(state, event.at, "yes", event.key)
     if telling.wrong + 1 < WRONG:
-        return _again(state, replace(telling, wrong=telling.wrong + 1), event.at)
-    return _refused(state, event.at, "unclear", event.key)
+        return _ask_again(state, replace(telling, wrong=telling.wrong + 1), event.at)
+    return _refuse(state, event.at, "unclear", event.key)
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time to wait is over."""
     telling = state.transfer.target
     assert telling is not None  # somebody is asked
     if telling.due:
-        return _again(state, telling, at)
+        return _ask_again(state, telling, at)
     if not telling.heard:
-        return stopped(state, at, "stopped")
+        return stop(state, at, "stopped")
     if state.plan.mode == OPT_IN:
-        return _refused(state, at, "none")
+        return _refuse(state, at, "none")
     if state.timer.deadline is not None and at - state.timer.deadline > LATE:
-        return stopped(state, at, "stopped")
-    return _answered(state, at, "none")
+        return stop(state, at, "stopped")
+    return _answer(state, at, "none")
 
 
-def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
+def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
     """They have not answered, or not heard it whole. ``ending``: the call or its recording is over."""
     telling = state.transfer.target
     assert telling is not None  # somebody is asked
     goes_on = not ending and state.phase is Phase.ANNOUNCED
     if goes_on and state.plan.mode == OPT_IN and why in ("left", "unobserved"):
-        return _refused(state, at, why)
+        return _refuse(state, at, why)
     if goes_on and why == "stopped" and telling.cut + 1 >= CUT:
-        return _refused(state, at, "unasked")
-    untold = WriteMark("joined_untold", at, (("reason", why), *place(state)))
+        return _refuse(state, at, "unasked")
+    untold = WriteMark("joined_untold", at, (("reason", why), *place_data(state)))
     if goes_on and why == "stopped":
         telling = replace(telling, began=None, heard=False, due=True, cut=telling.cut + 1)
-        return until(replace(state, transfer=replace(state.transfer, target=telling)), at, PAUSE), (untold,)
+        return set_timer(replace(state, transfer=replace(state.transfer, target=telling)), at, PAUSE), (
+            untold,
+        )
     # It is their turn again once a hold is over, or the daemon is back.
     others = tuple(
         replace(one, tried=one.tried and one.leg != telling.leg) for one in state.conference.participants
     )
-    state = silent(state)
+    state = clear_target(state)
     return replace(state, conference=replace(state.conference, participants=others)), (untold,)
 
 
-def unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
+def refuse_unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """Somebody joined who cannot be asked."""
-    return _refused(
+    return _refuse(
         replace(state, transfer=replace(state.transfer, target=TransferTarget(leg))), at, "unasked"
     )
 
 
-def _again(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
+def _ask_again(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
     assert joining is not None  # what is asked
     telling = replace(telling, began=None, heard=False, due=False)
-    return until(
+    return set_timer(
         replace(state, transfer=replace(state.transfer, target=telling)), at, patience(joining.sound.length)
     ), (Do.TELL,)
 
 
-def _answered(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
+def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     note = _note("joined_answered", state, at, answer, key)
     leg = "" if state.transfer.target is None else state.transfer.target.leg
     party = state.internal.party
-    if in_room(state, leg):
+    if is_beside(state, leg):
         party = next((one.party for one in state.conference.participants if one.leg == leg), None)
     informed = state.transfer.informed | names(leg, party)
-    state = silent(state)
+    state = clear_target(state)
     return replace(state, transfer=replace(state.transfer, informed=informed)), (note,)
 
 
-def _refused(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
+def _refuse(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     """End the recording; what was recorded is kept as announced."""
     note = _note("joined_refused", state, at, answer, key)
     telling = state.transfer.target
     leg = "" if telling is None else telling.leg
     playing = telling is not None and telling.began is not None and not (telling.heard or telling.due)
     cut: Actions = (Do.CUT_JOINER,) if key and playing else ()
-    state = silent(state)
+    state = clear_target(state)
     state = replace(
         state,
         recording=replace(state.recording, over=True),
@@ -169,4 +171,4 @@ def _refused(state: CallState, at: datetime, answer: str, key: str = "") -> tupl
 
 def _note(kind: str, state: CallState, at: datetime, answer: str, key: str) -> WriteMark:
     pressed = (("key", key),) if key else ()
-    return WriteMark(kind, at, (("answer", answer), *pressed, *place(state)))
+    return WriteMark(kind, at, (("answer", answer), *pressed, *place_data(state)))

@@ -41,8 +41,8 @@ from recorder.call.state import (
     TransferTarget,
     WriteMark,
 )
-from recorder.call.transfer_target import in_room, names, place, silent
-from recorder.call.transitions import SHORTER, patience, until
+from recorder.call.transfer_target import clear_target, is_beside, names, place_data
+from recorder.call.transitions import SHORTER, patience, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     CallReconciled,
@@ -69,7 +69,7 @@ def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
     return party_data(state.internal.party)
 
 
-def present(state: CallState) -> CallState:
+def inform_present(state: CallState) -> CallState:
     """The party at the other end is informed."""
     return replace(
         state,
@@ -79,18 +79,18 @@ def present(state: CallState) -> CallState:
     )
 
 
-def replaced(state: CallState, event: LegBridged) -> Actions:
+def mark_replaced(state: CallState, event: LegBridged) -> Actions:
     """Mark that the party before has left where the switch did not report it; it does not always."""
     if not state.internal.leg or state.internal.leg == event.other:
         return ()
     return (WriteMark("unbridged", event.at, left_data(state)),)
 
 
-def joined(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def check_target(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A party is at the other end from now on; ``state`` says who."""
     if state.phase is not Phase.ANNOUNCED or state.recording.over:
         return state, ()
-    state, before = stopped(state, at, "left")
+    state, before = stop(state, at, "left")
     if state.recording.over:
         return state, before
     who = names(state.internal.leg, state.internal.party)
@@ -105,30 +105,30 @@ def joined(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     ), (*before, Do.LOOK)
 
 
-def known(state: CallState) -> bool:
+def is_informed(state: CallState) -> bool:
     """Whether the party at the other end was there first, or is informed."""
     return bool(state.transfer.informed & names(state.internal.leg, state.internal.party))
 
 
-def met(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def mark_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The external party leaves a conference: they were not alone in it."""
     return state, (WriteMark("conference_left", at),) if state.phase is Phase.ANNOUNCED else ()
 
 
-def looked(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
+def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
     """The switch has said whether the leg of a party who joined is external."""
     telling = state.transfer.target
     if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
     state = replace(state, transfer=replace(state.transfer, target=None))
     if event.outside:
-        return _outside(state, event.at)
-    return (state, ()) if known(state) else _tell(state, event.at)
+        return _end_outside(state, event.at)
+    return (state, ()) if is_informed(state) else _notify(state, event.at)
 
 
-def _outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     note = WriteMark("transferred_outside", at)
-    if not known(state):
+    if not is_informed(state):
         return replace(state, recording=replace(state.recording, over=True)), (note, Do.STOP)
     # The first party: nobody of ours has spoken.
     state = replace(
@@ -137,69 +137,77 @@ def _outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return state, (note, Do.STOP, Do.DISCARD)
 
 
-def _tell(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _notify(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
     if joining is None or state.hold.active:
         return replace(state, transfer=replace(state.transfer, target=None)), ()
-    state, broken = transfer_consent.alone(replace(state, transfer=replace(state.transfer, target=None)), at)
+    state, broken = transfer_consent.break_off_others(
+        replace(state, transfer=replace(state.transfer, target=None)), at
+    )
     state = replace(
         state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg, joining.sound.path))
     )
-    return wait(state, at, joining.sound), (*broken, Do.TELL)
+    return time_notice(state, at, joining.sound), (*broken, Do.TELL)
 
 
-def wait(state: CallState, at: datetime, sound: Speech) -> CallState:
+def time_notice(state: CallState, at: datetime, sound: Speech) -> CallState:
     """Set the timer for the notice."""
     # An open question owns the timer; the notice is over by then.
-    return state if state.question.step is not QuestionStep.IDLE else until(state, at, patience(sound.length))
+    return (
+        state
+        if state.question.step is not QuestionStep.IDLE
+        else set_timer(state, at, patience(sound.length))
+    )
 
 
-def sounded(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on the target's leg."""
     telling, joining = state.transfer.target, state.script.joining
     if telling is None or joining is None or not telling.sound:
         return state, ()
     if event.leg != COLLEAGUE or event.sound != telling.sound or telling.heard or telling.due:
         return state, ()
-    if event.other != telling.leg and in_room(state, telling.leg) and not state.conference.name:
+    if event.other != telling.leg and is_beside(state, telling.leg) and not state.conference.name:
         return state, ()  # the party at the other end heard it, not the third party whom it is for
     if isinstance(event, SoundStarted):
         state = replace(state, transfer=replace(state.transfer, target=replace(telling, began=event.at)))
         asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
-        data = (("how", joining.how), *asks, *place(state))
+        data = (("how", joining.how), *asks, *place_data(state))
         return state, (WriteMark("joined_telling", event.at, data),)
     if telling.began is None:
         return state, ()
     whole = event.complete and event.at - telling.began >= joining.sound.length - SHORTER
     if not whole or event.ending:
-        return stopped(state, event.at, "stopped", event.ending)
+        return stop(state, event.at, "stopped", event.ending)
     if transfer_consent.asks(state):
-        return transfer_consent.heard(state, telling, event.at)
-    where = place(state)
-    return (silent(state) if where else present(silent(state))), (WriteMark("joined_told", event.at, where),)
+        return transfer_consent.await_answer(state, telling, event.at)
+    where = place_data(state)
+    return (clear_target(state) if where else inform_present(clear_target(state))), (
+        WriteMark("joined_told", event.at, where),
+    )
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time for the notice, or for the answer, is over."""
     if state.transfer.target is not None and state.transfer.target.sound and transfer_consent.asks(state):
-        return transfer_consent.waited(state, at)
-    return stopped(state, at, "stopped")
+        return transfer_consent.time_out(state, at)
+    return stop(state, at, "stopped")
 
 
-def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
+def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
     """The notice was not heard whole. ``ending``: the call or its recording is over."""
     telling = state.transfer.target
     if telling is None or (why == "hold" and not telling.sound):
         return state, ()  # the check is quick, hold or not
     if telling.sound and transfer_consent.asks(state):
-        return transfer_consent.stopped(state, at, why, ending)
-    untold = (WriteMark("joined_untold", at, (("reason", why), *place(state))),) if telling.sound else ()
-    return silent(state), untold
+        return transfer_consent.stop(state, at, why, ending)
+    untold = (WriteMark("joined_untold", at, (("reason", why), *place_data(state))),) if telling.sound else ()
+    return clear_target(state), untold
 
 
-def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def end_hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold is over: notify the party who has not heard it whole."""
-    unknown = state.transfer.informed and not known(state)
+    unknown = state.transfer.informed and not is_informed(state)
     if (
         state.phase is not Phase.ANNOUNCED
         or state.recording.over
@@ -207,17 +215,17 @@ def back(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         or not state.internal.leg
     ):
         return state, ()
-    return _tell(state, at) if unknown else (state, ())
+    return _notify(state, at) if unknown else (state, ())
 
 
-def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back, and the switch reports who is at the other end: ``event.other``, empty where
     nobody is."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
     if state.recording.over:
-        return _ended(state, event)
-    state, unseen = _unseen(state, event.at)
+        return _stop_again(state, event)
+    state, unseen = _stop_unseen(state, event.at)
     if state.recording.over:
         return state, unseen
     before = state.internal.leg or state.internal.last_seen
@@ -225,7 +233,7 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     alike = before == UNKNOWN and event.other and state.internal.party in (event.party, None)
     before = event.other if alike else before
     if event.other == before:
-        state, actions = joined(
+        state, actions = check_target(
             replace(state, internal=replace(state.internal, leg=before, last_seen="")), event.at
         )
         if before and state.transfer.target is None and not state.plan.at_pickup:
@@ -251,23 +259,23 @@ def found(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
             last_seen="",
         ),
     )
-    state, actions = joined(state, event.at)
+    state, actions = check_target(state, event.at)
     return state, (*left, came, *actions)
 
 
-def _unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _stop_unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Count a target who was being notified as informed by now: nobody is notified twice."""
     telling = state.transfer.target
     if telling is None or not telling.sound:
         return replace(state, transfer=replace(state.transfer, target=None)), ()
     if transfer_consent.asks(state):
-        return transfer_consent.stopped(state, at, "unobserved")
+        return transfer_consent.stop(state, at, "unobserved")
     known = names(telling.leg, state.internal.party)
-    state, untold = stopped(state, at, "unobserved")
+    state, untold = stop(state, at, "unobserved")
     return replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known)), untold
 
 
-def _ended(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+def _stop_again(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Stop the recording again where the earlier command did not arrive."""
     return state, (Do.STOP,) if event.capturing else ()
 
@@ -276,7 +284,7 @@ _TOLD: Final = frozenset({"announcement_finished", "joined_told", "joined_answer
 """Marks after which whoever is at the other end is informed."""
 
 
-def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     """Restore who was there and who is informed from an earlier daemon's marks."""
     leg, at_pickup = "", state.plan.at_pickup
     joining = state.script.joining

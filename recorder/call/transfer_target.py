@@ -14,18 +14,18 @@ def names(leg: str, party: Party | None) -> frozenset[str]:
     return frozenset(filter(None, (leg and f"leg:{leg}", by_party)))
 
 
-def in_room(state: CallState, leg: str) -> bool:
+def is_beside(state: CallState, leg: str) -> bool:
     """Whether the participant is beside the party at the other end (``conference.py``)."""
     return any(one.leg == leg for one in state.conference.participants)
 
 
-def place(state: CallState) -> tuple[tuple[str, str], ...]:
+def place_data(state: CallState) -> tuple[tuple[str, str], ...]:
     """Return the data that a mark needs to say which of several participants it is about."""
     leg = "" if state.transfer.target is None else state.transfer.target.leg
-    return (("in", "room"), ("leg", leg)) if in_room(state, leg) else ()
+    return (("in", "room"), ("leg", leg)) if is_beside(state, leg) else ()
 
 
-def silent(state: CallState) -> CallState:
+def clear_target(state: CallState) -> CallState:
     """Nothing plays to them any more, and nothing is awaited from them."""
     ours = (
         state.transfer.target is not None

@@ -57,7 +57,7 @@ def longest(plan: CallPlan) -> float:
     return sum(TRIES * (bound(sound.length, ANSWER) + 1.0) for sound in sounds if sound is not None)
 
 
-def until(state: CallState, at: datetime, wait: timedelta) -> CallState:
+def set_timer(state: CallState, at: datetime, wait: timedelta) -> CallState:
     """Wait for ``wait`` from ``at`` on."""
     return replace(state, timer=Timer(at + wait, wait))
 
@@ -69,10 +69,10 @@ def play(state: CallState, sound: Speech, at: datetime) -> CallState:
         prompt=replace(state.prompt, sound=sound, playing=True, spoiled=False, recoded=False),
         hold=replace(state.hold, changed=None),
     )
-    return until(state, at, patience(sound.length))
+    return set_timer(state, at, patience(sound.length))
 
 
-def unrecorded(state: CallState, reason: str) -> tuple[CallState, Actions]:
+def go_unrecorded(state: CallState, reason: str) -> tuple[CallState, Actions]:
     """The switch went on without us and has stopped the recording; stop it, too."""
     state = replace(state, phase=Phase.UNRECORDED, reason=reason, timer=Timer())
     return state, (Do.STOP, Do.DISCARD, Do.LEAVE) if state.recording.capturing else (Do.DISCARD, Do.LEAVE)
@@ -102,27 +102,27 @@ def decline(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
         reason=REASONS[answer],
         prompt=replace(state.prompt, sound=said, playing=True),
     )
-    state = until(state, at, patience(said.length))
-    return state, (answered("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
+    state = set_timer(state, at, patience(said.length))
+    return state, (answer_mark("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
 
 
-def answered(question: str, answer: str, at: datetime, key: str) -> WriteMark:
+def answer_mark(question: str, answer: str, at: datetime, key: str) -> WriteMark:
     """Return the mark for the answer to a question."""
     data = (("question", question), ("answer", answer))
     return WriteMark("answered", at, (*data, ("key", key)) if key else data)
 
 
-def heard(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def finish_announcement(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The announcement was heard whole while the call was being recorded; in opt-out they may still
     refuse."""
     note = WriteMark("announcement_finished", at)
     if state.plan.mode == OPT_OUT:
-        return until(replace(state, phase=Phase.CHOOSING), at, ANSWER), (note, *listen(state))
+        return set_timer(replace(state, phase=Phase.CHOOSING), at, ANSWER), (note, *await_key(state))
     state, actions = confirm(replace(state, informed=True))
     return state, (note, *actions)
 
 
-def listen(state: CallState) -> Actions:
+def await_key(state: CallState) -> Actions:
     """Return the actions after which keys are reported."""
     return (Do.LISTEN,) if state.plan.outbound else ()
 

@@ -18,7 +18,7 @@ from recorder import metrics
 from recorder.audio.keep_answers import OWN_WORDS
 from recorder.call import announce_on_answer, machine, transfer_notice, transitions
 from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
-from recorder.call.transfer_target import in_room
+from recorder.call.transfer_target import is_beside
 from recorder.capture.spool_writer import Writer
 from recorder.capture.voice_check import Answer
 from recorder.clock import Now
@@ -149,7 +149,7 @@ class CallController:
     def in_talk(self, event: EslEvent) -> None:
         """An event of either leg from the standing connection, that only counts once the call's own is done
         with: before, the two tell of one thing in any order."""
-        if self.state.phase is Phase.ANNOUNCED or announce_on_answer.telling(self.state):
+        if self.state.phase is Phase.ANNOUNCED or announce_on_answer.is_announcing(self.state):
             observed = observe_talk(event, self.channel, self.state.internal.leg)
             if observed is not None:
                 self.feed(observed)
@@ -375,12 +375,12 @@ class CallController:
             return marked == "true"
         if self._ask(commands.get_variable(leg, "sip_redirected_to")) not in _UNSET:
             return True
-        joiner = in_room(self.state, leg) or not transfer_notice.known(self.state)
+        joiner = is_beside(self.state, leg) or not transfer_notice.is_informed(self.state)
         return joiner and self._ask(commands.get_variable(leg, "accord_state")) not in _NOT_OUTSIDE
 
     def _tell_joiner(self, leg: str, sound: Speech, how: str) -> None:
         """Tell who has joined that it is recorded, ask them, or say that it is not.  No key ends it."""
-        if in_room(self.state, leg):
+        if is_beside(self.state, leg):
             self._tell_in_room(self, leg, sound)
             return
         if not commands.addressable(leg):
@@ -393,7 +393,7 @@ class CallController:
             self._switch(commands.play_to(self.channel, "accord_state", "announced", leg, path))
 
     def _cut_joiner(self, leg: str, how: str) -> None:
-        if in_room(self.state, leg):
+        if is_beside(self.state, leg):
             self._cut_in_room(self, leg)
             return
         for each in (self.channel, leg) if how == BOTH else (leg,):

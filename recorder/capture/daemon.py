@@ -400,7 +400,7 @@ class Daemon:
     def _announcing(self) -> bool:
         """Whether there are calls here that another daemon cannot take over."""
         return self.dialplan.calls > 0 or any(
-            announce_on_answer.telling(call.state) for call in self.calls.values()
+            announce_on_answer.is_announcing(call.state) for call in self.calls.values()
         )
 
     def _let_finish(self, stopping: gevent.Greenlet[..., None]) -> None:

@@ -81,7 +81,7 @@ def check(data: bytes) -> None:
     length = timedelta(milliseconds=choices.pick((0, 1, 6200, 60_000)))
     begun_anew = choices.below(4) == 3
     told = Told()
-    plan = initial.notice(PROMPT, length)
+    plan = initial.notice_plan(PROMPT, length)
     if begun_anew:
         marks = [kind for kind in sorted(MARKS) if kind != "answered" and choices.below(2)]
         state = initial.resume(plan, [WriteMark(kind, at) for kind in marks], at)

@@ -18,7 +18,7 @@ from pathlib import Path
 from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep, WriteMark  # fmt: skip
-from recorder.call.transfer_target import in_room, names
+from recorder.call.transfer_target import is_beside, names
 from recorder.domain.call_events import (
     COLLEAGUE,
     OUTSIDE,
@@ -319,7 +319,7 @@ def alike(state: CallState) -> tuple[object, ...]:
         bool(transfer.informed & names(internal.leg, internal.party)),
         target is not None and target.began is not None,
         target and (target.heard, target.wrong, target.cut, target.due),
-        target is not None and in_room(state, target.leg), bool(state.conference.name),
+        target is not None and is_beside(state, target.leg), bool(state.conference.name),
         tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & transfer.informed))
               for one in state.conference.participants),
         tuple(one.lane for one in state.supervisors),

@@ -10,7 +10,7 @@ import pytest
 from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase, WriteMark
-from recorder.call.transfer_target import in_room
+from recorder.call.transfer_target import is_beside
 from recorder.domain.call_events import (
     COLLEAGUE,
     OUTSIDE,
@@ -111,7 +111,7 @@ class Call:
     def third(self) -> str:
         """The leg of the third one who is told or asked; empty where it is somebody else."""
         telling = self.state.transfer.target
-        there = telling is not None and not self.state.conference.name and in_room(self.state, telling.leg)
+        there = telling is not None and not self.state.conference.name and is_beside(self.state, telling.leg)
         return telling.leg if there and telling is not None else ""
 
     @property

@@ -38,7 +38,7 @@ from tests.unit.call.any_event import any_event
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PROMPT = "/snapshot/prompts/told.wav"
 LENGTH = timedelta(milliseconds=2400)
-PLAN = initial.notice(PROMPT, LENGTH)
+PLAN = initial.notice_plan(PROMPT, LENGTH)
 COLLEAGUE = Party("extension", "200")
 
 
@@ -349,7 +349,7 @@ def test_after_the_end_nothing_is_done_but_stopping() -> None:
 
 
 def resumed(*marks: str) -> CallState:
-    return initial.resume(initial.notice("told", LENGTH), [WriteMark(mark, AT) for mark in marks], AT)
+    return initial.resume(initial.notice_plan("told", LENGTH), [WriteMark(mark, AT) for mark in marks], AT)
 
 
 def test_a_told_call_goes_on_with_a_gap() -> None:
