@@ -1,12 +1,13 @@
-"""Calls on our lines that the dialplan never asked Accord about: it routed them ahead of the drop-ins.
+"""Finds calls on our lines that the dialplan never passed to Accord, because it routed them ahead of the
+drop-ins.
 
-Found as they are connected, by what the switch itself says: the leg's direction, whether the dialplan gave it
-an ``accord_state``, the first context and number that it was routed with, and with whom it is connected.
-Nothing that a caller writes counts but the number that they dialled, which the dialplan then routed.
+They are found when they are bridged, by the switch's own data: the leg's direction, whether the dialplan gave
+it an ``accord_state``, the first context and number that it was routed with, and the leg at its other end. Of
+what a caller sends only the dialled number counts, which the dialplan has routed.
 
-An inbound call is on a line if its first context is one that brings calls to Accord and its first number is
-the line's.  An outbound call is on the line that the dialplan or the directory set (``accord_line``) if it is
-connected with somebody outside: calls between telephones of the same system are not looked for.
+An inbound call is on a line if its first context is one that passes calls to Accord and its first number
+is the line's. An outbound call is on the line that the dialplan or the directory set (``accord_line``) if
+it is bridged with an external leg: calls between telephones of the same system are ignored.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ log = structlog.get_logger()
 DID_NOT_ASK: Final = "dialplan_did_not_ask"
 
 LISTED: Final = 1.5
-"""Seconds after which the switch lists a channel for sure: it writes its list behind its own back, up to a
-second late on a busy machine."""
+"""Seconds after which the switch certainly lists a channel: it writes its list with a delay, up to a
+second on a busy machine."""
 
 GOOD_FOR: Final = 30.0
-"""Seconds for which the loaded dialplan is taken to be the same."""
+"""Seconds for which the loaded dialplan is cached."""
 
 _NEVER: Final = ("accord_emergency", "accord_never_record")
 _DIALLED: Final = ("Caller-Destination-Number", "Caller-RDNIS", "variable_sip_req_user")
@@ -54,7 +55,7 @@ _MORE_THAN_ONCE: Final = "ARRAY::"
 
 @dataclass(frozen=True, slots=True)
 class Bypassed:
-    """The last call of which Accord was not asked; ``context`` is the first that it was routed in."""
+    """The last call that bypassed Accord; ``context`` is the first that it was routed in."""
 
     at: datetime
     direction: str
@@ -63,9 +64,9 @@ class Bypassed:
 
 
 class Bypass:
-    """``line`` knows the line of a number.  ``follow(channel, number, direction, outside, reason)`` begins to
-    follow a call, ``ended(channel, at)`` ends one that hung up while it was asked about; ``over(channel)``
-    says whether a call is followed or written down already."""
+    """``line`` knows the line of a number. ``follow(channel, number, direction, outside, reason)`` begins
+    to follow a call, ``ended(channel, at)`` ends one that hung up while it was being checked;
+    ``over(channel)`` says whether a call is followed or written already."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Bypass:
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self.count = 0
-        """Calls that were found since the start."""
+        """Calls found since the start."""
         self.last: Bypassed | None = None
         self._node = node
         self._region = region
@@ -96,12 +97,12 @@ class Bypass:
         self._loaded: tuple[float, frozenset[str]] | None = None
 
     def brought(self, context: str) -> None:
-        """A context has brought a call here."""
+        """A context has passed a call to Accord."""
         if context:
             self._bringing.add(context)
 
     def bridged(self, event: EslEvent) -> None:
-        """Two are connected; said of one of them."""
+        """Two legs are bridged; the event is of one of them."""
         first, second = legs(event)
         other = second if event.uuid == first else first
         if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
@@ -112,17 +113,17 @@ class Bypass:
             self._spawn(other, event.uuid, None)
 
     def joined(self, event: EslEvent) -> None:
-        """Somebody has come into a conference."""
+        """A leg joined a conference."""
         if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
             self._spawn(event.uuid, "", event)
 
     def hung_up(self, event: EslEvent) -> None:
-        """A leg has ended, which may be one that is asked about."""
+        """A leg has ended, perhaps one that is being checked."""
         if event.uuid in self._looking:
             self._looking[event.uuid] = event.at
 
     def look(self, channel: LiveChannel) -> None:
-        """At a call that goes on and has no ``accord_state``.  Raises :class:`SwitchError`."""
+        """Check a call that goes on and has no ``accord_state``. Raises :class:`SwitchError`."""
         if channel.direction != "inbound":
             return
         event = self._data(channel.uuid)
@@ -131,7 +132,7 @@ class Bypass:
                 self._decide(channel.uuid, other, event, (channel.first_context, channel.first_number))
 
     def found(self, direction: str, context: str, number: str) -> None:
-        """Say and count a call that the dialplan did not ask about."""
+        """Log and count a call that bypassed Accord."""
         self.count += 1
         self.last = Bypassed(self.now(), direction, context, number)
         log.error(
@@ -142,12 +143,12 @@ class Bypass:
         )
 
     def _may_be_ours(self, event: EslEvent) -> bool:
-        """What needs no question to the switch, and is no for almost every call."""
+        """The check that needs no question to the switch, and rules out almost every call."""
         if event.variable("accord_state"):
             return False
         if event.variable("accord_line") or self._has_line(*(event.header(name) for name in _DIALLED)):
             return True
-        # Where it was transferred more than once, its first number is in none of these.
+        # After more than one transfer none of these holds its first number.
         return event.variable("transfer_history").startswith(_MORE_THAN_ONCE)
 
     def _has_line(self, *numbers: str) -> bool:
@@ -167,7 +168,7 @@ class Bypass:
                 if first is not None:
                     self._decide(leg, other, said, first)
         except SwitchError as error:
-            # The next connection looks at what goes on then.
+            # The next connection checks the calls that go on then.
             log.warning("dialplan.not_looked_at", error=error.message)
 
     @contextmanager
@@ -202,8 +203,8 @@ class Bypass:
             self._ended(channel, at)
 
     def _goes_outside(self, number: str, other: str, said: EslEvent) -> bool:
-        """Whether a colleague of a line whose outbound calls are recorded is connected with somebody outside
-        whom the dialplan did not ask about, either."""
+        """Whether a colleague on a line whose outbound calls are recorded is bridged with an external leg
+        that also bypassed Accord."""
         policy = self._line(number)
         if policy is None or policy.outbound == OFF or not commands.addressable(other):
             return False
@@ -213,13 +214,13 @@ class Bypass:
         marked = theirs.variable("accord_outside")
         if marked in ("true", "false"):
             return marked == "true"
-        if theirs.variable("dialed_user"):  # a telephone of the directory
+        if theirs.variable("dialed_user"):  # a telephone in the directory
             return False
         dialled = re.sub(r"\D", "", said.header("Caller-Destination-Number"))
         return bool(theirs.variable("sip_gateway_name")) or len(dialled) >= OUTSIDE_DIGITS
 
     def _reason(self, *numbers: str) -> str:
-        """Numbers that the dialplan would not have brought here."""
+        """Numbers that the dialplan would not have passed to Accord."""
         for name in _NEVER:
             try:
                 pattern = re.compile(self._node.api(commands.global_variable(name)))
@@ -230,7 +231,7 @@ class Bypass:
         return DID_NOT_ASK
 
     def _first(self, said: EslEvent) -> tuple[str, str] | None:
-        """The context and number that a leg was first routed with; ``None`` where it is gone."""
+        """Return the context and number that a leg was first routed with; ``None`` where it is gone."""
         if not said.header("Caller-Transfer-Source"):
             return said.header("Caller-Context"), said.header("Caller-Destination-Number")
         alone = commands.addressable(said.uuid)
@@ -243,7 +244,8 @@ class Bypass:
         return None
 
     def _contexts(self) -> frozenset[str]:
-        """Those that bring calls to Accord: by the loaded dialplan, and by the calls that came."""
+        """Return the contexts that pass calls to Accord: by the loaded dialplan, and by the calls that
+        arrived."""
         with self._reading:
             if self._loaded is None or self._elapsed() - self._loaded[0] > GOOD_FOR:
                 self._loaded = (self._elapsed(), self._bringing_by_dialplan())

@@ -1,4 +1,4 @@
-"""One call in the daemon's hands: feeds the state machine and does what comes out of it."""
+"""Controls one call: feeds the state machine and carries out its actions."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ OUTSIDE_LEG = "accord_outside"
 """The variable of a leg that leads outside; the dialplan sets it on its way out."""
 
 SETTLED: Final = 0.4
-"""Seconds from when two are connected until something can be played to both of them at once."""
+"""Seconds from a bridge until something can be played to both ends at once."""
 
 _UNSET = frozenset({"", "_undef_"})
 
 _NOT_OUTSIDE = _UNSET | {"outgoing"}
-"""``accord_state`` of a colleague's leg: that of somebody who calls from outside, or whom an outbound call
-goes to, has another one, whether that is recorded or not."""
+"""``accord_state`` of a colleague's leg. The leg of an external caller, or of the callee of an outbound
+call, has another value, whether that call is recorded or not."""
 
 
 def _gone(_orders: list[SwitchCommand]) -> NoReturn:
@@ -63,14 +63,12 @@ def _gone(_orders: list[SwitchCommand]) -> NoReturn:
 class CallController:
     """A call, from its arrival (or from the spool, after a restart) until ``take.json`` is written.
 
-    ``start`` is what will stand in its ``call.json``; where a language is chosen first, ``starts`` has one
-    for each, in the plan's order.  ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
-    standing connection, and ``ask`` waits for its answer there; all raise :class:`SwitchError` when that is
-    gone.  ``tell_in_room`` has said what is said to who joins a conference or is a third one, by their leg,
-    and ``cut_in_room`` ends it; ``let_back`` is called after each step, for a third one whom nothing is asked
-    any more.
-    ``ended`` is called once, when the call is written.
-    """
+    ``start`` is the content of its ``call.json``; where a language is chosen first, ``starts`` has one for
+    each, in the plan's order. ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
+    standing connection, and ``ask`` waits for its answer there; all raise :class:`SwitchError` when the
+    connection is gone. ``tell_in_room`` plays a sound to the conference participant or third party on a
+    leg, and ``cut_in_room`` ends it; ``let_back`` is called after each step, so that a third party whom
+    nothing is asked any more can return. ``ended`` is called once, when the call is written."""
 
     def __init__(
         self,
@@ -98,7 +96,7 @@ class CallController:
         self.writer = writer
         self.leave = Event()
         self.left_at: datetime | None = None
-        """Since when only the standing connection tells of it; ``None`` while its own socket does."""
+        """Since when only the standing connection reports it; ``None`` while its own socket does."""
         self.log = log.bind(recording=start.recording)
         self._now = now
         self._to_call = to_call
@@ -106,10 +104,10 @@ class CallController:
         self._ask = ask
         self._ended = ended
         self._seen: set[int] = set()
-        # Both connections tell of it, and what is done about one event is done before the next.
+        # Both connections report it, and one event is handled completely before the next.
         self._one_at_a_time = RLock()
         self.asking = Semaphore()
-        """What is asked of it from outside, one after the other."""
+        """Commands from the panel and the API, one at a time."""
         self._timer: gevent.Greenlet[[], None] | None = None
         self._told_at: datetime | None = None
         self._connected = -SETTLED
@@ -118,17 +116,18 @@ class CallController:
         self._cut = False
 
     def drop_socket(self) -> None:
-        """The switch has its call back, and the call's own socket is closed: nothing of it is held."""
+        """The switch has its call back, and the call's own socket is closed: keep nothing of it."""
         self._to_call = _gone
 
     @property
     def channel(self) -> str:
-        """The switch's id of the outside leg."""
+        """The switch's id of the external leg."""
         return self.start.channel
 
     @property
     def told_late(self) -> bool:
-        """On an outbound call the switch tells nothing on its own socket while it carries out an order."""
+        """Whether the switch reports nothing on the call's own socket while it carries out a command, as
+        on an outbound call."""
         return self.start.direction == OUTWARD and not self.state.leaving
 
     def let_go(self) -> None:
@@ -137,7 +136,7 @@ class CallController:
         self.leave.set()
 
     def event(self, event: EslEvent) -> None:
-        """An event of this channel, from either connection: each is taken once, by its number."""
+        """Take an event of this channel, from either connection; each is taken once, by its number."""
         number = event.sequence
         if number in self._seen:
             return
@@ -147,20 +146,20 @@ class CallController:
             self.feed(observed)
 
     def in_talk(self, event: EslEvent) -> None:
-        """An event of either leg from the standing connection, that only counts once the call's own is done
-        with: before, the two tell of one thing in any order."""
+        """Take an event of either leg from the standing connection. It counts only once the call's own
+        socket is left: before, the two connections report the same thing in any order."""
         if self.state.phase is Phase.ANNOUNCED or announce_on_answer.is_announcing(self.state):
             observed = observe_talk(event, self.channel, self.state.internal.leg)
             if observed is not None:
                 self.feed(observed)
 
     def asks_another(self, event: EslEvent) -> None:
-        """The colleague speaks with somebody else on the same leg (att_xfer), and the outside party waits: it
-        is a hold of theirs, until these two are connected again or somebody else comes."""
+        """The colleague speaks with somebody else on the same leg (att_xfer) while the external party
+        waits. That counts as the colleague's hold, until the two are bridged again or another party is."""
         self.feed(HoldStarted(event.at, leg=COLLEAGUE))
 
     def feed(self, event: CallEvent) -> None:
-        """Something happened: step, and act."""
+        """Step the state machine, and act."""
         with self._one_at_a_time:
             self._feed(event)
 
@@ -179,8 +178,8 @@ class CallController:
             self.watch()
 
     def watch(self) -> None:
-        """Set the timer of this call's deadline: from now on, by a clock that nobody sets.  The deadline
-        itself is a time of day, and so is no measure where a clock jumps, or is not the switch's."""
+        """Set the timer of the call's deadline by the monotonic clock. The deadline itself is a time of
+        day, which is no measure where a clock jumps or is not the switch's."""
         if self._timer is not None:
             self._timer.kill(block=False)
             self._timer = None
@@ -188,7 +187,7 @@ class CallController:
             self._timer = gevent.spawn_later(self.state.timer.wait.total_seconds(), self._late)
 
     def act(self, actions: tuple[Action, ...]) -> None:
-        """Do it, in order.  What goes to the switch never raises: the switch, too, keeps the rule."""
+        """Carry out actions in order. Commands to the switch never raise: the switch keeps the rules, too."""
         for action in actions:
             match action:
                 case WriteMark(kind, at, data):
@@ -200,8 +199,8 @@ class CallController:
                     self._do(action)
 
     def end_for_room(self) -> None:
-        """Have the switch record no more of it, for its disk is about to be full.  What there is is kept, and
-        what is missing at its end told as a gap; the call goes on."""
+        """Stop its recording, because the disk is about to be full. The audio so far is kept, and its
+        missing end is a gap; the call goes on."""
         if not self._cut:
             metrics.SPOOL_ERRORS.labels("sound").inc()
             self.log.error(
@@ -214,7 +213,7 @@ class CallController:
         if self._cut and mark.kind == "recording_stopped":
             mark = replace(mark, data={**mark.data, "full": "disk"})
         if self._unwritten is not None:
-            self._unwritten.append(mark)  # there is no call yet for it to be a part of
+            self._unwritten.append(mark)  # its folder does not exist yet
         else:
             self.writer.mark(mark)
 
@@ -309,8 +308,8 @@ class CallController:
                 self._keep(action)
 
     def _at_pickup(self, action: Do) -> None:
-        """What is done to a call on the standing connection, for its own socket has long been left: the
-        switch looks each time how far it is."""
+        """Carry out an action on the standing connection, because the call's own socket has long been
+        left; the switch checks the call's state each time."""
         channel, stop_at = self.channel, self.start.recording
         if action is Do.CONFIRM:
             gevent.spawn(self._confirm)
@@ -330,10 +329,10 @@ class CallController:
         stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
         late = commands.change_variable(channel, "accord_state", "announcing", "late")
         self._switch(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
-        # As accord_begin does: what the switch does by itself with a recording, it does with this one.
+        # As accord_begin does: the switch treats this recording like any other.
         self._switch(commands.put_variable(channel, "accord_recorded", str(audio)))
         self._switch(commands.put_variable(channel, "accord_recording", self.start.recording))
-        # First what ends it, whatever becomes of us.
+        # First schedule its end, whatever happens to the daemon.
         self._switch(commands.schedule(seconds, stop_at, late))
         self._switch(commands.schedule(seconds, stop_at, stop))
         self._unending(channel, self.state.internal.leg)
@@ -343,7 +342,7 @@ class CallController:
         self._say_to_both("announcing", Path(said.path))
 
     def _confirm(self) -> None:
-        """The switch has the last word; where it cannot be asked now, it is when the connection is back."""
+        """The switch has the last word; if it cannot be asked now, it is when the connection is back."""
         told = commands.change_variable(self.channel, "accord_state", "announcing", "announced")
         try:
             self._ask(told)
@@ -356,7 +355,7 @@ class CallController:
         self.feed(StateReported(self._now(), state=state))
 
     def _look(self, leg: str) -> None:
-        """Whether a leg leads outside; one that cannot be asked about is taken for a colleague's."""
+        """Ask whether a leg is external; one that cannot be asked about counts as a colleague's."""
         outside, state = False, ""
         if commands.addressable(leg):
             try:
@@ -367,9 +366,10 @@ class CallController:
         self.feed(LegChecked(self._now(), leg, outside, announced=state == "announced"))
 
     def _leads_outside(self, leg: str) -> bool:
-        """By the dialplan's word, where it has one; else where the telephone that was called sent the call on
-        to another system (a 302), or a joiner's leg came in from outside.  The first is no joiner: who waits
-        for calls of a queue may have called in."""
+        """Whether a leg is external: by the dialplan's word, where it has one; otherwise where the
+        telephone that was called sent the call on to another system (a 302), or where the leg of a
+        transfer target came in from outside. The first party is no transfer target: whoever takes the
+        calls of a queue may have called in."""
         marked = self._ask(commands.get_variable(leg, OUTSIDE_LEG))
         if marked in ("true", "false"):
             return marked == "true"
@@ -379,7 +379,7 @@ class CallController:
         return joiner and self._ask(commands.get_variable(leg, "accord_state")) not in _NOT_OUTSIDE
 
     def _tell_joiner(self, leg: str, sound: Speech, how: str) -> None:
-        """Tell who has joined that it is recorded, ask them, or say that it is not.  No key ends it."""
+        """Notify or ask a transfer target, or play that the call is not recorded. No key ends it."""
         if is_beside(self.state, leg):
             self._tell_in_room(self, leg, sound)
             return
@@ -404,7 +404,7 @@ class CallController:
             self._switch(commands.cut(leg))
 
     def _delete(self, action: Do) -> None:
-        """Ask the colleague whether they mean it; or stop it, and tell both."""
+        """Ask the colleague to confirm deletion; or stop the recording, and play that to both."""
         delete, colleague = self.state.script.delete, self.state.internal.leg
         if delete is None:
             return
@@ -448,13 +448,13 @@ class CallController:
         return [leg for leg in legs.get(self.state.plan.beep, both) if commands.addressable(leg)]
 
     def _unending(self, *legs: str) -> None:
-        """No key ends what is played to these legs from now on.  A colleague's leg may have an id that is put
-        into no command: they can."""
+        """Let no key end what plays to these legs from now on. Where a colleague's leg has an id that no
+        command can address, keys still do."""
         for leg in filter(commands.addressable, legs):
             self._switch(commands.put_variable(leg, "playback_terminators", "none"))
 
     def _keep(self, action: Do) -> None:
-        """Say something about keeping the recording, in the call."""
+        """Play a sound of the keep question."""
         keep, colleague = self.state.script.keep, self.state.internal.leg
         if keep is None:
             return
@@ -482,12 +482,12 @@ class CallController:
         self.feed(VoiceChecked(self._now(), found))
 
     def _say_to_both(self, state: str, sound: Path) -> None:
-        """Play it to both ends at once, if the call is in that state then.
+        """Play a sound to both ends at once, if the call is in that state then.
 
-        Not before both have been connected for a moment: FreeSWITCH plays nothing to a leg of which it has
-        not read ten frames since, and counts none of a leg's while the other one is played something.  So
-        whoever was a frame behind would hear it only after the other had, and their keys would be lost
-        meanwhile (``audio_bridge_thread``; seen in one call of three)."""
+        It waits until both have been bridged for a moment: FreeSWITCH plays nothing to a leg from which it
+        has not read ten frames since, and does not count a leg's frames while the other one hears a sound.
+        So a party who was a frame behind would hear it only after the other had, and their keys would be
+        lost meanwhile (``audio_bridge_thread``; seen in one call of three)."""
         order = commands.play_to_both(self.channel, "accord_state", state, sound)
         wait = SETTLED - (monotonic() - self._connected)
         if wait > 0:
@@ -496,8 +496,9 @@ class CallController:
             self._switch(order)
 
     def _say(self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str) -> None:
-        """Variables are set by API, at once: the call's own thread takes one order a media tick until it is
-        answered.  So is its answer: while that thread still sleeps through its tick."""
+        """Play a sound on the call's own socket. Variables are set by API, at once, because the call's own
+        thread takes one command a media tick until it is answered. So is the answer, while that thread
+        still sleeps through its tick."""
         values |= {
             "accord_prompt": sound.path,
             "accord_seconds": str(transitions.bound(sound.length, answer)),
@@ -505,7 +506,7 @@ class CallController:
         self._run(extension, **values)
 
     def _run(self, extension: str, **values: str) -> None:
-        """Have the switch run an extension on the call's own socket, with these variables."""
+        """Run an extension on the call's own socket, with these variables."""
         context, first = commands.CALLEE, []
         if self.start.direction != OUTWARD:
             context = commands.CONTEXT
@@ -537,12 +538,12 @@ class CallController:
         try:
             self._to_call(orders)
         except SwitchError as error:
-            # The call's socket is gone: the switch has gone on, and its guard with it.
+            # The call's socket is gone: the switch has gone on, and guards the call.
             self.log.warning("call.not_told", command=str(orders[-1]), error=error.message)
 
     def _switch(self, command: SwitchCommand) -> None:
         try:
             self._to_switch(command)
         except SwitchError as error:
-            # Asked again when the connection is back: reconciling stops what may not be recorded.
+            # Reconciling stops it when the connection is back.
             self.log.error("call.not_stopped", error=error.message)

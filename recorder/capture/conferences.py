@@ -1,7 +1,6 @@
-"""Who is in a conversation beside the two: of each conference on the switch its members, of each third party
-whom it joined.  What happens to them is told to the calls that are in it, and what their lines have to say is
-ordered once, however many of the calls want it said.
-"""
+"""Participants beside the two parties: the members of each conference on the switch, and each third party.
+Their events go to the calls that they take part in, and the notice of a line is played once, however many
+of the calls want it."""
 
 from __future__ import annotations
 
@@ -60,14 +59,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ASKED: Final = (0.05, 0.3, 0.8, 2.0)
-"""Seconds between the questions who a third party is: the switch's list is behind by up to a second (seen),
-and the colleague may be connected with the outside party again only after them."""
+"""Seconds between the questions who a third party is: the switch's list lags by up to a second (seen), and
+the colleague may be bridged with the external party again only after them."""
 
 GONE: Final = (0.0, 0.5)
-"""Seconds between the questions who is there no more: a leg that is just let go may not say so yet."""
+"""Seconds between the questions who has left: a leg that was just released may not say so yet."""
 
 LEAD: Final = 0.5
-"""Seconds from when somebody joins until they are told: a telephone that has just been answered does not
+"""Seconds from when somebody joins until they are notified: a telephone that was just answered does not
 hear the first moments (seen)."""
 
 ORDERED: Final = 60.0
@@ -76,8 +75,8 @@ ORDERED: Final = 60.0
 
 @dataclass(slots=True)
 class _Room:
-    """``heard`` are (leg, sound) of who was told, ``ordered`` when a sound was, by (member or all, sound);
-    .."""
+    """``heard``: (leg, sound) of each member who heard it. ``ordered``: when a sound was, by (member or
+    all, sound)."""
 
     name: str = ""
     members: dict[str, Member] = field(default_factory=dict)
@@ -85,14 +84,14 @@ class _Room:
     ordered: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def person(self, leg: str) -> Participant:
-        """Somebody in it, as a call is told of them."""
+        """Return a member, as a call's events name them."""
         sounds = frozenset(sound for who, sound in self.heard if who == leg)
         return Participant(leg, self.members[leg].party, sounds)
 
 
 class Rooms:
-    """``ask`` asks the switch, ``order`` commands it; both raise :class:`SwitchError`.  ``calls`` are those
-    in hand, by the outside leg."""
+    """``ask`` asks the switch, ``order`` commands it; both raise :class:`SwitchError`. ``calls`` are the
+    current calls, by the external leg."""
 
     def __init__(
         self,
@@ -107,16 +106,16 @@ class Rooms:
         self._now = now
         self._rooms: dict[str, _Room] = {}
         self._thirds: dict[str, tuple[str, str]] = {}
-        """Of each third party's leg: the channel of the call that it has joined, and the leg that it is
-        attached to."""
+        """By the leg of each third party: the channel of the call that they joined, and the leg that they
+        are attached to."""
         self._aside: dict[str, bool] = {}
-        """Of each third party who was taken out of the conversation to be asked: whether they hear it."""
+        """By the leg of each third party who was taken aside to be asked: whether the sound has begun."""
         self._listeners = Listeners(calls, self._data)
 
-    # --- what the switch tells
+    # --- events of the switch
 
     def event(self, event: EslEvent) -> None:
-        """A conference's event, or one of :data:`ATTACHED`."""
+        """Take a conference's event, or one of :data:`ATTACHED`."""
         if event.name in ATTACHED:
             self._attached(event)
             return
@@ -133,7 +132,7 @@ class Rooms:
     def _came(self, seen: InRoom, member: Member, at: datetime) -> None:
         room = self._rooms.setdefault(seen.room, _Room(seen.name))
         if member.leg in room.members:
-            return  # the list had them already
+            return  # the list contained them already
         room.members[member.leg] = member
         person = room.person(member.leg)
         for call in self._of(room):
@@ -198,18 +197,18 @@ class Rooms:
             gevent.spawn(self._look_for_gone, leg, event.at)
 
     def _beside(self, leg: str) -> CallController | None:
-        """The call that somebody is a third one in, or listens to."""
+        """Return the call of a third party or supervisor."""
         channel = self._thirds[leg][0] if leg in self._thirds else self._listeners.channel(leg)
         return self._calls.get(channel)
 
     def _look_for_another(self, leg: str, at: datetime) -> None:
-        """Somebody was attached to a leg: as a third one, or to listen."""
+        """A third party or a supervisor was attached to a leg: find out who."""
         try:
             with self._listeners.looking():
                 self._find(leg, at)
         except SwitchError as error:
             log.warning("rooms.not_asked", error=error.message)
-            # What is there is asked for again when the connection is back.
+            # The lists are read again when the connection is back.
 
     def _find(self, leg: str, at: datetime) -> None:
         found: list[str] = []
@@ -227,7 +226,7 @@ class Rooms:
             if there and any(not self._listeners.channel(each) for each in listening):
                 self._listeners.came(there[0], leg, listening, at)
                 return
-        # Who listens to all calls in turn is in the list without saying to which.
+        # The list does not say to which call a supervisor listens who goes through all calls.
         if there and not (found or listening) and listened_on(self._ask(commands.media_bugs(leg))):
             self._listeners.unknown(there[0], leg, at)
 
@@ -237,7 +236,7 @@ class Rooms:
                 gevent.sleep(seconds)
                 for third, (channel, on) in list(self._thirds.items()):
                     if third in self._aside:
-                        continue  # and comes back
+                        continue  # they come back
                     data = self._data(third) if on == leg else None
                     if on == leg and (data is None or not is_attached(data, leg)):
                         self._thirds.pop(third, None)
@@ -248,27 +247,27 @@ class Rooms:
             log.warning("rooms.not_asked", error=error.message)
 
     def hung_up(self, event: EslEvent) -> None:
-        """A leg is gone: nothing else tells so of a third party who was taken aside."""
+        """A leg is gone; no other event says so of a third party who was taken aside."""
         self._aside.pop(event.uuid, None)
         channel, _on = self._thirds.pop(event.uuid, ("", ""))
         if (call := self._calls.get(channel)) is not None:
             call.feed(ParticipantLeft(event.at, event.uuid))
 
-    # --- what somebody hears and answers
+    # --- sounds and keys
 
     def in_talk(self, event: EslEvent) -> None:
-        """A key, or a sound that is played to somebody."""
+        """Take a key, or a sound that plays to somebody."""
         if event.name == "DTMF":
             self.pressed(event)
         elif event.uuid in self._aside and (call := self._beside(event.uuid)) is not None:
             observed = observe_talk(event, call.channel, event.uuid)
-            # Where the leg is ending, that tells enough (:meth:`hung_up`).
+            # :meth:`hung_up` handles a leg that is ending.
             if isinstance(observed, SoundStarted | SoundEnded) and not observed.ending:
                 self._aside[event.uuid] = True
                 call.feed(replace(observed, other=event.uuid))
 
     def pressed(self, event: EslEvent) -> None:
-        """A key: of somebody in a conference, or of a third party, where they are asked something."""
+        """Take a key of a conference member, or of a third party, who is being asked something."""
         leg = event.uuid
         calls = [call for room in self._rooms.values() if leg in room.members for call in self._of(room)]
         third = self._beside(leg)
@@ -282,10 +281,10 @@ class Rooms:
                 if isinstance(observed, KeyPressed):
                     call.feed(replace(observed, other=leg))
 
-    # --- what is ordered
+    # --- commands
 
     def tell(self, call: CallController, leg: str, speech: Speech) -> None:
-        """Have said what the line of ``call`` has to say to somebody in its room."""
+        """Play the sound of ``call``'s line to a participant."""
         script = call.state.script.joining
         if script is None:
             return
@@ -306,18 +305,18 @@ class Rooms:
         number = room.members[leg].number if script.how == ALONE else ""
         key, now = (number, str(sound)), time.monotonic()
         if now - room.ordered.get(key, -ORDERED) < ORDERED:
-            return  # another call in it has had it said
+            return  # another call in it has ordered it
         room.ordered[key] = now
         try:
             order = commands.play_in_room(call.channel, "accord_state", "announced", room.name, sound, number)
         except SwitchError as error:
-            # A conference of a name that is put into no command: the marks say that they were not told.
+            # No command can name this conference: the marks say that they were not notified.
             call.log.warning("call.not_told_in_room", error=error.message)
             return
         self._soon(order)
 
     def cut(self, call: CallController, leg: str) -> None:
-        """End what is said to somebody in its room.  A third one who was taken aside leaves it anyway."""
+        """End the sound that plays to a participant. A third party who was taken aside leaves it anyway."""
         script = call.state.script.joining
         room = next((one for one in self._rooms.values() if call.channel in one.members), None)
         if script is None or room is None or leg not in room.members:
@@ -326,7 +325,7 @@ class Rooms:
         try:
             order = commands.cut_in_room(room.name, number)
         except SwitchError:
-            return  # of a name that is put into no command: nothing was said there
+            return  # no command can name it: nothing plays there
         room.ordered.pop((number, script.sound.path), None)
         gevent.spawn(self._send, order)
 
@@ -338,12 +337,12 @@ class Rooms:
                 call.channel, leg, self._thirds[leg][1], Path(speech.path), answer, again
             )
         except SwitchError as error:
-            call.log.warning("call.not_asked_aside", error=error.message)  # an id that is put into no command
+            call.log.warning("call.not_asked_aside", error=error.message)  # no command can address this id
             return
         gevent.spawn(self._send, *orders)
 
     def let_back(self, call: CallController) -> None:
-        """Whoever of this call was taken aside and is asked nothing any more goes back into it."""
+        """Return the third parties of this call who were taken aside and are no longer asked anything."""
         telling = call.state.transfer.target
         for leg in [one for one in self._aside if self._thirds.get(one, ("",))[0] == call.channel]:
             if telling is None or telling.leg != leg:
@@ -355,7 +354,7 @@ class Rooms:
             gevent.spawn(self._send, *commands.let_back(leg, sound))
 
     def _soon(self, command: SwitchCommand) -> None:
-        # The switch looks then whether it is still to be said.
+        # The switch checks then whether the sound is still wanted.
         gevent.spawn_later(LEAD, self._send, command)
 
     def _send(self, *orders: SwitchCommand) -> None:
@@ -369,7 +368,7 @@ class Rooms:
     # --- the daemon is back
 
     def look(self, live: Live) -> None:
-        """Take in who is in which conference, and who is a third party.  Raises :class:`SwitchError`."""
+        """Read who is in which conference, and who is a third party. Raises :class:`SwitchError`."""
         before, self._rooms = self._rooms, {}
         for ident, name, numbers in live.rooms:
             old = before.get(ident, _Room())
@@ -383,19 +382,19 @@ class Rooms:
         self._listeners.look(live.listeners, self._outside_of)
 
     def _outside_of(self, leg: str) -> str:
-        """The outside leg of the call that a leg is of: that one, or the one at its other end."""
+        """Return the external leg of a leg's call: itself, or the one at its other end."""
         data = self._data(leg)
         if data is None:
             return ""
         return leg if data.variable("accord_state") == "announced" else data.variable("bridge_uuid")
 
     def listening(self, channel: str) -> tuple[Participant, ...]:
-        """Who listens to a call."""
+        """Return the supervisors of a call."""
         return self._listeners.there(channel)
 
     def there(self, channel: str) -> tuple[str, tuple[Participant, ...]]:
-        """The name of the conference that an outside leg is in, empty where it is in none, and who else is in
-        the conversation.  Raises :class:`SwitchError`."""
+        """Return the name of the conference that an external leg is in, empty where it is in none, and the
+        other participants. Raises :class:`SwitchError`."""
         for room in self._rooms.values():
             if channel in room.members:
                 return room.name, tuple(
@@ -405,7 +404,7 @@ class Rooms:
         return "", tuple(Participant(third, self._party(third)) for third in some)
 
     def _known(self, room: _Room, leg: str) -> Participant:
-        """Somebody in a room, of whom the list of it does not say who they are."""
+        """Return a member whose party the conference's list does not contain."""
         member = room.members[leg]
         if member.party is None:
             room.members[leg] = replace(member, party=self._party(leg))
@@ -416,7 +415,7 @@ class Rooms:
         return None if data is None else who_is(data)
 
     def _data(self, leg: str) -> EslEvent | None:
-        """What the switch says of a leg; ``None`` where there is none, or where it cannot be asked about."""
+        """Return the data of a leg; ``None`` where it does not exist, or cannot be asked about."""
         if not commands.addressable(leg):
             return None
         try:
@@ -428,7 +427,8 @@ class Rooms:
 
 
 def _ends(state: CallState, channel: str) -> tuple[str, ...]:
-    """The legs of a call that a third party can be attached to; the colleague may just be on another one."""
+    """Return the legs of a call that a third party can be attached to; the colleague may just be on
+    another one."""
     return tuple(filter(None, (channel, state.internal.leg, state.internal.previous_leg)))
 
 
@@ -438,7 +438,7 @@ def _learnt(before: CallState, after: CallState, leg: str) -> bool:
 
 
 def _sound(began: bool, at: datetime, sound: str, other: str = "") -> SoundStarted | SoundEnded:
-    """A sound that is played to a participant."""
+    """Return the event of a sound that plays to a participant."""
     if began:
         return SoundStarted(at, sound, COLLEAGUE, other)
     return SoundEnded(at, sound, COLLEAGUE, complete=True, other=other)
