@@ -54,7 +54,7 @@ _MORE_THAN_ONCE: Final = "ARRAY::"
 
 
 @dataclass(frozen=True, slots=True)
-class Bypassed:
+class BypassedCall:
     """The last call that bypassed Accord; ``context`` is the first that it was routed in."""
 
     at: datetime
@@ -63,7 +63,7 @@ class Bypassed:
     number: str
 
 
-class Bypass:
+class BypassedCalls:
     """``line`` knows the line of a number. ``follow(channel, number, direction, outside, reason)`` begins
     to follow a call, ``ended(channel, at)`` ends one that hung up while it was being checked;
     ``over(channel)`` says whether a call is followed or written already."""
@@ -82,7 +82,7 @@ class Bypass:
     ) -> None:
         self.count = 0
         """Calls found since the start."""
-        self.last: Bypassed | None = None
+        self.last: BypassedCall | None = None
         self._node = node
         self._region = region
         self.now = now
@@ -134,7 +134,7 @@ class Bypass:
     def found(self, direction: str, context: str, number: str) -> None:
         """Log and count a call that bypassed Accord."""
         self.count += 1
-        self.last = Bypassed(self.now(), direction, context, number)
+        self.last = BypassedCall(self.now(), direction, context, number)
         log.error(
             "call.not_asked_about",
             direction=direction,

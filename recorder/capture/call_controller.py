@@ -19,8 +19,8 @@ from recorder.audio.keep_answers import OWN_WORDS
 from recorder.call import announce_on_answer, machine, transfer_notice, transitions
 from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
 from recorder.call.transfer_target import is_beside
-from recorder.capture.spool_writer import Writer
-from recorder.capture.voice_check import Answer
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.capture.voice_check import VoiceCheck
 from recorder.clock import Now
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -74,7 +74,7 @@ class CallController:
         self,
         start: CallStart,
         state: CallState,
-        writer: Writer,
+        writer: SpoolWriter,
         *,
         now: Now,
         to_call: Callable[[list[SwitchCommand]], object],
@@ -111,7 +111,7 @@ class CallController:
         self._timer: gevent.Greenlet[[], None] | None = None
         self._told_at: datetime | None = None
         self._connected = -SETTLED
-        self._answer: Answer | None = None
+        self._answer: VoiceCheck | None = None
         self._since = start.started_at
         self._cut = False
 
@@ -300,7 +300,7 @@ class CallController:
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
             case Do.KEEP_SINCE:
-                self._answer = Answer(self.writer.audio)
+                self._answer = VoiceCheck(self.writer.audio)
             case Do.KEEP_CHECK:
                 if self._answer is not None:
                     self._answer.look(last=self.state.question.how == OWN_WORDS, told=self._voice)

@@ -54,7 +54,7 @@ ORDER: Final = PATIENCE / 2
 """Seconds that the switch has for its part."""
 
 
-class Controls:
+class CommandListener:
     """Listens in a spool and carries out commands for the ``calls`` of its node."""
 
     def __init__(

@@ -17,7 +17,7 @@ import structlog
 from recorder.call import transfer_consent
 from recorder.call.state import CallState
 from recorder.call.transitions import ANSWER, GRACE
-from recorder.capture.eavesdroppers import Listeners
+from recorder.capture.eavesdroppers import Eavesdroppers
 from recorder.domain.call_events import (
     COLLEAGUE,
     ConferenceJoined,
@@ -41,8 +41,8 @@ from recorder.switch.conference_events import (
     LISTENER,
     THIRD,
     WENT,
-    InRoom,
-    Member,
+    ConferenceEvent,
+    ConferenceMember,
     attached,
     in_room,
     is_attached,
@@ -74,12 +74,12 @@ ORDERED: Final = 60.0
 
 
 @dataclass(slots=True)
-class _Room:
+class _Conference:
     """``heard``: (leg, sound) of each member who heard it. ``ordered``: when a sound was, by (member or
     all, sound)."""
 
     name: str = ""
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[str, ConferenceMember] = field(default_factory=dict)
     heard: set[tuple[str, str]] = field(default_factory=set)
     ordered: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ class _Room:
         return Participant(leg, self.members[leg].party, sounds)
 
 
-class Rooms:
+class Conferences:
     """``ask`` asks the switch, ``order`` commands it; both raise :class:`SwitchError`. ``calls`` are the
     current calls, by the external leg."""
 
@@ -104,13 +104,13 @@ class Rooms:
         self._ask = ask
         self._order = order
         self._now = now
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, _Conference] = {}
         self._thirds: dict[str, tuple[str, str]] = {}
         """By the leg of each third party: the channel of the call that they joined, and the leg that they
         are attached to."""
         self._aside: dict[str, bool] = {}
         """By the leg of each third party who was taken aside to be asked: whether the sound has begun."""
-        self._listeners = Listeners(calls, self._data)
+        self._listeners = Eavesdroppers(calls, self._data)
 
     # --- events of the switch
 
@@ -129,8 +129,8 @@ class Rooms:
         else:
             self._sounded(seen, event.at)
 
-    def _came(self, seen: InRoom, member: Member, at: datetime) -> None:
-        room = self._rooms.setdefault(seen.room, _Room(seen.name))
+    def _came(self, seen: ConferenceEvent, member: ConferenceMember, at: datetime) -> None:
+        room = self._rooms.setdefault(seen.room, _Conference(seen.name))
         if member.leg in room.members:
             return  # the list contained them already
         room.members[member.leg] = member
@@ -141,7 +141,7 @@ class Rooms:
             else:
                 call.feed(ParticipantsJoined(at, (person,)))
 
-    def _others(self, room: _Room, channel: str) -> tuple[Participant, ...]:
+    def _others(self, room: _Conference, channel: str) -> tuple[Participant, ...]:
         legs = [leg for leg in room.members if leg != channel]
         try:
             return tuple(self._known(room, leg) for leg in legs)
@@ -149,7 +149,7 @@ class Rooms:
             log.warning("rooms.not_asked", error=error.message)
             return tuple(room.person(leg) for leg in legs if leg in room.members)
 
-    def _went(self, seen: InRoom, member: Member, at: datetime) -> None:
+    def _went(self, seen: ConferenceEvent, member: ConferenceMember, at: datetime) -> None:
         room = self._rooms.get(seen.room)
         if room is None or member.leg not in room.members:
             return
@@ -163,7 +163,7 @@ class Rooms:
         if not room.members:
             del self._rooms[seen.room]
 
-    def _sounded(self, seen: InRoom, at: datetime) -> None:
+    def _sounded(self, seen: ConferenceEvent, at: datetime) -> None:
         room = self._rooms.get(seen.room)
         if room is None:
             return
@@ -178,7 +178,7 @@ class Rooms:
             call.feed(_sound(began, at, seen.sound))
             room.heard |= {(leg, seen.sound) for leg in room.members if _learnt(before, call.state, leg)}
 
-    def _of(self, room: _Room) -> list[CallController]:
+    def _of(self, room: _Conference) -> list[CallController]:
         return [call for leg in list(room.members) if (call := self._calls.get(leg)) is not None]
 
     # --- third parties
@@ -371,10 +371,10 @@ class Rooms:
         """Read who is in which conference, and who is a third party. Raises :class:`SwitchError`."""
         before, self._rooms = self._rooms, {}
         for ident, name, numbers in live.rooms:
-            old = before.get(ident, _Room())
-            room = self._rooms[ident] = _Room(name, heard=old.heard)
+            old = before.get(ident, _Conference())
+            room = self._rooms[ident] = _Conference(name, heard=old.heard)
             for leg, number in numbers.items():
-                room.members[leg] = old.members.get(leg, Member(leg, number, None))
+                room.members[leg] = old.members.get(leg, ConferenceMember(leg, number, None))
         self._thirds, self._aside = {}, {}
         for leg, some in live.thirds.items():
             if channel := self._outside_of(leg):
@@ -403,7 +403,7 @@ class Rooms:
         some = [third for third, (outside, _leg) in self._thirds.items() if outside == channel]
         return "", tuple(Participant(third, self._party(third)) for third in some)
 
-    def _known(self, room: _Room, leg: str) -> Participant:
+    def _known(self, room: _Conference, leg: str) -> Participant:
         """Return a member whose party the conference's list does not contain."""
         member = room.members[leg]
         if member.party is None:

@@ -51,7 +51,7 @@ _DO: Final = {
 }
 
 
-class Knowledge:
+class ConfigCache:
     """Refreshed in a thread once a second, after which ``looked_at`` is called in the hub; queries never
     wait."""
 

@@ -21,20 +21,20 @@ from recorder import metrics
 from recorder.call import announce_on_answer, initial, transitions
 from recorder.call.state import CallState
 from recorder.capture.admission import PeerAdmission
-from recorder.capture.bypassed_calls import DID_NOT_ASK, LISTED, Bypass
+from recorder.capture.bypassed_calls import DID_NOT_ASK, LISTED, BypassedCalls
 from recorder.capture.call_controller import CallController
-from recorder.capture.command_listener import Controls
-from recorder.capture.conferences import Rooms
-from recorder.capture.config_cache import Knowledge
+from recorder.capture.command_listener import CommandListener
+from recorder.capture.conferences import Conferences
+from recorder.capture.config_cache import ConfigCache
 from recorder.capture.handover import Handover, Predecessor, Successor
 from recorder.capture.headroom import Headroom
-from recorder.capture.moved_spool import Moved
+from recorder.capture.moved_spool import MovedSpool
 from recorder.capture.outbound_call import OutboundCaller
-from recorder.capture.overflow_journal import Notes
-from recorder.capture.reconciliation import Takeover
-from recorder.capture.spool_writer import Writer, reason_for
+from recorder.capture.overflow_journal import OverflowJournal
+from recorder.capture.reconciliation import Reconciliation
+from recorder.capture.spool_writer import SpoolWriter, reason_for
 from recorder.capture.status import StatusSources, serve
-from recorder.capture.unhandled_calls import PassedBy
+from recorder.capture.unhandled_calls import UnhandledCalls
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.domain.call_events import ChannelGone, FolderFailed, FolderWritten
 from recorder.domain.call_plan import NOTICE
@@ -172,7 +172,7 @@ class Daemon:
         self._at_once = Event()
         self._leaving = leaving
         self.headroom = Headroom(settings.spool, self.calls)
-        self.knowledge = Knowledge(
+        self.knowledge = ConfigCache(
             settings.spool,
             settings.snapshot,
             settings.full_at,
@@ -210,22 +210,22 @@ class Daemon:
             random=chance,
             limits=limits,
         )
-        self.notes = Notes(settings.spool)
+        self.notes = OverflowJournal(settings.spool)
         way_out = OutboundCaller(
             settings.switch_host, settings.switch_port, settings.password, settings.dial, settings.dial_as
         )
-        self.controls = Controls(settings.spool, self.calls, self.node, now, call_out=way_out.call)
-        self.rooms = Rooms(self.calls, self.node.api, self.node.send_later, now)
-        self._takeover = Takeover(
+        self.controls = CommandListener(settings.spool, self.calls, self.node, now, call_out=way_out.call)
+        self.rooms = Conferences(self.calls, self.node.api, self.node.send_later, now)
+        self._takeover = Reconciliation(
             self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms, settings.node
         )
-        self._moved = Moved(
+        self._moved = MovedSpool(
             settings.spool,
             self.calls,
             self._takeover,
             lambda channel: variable_of(self.node, channel, "accord_state") is not None,
         )
-        self.bypass = Bypass(
+        self.bypass = BypassedCalls(
             self.node,
             settings.region,
             now,
@@ -234,7 +234,9 @@ class Daemon:
             ended=self._ended_meanwhile,
             over=lambda channel: channel in self.calls or self._passed.over(channel),
         )
-        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow, self.bypass.look)
+        self._passed = UnhandledCalls(
+            self.node, settings.region, self._passed_by, self._follow, self.bypass.look
+        )
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
         self._begun: deque[str] = deque(maxlen=BEGUN)
         self._serving: gevent.Greenlet[..., None] = gevent.Greenlet()
@@ -560,9 +562,9 @@ class Daemon:
             refused=refused,
         )
 
-    def _writer(self, start: CallStart) -> Writer:
+    def _writer(self, start: CallStart) -> SpoolWriter:
         self._moved.made(start.recording)
-        return Writer(
+        return SpoolWriter(
             self.settings.spool,
             start.recording,
             lambda error: self._opened(start.channel, error),

@@ -38,7 +38,7 @@ class _Listener:
     keys: bool
 
 
-class Listeners:
+class Eavesdroppers:
     """``calls`` are the current calls, by the external leg."""
 
     def __init__(self, calls: Mapping[str, CallController], data: Ask) -> None:

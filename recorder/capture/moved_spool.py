@@ -19,7 +19,7 @@ import structlog
 
 from recorder import metrics
 from recorder.capture.call_controller import CallController
-from recorder.capture.reconciliation import Takeover, read
+from recorder.capture.reconciliation import Reconciliation, read
 from recorder.capture.thread_pool import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout
@@ -40,7 +40,7 @@ Files = tuple[tuple[str, int, int], ...]
 """The files of a folder, with their sizes and modification times."""
 
 
-class Moved:
+class MovedSpool:
     """Folders that were moved into a spool. ``exists`` says whether the switch has a channel, and raises
     :class:`SwitchError` where it cannot be asked."""
 
@@ -48,7 +48,7 @@ class Moved:
         self,
         root: Path,
         calls: Mapping[str, CallController],
-        takeover: Takeover,
+        takeover: Reconciliation,
         exists: Callable[[str], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -38,7 +38,7 @@ AGAIN: Final = 5.0
 """Seconds between two checks for room."""
 
 
-class Notes:
+class OverflowJournal:
     """The journal of one spool; only its daemon has it open."""
 
     def __init__(self, root: Path) -> None:

@@ -17,7 +17,7 @@ from recorder import metrics
 from recorder.call import initial
 from recorder.call.state import CallState, WriteMark
 from recorder.capture.call_controller import CallController
-from recorder.capture.conferences import Rooms
+from recorder.capture.conferences import Conferences
 from recorder.capture.pause_query import pause_seconds, paused_at
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
@@ -63,7 +63,7 @@ class _There:
 _NOBODY = _There("", None, None)
 
 
-class Takeover:
+class Reconciliation:
     """Reconciles what the spool knows with what the switch does.
 
     ``adopt`` creates a :class:`CallController` for a call that an earlier daemon began, ``script`` knows
@@ -77,7 +77,7 @@ class Takeover:
         now: Now,
         adopt: Callable[[CallStart, CallState], CallController],
         script: Callable[[CallStart], Script | None],
-        rooms: Rooms,
+        rooms: Conferences,
         own: str | None = None,
     ) -> None:
         self._rooms = rooms

@@ -30,14 +30,14 @@ PATIENCE: Final = 0.5
 _FOLDER_MODE: Final = 0o770
 
 
-class Writer:
+class SpoolWriter:
     """Writes one call's folder.
 
     ``opened`` is called in the hub with ``None`` when ``call.json`` is on disk, or with the error when the
     folder cannot be opened: the call must then not be recorded. A failed write (a full disk, a lost
     permission) is retried until it succeeds, in order, and the call goes on. ``keep`` takes the end of an
     unrecorded call whose folder cannot be written, if it can
-    (:meth:`recorder.capture.overflow_journal.Notes.keep`)."""
+    (:meth:`recorder.capture.overflow_journal.OverflowJournal.keep`)."""
 
     def __init__(
         self,

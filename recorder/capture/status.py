@@ -17,9 +17,9 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from recorder import metrics, status_server
 from recorder.call.state import Phase
 from recorder.capture import admission
-from recorder.capture.bypassed_calls import Bypass
+from recorder.capture.bypassed_calls import BypassedCalls
 from recorder.capture.call_controller import CallController
-from recorder.capture.config_cache import Knowledge
+from recorder.capture.config_cache import ConfigCache
 from recorder.health import HealthFinding, Readiness
 from recorder.spool.disk_space import Room
 from recorder.spool.layout import REASONS
@@ -47,9 +47,9 @@ class StatusSources:
     """The parts of the daemon that are shown."""
 
     calls: Mapping[str, CallController]
-    knowledge: Knowledge
+    knowledge: ConfigCache
     node: Node
-    bypass: Bypass
+    bypass: BypassedCalls
 
     def show(self) -> None:
         """Have gauges read on each request, and counters that have not counted yet shown as 0."""

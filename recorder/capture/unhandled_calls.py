@@ -51,7 +51,7 @@ _ELSEWHERE: Final = frozenset({"LOSE_RACE", "PICKED_OFF"})
 """Hang-up causes of a telephone that stops ringing because another one was answered."""
 
 
-class PassedBy:
+class UnhandledCalls:
     """``ended(event, number, reason)`` writes a call by its hang-up, ``follow(channel, number, direction,
     outside, reason)`` begins to follow one that goes on, and ``unasked(channel)`` checks one without a
     state. ``region``: see :func:`recorder.domain.parties.parse_party`."""

@@ -22,7 +22,7 @@ BOUND: Final = 2.0
 """Seconds from the colleague's key on; ``call/keep_question.py`` waits a little longer."""
 
 
-class Answer:
+class VoiceCheck:
     """The speech in the recording at ``audio`` from now on: created when a question has ended. If the file
     cannot be read then, no voice is found."""
 

@@ -44,7 +44,7 @@ _PLAYS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ConferenceMember:
     """A conference member: their leg, their member number, and their party."""
 
     leg: str
@@ -53,7 +53,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class InRoom:
+class ConferenceEvent:
     """An event in the conference ``room`` (its id; ``name`` is what it is called). ``what`` is
     :data:`CAME`, :data:`WENT`, :data:`BEGAN` or :data:`ENDED`; the last two are about a ``sound``, for
     ``member`` or, without one, for all."""
@@ -61,11 +61,11 @@ class InRoom:
     what: str
     room: str
     name: str
-    member: Member | None
+    member: ConferenceMember | None
     sound: str = ""
 
 
-def in_room(event: EslEvent) -> InRoom | None:
+def in_room(event: EslEvent) -> ConferenceEvent | None:
     """Read a conference's event; ``None`` where it is irrelevant."""
     action = event.header("Action")
     room, name = event.header("Conference-Unique-ID"), event.header("Conference-Name")
@@ -73,11 +73,11 @@ def in_room(event: EslEvent) -> InRoom | None:
     number = "" if action in ("play-file", "play-file-done") else event.header("Member-ID")
     member = None
     if number:
-        member = Member(event.uuid, number, who_is(event))
+        member = ConferenceMember(event.uuid, number, who_is(event))
     if action in (CAME, WENT) and room and member is not None and member.leg:
-        return InRoom(action, room, name, member)
+        return ConferenceEvent(action, room, name, member)
     if action in _PLAYS and room and (member is not None or "member" not in action):
-        return InRoom(_PLAYS[action], room, name, member, event.header("File"))
+        return ConferenceEvent(_PLAYS[action], room, name, member, event.header("File"))
     return None
 
 

@@ -22,7 +22,7 @@ from recorder.switch.connection import Connection, ConnectionLimits
 from recorder.switch.dispatch import PendingReply
 from recorder.switch.esl_events import Reply
 from recorder.switch.framing import MAX_HEAD
-from recorder.switch.unverified_connections import Visit, WaitingRoom
+from recorder.switch.unverified_connections import UnverifiedConnection, UnverifiedConnections
 
 log = structlog.get_logger()
 
@@ -206,7 +206,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         port: int,
         handler: Callable[[OutboundSession], object],
         *,
-        waiting: WaitingRoom,
+        waiting: UnverifiedConnections,
         crowded: Callable[[int | None], object],
         owner: Callable[[socket.socket], int | None] = peer,
         backlog: int = 1024,
@@ -217,7 +217,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         self._waiting = waiting
         self._crowded = crowded
         self._owner = owner
-        self._visits: dict[OutboundSession, Visit] = {}
+        self._visits: dict[OutboundSession, UnverifiedConnection] = {}
         self.backlog = backlog
         self.limits = limits or ConnectionLimits()
         self.failures = 0
@@ -277,7 +277,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
                 log.error("switch.accept_failed", error=str(error))
                 gevent.sleep(0.05)
                 continue
-            visit = Visit(self._owner(sock))
+            visit = UnverifiedConnection(self._owner(sock))
             if not self._waiting.enter(visit):
                 self._crowded(visit.owner)
                 sock.close()
@@ -295,7 +295,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         if (visit := self._visits.pop(session, None)) is not None:
             self._waiting.leave(visit)
 
-    def _accept_call(self, sock: socket.socket, address: Any, visit: Visit) -> None:
+    def _accept_call(self, sock: socket.socket, address: Any, visit: UnverifiedConnection) -> None:
         """Replaces greenswitch's, which drops calls above ``max_connections``."""
         self.connection_count += 1
         session = None

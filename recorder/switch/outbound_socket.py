@@ -16,7 +16,7 @@ from recorder.switch.caller_id import called, caller, calling, from_line, outwar
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundServer, OutboundSession
-from recorder.switch.unverified_connections import WaitingRoom
+from recorder.switch.unverified_connections import UnverifiedConnections
 
 BACKLOG: Final = 4096
 """Length of the accept queue; when it is full, the switch's ``connect()`` blocks calls."""
@@ -126,7 +126,7 @@ class OutboundSocket:
             host,
             port,
             self._arrive,
-            waiting=WaitingRoom(admission.stranger),
+            waiting=UnverifiedConnections(admission.stranger),
             crowded=lambda whose: admission.refuse(CROWDED, whose),
             owner=owner,
             backlog=BACKLOG,

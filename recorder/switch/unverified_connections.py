@@ -24,7 +24,7 @@ def _nothing(_reason: str) -> None:
 
 
 @dataclass(eq=False, slots=True)
-class Visit:
+class UnverifiedConnection:
     """One connection. ``owner`` is the user id of its peer, where it is known; ``close`` ends it, once
     there is something to end."""
 
@@ -34,7 +34,7 @@ class Visit:
     """Whether it had to make room."""
 
 
-class WaitingRoom:
+class UnverifiedConnections:
     """``stranger`` says of an owner whether it is certainly not the switch."""
 
     def __init__(
@@ -42,9 +42,9 @@ class WaitingRoom:
     ) -> None:
         self._stranger = stranger
         self._most = {True: strangers, False: others}
-        self._waiting: dict[bool, dict[Visit, None]] = {True: {}, False: {}}
+        self._waiting: dict[bool, dict[UnverifiedConnection, None]] = {True: {}, False: {}}
 
-    def enter(self, visit: Visit) -> bool:
+    def enter(self, visit: UnverifiedConnection) -> bool:
         """Return ``False`` where there is no place. A connection that has to make room is closed."""
         strange = self._stranger(visit.owner)
         waiting = self._waiting[strange]
@@ -58,7 +58,7 @@ class WaitingRoom:
         waiting[visit] = None
         return True
 
-    def leave(self, visit: Visit) -> None:
+    def leave(self, visit: UnverifiedConnection) -> None:
         """The connection is verified, or has ended. Idempotent."""
         for waiting in self._waiting.values():
             waiting.pop(visit, None)

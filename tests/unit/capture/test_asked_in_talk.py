@@ -12,7 +12,7 @@ import pytest
 from recorder.call import initial
 from recorder.call.state import CallState, WriteMark
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import ChannelGone, CodeDialled, CommandGiven
 from recorder.domain.call_plan import CallPlan, KeepScript, Script, Speech
 from recorder.domain.parties import Party
@@ -41,7 +41,7 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
-    writer = Writer(tmp_path, start.recording, lambda error: None)
+    writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
     call = CallController(
         start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
         ended=lambda call: None,
@@ -64,7 +64,7 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
-    writer = Writer(tmp_path, start.recording, lambda error: None)
+    writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
     call = CallController(
         start, told(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
         to_switch=lambda command: sent.append(f"{kinds(writer)} {command}"),
@@ -88,5 +88,5 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
     assert len(sent) == 1, "who asked in the panel is told there"
 
 
-def kinds(writer: Writer) -> list[str]:
+def kinds(writer: SpoolWriter) -> list[str]:
     return [mark.kind for mark in layout.read_marks(writer.folder)]

@@ -13,7 +13,7 @@ from recorder.call import initial
 from recorder.call.state import Phase
 from recorder.capture import call_controller
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import (
     OUTSIDE,
     ChannelGone,
@@ -61,7 +61,7 @@ def made(tmp_path: Path) -> Callable[[Switch], CallController]:
             RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
             at_pickup=True,
         )  # fmt: skip
-        writer = Writer(tmp_path, RECORDING, lambda error: None)
+        writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
         state, _ = initial.arrive(PLAN, AT)
         call = CallController(
             start, state, writer, now=lambda: AT, to_call=list, to_switch=switch.order, ask=switch.ask,

@@ -15,7 +15,7 @@ from recorder.call import initial
 from recorder.call.state import Phase
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, Mode, Script, Speech
 from recorder.domain.parties import Party
 from recorder.spool import layout
@@ -45,7 +45,7 @@ class Callee:
         )  # fmt: skip
         state, actions = initial.arrive(plan, AT)
         self.call = CallController(
-            start, state, Writer(root, start.recording, lambda error: None), now=lambda: AT,
+            start, state, SpoolWriter(root, start.recording, lambda error: None), now=lambda: AT,
             to_call=lambda orders: self.ordered.extend(map(str, orders)), to_switch=self._tell,
             ask=str, ended=lambda call: None,
         )  # fmt: skip

@@ -19,8 +19,8 @@ from gevent.event import Event
 from recorder.call import initial
 from recorder.call.state import WriteMark
 from recorder.capture.call_controller import CallController
-from recorder.capture.command_listener import Controls
-from recorder.capture.spool_writer import Writer
+from recorder.capture.command_listener import CommandListener
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import LegBridged
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
 from recorder.domain.live_command import (
@@ -83,7 +83,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
     start = CallStart(
         RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
     )  # fmt: skip
-    writer = Writer(tmp_path, RECORDING, lambda error: None)
+    writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
     notes = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged")]
     state = initial.resume(CallPlan(NOTICE, (Script(TOLD),)), notes, AT)
     made = CallController(
@@ -100,7 +100,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
 @pytest.fixture
 def ask(tmp_path: Path, node: Node, call: CallController) -> Iterator[Callable[..., str]]:
     """Asks as the worker does; what came of it."""
-    controls = Controls(tmp_path, {"a": call}, node, lambda: AT)  # type: ignore[arg-type]
+    controls = CommandListener(tmp_path, {"a": call}, node, lambda: AT)  # type: ignore[arg-type]
     controls.start()
 
     def make(what: str, id_: str = "one", left: float = 2.0, recording: str = RECORDING) -> str:

@@ -13,7 +13,7 @@ from recorder.call import initial
 from recorder.call.state import WriteMark
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import COLLEAGUE, ChannelGone, KeyPressed, LegBridged
 from recorder.domain.call_plan import ALONE, BOTH, CallPlan, JoiningScript, Script, Speech
 from recorder.domain.parties import Party
@@ -68,7 +68,7 @@ def joined(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
-    writer = Writer(root, start.recording, lambda error: None)
+    writer = SpoolWriter(root, start.recording, lambda error: None)
     call = CallController(
         start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
         to_switch=switch.tell, ask=switch.ask, ended=lambda call: None,

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from recorder.call.state import CallState
 from recorder.capture import reconciliation
-from recorder.capture.conferences import Rooms
-from recorder.capture.reconciliation import Takeover
+from recorder.capture.conferences import Conferences
+from recorder.capture.reconciliation import Reconciliation
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.core import NotRecordedTable
 from recorder.domain.call_events import CallEvent, CallReconciled
@@ -88,8 +88,8 @@ class Site:
         self.since: datetime = house.clock()
         self.switch = Switch(self.folder / layout.AUDIO)
         self.calls: dict[str, Adopted] = {}
-        rooms = Rooms(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
-        self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
+        rooms = Conferences(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
+        self.takeover = Reconciliation(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
         self.takeover.look()
 
     def adopt(self, start: CallStart, state: CallState) -> Adopted:

@@ -12,7 +12,7 @@ import gevent.event
 import pytest
 
 from recorder.capture import Daemon, DaemonSettings
-from recorder.capture.unhandled_calls import PassedBy
+from recorder.capture.unhandled_calls import UnhandledCalls
 from recorder.domain.call_plan import CallPlan, Script, Speech
 from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
 from recorder.domain.parties import Party
@@ -96,7 +96,7 @@ def test_a_call_that_arrives_after_its_end_was_told_is_nothing_new(daemon: Daemo
 
 
 def test_only_so_many_ends_are_remembered() -> None:
-    passed = PassedBy(cast("Node", None), None, lambda *_: None, lambda *_: None)
+    passed = UnhandledCalls(cast("Node", None), None, lambda *_: None, lambda *_: None)
     for number in range(10_001):
         passed.written(f"c{number}")
     assert not passed.over("c0")
@@ -122,7 +122,7 @@ class Answering:
 def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(times: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
     node = cast("Node", Answering(times))
-    passed = PassedBy(node, None, lambda *_: None, lambda *told: followed.append(told))
+    passed = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
     passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
     whole = (CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")
     assert followed == ([whole] if times >= 6 else [])
@@ -144,7 +144,7 @@ def test_a_call_that_comes_here_while_it_is_asked_about_is_followed_once(questio
                 passed.late(CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"))
             return super().api(command)
 
-    passed = PassedBy(cast("Node", Late(6)), None, lambda *_: None, follow)
+    passed = UnhandledCalls(cast("Node", Late(6)), None, lambda *_: None, follow)
     passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), calls)
     assert followed == [CHANNEL]
 
@@ -161,7 +161,7 @@ def test_a_call_that_is_left_to_ring_is_followed_once_nobody_has_come_for_it() -
     followed: list[tuple[str, str, str, Party, str]] = []
     live = Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
     node = cast("Node", Ringing(99))
-    passed = PassedBy(node, None, lambda *_: None, lambda *told: followed.append(told))
+    passed = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
     left = passed.look(live, {})
     assert (left, followed) == ({CHANNEL}, [])
     assert passed.look(live, {CHANNEL}, left) == frozenset()
@@ -264,7 +264,7 @@ class Callee(Answering):
 @pytest.mark.parametrize(("switch", "count"), [(Callee(9), 1), (Answering(9), 0)])
 def test_of_the_legs_that_the_switch_made_only_callees_are_followed(switch: Answering, count: int) -> None:
     followed: list[tuple[str, str, str, Party, str]] = []
-    passed = PassedBy(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
+    passed = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
     passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
     whole = (CHANNEL, "3225550101", "outbound", Party("e164", "+32470000009"), "daemon_away")
     assert followed == [whole] * count

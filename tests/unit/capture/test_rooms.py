@@ -13,8 +13,8 @@ from recorder.call import initial
 from recorder.call.state import WriteMark
 from recorder.capture import conferences
 from recorder.capture.call_controller import CallController
-from recorder.capture.conferences import Rooms
-from recorder.capture.spool_writer import Writer
+from recorder.capture.conferences import Conferences
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import (
     COLLEAGUE,
     CallEvent,
@@ -73,7 +73,7 @@ class House:
 
     def __init__(self, root: Path) -> None:
         self.root, self.switch, self.calls = root, Switch(), dict[str, CallController]()
-        self.rooms = Rooms(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
+        self.rooms = Conferences(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
 
     def call(
         self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False
@@ -89,7 +89,7 @@ class House:
         start = CallStart(
             ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
         )
-        writer = Writer(self.root, ident, lambda error: None)
+        writer = SpoolWriter(self.root, ident, lambda error: None)
         made = CallController(
             start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
             to_switch=self.switch.tell, ask=self.switch.ask, ended=lambda call: None,

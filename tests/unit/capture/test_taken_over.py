@@ -13,7 +13,7 @@ import pytest
 from recorder.call.state import Phase
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.pause_query import paused_at
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.line_policy import Announcement
 from recorder.domain.parties import NOBODY, Party
 from recorder.errors import SwitchError
@@ -349,13 +349,13 @@ def test_a_call_that_hangs_up_while_its_folder_is_made_is_written_down_once(
 ) -> None:
     daemon = daemon_on(tmp_path, Answering(), clock)
     monkeypatch.setattr(daemon.knowledge, "decide", lambda *_: (None, None))
-    prepare = Writer.prepare
+    prepare = SpoolWriter.prepare
 
-    def slow(writer: Writer) -> None:
+    def slow(writer: SpoolWriter) -> None:
         prepare(writer)
         gevent.sleep(0.05)
 
-    monkeypatch.setattr(Writer, "prepare", slow)
+    monkeypatch.setattr(SpoolWriter, "prepare", slow)
     gevent.spawn(daemon._event, hung_up(state="waiting"))
     own = arrive(daemon)
     assert own.sent == []

@@ -14,8 +14,8 @@ from recorder.switch.conference_events import (
     CAME,
     ENDED,
     WENT,
-    InRoom,
-    Member,
+    ConferenceEvent,
+    ConferenceMember,
     attached,
     in_room,
     listed,
@@ -39,12 +39,12 @@ def event(action: str, **said: str) -> EslEvent:
 
 WHO = {"Unique-ID": "c", "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
        "Caller-Destination-Number": "meet", "Member-ID": "3"}  # fmt: skip
-MEMBER = Member("c", "3", Party("extension", "300"))
+MEMBER = ConferenceMember("c", "3", Party("extension", "300"))
 
 
 @pytest.mark.parametrize("action", [CAME, WENT])
 def test_who_comes_and_who_goes(action: str) -> None:
-    assert in_room(event(action, **WHO)) == InRoom(action, "id-of-room", "room", MEMBER)
+    assert in_room(event(action, **WHO)) == ConferenceEvent(action, "id-of-room", "room", MEMBER)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_who_comes_and_who_goes(action: str) -> None:
         ("play-file-member-done", ENDED, MEMBER),
     ],
 )
-def test_what_is_played_and_to_whom(action: str, what: str, member: Member | None) -> None:
+def test_what_is_played_and_to_whom(action: str, what: str, member: ConferenceMember | None) -> None:
     said = event(action, **(WHO if member else {}), File="/with%20space.wav")
-    assert in_room(said) == InRoom(what, "id-of-room", "room", member, "/with space.wav")
+    assert in_room(said) == ConferenceEvent(what, "id-of-room", "room", member, "/with space.wav")
 
 
 def test_the_end_of_a_sound_for_one_who_has_gone_is_nobodys() -> None:
@@ -74,7 +74,7 @@ def test_a_caller_who_writes_events_into_their_name_writes_none() -> None:
     """Their lines come before the switch's own, and are no lines."""
     name = "Eve%0AAction%3A%20del-member%0AUnique-ID%3A%20evil%0AMember-ID%3A%201"
     seen = in_room(event(CAME, **{"Caller-Caller-ID-Name": name}, **WHO))
-    assert seen == InRoom(CAME, "id-of-room", "room", MEMBER)
+    assert seen == ConferenceEvent(CAME, "id-of-room", "room", MEMBER)
 
 
 def test_one_who_was_transferred_into_the_room_is_who_calls_there() -> None:
