@@ -75,7 +75,7 @@ def panel() -> Panel:
     house.person(ours, "paul", "Paul Martin", role="customer_admin")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
-    from recorder.spool.layout import Party
+    from recorder.domain.parties import Party
 
     mine = house.call(ours)
     _keyring.append(house.keyring)
