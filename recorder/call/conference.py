@@ -26,7 +26,7 @@ from typing import Final
 
 from recorder.call import transfer_consent, transfer_notice
 from recorder.call.state import Actions, CallState, Do, JoinedParticipant, Phase, TransferTarget, WriteMark
-from recorder.call.transfer_target import is_beside, names
+from recorder.call.transfer_target import inform, is_beside, names
 from recorder.domain.call_events import (
     CallReconciled,
     ConferenceJoined,
@@ -139,7 +139,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
     # An answer to another call's question is no answer to this call's.
     told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
     if told or event.outside or not state.transfer.informed or known & state.transfer.informed:
-        state = replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known))
+        state = inform(state, known)
     state, telling = notify_next(state, event.at)
     return state, (came_in, *telling)
 
@@ -179,12 +179,7 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         began = telling.began or event.at
         for one in state.conference.participants:
             if one.leg == telling.leg or (script.how != ALONE and one.asked and one.since <= began):
-                after = replace(
-                    after,
-                    transfer=replace(
-                        after.transfer, informed=after.transfer.informed | names(one.leg, one.party)
-                    ),
-                )
+                after = inform(after, names(one.leg, one.party))
     after, more = notify_next(after, event.at)
     return after, (*actions, *more)
 
@@ -273,10 +268,7 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
                 conference=replace(state.conference, participants=(*state.conference.participants, one)),
             )
             if outside or not state.transfer.informed:
-                state = replace(
-                    state,
-                    transfer=replace(state.transfer, informed=state.transfer.informed | names(leg, party)),
-                )
+                state = inform(state, names(leg, party))
         elif note.kind == "left_room":
             state = replace(
                 state,
@@ -288,7 +280,7 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         elif note.kind in ("joined_told", "joined_answered") and said.get("in") == "room":
             one_there = [each for each in state.conference.participants if each.leg == leg]
             known = names(leg, one_there[0].party if one_there else None)
-            state = replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known))
+            state = inform(state, known)
     return state
 
 
