@@ -28,8 +28,9 @@ from recorder.features.live.queue import AskedRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
 from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
-from web.live.asking import ask
-from web.state import gate, here, now
+from web.gate import gate
+from web.live.command import ask
+from web.state import here, now
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from recorder.domain.live_command import DONE
 from recorder.features.live import queue
 from recorder.features.live.queue import AskedRow, LiveRow
 from web.account.limits import limit_asking
-from web.live.asking import CONTROLLING, ask
+from web.live.command import CONTROLLING, ask
 from web.state import here, logged_in, now, someone
 
 blueprint = Blueprint("live", __name__, template_folder="templates")
