@@ -35,7 +35,15 @@ from typing import Final
 from recorder.call import feature_codes
 from recorder.call.consent_prompt import NO, WRONG, YES
 from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget, WriteMark
-from recorder.call.transfer_target import clear_target, inform, is_beside, names, place_data, set_target
+from recorder.call.transfer_target import (
+    clear_target,
+    inform,
+    is_beside,
+    names,
+    place_data,
+    set_participants,
+    set_target,
+)
 from recorder.call.transitions import ANSWER, PAUSE, patience, set_timer
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
@@ -119,7 +127,7 @@ def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tupl
         replace(one, tried=one.tried and one.leg != target.leg) for one in state.conference.participants
     )
     state = clear_target(state)
-    return replace(state, conference=replace(state.conference, participants=others)), (untold,)
+    return set_participants(state, others), (untold,)
 
 
 def refuse_unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:

@@ -42,7 +42,7 @@ from recorder.call.state import (
     WriteMark,
 )
 from recorder.call.transfer_target import clear_target, inform, is_beside, names, place_data, set_target
-from recorder.call.transitions import SHORTER, patience, set_timer
+from recorder.call.transitions import SHORTER, end_recording, patience, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     CallReconciled,
@@ -122,7 +122,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
 def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     note = WriteMark("transferred_outside", at)
     if not is_informed(state):
-        return replace(state, recording=replace(state.recording, over=True)), (note, Do.STOP)
+        return end_recording(state), (note, Do.STOP)
     # The first party: nobody of ours has spoken.
     state = replace(
         state, phase=Phase.UNRECORDED, reason="forwarded_outside", question=OpenQuestion(), timer=Timer()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recorder.call.state import CallState, QuestionStep, TransferTarget
+from recorder.call.state import CallState, JoinedParticipant, QuestionStep, TransferTarget
 from recorder.domain.parties import Party
 
 
@@ -47,3 +47,8 @@ def set_target(state: CallState, target: TransferTarget | None) -> CallState:
 def inform(state: CallState, who: frozenset[str]) -> CallState:
     """Count the participants with these names as informed."""
     return replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | who))
+
+
+def set_participants(state: CallState, participants: tuple[JoinedParticipant, ...]) -> CallState:
+    """Replace the other participants."""
+    return replace(state, conference=replace(state.conference, participants=participants))
