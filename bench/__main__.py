@@ -9,6 +9,7 @@ the ratio, the absolute figures are this machine's.  The announcement's delay ne
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -158,9 +159,12 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--write", action="store_true", help="put the table into README.md, too")
+    write = parser.parse_args().write
     text = table([*announce(), *events(), *encode(), *kept(), *store(), *play(), *seek(), *ledger()])
     print(text)
-    if "--write" in sys.argv[1:]:
+    if write:
         before, rest = README.read_text("utf-8").split(BEGIN)
         README.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", "utf-8")
 

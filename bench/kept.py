@@ -73,10 +73,10 @@ def fill(folder: Path, port: int, count: int, minutes: float, number: str) -> No
     from tests.house import House
 
     house = House(folder, utc_now, os.urandom, S3Store(SeaweedFS(folder / "seaweedfs", port).bucket()))
-    customer = house.customer("Bench", number)
+    customer = house.customer(f"Bench {number}", number)
     times = max(1, round(minutes * 60 / TURN_SECONDS))
-    for number in range(count):
-        house.finished(customer, times=times, at=utc_now() - timedelta(minutes=minutes + number))
+    for index in range(count):
+        house.finished(customer, times=times, at=utc_now() - timedelta(minutes=minutes + index))
     house.close()
 
 
