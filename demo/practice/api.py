@@ -5,16 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from demo.practice import broadcast, recording, wire
+from demo.practice import broadcast, recordings, wire
+from demo.practice.core import SwitchCore
 from demo.practice.dialplan import expand
-
-if TYPE_CHECKING:
-    from demo.practice.leg import Leg
-    from demo.practice.session import PracticeCall
-    from demo.practice.switch import PracticeSwitch
+from demo.practice.leg import Leg
+from demo.practice.session import PracticeCall
 
 _NO_CHANNEL = "-ERR No such channel!\n"
 _NO_REPLY = "-ERR no reply\n"
@@ -31,7 +28,7 @@ MODULES = frozenset(
 class Api:
     """A dictionary from command to small method; ``answer`` is the one way in."""
 
-    def __init__(self, switch: PracticeSwitch) -> None:
+    def __init__(self, switch: SwitchCore[PracticeCall]) -> None:
         self._switch = switch
         self._commands: dict[str, Callable[[str], str]] = {
             "status": self._status,
@@ -194,12 +191,12 @@ class Api:
         if len(words) < 3 or words[1] not in {"start", "stop", "mask", "unmask"}:
             return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>]\n"
         if words[1] == "start":
-            done = recording.start(session, Path(words[2]), brace + variables)
+            done = recordings.start(session, Path(words[2]), brace + variables)
             return "+OK Success\n" if done else "-ERR Cannot record session!\n"
         if words[1] == "stop":
-            done = recording.stop(session, words[2])
+            done = recordings.stop(session, words[2])
             return "+OK Success\n" if done else "-ERR Cannot stop record session!\n"
-        done = recording.mask(session, words[2], words[1] == "mask")
+        done = recordings.mask(session, words[2], words[1] == "mask")
         return "+OK Success\n" if done else f"-ERR Cannot {words[1]} recording session!\n"
 
     def _displace(self, rest: str) -> str:

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import gevent
 import structlog
 from gevent import socket as gsocket
 
-from demo.practice import playing, recording
+from demo.practice import hangup, playback, recordings
+from demo.practice.conversation import CALL_TIMEOUT, talk
 from demo.practice.leg import outbound_leg
 from demo.practice.listener import PracticeListener
-from demo.practice.talking import CALL_TIMEOUT, talk
+from demo.practice.session import Application, PracticeCall
 from recorder.errors import SwitchError
 
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
-
 log = structlog.get_logger()
-
-
-def run(session: PracticeCall, application: str, data: str) -> None:
-    """Run an application.  Raises :class:`SwitchError` for one that is not known here."""
-    known = _APPLICATIONS.get(application)
-    if known is None:
-        raise SwitchError(
-            "practice.application",
-            f"the practice switch does not know the application {application!r}",
-            "teach demo/practice/applications.py what the real switch does with it",
-        )
-    known(session, data)
 
 
 def _set(session: PracticeCall, data: str) -> None:
@@ -84,26 +69,26 @@ def _record(session: PracticeCall, data: str) -> None:
     if found is None:
         return
     _early_media(session)
-    recording.start(session, Path(found[1] or found[3]), found[2] or found[4] or "")
+    recordings.start(session, Path(found[1] or found[3]), found[2] or found[4] or "")
 
 
 def _stop_recording(session: PracticeCall, data: str) -> None:
     _early_media(session)
-    recording.stop(session, data.strip("'"))
+    recordings.stop(session, data.strip("'"))
 
 
 def _play(session: PracticeCall, data: str) -> None:
     _early_media(session)
-    player = playing.prepare(session.leg, data)
+    player = playback.prepare(session.leg, data)
     if player is None:
         return
     session.media.prompt = player
-    playing.began(session, session.leg, data)
+    playback.began(session, session.leg, data)
     session.played.append(data)
     session.reached["announcing"].set()
     session.until(lambda: session.media.prompt is not player)
     session.media.prompt = None
-    playing.ended(session, session.leg, data, player, away=not session.ready)
+    playback.ended(session, session.leg, data, player, away=not session.ready)
 
 
 def _read(session: PracticeCall, data: str) -> None:
@@ -199,7 +184,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
     session.state(b, "CS_ROUTING")
     session.state(b, "CS_CONSUME_MEDIA")
     if party.callee == "busy":
-        session.end_b("USER_BUSY")
+        hangup.end_internal(session, "USER_BUSY")
         session.call_state(a, before)
         session.hang_up("USER_BUSY")
         return
@@ -212,7 +197,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
         a.variables["originate_disposition"] = "NO_ANSWER" if session.ready else "ORIGINATOR_CANCEL"
         if session.ready:
             session.call_state(a, before)
-        session.end_b(a.variables["originate_disposition"])
+        hangup.end_internal(session, a.variables["originate_disposition"])
         return
     b.answered_at = pace.micros()
     session.emit("CHANNEL_ANSWER", leg=b)
@@ -237,7 +222,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
     talk(session)
     session.inside.cut()
     session.media.disconnect()
-    session.end_b(session.callee_gone or "NORMAL_CLEARING")
+    hangup.end_internal(session, session.callee_gone or "NORMAL_CLEARING")
     a.variables.pop("bridge_to", None)
     a.variables["bridge_hangup_cause"] = session.callee_gone or a.cause or "NORMAL_CLEARING"
     session.emit("CHANNEL_UNBRIDGE", first=[("Bridge-A-Unique-ID", a.uuid), ("Bridge-B-Unique-ID", b.uuid)])
@@ -266,7 +251,7 @@ def _nothing(_session: PracticeCall, _data: str) -> None:
     """For what makes no difference to a practice call."""
 
 
-_APPLICATIONS: dict[str, Callable[[PracticeCall, str], None]] = {
+APPLICATIONS: Mapping[str, Application] = {
     "answer": _answer,
     "bind_digit_action": _bind,
     "bridge": _bridge,

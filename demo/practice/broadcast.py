@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
-from demo.practice.listener import Task
-
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
-    from demo.practice.switch import PracticeSwitch
+from demo.practice.core import SwitchCore, Task
+from demo.practice.session import PracticeCall
 
 INSIDE = 0.1
 """Seconds from the command to the called leg's beginning, and …"""
@@ -18,7 +14,7 @@ OUTSIDE = 0.14
 """… to the outside one's (transcript: question)."""
 
 
-def order(switch: PracticeSwitch, rest: str) -> str:
+def order(switch: SwitchCore[PracticeCall], rest: str) -> str:
     """``<uuid> <application>::<argument> both`` (or ``aleg``, ``bleg``): the answer.
 
     It is the same whether or not there is such a file; a space in a path that is not quoted cuts it there,
@@ -48,7 +44,7 @@ def order(switch: PracticeSwitch, rest: str) -> str:
     return "+OK Message sent\n"
 
 
-def _of_called(switch: PracticeSwitch, uuid: str) -> PracticeCall | None:
+def _of_called(switch: SwitchCore[PracticeCall], uuid: str) -> PracticeCall | None:
     """The call of which this is the called one's leg."""
     sessions = switch.sessions.values()
     return next((each for each in sessions if each.has(uuid) and each.leg.uuid != uuid), None)

@@ -7,14 +7,16 @@ an extension on the peer's leg.  The outside party's own keys are not looked at 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TypeAlias
 
 import gevent
 
+from demo.practice.internal_leg import InternalLeg
 from recorder.errors import SwitchError
 
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
+Later: TypeAlias = Callable[[float, Callable[[], object]], "gevent.Greenlet[..., object]"]
+"""Does something after so many seconds of call time."""
 
 FIRES = 0.1
 """Seconds from a code's last digit to what it does."""
@@ -31,8 +33,9 @@ _BINDING = re.compile(
 class Digits:
     """The codes of one call.  ``heard_outside`` and ``heard_inside``: digits that reached either phone."""
 
-    def __init__(self, session: PracticeCall) -> None:
-        self._session = session
+    def __init__(self, inside: InternalLeg, later: Later) -> None:
+        self._inside = inside
+        self._later = later
         self._codes: dict[str, tuple[str, str]] = {}
         self._longest = 0
         self._pending = ""
@@ -70,7 +73,7 @@ class Digits:
         if not self._codes:  # taken away: it still waits, for nothing (transcript: codes_taken_away)
             longer = len(self._pending) < self._longest
         if longer:
-            self._timer = self._session.switch.later(WAITS, self._settle)
+            self._timer = self._later(WAITS, self._settle)
         else:
             self._settle()
 
@@ -79,17 +82,17 @@ class Digits:
         digits, self._pending = self._pending, ""
         self._timer = None
         if digits in self._codes:
-            self._session.switch.later(FIRES, lambda: self._fire(digits))
+            self._later(FIRES, lambda: self._fire(digits))
             return
         for digit in digits:
-            self._session.inside.dtmf(digit, "2000", "APP")
+            self._inside.dtmf(digit, "2000", "APP")
             self.heard_outside += digit
 
     def _fire(self, code: str) -> None:
-        leg = self._session.inside.leg
+        leg = self._inside.leg
         if leg is not None and code in self._codes:
             leg.variables["last_matching_digits"] = code
-            self._session.inside.run(*self._codes[code])
+            self._inside.run(*self._codes[code])
 
     def _stop(self) -> None:
         if self._timer is not None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
+from demo.practice.call import CallLegs
+from demo.practice.leg import Leg
 from demo.practice.sound import RATE, Player, load
 from recorder.errors import SwitchError
-
-if TYPE_CHECKING:
-    from demo.practice.leg import Leg
-    from demo.practice.session import PracticeCall
 
 log = structlog.get_logger()
 
@@ -29,12 +26,12 @@ def prepare(leg: Leg, path: str) -> Player | None:
         return None
 
 
-def began(session: PracticeCall, leg: Leg, path: str) -> None:
+def began(call: CallLegs, leg: Leg, path: str) -> None:
     """It is heard from now on."""
-    session.emit("PLAYBACK_START", leg=leg, last=[("Playback-File-Path", path)])
+    call.emit("PLAYBACK_START", leg=leg, last=[("Playback-File-Path", path)])
 
 
-def ended(session: PracticeCall, leg: Leg, path: str, player: Player, *, away: bool) -> None:
+def ended(call: CallLegs, leg: Leg, path: str, player: Player, *, away: bool) -> None:
     """It is over: to its end, cut, or because the leg was called ``away``.
 
     As in the real one the status is ``done`` also when the leg was called away in the middle, and the answer
@@ -46,7 +43,7 @@ def ended(session: PracticeCall, leg: Leg, path: str, player: Player, *, away: b
         "playback_ms": str(player.at * 1000 // RATE),
         "playback_samples": str(player.at),
     }
-    session.emit("PLAYBACK_STOP", leg=leg, last=[("Playback-File-Path", path), ("Playback-Status", status)])
+    call.emit("PLAYBACK_STOP", leg=leg, last=[("Playback-File-Path", path), ("Playback-Status", status)])
     leg.variables[RESPONSE] = "PLAYBACK ERROR" if away else "FILE PLAYED"
 
 

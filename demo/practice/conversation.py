@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
+from demo.practice.session import PracticeCall
 
 CALL_TIMEOUT = 60.0
 """Seconds that a call rings where ``call_timeout`` says nothing else."""

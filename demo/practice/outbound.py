@@ -1,28 +1,33 @@
 """A call that a colleague makes to the outside.
 
-The outside party is then whom the dialplan calls: as soon as it does, :attr:`Session.leg` is their leg and
-:attr:`Session.b` the colleague's.  Whatever the dialplan wants of a leg before the two are connected
+The outside party is then whom the dialplan calls: as soon as it does, :attr:`leg` is their leg and
+:attr:`b` the colleague's.  Whatever the dialplan wants of a leg before the two are connected
 (``group_confirm_key=exec``) is run on it once they have answered; the colleague hears ringing meanwhile.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from demo.practice import hangup
+from demo.practice.conversation import CALL_TIMEOUT, talk
+from demo.practice.core import SwitchCore
 from demo.practice.leg import Leg, outbound_leg
-from demo.practice.session import PracticeCall
-from demo.practice.talking import CALL_TIMEOUT, talk
-
-if TYPE_CHECKING:
-    from demo.practice.party import PracticeParty
-    from demo.practice.switch import PracticeSwitch
+from demo.practice.party import PracticeParty
+from demo.practice.session import Application, PracticeCall
 
 
-class OutwardSession(PracticeCall):
+class OutboundCall(PracticeCall):
     """What begins with ``callee_`` is the colleague, as in other calls the one inside."""
 
-    def __init__(self, switch: PracticeSwitch, leg: Leg, party: PracticeParty) -> None:
-        super().__init__(switch, leg, party)
+    def __init__(
+        self,
+        switch: SwitchCore[PracticeCall],
+        leg: Leg,
+        party: PracticeParty,
+        applications: Mapping[str, Application],
+    ) -> None:
+        super().__init__(switch, leg, party, applications)
         self._keys = ""
 
     # --- from outside
@@ -82,7 +87,7 @@ class OutwardSession(PracticeCall):
             self._connect(a, b)
         if b.cause is None:
             self.hang_up_leg(b, self.callee_gone or "NORMAL_CLEARING")
-        self.end_b(self.callee_gone or b.cause or "NORMAL_CLEARING")
+        hangup.end_internal(self, self.callee_gone or b.cause or "NORMAL_CLEARING")
         return True
 
     def _answers(self, b: Leg) -> bool:

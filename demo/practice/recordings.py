@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
+from demo.practice.call import CallLegs
 from demo.practice.sound import RATE, Tape
 from demo.practice.wire import Header
-
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
 
 log = structlog.get_logger()
 
 
-def start(session: PracticeCall, path: Path, variables: str) -> bool:
+def start(call: CallLegs, path: Path, variables: str) -> bool:
     """Attach a recording with its own variables (``{name=value,…}``); starting one that runs does nothing.
     ``False`` where it cannot write."""
-    if str(path) in session.media.tapes:
+    if str(path) in call.media.tapes:
         return True
     pairs = dict(pair.partition("=")[::2] for pair in variables.strip("{} ").split(",") if pair)
     buffered = pairs.get("enable_file_write_buffering") != "false"
@@ -28,44 +25,44 @@ def start(session: PracticeCall, path: Path, variables: str) -> bool:
     except OSError as error:
         log.warning("practice.cannot_record", path=str(path), error=str(error))
         return False
-    session.media.tapes[str(path)] = tape
-    session.media.start()
-    session.emit("RECORD_START", last=_headers(tape))
+    call.media.tapes[str(path)] = tape
+    call.media.start()
+    call.emit("RECORD_START", last=_headers(tape))
     return True
 
 
-def stop(session: PracticeCall, path: str) -> bool:
+def stop(call: CallLegs, path: str) -> bool:
     """Stop one recording, or ``all``; ``False`` where there was none."""
-    paths = list(session.media.tapes) if path == "all" else [path]
-    stopped = [tape for name in paths if (tape := session.media.tapes.pop(name, None))]
+    paths = list(call.media.tapes) if path == "all" else [path]
+    stopped = [tape for name in paths if (tape := call.media.tapes.pop(name, None))]
     for tape in stopped:
-        _close(session, tape, "success-silence" if session.leg.cause else "success-maxtime")
+        _close(call, tape, "success-silence" if call.leg.cause else "success-maxtime")
     return bool(stopped)
 
 
-def mask(session: PracticeCall, path: str, masked: bool) -> bool:
+def mask(call: CallLegs, path: str, masked: bool) -> bool:
     """Silence both channels of a recording from now on, or no more; ``False`` where there is none."""
-    tape = session.media.tapes.get(path)
+    tape = call.media.tapes.get(path)
     if tape is not None:
         tape.masked = masked
     return tape is not None
 
 
-def _close(session: PracticeCall, tape: Tape, cause: str) -> None:
+def _close(call: CallLegs, tape: Tape, cause: str) -> None:
     try:
         tape.close()
     except OSError:
         tape.failed = True
     if tape.failed:
         cause = "uri-failure"
-    session.leg.variables |= {
+    call.leg.variables |= {
         "record_file_size": str(tape.length_on_disk()),
         "record_samples": str(tape.samples),
         "record_seconds": str(tape.samples // RATE),
         "record_ms": str(tape.samples * 1000 // RATE),
         "record_completion_cause": cause,
     }
-    session.emit("RECORD_STOP", last=[*_headers(tape), ("Record-Completion-Cause", cause)])
+    call.emit("RECORD_STOP", last=[*_headers(tape), ("Record-Completion-Cause", cause)])
 
 
 def _headers(tape: Tape) -> list[Header]:
