@@ -1,7 +1,7 @@
-"""Letting a log go on that was cut: after a restore or a rebuild the catalogue knows less than was signed.
+"""Continues a log that was cut: after a restore or a rebuild, the catalogue knows less than was signed.
 
-Nothing of what was signed is undone: the bucket's checkpoints stay, the next one names the last of them and
-begins another epoch, and the log itself says so and why.  Every audit tells of it from then on.
+Nothing that was signed is undone: the bucket's checkpoints stay, the next one names the last of them and
+starts another epoch, and the log itself records that and why. Every later audit reports it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from recorder.seal.signing import CHECKPOINT
 
 
 def begin(tenant: str, because: str, means: CheckpointDeps, now: datetime) -> int:
-    """Begin the next epoch of a tenant's log, and sign it; the checkpoint's number.
+    """Start the next epoch of a tenant's log, and sign it; returns the checkpoint's number.
 
     Raises :class:`LedgerError` (``ledger.goes_on``: there is no need; ``ledger.not_believed``),
-    ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`."""
+    ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`.
+    """
     signed = Signed(tenant, means.root, now)
     signed.read(means.store)
     if _goes_on(tenant, means, now):
@@ -73,7 +74,7 @@ def _goes_on(tenant: str, means: CheckpointDeps, now: datetime) -> bool:
 
 
 def _as_signed(number: int, text: str, signed: Signed, now: datetime) -> None:
-    """The catalogue has a checkpoint as the bucket has it."""
+    """Copy a checkpoint from the bucket into the catalogue."""
     head = next(each for each in signed.heads if each.number == number)
     mine = (CheckpointTable.tenant_id == head.tenant) & (CheckpointTable.number == number)
     row = CheckpointTable.get_or_none(mine)

@@ -1,5 +1,5 @@
-"""An audit's look at what was signed of people, API tokens, commands and copies for persons: each row is as
-its own statement says (:mod:`recorder.seal.credential`, ``command``, ``disclosure``), or it does nothing."""
+"""Audits signed credentials and requests: users, API tokens, live commands and disclosures. Each row agrees
+with its own statement (:mod:`recorder.seal.credential`, ``command``, ``disclosure``), or it has no effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from recorder.seal.revocation import Trust
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
-    """Whoever may log in, whatever token is in use, and the commands of the last day."""
+    """Everybody who may log in, every token in use, and the commands of the last day."""
     given = trust.root, trust.revoked()
 
     def check_user(row: UserTable) -> None:

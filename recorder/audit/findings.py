@@ -1,4 +1,4 @@
-"""What an audit finds: a code, the place, what it means, and what to do."""
+"""An audit's findings: a code, the place, what it means, and what to do."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ WARNINGS: Final = frozenset({"log.begun_again", "log.not_signed"})
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """Something that is not as it was written.  ``code`` is stable; ``where`` names the tenant's leaf, row,
+    """Something that is not as it was written. ``code`` is stable; ``where`` names the tenant's leaf, row,
     object or checkpoint."""
 
     code: str
@@ -87,5 +87,5 @@ class AuditFinding:
 
     @property
     def hint(self) -> str:
-        """What to do; what a seal's own check found is `accord verify`'s to explain."""
+        """What to do; for a finding of the seal's own checks, `accord verify` explains it."""
         return HINTS.get(self.code, "`accord verify` says more of this recording; " + _BUCKET)

@@ -1,9 +1,10 @@
-"""Is what a customer was handed what was sealed and logged?  From the root's public key and the folder alone.
+"""Checks that what a customer was handed is what was sealed and logged, from the root's public key and the
+folder alone.
 
-The sounds in it are plain, so that they are compared with ``plain_sha256``; manifests and amendments are
-signed, and the log's leaves are those of a signed checkpoint.  The root must come another way: one that lies
-in the folder proves nothing.  What ``about.json`` and the tables say of who spoke is compared with nothing:
-it was sealed encrypted, and that key is not handed over.
+Audio in it is decrypted, so it is compared with ``plain_sha256``; manifests and amendments are signed, and
+the log's leaves are those of a signed checkpoint. The root must be obtained another way: one that lies in the
+folder proves nothing. The parties in ``about.json`` and in the tables are compared with nothing: they were
+sealed encrypted, and that key is not handed over.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _KNOWN: Final = re.compile(
 
 
 def folder_of(folder: Path) -> Path | None:
-    """Where such a folder begins: it, or the ``accord`` in it; ``None`` for another one."""
+    """Where such a folder begins: the folder itself, or ``accord`` within it; ``None`` for any other."""
     for each in (folder, folder / "accord"):
         if (each / "log").is_dir() and (each / "tables").is_dir():
             return each
@@ -58,9 +59,8 @@ def folder_of(folder: Path) -> Path | None:
 
 @dataclass(slots=True)
 class HandoverCheck:
-    """One folder.  After :meth:`read`: how many ``recordings`` were checked, which are ``gone`` (zeros:
-    erased while it was fetched, or found broken), and how many leaves the checkpoint has signed of how
-    many."""
+    """One folder. After :meth:`read`: how many ``recordings`` were checked, which are ``gone`` (zeros: erased
+    during the download, or found broken), and how many of how many leaves the checkpoint has signed."""
 
     folder: Path
     root: Ed25519PublicKey
@@ -74,7 +74,7 @@ class HandoverCheck:
     _tenant: str | None = None
 
     def read(self) -> Iterator[AuditFinding]:
-        """Everything in it, each byte once.  Raises ``OSError``."""
+        """Check everything, reading each byte once. Raises ``OSError``."""
         names = sorted(
             path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()
         )
@@ -196,7 +196,7 @@ class HandoverCheck:
                 )
 
     def _logged(self, place: str, chain: Chain, sha256: str) -> Iterator[AuditFinding]:
-        """What the log says of a recording, in leaves that are among those of ``log/``."""
+        """What the log says about a recording, in leaves that are among those of ``log/``."""
         name, stored, amended = f"{place}log.jsonl", False, set()
         try:
             lines = (self.folder / name).read_text("utf-8").splitlines()
@@ -225,7 +225,7 @@ class HandoverCheck:
     # --- tables and announcements
 
     def _listed(self, names: list[str]) -> Iterator[tuple[str, str]]:
-        """Recordings of the tables, and why each was left out (empty: it is in here)."""
+        """The tables' recordings, and why each was left out (empty: it is included)."""
         for name in names:
             if name.startswith("tables/recordings-"):
                 text = (self.folder / name).read_text("utf-8")

@@ -1,5 +1,5 @@
-"""An audit's look at a customer's retention limits: the log, the rows and the bucket have the same signed
-statements, each set and lifted by a key that may."""
+"""Audits a customer's retention limits: log, rows and bucket have the same signed statements, each set and
+lifted by a key endorsed for that."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from recorder.seal.revocation import Trust
 from recorder.store.contract import NotFound, Store
 
 ON_ITS_WAY: Final = timedelta(minutes=15)
-"""From signing to listing, where nothing is wrong."""
+"""Time between signing and listing that is normal."""
 
 _UNREADABLE = (ValueError, TypeError, AttributeError)
 
 
 @dataclass(slots=True)
 class Limited:
-    """Hears of limits, in order: by each leaf's number, which limit it is of and the SHA-256 of its
-    statement."""
+    """Collects limits, in order: by each leaf's number, the limit and the SHA-256 of its statement."""
 
     tenant: str
     _said: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def hear(self, number: int, body: Mapping[str, Any]) -> None:
-        """One leaf: its number, and what it says."""
+        """One leaf: its number and body."""
         self._said[number] = body["limit"], body["sha256"]
 
     def end(self) -> Iterator[AuditFinding]:
@@ -67,7 +66,7 @@ class Limited:
 
 
 def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -> Iterator[AuditFinding]:
-    """Compare a customer's rows with the statements in the bucket, and check who signed them.  Raises
+    """Compare a customer's rows with the statements in the bucket, and check their signatures. Raises
     :class:`recorder.errors.StoreError`."""
     there = set(store.list(f"{statements.FOLDER}{tenant}/"))
     for each, leaf, listed_at in list(limits.copies(tenant)):
@@ -97,7 +96,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
 def _place(which: PendingLimit) -> str:
     try:
         return statements.place_of(which.tenant, which.id, lifted=which.lifted)
-    except SealError:  # an id that nobody gives
+    except SealError:  # an id that Accord never assigns
         return ""
 
 

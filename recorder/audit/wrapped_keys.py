@@ -1,5 +1,5 @@
-"""An audit's look at wrapped keys: those in the bucket are those of the catalogue, and those that were sealed
-or logged; with a key-encryption key each is opened too (``deep``)."""
+"""Audits wrapped keys: the bucket's are the catalogue's, and those that were sealed or logged; with a
+key-encryption key each is also opened (``deep``)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from recorder.store.contract import NotFound, Store
 
 @dataclass(frozen=True, slots=True)
 class WrappedKeys:
-    """One customer's.  ``had`` are the ids of the keys that its log says it has had, ``destroyed`` whether it
-    says that they were destroyed; ``deep`` opens them."""
+    """One customer's. ``had`` are the ids of all keys that it has had, by its log; ``destroyed``: whether the
+    log says that they were destroyed; ``deep`` opens them."""
 
     tenant: str
     store: Store
@@ -37,7 +37,7 @@ class WrappedKeys:
     destroyed: bool = False
     deep: Keyring | None = None
     _ids: set[str] = field(default_factory=set)
-    """Of the customer's keys that are there, once :meth:`own` was read."""
+    """Ids of the customer's keys that exist, once :meth:`own` was read."""
 
     def own(self) -> Iterator[AuditFinding]:
         """The customer's own keys.  Raises ``StoreError``."""
@@ -79,7 +79,7 @@ class WrappedKeys:
             yield from self._document(key, None)
 
     def _both(self) -> tuple[str, bytes | None]:
-        """The present key in catalogue and bucket; while it is changed they differ, for a moment."""
+        """The current key in catalogue and bucket; during a rotation they differ for a moment."""
         for attempt in range(2):
             with connected():
                 text = str(
@@ -107,7 +107,7 @@ class WrappedKeys:
             yield AuditFinding(error.error_id, key, error.message)
 
     def of(self, manifest: Manifest) -> Iterator[AuditFinding]:
-        """The key of a recording that is not destroyed.  Raises ``StoreError``."""
+        """The key of a recording that is not destroyed. Raises ``StoreError``."""
         key = data_key_path(self.tenant, manifest.recording)
         for attempt in range(2):
             text, there = self._row(manifest.recording), self._read(key)

@@ -33,7 +33,8 @@ _QUIET_DB, _SILENT_DBFS = 38.0, -60.0
 
 
 def loudness(samples: Samples, rate: int = RATE) -> float:
-    """LUFS by ITU-R BS.1770, gated; -inf for silence. Anything shorter than its block of 0.4 s is one block."""
+    """LUFS by ITU-R BS.1770, gated; -inf for silence. Anything shorter than its block of 0.4 s is one
+    block."""
     size = min(len(samples), int(0.4 * rate))
     if size == 0:
         return -np.inf

@@ -119,7 +119,8 @@ def read_script(folder: Path) -> Mapping[str, str]:
 
 
 def sources(settings: PromptSettings) -> Sources:
-    """The sources that the settings name. Raises :class:`ConfigError`: ``prompt.folder``, ``speech.missing``."""
+    """The sources that the settings name. Raises :class:`ConfigError`: ``prompt.folder``,
+    ``speech.missing``."""
     folder = settings.recorded
     if folder is not None and not folder.is_dir():
         raise ConfigError(

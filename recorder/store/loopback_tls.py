@@ -68,7 +68,8 @@ def is_whole(path: Path) -> bool:
 
 
 def wants_certificate(port: int) -> bool:
-    """Whether a port on loopback refuses clients without a certificate. Raises ``OSError`` if nobody listens."""
+    """Whether a port on loopback refuses clients without a certificate. Raises ``OSError`` if nobody
+    listens."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # it is told nothing, and what it says is not used

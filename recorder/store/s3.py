@@ -284,7 +284,8 @@ class S3Store:
 
 
 def _lock(until: datetime, path: Path | None) -> dict[str, Any]:
-    """The headers of a locked put. S3 requires a checksum with it: MD5 of ``path``, unless SHA-256 is sent."""
+    """The headers of a locked put. S3 requires a checksum with it: MD5 of ``path``, unless SHA-256 is
+    sent."""
     lock: dict[str, Any] = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
     if path is not None:
         digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).digest()
