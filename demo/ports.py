@@ -25,7 +25,7 @@ class Ports:
 
 
 def choose_ports() -> Ports:
-    """The usual ports where they are free, others where not."""
+    """The usual ports if they are free, otherwise others."""
     taken: set[int] = set()
 
     def pick(usual: int, count: int = 1) -> int:

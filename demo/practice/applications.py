@@ -1,4 +1,4 @@
-"""The dialplan applications that ``freeswitch_conf/`` and the daemon use, a small function each."""
+"""The dialplan applications that ``freeswitch_conf/`` and the daemon use, one small function each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _set(session: PracticeCall, data: str) -> None:
 
 
 def _export(session: PracticeCall, data: str) -> None:
-    """For the legs that the call makes; with ``nolocal:`` for these alone."""
+    """For the legs that the call makes; with ``nolocal:`` only for these."""
     own = data.removeprefix("nolocal:")
     if own == data:
         _set(session, data)
@@ -56,7 +56,7 @@ def _answer(session: PracticeCall, _: str) -> None:
 
 
 def _early_media(session: PracticeCall) -> None:
-    """Applications that need sound bring early media to a call that is not answered."""
+    """Applications that need sound start early media on a call that is not answered."""
     if session.leg.answered or session.leg.call_state == "EARLY":
         return
     session.emit("CHANNEL_PROGRESS_MEDIA")
@@ -125,7 +125,7 @@ def _hang_up(session: PracticeCall, data: str) -> None:
 
 
 def _socket(session: PracticeCall, data: str) -> None:
-    """Bring the call to the daemon, and stay until it lets go or the channel is called away."""
+    """Bring the call to the daemon, and stay until it releases the call or the channel is called away."""
     addresses, *modes = data.split()
     session.reached["asked"].set()
     listener = _reach(session, addresses, in_turn="async" not in modes)
@@ -140,7 +140,7 @@ def _socket(session: PracticeCall, data: str) -> None:
         session.emit("CHANNEL_PARK")
         while session.until(lambda: bool(session.tasks)):
             session.run_tasks()
-        session.run_tasks()  # what was asked for before is still begun: an extension finds it not ready
+        session.run_tasks()  # earlier orders are still started: an extension then finds the channel not ready
         session.emit("CHANNEL_UNPARK")
     if session.reset and session.leg.cause is None:
         session.reset = False  # socket_resume: back to the dialplan
@@ -231,7 +231,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
 
 
 def _rings(session: PracticeCall) -> bool:
-    """``True`` when the called one answers."""
+    """Whether the callee answers."""
     limit = float(session.leg.variables.get("call_timeout", CALL_TIMEOUT))
     party = session.party
     answers = party.callee == "answers" and party.rings <= limit
@@ -248,7 +248,7 @@ def _unbind(session: PracticeCall, data: str) -> None:
 
 
 def _nothing(_session: PracticeCall, _data: str) -> None:
-    """For what makes no difference to a practice call."""
+    """For applications that make no difference to a practice call."""
 
 
 APPLICATIONS: Mapping[str, Application] = {
@@ -258,7 +258,7 @@ APPLICATIONS: Mapping[str, Application] = {
     "clear_digit_action": _unbind,
     "execute_extension": _execute_extension,
     "export": _export,
-    "flush_dtmf": _nothing,  # a key is told of as it is pressed here, and waits for nothing
+    "flush_dtmf": _nothing,  # keys are reported as they are pressed here, and never queued
     "hangup": _hang_up,
     "info": _nothing,
     "log": _nothing,

@@ -1,4 +1,4 @@
-"""The legs of one call: their states and variables, what the switch says of them, and how long they wait."""
+"""The legs of one call: their states and variables, the events about them, and waiting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from demo.practice.wire import Header
 
 
 class CallLegs:
-    """``leg`` is the external party's, ``b`` the internal one, once there is one.  ``changed`` and
-    ``changed_inside`` wake whoever waits for something on either."""
+    """``leg`` is the external party's, ``b`` the internal one, once there is one. ``changed`` and
+    ``changed_inside`` wake whatever waits for something on either."""
 
     def __init__(self, switch: SwitchCore[Any], leg: Leg, party: PracticeParty) -> None:
         self.switch = switch
@@ -33,10 +33,10 @@ class CallLegs:
         self.reset = False
         self.callee_gone: str | None = None
         self.going_to: tuple[str, str] | None = None
-        """The extension and context that it is to go on at."""
+        """The extension and context at which the call is to continue."""
 
     def transfer(self, extension: str, context: str) -> None:
-        """Send the call to another place of the dialplan, now."""
+        """Send the call to another place in the dialplan, now."""
         leg = self.leg
         leg.redirected_from = leg.destination
         at = self.switch.pace.micros() // 1_000_000
@@ -46,22 +46,22 @@ class CallLegs:
         self.wake()
 
     def wake(self) -> None:
-        """Look round: something changed."""
+        """Check conditions again: something changed."""
         self.changed.set()
 
     @property
     def transferred(self) -> bool:
-        """It is to go on at another place of the dialplan."""
+        """Whether the call is to continue at another place in the dialplan."""
         return self.going_to is not None
 
     @property
     def ready(self) -> bool:
-        """The channel can go on with what it does."""
+        """Whether the channel can continue what it does."""
         return self.leg.cause is None and self.going_to is None and not self.reset
 
     def until(self, done: Callable[[], bool], seconds: float | None = None) -> bool:
-        """Wait for a condition, at most so many seconds of call time; ``False`` if it did not come, or the
-        channel was called away."""
+        """Wait for a condition, at most so many seconds of call time; ``False`` if it did not come true, or
+        the channel was called away."""
         pace = self.switch.pace
         end = None if seconds is None else pace.seconds() + seconds
         while True:
@@ -78,11 +78,11 @@ class CallLegs:
 
     def emit(self, name: str, *, leg: Leg | None = None, first: list[Header] | None = None,
              last: list[Header] | None = None, variables: bool = True) -> None:  # fmt: skip
-        """Tell of something on a leg, by default the outside one."""
+        """Send an event about a leg, by default the external one."""
         self.switch.emit(name, leg or self.leg, first=first or (), last=last or (), variables=variables)
 
     def answer(self) -> None:
-        """The outside leg is answered; again does nothing."""
+        """Answer the external leg; no effect if it is answered."""
         if self.leg.answered:
             return
         self.leg.answered_at = self.switch.pace.micros()
@@ -97,7 +97,7 @@ class CallLegs:
         self.emit("CHANNEL_STATE", leg=leg, variables=False)
 
     def expand(self, text: str, leg: Leg | None = None) -> str:
-        """Variables (of the outside leg, or another) and functions put in."""
+        """Substitute variables (of the external leg, or another) and functions."""
         of = leg or self.leg
         variable: Callable[[str], str] = lambda name: of.get(name, self.switch.dialplan.globals)  # noqa: E731
         return expand(text, variable, lambda name, argument: self.switch.api(f"{name} {argument}"))
@@ -105,7 +105,7 @@ class CallLegs:
     def hunt(
         self, name: str, context: str, leg: Leg, inline: Callable[[DialplanStep], None]
     ) -> list[DialplanStep]:
-        """What an extension has a leg do; ``inline`` runs what is to be run while it is looked for."""
+        """The steps of an extension for a leg; ``inline`` runs those that are executed during the search."""
 
         def field(which: str) -> str:
             return {"destination_number": name, "context": context}.get(which) or leg.field(which)
@@ -113,14 +113,14 @@ class CallLegs:
         return self.switch.dialplan.hunt(context, field, lambda text: self.expand(text, leg), inline)
 
     def call_state(self, leg: Leg, call_state: str, *, state: str = "") -> None:
-        """A leg's call state changes, and with it its state where one is given."""
+        """A leg's call state changes, and with it its state if one is given."""
         before, leg.call_state = leg.call_state, call_state
         leg.state = state or leg.state
         first = [("Original-Channel-Call-State", before)]
         self.emit("CHANNEL_CALLSTATE", leg=leg, variables=False, first=first)
 
     def hang_up_leg(self, leg: Leg, cause: str) -> None:
-        """A leg hangs up: no more than that it does."""
+        """Mark a leg as hung up, and nothing more."""
         leg.cause = cause
         leg.hung_up_at = self.switch.pace.micros()
         self.emit("CHANNEL_HANGUP", leg=leg)

@@ -52,11 +52,11 @@ class EventClient(Protocol):
 
     @property
     def standing(self) -> bool:
-        """Whether a client opened it, and not a call."""
+        """Whether a client opened it, rather than a call."""
 
     @property
     def watching(self) -> bool:
-        """Whether it is a standing connection that gets events."""
+        """Whether it is a standing connection that receives events."""
 
     def run(self) -> None:
         """Serve the connection until either side ends it."""
@@ -79,16 +79,17 @@ class LiveCall(Protocol):
     tasks: deque[Task]
 
     def wake(self) -> None:
-        """Look round: something changed."""
+        """Check conditions again: something changed."""
 
 
 CallT = TypeVar("CallT", bound=LiveCall)
 
 
 class SwitchCore(ABC, Generic[CallT]):
-    """The clock (``pace``), the dialplan, the live calls by their external leg's id, and who listens.
+    """The clock (``pace``), the dialplan, the live calls by their external leg's id, and the event socket's
+    connections.
 
-    ``awake`` is clear while the switch is stopped as by SIGSTOP; ``called_out`` is whom ``originate`` called,
+    ``awake`` is clear while the switch is stopped as by SIGSTOP; ``called_out``: whom ``originate`` called,
     with which sound.
     """
 
@@ -119,12 +120,12 @@ class SwitchCore(ABC, Generic[CallT]):
     # --- calls
 
     def renamed(self, session: CallT, before: str) -> None:
-        """Another leg of a session is the outside one now."""
+        """Another leg of a call is the external one now."""
         del self.sessions[before]
         self.sessions[session.leg.uuid] = session
 
     def queue(self, uuid: str, task: Task) -> bool:
-        """Have a channel run an application when it comes to it; ``False`` for an unknown channel."""
+        """Have a channel run an application when it gets to it; ``False`` for an unknown channel."""
         session = self.sessions.get(uuid)
         if session is None:
             return False
@@ -133,12 +134,12 @@ class SwitchCore(ABC, Generic[CallT]):
         return True
 
     def wake(self, uuid: str) -> None:
-        """Let a channel look round."""
+        """Let a channel check its conditions."""
         if (session := self.sessions.get(uuid)) is not None:
             session.wake()
 
     def ended(self, session: CallT) -> None:
-        """A session has said its last event."""
+        """A call has sent its last event."""
         self.sessions.pop(session.leg.uuid, None)
 
     def listen(self, listener: EventClient) -> None:
@@ -164,7 +165,7 @@ class SwitchCore(ABC, Generic[CallT]):
     # --- what is scheduled
 
     def schedule(self, seconds: float, what: Callable[[], object], group: str = "") -> int:
-        """``sched_transfer``, ``sched_api``: the task's number."""
+        """``sched_transfer``, ``sched_api``: returns the task's number."""
         self._tasks_so_far += 1
         number = self._tasks_so_far
 
@@ -177,7 +178,7 @@ class SwitchCore(ABC, Generic[CallT]):
         return number
 
     def unschedule(self, what: str) -> int:
-        """``sched_del`` of a task's number, or of a group: how many tasks went."""
+        """``sched_del`` of a task's number, or of a group: returns how many tasks were removed."""
         chosen = [
             number
             for number, (group, _) in self._scheduled.items()
@@ -196,7 +197,7 @@ class SwitchCore(ABC, Generic[CallT]):
 
     def emit(self, name: str, leg: Leg | None, *, first: Iterable[Header] = (), last: Iterable[Header] = (),
              variables: bool = True, subclass: str = "") -> None:  # fmt: skip
-        """Tell the listeners of an event: its own headers stand before or behind the channel's."""
+        """Send an event to the listeners, with headers of its own before or after the channel's."""
         if not self._listeners:
             return
         headers = self.lead(name, "practice", name.lower(), subclass)
@@ -207,7 +208,7 @@ class SwitchCore(ABC, Generic[CallT]):
         self._tell(name, subclass, leg, headers)
 
     def custom(self, leg: Leg, subclass: str, more: list[Header]) -> None:
-        """Tell of what the application ``event`` makes: its name is not its first header."""
+        """Send the event that the application ``event`` makes: its name is not its first header."""
         name, *rest = self.lead("CUSTOM", "mod_dptools.c", "event_function")
         headers = [("Event-Subclass", subclass), *rest, name, *more, *leg.headers(variables=True)]
         self._tell("CUSTOM", subclass, leg, headers)
@@ -250,7 +251,7 @@ class SwitchCore(ABC, Generic[CallT]):
         return [leg for pair in both for leg in pair if leg is not None]
 
     def channels_json(self, like: str = "") -> str:
-        """What ``show channels as json`` answers, of one leg or of all."""
+        """The answer to ``show channels as json``, for one leg or all."""
         rows = [self._row(leg) for leg in self.legs() if like in leg.uuid]
         if not rows:
             return '{"row_count": 0}'

@@ -1,4 +1,4 @@
-"""Holds, of either end: what the switch says of them, and what they do to the other end's sound."""
+"""Holds by either end: their events, and their effect on what the other end hears."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def hold(call: CallLegs, leg: Leg) -> None:
 
 
 def unhold(call: CallLegs, leg: Leg) -> None:
-    """A leg takes the call back; what began to be played to the other meanwhile is cut (transcript:
+    """A leg resumes the call; a prompt that started to the other leg meanwhile is cut (transcript:
     question_while_inside_holds)."""
     if leg.cause or not leg.held:
         return
@@ -37,7 +37,7 @@ def unhold(call: CallLegs, leg: Leg) -> None:
 
 
 def _music(call: CallLegs, leg: Leg) -> None:
-    """The other end is given music, which the configuration has none of."""
+    """The other end is played music, which the configuration lacks."""
     told: list[Header] = [("Application", "playback"), ("Application-Data", MUSIC)]
     uuid: Header = ("Application-UUID", call.switch.new_uuid())
     leg.variables |= {"current_application_data": MUSIC, "current_application": "playback"}

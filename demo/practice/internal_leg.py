@@ -1,7 +1,7 @@
-"""The called one's leg while the two are connected: what it is told to run, its keys, its holds, its end.
+"""The internal leg while both are connected: applications, keys, holds, hang-up.
 
-The real switch has a thread a leg; here the outside leg is the :class:`~demo.practice.session.PracticeCall`'s
-greenlet, and this is the other's.
+The real switch has a thread per leg. Here the external leg is the
+:class:`~demo.practice.session.PracticeCall`'s greenlet, and this is the other leg's.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from recorder.errors import SwitchError
 
 
 class InternalLeg:
-    """``run`` gives the leg applications to run, one after the other: ``playback``, ``set``, ``event``,
-    ``execute_extension``.  ``pressed`` takes a key that it presses while nothing is played to it."""
+    """``run`` queues applications for the leg: ``playback``, ``set``, ``event``, ``execute_extension``.
+    ``pressed`` is given each key that is pressed while nothing plays to the leg."""
 
     def __init__(self, call: CallLegs, pressed: Callable[[str], object]) -> None:
         self._call = call
@@ -31,22 +31,22 @@ class InternalLeg:
 
     @property
     def leg(self) -> Leg | None:
-        """The called leg, once the two are connected and as long as it has not hung up."""
+        """The leg, once both are connected and until it hangs up."""
         b = self._call.b
         return b if b is not None and b.cause is None and self._call.media.connected else None
 
     def run(self, application: str, argument: str) -> None:
-        """Have the leg run an application when it comes to it."""
+        """Have the leg run an application when it gets to it."""
         self._waiting.append((application, argument))
         if self._greenlet is None or self._greenlet.dead:
             self._greenlet = gevent.spawn(self._work)
 
     def wake(self) -> None:
-        """Look round: something changed."""
+        """Check conditions again: something changed."""
         self._call.changed_inside.set()
 
     def cut(self) -> None:
-        """End what is being played to it, and what waits, and stay until that is told."""
+        """End what plays to it, drop what is queued, and wait until that is reported."""
         self._waiting.clear()
         self._call.media.prompt_inside = None
         self.wake()
@@ -54,14 +54,14 @@ class InternalLeg:
             self._greenlet.join()
 
     def abandon(self) -> None:
-        """Vanish with the switch that was killed."""
+        """Vanish with a switch that was killed."""
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
     # --- what the called one does
 
     def press(self, digits: str) -> None:
-        """Presses keys, one after the other (RFC 2833)."""
+        """Press keys, one after the other (RFC 2833)."""
         media = self._call.media
         for digit in digits:
             leg = self.leg
@@ -70,18 +70,17 @@ class InternalLeg:
             self.dtmf(digit, "2080", "RTP")
             if media.prompt_inside is None:
                 self._pressed(digit)
-            elif playback.ends(leg, digit):  # and no digit of a playback goes anywhere else
+            elif playback.ends(leg, digit):  # and a digit pressed during playback goes nowhere else
                 media.prompt_inside = None
                 self.wake()
 
     def dtmf(self, digit: str, duration: str, source: str) -> None:
-        """Tell of a digit of this leg."""
+        """Send the event for a digit of this leg."""
         last = [("DTMF-Digit", digit), ("DTMF-Duration", duration), ("DTMF-Source", source)]
         self._call.emit("DTMF", leg=self._call.b, variables=False, last=last)
 
     def hang_up(self, cause: str) -> None:
-        """Hangs up.  What is being played to the other goes on to its end, and only then their leg looks
-        round."""
+        """Hang up. A prompt to the other leg plays to its end, and only then does that leg react."""
         call = self._call
         call.callee_gone = cause
         leg = self.leg

@@ -97,14 +97,14 @@ class PracticeListener:
             self._socket.close()
 
     def say_goodbye(self) -> None:
-        """End the connection in order; no event is sent any more."""
+        """End the connection in order; no further event is sent."""
         self._names.clear()
         self._all = False
         self._out.put(wire.DISCONNECT)
         self._out.put(None)
 
     def cut(self) -> None:
-        """End the connection as the death of a process does: no goodbye, what was unsent is lost."""
+        """End the connection as the death of a process does: no goodbye, unsent data is lost."""
         self.finished = True
         self._socket.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
@@ -184,7 +184,7 @@ class PracticeListener:
         if not self._authed:
             return self._log_in(word, rest)
         if self._leg is not None and not self.connected and word != "connect":
-            return True  # as in the real one: unanswered until "connect" came
+            return True  # as in the real switch: unanswered until "connect"
         if word == "exit":
             self._out.put(wire.reply("+OK bye"))
             self._out.put(wire.DISCONNECT)

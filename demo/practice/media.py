@@ -1,4 +1,4 @@
-"""The sound of one call, 20 ms at a time: what the outside party says, what they hear, what is recorded."""
+"""The audio of one call, 20 ms at a time: what the external party says and hears, and what is recorded."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ log = structlog.get_logger()
 
 
 class Media:
-    """Ticks as long as the call lasts.  ``legs`` gives its external and its internal leg; ``changed`` and
+    """Ticks as long as the call lasts. ``legs`` gives its external and its internal leg; ``changed`` and
     ``changed_inside`` are set when what plays to one of them has ended.
 
-    While the outside leg is on hold a playback goes on unheard and the recording stands still; so it is
-    with the real switch (in ``hold.txt`` two holds of 3.5 s made a recording of 11.5 s out of 15.0 s).
+    While the external leg is on hold, a playback continues unheard and the recording stands still, as with
+    the real switch (in ``hold.txt`` two holds of 3.5 s turned 15.0 s into a recording of 11.5 s).
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Media:
         self._changed_inside = changed_inside
         self.tapes: dict[str, Tape] = {}
         self.tones: list[str] = []
-        """What is mixed into what either hears."""
+        """Tones mixed into what either party hears."""
         self.prompt: Player | None = None
-        """What is being played to the outside party, and …"""
+        """What is playing to the external party, and …"""
         self.prompt_inside: Player | None = None
-        """… to the called one."""
+        """… to the internal one."""
         self._caller: Player | None = None
         self._callee: Player | None = None
         self._bridged = False
@@ -53,15 +53,15 @@ class Media:
 
     @property
     def connected(self) -> bool:
-        """Both ends hear each other, but for what is played to either."""
+        """Whether both ends hear each other, apart from prompts."""
         return self._bridged
 
     def prompt_of(self, leg: Leg | None) -> Player | None:
-        """What is being played to a leg."""
+        """What is playing to a leg."""
         return None if leg is None else self.prompt if leg is self._legs()[0] else self.prompt_inside
 
     def cut_prompt_of(self, leg: Leg | None) -> None:
-        """End it before its end."""
+        """End it early."""
         if leg is self._legs()[0]:
             self.prompt = None
             self._changed.set()
@@ -70,14 +70,14 @@ class Media:
             self._changed_inside.set()
 
     def start(self) -> None:
-        """Begin to tick: the call was answered or has early media."""
+        """Start to tick: the call was answered or has early media."""
         if self._greenlet is None:
             early = self._party.early
             self._caller = Player(_voice(early), repeat=True) if early else None
             self._greenlet = gevent.spawn(self._run)
 
     def connect(self) -> None:
-        """Both ends hear each other and begin their conversation."""
+        """Both ends hear each other and start their conversation."""
         party = self._party
         self._caller = Player(_voice(party.speaks)) if party.speaks else None
         self._callee = Player(_voice(party.answers_with)) if party.answers_with else None
@@ -85,11 +85,11 @@ class Media:
         self.start()
 
     def says(self, path: Path) -> None:
-        """The outside party says this now."""
+        """Let the external party say this now."""
         self._caller = Player(_voice(path))
 
     def disconnect(self) -> None:
-        """The called one is gone."""
+        """The internal party has left."""
         self._bridged = False
         self._callee = None
 
@@ -108,7 +108,7 @@ class Media:
             if ahead > 0:
                 pace.sleep(ahead)
             elif ahead < -1.0:
-                at = pace.seconds()  # it was stopped, or the machine slept: that time has no sound
+                at = pace.seconds()  # it was stopped, or the machine slept: that time has no audio
             if not awake.is_set():
                 awake.wait()
                 at = pace.seconds()
@@ -120,7 +120,7 @@ class Media:
         answered = self._callee.frame() if self._callee else SILENCE
         outside, b = self._legs()
         if self.prompt_inside is not None or (b is not None and b.held):
-            answered = SILENCE  # while something is played to the called one, nobody hears them
+            answered = SILENCE  # while a prompt plays to the internal party, nobody hears them
         if self.prompt_inside is not None:
             self.prompt_inside.frame()
             if self.prompt_inside.done:
@@ -136,7 +136,7 @@ class Media:
             try:
                 tape.write(said, heard)
             except OSError as error:
-                # The real one writes on and says "uri-failure" at the stop.
+                # The real switch continues and reports "uri-failure" at the stop.
                 log.warning("practice.write_failed", path=str(tape.path), error=str(error))
                 tape.failed = True
 

@@ -1,8 +1,8 @@
-"""A call that a colleague makes to the outside.
+"""A call that a colleague makes to somebody outside.
 
-The outside party is then whom the dialplan calls: as soon as it does, :attr:`leg` is their leg and
-:attr:`b` the colleague's.  Whatever the dialplan wants of a leg before the two are connected
-(``group_confirm_key=exec``) is run on it once they have answered; the colleague hears ringing meanwhile.
+The external party is then the callee: once the dialplan calls them, :attr:`leg` is their leg and :attr:`b`
+the colleague's. What the dialplan wants done on a leg before both are connected (``group_confirm_key=exec``)
+is run on it once they have answered, while the colleague hears ringing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from demo.practice.session import Application, PracticeCall
 
 
 class OutboundCall(PracticeCall):
-    """What begins with ``callee_`` is the colleague, as in other calls the one inside."""
+    """Methods that begin with ``callee_`` are the colleague's, who is the internal party here, too."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class OutboundCall(PracticeCall):
     # --- from outside
 
     def press(self, digits: str) -> None:
-        """While nothing plays and nobody is connected, keys wait for who asks for them."""
+        """While nothing plays and nobody is connected, keys are queued for ``read``."""
         if self.media.connected or self.media.prompt is not None:
             super().press(digits)
         else:
@@ -41,7 +41,7 @@ class OutboundCall(PracticeCall):
             self.wake()
 
     def callee_hangs_up(self, cause: str = "NORMAL_CLEARING") -> None:
-        """Before they are connected this ends what rings, or listens."""
+        """Before both are connected, this also ends the external leg."""
         super().callee_hangs_up(cause)
         if not self.media.connected and self.leg is not self.colleague:
             self.hang_up("ORIGINATOR_CANCEL")
@@ -50,7 +50,7 @@ class OutboundCall(PracticeCall):
 
     @property
     def colleague(self) -> Leg:
-        """The leg that calls."""
+        """The calling leg."""
         return self.leg if self.b is None else self.b
 
     def read(self, variable: str, seconds: float) -> None:
@@ -64,7 +64,7 @@ class OutboundCall(PracticeCall):
         self.leg.variables[variable] = digit
 
     def dials(self, target: str) -> bool:
-        """Call the outside party, have their leg do what is wanted of it, and connect both."""
+        """Call the external party, run what is wanted on their leg, and connect both."""
         a, switch = self.leg, self.switch
         for name, value in list(a.variables.items()):
             if name.startswith("execute_on_pre_originate"):

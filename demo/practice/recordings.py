@@ -1,4 +1,4 @@
-"""Recordings of a call: attached and closed with the events and variables that the real switch gives."""
+"""Recordings of a call, started and stopped with the real switch's events and variables."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ log = structlog.get_logger()
 
 
 def start(call: CallLegs, path: Path, variables: str) -> bool:
-    """Attach a recording with its own variables (``{name=value,…}``); starting one that runs does nothing.
-    ``False`` where it cannot write."""
+    """Start a recording with its own variables (``{name=value,…}``); no effect if it is running. ``False`` if
+    it cannot be written."""
     if str(path) in call.media.tapes:
         return True
     pairs = dict(pair.partition("=")[::2] for pair in variables.strip("{} ").split(",") if pair)
@@ -32,7 +32,7 @@ def start(call: CallLegs, path: Path, variables: str) -> bool:
 
 
 def stop(call: CallLegs, path: str) -> bool:
-    """Stop one recording, or ``all``; ``False`` where there was none."""
+    """Stop one recording, or ``all``; ``False`` if there was none."""
     paths = list(call.media.tapes) if path == "all" else [path]
     stopped = [tape for name in paths if (tape := call.media.tapes.pop(name, None))]
     for tape in stopped:
@@ -41,7 +41,7 @@ def stop(call: CallLegs, path: str) -> bool:
 
 
 def mask(call: CallLegs, path: str, masked: bool) -> bool:
-    """Silence both channels of a recording from now on, or no more; ``False`` where there is none."""
+    """Mask or unmask both channels of a recording from now on; ``False`` if there is none."""
     tape = call.media.tapes.get(path)
     if tape is not None:
         tape.masked = masked

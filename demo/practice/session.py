@@ -23,13 +23,13 @@ from recorder.errors import SwitchError
 log = structlog.get_logger()
 
 PHASES = ("placed", "asked", "announcing", "ringing", "bridged", "ended")
-"""What :meth:`PracticeCall.wait` waits for: ``asked`` is the daemon's socket being tried."""
+"""What :meth:`PracticeCall.wait` can wait for; ``asked``: the daemon's socket is being tried."""
 
 
 class PracticeCall(CallLegs):
-    """A call.  The caller's side of it is driven from outside: :meth:`press`, :meth:`hold`,
-    :meth:`unhold`, :meth:`hang_up`; what begins with ``callee_`` is the other end.  ``applications`` are the
-    dialplan's, by name.  ``played`` are the sounds that were begun on the outside leg, in order."""
+    """A call. The caller is driven by :meth:`press`, :meth:`hold`, :meth:`unhold`, :meth:`hang_up`; methods
+    that begin with ``callee_`` are the other end's. ``applications`` are the dialplan's, by name. ``played``
+    are the sounds that were started on the external leg, in order."""
 
     def __init__(
         self,
@@ -54,7 +54,8 @@ class PracticeCall(CallLegs):
         self._greenlet.start()
 
     def wait(self, phase: str, seconds: float) -> bool:
-        """Wait until the call got that far (one of :data:`PHASES`), at most so many seconds of call time."""
+        """Wait until the call has reached a phase (one of :data:`PHASES`), at most so many seconds of call
+        time."""
         return bool(self.reached[phase].wait(self.switch.pace.real(seconds)))
 
     def press(self, digits: str) -> None:
@@ -70,7 +71,7 @@ class PracticeCall(CallLegs):
                 self.media.cut_prompt_of(self.leg)
 
     def callee_presses(self, digits: str) -> None:
-        """The called one presses keys, one after the other; nothing before they are connected."""
+        """The callee presses keys, one after the other; no effect before both are connected."""
         self.inside.press(digits)
 
     def hold(self) -> None:
@@ -78,39 +79,39 @@ class PracticeCall(CallLegs):
         holds.hold(self, self.leg)
 
     def unhold(self) -> None:
-        """The caller takes the call back."""
+        """The caller resumes the call."""
         holds.unhold(self, self.leg)
 
     def callee_holds(self) -> None:
-        """The called one puts the call on hold."""
+        """The callee puts the call on hold."""
         if (leg := self.inside.leg) is not None:
             holds.hold(self, leg)
 
     def callee_unholds(self) -> None:
-        """The called one takes the call back."""
+        """The callee resumes the call."""
         if (leg := self.inside.leg) is not None:
             holds.unhold(self, leg)
 
     def hang_up(self, cause: str = "NORMAL_CLEARING") -> None:
-        """The outside leg hangs up, or is hung up."""
+        """The external leg hangs up, or is hung up."""
         if self.leg.cause:
             return
         self.hang_up_leg(self.leg, cause)
         self.wake()
 
     def callee_hangs_up(self, cause: str = "NORMAL_CLEARING") -> None:
-        """The called one hangs up."""
+        """The callee hangs up."""
         self.inside.hang_up(cause)
 
     def lost_listener(self) -> None:
-        """The daemon's socket is gone.  With ``socket_resume`` the real one resets the channel, whatever
+        """The daemon's socket is closed. With ``socket_resume`` the real switch resets the channel, whatever
         it is doing; without it nothing happens (``mod_event_socket.c``, ``listener_run``)."""
         if self.leg.variables.get("socket_resume") == "true" and self.going_to is None:
             self.reset = True
         self.wake()
 
     def abandon(self) -> None:
-        """Vanish with the switch that was killed."""
+        """Vanish with a switch that was killed."""
         self._greenlet.kill(block=False)
         self.inside.abandon()
         self.media.stop()
@@ -121,7 +122,7 @@ class PracticeCall(CallLegs):
     # --- for the applications
 
     def has(self, uuid: str) -> bool:
-        """One of its two legs is this one."""
+        """Whether one of its two legs has this id."""
         return uuid == self.leg.uuid or (self.inside.leg is not None and uuid == self.inside.leg.uuid)
 
     def execute(self, application: str, argument: str, event_uuid: str = "") -> None:
@@ -143,7 +144,8 @@ class PracticeCall(CallLegs):
         self.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=last)
 
     def dials(self, target: str) -> bool:
-        """Call ``target`` and stay until the end of that, where this kind of call has its own way to."""
+        """Call ``target`` and stay until that call ends, if this kind of call does so in its own way;
+        otherwise ``False``."""
         return False
 
     def read(self, variable: str, seconds: float) -> None:
@@ -155,7 +157,7 @@ class PracticeCall(CallLegs):
         )
 
     def run_tasks(self) -> None:
-        """Run what clients asked for; nothing once the call was hung up."""
+        """Run what clients ordered; nothing once the call was hung up."""
         while self.tasks and self.leg.cause is None:
             self.switch.awake.wait()
             task = self.tasks.popleft()
@@ -164,7 +166,7 @@ class PracticeCall(CallLegs):
                 self.listener.ran.set()
 
     def extension(self, name: str, context: str) -> None:
-        """``execute_extension``: conditions now, then its steps; a channel that is called away runs none."""
+        """``execute_extension``: conditions now, then its steps; stops when the channel is called away."""
         for step in self._hunt(name, context):
             if not self.ready:
                 return
@@ -197,7 +199,7 @@ class PracticeCall(CallLegs):
         except SwitchError as error:
             log.error("practice.call_failed", error=str(error))
             self.hang_up("DESTINATION_OUT_OF_ORDER")
-        except Exception:  # a mistake of ours ends this call, and does not leave it waiting for ever
+        except Exception:  # a bug of ours ends this call instead of leaving it waiting for ever
             log.exception("practice.call_failed")
             self.hang_up("DESTINATION_OUT_OF_ORDER")
         self._finish()

@@ -1,8 +1,8 @@
 """The practice switch: the other side of the wire, for tests and for machines without FreeSWITCH.
 
-It listens as FreeSWITCH's event socket does, connects to the daemon when a call arrives, walks the
-dialplan of ``freeswitch_conf/``, plays prompts, and writes two-channel recordings.  What it says and in
-which order comes from transcripts of the real switch (``tests/scenarios/``).
+It listens like FreeSWITCH's event socket, connects to the daemon when a call arrives, walks the dialplan of
+``freeswitch_conf/``, plays prompts, and writes two-channel recordings. Its events and their order come from
+transcripts of the real switch (``tests/scenarios/``).
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
     """A switch to practise with.
 
     ``daemon`` is ``host:port`` of the daemon's socket for calls; ``event_port`` 0 takes any free port;
-    ``environment`` what ``env-set`` in the configuration reads; ``pace`` the clock of calls and sound.
-    Use it as a context manager, or ``start()`` and ``stop()``.  Wait with gevent while it runs.
+    ``environment`` is what ``env-set`` in the configuration reads; ``pace`` is the clock of calls and sound.
+    Use it as a context manager, or ``start()`` and ``stop()``. Wait with gevent while it runs.
 
-    ``die()`` ends it as SIGKILL ends FreeSWITCH, ``stall()`` and ``go_on()`` as SIGSTOP and SIGCONT do.
+    ``die()`` ends it as SIGKILL ends FreeSWITCH, ``stall()`` and ``go_on()`` act as SIGSTOP and SIGCONT.
     """
 
     def __init__(self, *, password: str, daemon: str = "", event_port: int = 0, conf: Path = CONF,
@@ -68,7 +68,7 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
 
     @property
     def watched(self) -> bool:
-        """A daemon has logged in on the event socket and asked for events."""
+        """Whether a daemon has logged in on the event socket and subscribed to events."""
         return any(listener.watching for listener in self._listeners)
 
     def start(self) -> None:
@@ -97,17 +97,17 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         self._end()
 
     def close_event_socket(self) -> None:
-        """Be reached by no standing connection any more, as behind a firewall; calls come as before."""
+        """Become unreachable for standing connections, as behind a firewall; calls arrive as before."""
         self._server.stop()
         for listener in [each for each in self._listeners if each.standing]:
             listener.cut()
 
     def stall(self) -> None:
-        """Be stopped: sockets stay open, nothing is read, said, played or recorded."""
+        """Stop as by SIGSTOP: sockets stay open, nothing is read, sent, played or recorded."""
         self.awake.clear()
 
     def go_on(self) -> None:
-        """Go on after :meth:`stall`."""
+        """Continue after :meth:`stall`."""
         self.awake.set()
 
     def _end(self) -> None:
@@ -127,7 +127,7 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
     # --- calls
 
     def call(self, number: str, party: PracticeParty | None = None) -> PracticeCall:
-        """A call comes in to ``number``.  Returns at once; the session goes its way by itself."""
+        """A call arrives for ``number``. Returns at once; the call then runs by itself."""
         party = party or PracticeParty()
         self.calls_so_far += 1
         leg = inbound_leg(
@@ -140,8 +140,8 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         return session
 
     def call_out(self, number: str, line: str, party: PracticeParty | None = None) -> OutboundCall:
-        """A colleague on a line calls a number.  Of the ``party`` all but ``number`` and ``name`` counts; its
-        outside end is whom they call."""
+        """A colleague on a line calls a number. Everything in ``party`` but ``number`` and ``name`` counts;
+        its caller is the person whom they call."""
         party = party or PracticeParty()
         self.calls_so_far += 1
         leg = inbound_leg(
