@@ -152,7 +152,7 @@ class PracticeCall(CallLegs):
         """Wait for one key, at most so many seconds."""
         raise SwitchError(
             "practice.application",
-            f"the practice switch reads {variable} ({seconds} s) of callees alone",
+            f"the practice switch reads {variable} ({seconds} s) only of callees",
             "teach demo/practice/session.py what the real switch does with it",
         )
 

@@ -79,7 +79,9 @@ def encode(take: Take, prompt: Path) -> Encoded:
     """
     announcement = take.start.announcement
     if announcement is None or not take.start.formats:
-        raise wav.impossible(take.folder, "it has no announcement or no format: nothing was to be recorded")
+        raise wav.impossible(
+            take.folder, "it has no announcement or no format, so nothing should have been recorded"
+        )
     sound = wav.inspect(take.audio)
     _check_prompt(prompt, announcement.sha256)
     found = _find(take, sound, prompt)
@@ -133,8 +135,8 @@ def _check_prompt(prompt: Path, sha256: str) -> None:
     if found != sha256:
         raise TakeError(
             "take.prompt",
-            f"{prompt} is not the announcement that this take was told ({found})",
-            "let the worker write the snapshot anew; the take waits in the spool",
+            f"{prompt} is not the announcement of this take ({found})",
+            "have the worker write the snapshot again; the take waits in the spool",
         )
 
 

@@ -106,7 +106,7 @@ def _signal(folder: Path, sha256: str, sample_rate: int) -> prompt_match.Signal 
     path = folder / f"{sha256}.wav"
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise TakeError("take.prompt", f"{path} is another sound", "")
+            raise TakeError("take.prompt", f"{path} is a different sound", "")
         return prompt_match.load_prompt(path, sample_rate)
     except (OSError, TakeError) as error:
         log.warning("take.prompt_not_there", prompt=sha256, error=str(error))

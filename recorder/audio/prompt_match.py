@@ -81,7 +81,7 @@ def load_prompt(path: Path, sample_rate: int) -> Signal:
         raise TakeError(
             "take.prompt",
             f"the prompt {path} cannot be read: {error}",
-            "let the worker write the snapshot anew",
+            "have the worker write the snapshot again",
         ) from error
     signal: Signal = samples.mean(axis=1, dtype=np.float32)
     if not np.any(signal):

@@ -109,7 +109,7 @@ def _pieces(wav: Wav) -> Iterator[tuple[int, int | None, int]]:
 def _read(path: Path, file: BinaryIO, frames: int) -> Samples:
     content = file.read(frames * FRAME_BYTES)
     if len(content) != frames * FRAME_BYTES:
-        raise impossible(path, "it became shorter while it was read")
+        raise impossible(path, "it shrank while it was read")
     return np.frombuffer(content, dtype="<i2").reshape(-1, 2)
 
 
@@ -165,13 +165,13 @@ def _rate(path: Path, content: bytes) -> int:
     if code == _EXTENSIBLE and content[24:40] == _PCM_GUID:
         code = _PCM
     if code != _PCM or bits != 16:
-        raise impossible(path, f"it holds format {code} with {bits} bits, not PCM with 16")
+        raise impossible(path, f"its format is {code} with {bits} bits, not PCM with 16")
     if channels != 2:
-        raise impossible(path, f"it has {channels} channel(s), not two: who said what cannot be told")
+        raise impossible(path, f"it has {channels} channel(s), not two, so it does not show who said what")
     if align != FRAME_BYTES:
         raise impossible(path, f"its format contradicts itself (block align {align})")
     if rate not in RATES:
-        raise impossible(path, f"its rate is {rate} Hz, none of {', '.join(map(str, RATES))}")
+        raise impossible(path, f"its rate is {rate} Hz, not one of {', '.join(map(str, RATES))}")
     return int(rate)
 
 

@@ -135,7 +135,7 @@ class Signed:
             stem, _, kind = key.removeprefix(prefix).partition(".")
             if not stem.isdecimal() or len(stem) != 10 or kind not in ("note", "tsr"):
                 self.findings.append(
-                    AuditFinding("checkpoint.foreign", key, "nothing of Accord's is called so")
+                    AuditFinding("checkpoint.foreign", key, "no object of Accord's has this name")
                 )
             elif kind == "note":
                 found[int(stem)] = read_at(source, key)
@@ -163,7 +163,7 @@ class Signed:
                     "checkpoint.fork", number, "two were signed of one number: in bucket and catalogue"
                 )
             else:
-                self._blame("checkpoint.differs", number, "bucket and catalogue have different ones")
+                self._blame("checkpoint.differs", number, "bucket and catalogue differ")
             self._take(number, theirs or mine)
             if row is not None and mine is not None:
                 self._compare_row(row, mine.head)
@@ -213,7 +213,7 @@ class Signed:
         if row.id != f"{self.tenant}/{row.number}":
             others.append("id")
         if others:
-            self._blame("checkpoint.row_differs", row.number, f"the row says otherwise: {', '.join(others)}")
+            self._blame("checkpoint.row_differs", row.number, f"the row differs: {', '.join(others)}")
 
     def _read_note(self, number: int, content: bytes, tell: bool = False) -> SignedNote | None:
         """A checkpoint, if it verifies; otherwise what is wrong with it, if that is to be reported."""
@@ -231,9 +231,7 @@ class Signed:
         if (head.tenant, head.installation) != (self.tenant, signing.key_id(self.root)):
             raise LedgerError("checkpoint.foreign", f"it is of {head.origin}")
         if head.number != number:
-            raise LedgerError(
-                "checkpoint.foreign", f"it is checkpoint {head.number}, and lies in another's place"
-            )
+            raise LedgerError("checkpoint.foreign", f"it is checkpoint {head.number}, in another one's place")
         if head.at > self.now + SLACK:
             raise LedgerError(
                 "checkpoint.from_the_future", f"it says that it was signed at {to_iso(head.at)}"

@@ -29,7 +29,7 @@ def begin(tenant: str, because: str, means: CheckpointDeps, now: datetime) -> in
     signed.read(means.store)
     if _goes_on(tenant, means, now):
         raise LedgerError(
-            "ledger.goes_on", "the log goes on from what was signed: nothing has to begin again", ""
+            "ledger.goes_on", "the log continues what was signed: there is nothing to restart", ""
         )
     last = signed.heads[-1] if signed.heads else None
     number, size = (last.number, last.size) if last else (0, 0)
@@ -37,8 +37,8 @@ def begin(tenant: str, because: str, means: CheckpointDeps, now: datetime) -> in
     if number != signed.newest or (last is not None and now <= last.at):
         raise LedgerError(
             "ledger.not_believed",
-            f"the newest checkpoint is number {signed.newest}, and it is not one to go on from now",
-            "`accord audit` says what is wrong with it; where a clock was ahead, wait until that is over",
+            f"the newest checkpoint is number {signed.newest}, and it cannot be continued now",
+            "`accord audit` says what is wrong with it; if a clock was ahead, wait until that time",
         )
     with writing():
         lock_tenant(tenant)

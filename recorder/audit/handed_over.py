@@ -80,18 +80,18 @@ class HandoverCheck:
         )
         for name in names:
             if _KNOWN.fullmatch(name) is None:
-                yield AuditFinding("object.unknown", name, "nothing that is handed over is called so")
+                yield AuditFinding("object.unknown", name, "nothing that is handed over has this name")
         yield from self._log([name for name in names if _LEAVES.fullmatch(name)])
         listed = dict(self._listed(names))
         there = sorted({name.split("/")[1] for name in names if name.startswith("recordings/")})
         for recording in there:
             yield from self._recording(recording)
             if recording not in listed and recording not in self.gone:
-                yield AuditFinding("object.unknown", f"recordings/{recording}", "no table names it")
+                yield AuditFinding("object.unknown", f"recordings/{recording}", "no table refers to it")
         for recording in sorted({*listed} - {*there}):
             if not listed[recording]:
                 yield AuditFinding(
-                    "object.missing", f"recordings/{recording}", "a table says that it is in here"
+                    "object.missing", f"recordings/{recording}", "a table says that it is included"
                 )
         yield from self._sounds(names)
 
@@ -138,13 +138,13 @@ class HandoverCheck:
             text = str(said["leaf"])
             if not _is_leaf(text, number):
                 yield AuditFinding(
-                    "leaf.changed", f"{name}: leaf {number}", "it is not in the form of a leaf"
+                    "leaf.changed", f"{name}: leaf {number}", "it does not have the form of a leaf"
                 )
             elif not _commits(said):
                 what = "body and salt are not what the leaf committed to"
                 yield AuditFinding("body.changed", f"{name}: leaf {number}", what)
         except (ValueError, KeyError, TypeError):
-            yield AuditFinding("leaf.changed", f"{name}: leaf {number}", "it is no leaf")
+            yield AuditFinding("leaf.changed", f"{name}: leaf {number}", "it is not a leaf")
         self._texts.append(text)
 
     # --- recordings
@@ -181,7 +181,7 @@ class HandoverCheck:
         sealed = {each.name: each for each in manifest.objects if each.name != PEAKS}
         for name, each in sealed.items():
             if name not in names:
-                yield AuditFinding("object.missing", place + name, "it was sealed, and is not there")
+                yield AuditFinding("object.missing", place + name, "it was sealed but is missing")
                 continue
             path = self.folder / place / name
             if path.stat().st_size != each.plain_length:
@@ -192,7 +192,7 @@ class HandoverCheck:
         for name in names:
             if name not in {*sealed, NAME, "about.json", "log.jsonl"} and not number_in(name):
                 yield AuditFinding(
-                    "object.unknown", place + name, "it lies with the recording and was not sealed"
+                    "object.unknown", place + name, "it is with the recording but was not sealed"
                 )
 
     def _logged(self, place: str, chain: Chain, sha256: str) -> Iterator[AuditFinding]:
@@ -212,12 +212,12 @@ class HandoverCheck:
                     continue
                 body = json.loads(said["body"] or "{}")
             except (ValueError, KeyError, TypeError):
-                yield AuditFinding("leaf.changed", name, "it is no leaf")
+                yield AuditFinding("leaf.changed", name, "it is not a leaf")
                 continue
             stored |= body.get("manifest_sha256") == sha256
             amended |= {body["sha256"]} if "sha256" in body else set()
         if not stored:
-            yield AuditFinding("row.unlogged", place + NAME, "no leaf says that this was stored")
+            yield AuditFinding("row.unlogged", place + NAME, "no leaf says that it was stored")
         if missing := amended - {each.sha256 for each in chain.amendments}:
             what = f"the log speaks of {len(missing)} that are not there"
             yield AuditFinding("amendment.missing", place, what)
@@ -237,7 +237,7 @@ class HandoverCheck:
         for name in names:
             path = self.folder / name
             if name.endswith(".wav") and name.startswith("announcements/") and _sha256(path) != path.stem:
-                yield AuditFinding("object.plain", name, "it is not the sound that it is called by")
+                yield AuditFinding("object.plain", name, "it is not the sound that it is named after")
 
     def _is_zeros(self, name: str) -> bool:
         with open(self.folder / name, "rb") as file:

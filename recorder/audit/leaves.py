@@ -170,7 +170,7 @@ class Leaves:
             yield from list(self._leaf(row, expected))
         except (TypeError, ValueError, AttributeError, KeyError):
             self._whole = False
-            yield self._found("leaf.changed", row[0], "it holds something that was never written so")
+            yield self._found("leaf.changed", row[0], "it contains a value that Accord never writes")
 
     def _leaf(self, row: tuple[Any, ...], expected: int) -> Iterator[AuditFinding]:
         number, kind, at, recording, body, salt, leaf, leaf_hash = row
@@ -197,7 +197,7 @@ class Leaves:
             if recording != (own := goes_with(kind, json.loads(body))):
                 what = f"recording {own}" if own else "no recording"
                 yield self._found(
-                    "leaf.row_differs", number, f"it goes with {what}, and its row says otherwise"
+                    "leaf.row_differs", number, f"it belongs to {what}, but its row says otherwise"
                 )
             self._hear(number, kind, body, at)
         self._grow([found])
@@ -208,7 +208,7 @@ class Leaves:
         said = _object(leaf)
         canonical = said is not None and rfc8785.dumps(said).decode() == leaf
         if said is None or not canonical or {*said} != {*own, "commitment"}:
-            yield self._found("leaf.changed", number, "it is not in the form that leaves are written in")
+            yield self._found("leaf.changed", number, "it does not have the form in which leaves are written")
             return
         others = [name for name, value in own.items() if said[name] != value]
         broken = body is not None and salt is not None and said["commitment"] != commits
@@ -218,7 +218,7 @@ class Leaves:
             yield self._found(code, number, f"it is not what was hashed when it was written ({what})")
             return
         if others:
-            yield self._found("leaf.row_differs", number, f"the row says otherwise: {', '.join(others)}")
+            yield self._found("leaf.row_differs", number, f"the row differs: {', '.join(others)}")
         if broken:
             yield self._found("body.changed", number, "body and salt are not what the leaf committed to")
 
@@ -264,7 +264,7 @@ class Leaves:
                 yield self._found(
                     "body.missing",
                     number,
-                    "its body and salt are missing, and no erasure says that they may be",
+                    "its body and salt are missing, and no erasure accounts for them",
                 )
 
     def _subtrees(self) -> Iterator[AuditFinding]:

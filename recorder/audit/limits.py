@@ -49,7 +49,7 @@ class Limited:
                     pairs.append((row.lifted_leaf, row.lifted or "", "that it is lifted"))
                 found = [(leaf, statements.sha256_of(text.encode()), what) for leaf, text, what in pairs]
             except _UNREADABLE:
-                yield self._found("row.changed", identity, "it holds something that was never written so")
+                yield self._found("row.changed", identity, "it contains a value that Accord never writes")
                 continue
             for leaf, sha256, what in found:
                 said = None if leaf is None else left.pop(leaf, None)
@@ -78,7 +78,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
             yield AuditFinding(error.error_id, row, error.message)
         else:
             if leaf is None and said.signed_at < now - ON_ITS_WAY:
-                yield AuditFinding("row.unlogged", row, "it was signed, and never put in force")
+                yield AuditFinding("row.unlogged", row, "it was signed but never put into force")
         if place in there:
             there.discard(place)
             if _read(store, place) != each.content:
@@ -87,7 +87,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
                 )
         elif leaf is not None:
             yield AuditFinding(
-                "object.missing", place, "the catalogue has this statement, and the bucket has not"
+                "object.missing", place, "the catalogue has this statement, but the bucket does not"
             )
     for place in sorted(there):
         yield AuditFinding("retention.unlisted", place, "the catalogue has no such retention limit")

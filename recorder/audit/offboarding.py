@@ -59,7 +59,7 @@ class Offboarded:
         there = list(self.store.list(below))
         for key in there:
             if not offboarding.is_known(key):
-                self._blame("object.unplaced", key, "nothing of Accord's is called so")
+                self._blame("object.unplaced", key, "no object of Accord's has this name")
         with self._blamed(below):
             every = offboarding.statements(self.store, self.tenant, self.root)
             self._statements = {each.sha256: each for each in every}
@@ -74,7 +74,7 @@ class Offboarded:
         for key in list(self.store.list(f"{NOTES}{self.tenant}/")):
             ids = call_erasure.ids_in(key)
             if ids is None:
-                self._blame("object.unplaced", key, "nothing of Accord's is called so")
+                self._blame("object.unplaced", key, "no object of Accord's has this name")
                 continue
             with self._blamed(key):
                 note = call_erasure.read(read_document(self.store, key, call_erasure.MAX_BYTES), self.root)
@@ -157,10 +157,10 @@ class Offboarded:
         newest = self._newest
         if newest is not None and newest.sha256 not in self._named:
             where = f"{FOLDER}{self.tenant}/"
-            yield AuditFinding("statement.unlogged", where, f"no leaf speaks of statement {newest.number}")
+            yield AuditFinding("statement.unlogged", where, f"no leaf mentions statement {newest.number}")
         if self._receipt is not None and self._receipt.sha256 not in self._named:
             place = offboarding.place_of(self.tenant)
-            yield AuditFinding("statement.unlogged", place, "no leaf speaks of this receipt")
+            yield AuditFinding("statement.unlogged", place, "no leaf mentions this receipt")
         yield from self._compare_row()
         yield from self._compare_sent(erased)
         yield from self._compare_calls()
@@ -170,7 +170,7 @@ class Offboarded:
             row = OffboardingTable.get_or_none(OffboardingTable.tenant_id == self.tenant)
             found = None if row is None else self._columns(row)
         except (ValueError, TypeError, AttributeError, LookupError):
-            what = "it holds something that was never written so"
+            what = "it contains a value that Accord never writes"
             yield self._finding("row.changed", OffboardingTable, self.tenant, what)
             return
         said = self._row

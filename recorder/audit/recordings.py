@@ -92,7 +92,7 @@ class RecordingAudit:
         try:
             row = self._now_row(identity)
         except (ValueError, TypeError, LookupError):
-            yield self._found("row.changed", identity, "it holds something that was never written so")
+            yield self._found("row.changed", identity, "it contains a value that Accord never writes")
         else:
             yield from () if row is None else self._recording(row)
 
@@ -103,7 +103,7 @@ class RecordingAudit:
         wrong = [AuditFinding(each.code, each.where, _with_blocks(each)) for each in report.findings]
         if manifest is not None and (manifest.tenant, manifest.recording) != (row.tenant, row.id):
             wrong.append(
-                self._found("row.changed", row.id, f"its place is that of recording {manifest.recording}")
+                self._found("row.changed", row.id, f"its place belongs to recording {manifest.recording}")
             )
         elif manifest is not None and report.chain is not None:
             content = read_document(self.store, row.prefix + NAME, MAX_BYTES)
@@ -145,7 +145,7 @@ class RecordingAudit:
         lacking, others = compare(row, sealed)
         others |= _further(row, sealed)
         if names := sorted({*others, *lacking}):
-            yield self._found("row.changed", row.id, f"it was sealed otherwise: {', '.join(names)}")
+            yield self._found("row.changed", row.id, f"it differs from the seal: {', '.join(names)}")
 
     def _limits(self) -> tuple[RetentionLimit, ...]:
         try:
@@ -253,7 +253,7 @@ class RecordingAudit:
                     if not key.startswith(f"{prefix}{TENANT}"):
                         yield AuditFinding("object.unknown", key, NOTHING)
                 elif recording not in known and not self._may_come(recording):
-                    yield AuditFinding("object.unknown", key, "a key of a recording that is nowhere")
+                    yield AuditFinding("object.unknown", key, "the key of a recording that does not exist")
 
     def _is_new(self, key: str) -> bool:
         try:

@@ -174,7 +174,7 @@ class RowAudit:
             if len(ids) > 1:
                 return {key: row for each in ids for key, row in self._rows(model, [each]).items()}
             self._unreadable.add(ids[0])
-            self._blame("row.changed", model, ids[0], "it holds something that was never written so")
+            self._blame("row.changed", model, ids[0], "it contains a value that Accord never writes")
             return {}
 
     def _may_be_missing(self, model: type[Table], identity: str) -> bool:

@@ -38,10 +38,10 @@ def sounds() -> Iterator[AuditFinding]:
             .get()
         )
         if not _is_sound(identity, row.wav, row.duration_ms):
-            yield _found("row.changed", SoundTable, identity, "it is not the sound that it is called by")
+            yield _found("row.changed", SoundTable, identity, "it is not the sound that it is named after")
     for identity in sorted(_named() - kept):
         yield _found(
-            "row.deleted", SoundTable, identity, "a line or an announcement plays it, and it is not there"
+            "row.deleted", SoundTable, identity, "a line or an announcement uses it, but it is missing"
         )
 
 
@@ -80,7 +80,7 @@ def nobodys(tenants: Collection[str]) -> Iterator[AuditFinding]:
     """Rows of customers who do not exist, and values that Accord never writes: no log describes them. Inside
     the caller's snapshot."""
     for row in GlobalStateTable.select(GlobalStateTable.name).where(GlobalStateTable.name != REBUILD):
-        yield _found("row.unlogged", GlobalStateTable, row.name, "nothing of Accord's is so")
+        yield _found("row.unlogged", GlobalStateTable, row.name, "Accord never writes this")
     for model in TABLES:
         columns = {field.column_name: field for field in model._meta.sorted_fields}
         owner = columns.get("tenant_id")

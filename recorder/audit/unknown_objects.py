@@ -60,4 +60,4 @@ def _probes(store: Store) -> Iterator[AuditFinding]:
     still = set(store.list(PROBE)) if seen else set()
     for key in seen:
         if kind_of(key) is None or (key in still and key != f"{PROBE}ready"):
-            yield AuditFinding("object.unknown", key, "something that was only to be tried lies there still")
+            yield AuditFinding("object.unknown", key, "a probe object was left behind")

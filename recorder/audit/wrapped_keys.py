@@ -46,22 +46,20 @@ class WrappedKeys:
         for key in self.store.list(f"{place.removesuffix('.json')}"):
             if self.destroyed:
                 yield AuditFinding(
-                    "key.not_erased", key, "the customer's keys were destroyed, and it is there"
+                    "key.not_erased", key, "the customer's keys were destroyed, but it is still there"
                 )
             elif key == next_tenant_key_path(self.tenant):
                 yield from self._document(key, None)
             elif key != place:
                 identity = key.rpartition(f"{TENANT}-")[2].removesuffix(".json")
                 if identity not in self.had or key != every_tenant_key_path(self.tenant, identity):
-                    yield AuditFinding(
-                        "object.unknown", key, "the log knows of no such key of this customer's"
-                    )
+                    yield AuditFinding("object.unknown", key, "the log has no such key of this customer")
                 else:
                     yield from self._document(key, identity)
         for identity in sorted({*self.had} - {*self._ids}):
             if not self.destroyed:
                 key = every_tenant_key_path(self.tenant, identity)
-                yield AuditFinding("key.missing", key, "the customer has had this key, and it is not there")
+                yield AuditFinding("key.missing", key, "the customer has had this key, but it is missing")
 
     def _present(self) -> Iterator[AuditFinding]:
         text, there = self._both()
@@ -72,9 +70,9 @@ class WrappedKeys:
             with connected():
                 mine = (RecordingTable.tenant == self.tenant) & RecordingTable.destroyed_at.is_null()
                 if RecordingTable.select().where(mine).exists():
-                    yield AuditFinding("key.missing", key, "the customer's wrapped key is not there")
+                    yield AuditFinding("key.missing", key, "the customer's wrapped key is missing")
         elif there != text.encode():
-            yield AuditFinding("key.differs", key, "bucket and catalogue have different ones")
+            yield AuditFinding("key.differs", key, "bucket and catalogue differ")
         else:
             yield from self._document(key, None)
 
@@ -114,13 +112,13 @@ class WrappedKeys:
             if attempt or (text is not None and there == text.encode()):
                 break
         if there is None:
-            yield AuditFinding("key.missing", key, "the recording's wrapped key is not there")
+            yield AuditFinding("key.missing", key, "the recording's wrapped key is missing")
             return
         if text is None:
             what = "it has no key in its row, and was not destroyed: wrapped_key"
             yield AuditFinding("row.changed", f"{self.tenant}: recording {manifest.recording}", what)
         elif there != text.encode():
-            yield AuditFinding("key.differs", key, "bucket and catalogue have different ones (wrapped_key)")
+            yield AuditFinding("key.differs", key, "bucket and catalogue differ (wrapped_key)")
         try:
             self._check(WrappedKey.from_bytes(there), manifest)
         except SealError as error:
@@ -132,7 +130,7 @@ class WrappedKeys:
         if (wrapped.tenant, wrapped.recording) != (self.tenant, manifest.recording):
             raise SealError("seal.key_foreign", f"it is of recording {wrapped.recording} of {wrapped.tenant}")
         if wrapped.key_id != manifest.data_key_id:
-            raise SealError("seal.key_foreign", f"it is key {wrapped.key_id}, and another was sealed")
+            raise SealError("seal.key_foreign", f"it is key {wrapped.key_id}, but another was sealed")
         if wrapped.wrapped_by not in {*self._ids, *self.had}:
             raise SealError(
                 "seal.key_foreign", f"key {wrapped.wrapped_by}, which wraps it, is not the customer's"

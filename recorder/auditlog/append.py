@@ -106,7 +106,7 @@ def append_all(
 ) -> list[Leaf]:
     """The same for many bodies at once, each with the recording whose erasure destroys it."""
     if not database.in_transaction():
-        raise RuntimeError("a leaf is added inside the transaction of what it speaks of")
+        raise RuntimeError("a leaf is appended inside the transaction of the change that it describes")
     counted = (
         TenantTable.update(ledger_size=TenantTable.ledger_size + len(said))
         .where(TenantTable.id == tenant)

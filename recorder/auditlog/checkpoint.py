@@ -236,16 +236,16 @@ def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree,
     if at <= last.at:
         raise LedgerError(
             "ledger.clock",
-            f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is {to_iso(at)}",
-            "a clock was ahead, or is behind now: signing goes on once that time is over",
+            f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is now {to_iso(at)}",
+            "a clock was ahead, or is behind now: signing resumes after that time",
         )
     if last.epoch != epoch:
         return
     if stored.size < last.size or CachedTree(stored.tenant, last.size).root().hex() != last.root:
         raise LedgerError(
             "ledger.rewritten",
-            f"the log does not go on from checkpoint {last.number} of {last.size} leaves: it is not signed",
-            "`accord audit` names what was changed; after a restore, `accord audit begin`",
+            f"the log does not continue checkpoint {last.number} of {last.size} leaves: it is not signed",
+            "`accord audit` names the changes; after a restore, run `accord audit begin`",
         )
 
 
@@ -255,9 +255,9 @@ def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> No
     if further is not None:
         raise LedgerError(
             "ledger.behind",
-            f"the bucket has {further}, and the catalogue ends with checkpoint {known}: nothing is signed",
-            "an old copy of the catalogue was brought back: `accord audit` says how much is missing, "
-            "`accord audit begin` lets the log go on from here, in the open",
+            f"the bucket has {further}, but the catalogue ends with checkpoint {known}: nothing is signed",
+            "an old copy of the catalogue was restored: `accord audit` says how much is missing, "
+            "`accord audit begin` continues the log from here and records that",
         )
 
 
@@ -267,9 +267,9 @@ def _check_seen(tenant: str, last: CheckpointTable | None, means: CheckpointDeps
     if further > known:
         raise LedgerError(
             "ledger.gone_back",
-            f"there was a checkpoint {further}, and catalogue and bucket end with {known}: nothing is signed",
-            "checkpoints were taken away: `accord audit --checkpoint` compares with those that were mailed, "
-            "`accord audit begin` lets the log go on from here, in the open (then restart the worker)",
+            f"there was a checkpoint {further}, but catalogue and bucket end with {known}: nothing is signed",
+            "checkpoints were removed: `accord audit --checkpoint` compares with those that were mailed, "
+            "`accord audit begin` continues the log from here and records that (then restart the worker)",
         )
     means.seen[tenant] = known
 

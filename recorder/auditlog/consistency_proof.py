@@ -45,8 +45,8 @@ def show(tenant: str, before: int, after: int, store: Store) -> bytes:
     if old.epoch != new.epoch:
         raise LedgerError(
             "ledger.begun_again",
-            f"the log began again between checkpoints {old.number} and {new.number}: none follows the other",
-            "why is in the leaf log.begun, which `accord audit` names",
+            f"the log began a new epoch between checkpoints {old.number} and {new.number}",
+            "the leaf log.begun has the reason; `accord audit` names it",
         )
     stored = CachedTree(tenant, new.size)
     path = merkle.consistency(old.size, new.size, stored)
@@ -89,15 +89,15 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     if checkpoint is not None and signed_note.read(checkpoint).alone() not in ours:
         raise LedgerError(
             "checkpoint.other",
-            f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, and that is another",
-            "have one made for yours: `accord audit follow --from NUMBER`",
+            f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, not for yours",
+            "request a file for yours: `accord audit follow --from NUMBER`",
         )
     same = (old.tenant, old.epoch) == (new.tenant, new.epoch)
     if not same or not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
         raise LedgerError(
             "checkpoint.not_followed",
-            f"checkpoint {new.number} does not go on from checkpoint {old.number}",
-            "what was in the log then was changed, or it is another log",
+            f"checkpoint {new.number} does not continue checkpoint {old.number}",
+            "the log's content was changed since, or this is another log",
         )
     return Followed(old, new)
 

@@ -127,14 +127,14 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     ):
         raise LedgerError(
             "checkpoint.other",
-            f"the file is for checkpoint {head.number} of {head.origin}, and that is another one",
-            "have one made for yours: `accord audit prove … --checkpoint NUMBER`",
+            f"the file is for checkpoint {head.number} of {head.origin}, and yours is another one",
+            "request a file for yours: `accord audit prove … --checkpoint NUMBER`",
         )
     said = canonical_json.load(leaf.encode(), "leaf")
     if said.get("tenant") != head.tenant or type(said.get("number")) is not int:
-        raise LedgerError("leaf.changed", "the leaf is of another log than the checkpoint")
+        raise LedgerError("leaf.changed", "the leaf and the checkpoint belong to different logs")
     if (body is None) != (salt is None) or (body is not None and not _commits(said, salt or "", body)):
-        raise LedgerError("leaf.changed", "what the leaf is said to be about is not what it commits to")
+        raise LedgerError("leaf.changed", "the body is not what the leaf commits to")
     if not merkle.check_inclusion(
         merkle.hash_leaf(leaf.encode()), said["number"], head.size, path, head.root
     ):
@@ -151,8 +151,8 @@ def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
     if row is None or row.size <= leaf.number:
         raise LedgerError(
             "ledger.not_signed_yet",
-            f"no such checkpoint has leaf {leaf.number}",
-            "the worker signs within the hour; `accord doctor` says why where it does not",
+            f"leaf {leaf.number} is not signed yet",
+            "the worker signs within the hour; if it does not, `accord doctor` says why",
         )
     return row
 
@@ -173,7 +173,7 @@ def signed_head(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> 
     head = read.head
     if endorsement.key_id != head.key or head.installation != signing.key_id(root):
         raise SealError(
-            "seal.endorsement_key", "the endorsement is of another key than signed the checkpoint"
+            "seal.endorsement_key", "the endorsement is not of the key that signed the checkpoint"
         )
     if not read.signed_by(endorsement.check(root, CHECKPOINT, head.at)):
         raise LedgerError("checkpoint.signature", f"key {head.key} did not sign this checkpoint")

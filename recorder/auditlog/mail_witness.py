@@ -67,14 +67,14 @@ class MailServer:
         except UnicodeEncodeError as error:  # smtplib sends log-ins and addresses in ASCII
             raise LedgerError(
                 "mail.unreachable",
-                f"the mail server {self.host} cannot be told a log-in or an address that is not ASCII",
-                "choose a password of plain letters, digits and signs; see section [mail] in docs/operate.md",
+                f"the mail server {self.host} cannot take a log-in or an address that is not ASCII",
+                "use a password of ASCII characters; see section [mail] in docs/operate.md",
             ) from error
         except (smtplib.SMTPException, OSError) as error:
             raise LedgerError(
                 "mail.unreachable",
-                f"the mail server {self.host} took nothing: {error}",
-                "see section [mail] in docs/operate.md; it is tried again",
+                f"the mail server {self.host} accepted nothing: {error}",
+                "see section [mail] in docs/operate.md; it is retried",
             ) from error
 
     def _connect(self) -> smtplib.SMTP:
@@ -88,7 +88,7 @@ def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
     """Add a recipient of a tenant's checkpoints; repeating it has no effect. Raises :class:`LedgerError`
     (``mail.address``), :class:`recorder.errors.CatalogueError`."""
     if not _ADDRESS.fullmatch(address):
-        raise LedgerError("mail.address", f"{address!r} is no address", "such as claire@example.com")
+        raise LedgerError("mail.address", f"{address!r} is not an address", "such as claire@example.com")
     with writing():
         lock_tenant(tenant)
         if RecipientTable.select().where(_wants(tenant) & (RecipientTable.address == address)).exists():

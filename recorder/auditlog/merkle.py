@@ -107,7 +107,7 @@ def inclusion(number: int, size: int, subtrees: Subtrees) -> list[Hash]:
     """The audit path of a leaf in the tree of the first ``size`` leaves (RFC 6962, section 2.1.1). Raises
     ``ValueError`` if it is not one of them."""
     if not 0 <= number < size:
-        raise ValueError(f"leaf {number} is none of the first {size}")
+        raise ValueError(f"leaf {number} is not among the first {size}")
     path: list[Hash] = []
     begin, end = 0, size
     while end - begin > 1:
@@ -125,7 +125,7 @@ def consistency(old: int, size: int, subtrees: Subtrees) -> list[Hash]:
     """The proof that the tree of the first ``size`` leaves continues that of the first ``old`` ones (RFC
     6962, section 2.1.2); empty if both are equal, or ``old`` is 0. Raises ``ValueError``."""
     if not 0 <= old <= size:
-        raise ValueError(f"a tree of {size} leaves does not go on from one of {old}")
+        raise ValueError(f"a tree of {size} leaves does not continue one of {old}")
     path: list[Hash] = []
     if old in (0, size):
         return path

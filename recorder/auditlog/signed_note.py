@@ -133,10 +133,10 @@ def read(content: bytes) -> SignedNote:
             raise ValueError("no signature")
         head = _head((text + "\n").splitlines())
         if head.text() != text + "\n":
-            raise ValueError("not the form that it is written in")
+            raise ValueError("not in canonical form")
         return SignedNote(head, tuple(_signature(line) for line in lines[:-1].split("\n")))
     except (ValueError, binascii.Error) as error:
-        raise LedgerError("checkpoint.form", f"this is no checkpoint of ours: {error}") from error
+        raise LedgerError("checkpoint.form", f"this is not one of our checkpoints: {error}") from error
 
 
 def _head(lines: list[str]) -> Head:
@@ -148,7 +148,7 @@ def _head(lines: list[str]) -> Head:
     root = base64.b64decode(lines[2], validate=True)
     key, before = _after("key", lines[5]), _after("before", lines[6])
     if len(root) != 32 or not _HEX.fullmatch(key) or not (before == NONE or _HEX.fullmatch(before)):
-        raise ValueError("a hash that is none")
+        raise ValueError("an invalid hash")
     return Head(
         installation=origin[1],
         tenant=origin[2],
@@ -171,14 +171,14 @@ def _after(word: str, line: str) -> str:
 
 def _number(text: str) -> int:
     if not _COUNT.fullmatch(text):
-        raise ValueError(f"no number: {text[:30]!r}")
+        raise ValueError(f"not a number: {text[:30]!r}")
     return int(text)
 
 
 def _signature(line: str) -> tuple[str, bytes]:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != _DASH:
-        raise ValueError("a signature line that is none")
+        raise ValueError("an invalid signature line")
     return parts[1], base64.b64decode(parts[2], validate=True)
 
 

@@ -57,10 +57,10 @@ class Authority:
                 )  # fmt: skip
                 token = answer.read(MAX_BYTES)
         except HTTPError as error:
-            raise LedgerError("stamp.unreachable", f"{self.url} does not stamp: {error}", "") from error
+            raise LedgerError("stamp.unreachable", f"{self.url} gives no timestamp: {error}", "") from error
         if answer.status != 200:
             raise LedgerError(
-                "stamp.unreachable", f"{self.url} answers {answer.status}", "is that its address?"
+                "stamp.unreachable", f"{self.url} answers {answer.status}", "is the address right?"
             )
         check(token, content, self.certificates, nonce=request.nonce)
         return token
@@ -76,7 +76,7 @@ def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None =
     except (VerificationError, ValueError) as error:
         raise LedgerError(
             "stamp.wrong",
-            f"this is no timestamp of it: {error}",
+            f"this is not its timestamp: {error}",
             "are these the authority's certificates ([ledger] timestamp_ca)?",
         ) from error
 
@@ -88,7 +88,7 @@ def check_of(token: bytes, note: str, at: datetime, certificates: bytes) -> None
     if seen < at - SLACK:
         raise LedgerError(
             "stamp.wrong",
-            f"it was stamped at {to_iso(seen)}, before it says that it was signed: {to_iso(at)}",
+            f"its timestamp {to_iso(seen)} is earlier than its signature, {to_iso(at)}",
         )
 
 

@@ -99,7 +99,7 @@ class CachedTree:
         if len(found) != count:
             raise CatalogueError(
                 "ledger.gap",
-                f"the log of {self.tenant} lacks something between leaf {begin << HEIGHT * level} and "
+                f"the log of {self.tenant} is incomplete between leaf {begin << HEIGHT * level} and "
                 f"{(begin + count << HEIGHT * level) - 1}",
                 "rows were deleted or changed: `accord audit` names them",
             )

@@ -114,8 +114,8 @@ class Sounds:
         if size != found.stored_length:
             raise SealError(
                 "object.length",
-                f"{key} has {size} bytes, and {found.stored_length} were sealed",
-                "bytes were added to it, or cut from it: look at the object's versions",
+                f"{key} has {size} bytes, but {found.stored_length} were sealed",
+                "bytes were added or removed: look at the object's versions",
             )
 
     def _keep(self, known: _Known, header: bytes) -> None:

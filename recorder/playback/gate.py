@@ -242,7 +242,7 @@ class Gate:
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
-                f"recording {row.id} is catalogued with another manifest than when the grant was given",
+                f"recording {row.id} has been catalogued with another manifest since the grant",
             )
         return self._guard.at_hand(row)
 

@@ -132,7 +132,7 @@ def _check(query: Any, at: Any, most: int, now: datetime) -> None:
 
 def _too_often(wait: timedelta) -> TooOften:
     seconds = min(max(1, math.ceil(wait.total_seconds())), int(HOUR.total_seconds()))
-    return TooOften("they have begun to listen very often in this hour", seconds)
+    return TooOften("they have started to listen too often within the hour", seconds)
 
 
 def note(

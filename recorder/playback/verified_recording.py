@@ -133,7 +133,7 @@ class Seals:
         if sha256 != row.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
-                f"recording {row.id} has another manifest than the one that was catalogued",
+                f"recording {row.id} has a manifest other than the one that was catalogued",
                 "a manifest is never rewritten: look at the object's versions",
             )
 
@@ -144,13 +144,13 @@ class Seals:
             if number > len(there):
                 raise SealError(
                     "amendment.missing",
-                    f"{amendment_name(number)} of recording {row.id} is listed, and not in the bucket",
+                    f"{amendment_name(number)} of recording {row.id} is listed but not in the bucket",
                     "it was deleted: look at the object's versions",
                 )
             if there[number - 1] != sha256:
                 raise SealError(
                     "amendment.replaced",
-                    f"{amendment_name(number)} of recording {row.id} is another than was listed",
+                    f"{amendment_name(number)} of recording {row.id} is not the one that was listed",
                     "an amendment is never rewritten: look at the object's versions",
                 )
         if chain.erased is not None:
@@ -172,7 +172,7 @@ class Seals:
                 ).decode()
             except (NotFound, UnicodeDecodeError) as error:
                 raise SealError(
-                    "seal.key_missing", f"the key of recording {row.id} is nowhere: it was destroyed"
+                    "seal.key_missing", f"the key of recording {row.id} no longer exists: it was destroyed"
                 ) from error
         mine = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
         return open_data_key(self._store, self._keyring, tenant, mine)
@@ -199,8 +199,7 @@ class Seals:
         if differing:
             raise SealError(
                 "seal.row_differs",
-                f"the catalogue says something else of recording {row.id} than was sealed: "
-                + ", ".join(differing),
+                f"the catalogue contradicts the seal of recording {row.id}: " + ", ".join(differing),
                 "the row was changed after it was written",
             )
 

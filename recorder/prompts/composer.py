@@ -140,7 +140,7 @@ def joining_question(
 ) -> Rendered:
     """The same, with the key that refuses (opt-out), or the question whether they agree (opt-in)."""
     if mode not in ("opt-out", "opt-in"):
-        raise ConfigError("prompt.mode", f"nobody is asked in {mode!r}", "opt-out or opt-in")
+        raise ConfigError("prompt.mode", f"the mode {mode!r} asks nobody", "opt-out or opt-in")
     return _render(language, _parts(f"joining-{mode}", language), sources, sample_rate)
 
 
@@ -163,7 +163,7 @@ def language_menu(
     :class:`Rendered` has the first one's language."""
     if isinstance(languages, str) or not 2 <= len(set(languages)) == len(languages) <= 9:
         raise ConfigError(
-            "prompt.languages", f"no choice can be made of {languages!r}", "two languages or more, each once"
+            "prompt.languages", f"{languages!r} is no choice of languages", "two languages or more, each once"
         )
     parts = [
         (language, said("language", language, key=key)) for key, language in enumerate(languages, start=1)
@@ -284,7 +284,7 @@ def _put_together(
     greeting: Greeting | None = None,
 ) -> Rendered:
     if sample_rate not in RATES:
-        raise ConfigError("prompt.rate", f"no announcement is made at {sample_rate} Hz", "8000 or 16000")
+        raise ConfigError("prompt.rate", f"announcements cannot be made at {sample_rate} Hz", "8000 or 16000")
     texts: list[str] = []
     pieces: list[Samples] = []
     pauses: list[float] = []
@@ -306,7 +306,7 @@ def _put_together(
     if seconds > LONGEST_S:
         raise ConfigError(
             "prompt.length",
-            f"all of it together takes {seconds:.0f} s",
+            f"the whole prompt takes {seconds:.0f} s",
             f"at most {LONGEST_S:.0f} s: a shorter greeting, or fewer purposes",
         )
     return Rendered(
@@ -325,7 +325,7 @@ def _greeting_text(greeting: Greeting) -> str:
         raise ConfigError(
             "prompt.greeting_text",
             "the greeting has no text",
-            "write down what it says, word for word: it is sealed with every recording",
+            "write down its words exactly: they are sealed with every recording",
         )
     return text
 

@@ -152,7 +152,7 @@ class _Reader:
         notes = [self.duty(f"note.{n}", "note", each) for n, each in enumerate(file.note)]
         self.check_duties(rules)
         if unused := sorted(set(self.known) - self.used):
-            raise ValueError(f"source.{unused[0]}: nothing names it")
+            raise ValueError(f"source.{unused[0]}: no rule refers to it")
         return Pack(
             code=file.pack.code,
             name=file.pack.name,
@@ -171,7 +171,9 @@ class _Reader:
         rules = {}
         for code in wanted:
             if code not in self.file.purpose:
-                raise ValueError(f"purpose.{code}: it is missing, and with it mode and longest keeping time")
+                raise ValueError(
+                    f"purpose.{code}: it is missing, and so are its mode and longest retention period"
+                )
             rules[code] = self.rule(code, self.file.purpose[code])
         return rules
 
@@ -198,21 +200,19 @@ class _Reader:
     def check_duties(self, rules: dict[str, Rule]) -> None:
         for needed in ("recorded", "purposes", "keeping-time"):
             if needed not in {each.what for each in self.file.say}:
-                raise ValueError(f"say: nothing says {needed}")
+                raise ValueError(f"say: no entry says {needed}")
         asked = {each.what for each in self.file.ask}
         for rule in rules.values():
             if (what := ASKED.get(rule.mode)) and what not in asked:
-                raise ValueError(f"ask: purpose.{rule.purpose} is {rule.mode}, and nothing asks for {what}")
+                raise ValueError(f"ask: purpose.{rule.purpose} is {rule.mode}, but no entry asks for {what}")
         told = {each.who: each.where for each in self.file.tell}
         if set(told) != {"outside", "colleagues"} or len(told) != len(self.file.tell):
             raise ValueError("tell: outside and colleagues, each once")
         if "in the call" not in told["outside"]:
-            raise ValueError("tell: outside is told in the call")
+            raise ValueError("tell: the external party is informed during the call")
 
 
 def _source(name: str, entry: _Source) -> RuleSource:
     if (entry.checked is None) != (entry.sure == "general"):
-        raise ValueError(
-            f"source.{name}.checked: the day it was read, and none for what is only general knowledge"
-        )
+        raise ValueError(f"source.{name}.checked: the day it was read; none for general knowledge")
     return RuleSource(entry.law, entry.article, entry.link, entry.sure, entry.checked)

@@ -190,7 +190,7 @@ def _key(key: int | None, usual: Sequence[int]) -> int:
     if key is None:
         return usual[0]
     if type(key) is not int or not 0 <= key <= 9:
-        raise ConfigError("prompt.key", f"{key!r} is no key", "0 to 9")
+        raise ConfigError("prompt.key", f"{key!r} is not a key", "0 to 9")
     return key
 
 
@@ -208,7 +208,7 @@ def purpose_sentences(
         raise ConfigError(
             "prompt.no_purposes",
             "an announcement names no purpose",
-            "name one at least: a recording is used for what was announced, and for nothing else",
+            "name at least one: a recording is used only for what was announced",
         )
     first, other, alone = _SAID_FOR[part]
     known = [code for code in standard() if code in purposes]
@@ -238,13 +238,13 @@ def _own(code: str, sentence: str) -> SpokenSentence:
     if not text:
         raise ConfigError(
             "prompt.purpose_words",
-            f"the purpose {code!r} is no standard one and has no words to announce it with",
+            f"the purpose {code!r} is not a standard one and has no sentence that announces it",
             "give it one plain sentence in the announcement's language",
         )
     if len(text) > LONGEST_OWN or not text.isprintable():
         raise ConfigError(
             "prompt.purpose_words",
-            f"the sentence for the purpose {code!r} cannot be said: {text[:40]!r}",
+            f"the sentence for the purpose {code!r} cannot be spoken: {text[:40]!r}",
             f"one plain sentence, at most {LONGEST_OWN} characters",
         )
     text = text if text[-1] in ".!?" else f"{text}."

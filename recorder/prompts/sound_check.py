@@ -56,13 +56,13 @@ def check_sound(content: bytes, name: str) -> CheckedSound:
         raise ConfigError(
             "prompt.length",
             f"{name} is {seconds:.1f} s long",
-            f"an announcement takes {SHORTEST_S:.0f} to {LONGEST_S:.0f} s; about ten are right",
+            f"an announcement takes {SHORTEST_S:.0f} to {LONGEST_S:.0f} s; about ten is right",
         )
     _check_level(samples, rate, name)
     if _repeats(samples, rate) > REPEATS:
         raise ConfigError(
             "prompt.repeats",
-            f"{name} is the same over and over, so its place in a recording cannot be told",
+            f"{name} is repetitive, so its place in a recording is ambiguous",
             "use a spoken sentence",
         )
     return CheckedSound(hashlib.sha256(content).hexdigest(), rate, round(seconds * 1000))
@@ -89,7 +89,7 @@ def _check_level(samples: NDArray[np.int16], rate: int, name: str) -> None:
     if level < SILENT_DBFS:
         raise ConfigError(
             "prompt.silent",
-            f"{name} is silent or nearly so ({level:.0f} dBFS where it is loudest)",
+            f"{name} is silent or nearly silent ({level:.0f} dBFS at its loudest)",
             "record it again, at about -20 dBFS",
         )
     if clipped_share(samples) > CLIPPED_SHARE:
@@ -143,7 +143,7 @@ def _check_form(name: str, file: soundfile.SoundFile) -> None:
     if file.format not in ("WAV", "WAVEX"):
         raise ConfigError("prompt.not_wav", f"{name} is {file.format}, not WAV", _CONVERT)
     if file.subtype != "PCM_16":
-        raise ConfigError("prompt.form", f"{name} holds {file.subtype} samples, not PCM 16 bit", _CONVERT)
+        raise ConfigError("prompt.form", f"{name} has {file.subtype} samples, not PCM 16 bit", _CONVERT)
     if file.channels != 1:
         raise ConfigError("prompt.channels", f"{name} has {file.channels} channels, not one", _CONVERT)
     if file.samplerate not in RATES:

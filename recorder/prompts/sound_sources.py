@@ -80,7 +80,7 @@ class Sources:
         if words is not None and words != said.spoken:
             raise ConfigError(
                 "prompt.other_words",
-                f"{path} says {words!r}, and the sentence is now {said.spoken!r}",
+                f"{path} says {words!r}, but the sentence is now {said.spoken!r}",
                 f"record it again and put its new line into {SCRIPT}: accord prompts script",
             )
 
@@ -112,7 +112,7 @@ def read_script(folder: Path) -> Mapping[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "prompt.unreadable", f"{path} cannot be read: {error}", "make it anew: accord prompts script"
+            "prompt.unreadable", f"{path} cannot be read: {error}", "create it again: accord prompts script"
         ) from error
     rows = (line.partition("\t") for line in lines if not line.startswith("#"))
     return {name.strip(): words.strip() for name, tab, words in rows if tab}
@@ -174,7 +174,7 @@ def _shipped(path: Path, sha256: str) -> Samples:
         raise ConfigError(
             "prompt.changed",
             f"the shipped sound {path} was changed",
-            "install Accord again; a sound of your own goes into the folder of [prompts] recorded",
+            "install Accord again; put sounds of your own into the folder that [prompts] recorded names",
         )
     samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
     samples.flags.writeable = False

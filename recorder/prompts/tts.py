@@ -296,6 +296,6 @@ def speaking(found: tuple[Engine, ...], said: SpokenSentence, language: str) -> 
             return engine
     raise ConfigError(
         "speech.none",
-        f"nothing is installed that can speak {said.text[:60]!r} in {language!r}, and nobody recorded it",
+        f"no installed engine can speak {said.text[:60]!r} in {language!r}, and there is no recording of it",
         f"install espeak-ng (apt install espeak-ng), or record it as {language}/{said.clip}.wav",
     )

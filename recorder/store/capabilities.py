@@ -58,13 +58,13 @@ def _errors(bucket: Bucket) -> Iterator[None]:
         if code == "RequestTimeTooSkewed":
             raise StoreError(
                 "store.skewed",
-                f"{where} refuses requests: this machine's clock is more than 15 minutes from its own",
+                f"{where} refuses requests: this machine's clock is over 15 minutes off",
                 "set both clocks by NTP; nothing is stored until then, and nothing is lost",
             ) from error
         raise StoreError("store.failed", f"{where}: {error}", "check the [store] settings") from error
     except HTTPClientError as error:
         raise Unreachable(
-            "store.unreachable", f"{where} is away: {error}", "nothing is lost: the spool keeps it"
+            "store.unreachable", f"{where} is unavailable: {error}", "nothing is lost: the spool keeps it"
         ) from error
     except BotoCoreError as error:
         raise Unreachable("store.failed", f"{where}: {error}", "check the [store] settings") from error

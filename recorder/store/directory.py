@@ -59,7 +59,7 @@ class DirectoryStore:
                     self._compare(key, sha256)
                 except FileNotFoundError:
                     # Somebody deletes it, or its last sibling, and with it the folder.
-                    raise Unreachable("store.busy", f"{key} is being removed", "it is tried again") from None
+                    raise Unreachable("store.busy", f"{key} is being removed", "it is retried") from None
 
     def replace(self, key: str, path: Path, sha256: str) -> None:
         target = self._path(key)
@@ -67,7 +67,7 @@ class DirectoryStore:
             try:
                 os.replace(temporary, target)
             except FileNotFoundError:
-                raise Unreachable("store.busy", f"{key} is being removed", "it is tried again") from None
+                raise Unreachable("store.busy", f"{key} is being removed", "it is retried") from None
 
     @contextmanager
     def _arriving(self, key: str, path: Path, sha256: str) -> Iterator[Path]:
@@ -154,14 +154,14 @@ class DirectoryStore:
 
     def _compare(self, key: str, sha256: str) -> None:
         if self._path(key).is_dir():
-            raise StoreError("store.bad_key", f"{key} has objects below it already")
+            raise StoreError("store.bad_key", f"{key} already has objects below it")
         with open(self._path(key), "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:
             raise Conflict(
                 "store.conflict",
-                f"{key} is stored already with other bytes (SHA-256 {found}, not {sha256})",
-                "it was not touched; find out who wrote it",
+                f"{key} is already stored with other bytes (SHA-256 {found}, not {sha256})",
+                "it was left as it is; find out who wrote it",
             )
 
     def _clear(self, key: str) -> None:
@@ -210,8 +210,8 @@ class DirectoryStore:
             return
         raise Unreachable(
             "store.not_mounted",
-            f"{self._folder} is not the store that it was",
-            "mount its disk; where this is the place for a new one, `accord store init`",
+            f"{self._folder} is not the store that was there",
+            "mount its disk; for a new store here, run `accord store init`",
         )
 
     @contextmanager
@@ -222,7 +222,7 @@ class DirectoryStore:
             self._check_mark()
             raise NotFound("store.not_found", f"there is no object {key} in {self._folder}") from None
         except (NotADirectoryError, FileExistsError):
-            raise StoreError("store.bad_key", f"a part of {key} is an object already") from None
+            raise StoreError("store.bad_key", f"a part of {key} is already an object") from None
         except OSError as error:
             raise self._away(error) from error
 

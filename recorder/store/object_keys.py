@@ -16,7 +16,7 @@ def check_key(key: str) -> str:
     """The key, if it is ``/``-separated parts of ASCII letters, digits, ``.``, ``_`` and ``-`` that do not
     begin with a dot. Raises :class:`StoreError`."""
     if len(key) > _LONGEST or not _KEY.fullmatch(key):
-        raise StoreError("store.bad_key", f"{key!r} is no object's key")
+        raise StoreError("store.bad_key", f"{key!r} is not an object key")
     return key
 
 
@@ -24,5 +24,5 @@ def check_prefix(prefix: str) -> str:
     """The beginning of a key, which may end inside a part or with a slash, or be empty. Raises
     :class:`StoreError`."""
     if len(prefix) > _LONGEST or not _PREFIX.fullmatch(prefix):
-        raise StoreError("store.bad_key", f"{prefix!r} is no beginning of a key")
+        raise StoreError("store.bad_key", f"{prefix!r} is not a prefix of a key")
     return prefix

@@ -120,7 +120,7 @@ class S3Store:
                     not wanted
                     or not answer.get("ContentRange", f"bytes {start}-").startswith(f"bytes {start}-")
                 ):
-                    raise bad_answer(self._where, key, "another part than was asked for")
+                    raise bad_answer(self._where, key, "not the part that was requested")
                 most = end - start if part and end is not None else None
                 came = content(answer, most, self._seconds)
         except PastTheEnd:
@@ -143,7 +143,7 @@ class S3Store:
                 page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
                 keys = [entry["Key"] for entry in page.get("Contents", ())]
                 if not all(key.startswith(prefix) for key in keys):
-                    raise bad_answer(self._where, prefix, "it lists what does not begin so")
+                    raise bad_answer(self._where, prefix, "it lists keys with another prefix")
                 more = _next(page, token, ContinuationToken="NextContinuationToken")
             # A server that ignores the start key returns earlier keys as well.
             yield from (key for key in keys if key > after)
@@ -181,8 +181,8 @@ class S3Store:
         if found != sha256:
             raise Conflict(
                 "store.conflict",
-                f"{key} is stored already with other bytes (SHA-256 {found}, not {sha256})",
-                "it was not touched; find out who wrote it",
+                f"{key} is already stored with other bytes (SHA-256 {found}, not {sha256})",
+                "it was left as it is; find out who wrote it",
             )
         return True
 

@@ -76,7 +76,7 @@ def made_ours(where: str, key: str) -> Iterator[None]:
         http.client.HTTPException,
     ) as error:
         raise Unreachable(
-            "store.unreachable", f"{where} is away: {error}", "nothing is lost: the spool keeps it"
+            "store.unreachable", f"{where} is unavailable: {error}", "nothing is lost: the spool keeps it"
         ) from error
     except BotoCoreError as error:
         raise StoreError("store.failed", f"{where}: {error}", "check the [store] settings") from error
@@ -89,8 +89,8 @@ def bad_answer(where: str, key: str, what: str) -> Unreachable:
     """The error for an answer that no S3 server gives."""
     return Unreachable(
         "store.bad_answer",
-        f"{where} gave an answer for {key} that is none: {what}",
-        "nothing is lost, and it is tried again; does something else answer at that address?",
+        f"{where} gave an answer for {key} that is not S3: {what}",
+        "nothing is lost, and it is retried; does something else answer at that address?",
     )
 
 
@@ -122,7 +122,7 @@ def content(answer: Mapping[str, Any], most: int | None, seconds: float) -> byte
             if time.monotonic() > until:
                 raise HTTPError(f"{length} bytes came, too slowly")
     if told is not None and length != told:
-        raise HTTPError(f"{length} bytes came of {told}")
+        raise HTTPError(f"{length} of {told} bytes arrived")
     return b"".join(pieces)
 
 
@@ -130,7 +130,7 @@ def hash_mismatch(key: str) -> StoreError:
     """The error for an object that arrived with another hash."""
     return StoreError(
         MISMATCH,
-        f"what arrived as {key} does not have the hash that was sent; it was not kept",
+        f"{key} arrived with another hash than was sent, and was not kept",
         "the file was changed, or the network or a disk is broken",
     )
 
@@ -145,13 +145,13 @@ def _answered(where: str, key: str, error: ClientError) -> StoreError:
     if status == _NOT_IMPLEMENTED:
         return StoreError(
             "store.not_implemented",
-            f"{where} does not know what was asked for {key}: {code}",
+            f"{where} does not support the request for {key}: {code}",
             "`accord doctor` shows what this server can do",
         )
     if status >= 500 or status == 429 or code in _AWAY:
-        return Unreachable("store.busy", f"{where} answers {status} {code}", "it is tried again")
+        return Unreachable("store.busy", f"{where} answers {status} {code}", "it is retried")
     if code == "NoSuchBucket":
-        return StoreError("store.no_bucket", f"there is no {where}", "make it, or correct its name")
+        return StoreError("store.no_bucket", f"there is no {where}", "create it, or correct its name")
     if code in _MISSING:
         return NotFound("store.not_found", f"there is no object {key} in {where}")
     if code in _HASH:
@@ -159,7 +159,7 @@ def _answered(where: str, key: str, error: ClientError) -> StoreError:
     if code == "RequestTimeTooSkewed":
         return StoreError(
             "store.clock",
-            f"{where} refused {key}: this machine's clock is too far from its own",
+            f"{where} refused {key}: this machine's clock differs too much from its own",
             "nothing is lost, the spool keeps it: set this machine's clock (NTP)",
         )
     if code in _DENIED:

