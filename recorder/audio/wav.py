@@ -165,7 +165,7 @@ def _rate(path: Path, content: bytes) -> int:
     if code == _EXTENSIBLE and content[24:40] == _PCM_GUID:
         code = _PCM
     if code != _PCM or bits != 16:
-        raise impossible(path, f"its format is {code} with {bits} bits, not PCM with 16")
+        raise impossible(path, f"it has format {code} with {bits} bits, not PCM with 16")
     if channels != 2:
         raise impossible(path, f"it has {channels} channel(s), not two, so it does not show who said what")
     if align != FRAME_BYTES:
