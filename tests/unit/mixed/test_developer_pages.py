@@ -22,7 +22,7 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
 
 
 def test_architecture_is_short_and_a_call_is_followed_through_forty_files_at_most() -> None:
-    text = ARCHITECTURE.read_text("utf-8").partition("<!-- states:begin -->")[0]
+    text = ARCHITECTURE.read_text("utf-8")
     assert len(text.splitlines()) < 200
     listed = FILE.findall(text.partition("## Following one call")[2])
     assert len(listed) == len({*listed}) <= 40
