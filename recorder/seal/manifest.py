@@ -17,6 +17,7 @@ from pydantic import Field
 from recorder.audio.encoded_take import Gap, Marker
 from recorder.audio.keep_answers import YES
 from recorder.clock import to_iso
+from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing, streaming_aead
@@ -31,7 +32,6 @@ from recorder.seal.consent_record import (
 )
 from recorder.seal.keyring import Secret, part
 from recorder.seal.signed_document import Kind
-from recorder.spool.layout import Party
 from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
 
 MAX_BYTES: Final = 64 * 1024 * 1024

@@ -14,7 +14,7 @@ import pytest
 
 from recorder import config
 from recorder.clock import utc_now
-from recorder.ops.doctor import keeping
+from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.store import capabilities
@@ -34,7 +34,7 @@ def environment(bucket: Bucket) -> dict[str, str]:
 
 def look(bucket: Bucket, by: timedelta = timedelta(0), limit: float = 30.0) -> list[DoctorFinding]:
     context = Context(config.load(None, environment(bucket)), None)
-    return list(examine(keeping.store, Patient(context, lambda: utc_now() + by), limit))
+    return list(examine(storage.store, Patient(context, lambda: utc_now() + by), limit))
 
 
 def test_what_a_server_can_do_is_tried(seaweedfs: SeaweedFS) -> None:
@@ -85,7 +85,7 @@ def test_keys_that_do_not_fit(seaweedfs: SeaweedFS) -> None:
 def test_a_server_that_is_away_or_says_nothing(seaweedfs: SeaweedFS) -> None:
     bucket = replace(seaweedfs.bucket(), endpoint=f"http://127.0.0.1:{free_ports()}")
     (found,) = look(bucket)
-    assert (found.state, "is away" in found.what) == ("wrong", True), found
+    assert (found.state, "is unavailable" in found.what) == ("wrong", True), found
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bucket = replace(bucket, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
         (found,) = look(bucket, limit=1.0)

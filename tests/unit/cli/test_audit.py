@@ -17,7 +17,7 @@ from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.cli import accord
 from recorder.lifecycle import expiry
-from recorder.ops.doctor import keeping
+from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.duties import DUTIES, CheckpointWitnesses, Duties
 from recorder.processes.services import Context
@@ -161,7 +161,7 @@ def test_a_checkpoint_that_was_mailed_is_compared(shell: Shell, tmp_path: Path) 
     result = shell("audit", "--tenant", "Martin", "--checkpoint", str(kept))
     assert (result.exit_code, "checkpoint 1 is of customer" in result.output) == (2, True)
     kept.write_text("nothing")
-    assert "this is no checkpoint of ours" in shell("audit", "--checkpoint", str(kept)).output
+    assert "this is not one of our checkpoints" in shell("audit", "--checkpoint", str(kept)).output
 
 
 def test_what_is_wrong_is_named_with_what_to_do(shell: Shell) -> None:
@@ -228,7 +228,7 @@ def test_who_gets_checkpoints_by_mail(shell: Shell) -> None:
 def test_the_doctor_looks_whether_logs_are_signed(shell: Shell) -> None:
     def said(later: timedelta) -> list[tuple[str, str]]:
         return [
-            (each.state, each.what) for each in examine(keeping.logs, Patient(shell.context(), _Now(later)))
+            (each.state, each.what) for each in examine(storage.logs, Patient(shell.context(), _Now(later)))
         ]
 
     assert said(timedelta())[0][0] == "ok"
@@ -249,7 +249,7 @@ def test_an_older_key_is_named_and_renewed(shell: Shell) -> None:
     key = signing.load_private(keys / signing.SIGNING_KEY).public_key()
     before = signing.endorse(root, key, ("manifest", "amendment"), old.not_before, old.not_after)
     (keys / signing.ENDORSEMENT).write_bytes(signing.canonical_json.dump(before.document()))
-    states = [each.what for each in examine(keeping.keys, Patient(shell.context(), _Now(timedelta())))]
+    states = [each.what for each in examine(storage.keys, Patient(shell.context(), _Now(timedelta())))]
     assert any("not endorsed for tombstone, receipt, checkpoint" in each for each in states)
     shell.sign()
     with connected():

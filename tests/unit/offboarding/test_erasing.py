@@ -24,6 +24,7 @@ from recorder.catalogue.tables.core import (
     TenantTable,
     UserTable,
 )
+from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
 from recorder.features.offboarding import decisions, departure
 from recorder.features.offboarding import erasure as ending
@@ -39,7 +40,6 @@ from recorder.seal.amendment import By
 from recorder.seal.data_key import tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
 from recorder.seal.verification import verify
-from recorder.spool.layout import Party
 from tests.house import Customer
 from tests.vouching import vouch
 

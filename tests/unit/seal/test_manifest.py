@@ -15,12 +15,12 @@ import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.audio.encoded_take import Marker
+from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal import plaintext, signing, streaming_aead
 from recorder.seal.keyring import secret
 from recorder.seal.manifest import Joined, Noted, Parties, decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
-from recorder.spool.layout import Party
 from recorder.strict_json import b64
 
 from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed, sign
