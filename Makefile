@@ -33,7 +33,7 @@ test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
 
 # Of the unit tests those of rooms without database, disk and server, so that it is a matter of seconds.
-QUICK := bench call config mixed practice_switch seal store switch
+QUICK := architecture bench call config mixed practice_switch seal store switch
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

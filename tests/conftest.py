@@ -95,25 +95,23 @@ def entropy() -> Repeating:
 SERVED = (pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)"),)
 KINDS = ("sqlite", pytest.param("postgresql", marks=SERVED))
 UNIT = Path(__file__).parent / "unit"
-ON_BOTH = tuple(UNIT / room for room in ("access", "catalogue", "ending", "ledger", "pipeline", "recover"))
-"""The rooms whose tests of a catalogue run on SQLite and on PostgreSQL."""
-ALWAYS = frozenset({
-    "test_address", "test_append", "test_backup", "test_desk", "test_kept", "test_live", "test_older",
-    "test_people", "test_postgresql", "test_races", "test_rebuild", "test_recordings", "test_schema",
-    "test_sharing", "test_silent_catalogue", "test_snapshot", "test_throttle",
-})  # fmt: skip
-"""Those in which a database of its own kind matters most; the others run on PostgreSQL with what takes
-longer."""
+ON_BOTH = frozenset(
+    UNIT / package for package in ("auditlog", "catalogue", "offboarding", "pipeline", "playback", "recovery")
+)
+"""The packages whose tests of a catalogue run on SQLite and on PostgreSQL.  In modules marked ``postgresql``,
+where the kind of database matters most, those on PostgreSQL are part of ``make test``; otherwise of ``make
+test-long``."""
+assert all(package.is_dir() for package in ON_BOTH)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    path = metafunc.definition.path
-    asks = "catalogue_kind" in metafunc.fixturenames and path.parent in ON_BOTH
-    marks = metafunc.definition.iter_markers("parametrize")
-    if asks and not any(mark.args[0] == "catalogue_kind" for mark in marks):
-        later = () if path.stem in ALWAYS else (pytest.mark.long,)
-        kinds = ("sqlite", pytest.param("postgresql", marks=(*SERVED, *later)))
-        metafunc.parametrize("catalogue_kind", kinds)
+    definition = metafunc.definition
+    asks = "catalogue_kind" in metafunc.fixturenames and definition.path.parent in ON_BOTH
+    if asks and not any(mark.args[0] == "catalogue_kind" for mark in definition.iter_markers("parametrize")):
+        later = () if definition.get_closest_marker("postgresql") else (pytest.mark.long,)
+        metafunc.parametrize(
+            "catalogue_kind", ("sqlite", pytest.param("postgresql", marks=(*SERVED, *later)))
+        )
 
 
 @pytest.fixture

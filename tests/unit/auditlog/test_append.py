@@ -13,6 +13,8 @@ from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import service
 
+pytestmark = pytest.mark.postgresql
+
 TENANT = "01930000-0000-7000-8000-00000000000a"
 
 

@@ -12,6 +12,8 @@ from recorder.catalogue import database, schema
 from recorder.errors import CatalogueError
 from tests.ports import free_ports
 
+pytestmark = pytest.mark.postgresql
+
 SECRET = "s3cr3t"
 
 

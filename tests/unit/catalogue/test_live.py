@@ -16,6 +16,8 @@ from recorder.features.live.queue import LiveRow
 from recorder.spool.layout import Party
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
+pytestmark = pytest.mark.postgresql
+
 NODE = "node1"
 
 

@@ -8,6 +8,8 @@ from recorder.catalogue.records import UserRow
 from recorder.errors import CatalogueError
 from recorder.identity import users
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def person(tenants, clock, entropy) -> UserRow:

@@ -36,6 +36,8 @@ from recorder.seal import signing
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, Mark
 
+pytestmark = pytest.mark.postgresql
+
 
 class Daemon:
     """Answers with what it is given, line by line; ``asked`` is what it was asked."""

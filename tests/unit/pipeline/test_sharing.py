@@ -16,6 +16,8 @@ from recorder.catalogue.tables.lease import LeaseTable
 from recorder.lifecycle import expiry
 from recorder.store.contract import Unreachable
 
+pytestmark = pytest.mark.postgresql
+
 WORKERS = 3
 DUE = 6
 

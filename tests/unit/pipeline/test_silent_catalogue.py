@@ -15,6 +15,8 @@ import pytest
 from recorder.catalogue import queries
 from recorder.processes.worker import Worker, WorkerOptions
 
+pytestmark = pytest.mark.postgresql
+
 DEADLINE = 60.0
 SILENCE = 3.0
 """After which a process that is watched is killed (``recorder/processes/supervisor.py``)."""

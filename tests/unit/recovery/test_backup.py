@@ -40,6 +40,8 @@ from tests.vouching import vouch
 
 from .conftest import catalogued, rows
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def full(house: House, recorded) -> House:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable, RetentionLimitTable
@@ -12,6 +14,8 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.seal.amendment import By
 
 from .conftest import catalogued, rows
+
+pytestmark = pytest.mark.postgresql
 
 OPERATOR = By("operator")
 
