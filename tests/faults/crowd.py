@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from recorder.audio import encoding
 from recorder.domain.line_policy import Announcement
 from recorder.features.tenants import announcements, lines, service
 from recorder.ids import uuid7
-from recorder.pipeline import stages
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party
 from tests.conftest import write_wav
@@ -121,7 +121,7 @@ class Crowd:
             )
             prompt = self._house.root / "prompt.wav"
             prompt.write_bytes(_wav(_prompt()))
-            stages.encode_take(work, prompt)
+            encoding.encode_take(work, prompt)
             for name in (layout.CALL, layout.EVENTS, layout.AUDIO, layout.END):
                 (work / name).unlink()
             work.rename(made)

@@ -64,9 +64,9 @@ PARTICIPLES: set[str] = {
 """Modules that are named by a bare participle or gerund."""
 
 IRREGULAR = frozenset({
-    "begun", "bought", "brought", "built", "done", "drawn", "found", "given", "gone", "heard", "held", "hidden",
-    "kept", "known", "left", "lost", "made", "met", "said", "seen", "sent", "shown", "sold", "spoken", "taken",
-    "thought", "told", "written",
+    "begun", "bought", "brought", "built", "done", "drawn", "found", "given", "gone", "heard", "held",
+    "hidden", "kept", "known", "left", "lost", "made", "met", "said", "seen", "sent", "shown", "sold",
+    "spoken", "taken", "thought", "told", "written",
 })  # fmt: skip
 """Participles without that ending."""
 
