@@ -20,7 +20,7 @@ from recorder.features.tenants import announcements, lines, service
 from recorder.ids import uuid7
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party
-from tests.conftest import write_wav
+from tests.house import wav_of
 
 RATE = 8000
 TOLD = 2 * RATE
@@ -56,11 +56,11 @@ class Crowd:
 
     def __init__(self, house: Any) -> None:
         self._house = house
-        self._sound = house.root / "crowd.wav"
+        self._sound = house.folder / "crowd.wav"
         self._made = 0
         said = np.concatenate([_prompt(), np.zeros(TALK, "<i2")])
         heard = (5000 * np.sin(np.arange(TOLD + TALK) * 0.5)).astype("<i2")
-        write_wav(self._sound, np.stack([heard, said], axis=1))
+        self._sound.write_bytes(wav_of(np.stack([heard, said], axis=1)))
 
     def customer(self, name: str) -> Customer:
         house = self._house

@@ -87,9 +87,8 @@ def copies(count: int) -> Iterator[SimpleQueue[Path]]:
 
 
 def _pytest(arguments: list[str]) -> list[str]:
-    """A command, at low priority."""
     plain = ["-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long", "-q", "--tb=no", "--no-header"]
-    return ["nice", "-n", "15", sys.executable, "-m", "pytest", *plain, *arguments]
+    return [sys.executable, "-m", "pytest", *plain, *arguments]
 
 
 def record_lines(copy: Path, package: str) -> Record:

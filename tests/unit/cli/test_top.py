@@ -11,14 +11,14 @@ from recorder.cli.top.picture import Watcher
 from recorder.cli.top.screen import View, clean, draw, everything, fit, length
 from recorder.pipeline import stages
 from recorder.spool.layout import AUDIO, Mark, append_mark, open_take
-from tests.conftest import House
+from tests.house import Bakery
 
 
-def watcher(house: House) -> Watcher:
+def watcher(house: Bakery) -> Watcher:
     settings = config.load(
         None,
         {
-            "ACCORD_NODE_DATA": str(house.root),
+            "ACCORD_NODE_DATA": str(house.folder),
             "ACCORD_METRICS_DAEMON_PORT": "0",
             "ACCORD_METRICS_WORKER_PORT": "0",
             "ACCORD_METRICS_WEB_PORT": "0",
@@ -27,7 +27,7 @@ def watcher(house: House) -> Watcher:
     return Watcher(settings, house.clock)
 
 
-def live(house: House, *kinds: str, **changes: object) -> Path:
+def live(house: Bakery, *kinds: str, **changes: object) -> Path:
     folder = open_take(house.spool, house.start(**changes))
     for kind in kinds:
         append_mark(folder, Mark(house.clock(), kind, {}))
@@ -35,7 +35,7 @@ def live(house: House, *kinds: str, **changes: object) -> Path:
     return folder
 
 
-def test_a_call_s_state_is_what_was_written_down_of_it(house: House) -> None:
+def test_a_call_s_state_is_what_was_written_down_of_it(house: Bakery) -> None:
     told = ("recording_started", "announcement_started", "announcement_finished")
     states = {
         live(house).name: "arriving",
@@ -53,7 +53,7 @@ def test_a_call_s_state_is_what_was_written_down_of_it(house: House) -> None:
     assert found == states
 
 
-def test_what_grows_and_what_stands(house: House) -> None:
+def test_what_grows_and_what_stands(house: Bakery) -> None:
     grows, stands = live(house, "recording_started"), live(house, "recording_started")
     looking = watcher(house)
     assert {call.grows for call in looking.look().calls} == {None}
@@ -65,7 +65,7 @@ def test_what_grows_and_what_stands(house: House) -> None:
     assert any("stands" in line.text and line.style == "bad" for line in first)
 
 
-def test_the_spool_by_customer_and_stage(house: House) -> None:
+def test_the_spool_by_customer_and_stage(house: Bakery) -> None:
     done = house.take()
     stages.step(done, house.clock(), house.means)
     house.take()
@@ -82,7 +82,7 @@ def test_the_spool_by_customer_and_stage(house: House) -> None:
     assert "Dubois" in text
 
 
-def test_thousands_are_looked_at_quickly(house: House) -> None:
+def test_thousands_are_looked_at_quickly(house: Bakery) -> None:
     for number in range(2000):
         folder = house.spool / f"01a2102b-0000-7000-8000-{number:012}"
         folder.mkdir()
@@ -96,7 +96,7 @@ def test_thousands_are_looked_at_quickly(house: House) -> None:
     assert draw(picture, View(), 80, 24)
 
 
-def test_it_fits_any_terminal(house: House) -> None:
+def test_it_fits_any_terminal(house: Bakery) -> None:
     for number in range(40):
         live(house, "recording_started", started_at=house.clock() - timedelta(seconds=number))
         house.take()

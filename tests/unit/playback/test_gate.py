@@ -58,7 +58,7 @@ def test_the_first_seek_after_a_grant_reads_nothing_but_what_it_seeks(ada, recor
 @pytest.mark.parametrize("broken", ["changed", "gone"])
 def test_a_sound_that_is_broken_keeps_nobody_from_the_others(gate, ada, recorded, house, broken) -> None:
     recording = recorded(formats=("opus", "wav"))
-    file = next(house.root.rglob(f"{recording.id}/audio.wav"))
+    file = next(house.folder.rglob(f"{recording.id}/audio.wav"))
     if broken == "gone":
         file.unlink()
     else:
