@@ -8,15 +8,17 @@ import io
 import tomllib
 import wave
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import soundfile
 from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from demo.practice.party import SPEECH
 from recorder.catalogue import database, queries, schema
@@ -97,15 +99,12 @@ class House:
         keys = folder / "keys"
         if not keys.exists():
             signing.init(keys, clock() - self.KEY_AGE, entropy)
-        self.keyring = Keyring(load_kek(keys / signing.KEK))
-        self.root_public = signing.load_public(keys / signing.ROOT_PUBLIC)
-        self.store = store or DirectoryStore(self.bucket, entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.means = stages.PipelineDeps(
-            self.store,
-            self.keyring,
+            store or DirectoryStore(self.bucket, entropy),
+            Keyring(load_kek(keys / signing.KEK)),
             signer,
-            self.root_public,
+            signing.load_public(keys / signing.ROOT_PUBLIC),
             folder / "snapshot",
             entropy=entropy,
             since_boot=lambda: since_boot(clock()),
@@ -118,6 +117,24 @@ class House:
         """Migrate the catalogue and open it in this process."""
         schema.migrate(self.catalogue_url)
         self.database = database.open_catalogue(self.catalogue_url)
+
+    @property
+    def store(self) -> Store:
+        return self.means.store
+
+    @property
+    def keyring(self) -> Keyring:
+        return self.means.keyring
+
+    @property
+    def root_public(self) -> Ed25519PublicKey:
+        return self.means.root_public
+
+    def replaced(self, **attributes: Any) -> Self:
+        """A copy with other attributes."""
+        other = copy(self)
+        vars(other).update(attributes)
+        return other
 
     @property
     def spool(self) -> Path:

@@ -227,7 +227,7 @@ def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
                 keys=house.folder / "keys",
             )
         )
-        made.append(Node(name, replace(house, root=data), settings, environment))
+        made.append(Node(name, house.replaced(folder=data), settings, environment))
     yield Nodes(house, house.catalogue_url, made)
     for node in made:
         for process in node.started:

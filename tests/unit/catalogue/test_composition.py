@@ -326,15 +326,15 @@ def test_what_somebody_else_changed_meanwhile_is_looked_at_again(
     tenants, line, compose, now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sound is made before the customer is held: another command may come in between."""
-    mine, row, hold = tenants[0], line(), composition.hold
+    mine, row, lock = tenants[0], line(), composition.lock_tenant
     english = compose("en")
 
     def late(tenant: str) -> None:
-        monkeypatch.setattr(composition, "hold", hold)
+        monkeypatch.setattr(composition, "lock_tenant", lock)
         lines.set_line_announcement(mine, row.id, english.id, **now)
-        hold(tenant)
+        lock(tenant)
 
-    monkeypatch.setattr(composition, "hold", late)
+    monkeypatch.setattr(composition, "lock_tenant", late)
     assert composition.set_line_mode(mine, row.id, "opt-in", **now)
     told = queries.announcement(mine, queries.line(mine, row.id).announcement)
     assert (told.language, told.mode) == ("en", "opt-in")

@@ -254,7 +254,7 @@ def test_it_is_erased_between_two_puts(house, before, nth) -> None:
     erased: list[str] = []
 
     def another_node() -> None:
-        destroy(replace(house, means=real))
+        destroy(house.replaced(means=real))
         erased.append(folder.name)
 
     house.means = replace(real, store=Between(real.store, "put", nth, another_node))

@@ -110,7 +110,7 @@ class Living:
         pack = shipped()[self.sealed["country"]]
         self.ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
         self.people: dict[str, Who] = {}
-        self.house = replace(house, tenant=tenant, line=line)
+        self.house = house.replaced(tenant=tenant, line=line)
         self._seal()
 
     def _seal(self) -> None:
