@@ -1,7 +1,7 @@
 """A pytest plugin: which test runs which lines of a package, and how long each takes.
 
 ``ACCORD_MUTATION_PACKAGE`` names the folder, ``ACCORD_MUTATION_RECORD`` the JSON file that is written at the
-end.  Lines that run while modules are imported belong to no test.
+end.  Lines that run while modules are imported are listed under :data:`IMPORT`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ lines: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
 """By test and file."""
 seconds: dict[str, float] = defaultdict(float)
 failed: list[str] = []
-running = [""]
+IMPORT = ""
+running = [IMPORT]
 
 
 def _line(code: CodeType, line: int) -> object:
-    if code.co_filename.startswith(PACKAGE) and running[0]:
+    if code.co_filename.startswith(PACKAGE):
         lines[running[0]][code.co_filename].add(line)
     return monitoring.DISABLE  # until the next test
 
@@ -46,7 +47,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     try:
         return (yield)
     finally:
-        running[0] = ""
+        running[0] = IMPORT
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
