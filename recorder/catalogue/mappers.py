@@ -21,8 +21,8 @@ from recorder.catalogue.records import (
     UserRow,
 )
 from recorder.catalogue.tables import core
+from recorder.domain.parties import Party
 from recorder.prompts.sentences import SHORT
-from recorder.spool.layout import Party
 
 
 def tenant_row(row: core.TenantTable) -> TenantRow:

@@ -1,4 +1,4 @@
-"""``accord hold``: recordings that must not go, whatever would end them."""
+"""``accord hold``: legal holds, which suspend expiry and deletion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REASON = click.option("--reason", required=True, help="Why, in a sentence; it is
 
 
 def changes(context: Context) -> Changes:
-    """What writes amendments for the operator."""
+    """The service that writes amendments, signing as the operator."""
     return Changes(context.store(), context.root(), context.signer(), revoked=context.revoked())
 
 

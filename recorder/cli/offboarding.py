@@ -1,4 +1,4 @@
-"""``accord tenant leave``: a customer leaves, is handed what is theirs, and all of it is destroyed."""
+"""``accord tenant leave``: a customer's departure: announce, hand over, erase."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
 
 
 def _changes(context: Context) -> Changes:
-    """What signs decisions about a customer who leaves."""
+    """The service that signs decisions about a customer's departure."""
     given = (context.store(), context.root(), context.signer())
     return Changes(*given, utc_now, os.urandom, revoked=context.revoked())
 

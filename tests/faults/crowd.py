@@ -16,10 +16,11 @@ import numpy as np
 
 from recorder.audio import encoding
 from recorder.domain.line_policy import Announcement
+from recorder.domain.parties import Party
 from recorder.features.tenants import announcements, lines, service
 from recorder.ids import uuid7
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.house import wav_of
 
 RATE = 8000

@@ -2,7 +2,7 @@
 is carried to the daemon, and what came of it is written down.
 
 In a thread of its own, several times a second: a card number does not wait for the turn of anything else.
-Which calls go on is read from the spool, as by ``accord top``; nothing is asked of the daemon for it.
+Which calls go on is read from the spool, as by ``accord status``; nothing is asked of the daemon for it.
 """
 
 from __future__ import annotations

@@ -17,9 +17,8 @@ from peewee import SqliteDatabase
 from recorder.auditlog.append import append
 from recorder.catalogue.database import Table, connected, database, writing
 from recorder.catalogue.schema import FOLDER
-from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.catalogue.tables.core import (
-    AmendmentTable,
     AnnouncementTable,
     ChangeCounterTable,
     GrantTable,
@@ -29,7 +28,6 @@ from recorder.catalogue.tables.core import (
     LineTable,
     ListenTable,
     NotRecordedTable,
-    PendingAmendmentTable,
     PurposeTable,
     RecordingTable,
     RetentionLimitTable,
@@ -38,17 +36,13 @@ from recorder.catalogue.tables.core import (
     TenantTable,
     UserTable,
 )
-from recorder.catalogue.tables.lease import LeaseTable
-from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.live_call import ApiTokenTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
-from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
     SubjectRequestTable,
-    VerificationCodeTable,
 )
-from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
@@ -81,19 +75,6 @@ COPIED: tuple[type[Table], ...] = (
     HandoverFetchTable,
 )
 """In an order in which each row comes after those that it refers to."""
-
-NOT_COPIED: Mapping[type[Table], str] = {
-    AmendmentTable: "the bucket has them",
-    GlobalStateTable: "what holds for this catalogue",
-    QueuedPlaceTable: "a rebuild's list",
-    PendingAmendmentTable: "who is at it now",
-    LeaseTable: "of workers that run now",
-    LiveCallTable: "calls that go on now",
-    LiveCommandTable: "what was asked of them",
-    SubtreeTable: "made again from the leaves",
-    VerificationCodeTable: "codes that are valid for minutes",
-    ThrottleTable: "who must wait now",
-}
 
 WITHOUT: Mapping[type[Table], tuple[str, ...]] = {
     RecordingTable: ("outside_kind", "outside_value", "inside_kind", "inside_value", "wrapped_key")

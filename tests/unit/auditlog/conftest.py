@@ -44,7 +44,7 @@ class World:
     def tenant(self) -> str:
         return self.house.tenant
 
-    def signing(self, **changes: Any) -> checkpoint.Means:
+    def signing(self, **changes: Any) -> checkpoint.CheckpointDeps:
         means = self.house.means
         made = checkpoint.CheckpointDeps(
             means.store, means.signer, means.root_public, self.house.entropy, owner="one"

@@ -13,6 +13,7 @@ from recorder.catalogue.tables.core import RecordingTable, UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.domain.parties import Party
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
 from recorder.features.recovery import rebuild_queue
@@ -30,7 +31,6 @@ from recorder.ids import uuid7
 from recorder.lifecycle import amendments, recordings
 from recorder.playback import grants
 from recorder.seal import signing
-from recorder.spool.layout import Party
 from tests.announced import announcement_in
 from tests.vouching import vouch
 

@@ -15,7 +15,6 @@ import pytest
 from peewee import ForeignKeyField, IntegrityError
 
 from recorder.audit import shared_rows
-from recorder.audit.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.catalogue import queries, schema
@@ -37,6 +36,7 @@ from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.house import Bakery
 from tests.postgres import binaries
+from tests.unit.auditlog.column_coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
 
 from .conftest import BEGAN, World, make_world
 from .filled import NODE, fill

@@ -16,6 +16,7 @@ from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.tables.core import AnnouncementTable, LineTable, SoundTable
 from recorder.domain import line_policy
 from recorder.domain.call_plan import MODES
+from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
 from recorder.features.tenants import (
     announcements,
@@ -27,7 +28,7 @@ from recorder.features.tenants import (
 )
 from recorder.prompts import composer
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 
 
 @pytest.fixture

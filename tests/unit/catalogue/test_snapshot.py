@@ -10,9 +10,10 @@ import pytest
 
 from recorder.catalogue import prompt_files, queries
 from recorder.domain import line_policy
+from recorder.domain.parties import Party
 from recorder.features.tenants import lines, snapshot
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 
 pytestmark = pytest.mark.postgresql
 

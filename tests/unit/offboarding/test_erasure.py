@@ -23,6 +23,7 @@ from recorder.catalogue.tables.core import (
     TenantTable,
     UserTable,
 )
+from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
 from recorder.features.offboarding import decisions, departure
 from recorder.features.offboarding import erasure as ending
@@ -38,7 +39,6 @@ from recorder.seal.amendment import By
 from recorder.seal.data_key import tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
 from recorder.seal.verification import verify
-from recorder.spool.layout import Party
 from tests.house import Customer
 from tests.vouching import vouch
 
@@ -342,7 +342,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     receipt = departure.standing(bakery.id).receipt
     with connected():  # an old copy of the catalogue, from before it left
         AmendmentTable.delete().execute()
-        departure.Leaving.delete().execute()
+        departure.OffboardingTable.delete().execute()
         LineTable.update(until=None).execute()
         for row in before[RecordingTable]:
             RecordingTable.update(**row).where(RecordingTable.id == row["id"]).execute()
@@ -379,7 +379,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
         Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run().leavers == ()
     )
     with connected():  # and all of it is lost
-        for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, departure.Leaving):
+        for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, departure.OffboardingTable):
             model.delete().execute()
     rebuild_queue.finish()
     house.confirm_holds()

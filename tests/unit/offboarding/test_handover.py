@@ -21,6 +21,7 @@ from recorder.catalogue import departures, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
 from recorder.clock import to_iso
+from recorder.domain.parties import Party
 from recorder.errors import AccessError, CatalogueError
 from recorder.features.offboarding import decisions, departure, handover, tar
 from recorder.features.subject_requests import register
@@ -30,7 +31,6 @@ from recorder.playback.interface import Who
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
 from recorder.seal.sealing import open_manifest
-from recorder.spool.layout import Party
 from recorder.store.contract import Unreachable
 from tests.house import Customer
 

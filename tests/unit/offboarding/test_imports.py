@@ -16,6 +16,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.core import LeafTable, RecordingTable
+from recorder.domain.parties import Party
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.features.imports import service
 from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
@@ -24,7 +25,6 @@ from recorder.lifecycle import amendments, expiry, recordings
 from recorder.playback.interface import Who
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
-from recorder.spool.layout import Party
 from recorder.store.contract import Unreachable
 from tests.house import Customer, House
 
@@ -298,7 +298,7 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
     house.changes.agree(bakery.id, before.id, OPERATOR, **said)
     before = queries.recording(bakery.id, outcome.recording)
     with connected():
-        amendments.Amendment.delete().execute()
+        amendments.AmendmentTable.delete().execute()
         RecordingTable.delete().execute()
     Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
     house.confirm_holds()

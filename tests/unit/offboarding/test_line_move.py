@@ -14,6 +14,7 @@ from recorder.audio.encoded_take import write_encoded
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.core import LeafTable
+from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
@@ -22,7 +23,7 @@ from recorder.ids import uuid7
 from recorder.pipeline import stages
 from recorder.seal.sealing import NAME
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.clock import since_boot
 from tests.house import Customer
 from tests.recovery.many import small

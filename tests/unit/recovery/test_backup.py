@@ -14,16 +14,23 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.audit_log import RecipientTable
+from recorder.catalogue.tables.audit_log import RecipientTable, SubtreeTable
 from recorder.catalogue.tables.core import (
     TABLES,
+    AmendmentTable,
     LeafTable,
+    PendingAmendmentTable,
     PurposeTable,
     RecordingTable,
     SessionTable,
     TenantTable,
 )
+from recorder.catalogue.tables.lease import LeaseTable
+from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
+from recorder.catalogue.tables.subject_request import VerificationCodeTable
+from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
@@ -127,8 +134,22 @@ def everything() -> dict[str, list]:
     return {model._meta.table_name: rows(model) for model in dump.COPIED}
 
 
+NOT_COPIED = {
+    AmendmentTable: "the bucket has them",
+    GlobalStateTable: "what holds for this catalogue",
+    QueuedPlaceTable: "a rebuild's list",
+    PendingAmendmentTable: "who is at it now",
+    LeaseTable: "of workers that run now",
+    LiveCallTable: "calls that go on now",
+    LiveCommandTable: "what was asked of them",
+    SubtreeTable: "made again from the leaves",
+    VerificationCodeTable: "codes that are valid for minutes",
+    ThrottleTable: "who must wait now",
+}
+
+
 def test_every_table_is_copied_or_it_is_said_why_not() -> None:
-    assert {*dump.COPIED} | {*dump.NOT_COPIED} == {*TABLES}
+    assert {*dump.COPIED} | {*NOT_COPIED} == {*TABLES}
 
 
 def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> None:

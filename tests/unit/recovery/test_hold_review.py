@@ -90,7 +90,7 @@ def test_a_statement_that_the_catalogue_does_not_know_waits_until_somebody_has_l
     recorded()
     house.limit(5)
     with writing():
-        limits.KeepingLimit.delete().execute()
+        limits.RetentionLimitTable.delete().execute()
     assert recovery.rebuild().limits.taken == 1
     house.clock.forward(days=6)
     recovery.settle()

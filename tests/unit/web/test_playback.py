@@ -12,6 +12,7 @@ from recorder.audit.service import Audit
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.core import LeafTable, ListenTable, SessionTable
+from recorder.domain import parties
 from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.spool import layout
@@ -461,7 +462,7 @@ def test_the_player_says_what_is_missing_and_until_when_it_is_kept(browser, bake
 
 
 def test_the_caller_is_never_shown_as_markup(browser, house, bakery):
-    rude = house.call(bakery, outside=layout.Party("sip", '"><script>alert(1)</script>@example.org'))
+    rude = house.call(bakery, outside=parties.Party("sip", '"><script>alert(1)</script>@example.org'))
     person = browser("claire")
     for page in (
         person.get("/recordings"),

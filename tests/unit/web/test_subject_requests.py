@@ -16,10 +16,10 @@ from recorder.audit.service import Audit
 from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.core import LeafTable, NotRecordedTable, RecordingTable
+from recorder.domain.parties import Party
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
-from recorder.spool.layout import Party
 from tests.house import CALLER
 from tests.unit.web.conftest import Browser
 
