@@ -30,8 +30,6 @@ FEATURE_IMPORTS: set[tuple[str, str]] = {
 """A feature and the other one that it imports."""
 
 CYCLES: set[frozenset[str]] = {
-    frozenset({"web.language", "web.security", "web.state"}),
-    frozenset({"web.request_reader", "web.server"}),
     frozenset(
         f"demo.practice.{name}"
         for name in (
@@ -54,12 +52,7 @@ PARTICIPLES: set[str] = {
     "demo.practice.playing",
     "demo.practice.recording",
     "demo.practice.talking",
-    "recorder.ops.doctor.keeping",
     "recorder.typed",
-    "web.account.refused",
-    "web.live.asking",
-    "web.playback.sending",
-    "web.recordings.listing",
 }
 """Modules that are named by a bare participle or gerund."""
 
