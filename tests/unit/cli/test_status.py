@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from recorder import config
@@ -18,7 +19,14 @@ from recorder.ops.status import NodeStatus, call_state, format_duration, last_fa
 from recorder.pipeline import stages
 from recorder.processes.services import Context
 from recorder.spool.layout import AUDIO, Mark, append_mark, open_take
+from tests.clock import Clock
 from tests.house import Bakery
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The day of the log that is read here."""
+    return Clock()
 
 
 def status(house: Bakery, **more: str) -> NodeStatus:
