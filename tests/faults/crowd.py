@@ -113,14 +113,14 @@ class Crowd:
 
     def _encoded(self, customer: Customer) -> Path:
         """What the encoder makes of this sound, which is the same for all."""
-        made = self._house.root / "encoded"
+        made = self._house.folder / "encoded"
         if not made.exists():
-            work = self._house.root / "encoding"
+            work = self._house.folder / "encoding"
             work.mkdir()
             self._fill(
                 work, layout.start_body(customer.template) | {"recording": "template"}, customer.template
             )
-            prompt = self._house.root / "prompt.wav"
+            prompt = self._house.folder / "prompt.wav"
             prompt.write_bytes(_wav(_prompt()))
             encoding.encode_take(work, prompt)
             for name in (layout.CALL, layout.EVENTS, layout.AUDIO, layout.END):
