@@ -54,7 +54,7 @@ def work_off(folder: Path, port: int) -> None:
         store=retrying(store),
         keyring=house.keyring,
         signer=house.means.signer,
-        root_public=house.root,
+        root_public=house.root_public,
         boundary=lambda reached: worker.stop() if reached == "removed" and not calls(spool) else None,
     )
     worker.run()

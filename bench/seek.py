@@ -81,7 +81,7 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
     recording = house.call(customer, times=times, at=utc_now() - timedelta(minutes=minutes + 1))
     row = queries.recording(customer.id, recording)
     assert row is not None
-    sealed = Seals(store, house.keyring, house.root).open(row, utc_now())
+    sealed = Seals(store, house.keyring, house.root_public).open(row, utc_now())
     opened = Sounds(store).open(sealed, NAME)
     content, noise = b"".join(opened.read(0, opened.length)), os.urandom(opened.length)
     (folder / "plain").write_bytes(noise)
@@ -114,7 +114,7 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
         for way in ways:
             seek(*way)
         if number % 4 == 0:
-            gate = PanelGate(store, house.keyring, house.root)
+            gate = PanelGate(store, house.keyring, house.root_public)
             begun = time.perf_counter()
             grant = gate.grant(who, recording, "agreement")
             took.setdefault("grant", []).append(time.perf_counter() - begun)

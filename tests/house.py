@@ -8,20 +8,21 @@ import io
 import tomllib
 import wave
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import soundfile
 from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from demo.practice.party import SPEECH
 from recorder.catalogue import database, queries, schema
 from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
-from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import PromptSound as Words
 from recorder.domain.parties import Party
@@ -42,6 +43,8 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
 from tests.announced import announcement_in
+from tests.clock import Clock, since_boot
+from tests.entropy import Repeating
 from web.account import passwords
 
 RATE = 8000
@@ -76,41 +79,84 @@ class Customer:
 
 
 class House:
-    """One installation in a folder.  ``now`` may be a clock that tests move."""
+    """One installation in a folder: keys, bucket, catalogue, spool, gate.  Tests may move its ``clock``."""
+
+    KEY_AGE = timedelta(days=60)
+    """How old the signing keys are: calls of last month are sealed as well."""
 
     def __init__(
         self,
         folder: Path,
-        now: Callable[[], datetime],
+        clock: Callable[[], datetime],
         entropy: Entropy,
         store: Store | None = None,
         url: str = "",
     ) -> None:
         """Makes what is not there yet; without ``store``, objects are files in the folder, and without
         ``url`` the catalogue is."""
-        self.folder, self.now, self.entropy = folder, now, entropy
-        url = url or f"sqlite:///{folder / 'catalogue.db'}"
-        schema.migrate(url)
-        self.database = database.open_catalogue(url)
+        self.folder, self.clock, self.entropy = folder, clock, entropy
+        self.catalogue_url = url or f"sqlite:///{folder / 'catalogue.db'}"
+        self.open_catalogue()
         keys = folder / "keys"
         if not keys.exists():
-            signing.init(keys, now() - timedelta(days=60), entropy)  # calls of last month are sealed too
-        self.keyring = Keyring(load_kek(keys / signing.KEK))
-        self.root = signing.load_public(keys / signing.ROOT_PUBLIC)
-        self.store = store or DirectoryStore(folder / "store", entropy)
+            signing.init(keys, clock() - self.KEY_AGE, entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.means = stages.PipelineDeps(
-            self.store,
-            self.keyring,
+            store or DirectoryStore(self.bucket, entropy),
+            Keyring(load_kek(keys / signing.KEK)),
             signer,
-            self.root,
+            signing.load_public(keys / signing.ROOT_PUBLIC),
             folder / "snapshot",
             entropy=entropy,
-            since_boot=lambda: since_boot(now()),
+            since_boot=lambda: since_boot(clock()),
         )
-        self.gate = PanelGate(self.store, self.keyring, self.root, now=now, entropy=entropy)
+        self.gate = PanelGate(self.store, self.keyring, self.root_public, now=clock, entropy=entropy)
         panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
-        self.changes = Changes(self.store, self.root, panel, now, entropy)
+        self.changes = Changes(self.store, self.root_public, panel, clock, entropy)
+
+    def open_catalogue(self) -> None:
+        """Migrate the catalogue and open it in this process."""
+        schema.migrate(self.catalogue_url)
+        self.database = database.open_catalogue(self.catalogue_url)
+
+    @property
+    def store(self) -> Store:
+        return self.means.store
+
+    @property
+    def keyring(self) -> Keyring:
+        return self.means.keyring
+
+    @property
+    def root_public(self) -> Ed25519PublicKey:
+        return self.means.root_public
+
+    def replaced(self, **attributes: Any) -> Self:
+        """A copy with other attributes."""
+        other = copy(self)
+        vars(other).update(attributes)
+        return other
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    @property
+    def bucket(self) -> Path:
+        return self.folder / "bucket"
+
+    @property
+    def trust(self) -> Trust:
+        """What signed statements are checked with."""
+        return Trust(self.root_public)
+
+    def objects(self) -> list[str]:
+        """The keys of the bucket's objects."""
+        return sorted(self.store.list(""))
+
+    def office(self) -> Changes:
+        """The services that the operator decides with about a customer who leaves."""
+        return Changes(self.store, self.root_public, self.means.signer, self.clock, self.entropy)
 
     def customer(
         self,
@@ -121,10 +167,11 @@ class House:
         language: str = "fr",
         purposes: Sequence[str] = ("agreement",),
         time_zone: str = "Europe/Brussels",
+        formats: Sequence[str] = ("opus", "wav"),
     ) -> Customer:
         """A customer whose line announces in a language that it is recorded."""
-        identity = str(uuid7(self.now(), self.entropy))
-        said = {"now": self.now(), "entropy": self.entropy}
+        identity = str(uuid7(self.clock(), self.entropy))
+        said = {"now": self.clock(), "entropy": self.entropy}
         service.create_tenant(
             identity,
             name=name,
@@ -149,7 +196,7 @@ class House:
             number=number,
             announcement=announcement.id,
             label=label,
-            formats=("opus", "wav"),
+            formats=formats,
             **said,
         )
         return Customer(identity, line, announcement)
@@ -165,7 +212,7 @@ class House:
             role=role,
             language=language,
             password_hash=_hashed(),
-            now=self.now(),
+            now=self.clock(),
             entropy=self.entropy,
             signer=self.means.signer,
         )
@@ -204,11 +251,11 @@ class House:
         assert queries.recording(customer.id, folder.name) is not None
         return folder.name
 
-    def work(self, folder: Path, end: datetime) -> None:
-        """Every stage of a call that ended then, soon after."""
-        then = end + timedelta(milliseconds=900)
-        means = replace(self.means, since_boot=lambda: since_boot(then))
-        while stages.step(folder, then, means):
+    def work(self, folder: Path, ended: datetime | None = None) -> None:
+        """Every stage of a take: now, or soon after it ``ended``."""
+        at = self.clock() if ended is None else ended + timedelta(milliseconds=900)
+        means = replace(self.means, since_boot=lambda: since_boot(at))
+        while stages.step(folder, at, means):
             pass
 
     def finished(
@@ -227,7 +274,7 @@ class House:
         """A finished call in the spool: its folder, and when it ended."""
         language = customer.announcement.language
         sound = conversation(language, times, announced)
-        began = at or self.now()
+        began = at or self.clock()
         keep = self.keep(language) if asked else None
         question = Words(*_words(language, ("may-we-record",))) if mode == "opt-in" else None
         said = {"mode": mode, "keep": keep, "question": question, "direction": direction}
@@ -267,15 +314,15 @@ class House:
         direction: str = "inbound",
     ) -> str:
         """A call of which there is no recording."""
-        began = at or self.now()
+        began = at or self.clock()
         recording, folder = self._arrive(customer, outside, began, direction=direction)
         self._end(folder, "not_recorded", reason, began + timedelta(seconds=8))
-        stages.step(folder, self.now(), self.means)
+        stages.step(folder, self.clock(), self.means)
         return recording
 
     def stored(self, recording: str, name: str) -> Path:
         """An object's file in the bucket, to be changed by a test."""
-        return next((self.folder / "store").glob(f"*/*/*/*/{recording}/{name}"))
+        return next(self.bucket.glob(f"*/*/*/*/{recording}/{name}"))
 
     def limit(
         self,
@@ -287,14 +334,14 @@ class House:
         **more: Any,
     ) -> None:
         """Set a retention limit, as the operator does (``None``: as announced again)."""
-        at = more.pop("now", None) or self.now()
-        changes = Changes(self.store, self.root, self.means.signer, lambda: at, self.entropy)
+        at = more.pop("now", None) or self.clock()
+        changes = Changes(self.store, self.root_public, self.means.signer, lambda: at, self.entropy)
         wish = retention_limits.Wish(purpose, line, keep_days, **more)
         retention_limits.set_limit(changes, tenant, wish, By("operator"))
 
     def confirm_holds(self) -> bool:
         """After a rebuild: the holds are complete."""
-        return hold_review.confirm_holds(self.means.signer, Trust(self.root), self.now(), self.entropy)
+        return hold_review.confirm_holds(self.means.signer, self.trust, self.clock(), self.entropy)
 
     def close(self) -> None:
         self.database.close()
@@ -306,7 +353,7 @@ class House:
         said = {}
         for name, clips in SAYINGS.items():
             said[name] = Words(*_words(language, clips))
-            (prompts_ / f"{said[name].sha256}.wav").write_bytes(_wav(_clips(language, clips)))
+            (prompts_ / f"{said[name].sha256}.wav").write_bytes(wav_of(_clips(language, clips)))
         return Keep("agreement", 365, **said)
 
     def _arrive(self, customer: Customer, outside: Party, at: datetime, **more: Any) -> tuple[str, Path]:
@@ -322,28 +369,119 @@ class House:
             outside=outside,
             started_at=at,
             formats=line.formats,
-            announcement=Announcement(
-                told.id,
-                told.version,
-                told.language,
-                told.text,
-                told.purposes,
-                told.keep_days,
-                told.sound,
-                told.duration_ms,
-            ),
+            announcement=_announced(told),
             uptime=since_boot(at),
             **{"direction": "inbound", **more},
         )
-        return recording, layout.open_take(self.folder / "spool", start)
+        return recording, layout.open_take(self.spool, start)
 
     def _end(self, folder: Path, outcome: str, reason: str | None, at: datetime) -> None:
         layout.close_take(folder, CallEnd(outcome, reason, at, Party("extension", "1001")))
 
 
-def since_boot(at: datetime) -> Uptime:
-    """The clock that nobody sets, of a machine whose other clock was always right."""
-    return Uptime("this start", at.timestamp())
+class Bakery(House):
+    """A house with one customer, whose line announces in French; calls are tones, where nobody listens."""
+
+    KEY_AGE = timedelta(0)
+
+    def __init__(self, folder: Path, clock: Clock, entropy: Repeating, url: str) -> None:
+        """On the catalogue at ``url``, which this process has open."""
+        super().__init__(folder, clock, entropy, url=url)
+        customer = self.customer("Boulangerie Martin", "+3225550100", formats=("opus",))
+        self.tenant, self.line = customer.id, customer.line
+        self.announcement = _announced(customer.announcement)
+        self.spool.mkdir()
+
+    def open_catalogue(self) -> None:
+        """It is open."""
+
+    def limit(self, keep_days: int | None, *, tenant: str | None = None, **more: Any) -> None:
+        super().limit(tenant or self.tenant, keep_days, **more)
+
+    def start(self, **changes) -> CallStart:
+        """A call that arrives now."""
+        values = {
+            "recording": str(uuid7(self.clock(), self.entropy)),
+            "tenant": self.tenant,
+            "line": self.line.id,
+            "number": self.line.number,
+            "direction": "inbound",
+            "node": "node1",
+            "channel": "01f2b6c6-channel",
+            "outside": Party("e164", "+32470123456"),
+            "started_at": self.clock(),
+            "formats": ("opus", "wav"),
+            "announcement": self.announcement,
+        }
+        values |= changes
+        return CallStart(**({"uptime": since_boot(values["started_at"])} | values))
+
+    def take(
+        self,
+        talk_ms: int = 3000,
+        announced: bool = True,
+        bridged: bool = True,
+        asked: str | None = None,
+        **changes,
+    ) -> Path:
+        """A finished call in the spool: the announcement, then ``talk_ms`` of two tones.  ``asked``: the
+        colleague asks in their own words whether it may be kept for a year, and that is answered."""
+        if asked is not None:
+            said = Words("Said.", "5a" * 32, 1000)
+            changes = {"keep": Keep("agreement", 365, None, said, said, said, said)} | changes
+        start = self.start(**changes)
+        folder = layout.open_take(self.spool, start)
+        prompt = self._prompt()
+        at, told = start.started_at, timedelta(milliseconds=len(prompt) // 8)
+        talk = np.arange(talk_ms * 8)
+        right = np.concatenate([prompt if announced else prompt * 0, _tone(talk, 440)])
+        left = np.concatenate([_tone(np.arange(len(prompt)), 1000), _tone(talk, 660)])
+        (folder / layout.AUDIO).write_bytes(wav_of(np.stack([left, right], axis=1)))
+        marks = [
+            Mark(at, "recording_started", {}),
+            Mark(at, "announcement_started", {}),
+            Mark(at + told, "announcement_finished", {}),
+        ]
+        if bridged:
+            marks.append(Mark(at + told, "bridged", {"party": "extension", "value": "1001"}))
+        if asked is not None:
+            by = {} if asked == "none" else {"by": "colleague", "how": "own_words"}
+            if asked == "yes":
+                heard = told // timedelta(milliseconds=1) + 1200
+                by |= {"voice_from_ms": str(heard), "voice_to_ms": str(heard + 500)}
+            marks.append(Mark(at + told + timedelta(seconds=1), "keep_asked", {"how": "own_words"}))
+            answer = {"answer": asked, **by}
+            marks.append(Mark(at + told + timedelta(seconds=2), "keep_answered", answer))
+        ended = at + told + timedelta(milliseconds=talk_ms)
+        marks += [Mark(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Mark(ended, "recording_stopped", {})]
+        for mark in marks:
+            layout.append_mark(folder, mark)
+        inside = Party("extension", "1001") if bridged else None
+        layout.close_take(folder, CallEnd("recorded", None, ended, inside))
+        return folder
+
+    def unrecorded(self, reason: str = "hung_up_in_announcement", **changes) -> Path:
+        """A call that was not recorded, in the spool."""
+        start = self.start(**changes)
+        folder = layout.open_take(self.spool, start)
+        layout.close_take(folder, CallEnd("not_recorded", reason, start.started_at, None))
+        return folder
+
+    def _prompt(self) -> np.ndarray:
+        sound = announcement_in(self.announcement.language)
+        assert sound.sha256 == self.announcement.sha256
+        return _read(sound.path)
+
+
+def _announced(row: AnnouncementRow) -> Announcement:
+    """The announcement as a line's policy has it."""
+    return Announcement(
+        row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound, row.duration_ms
+    )
+
+
+def _tone(at: np.ndarray, hertz: float) -> np.ndarray:
+    return (6000 * np.sin(2 * np.pi * hertz * at / RATE)).astype("<i2")
 
 
 def told_ms(language: str) -> int:
@@ -370,7 +508,7 @@ def conversation(language: str, times: int, announced: bool) -> bytes:
     hum = (3000 * np.sin(np.arange(before) * 2 * np.pi * 440 / RATE)).astype(np.int16)
     left = np.concatenate([hum, caller])
     right = np.concatenate([lead, announcement, ring, callee])
-    return _wav(np.stack([left, right], axis=1))
+    return wav_of(np.stack([left, right], axis=1))
 
 
 SAYINGS = {
@@ -406,7 +544,7 @@ def _asked(
         (heard + 3500, "keep_answered", answer),
         (heard + 4000 + len(said[1]) * 1000 // RATE, "keep_told", {}),
     ]
-    return _wav(np.concatenate([np.frombuffer(sound[44:], "<i2").reshape(-1, 2), more])), marks
+    return wav_of(np.concatenate([np.frombuffer(sound[44:], "<i2").reshape(-1, 2), more])), marks
 
 
 def _clips(language: str, names: Sequence[str]) -> np.ndarray:
@@ -418,11 +556,12 @@ def _words(language: str, names: Sequence[str]) -> tuple[str, str, int]:
     """What is said, and its sound's SHA-256 and milliseconds."""
     clips = tomllib.loads((SOUNDS / "clips.toml").read_text("utf-8"))[language]
     sound = _clips(language, names)
-    sha256 = hashlib.sha256(_wav(sound)).hexdigest()
+    sha256 = hashlib.sha256(wav_of(sound)).hexdigest()
     return " ".join(clips[name]["text"] for name in names), sha256, len(sound) * 1000 // RATE
 
 
-def _wav(samples: np.ndarray) -> bytes:
+def wav_of(samples: np.ndarray) -> bytes:
+    """A WAV of PCM 16 bit at 8 kHz: frames, or frames by channels."""
     out = io.BytesIO()
     with wave.open(out, "wb") as sound:
         sound.setnchannels(samples.ndim)

@@ -53,7 +53,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     """Put a small recording into bucket and catalogue, as the worker does; its id.  ``start`` changes how the
     call arrived, ``answer`` is what was said to the question whether it may be recorded."""
     means, start = house.means, house.start(**start)
-    folder = house.root / "sealing" / start.recording
+    folder = house.folder / "sealing" / start.recording
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
     if answer is not None:

@@ -26,11 +26,18 @@ from recorder.audio import (
     timeline,
     wav,
 )
-from recorder.audio.encoded_take import Encoded, EncodedSound, LocatedAnnouncement, Marker, Prompt
+from recorder.audio.encoded_take import (
+    Encoded,
+    EncodedSound,
+    LocatedAnnouncement,
+    Marker,
+    Prompt,
+    write_encoded,
+)
 from recorder.audio.peaks import Peaks
 from recorder.errors import TakeError
 from recorder.spool import atomic_files
-from recorder.spool.layout import Take
+from recorder.spool.layout import Take, read_take
 
 OPUS, WAV, PEAKS = "audio.opus", "kept.wav", "peaks"
 """The files in the take's folder.  ``kept.wav`` becomes the object ``audio.wav``: the take's own
@@ -64,6 +71,17 @@ class _Output(Protocol):
     def add(self, samples: wav.Samples) -> None: ...
 
     def finish(self) -> None: ...
+
+
+def encode_take(folder: Path, prompt: Path) -> int:
+    """Encode the take in ``folder`` and write down what came of it (``encoded.json``).
+
+    Returns the length of its sound in milliseconds.  ``prompt`` is the announcement's sound, in the folder of
+    all prompts.  Raises as :func:`encode` does.
+    """
+    encoded = encode(read_take(folder), prompt)
+    write_encoded(encoded)
+    return encoded.duration_ms
 
 
 def encode(take: Take, prompt: Path) -> Encoded:

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from recorder import environment
+from recorder.audio.encoding import encode_take
 from recorder.errors import EncoderError, TakeError
-from recorder.pipeline.stages import encode_take
 from recorder.spool.layout import AUDIO, unreadable
 
 _PR_SET_PDEATHSIG = 1
@@ -57,7 +57,7 @@ class Encoder:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def encode(self, folder: Path, prompt: Path) -> Took:
-        """Do :func:`recorder.pipeline.stages.encode_take` over there.
+        """Do :func:`recorder.audio.encoding.encode_take` over there.
 
         Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
         ``take.encoder_died`` where the process ended or took longer than real time, and

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.audio import prompt_detection
 from recorder.audio.encoded_take import ENCODED, read_encoded, write_encoded
-from recorder.audio.encoding import as_it_is, encode
+from recorder.audio.encoding import as_it_is, encode_take
 from recorder.catalogue import prompt_files, tenant_queries
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.tenant_queries import no_tenant
@@ -78,14 +78,6 @@ AGAIN = frozenset({"take.encoded", "seal.sound_changed"})
 """What was encoded is damaged: the take itself is there, and is encoded again."""
 
 log = structlog.get_logger()
-
-
-def encode_take(folder: Path, prompt: Path) -> int:
-    """The *encode* stage's work: pure files, for a process of its own; how many milliseconds of sound it
-    was.  ``prompt`` is the announcement's sound, in the folder of all prompts.  Raises :class:`TakeError`."""
-    encoded = encode(read_take(folder), prompt)
-    write_encoded(encoded)
-    return encoded.duration_ms
 
 
 def nowhere(_boundary: str) -> None:

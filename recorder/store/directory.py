@@ -58,8 +58,7 @@ class DirectoryStore:
                 try:
                     self._compare(key, sha256)
                 except FileNotFoundError:
-                    # Somebody deletes it, or its last sibling, and with it the folder.
-                    raise Unreachable("store.busy", f"{key} is being removed", "it is retried") from None
+                    raise _busy(key) from None
 
     def replace(self, key: str, path: Path, sha256: str) -> None:
         target = self._path(key)
@@ -67,7 +66,7 @@ class DirectoryStore:
             try:
                 os.replace(temporary, target)
             except FileNotFoundError:
-                raise Unreachable("store.busy", f"{key} is being removed", "it is retried") from None
+                raise _busy(key) from None
 
     @contextmanager
     def _arriving(self, key: str, path: Path, sha256: str) -> Iterator[Path]:
@@ -78,7 +77,10 @@ class DirectoryStore:
         temporary = incoming / f"{_name_of(key)}.{self._entropy(12).hex()}"
         with open(path, "rb") as source, self._errors(key):
             self._make(incoming)
-            self._make(target.parent)
+            try:
+                self._make(target.parent)
+            except FileNotFoundError:
+                raise _busy(key) from None
             try:
                 if _copy(source, temporary) != sha256:
                     raise StoreError(
@@ -177,14 +179,20 @@ class DirectoryStore:
             sync_folder(incoming)
 
     def _make(self, folder: Path) -> None:
-        """Make a folder and its parents, durably. Another process may make or prune them meanwhile."""
+        """Make a folder and its parents, durably.  Another process may make or prune them meanwhile: the
+        folder may be gone again on return, or ``FileNotFoundError`` is raised for a parent."""
         if folder.is_dir():
             return
         if folder != self._folder:
             self._make(folder.parent)
         else:
             folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            # Not ``exist_ok``: it raises as well where the folder was pruned again in between.
+            if folder.is_file():
+                raise
         sync_folder(folder.parent)
 
     def _prune(self, folder: Path) -> None:
@@ -232,6 +240,11 @@ class DirectoryStore:
             f"{self._folder}: {error.strerror}",
             f"nothing is lost, the spool keeps it: {disk_space.hint(error)}",
         )
+
+
+def _busy(key: str) -> Unreachable:
+    """Another process deletes the object, or its last sibling, and with it the folder."""
+    return Unreachable("store.busy", f"{key} is being removed", "it is retried")
 
 
 def _name_of(key: str) -> str:

@@ -15,7 +15,9 @@ from recorder.clock import utc_now
 from recorder.errors import StoreError
 from recorder.store.contract import Conflict
 from recorder.store.s3 import S3Store
-from tests.conftest import Clock, House, Repeating
+from tests.clock import Clock
+from tests.entropy import Repeating
+from tests.house import Bakery
 from tests.stored import put_small
 
 
@@ -31,7 +33,7 @@ def clock() -> Clock:
 
 @pytest.mark.parametrize("lesser", [False, True], ids=["as it is", "without the headers of a put"])
 def test_a_checkpoint_is_locked_and_found_where_it_was_put(
-    house: House, bucket_store: S3Store, lesser_store: S3Store, lesser: bool
+    house: Bakery, bucket_store: S3Store, lesser_store: S3Store, lesser: bool
 ) -> None:
     store = lesser_store if lesser else bucket_store
     house.means = replace(house.means, store=store)
@@ -55,7 +57,7 @@ def test_a_checkpoint_is_locked_and_found_where_it_was_put(
         client.put_object_retention(**which, Retention=sooner)
     with pytest.raises(ClientError):
         client.delete_object(**which, BypassGovernanceRetention=True)
-    file = house.root / "other"
+    file = house.folder / "other"
     file.write_bytes(b"other")
     with pytest.raises(Conflict):
         store.put(place, file, "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa")

@@ -19,7 +19,7 @@ from recorder.seal.keyring import data_key_path
 from recorder.seal.verification import verify
 from recorder.store.contract import Conflict
 from recorder.store.s3 import S3Store
-from tests.conftest import Repeating
+from tests.entropy import Repeating
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     """Neither from the look that finds it erased nor, where it is erased after that look, in any version."""
     house.means = means = replace(house.means, store=bucket_store)
     folder = house.take(talk_ms=300)
-    copy = house.root / "older" / folder.name
+    copy = house.folder / "older" / folder.name
     for _ in range(1 if before == "sealing" else 2):
         stages.step(folder, house.clock(), means)
     shutil.copytree(folder, copy)

@@ -24,7 +24,7 @@ from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import data_key_path
 from recorder.store.s3 import S3Store
-from tests.conftest import Repeating
+from tests.entropy import Repeating
 
 
 @pytest.fixture

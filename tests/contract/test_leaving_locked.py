@@ -24,7 +24,9 @@ from recorder.store.object_lock import GovernanceLock
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket, connect
 from recorder.store.seaweedfs import SeaweedFS
-from tests.conftest import Clock, House, Repeating
+from tests.clock import Clock
+from tests.entropy import Repeating
+from tests.house import Bakery
 
 from .conftest import as_other
 
@@ -65,7 +67,7 @@ def clock() -> Clock:
     return Clock(utc_now().replace(microsecond=0) - timedelta(hours=3))
 
 
-def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: House, locked: Locked) -> None:
+def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, locked: Locked) -> None:
     store, lock = S3Store(locked.worker, house.entropy), GovernanceLock(locked.worker)
     lock.check()
     house.means = replace(house.means, store=store, lock=lock)

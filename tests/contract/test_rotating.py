@@ -15,7 +15,7 @@ from recorder.seal.keyring import load_kek
 from recorder.seal.verification import verify
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
-from tests.conftest import Repeating
+from tests.entropy import Repeating
 from tests.stored import put_small
 
 
@@ -41,7 +41,7 @@ def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3
     recordings = [put_small(house) for _ in range(2)]
     sounds, keys = listed(seaweedfs, f"{house.tenant}/"), listed(seaweedfs, f"keys/{house.tenant}/")
     assert len(sounds) >= 2 * len(recordings)
-    folder = house.root / "keys"
+    folder = house.folder / "keys"
     kek_files.make_next(folder)
     ring = kek_files.rotating(folder)
     made = Rewrapping(bucket_store, ring, house.clock, house.entropy, "me")

@@ -30,7 +30,7 @@ def step(house, what: str, *boundaries: str, argument: str = "-", days: int = 0,
     """How processes ended that did something (``steps.py``), for each boundary that one killed itself at;
     some days from now, so that nobody waits for the claim of one that died."""
     now = (house.clock() + timedelta(days=days)).isoformat()
-    words = [str(house.root), url or house.catalogue_url, now, what, argument, *boundaries]
+    words = [str(house.folder), url or house.catalogue_url, now, what, argument, *boundaries]
     steps = _steps()
     assert steps.stdin is not None
     assert steps.stdout is not None
@@ -84,8 +84,8 @@ class Workers:
 
     def start(self, boundary: str = "-", node: str = "") -> Process:
         """A worker that kills itself at a boundary; ``node`` is the folder of another node's files."""
-        argv = [sys.executable, str(WORK), str(self.house.root), boundary, *self.store_arguments]
-        said = self.house.root / f"worker-{len(self.started)}.log"
+        argv = [sys.executable, str(WORK), str(self.house.folder), boundary, *self.store_arguments]
+        said = self.house.folder / f"worker-{len(self.started)}.log"
         with open(said, "wb") as log:
             environment = {**os.environ, "PYTHONPATH": SOURCE, "NODE": node}
             popen = subprocess.Popen(argv, stdout=log, env=environment)

@@ -45,7 +45,7 @@ def destroy(house, catalogue: str, boundary: str, *more: str, days: int = 31) ->
     status.  Each time it is an hour later, so that nobody waits for the claim of the one that died."""
     house.clock.forward(hours=1)
     now = house.clock() + timedelta(days=days)
-    argv = [sys.executable, str(DESTROY), str(house.root), catalogue, now.isoformat(), boundary, *more]
+    argv = [sys.executable, str(DESTROY), str(house.folder), catalogue, now.isoformat(), boundary, *more]
     return subprocess.run(argv, env={**os.environ, "PYTHONPATH": SOURCE}, timeout=60).returncode
 
 
@@ -80,9 +80,9 @@ def test_whatever_boundary_it_dies_at_it_is_finished_once(house, boundary) -> No
 @contextmanager
 def lost_and_found(house, name: str) -> Iterator[str]:
     """A second catalogue, made from a copy of the bucket as it is at this moment; its URL."""
-    copy = house.root / "copy"
+    copy = house.folder / "copy"
     subprocess.run(["cp", "-a", house.bucket, copy], check=True)
-    url = f"sqlite:///{house.root / name}"
+    url = f"sqlite:///{house.folder / name}"
     schema.migrate(url)
     own = database.database.obj
     opened = database.open_catalogue(url)

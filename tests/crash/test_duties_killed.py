@@ -90,11 +90,11 @@ def test_a_limit_is_followed_by_all_whatever_point_it_dies_at(house) -> None:
 
 def begin_killed(house, boundary: str) -> None:
     put_small(house)
-    file, means = house.root / "day.backup", house.means
+    file, means = house.folder / "day.backup", house.means
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     put_small(house)
     assert step(house, "sign", "-") == [0]
-    url = f"sqlite:///{house.root / 'older.db'}"
+    url = f"sqlite:///{house.folder / 'older.db'}"
     schema.migrate(url)
     own = database.database.obj
     opened = database.open_catalogue(url)
@@ -190,9 +190,9 @@ def test_and_so_whatever_point_it_dies_at(house, boundary) -> None:
 def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
     """All points are in ``test_steps_killed.py``."""
     kept = put_small(house)
-    file, means = house.root / "day.backup", house.means
+    file, means = house.folder / "day.backup", house.means
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
-    url = f"sqlite:///{house.root / 'again.db'}"
+    url = f"sqlite:///{house.folder / 'again.db'}"
     schema.migrate(url)
     ended = step(house, "restore", "recording", "-", argument=str(file), url=url)
     assert ended + step(house, "rebuild", "read", "-", url=url, days=2) == [DIED, 0, DIED, 0]

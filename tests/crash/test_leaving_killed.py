@@ -55,7 +55,7 @@ EACH = [pytest.param(each, marks=() if each in ALWAYS else pytest.mark.long) for
 def leave(house, catalogue: str, boundary: str) -> int:
     """A process that destroys what is left; each time it is an hour later."""
     house.clock.forward(hours=1)
-    argv = [sys.executable, str(LEAVE), str(house.root), catalogue, house.clock().isoformat(), boundary]
+    argv = [sys.executable, str(LEAVE), str(house.folder), catalogue, house.clock().isoformat(), boundary]
     return subprocess.run(argv, env={**os.environ, "PYTHONPATH": SOURCE}, timeout=60).returncode
 
 

@@ -18,7 +18,7 @@ from tests.ports import free_ports
 @pytest.fixture
 def server(house, workers) -> Iterator[SeaweedFS]:
     """A SeaweedFS that the house stores in."""
-    folder, port = house.root / "seaweedfs", free_ports(PORTS)
+    folder, port = house.folder / "seaweedfs", free_ports(PORTS)
     made = SeaweedFS(folder, port)
     made.start()
     house.means = replace(house.means, store=S3Store(made.bucket()))

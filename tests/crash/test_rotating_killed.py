@@ -44,7 +44,7 @@ def rotate(house, *boundaries: str, days: int = 0) -> list[int]:
 
 def begin(house) -> tuple[str, str]:
     """Another key-encryption key and another key of the customer are to come; their ids."""
-    keys = house.root / "keys"
+    keys = house.folder / "keys"
     house.means = replace(
         house.means, keyring=kek_files.keyring(keys)
     )  # of a worker that has started already
@@ -63,7 +63,7 @@ def sounds(house) -> dict[str, tuple[int, int]]:
 
 
 def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> None:
-    keys, store = house.root / "keys", house.means.store
+    keys, store = house.folder / "keys", house.means.store
     assert load_kek(keys / "kek").id == kek
     assert not (keys / kek_files.NEXT).exists()
     found = standing(store)
@@ -102,7 +102,7 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
     before = sounds(house)
     kek, tenant_key = begin(house)
     assert rotate(house, boundary) == [-signal.SIGKILL]
-    both = kek_files.keyring(house.root / "keys")
+    both = kek_files.keyring(house.folder / "keys")
     late = put_small(house)  # the worker goes on meanwhile
     for recording in (*recordings, late):
         row = queries.recording(house.tenant, recording)
@@ -116,7 +116,7 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
 @pytest.mark.long
 def test_calls_are_stored_meanwhile(house, workers, clock) -> None:
     """Workers of two nodes, with only the old key-encryption key at their start, go on through all of it."""
-    other = house.root / "other" / "spool"
+    other = house.folder / "other" / "spool"
     other.mkdir(parents=True)
     processes = [workers.start(), workers.start(node="other")]
     for process in processes:
@@ -155,7 +155,7 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
             chain = expiry.check_over(row, means.store, means.root_public, later)
             expiry.destroy(row, chain, "expired", destroying, later)
 
-    keys = kek_files.rotating(house.root / "keys")
+    keys = kek_files.rotating(house.folder / "keys")
     made = Rewrapping(means.store, keys, house.clock, house.entropy, "me", boundary)
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()
@@ -183,6 +183,6 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
                 expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 
-    made = Rewrapping(Late(), kek_files.rotating(house.root / "keys"), house.clock, house.entropy, "me")
+    made = Rewrapping(Late(), kek_files.rotating(house.folder / "keys"), house.clock, house.entropy, "me")
     assert made.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

@@ -62,14 +62,14 @@ def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
 @pytest.mark.long
 def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> None:
     kept, gone = put_small(house), put_small(house)
-    file, means = house.root / "day.backup", house.means
+    file, means = house.folder / "day.backup", house.means
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     row = queries.recording(house.tenant, gone)
     house.clock.forward(days=400)
     over = expiry.check_over(row, means.store, means.root_public, house.clock())
     destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
     expiry.destroy(row, over, "expired", destroying, house.clock())
-    url = f"sqlite:///{house.root / 'again.db'}"
+    url = f"sqlite:///{house.folder / 'again.db'}"
     schema.migrate(url)
     own = database.database.obj
     tables = ("tenant", "recording", "ledger_entry")

@@ -90,7 +90,7 @@ def test_an_encoder_dies_with_its_worker(house, workers) -> None:
 
 def test_sigterm_lets_work_end_and_the_spool_is_free_again(house, workers) -> None:
     process = workers.start()
-    workers.until(lambda: (house.root / "snapshot" / "snapshot.json").exists(), "a snapshot")
+    workers.until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "a snapshot")
     second = workers.start()
     assert second.ended() not in (0, -signal.SIGKILL), "two workers on one spool"
     process.stop()

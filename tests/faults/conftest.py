@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recorder.store.directory import DirectoryStore
-from tests.conftest import Clock
+from tests.clock import Clock
 from tests.faults.disks import MIB, SmallDisk
 from tests.faults.processes import Processes
 

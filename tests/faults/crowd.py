@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from recorder.audio import encoding
 from recorder.domain.line_policy import Announcement
 from recorder.domain.parties import Party
 from recorder.features.tenants import announcements, lines, service
 from recorder.ids import uuid7
-from recorder.pipeline import stages
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Mark
-from tests.conftest import write_wav
+from tests.house import wav_of
 
 RATE = 8000
 TOLD = 2 * RATE
@@ -57,11 +57,11 @@ class Crowd:
 
     def __init__(self, house: Any) -> None:
         self._house = house
-        self._sound = house.root / "crowd.wav"
+        self._sound = house.folder / "crowd.wav"
         self._made = 0
         said = np.concatenate([_prompt(), np.zeros(TALK, "<i2")])
         heard = (5000 * np.sin(np.arange(TOLD + TALK) * 0.5)).astype("<i2")
-        write_wav(self._sound, np.stack([heard, said], axis=1))
+        self._sound.write_bytes(wav_of(np.stack([heard, said], axis=1)))
 
     def customer(self, name: str) -> Customer:
         house = self._house
@@ -113,16 +113,16 @@ class Crowd:
 
     def _encoded(self, customer: Customer) -> Path:
         """What the encoder makes of this sound, which is the same for all."""
-        made = self._house.root / "encoded"
+        made = self._house.folder / "encoded"
         if not made.exists():
-            work = self._house.root / "encoding"
+            work = self._house.folder / "encoding"
             work.mkdir()
             self._fill(
                 work, layout.start_body(customer.template) | {"recording": "template"}, customer.template
             )
-            prompt = self._house.root / "prompt.wav"
+            prompt = self._house.folder / "prompt.wav"
             prompt.write_bytes(_wav(_prompt()))
-            stages.encode_take(work, prompt)
+            encoding.encode_take(work, prompt)
             for name in (layout.CALL, layout.EVENTS, layout.AUDIO, layout.END):
                 (work / name).unlink()
             work.rename(made)

@@ -228,11 +228,11 @@ def test_permission_is_lost(
     until(lambda: not late.exists(), "its folder goes, once it may")
     assert len(stored(house)) == 4
 
-    chmod(house.root / "bucket" / ".incoming", 0o555)
+    chmod(house.folder / "bucket" / ".incoming", 0o555)
     clock.forward(minutes=1)
     last = house.take()
     until(lambda: stages.next_stage(last) == "store" and waits(process, "bucket"), "a store that is closed")
-    chmod(house.root / "bucket" / ".incoming", 0o755)
+    chmod(house.folder / "bucket" / ".incoming", 0o755)
     until(lambda: last.name in stored(house), "stored, once it may")
     assert not (house.spool / layout.QUARANTINE).exists()
     assert process.stop() == 0

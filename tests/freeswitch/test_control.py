@@ -75,7 +75,7 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
     )
     hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
     api_tokens.create(TENANT, name="till", token_sha256=hashed, **signed)
-    desk = Desk("test", daemon.spool, house.root)
+    desk = Desk("test", daemon.spool, house.root_public)
     desk.start()
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, changes=house.changes)
     yield Asking(app.test_client())

@@ -18,7 +18,7 @@ from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments
 from recorder.seal.keyring import Keyring
-from tests.conftest import Clock
+from tests.clock import Clock
 from tests.fuzz.documents import repeating, scratch
 from tests.house import CALLER, PASSWORD, Customer, House, hash_with
 from web import WebConfig, create_app
@@ -105,14 +105,14 @@ def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
     """A call that goes on of each."""
     rows = [
         LiveRow(
-            id=str(uuid7(house.now(), house.entropy)), tenant=each.id, node=f"node{n}", line=each.line.id,
-            number=each.line.number, direction="inbound", outside=CALLER, started_at=house.now(), told=True,
+            id=str(uuid7(house.clock(), house.entropy)), tenant=each.id, node=f"node{n}", line=each.line.id,
+            number=each.line.number, direction="inbound", outside=CALLER, started_at=house.clock(), told=True,
             paused_until=None, deletable=True,
         )
         for n, each in enumerate(customers)
     ]  # fmt: skip
     for row in rows:
-        queue.put(row.node, [row], house.now())
+        queue.put(row.node, [row], house.clock())
     return tuple(row.id for row in rows)
 
 

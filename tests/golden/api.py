@@ -18,7 +18,8 @@ from recorder.domain.parties import Party
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
 from recorder.identity import api_tokens
-from tests.conftest import Clock, Repeating
+from tests.clock import Clock
+from tests.entropy import Repeating
 from tests.house import CALLER, House
 from web import WebConfig, create_app
 
@@ -51,18 +52,20 @@ class _Programs:
         line = self.bakery.line
         self.call = LiveRow(
             id=CALL, tenant=self.bakery.id, node=NODE, line=line.id, number=line.number, direction="inbound",
-            outside=CALLER, started_at=house.now(), told=True, paused_until=None, deletable=True,
+            outside=CALLER, started_at=house.clock(), told=True, paused_until=None, deletable=True,
         )  # fmt: skip
 
     def make_token(self, tenant: str, secret: str) -> str:
         hashed = hashlib.sha256(secret.encode()).hexdigest()
-        said = {"now": self.house.now(), "entropy": self.house.entropy, "signer": self.house.means.signer}
+        said = {"now": self.house.clock(), "entropy": self.house.entropy, "signer": self.house.means.signer}
         return api_tokens.create(tenant, name="till", token_sha256=hashed, **said).id
 
     def client(self) -> FlaskClient:
         config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, patience=0.0)
         house = self.house
-        app = create_app(config, gate=house.gate, now=house.now, entropy=house.entropy, changes=house.changes)
+        app = create_app(
+            config, gate=house.gate, now=house.clock, entropy=house.entropy, changes=house.changes
+        )
         return app.test_client()
 
     def ask(self, what: str, request: str, shown: str | None = f"Bearer {SECRET}") -> str:
@@ -78,7 +81,7 @@ class _Programs:
         )
 
     def said(self) -> Iterator[str]:
-        self.web, now = self.client(), self.house.now
+        self.web, now = self.client(), self.house.clock
         yield self.ask("no call", "GET /calls")
         other = replace(
             self.call, id=NOBODY, direction="outbound", outside=Party("withheld", ""), told=False,
@@ -109,7 +112,7 @@ class _Programs:
     def outcome(self, outcome: str) -> Iterator[str]:
         yield self.ask(f"asked, {outcome} to come", f"POST /calls/{CALL}/pause")
         (row,) = queue.open_of(NODE)
-        said = self.house.now(), self.house.entropy
+        said = self.house.clock(), self.house.entropy
         assert queue.take(NODE, row.id, *said)
         assert queue.answer(NODE, row.id, outcome, *said)
         yield self.ask(outcome, f"GET {self.location}")
@@ -127,7 +130,7 @@ class _Programs:
             ):
                 yield self.ask(what, request, shown)
         revoked = self.make_token(self.bakery.id, "accord_revoked")
-        assert api_tokens.revoke(self.bakery.id, revoked, now=self.house.now(), entropy=self.house.entropy)
+        assert api_tokens.revoke(self.bakery.id, revoked, now=self.house.clock(), entropy=self.house.entropy)
         yield self.ask("a token that was revoked", "GET /calls", "Bearer accord_revoked")
         for _ in range(30):
             self.ask("guessed", "GET /calls", "Bearer accord_guess")

@@ -27,8 +27,10 @@ from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
 from recorder.seal import kek_files
 from recorder.seal.amendment import By
-from tests.conftest import Clock, Repeating, make_house
+from tests.clock import Clock
+from tests.entropy import Repeating
 from tests.golden.receipts import catalogue, destroying, erase_all, hand_over, made
+from tests.house import Bakery
 from tests.stored import put_small
 from tests.unit.auditlog.conftest import BEGAN, World, make_world
 from tests.unit.auditlog.filled import fill, said
@@ -53,7 +55,7 @@ def everything() -> Fields:
     found: Fields = {}
     with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url:
         with connected():
-            world = fill(make_world(make_house(Path(name), url, Clock(BEGAN), Repeating("golden"))))
+            world = fill(make_world(Bakery(Path(name), Clock(BEGAN), Repeating("golden"), url)))
             _look(found)
             _settings(world)
             _listening(world)
@@ -115,7 +117,7 @@ def _listening(world: World) -> None:
 
 
 def _keys(world: World) -> None:
-    folder, house = world.house.root / "keys", world.house
+    folder, house = world.house.folder / "keys", world.house
     kek_files.make_next(folder, house.entropy)
     rewrapping = Rewrapping(house.means.store, kek_files.rotating(folder), house.clock, house.entropy, "one")
     rewrapping.begin(world.tenant)
@@ -145,7 +147,7 @@ def _erasing(world: World, found: Fields) -> None:
 
 def _again(world: World, found: Fields) -> None:
     """The catalogue is lost, after a copy of it was made."""
-    house, path = world.house, world.house.root / "accord.backup"
+    house, path = world.house, world.house.folder / "accord.backup"
     ring, public = house.means.keyring, house.means.root_public
     told = house.clock, house.entropy
     backup.write(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
@@ -153,7 +155,7 @@ def _again(world: World, found: Fields) -> None:
     put_small(house)
     world.sign()
     _look(found)
-    with catalogue(house.root, "again"):
+    with catalogue(house.folder, "again"):
         backup.restore(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
         Rebuild(house.means.store, ring, public, *told, threads=1).run()
         continuation.begin(world.tenant, "the disk broke", world.signing(), house.clock.forward(minutes=1))

@@ -25,7 +25,9 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.verified_recording import Seals
 from recorder.seal import signing
 from recorder.seal.amendment import By
-from tests.conftest import Clock, House, Repeating, make_house
+from tests.clock import Clock
+from tests.entropy import Repeating
+from tests.house import Bakery
 from tests.stored import put_small
 
 BACKUPS_KEPT = timedelta(days=30)
@@ -49,7 +51,7 @@ def receipts() -> str:
 def made() -> Made:
     """Made once."""
     with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url, connected():
-        house = make_house(Path(name), url, Clock(), Repeating("golden"))
+        house = Bakery(Path(name), Clock(), Repeating("golden"), url)
         recording, other = put_small(house), put_small(house)
         leaf = _leaf("recording.stored")
         texts = {
@@ -75,13 +77,13 @@ def catalogue(folder: Path, name: str) -> Iterator[str]:
         database.database.initialize(before)
 
 
-def destroying(house: House) -> expiry.ErasureDeps:
+def destroying(house: Bakery) -> expiry.ErasureDeps:
     """What the worker destroys with."""
     given = house.means
     return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
 
 
-def hand_over(house: House, office: Changes) -> None:
+def hand_over(house: Bakery, office: Changes) -> None:
     """What a customer who leaves can fetch is fixed."""
     given = house.means
     seals = Seals(given.store, given.keyring, given.root_public)
@@ -91,7 +93,7 @@ def hand_over(house: House, office: Changes) -> None:
     prepare(house.tenant, seals, given.store, pem, sign, anew=False, **said)
 
 
-def erase_all(house: House, office: Changes) -> str:
+def erase_all(house: Bakery, office: Changes) -> str:
     """Everything of a customer who leaves is destroyed; the receipt."""
     given, clock = house.means, house.clock
     clock.forward(days=10)
@@ -104,7 +106,7 @@ def erase_all(house: House, office: Changes) -> str:
     return str(departure.standing(house.tenant).receipt)
 
 
-def _erased(house: House, recording: str) -> str:
+def _erased(house: Bakery, recording: str) -> str:
     given: Changes = house.office()
     given.delete(house.tenant, recording, By("operator"), reason="Not needed.")
     assert expiry.destroy_due(destroying(house), house.clock()) == 1
@@ -115,14 +117,14 @@ def _erased(house: House, recording: str) -> str:
     return made.content.decode()
 
 
-def _confirmed(house: House) -> str:
+def _confirmed(house: Bakery) -> str:
     hold_review.begin("restore", house.clock(), house.entropy)
     assert house.confirm_holds()
     _, _, body, _ = _leaf("holds.confirmed")
     return str(json.loads(body)["statement"])
 
 
-def _left(house: House) -> str:
+def _left(house: Bakery) -> str:
     office = house.office()
     house.work(house.unrecorded())
     decisions.announce(office, house.tenant, house.clock() + timedelta(days=10))

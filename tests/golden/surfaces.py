@@ -57,7 +57,7 @@ from recorder.seal.offboarding import HandedOver, Statement
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.sealing import seal
 from recorder.store.directory import DirectoryStore
-from tests.conftest import Repeating
+from tests.entropy import Repeating
 from tests.golden import api, events, leaves, receipts, switch
 from tests.house import House
 from tests.unit.seal.recording import (

@@ -98,7 +98,7 @@ class Node:
 
     @property
     def data(self) -> Path:
-        return self.house.root
+        return self.house.folder
 
     def take(self, **changes: object) -> str:
         """A call that has ended, in this node's spool; its id."""
@@ -214,7 +214,7 @@ def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
     }
     made = []
     for name in ("north", "east", "south"):
-        data = house.root / name
+        data = house.folder / name
         (data / "spool").mkdir(parents=True)
         settings = data / "accord.toml"
         settings.write_text(
@@ -224,10 +224,10 @@ def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
                 url=house.catalogue_url,
                 endpoint=there.endpoint,
                 bucket=there.name,
-                keys=house.root / "keys",
+                keys=house.folder / "keys",
             )
         )
-        made.append(Node(name, replace(house, root=data), settings, environment))
+        made.append(Node(name, house.replaced(folder=data), settings, environment))
     yield Nodes(house, house.catalogue_url, made)
     for node in made:
         for process in node.started:

@@ -13,7 +13,7 @@ from tests.fuzz.asking import ARGUMENT, PIECES, addresses
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import scratch
 from tests.fuzz.panel import panel
-from tests.unit.web.test_serving import Served
+from tests.unit.web.test_server import Served
 
 INSTRUMENT = ()
 LONGEST = 500

@@ -23,7 +23,9 @@ from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
 from recorder.playback import grants
-from tests.conftest import Clock, House, Repeating, make_house
+from tests.clock import Clock
+from tests.entropy import Repeating
+from tests.house import Bakery
 from tests.postgres import binaries
 from tests.stored import put_small
 
@@ -33,7 +35,7 @@ class World:
     """An installation in which everything that the log speaks of happened, and whose log was signed three
     times: recordings ``kept`` and ``erased``."""
 
-    house: House
+    house: Bakery
     kept: str
     erased: str
     user: str
@@ -42,7 +44,7 @@ class World:
     def tenant(self) -> str:
         return self.house.tenant
 
-    def signing(self, **changes: Any) -> checkpoint.Means:
+    def signing(self, **changes: Any) -> checkpoint.CheckpointDeps:
         means = self.house.means
         made = checkpoint.CheckpointDeps(
             means.store, means.signer, means.root_public, self.house.entropy, owner="one"
@@ -137,7 +139,7 @@ def worlds(
                 database = open_catalogue(url)
                 stack.callback(getattr(database, "close_all", database.close))
                 with connected():
-                    made[kind] = Kept(make_world(make_house(root, url, Clock(BEGAN), Repeating())), database)
+                    made[kind] = Kept(make_world(Bakery(root, Clock(BEGAN), Repeating(), url)), database)
             return made[kind]
 
         yield world
@@ -153,7 +155,7 @@ def world(catalogue_kind: str, worlds: Callable[[str], Kept]) -> Iterator[World]
     kept.put_back()
 
 
-def make_world(house: House) -> World:
+def make_world(house: Bakery) -> World:
     said = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
@@ -176,7 +178,7 @@ def make_world(house: House) -> World:
     return world
 
 
-def _listen(house: House, user: str, recording: str) -> None:
+def _listen(house: Bakery, user: str, recording: str) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     row = queries.recording(house.tenant, recording)
     assert row is not None
@@ -189,7 +191,7 @@ def _listen(house: House, user: str, recording: str) -> None:
     assert grants.close_listen(listen, **said)
 
 
-def _change_settings(house: House) -> None:
+def _change_settings(house: Bakery) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     lines.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
     service.set_tenant_country(house.tenant, "nl", **said)
@@ -200,7 +202,7 @@ def _change_settings(house: House) -> None:
     )  # fmt: skip
 
 
-def _let_in(house: House, user: UserRow) -> None:
+def _let_in(house: Bakery, user: UserRow) -> None:
     """A session that was closed, a token that was revoked, and somebody who gets the checkpoints."""
     said = {"now": house.clock(), "entropy": house.entropy}
     until = house.clock() + timedelta(hours=8)

@@ -129,7 +129,7 @@ def _calls(world: World) -> None:
         direction="inbound", outside=outside, started_at=now, told=True, paused_until=None, deletable=True,
     )  # fmt: skip
     queue.put(NODE, [row], now)
-    keys = world.house.root / "keys"
+    keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     asks = {"by": "panel", "who": world.user, "signer": panel}
     first = queue.ask(world.tenant, CALL, "pause", **asks, **said(world))
@@ -182,7 +182,7 @@ def _person(world: World) -> None:
     wrong = f"{(int(taken[1]) + 1) % 10**6:06}"
     assert not verification_code.try_code(tenant, request, wrong, who=who, **said(world))
     assert verification_code.try_code(tenant, request, taken[1], who=who, **said(world))
-    keys = world.house.root / "keys"
+    keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     decided = said(world) | {"signer": panel}
     reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **decided)

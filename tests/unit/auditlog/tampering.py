@@ -60,7 +60,7 @@ def sign_anew(world: World, number: int, signer: Signer) -> None:
 
 def signer_of(world: World, endorsed=True, root=None, uses=(CHECKPOINT,), days=400) -> Signer:
     key = Ed25519PrivateKey.generate()
-    known = signing.load_private(world.house.root / "keys" / signing.ROOT_KEY)
+    known = signing.load_private(world.house.folder / "keys" / signing.ROOT_KEY)
     begin = world.house.clock() - timedelta(days=90)
     said = endorse(root or known, key.public_key(), uses, begin, begin + timedelta(days=days))
     return Signer(key, said)

@@ -7,11 +7,13 @@ import threading
 
 import pytest
 
-from recorder.auditlog.append import append, commitment, drop_bodies, leaf_hash
+from recorder.auditlog.append import append, commitment, drop_bodies, leaf_hash, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import service
+
+pytestmark = pytest.mark.postgresql
 
 TENANT = "01930000-0000-7000-8000-00000000000a"
 
@@ -157,3 +159,11 @@ def _entries() -> list[LeafTable]:
 def _numbers() -> list[int]:
     with connected():
         return [entry.number for entry in LeafTable.select().order_by(LeafTable.number)]
+
+
+def test_nobody_waits_for_a_tenant_that_is_none(tenant) -> None:
+    with writing():
+        lock_tenant(tenant)
+        with pytest.raises(CatalogueError) as refused:
+            lock_tenant("01930000-0000-7000-8000-0000000000ff")
+    assert refused.value.error_id == "tenant.unknown"

@@ -172,7 +172,7 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
 
 
 def test_a_key_that_is_not_endorsed_for_it_signs_nothing(world: World) -> None:
-    root = signing.load_private(world.house.root / "keys" / signing.ROOT_KEY)
+    root = signing.load_private(world.house.folder / "keys" / signing.ROOT_KEY)
     key, now = Ed25519PrivateKey.generate(), world.house.clock()
     old = endorse(root, key.public_key(), ("manifest", "amendment"), now, now + timedelta(days=9))
     with pytest.raises(SealError) as raised:

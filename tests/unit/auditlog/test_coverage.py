@@ -32,7 +32,9 @@ from recorder.lifecycle import amendments, hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
-from tests.conftest import Clock, Repeating, make_house
+from tests.clock import Clock
+from tests.entropy import Repeating
+from tests.house import Bakery
 from tests.postgres import binaries
 from tests.unit.auditlog.column_coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
 
@@ -84,7 +86,7 @@ class Attack:
 
 
 def filled(root: Path, url: str) -> World:
-    return fill(make_world(make_house(root, url, Clock(BEGAN), Repeating())))
+    return fill(make_world(Bakery(root, Clock(BEGAN), Repeating(), url)))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from recorder.spool import disk_space, layout
 from recorder.spool.disk_space import AHEAD, Disk, GrowingFile, finishing, wanted
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch.outbound_socket import Arrival
-from tests.conftest import Clock
+from tests.clock import Clock
 from tests.unit.capture.test_knowledge import write
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)

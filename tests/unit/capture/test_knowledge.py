@@ -15,7 +15,7 @@ from recorder.capture import config_cache
 from recorder.capture.config_cache import ConfigCache
 from recorder.domain import line_policy
 from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot, to_json
-from tests.conftest import Clock
+from tests.clock import Clock
 
 SOUND = b"RIFF and so on"
 SHA = hashlib.sha256(SOUND).hexdigest()

@@ -24,7 +24,7 @@ from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Mark
 from recorder.switch.standing_connection import Live, LiveChannel
-from tests.conftest import House
+from tests.house import Bakery
 
 
 class Switch:
@@ -77,7 +77,7 @@ class Adopted:
 class Site:
     """A call that goes on in a spool, and the next daemon's takeover of it."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Bakery) -> None:
         self.house = house
         start = house.start(channel="c")
         self.folder = layout.open_take(house.spool, start)
@@ -101,7 +101,7 @@ class Site:
 
 
 @pytest.fixture
-def site(house: House, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(reconciliation, "AGAIN", 0.02)
     return Site(house)
 

@@ -12,7 +12,7 @@ from recorder.capture import moved_spool as module
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.switch.standing_connection import Live
-from tests.conftest import House
+from tests.house import Bakery
 from tests.unit.capture.test_takeover import arrival, written
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
@@ -21,7 +21,7 @@ CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 class Site:
     """A daemon that runs, and a call that another node's had begun: announced, and somebody had answered."""
 
-    def __init__(self, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, house: Bakery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.house, self.seconds, self.channels, self.away, self.sent = house, 0.0, set(), False, []
         settings = DaemonSettings(
             node="here", spool=house.spool, snapshot=tmp_path / "snapshot", password="x" * 12
@@ -64,7 +64,7 @@ class Site:
 
 
 @pytest.fixture
-def site(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(house: Bakery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(house, tmp_path, monkeypatch)
 
 

@@ -24,7 +24,7 @@ from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import Live, LiveChannel, Node
-from tests.conftest import Clock
+from tests.clock import Clock
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 LINE = "3225550101"

@@ -15,7 +15,7 @@ from recorder.spool import layout
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import Live, LiveChannel
-from tests.conftest import Clock
+from tests.clock import Clock
 
 ODD = "a84b4c76e66710@pc33.atlanta.com"
 """As RFC 3261 shows a Call-ID, which a switch can be told to take for its channel's id."""

@@ -22,6 +22,8 @@ from recorder.errors import CatalogueError
 from recorder.identity import users
 from tests.postgres import Server
 
+pytestmark = pytest.mark.postgresql
+
 SECRET = "s3cr3t"
 ON_SERVER = pytest.mark.parametrize("catalogue_kind", ["postgresql"])
 ROOT = Path(schema.__file__).parents[2]

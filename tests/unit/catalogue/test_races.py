@@ -24,6 +24,8 @@ from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from recorder.playback import grants
 
+pytestmark = pytest.mark.postgresql
+
 ROUNDS = 8
 
 

@@ -12,6 +12,8 @@ from recorder.catalogue.tables.core import LeafTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
 
+pytestmark = pytest.mark.postgresql
+
 
 def test_a_row_comes_back_as_it_was_written(stored, tenants) -> None:
     row = stored()

@@ -15,6 +15,8 @@ from recorder.catalogue import database, schema
 from recorder.catalogue.tables import core
 from recorder.errors import CatalogueError
 
+pytestmark = pytest.mark.postgresql
+
 ALL = ("0001_initial",)
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 

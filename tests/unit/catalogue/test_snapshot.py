@@ -15,6 +15,8 @@ from recorder.features.tenants import lines, snapshot
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def write(tenants, tmp_path, clock) -> Callable[[], bool]:

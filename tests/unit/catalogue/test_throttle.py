@@ -13,7 +13,7 @@ from recorder.identity.throttle import RateLimit
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 THREE = RateLimit(3, 30)
 
-pytestmark = pytest.mark.usefixtures("catalogue")
+pytestmark = [pytest.mark.usefixtures("catalogue"), pytest.mark.postgresql]
 
 
 def waits(key: str, times: int, now: datetime = NOW) -> list[int]:

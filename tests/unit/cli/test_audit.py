@@ -8,36 +8,23 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from recorder import config
 from recorder.auditlog import checkpoint
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.catalogue.tables.core import LeafTable, TenantTable
-from recorder.cli import accord
 from recorder.lifecycle import expiry
 from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.duties import DUTIES, CheckpointWitnesses, Duties
 from recorder.processes.services import Context
 from recorder.seal import signing
+from tests.unit.cli.shell import Shell
 
 
-class Shell:
-    """Types commands in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {"ACCORD_NODE_DATA": str(folder), "ACCORD_STORE_KIND": "directory"}
-
-    def __call__(self, *words: str, **more: str) -> Result:
-        return CliRunner().invoke(accord, [*words], env={**self.environment, **more})
-
-    def good(self, *words: str, **more: str) -> str:
-        result = self(*words, **more)
-        assert result.exit_code == 0, result.output
-        return str(result.output)
+class AuditShell(Shell):
+    """With the worker's housekeeping, which signs."""
 
     def context(self) -> Context:
         return Context(config.load(None, self.environment), None)
@@ -75,8 +62,8 @@ class _Now:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    shell = Shell(tmp_path)
+def shell(tmp_path: Path) -> AuditShell:
+    shell = AuditShell(tmp_path)
     shell.good("keys", "init")
     shell.good("migrate")
     shell.good("tenant", "create", "Dubois")
@@ -88,7 +75,7 @@ def shell(tmp_path: Path) -> Shell:
     return shell
 
 
-def test_an_installation_is_signed_audited_and_shown_to_others(shell: Shell, tmp_path: Path) -> None:
+def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell, tmp_path: Path) -> None:
     assert "logs" in DUTIES
     assert shell("audit").exit_code == 0, "nothing is late yet"
     shell.sign()
@@ -117,7 +104,7 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: Shell, tmp
     assert elsewhere(*words).exit_code == 2
 
 
-def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: Shell, tmp_path: Path) -> None:
+def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     assert shell.good("audit", "--deep") == "as it was written\n"
     assert shell("audit", "--deep", "--without-recordings").exit_code == 2
@@ -136,14 +123,14 @@ def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: Shell, tmp_p
     assert (result.exit_code, "key.differs" in result.output) == (2, True), result.output
 
 
-def test_what_nobody_knows_in_the_bucket_is_named(shell: Shell, tmp_path: Path) -> None:
+def test_what_nobody_knows_in_the_bucket_is_named(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     (tmp_path / "store" / "notes.txt").write_text("x")
     result = shell("audit")
     assert (result.exit_code, "object.unknown  notes.txt" in result.output) == (2, True), result.output
 
 
-def test_a_checkpoint_that_was_mailed_is_compared(shell: Shell, tmp_path: Path) -> None:
+def test_a_checkpoint_that_was_mailed_is_compared(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     with connected():
         (signed,) = list(CheckpointTable.select())
@@ -164,7 +151,7 @@ def test_a_checkpoint_that_was_mailed_is_compared(shell: Shell, tmp_path: Path) 
     assert "this is not one of our checkpoints" in shell("audit", "--checkpoint", str(kept)).output
 
 
-def test_what_is_wrong_is_named_with_what_to_do(shell: Shell) -> None:
+def test_what_is_wrong_is_named_with_what_to_do(shell: AuditShell) -> None:
     shell.sign()
     with writing():
         LeafTable.update(body="{}").where(LeafTable.kind == "user.created").execute()
@@ -182,7 +169,7 @@ def test_what_is_wrong_is_named_with_what_to_do(shell: Shell) -> None:
     assert shell("audit", "--tenant", "nobody").exit_code == 2
 
 
-def test_a_key_is_taken_back(shell: Shell) -> None:
+def test_a_key_is_taken_back(shell: AuditShell) -> None:
     shell.sign()
     old = shell.context().signer().key_id
     shell.good("keys", "renew")
@@ -193,7 +180,7 @@ def test_a_key_is_taken_back(shell: Shell) -> None:
     assert shell("keys", "revoke", old).exit_code == 1, "never written over"
 
 
-def test_a_log_goes_on_after_its_catalogue_was_lost(shell: Shell, tmp_path: Path) -> None:
+def test_a_log_goes_on_after_its_catalogue_was_lost(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     backup = tmp_path / "accord.backup"
     shell.good("backup", str(backup))
@@ -217,7 +204,7 @@ def test_a_log_goes_on_after_its_catalogue_was_lost(shell: Shell, tmp_path: Path
     assert "warning log.begun_again" in after.output
 
 
-def test_who_gets_checkpoints_by_mail(shell: Shell) -> None:
+def test_who_gets_checkpoints_by_mail(shell: AuditShell) -> None:
     words = ("audit", "mail-to", "--tenant", "Dubois")
     assert "claire@example.com  not yet" in shell.good(*words, "claire@example.com")
     assert "nothing is sent" not in shell.good(*words, ACCORD_MAIL_HOST="localhost")
@@ -225,7 +212,7 @@ def test_who_gets_checkpoints_by_mail(shell: Shell) -> None:
     assert shell(*words, "claire").exit_code == 2
 
 
-def test_the_doctor_looks_whether_logs_are_signed(shell: Shell) -> None:
+def test_the_doctor_looks_whether_logs_are_signed(shell: AuditShell) -> None:
     def said(later: timedelta) -> list[tuple[str, str]]:
         return [
             (each.state, each.what) for each in examine(storage.logs, Patient(shell.context(), _Now(later)))
@@ -242,7 +229,7 @@ def test_the_doctor_looks_whether_logs_are_signed(shell: Shell) -> None:
     )
 
 
-def test_an_older_key_is_named_and_renewed(shell: Shell) -> None:
+def test_an_older_key_is_named_and_renewed(shell: AuditShell) -> None:
     keys = shell.folder / "keys"
     root = signing.load_private(keys / signing.ROOT_KEY)
     old = shell.context().signer().endorsement
@@ -260,7 +247,7 @@ def test_an_older_key_is_named_and_renewed(shell: Shell) -> None:
         assert CheckpointTable.select().count() == 1
 
 
-def test_settings_that_go_together(shell: Shell) -> None:
+def test_settings_that_go_together(shell: AuditShell) -> None:
     more = {"ACCORD_LEDGER_TIMESTAMP_URL": "http://127.0.0.1:1/"}
     result = shell("audit", **more)
     assert result.exit_code == 2

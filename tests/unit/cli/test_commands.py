@@ -8,44 +8,22 @@ import re
 import shutil
 import wave
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.core import UserTable
 from recorder.catalogue.tables.live_call import ApiTokenTable
 from recorder.cli import accord
 from tests.announced import announcement_in
-from tests.conftest import Clock, House
+from tests.house import Bakery
+from tests.unit.cli.shell import Shell
 from web.account.passwords import verify_password
 
 PASSWORD = "let us listen together"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """In the past: the commands look at the machine's own clock, and nothing may be sealed after it."""
-    return Clock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
-
-
-class Shell:
-    """Types commands in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {"ACCORD_NODE_DATA": str(folder), "ACCORD_STORE_KIND": "directory"}
-
-    def __call__(self, *words: str, typed: str | None = None, **more: str) -> Result:
-        return CliRunner().invoke(accord, [*words], input=typed, env={**self.environment, **more})
-
-    def good(self, *words: str, typed: str | None = None) -> str:
-        result = self(*words, typed=typed)
-        assert result.exit_code == 0, result.output
-        return str(result.output)
 
 
 @pytest.fixture
@@ -275,7 +253,7 @@ def test_the_doctor_finds_a_switch_that_is_away(customer: Shell) -> None:
     assert "ok      store: " in result.output
 
 
-def test_verify_says_of_files_alone_what_was_changed(house: House, tmp_path: Path) -> None:
+def test_verify_says_of_files_alone_what_was_changed(house: Bakery, tmp_path: Path) -> None:
     house.work(house.take())
     prefix = next(key for key in house.objects() if key.endswith("manifest.json")).removesuffix(
         "manifest.json"

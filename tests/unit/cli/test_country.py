@@ -16,8 +16,8 @@ from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.services import Context
 from recorder.prompts import country_file
-from tests.conftest import House
-from tests.unit.cli.test_commands import Shell
+from tests.house import Bakery
+from tests.unit.cli.shell import Shell
 
 
 @pytest.fixture
@@ -111,9 +111,9 @@ def test_a_line_laxer_than_its_country_is_refused_and_each_customer_gets_what_it
     assert "opt-out or opt-in, by CNIL" in refused.output
 
 
-def test_the_doctor_says_so_in_one_line(house: House) -> None:
+def test_the_doctor_says_so_in_one_line(house: Bakery) -> None:
     now = {"now": house.clock(), "entropy": house.entropy}
-    environment = {"ACCORD_NODE_DATA": str(house.root), "ACCORD_CATALOGUE_URL": house.catalogue_url}
+    environment = {"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url}
     patient = Patient(Context(config.load(None, environment), None), house.clock)
     (fine,) = examine(storage.lines, patient)
     assert (fine.state, fine.what) == ("ok", "lines: 1, each fits its customer's country")

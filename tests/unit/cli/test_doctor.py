@@ -29,18 +29,12 @@ from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.spool.disk_space import Disk, look
 from recorder.spool.layout import AUDIO, CALL, END, open_take
-from tests.conftest import Clock, House
+from tests.house import Bakery
 
 
-@pytest.fixture
-def clock() -> Clock:
-    """In the past: the command looks at the machine's own clock."""
-    return Clock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
-
-
-def doctor(house: House, **more: str) -> str:
+def doctor(house: Bakery, **more: str) -> str:
     environment = {
-        "ACCORD_NODE_DATA": str(house.root),
+        "ACCORD_NODE_DATA": str(house.folder),
         "ACCORD_CATALOGUE_URL": house.catalogue_url,
         "ACCORD_STORE_KIND": "directory",
         **more,
@@ -57,7 +51,7 @@ def change(folder: Path, **values: object) -> None:
     (folder / CALL).write_text(json.dumps(body | values))
 
 
-def test_the_key_that_opens_nothing_is_named(house: House) -> None:
+def test_the_key_that_opens_nothing_is_named(house: Bakery) -> None:
     assert "ok      customers: 1, the key-encryption key opens the key of each" in doctor(house)
     said = doctor(house, ACCORD_KEYS_KEK=base64.b64encode(b"another key-encryption key......").decode())
     assert f"wrong   customers: the key of tenant {house.tenant} is wrapped by key-encryption key" in said
@@ -65,12 +59,12 @@ def test_the_key_that_opens_nothing_is_named(house: House) -> None:
     assert "opens the key of each" not in said
 
 
-def test_calls_on_their_way_are_counted(house: House) -> None:
+def test_calls_on_their_way_are_counted(house: Bakery) -> None:
     house.take()
     assert "ok      takes: 1 finished calls on their way: 1 to encode" in doctor(house)
 
 
-def test_unfinished_calls_of_a_node_that_died_are_named(house: House) -> None:
+def test_unfinished_calls_of_a_node_that_died_are_named(house: Bakery) -> None:
     assert "unfinished calls" not in doctor(house)
     own = open_take(house.spool, house.start(node="node1"))
     moved = open_take(house.spool, house.start(node="east"))
@@ -79,13 +73,13 @@ def test_unfinished_calls_of_a_node_that_died_are_named(house: House) -> None:
     assert own.name not in said
 
 
-def test_calls_that_wait_long_are_named(house: House) -> None:
+def test_calls_that_wait_long_are_named(house: Bakery) -> None:
     os.utime(house.take() / END, (1, 1))
     house.take()
     assert "warning takes: 1 of 2 finished calls wait for more than 10 minutes" in doctor(house)
 
 
-def test_calls_of_a_customer_that_nobody_knows_are_named(house: House) -> None:
+def test_calls_of_a_customer_that_nobody_knows_are_named(house: Bakery) -> None:
     folder = house.take()
     change(folder, tenant="01a2102b-40af-71a9-aae8-3a609be670c0")
     said = doctor(house)
@@ -93,7 +87,7 @@ def test_calls_of_a_customer_that_nobody_knows_are_named(house: House) -> None:
     assert "ok      takes" not in said
 
 
-def test_calls_whose_sound_is_nowhere_are_named(house: House) -> None:
+def test_calls_whose_sound_is_nowhere_are_named(house: Bakery) -> None:
     house.take()
     with writing():
         LineTable.delete().execute()
@@ -102,16 +96,16 @@ def test_calls_whose_sound_is_nowhere_are_named(house: House) -> None:
     said = doctor(house)
     assert f"wrong   takes: calls wait for the sound {house.announcement.sha256[:12]}" in said
     assert f"{house.announcement.sha256}.wav" in said
-    assert not (house.root / "snapshot" / "prompts").exists(), "the doctor only looks"
+    assert not (house.folder / "snapshot" / "prompts").exists(), "the doctor only looks"
 
 
-def test_a_call_that_cannot_be_read_is_named(house: House) -> None:
+def test_a_call_that_cannot_be_read_is_named(house: Bakery) -> None:
     (house.take() / CALL).write_bytes(b"{")
     assert "warning takes: 1 cannot be read" in doctor(house)
 
 
-def test_a_snapshot_that_is_not_there_not_ours_damaged_or_old(house: House) -> None:
-    folder = house.root / "snapshot"
+def test_a_snapshot_that_is_not_there_not_ours_damaged_or_old(house: Bakery) -> None:
+    folder = house.folder / "snapshot"
     assert "wrong   snapshot: no snapshot of lines at" in doctor(house)
     snapshot.write(folder, house.spool, (), house.clock())
     assert "ok      snapshot: 1 lines" in doctor(house)
@@ -127,7 +121,7 @@ def test_a_snapshot_that_is_not_there_not_ours_damaged_or_old(house: House) -> N
     assert "wrong   snapshot: it is not what the catalogue says" in doctor(house)
 
 
-def test_the_disk_s_two_shares(house: House) -> None:
+def test_the_disk_s_two_shares(house: Bakery) -> None:
     used = look(house.spool).used
     if not 0.05 < used < 0.45:
         full = used > 0.51  # full_at is more than a half
@@ -142,14 +136,14 @@ def test_the_disk_s_two_shares(house: House) -> None:
 
 
 def test_a_spool_that_has_no_room_to_finish_one_more_is_named(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: Bakery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "to finish one more" not in doctor(house)
     monkeypatch.setattr("recorder.ops.doctor.node.look", lambda _: Disk(24 * 1024**2, 4 * 1024**2))
     assert "wrong   disk: no room to finish one more recording beside the 0 that go on" in doctor(house)
 
 
-def test_how_long_the_disk_lasts_at_this_rate(house: House) -> None:
+def test_how_long_the_disk_lasts_at_this_rate(house: Bakery) -> None:
     folder = open_take(house.spool, house.start(started_at=datetime.now(UTC) - timedelta(seconds=100)))
     (folder / AUDIO).write_bytes(bytes(3_200_000))
     said = doctor(house)
@@ -163,14 +157,14 @@ def test_how_long_the_disk_lasts_at_this_rate(house: House) -> None:
     assert abs(float(found[2]) - hours) < hours / 20 + 2
 
 
-def test_a_spool_that_is_not_there_or_not_ours(house: House) -> None:
-    assert "wrong   spool: there is no folder" in doctor(house, ACCORD_NODE_SPOOL=str(house.root / "none"))
+def test_a_spool_that_is_not_there_or_not_ours(house: Bakery) -> None:
+    assert "wrong   spool: there is no folder" in doctor(house, ACCORD_NODE_SPOOL=str(house.folder / "none"))
     (house.spool / "quarantine").symlink_to("/dev/shm")
     if os.stat("/dev/shm").st_dev != os.stat(house.spool).st_dev:
         assert "is another file system" in doctor(house)
 
 
-def test_what_lies_in_quarantine_is_told(house: House) -> None:
+def test_what_lies_in_quarantine_is_told(house: Bakery) -> None:
     (house.spool / "quarantine" / "a").mkdir(parents=True)
     said = doctor(house)
     assert "warning spool: 1 takes in quarantine" in said
@@ -213,7 +207,7 @@ for each in node.spool(Patient(Context(settings, None), utc_now)):
 """
 
 
-def test_a_catalogue_that_is_away_not_ours_older_or_held(house: House, tmp_path: Path) -> None:
+def test_a_catalogue_that_is_away_not_ours_older_or_held(house: Bakery, tmp_path: Path) -> None:
     assert "ok      catalogue: sqlite:///" in doctor(house)
     assert "wrong   catalogue: there is no catalogue" in doctor(
         house, ACCORD_CATALOGUE_URL=f"sqlite:///{tmp_path}/none.db"
@@ -231,8 +225,8 @@ def test_a_catalogue_that_is_away_not_ours_older_or_held(house: House, tmp_path:
     assert "wrong   catalogue: the catalogue's schema lacks" in doctor(house)
 
 
-def test_keys_that_are_open_broken_foreign_or_near_their_end(house: House) -> None:
-    keys = house.root / "keys"
+def test_keys_that_are_open_broken_foreign_or_near_their_end(house: Bakery) -> None:
+    keys = house.folder / "keys"
     assert "ok      keys: signing key" in doctor(house)
     (keys / "kek").chmod(0o644)
     assert "wrong   keys: the key file" in doctor(house)
@@ -244,17 +238,17 @@ def test_keys_that_are_open_broken_foreign_or_near_their_end(house: House) -> No
     assert any("ends in 3 days" in each.what for each in examine(storage.keys, near))
     over = patient(house, house.means.signer.endorsement.not_after + timedelta(days=3))
     assert [each.state for each in examine(storage.keys, over)] == ["wrong"]
-    other = house.root / "other"
+    other = house.folder / "other"
     signing.init(other, house.clock())
     shutil.copy(other / signing.ROOT_PUBLIC, keys / signing.ROOT_PUBLIC)
     assert "wrong   keys:" in doctor(house)
 
 
-def patient(house: House, at: datetime) -> Patient:
+def patient(house: Bakery, at: datetime) -> Patient:
     settings = config.load(
         None,
         {
-            "ACCORD_NODE_DATA": str(house.root),
+            "ACCORD_NODE_DATA": str(house.folder),
             "ACCORD_CATALOGUE_URL": house.catalogue_url,
             "ACCORD_STORE_KIND": "directory",
         },
@@ -262,22 +256,22 @@ def patient(house: House, at: datetime) -> Patient:
     return Patient(Context(settings, None), lambda: at)
 
 
-def confirm(house: House, *files: Path) -> Result:
+def confirm(house: Bakery, *files: Path) -> Result:
     return CliRunner().invoke(
         accord,
         ["keys", "confirm-copy", *map(str, files)],
-        env={"ACCORD_NODE_DATA": str(house.root), "ACCORD_CATALOGUE_URL": house.catalogue_url},
+        env={"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url},
     )
 
 
-def test_a_copy_of_the_keys_is_asked_for_until_one_was_shown(house: House, tmp_path: Path) -> None:
+def test_a_copy_of_the_keys_is_asked_for_until_one_was_shown(house: Bakery, tmp_path: Path) -> None:
     said = doctor(house)
     assert "warning key copies: nobody has confirmed a copy of the key-encryption key" in said
     assert "warning key copies: nobody has confirmed a copy of the root's key" in said
     copies = tmp_path / "safe"
     copies.mkdir()
     for name in ("kek", "root.key"):
-        shutil.copy(house.root / "keys" / name, copies / name)
+        shutil.copy(house.folder / "keys" / name, copies / name)
     done = confirm(house, copies / "kek", copies / "root.key")
     assert done.exit_code == 0, done.output
     assert "opens the keys of 1 customers" in done.output
@@ -290,7 +284,7 @@ def test_a_copy_of_the_keys_is_asked_for_until_one_was_shown(house: House, tmp_p
     assert [each.state for each in examine(storage.key_copies, late)] == ["warning", "warning"]
 
 
-def test_a_copy_of_another_key_is_none(house: House, tmp_path: Path) -> None:
+def test_a_copy_of_another_key_is_none(house: Bakery, tmp_path: Path) -> None:
     signing.init(tmp_path / "other", house.clock())
     for name in ("kek", "root.key", "manifest.key"):
         done = confirm(house, tmp_path / "other" / name)
@@ -299,18 +293,18 @@ def test_a_copy_of_another_key_is_none(house: House, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no key")
     assert "is not 32 bytes in base64" in confirm(house, tmp_path / "text").output
     assert "cannot be read" in confirm(house, tmp_path / "nowhere").output
-    assert not (house.root / "keys" / "copies.json").exists()
+    assert not (house.folder / "keys" / "copies.json").exists()
 
 
-def test_what_hangs_is_named_and_left_behind(house: House) -> None:
+def test_what_hangs_is_named_and_left_behind(house: Bakery) -> None:
     """A pipe that nobody writes to: reading it never ends."""
-    (house.root / "snapshot").mkdir(exist_ok=True)
-    os.mkfifo(house.root / "snapshot" / "snapshot.json")
+    (house.folder / "snapshot").mkdir(exist_ok=True)
+    os.mkfifo(house.folder / "snapshot" / "snapshot.json")
     found = list(examine(node.snapshot, patient(house, house.clock()), limit=0.3))
     assert [(each.state, each.what) for each in found] == [("wrong", "snapshot: no answer within 0.3 s")]
 
 
-def test_what_nobody_foresaw_is_a_line_too(house: House) -> None:
+def test_what_nobody_foresaw_is_a_line_too(house: Bakery) -> None:
     def odd(_: Patient) -> list[DoctorFinding]:
         raise KeyError("odd")
 
@@ -333,7 +327,7 @@ def test_what_nobody_foresaw_is_a_line_too(house: House) -> None:
     ],
 )
 def test_the_clock_is_what_the_kernel_says_of_it(
-    house: House, monkeypatch: pytest.MonkeyPatch, said: KernelClock | None, found: tuple[str, str]
+    house: Bakery, monkeypatch: pytest.MonkeyPatch, said: KernelClock | None, found: tuple[str, str]
 ) -> None:
     monkeypatch.setattr(machine, "kernel_clock", lambda: said)
     (told,) = examine(machine.clock, patient(house, house.clock()))

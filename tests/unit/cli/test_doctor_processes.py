@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from click.testing import CliRunner
 
 from recorder.cli import accord
 from recorder.ops.doctor import machine
-from tests.conftest import Clock, House
+from tests.house import Bakery
 
 HOLDING = """
 import fcntl, sys, time
@@ -29,22 +28,16 @@ time.sleep(99)
 """
 
 
-@pytest.fixture
-def clock() -> Clock:
-    """In the past: the command looks at the machine's own clock."""
-    return Clock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
-
-
-def doctor(house: House) -> str:
+def doctor(house: Bakery) -> str:
     environment = {
-        "ACCORD_NODE_DATA": str(house.root),
+        "ACCORD_NODE_DATA": str(house.folder),
         "ACCORD_CATALOGUE_URL": house.catalogue_url,
         "ACCORD_STORE_KIND": "directory",
     }
     return str(CliRunner().invoke(accord, ["doctor"], env=environment).output)
 
 
-def test_the_processes_are_found_by_their_locks_and_looked_at(house: House) -> None:
+def test_the_processes_are_found_by_their_locks_and_looked_at(house: Bakery) -> None:
     said = doctor(house)
     assert "wrong   daemon: none is running on this spool" in said
     assert "wrong   worker: none is running on this spool" in said
@@ -122,7 +115,7 @@ def test_a_process_that_says_what_it_lacks_is_heard(
     assert [(each.state, each.what, each.hint) for each in found] == heard
 
 
-def test_a_library_of_another_version(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_of_another_version(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ok      versions: greenswitch 0.0.19" in doctor(house)
     monkeypatch.setitem(machine.TESTED, "greenswitch", "9")
     assert "warning versions: greenswitch 0.0.19; 9 was tested" in doctor(house)
@@ -134,11 +127,11 @@ def test_settings_that_cannot_be_used_are_wrong_and_no_warning() -> None:
     assert "accord: the setting node.full_at" in done.output
 
 
-def test_in_json(house: House) -> None:
+def test_in_json(house: Bakery) -> None:
     done = CliRunner().invoke(
         accord,
         ["doctor", "--json"],
-        env={"ACCORD_NODE_DATA": str(house.root), "ACCORD_CATALOGUE_URL": house.catalogue_url},
+        env={"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url},
     )
     body = json.loads(done.stdout)
     assert (body["state"], done.exit_code) == ("wrong", 2)

@@ -18,19 +18,12 @@ from recorder.seal import kek_files, paper_key, signing
 from recorder.seal.keyring import WrappedKey, load_kek
 from recorder.seal.verification import verify
 from recorder.store.contract import Store, Unreachable
-from tests.conftest import House
+from tests.house import Bakery
 from tests.stored import put_small
-from tests.unit.cli.test_recover import Shell, clock
-
-__all__ = ["clock"]
+from tests.unit.cli.shell import Shell
 
 
-@pytest.fixture
-def shell(house: House) -> Shell:
-    return Shell(house)
-
-
-def opens(house: House, recording: str, keys: Path) -> bool:
+def opens(house: Bakery, recording: str, keys: Path) -> bool:
     """Whether a recording decrypts with nothing but a folder's present key-encryption key and root."""
     row = queries.recording(house.tenant, recording)
     ring, root = kek_files.Keyring(load_kek(keys / "kek")), signing.load_public(keys / "root.pub")
@@ -38,9 +31,9 @@ def opens(house: House, recording: str, keys: Path) -> bool:
 
 
 def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
-    shell: Shell, house: House, tmp_path: Path
+    shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
-    recording, keys, safe = put_small(house), house.root / "keys", tmp_path / "safe"
+    recording, keys, safe = put_small(house), house.folder / "keys", tmp_path / "safe"
     assert "kek" in shell.good("keys", "backup", str(safe))
     (safe / "root.pub").unlink()  # as if it had been broken off
     shell.good("keys", "backup", str(safe))
@@ -62,9 +55,9 @@ def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
 
 
 def test_keys_come_back_from_paper_and_a_mistyped_line_is_named(
-    shell: Shell, house: House, tmp_path: Path
+    shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
-    recording, keys = put_small(house), house.root / "keys"
+    recording, keys = put_small(house), house.folder / "keys"
     old = load_kek(keys / "kek")
     (keys / f"{old.id}.kek").write_bytes((keys / "kek").read_bytes())
     (keys / f"{old.id}.kek").chmod(0o600)
@@ -104,22 +97,22 @@ def test_keys_come_back_from_paper_and_a_mistyped_line_is_named(
     assert shell("keys", "restore").exit_code == 2
 
 
-def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: House, tmp_path: Path) -> None:
+def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(b"AAAA\n")
-    shutil.rmtree(house.root / "keys")
+    shutil.rmtree(house.folder / "keys")
     assert "not 32 bytes" in shell.bad("keys", "restore", str(tmp_path))
-    assert not (house.root / "keys" / "kek").exists()
+    assert not (house.folder / "keys" / "kek").exists()
 
 
 def typed(name: str, key: bytes) -> str:
     return "\n".join(paper_key.printed(name, key))
 
 
-def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: House) -> None:
+def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: Bakery) -> None:
     """Each by what is left of this one: customers' keys in the catalogue, in the bucket, the root's public
     half, its endorsements, and what was confirmed."""
     put_small(house)
-    keys = house.root / "keys"
+    keys = house.folder / "keys"
     own, strange = load_kek(keys / "kek"), bytes(range(32))
     (keys / "kek").unlink()
     (keys / "root.key").unlink()
@@ -128,11 +121,11 @@ def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: 
         said = shell("keys", "restore", "--typed", typed=typed(name, strange))
         assert said.exit_code == 1
         assert f"{name} is " in said.output
-    (keys / "root.pub").rename(house.root / "root.pub")
+    (keys / "root.pub").rename(house.folder / "root.pub")
     assert shell("keys", "restore", "--typed", typed=typed("root.key", strange)).exit_code == 1
     both = f"{typed('kek', own.key)}\n{typed('root.key', strange)}"
     assert shell("keys", "restore", "--typed", typed=both).exit_code == 1
-    (house.root / "root.pub").rename(keys / "root.pub")
+    (house.folder / "root.pub").rename(keys / "root.pub")
     assert {path.name for path in keys.iterdir()} == before, "nothing was written"
     shell.lose_the_catalogue()
     assert own.id in shell("keys", "restore", "--typed", typed=typed("kek", strange)).output
@@ -140,9 +133,9 @@ def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: 
     shell.good("keys", "show")
 
 
-def test_new_keys_are_refused_where_they_would_open_nothing(shell: Shell, house: House) -> None:
+def test_new_keys_are_refused_where_they_would_open_nothing(shell: Shell, house: Bakery) -> None:
     put_small(house)
-    keys = house.root / "keys"
+    keys = house.folder / "keys"
     own = load_kek(keys / "kek").id
     shutil.rmtree(keys)
     said = shell.bad("keys", "init")
@@ -155,8 +148,8 @@ def test_new_keys_are_refused_where_they_would_open_nothing(shell: Shell, house:
     assert (keys / "kek").exists()
 
 
-def test_no_hint_about_a_damaged_key_tells_to_make_a_new_one(shell: Shell, house: House) -> None:
-    keys = house.root / "keys"
+def test_no_hint_about_a_damaged_key_tells_to_make_a_new_one(shell: Shell, house: Bakery) -> None:
+    keys = house.folder / "keys"
     for name in ("kek", "root.pub", "root.key", "manifest.key"):
         content = (keys / name).read_bytes()
         (keys / name).write_bytes(b"damaged\n")
@@ -170,8 +163,8 @@ def test_no_hint_about_a_damaged_key_tells_to_make_a_new_one(shell: Shell, house
         (keys / name).chmod(0o600)
 
 
-def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: House, tmp_path: Path) -> None:
-    recording, keys = put_small(house), house.root / "keys"
+def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: Bakery, tmp_path: Path) -> None:
+    recording, keys = put_small(house), house.folder / "keys"
     old = load_kek(keys / "kek").id
     backup = tmp_path / "before.backup"
     shell.good("backup", str(backup))
@@ -199,10 +192,10 @@ def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: House, tmp
 
 
 def test_takes_in_the_spool_of_another_node_lose_nothing_by_a_change(
-    shell: Shell, house: House, tmp_path: Path
+    shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
     """Whatever stage they are at, a customer's first too; that node has nothing but the new key then."""
-    keys, store = house.root / "keys", house.means.store
+    keys, store = house.folder / "keys", house.means.store
     other = tmp_path / "other node" / "spool"
     waiting = {}
     for stage in ("encode", "seal", "store", "catalogue"):
@@ -259,8 +252,10 @@ class Breaking:
         self._store.put(key, *args)
 
 
-def test_a_key_from_the_settings_is_changed_there_by_hand(shell: Shell, house: House, tmp_path: Path) -> None:
-    recording, keys = put_small(house), house.root / "keys"
+def test_a_key_from_the_settings_is_changed_there_by_hand(
+    shell: Shell, house: Bakery, tmp_path: Path
+) -> None:
+    recording, keys = put_small(house), house.folder / "keys"
     old, text = load_kek(keys / "kek").id, (keys / "kek").read_text("ascii")
     (keys / "kek").unlink()
     shell.environment["ACCORD_KEYS_KEK"] = text.strip()
@@ -277,7 +272,7 @@ def test_a_key_from_the_settings_is_changed_there_by_hand(shell: Shell, house: H
     assert opens(house, recording, keys)
 
 
-def test_the_receipt_of_an_erasure(shell: Shell, house: House, tmp_path: Path) -> None:
+def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     recording = put_small(house)
     assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)

@@ -12,14 +12,14 @@ from recorder.processes.services import Context
 from recorder.seal import kek_files
 from recorder.seal.keyring import load_kek
 from recorder.seal.signing import KEK
-from tests.conftest import House
+from tests.house import Bakery
 from tests.stored import put_small
 
 
-def found(house: House, days: float) -> list[tuple[str, str, str]]:
+def found(house: Bakery, days: float) -> list[tuple[str, str, str]]:
     """What is found so many days from now, by the machine's clock: files have that, too."""
     environment = {
-        "ACCORD_NODE_DATA": str(house.root),
+        "ACCORD_NODE_DATA": str(house.folder),
         "ACCORD_CATALOGUE_URL": house.catalogue_url,
         "ACCORD_STORE_KIND": "directory",
         "ACCORD_STORE_PATH": str(house.bucket),
@@ -31,9 +31,9 @@ def found(house: House, days: float) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_a_key_of_before_is_named_once_nothing_needs_it(house: House) -> None:
+def test_a_key_of_before_is_named_once_nothing_needs_it(house: Bakery) -> None:
     put_small(house)
-    keys = house.root / "keys"
+    keys = house.folder / "keys"
     assert found(house, 400) == []
     before = load_kek(keys / KEK).id
     old = keys / f"{before}.kek"

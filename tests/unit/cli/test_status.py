@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from recorder import config
@@ -18,16 +19,23 @@ from recorder.ops.status import NodeStatus, call_state, format_duration, last_fa
 from recorder.pipeline import stages
 from recorder.processes.services import Context
 from recorder.spool.layout import AUDIO, Mark, append_mark, open_take
-from tests.conftest import House
+from tests.clock import Clock
+from tests.house import Bakery
 
 
-def status(house: House, **more: str) -> NodeStatus:
+@pytest.fixture
+def clock() -> Clock:
+    """The day of the log that is read here."""
+    return Clock()
+
+
+def status(house: Bakery, **more: str) -> NodeStatus:
     return NodeStatus(Patient(Context(config.load(None, environment(house, **more)), None), house.clock))
 
 
-def environment(house: House, **more: str) -> dict[str, str]:
+def environment(house: Bakery, **more: str) -> dict[str, str]:
     return {
-        "ACCORD_NODE_DATA": str(house.root),
+        "ACCORD_NODE_DATA": str(house.folder),
         "ACCORD_METRICS_DAEMON_PORT": "0",
         "ACCORD_METRICS_WORKER_PORT": "0",
         "ACCORD_METRICS_WEB_PORT": "0",
@@ -39,7 +47,7 @@ def found(node: NodeStatus, check: str) -> list[DoctorFinding]:
     return [finding for name, finding in node.look() if name == check]
 
 
-def live(house: House, *kinds: str, **changes: object) -> Path:
+def live(house: Bakery, *kinds: str, **changes: object) -> Path:
     folder = open_take(house.spool, house.start(**changes))
     for kind in kinds:
         append_mark(folder, Mark(house.clock(), kind, {}))
@@ -47,7 +55,7 @@ def live(house: House, *kinds: str, **changes: object) -> Path:
     return folder
 
 
-def test_a_call_s_state_is_what_was_written_down_of_it(house: House) -> None:
+def test_a_call_s_state_is_what_was_written_down_of_it(house: Bakery) -> None:
     told = ("recording_started", "announcement_started", "announcement_finished")
     states = {
         live(house): "arriving",
@@ -73,7 +81,7 @@ def test_a_call_s_state_is_what_was_written_down_of_it(house: House) -> None:
     }  # fmt: skip
 
 
-def test_a_recording_that_has_stopped_growing_is_wrong(house: House) -> None:
+def test_a_recording_that_has_stopped_growing_is_wrong(house: Bakery) -> None:
     growing, silent = live(house, "recording_started"), live(house, "recording_started")
     held = live(house, "recording_started", "announcement_finished", "hold")
     long_ago = time.time() - 60
@@ -87,7 +95,7 @@ def test_a_recording_that_has_stopped_growing_is_wrong(house: House) -> None:
     assert growing.name not in wrong.what
 
 
-def test_the_spool_by_stage_and_the_oldest_take(house: House) -> None:
+def test_the_spool_by_stage_and_the_oldest_take(house: Bakery) -> None:
     done = house.take()
     stages.step(done, house.clock(), house.means)
     house.take()
@@ -104,7 +112,7 @@ def test_the_spool_by_stage_and_the_oldest_take(house: House) -> None:
     assert (spool.state, spool.hint != "") == ("warning", True)
 
 
-def test_a_take_in_quarantine_is_shown_with_its_reason(house: House) -> None:
+def test_a_take_in_quarantine_is_shown_with_its_reason(house: Bakery) -> None:
     for name, since in (("a", "2026-11-25T09:00:00.000Z"), ("b", "2026-11-25T10:00:00.000Z")):
         folder = house.spool / "quarantine" / name
         folder.mkdir(parents=True)
@@ -116,8 +124,8 @@ def test_a_take_in_quarantine_is_shown_with_its_reason(house: House) -> None:
     )  # fmt: skip
 
 
-def test_the_last_failure_is_read_from_the_end_of_the_log(house: House) -> None:
-    log = house.root / "accord.log"
+def test_the_last_failure_is_read_from_the_end_of_the_log(house: Bakery) -> None:
+    log = house.folder / "accord.log"
     lines = [
         {"event": "old.failed", "level": "error", "timestamp": "2026-11-25T07:00:00.000000Z"},
         {
@@ -146,7 +154,7 @@ def test_the_last_failure_is_read_from_the_end_of_the_log(house: House) -> None:
     assert found(status(house), "log") == []
 
 
-def test_ten_thousand_takes_are_counted_quickly(house: House) -> None:
+def test_ten_thousand_takes_are_counted_quickly(house: Bakery) -> None:
     for number in range(2000):
         folder = house.spool / f"01a2102b-0000-7000-8000-{number:012}"
         folder.mkdir()
@@ -160,7 +168,7 @@ def test_ten_thousand_takes_are_counted_quickly(house: House) -> None:
     assert node.depth.finished == 2000
 
 
-def test_the_exit_status_and_the_json_say_that_no_process_runs(house: House) -> None:
+def test_the_exit_status_and_the_json_say_that_no_process_runs(house: Bakery) -> None:
     done = CliRunner().invoke(accord, ["status", "--json"], env=environment(house))
     body = json.loads(done.stdout)
     assert (done.exit_code, body["state"]) == (2, "wrong")

@@ -20,20 +20,13 @@ from recorder.playback.verified_recording import Seals
 from recorder.seal import kek_files
 from recorder.seal.keyring import WrappedKey, data_key_path, every_tenant_key_path, tenant_key_path
 from recorder.seal.verification import verify
-from tests.conftest import House
+from tests.house import Bakery
 from tests.stored import put_small
-from tests.unit.cli.test_recover import Shell, clock
-
-__all__ = ["clock"]
+from tests.unit.cli.shell import Shell
 
 
 @pytest.fixture
-def shell(house: House) -> Shell:
-    return Shell(house)
-
-
-@pytest.fixture
-def other(house: House) -> str:
+def other(house: Bakery) -> str:
     """Another customer."""
     identity = str(uuid7(house.clock(), house.entropy))
     text = house.means.keyring.new_tenant_key(identity, house.entropy).to_bytes().decode()
@@ -41,7 +34,7 @@ def other(house: House) -> str:
     return service.create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
 
 
-def state(house: House) -> tuple[dict[str, str], dict[str, str | None], dict[str, bytes], int]:
+def state(house: Bakery) -> tuple[dict[str, str], dict[str, str | None], dict[str, bytes], int]:
     """Every wrapped key in rows and bucket, and how many leaves there are."""
     with connected():
         tenants = {row.id: row.wrapped_key for row in TenantTable.select()}
@@ -51,7 +44,7 @@ def state(house: House) -> tuple[dict[str, str], dict[str, str | None], dict[str
     return tenants, recordings, objects, leaves
 
 
-def put(house: House, place: str, content: bytes) -> None:
+def put(house: Bakery, place: str, content: bytes) -> None:
     """What somebody with the bucket writes there."""
     (house.bucket / place).parent.mkdir(parents=True, exist_ok=True)
     (house.bucket / place).write_bytes(content)
@@ -62,8 +55,8 @@ def set_row(tenant: str, text: str) -> None:
         TenantTable.update(wrapped_key=text).where(TenantTable.id == tenant).execute()
 
 
-def assert_opens(house: House, *recordings: str) -> None:
-    ring = kek_files.keyring(house.root / "keys")
+def assert_opens(house: Bakery, *recordings: str) -> None:
+    ring = kek_files.keyring(house.folder / "keys")
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         Seals(house.means.store, ring, house.means.root_public).open(row, house.clock())
@@ -80,7 +73,7 @@ def damaged(key: WrappedKey) -> WrappedKey:
 
 @pytest.mark.parametrize("how", ["foreign", "damaged", "garbage"])
 def test_a_key_to_come_that_is_not_the_customers_is_never_changed_to(
-    shell: Shell, house: House, other: str, how: str
+    shell: Shell, house: Bakery, other: str, how: str
 ) -> None:
     recording = put_small(house)
     place = f"keys/{house.tenant}/tenant-next.json"
@@ -103,7 +96,7 @@ def test_a_key_to_come_that_is_not_the_customers_is_never_changed_to(
 
 
 def test_an_installation_that_was_given_another_customers_key_is_put_right(
-    shell: Shell, house: House, other: str
+    shell: Shell, house: Bakery, other: str
 ) -> None:
     """As an earlier `accord keys rotate` left it."""
     recording, own, foreign = put_small(house), key_of(house.tenant), key_of(other)
@@ -129,7 +122,7 @@ def test_an_installation_that_was_given_another_customers_key_is_put_right(
 
 
 def test_an_object_that_is_no_tenant_key_does_not_stop_the_rotation_of_others(
-    shell: Shell, house: House, other: str
+    shell: Shell, house: Bakery, other: str
 ) -> None:
     recording = put_small(house)
     put(house, f"keys/{other}/tenant-x.json", b"{}")
@@ -141,7 +134,7 @@ def test_an_object_that_is_no_tenant_key_does_not_stop_the_rotation_of_others(
     assert (house.bucket / f"keys/{other}/tenant-x.json").read_bytes() == b"{}"
 
 
-def test_a_key_of_before_is_not_changed_back_to(shell: Shell, house: House) -> None:
+def test_a_key_of_before_is_not_changed_back_to(shell: Shell, house: Bakery) -> None:
     recording, old = put_small(house), key_of(house.tenant).to_bytes()
     shell.good("keys", "next", "--tenant", house.tenant)
     shell.good("keys", "rotate")
@@ -158,7 +151,7 @@ def test_a_key_of_before_is_not_changed_back_to(shell: Shell, house: House) -> N
     assert_opens(house, recording)
 
 
-def test_a_row_without_any_good_key_stops_the_change_and_makes_no_key(shell: Shell, house: House) -> None:
+def test_a_row_without_any_good_key_stops_the_change_and_makes_no_key(shell: Shell, house: Bakery) -> None:
     recording, own = put_small(house), key_of(house.tenant)
     put(house, tenant_key_path(house.tenant), damaged(own).to_bytes())
     set_row(house.tenant, damaged(own).to_bytes().decode())
@@ -175,7 +168,7 @@ def test_a_row_without_any_good_key_stops_the_change_and_makes_no_key(shell: She
 
 
 @pytest.mark.parametrize("at", ["row", "bucket"])
-def test_a_recordings_key_that_was_exchanged_is_written_nowhere(shell: Shell, house: House, at: str) -> None:
+def test_a_recordings_key_that_was_exchanged_is_written_nowhere(shell: Shell, house: Bakery, at: str) -> None:
     """The other copy, of row or bucket, is wrapped anew."""
     first, second = put_small(house), put_small(house)
     strange = queries.recording(house.tenant, second).wrapped_key
@@ -190,7 +183,7 @@ def test_a_recordings_key_that_was_exchanged_is_written_nowhere(shell: Shell, ho
 
 
 def test_a_recordings_key_that_is_lost_is_named_and_the_others_are_changed(
-    shell: Shell, house: House
+    shell: Shell, house: Bakery
 ) -> None:
     first, second = put_small(house), put_small(house)
     strange = queries.recording(house.tenant, second).wrapped_key
@@ -205,7 +198,7 @@ def test_a_recordings_key_that_is_lost_is_named_and_the_others_are_changed(
     assert_opens(house, second)
 
 
-def test_a_recordings_key_in_the_bucket_is_put_back_from_its_row(shell: Shell, house: House) -> None:
+def test_a_recordings_key_in_the_bucket_is_put_back_from_its_row(shell: Shell, house: Bakery) -> None:
     first, second = put_small(house), put_small(house)
     put(house, data_key_path(house.tenant, first), b"{}")
     (house.bucket / data_key_path(house.tenant, second)).unlink()
@@ -213,7 +206,7 @@ def test_a_recordings_key_in_the_bucket_is_put_back_from_its_row(shell: Shell, h
     assert_opens(house, first, second)
 
 
-def test_another_customers_key_in_the_bucket_stops_what_is_stored(house: House, other: str) -> None:
+def test_another_customers_key_in_the_bucket_stops_what_is_stored(house: Bakery, other: str) -> None:
     put_small(house)
     put(house, tenant_key_path(house.tenant), key_of(other).to_bytes())
     take = house.take(talk_ms=300)
@@ -223,7 +216,7 @@ def test_another_customers_key_in_the_bucket_stops_what_is_stored(house: House, 
     assert not [key for key in house.objects() if take.name in key]
 
 
-def test_a_damaged_key_in_the_place_of_a_takes_own_is_not_taken_for_it(house: House) -> None:
+def test_a_damaged_key_in_the_place_of_a_takes_own_is_not_taken_for_it(house: Bakery) -> None:
     take = house.take(talk_ms=300)
     while stages.next_stage(take) != "store":
         stages.step(take, house.clock(), house.means)
@@ -236,7 +229,7 @@ def test_a_damaged_key_in_the_place_of_a_takes_own_is_not_taken_for_it(house: Ho
 
 @pytest.mark.parametrize("how", ["foreign", "damaged"])
 def test_a_rebuild_takes_no_other_key_for_a_customers(
-    shell: Shell, house: House, other: str, how: str
+    shell: Shell, house: Bakery, other: str, how: str
 ) -> None:
     recording, own = put_small(house), key_of(house.tenant)
     bad = key_of(other) if how == "foreign" else damaged(own)
@@ -252,7 +245,7 @@ def test_a_rebuild_takes_no_other_key_for_a_customers(
     assert_opens(house, recording)
 
 
-def test_another_customers_key_is_not_destroyed_with_a_customers_own(house: House, other: str) -> None:
+def test_another_customers_key_is_not_destroyed_with_a_customers_own(house: Bakery, other: str) -> None:
     put_small(house)
     foreign = key_of(other)
     put(house, every_tenant_key_path(house.tenant, foreign.key_id), foreign.to_bytes())
@@ -261,8 +254,8 @@ def test_another_customers_key_is_not_destroyed_with_a_customers_own(house: Hous
 
 
 def test_a_copy_of_the_key_encryption_key_must_open_each_customers_own_key(
-    shell: Shell, house: House, other: str, tmp_path: Path
+    shell: Shell, house: Bakery, other: str, tmp_path: Path
 ) -> None:
     set_row(house.tenant, key_of(other).to_bytes().decode())
-    (tmp_path / "copy").write_bytes((house.root / "keys" / "kek").read_bytes())
+    (tmp_path / "copy").write_bytes((house.folder / "keys" / "kek").read_bytes())
     assert "is the key of tenant" in shell.bad("keys", "confirm-copy", str(tmp_path / "copy"))

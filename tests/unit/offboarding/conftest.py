@@ -47,9 +47,9 @@ def handed(house, office) -> Callable[..., LeavingRow]:
     """Hands over to a customer, as the command does."""
 
     def make(tenant: str, anew: bool = False) -> LeavingRow:
-        seals = Seals(house.store, house.keyring, house.root)
-        pem = signing.public_pem(house.root)
-        said = {"anew": anew, "now": house.now(), "entropy": house.entropy}
+        seals = Seals(house.store, house.keyring, house.root_public)
+        pem = signing.public_pem(house.root_public)
+        said = {"anew": anew, "now": house.clock(), "entropy": house.entropy}
         sign = partial(decisions.hand_over, office, tenant)
         return prepare(tenant, seals, house.store, pem, sign, **said)
 

@@ -12,7 +12,7 @@ import pytest
 from recorder.clock import HIDDEN, Uptime
 from recorder.errors import ClockError
 from recorder.lifecycle.clock_guard import Timekeeper
-from tests.conftest import Clock
+from tests.clock import Clock
 
 
 def keeper(path: Path, clock: Clock, up: float, boot: str = HIDDEN) -> Timekeeper:

@@ -15,6 +15,8 @@ import pytest
 from recorder.catalogue import queries
 from recorder.processes.worker import Worker, WorkerOptions
 
+pytestmark = pytest.mark.postgresql
+
 DEADLINE = 60.0
 SILENCE = 3.0
 """After which a process that is watched is killed (``recorder/processes/supervisor.py``)."""
@@ -31,7 +33,7 @@ def until(met: Callable[[], bool], what: str) -> None:
 def test_the_heart_beats_while_the_catalogue_is_silent_and_the_work_goes_on_after(house, postgres) -> None:
     house.take(formats=("wav",))
     beats: list[float] = []
-    settings = WorkerOptions(spool=house.spool, snapshot=house.root / "snapshot", nice=1, drain=5)
+    settings = WorkerOptions(spool=house.spool, snapshot=house.folder / "snapshot", nice=1, drain=5)
     means = house.means
     worker = Worker(
         settings,

@@ -63,7 +63,7 @@ def start(house, store) -> Iterator[Callable[..., Worker]]:
     def begin(**changes) -> Worker:
         means = house.means
         settings = WorkerOptions(
-            spool=house.spool, snapshot=house.root / "snapshot", never_record=("112",), nice=1, drain=5
+            spool=house.spool, snapshot=house.folder / "snapshot", never_record=("112",), nice=1, drain=5
         )
         values = {
             "store": store,
@@ -111,7 +111,7 @@ def test_takes_are_stored_unrecorded_calls_listed_and_the_heart_beats(house, sta
 
 def test_a_take_that_arrives_later_is_found(house, start) -> None:
     start()
-    until(lambda: (house.root / "snapshot" / "snapshot.json").exists(), "a snapshot")
+    until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "a snapshot")
     house.take()
     until(lambda: rows(house) == 1, "the recording")
 
@@ -161,7 +161,7 @@ def test_the_snapshot_follows_the_catalogue(house, start) -> None:
     from recorder.domain import line_policy
 
     start()
-    folder = house.root / "snapshot"
+    folder = house.folder / "snapshot"
     until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
     assert line_policy.read(folder).never_record == {"112"}
     lines.create_line(
@@ -180,7 +180,7 @@ def test_a_prompt_or_a_snapshot_that_is_harmed_is_put_right(house, start, monkey
     monkeypatch.setattr("recorder.processes.worker.SNAPSHOT_WHOLE", 0.1)
     monkeypatch.setattr("recorder.processes.worker.TICK", 0.1)
     start()
-    folder = house.root / "snapshot"
+    folder = house.folder / "snapshot"
     until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
     prompt = line_policy.read(folder).prompt(house.announcement.sha256)
     right = prompt.read_bytes()
@@ -303,7 +303,7 @@ def test_a_take_that_is_brought_back_becomes_a_recording(house, start, deadly, m
 
 def test_two_workers_on_one_spool_are_refused(house, start) -> None:
     first = start()
-    until(lambda: (house.root / "snapshot" / "snapshot.json").exists(), "the first")
+    until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "the first")
     second = Worker(
         first.settings,
         store=first.store,

@@ -160,7 +160,7 @@ def manifest_deleted(scene: Scene) -> None:
 
 def signed_under_another_root(scene: Scene) -> None:
     house = scene.house
-    folder = house.root / "other-keys"
+    folder = house.folder / "other-keys"
     signing.init(folder, house.clock() - timedelta(days=1), house.entropy)
     signer = signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT)
     overwrite(scene.path("manifest.json"), sign(scene.manifest(), signer))

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from peewee import fn
 
+from recorder import metrics
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, ListenTable, RecordingTable
+from recorder.catalogue.tables.core import GrantTable, LeafTable, ListenTable, RecordingTable
 from recorder.errors import AccessError, SealError
 from recorder.identity import users
 from recorder.lifecycle import expiry
@@ -59,7 +60,7 @@ def test_the_first_seek_after_a_grant_reads_nothing_but_what_it_seeks(ada, recor
 @pytest.mark.parametrize("broken", ["changed", "gone"])
 def test_a_sound_that_is_broken_keeps_nobody_from_the_others(gate, ada, recorded, house, broken) -> None:
     recording = recorded(formats=("opus", "wav"))
-    file = next(house.root.rglob(f"{recording.id}/audio.wav"))
+    file = next(house.folder.rglob(f"{recording.id}/audio.wav"))
     if broken == "gone":
         file.unlink()
     else:
@@ -68,9 +69,11 @@ def test_a_sound_that_is_broken_keeps_nobody_from_the_others(gate, ada, recorded
     grant = gate.grant(ada, recording.id, "agreement")
     assert "seal.broken" not in kinds(recording.id), "nobody has asked for that one"
     assert list(gate.open(ada, grant.id, "audio.opus", "p").read(0, 1000))
+    counted = metrics.SEALS_BROKEN._value.get()
     with pytest.raises(SealError) as error:
         gate.open(ada, grant.id, "audio.wav", "p").read(500, 1000)
     assert error.value.error_id == {"changed": "seal.block", "gone": "seal.object_missing"}[broken]
+    assert metrics.SEALS_BROKEN._value.get() == counted + 1
     assert body(recording.id, "seal.broken")["object"] == "audio.wav"
 
 
@@ -284,6 +287,18 @@ def test_a_grant_lasts_a_quarter_of_an_hour_and_no_longer_than_the_purpose(
     house.clock.forward(minutes=5)
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.expired")
     refused(lambda: gate.open(ada, late.id, "audio.wav"), "access.grant_over")
+
+
+def test_a_grant_whose_row_lasts_longer_than_the_log_let_it_is_over(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    longest = house.clock() + grants.HOUR + grants.LASTS + grants.SLACK
+    house.clock.at = longest - timedelta(minutes=5)
+    with writing():
+        GrantTable.update(until=longest).execute()
+    gate.manifest(ada, grant.id)
+    with writing():
+        GrantTable.update(until=longest + timedelta(seconds=1)).execute()
+    refused(lambda: gate.manifest(ada, grant.id), "access.grant_over")
 
 
 def test_a_grant_is_renewed_while_it_lasts_and_only_then(gate, ada, recording, house) -> None:

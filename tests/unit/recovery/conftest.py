@@ -35,7 +35,7 @@ class Recovery:
         """Another, empty catalogue, of the same kind or another; the house's own is back afterwards."""
         own = "postgresql" if self.house.catalogue_url.startswith("postgresql") else "sqlite"
         with ExitStack() as stack:
-            url = f"sqlite:///{self.house.root / 'again.db'}"
+            url = f"sqlite:///{self.house.folder / 'again.db'}"
             if (kind or own) == "postgresql":
                 server = self.request.getfixturevalue("postgres")
                 url = stack.enter_context(server.database(empty=True))

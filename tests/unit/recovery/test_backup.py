@@ -42,14 +42,17 @@ from recorder.playback import grants
 from recorder.prompts.composer import Greeting
 from recorder.seal.keyring import Keyring, secret
 from tests.announced import announcement_in
-from tests.conftest import KINDS, House
+from tests.conftest import KINDS
+from tests.house import Bakery
 from tests.vouching import vouch
 
 from .conftest import catalogued, rows
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
-def full(house: House, recorded) -> House:
+def full(house: Bakery, recorded) -> Bakery:
     """An installation in which every table that is copied has rows."""
     said = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
@@ -116,13 +119,13 @@ def full(house: House, recorded) -> House:
 
 
 @pytest.fixture
-def file(full: House) -> Path:
+def file(full: Bakery) -> Path:
     path = full.root / "accord.backup"
     backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
     return path
 
 
-def bring_back(house: House, path: Path, **changes) -> None:
+def bring_back(house: Bakery, path: Path, **changes) -> None:
     keyring = changes.get("keyring", house.means.keyring)
     backup.restore(path, keyring, house.clock(), house.entropy, lambda _table, _rows: None)
 
@@ -149,7 +152,7 @@ def test_every_table_is_copied_or_it_is_said_why_not() -> None:
     assert {*dump.COPIED} | {*NOT_COPIED} == {*TABLES}
 
 
-def test_every_row_comes_back_as_it_was(full: House, file: Path, recovery) -> None:
+def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> None:
     before, sealed = everything(), catalogued()
     with recovery.lost():
         bring_back(full, file)
@@ -170,7 +173,7 @@ def test_every_row_comes_back_as_it_was(full: House, file: Path, recovery) -> No
         assert catalogued() == sealed
 
 
-def test_a_line_that_asks_in_several_languages_is_said_as_before(full: House, file: Path, recovery) -> None:
+def test_a_line_that_asks_in_several_languages_is_said_as_before(full: Bakery, file: Path, recovery) -> None:
     def told() -> line_policy.LinePolicy | None:
         folder = full.root / "nodes"
         snapshot.write(folder, full.root / "spool", [], full.clock())
@@ -189,7 +192,7 @@ def test_a_line_that_asks_in_several_languages_is_said_as_before(full: House, fi
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
 def test_it_moves_from_either_database_into_the_other(
-    full: House, file: Path, recovery, catalogue_kind, request
+    full: Bakery, file: Path, recovery, catalogue_kind, request
 ) -> None:
     request.getfixturevalue("postgres")
     before, sealed = everything(), catalogued()
@@ -207,7 +210,7 @@ def test_it_moves_from_either_database_into_the_other(
         assert backup.check(path, full.means.keyring)["listen"] == 1
 
 
-def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: House, file: Path, recovery) -> None:
+def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost():
         bring_back(full, file)
         (session,) = rows(SessionTable)
@@ -217,7 +220,7 @@ def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: House, file: P
         assert hold_review.holds_unconfirmed() is not None
 
 
-def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: House, file: Path) -> None:
+def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: Bakery, file: Path) -> None:
     (row,) = rows(RecordingTable)
     key = json.loads(row["wrapped_key"])["wrapped"]
     text = ""
@@ -230,7 +233,7 @@ def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: House, file: 
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_old_backup_brings_nothing_erased_back(full: House, file: Path, recovery) -> None:
+def test_an_old_backup_brings_nothing_erased_back(full: Bakery, file: Path, recovery) -> None:
     (row,) = rows(RecordingTable)
     full.clock.forward(days=31)
     assert recovery.destroy_due() == 1
@@ -249,7 +252,7 @@ def test_an_old_backup_brings_nothing_erased_back(full: House, file: Path, recov
 
 
 def test_a_recording_since_the_backup_comes_from_the_bucket(
-    full: House, file: Path, recovery, recorded
+    full: Bakery, file: Path, recovery, recorded
 ) -> None:
     later = recorded()
     sealed = catalogued()
@@ -260,7 +263,7 @@ def test_a_recording_since_the_backup_comes_from_the_bucket(
         assert queries.recording(full.tenant, later).outside is not None
 
 
-def test_a_catalogue_with_rows_is_refused(full: House, file: Path) -> None:
+def test_a_catalogue_with_rows_is_refused(full: Bakery, file: Path) -> None:
     before = everything()
     with pytest.raises(BackupError) as refused:
         bring_back(full, file)
@@ -301,7 +304,7 @@ OTHERS = {
 
 
 def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
-    full: House, file: Path, recovery
+    full: Bakery, file: Path, recovery
 ) -> None:
     whole = file.read_bytes()
     cases = {name: ("backup.damaged", alter) for name, alter in DAMAGES.items()} | OTHERS
@@ -321,7 +324,7 @@ def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
 
 
 def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
-    full: House, file: Path, recovery
+    full: Bakery, file: Path, recovery
 ) -> None:
     with recovery.lost():
         with connected():
@@ -338,19 +341,19 @@ def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
         assert not (full.root / "two").exists()
 
 
-def test_another_key_encryption_key_is_named(full: House, file: Path, recovery) -> None:
+def test_another_key_encryption_key_is_named(full: Bakery, file: Path, recovery) -> None:
     with recovery.lost(), pytest.raises(BackupError) as refused:
         bring_back(full, file, keyring=Keyring(secret(bytes(32))))
     assert refused.value.error_id == "backup.kek"
 
 
-def test_an_older_key_encryption_key_still_opens_it(full: House, file: Path) -> None:
+def test_an_older_key_encryption_key_still_opens_it(full: Bakery, file: Path) -> None:
     ring = full.means.keyring
     both = Keyring(secret(bytes(32)), *ring._keks.values())
     assert backup.check(file, both)["tenant"] == 1
 
 
-def test_no_file_is_written_over(full: House, file: Path) -> None:
+def test_no_file_is_written_over(full: Bakery, file: Path) -> None:
     before = file.read_bytes()
     with pytest.raises(BackupError) as refused:
         backup.write(file, full.means.keyring, full.clock(), full.entropy, print)
@@ -359,7 +362,7 @@ def test_no_file_is_written_over(full: House, file: Path) -> None:
     assert [path.name for path in full.root.glob(".accord*")] == []
 
 
-def test_a_copy_is_of_one_moment(full: House, monkeypatch) -> None:
+def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
     """Others go on writing: what they add in the middle is in none of its tables."""
     path, name = full.root / "moment", "Van Dyck NV"
     others = iter(range(99))
@@ -384,7 +387,7 @@ def test_a_copy_is_of_one_moment(full: House, monkeypatch) -> None:
     assert counted["ledger_entry"] == len(rows(LeafTable)) - 1
 
 
-def test_more_rows_than_a_page_come_back(full: House, recovery, monkeypatch) -> None:
+def test_more_rows_than_a_page_come_back(full: Bakery, recovery, monkeypatch) -> None:
     monkeypatch.setattr(dump, "PAGE", 2)
     (row,) = [queries.recording(full.tenant, each["id"]) for each in rows(RecordingTable)]
     for number in range(5):

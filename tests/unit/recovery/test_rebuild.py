@@ -20,6 +20,8 @@ from tests.conftest import KINDS
 
 from .conftest import catalogued, rows
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
 def test_every_row_is_as_it_was(house, recovery, recorded) -> None:

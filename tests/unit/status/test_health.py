@@ -8,16 +8,7 @@ import time
 from recorder import health
 from recorder.errors import StoreError
 from recorder.health import HealthFinding, Readiness
-
-
-class Seconds:
-    """A monotonic clock that is set."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def __call__(self) -> float:
-        return self.at
+from tests.clock import MonotonicClock
 
 
 def test_what_a_check_says_and_what_it_raises_are_findings() -> None:
@@ -56,7 +47,7 @@ def test_a_check_that_hangs_is_told_in_time_and_not_started_again() -> None:
 
 
 def test_asking_often_looks_once() -> None:
-    looked, clock = [], Seconds()
+    looked, clock = [], MonotonicClock(100.0)
 
     def look() -> HealthFinding:
         looked.append(1)

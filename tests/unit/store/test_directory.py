@@ -113,6 +113,27 @@ def test_two_processes_put_and_delete_the_same_key(tmp_path: Path) -> None:
     assert b"the key" not in content_in(folder)
 
 
+@pytest.mark.parametrize("raced", [FileExistsError, FileNotFoundError])
+def test_a_folder_that_is_pruned_while_it_is_made_is_tried_again(tmp_path, monkeypatch, raced) -> None:
+    """``mkdir`` finds the folder of another process, or that one's parent, which is removed just then."""
+    store = DirectoryStore(tmp_path / "store")
+    put(store, tmp_path, "other/one")
+    mkdir = os.mkdir
+
+    def race(folder: Path, *arguments) -> None:
+        if Path(folder).name == "b":
+            raise raced(folder)
+        mkdir(folder, *arguments)
+
+    monkeypatch.setattr(os, "mkdir", race)
+    with pytest.raises(Unreachable) as refused:
+        put(store, tmp_path, "a/b/c")
+    assert refused.value.error_id == "store.busy"
+    monkeypatch.undo()
+    put(store, tmp_path, "a/b/c")
+    assert store.read("a/b/c") == b"x"
+
+
 def test_a_key_below_an_object_is_refused(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "a/b")

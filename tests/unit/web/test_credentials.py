@@ -121,11 +121,11 @@ def test_a_made_up_token_and_one_of_another_customers_open_nothing(
 
 def test_nobody_logs_in_by_a_key_that_was_revoked(house, bakery, claire, clock) -> None:
     row = users.user(bakery.id, claire.id)
-    users.check_user(row, house.root, {})
+    users.check_user(row, house.root_public, {})
     key = house.means.signer.key_id
-    users.check_user(row, house.root, {key: clock() + timedelta(seconds=1)})
+    users.check_user(row, house.root_public, {key: clock() + timedelta(seconds=1)})
     with pytest.raises(SealError) as refused:
-        users.check_user(row, house.root, {key: clock()})
+        users.check_user(row, house.root_public, {key: clock()})
     assert refused.value.error_id == "seal.key_revoked"
 
 
@@ -143,7 +143,7 @@ def test_a_credential_with_an_unknown_field_is_refused(house, bakery, claire) ->
     for more in ({"extra": 1}, {"version": 2}, {"kind": "robot"}, {"role": "root"}, {"kind": "token"}):
         forged = signed_document.write(body | more, house.means.signer).decode()
         with pytest.raises(SealError):
-            credential.read(forged, house.root)
+            credential.read(forged, house.root_public)
 
 
 def test_who_is_revoked_stays_so_when_the_row_is_changed_back(house, bakery, browser, claire, clock, entropy):

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.unit.web.test_serving import Served
+from tests.unit.web.test_server import Served
 from web import server
 from web.crowd import Crowd
 

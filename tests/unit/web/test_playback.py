@@ -57,7 +57,7 @@ def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes
     with connected():
         tenant = next(row.id for row in tenant_queries.all_tenants() if queries.recording(row.id, recording))
     row = queries.recording(tenant, recording)
-    manifest = open_manifest(house.store.read(f"{row.prefix}manifest.json"), house.root)
+    manifest = open_manifest(house.store.read(f"{row.prefix}manifest.json"), house.root_public)
     tenant_key = WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(tenant).encode())
     key = house.keyring.open_data_key(tenant_key, WrappedKey.from_bytes(row.wrapped_key.encode()))
     reader = plaintext.reader(
@@ -506,9 +506,9 @@ def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house,
     assert claire.send(tell, play=play, played="0-9").status_code == 204, "too late, and no error"
     assert leaves("listen.closed") == [closed]
     means = house.means
-    found = Audit(means.store, means.root_public, house.now(), means.keyring).tenant(bakery.id)
+    found = Audit(means.store, means.root_public, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == []
     with connected():
         ListenTable.update(player_says=[[0, 99]]).execute()
-    found = Audit(means.store, means.root_public, house.now(), means.keyring).tenant(bakery.id)
+    found = Audit(means.store, means.root_public, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == ["row.changed"]

@@ -1,0 +1,340 @@
+"""Announcements from the catalogue of sentences: what is said, asked and kept, and how a line comes by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.records import AnnouncementRow, LineRow, Sentence
+from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, LineTable, PurposeTable, SoundTable
+from recorder.domain.call_plan import MODES, Mode
+from recorder.errors import AccordError
+from recorder.features.tenants import announcements, composition, lines, service
+from recorder.prompts import composer
+from recorder.prompts.sound_sources import Sources
+from tests.announced import announcement_in
+
+
+@pytest.fixture
+def now(clock, entropy) -> dict[str, object]:
+    return {"now": clock(), "entropy": entropy}
+
+
+@pytest.fixture
+def compose(tenants, now) -> Callable[..., AnnouncementRow]:
+    def make(language: str = "fr", mode: str = "notice", **changes) -> AnnouncementRow:
+        whole = {"name": f"told-{language}", "purposes": ["agreement"], "keep_days": 30, **changes}
+        return composition.compose(tenants[0], language=language, mode=mode, **whole, **now)
+
+    return make
+
+
+@pytest.fixture
+def line(tenants, compose, now) -> Callable[..., LineRow]:
+    def make(**changes) -> LineRow:
+        return lines.create_line(tenants[0], number="100", announcement=compose(**changes).id, **now)
+
+    return make
+
+
+@pytest.fixture
+def greeting() -> bytes:
+    return announcement_in("fr").path.read_bytes()
+
+
+class Voice:
+    """Speaks everything, so that a customer's own sentence has a sound."""
+
+    name = "a test's voice"
+
+    def speaks(self, language: str) -> bool:
+        return True
+
+    def speak(self, text: str, language: str):
+        return Sources().clip(composer.said("recorded", language), language).samples
+
+
+SPEAKING = Sources(engines=(Voice(),))
+
+
+@pytest.fixture
+def school(tenants, now) -> str:
+    """A purpose of the customer's own."""
+    with writing():
+        PurposeTable.create(
+            id="school",
+            tenant=tenants[0],
+            code="school",
+            labels={"fr": "École"},
+            legal_basis="consent",
+            longest_days=60,
+            roles=["customer"],
+            created_at=now["now"],
+        )
+    return "school"
+
+
+def heard(sentence: Sentence | None) -> tuple[str, bytes] | None:
+    if sentence is None:
+        return None
+    with connected():
+        return sentence.text, bytes(SoundTable.get_by_id(sentence.sound).wav)
+
+
+def refusal(work: Callable[[], object]) -> AccordError:
+    """Why something was refused, which changed nothing at all."""
+    before = everything()
+    with pytest.raises(AccordError) as refused:
+        work()
+    assert everything() == before
+    assert refused.value.hint
+    return refused.value
+
+
+def everything() -> list[list[tuple]]:
+    with connected():
+        return [
+            list(model.select().tuples()) for model in (SoundTable, AnnouncementTable, LineTable, LeafTable)
+        ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_what_is_said_and_asked_is_what_the_sentences_say(compose, language: str, mode: Mode) -> None:
+    row = compose(language, mode, purposes=["quality", "agreement"])
+    said = {"purposes": ["agreement", "quality"], "keep_days": 30}
+    told = composer.announcement(language, mode=mode, **said)
+    assert heard(Sentence(row.text, row.sound)) == (told.text, told.wav)
+    assert (row.language, row.mode, row.purposes) == (language, mode, ("quality", "agreement"))
+    if mode == "notice":
+        assert (row.question, row.declined) == (None, None)
+        return
+    refused = composer.not_recorded(language)
+    asked = composer.opt_in_question(language, **said) if mode == "opt-in" else composer.wrong_key(language)
+    assert heard(row.question) == (asked.text, asked.wav)
+    assert heard(row.declined) == (refused.text, refused.wav)
+
+
+@pytest.mark.parametrize(
+    ("error_id", "changes"),
+    [
+        ("announcement.purposes", {"purposes": []}),
+        ("announcement.purposes", {"purposes": ["marketing"]}),
+        ("announcement.keep_days", {"keep_days": 0}),
+        ("announcement.keep_days", {"purposes": ["training"], "keep_days": 181}),
+        ("line.settings", {"mode": "silence"}),
+        ("prompt.language", {"language": "es"}),
+        ("prompt.not_wav", {"greeting": composer.Greeting("Bonjour.", b"")}),
+        ("speech.none", {"keep_days": 29}),
+    ],
+)
+def test_what_cannot_be_said_is_refused(compose, error_id: str, changes: dict) -> None:
+    assert refusal(lambda: compose(**changes)).error_id == error_id
+
+
+def test_what_cannot_be_said_in_the_customer_s_country_is_refused(tenants, compose, now) -> None:
+    service.set_tenant_country(tenants[0], "fr", **now)
+    assert refusal(lambda: compose(keep_days=365)).error_id == "country.keep_days"
+
+
+def test_a_line_is_put_into_another_mode_and_back_with_the_same_sounds(tenants, line, now) -> None:
+    mine = tenants[0]
+    row = line()
+    before = queries.announcement(mine, row.announcement)
+    seen = {"notice": before.id}
+    for mode in ("opt-in", "opt-out", "notice", "opt-in", "opt-out"):
+        assert composition.set_line_mode(mine, row.id, mode, **now)
+        changed = queries.line(mine, row.id)
+        told = queries.announcement(mine, changed.announcement)
+        assert (changed.mode, told.mode) == (mode, mode)
+        assert (told.language, told.purposes, told.keep_days) == ("fr", ("agreement",), 30)
+        assert (told.question is None) == (mode == "notice")
+        assert seen.setdefault(mode, told.id) == told.id, "what is there already is not made again"
+    assert {each.name for each in queries.announcements(mine)} == {
+        "told-fr",
+        "told-fr-opt-in",
+        "told-fr-opt-out",
+    }
+    kinds = [entry.kind for entry in _log(mine)]
+    assert kinds[-2:] == ["line.announcement_changed", "line.mode_changed"]
+
+
+def _log(tenant: str) -> list[LeafTable]:
+    with connected():
+        entries = LeafTable.select().where(LeafTable.tenant == tenant)
+        return list(entries.order_by(LeafTable.number))
+
+
+def test_the_same_mode_again_changes_nothing(tenants, line, now) -> None:
+    row = line(mode="opt-out")
+    before = everything()
+    assert composition.set_line_mode(tenants[0], row.id, "opt-out", **now)
+    assert composition.set_line_languages(tenants[0], row.id, ["fr"], **now)
+    assert everything() == before
+
+
+def test_when_it_announces_is_a_leaf_of_the_log(tenants, line, now) -> None:
+    mine, row = tenants[0], line()
+    assert lines.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert queries.line(mine, row.id).timing == "at_pickup"
+    before = everything()
+    assert lines.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert everything() == before
+    assert _log(mine)[-1].kind == "line.timing_changed"
+    assert not lines.set_line_timing(tenants[1], row.id, "before_ringing", **now)
+    for mode in ("opt-out", "opt-in"):
+        error = refusal(lambda mode=mode: composition.set_line_mode(mine, row.id, mode, **now))
+        assert error.error_id == "line.timing"
+    error = refusal(lambda: lines.set_line_timing(mine, row.id, "later", **now))
+    assert error.error_id == "line.settings"
+
+
+def test_what_happens_to_outbound_calls_is_a_leaf_of_the_log(tenants, line, now) -> None:
+    mine, row = tenants[0], line()
+    assert queries.line(mine, row.id).outbound == "off"
+    assert lines.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert queries.line(mine, row.id).outbound == "once_connected"
+    before = everything()
+    assert lines.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert everything() == before
+    assert _log(mine)[-1].kind == "line.outbound_changed"
+    assert not lines.set_line_outbound(tenants[1], row.id, "off", **now)
+    for mode in ("opt-out", "opt-in"):
+        error = refusal(lambda mode=mode: composition.set_line_mode(mine, row.id, mode, **now))
+        assert error.error_id == "line.timing"
+    assert lines.set_line_outbound(mine, row.id, "before_connected", **now)
+    assert composition.set_line_mode(mine, row.id, "opt-in", **now)
+    error = refusal(lambda: lines.set_line_outbound(mine, row.id, "once_connected", **now))
+    assert error.error_id == "line.timing"
+    error = refusal(lambda: lines.set_line_outbound(mine, row.id, "later", **now))
+    assert error.error_id == "line.settings"
+
+
+def test_a_greeting_and_own_purposes_come_along_into_another_mode(
+    tenants, compose, greeting, school, now
+) -> None:
+    mine = tenants[0]
+    said = {"purposes": ["agreement", "school"], "own": {"school": "Pour l'école", "other": "x"}}
+    hello = composer.Greeting("Bienvenue chez Martin.", greeting)
+    row = compose(greeting=hello, sources=SPEAKING, mode="opt-in", **said)
+    assert row.composition.own == {"school": "Pour l'école"}
+    assert heard(row.composition.greeting) == ("Bienvenue chez Martin.", greeting)
+    assert not row.composition.says_all
+    assert not row.text.startswith("Bienvenue"), "in opt-in it was heard before the question"
+    assert row.question.text.startswith("Bienvenue chez Martin. ")
+    service.set_tenant_country(mine, "fr", **now)  # opt-out is enough there
+    line = lines.create_line(mine, number="100", announcement=row.id, **now)
+    assert composition.set_line_mode(mine, line.id, "opt-out", sources=SPEAKING, **now)
+    told = queries.announcement(mine, queries.line(mine, line.id).announcement)
+    assert told.text.startswith("Bienvenue chez Martin. ")
+    assert "Pour l'école." in told.text
+    assert told.composition == row.composition
+
+
+def test_somebody_s_own_sound_is_not_put_into_another_mode(tenants, compose, greeting, tone, now) -> None:
+    mine = tenants[0]
+    own = announcements.create_announcement(
+        mine,
+        name="own",
+        language="fr",
+        text="Enregistré.",
+        purposes=["agreement"],
+        keep_days=30,
+        wav=tone(1000),
+        **now,
+    )
+    all_said = compose(greeting=composer.Greeting("Bienvenue, et tout le reste.", greeting, says_all=True))
+    assert (all_said.text, all_said.composition.says_all) == ("Bienvenue, et tout le reste.", True)
+    for number, row, what in (("100", own, "own sound"), ("101", all_said, "says everything itself")):
+        line = lines.create_line(mine, number=number, announcement=row.id, **now)
+        error = refusal(lambda line=line: composition.set_line_mode(mine, line.id, "opt-out", **now))
+        assert error.error_id == "announcement.own"
+        assert what in error.message
+        for word in ("add --mode opt-out", "compose --mode opt-out", "accord line announce"):
+            assert word in error.hint
+
+
+def test_languages_are_put_together_and_a_menu_lets_choose(tenants, line, now) -> None:
+    mine = tenants[0]
+    row = line(mode="opt-in")
+    assert composition.set_line_languages(mine, row.id, ["en", "fr", "nl"], **now)
+    changed = queries.line(mine, row.id)
+    told = [queries.announcement(mine, each) for each in changed.announcements]
+    assert [(each.language, each.mode) for each in told] == [
+        (language, "opt-in") for language in ("en", "fr", "nl")
+    ]
+    assert told[1].id == row.announcement, "what it says already stays"
+    menu = composer.language_menu(["en", "fr", "nl"])
+    assert heard(changed.menu) == (menu.text, menu.wav)
+    assert composition.set_line_mode(mine, row.id, "opt-out", **now)
+    again = queries.line(mine, row.id)
+    assert again.menu == changed.menu
+    assert {queries.announcement(mine, each).mode for each in again.announcements} == {"opt-out"}
+    assert composition.set_line_languages(mine, row.id, ["nl"], **now)
+    alone = queries.line(mine, row.id)
+    assert (alone.announcements, alone.menu) == ((again.others[1],), None)
+
+
+def test_an_announcement_of_the_same_name_is_taken_for_a_language(
+    tenants, line, compose, greeting, now
+) -> None:
+    mine = tenants[0]
+    row = line()
+    other = compose("nl", name="other-nl")
+    fits = compose("nl", greeting=composer.Greeting("Welkom.", greeting))
+    compose("nl", "opt-in", name="told-nl-opt-in")
+    compose("en", keep_days=60)
+    composition.set_line_languages(mine, row.id, ["fr", "nl", "en"], **now)
+    told = [queries.announcement(mine, each) for each in queries.line(mine, row.id).announcements]
+    assert told[1].id == fits.id != other.id
+    assert (told[2].name, told[2].keep_days) == ("told-en-notice", 30)
+
+
+@pytest.mark.parametrize("languages", [[], ["fr", "fr"], ["fr", "nl", "fr"], [f"l{n}" for n in range(10)]])
+def test_languages_that_make_no_menu_are_refused(tenants, line, now, languages) -> None:
+    row = line()
+    error = refusal(lambda: composition.set_line_languages(tenants[0], row.id, languages, **now))
+    assert error.error_id == "line.languages"
+
+
+def test_a_language_without_words_is_refused(tenants, compose, school, now) -> None:
+    mine = tenants[0]
+    said = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": SPEAKING}
+    row = lines.create_line(mine, number="100", announcement=compose(mode="opt-in", **said).id, **now)
+    error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "es"], **now))
+    assert error.error_id in ("line.languages", "prompt.language")
+    error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "nl"], **now))
+    assert (error.error_id, "--own school=" in error.hint) == ("line.languages", True)
+    dutch = {**said, "own": {"school": "Voor de school"}, "name": "told-nl-opt-in"}
+    there = compose("nl", "opt-in", **dutch)
+    assert f" {there.name} " in error.hint, "the name that is told is the one that is looked for"
+    assert composition.set_line_languages(mine, row.id, ["fr", "nl"], **now)
+    assert queries.line(mine, row.id).others == (there.id,)
+
+
+def test_an_ended_line_is_nobody_s_to_change(tenants, line, now) -> None:
+    row = line()
+    lines.end_line(tenants[0], row.id, **now)
+    assert not composition.set_line_mode(tenants[0], row.id, "opt-in", **now)
+    assert not composition.set_line_languages(tenants[0], row.id, ["fr", "en"], **now)
+
+
+def test_what_somebody_else_changed_meanwhile_is_looked_at_again(
+    tenants, line, compose, now, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sound is made before the customer is held: another command may come in between."""
+    mine, row, lock = tenants[0], line(), composition.lock_tenant
+    english = compose("en")
+
+    def late(tenant: str) -> None:
+        monkeypatch.setattr(composition, "lock_tenant", lock)
+        lines.set_line_announcement(mine, row.id, english.id, **now)
+        lock(tenant)
+
+    monkeypatch.setattr(composition, "lock_tenant", late)
+    assert composition.set_line_mode(mine, row.id, "opt-in", **now)
+    told = queries.announcement(mine, queries.line(mine, row.id).announcement)
+    assert (told.language, told.mode) == ("en", "opt-in")

@@ -1,0 +1,45 @@
+"""The command line as an operator types it, in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from recorder.catalogue import database
+from recorder.cli import accord
+
+
+class Shell:
+    """Types commands of an installation in a folder, on a directory store."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.environment = {
+            "ACCORD_NODE_DATA": str(folder),
+            "ACCORD_STORE_KIND": "directory",
+            **environment,
+        }
+
+    def __call__(self, *words: str, typed: str | None = None, **more: str) -> Result:
+        return CliRunner().invoke(accord, [*words], input=typed, env={**self.environment, **more})
+
+    def good(self, *words: str, typed: str | None = None, **more: str) -> str:
+        """The output of a command that succeeds."""
+        result = self(*words, typed=typed, **more)
+        assert result.exit_code == 0, result.output
+        return str(result.output)
+
+    def bad(self, *words: str) -> str:
+        """The output of a command that fails with a message, not with a traceback."""
+        result = self(*words)
+        assert result.exit_code == 1, result.output
+        assert "Traceback" not in result.output
+        return str(result.output)
+
+    def lose_the_catalogue(self) -> None:
+        """Delete it, and make an empty one."""
+        getattr(database.database.obj, "close_all", database.database.close)()
+        for path in self.folder.glob("catalogue.db*"):
+            path.unlink()
+        self.good("migrate")

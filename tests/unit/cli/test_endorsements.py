@@ -1,0 +1,115 @@
+"""What a key is endorsed for, and what the root took back: no file says more than the root signed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.auditlog import checkpoint
+from recorder.errors import ConfigError, SealError
+from recorder.seal import canonical_json, revocation, signing
+from recorder.seal.revocation import SUFFIX, Revocations
+from recorder.strict_json import b64
+from tests.house import Bakery
+from tests.unit.cli.shell import Shell
+
+
+def widen(said: signing.Endorsement) -> bytes:
+    """What somebody writes who wants a key to sign more, and has no root."""
+    return canonical_json.dump(replace(said, uses=signing.USES).document())
+
+
+def test_a_file_that_says_more_than_the_root_is_refused(shell: Shell, house: Bakery) -> None:
+    keys = house.folder / "keys"
+    path = keys / signing.PANEL_ENDORSEMENT
+    said = signing.load_endorsement(path)
+    path.write_bytes(widen(said))
+    for words in (("keys", "show"), ("web",)):
+        assert "the root did not endorse this signing key" in shell.bad(*words)
+    assert "wrong   keys: the root did not endorse this signing key" in shell("doctor").output
+    path.write_bytes(canonical_json.dump(said.document()))
+    assert f"panel     {said.key_id}  for amendment, receipt, retention, call_erasure, command" in shell.good(
+        "keys", "show"
+    )
+    own = keys / signing.ENDORSEMENT
+    begun = signing.load_endorsement(own)
+    own.write_bytes(
+        canonical_json.dump(replace(begun, not_after=begun.not_after + timedelta(days=9)).document())
+    )
+    assert "the root did not endorse this signing key" in shell.bad("worker")
+
+
+def test_an_endorsement_in_the_bucket_that_says_more_is_named_and_counts_for_nothing(
+    shell: Shell, house: Bakery
+) -> None:
+    said = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
+    place = house.bucket / checkpoint.ENDORSEMENTS / f"{said.key_id}-{'0' * 16}.json"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(widen(said))
+    result = shell("audit")
+    assert result.exit_code == 2
+    assert "endorsement.form" in result.output
+
+
+def test_the_doctor_names_a_panels_key_that_may_sign_too_much(shell: Shell, house: Bakery) -> None:
+    keys = house.folder / "keys"
+    root = signing.load_private(keys / signing.ROOT_KEY)
+    key = signing.load_private(keys / signing.PANEL_KEY).public_key()
+    begin, end = house.clock(), house.clock() + timedelta(days=900)
+    wide = signing.endorse(root, key, (*signing.PANEL_USES, signing.TOMBSTONE), begin, end)
+    (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical_json.dump(wide.document()))
+    found = shell("doctor").output
+    assert f"the panel's key {wide.key_id} is endorsed for tombstone as well" in found
+    assert f"accord keys revoke {wide.key_id}" in found
+    narrow = signing.endorse(root, key, (signing.AMENDMENT,), begin, end)
+    (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical_json.dump(narrow.document()))
+    assert (
+        "the panel's key is not endorsed for receipt, retention, call_erasure, command"
+        in shell("doctor").output
+    )
+    shell.good("keys", "renew")
+    assert "the panel's key" not in shell("doctor").output
+
+
+def test_a_revocation_that_the_root_did_not_sign_so_is_refused(shell: Shell, house: Bakery) -> None:
+    keys = house.folder / "keys"
+    root, key = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
+    good = revocation.revoke(root, house.means.signer.key_id, house.clock())
+    assert revocation.read(good, root.public_key()) == (house.means.signer.key_id, house.clock())
+    body = canonical_json.load(good, "revocation")["body"]
+    signed = {
+        "by the signing key": revocation.revoke(key, house.means.signer.key_id, house.clock()),
+        "by the signing key, in the root's name": sign(key, body),
+        "an unknown field": sign(root, body | {"until": "2030-01-01T00:00:00Z"}),
+        "an unknown version": sign(root, body | {"version": 2}),
+        "a field beside": canonical_json.dump(canonical_json.load(good, "revocation") | {"note": "x"}),
+        "another key": canonical_json.dump(
+            {
+                "body": body | {"key_id": "0" * 32},
+                "signature": canonical_json.load(good, "revocation")["signature"],
+            }
+        ),
+    }
+    for what, content in signed.items():
+        with pytest.raises(SealError):
+            revocation.read(content, root.public_key())
+        path = keys / f"{house.means.signer.key_id}{SUFFIX}"
+        path.write_bytes(content)
+        with pytest.raises(ConfigError) as refused:
+            Revocations(keys, root.public_key())()
+        assert refused.value.error_id == "keys.bad_revocation", what
+        path.unlink()
+
+
+def sign(key: signing.Ed25519PrivateKey, body: dict[str, object]) -> bytes:
+    signature = b64(key.sign(canonical_json.dump(body)))
+    return canonical_json.dump({"body": body, "signature": signature})
+
+
+def test_what_is_no_keys_id_is_not_revoked(shell: Shell, house: Bakery) -> None:
+    result = shell("keys", "revoke", house.means.signer.key_id[:-1])
+    assert result.exit_code == 2
+    assert "32 digits" in result.output
+    assert list((house.folder / "keys").glob(f"*{SUFFIX}")) == []

@@ -1,0 +1,47 @@
+"""``accord keys revoke``, and what is typed afterwards: no command follows what that key dated back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.lifecycle import amendments
+from recorder.seal.amendment_kinds import AgreedLater
+from tests.clock import Clock
+from tests.house import Bakery
+from tests.stored import forge, put_small
+from tests.unit.cli.shell import Shell
+
+NAME = "Boulangerie Martin"
+CODE = "seal.key_revoked"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime.now(UTC).replace(microsecond=0) - timedelta(days=2))
+
+
+def test_no_command_follows_it(house: Bakery, shell: Shell) -> None:
+    recording = put_small(house)
+    row = queries.recording(house.tenant, recording)
+    at = house.clock.forward(hours=1)
+    since = (at + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
+    shell.good("keys", "revoke", house.means.signer.key_id, "--since", since)
+    longer = AgreedLater("agreement", row.keep_until + timedelta(days=300), "be", "…")
+    forge(house, recording, longer, at)
+    words = ("user", "create", "--tenant", NAME, "c@example.com", "--password-stdin")
+    shell.good(*words, typed="let us listen together")
+    day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    held = shell.bad("hold", "set", recording, "--tenant", NAME, "--owner", "c@example.com", "--review", day,
+                 "--reason", "order 12")  # fmt: skip
+    assert "was revoked from" in held
+    assert CODE in shell.bad("rebuild")
+    shell.good("keys", "renew")  # by the revoked key nobody is offboarded
+    shell.good("tenant", "leave", "announce", NAME, "--until", day)
+    assert f"left out: 1 ({CODE})" in shell.good("tenant", "leave", "hand-over", NAME)
+    assert queries.recording(house.tenant, recording) == row
+    assert amendments.known(house.tenant, recording) == ()
+    shell.good("rebuild", "--believe-dates")
+    assert queries.recording(house.tenant, recording).keep_until == longer.until

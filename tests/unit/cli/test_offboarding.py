@@ -1,0 +1,207 @@
+"""``accord tenant leave``, ``line move`` and ``recording bring-in`` as an operator types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import recorder
+from recorder.auditlog import checkpoint
+from recorder.catalogue import departures, queries, tenant_queries
+from recorder.features.subject_requests import call_erasure, register
+from recorder.lifecycle import expiry
+from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes.duties import Duties as Housekeeping
+from tests.clock import Clock
+from tests.house import Bakery
+from tests.unit.cli.shell import Shell
+from tests.vouching import vouch
+
+NAME = "Boulangerie Martin"
+MINE = ("--tenant", NAME)
+SOURCE = str(Path(recorder.__file__).parents[1])
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1))
+
+
+@pytest.fixture
+def shell(house: Bakery, shell: Shell) -> Shell:
+    house.work(house.take(talk_ms=300, formats=("wav",)))  # a store that has been used
+    return shell
+
+
+def a_minute(house: Bakery) -> None:
+    """What the worker does once a minute."""
+    given, now = house.means, Clock(datetime.now(UTC))
+    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+    signing = checkpoint.CheckpointDeps(
+        given.store, given.signer, given.root_public, house.entropy, owner="one"
+    )
+    keeper = Timekeeper(house.folder / ".clock", {}, now)
+    Housekeeping(house.spool, means, signing, CheckpointWitnesses(), keeper, now).keep()
+
+
+def day(days: int) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+
+
+def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    assert "does not leave" in shell.bad("tenant", "leave", "show", NAME)
+    assert "that day is over" in shell.bad("tenant", "leave", "announce", NAME, "--until", day(-2))
+    shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
+    assert "leaves: nothing more" in shell.bad("line", "add", *MINE, "+3225550177")
+    assert "2 recordings" in shell.good("tenant", "leave", "hand-over", NAME)
+    assert "--early" in shell.bad("tenant", "leave", "erase", NAME, "--yes")
+    assert "not everything is destroyed" in shell.bad("tenant", "leave", "receipt", NAME)
+    words = ("user", "create", *MINE, "claire@example.com", "--password-stdin")
+    shell.good(*words, typed="let us listen together")
+    hold = ("hold", "set", folder.name, *MINE, "--review", day(20), "--reason", "contested order")
+    shell.good(*hold, "--owner", "claire@example.com")
+    refused = shell.bad("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter")
+    assert f"{folder.name} (hold 1: contested order)" in refused
+    assert "HELD" in shell.good("tenant", "leave", "show", NAME)
+    shell.good("hold", "lift", folder.name, "1", *MINE, "--reason", "settled")
+    shell.good("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter")
+    assert "2 recordings left" in shell.good("tenant", "leave", "show", NAME)
+    a_minute(house)
+    assert queries.recording(house.tenant, folder.name).destroyed_why == "deleted"
+    file = tmp_path / "receipt.json"
+    assert "complete from" in shell.good("tenant", "leave", "receipt", NAME, "--out", str(file))
+    assert json.loads(file.read_text("utf-8"))["body"]["destroyed"] == {"deleted": 2}
+    assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
+
+
+def test_an_older_backup_of_one_who_left(shell: Shell, house: Bakery) -> None:
+    """A rebuild says what it changed, and proposes the rest; a command does it."""
+    file = str(house.folder / "accord.backup")
+    shell.good("backup", file)
+    shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
+    shell.good("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter", "--without-handing-over")
+    a_minute(house)
+    shell.lose_the_catalogue()
+    shell.good("restore", file)
+    said = shell.good("rebuild")
+    assert "leaves, as was signed: 1 lines ended, nothing more is recorded" in said
+    assert "was erased, as was signed. Nothing of it was destroyed now" in said
+    assert "0 recordings, 0 calls without one, 0 log-ins, a key" in said
+    assert f"`accord tenant leave complete {house.tenant}`" in said
+    assert "Nothing was changed" not in said
+    complete = ("tenant", "leave", "complete", NAME)
+    assert "holds are not confirmed" in shell.bad(*complete, "--yes")
+    shell.good("rebuild", "--confirm-holds")
+    assert "leave complete" in shell.good("rebuild")
+    refused = shell(*complete, typed="n\n")
+    assert (refused.exit_code, "by a signed receipt erased" in refused.output) == (1, True)
+    assert tenant_queries.tenant_wrapped_key(house.tenant) is not None
+    shell.good(*complete, "--yes")
+    a_minute(house)
+    assert tenant_queries.tenant_wrapped_key(house.tenant) is None
+    assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
+    assert "knows it already" in shell.bad(*complete, "--yes")
+    said = shell.good("rebuild")
+    assert "leave complete" not in said
+    assert "Nothing was changed" in said
+
+
+def test_calls_that_were_erased_for_their_person_are_erased_again(shell: Shell, house: Bakery) -> None:
+    missed = house.unrecorded()
+    house.work(missed)
+    file = str(house.folder / "accord.backup")
+    shell.good("backup", file)
+    number = queries.not_recorded(house.tenant).rows[0].outside.value
+    request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
+    vouch(house.tenant, request, house.clock(), house.entropy, house.means.signer)
+    assert call_erasure.erase(house.office(), register.request(house.tenant, request), "u").erased == 1
+    shell.lose_the_catalogue()
+    shell.good("restore", file)
+    again = ("person", "erase-again", *MINE)
+    assert f"`accord person erase-again --tenant {house.tenant}`" in shell.good("rebuild")
+    assert "holds are not confirmed" in shell.bad(*again, "--yes")
+    shell.good("rebuild", "--confirm-holds")
+    assert shell(*again, typed="n\n").exit_code == 1
+    assert len(queries.not_recorded(house.tenant).rows) == 1
+    assert "1 calls erased" in shell.good(*again, "--yes")
+    assert queries.not_recorded(house.tenant).rows == ()
+    assert "Nothing is to be erased again" in shell.good(*again)
+
+
+@pytest.mark.long
+def test_a_customer_stays_after_all(shell: Shell, house: Bakery) -> None:
+    shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
+    assert "stays" in shell.good("tenant", "leave", "stop", NAME)
+    assert departures.departure(house.tenant) is None
+    shell.good("line", "add", *MINE, "+3225550100")
+
+
+def test_a_number_moves(shell: Shell, house: Bakery) -> None:
+    shell.good("tenant", "create", "Van Dyck NV", "--language", "nl", "--speaks", "nl")
+    move = ("line", "move", *MINE, "+3225550100", "--to")
+    assert "there is no customer" in shell.bad(*move, "Nobody")
+    assert "already" in shell.bad(*move, NAME)
+    made = shell.good(*move, "Van Dyck NV", "--label", "Winkel").strip()
+    assert made in shell.good("line", "list", "--tenant", "Van Dyck NV")
+    assert shell.good("line", "list", *MINE) == ""
+    assert "has no line" in shell.bad(*move, "Van Dyck NV")
+
+
+def test_recordings_are_brought_in(shell: Shell, house: Bakery, tmp_path, tone) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "one.wav").write_bytes(tone(500, channels=2))
+    (folder / "recordings.csv").write_text(
+        "file,began_at,number\none.wav,2026-03-01T10:00:00,+32470123456\ntwo.wav,2026-03-01T11:00:00,\n",
+        "utf-8",
+    )
+    bring = ("recording", "bring-in", str(folder), *MINE, "--until")
+    assert "within 366 days" in shell.bad(*bring, day(400))
+    wrong = tmp_path / "wrong.csv"
+    said = shell.bad(*bring, day(60), "--errors", str(wrong))
+    assert "1  brought in" in said
+    assert "line 3, two.wav: line 3: there is no file two.wav" in said
+    assert "two.wav" in wrong.read_text("utf-8")
+    (row,) = (row for row in queries.recordings(house.tenant, party="470123456").rows if row.brought_in)
+    assert (row.brought_in is not None, row.usable) == (True, False)
+    (folder / "two.wav").write_bytes(tone(700, channels=1))
+    said = shell.good(*bring, day(60))
+    assert "1  brought in" in said
+    assert "1  there already" in said
+    agree = ("recording", "agree", row.id, *MINE, "--purpose", "agreement", "--reason", "on paper")
+    shell.good(*agree, "--days", "1000")
+    assert queries.recording(house.tenant, row.id).usable
+
+
+@pytest.mark.long
+def test_a_real_process_brings_in(shell: Shell, house: Bakery, tmp_path, tone) -> None:
+    """As it is typed, killed in the middle, and typed again."""
+    folder = tmp_path / "old"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.wav").write_bytes(tone(300 + number))
+    rows = [f"{number}.wav,2026-03-01T10:0{number}:00" for number in range(6)]
+    (folder / "recordings.csv").write_text("\n".join(["file,began_at", *rows, ""]), "utf-8")
+    argv = [sys.executable, "-m", "recorder", "recording", "bring-in", str(folder), *MINE]
+    argv += ["--until", day(60)]
+    environment = {**os.environ, **shell.environment, "PYTHONPATH": SOURCE}
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    while process.poll() is None and len(queries.recordings(house.tenant).rows) < 2:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(queries.recordings(house.tenant).rows) == 1 + 6
+    mine = [key for key in house.objects() if not key.endswith("tenant.json")]
+    assert len(mine) == 4 + 6 * 4, "each once"

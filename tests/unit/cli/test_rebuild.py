@@ -1,0 +1,110 @@
+"""docs/recover.md as an operator walks it: a lost catalogue, with a backup and without."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.seal import canonical_json, signing
+from recorder.seal.keyring import data_key_path
+from tests.house import Bakery
+from tests.unit.cli.shell import Shell
+
+
+def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
+    name, password = "Boulangerie Martin", "let us listen together"
+    words = ("user", "create", "--tenant", name, "claire@example.com", "--password-stdin")
+    shell.good(*words, typed=password)
+    first = house.take(talk_ms=300)
+    house.work(first)
+    file = str(house.folder / "accord.backup")
+    said = shell.good("backup", file)
+    assert "read back and whole" in said
+    assert "is whole: made" in shell.good("restore", "--check", file)
+    assert "is there already" in shell.bad("backup", file)
+    assert "restored into an empty one" in shell.bad("restore", file)
+    second = house.take(talk_ms=300)
+    house.work(second)
+
+    shell.lose_the_catalogue()
+    said = shell.good("restore", file)
+    assert "Now run `accord rebuild`" in said
+    said = shell.good("rebuild")
+    assert "1  completed" in said
+    assert "1  made again" in said
+    assert "`accord rebuild --confirm-holds`" in said
+    assert "claire@example.com" in shell.good("user", "list", "--tenant", name)
+    assert "+3225550100" in shell.good("line", "list", "--tenant", name)
+    for folder in (first, second):
+        assert "as it was sealed: " in shell.good("verify", folder.name)
+        assert queries.recording(house.tenant, folder.name).outside is not None
+    assert "Nothing was changed" in shell.good("rebuild")
+    assert "nothing expires until the holds are confirmed" in shell("doctor").output
+    assert "0 holds are set." in shell.good("rebuild", "--holds")
+    assert "recordings expire again" in shell.good("rebuild", "--confirm-holds")
+    assert "nothing expires" not in shell("doctor").output
+    assert "Nobody waited" in shell.good("rebuild", "--confirm-holds")
+
+
+def test_a_lost_catalogue_without_a_backup(shell: Shell, house: Bakery) -> None:
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    shell.lose_the_catalogue()
+    assert "1  made again" in shell.good("rebuild")
+    assert f"{house.tenant}  {house.tenant}  fr  strict" in shell.good("tenant", "list")
+    shell.good("tenant", "adopt", "--tenant", house.tenant, "Boulangerie Martin")
+    shell.good("tenant", "adopt", "--tenant", house.tenant, "Martin et filles", "--country", "be")
+    assert f"{house.tenant}  Martin et filles  fr  be" in shell.good("tenant", "list")
+    assert shell.good("announcement", "list", "--tenant", "Martin et filles").count("\n") == 2
+    shell.good("line", "add", "--tenant", "Martin et filles", "+3225550100")
+    assert queries.recordings(house.tenant).rows[0].id == folder.name
+
+
+def test_what_is_wrong_in_the_bucket_is_told_and_written_down(shell: Shell, house: Bakery) -> None:
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    (house.bucket / data_key_path(house.tenant, folder.name)).unlink()
+    report = house.folder / "report.txt"
+    assert "key.missing" in shell.bad("rebuild", "--report", str(report))
+    assert report.read_text().startswith(f"key.missing  {house.tenant}/2026/03/02/{folder.name}/: ")
+
+
+def test_another_key_encryption_key_is_told(shell: Shell, house: Bakery) -> None:
+    house.work(house.take(talk_ms=300))
+    file = str(house.folder / "accord.backup")
+    shell.good("backup", file)
+    kek = house.folder / "keys" / "kek"
+    kek.unlink()
+    said = shell.bad("rebuild")
+    assert "`accord keys restore` brings it back" in said
+    assert "accord keys init" not in said, "a new key would open nothing"
+    kek.write_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
+    kek.chmod(0o600)
+    for words in (("rebuild",), ("restore", "--check", file)):
+        assert "give the key-encryption key that was in use then" in shell.bad(*words)
+
+
+def test_a_signing_key_that_lacks_an_endorsement_is_told(shell: Shell, house: Bakery) -> None:
+    keys = house.folder / "keys"
+    root, own = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
+    begin, end = house.clock(), house.clock() + timedelta(days=900)
+    said = signing.endorse(root, own.public_key(), (signing.MANIFEST,), begin, end)
+    (keys / signing.ENDORSEMENT).write_bytes(canonical_json.dump(said.document()))
+    assert "is not endorsed for" in shell("doctor").output
+    shell.good("keys", "renew")
+    assert "is not endorsed for" not in shell("doctor").output
+
+
+@pytest.mark.parametrize(
+    "lost", [("manifest.key",), ("manifest.endorsement.json",), ("manifest.key", "manifest.endorsement.json")]
+)
+def test_a_lost_signing_key_is_made_anew_with_the_root(shell: Shell, house: Bakery, lost) -> None:
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    for name in lost:
+        (house.folder / "keys" / name).unlink()
+    shell.good("keys", "renew")
+    assert "manifest, amendment" in shell.good("keys", "show")
+    assert "as it was sealed: " in shell.good("verify", folder.name)

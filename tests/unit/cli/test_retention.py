@@ -1,0 +1,116 @@
+"""``accord hold``, ``accord recording`` and ``accord keeping`` as an operator types them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.auditlog import checkpoint
+from recorder.catalogue import queries
+from recorder.lifecycle import amendments, expiry, limits
+from recorder.lifecycle.clock_guard import Timekeeper
+from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes.duties import Duties as Housekeeping
+from recorder.seal import retention_limit
+from recorder.seal.amendment import By
+from recorder.seal.verification import verify
+from tests.clock import Clock
+from tests.house import Bakery
+from tests.unit.cli.shell import Shell
+
+NAME = "Boulangerie Martin"
+MINE = ("--tenant", NAME)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A little in the past: the commands look at the machine's own clock."""
+    return Clock(datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1))
+
+
+@pytest.fixture
+def shell(shell: Shell) -> Shell:
+    words = ("user", "create", *MINE, "claire@example.com", "--password-stdin")
+    shell.good(*words, typed="let us listen together")
+    return shell
+
+
+def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bakery) -> None:
+    held, gone = house.take(talk_ms=300), house.take(talk_ms=300)
+    for folder in (held, gone):
+        house.work(folder)
+    review = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    hold = ("hold", "set", held.name, *MINE, "--review", review, "--reason", "contested order")
+    assert "there is no log-in" in shell.bad(*hold, "--owner", "nobody")
+    shell.good(*hold, "--owner", "claire@example.com")
+    listed = shell.good("hold", "list")
+    assert f"{held.name}  1  since" in listed
+    assert "contested order" in listed
+    delete = ("recording", "delete", *MINE, "--reason", "asked for", "--yes")
+    assert "cannot be deleted" in shell.bad(*delete, held.name)
+    shell.good(*delete, gone.name)
+    assert "does not rest on consent" in shell.bad("recording", "withdraw", held.name, *MINE, "--reason", "x")
+    agree = ("recording", "agree", held.name, *MINE, "--purpose", "training", "--reason", "on paper")
+    assert "cannot be kept" in shell.bad(*agree, "--days", "4000")
+    shell.good(*agree, "--days", "60")
+    shell.good("recording", "narrow", held.name, *MINE, "--purpose", "training", "--reason", "not needed")
+    assert "14 days  any purpose  any line" in shell.good("keeping", "set", *MINE, "--days", "14")
+    assert "as long as announced" in shell.good("keeping", "set", *MINE, "--as-announced")
+    assert "there is no line" in shell.bad("keeping", "set", *MINE, "--line", "+3200", "--days", "1")
+    assert "cannot be kept" in shell.bad("keeping", "set", *MINE, "--purpose", "quality", "--days", "31")
+
+    clock = Clock(datetime.now(UTC) + timedelta(days=21))
+    house.clock.at = clock.at
+    keep_house(house, clock)
+    assert queries.recording(house.tenant, gone.name).destroyed_why == "deleted"
+    assert verify(house.means.store, held_at(house, held.name), house.means.root_public).ok
+    assert "LOOK AT IT AGAIN" not in shell.good("hold", "list")
+    shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")
+    assert amendments.holds() == ()
+
+
+def test_agreements_end_only_where_they_are_named_and_confirmed(shell: Shell, house: Bakery) -> None:
+    agreed, plain = (
+        house.take(formats=("wav",), talk_ms=4000, asked="yes"),
+        house.take(formats=("wav",), talk_ms=300),
+    )
+    for folder in (agreed, plain):
+        house.work(folder)
+    limit = ("keeping", "set", *MINE, "--days", "9")
+    said = shell.good(*limit)
+    assert "2 recordings are kept for this now; 1 end earlier." in said
+    assert "1 more it was agreed to keep longer: they stay until that day." in said
+    assert "9 days  any purpose  any line  (" in said
+    refused = shell(*limit, "--also-agreed", typed="n\n")
+    assert refused.exit_code == 1
+    assert "End 1 recordings earlier than it was agreed to keep them?" in refused.output
+    assert "agreements too" not in shell.good("keeping", "show", *MINE)
+    assert "9 days  any purpose  any line, agreements too" in shell.good(*limit, "--also-agreed", "--yes")
+    assert shell("keeping", "set", *MINE, "--as-announced", "--also-agreed").exit_code == 2
+    (row,) = limits.in_force(house.tenant, house.trust)
+    assert retention_limit.open_set(row.content, house.means.root_public)[0].by == By("operator")
+
+
+def held_at(house: Bakery, recording: str) -> str:
+    row = queries.recording(house.tenant, recording)
+    assert row is not None
+    return row.prefix
+
+
+def keep_house(house: Bakery, clock: Clock) -> None:
+    """The worker's minute, twice: what is to be looked at again is said once a day."""
+    given = house.means
+    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+    keeper = Timekeeper(house.folder / ".clock", {}, clock)
+    signing = checkpoint.CheckpointDeps(
+        given.store, given.signer, given.root_public, house.entropy, owner="one"
+    )
+    keeping = Housekeeping(house.spool, means, signing, CheckpointWitnesses(), keeper, clock)
+    with capture_logs() as logs:
+        keeping.keep()
+        keeping.keep()
+        clock.forward(days=1)
+        keeping.keep()
+    assert [each["event"] for each in logs].count("hold.to_be_looked_at") == 2

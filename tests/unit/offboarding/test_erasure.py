@@ -1,0 +1,390 @@
+"""Everything of a customer who left is destroyed, holds first, and a receipt says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.audit.service import Audit
+from recorder.auditlog import mail_witness
+from recorder.catalogue import departures, queries, tenant_queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.core import (
+    TABLES,
+    AmendmentTable,
+    LeafTable,
+    LineTable,
+    NotRecordedTable,
+    RecordingTable,
+    TenantTable,
+    UserTable,
+)
+from recorder.domain.parties import Party
+from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
+from recorder.features.offboarding import decisions, departure
+from recorder.features.offboarding import erasure as ending
+from recorder.features.recovery import proposals, rebuild_queue
+from recorder.features.recovery.rebuild import Rebuild
+from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.identity import api_tokens
+from recorder.identity import users as people
+from recorder.lifecycle.key_rotation import Rewrapping, standing
+from recorder.pipeline import stages
+from recorder.seal import canonical_json
+from recorder.seal.amendment import By
+from recorder.seal.data_key import tenant_key_of
+from recorder.seal.keyring import WrappedKey, tenant_key_path
+from recorder.seal.verification import verify
+from tests.house import Customer
+from tests.vouching import vouch
+
+OPERATOR = By("operator")
+
+
+@pytest.fixture
+def bakery(house) -> Customer:
+    purposes = ("agreement", "legal-duty")
+    customer = house.customer("Boulangerie Martin", "+3225550100", purposes=purposes)
+    house.person(customer, "paul", "Paul Martin", role="customer_admin")
+    return customer
+
+
+def office(house):
+    """What the operator decides with: signed by the worker's key."""
+    return replace(house.changes, signer=house.means.signer)
+
+
+def announce(house, customer: Customer) -> None:
+    decisions.announce(office(house), customer.id, house.clock() + timedelta(days=10))
+
+
+def decide(house, customer: Customer, early: str | None = None) -> None:
+    decisions.decide(office(house), customer.id, early=early)
+
+
+def findings(house, tenant: str) -> list[str]:
+    audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
+    return [f"{each.code} {each.message}" for each in audit.tenant(tenant)]
+
+
+def everything() -> str:
+    """All that the catalogue holds."""
+    with connected():
+        return "\n".join(repr(row) for model in TABLES for row in model.select().dicts())
+
+
+def asked_by(house, customer: Customer, recording: str) -> str:
+    """A request of the person of a recording, with all that is written down of it."""
+    said = {"now": house.clock(), "entropy": house.entropy}
+    made = register.enter(
+        customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.clock().date(),
+        by_kind="user", by=customer.people["paul"].id, **said,
+    ).id  # fmt: skip
+    verification_code.order(customer.id, made, who="u", **said)
+    register.extend(customer.id, made, why="there is a heap of them", who="u", **said)
+    vouch(customer.id, made, **said)
+    why = "a colleague speaks of her health"
+    reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **said)
+    return made
+
+
+def put_back(house, key: str, content: bytes) -> None:
+    path = house.folder / "copy"
+    path.write_bytes(content)
+    house.store.replace(key, path, hashlib.sha256(content).hexdigest())
+
+
+def left_over(house, tenant: str) -> list[str]:
+    """Names of what is in the bucket of a customer, beside what stays for ever."""
+    stays = (
+        "manifest.json",
+        "receipt.json",
+        "statement-0001.json",
+        "statement-0002.json",
+        "statement-0003.json",
+    )
+    keys = [key for key in house.store.list("") if tenant in key and not key.startswith("checkpoints/")]
+    return [key for key in keys if not key.endswith(stays) and "amendment-" not in key]
+
+
+def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, clock) -> None:
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    others = house.call(rival, outside=Party("e164", "+32470999999"))
+    mine = [house.call(bakery), house.call(bakery, announced=False)]
+    house.not_recorded(bakery, "never_connected")
+    house.not_recorded(rival, "never_connected", outside=Party("e164", "+32470999999"))
+    said = {"now": house.clock(), "entropy": house.entropy}
+    mail_witness.add(bakery.id, "paul@example.com", **said)
+    api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
+    request = asked_by(house, bakery, mine[0])
+    assert register.request(bakery.id, request).number in everything()
+    announce(house, bakery)
+    handed(bakery.id)
+    with pytest.raises(CatalogueError, match="until 2026-12-05"):
+        decide(house, bakery)
+    clock.forward(days=10)
+    ending.check_ready(bakery.id)
+    decide(house, bakery)
+    with pytest.raises(CatalogueError, match="being destroyed"):
+        decisions.cancel(office(house), bakery.id)
+    with pytest.raises(CatalogueError, match="being destroyed"):
+        decide(house, bakery)
+    assert ending.erase_due(means, house.clock()) == 1
+    assert left_over(house, bakery.id) == []
+    assert all(queries.recording(bakery.id, each).destroyed_why == "deleted" for each in mine)
+    assert queries.recording(rival.id, others).destroyed_at is None
+    with connected():
+        assert [row.tenant_id for row in NotRecordedTable.select()] == [rival.id]
+        users = list(UserTable.select())
+        assert [(user.name, user.password_hash) for user in users] == [("", "")] * 3
+        assert all(user.revoked_at for user in users)
+        for entry in LeafTable.select().where(LeafTable.tenant == bakery.id):
+            assert entry.body is None or entry.recording_id is None or entry.recording_id in mine
+    left = everything()
+    for personal in (
+        "32470123456",
+        "Paul Martin",
+        "card at the counter",
+        "the voice",
+        "speaks of her health",
+        "a heap",
+    ):
+        assert personal not in left
+    assert people.user_by_login("paul") is None
+    assert api_tokens.tokens(bakery.id) == ()
+    assert mail_witness.recipients(bakery.id) == []
+    row = departure.standing(bakery.id)
+    receipt = ending.read(row.receipt.encode(), house.root_public)
+    body = json.loads(row.receipt)["body"]
+    assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.clock(), house.clock())
+    assert body["destroyed"] == {"deleted": 2}
+    assert (body["handed_over"]["recordings"], body["handed_over"]["left_out"]) == (1, 1)
+    assert (body["calls_forgotten"], body["people_forgotten"]) == (1, 3)
+    assert body["complete_from"] == body["keys"]["copies_end"] == "2027-01-04T09:00:00.000Z"
+    assert body["log"]["checkpoint"] >= 1
+    assert house.store.read(ending.place_of(bakery.id)) == row.receipt.encode()
+    assert findings(house, bakery.id) == []
+    assert ending.erase_due(means, house.clock()) == 0, "once"
+
+
+def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means, clock) -> None:
+    """Put away before with the sound, by whoever has the key-encryption key, too: the customer's keys, also
+    the one of before a change, are nowhere."""
+    mine, old = house.call(bakery), tenant_queries.tenant_wrapped_key(bakery.id)
+    row = queries.recording(bakery.id, mine)
+    copies = {key: house.store.read(key) for key in house.store.list("") if mine in key}
+    data_key = WrappedKey.from_bytes(row.wrapped_key.encode())
+    assert house.keyring.open_data_key(WrappedKey.from_bytes(old.encode()), data_key)
+    rotating = Rewrapping(house.store, house.keyring, house.clock, house.entropy, "rotate")
+    rotating.begin(bakery.id)
+    assert rotating.all() == (1, 0)
+    rotating.begin(bakery.id)  # and a change that was not finished
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    assert lease.take("keys", "rotate", house.clock())
+    assert ending.erase_due(means, house.clock()) == 0, "while keys are being changed"
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
+    lease.give_back("keys", "rotate")
+    assert ending.erase_due(means, house.clock()) == 1
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is None
+    assert list(house.store.list(f"keys/{bakery.id}/")) == []
+    for key, content in copies.items():  # all of it is put back
+        put_back(house, key, content)
+    assert tenant_key_of(house.store, bakery.id, data_key.wrapped_by) is None
+    report = verify(house.store, row.prefix, house.root_public, house.keyring)
+    assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
+    kept = ending.read(departure.standing(bakery.id).receipt.encode(), house.root_public).said.keys.destroyed
+    assert len(kept) == 3
+    assert WrappedKey.from_bytes(old.encode()).key_id in kept
+    # The others' keys can be changed as before, and this one gets no new one.
+    assert tenant_queries.tenant_wrapped_key(rival.id) is not None
+    rotating.begin(rival.id)
+    assert rotating.all() == (0, 0)
+    assert standing(house.store).unfinished == ()
+    with pytest.raises(SealError, match="has no key"):
+        rotating.begin(bakery.id)
+    assert list(house.store.list(f"keys/{bakery.id}/tenant")) == []
+
+
+def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> None:
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    assert ending.erase_due(means, house.clock()) == 1
+    content = departure.standing(bakery.id).receipt
+    body = canonical_json.load(content.encode(), "receipt")
+    body["body"]["calls_forgotten"] += 1
+    with pytest.raises(SealError) as refused:
+        ending.read(canonical_json.dump(body), house.root_public)
+    assert refused.value.error_id == "seal.signature"
+
+
+def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, clock) -> None:
+    held, other = house.call(bakery), house.call(bakery)
+    announce(house, bakery)
+    clock.forward(days=1)
+    owner = bakery.people["paul"].id
+    said = {"owner": owner, "purposes": ["agreement"], "reason": "order 12 is contested"}
+    review = house.clock() + timedelta(days=90)
+    house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **said)
+    with pytest.raises(CatalogueError) as refused:
+        ending.check_ready(bakery.id)
+    assert refused.value.error_id == "leaving.held"
+    assert held in refused.value.message
+    assert "order 12 is contested" in refused.value.message
+    assert "accord hold lift" in refused.value.hint
+    decide(house, bakery, early="By letter")  # somebody held it after the command had looked
+    assert ending.erase_due(means, house.clock()) == 0
+    assert departure.remaining(bakery.id) == 2, "nothing begins before it is decided"
+    house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
+    with pytest.raises(KeepingError) as too_late:
+        house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
+    assert too_late.value.error_id == "keeping.being_destroyed"
+    assert ending.erase_due(means, house.clock()) == 1
+    assert departure.remaining(bakery.id) == 0
+    row = departure.standing(bakery.id)
+    assert ending.read(row.receipt.encode(), house.root_public).said.handed_over is None
+
+
+def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
+    announce(house, bakery)
+    with pytest.raises(CatalogueError, match="nothing was handed over"):
+        ending.check_handed_over(decisions.standing(office(house), bakery.id))
+    ending.check_ready(bakery.id)
+
+
+class Locked:
+    """A store that keeps one sound until a time, whoever asks."""
+
+    def __init__(self, store, kept: str) -> None:
+        self._store, self.kept = store, kept
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    def delete(self, key: str) -> None:
+        if self.kept and self.kept in key and key.endswith("audio.opus"):
+            raise StoreError("store.locked", f"{key} is locked until 2027", "wait for that day")
+        self._store.delete(key)
+
+
+@pytest.mark.long
+def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, means, clock) -> None:
+    kept, other = house.call(bakery), house.call(bakery)
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    store = Locked(house.store, kept)
+    locked = replace(means, destroying=replace(means.destroying, erasing=store))
+    assert ending.erase_due(locked, house.clock()) == 0
+    assert queries.recording(bakery.id, other).destroyed_at is not None
+    row = queries.recording(bakery.id, kept)
+    assert (row.destroyed_at, row.wrapped_key) == (None, None), "its key is gone all the same"
+    assert departure.standing(bakery.id).receipt is None
+    store.kept = ""
+    clock.forward(minutes=10)
+    assert ending.erase_due(locked, house.clock()) == 1
+
+
+@pytest.mark.long
+def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
+    for _ in range(3):
+        house.call(bakery)
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    spent = iter(range(0, 1000, 40))
+    slow = replace(means, elapsed=lambda: float(next(spent)), seconds=60.0)
+    assert ending.erase_due(slow, house.clock()) == 0
+    assert departure.remaining(bakery.id) == 2
+    assert ending.erase_due(means, house.clock()) == 1
+
+
+@pytest.mark.long
+def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None:
+    """It lay in the spool of a node that was away, not sealed yet, or sealed and not put."""
+    clock.forward(minutes=5)
+    before = house.clock() - timedelta(minutes=4)
+    sealed, sealed_at = house.finished(bakery, at=before)
+    while stages.next_stage(sealed) != "store":
+        stages.step(sealed, sealed_at + timedelta(seconds=1), house.means)
+    key, wrapped = tenant_key_path(bakery.id), tenant_queries.tenant_wrapped_key(bakery.id)
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    assert ending.erase_due(means, house.clock()) == 1
+    late, ended = house.finished(bakery, at=before, outside=Party("e164", "+32470999999"))
+    house.work(late, ended)
+    assert not late.exists()
+    assert not [key for key in house.store.list("") if late.name in key]
+    house.not_recorded(bakery, "never_connected", at=before)
+    with connected():
+        assert not NotRecordedTable.select().exists()
+    put_back(house, key, wrapped.encode())  # its node was just putting it
+    house.work(sealed, sealed_at)
+    assert not sealed.exists()
+    assert not [each for each in house.store.list("") if sealed.name in each or each == key]
+
+
+def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means, clock) -> None:
+    mine = house.call(bakery)
+    tables = (RecordingTable, LineTable, UserTable, NotRecordedTable, TenantTable)
+    with connected():
+        before = {model: list(model.select().dicts()) for model in tables}
+    (mirrored,) = [key for key in house.store.list("") if key.endswith("tenant.json")]
+    mirror = house.store.read(mirrored)
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    assert ending.erase_due(means, house.clock()) == 1
+    receipt = departure.standing(bakery.id).receipt
+    with connected():  # an old copy of the catalogue, from before it left
+        AmendmentTable.delete().execute()
+        departure.OffboardingTable.delete().execute()
+        LineTable.update(until=None).execute()
+        for row in before[RecordingTable]:
+            RecordingTable.update(**row).where(RecordingTable.id == row["id"]).execute()
+        for row in before[UserTable]:
+            UserTable.update(**row).where(UserTable.id == row["id"]).execute()
+        for row in before[TenantTable]:
+            TenantTable.update(wrapped_key=row["wrapped_key"]).where(TenantTable.id == row["id"]).execute()
+    put_back(house, mirrored, mirror)
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
+    assert queries.lines(bakery.id), "its number would be recorded again"
+    report = Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
+    assert report.withheld == {bakery.id: 1}
+    assert queries.lines(bakery.id) == ()
+    assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    # Nothing else is destroyed by a rebuild: it proposes, and says so.
+    assert people.user_by_login("paul") is not None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
+    assert tenant_key_path(bakery.id) in house.store.list("keys/")
+    assert [each.tenant for each in report.leavers] == [bakery.id]
+    assert departure.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
+    with pytest.raises(CatalogueError) as unconfirmed:
+        proposals.complete(office(house), bakery.id)
+    assert unconfirmed.value.error_id == "leaving.holds_unconfirmed"
+    assert ending.erase_due(means, house.clock()) == 0
+    rebuild_queue.finish()
+    house.confirm_holds()
+    proposals.complete(office(house), bakery.id)
+    assert ending.erase_due(means, house.clock()) == 1
+    assert departure.standing(bakery.id).receipt == receipt
+    assert people.user_by_login("paul") is None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is None
+    assert list(house.store.list("keys/")) == [], "neither in the bucket"
+    assert (
+        Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run().leavers == ()
+    )
+    with connected():  # and all of it is lost
+        for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, departure.OffboardingTable):
+            model.delete().execute()
+    rebuild_queue.finish()
+    house.confirm_holds()
+    report = Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
+    assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    assert [each.tenant for each in report.leavers] == [bakery.id]
+    house.confirm_holds()
+    proposals.complete(office(house), bakery.id)
+    assert departures.being_erased(bakery.id)

@@ -1,0 +1,323 @@
+"""Recordings from elsewhere: brought in once, heard by nobody until somebody states what for."""
+
+from __future__ import annotations
+
+import csv
+import os
+import wave
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import av
+import numpy as np
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable, RecordingTable
+from recorder.domain.parties import Party
+from recorder.errors import AccessError, BringingError, KeepingError
+from recorder.features.imports import service
+from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
+from recorder.features.recovery.rebuild import Rebuild
+from recorder.lifecycle import amendments, expiry, recordings
+from recorder.playback.interface import Who
+from recorder.seal.amendment import By
+from recorder.seal.verification import verify
+from recorder.store.contract import Unreachable
+from tests.house import Customer, House
+
+ZONE = ZoneInfo("Europe/Brussels")
+OPERATOR = By("operator")
+
+
+def speech(path: Path, channels: int = 1, rate: int = 8000, seconds: float = 1.0, hertz: float = 440) -> Path:
+    at = np.arange(int(rate * seconds))
+    tones = [(9000 * np.sin(2 * np.pi * hertz * (1 + each) * at / rate)) for each in range(channels)]
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(channels)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(np.stack(tones, axis=1).astype("<i2").tobytes())
+    return path
+
+
+def encoded(path: Path, codec: str) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48_000)
+        stream.layout = "stereo"
+        tone = (9000 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype("<i2")
+        frame = av.AudioFrame.from_ndarray(
+            np.stack([tone, tone], 1).reshape(1, -1), format="s16", layout="stereo"
+        )
+        frame.sample_rate = 48_000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+    return path
+
+
+def table(folder: Path, rows: list[dict[str, str]], delimiter: str = ",") -> Path:
+    path = folder / "recordings.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        out = csv.DictWriter(file, service.COLUMNS, delimiter=delimiter)
+        out.writeheader()
+        out.writerows(dict.fromkeys(service.COLUMNS, "") | row for row in rows)
+    return path
+
+
+@pytest.fixture
+def bakery(house) -> Customer:
+    customer = house.customer("Boulangerie Martin", "+3225550100")
+    house.person(customer, "paul", "Paul Martin", role="customer_admin")
+    return customer
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    made = tmp_path / "old"
+    made.mkdir()
+    return made
+
+
+def bring(house: House, customer: Customer, folder: Path, **changes) -> list[service.Outcome]:
+    owner = queries.tenant(customer.id)
+    good, bad = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
+    given = {"until": house.clock() + timedelta(days=60), "means": house.means, "formats": ("wav",)} | changes
+    at_work = Bringing(owner, spool=house.folder / "spool", now=house.clock, region="BE", **given)
+    return [*bad, *(at_work.bring(each) for each in good)]
+
+
+def paul(bakery: Customer) -> Who:
+    row = bakery.people["paul"]
+    return Who(row.id, row.tenant, row.role, row.language)
+
+
+def heard(house: House, who: Who, recording: str, purpose: str = "agreement") -> bytes:
+    grant = house.gate.grant(who, recording, purpose)
+    opened = house.gate.open(who, grant.id, "audio.wav", "a" * 22)
+    return b"".join(opened.read(0, opened.length))
+
+
+def test_it_is_found_and_not_heard_until_what_for_is_stated(house, bakery, folder, clock) -> None:
+    speech(folder / "one.wav", channels=2)
+    row = {"file": "one.wav", "began_at": "2026-09-01T10:15:00", "number": "0470 12 34 56"}
+    table(folder, [row | {"line": "+3225550100", "direction": "outbound", "note": "Commande 12"}])
+    (outcome,) = bring(house, bakery, folder)
+    assert (outcome.what, outcome.error) == (BROUGHT, None)
+    (found,) = queries.recordings(bakery.id, party="470123456").rows
+    assert found.id == outcome.recording
+    assert (found.outside, found.number, found.line) == (
+        Party("e164", "+32470123456"), "+3225550100", bakery.line.id,
+    )  # fmt: skip
+    assert found.started_at == datetime(2026, 9, 1, 8, 15, tzinfo=UTC), "in the customer's zone"
+    assert (found.announced, found.usable, found.purposes) == (False, False, ())
+    assert found.keep_until == house.clock() + timedelta(days=60)
+    assert verify(house.store, found.prefix, house.root_public).ok
+    assert house.gate.purposes(paul(bakery), found.id) == ()
+    with pytest.raises(AccessError) as refused:
+        house.gate.grant(paul(bakery), found.id, "agreement")
+    assert refused.value.error_id == "access.brought_in"
+
+    clock.forward(days=1)
+    said = {"purpose": "agreement", "keep_days": 365, "reason": "Their letter of 2 September"}
+    house.changes.agree(bakery.id, found.id, By("user", bakery.people["paul"].id), **said)
+    now_usable = queries.recording(bakery.id, found.id)
+    assert now_usable.usable
+    assert now_usable.keep_until == found.started_at + timedelta(seconds=1, days=365), "from the call on"
+    assert len(heard(house, paul(bakery), found.id)) == 44 + 8000 * 4
+    with connected():
+        kinds = [leaf.kind for leaf in LeafTable.select().where(LeafTable.recording_id == found.id)]
+    assert kinds[:3] == ["recording.stored", "access.refused", "recording.amended"]
+
+
+def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, folder, clock) -> None:
+    speech(folder / "one.wav")
+    speech(folder / "same.wav")
+    at = {"began_at": "2026-09-01T10:15:00+02:00"}
+    table(folder, [{"file": "one.wav"} | at, {"file": "same.wav", "began_at": "2026-09-02T10:15:00"}])
+    first, second = bring(house, bakery, folder)
+    assert (first.what, second.what) == (BROUGHT, THERE)
+    assert first.recording == second.recording
+    assert [each.what for each in bring(house, bakery, folder)] == [THERE, THERE]
+    assert len(queries.recordings(bakery.id).rows) == 1
+
+    clock.forward(days=61)
+    given = house.means
+    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+    assert expiry.destroy_due(means, house.clock()) == 1
+    row = queries.recording(bakery.id, first.recording)
+    assert row.destroyed_why == "not_announced"
+    until = house.clock() + timedelta(days=60)
+    assert [each.what for each in bring(house, bakery, folder, until=until)] == [GONE, GONE]
+    assert queries.recordings(bakery.id).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("one.mp3", "mp3"), ("one.ogg", "libopus"), pytest.param("one.flac", "flac", marks=pytest.mark.long)],
+)
+def test_other_kinds_of_file_are_taken_too(house, bakery, folder, name, codec) -> None:
+    encoded(folder / name, codec)
+    table(folder, [{"file": name, "began_at": "2026-09-01T10:15:00"}], delimiter=";")
+    (outcome,) = bring(house, bakery, folder)
+    assert outcome.error is None
+    assert 900 <= queries.recording(bakery.id, outcome.recording).duration_ms <= 1200
+
+
+def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folder) -> None:
+    speech(folder / "good.wav")
+    (folder / "bad.wav").write_bytes(b"no sound at all")
+    speech(folder / "many.wav", channels=3)
+    at = {"began_at": "2026-09-01T10:15:00"}
+    table(
+        folder,
+        [
+            {"file": "bad.wav"} | at,
+            {"file": "missing.wav"} | at,
+            {"file": "../../etc/passwd"} | at,
+            {"file": "good.wav", "began_at": "yesterday"},
+            {"file": "good.wav", "began_at": "2999-01-01T00:00:00"},
+            {"file": "good.wav", "direction": "sideways"} | at,
+            {"file": "good.wav", "line": "the shop"} | at,
+            {"file": "many.wav"} | at,
+            {"file": "good.wav"} | at,
+        ],
+    )
+    outcomes = sorted(bring(house, bakery, folder), key=lambda each: each.row)
+    assert [each.what for each in outcomes] == [FAILED] * 8 + [BROUGHT]
+    assert all(each.error.hint for each in outcomes[:-1])
+    assert "line 3: there is no file missing.wav" in outcomes[1].error.message
+    assert len(queries.recordings(bakery.id).rows) == 1
+    (folder / "other.csv").write_text("file,when\n", "utf-8")
+    with pytest.raises(BringingError, match="no column began_at"):
+        read_table(folder / "other.csv", folder, ZONE, house.clock())
+
+
+def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, folder, tmp_path) -> None:
+    """It was read and kept: FFmpeg chose the format by what the file says."""
+    secret = encoded(tmp_path / "secret.mp3", "mp3")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret}\n#EXT-X-ENDLIST\n"
+    (folder / "x.m3u8").write_text(playlist)
+    speech(folder / "another.wav")
+    (folder / "x.ffconcat").write_text("ffconcat version 1.0\nfile another.wav\n")
+    (folder / "link.wav").symlink_to(secret)
+    os.mkfifo(folder / "pipe.wav")
+    at = {"began_at": "2026-09-01T10:15:00"}
+    table(folder, [{"file": name} | at for name in ("x.m3u8", "x.ffconcat", "link.wav", "pipe.wav")])
+    outcomes = bring(house, bakery, folder)
+    assert {each.file: each.error.error_id for each in outcomes} == {
+        "x.m3u8": "take.not_sound",
+        "x.ffconcat": "take.not_sound",
+        "link.wav": "bringing.row",
+        "pipe.wav": "bringing.row",
+    }
+    assert queries.recordings(bakery.id).rows == ()
+    assert list((house.folder / "spool" / service.PLACE).iterdir()) == []
+    assert not [key for key in house.store.list("") if "audio" in key]
+
+
+def test_a_file_that_becomes_a_link_after_the_table_was_read(house, bakery, folder, tmp_path) -> None:
+    speech(folder / "one.wav")
+    table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
+    owner = queries.tenant(bakery.id)
+    (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
+    os.unlink(folder / "one.wav")
+    (folder / "one.wav").symlink_to(speech(tmp_path / "secret.wav"))
+    at_work = Bringing(
+        owner, house.clock() + timedelta(days=9), house.folder / "spool", house.means, house.clock
+    )
+    assert at_work.bring(each).error.error_id == "bringing.file"
+    assert queries.recordings(bakery.id).rows == ()
+
+
+class Away:
+    """A store that goes away after so many objects."""
+
+    def __init__(self, store, puts: int) -> None:
+        self._store, self.left = store, puts
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    def put(self, *args, **kwargs) -> None:
+        if self.left == 0:
+            raise Unreachable("store.unreachable", "it is away", "")
+        self.left -= 1
+        self._store.put(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "puts", [pytest.param(each, marks=() if each in (1, 3) else pytest.mark.long) for each in range(5)]
+)
+def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder, clock, puts) -> None:
+    from dataclasses import replace
+
+    speech(folder / "one.wav")
+    table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00", "note": "Said so"}])
+    away = replace(house.means, store=Away(house.store, puts))
+    with pytest.raises(Unreachable):
+        bring(house, bakery, folder, means=away)
+    assert queries.recordings(bakery.id).rows == ()
+    clock.forward(hours=1)
+    (outcome,) = bring(house, bakery, folder)
+    assert outcome.what == BROUGHT
+    (row,) = queries.recordings(bakery.id).rows
+    mine = [key for key in house.store.list("") if row.id in key]
+    assert len(mine) == 5, "sound, outline, note, manifest and key, each once"
+    assert not list((house.folder / "spool" / service.PLACE).iterdir())
+
+
+def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bakery, folder, clock) -> None:
+    speech(folder / "one.wav")
+    table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
+    (outcome,) = bring(house, bakery, folder)
+
+    def state(purpose: str, keep_days: int) -> str:
+        said = {"purpose": purpose, "keep_days": keep_days, "reason": "On paper"}
+        with pytest.raises(KeepingError) as refused:
+            house.changes.agree(bakery.id, outcome.recording, OPERATOR, **said)
+        return refused.value.error_id
+
+    assert state("agreement", 40_000) == "keeping.too_long"
+    assert state("agreement", 30) == "keeping.past", "counted from the call, it is over"
+    assert state("marketing", 365) == "keeping.purpose"
+    clock.forward(days=60)
+    assert state("agreement", 365) == "keeping.over", "its day has come"
+    for days in (-1, 0, 367):
+        with pytest.raises(BringingError):
+            service.check_until(house.clock() + timedelta(days=days), house.clock())
+
+
+def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clock) -> None:
+    speech(folder / "one.wav")
+    table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
+    (outcome,) = bring(house, bakery, folder)
+    before = queries.recording(bakery.id, outcome.recording)
+    said = {"purpose": "agreement", "keep_days": 365, "reason": "On paper"}
+    house.changes.agree(bakery.id, before.id, OPERATOR, **said)
+    before = queries.recording(bakery.id, outcome.recording)
+    with connected():
+        amendments.AmendmentTable.delete().execute()
+        RecordingTable.delete().execute()
+    Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
+    house.confirm_holds()
+    again = queries.recording(bakery.id, outcome.recording)
+    assert (again.brought_in, again.usable, again.keep_until) == (before.brought_in, True, before.keep_until)
+    assert recordings.brought_in(bakery.id, before.brought_in).id == before.id
+    assert heard(house, paul(bakery), again.id)
+    with connected():
+        RecordingTable.update(brought_in="ab" * 32).execute()
+    with pytest.raises(Exception, match="where it comes from"):
+        house.gate.grant(paul(bakery), again.id, "agreement")
+
+
+def test_a_folder_that_cannot_be_read_is_said(house, bakery, folder) -> None:
+    speech(folder / "one.wav")
+    table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
+    owner = queries.tenant(bakery.id)
+    (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
+    os.unlink(folder / "one.wav")
+    until = house.clock() + timedelta(days=9)
+    at_work = Bringing(owner, until, house.folder / "spool", house.means, house.clock)
+    assert at_work.bring(each).error.error_id == "bringing.file"

@@ -1,0 +1,631 @@
+"""A row alone destroys, withholds and shows nothing: only what was signed does, by a key that may say it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from recorder.audit.service import Audit
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append
+from recorder.catalogue import departures, queries, tenant_queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable, LineTable, RecordingTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.catalogue.tables.subject_request import ErasedCallTable
+from recorder.errors import AccessError, CatalogueError, SealError
+from recorder.features.offboarding import decisions, departure, handover
+from recorder.features.offboarding import erasure as ending
+from recorder.features.recovery import proposals
+from recorder.features.recovery.rebuild import Rebuild, RebuildReport
+from recorder.features.tenants import lines
+from recorder.identity import users
+from recorder.lifecycle import expiry, recordings
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.amendment_store import chain_of
+from recorder.lifecycle.amendment_store import put as put_amendment
+from recorder.pipeline import stages
+from recorder.playback.interface import Who
+from recorder.seal import call_erasure, signed_document
+from recorder.seal import offboarding as statements
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import DeletionAsked
+from recorder.seal.offboarding import place_of
+from tests.house import Customer
+from tests.stored import receipt_body
+
+OPERATOR = By("operator")
+SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
+
+
+@pytest.fixture
+def bakery(house) -> Customer:
+    customer = house.customer("Boulangerie Martin", "+3225550100")
+    house.person(customer, "paul", "Paul Martin", role="customer_admin")
+    return customer
+
+
+def forge_row(house, tenant: str) -> None:
+    """What whoever writes to the catalogue inserts."""
+    past = house.clock() - timedelta(days=2)
+    with writing():
+        OffboardingTable.insert(tenant_id=tenant, announced_at=past, until=past, erasing_since=past).execute()
+
+
+def audited(house, tenant: str) -> list[str]:
+    return [
+        each.code
+        for each in Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(tenant)
+    ]
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["row", "row-and-leaves"])
+def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
+    mine = house.call(bakery)
+    forge_row(house, bakery.id)
+    if leaves:
+        with writing():
+            said = {"until": "2026-11-23T09:00:00.000Z", "statement": "ab" * 32}
+            append(bakery.id, "tenant.leaving", said, house.clock(), house.entropy)
+            said = {"early": "By letter", "handed_over": False, "statement": "ab" * 32}
+            append(bakery.id, "tenant.erasing", said, house.clock(), house.entropy)
+    before = sorted(house.store.list(""))
+    assert ending.erase_due(means, house.clock()) == 0
+    assert sorted(house.store.list("")) == before
+    assert queries.recording(bakery.id, mine).destroyed_at is None
+    assert users.user_by_login("paul") is not None
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
+    assert departure.standing(bakery.id).receipt is None
+    found = audited(house, bakery.id)
+    assert "statement.missing" in found if leaves else "row.unlogged" in found
+
+
+@SQLITE
+def test_a_row_withholds_no_call(house, bakery) -> None:
+    forge_row(house, bakery.id)
+    mine = house.call(bakery)
+    assert queries.recording(bakery.id, mine) is not None
+    house.not_recorded(bakery, "never_connected")
+    assert [row.reason for row in queries.not_recorded(bakery.id).rows] == ["never_connected"]
+
+
+@SQLITE
+@pytest.mark.parametrize("rival_has", [False, True], ids=["ended", "another-customers"])
+def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has) -> None:
+    folder, ended = house.finished(bakery)
+    lost = house.not_recorded(bakery, "never_connected")
+    rival = house.customer("Rival", "+3225550199")
+    with writing():
+        LineTable.update(until=house.clock() - timedelta(days=1)).where(
+            LineTable.id == bakery.line.id
+        ).execute()
+        if rival_has:
+            took = {"digits": bakery.line.number[1:], "since": house.clock() - timedelta(days=2)}
+            LineTable.update(**took).where(LineTable.id == rival.line.id).execute()
+    house.work(folder, ended)
+    assert queries.recording(bakery.id, folder.name) is not None
+    another = house.not_recorded(bakery, "never_connected")
+    assert {row.id for row in queries.not_recorded(bakery.id).rows} == {lost, another}
+    assert queries.not_recorded(rival.id).rows == ()
+    assert "row.changed" in audited(house, bakery.id)
+
+
+@SQLITE
+def test_a_row_has_no_take_dropped_and_no_call_left_out(house, bakery) -> None:
+    folder, ended = house.finished(bakery)
+    with writing():
+        ErasedCallTable.insert(
+            id=folder.name, tenant_id=bakery.id, request_id="r", forgotten_at=house.clock()
+        ).execute()
+    house.work(folder, ended)
+    assert queries.recording(bakery.id, folder.name) is not None
+    assert [key for key in house.store.list("") if folder.name in key and key.endswith("audio.opus")]
+    assert "row.unlogged" in audited(house, bakery.id)
+
+
+def put(house, key: str, content: bytes) -> None:
+    file = house.folder / "an object"
+    file.write_bytes(content)
+    house.store.put(key, file, hashlib.sha256(content).hexdigest())
+
+
+def rebuild(house, **changes: Any) -> RebuildReport:
+    """What it says; its troubles are in the catalogue until it is finished."""
+    from recorder.features.recovery import rebuild_queue
+
+    report = Rebuild(
+        house.store, house.keyring, house.root_public, house.clock, house.entropy, **changes
+    ).run()
+    troubles[:] = [(each.code, each.place) for each in rebuild_queue.troubles()]
+    rebuild_queue.finish()
+    return report
+
+
+troubles: list[tuple[str, str]] = []
+
+
+def leave(office: Changes, customer: Customer, early: str | None = "By letter") -> None:
+    decisions.announce(office, customer.id, office.now() + timedelta(days=10))
+    decisions.decide(office, customer.id, early=early)
+
+
+def assert_whole(house, customer: Customer, recording: str) -> None:
+    """Nothing of a customer was destroyed."""
+    assert queries.recording(customer.id, recording).destroyed_at is None
+    assert users.user_by_login("paul") is not None
+    assert tenant_queries.tenant_wrapped_key(customer.id) is not None
+    assert f"keys/{customer.id}/tenant.json" in house.store.list("keys/")
+    assert f"keys/{customer.id}/{recording}.json" in house.store.list("keys/")
+
+
+@SQLITE
+def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
+    mine = house.call(bakery)
+    panel = house.changes
+    with pytest.raises(SealError) as refused:
+        decisions.announce(panel, bakery.id, house.clock() + timedelta(days=1))
+    assert refused.value.error_id == "seal.endorsement_use"
+    assert list(house.store.list("leaving/")) == []
+    # Past its own check, too: whoever has the key signs what they like.
+    decisions.announce(office, bakery.id, house.clock() + timedelta(days=1))
+    (said,) = statements.statements(house.store, bakery.id, house.root_public)
+    forged = said.following(statements.ERASURE, house.clock(), early="By letter")
+    content = signed_document.write(statements.STATEMENT.body(forged), panel.signer)
+    put(house, f"leaving/{bakery.id}/statement-0002.json", content)
+    with writing():
+        OffboardingTable.update(erasing_since=house.clock()).execute()
+    assert ending.erase_due(means, house.clock()) == 0
+    assert_whole(house, bakery, mine)
+    assert "seal.endorsement_use" in audited(house, bakery.id)
+
+
+@SQLITE
+def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, means, office) -> None:
+    mine = house.call(bakery)
+    leave(office, bakery)
+    revoked = {house.means.signer.key_id: house.clock() + timedelta(hours=1)}
+    later = replace(means, destroying=replace(means.destroying, revoked=lambda: revoked))
+    assert ending.erase_due(later, house.clock()) == 0, "dated before the revocation, as whoever has it can"
+    assert_whole(house, bakery, mine)
+    with pytest.raises(CatalogueError) as unsigned:
+        decisions.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
+    assert unsigned.value.error_id == "leaving.not_signed"
+    decisions.cancel(replace(office, revoked=lambda: revoked), bakery.id)
+    assert departures.departure(bakery.id) is None
+
+
+@SQLITE
+def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, means, office) -> None:
+    mine = house.call(bakery)
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    leave(office, rival)
+    for name in ("statement-0001.json", "statement-0002.json"):
+        content = house.store.read(f"leaving/{rival.id}/{name}")
+        put(house, f"leaving/{bakery.id}/{name}", content)
+    forge_row(house, bakery.id)
+    assert ending.erase_due(means, house.clock()) == 1, "the one who leaves"
+    assert_whole(house, bakery, mine)
+    assert {"offboarding.foreign", "row.unlogged"} <= {*audited(house, bakery.id)}
+    # And a cancellation stands: an erasure that was signed before it cannot be put after it.
+    customer = house.customer("Garage Peeters", "+3225550188")
+    leave(office, customer)
+    key = f"leaving/{customer.id}/statement-0002.json"
+    erasure = house.store.read(key)
+    house.store.delete(key)
+    with writing():
+        OffboardingTable.update(erasing_since=None).where(OffboardingTable.tenant_id == customer.id).execute()
+    decisions.cancel(office, customer.id)
+    put(house, f"leaving/{customer.id}/statement-0003.json", erasure)
+    forge_row(house, customer.id)
+    assert ending.erase_due(means, house.clock()) == 0
+    assert tenant_queries.tenant_wrapped_key(customer.id) is not None
+    assert "offboarding.predecessor" in audited(house, customer.id)
+
+
+@SQLITE
+def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, clock) -> None:
+    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    (said,) = statements.statements(house.store, bakery.id, house.root_public)
+    for wrong in (
+        {"early": ""},
+        {"early": None},
+        {"early": "so", "announced_at": house.clock() + timedelta(days=1)},
+    ):
+        forged = said.following(statements.ERASURE, house.clock(), **wrong)
+        with pytest.raises(SealError) as refused:
+            statements.put(house.store, forged, house.means.signer, house.root_public)
+        assert refused.value.error_id == "seal.contradiction"
+    for changes, error_id in (
+        ({"more": 1}, "seal.unknown_field"),
+        ({"version": 2}, "seal.version"),
+        ({"kind": "moved"}, "seal.field"),
+        ({"type": "accord-receipt"}, "seal.field"),
+    ):
+        content = signed_document.write(statements.STATEMENT.body(said) | changes, house.means.signer)
+        with pytest.raises(SealError) as refused:
+            statements.read(content, house.root_public)
+        assert refused.value.error_id == error_id
+
+
+@SQLITE
+def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, office) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(_boundary: str) -> None:
+        raise Killed
+
+    until = house.clock() + timedelta(days=10)
+    dying = replace(office, boundary=die)
+    with pytest.raises(Killed):
+        decisions.announce(dying, bakery.id, until)
+    assert departures.departure(bakery.id) is None
+    decisions.announce(office, bakery.id, until)
+    with pytest.raises(Killed):
+        decisions.decide(dying, bakery.id, early="By letter")
+    assert ending.erase_due(means, house.clock()) == 0
+    decisions.decide(office, bakery.id, early="By letter")
+    kinds = [each.kind for each in statements.statements(house.store, bakery.id, house.root_public)]
+    assert kinds == ["announced", "erasure"], "each once"
+    assert audited(house, bakery.id) == []
+    assert ending.erase_due(means, house.clock()) == 1
+    other = house.customer("Van Dyck NV", "+3225550199", language="en")
+    decisions.announce(office, other.id, until)
+    with pytest.raises(Killed):
+        decisions.cancel(dying, other.id)
+    decisions.cancel(office, other.id)
+    assert departures.departure(other.id) is None
+    assert audited(house, other.id) == []
+
+
+@SQLITE
+def test_a_recording_that_no_row_lists_keeps_its_key(house, bakery, means, office) -> None:
+    """It is held, and whoever writes to the catalogue took row and hold away."""
+    held = house.call(bakery)
+    said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
+    house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
+    with writing():
+        AmendmentTable.delete().execute()
+        RecordingTable.delete().execute()
+    leave(office, bakery)
+    assert ending.erase_due(means, house.clock()) == 0
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
+    assert users.user_by_login("paul") is not None
+
+
+@SQLITE
+def test_a_row_keeps_nobody_from_holding_a_recording(house, bakery) -> None:
+    mine = house.call(bakery)
+    forge_row(house, bakery.id)
+    with writing():
+        RecordingTable.update(wrapped_key=None).execute()
+    said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
+    house.changes.hold(bakery.id, mine, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
+    assert house.changes.look(bakery.id, mine).terms.holds
+
+
+@SQLITE
+def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, office, clock) -> None:
+    house.call(bakery)
+    paul = bakery.people["paul"]
+    who = Who(paul.id, bakery.id, paul.role, "fr")
+
+    def refusal() -> str:
+        with pytest.raises(AccessError) as refused:
+            house.gate.handover(who)
+        return refused.value.error_id
+
+    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    whole = handed(bakery.id)
+    assert house.gate.handover(who).length == whole.length
+    assert audited(house, bakery.id) == []
+    layout = whole.layout | {"papers": [[*each[:3], "forged"] for each in whole.layout["papers"]]}
+    changes: list[dict[str, Any]] = [
+        {"layout": layout}, {"length": whole.length + 1}, {"handover": "another"},
+        {"handed_at": house.clock() + timedelta(hours=1)},
+    ]  # fmt: skip
+    before = {name: getattr(whole, name) for name in ("layout", "length", "handover", "handed_at")}
+    for change in changes:
+        with writing():
+            OffboardingTable.update(before | change).execute()
+        assert refusal() == "access.handover_none", change
+        assert "row.changed" in audited(house, bakery.id), change
+    with writing():
+        OffboardingTable.update(before | {"until": house.clock() + timedelta(days=99)}).execute()
+    assert house.gate.leaver(who).until == house.clock() + timedelta(days=10)
+    clock.forward(days=11)
+    assert refusal() == "access.handover_over"
+    decisions.cancel(office, bakery.id)
+    with writing():
+        OffboardingTable.insert(
+            tenant_id=bakery.id, announced_at=house.clock(), until=house.clock(), **before
+        ).execute()
+    assert (house.gate.leaver(who), refusal()) == (None, "access.handover_none")
+
+
+COLUMNS: dict[str, Callable[[Any], Any]] = {
+    "announced_at": lambda at: at - timedelta(days=1),
+    "until": lambda at: at + timedelta(days=1),
+    "handover": lambda _: "another",
+    "handed_at": lambda at: at + timedelta(days=1),
+    "layout": lambda _: {"papers": [], "at": 0},
+    "length": lambda length: length + 1,
+    "erasing_since": lambda at: at - timedelta(days=1),
+    "left_at": lambda _: timedelta(0),
+    "receipt": lambda _: "{}",
+}
+UNTOLD = {
+    "tenant_id": "whose row it is",
+    "log_size": "how much of the log lies in the archive, in its layout",
+}
+
+
+@SQLITE
+def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
+    house.call(bakery)
+    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    handed(bakery.id)
+    decisions.decide(office, bakery.id, early="By letter")
+    assert audited(house, bakery.id) == []
+    assert {*COLUMNS, *UNTOLD} == {each.column_name for each in OffboardingTable._meta.sorted_fields}
+    row = departure.standing(bakery.id)
+    for name, change in COLUMNS.items():
+        value = house.clock() if name == "left_at" else change(getattr(row, name))
+        with writing():
+            OffboardingTable.update({name: value}).execute()
+        assert audited(house, bakery.id) == ["row.changed"], name
+        with writing():
+            OffboardingTable.update({name: getattr(row, name)}).execute()
+    of_handed: dict[str, Any] = {
+        "recording_id": "x", "why_not": "x", "row_length": 9, "at": 9, "length": 9, "files": [["x", 1]],
+        "number": 7, "sent_at": house.clock(),
+    }  # fmt: skip
+    assert {*of_handed, "id", "tenant_id"} == {
+        each.column_name for each in HandedRecordingTable._meta.sorted_fields
+    }
+    (mine,) = handover.handed(bakery.id, 0)
+    for name, value in of_handed.items():
+        with writing():
+            HandedRecordingTable.update({name: value}).execute()
+        assert audited(house, bakery.id) == ["row.changed"], name
+        field = {"recording_id": "recording"}.get(name, name)
+        back = [list(each) for each in mine.files] if name == "files" else getattr(mine, field)
+        with writing():
+            HandedRecordingTable.update({name: back}).execute()
+    assert audited(house, bakery.id) == []
+    with writing():
+        HandedRecordingTable.delete().execute()
+    assert audited(house, bakery.id) == ["row.changed"]
+    with writing():
+        OffboardingTable.delete().execute()
+    assert audited(house, bakery.id) == ["row.deleted"]
+
+
+@SQLITE
+def test_a_statement_that_is_gone_or_that_no_leaf_names_is_named(house, bakery, office) -> None:
+    leave(office, bakery)
+    last = f"leaving/{bakery.id}/statement-0002.json"
+    content = house.store.read(last)
+    house.store.delete(last)
+    assert "statement.missing" in audited(house, bakery.id)
+    put(house, last, content)
+    assert audited(house, bakery.id) == []
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    at = house.clock()
+    first = statements.Statement(rival.id, 1, None, statements.ANNOUNCED, at, at, at)
+    statements.put(house.store, first, house.means.signer, house.root_public)
+    assert audited(house, rival.id) == ["statement.unlogged"]
+
+
+@SQLITE
+def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, bakery, means, office) -> None:
+    """Of the panel's key, with an unknown field, or the worker's own: a rebuild only proposes."""
+    held = house.call(bakery)
+    said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
+    house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
+    place = place_of(bakery.id)
+    panel, worker = house.changes.signer, house.means.signer
+    for signer, changes, code in (
+        (panel, {}, "seal.endorsement_use"),
+        (worker, {"unknown": 1}, "seal.unknown_field"),
+        (worker, {"version": 2}, "seal.version"),
+        (worker, {"destroyed": {"deleted": "all"}}, "seal.field"),
+        (worker, {"tenant": "another"}, "offboarding.foreign"),
+    ):
+        body = receipt_body(bakery.id, house.clock()) | changes
+        put(house, place, signed_document.write(body, signer))
+        report = rebuild(house)
+        assert troubles == [(code, place)], changes
+        assert (report.changed, report.leavers, report.withheld) == (0, (), {})
+        assert code in audited(house, bakery.id)
+        house.store.delete(place)
+    put(house, place, signed_document.write(receipt_body(bakery.id, house.clock()), worker))
+    report = rebuild(house)
+    assert ([each.tenant for each in report.leavers], report.withheld) == ([bakery.id], {bakery.id: 1})
+    assert report.changed == 1, "its line ended, and it says so"
+    assert ending.erase_due(means, house.clock()) == 0
+    assert_whole(house, bakery, held)
+    with pytest.raises(CatalogueError) as refused:
+        proposals.complete(office, bakery.id)
+    assert refused.value.error_id == "leaving.held"
+    assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
+    house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
+    with pytest.raises(SealError):
+        proposals.complete(house.changes, bakery.id)
+    assert_whole(house, bakery, held)
+    proposals.complete(office, bakery.id)
+    assert ending.erase_due(means, house.clock()) == 1
+    assert queries.recording(bakery.id, held).destroyed_why == "deleted"
+
+
+@SQLITE
+def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, office) -> None:
+    leave(office, bakery)
+    assert ending.erase_due(means, house.clock()) == 1
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    other = house.store.read(place_of(bakery.id))
+    put(house, place_of(rival.id), other)
+    put(house, f"leaving/{bakery.id}/readme.txt", b"?")
+    put(house, "leaving/0/receipt.json", b"\xff")
+    put(house, "leaving/1/statement-0001.json", b"{}")
+    with writing():
+        OffboardingTable.delete().execute()
+    report = rebuild(house)
+    assert sorted(troubles) == [
+        ("object.unplaced", f"leaving/{bakery.id}/readme.txt"),
+        ("offboarding.foreign", place_of(rival.id)),
+        ("seal.field", "leaving/1/"),
+        ("seal.not_json", "leaving/0/receipt.json"),
+    ]
+    assert [each.tenant for each in report.leavers] == [bakery.id]
+    assert "object.unplaced" in audited(house, bakery.id)
+
+
+@SQLITE
+def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house, bakery, office) -> None:
+    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    with writing():
+        OffboardingTable.delete().execute()
+    report = rebuild(house)
+    assert (report.withheld, report.leavers) == ({bakery.id: 0}, ())
+    assert departure.standing(bakery.id).until == house.clock() + timedelta(days=10)
+    decisions.cancel(office, bakery.id)
+    assert rebuild(house).withheld == {}
+
+
+@SQLITE
+@pytest.mark.parametrize("kind", ["announced", "handed_over"])
+def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
+    house, bakery, office, handed, clock, kind
+) -> None:
+    """Who can write to the bucket ends no line by an announcement that was called off."""
+    house.call(bakery)
+    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    clock.forward(minutes=1)
+    if kind == "handed_over":
+        handed(bakery.id)
+        clock.forward(minutes=1)
+    decisions.cancel(office, bakery.id)
+    said = {"announcement": bakery.announcement.id, "now": house.clock(), "entropy": house.entropy}
+    lines.create_line(bakery.id, number=bakery.line.number, **said)
+    *_, last = house.store.list(f"leaving/{bakery.id}/statement-")
+    house.store.delete(last)
+    report = rebuild(house)
+    assert (report.withheld, report.leavers) == ({}, ())
+    assert troubles == [("offboarding.missing", f"leaving/{bakery.id}/")]
+    assert [line.number for line in queries.lines(bakery.id)] == [bakery.line.number]
+    assert "statement.missing" in audited(house, bakery.id)
+
+
+@SQLITE
+def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_followed(
+    house, bakery, means, clock
+) -> None:
+    """Who has that key and the bucket can do it: it is a statement that the key may sign."""
+    mine, paul = house.call(bakery), users.user_by_login("paul")
+    clock.forward(minutes=5)
+    chain = chain_of(house.store, queries.recording(bakery.id, mine).prefix, house.root_public)
+    by = By("user", paul.id)
+    amended = put_amendment(
+        house.store,
+        chain,
+        DeletionAsked("Forged"),
+        by,
+        house.changes.signer,
+        house.root_public,
+        house.clock(),
+    )
+    assert expiry.destroy_due(means.destroying, clock.forward(minutes=5)) == 0
+    assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
+    house.gate.purposes(Who(paul.id, bakery.id, paul.role, "fr"), mine)
+    (said,) = leaf_lookup.about(bakery.id, [mine], ["recording.amended"])
+    assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
+    assert expiry.destroy_due(means.destroying, clock()) == 1
+    assert audited(house, bakery.id) == []
+
+
+@SQLITE
+def test_a_recordings_key_among_another_customers_is_named(house, bakery, clock) -> None:
+    mine, rival = house.call(bakery), house.customer("Rival", "+3225550199")
+    house.call(rival)
+    clock.forward(days=3)
+    key = f"keys/{rival.id}/{mine}.json"
+    assert audited(house, rival.id) == ["log.not_signed"]
+    put(house, key, house.store.read(f"keys/{bakery.id}/{mine}.json"))
+    assert audited(house, rival.id) == ["log.not_signed", "object.unknown"]
+
+
+@SQLITE
+def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, office) -> None:
+    folder, ended = house.finished(bakery, announced=False)
+    row = {"tenant_id": bakery.id, "request_id": "r", "forgotten_at": house.clock(), "note": "n"}
+    with writing():
+        ErasedCallTable.insert(id=folder.name, **row).execute()
+    revoked = {house.changes.signer.key_id: house.clock()}
+    call_erasure.put(
+        house.store,
+        "n",
+        bakery.id,
+        "r",
+        [folder.name],
+        house.clock(),
+        house.changes.signer,
+        house.root_public,
+    )
+    asked = stages.Statements(house.store, house.root_public)
+    assert asked.forgot(bakery.id, folder.name)
+    assert not asked.forgot("another", folder.name)
+    assert not replace(asked, revoked=lambda: revoked).forgot(bakery.id, folder.name)
+    with writing():
+        ErasedCallTable.update(id="another call").execute()
+    assert not asked.forgot(bakery.id, "another call"), "the note does not name it"
+    with writing():
+        ErasedCallTable.update(id=folder.name).execute()
+    house.work(folder, ended)
+    assert queries.recording(bakery.id, folder.name) is None
+
+
+@SQLITE
+def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> None:
+    folder, ended = house.finished(bakery)
+    stages.put_aside(folder, "take.impossible", ended, house.means)
+    undecided, _ = house.finished(bakery, at=house.clock() - timedelta(hours=1))
+    stages.put_aside(undecided, stages.ENCODER_DIED, ended, house.means)
+    calls = sorted([folder.name, undecided.name])
+    spool = folder.parent
+
+    def emptied(owner: str) -> int:
+        row = {"tenant_id": owner, "request_id": "r", "forgotten_at": ended, "note": "n"}
+        with writing():
+            ErasedCallTable.delete().execute()
+            ErasedCallTable.insert_many([{"id": each, **row} for each in calls]).execute()
+        return expiry.empty_quarantine(spool, ended, house.entropy, house.means.statements)
+
+    assert emptied(bakery.id) == 0, "a row alone"
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    said = (calls, house.clock(), house.changes.signer, house.root_public)
+    call_erasure.put(house.store, "n", rival.id, "r", *said)
+    assert emptied(rival.id) == 0, "another customer's"
+    call_erasure.put(house.store, "n", bakery.id, "r", *said)
+    assert emptied(bakery.id) == 1, "what may yet be a recording stays"
+    assert (spool / "quarantine" / undecided.name).exists()
+
+
+@SQLITE
+def test_a_row_that_came_meanwhile_is_looked_at_again(house, bakery) -> None:
+    folder, ended = house.finished(bakery)
+    while stages.next_stage(folder) != "catalogue":
+        stages.step(folder, ended + timedelta(seconds=1), house.means)
+    mine = house.call(bakery, at=house.clock() - timedelta(hours=1))
+    row = queries.recording(bakery.id, mine)
+    forge_row(house, bakery.id)
+    fresh = replace(row, id=folder.name, prefix=row.prefix.replace(mine, folder.name))
+    with pytest.raises(CatalogueError, match="has left"):
+        recordings.add_recording(fresh, now=house.clock(), entropy=house.entropy)
+    house.work(folder, ended)
+    assert queries.recording(bakery.id, folder.name) is not None

@@ -1,0 +1,191 @@
+"""Clocks that are wrong, or set, in a call: its recording is kept, played, and not destroyed too early."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.clock import HIDDEN, Uptime, from_iso, to_iso
+from recorder.identity import users
+from recorder.lifecycle import expiry
+from recorder.playback.interface import Who
+from recorder.processes.gate import PanelGate
+from recorder.seal.manifest import Manifest, Noted
+from recorder.seal.sealing import open_manifest
+from recorder.seal.verification import verify
+from recorder.spool import layout
+from tests.clock import since_boot as uptime
+
+
+def moved(folder: Path, by: timedelta, *kinds: str) -> None:
+    """The take as a clock would have written it that was set by so much before these marks and its end."""
+    bodies = [json.loads(line) for line in (folder / layout.EVENTS).read_text().splitlines()]
+    for body in bodies:
+        if body["kind"] in kinds:
+            body["at"] = to_iso(from_iso(body["at"]) + by)
+    (folder / layout.EVENTS).write_text("".join(json.dumps(body) + "\n" for body in bodies))
+    end = json.loads((folder / layout.END).read_text())
+    end["ended_at"] = to_iso(from_iso(end["ended_at"]) + by)
+    (folder / layout.END).write_text(json.dumps(end))
+
+
+def to_milliseconds(at: datetime) -> datetime:
+    """As it is written."""
+    return from_iso(to_iso(at))
+
+
+def means_of(house) -> expiry.ErasureDeps:
+    means = house.means
+    return expiry.ErasureDeps(means.store, means.root_public, means.signer, means.entropy)
+
+
+def played(house, recording: str) -> None:
+    """Somebody listens to it, now."""
+    means = house.means
+    gate = PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    row = users.create_user(
+        house.tenant,
+        login="ada@example.be",
+        name="Ada",
+        role="customer",
+        language="fr",
+        password_hash="$argon2id$",
+        now=house.clock(),
+        entropy=house.entropy,
+    )
+    ada = Who(row.id, row.tenant, row.role, row.language)
+    grant = gate.grant(ada, recording, "agreement")
+    opened = gate.open(ada, grant.id, "audio.opus", "play")
+    assert b"".join(opened.read(0, opened.length)).startswith(b"OggS")
+
+
+def stored(house, folder: Path) -> Manifest:
+    """Every stage, a verification, and a listen, at the same time; what was sealed."""
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    assert row is not None, "it is a recording"
+    assert row.announced
+    assert not (house.spool / layout.QUARANTINE).exists()
+    store, means = house.means.store, house.means
+    assert verify(store, row.prefix, means.root_public, means.keyring, house.clock()).findings == []
+    played(house, folder.name)
+    return open_manifest(store.read(row.prefix + "manifest.json"), means.root_public, house.clock())
+
+
+def test_the_switchs_clock_is_set_back_in_the_call(house) -> None:
+    folder = house.take(talk_ms=18_000)
+    moved(folder, timedelta(seconds=-20), "hangup", "recording_stopped")
+    house.clock.forward(minutes=1)
+    assert abs(stored(house, folder).drift_ms + 20_000) < 10
+
+
+def test_the_daemon_was_away_at_the_end_and_the_machines_clock_is_behind_the_switchs(house) -> None:
+    folder = house.take()
+    start = layout.read_start(folder).started_at
+    kinds = [mark.kind for mark in layout.read_marks(folder)]
+    lines = (folder / layout.EVENTS).read_text().splitlines()
+    kept = [
+        line for line, kind in zip(lines, kinds, strict=True) if kind not in ("hangup", "recording_stopped")
+    ]
+    (folder / layout.EVENTS).write_text("\n".join(kept) + "\n")
+    moved(folder, timedelta(minutes=10), *kinds)
+    back = start + timedelta(seconds=40)
+    for at, kind in ((start + timedelta(seconds=9), "unobserved_from"), (back, "unobserved_to")):
+        layout.append_mark(folder, layout.Mark(at, kind, {}))
+    end = json.loads((folder / layout.END).read_text())
+    (folder / layout.END).write_text(json.dumps(end | {"ended_at": to_iso(back)}))
+    house.clock.forward(minutes=1)
+    manifest = stored(house, folder)
+    assert manifest.drift_ms == -manifest.duration_ms
+    assert manifest.gaps[-1].reason == "unobserved"
+
+
+@pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 3650}])
+def test_the_switchs_clock_is_ahead(house, ahead: dict[str, float]) -> None:
+    """The call's end is by the switch's clock, its beginning by the machine's."""
+    folder = house.take()
+    start, ended = layout.read_start(folder), layout.read_end(folder).ended_at
+    moved(folder, timedelta(**ahead), *(mark.kind for mark in layout.read_marks(folder)))
+    house.clock.forward(minutes=1)
+    manifest = stored(house, folder)
+    assert manifest.sealed_at == house.clock()
+    assert manifest.started_at == start.started_at
+    assert manifest.started_at <= manifest.bridged_at <= manifest.ended_at <= manifest.sealed_at
+    assert manifest.noted == Noted(start.started_at, to_milliseconds(ended) + timedelta(**ahead))
+    assert manifest.keep_until == start.started_at + timedelta(days=30)
+
+
+@pytest.mark.parametrize("since_boot", [True, False], ids=["noted", "unknown"])
+@pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 3650}])
+def test_the_machines_clock_is_ahead_in_the_call(house, ahead: dict[str, float], since_boot: bool) -> None:
+    began = house.clock()
+    there = uptime(began) if since_boot else None
+    folder = house.take(started_at=began + timedelta(**ahead), uptime=there)
+    length = layout.read_end(folder).ended_at - layout.read_start(folder).started_at
+    house.clock.forward(minutes=2)
+    manifest = stored(house, folder)
+    sealed = house.clock()
+    assert manifest.sealed_at == sealed
+    assert manifest.started_at == (began if since_boot else to_milliseconds(sealed - length))
+    assert manifest.ended_at - manifest.started_at == to_milliseconds(sealed) - to_milliseconds(
+        sealed - length
+    )
+    assert manifest.noted is not None
+    assert manifest.noted.started_at == began + timedelta(**ahead)
+    assert manifest.keep_until == sealed + timedelta(days=30)
+
+
+def test_the_machines_clock_is_behind_in_the_call(house) -> None:
+    """A start without a clock of its own, say; NTP puts it right before the take is sealed."""
+    began = house.clock()
+    folder = house.take(started_at=began - timedelta(days=40), uptime=uptime(began))
+    house.clock.forward(minutes=2)
+    manifest = stored(house, folder)
+    assert manifest.started_at == began
+    assert began < manifest.ended_at <= began + timedelta(minutes=1)
+    assert manifest.noted.started_at == began - timedelta(days=40)
+    assert manifest.keep_until == began + timedelta(days=30)
+    assert expiry.destroy_due(means_of(house), house.clock()) == 0
+    house.clock.forward(days=30)
+    assert expiry.destroy_due(means_of(house), house.clock()) == 1
+
+
+@pytest.mark.parametrize(
+    "there", [None, Uptime(HIDDEN, 5.0), Uptime("another start", 5.0), Uptime("this start", 1e11)]
+)
+def test_where_nobody_knows_when_it_was_keeping_counts_from_the_seal(house, there: Uptime | None) -> None:
+    """A take of an older version, one that is sealed after a start of the machine, a unit that hides it."""
+    folder = house.take(started_at=house.clock() - timedelta(days=40), uptime=there)
+    manifest = stored(house, folder)
+    assert manifest.noted is None
+    assert manifest.started_at == house.clock() - timedelta(days=40)
+    assert manifest.keep_until == house.clock() + timedelta(days=30)
+    assert expiry.destroy_due(means_of(house), house.clock()) == 0
+
+
+def test_a_take_that_waited_is_kept_no_longer_than_was_said(house) -> None:
+    folder = house.take()
+    began = house.clock()
+    house.clock.forward(days=3)
+    manifest = stored(house, folder)
+    assert (manifest.noted, manifest.started_at) == (None, began)
+    assert manifest.keep_until == began + timedelta(days=30)
+
+
+def test_a_clock_that_was_corrected_a_little_is_no_reason(house) -> None:
+    folder = house.take(uptime=uptime(house.clock() + timedelta(seconds=59)))
+    house.clock.forward(minutes=2)
+    assert stored(house, folder).noted is None
+
+
+def test_one_that_is_not_announced_is_kept_its_thirty_days_too(house) -> None:
+    began = house.clock()
+    folder = house.take(announced=False, started_at=began - timedelta(days=40), uptime=uptime(began))
+    house.clock.forward(minutes=2)
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    assert began + timedelta(days=30) <= row.keep_until <= house.clock() + timedelta(days=30)

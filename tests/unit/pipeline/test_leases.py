@@ -1,0 +1,101 @@
+"""Several workers with one catalogue share what any of them could do."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.lease import LeaseTable
+from recorder.lifecycle import expiry
+from recorder.store.contract import Unreachable
+
+pytestmark = pytest.mark.postgresql
+
+WORKERS = 3
+DUE = 6
+
+
+class Watched:
+    """A store that counts what is deleted, and gives the others time to want the same."""
+
+    def __init__(self, store) -> None:
+        self.store = store
+        self.deleted: Counter[str] = Counter()
+        self.away = False
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str):
+        return getattr(self.store, name)
+
+    def delete(self, key: str) -> None:
+        if self.away:
+            raise Unreachable("store.unreachable", "nobody there")
+        with self._lock:
+            self.deleted[key] += 1
+        threading.Event().wait(0.01)
+        self.store.delete(key)
+
+
+@pytest.fixture
+def due(house) -> list[str]:
+    """Recordings whose time is over."""
+    folders = []
+    for _ in range(DUE):
+        folders.append(house.take(talk_ms=500, formats=("wav",)))
+        house.clock.forward(seconds=1)
+    for folder in folders:
+        house.work(folder)
+    house.clock.forward(days=31)
+    return [folder.name for folder in folders]
+
+
+def means(house, store) -> expiry.ErasureDeps:
+    given = house.means
+    return expiry.ErasureDeps(store, given.root_public, given.signer, house.entropy)
+
+
+def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
+    store = Watched(house.means.store)
+    together = threading.Barrier(WORKERS)
+
+    def work(_: int) -> int:
+        together.wait(30)
+        return expiry.destroy_due(means(house, store), house.clock())
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        done = list(pool.map(work, range(WORKERS)))
+    assert sum(done) == DUE
+    assert set(store.deleted.values()) == {1}
+    assert len([key for key in store.deleted if key.startswith("keys/")]) == DUE
+    with connected():
+        said = Counter(leaf.kind for leaf in LeafTable.select())
+        assert said["recording.destroyed"] == DUE
+        assert LeaseTable.select().count() == 0
+
+
+def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due) -> None:
+    assert lease.take(f"recording:{due[0]}", "another worker", house.clock())
+    assert expiry.destroy_due(means(house, house.means.store), house.clock()) == DUE - 1
+    assert queries.recording(house.tenant, due[0]).destroyed_at is None
+    house.clock.forward(seconds=lease.LASTS.total_seconds())
+    assert expiry.destroy_due(means(house, house.means.store), house.clock()) == 1
+    with connected():
+        assert LeaseTable.select().count() == 0
+
+
+def test_what_cannot_be_done_is_given_back_at_once(house, due) -> None:
+    store = Watched(house.means.store)
+    store.away = True
+    with pytest.raises(Unreachable):
+        expiry.destroy_due(means(house, store), house.clock())
+    with connected():
+        assert LeaseTable.select().count() == 0
+    store.away = False
+    assert expiry.destroy_due(means(house, store), house.clock()) == DUE

@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.catalogue import queries, tenant_queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.prompt_files import sha256_of
+from recorder.catalogue.tables.core import LeafTable, SoundTable, TenantTable
+from recorder.domain.line_policy import Keep
+from recorder.domain.line_policy import PromptSound as Said
+from recorder.errors import CatalogueError, TakeError
+from recorder.pipeline import stages
+from recorder.seal import keyring
+from recorder.seal.keyring import data_key_path, tenant_key_path
+from recorder.spool import layout
+from recorder.spool.layout import Mark
+from recorder.store.contract import Conflict, Unreachable
+from tests.house import wav_of
+
+
+def test_a_take_becomes_one_object_set_one_row_one_leaf_and_leaves_the_spool(house) -> None:
+    folder = house.take()
+    assert [stages.next_stage(folder) for _ in _stages(house, folder)] == [
+        "encode",
+        "seal",
+        "store",
+        "catalogue",
+    ]
+    assert list(house.spool.iterdir()) == []
+    row = queries.recording(house.tenant, folder.name)
+    names = ("audio.opus", "audio.wav", "manifest.json", "peaks")
+    keys = (data_key_path(house.tenant, row.id), tenant_key_path(house.tenant))
+    assert house.objects() == sorted([*(row.prefix + name for name in names), *keys])
+    assert row.announced
+    assert row.purposes == ("agreement",)
+    assert row.keep_until == row.started_at + timedelta(days=30)
+    assert {each.name for each in row.objects} == {"audio.opus", "audio.wav", "peaks"}
+    assert (row.outside.value, row.inside.value) == ("+32470123456", "1001")
+    assert _kinds(row.id) == ["recording.stored"]
+
+
+def test_the_key_is_put_first_and_the_manifest_last(house) -> None:
+    put: list[str] = []
+    folder = house.take()
+    means = replace(house.means, boundary=put.append)
+    while stages.step(folder, house.clock(), means):
+        pass
+    assert put == [
+        "encoded",
+        "sealed",
+        f"put {folder.name}.json",
+        "put audio.opus",
+        "put audio.wav",
+        "put peaks",
+        "put manifest.json",
+        "stored",
+        "catalogued",
+        "removed",
+    ]
+
+
+def test_an_announcement_that_is_not_in_the_audio_gives_no_purpose(house) -> None:
+    folder = house.take(announced=False)
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    assert not row.announced
+    assert row.purposes == ()
+    assert timedelta(days=30) <= row.keep_until - row.started_at < timedelta(days=30, minutes=5)
+
+
+def test_a_call_that_nobody_answered_never_leaves_the_spool(house) -> None:
+    folder = house.take(bridged=False)
+    assert stages.next_stage(folder) == "note"
+    assert not stages.step(folder, house.clock(), house.means)
+    assert not folder.exists()
+    assert house.objects() == []
+    (row,) = queries.not_recorded(house.tenant).rows
+    assert (row.id, row.reason) == (folder.name, "never_connected")
+
+
+def test_a_bridge_that_the_daemon_was_not_there_to_see_may_have_been(house) -> None:
+    folder = house.take(bridged=False)
+    layout.append_mark(folder, Mark(house.clock(), "unobserved_from", {}))
+    assert stages.next_stage(folder) == "encode"
+
+
+def test_a_call_that_was_not_recorded_is_written_down(house) -> None:
+    folder = house.unrecorded("announcement_failed")
+    house.work(folder)
+    (row,) = queries.not_recorded(house.tenant).rows
+    assert (row.id, row.reason, row.outside.value) == (folder.name, "announcement_failed", "+32470123456")
+    assert list(house.spool.iterdir()) == []
+
+
+@pytest.mark.parametrize("tenant", [None, "01930000-0000-7000-8000-0000000000ff"])
+def test_a_call_of_nobody_is_written_down_for_nobody(house, tenant) -> None:
+    folder = house.unrecorded("no_line", tenant=tenant, line=None, announcement=None)
+    house.work(folder)
+    assert not folder.exists()
+    assert queries.not_recorded(house.tenant).rows == ()
+
+
+def test_a_call_that_has_not_ended_is_not_touched(house) -> None:
+    folder = layout.open_take(house.spool, house.start())
+    assert stages.next_stage(folder) is None
+    assert not stages.step(folder, house.clock(), house.means)
+    assert folder.exists()
+
+
+def _break_audio(folder) -> None:
+    (folder / layout.AUDIO).write_bytes(b"RIFF")
+
+
+def _break_end(folder) -> None:
+    (folder / layout.END).write_bytes(b"{")
+
+
+def _break_start(folder) -> None:
+    (folder / layout.CALL).write_bytes(b"{}")
+
+
+def _exchange(folder) -> None:
+    start = json.loads((folder / layout.CALL).read_bytes())
+    (folder / layout.CALL).write_text(json.dumps(start | {"recording": "another"}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason", "theirs"),
+    [
+        (_break_audio, "take.impossible", True),
+        (_break_end, "spool.broken", True),
+        (_break_start, "spool.broken", False),
+        (_exchange, "take.foreign", False),
+    ],
+)
+def test_an_impossible_take_is_set_aside_with_its_reason_and_an_end_date(
+    house, damage, reason, theirs
+) -> None:
+    folder = house.take()
+    damage(folder)
+    assert not stages.step(folder, house.clock(), house.means)
+    aside = house.spool / layout.QUARANTINE / folder.name
+    note = json.loads((aside / "quarantine.json").read_bytes())
+    assert note["reason"] == reason
+    assert note["until"] == "2026-12-25T09:00:00.000Z"
+    assert (aside / layout.AUDIO).exists()
+    assert list(layout.finished_takes(house.spool)) == []
+    rows = queries.not_recorded(house.tenant).rows
+    assert [(row.id, row.reason) for row in rows] == ([(folder.name, reason)] if theirs else [])
+    assert house.objects() == []
+
+
+@pytest.mark.parametrize("name", [layout.CALL, layout.EVENTS, layout.END])
+def test_a_file_that_cannot_be_read_just_now_lets_the_take_wait(house, name) -> None:
+    folder = house.take()
+    (folder / name).rename(folder / "elsewhere")
+    (folder / name).mkdir()
+    assert stages.next_stage(folder) == "note"
+    with pytest.raises((OSError, TakeError)):
+        stages.step(folder, house.clock(), house.means)
+    (folder / name).rmdir()
+    (folder / "elsewhere").rename(folder / name)
+    house.work(folder)
+    assert len(queries.recordings(house.tenant).rows) == 1
+
+
+def test_a_take_without_a_line_is_set_aside(house) -> None:
+    folder = house.take(line=None)
+    house.work(folder)
+    assert (house.spool / layout.QUARANTINE / folder.name).exists()
+
+
+def test_a_sound_that_is_nowhere_lets_the_take_wait(house) -> None:
+    folder = house.take(announcement=replace(house.announcement, sha256="0" * 64))
+    with pytest.raises(TakeError) as waiting:
+        stages.step(folder, house.clock(), house.means)
+    assert waiting.value.error_id == "take.no_prompt"
+    assert folder.exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_question_is_found_by_the_catalogues_sound_and_without_it_only_not_shown(house, known) -> None:
+    at = np.arange(2 * 8000)
+    sweep = (8000 * np.sin(2 * np.pi * (300 + at * 0.02) * at / 8000)).astype("<i2")
+    (house.folder / "sweep.wav").write_bytes(wav_of(sweep))
+    wav = (house.folder / "sweep.wav").read_bytes()
+    question = Said("May we keep it?", hashlib.sha256(wav).hexdigest(), 2000)
+    if known:
+        with writing():
+            SoundTable.create(sha256=question.sha256, wav=wav, duration_ms=2000, created_at=house.clock())
+    folder = house.take(talk_ms=20_000, keep=Keep("agreement", 365, question, *[question] * 4))
+    told = next(mark.at for mark in layout.read_marks(folder) if mark.kind == "bridged")
+    begin = (told - house.clock()) // timedelta(milliseconds=1) * 8 + 5 * 8000
+    samples, _ = soundfile.read(folder / layout.AUDIO, dtype="int16")
+    samples[begin : begin + len(sweep), 1] = sweep
+    (folder / layout.AUDIO).write_bytes(wav_of(samples))
+    for second, kind, data in (
+        (5, "keep_asked", {"how": "question"}),
+        (7, "keep_question_heard", {}),
+        (9, "keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
+    ):
+        layout.append_mark(folder, Mark(told + timedelta(seconds=second), kind, data))
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    assert row.kept == ("yes" if known else None)
+    assert row.keep_until == row.started_at + timedelta(days=365 if known else 30)
+
+
+def test_a_tenant_that_the_catalogue_does_not_know_lets_the_take_wait(house) -> None:
+    folder = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
+    with pytest.raises(CatalogueError) as waiting:
+        house.work(folder)
+    assert waiting.value.error_id == "tenant.unknown"
+    assert stages.next_stage(folder) == "seal"
+    assert house.objects() == []
+
+
+def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
+    class Away:
+        def __getattr__(self, _name):
+            def away(*_args) -> None:
+                raise Unreachable("store.unreachable", "nobody there")
+
+            return away
+
+    folder = house.take()
+    away = replace(house.means, store=Away())
+    stages.step(folder, house.clock(), away)
+    stages.step(folder, house.clock(), away)
+    for _ in range(3):
+        with pytest.raises(Unreachable):
+            stages.step(folder, house.clock(), away)
+    assert stages.next_stage(folder) == "store"
+    assert (folder / layout.AUDIO).exists()
+    assert queries.recordings(house.tenant).rows == ()
+    house.work(folder)
+    assert len(queries.recordings(house.tenant).rows) == 1
+
+
+def test_what_was_encoded_and_is_damaged_is_encoded_again(house) -> None:
+    folder = house.take()
+    stages.step(folder, house.clock(), house.means)
+    opus = folder / "audio.opus"
+    whole = opus.read_bytes()
+    for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
+        opus.write_bytes(damaged)
+        assert stages.step(folder, house.clock(), house.means)
+        assert stages.next_stage(folder) == "encode"
+        stages.step(folder, house.clock(), house.means)
+        assert opus.read_bytes() == whole
+
+
+def test_an_object_of_another_content_is_not_replaced(house, tmp_path) -> None:
+    folder = house.take()
+    prefix = f"{house.tenant}/2026/11/25/{folder.name}/"
+    strange = tmp_path / "strange"
+    strange.write_bytes(b"strange")
+    sha256 = sha256_of(b"strange")
+    house.means.store.put(prefix + "manifest.json", strange, sha256)
+    with pytest.raises(Conflict):
+        house.work(folder)
+    assert stages.next_stage(folder) == "store"
+    assert queries.recordings(house.tenant).rows == ()
+
+
+def test_a_tenants_key_that_was_wrapped_anew_stays_in_the_bucket(house) -> None:
+    house.work(house.take())
+    there = house.means.store.read(tenant_key_path(house.tenant))
+    with writing():
+        _wrap_anew(house)
+    house.work(house.take())
+    assert house.means.store.read(tenant_key_path(house.tenant)) == there
+    assert len(queries.recordings(house.tenant).rows) == 2
+
+
+def test_another_key_of_a_tenant_in_the_bucket_is_refused(house) -> None:
+    house.work(house.take())
+    other = house.means.keyring.new_tenant_key(house.tenant, house.entropy)
+    with writing():
+        _set_tenant_key(house, other)
+    folder = house.take()
+    with pytest.raises(Exception, match="another key") as refused:
+        house.work(folder)
+    assert refused.value.error_id == "store.other_tenant_key"
+
+
+def _set_tenant_key(house, wrapped) -> None:
+    TenantTable.update(wrapped_key=wrapped.to_bytes().decode()).where(
+        TenantTable.id == house.tenant
+    ).execute()
+
+
+def _wrap_anew(house) -> None:
+    """The same key, wrapped by the same key-encryption key with another nonce."""
+    old = keyring.WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(house.tenant).encode())
+    secret = house.means.keyring.open_tenant_key(old)
+    kek = keyring.load_kek(house.folder / "keys" / "kek")
+    _set_tenant_key(house, keyring._wrap(kek, secret, keyring.TENANT, house.tenant, None, house.entropy))
+
+
+def _stages(house, folder):
+    """One round a stage; what was next is asked before it is done."""
+    while True:
+        yield None
+        if not stages.step(folder, house.clock(), house.means):
+            return
+
+
+def _kinds(recording: str) -> list[str]:
+    with connected():
+        return [leaf.kind for leaf in LeafTable.select().where(LeafTable.recording_id == recording)]

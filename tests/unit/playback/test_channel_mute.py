@@ -1,0 +1,57 @@
+"""The voice of one party alone: the left channel as it was, the right one silent, whole."""
+
+from __future__ import annotations
+
+import io
+import wave
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recorder.errors import SealError
+from recorder.playback import channel_mute
+from recorder.playback.verified_recording import Seals
+
+
+@pytest.fixture
+def manifest(house, recording):
+    means = house.means
+    return Seals(means.store, means.keyring, means.root_public).open(recording, house.clock()).manifest
+
+
+@pytest.fixture
+def sound(gate, ada, recording) -> bytes:
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav")
+    return b"".join(opened.read(0, opened.length))
+
+
+def channels(content: bytes) -> np.ndarray:
+    with wave.open(io.BytesIO(content)) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (2, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 20])
+def test_the_left_channel_alone_is_left(manifest, sound, size: int) -> None:
+    pieces = (sound[at : at + size] for at in range(0, len(sound), size))
+    muted = b"".join(channel_mute.only_left(pieces, manifest))
+    assert len(muted) == channel_mute.length(manifest)
+    before, after = channels(sound), channels(muted)
+    assert before[:, 1].any(), "there was something to silence"
+    assert not after[:, 1].any()
+    assert np.array_equal(after[: len(before), 0], before[:, 0])
+
+
+def test_what_a_codec_left_out_at_the_end_is_silence(manifest, sound) -> None:
+    longer = replace(manifest, duration_ms=manifest.duration_ms + 2500)
+    muted = b"".join(channel_mute.only_left(iter([sound]), longer))
+    assert len(muted) == channel_mute.length(longer)
+    assert not channels(muted)[len(channels(sound)) :].any()
+
+
+def test_what_is_no_sound_is_refused(manifest) -> None:
+    with pytest.raises(SealError) as refused:
+        list(channel_mute.only_left(iter([b"no sound" * 100]), manifest))
+    assert refused.value.error_id == "seal.no_sound"

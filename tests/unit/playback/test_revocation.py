@@ -1,0 +1,199 @@
+"""A signing key that somebody else has had: from a day on it counts no more, and what was signed before does.
+Gate, `verify`, audit and the erasing worker agree.  Whoever has the key can date back, and gains nothing by
+it: what comes to light only once the key is revoked is followed nowhere."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.audit.service import Audit
+from recorder.catalogue import queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable
+from recorder.errors import ConfigError, SealError
+from recorder.lifecycle import amendments, expiry, limit_application
+from recorder.lifecycle.amendment_recovery import finish
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.amendment_store import chain_of
+from recorder.pipeline import stages
+from recorder.playback.verified_recording import Seals
+from recorder.seal import revocation, signing
+from recorder.seal.amendment import By
+from recorder.seal.amendment_chain import erasure
+from recorder.seal.amendment_kinds import AgreedLater, DeletionAsked
+from recorder.seal.verification import verify
+from tests.stored import forge, put_small
+
+
+@pytest.fixture
+def leaked(house):
+    """A recording of before, one of after, a revocation between, and what reads it."""
+    before = put_small(house)
+    house.clock.forward(hours=1)
+    keys = house.folder / "keys"
+    root = signing.load_private(keys / signing.ROOT_KEY)
+    at, key = house.clock(), house.means.signer.key_id
+    house.clock.forward(hours=1)
+    after = put_small(house)
+    revoked = revocation.Revocations(keys, house.means.root_public)
+    assert revoked() == {}
+    (keys / f"{key}{revocation.SUFFIX}").write_bytes(revocation.revoke(root, key, at))
+    assert revoked() == {key: at}, "without a restart"
+    return before, after, revoked
+
+
+def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[str]]:
+    """What the gate, `verify` and the audit say of a recording."""
+    means, now = house.means, house.clock()
+    row = queries.recording(house.tenant, recording)
+    seals = Seals(means.store, means.keyring, means.root_public, revoked)
+    gate = None
+    for look in (seals.open, seals.at_hand):
+        try:
+            look(row, now)
+        except SealError as error:
+            gate = error.error_id
+    report = verify(means.store, row.prefix, means.root_public, means.keyring, now, revoked())
+    found = Audit(means.store, means.root_public, now, means.keyring, revoked()).tenant(house.tenant)
+    audit = {each.code for each in found if recording in each.where}
+    return gate, {each.code for each in report.findings}, audit
+
+
+def test_what_was_signed_before_stays_believed_and_nothing_after(house, leaked) -> None:
+    before, after, revoked = leaked
+    code = "seal.key_revoked"
+    assert refusals(house, before, revoked) == (None, set(), set())
+    assert refusals(house, after, revoked) == (code, {code}, {code})
+    assert refusals(house, after, revocation.nothing) == (None, set(), set())
+
+
+def test_with_the_new_key_everything_goes_on(house, leaked) -> None:
+    _, after, revoked = leaked
+    keys = house.folder / "keys"
+    signing.renew(keys, signing.load_private(keys / signing.ROOT_KEY), house.clock())
+    signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
+    house.means = replace(house.means, signer=signer)
+    assert refusals(house, put_small(house), revoked) == (None, set(), set())
+    assert refusals(house, after, revoked)[0] == "seal.key_revoked"
+
+
+def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
+    before, _, revoked = leaked
+    means = house.means
+    forged = Changes(means.store, means.root_public, means.signer, house.clock, house.entropy)
+    forged.delete(house.tenant, before, By("operator"), reason="asked for by whoever has the key")
+    assert refusals(house, before, revoked)[0] == "seal.key_revoked"
+    given = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy, revoked=revoked)
+    assert expiry.destroy_due(given, house.clock() + timedelta(minutes=1)) == 0
+    assert queries.recording(house.tenant, before).destroyed_at is None
+
+
+def test_a_revocation_that_the_root_did_not_sign_is_refused(house) -> None:
+    keys = house.folder / "keys"
+    stranger = signing.load_private(keys / signing.SIGNING_KEY)
+    key = house.means.signer.key_id
+    (keys / f"{key}{revocation.SUFFIX}").write_bytes(revocation.revoke(stranger, key, house.clock()))
+    with pytest.raises(ConfigError) as refused:
+        revocation.Revocations(keys, house.means.root_public)()
+    assert refused.value.error_id == "keys.bad_revocation"
+
+
+@pytest.fixture
+def dated_back(house, leaked):
+    """What seals an amendment of the recording of before, dated before the revocation and put a day after;
+    the recording, its row before that, and what says what is revoked."""
+    recording, _, revoked = leaked
+    (since,) = revoked().values()
+    house.clock.forward(days=1)
+    row = queries.recording(house.tenant, recording)
+
+    def make(data) -> None:
+        forge(house, recording, data, since - timedelta(minutes=30))
+
+    return make, recording, row, revoked
+
+
+def erasing(house, revoked) -> expiry.ErasureDeps:
+    given = house.means
+    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
+
+
+def later(house, code: str = "training") -> AgreedLater:
+    return AgreedLater(code, house.clock() + timedelta(days=300), "be", "by whoever has the key")
+
+
+@pytest.mark.parametrize("data", [later, lambda _house: DeletionAsked("…")], ids=["agreed", "deleted"])
+def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dated_back, data) -> None:
+    make, recording, row, revoked = dated_back
+    make(data(house))
+    given, code = house.means, "seal.key_revoked"
+    gate, _, audited = refusals(house, recording, revoked)
+    assert gate == code
+    assert code in audited
+    mine = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy, revoked=revoked)
+    with pytest.raises(SealError) as refused:
+        mine.look(house.tenant, recording)
+    assert refused.value.error_id == code
+    amendments.begin(house.tenant, recording, house.clock() - timedelta(minutes=5))
+    assert finish(given.store, given.root_public, house.clock(), house.entropy, revoked) == 0
+    assert amendments.begun(house.clock()), "it is looked at again"
+    house.limit(20, purpose="quality")
+    limit_application.settle(given.store, given.root_public, house.clock(), revoked)
+    assert queries.recording(house.tenant, recording) == row
+    assert amendments.known(house.tenant, recording) == ()
+    house.clock.at = row.keep_until + timedelta(minutes=1)
+    expiry.destroy_due(erasing(house, revoked), house.clock())
+    assert queries.recording(house.tenant, recording).destroyed_at is None, "somebody decides"
+
+
+def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_does_not(house) -> None:
+    first, second = put_small(house), put_small(house)
+    given, key = house.means, house.means.signer.key_id
+    house.clock.forward(hours=1)
+    known = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+    known.agree(house.tenant, first, By("operator"), purpose="agreement", keep_days=20, reason="on the phone")
+    since = house.clock.forward(hours=1)
+    forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
+    house.clock.forward(hours=1)
+    chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root_public)
+    amendments.amended(chain, house.trust, now=house.clock(), entropy=house.entropy)  # nobody knows yet
+
+    def revoked() -> dict:
+        return {key: since}
+
+    assert refusals(house, first, revoked) == (None, set(), set())
+    gate, verified, audited = refusals(house, second, revoked)
+    assert gate == "seal.key_revoked"
+    assert verified == set(), "without a log its date is believed"
+    assert audited == {"seal.key_revoked"}
+    with writing():  # a backup was restored: it has the log, and no amendment
+        AmendmentTable.delete().execute()
+    assert refusals(house, first, revoked)[0] is None
+    assert refusals(house, second, revoked)[0] == "seal.key_revoked"
+
+
+def test_a_take_does_not_go_by_a_tombstone_that_came_to_light_since(house) -> None:
+    """A node comes back with a take that was stored meanwhile."""
+    folder = house.take(talk_ms=300, formats=("wav",))
+    for _ in range(2):
+        stages.step(folder, house.clock(), house.means)
+    copy = house.folder / "copy"
+    shutil.copytree(folder, copy)
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    chain = chain_of(house.means.store, row.prefix, house.means.root_public)
+    since = house.clock.forward(hours=1)
+    forge(house, folder.name, erasure(chain, "expired"), since - timedelta(minutes=1))
+    key = house.means.signer.key_id
+    house.means = replace(house.means, revoked=lambda: {key: since})
+    shutil.copytree(copy, folder)
+    before = house.objects()
+    with pytest.raises(SealError) as refused:
+        house.work(folder)
+    assert refused.value.error_id == "seal.key_revoked"
+    assert (folder / "manifest.json").exists()
+    assert house.objects() == before, "nothing of it was taken back"

@@ -1,0 +1,358 @@
+"""Rows about retention decide nothing: what is destroyed early rests on a statement that was signed."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recorder.audit.service import Audit
+from recorder.auditlog.append import append
+from recorder.catalogue import queries
+from recorder.catalogue.database import database, writing
+from recorder.catalogue.tables.core import (
+    NotRecordedTable,
+    PendingAmendmentTable,
+    RecordingTable,
+    RetentionLimitTable,
+)
+from recorder.errors import AccessError, SealError
+from recorder.ids import uuid7
+from recorder.lifecycle import amendment_recovery, expiry, limit_application, limits, retention_limits
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.retention_limits import Wish, set_limit
+from recorder.seal import retention_limit as statements
+from recorder.seal import signed_document, signing
+from recorder.seal.amendment import By
+from recorder.seal.retention_limit import LimitSet
+from recorder.seal.revocation import Trust
+from recorder.seal.signing import Signer
+from recorder.spool import layout
+from recorder.spool.atomic_files import in_memory
+from tests.stored import put_small
+
+OPERATOR = By("operator")
+
+
+@pytest.fixture
+def recording(house) -> str:
+    return put_small(house)
+
+
+def means(house, revoked=dict) -> expiry.ErasureDeps:
+    given = house.means
+    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
+
+
+def housekeeping(house, revoked=dict) -> int:
+    """What the worker does about limits and recordings; how many it destroyed."""
+    given, now = house.means, house.clock()
+    retention_limits.finish(given.store, Trust(given.root_public, revoked), now, house.entropy)
+    limit_application.settle(given.store, given.root_public, now, revoked)
+    return expiry.destroy_due(means(house, revoked), now)
+
+
+def audit(house, revoked=()) -> set[str]:
+    given = house.means
+    found = Audit(given.store, given.root_public, house.clock(), revoked=dict(revoked)).tenant(house.tenant)
+    return {each.code for each in found}
+
+
+def hears(gate, who, recording: str) -> dict[str, str | None]:
+    return {each.code: each.reason for each in gate.purposes(who, recording)}
+
+
+def key_for(house, root: Ed25519PrivateKey, *uses: str) -> Signer:
+    key = Ed25519PrivateKey.from_private_bytes(house.entropy(32))
+    begun = house.clock() - timedelta(days=1)
+    said = signing.endorse(root, key.public_key(), uses, begun, begun + timedelta(days=700))
+    return Signer(key, said)
+
+
+def root_of(house) -> Ed25519PrivateKey:
+    return signing.load_private(house.folder / "keys" / signing.ROOT_KEY)
+
+
+def a_limit(house, tenant: str | None = None) -> LimitSet:
+    """At most one day, for anything."""
+    identity = str(uuid7(house.clock(), house.entropy))
+    return LimitSet(tenant or house.tenant, identity, None, None, 1, house.clock(), True, OPERATOR)
+
+
+def plant(house, said: LimitSet, content: bytes) -> None:
+    """What whoever can write catalogue and bucket can do: the row, a leaf that is whole, and the object."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    with in_memory(content) as path:
+        house.means.store.put(statements.place_of(house.tenant, said.id), path, sha256)
+    with writing():
+        body = {"limit": said.id, "sha256": sha256, "by": "operator"}
+        leaf = append(house.tenant, limits.SET, body, house.clock(), house.entropy)
+        RetentionLimitTable.create(
+            id=said.id, tenant=house.tenant, statement=content.decode(), leaf=leaf.number
+        )
+
+
+def not_signed(house, said: LimitSet) -> bytes:
+    return statements.write(said, house.means.signer).replace(b'"days":30', b'"days":1')
+
+
+def by_another_root(house, said: LimitSet) -> bytes:
+    return statements.write(said, key_for(house, Ed25519PrivateKey.generate(), signing.RETENTION))
+
+
+def by_a_key_for_amendments_alone(house, said: LimitSet) -> bytes:
+    body = statements._set_body(said)
+    return signed_document.write(body, key_for(house, root_of(house), signing.AMENDMENT))
+
+
+def with_an_unknown_field(house, said: LimitSet) -> bytes:
+    body = statements._set_body(said) | {"also": "everything"}
+    return signed_document.write(body, key_for(house, root_of(house), *signing.PANEL_USES))
+
+
+def of_another_customer(house, said: LimitSet) -> bytes:
+    return statements.write(replace(said, tenant="another"), house.means.signer)
+
+
+def of_another_limit(house, said: LimitSet) -> bytes:
+    return statements.write(replace(said, id=a_limit(house).id), house.means.signer)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        not_signed,
+        by_another_root,
+        by_a_key_for_amendments_alone,
+        with_an_unknown_field,
+        of_another_customer,
+        of_another_limit,
+    ],
+    ids=lambda forge: forge.__name__,
+)
+def test_a_limit_that_nobody_signed_for_a_customer_ends_nothing(house, gate, ada, recording, forge) -> None:
+    said = a_limit(house)
+    if forge is not_signed:
+        plant(house, said, not_signed(house, replace(said, days=30)))
+    else:
+        plant(house, said, forge(house, said))
+    house.clock.forward(days=2)
+    assert housekeeping(house) == 0
+    assert hears(gate, ada, recording) == {"agreement": None}
+    assert audit(house) & {"seal.signature", "seal.endorsement_root", "seal.endorsement_use",
+                           "seal.unknown_field", "retention.foreign"}  # fmt: skip
+
+
+def test_a_signed_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ada) -> None:
+    plain = put_small(house)
+    folder = house.take(formats=("wav",), asked="yes", talk_ms=4000)
+    house.work(folder)
+    agreed = folder.name
+    house.limit(5)
+    housekeeping(house)
+    row = queries.recording(house.tenant, agreed)
+    assert row.kept == "yes"
+    assert row.agreed == (("agreement", row.keep_until.date()),), "counted without a look into the seal"
+    assert row.keep_until > house.clock() + timedelta(days=360)
+    house.clock.forward(days=6)
+    assert housekeeping(house) == 1
+    assert queries.recording(house.tenant, plain).destroyed_why == "shortened"
+    assert hears(gate, ada, agreed) == {"agreement": None}
+    assert audit(house) <= {"log.not_signed"}
+    house.limit(5, agreements=True)
+    house.clock.forward(minutes=1)
+    assert hears(gate, ada, agreed) == {"agreement": "access.expired"}
+    assert housekeeping(house) == 1
+    assert queries.recording(house.tenant, agreed).destroyed_why == "shortened"
+    assert audit(house) <= {"log.not_signed"}
+
+
+def test_a_lifting_that_is_taken_from_its_row_destroys_nothing(house) -> None:
+    house.limit(5)
+    house.clock.forward(minutes=1)
+    house.limit(None)
+    house.clock.forward(minutes=1)
+    recording = put_small(house)
+    with writing():
+        RetentionLimitTable.update(lifted=None, lifted_leaf=None, settled_at=None).execute()
+    house.clock.forward(days=6)
+    assert housekeeping(house) == 0
+    assert queries.recording(house.tenant, recording).keep_until <= house.clock(), "by its row it is due"
+    assert {"row.deleted", "retention.unlisted"} <= audit(house)
+
+
+@pytest.mark.parametrize("change", ["row", "leaf", "lifting"])
+def test_nobody_hears_by_rows_that_lack_a_statement_of_the_log(house, gate, ada, recording, change) -> None:
+    """A limit's row deleted, and the recording's day put back: heard for longer than was signed.  A lifting
+    taken away: no longer heard."""
+    house.limit(5)
+    housekeeping(house)
+    if change == "lifting":
+        house.clock.forward(minutes=1)
+        house.limit(None)
+    house.clock.forward(days=6)
+    with writing():
+        if change == "row":
+            RetentionLimitTable.delete().execute()
+        elif change == "leaf":
+            RetentionLimitTable.update(leaf=None).execute()
+        else:
+            RetentionLimitTable.update(lifted=None, lifted_leaf=None).execute()
+        RecordingTable.update(keep_until=house.clock() + timedelta(days=20)).execute()
+    with pytest.raises(SealError) as refused:
+        gate.purposes(ada, recording)
+    assert refused.value.error_id == "retention.differs"
+    assert audit(house) & {"row.deleted", "retention.unlisted", "row.unlogged"}
+
+
+@pytest.mark.parametrize("change", ["leaf", "object"])
+def test_a_limit_without_its_leaf_or_its_object_destroys_nothing(house, recording, change) -> None:
+    house.limit(5)
+    (row,) = limits.in_force(house.tenant, house.trust)
+    if change == "object":
+        house.means.store.delete(statements.place_of(house.tenant, row.id))
+    else:
+        with writing():
+            RetentionLimitTable.update(leaf=0).execute()
+    house.clock.forward(days=6)
+    assert housekeeping(house) == 0
+    assert queries.recording(house.tenant, recording).destroyed_at is None
+    assert audit(house) & {"object.missing", "row.unlogged"}
+
+
+def test_the_panels_key_and_the_bucket_alone_end_nothing_and_the_audit_names_what_was_put(
+    house, gate, ada, recording
+) -> None:
+    said = a_limit(house)
+    content = statements.write(said, key_for(house, root_of(house), *signing.PANEL_USES))
+    with in_memory(content) as path:
+        place = statements.place_of(house.tenant, said.id)
+        house.means.store.put(place, path, statements.sha256_of(content))
+    house.clock.forward(days=2)
+    assert housekeeping(house) == 0
+    assert hears(gate, ada, recording) == {"agreement": None}
+    assert "retention.unlisted" in audit(house)
+
+
+def test_a_deleted_limit_is_named(house, recording) -> None:
+    house.limit(5)
+    with writing():
+        RetentionLimitTable.delete().execute()
+    assert {"row.deleted", "retention.unlisted"} <= audit(house)
+
+
+def test_a_limit_by_a_key_that_was_revoked_before_counts_for_nothing(house, recording) -> None:
+    key = house.means.signer.key_id
+    since = house.clock() - timedelta(hours=1)
+    house.limit(5)
+    house.clock.forward(days=6)
+    assert housekeeping(house, lambda: {key: since}) == 0
+    assert "seal.key_revoked" in audit(house, {key: since}.items())
+    later = house.clock() - timedelta(days=1)
+    trust = Trust(house.means.root_public, lambda: {key: later})
+    assert len(limits.in_force(house.tenant, trust)) == 1, "it was listed before the key was revoked"
+
+
+class Died(Exception):
+    """As good as a kill: nothing after it runs."""
+
+
+def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recording) -> None:
+    def die(point: str) -> None:
+        raise Died(point)
+
+    given = house.means
+    changes = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy, boundary=die)
+    with pytest.raises(Died):
+        set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
+    assert limits.in_force(house.tenant, house.trust) == ()
+    assert not list(given.store.list(statements.FOLDER))
+    housekeeping(house)
+    assert len(limits.in_force(house.tenant, house.trust)) == 1
+    assert queries.recording(house.tenant, recording).keep_until < house.clock() + timedelta(days=6)
+    with pytest.raises(Died):
+        set_limit(changes, house.tenant, Wish(None, None, 9), OPERATOR)
+    house.limit(20)
+    assert [each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)] == [20]
+    assert audit(house) <= {"log.not_signed"}
+
+
+def test_a_key_that_may_not_sign_limits_sets_none(house) -> None:
+    given = house.means
+    signer = key_for(house, root_of(house), signing.AMENDMENT)
+    changes = Changes(given.store, given.root_public, signer, house.clock, house.entropy)
+    with pytest.raises(SealError) as refused:
+        set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
+    assert refused.value.error_id == "seal.endorsement_use"
+    assert limits.pending() == ()
+
+
+BY_SQL: dict[str, tuple[str, ...]] = {
+    "kept too short": ("UPDATE recording SET keep_until = '2026-01-01T00:00:00.000Z'",),
+    "kept for ever": ("UPDATE recording SET keep_until = '2099-01-01T00:00:00.000Z'",),
+    "more purposes": ('UPDATE recording SET purposes = \'["agreement", "training"]\'',),
+    "no purposes": ("UPDATE recording SET purposes = '[]'",),
+    "restricted": ("UPDATE recording SET restricted = '[\"agreement\"]'",),
+    "agreed to": ("UPDATE recording SET kept = 'yes'",),
+    "agreed until": ('UPDATE recording SET agreed = \'{"agreement": "2099-01-01"}\'',),
+    "gone": ("UPDATE recording SET destroyed_at = '2026-01-01T00:00:00.000Z', destroyed_why = 'expired'",),
+    "another country": ("UPDATE tenant SET country = 'nl'",),
+}
+
+
+@pytest.mark.parametrize("what", BY_SQL)
+def test_a_changed_row_destroys_and_widens_nothing(house, gate, ada, recording, what) -> None:
+    """It may withhold; and the audit names it."""
+    before = house.objects()
+    with writing():
+        for statement in BY_SQL[what]:
+            database.execute_sql(statement)
+    house.clock.forward(days=2)
+    assert housekeeping(house) == 0
+    assert house.objects() == before
+    with suppress(AccessError, SealError):  # withheld
+        assert set(hears(gate, ada, recording)) <= {"agreement"}
+    with pytest.raises((AccessError, SealError)):
+        gate.grant(ada, recording, "training")
+    if what not in ("no purposes", "restricted"):  # a row may narrow
+        assert audit(house) & {"row.changed", "row.destroyed"}
+    house.clock.forward(days=40)
+    with pytest.raises((AccessError, SealError)):  # over, whatever a row says
+        gate.grant(ada, recording, "agreement")
+
+
+def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
+    folder = house.spool / layout.QUARANTINE / str(uuid7(house.clock(), house.entropy))
+    folder.mkdir(parents=True)
+    (folder / layout.WHY).write_text('{"until": "2099-01-01T00:00:00.000Z"}')
+    house.work(house.unrecorded())
+    past = house.clock() - timedelta(days=1)
+    with writing():
+        NotRecordedTable.update(id=folder.name, quarantined_until=past).execute()
+    assert expiry.empty_quarantine(house.spool, house.clock(), house.entropy, house.means.statements) == 0
+    assert folder.is_dir()
+
+
+def test_a_row_about_an_amendment_on_its_way_decides_nothing(house, gate, ada, recording) -> None:
+    with writing():
+        PendingAmendmentTable.create(recording_id=recording, tenant=house.tenant, since=house.clock())
+    house.clock.forward(minutes=5)
+    given, row = house.means, queries.recording(house.tenant, recording)
+    amendment_recovery.finish(given.store, given.root_public, house.clock(), house.entropy)
+    assert queries.recording(house.tenant, recording) == row
+    assert hears(gate, ada, recording) == {"agreement": None}
+
+
+def test_who_destroys_looks_only_at_limits_that_matter(house, recording) -> None:
+    """One that ends nothing of this recording holds up nothing: it was over by itself."""
+    house.limit(25)
+    (row,) = limits.in_force(house.tenant, house.trust)
+    house.means.store.delete(statements.place_of(house.tenant, row.id))
+    house.clock.forward(days=40)
+    assert housekeeping(house) == 1
+    with writing():
+        assert RecordingTable.get_by_id(recording).destroyed_why in ("expired", "shortened")

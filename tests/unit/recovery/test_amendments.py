@@ -1,0 +1,79 @@
+"""What was learnt after a call comes again from the bucket alone; nothing erased does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable, RetentionLimitTable
+from recorder.lifecycle import amendments
+from recorder.lifecycle.amendment_service import Changes
+from recorder.seal.amendment import By
+
+from .conftest import catalogued, rows
+
+pytestmark = pytest.mark.postgresql
+
+OPERATOR = By("operator")
+
+
+def changes(house) -> Changes:
+    given = house.means
+    return Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+
+
+def test_rows_after_a_rebuild_say_what_was_learnt(house, recovery, recorded) -> None:
+    longer, narrowed, deleted, held = recorded(), recorded(), recorded(), recorded()
+    made = changes(house)
+    said = {"purpose": "training", "keep_days": 90, "reason": "on paper"}
+    made.agree(house.tenant, longer, OPERATOR, **said)
+    made.narrow(house.tenant, narrowed, OPERATOR, purposes=["agreement"], reason="…")
+    made.delete(house.tenant, deleted, OPERATOR, reason="…")
+    review = house.clock() + timedelta(days=9)
+    more = {"owner": "ada", "purposes": ["agreement"], "reason": "…", "review_at": review}
+    made.hold(house.tenant, held, OPERATOR, **more)
+    before, leaves = catalogued(), rows(LeafTable)
+    assert recovery.rebuild().outcomes == {"unchanged": 4}
+    assert (catalogued(), rows(LeafTable)) == (before, leaves)
+    with recovery.lost():
+        assert recovery.rebuild().outcomes == {"made": 4}
+        assert recovery.troubles == []
+        assert catalogued() == before
+        assert queries.recording(house.tenant, longer).purposes == ("agreement", "training")
+        house.confirm_holds()
+        house.clock.forward(seconds=1)
+        assert recovery.destroy_due() == 2
+        assert queries.recording(house.tenant, deleted).destroyed_why == "deleted"
+        house.clock.forward(days=40)
+        assert recovery.destroy_due() == 0, "one is held, one was agreed to for longer"
+
+
+def test_what_the_catalogue_does_not_list_yet_is_completed(house, recovery, recorded) -> None:
+    recording = recorded()
+    (old,) = rows(RecordingTable)
+    changes(house).delete(house.tenant, recording, OPERATOR, reason="…")
+    with writing():  # a copy of before
+        AmendmentTable.delete().execute()
+        before = {name: value for name, value in old.items() if name != "id"}
+        RecordingTable.update(before).where(RecordingTable.id == recording).execute()
+    assert recovery.rebuild().outcomes == {"completed": 1}
+    assert recovery.troubles == []
+    assert queries.recording(house.tenant, recording).keep_until <= house.clock()
+    assert len(amendments.known(house.tenant, recording)) == 1
+
+
+def test_a_customers_shorter_time_is_no_difference_and_a_changed_row_is(house, recovery, recorded) -> None:
+    house.limit(7, purpose="agreement")
+    recording = recorded()
+    row = queries.recording(house.tenant, recording)
+    assert recovery.rebuild().outcomes == {"unchanged": 1}
+    with writing():
+        RetentionLimitTable.update(
+            statement=RetentionLimitTable.get().statement.replace('"days":7', '"days":1')
+        ).execute()
+    assert recovery.rebuild().outcomes == {"differs": 1}
+    assert [code for code, _ in recovery.troubles] == ["seal.row_differs"]
+    assert queries.recording(house.tenant, recording) == row

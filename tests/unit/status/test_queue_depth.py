@@ -1,0 +1,88 @@
+"""What waits in the spool, seen from names alone."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.audio.encoded_take import ENCODED
+from recorder.pipeline import queue_depth
+from recorder.pipeline.queue_depth import measure
+from recorder.pipeline.stages import STORED, next_stage, step
+from recorder.processes.worker import Worker, WorkerOptions
+from recorder.processes.worker_status import Overseer
+from recorder.seal.sealing import NAME as MANIFEST
+from recorder.store.directory import DirectoryStore
+
+
+def put(spool: Path, name: str, *files: str, ended: datetime | None = None) -> Path:
+    folder = spool / name
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file).write_bytes(b"." * 10)
+    if ended is not None:
+        os.utime(folder / "take.json", (ended.timestamp(), ended.timestamp()))
+    return folder
+
+
+def test_each_take_is_counted_by_what_it_waits_for(tmp_path: Path) -> None:
+    early, late = datetime(2026, 11, 25, 8, tzinfo=UTC), datetime(2026, 11, 25, 9, tzinfo=UTC)
+    put(tmp_path, "a", "call.json", "audio.wav")
+    put(tmp_path, "b", "call.json", "take.json", ended=late)
+    put(tmp_path, "c", "call.json", "take.json", ENCODED, ended=early)
+    put(tmp_path, "d", "call.json", "take.json", ENCODED, MANIFEST, ended=late)
+    put(tmp_path, "e", "call.json", "take.json", ENCODED, MANIFEST, STORED, ended=late)
+    put(tmp_path, ".gone-f", "take.json")
+    put(tmp_path, "quarantine/g", "take.json", "quarantine.json")
+    (tmp_path / ".daemon").write_bytes(b".")
+    found = measure(tmp_path)
+    assert found.waiting == {"call": 1, "encode": 1, "seal": 1, "store": 1, "catalogue": 1}
+    assert tuple(found.waiting) == queue_depth.STAGES
+    assert (found.finished, found.oldest, found.aside, found.closed) == (4, early, 1, 0)
+    assert found.size == 10 * (2 + 2 + 3 + 4 + 5 + 2)
+
+
+def test_it_agrees_with_the_pipeline(house) -> None:
+    folder = house.take()
+    while (stage := next_stage(folder)) is not None:
+        assert measure(house.spool).waiting[stage] == 1
+
+        step(folder, house.clock(), house.means)
+    assert measure(house.spool).finished == 0
+
+
+def test_a_spool_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        measure(tmp_path / "none")
+
+
+def test_two_thousand_takes_are_measured_in_a_moment(tmp_path: Path) -> None:
+    for number in range(2000):
+        put(tmp_path, f"{number:05}", "call.json", "events.jsonl", "audio.wav", "take.json")
+    began = os.times()
+    assert measure(tmp_path).finished == 2000
+    ended = os.times()
+    assert ended.user + ended.system - began.user - began.system < 2.0
+
+
+def test_the_worker_says_how_old_its_oldest_take_is(house) -> None:
+    house.take()
+    worker = Worker(
+        WorkerOptions(house.spool, house.folder / "snapshot"),
+        store=house.means.store,
+        keyring=house.means.keyring,
+        signer=house.means.signer,
+        root_public=house.means.root_public,
+        now=house.clock,
+    )
+    overseer = Overseer(worker, DirectoryStore(house.folder / "bucket"), house.clock(), now=house.clock)
+    assert not overseer._spool().ok, "it was not looked at yet"
+    overseer._depth = measure(house.spool)
+    overseer._problem = ""
+    assert overseer._depth.oldest is not None
+    house.clock.at = overseer._depth.oldest + timedelta(minutes=3)
+    assert overseer._age() == 180.0
+    assert overseer._spool().ok

@@ -1,0 +1,265 @@
+"""Who can write into the catalogue writes past Accord: nothing is given or erased for it, and an audit names
+it.
+
+Rows alone are changed here; the log is left as it is (who changes that as well is found by its checkpoints).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.audit.service import Audit
+from recorder.auditlog.append import append
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.clock import to_iso
+from recorder.errors import PersonError
+from recorder.features.subject_requests import register, reviews, verification_code
+from tests.unit.web.test_subject_requests import OTHER, enter, given, kinds, known
+
+
+@pytest.fixture
+def call(house, bakery) -> str:
+    return house.call(bakery)
+
+
+def change(model, **columns) -> None:
+    with writing():
+        assert model.update(**columns).execute()
+
+
+def found(house, tenant: str) -> set[tuple[str, str]]:
+    audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
+    return {(each.code, each.where.split()[1]) for each in audit.tenant(tenant)}
+
+
+def refused_everywhere(person, page: str, recording: str) -> None:
+    """Nothing is told, given or erased, and it is said why."""
+    answers = [person.get(page)]
+    for what, form in (
+        ("review", {f"given-{recording}": "both"}), ("copy", {}), ("erase", {"sure": "yes"}),
+        ("close", {"how": "answered"}), ("vouch", {"how": "seen"}),
+    ):  # fmt: skip
+        answers.append(person.send(f"{page}/{what}", **form))
+    for answer in answers:
+        assert answer.status_code == 403
+        assert "ne correspond pas à ce qui a été écrit dans le journal" in answer.text
+
+
+FORGED = {
+    "shown by a code": {"proved_at": "2026-11-25T09:00:00.000Z", "proved_how": "code", "proved_by": "u"},
+    "vouched for by two": {
+        "vouched_at": "2026-11-25T09:00:00.000Z", "vouched_by": "v", "vouched_said": "seen",
+        "proved_at": "2026-11-25T09:00:00.000Z", "proved_how": "people", "proved_by": "u",
+    },
+    "vouched for by one": {
+        "vouched_at": "2026-11-25T09:00:00.000Z", "vouched_by": "v", "vouched_said": "seen",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_that_a_number_is_theirs_is_no_row_alone(house, browser, bakery, call, how) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    change(SubjectRequestTable, **FORGED[how])
+    refused_everywhere(paul, page, call)
+    assert kinds(bakery.id) == ["person.asked"]
+    assert found(house, bakery.id) == {("row.changed", "person_request")}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"number": OTHER.value},
+        {"wants": "erasure"},
+        {"number_salt": "00" * 32},
+        {"exported_at": "2026-11-25T09:00:00.000Z"},
+        {"closed_at": "2026-11-25T09:00:00.000Z", "closed_how": "answered"},
+        {"proved_by": "u"},
+        {"proved_how": "code"},
+        {"vouched_by": "u"},
+        {"language": "de"},
+    ],
+)
+def test_of_a_request_that_was_shown_nothing_else_counts_either(house, browser, bakery, columns) -> None:
+    theirs = house.call(bakery, outside=OTHER)
+    call = house.call(bakery)
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "both"})
+    before = kinds(bakery.id, "")
+    change(SubjectRequestTable, **columns)
+    refused_everywhere(paul, page, call)
+    assert kinds(bakery.id, "") == before
+    assert queries.recording(bakery.id, theirs).destroyed_at is None
+    assert found(house, bakery.id) == {("row.changed", "person_request")}
+
+
+def test_a_request_stands_on_its_own_leaves(house, browser, bakery, call) -> None:
+    """Not on those of another that was shown."""
+    paul = browser("paul")
+    shown = enter(paul)
+    known(paul, shown)
+    page = enter(paul)
+    with writing():
+        row = SubjectRequestTable.get_by_id(shown.rpartition("/")[2])
+        columns = {"proved_at": row.proved_at, "proved_how": row.proved_how, "proved_by": row.proved_by}
+        columns |= {"vouched_at": row.vouched_at, "vouched_by": row.vouched_by, "leaves": row.leaves}
+        SubjectRequestTable.update(**columns).where(
+            SubjectRequestTable.id == page.rpartition("/")[2]
+        ).execute()
+    refused_everywhere(paul, page, call)
+    assert found(house, bakery.id) == {("row.changed", "person_request")}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"given": "both", "withheld_why": None}, {"given": "both"}, {"erased_at": "2026-11-25T09:00:00.000Z"}],
+)
+def test_what_is_given_is_no_row_alone(house, browser, bakery, call, columns) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "withheld:Un tiers y parle"})
+    change(ReviewTable, **columns)
+    for answer in (paul.send(f"{page}/copy"), paul.get(page), paul.send(f"{page}/erase", sure="yes")):
+        assert answer.status_code == 403
+        assert "ne correspond pas à ce qui a été écrit dans le journal" in answer.text
+    assert "recording.exported" not in kinds(bakery.id, "recording.")
+    assert found(house, bakery.id) == {("row.changed", "person_recording")}
+
+
+def test_what_is_given_is_no_row_and_leaf_without_a_signature(house, browser, bakery, call) -> None:
+    """Whoever writes to the catalogue can add a leaf that fits; they have no key."""
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "own"})
+    with connected():
+        before = ReviewTable.get()
+    body = {
+        "request": before.request_id,
+        "recording": call,
+        "given": "both",
+        "why": "",
+        "who": before.decided_by,
+    }
+    with writing():
+        append(bakery.id, reviews.REVIEWED, body, house.clock(), house.entropy, recording=call)
+    change(ReviewTable, given="both", decided_at=house.clock())
+    assert paul.send(f"{page}/copy").status_code == 403
+    assert "recording.exported" not in kinds(bakery.id, "recording.")
+    assert ("row.changed", "person_recording") in found(house, bakery.id)
+    given(paul, page, **{call: "own"})
+    assert paul.send(f"{page}/copy").status_code == 200
+
+
+def test_what_was_given_once_is_not_given_once_more(house, browser, bakery, call) -> None:
+    """The last decision counts, and an older leaf does not bring back what it said."""
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "both"})
+    with writing():
+        (before,) = ReviewTable.select().dicts()
+    given(paul, page, **{call: "withheld:Un tiers y parle"})
+    change(ReviewTable, **before)
+    assert paul.send(f"{page}/copy").status_code == 403
+    assert found(house, bakery.id) == {("row.changed", "person_recording")}
+
+
+def test_a_decision_that_nobody_made_gives_nothing(house, browser, bakery, call) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    request = page.rpartition("/")[2]
+    with writing():
+        ReviewTable.create(id=f"{request}/{call}", request=request, recording_id=call, given="both")
+    assert paul.send(f"{page}/copy").status_code == 403
+    assert paul.send(f"{page}/review", **{f"given-{call}": "own"}).status_code == 403
+    named = {("row.unlogged", "person_recording"), ("row.changed", "person_recording")}
+    assert found(house, bakery.id) == named, "no leaf speaks of it, and nobody signed it"
+
+
+def test_whose_a_recording_is_is_what_was_sealed(house, browser, bakery) -> None:
+    """The row of somebody else's recording is given the person's number."""
+    theirs = house.call(bakery, outside=OTHER)
+    paul = browser("paul")
+    page = enter(paul, wants="erasure")
+    known(paul, page)
+    change(RecordingTable, outside_value="+32470123456")
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 409
+    assert "recording.amended" not in kinds(bakery.id, "recording.")
+    page = enter(paul, wants="copy")
+    known(paul, page)
+    given(paul, page, **{theirs: "both"})
+    assert paul.send(f"{page}/copy").status_code == 409
+    assert "recording.exported" not in kinds(bakery.id, "recording.")
+
+
+def called(tenant: str, request: str, clock, entropy) -> str:
+    verification_code.order(tenant, request, who="u", now=clock(), entropy=entropy)
+    taken = verification_code.take("n", clock(), entropy)
+    assert taken is not None
+    verification_code.answer("n", taken[0], "done", clock(), entropy)
+    return taken[1]
+
+
+def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, entropy) -> None:
+    request = enter(browser("paul")).rpartition("/")[2]
+    right = called(bakery.id, request, clock, entropy)
+    with writing():
+        row = VerificationCodeTable.select().get()
+        mine = verification_code.hashed(row.id, "123456", entropy)
+        VerificationCodeTable.update(code_hash=mine).execute()
+
+    def tried(code: str) -> str:
+        with pytest.raises(PersonError) as error:
+            verification_code.try_code(bakery.id, request, code, who="u", now=clock(), entropy=entropy)
+        return error.value.error_id
+
+    assert tried("123456") == "person.not_logged"
+    change(
+        VerificationCodeTable,
+        code_hash=row.code_hash,
+        valid_until=to_iso(clock.forward(hours=1) + verification_code.VALID),
+    )
+    assert tried(right) == "person.not_logged"
+    assert found(house, bakery.id) == {("row.changed", "person_code")}
+    assert register.request(bakery.id, request).proved_at is None
+
+
+def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, call, clock, entropy) -> None:
+    request = enter(browser("paul")).rpartition("/")[2]
+    right = called(bakery.id, request, clock, entropy)
+    trying = {"who": "u", "now": clock(), "entropy": entropy}
+    for _ in range(verification_code.TRIES):
+        assert not verification_code.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **trying)
+        change(VerificationCodeTable, tries=0)
+    with pytest.raises(PersonError) as error:
+        verification_code.try_code(bakery.id, request, right, **trying)
+    assert error.value.error_id == "person.tried_often"
+
+
+@pytest.mark.parametrize("columns", [{"number": OTHER.value}, {"leaves": "[0]"}, {"leaves": None}])
+def test_nobody_else_is_called_with_a_code(browser, bakery, call, clock, entropy, columns) -> None:
+    request = enter(browser("paul")).rpartition("/")[2]
+    verification_code.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
+    if columns.get("leaves") == "[0]":
+        columns = {"leaves": [0]}
+    change(VerificationCodeTable, **columns)
+    assert verification_code.take("n", clock(), entropy) is None
+    assert verification_code.latest(bakery.id, request).outcome == verification_code.NOT_LOGGED
+    assert "person.code_made" not in kinds(bakery.id)
+
+
+def test_the_forged_number_of_a_request_is_not_called(browser, bakery, call, clock, entropy) -> None:
+    request = enter(browser("paul")).rpartition("/")[2]
+    verification_code.order(bakery.id, request, who="u", now=clock(), entropy=entropy)
+    change(VerificationCodeTable, number=OTHER.value)
+    change(SubjectRequestTable, number=OTHER.value)
+    assert verification_code.take("n", clock(), entropy) is None

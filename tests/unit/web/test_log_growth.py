@@ -1,0 +1,242 @@
+"""Nobody fills the log: what a listener can ask for again and again is bounded, and no ordinary one is."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from recorder.audit.service import Audit
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import GrantTable, LeafTable, ListenTable
+from recorder.ids import uuid7
+from recorder.playback import grants
+from tests.unit.web.test_playback import leaves, open_player, plain_sound
+
+TIMES = 300
+
+
+@pytest.fixture
+def recording(house, bakery) -> str:
+    return house.call(bakery)
+
+
+@pytest.fixture
+def written(bakery):
+    """How many leaves of each kind were added since it was last asked."""
+    before: Counter[str] = Counter()
+
+    def since() -> Counter[str]:
+        with connected():
+            now = Counter(row.kind for row in LeafTable.select(LeafTable.kind))
+        added, before_ = now - before, Counter(before)
+        assert not before_ - now
+        before.clear()
+        before.update(now)
+        return added
+
+    since()
+    return since
+
+
+def token(number: int) -> str:
+    return f"{number:022}"
+
+
+def test_three_hundred_renewals_are_no_leaf_each(browser, recording, clock, written) -> None:
+    person = browser("claire")
+    renew = f"{person.listen_to(recording)}/renew"
+    csrf = person.token()
+    written()
+    answers = []
+    for _ in range(TIMES):
+        clock.forward(milliseconds=20)
+        answers.append(person.send(renew, token=csrf))
+    assert written() == {}
+    codes = Counter(answer.status_code for answer in answers)
+    assert codes == {200: grants.RENEWALS_AN_HOUR, 429: TIMES - grants.RENEWALS_AN_HOUR}
+    assert 3000 < int(answers[-1].headers["Retry-After"]) <= 3600
+    asked = person.client.post(
+        renew, data={"csrf_token": csrf}, headers={"Accept": "application/json"},
+        environ_base={"REMOTE_ADDR": person.address},
+    )  # fmt: skip
+    assert asked.json["error"] == "limit.reached"
+    assert asked.json["message"].startswith("Il y a eu beaucoup d’essais")
+
+
+def test_three_hundred_plays_under_one_grant_are_one_listen(browser, recording, clock, written) -> None:
+    person = browser("claire")
+    path = open_player(person, recording)["audio.opus"].partition("?")[0]
+    written()
+    for number in range(TIMES):
+        clock.forward(milliseconds=20)
+        answer = person.get(f"{path}?play={token(number)}", headers={"Range": f"bytes={number}-{number}"})
+        assert (answer.status_code, len(answer.data)) == (206, 1)
+    assert written() == {"listen.opened": 1}
+    with connected():
+        (listen,) = ListenTable.select()
+    assert listen.sent_bytes == TIMES
+
+
+@pytest.mark.long
+def test_three_hundred_plays_of_one_byte_each_closed_again_come_to_an_end(
+    browser, house, bakery, recording, clock, written
+) -> None:
+    person = browser("claire")
+    path = open_player(person, recording)["audio.opus"].partition("?")[0]
+    grant = path.rpartition("/")[0]
+    csrf = person.token()
+    written()
+    sent, refused = 0, []
+    for number in range(TIMES):
+        clock.forward(milliseconds=20)
+        answer = person.get(f"{path}?play={token(number)}", headers={"Range": "bytes=-1"})
+        if answer.status_code == 429:
+            refused.append(answer)
+            assert answer.data[:4] != b"OggS"
+        else:
+            sent += len(answer.data)
+        person.send(f"{grant}/close", token=csrf, play=token(number))
+    assert written() == {"listen.opened": grants.LISTENS_A_GRANT, "listen.closed": grants.LISTENS_A_GRANT}
+    assert len(refused) == TIMES - grants.LISTENS_A_GRANT
+    assert 3000 < int(refused[-1].headers["Retry-After"]) <= 3600
+    assert sum(each["sent_bytes"] for each in leaves("listen.closed")) == sent
+    clock.forward(hours=1)
+    assert person.get(open_player(person, recording)["audio.opus"]).status_code == 200, "an hour later"
+    assert list(Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(bakery.id)) == []
+
+
+def test_all_that_one_listener_can_write_in_an_hour_is_bounded(
+    browser, recording, clock, written, monkeypatch
+) -> None:
+    """Fresh grants, fresh plays, and a close after each, as fast as they come."""
+    for name in ("GRANTS_AN_HOUR", "LISTENS_AN_HOUR"):
+        monkeypatch.setattr(grants, name, 15)
+    person = browser("claire")
+    csrf = person.token()
+    written()
+    limited: Counter[str] = Counter()
+    for number in range(40):
+        clock.forward(seconds=2)
+        answer = person.send(f"/recordings/{recording}", token=csrf, purpose="agreement")
+        if answer.status_code == 429:
+            limited["grant"] += 1
+            continue
+        grant = answer.location
+        sound = person.get(f"{grant}/audio.opus?play={token(number)}", headers={"Range": "bytes=0-0"})
+        limited["listen"] += sound.status_code == 429
+        person.send(f"{grant}/close", token=csrf, play=token(number))
+    added = written()
+    assert added == {"grant.given": 15, "listen.opened": 15, "listen.closed": 15}
+    assert limited["grant"] == 25
+    clock.forward(hours=1)
+    assert person.send(f"/recordings/{recording}", token=csrf, purpose="agreement").status_code == 303
+
+
+def test_an_ordinary_listener_is_never_limited(browser, house, bakery, recording, clock, written) -> None:
+    """A whole call in two tabs, with seeks and reloads, for two hours; renewed as the player does."""
+    person = browser("claire")
+    sounds = [open_player(person, recording)["audio.opus"] for _ in range(2)]
+    csrf, length = person.token(), len(plain_sound(house, recording))
+    written()
+    for minute in range(0, 120, 5):
+        clock.forward(minutes=5)
+        for tab, sound in enumerate(sounds):
+            grant = sound.rpartition("/")[0]
+            for start in (0, length // 3, length - 500):
+                answer = person.get(sound, headers={"Range": f"bytes={start}-"})
+                assert answer.status_code == 206, (minute, tab)
+            if minute % 10 == 0:
+                assert person.send(f"{grant}/renew", token=csrf).status_code == 200
+            if minute % 15 == 5:  # a reload: the page is closed, and comes back with another token
+                play = sound.partition("play=")[2]
+                assert person.send(f"{grant}/close", token=csrf, play=play).status_code == 204
+                page = person.get(grant)
+                assert page.status_code == 200
+                play = re.search(r'audio\.opus\?play=([A-Za-z0-9_-]{22})"', page.text)
+                assert play is not None
+                sounds[tab] = f"{grant}/audio.opus?play={play[1]}"
+    assert written() == {"listen.opened": 2 + 16, "listen.closed": 16, "grant.renewed": 2}
+    said = leaves("grant.renewed")
+    assert [each["renewals"] for each in said] == [7, 7], "how often, in an hour and a little more"
+    assert list(Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(bakery.id)) == []
+
+
+@pytest.mark.long
+def test_grants_that_go_on_for_hours_are_bounded_as_well(
+    browser, recording, clock, written, monkeypatch
+) -> None:
+    monkeypatch.setattr(grants, "OLD_GRANTS", 4)
+    person = browser("claire")
+    paths = [person.listen_to(recording) for _ in range(8)]
+    csrf, answers = person.token(), Counter()
+    for _ in range(7):
+        clock.forward(minutes=12)
+        answers.update(person.send(f"{path}/renew", token=csrf).status_code for path in paths)
+    assert written()["grant.renewed"] <= 4
+    assert answers[429] > 0
+
+
+def test_two_players_of_one_grant_say_what_each_played_and_the_last_one_closes(browser, recording) -> None:
+    """A tab that was opened twice: whoever asked last is the listen's, and ends it."""
+    person = browser("claire")
+    path = open_player(person, recording)["audio.opus"].partition("?")[0]
+    grant = path.rpartition("/")[0]
+    one, two = token(1), token(2)
+    for play in (one, two):
+        assert person.get(f"{path}?play={play}", headers={"Range": "bytes=0-99"}).status_code == 206
+    assert person.send(f"{grant}/close", play=one, played="0-1000").status_code == 204
+    assert leaves("listen.closed") == [], "the other one goes on"
+    assert person.send(f"{grant}/close", play=two, played="1000-2000").status_code == 204
+    (closed,) = leaves("listen.closed")
+    assert (closed["sent_bytes"], closed["player_says"]) == (200, [[0, 2000]])
+
+
+def found(house, tenant: str) -> set[tuple[str, str]]:
+    audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
+    return {(each.code, each.where.split()[1]) for each in audit.tenant(tenant)}
+
+
+def test_a_listen_that_the_log_does_not_know_covers_nothing(
+    browser, house, bakery, recording, clock, entropy
+) -> None:
+    """Who can write into the catalogue makes an open listen, so that no leaf would be written."""
+    person = browser("claire")
+    sound = open_player(person, recording)["audio.opus"]
+    grant, play = sound.rpartition("/")[0].rpartition("/")[2], sound.partition("play=")[2]
+    with writing():
+        ListenTable.create(
+            id=str(uuid7(clock(), entropy)), tenant=bakery.id, grant=grant, play=play, name="audio.opus",
+            opened_at=clock(), sent_bytes=0, last_sent_at=clock(), leaf=0,
+        )  # fmt: skip
+    assert person.get(sound).status_code == 200
+    (opened,) = leaves("listen.opened")
+    with connected():
+        assert ListenTable.get_by_id(opened["listen"]).sent_bytes > 0
+    assert found(house, bakery.id) == {("row.unlogged", "listen")}
+
+
+def test_a_grant_that_the_log_does_not_know_opens_nothing(browser, house, bakery, recording, clock) -> None:
+    person = browser("claire")
+    sound = open_player(person, recording)["audio.opus"]
+    grant = sound.rpartition("/")[0].rpartition("/")[2]
+    with writing():
+        row = GrantTable.select().where(GrantTable.id == grant).dicts().get()
+        GrantTable.create(**row | {"id": "made-up"})
+    assert person.get(sound.replace(grant, "made-up")).status_code == 404
+    assert leaves("listen.opened") == []
+    assert ("row.unlogged", "access_grant") in found(house, bakery.id)
+
+
+def test_a_grant_lasts_no_longer_than_the_log_lets_it(browser, recording, clock) -> None:
+    person = browser("claire")
+    sound = open_player(person, recording)["audio.opus"]
+    for _ in range(8):
+        clock.forward(minutes=10)
+        with writing():
+            GrantTable.update(until=clock() + timedelta(minutes=15)).execute()
+        answer = person.get(sound, headers={"Range": "bytes=0-9"})
+    assert answer.status_code == 404
+    assert person.send(f"{sound.rpartition('/')[0]}/renew").status_code == 404

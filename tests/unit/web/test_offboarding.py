@@ -1,0 +1,177 @@
+"""What a company that leaves is handed, and recordings from elsewhere, in the panel."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from recorder.audit.service import Audit
+from recorder.catalogue import departures, queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable
+from recorder.features.imports.service import Bringing, Old
+from recorder.features.offboarding import decisions
+from recorder.features.offboarding.plan import prepare
+from recorder.playback.verified_recording import Seals
+from recorder.seal import signing
+
+FILE = "/leaving/recordings.tar"
+
+
+@pytest.fixture
+def leaves(house, bakery) -> str:
+    """The bakery leaves, and was handed over to; the id of its one recording."""
+    call = house.call(bakery)
+    house.call(bakery, announced=False)
+    said = {"now": house.clock(), "entropy": house.entropy}
+    office = replace(house.changes, signer=house.means.signer)
+    decisions.announce(office, bakery.id, house.clock() + timedelta(days=30))
+    sign = partial(decisions.hand_over, office, bakery.id)
+    seals = Seals(house.store, house.keyring, house.root_public)
+    prepare(bakery.id, seals, house.store, signing.public_pem(house.root_public), sign, anew=False, **said)
+    return call
+
+
+@pytest.fixture
+def old(house, bakery, tmp_path, tone) -> str:
+    """A recording that was brought in; its id."""
+    file = tmp_path / "old.wav"
+    file.write_bytes(tone(1000, channels=2))
+    owner = queries.tenant(bakery.id)
+    until = house.clock() + timedelta(days=60)
+    bringing = Bringing(owner, until, house.folder / "spool", house.means, house.clock, "BE")
+    began = house.clock() - timedelta(days=90)
+    outcome = bringing.bring(Old(2, file, began, "+32470123456", "+3225550100", "inbound", ""))
+    assert outcome.recording is not None, outcome.error
+    return outcome.recording
+
+
+def test_an_admin_fetches_everything_in_one_file(browser, leaves, clock) -> None:
+    paul = browser("paul")
+    assert "Votre entreprise quitte le service" in paul.get("/recordings").text
+    page = paul.get("/leaving").text
+    assert "1 enregistrement," in page
+    assert "jusqu’au 25 décembre 2026" in page
+    assert "Il n’est pas certain que chacun" in page
+    whole = paul.get(FILE)
+    assert (whole.status_code, whole.headers["Accept-Ranges"]) == (200, "bytes")
+    assert whole.headers["Content-Disposition"].startswith("attachment; filename=accord-")
+    with tarfile.open(fileobj=io.BytesIO(whole.data)) as archive:
+        assert f"accord/recordings/{leaves}/audio.opus" in archive.getnames()
+
+
+def test_a_download_that_was_broken_off_goes_on(browser, leaves) -> None:
+    paul = browser("paul")
+    whole, mark = paul.get(FILE), paul.head(FILE).headers["ETag"]
+    first = paul.get(FILE, headers={"Range": "bytes=0-99999"})
+    rest = paul.get(FILE, headers={"Range": "bytes=100000-", "If-Range": mark})
+    assert (first.status_code, rest.status_code) == (206, 206)
+    assert rest.headers["Content-Range"] == f"bytes 100000-{len(whole.data) - 1}/{len(whole.data)}"
+    assert first.data + rest.data == whole.data
+    other = paul.get(FILE, headers={"Range": "bytes=100000-", "If-Range": '"another"'})
+    assert (other.status_code, len(other.data)) == (200, len(whole.data)), "put together anew: from the start"
+    assert paul.get(FILE, headers={"Range": f"bytes={len(whole.data)}-"}).status_code == 416
+
+
+def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
+    house, browser, bakery, leaves, clock
+) -> None:
+    """Also on the page of each recording; a thousand ranges fill no log."""
+    house.person(bakery, "luc", "Luc Martin", role="customer_admin")
+    paul, luc = browser("paul"), browser("luc")
+    whole = paul.get(FILE).data
+    assert paul.get(FILE, headers={"Range": "bytes=-500"}).data == whole[-500:]
+    assert paul.get(FILE, headers={"Range": f"bytes=-{len(whole) + 1}"}).data == whole
+    for _ in range(100):
+        clock.forward(milliseconds=20)
+        assert len(paul.get(FILE, headers={"Range": "bytes=-1"}).data) == 1
+
+    def counted(kind: str) -> list[tuple[str, str | None]]:
+        rows = LeafTable.select().where(LeafTable.kind == kind).order_by(LeafTable.number)
+        with connected():
+            return [(json.loads(row.body)["user"], row.recording_id) for row in rows]
+
+    me, other = bakery.people["paul"].id, bakery.people["luc"].id
+    assert (counted("handover.opened"), counted("recording.handed_over")) == ([(me, None)], [(me, leaves)])
+    with writing():
+        HandedRecordingTable.update(sent_at=clock()).where(
+            HandedRecordingTable.recording_id == leaves
+        ).execute()  # nobody else's leaf is left out for what a row says
+        HandoverFetchTable.update(id=f"{departures.departure(bakery.id).handover}/{other}").execute()
+    assert luc.get(FILE).data == whole
+    assert counted("handover.opened") == [(me, None), (other, None)]
+    assert counted("recording.handed_over") == [(me, leaves), (other, leaves)]
+    page = paul.get(f"/recordings/{leaves}").text
+    for said in ("Paul Martin", "Luc Martin", "remis à l’entreprise"):
+        assert said in page
+    clock.forward(hours=1)
+    luc.get(FILE, headers={"Range": "bytes=0-0"})
+    assert len(counted("handover.opened")) == 3
+    assert list(Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(bakery.id)) == []
+
+
+def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, leaves, clock) -> None:
+    house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
+    assert browser("claire").get("/leaving").status_code == 404
+    assert browser("claire").get(FILE).status_code == 403
+    assert "quitte le service" not in browser("claire").get("/recordings").text
+    for path in ("/leaving", FILE):
+        assert browser("dora").get(path).status_code == 404
+    assert browser().get(FILE).status_code == 401
+    clock.forward(days=30)
+    paul = browser("paul")
+    assert paul.get(FILE).status_code == 410
+    assert "délai pour le télécharger est écoulé" in paul.get("/leaving").text
+
+
+@pytest.mark.long
+def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
+    assert browser("paul").get("/leaving").status_code == 404
+    office = replace(house.changes, signer=house.means.signer)
+    decisions.announce(office, bakery.id, house.clock() + timedelta(days=30))
+    assert "pas encore prêt" in browser("paul").get("/leaving").text
+    assert browser("paul").get(FILE).status_code == 404
+
+
+def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, bakery, old) -> None:
+    paul, claire = browser("paul"), browser("claire")
+    listed = claire.get("/recordings?number=470123456").text
+    assert "Venu d’ailleurs ; aucune annonce connue d’Accord." in listed
+    assert "Pourquoi" in listed
+    assert "Venu d’ailleurs" in claire.get("/recordings").text
+    assert "vient d’ailleurs" in claire.get(f"/recordings/{old}").text
+    refused = claire.send(f"/recordings/{old}", purpose="agreement")
+    assert refused.status_code == 403
+    assert "vient d’ailleurs" in refused.text
+    keeping = f"/recordings/{old}/keeping"
+    assert "Indiquer à quoi il peut servir" in paul.get(keeping).text
+    assert "Indiquer à quoi il peut servir" not in claire.get(keeping).text
+    form = {"purpose": "agreement", "days": "365", "reason": "Lettre du 2 septembre"}
+    assert claire.send(f"{keeping}/state", **form).status_code == 403
+    for wrong, said in (
+        ({"days": "0"}, "1 ou plus"),
+        ({"days": "30"}, "serait déjà écoulée"),
+        ({"days": "99999"}, "pays ne permettent pas"),
+        ({"purpose": "marketing"}, "parmi ceux qui sont proposés"),
+        ({"reason": " "}, "Dites pourquoi"),
+    ):
+        answer = paul.send(f"{keeping}/state", **{**form, **wrong})
+        assert (answer.status_code, said in answer.text) == (403, True), wrong
+    assert paul.send(f"{keeping}/state", **form).status_code == 303
+    assert claire.get(claire.listen_to(old)).status_code == 200
+    assert "Écouter" in claire.get("/recordings?number=470123456").text
+
+
+@pytest.mark.long
+def test_what_was_recorded_here_gets_no_other_purpose_so(house, browser, bakery) -> None:
+    call = house.call(bakery)
+    form = {"purpose": "training", "days": "30", "reason": "x"}
+    assert browser("paul").send(f"/recordings/{call}/keeping/state", **form).status_code == 403
+    assert queries.recording(bakery.id, call).purposes == ("agreement",)

@@ -1,0 +1,116 @@
+"""A connection that says what two readers could read differently, or says it slowly, is ended."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.web.test_server import Served
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("served"), "0.7")
+    yield served
+    assert "Traceback" not in (served.folder / "log").read_text()
+    served.close()
+
+
+def say(served: Served, *pieces: bytes, pause: float = 0.0, seconds: float = 10.0) -> bytes:
+    """Everything that is answered until the panel ends the connection."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=seconds) as sock:
+        try:
+            for piece in pieces:
+                sock.sendall(piece)
+                time.sleep(pause)
+        except OSError:
+            pass  # it has ended the connection already
+        said = b""
+        try:
+            while more := sock.recv(65536):
+                said += more
+        except ConnectionResetError:
+            pass
+        return said
+
+
+SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"POST /login HTTP/1.1\r\nHost: x\r\n"
+MULTIPART = b"Content-Type: multipart/form-data; boundary=b\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
+        HEAD + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"Content-Length: 0\r\nContent-Length: 36\r\n\r\n" + SMUGGLED,
+        HEAD + b"Content-Length: +0\r\n\r\n" + SMUGGLED,
+        HEAD + b"Content-Length: 0_0\r\n\r\n" + SMUGGLED,
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length : 36\r\n\r\n" + SMUGGLED,
+        HEAD + b"no header\r\nContent-Length: 36\r\n\r\n" + SMUGGLED,
+        HEAD + MULTIPART + b"no header\r\nContent-Length: 36\r\n\r\n" + SMUGGLED,
+        HEAD + b"X: a\r\n Content-Length: 36\r\n\r\n" + SMUGGLED,
+        HEAD + b"Host: y\r\nContent-Length: 0\r\n\r\n",
+        b"GET /healthz\r\n\r\n",
+        b"GET /healthz HTTP/1\r\n\r\n",
+        b"GET /healthz HTTP/1.1.1\r\n\r\n",
+        b"GET /healthz HTTP/0.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+    ],
+)
+def test_what_two_readers_could_read_differently_ends_the_connection(served: Served, request_: bytes) -> None:
+    answer = say(served, request_)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 "), answer
+    assert b"Content-Security-Policy: default-src 'none'" in head
+    assert body == b"", "one answer, and nothing after it"
+
+
+def test_a_body_larger_than_any_form_is_not_read(served: Served) -> None:
+    assert say(served, HEAD + b"Content-Length: 2000000000\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_address_that_is_too_long_has_its_answer(served: Served) -> None:
+    assert say(served, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 414 ")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ([b"GET /healthz HTTP/1.1\r\n", *[b"X-%d: y\r\n" % n for n in range(60)]], b"408"),
+        ([HEAD + b"Content-Length: 100\r\n\r\n", *[b"a"] * 60], b"408"),
+    ],
+    ids=["head", "body"],
+)
+def test_nobody_holds_a_connection_by_sending_slowly(
+    served: Served, pieces: list[bytes], status: bytes
+) -> None:
+    began = time.monotonic()
+    answer = say(served, *pieces, pause=0.1)
+    assert time.monotonic() - began < 8, "it read on until everything was sent"
+    assert re.match(rb"HTTP/1\.1 %s " % status, answer), answer
+
+
+def test_a_request_as_browsers_send_it_is_answered_on_a_connection_that_stays(served: Served) -> None:
+    answer = say(served, SMUGGLED, SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_a_form_in_parts_is_read(served: Served) -> None:
+    """As a page sends one on leaving it (``sendBeacon``)."""
+    form = b'--b\r\nContent-Disposition: form-data; name="login"\r\n\r\nclaire\r\n--b--\r\n'
+    length = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(form)
+    answer = say(served, HEAD + MULTIPART + length + form)
+    assert b"csrf" in answer.lower() or b"session" in answer.lower(), answer
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert len(answer) > 500, "the panel's own page, not the connection's end"

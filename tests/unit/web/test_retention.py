@@ -1,0 +1,281 @@
+"""How long a recording is kept, in the panel: holds, withdrawals, deletion."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.errors import SealError
+from recorder.lifecycle import amendment_service, amendments, erasure_receipt, expiry
+from recorder.seal import canonical_json, signed_document
+from web import WebConfig, create_app
+from web.text import retention as kept
+
+LATER = {"on": "2026-11-25", "until": "2027-11-25", "reason": "By e-mail"}
+
+
+@pytest.fixture
+def call(house, bakery) -> str:
+    return house.call(bakery)
+
+
+def keeping(recording: str, more: str = "") -> str:
+    return f"/recordings/{recording}/keeping{more}"
+
+
+def set_hold(browser, recording: str, **more: str):
+    form = {"purpose": "agreement", "reason": "Contested order 12", "review": "2027-01-15"}
+    return browser.send(keeping(recording, "/hold"), **{**form, **more})
+
+
+def destroy_due(house) -> int:
+    given = house.means
+    made = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+    return expiry.destroy_due(made, house.clock())
+
+
+def test_everybody_sees_until_when_and_admins_what_they_can_do(browser, bakery, call) -> None:
+    page = browser("claire").get(keeping(call)).text
+    assert "Durée de conservation" in page
+    assert "Jusqu’au 25 décembre 2026." in page
+    assert '<form class="stack"' not in page
+    assert "Retenir pour un différend" in browser("paul").get(keeping(call)).text
+    assert keeping(call) in browser("claire").get(f"/recordings/{call}").text
+
+
+def test_an_admin_holds_a_recording_and_lifts_it(house, browser, bakery, call, clock) -> None:
+    paul = browser("paul")
+    assert set_hold(paul, call).status_code == 303
+    (hold,) = amendments.holds(bakery.id)
+    assert (hold.owner, hold.reason) == (bakery.people["paul"].id, "Contested order 12")
+    assert hold.review_at.isoformat() == "2027-01-14T23:00:00+00:00", "the customer's day"
+    assert (hold.purposes, hold.roles) == (("agreement",), ("customer_admin",))
+    page = paul.get(keeping(call)).text
+    assert "Contested order 12" in page
+    assert "Paul Martin en répond." in page
+    assert "Un enregistrement retenu ne peut pas être supprimé" in page
+    assert "Retenu." in browser("claire").get(f"/recordings/{call}").text
+    clock.at = hold.review_at + timedelta(days=1)
+    paul = browser("paul")
+    assert "Il était à revoir au plus tard le 15 janvier 2027." in paul.get(keeping(call)).text
+    assert "Une retenue est à revoir." in paul.get(f"/recordings/{call}").text
+    assert "étaient à revoir" in paul.get("/recordings").text
+    assert "étaient à revoir" not in browser("claire").get("/recordings").text
+    assert paul.send(keeping(call, "/lift"), hold="1", reason="Settled").status_code == 303
+    assert amendments.holds(bakery.id) == ()
+    assert destroy_due(house) == 1
+
+
+def test_what_is_wrong_with_a_hold_is_said_and_nothing_is_written(browser, bakery, call) -> None:
+    paul = browser("paul")
+    for wrong, said in (
+        ({"review": "soon"}, "Choisissez, dans l’année"),
+        ({"review": "2029-01-01"}, "Choisissez, dans l’année"),
+        ({"review": "0001-01-01"}, "Choisissez, dans l’année"),
+        ({"purpose": "training"}, "Choisissez l’usage pour lequel il est retenu, parmi ceux"),
+        ({"reason": " "}, "Dites pourquoi"),
+    ):
+        answer = set_hold(paul, call, **wrong)
+        assert answer.status_code == 403
+        assert said in answer.text
+        assert keeping(call) in answer.text, "the way back"
+    assert paul.send(keeping(call, "/lift"), hold="²", reason="x").status_code == 403
+    assert amendments.holds() == ()
+    assert amendments.known(bakery.id, call) == ()
+
+
+def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) -> None:
+    paul, claire = browser("paul"), browser("claire")
+    asked = paul.get(f"/recordings/{call}/delete").text
+    assert "Ce qui disparaîtra" in asked
+    assert "Personne ne peut le faire revenir" in asked
+    assert amendments.known(bakery.id, call) == (), "asked, not done"
+    answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
+    assert "L’enregistrement est supprimé" in answer.text
+    assert "a été détruit" in claire.get(f"/recordings/{call}").text
+    assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
+    assert destroy_due(house) == 1
+    assert queries.recording(bakery.id, call).destroyed_why == "deleted"
+    assert f'href="{keeping(call)}"' in claire.get(f"/recordings/{call}").text, "where it is said what went"
+    page = claire.get(keeping(call))
+    assert page.status_code == 410
+    for said in (
+        "Votre entreprise l’a fait supprimer.",
+        "25 décembre 2026",
+        "Les sauvegardes sont gardées 30 jours",
+    ):
+        assert said in page.text
+    file = claire.get(f"/recordings/{call}/receipt.json")
+    assert file.headers["Content-Disposition"].startswith("attachment;")
+    assert erasure_receipt.read(file.data, house.means.root_public).why == "deleted"
+    body = canonical_json.load(file.data, "receipt")["body"]
+    for change in ({"more": 1}, {"version": 2}, {"gone": False}, {"why": "because"}, {"tombstone": "x"}):
+        with pytest.raises(SealError):
+            erasure_receipt.read(
+                signed_document.write(body | change, house.means.signer), house.means.root_public
+            )
+
+
+def test_a_receipt_is_of_what_is_gone_and_their_own(house, browser, bakery, rival, call) -> None:
+    place = f"/recordings/{call}/receipt.json"
+    assert browser("claire").get(place).status_code == 403, "it was not destroyed"
+    assert browser("dyck").get(place).status_code == 404
+    assert browser().get(place).status_code == 302
+
+
+def test_why_it_cannot_be_deleted_is_said(house, browser) -> None:
+    duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
+    house.person(duty, "anne", "Anne", role="customer_admin")
+    call = house.call(duty)
+    anne = browser("anne")
+    assert "une loi exige" in anne.get(keeping(call)).text
+    for answer in (
+        anne.get(f"/recordings/{call}/delete"),
+        anne.send(f"/recordings/{call}/delete", reason="x"),
+    ):
+        assert answer.status_code == 403
+        assert "une loi exige" in answer.text
+    assert amendments.known(duty.id, call) == ()
+
+
+def test_a_withdrawal_ends_what_rests_on_consent(house, browser, bakery) -> None:
+    call = house.call(bakery, mode="opt-in")
+    paul = browser("paul")
+    assert paul.send(keeping(call, "/withdraw"), reason="By letter").status_code == 303
+    assert "l’accord a été retiré" in paul.get(keeping(call)).text
+    assert destroy_due(house) == 1
+    assert queries.recording(bakery.id, call).destroyed_why == "withdrawn"
+
+
+def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(
+    house, browser, bakery, call, clock
+) -> None:
+    paul = browser("paul")
+    assert keeping(call, "/agreed") in paul.get(keeping(call)).text
+    asked = paul.get(keeping(call, "/agreed")).text
+    assert 'max="2036-11-25"' in asked, "ten years, as Belgium allows"
+    clock.at += timedelta(days=2)
+    paul = browser("paul")
+    said = {**LATER, "on": "2026-11-26"}
+    seen = paul.send(keeping(call, "/agreed"), **said).text
+    assert "Jusqu’au 25 novembre 2027." in seen
+    assert "À ce jour : jusqu’au 25 décembre 2026." in seen
+    assert "By e-mail" in seen
+    assert amendments.known(bakery.id, call) == (), "seen, not done"
+    assert paul.send(keeping(call, "/agreed"), **said, sure="yes").status_code == 303
+    looked = house.changes.look(bakery.id, call)
+    (made,) = looked.chain.amendments
+    assert (made.by.kind, made.by.id) == ("user", bakery.people["paul"].id)
+    assert (made.data.purpose, made.data.country, made.data.reason) == ("agreement", "be", "By e-mail")
+    assert made.data.on == date(2026, 11, 26)
+    shown = browser("claire").get(keeping(call)).text
+    assert "Jusqu’au 25 novembre 2027." in shown
+    assert "Convenu le 26 novembre 2026" in shown
+    assert "Paul Martin l’a noté le 27 novembre 2026." in shown
+    clock.at += timedelta(days=60)
+    assert destroy_due(house) == 0
+
+
+def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
+    paul = browser("paul")
+    for wrong, said in (
+        ({"until": "2036-11-26"}, "Les règles de votre pays"),
+        ({"until": "9999-12-31"}, "Les règles de votre pays"),
+        ({"until": "2026-11-25"}, "serait déjà écoulée"),
+        ({"until": "0001-01-01"}, "serait déjà écoulée"),
+        ({"until": "soon"}, "jusqu’auquel il est conservé"),
+        ({"on": "2026-11-24"}, "du jour de l’appel jusqu’à aujourd’hui"),
+        ({"on": "2026-11-26"}, "du jour de l’appel jusqu’à aujourd’hui"),
+        ({"on": ""}, "du jour de l’appel jusqu’à aujourd’hui"),
+        ({"reason": " "}, "Dites pourquoi"),
+    ):
+        for sure in ({}, {"sure": "yes"}):
+            answer = paul.send(keeping(call, "/agreed"), **{**LATER, **wrong}, **sure)
+            assert answer.status_code == 403
+            assert said in answer.text
+    assert amendments.known(bakery.id, call) == ()
+
+
+def test_nothing_is_agreed_about_what_was_not_announced(house, browser, bakery) -> None:
+    call = house.call(bakery, announced=False)
+    paul = browser("paul")
+    assert keeping(call, "/agreed") not in paul.get(keeping(call)).text
+    for answer in (paul.get(keeping(call, "/agreed")), paul.send(keeping(call, "/agreed"), **LATER)):
+        assert answer.status_code == 403
+        assert "rien ne peut donc être convenu" in answer.text
+
+
+def test_a_recording_is_used_for_less_and_not_for_less_than_a_law_asks(house, browser) -> None:
+    duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "quality", "legal-duty"))
+    house.person(duty, "anne", "Anne", role="customer_admin")
+    call = house.call(duty)
+    anne = browser("anne")
+    asked = anne.get(keeping(call, "/less")).text
+    assert 'value="quality"' in asked
+    assert 'value="legal-duty"' not in asked
+    seen = anne.send(keeping(call, "/less"), purpose="quality", reason="Not needed").text
+    assert "Il sert encore à : Garder clair ce qui a été convenu" in seen
+    assert "détruit dans quelques minutes" not in seen
+    assert amendments.known(duty.id, call) == (), "seen, not done"
+    by_law = anne.send(keeping(call, "/less"), purpose="legal-duty", reason="x", sure="yes")
+    assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
+    nothing = anne.send(keeping(call, "/less"), reason="x", sure="yes")
+    assert "parmi ceux qui sont proposés" in nothing.text
+    less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
+    assert anne.send(keeping(call, "/less"), **less).status_code == 303
+    assert house.changes.look(duty.id, call).terms.living(house.clock()) == ("agreement", "legal-duty")
+
+
+def test_that_the_last_use_ends_the_recording_is_said(house, browser, bakery, call) -> None:
+    paul, less = browser("paul"), {"purpose": "agreement", "reason": "Not needed"}
+    assert "détruit dans quelques minutes" in paul.send(keeping(call, "/less"), **less).text
+    assert paul.send(keeping(call, "/less"), **less, sure="yes").status_code == 303
+    assert destroy_due(house) == 1
+
+
+def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, rival, call) -> None:
+    house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
+    claire, dora, paul = browser("claire"), browser("dora"), browser("paul")
+    posts = (
+        (keeping(call, "/hold"), {"purpose": "agreement", "reason": "x", "review": "2027-01-15"}),
+        (keeping(call, "/lift"), {"hold": "1", "reason": "x"}),
+        (keeping(call, "/withdraw"), {"reason": "x"}),
+        (f"/recordings/{call}/delete", {"reason": "x"}),
+        (keeping(call, "/agreed"), {**LATER, "sure": "yes"}),
+        (keeping(call, "/less"), {"purpose": "agreement", "reason": "x", "sure": "yes"}),
+    )
+    for path, form in posts:
+        assert claire.send(path, **form).status_code == 403
+        assert dora.send(path, **form).status_code == 404
+        assert paul.client.post(path, data=form).status_code == 400, "without the page's token"
+    pages = (f"/recordings/{call}/delete", keeping(call, "/agreed"), keeping(call, "/less"))
+    for path in pages:
+        assert claire.get(path).status_code == 403
+    for path in (keeping(call), *pages):
+        assert dora.get(path).status_code == 404
+        assert browser().get(path).status_code == 302
+    assert amendments.known(bakery.id, call) == ()
+
+
+def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
+    told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
+    for page in ("amendments", "limits"):
+        source = Path(kept.__file__).parents[1] / "retention" / f"{page}.py"
+        told |= set(re.findall(r'KeepingError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
+    assert told - {"keeping.roles"} <= set(kept.ERRORS)
+
+
+def test_without_a_key_the_panel_says_so(house, bakery, call, clock, entropy) -> None:
+    from .conftest import Browser
+
+    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, now=clock, entropy=entropy)
+    paul = Browser(app.test_client())
+    paul.log_in("paul")
+    answer = paul.get(keeping(call))
+    assert answer.status_code == 503
+    assert "clé pour signer" in answer.text
+    assert set_hold(paul, call).status_code == 403

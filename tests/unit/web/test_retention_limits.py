@@ -1,0 +1,184 @@
+"""How long a customer keeps recordings, in the panel: what a change would do is said before it is made."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable
+from recorder.lifecycle import limits, preview
+from recorder.lifecycle.limit_application import settle
+from recorder.seal import retention_limit
+from recorder.seal.amendment import By
+from recorder.seal.usage_terms import RetentionLimit
+from web.state import KEY
+
+CHANGE = "/settings/keeping/change"
+
+
+@pytest.fixture
+def calls(house, bakery, clock) -> list[str]:
+    """Of fifteen days ago and of now, kept for thirty days."""
+    return [house.call(bakery, at=clock() - timedelta(days=days)) for days in (15, 0)]
+
+
+def asked(browser, **query: str):
+    return browser.client.get(CHANGE, query_string=query)
+
+
+def in_table(page: str) -> list[tuple[str, str]]:
+    return re.findall(r'<th scope="row">([^<]+)</th><td>(\d+)</td>', page)
+
+
+def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, calls, clock) -> None:
+    paul = browser("paul")
+    assert "/settings/keeping" in paul.get("/numbers").text
+    page = paul.get("/settings/keeping").text
+    assert "Annoncé : 30 jours." in page
+    seen = asked(paul, purpose="agreement", days="12").text
+    assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
+    assert "Pour 2 enregistrements existants" in seen
+    assert "2 sont actuellement conservés pour cet usage" in seen
+    assert "2 d’entre eux ne servent à rien d’autre" in seen
+    assert limits.in_force(bakery.id, house.changes.trust) == (), "seen, not done"
+    assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 303
+    (row,) = limits.in_force(bakery.id, house.changes.trust)
+    assert (row.limit.purpose, row.limit.line, row.limit.keep_days) == ("agreement", None, 12)
+    assert limits.limits_of(bakery.id, house.changes.trust) == (row.limit,), "as the log bears it out"
+    with connected():
+        leaf = LeafTable.select().where(LeafTable.kind == limits.SET).get()
+    assert json.loads(leaf.body)["by"] == bakery.people["paul"].id
+    assert "au plus 12 jours" in paul.get("/settings/keeping").text
+
+    settle(house.means.store, house.means.root_public, clock())
+    ends = sorted(queries.recording(bakery.id, each).keep_until.date() for each in calls)
+    told = preview.foresee(
+        bakery.id, RetentionLimit(12, "agreement", None, clock()), clock(), house.changes.trust
+    )
+    assert told.ends == {}, "it is so already"
+    assert [(end - clock().date()).days for end in ends] == [0, 12]
+
+
+def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
+    house, browser, bakery, calls, clock
+) -> None:
+    yes = {"answer": "yes", "by": "outside", "how": "key"}
+    kept = [house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(2)]
+    review = clock() + timedelta(days=9)
+    said = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
+    house.changes.hold(bakery.id, kept[0], By("operator"), **said)
+    paul = browser("paul")
+    seen = asked(paul, purpose="agreement", days="12").text
+    assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
+    assert "Il a été convenu de garder 2 enregistrements plus longtemps" in seen
+    assert 'name="sure"' not in seen
+    named = {"purpose": "agreement", "days": "12", "agreed": "yes"}
+    seen = asked(paul, **named).text
+    assert in_table(seen) == [("Aussitôt", "3"), ("Décembre 2026", "1")]
+    assert "Pour 2 d’entre eux, il avait été convenu" in seen
+    assert "1 d’entre eux est retenu" in seen
+    assert "Oui, mettre fin à 2 enregistrements plus tôt que convenu" in seen
+    again = paul.send(CHANGE, **named)
+    assert (again.status_code, in_table(again.text)) == (200, in_table(seen)), "asked again"
+    assert limits.in_force(bakery.id, house.changes.trust) == ()
+
+    assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 303
+    settle(house.means.store, house.means.root_public, clock())
+    assert all(queries.recording(bakery.id, each).keep_until > clock() + timedelta(days=300) for each in kept)
+    assert paul.send(CHANGE, **named, sure="yes").status_code == 303
+    settle(house.means.store, house.means.root_public, clock())
+    assert all(queries.recording(bakery.id, each).keep_until <= clock() for each in kept)
+    assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/keeping").text
+    (row,) = limits.in_force(bakery.id, house.changes.trust)
+    assert row.limit.agreements
+    said, key = retention_limit.open_set(row.content, house.root_public)
+    assert (said.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
+
+
+def test_without_a_key_the_page_says_that_it_cannot_be_changed_here(app, browser, bakery) -> None:
+    app.extensions[KEY] = replace(app.extensions[KEY], changes=None)
+    paul = browser("paul")
+    answer = paul.client.get("/settings/keeping")
+    assert answer.status_code == 503
+    assert "clé" in answer.text
+    assert asked(paul, purpose="agreement", days="12").status_code == 403
+    assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 403
+
+
+def test_longer_again_holds_for_new_recordings_only(house, browser, bakery, calls, clock) -> None:
+    paul = browser("paul")
+    paul.send(CHANGE, purpose="agreement", days="20")
+    clock.at += timedelta(hours=1)
+    seen = asked(paul, purpose="agreement", days="25").text
+    assert "restent comme ils sont : au plus 20 jours" in seen
+    assert in_table(seen) == []
+    (row,) = limits.in_force(bakery.id, house.changes.trust)
+    lifted = asked(paul, limit=row.id).text
+    assert "aussi longtemps qu’annoncé" in lifted
+    assert "restent comme ils sont : au plus 20 jours" in lifted
+    assert paul.send(CHANGE, limit=row.id).status_code == 303
+    assert limits.in_force(bakery.id, house.changes.trust) == ()
+    assert paul.send(CHANGE, limit=row.id).status_code == 403
+    new = house.call(bakery, at=clock())
+    settle(house.means.store, house.means.root_public, clock())
+    assert (queries.recording(bakery.id, calls[-1]).keep_until - clock()).days == 19
+    assert (queries.recording(bakery.id, new).keep_until - clock()).days == 30
+
+
+def test_other_purposes_keep_a_recording_and_a_line_of_its_own_time_is_shown(
+    house, browser, clock, entropy
+) -> None:
+    duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
+    house.person(duty, "anne", "Anne", role="customer_admin")
+    house.call(duty)
+    house.limit(duty.id, 14, line=duty.line.id)
+    anne = browser("anne")
+    page = anne.get("/settings/keeping").text
+    assert "Tout usage qu’aucune loi n’exige" in page
+    assert "Une loi l’exige" in page
+    assert 'value="legal-duty"' not in page
+    seen = asked(anne, purpose="agreement", days="7").text
+    assert "Pour 1 enregistrement existant" in seen
+    assert "Ils restent conservés pour leurs autres usages." in seen
+    assert in_table(asked(anne, purpose="agreement", days="14").text) == [], "the line's own time ends it"
+
+
+def test_what_cannot_be_set_is_said(house, browser, bakery) -> None:
+    paul = browser("paul")
+    for form, said in (
+        ({"purpose": "agreement", "days": "0"}, "nombre de jours"),
+        ({"purpose": "agreement", "days": "-1"}, "nombre de jours"),
+        ({"purpose": "agreement", "days": "٣"}, "nombre de jours"),
+        ({"purpose": "agreement"}, "nombre de jours"),
+        ({"purpose": "agreement", "days": "99999"}, "Les règles de votre pays"),
+        ({"purpose": "training", "days": "3"}, "parmi ceux qui sont proposés"),
+        ({}, "parmi ceux qui sont proposés"),
+        ({"limit": "x"}, "modifié entre-temps"),
+    ):
+        for answer in (asked(paul, **form), paul.send(CHANGE, **form)):
+            assert answer.status_code == 403
+            assert said in answer.text
+            assert 'href="/settings/keeping"' in answer.text, "the way back"
+    assert limits.in_force(bakery.id, house.changes.trust) == ()
+
+
+def test_only_admins_and_only_their_own(house, browser, bakery, rival, clock, entropy) -> None:
+    house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
+    paul, dora, claire = browser("paul"), browser("dora"), browser("claire")
+    paul.send(CHANGE, purpose="agreement", days="12")
+    (row,) = limits.in_force(bakery.id, house.changes.trust)
+    assert dora.send(CHANGE, limit=row.id).status_code == 403
+    assert row.id not in dora.get("/settings/keeping").text
+    for path in ("/settings/keeping", f"{CHANGE}?purpose=agreement&days=3"):
+        assert claire.get(path).status_code == 403
+        assert browser().get(path).status_code == 302
+    assert claire.send(CHANGE, purpose="agreement", days="3").status_code == 403
+    assert "/settings/keeping" not in claire.get("/numbers").text
+    assert paul.client.post(CHANGE, data={"purpose": "agreement", "days": "3"}).status_code == 400
+    assert limits.in_force(bakery.id, house.changes.trust) == (row,)

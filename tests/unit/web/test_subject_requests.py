@@ -1,0 +1,479 @@
+"""A person who was recorded asks: entered, shown whose number it is, reviewed, given, erased where it may."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.audit.service import Audit
+from recorder.catalogue import erased_call_queries, queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.core import LeafTable, NotRecordedTable, RecordingTable
+from recorder.domain.parties import Party
+from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.lifecycle import expiry
+from recorder.pipeline import stages
+from tests.house import CALLER
+from tests.unit.web.conftest import Browser
+
+OTHER = Party("e164", "+32470999999")
+NUMBER = CALLER.value
+
+
+def leaves(tenant: str) -> list[tuple[str, dict]]:
+    with connected():
+        rows = LeafTable.select().where(LeafTable.tenant == tenant).order_by(LeafTable.number)
+        return [(row.kind, json.loads(row.body)) for row in rows if row.body]
+
+
+def kinds(tenant: str, beginning: str = "person.") -> list[str]:
+    return [kind for kind, _ in leaves(tenant) if kind.startswith(beginning)]
+
+
+def enter(browser, wants: str = "both", number: str = "0470 12 34 56", **more: str) -> str:
+    form = {"number": number, "wants": wants, "language": "fr", "received": "2026-11-25", **more}
+    answer = browser.send("/requests", **form)
+    assert answer.status_code == 303, answer.text
+    return answer.location.partition("#")[0]
+
+
+def known(admin, page: str, colleague: str = "claire") -> None:
+    """The admin and a colleague vouch for them."""
+    other = Browser(admin.client.application.test_client())
+    assert other.log_in(colleague).status_code == 303
+    for each, how in ((admin, "Carte d'identité vue au comptoir"), (other, "Sa voix")):
+        assert each.send(f"{page}/vouch", how=how).status_code == 303
+
+
+def given(browser, page: str, **decided: str) -> None:
+    form = {}
+    for name, value in decided.items():
+        form[f"given-{name}"], _, form[f"why-{name}"] = value.partition(":")
+    assert browser.send(f"{page}/review", **form).status_code == 303
+
+
+def fetched(browser, page: str, **form: str) -> tuple[zipfile.ZipFile, dict, str]:
+    answer = browser.send(f"{page}/copy", **form)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "application/zip"
+    assert re.fullmatch(r'attachment; filename="recordings-\d+\.zip"', answer.headers["Content-Disposition"])
+    archive = zipfile.ZipFile(io.BytesIO(answer.data))
+    assert archive.testzip() is None
+    facts = json.loads(archive.read("copy.json"))
+    return archive, facts, archive.read("README.txt").decode()
+
+
+@pytest.fixture
+def call(house, bakery) -> str:
+    return house.call(bakery)
+
+
+def test_a_request_is_entered_and_has_its_day(browser, bakery, clock) -> None:
+    paul = browser("paul")
+    page = enter(paul, received="2026-11-20")
+    (row,) = register.requests(bakery.id)
+    assert (row.number, row.due_on.isoformat()) == (NUMBER, "2026-12-20")
+    shown = paul.get(page).text
+    assert "20 décembre 2026" in shown
+    assert kinds(bakery.id) == ["person.asked"]
+    assert NUMBER not in json.dumps(leaves(bakery.id)), "no log has the number"
+    clock.at += timedelta(days=40)
+    paul = browser("paul")
+    assert "En retard" in paul.get("/requests").text
+    assert "En retard" in paul.get(page).text
+
+
+def test_what_is_wrong_is_said_and_nothing_is_written(browser, bakery) -> None:
+    paul = browser("paul")
+    for wrong, said in (
+        ({"number": "hello"}, "numéro de téléphone"),
+        ({"wants": "all"}, "ce qui est demandé"),
+        ({"language": "xx"}, "la langue"),
+        ({"received": "2027-01-01"}, "le jour"),
+        ({"received": "soon"}, "le jour"),
+    ):
+        form = {"number": "0470 12 34 56", "wants": "copy", "language": "fr", "received": "2026-11-20"}
+        answer = paul.send("/requests", **{**form, **wrong})
+        assert answer.status_code == 403
+        assert said in answer.text
+    assert register.requests(bakery.id) == ()
+
+
+def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> None:
+    house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
+    page = enter(browser("paul"))
+    claire, dora, audit = browser("claire"), browser("dora"), browser("audit")
+    for person in (claire, audit):
+        assert person.get("/requests").status_code == 403
+        assert person.get(page).status_code == 403
+        assert "/requests" not in person.get("/recordings").text
+    assert NUMBER[-4:] not in dora.get("/requests").text
+    for what in ("call", "code", "review", f"recordings/{call}/review", "copy", "erase", "extend", "close"):
+        assert claire.send(f"{page}/{what}").status_code == 403
+        form = {"how": "answered", "why": "x", "code": "123456", "given": "own"}
+        assert dora.send(f"{page}/{what}", **form).status_code == 404, what
+        assert browser("paul").client.post(f"{page}/{what}").status_code == 400, "without the page's token"
+    assert browser().get(page).status_code == 302
+    assert kinds(bakery.id) == ["person.asked"]
+
+
+def test_before_it_is_shown_whose_number_it_is_nothing_is_told_or_done(browser, bakery, call) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    assert "Enregistrements des appels" not in paul.get(page).text
+    for what, form in (("review", {f"given-{call}": "both"}), ("copy", {}), ("erase", {"sure": "yes"})):
+        answer = paul.send(f"{page}/{what}", **form)
+        assert answer.status_code == 403
+        assert "d’abord établir" in answer.text
+    answer = paul.send(f"{page}/close", how="answered")
+    assert answer.status_code == 403
+    assert reviews.of(bakery.id, page.rpartition("/")[2]) == {}
+
+
+def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock, entropy) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    assert paul.send(f"{page}/call").status_code == 303
+    assert "Le numéro est appelé" in paul.get(page).text
+    taken = verification_code.take("node1", clock(), entropy)
+    assert taken is not None
+    row, digits = taken
+    verification_code.answer("node1", row, "done", clock(), entropy)
+    assert "un code lui a été donné" in paul.get(page).text
+    wrong = f"{(int(digits) + 1) % 10**6:06}"
+    answer = paul.send(f"{page}/code", code=wrong)
+    assert answer.status_code == 403
+    assert "pas le code" in answer.text
+    assert paul.send(f"{page}/code", code=f" {digits[:3]} {digits[3:]} ").status_code == 303
+    shown = paul.get(page).text
+    assert "Le numéro a été appelé" in shown
+    assert "à examiner" in shown
+    assert kinds(bakery.id) == [
+        "person.asked", "person.call_ordered", "person.code_made", "person.called", "person.code_tried",
+        "person.code_tried", "person.proved",
+    ]  # fmt: skip
+    assert digits not in json.dumps(leaves(bakery.id))
+
+
+def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    paul.send(f"{page}/call")
+    clock.at += timedelta(seconds=11)
+    assert "Personne n’a été appelé" in paul.get(page).text
+    known(paul, page)
+    assert "Carte d" in paul.get(page).text
+    (row,) = register.requests(bakery.id)
+    assert (row.proved_how, row.vouched_by, row.proved_by) == (
+        "people", bakery.people["paul"].id, bakery.people["claire"].id,
+    )  # fmt: skip
+
+
+def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
+    house, browser, bakery, rival, call
+) -> None:
+    both = call
+    own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
+    others = [house.call(bakery, outside=OTHER), house.call(rival)]
+    missed = house.not_recorded(bakery, "declined")
+    listening = browser("claire").listen_to(both).rpartition("/")[2]
+    assert browser("paul").get(f"/audio/{listening}/audio.opus").status_code in (403, 404)
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    assert paul.send(f"{page}/copy").status_code == 403, "nothing was reviewed"
+    given(paul, page, **{both: "both", own: "own", none: "withheld:Un tiers y parle de sa santé"})
+    archive, facts, readme = fetched(paul, page)
+    assert facts["format"] == "accord-person-copy"
+    told = {each["id"]: each for each in facts["recordings"]}
+    assert set(told) == {both, own, none}
+    assert len(facts["calls_not_recorded"]) == 1
+    for foreign in (*others, OTHER.value, OTHER.value[1:], "1001", "Claire"):
+        assert foreign not in json.dumps(facts)
+        assert foreign not in readme
+    assert missed not in readme
+
+    names = {told[each]["sound"]["file"] for each in (both, own)}
+    assert set(archive.namelist()) == {"README.txt", "copy.json", *names}
+    assert told[none]["sound"]["file"] is None
+    for what in ("announcement", "purposes", "kept_until", "held", "agreed_to_record"):
+        assert told[none][what] == told[both][what], "of its sound alone nothing is given"
+    whole, rate = soundfile.read(io.BytesIO(archive.read(told[both]["sound"]["file"])), dtype="int16")
+    assert told[both]["sound"]["file"].endswith("/audio.opus"), "as it is kept"
+    assert np.abs(whole[:, 0]).max() > 1000
+    assert np.abs(whole[:, 1]).max() > 1000
+    theirs, rate = soundfile.read(io.BytesIO(archive.read(told[own]["sound"]["file"])), dtype="int16")
+    assert rate == 8000
+    assert abs(len(theirs) - told[own]["duration_ms"] * 8) <= 8
+    assert not theirs[:, 1].any(), "the other channel is zeros"
+    assert np.abs(theirs[:, 0]).max() > 1000
+    start = len(theirs) * 2 // 3
+    said = theirs[start : start + rate, 0].astype(float)
+    same = whole[start - rate // 50 : start + rate + rate // 50, 0].astype(float)
+    alike = np.correlate(same, said) / np.linalg.norm(said) / np.linalg.norm(same)
+    assert alike.max() > 0.9, "what they said, in its place"
+
+    announced = bakery.announcement.text
+    assert told[own]["announcement"]["text"] == announced
+    assert readme.count(announced) == 3
+    assert told[own]["agreed_to_record"] | {"at": None} == {
+        "mode": "opt-in", "answer": "yes", "key": "1", "at": None,
+    }  # fmt: skip
+    assert [each["code"] for each in told[both]["purposes"]] == ["agreement"]
+    assert "Un tiers y parle de sa santé" in readme
+    assert "Vos enregistrements" in readme
+    assert "Boulangerie Martin" in readme
+    exported = [body for kind, body in leaves(bakery.id) if kind == "recording.exported"]
+    assert {(body["recording"], body["channels"]) for body in exported} == {(both, "both"), (own, "own")}
+    assert "person.exported" in kinds(bakery.id)
+    assert kinds(rival.id, "person.") == []
+
+
+def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> None:
+    paul, claire = browser("paul"), browser("claire")
+    page = enter(paul)
+    assert paul.send(f"{page}/vouch", how="Carte d'identité vue au comptoir").status_code == 303
+    shown = paul.get(page).text
+    assert "Paul Martin" in shown
+    assert f"{page}/vouch" in shown, "where a colleague vouches, too"
+    for what, form in (
+        ("review", {f"given-{call}": "both"}), ("copy", {}), ("erase", {"sure": "yes"}),
+        ("close", {"how": "answered"}), ("vouch", {"how": "Encore moi"}), ("vouch", {}),
+    ):  # fmt: skip
+        assert paul.send(f"{page}/{what}", **form).status_code == 403, what
+    assert browser("audit").send(f"{page}/vouch", how="x").status_code == 403, "an auditor does not vouch"
+    assert browser("audit").get(f"{page}/vouch").status_code == 403
+    assert claire.get(page).status_code == 403, "a colleague who vouches sees no more of the request"
+    asked = claire.get(f"{page}/vouch").text
+    assert NUMBER[4:] in re.sub(r"\D", "", asked)
+    assert "Paul Martin" in asked
+    assert "Carte d" not in asked, "how the first one recognised them is theirs to say"
+    assert "Enregistrements" not in asked
+    assert claire.send(f"{page}/vouch", how="Sa voix").status_code == 303
+    shown = paul.get(page).text
+    for said in ("Paul Martin", "Carte d", "Claire Martin", "Sa voix", "10:00"):
+        assert said in shown
+    assert claire.send(f"{page}/vouch", how="Encore").status_code == 403
+    vouched = [body for kind, body in leaves(bakery.id) if kind == "person.vouched"]
+    assert [(each["vouch"], each["who"]) for each in vouched] == [
+        (1, bakery.people["paul"].id), (2, bakery.people["claire"].id),
+    ]  # fmt: skip
+    assert kinds(bakery.id) == ["person.asked", "person.vouched", "person.vouched", "person.proved"]
+    assert "comptoir" not in json.dumps(leaves(bakery.id)), "what they saw is in no log"
+    audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
+    assert list(audit.tenant(bakery.id)) == []
+
+
+def test_somebody_of_another_customer_vouches_for_nobody(house, browser, bakery, rival, call) -> None:
+    page = enter(browser("paul"))
+    dyck = browser("dyck")
+    assert dyck.get(f"{page}/vouch").status_code == 404
+    assert dyck.send(f"{page}/vouch", how="Seen").status_code == 404
+    assert kinds(bakery.id) == ["person.asked"]
+
+
+def test_what_was_not_announced_is_mentioned_and_given_only_by_a_decision_of_its_own(
+    house, browser, bakery, call
+) -> None:
+    silent, other = (house.call(bakery, announced=False) for _ in range(2))
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "own"})
+    archive, facts, readme = fetched(paul, page)
+    told = {each["id"]: each for each in facts["recordings"]}
+    assert set(told) == {call, silent, other}
+    assert len(archive.namelist()) == 3, "one sound"
+    for each in (silent, other):
+        assert told[each]["sound"] == {
+            "given": "withheld", "file": None, "withheld_because": None, "announced": False,
+        }  # fmt: skip
+        assert told[each]["started_at"]
+    assert readme.count("n’a pas pu y être établi") == 2
+    answer = paul.send(f"{page}/review", **{f"given-{silent}": "both", f"why-{silent}": "All of them"})
+    assert answer.status_code == 403, "not with the others"
+    alone = f"{page}/recordings/{silent}/review"
+    assert paul.send(alone, given="both").status_code == 403, "not without a reason"
+    assert paul.send(alone, given="both", why="  ").status_code == 403
+    _, facts, _ = fetched(paul, page)
+    assert [each["sound"]["file"] for each in facts["recordings"] if each["id"] == silent] == [None]
+    assert paul.send(alone, given="both", why="Le client l’a demandé par écrit").status_code == 303
+    archive, facts, readme = fetched(paul, page)
+    told = {each["id"]: each for each in facts["recordings"]}
+    assert told[silent]["sound"]["file"] in archive.namelist()
+    assert told[other]["sound"]["file"] is None
+    decided = [body for kind, body in leaves(bakery.id) if kind == "person.reviewed"]
+    assert [(each["recording"], each["given"], each["why"]) for each in decided] == [
+        (call, "own", ""), (silent, "both", "Le client l’a demandé par écrit"),
+    ]  # fmt: skip
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "the copy has told of each"
+
+
+def test_that_a_recording_was_announced_is_what_was_sealed(house, browser, bakery) -> None:
+    """A row that says so gives nothing of one that was not."""
+    silent = house.call(bakery, announced=False)
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    with connected():
+        RecordingTable.update(announced=1, purposes=["agreement"]).execute()
+    given(paul, page, **{silent: "both"})
+    assert paul.send(f"{page}/copy").status_code in (403, 409)
+    assert "recording.exported" not in kinds(bakery.id, "recording.")
+
+
+def test_who_was_given_it_is_told_on_its_page_and_in_the_next_copy(browser, bakery, call) -> None:
+    paul, page = browser("paul"), f"/recordings/{call}"
+    assert "Personne." in browser("audit").get(page).text
+    request = enter(paul)
+    known(paul, request)
+    given(paul, request, **{call: "both"})
+    _, facts, readme = fetched(paul, request)
+    assert "Personne." not in readme, "whoever made the copy had it"
+    for reader in ("paul", "audit"):
+        shown = browser(reader).get(page).text
+        assert "Paul Martin" in shown
+        assert "copie pour la personne enregistrée" in shown
+        assert "Personne." not in shown
+    assert "Paul Martin" not in browser("claire").get(page).text
+    _, facts, readme = fetched(paul, request)
+    assert [each["how"] for each in facts["recordings"][0]["listened"]] == ["copy", "copy"]
+    assert readme.count("copie pour la personne enregistrée") == 2
+
+
+def test_who_listened_is_told_by_role_and_by_name_only_where_they_choose(browser, bakery, call) -> None:
+    claire, paul = browser("claire"), browser("paul")
+    player = claire.listen_to(call)
+    sound = re.search(r'src="(/[^"]*audio\.opus[^"]*)"', claire.get(player).text)
+    assert sound is not None
+    assert claire.get(sound[1].replace("&amp;", "&")).status_code == 200
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "both"})
+    _, facts, readme = fetched(paul, page)
+    heard, copied = facts["recordings"][0]["listened"]
+    assert (heard["how"], heard["role"], heard["purpose"]) == ("listened", "customer", "agreement")
+    assert (copied["how"], copied["role"], copied["purpose"]) == ("copy", "customer_admin", None)
+    assert "Claire" not in readme + json.dumps(facts)
+    assert "un collègue" in readme
+    _, facts, readme = fetched(paul, page, names="yes")
+    assert facts["recordings"][0]["listened"][0]["name"] == "Claire Martin"
+    assert "Claire Martin" in readme
+
+
+def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bakery, call) -> None:
+    held = house.call(bakery)
+    duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
+    house.person(duty, "anne", "Anne", role="customer_admin")
+    house.person(duty, "luc", "Luc")
+    by_law = house.call(duty)
+    paul, anne = browser("paul"), browser("anne")
+    paul.send(f"/recordings/{held}/keeping/hold", purpose="agreement", reason="Order 12", review="2027-01-15")
+    page = enter(paul)
+    known(paul, page)
+    answer = paul.send(f"{page}/erase", sure="yes")
+    assert answer.status_code == 403, "the copy comes first"
+    given(paul, page, **{call: "own", held: "both"})
+    fetched(paul, page)
+    assert paul.send(f"{page}/erase").status_code == 403, "not ticked"
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303
+    done = reviews.of(bakery.id, page.rpartition("/")[2])
+    assert done[call].erased_at is not None
+    assert (done[held].erased_at, done[held].kept_why) == (None, "keeping.held")
+    shown = paul.get(page).text
+    assert "Il est effacé" in shown
+    assert "15 janvier 2027" in shown
+    assert "Order 12" not in shown, "the reason is the customer's own"
+    from tests.unit.web.test_retention import destroy_due
+
+    assert destroy_due(house) == 1
+    assert queries.recording(bakery.id, call).destroyed_why == "deleted"
+    assert "Il est effacé" in paul.get(page).text, "also when nothing is left of it"
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "again, for what may be by then"
+    assert kinds(bakery.id)[-1] == "person.kept"
+    assert paul.send(f"{page}/close", how="answered").status_code == 303
+    for what in ("call", "review", "copy", "erase", "extend", "close"):
+        form = {"sure": "yes", "how": "answered", "why": "x", f"given-{held}": "own"}
+        answer = paul.send(f"{page}/{what}", **form)
+        assert answer.status_code == 403, what
+
+    page = enter(anne, wants="erasure")
+    known(anne, page, "luc")
+    assert anne.send(f"{page}/erase", sure="yes").status_code == 303
+    (row,) = reviews.of(duty.id, page.rpartition("/")[2]).values()
+    assert (row.recording, row.kept_why) == (by_law, "keeping.by_law")
+    assert "une loi demande de le garder" in anne.get(page).text
+
+
+def test_a_copy_of_what_was_changed_in_the_bucket_is_not_given(house, browser, bakery, call) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "both"})
+    manifest = house.stored(call, "manifest.json")
+    manifest.write_bytes(manifest.read_bytes().replace(b"agreement", b"agreemenT", 1))
+    answer = paul.send(f"{page}/copy")
+    assert answer.status_code == 409
+    assert "recording.exported" not in [kind for kind, _ in leaves(bakery.id)]
+    given(paul, page, **{call: "withheld:Endommagé"})
+    _, facts, _ = fetched(paul, page)
+    assert facts["recordings"][0]["sound"]["withheld_because"] == "Endommagé"
+
+
+def test_calls_that_were_not_recorded_are_erased_too_and_counted(
+    house, browser, bakery, rival, call, clock
+) -> None:
+    mine = [house.not_recorded(bakery, reason) for reason in ("declined", "never_connected")]
+    other = house.not_recorded(bakery, "declined", outside=OTHER)
+    theirs = house.not_recorded(rival, "declined")
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    request = page.rpartition("/")[2]
+    assert "2 appels qui n’ont pas été enregistrés" in paul.get(page).text
+    given(paul, page, **{call: "withheld:Un tiers y parle"})
+    answer = paul.send(f"{page}/erase", sure="yes")
+    assert answer.status_code == 403, "no copy has told of them"
+    clock.at += timedelta(minutes=1)
+    fetched(paul, page)
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303
+    with connected():
+        assert {row.id for row in NotRecordedTable.select()} == {other, theirs}
+        for row in LeafTable.select().where(LeafTable.recording_id.in_(mine)):
+            assert (row.body, row.salt) == (None, None), "nothing opens what the log says of them"
+    ((_kind, said),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.forgotten"]
+    assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
+    shown = paul.get(page).text
+    assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
+    assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/requests").text
+    assert erased_call_queries.counts(bakery.id) == {request: 2}
+    audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
+    assert list(audit.tenant(bakery.id)) == []
+
+
+def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, browser, bakery, clock) -> None:
+    folder, end = house.finished(bakery)
+    stages.put_aside(folder, stages.ENCODER_DIED, end, house.means)
+    impossible, _ = house.finished(bakery, at=clock() - timedelta(hours=1))
+    stages.put_aside(impossible, "take.impossible", end, house.means)
+    quarantine = impossible.parent / "quarantine"
+    paul = browser("paul")
+    page = enter(paul, wants="erasure")
+    known(paul, page)
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303
+    with connected():
+        assert [row.id for row in NotRecordedTable.select()] == [folder.name]
+    shown = paul.get(page).text
+    assert "1 appel qui n’a pas été enregistré est effacé" in shown
+    assert "1 appel est mis de côté" in shown
+    assert expiry.empty_quarantine(impossible.parent, end, house.entropy, house.means.statements) == 1, (
+        "its sound goes, too"
+    )
+    assert [each.name for each in quarantine.iterdir()] == [folder.name]
