@@ -29,7 +29,7 @@ FEATURE_IMPORTS: set[tuple[str, str]] = {
 }
 """A feature and the other one that it imports."""
 
-DUPLICATE_CLASSES: set[str] = {"Backoff", "Sink"}
+DUPLICATE_CLASSES = {"Backoff", "Kind", "ReceiptBody", "Sink"}
 
 TERMS = frozenset({
     "encoding", "forwarding", "framing", "keyring", "offboarding", "ping", "sealing", "signing",
@@ -37,7 +37,7 @@ TERMS = frozenset({
 })  # fmt: skip
 """Names of modules that end in -ing or -ed, and are nouns of the field."""
 
-PARTICIPLES = {"recorder.typed"}
+PARTICIPLES: set[str] = set()
 """Modules that are named by a bare participle or gerund."""
 
 IRREGULAR = frozenset({
