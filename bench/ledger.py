@@ -33,7 +33,7 @@ from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue import schema
 from recorder.catalogue.database import connected, database, open_catalogue, writing
 from recorder.catalogue.tables.core import LeafTable
-from recorder.features.tenants import service
+from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.store.directory import DirectoryStore
@@ -61,7 +61,7 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
     open_catalogue(url)
     signing.init(folder / "keys", now)
     tenant = str(uuid7(now))
-    service.create_tenant(tenant, name="Bench", wrapped_key="{}", now=now, entropy=os.urandom)
+    tenants.create_tenant(tenant, name="Bench", wrapped_key="{}", now=now, entropy=os.urandom)
     one, many = _add(tenant, leaves, now)
     means = _means(folder)
     seconds, head = _timed(lambda: checkpoint.sign(tenant, means, datetime.now(UTC)))

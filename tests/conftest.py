@@ -19,7 +19,8 @@ from recorder.catalogue import database, schema
 from recorder.catalogue.records import LineRow
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep, PromptSound
-from recorder.features.tenants import announcements, lines, service
+from recorder.features.tenants import announcements, lines
+from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
@@ -340,7 +341,7 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
         since_boot=lambda: since_boot(clock()),
     )
     tenant = str(uuid7(clock(), entropy))
-    service.create_tenant(
+    tenants.create_tenant(
         tenant,
         name="Boulangerie Martin",
         wrapped_key=keyring.new_tenant_key(tenant, entropy).to_bytes().decode(),

@@ -24,8 +24,8 @@ from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import PromptSound as Words
-from recorder.features.tenants import announcements, lines, service
-from recorder.identity import users
+from recorder.features.tenants import announcements, lines
+from recorder.identity import tenants, users
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
@@ -124,7 +124,7 @@ class House:
         """A customer whose line announces in a language that it is recorded."""
         identity = str(uuid7(self.now(), self.entropy))
         said = {"now": self.now(), "entropy": self.entropy}
-        service.create_tenant(
+        tenants.create_tenant(
             identity,
             name=name,
             wrapped_key=self.keyring.new_tenant_key(identity, self.entropy).to_bytes().decode(),

@@ -32,11 +32,11 @@ from recorder.auditlog.merkle import HEIGHT
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.audit_log import SubtreeTable
 from recorder.catalogue.tables.core import LeafTable
-from recorder.features.offboarding.departure import FORGOTTEN
+from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 PAGE = 4000
 DESTROYED = "recording.destroyed"
-_OF_ITS_OWN = frozenset({DESTROYED, REBUILT, FORGOTTEN})
+_OF_ITS_OWN = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN})
 """Kinds that this pass reads whoever hears of them: they say which bodies may be gone."""
 
 _NEITHER = (False, "")
@@ -222,7 +222,7 @@ class Leaves:
 
     def _hear(self, number: int, kind: str, body: str, at: str) -> None:
         said = json.loads(body)
-        if kind == FORGOTTEN:  # calls that were not recorded
+        if kind == CALLS_FORGOTTEN:  # calls that were not recorded
             self._forgotten.update(said["leaves"])
         recording = str(said.get("recording"))
         if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):

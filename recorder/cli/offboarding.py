@@ -15,7 +15,7 @@ from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
 from recorder.errors import CatalogueError, SealError
 from recorder.features.live import queue
-from recorder.features.offboarding import decisions, departure, handover
+from recorder.features.offboarding import completion, decisions, departure, handover
 from recorder.lifecycle.amendment_service import Changes
 from recorder.processes.services import Context
 from recorder.seal import signing
@@ -121,11 +121,10 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
     """Erase again, after a restore or rebuild, a customer who left. What was signed in the bucket is
     verified once more; nothing is done while a legal hold stands or the holds are unconfirmed."""
     from recorder.features.offboarding.erasure import check_ready
-    from recorder.features.recovery import proposals
 
     context.open_catalogue()
     owner, changes = find_tenant(name), _changes(context)
-    leaver = proposals.to_complete(changes, owner.id, believe_dates=believe_dates)
+    leaver = completion.to_complete(changes, owner.id, believe_dates=believe_dates)
     check_ready(owner.id)
     if leaver.receipt is not None:
         click.echo(f"{owner.name} ({owner.id}): by a signed receipt erased {to_iso(leaver.receipt.at)}.")
@@ -134,7 +133,7 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
     click.echo(f"Here are {departure.amounts(owner.id)}.")
     if not yes:
         click.confirm("Nobody can bring any of it back. Destroy everything of this customer?", abort=True)
-    proposals.complete(changes, owner.id, believe_dates=believe_dates)
+    completion.complete(changes, owner.id, believe_dates=believe_dates)
     click.echo("The worker destroys it; `accord tenant leave show` says how far it is.")
 
 

@@ -22,6 +22,9 @@ from recorder.store.contract import NotFound
 LEFT: Final = "tenant.left"
 FORGOTTEN: Final = "call.forgotten"
 
+CALLS_FORGOTTEN: Final = "calls.forgotten"
+"""The kind of the leaf that lists erased calls."""
+
 log = structlog.get_logger()
 
 

@@ -16,8 +16,7 @@ import recorder
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
-from recorder.features.offboarding import decisions, departure
-from recorder.features.recovery import proposals
+from recorder.features.offboarding import completion, decisions, departure
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal.offboarding import place_of, read_receipt
 
@@ -117,5 +116,5 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
         assert departures.departure(house.tenant) is not None, "nothing of theirs is recorded"
         house.confirm_holds()
-        proposals.complete(house.office(), house.tenant)
+        completion.complete(house.office(), house.tenant)
         assert departures.being_erased(house.tenant)

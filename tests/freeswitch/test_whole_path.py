@@ -28,8 +28,8 @@ from recorder.catalogue.records import RecordingRow
 from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
-from recorder.features.tenants import announcements, lines, service, snapshot
-from recorder.identity import users
+from recorder.features.tenants import announcements, lines, snapshot
+from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
@@ -118,7 +118,7 @@ def set_up_customer(context: Context) -> str:
     """A customer whose announcement is a chirp of two seconds, with two lines."""
     now = utc_now()
     tenant = str(uuid7(now))
-    service.create_tenant(
+    tenants.create_tenant(
         tenant,
         name="Menuiserie Dubois",
         wrapped_key=context.keyring().new_tenant_key(tenant).to_bytes().decode(),

@@ -25,7 +25,7 @@ from recorder.catalogue import database, schema
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.line_policy import Announcement
-from recorder.features.tenants import service
+from recorder.identity import tenants
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import amendment_store, amendments, expiry, recordings
 from recorder.seal import signing
@@ -93,7 +93,7 @@ class Making:
         identity = str(uuid7(BEGAN, self.entropy))
         key = self.keyring.new_tenant_key(identity, self.entropy)
         self.put(tenant_key_path(identity), key.to_bytes())
-        service.create_tenant(
+        tenants.create_tenant(
             identity, name=f"Customer {number}", wrapped_key=key.to_bytes().decode(), now=BEGAN,
             entropy=self.entropy,
         )  # fmt: skip

@@ -12,6 +12,7 @@ from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.features.offboarding import departure
 from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.departure import note_departure
 from recorder.seal import offboarding
 from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
 
@@ -53,9 +54,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
         first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
         more = {"announced_at": now, "until": until, "handed_over": None}
         found = _put(changes, first if last is None else last.following(ANNOUNCED, now, **more))
-    departure.announced(
-        tenant, found.announced_at, found.until, found.sha256, now=now, entropy=changes.entropy
-    )
+    note_departure(tenant, found.announced_at, found.until, found.sha256, now=now, entropy=changes.entropy)
     return found
 
 

@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.departures import LeavingRow, _row
@@ -22,7 +21,6 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.core import (
     LeafTable,
-    LineTable,
     NotRecordedTable,
     RecordingTable,
     SessionTable,
@@ -34,15 +32,15 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
-from recorder.features.tenants.lines import end_line
 from recorder.ids import Entropy
+from recorder.lifecycle.departure import STAYS
+from recorder.lifecycle.departure import drop_departure as _drop
+from recorder.lifecycle.departure import end_lines as _end_lines
+from recorder.lifecycle.statements import CALLS_FORGOTTEN as FORGOTTEN
 
 PAGE = 200
-LEAVES = "tenant.leaving"
-STAYS = "tenant.stays"
 ERASING = "tenant.erasing"
 LEFT = "tenant.left"
-FORGOTTEN = "calls.forgotten"
 KEY_DESTROYED = "tenant.key_destroyed"
 
 
@@ -56,46 +54,12 @@ def standing(tenant: str) -> LeavingRow:
     return row
 
 
-def announced(
-    tenant: str, at: datetime, until: datetime, statement: str, *, now: datetime, entropy: Entropy
-) -> int:
-    """A signed statement (its SHA-256) says that a customer leaves: its row is written, and its lines end;
-    how many.  A row that was there goes with what was handed over, for nothing signed says that.  Raises
-    :class:`CatalogueError` (``tenant.unknown``)."""
-    with writing():
-        lock_tenant(tenant)
-        _drop(tenant)
-        OffboardingTable.insert(tenant_id=tenant, announced_at=at, until=until).execute()
-        append(tenant, LEAVES, {"until": to_iso(until), "statement": statement}, now, entropy)
-        return _end_lines(tenant, now, entropy)
-
-
 def stays(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
     """A signed statement says that a customer does not leave after all; its lines are made again by hand."""
     with writing():
         lock_tenant(tenant)
         _drop(tenant)
         append(tenant, STAYS, {"statement": statement}, now, entropy)
-
-
-def called_off(tenant: str) -> str | None:
-    """The statement (its SHA-256) by which a customer last stayed after all, as the log says."""
-    said = leaf_lookup.after(tenant, -1, STAYS)
-    return str(said[-1].body.get("statement")) if said else None
-
-
-def _drop(tenant: str) -> None:
-    HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
-    OffboardingTable.delete().where(OffboardingTable.tenant_id == tenant).execute()
-
-
-def _end_lines(tenant: str, now: datetime, entropy: Entropy) -> int:
-    living = list(
-        LineTable.select(LineTable.id).where((LineTable.tenant == tenant) & LineTable.until.is_null())
-    )
-    for line in living:
-        end_line(tenant, line.id, now=now, entropy=entropy)
-    return len(living)
 
 
 def erasing(

@@ -20,7 +20,7 @@ from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.core import RecordingTable, TenantTable
 from recorder.features.recovery.rebuild_queue import note_outcomes
-from recorder.features.tenants import service
+from recorder.identity import tenants
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, hold_review
 from recorder.prompts.country_rules import STRICT
@@ -108,7 +108,7 @@ class Recovering:
                     said: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
                     append(tenant, "tenant.key_changed", said, self.now, self.entropy)
             return
-        service.create_tenant(
+        tenants.create_tenant(
             tenant,
             name=tenant,
             wrapped_key=self.keys.get(tenant, ""),

@@ -5,15 +5,16 @@ aside until somebody decides may become a recording yet, which a law may ask to 
 
 Before the rows go, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`).  A catalogue
 that is restored from an older copy forgets them again by it, once an operator says so
-(:func:`recorder.features.recovery.proposals.erase_calls_again`).
+(:func:`recorder.features.subject_requests.erased_calls.erase_calls_again`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recorder.catalogue import subject_request_queries
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.features.subject_requests import erased_calls, register, reviews
-from recorder.features.subject_requests.register import RequestRow
 from recorder.ids import uuid7
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal import call_erasure, offboarding
@@ -33,7 +34,7 @@ def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
     """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
     Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
     :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
-    request = register.proved(request.tenant, request.id, wants=register.ERASES)
+    request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
     found = reviews.not_recorded(request.tenant, request.number)
     may = [row.id for row in found if not row.undecided]
     erased = 0

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from recorder.catalogue import subject_request_queries
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.errors import AccessError, KeepingError
 from recorder.features.subject_requests import register, reviews
-from recorder.features.subject_requests.register import RequestRow
 from recorder.lifecycle.amendment_service import Changes, Looked
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
@@ -47,7 +48,7 @@ def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> Wh
     :meth:`Changes.delete` where it is not known whether it can be (``keeping.busy``, what was sealed is
     broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs or was not
     asked (``person.not_asked``, ``person.unproved``, ``person.closed``, ``person.not_logged``)."""
-    request = register.proved(request.tenant, request.id, wants=register.ERASES)
+    request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
     reviews.look_at(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:
         found = why_not(changes.look(request.tenant, recording))

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
@@ -103,7 +104,7 @@ def not_recorded(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
         return tuple(not_recorded_row(row) for row in query.order_by(NotRecordedTable.started_at))
 
 
-def all_told(request: register.RequestRow) -> bool:
+def all_told(request: subject_request_queries.RequestRow) -> bool:
     """Whether a copy left that told of each call that was not recorded."""
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))

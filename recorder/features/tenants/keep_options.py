@@ -17,8 +17,8 @@ from recorder.catalogue.tables.core import LineDeleteOptionTable, LineKeepOption
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import Spoken, check_purposes, keep_sound
-from recorder.features.tenants.lines import active
 from recorder.ids import Entropy, uuid7
+from recorder.lifecycle.line_history import active
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 

@@ -34,7 +34,7 @@ from recorder.domain.line_policy import (
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import Spoken, check_mode, check_spoken, keep_sound
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle.line_history import CREATED, ENDED
+from recorder.lifecycle.line_history import CREATED, active, end_line
 
 
 def create_line(
@@ -224,18 +224,6 @@ def check_stays(tenant: str) -> None:
         )
 
 
-def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
-    where the tenant has no such line."""
-    with writing():
-        lock_tenant(tenant)
-        changed = LineTable.update(until=now).where(active(tenant, line_id)).execute()
-        if changed:
-            append(tenant, ENDED, {"line": line_id}, now, entropy)
-            count_up(LINES)
-    return bool(changed)
-
-
 def move_line(
     tenant: str,
     line_id: str,
@@ -271,11 +259,6 @@ def move_line(
             now=now,
             entropy=entropy,
         )
-
-
-def active(tenant: str, line_id: str) -> Any:
-    """Which row is a tenant's recorded line."""
-    return (LineTable.tenant == tenant) & (LineTable.id == line_id) & LineTable.until.is_null()
 
 
 def _saying(

@@ -21,8 +21,8 @@ from recorder.catalogue.tables.core import LineTable
 from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import keep_sound
-from recorder.features.tenants.lines import active
 from recorder.ids import Entropy
+from recorder.lifecycle.line_history import active
 from recorder.prompts import composer
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import Sources

@@ -21,9 +21,9 @@ from recorder.catalogue.tables import core
 from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
-from recorder.features.tenants import announcements, keep_options, lines, service, snapshot, transfer_options
+from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
 from recorder.features.tenants.announcements import OwnSound
-from recorder.identity import users
+from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.playback.interface import Who
 from recorder.processes import object_store
@@ -184,7 +184,7 @@ def _customer(context: Context, calls: Sequence[Call]) -> str:
     now = utc_now()
     tenant = str(uuid7(now))
     key = context.keyring().new_tenant_key(tenant).to_bytes().decode()
-    service.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
+    tenants.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
     said = {mode: _announcement(tenant, mode) for mode in ("notice", "opt-in", "opt-out")}
     for call in calls:
         if call.opening == "nobodys":

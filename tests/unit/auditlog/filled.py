@@ -25,9 +25,9 @@ from recorder.features.tenants import (
     service,
     transfer_options,
 )
-from recorder.identity import api_tokens, users
+from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
-from recorder.lifecycle import amendments, recordings
+from recorder.lifecycle import amendments, line_history, recordings
 from recorder.playback import grants
 from recorder.seal import signing
 from recorder.spool.layout import Party
@@ -74,7 +74,7 @@ def _somebody_else(world: World) -> None:
     """Another customer, whose ids can be put into rows."""
     house, to = world.house, str(uuid7(world.house.clock(), world.house.entropy))
     key = house.means.keyring.new_tenant_key(to, house.entropy).to_bytes().decode()
-    service.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
+    tenants.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
     sound = announcement_in("fr")
     row = announcements.create_announcement(
         to, name="theirs", language="fr", text=sound.text, purposes=sound.purposes, keep_days=sound.keep_days,
@@ -109,7 +109,7 @@ def _settings(world: World) -> None:
     lines.set_line_outbound(tenant, line, "before_connected", **said(world))
     plain = world.house.line.announcement
     second = lines.create_line(tenant, number="+3225550177", announcement=plain, **said(world))
-    lines.end_line(tenant, second.id, **said(world))
+    line_history.end_line(tenant, second.id, **said(world))
     lines.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
 
 

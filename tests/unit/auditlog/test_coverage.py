@@ -18,7 +18,7 @@ from recorder.audit import shared_rows
 from recorder.audit.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
-from recorder.catalogue import queries, schema
+from recorder.catalogue import queries, schema, subject_request_queries
 from recorder.catalogue.database import connected, database, open_catalogue, writing
 from recorder.catalogue.tables import core
 from recorder.catalogue.tables.core import TABLES, GrantTable
@@ -26,7 +26,7 @@ from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.errors import PersonError, SealError
 from recorder.features.live import queue
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.tenants import line_policies
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import amendments, hold_review, limits, recordings
@@ -367,7 +367,8 @@ def decided(world: World) -> dict[str, Any]:
             "lines": line_policies.policies(),
             "limits": limits.limits_of(world.tenant, world.house.trust),
             "codes": [
-                verification_code.latest(world.tenant, row.id) for row in register.requests(world.tenant)
+                verification_code.latest(world.tenant, row.id)
+                for row in subject_request_queries.requests(world.tenant)
             ],
         }
 

@@ -20,7 +20,7 @@ from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
 from recorder.features.tenants import composition, keep_options, transfer_options
 from recorder.features.tenants import lines as line_register
 from recorder.identity import users
-from recorder.lifecycle import recordings
+from recorder.lifecycle import line_history, recordings
 
 from . import (
     tampered_bucket,
@@ -88,7 +88,7 @@ def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch:
     assert line_register.set_line_outbound(tenant, line, "before_connected", **said)
     assert composition.set_line_mode(tenant, line, "opt-in", **said)
     second = line_register.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
-    assert line_register.end_line(tenant, second.id, **said)
+    assert line_history.end_line(tenant, second.id, **said)
     assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.means.signer, **said)
     person = users.user(tenant, world.user)
     assert person is not None

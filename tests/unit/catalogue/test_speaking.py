@@ -25,6 +25,7 @@ from recorder.features.tenants import (
     snapshot,
     transfer_options,
 )
+from recorder.lifecycle import line_history
 from recorder.prompts import composer
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Party
@@ -205,7 +206,7 @@ def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tm
         question=found.asked.question,
     )
     folder = layout.open_take(tmp_path / "spool", start)
-    lines.end_line(tenants[0], row.id, **now)
+    line_history.end_line(tenants[0], row.id, **now)
     clock.forward(days=3)
     read()
     left = {path.stem for path in (tmp_path / "snapshot" / "prompts").iterdir()}
@@ -309,7 +310,7 @@ def test_numbers_that_say_the_same_share_a_sound_and_what_nobody_says_goes(line,
     said = tmp_path / "snapshot" / "told" / "said"
     assert len(list(said.iterdir())) == 2
     for row in (first, second):
-        lines.end_line(row.tenant, row.id, **now)
+        line_history.end_line(row.tenant, row.id, **now)
     assert set(told()) == {"102"}
     assert len(list(said.iterdir())) == 1
 

@@ -13,7 +13,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
 from recorder.errors import SealError, StoreError
 from recorder.features.offboarding.erasure import destroy_keys
-from recorder.features.tenants import service
+from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.pipeline import stages
 from recorder.playback.verified_recording import Seals
@@ -38,7 +38,7 @@ def other(house: House) -> str:
     identity = str(uuid7(house.clock(), house.entropy))
     text = house.means.keyring.new_tenant_key(identity, house.entropy).to_bytes().decode()
     given = {"now": house.clock(), "entropy": house.entropy}
-    return service.create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
+    return create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
 
 
 def state(house: House) -> tuple[dict[str, str], dict[str, str | None], dict[str, bytes], int]:

@@ -24,9 +24,9 @@ from recorder.catalogue.tables.core import (
     UserTable,
 )
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
-from recorder.features.offboarding import decisions, departure
+from recorder.features.offboarding import completion, decisions, departure
 from recorder.features.offboarding import erasure as ending
-from recorder.features.recovery import proposals, rebuild_queue
+from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.identity import api_tokens
@@ -362,12 +362,12 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert [each.tenant for each in report.leavers] == [bakery.id]
     assert departure.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
     with pytest.raises(CatalogueError) as unconfirmed:
-        proposals.complete(office(house), bakery.id)
+        completion.complete(office(house), bakery.id)
     assert unconfirmed.value.error_id == "leaving.holds_unconfirmed"
     assert ending.erase_due(means, house.now()) == 0
     rebuild_queue.finish()
     house.confirm_holds()
-    proposals.complete(office(house), bakery.id)
+    completion.complete(office(house), bakery.id)
     assert ending.erase_due(means, house.now()) == 1
     assert departure.standing(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
@@ -383,5 +383,5 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
-    proposals.complete(office(house), bakery.id)
+    completion.complete(office(house), bakery.id)
     assert departures.being_erased(bakery.id)

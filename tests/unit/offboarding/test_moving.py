@@ -19,6 +19,7 @@ from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow
 from recorder.features.tenants import lines
 from recorder.ids import uuid7
+from recorder.lifecycle import line_history
 from recorder.pipeline import stages
 from recorder.seal.sealing import NAME
 from recorder.spool import layout
@@ -107,7 +108,7 @@ def make_town(house) -> Town:
     martin = house.customer("Boulangerie Martin", NUMBER)
     dyck = house.customer("Van Dyck NV", "+3225550199", language="en")
     (other,) = queries.lines(dyck.id)
-    lines.end_line(dyck.id, other.id, now=house.now(), entropy=house.entropy)
+    line_history.end_line(dyck.id, other.id, now=house.now(), entropy=house.entropy)
     folder = house.folder / "spool"
     folder.mkdir(exist_ok=True)
     return Town(house, folder, martin, dyck)

@@ -19,9 +19,8 @@ from recorder.catalogue.tables.core import AmendmentTable, LineTable, RecordingT
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
-from recorder.features.offboarding import decisions, departure, handover
+from recorder.features.offboarding import completion, decisions, departure, handover
 from recorder.features.offboarding import erasure as ending
-from recorder.features.recovery import proposals
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.features.tenants import lines
 from recorder.identity import users
@@ -446,14 +445,14 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
     assert ending.erase_due(means, house.now()) == 0
     assert_whole(house, bakery, held)
     with pytest.raises(CatalogueError) as refused:
-        proposals.complete(office, bakery.id)
+        completion.complete(office, bakery.id)
     assert refused.value.error_id == "leaving.held"
     assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(SealError):
-        proposals.complete(house.changes, bakery.id)
+        completion.complete(house.changes, bakery.id)
     assert_whole(house, bakery, held)
-    proposals.complete(office, bakery.id)
+    completion.complete(office, bakery.id)
     assert ending.erase_due(means, house.now()) == 1
     assert queries.recording(bakery.id, held).destroyed_why == "deleted"
 

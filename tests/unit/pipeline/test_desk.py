@@ -30,7 +30,7 @@ from recorder.errors import SealError
 from recorder.features.live import queue
 from recorder.features.live.queue import AskedRow
 from recorder.features.live.relay import Desk, live_row
-from recorder.features.tenants import service
+from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.spool import layout
@@ -217,7 +217,7 @@ def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) 
 def rival(clock, entropy) -> str:
     """Another customer's id."""
     identity = str(uuid7(clock(), entropy))
-    service.create_tenant(identity, name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
+    tenants.create_tenant(identity, name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
     return identity
 
 

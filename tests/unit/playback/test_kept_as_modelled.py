@@ -19,8 +19,8 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.tables.core import RecordingTable, TenantTable
 from recorder.errors import KeepingError
-from recorder.features.tenants import announcements, lines, service
-from recorder.identity import users
+from recorder.features.tenants import announcements, lines
+from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_service import Changes
@@ -97,7 +97,7 @@ class Living:
         tenant = str(uuid7(house.clock(), house.entropy))
         more = {"now": house.clock(), "entropy": house.entropy}
         key = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
-        service.create_tenant(tenant, name=tenant, wrapped_key=key, **more)
+        tenants.create_tenant(tenant, name=tenant, wrapped_key=key, **more)
         told = announcements.create_announcement(
             tenant, name="default", language="fr", text="…", purposes=["agreement"], keep_days=30,
             wav=house.means.store.read("sound"), **more,

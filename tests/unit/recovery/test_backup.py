@@ -28,8 +28,8 @@ from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import erased_calls, register, reviews
-from recorder.features.tenants import composition, keep_options, lines, service, snapshot, transfer_options
-from recorder.identity import api_tokens, users
+from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
+from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
@@ -349,7 +349,7 @@ def test_a_copy_is_of_one_moment(full: House, monkeypatch) -> None:
             import threading
 
             def add() -> None:
-                service.create_tenant(
+                tenants.create_tenant(
                     identity, name=name, wrapped_key="{}", now=full.clock(), entropy=os.urandom
                 )
 

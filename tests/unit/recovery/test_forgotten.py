@@ -15,14 +15,14 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.database import writing
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import KeepingError, SealError
-from recorder.features.recovery import backup, proposals
+from recorder.features.recovery import backup
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import register
-from recorder.features.subject_requests.register import RequestRow
+from recorder.features.subject_requests import erased_calls, register
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
 from recorder.seal import call_erasure, canonical_json, signed_document
@@ -89,15 +89,15 @@ def test_an_older_backup_brings_none_of_them_back(
         assert recovery.troubles == []
         assert len(rows(NotRecordedTable)) == 2, "a rebuild erases nothing: it proposes"
         with pytest.raises(KeepingError, match="not confirmed"):
-            proposals.erase_calls_again(changes, house.tenant)
+            erased_calls.erase_calls_again(changes, house.tenant)
         house.confirm_holds()
-        assert proposals.erase_calls_again(changes, house.tenant) == 2
+        assert erased_calls.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecordedTable) == opened(missed) == []
         assert erased_call_queries.counts(house.tenant) == {asked.id: 2}
         (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})
-        assert proposals.erase_calls_again(changes, house.tenant) == 0
+        assert erased_calls.erase_calls_again(changes, house.tenant) == 0
         assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"] == [said], "once"
         house.confirm_holds()
         means = house.means
@@ -216,7 +216,7 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: House, missed, recovery,
     later = replace(changes, revoked=lambda: revoked)
     report = recovery.rebuild(revoked=lambda: revoked)
     assert (report.calls, recovery.troubles) == ({}, [("seal.key_revoked", name)])
-    assert proposals.erase_calls_again(later, house.tenant) == 0
+    assert erased_calls.erase_calls_again(later, house.tenant) == 0
     assert len(rows(NotRecordedTable)) == 2
     believed = recovery.rebuild(revoked=lambda: revoked, believe_dates=True)
     assert believed.calls == ({house.tenant: 2} if hours < 0 else {})
@@ -230,6 +230,6 @@ def test_a_note_of_a_recording_destroys_none(house: House, recorded, recovery, c
     report = recovery.rebuild()
     assert [code for code, _ in recovery.troubles] == ["call_erasure.of_a_recording"]
     assert report.calls == {}
-    assert proposals.erase_calls_again(changes, house.tenant) == 0
+    assert erased_calls.erase_calls_again(changes, house.tenant) == 0
     assert set(before) < set(house.objects())
     assert queries.recording(house.tenant, mine).destroyed_at is None
