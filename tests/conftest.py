@@ -29,6 +29,7 @@ from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.revocation import Trust
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party
 from recorder.store.directory import DirectoryStore
@@ -183,7 +184,7 @@ class House:
     tenant: str
     line: LineRow
     announcement: Announcement
-    means: stages.PipelineDeps
+    means: Services
 
     @property
     def spool(self) -> Path:
@@ -200,7 +201,7 @@ class House:
     @property
     def trust(self) -> Trust:
         """What signed statements are checked with."""
-        return Trust(self.means.root_public)
+        return Trust(self.means.root)
 
     def limit(
         self, keep_days: int | None, *, purpose: str | None = None, line: str | None = None, **more: Any
@@ -208,7 +209,7 @@ class House:
         """Set a retention limit, as the operator does (``None``: as announced again)."""
         means, tenant = self.means, more.pop("tenant", self.tenant)
         at = more.pop("now", None) or self.clock()
-        changes = Changes(means.store, means.root_public, means.signer, lambda: at, self.entropy)
+        changes = Changes(means.store, means.root, means.signer, lambda: at, self.entropy)
         wish = retention_limits.Wish(purpose, line, keep_days, **more)
         retention_limits.set_limit(changes, tenant, wish, By("operator"))
 
@@ -282,7 +283,7 @@ class House:
     def office(self) -> Changes:
         """What the operator decides with about a customer who leaves."""
         given = self.means
-        return Changes(given.store, given.root_public, given.signer, self.clock, self.entropy)
+        return Changes(given.store, given.root, given.signer, self.clock, self.entropy)
 
     def unrecorded(self, reason: str = "hung_up_in_announcement", **changes) -> Path:
         """A call that was not recorded, in the spool."""
@@ -331,14 +332,16 @@ def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> 
     keys = root / "keys"
     signing.init(keys, clock(), entropy)
     keyring = Keyring(load_kek(keys / signing.KEK))
-    means = stages.PipelineDeps(
+    means = Services(
         store=DirectoryStore(root / "bucket", entropy),
         keyring=keyring,
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
-        root_public=signing.load_public(keys / signing.ROOT_PUBLIC),
+        root=signing.load_public(keys / signing.ROOT_PUBLIC),
+        spool=root / "spool",
         snapshot=root / "snapshot",
+        now=clock,
         entropy=entropy,
-        since_boot=lambda: since_boot(clock()),
+        uptime=lambda: since_boot(clock()),
     )
     tenant = str(uuid7(clock(), entropy))
     tenants.create_tenant(

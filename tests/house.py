@@ -36,6 +36,7 @@ from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.revocation import Trust
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party
 from recorder.store.contract import Store
@@ -98,14 +99,16 @@ class House:
         self.root = signing.load_public(keys / signing.ROOT_PUBLIC)
         self.store = store or DirectoryStore(folder / "store", entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-        self.means = stages.PipelineDeps(
+        self.means = Services(
             self.store,
             self.keyring,
             signer,
             self.root,
+            folder / "spool",
             folder / "snapshot",
+            now=now,
             entropy=entropy,
-            since_boot=lambda: since_boot(now()),
+            uptime=lambda: since_boot(now()),
         )
         self.gate = PanelGate(self.store, self.keyring, self.root, now=now, entropy=entropy)
         panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
@@ -206,7 +209,7 @@ class House:
     def work(self, folder: Path, end: datetime) -> None:
         """Every stage of a call that ended then, soon after."""
         then = end + timedelta(milliseconds=900)
-        means = replace(self.means, since_boot=lambda: since_boot(then))
+        means = replace(self.means, uptime=lambda: since_boot(then))
         while stages.step(folder, then, means):
             pass
 

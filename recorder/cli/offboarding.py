@@ -16,7 +16,6 @@ from recorder.domain import time_zones
 from recorder.errors import CatalogueError, SealError
 from recorder.features.live import queue
 from recorder.features.offboarding import completion, decisions, departure, handover
-from recorder.lifecycle.amendment_service import Changes
 from recorder.processes.services import Context
 from recorder.seal import signing
 
@@ -42,7 +41,7 @@ def announce(context: Context, name: str, until: datetime) -> None:
     context.open_catalogue()
     owner = find_tenant(name)
     day = datetime.combine(until.date(), time(), time_zones.check(owner.time_zone))
-    decisions.announce(_changes(context), owner.id, day)
+    decisions.announce(context.changes(), owner.id, day)
     click.echo(f"{owner.name} leaves: its numbers are not recorded any more.")
     click.echo("Once the last of its calls is stored: `accord tenant leave hand-over`")
 
@@ -54,7 +53,7 @@ def stop(context: Context, name: str) -> None:
     """Call it off, before anything is destroyed. Its lines are made again with `accord line add`."""
     context.open_catalogue()
     owner = find_tenant(name)
-    decisions.cancel(_changes(context), owner.id)
+    decisions.cancel(context.changes(), owner.id)
     click.echo(f"{owner.name} stays. Its numbers are not recorded until you add them again.")
 
 
@@ -68,7 +67,7 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
     from recorder.playback.verified_recording import Seals
 
     context.open_catalogue()
-    owner, store, root, changes = find_tenant(name), context.store(), context.root(), _changes(context)
+    owner, store, root, changes = find_tenant(name), context.store(), context.root(), context.changes()
     decisions.standing(changes, owner.id)
     seals = Seals(store, context.keyring(), root, context.revoked())
     if going := queue.calls(owner.id, utc_now()):
@@ -98,10 +97,10 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
 @click.pass_obj
 def erase(context: Context, name: str, early: str | None, without_handing_over: bool) -> None:
     """Have the worker destroy everything of a customer. What is held is to be decided before."""
-    from recorder.features.offboarding.erasure import check_handed_over, check_ready
+    from recorder.features.offboarding.decisions import check_handed_over, check_ready
 
     context.open_catalogue()
-    owner, changes = find_tenant(name), _changes(context)
+    owner, changes = find_tenant(name), context.changes()
     said = decisions.standing(changes, owner.id)
     check_ready(owner.id)
     if not without_handing_over:
@@ -120,10 +119,10 @@ def erase(context: Context, name: str, early: str | None, without_handing_over: 
 def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> None:
     """Erase again, after a restore or rebuild, a customer who left. What was signed in the bucket is
     verified once more; nothing is done while a legal hold stands or the holds are unconfirmed."""
-    from recorder.features.offboarding.erasure import check_ready
+    from recorder.features.offboarding.decisions import check_ready
 
     context.open_catalogue()
-    owner, changes = find_tenant(name), _changes(context)
+    owner, changes = find_tenant(name), context.changes()
     leaver = completion.to_complete(changes, owner.id, believe_dates=believe_dates)
     check_ready(owner.id)
     if leaver.receipt is not None:
@@ -142,13 +141,13 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
 @click.pass_obj
 def show(context: Context, name: str) -> None:
     """How far it is."""
-    from recorder.features.offboarding.erasure import held
+    from recorder.features.offboarding.decisions import held
 
     context.open_catalogue()
     owner = find_tenant(name)
     row = departure.standing(owner.id)
     try:
-        decisions.standing(_changes(context), owner.id)
+        decisions.standing(context.changes(), owner.id)
     except (CatalogueError, SealError) as error:
         click.echo(f"NOT SIGNED: {error.message}")
     click.echo(f"announced {to_iso(row.announced_at)}, can be fetched until {to_iso(row.until)}")
@@ -189,12 +188,6 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
         return
     out.write_text(row.receipt, "utf-8")
     click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {said.body['complete_from']}")
-
-
-def _changes(context: Context) -> Changes:
-    """What signs decisions about a customer who leaves."""
-    given = (context.store(), context.root(), context.signer())
-    return Changes(*given, utc_now, os.urandom, revoked=context.revoked())
 
 
 def _handed(tenant: str, row: departures.LeavingRow) -> None:

@@ -172,12 +172,10 @@ def close(context: Context, request: str, tenant_name: str, how: str) -> None:
 def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bool) -> None:
     """Erase again, after a restore or rebuild, calls without a recording that signed notes in the bucket say
     were erased for their person."""
-    from recorder.lifecycle.amendment_service import Changes
 
     context.open_catalogue()
     tenant = find_tenant(tenant_name)
-    given = (context.store(), context.root(), context.signer())
-    changes = Changes(*given, utc_now, os.urandom, revoked=context.revoked())
+    changes = context.changes()
     revoked = changes.revoked()
     found = bucket_statements.look(
         changes.store, changes.root, revoked, believe_dates=believe_dates, tenant=tenant.id

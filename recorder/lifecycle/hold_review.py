@@ -9,9 +9,11 @@ confirms by writing rows.
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any, Final
 
+import structlog
 from peewee import SQL, fn
 
 from recorder import __version__
@@ -34,6 +36,8 @@ MAX_BYTES: Final = 16 * 1024
 
 _EITHER: Final = SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')")
 """Word for word the condition of an index (migration 0018), without which it would read every leaf."""
+
+log = structlog.get_logger()
 
 
 def holds_unconfirmed() -> datetime | None:
@@ -150,3 +154,31 @@ def _confirms(row: LeafTable, leaf_hash: str, tenant: str, trust: Trust) -> bool
     except (SealError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return said == (tenant, leaf_hash) and not is_doubtful(key, at, row.at, trust.revoked())
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReminders:
+    """Log once a day which holds are due for review."""
+
+    logged: dict[str, date] = field(default_factory=dict)
+
+    def remind(self, now: datetime) -> None:
+        """Log each hold whose review is due and that was not logged on this day."""
+        due = {}
+        for each in amendments.holds():
+            if each.review_at > now:
+                continue
+            name = f"{each.recording}/{each.number}"
+            due[name] = now.date()
+            if self.logged.get(name) != now.date():
+                log.warning(
+                    "hold.to_be_looked_at",
+                    tenant=each.tenant,
+                    recording=each.recording,
+                    hold=each.number,
+                    since=to_iso(each.since),
+                    review_at=to_iso(each.review_at),
+                    hint="lift it, or set another one: `accord hold list`",
+                )
+        self.logged.clear()
+        self.logged.update(due)

@@ -17,6 +17,7 @@ from recorder.errors import SealError
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource
 from recorder.seal.revocation import Revoked, nothing
+from recorder.services import Services
 from recorder.store.contract import NotFound
 
 LEFT: Final = "tenant.left"
@@ -89,3 +90,8 @@ class Statements:
             hint="a row says that this call was erased, and no signed note does: `accord audit`",
         )
         return False
+
+
+def statements_of(services: Services) -> Statements:
+    """The statements in the bucket of an installation."""
+    return Statements(services.store, services.root, services.revoked)

@@ -1,12 +1,13 @@
-"""What commands share: settings, and the rooms opened from them."""
+"""Opens what the settings name: one place for every command and process."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -15,7 +16,11 @@ from recorder.errors import ConfigError
 from recorder.seal import kek_files, signing
 from recorder.seal.keyring import Keyring, read_private, write_private
 from recorder.seal.revocation import Revocations, Trust
+from recorder.services import Services
 from recorder.store.contract import Store
+
+if TYPE_CHECKING:
+    from recorder.lifecycle.amendment_service import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,32 @@ class Context:
         said = signing.load_endorsement(path)
         said.check_root(self.root())
         return said
+
+    def changes(self) -> Changes:
+        """Writes amendments and statements as the operator.  Raises :class:`ConfigError`."""
+        from recorder.lifecycle.amendment_service import Changes
+
+        return Changes(self.store(), self.root(), self.signer(), revoked=self.revoked())
+
+    def services(self) -> Services:
+        """What the pipeline and the worker's duties work with.  Raises :class:`ConfigError`,
+        :class:`recorder.errors.StoreError`."""
+        from recorder.processes import object_store
+
+        settings = self.settings
+        return Services(
+            store=self.store(),
+            keyring=self.keyring(),
+            signer=self.signer(),
+            root=self.root(),
+            spool=settings.node.spool_folder.absolute(),
+            snapshot=settings.node.snapshot_folder.absolute(),
+            revoked=self.revoked(),
+            lock=object_store.lock(settings),
+            lock_eraser=object_store.open_erasing(settings),
+            checkpoint_lock=timedelta(days=settings.ledger.lock_days),
+            backups_kept=timedelta(days=settings.keys.backups_kept_days),
+        )
 
     def store(self) -> Store:
         """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""

@@ -37,7 +37,9 @@ from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.playback.verified_recording import Seals
 from recorder.seal import kek_files, signing
 from recorder.seal.amendment import By
+from recorder.services import Services
 from recorder.store.directory import DirectoryStore
+from tests.installed import services_in
 
 
 @dataclass
@@ -108,7 +110,7 @@ class Step:
             return sign(*given)
 
         checkpoint.sign = signing_  # of this process alone
-        continuation.begin(self.tenant, "the disk broke", self.signing, self.now)
+        continuation.begin(self.tenant, "the disk broke", self.services, self.now)
 
     def prepare(self) -> None:
         seals, pem = Seals(self.store, self.ring, self.public), signing.public_pem(self.public)
@@ -126,12 +128,11 @@ class Step:
         amendment_recovery.finish(self.store, self.public, self.now, os.urandom)
 
     @property
-    def signing(self) -> checkpoint.CheckpointDeps:
-        owner = os.urandom(8).hex()
-        return checkpoint.CheckpointDeps(self.store, self.signer, self.public, os.urandom, owner=owner)
+    def services(self) -> Services:
+        return services_in(self.root, self.store)
 
     def sign(self) -> None:
-        checkpoint.keep(self.signing, self.now)
+        checkpoint.keep(self.services, self.now)
 
     def restore(self) -> None:
         told = lambda table, _count: self.boundary(table)  # noqa: E731

@@ -32,7 +32,7 @@ DIED = -signal.SIGKILL
 def assert_amended_once(house, recording: str, times: int = 1) -> None:
     """In the bucket, in the catalogue, and in the log."""
     row = queries.recording(house.tenant, recording)
-    report = verify(house.means.store, row.prefix, house.means.root_public)
+    report = verify(house.means.store, row.prefix, house.means.root)
     assert report.findings == []
     assert [each.sha256 for each in report.chain.amendments] == list(
         amendments.known(house.tenant, recording)
@@ -173,7 +173,7 @@ def person_killed(house, boundary: str) -> None:
     assert noted.erased_at is not None
     assert_amended_once(house, recording)
     given = house.means
-    destroying = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+    destroying = given
     assert expiry.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
 
 
@@ -200,7 +200,7 @@ def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
     opened = database.open_catalogue(url)
     try:
         back = queries.recording(house.tenant, kept)
-        assert verify(means.store, back.prefix, means.root_public, means.keyring).findings == []
+        assert verify(means.store, back.prefix, means.root, means.keyring).findings == []
         assert back.wrapped_key is not None
     finally:
         opened.close()

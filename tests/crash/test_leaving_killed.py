@@ -81,7 +81,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     assert [key for key in mine if not key.endswith(stays)] == []
     receipt = departure.standing(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
-    body = read_receipt(receipt.encode(), house.means.root_public).body
+    body = read_receipt(receipt.encode(), house.means.root).body
     assert body["destroyed"] == {"deleted": len(recordings)}
     assert len(body["keys"]["destroyed"]) == 2, "the one of before a change, too"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None

@@ -28,7 +28,7 @@ from recorder.processes.gate import PanelGate
 from recorder.seal import kek_files
 from recorder.seal.amendment import By
 from tests.conftest import Clock, Repeating, make_house
-from tests.golden.receipts import catalogue, destroying, erase_all, hand_over, made
+from tests.golden.receipts import catalogue, erase_all, hand_over, made
 from tests.stored import put_small
 from tests.unit.auditlog.conftest import BEGAN, World, make_world
 from tests.unit.auditlog.filled import fill, said
@@ -81,7 +81,7 @@ def _who(world: World) -> Who:
 
 def _gate(world: World) -> PanelGate:
     house, given = world.house, world.house.means
-    return PanelGate(given.store, given.keyring, given.root_public, now=house.clock, entropy=house.entropy)
+    return PanelGate(given.store, given.keyring, given.root, now=house.clock, entropy=house.entropy)
 
 
 def _settings(world: World) -> None:
@@ -138,7 +138,7 @@ def _erasing(world: World, found: Fields) -> None:
     vouch(tenant, request, signer=house.means.signer, **said(world))
     _look(found)
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
-    assert expiry.destroy_due(destroying(house), house.clock()) == 1
+    assert expiry.destroy_due(house.means, house.clock()) == 1
     reviews.note_erasing(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
     call_erasure.erase(house.office(), register.request(tenant, request), world.user)
 
@@ -146,7 +146,7 @@ def _erasing(world: World, found: Fields) -> None:
 def _again(world: World, found: Fields) -> None:
     """The catalogue is lost, after a copy of it was made."""
     house, path = world.house, world.house.root / "accord.backup"
-    ring, public = house.means.keyring, house.means.root_public
+    ring, public = house.means.keyring, house.means.root
     told = house.clock, house.entropy
     backup.write(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
     house.clock.forward(hours=1)

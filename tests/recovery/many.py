@@ -33,6 +33,7 @@ from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import HoldSet
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.sealing import SealedTake, seal
+from recorder.services import Services
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
@@ -87,7 +88,15 @@ class Making:
         self.signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.public = signing.load_public(keys / signing.ROOT_PUBLIC)
         self.tenants = [self.tenant(number) for number in range(TENANTS)]
-        self.means = expiry.ErasureDeps(store, self.public, self.signer, self.entropy)
+        self.means = Services(
+            store,
+            self.keyring,
+            self.signer,
+            self.public,
+            root / "spool",
+            root / "snapshot",
+            entropy=self.entropy,
+        )
 
     def tenant(self, number: int) -> tuple[str, WrappedKey]:
         identity = str(uuid7(BEGAN, self.entropy))

@@ -23,14 +23,15 @@ from zoneinfo import ZoneInfo
 from recorder.audio.encoding import NOTE
 from recorder.catalogue import departures, queries
 from recorder.catalogue.records import TenantRow
-from recorder.clock import Now, from_iso, to_iso
+from recorder.clock import from_iso, to_iso
 from recorder.domain import phone_numbers
 from recorder.errors import AccordError, BringingError, TakeError
 from recorder.features.imports import audio
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
-from recorder.pipeline.stages import PipelineDeps, step
+from recorder.pipeline.stages import step
 from recorder.seal.sealing import NAME as MANIFEST
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import CallEnd, CallStart, Mark, Party
@@ -122,14 +123,12 @@ def read_table(
 
 @dataclass(frozen=True, slots=True)
 class Bringing:
-    """Brings recordings of ``tenant`` in, kept until ``until`` without a purpose.  ``spool`` is the node's
-    folder, ``region`` (``BE``) where a number without a country code is from."""
+    """Brings recordings of ``tenant`` in, kept until ``until`` without a purpose.  ``region`` (``BE``) is
+    the country of numbers without a country code."""
 
     tenant: TenantRow
     until: datetime
-    spool: Path
-    means: PipelineDeps
-    now: Now
+    services: Services
     region: str | None = None
     formats: tuple[str, ...] = ("opus",)
 
@@ -153,11 +152,11 @@ class Bringing:
             gone = row.destroyed_at is not None
             return Outcome(each.row, each.file.name, GONE if gone else THERE, row.id)
         recording = self._identity(sha256)
-        folder = self.spool / PLACE / recording
+        folder = self.services.spool / PLACE / recording
         try:
             if not (folder / MANIFEST).exists():
                 self._take(each, file, sha256, folder)
-            while step(folder, self.now(), self.means):
+            while step(folder, self.services.now(), self.services):
                 pass
         except Conflict as error:
             wrong = BringingError(
@@ -169,7 +168,9 @@ class Bringing:
         except TakeError as error:
             return Outcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            wrong = BringingError("bringing.disk", f"{self.spool}: {error.strerror}", "is there room?")
+            wrong = BringingError(
+                "bringing.disk", f"{self.services.spool}: {error.strerror}", "is there room?"
+            )
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
         there = queries.recording(self.tenant.id, recording)
         if there is None:
@@ -216,7 +217,7 @@ class Bringing:
         layout.open_take(folder.parent, start)
         said = {"sha256": sha256, "channels": str(decoded.channels)}
         layout.append_mark(folder, Mark(each.began_at, "brought_in", said))
-        ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.now())
+        ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recorder.errors import CatalogueError, SealError
 from recorder.features.offboarding import decisions
-from recorder.features.offboarding.erasure import check_ready
+from recorder.features.offboarding.decisions import check_ready
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.bucket_statements import Leaver, is_open, look
 from recorder.seal import offboarding

@@ -11,8 +11,10 @@ from recorder.catalogue import departures, queries
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.features.offboarding import departure
+from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.departure import note_departure
+from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.seal import offboarding
 from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
 
@@ -154,3 +156,36 @@ def _put(changes: Changes, said: Statement) -> Statement:
     made = offboarding.put(changes.store, said, changes.signer, changes.root)
     changes.boundary("statement put")
     return made
+
+
+def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
+    """Holds that are to be decided before anything is destroyed."""
+    return amendments.holds(tenant)
+
+
+def check_ready(tenant: str) -> None:
+    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them)."""
+    if holds_unconfirmed() is not None:
+        raise CatalogueError(
+            "leaving.holds_unconfirmed",
+            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
+            "look at them, then `accord rebuild --confirm-holds`",
+        )
+    if holds := held(tenant):
+        named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
+        more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
+        raise CatalogueError(
+            "leaving.held",
+            f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
+            "`accord hold lift`, once whoever it was held for has what they need of it",
+        )
+
+
+def check_handed_over(said: Statement) -> None:
+    """Raises :class:`CatalogueError` (``leaving.not_handed_over``)."""
+    if said.handed_over is None:
+        raise CatalogueError(
+            "leaving.not_handed_over",
+            "nothing was handed over to this customer",
+            "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
+        )

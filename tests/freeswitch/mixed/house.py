@@ -18,7 +18,6 @@ from recorder import config
 from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import Keeping, RecordingRow
 from recorder.catalogue.tables import core
-from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
@@ -26,7 +25,7 @@ from recorder.features.tenants.announcements import OwnSound
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.playback.interface import Who
-from recorder.processes import object_store
+from recorder.processes import object_store, run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
@@ -163,7 +162,7 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
     given = {**os.environ, **rig.environment, **variables}
-    wanted = [each for each in processes.programs(context, given) if each.name != "web"]
+    wanted = [each for each in run.programs(context, given) if each.name != "web"]
     supervisor = Supervisor(wanted, given)
     thread = threading.Thread(target=supervisor.run)
     try:

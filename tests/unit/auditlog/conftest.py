@@ -23,6 +23,7 @@ from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
 from recorder.playback import grants
+from recorder.services import Services
 from tests.conftest import Clock, House, Repeating, make_house
 from tests.postgres import binaries
 from tests.stored import put_small
@@ -42,11 +43,9 @@ class World:
     def tenant(self) -> str:
         return self.house.tenant
 
-    def signing(self, **changes: Any) -> checkpoint.Means:
+    def signing(self, **changes: Any) -> Services:
         means = self.house.means
-        made = checkpoint.CheckpointDeps(
-            means.store, means.signer, means.root_public, self.house.entropy, owner="one"
-        )
+        made = replace(means, checkpoints_seen={})
         return replace(made, **changes)
 
     def sign(self) -> int:
@@ -55,7 +54,7 @@ class World:
 
     def audit(self, **changes: Any) -> list[AuditFinding]:
         means = self.house.means
-        made = Audit(means.store, means.root_public, self.house.clock(), means.keyring)
+        made = Audit(means.store, means.root, self.house.clock(), means.keyring)
         made = replace(made, **changes)
         with connected():
             known = {row.id for row in TenantTable.select(TenantTable.id)}
@@ -170,7 +169,7 @@ def make_world(house: House) -> World:
     _change_settings(house)
     _let_in(house, user)
     house.clock.forward(days=11)
-    means = expiry.ErasureDeps(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    means = house.means
     assert expiry.destroy_due(means, house.clock()) == 1
     assert world.sign() == 1
     return world

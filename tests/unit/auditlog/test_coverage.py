@@ -292,7 +292,7 @@ IN_THE_BUCKET = ("recording", "amendment", "tenant")
 def audit(world: World, table: str) -> list[AuditFinding]:
     """Of the world's customer, and of what is nobody's."""
     means = world.house.means
-    doing = Audit(means.store, means.root_public, world.house.clock(), means.keyring)
+    doing = Audit(means.store, means.root, world.house.clock(), means.keyring)
     doing = replace(doing, recordings=table in IN_THE_BUCKET)
     with connected():
         known = {row.id for row in core.TenantTable.select(core.TenantTable.id)}
@@ -351,7 +351,7 @@ def decided(world: World) -> dict[str, Any]:
     """What is destroyed, withheld, widened or shown by the catalogue, as far as it can be asked cheaply."""
     now, means = world.house.clock(), world.house.means
     gate = PanelGate(
-        means.store, means.keyring, means.root_public, now=world.house.clock, entropy=world.house.entropy
+        means.store, means.keyring, means.root, now=world.house.clock, entropy=world.house.entropy
     )
     later = now + timedelta(hours=1)
     with connected():
@@ -410,12 +410,12 @@ def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: W
     world = sqlite_world
     with writing() as _, database.atomic() as everything:
         open_ = next(each for each in queue.open_of(NODE))
-        queue.check_command(open_, world.house.means.root_public, {})
+        queue.check_command(open_, world.house.means.root, {})
         row = LiveCommandTable.select().where(LiveCommandTable.id == open_.id).dicts().get()
         LiveCommandTable.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
         forged = next(each for each in queue.open_of(NODE) if each.id == "forged")
         with pytest.raises(SealError):
-            queue.check_command(forged, world.house.means.root_public, {})
+            queue.check_command(forged, world.house.means.root, {})
         everything.rollback()
 
 

@@ -126,7 +126,7 @@ def test_a_number_that_is_none_is_named(world: World, catalogue_kind: str) -> No
 
 def test_a_customer_whom_the_catalogue_lost_is_named(world: World) -> None:
     means = world.house.means
-    audit = Audit(means.store, means.root_public, world.house.clock())
+    audit = Audit(means.store, means.root, world.house.clock())
     assert list(audit.lost({world.tenant})) == []
     (found,) = audit.lost({"01930000-0000-7000-8000-00000000000b"})
     assert (found.code, found.where) == ("log.missing", f"checkpoints/{world.tenant}/0000000001.note")

@@ -327,11 +327,11 @@ def test_what_somebody_else_changed_meanwhile_is_looked_at_again(
     tenants, line, compose, now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sound is made before the customer is held: another command may come in between."""
-    mine, row, hold = tenants[0], line(), composition.hold
+    mine, row, hold = tenants[0], line(), composition.lock_tenant
     english = compose("en")
 
     def late(tenant: str) -> None:
-        monkeypatch.setattr(composition, "hold", hold)
+        monkeypatch.setattr(composition, "lock_tenant", hold)
         lines.set_line_announcement(mine, row.id, english.id, **now)
         hold(tenant)
 

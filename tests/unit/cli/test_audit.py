@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,12 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recorder import config
-from recorder.auditlog import checkpoint
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.catalogue.tables.core import LeafTable, TenantTable
 from recorder.cli import accord
-from recorder.lifecycle import expiry
 from recorder.ops.doctor import keeping
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.duties import DUTIES, CheckpointWitnesses, Duties
@@ -46,17 +44,9 @@ class Shell:
         """A round of the worker's housekeeping."""
         context = self.context()
         context.open_catalogue()
-        store, signer, root = context.store(), context.signer(), context.root()
         now = _Now(later)
         (self.folder / "spool").mkdir(exist_ok=True)
-        house = Duties(
-            self.folder / "spool",
-            expiry.ErasureDeps(store, root, signer, os.urandom),
-            checkpoint.CheckpointDeps(store, signer, root, os.urandom, owner="one"),
-            CheckpointWitnesses(),
-            now,
-            now,
-        )
+        house = Duties(replace(context.services(), now=now), CheckpointWitnesses(), now)
         house.keep()
 
 

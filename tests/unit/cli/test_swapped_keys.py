@@ -12,7 +12,7 @@ from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
 from recorder.errors import SealError, StoreError
-from recorder.features.offboarding.erasure import destroy_keys
+from recorder.features.offboarding.duty import destroy_keys
 from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.pipeline import stages
@@ -66,8 +66,8 @@ def assert_opens(house: House, *recordings: str) -> None:
     ring = kek_files.keyring(house.root / "keys")
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
-        Seals(house.means.store, ring, house.means.root_public).open(row, house.clock())
-        assert verify(house.means.store, row.prefix, house.means.root_public, ring).findings == []
+        Seals(house.means.store, ring, house.means.root).open(row, house.clock())
+        assert verify(house.means.store, row.prefix, house.means.root, ring).findings == []
 
 
 def key_of(tenant: str) -> WrappedKey:

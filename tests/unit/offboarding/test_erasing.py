@@ -23,9 +23,10 @@ from recorder.catalogue.tables.core import (
     TenantTable,
     UserTable,
 )
+from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
 from recorder.features.offboarding import completion, decisions, departure
-from recorder.features.offboarding import erasure as ending
+from recorder.features.offboarding import duty as ending
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import register, reviews, verification_code
@@ -127,7 +128,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
         decide(house, bakery)
     clock.forward(days=10)
-    ending.check_ready(bakery.id)
+    decisions.check_ready(bakery.id)
     decide(house, bakery)
     with pytest.raises(CatalogueError, match="being destroyed"):
         decisions.cancel(office(house), bakery.id)
@@ -232,7 +233,7 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     review = house.now() + timedelta(days=90)
     house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **said)
     with pytest.raises(CatalogueError) as refused:
-        ending.check_ready(bakery.id)
+        decisions.check_ready(bakery.id)
     assert refused.value.error_id == "leaving.held"
     assert held in refused.value.message
     assert "order 12 is contested" in refused.value.message
@@ -253,8 +254,8 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
 def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="nothing was handed over"):
-        ending.check_handed_over(decisions.standing(office(house), bakery.id))
-    ending.check_ready(bakery.id)
+        decisions.check_handed_over(decisions.standing(office(house), bakery.id))
+    decisions.check_ready(bakery.id)
 
 
 class Locked:
@@ -278,7 +279,7 @@ def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, 
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     store = Locked(house.store, kept)
-    locked = replace(means, destroying=replace(means.destroying, erasing=store))
+    locked = replace(means, lock_eraser=store)
     assert ending.erase_due(locked, house.now()) == 0
     assert queries.recording(bakery.id, other).destroyed_at is not None
     row = queries.recording(bakery.id, kept)
@@ -296,8 +297,8 @@ def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     spent = iter(range(0, 1000, 40))
-    slow = replace(means, elapsed=lambda: float(next(spent)), seconds=60.0)
-    assert ending.erase_due(slow, house.now()) == 0
+    elapsed = lambda: float(next(spent))  # noqa: E731
+    assert ending.erase_due(means, house.now(), seconds=60.0, elapsed=elapsed) == 0
     assert departure.remaining(bakery.id) == 2
     assert ending.erase_due(means, house.now()) == 1
 
@@ -340,7 +341,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     receipt = departure.standing(bakery.id).receipt
     with connected():  # an old copy of the catalogue, from before it left
         AmendmentTable.delete().execute()
-        departure.Leaving.delete().execute()
+        OffboardingTable.delete().execute()
         LineTable.update(until=None).execute()
         for row in before[RecordingTable]:
             RecordingTable.update(**row).where(RecordingTable.id == row["id"]).execute()

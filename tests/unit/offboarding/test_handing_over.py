@@ -67,9 +67,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 def sign(house, customer: Customer) -> None:
     given = house.means
-    means = checkpoint.CheckpointDeps(
-        given.store, given.signer, given.root_public, house.entropy, owner="one"
-    )
+    means = replace(given, checkpoints_seen={})
     checkpoint.sign(customer.id, means, house.now())
     checkpoint.publish(customer.id, means, house.now())
 
@@ -268,7 +266,7 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
     for destroyed in (False, True):
         if destroyed:
             given = house.means
-            means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+            means = given
             assert expiry.destroy_due(means, house.now()) == 1
         after = fetched(house, who)
         assert len(after) == row.length

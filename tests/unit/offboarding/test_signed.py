@@ -20,7 +20,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
 from recorder.features.offboarding import completion, decisions, departure, handover
-from recorder.features.offboarding import erasure as ending
+from recorder.features.offboarding import duty as ending
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.features.tenants import lines
 from recorder.identity import users
@@ -28,6 +28,7 @@ from recorder.lifecycle import expiry, recordings
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.amendment_store import put as put_amendment
+from recorder.lifecycle.statements import statements_of
 from recorder.pipeline import stages
 from recorder.playback.interface import Who
 from recorder.seal import call_erasure, signed_document
@@ -183,7 +184,7 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
     mine = house.call(bakery)
     leave(office, bakery)
     revoked = {house.means.signer.key_id: house.now() + timedelta(hours=1)}
-    later = replace(means, destroying=replace(means.destroying, revoked=lambda: revoked))
+    later = replace(means, revoked=lambda: revoked)
     assert ending.erase_due(later, house.now()) == 0, "dated before the revocation, as whoever has it can"
     assert_whole(house, bakery, mine)
     with pytest.raises(CatalogueError) as unsigned:
@@ -528,12 +529,12 @@ def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_follow
     amended = put_amendment(
         house.store, chain, DeletionAsked("Forged"), by, house.changes.signer, house.root, house.now()
     )
-    assert expiry.destroy_due(means.destroying, clock.forward(minutes=5)) == 0
+    assert expiry.destroy_due(means, clock.forward(minutes=5)) == 0
     assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
     house.gate.purposes(Who(paul.id, bakery.id, paul.role, "fr"), mine)
     (said,) = leaf_lookup.about(bakery.id, [mine], ["recording.amended"])
     assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
-    assert expiry.destroy_due(means.destroying, clock()) == 1
+    assert expiry.destroy_due(means, clock()) == 1
     assert audited(house, bakery.id) == []
 
 
@@ -558,7 +559,7 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
     call_erasure.put(
         house.store, "n", bakery.id, "r", [folder.name], house.now(), house.changes.signer, house.root
     )
-    asked = stages.Statements(house.store, house.root)
+    asked = statements_of(house.means)
     assert asked.forgot(bakery.id, folder.name)
     assert not asked.forgot("another", folder.name)
     assert not replace(asked, revoked=lambda: revoked).forgot(bakery.id, folder.name)
@@ -585,7 +586,7 @@ def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> No
         with writing():
             ErasedCallTable.delete().execute()
             ErasedCallTable.insert_many([{"id": each, **row} for each in calls]).execute()
-        return expiry.empty_quarantine(spool, ended, house.entropy, house.means.statements)
+        return expiry.empty_quarantine(replace(house.means, spool=spool), ended)
 
     assert emptied(bakery.id) == 0, "a row alone"
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")

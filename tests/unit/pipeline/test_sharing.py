@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.core import LeafTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.lifecycle import expiry
+from recorder.services import Services
 from recorder.store.contract import Unreachable
 
 WORKERS = 3
@@ -54,9 +56,9 @@ def due(house) -> list[str]:
     return [folder.name for folder in folders]
 
 
-def means(house, store) -> expiry.ErasureDeps:
+def means(house, store) -> Services:
     given = house.means
-    return expiry.ErasureDeps(store, given.root_public, given.signer, house.entropy)
+    return replace(given, store=store)
 
 
 def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:

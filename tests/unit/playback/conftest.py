@@ -15,7 +15,7 @@ from recorder.processes.gate import PanelGate
 @pytest.fixture
 def gate(house) -> PanelGate:
     means = house.means
-    return PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    return PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
 
 
 @pytest.fixture

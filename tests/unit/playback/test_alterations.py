@@ -41,7 +41,7 @@ class Scene:
             RecordingTable.update(**values).where(RecordingTable.id == (row or self.mine).id).execute()
 
     def manifest(self):
-        return open_manifest(self.path("manifest.json").read_bytes(), self.house.means.root_public)
+        return open_manifest(self.path("manifest.json").read_bytes(), self.house.means.root)
 
 
 @pytest.fixture

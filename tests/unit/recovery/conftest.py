@@ -54,7 +54,7 @@ class Recovery:
         values = {
             "store": house.means.store,
             "keyring": house.means.keyring,
-            "root": house.means.root_public,
+            "root": house.means.root,
             "now": house.clock,
             "entropy": house.entropy,
         }
@@ -66,13 +66,11 @@ class Recovery:
     def settle(self) -> int:
         """Let rows follow from the retention limits."""
         house = self.house
-        return limit_application.settle(house.means.store, house.means.root_public, house.clock())
+        return limit_application.settle(house.means.store, house.means.root, house.clock())
 
     def destroy_due(self) -> int:
         house = self.house
-        means = expiry.ErasureDeps(
-            house.means.store, house.means.root_public, house.means.signer, house.entropy
-        )
+        means = house.means
         return expiry.destroy_due(means, house.clock())
 
 

@@ -78,9 +78,7 @@ def full(house: House, recorded) -> House:
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
     means = house.means
-    signing = checkpoint.CheckpointDeps(
-        means.store, means.signer, means.root_public, house.entropy, owner="one"
-    )
+    signing = replace(means, checkpoints_seen={})
     assert checkpoint.keep(signing, house.clock()) == 1
     with connected():
         RecipientTable.create(

@@ -49,7 +49,7 @@ def missed(house: House, recorded) -> list[str]:
 @pytest.fixture
 def changes(house: House) -> Changes:
     means = house.means
-    return Changes(means.store, means.root_public, means.signer, house.clock, house.entropy)
+    return Changes(means.store, means.root, means.signer, house.clock, house.entropy)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_an_older_backup_brings_none_of_them_back(
         assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"] == [said], "once"
         house.confirm_holds()
         means = house.means
-        audit = Audit(means.store, means.root_public, house.clock(), means.keyring)
+        audit = Audit(means.store, means.root, house.clock(), means.keyring)
         assert [each.code for each in audit.tenant(house.tenant)] == []
 
 
@@ -181,7 +181,7 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
     body = canonical_json.load(content, "note")
     body["body"]["calls"] = ["another"]
     with pytest.raises(SealError, match="signature"):
-        call_erasure.read(canonical_json.dump(body), house.means.root_public)
+        call_erasure.read(canonical_json.dump(body), house.means.root)
     below = f"forgotten/{house.tenant}"
     put(house, f"{below}/changed.json", canonical_json.dump(body))
     put(house, f"{below}/0.json", b"\xff no json")
@@ -199,7 +199,7 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
         ("seal.version", f"{below}/2.json"),
     ]
     assert (report.calls, report.changed) == ({house.tenant: 2}, 0)
-    audit = Audit(house.means.store, house.means.root_public, house.clock(), house.means.keyring)
+    audit = Audit(house.means.store, house.means.root, house.clock(), house.means.keyring)
     named = {(each.code, each.where) for each in audit.tenant(house.tenant)}
     assert {each for each in recovery.troubles if "another" not in each[1]} <= named
 

@@ -18,7 +18,7 @@ OPERATOR = By("operator")
 
 def changes(house) -> Changes:
     given = house.means
-    return Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+    return Changes(given.store, given.root, given.signer, house.clock, house.entropy)
 
 
 def test_rows_after_a_rebuild_say_what_was_learnt(house, recovery, recorded) -> None:

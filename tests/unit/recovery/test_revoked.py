@@ -42,7 +42,7 @@ def since(revoked):
 
 def tombstone(house, recording: str):
     row = queries.recording(house.tenant, recording)
-    return erasure(chain_of(house.means.store, row.prefix, house.means.root_public), "expired")
+    return erasure(chain_of(house.means.store, row.prefix, house.means.root), "expired")
 
 
 def opens(house, recording: str, revoked) -> str | None:
@@ -50,7 +50,7 @@ def opens(house, recording: str, revoked) -> str | None:
     means = house.means
     try:
         row = queries.recording(house.tenant, recording)
-        Seals(means.store, means.keyring, means.root_public, revoked).open(row, house.clock())
+        Seals(means.store, means.keyring, means.root, revoked).open(row, house.clock())
     except SealError as error:
         return error.error_id
     return None
@@ -107,7 +107,7 @@ def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, re
 def test_what_the_restored_log_speaks_of_is_believed(house, recovery, recorded, revoked) -> None:
     recording, given = recorded(), house.means
     house.clock.forward(hours=1)
-    changes = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+    changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
     said = {"purpose": "agreement", "keep_days": 20, "reason": "on the phone"}
     changes.agree(house.tenant, recording, By("operator"), **said)
     house.clock.at = since(revoked) + timedelta(days=1)

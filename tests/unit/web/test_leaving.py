@@ -46,7 +46,7 @@ def old(house, bakery, tmp_path, tone) -> str:
     file.write_bytes(tone(1000, channels=2))
     owner = queries.tenant(bakery.id)
     until = house.now() + timedelta(days=60)
-    bringing = Bringing(owner, until, house.folder / "spool", house.means, house.now, "BE")
+    bringing = Bringing(owner, until, house.means, "BE")
     began = house.now() - timedelta(days=90)
     outcome = bringing.bring(Old(2, file, began, "+32470123456", "+3225550100", "inbound", ""))
     assert outcome.recording is not None, outcome.error

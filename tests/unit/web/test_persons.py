@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -473,7 +474,7 @@ def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, brows
     shown = paul.get(page).text
     assert "1 appel qui n’a pas été enregistré est effacé" in shown
     assert "1 appel est mis de côté" in shown
-    assert expiry.empty_quarantine(impossible.parent, end, house.entropy, house.means.statements) == 1, (
+    assert expiry.empty_quarantine(replace(house.means, spool=impossible.parent), end) == 1, (
         "its sound goes, too"
     )
     assert [each.name for each in quarantine.iterdir()] == [folder.name]

@@ -505,9 +505,9 @@ def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house,
     assert claire.send(tell, play=play, played="0-9").status_code == 204, "too late, and no error"
     assert leaves("listen.closed") == [closed]
     means = house.means
-    found = Audit(means.store, means.root_public, house.now(), means.keyring).tenant(bakery.id)
+    found = Audit(means.store, means.root, house.now(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == []
     with connected():
         ListenTable.update(player_says=[[0, 99]]).execute()
-    found = Audit(means.store, means.root_public, house.now(), means.keyring).tenant(bakery.id)
+    found = Audit(means.store, means.root, house.now(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == ["row.changed"]

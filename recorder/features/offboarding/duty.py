@@ -13,8 +13,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -30,12 +29,12 @@ from recorder.catalogue.tables import lease
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
 from recorder.features.offboarding import departure
+from recorder.features.offboarding.decisions import check_ready
 from recorder.ids import Entropy
-from recorder.lifecycle import amendments, expiry
+from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.erasure_deadline import complete_from
-from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.lifecycle.key_rotation import CLAIM
 from recorder.seal import offboarding, signed_document, signing
 from recorder.seal.amendment import SYSTEM
@@ -52,6 +51,7 @@ from recorder.seal.offboarding import RECEIPT_MAX_BYTES, RECEIPT_TYPE, VERSION, 
 from recorder.seal.offboarding import read_receipt as read
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import NAME as MANIFEST
+from recorder.services import Services
 from recorder.store.contract import NotFound, Store, Unreachable
 
 REASON: Final = "Its customer has left; it was handed what could be handed over."
@@ -59,63 +59,22 @@ REASON: Final = "Its customer has left; it was handed what could be handed over.
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class OffboardingDeps:
-    """``destroying`` destroys, ``signing`` signs the log; ``backups_end_after`` is how long a copy of
-    catalogue and bucket is kept.  ``seconds``: how long it may take at a time."""
-
-    destroying: expiry.ErasureDeps
-    signing: checkpoint.CheckpointDeps
-    backups_end_after: timedelta
-    seconds: float = 45.0
-    elapsed: Callable[[], float] = field(default=time.monotonic)
-
-
-def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
-    """Holds that are to be decided before anything is destroyed."""
-    return amendments.holds(tenant)
-
-
-def check_ready(tenant: str) -> None:
-    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them)."""
-    if holds_unconfirmed() is not None:
-        raise CatalogueError(
-            "leaving.holds_unconfirmed",
-            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
-            "look at them, then `accord rebuild --confirm-holds`",
-        )
-    if holds := held(tenant):
-        named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
-        more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
-        raise CatalogueError(
-            "leaving.held",
-            f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
-            "`accord hold lift`, once whoever it was held for has what they need of it",
-        )
-
-
-def check_handed_over(said: Statement) -> None:
-    """Raises :class:`CatalogueError` (``leaving.not_handed_over``)."""
-    if said.handed_over is None:
-        raise CatalogueError(
-            "leaving.not_handed_over",
-            "nothing was handed over to this customer",
-            "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
-        )
-
-
-def erase_due(means: OffboardingDeps, now: datetime) -> int:
-    """Destroy, for a while, what is left of customers of whom a signed statement says that they are erased;
-    how many receipts were written.  A row is where to look.  What stands in the way of one is logged as an
-    error and holds up no other.  Raises :class:`Unreachable`."""
-    given = means.destroying
-    until, written = means.elapsed() + means.seconds, 0
+def erase_due(
+    services: Services,
+    now: datetime,
+    seconds: float = 45.0,
+    elapsed: Callable[[], float] = time.monotonic,
+) -> int:
+    """Erase what is left of customers whose erasure a signed statement orders; stop after ``seconds`` and
+    go on the next time.  Returns how many receipts were written.  A customer that cannot be erased is logged
+    as an error and holds up no other.  Raises :class:`Unreachable`."""
+    until, written = elapsed() + seconds, 0
     for row in departure.to_erase():
         try:
-            said = offboarding.erasure(given.store, row.tenant, given.root, given.revoked(), now)
+            said = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
             check_ready(row.tenant)
-            if _destroy(row.tenant, means, now, until):
-                written += _finish(said, means, now)
+            if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
+                written += _finish(said, services, now)
         except Unreachable:
             raise
         except (CatalogueError, KeepingError, SealError, StoreError) as error:
@@ -129,15 +88,20 @@ def erase_due(means: OffboardingDeps, now: datetime) -> int:
     return written
 
 
-def _destroy(tenant: str, means: OffboardingDeps, now: datetime, until: float) -> bool:
+def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callable[[], bool]) -> bool:
     """Destroy recordings; true once none is left."""
-    given = means.destroying
     changes = Changes(
-        given.store, given.root, given.signer, lambda: now, given.entropy, given.boundary, given.revoked
+        services.store,
+        services.root,
+        services.signer,
+        lambda: now,
+        services.entropy,
+        services.boundary,
+        services.revoked,
     )
-    owner = given.entropy(8).hex()
+    owner = services.entropy(8).hex()
     for each in _recordings(tenant):
-        if means.elapsed() >= until:
+        if out_of_time():
             break
         try:
             changes.leave(tenant, each.id, SYSTEM, reason=REASON)
@@ -148,7 +112,7 @@ def _destroy(tenant: str, means: OffboardingDeps, now: datetime, until: float) -
                 "leaving.not_destroyed", recording=each.id, error_id=error.error_id, error=error.message
             )
             continue
-        expiry.destroy_one(each, given, owner, now)
+        expiry.destroy_one(each, services, owner, now)
     left = departure.remaining(tenant)
     log.info("leaving.erasing", tenant=tenant, left=left)
     return left == 0
@@ -161,37 +125,37 @@ def _recordings(tenant: str) -> Iterator[RecordingRow]:
         after = page[-1].id
 
 
-def _finish(statement: Statement, means: OffboardingDeps, now: datetime) -> bool:
-    given, tenant = means.destroying, statement.tenant
-    destroyed = check_all_erased(tenant, given.store, given.root, given.revoked())
-    given.boundary("recordings gone")
-    calls = departure.forget_calls(tenant, now=now, entropy=given.entropy)
-    given.boundary("calls forgotten")
-    people = departure.forget_people(tenant, now=now, entropy=given.entropy)
+def _finish(statement: Statement, services: Services, now: datetime) -> bool:
+    tenant = statement.tenant
+    destroyed = check_all_erased(tenant, services.store, services.root, services.revoked())
+    services.boundary("recordings gone")
+    calls = departure.forget_calls(tenant, now=now, entropy=services.entropy)
+    services.boundary("calls forgotten")
+    people = departure.forget_people(tenant, now=now, entropy=services.entropy)
     departure.forget_requests(tenant)
-    given.boundary("people forgotten")
-    keys = destroy_keys(tenant, given.erasing or given.store, now, given.entropy, given.boundary)
-    content = _there(tenant, given.store)
+    services.boundary("people forgotten")
+    keys = destroy_keys(tenant, services.eraser, now, services.entropy, services.boundary)
+    content = _there(tenant, services.store)
     if content is None:
-        checkpoint.sign(tenant, means.signing, now)
-        given.boundary("signed")
-        checkpoint.publish(tenant, means.signing, now)
-        given.boundary("published")
-        given.signer.check(signing.OFFBOARDING, now)
-        body = _body(statement, means, destroyed, calls, people, keys, now)
-        content = signed_document.write(body, given.signer)
-        read(content, given.root)
-        _put(given.store, place_of(tenant), content)
-    given.boundary("receipt put")
-    said = read(content, given.root)
-    since = given.revoked().get(said.key)
+        checkpoint.sign(tenant, services, now)
+        services.boundary("signed")
+        checkpoint.publish(tenant, services, now)
+        services.boundary("published")
+        services.signer.check(signing.OFFBOARDING, now)
+        body = _body(statement, services, destroyed, calls, people, keys, now)
+        content = signed_document.write(body, services.signer)
+        read(content, services.root)
+        _put(services.store, place_of(tenant), content)
+    services.boundary("receipt put")
+    said = read(content, services.root)
+    since = services.revoked().get(said.key)
     if since is not None and said.at >= since:
         raise SealError("seal.key_revoked", f"key {said.key}, which signed the receipt, was revoked")
     if said.tenant != tenant:
         raise SealError("offboarding.foreign", f"the receipt in the place of {tenant}'s is of {said.tenant}")
     sha256 = hashlib.sha256(content).hexdigest()
-    done = departure.left(tenant, content.decode(), sha256, said.at, now=now, entropy=given.entropy)
-    given.boundary("left")
+    done = departure.left(tenant, content.decode(), sha256, said.at, now=now, entropy=services.entropy)
+    services.boundary("left")
     log.info("leaving.left", tenant=tenant, receipt_sha256=sha256)
     return done
 
@@ -270,7 +234,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 
 def _body(
     said: Statement,
-    means: OffboardingDeps,
+    services: Services,
     destroyed: dict[str, int],
     calls: int,
     people: int,
@@ -279,7 +243,7 @@ def _body(
 ) -> dict[str, Any]:
     head = checkpoint.newest(said.tenant)
     assert head is not None
-    handed, kept = said.handed_over, means.backups_end_after
+    handed, kept = said.handed_over, services.backups_kept
     return {
         "type": RECEIPT_TYPE,
         "version": VERSION,
