@@ -100,7 +100,7 @@ def test_it_dies_with_whoever_started_it(tmp_path: Path) -> None:
     port = free_ports(PORTS)
     program = f"""
 import pathlib, time
-from recorder.store.embedded import SeaweedFS
+from recorder.store.seaweedfs import SeaweedFS
 server = SeaweedFS(pathlib.Path({str(tmp_path)!r}), {port})
 server.start()
 print(server.pid, flush=True)

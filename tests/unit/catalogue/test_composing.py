@@ -335,7 +335,7 @@ def test_what_somebody_else_changed_meanwhile_is_looked_at_again(
         lines.set_line_announcement(mine, row.id, english.id, **now)
         hold(tenant)
 
-    monkeypatch.setattr(composition, "hold", late)
+    monkeypatch.setattr(composition, "lock_tenant", late)
     assert composition.set_line_mode(mine, row.id, "opt-in", **now)
     told = queries.announcement(mine, queries.line(mine, row.id).announcement)
     assert (told.language, told.mode) == ("en", "opt-in")

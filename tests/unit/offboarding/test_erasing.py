@@ -376,7 +376,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert list(house.store.list("keys/")) == [], "neither in the bucket"
     assert Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run().leavers == ()
     with connected():  # and all of it is lost
-        for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, departure.Leaving):
+        for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, OffboardingTable):
             model.delete().execute()
     rebuild_queue.finish()
     house.confirm_holds()

@@ -341,8 +341,10 @@ def test_whoever_is_tied_ends_when_its_supervisor_is_killed_and_not_for_its_sile
         "while True: beat(); time.sleep(0.1)"
     )
     programs = "Program('web', [sys.executable, '-c', sys.argv[1]], tied=True)"
-    begin = "import os, sys; from recorder.processes.supervisor import *"
-    parent = f"{begin}\nSupervisor([{programs}], dict(os.environ)).run()"
+    parent = (
+        "import os, sys; from recorder.processes.supervisor import *\n"
+        f"Supervisor([{programs}], dict(os.environ)).run()"
+    )
     argv = [sys.executable, "-c", parent, child.format(silent=SILENCE + 0.5)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout is not None
