@@ -32,7 +32,7 @@ from recorder.auditlog.append import append, append_all
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue import schema
 from recorder.catalogue.database import connected, database, open_catalogue, writing
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing

@@ -11,7 +11,7 @@ from typing import Any
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.recording_projection import recording_of
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.clock import to_iso
 from recorder.lifecycle import recordings
 from recorder.lifecycle.amendment_store import chain_of, put

@@ -14,7 +14,7 @@ from recorder.auditlog.append import append, lock_tenant
 from recorder.auditlog.checkpoint import place_of
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import LedgerError
 from recorder.seal.signing import CHECKPOINT
 from recorder.services import Services

@@ -8,8 +8,8 @@ from typing import Any
 
 from recorder.audit.findings import AuditFinding
 from recorder.catalogue.mappers import user_row
-from recorder.catalogue.tables.core import UserTable
-from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCommandTable
+from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
+from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
 from recorder.features.live import queue

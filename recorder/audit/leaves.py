@@ -30,8 +30,7 @@ from recorder.auditlog.append import (
 )
 from recorder.auditlog.merkle import HEIGHT
 from recorder.catalogue.database import database
-from recorder.catalogue.tables.audit_log import SubtreeTable
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 PAGE = 4000

@@ -23,7 +23,7 @@ from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import AccordError, LedgerError
 from recorder.seal import canonical_json, signing

@@ -28,7 +28,7 @@ from recorder.auditlog.checkpoint import newest
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import LedgerError
 from recorder.ids import Entropy, uuid7

@@ -26,7 +26,7 @@ from recorder.auditlog.checkpoint import newest, put, read_at
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import LedgerError
 from recorder.services import Services

@@ -12,7 +12,7 @@ from recorder.catalogue import country_check
 from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.records import TenantRow
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names, time_zones
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy

@@ -20,7 +20,7 @@ from recorder.catalogue.mappers import session_row, user_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import SessionRow, UserRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import SessionTable, UserTable
+from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import SLACK, to_iso
 from recorder.domain import names

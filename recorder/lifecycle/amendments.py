@@ -15,13 +15,10 @@ from recorder.catalogue.mappers import agreed_data
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.recording_projection import agreed_in
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import (
-    AmendmentTable,
-    GrantTable,
-    LeafTable,
-    PendingAmendmentTable,
-    RecordingTable,
-)
+from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import GrantTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import from_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy

@@ -10,7 +10,7 @@ from datetime import datetime
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import LineTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.clock import to_iso
 from recorder.ids import Entropy

@@ -19,7 +19,8 @@ from peewee import SQL, fn
 from recorder import __version__
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy

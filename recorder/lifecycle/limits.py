@@ -26,13 +26,11 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import (
-    LeafTable,
-    LineTable,
-    PurposeTable,
-    RecordingTable,
-    RetentionLimitTable,
-)
+from recorder.catalogue.tables.announcement import PurposeTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import CatalogueError, KeepingError, SealError
 from recorder.ids import Entropy
 from recorder.prompts.purposes import standard

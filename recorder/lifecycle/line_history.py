@@ -9,7 +9,7 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LineTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.ids import Entropy
 
 CREATED = "line.created"

@@ -16,7 +16,8 @@ from typing import Any
 from peewee import SQL, Case, fn
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.lifecycle.limits import limits_of
 from recorder.seal.amendment_kinds import HOLD_SET
 from recorder.seal.revocation import Trust

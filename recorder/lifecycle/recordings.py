@@ -16,7 +16,9 @@ from recorder.catalogue.departures import being_erased
 from recorder.catalogue.erased_call_queries import note_of
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
-from recorder.catalogue.tables.core import AmendmentTable, GrantTable, NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.grant import GrantTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy

@@ -8,7 +8,9 @@ from datetime import datetime
 
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.ids import Entropy
 
 

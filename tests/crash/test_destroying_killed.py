@@ -18,7 +18,7 @@ import pytest
 import recorder
 from recorder.catalogue import database, queries, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.seal.keyring import data_key_path

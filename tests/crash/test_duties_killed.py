@@ -13,8 +13,9 @@ import pytest
 
 from recorder.catalogue import database, departures, queries, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, RetentionLimitTable, TenantTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.offboarding import decisions, handover
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import register, reviews

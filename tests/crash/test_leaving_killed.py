@@ -15,7 +15,8 @@ import pytest
 import recorder
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.offboarding import completion, decisions, departure
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal.offboarding import place_of, read_receipt

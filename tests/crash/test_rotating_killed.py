@@ -13,7 +13,7 @@ import pytest
 
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import expiry
 from recorder.lifecycle.key_rotation import Rewrapping, standing
 from recorder.playback.verified_recording import Seals

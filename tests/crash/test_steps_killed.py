@@ -12,8 +12,9 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import database, queries, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery import backup
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify

@@ -16,7 +16,7 @@ from demo.practice.session import PracticeCall
 from demo.practice.switch import PracticeSwitch
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.seal.sealing import open_manifest
 from recorder.spool import layout
 from tests.faults.conftest import DEADLINE

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from recorder.audit import continuation
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import decisions
 from recorder.features.recovery import backup

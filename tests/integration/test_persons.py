@@ -22,7 +22,7 @@ from demo.practice.switch import PracticeSwitch
 from recorder.capture.command_listener import Controls
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.live_command import (
     BUSY,
     DONE,

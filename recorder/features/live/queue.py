@@ -18,7 +18,7 @@ from peewee import fn
 from recorder.auditlog.append import append
 from recorder.call.remote_commands import ASKABLE
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LineTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.clock import from_iso, to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN

@@ -18,18 +18,13 @@ from recorder.catalogue.departures import LeavingRow, _row
 from recorder.catalogue.departures import departure as of
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.audit_log import RecipientTable
-from recorder.catalogue.tables.core import (
-    LeafTable,
-    NotRecordedTable,
-    RecordingTable,
-    SessionTable,
-    TenantTable,
-    UserTable,
-)
-from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
+from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy

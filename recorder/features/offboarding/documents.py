@@ -15,7 +15,9 @@ from recorder import csv_rows
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, RecordingTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import to_iso
 from recorder.features.offboarding.handover import HandedRow
 from recorder.seal import canonical_json

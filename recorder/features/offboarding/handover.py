@@ -17,8 +17,8 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.departures import LeavingRow
-from recorder.catalogue.tables.core import TenantTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
 from recorder.features.offboarding.departure import check_not_erasing, standing

@@ -17,37 +17,26 @@ from peewee import SqliteDatabase
 from recorder.auditlog.append import append
 from recorder.catalogue.database import Table, connected, database, writing
 from recorder.catalogue.schema import FOLDER
-from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
-from recorder.catalogue.tables.core import (
-    AmendmentTable,
-    AnnouncementTable,
-    ChangeCounterTable,
-    GrantTable,
-    LeafTable,
-    LineDeleteOptionTable,
-    LineKeepOptionTable,
-    LineTable,
-    ListenTable,
-    NotRecordedTable,
-    PendingAmendmentTable,
-    PurposeTable,
-    RecordingTable,
-    RetentionLimitTable,
-    SessionTable,
-    SoundTable,
-    TenantTable,
-    UserTable,
-)
+from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
 from recorder.catalogue.tables.lease import LeaseTable
-from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
     SubjectRequestTable,
     VerificationCodeTable,
 )
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.errors import BackupError
 from recorder.ids import Entropy

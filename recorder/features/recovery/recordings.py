@@ -18,7 +18,8 @@ from recorder.auditlog.append import Body, append, append_all, drop_bodies, lock
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import RecordingTable, TenantTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery.rebuild_queue import note_outcomes
 from recorder.identity import tenants
 from recorder.ids import Entropy

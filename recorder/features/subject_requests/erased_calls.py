@@ -13,7 +13,7 @@ from datetime import datetime
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import writing
 from recorder.catalogue.erased_call_queries import recorded_among
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import KeepingError
 from recorder.ids import Entropy

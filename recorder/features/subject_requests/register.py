@@ -24,8 +24,9 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import Leaf, append, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.subject_request_queries import WANTS, RequestRow, request_row
-from recorder.catalogue.tables.core import TenantTable, UserTable
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import phone_numbers, time_zones
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import PersonError

@@ -17,7 +17,8 @@ from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
-from recorder.catalogue.tables.core import NotRecordedTable, RecordingTable, UserTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import PersonError, SealError

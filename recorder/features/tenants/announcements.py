@@ -23,7 +23,7 @@ from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import announcement_row, composed_data
 from recorder.catalogue.records import ASKING, AnnouncementRow, Composition, Sentence
-from recorder.catalogue.tables.core import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import CatalogueError

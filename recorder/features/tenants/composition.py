@@ -21,7 +21,7 @@ from recorder.catalogue.records import (
     LineRow,
     Sentence,
 )
-from recorder.catalogue.tables.core import SoundTable
+from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import (

@@ -18,7 +18,7 @@ import structlog
 
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import own_sentences
-from recorder.catalogue.tables.core import AnnouncementTable
+from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.domain.line_policy import TOLD, LinePolicy
 from recorder.errors import ConfigError
 from recorder.features.tenants.line_policies import named

@@ -13,7 +13,7 @@ from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import Keeping, LineRow
-from recorder.catalogue.tables.core import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import Spoken, check_purposes, keep_sound

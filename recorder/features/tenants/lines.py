@@ -18,8 +18,10 @@ from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import FORMATS, MOST_LANGUAGES, LineRow
-from recorder.catalogue.tables.core import AnnouncementTable, LineTable, TenantTable
+from recorder.catalogue.tables.announcement import AnnouncementTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names, phone_numbers
 from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import (

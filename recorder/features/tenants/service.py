@@ -11,7 +11,7 @@ from datetime import datetime
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue import country_check
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names
 from recorder.identity.tenants import check_name
 from recorder.ids import Entropy

@@ -17,7 +17,7 @@ from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import joining_data
 from recorder.catalogue.records import ASKING, Sentence, TransferOptions
-from recorder.catalogue.tables.core import LineTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import keep_sound

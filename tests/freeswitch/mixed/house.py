@@ -17,7 +17,7 @@ import soundfile
 from recorder import config
 from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import Keeping, RecordingRow
-from recorder.catalogue.tables import core
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
@@ -87,7 +87,7 @@ class House:
             for row in self._recordings()
         ]
         with database.connected():
-            others = list(core.NotRecordedTable.select())
+            others = list(NotRecordedTable.select())
         return found + [(other.outside_value.removeprefix("+"), None, other.reason) for other in others]
 
     def _recordings(self) -> Iterator[RecordingRow]:

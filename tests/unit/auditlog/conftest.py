@@ -16,8 +16,9 @@ from recorder.catalogue import queries, schema
 from recorder.catalogue.database import connected, open_catalogue, writing
 from recorder.catalogue.database import database as the_database
 from recorder.catalogue.records import UserRow
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import TABLES, LeafTable, TenantTable
+from recorder.catalogue.tables import TABLES
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.subject_requests import register
 from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, users

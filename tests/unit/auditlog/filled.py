@@ -9,8 +9,9 @@ from recorder.auditlog import mail_witness
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import Keeping, NotRecordedRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import RecordingTable, UserTable
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.features.live import queue

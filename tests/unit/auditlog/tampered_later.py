@@ -8,7 +8,9 @@ from datetime import timedelta
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import database, writing
-from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.lifecycle import amendments, expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of, put

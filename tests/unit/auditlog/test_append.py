@@ -9,7 +9,7 @@ import pytest
 
 from recorder.auditlog.append import append, commitment, drop_bodies, leaf_hash
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
 from recorder.identity import tenants
 

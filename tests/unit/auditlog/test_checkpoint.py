@@ -20,8 +20,8 @@ from recorder.auditlog.merkle import check_consistency, consistency
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, TenantTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import LedgerError, SealError, StoreError
 from recorder.seal import signing
 from recorder.seal.revocation import read, revoke

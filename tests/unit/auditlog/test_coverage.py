@@ -20,10 +20,13 @@ from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.catalogue import queries, schema, subject_request_queries
 from recorder.catalogue.database import connected, database, open_catalogue, writing
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import TABLES, GrantTable
+from recorder.catalogue.tables import TABLES
+from recorder.catalogue.tables.grant import GrantTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import PersonError, SealError
 from recorder.features.live import queue
 from recorder.features.subject_requests import reviews, verification_code
@@ -166,9 +169,9 @@ def _is_others(row: dict[str, Any], table: str, world: World) -> bool:
 def _theirs(row: dict[str, Any], world: World) -> bool:
     with connected():
         if "line_id" in row and row["line_id"] and "tenant_id" not in row:
-            return bool(core.LineTable.get_by_id(row["line_id"]).tenant_id != world.tenant)
+            return bool(LineTable.get_by_id(row["line_id"]).tenant_id != world.tenant)
         if "user_id" in row and "tenant_id" not in row:
-            return bool(core.UserTable.get_by_id(row["user_id"]).tenant_id != world.tenant)
+            return bool(UserTable.get_by_id(row["user_id"]).tenant_id != world.tenant)
     return False
 
 
@@ -295,7 +298,7 @@ def audit(world: World, table: str) -> list[AuditFinding]:
     doing = Audit(means.store, means.root, world.house.clock(), means.keyring)
     doing = replace(doing, recordings=table in IN_THE_BUCKET)
     with connected():
-        known = {row.id for row in core.TenantTable.select(core.TenantTable.id)}
+        known = {row.id for row in TenantTable.select(TenantTable.id)}
         found = [each for tenant in known if table == "tenant" or tenant == world.tenant
                  for each in doing.tenant(tenant)]  # fmt: skip
         sounds = shared_rows.sounds() if table == "sound" else ()

@@ -11,7 +11,7 @@ from recorder.audit.continuation import begin
 from recorder.auditlog import checkpoint, consistency_proof
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import RecipientTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import LedgerError, SealError
 
 from .conftest import World

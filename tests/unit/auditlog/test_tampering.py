@@ -15,8 +15,8 @@ from recorder.auditlog import signed_note
 from recorder.auditlog.append import append, drop_bodies
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.audit_log import CheckpointTable, SubtreeTable
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, SubtreeTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.tenants import composition, keep_options, transfer_options
 from recorder.features.tenants import lines as line_register
 from recorder.identity import users

@@ -9,7 +9,9 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import AnnouncementRow, LineRow, Sentence
-from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, LineTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import AccordError
 from recorder.features.tenants import announcements, composition, lines, service

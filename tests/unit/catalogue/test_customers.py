@@ -4,7 +4,7 @@ import pytest
 
 from recorder.catalogue import change_counter, queries, tenant_queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import PurposeTable, SoundTable
+from recorder.catalogue.tables.announcement import PurposeTable, SoundTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, lines
 from recorder.identity.tenants import create_tenant

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError

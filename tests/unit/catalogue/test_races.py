@@ -16,7 +16,10 @@ import pytest
 from recorder.catalogue import change_counter, country_check, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import LeafTable, ListenTable, SessionTable, SoundTable
+from recorder.catalogue.tables.announcement import SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import ListenTable
+from recorder.catalogue.tables.identity import SessionTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
 from recorder.identity import users

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from recorder.catalogue import change_counter, prompt_files, queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import Keeping, LineRow
-from recorder.catalogue.tables.core import AnnouncementTable, LineTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.domain import line_policy
 from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from recorder import config
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, TenantTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.cli import accord
 from recorder.ops.doctor import keeping
 from recorder.ops.doctor.findings import Patient, examine

@@ -10,7 +10,9 @@ import pytest
 
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError, StoreError
 from recorder.features.offboarding.duty import destroy_keys
 from recorder.identity.tenants import create_tenant

@@ -15,7 +15,9 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.features.imports import service
 from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table

@@ -19,7 +19,8 @@ from recorder.auditlog import checkpoint, merkle
 from recorder.auditlog.append import commitment
 from recorder.catalogue import departures, queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError
 from recorder.features.offboarding import decisions, departure, handover, tar

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recorder.audio.encoded_take import write_encoded
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow

@@ -15,8 +15,10 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable, LineTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
 from recorder.features.offboarding import completion, decisions, departure, handover

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError, SealError, StoreError
 from recorder.features.recovery.rebuild import Rebuild

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, RecordingTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.lifecycle import expiry, recordings
 from recorder.pipeline import stages
 from recorder.seal import signing

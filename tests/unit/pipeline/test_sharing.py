@@ -12,7 +12,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.lifecycle import expiry
 from recorder.services import Services

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.line_policy import Keep, PromptSound
 from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry

@@ -8,7 +8,9 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import AmendmentTable, GrantTable, LeafTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import GrantTable
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application, recordings
 from recorder.lifecycle.amendment_recovery import finish

@@ -11,7 +11,9 @@ import pytest
 from peewee import fn
 
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, ListenTable, RecordingTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import ListenTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import AccessError, SealError
 from recorder.identity import users
 from recorder.lifecycle import expiry

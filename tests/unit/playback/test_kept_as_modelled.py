@@ -17,7 +17,8 @@ from peewee import SqliteDatabase
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database, writing
-from recorder.catalogue.tables.core import RecordingTable, TenantTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import KeepingError
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users

@@ -14,12 +14,9 @@ from recorder.audit.service import Audit
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import database, writing
-from recorder.catalogue.tables.core import (
-    NotRecordedTable,
-    PendingAmendmentTable,
-    RecordingTable,
-    RetentionLimitTable,
-)
+from recorder.catalogue.tables.amendment import PendingAmendmentTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import AccessError, SealError
 from recorder.ids import uuid7
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, limits, retention_limits

@@ -13,7 +13,7 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable
+from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import ConfigError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application
 from recorder.lifecycle.amendment_recovery import finish

@@ -9,7 +9,8 @@ import pytest
 
 from recorder.catalogue import database, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.lifecycle import expiry, limit_application

@@ -14,16 +14,13 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.audit_log import RecipientTable
-from recorder.catalogue.tables.core import (
-    TABLES,
-    LeafTable,
-    PurposeTable,
-    RecordingTable,
-    SessionTable,
-    TenantTable,
-)
+from recorder.catalogue.tables import TABLES
+from recorder.catalogue.tables.announcement import PurposeTable
+from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
+from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump

@@ -16,7 +16,8 @@ from recorder.audit.service import Audit
 from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.subject_request_queries import RequestRow
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import KeepingError, SealError

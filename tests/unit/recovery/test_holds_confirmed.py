@@ -11,8 +11,9 @@ from recorder.audit.service import Audit
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import LeafTable, RetentionLimitTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.lifecycle import hold_review, limits
 
 

@@ -6,7 +6,10 @@ from datetime import timedelta
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable, RetentionLimitTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal.amendment import By

@@ -8,7 +8,9 @@ import pytest
 
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild import STRANGE, _places
 from recorder.lifecycle import amendment_store, amendments, hold_review, recordings

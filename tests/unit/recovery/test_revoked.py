@@ -11,7 +11,8 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
 from recorder.lifecycle import amendments, line_history
 from recorder.lifecycle.amendment_service import Changes

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limit_application import settle
 from recorder.seal import retention_limit

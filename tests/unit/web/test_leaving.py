@@ -14,7 +14,7 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import departures, queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable
 from recorder.features.imports.service import Bringing, Old
 from recorder.features.offboarding import decisions

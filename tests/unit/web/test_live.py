@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.domain.live_command import DONE
 from recorder.features.live import queue
 from recorder.features.live.queue import LiveRow

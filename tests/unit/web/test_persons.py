@@ -16,7 +16,8 @@ import soundfile
 from recorder.audit.service import Audit
 from recorder.catalogue import erased_call_queries, queries, subject_request_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages

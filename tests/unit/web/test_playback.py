@@ -11,7 +11,9 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, ListenTable, SessionTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import ListenTable
+from recorder.catalogue.tables.identity import SessionTable
 from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.spool import layout
