@@ -20,7 +20,7 @@ from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.offboarding import handover
-from recorder.features.offboarding.departure import ERASING, LEFT
+from recorder.features.offboarding.queries import ERASING, LEFT
 from recorder.lifecycle.departure import LEAVES, STAYS
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.seal import call_erasure, offboarding

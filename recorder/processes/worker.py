@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from recorder.features.live.relay import Desk
-from recorder.features.subject_requests.verification_call import VerificationCaller
+from recorder.features.live.duty import Desk
+from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.lifecycle.clock_guard import NAME, Timekeeper
 from recorder.processes import checkpoint_witnesses, object_store
 from recorder.processes.duties import CheckpointWitnesses

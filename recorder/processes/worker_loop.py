@@ -27,8 +27,8 @@ import structlog
 from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import AccordError, ConfigError
-from recorder.features.live.relay import Desk
-from recorder.features.subject_requests.verification_call import VerificationCaller
+from recorder.features.live.duty import Desk
+from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.features.tenants.duty import SnapshotDuty
 from recorder.lifecycle.clock_guard import NAME, Timekeeper
 from recorder.pipeline import stages

@@ -27,7 +27,7 @@ from recorder.audit import continuation
 from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import open_catalogue
-from recorder.features.offboarding import decisions
+from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
@@ -115,7 +115,7 @@ class Step:
     def prepare(self) -> None:
         seals, pem = Seals(self.store, self.ring, self.public), signing.public_pem(self.public)
         told = lambda done: self.boundary(f"{done} looked at")  # noqa: E731
-        sign = partial(decisions.hand_over, replace(self.changes, signer=self.signer), self.tenant)
+        sign = partial(service.hand_over, replace(self.changes, signer=self.signer), self.tenant)
         prepare(
             self.tenant, seals, self.store, pem, sign, anew=False, now=self.now, entropy=os.urandom, tell=told
         )

@@ -16,7 +16,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.features.offboarding import decisions, handover
+from recorder.features.offboarding import handover, service
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import register, reviews
 from recorder.identity import users
@@ -127,7 +127,7 @@ def test_a_log_begins_again_once_whatever_point_it_dies_at(house, boundary) -> N
 
 def handing_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
-    decisions.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
+    service.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
     assert step(house, "prepare", *points) == [DIED] * len(points)
     assert departures.departure(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]

@@ -17,7 +17,8 @@ from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
-from recorder.features.offboarding import completion, decisions, departure
+from recorder.features.offboarding import completion, service
+from recorder.features.offboarding import queries as offboarding_queries
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal.offboarding import place_of, read_receipt
 
@@ -69,8 +70,8 @@ def left(house, recordings: int = 1) -> list[str]:
     keys.begin(house.tenant)
     keys.all()
     office = house.office()
-    decisions.announce(office, house.tenant, house.clock() + timedelta(days=1))
-    decisions.decide(office, house.tenant, early="By letter")
+    service.announce(office, house.tenant, house.clock() + timedelta(days=1))
+    service.decide(office, house.tenant, early="By letter")
     return [folder.name for folder in folders]
 
 
@@ -80,7 +81,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     stays += ("statement-0001.json", "statement-0002.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
-    receipt = departure.standing(house.tenant).receipt
+    receipt = offboarding_queries.standing(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
     body = read_receipt(receipt.encode(), house.means.root).body
     assert body["destroyed"] == {"deleted": len(recordings)}

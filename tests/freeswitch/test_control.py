@@ -15,8 +15,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from recorder.clock import utc_now
-from recorder.features.live import queue
-from recorder.features.live.relay import Desk
+from recorder.features.live import queries
+from recorder.features.live.duty import Desk
 from recorder.identity import api_tokens, tenants, users
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
@@ -52,7 +52,7 @@ class Asking:
         """Its recording's id, once the catalogue has it."""
         folder = call.take()
         assert folder is not None
-        until("it is in the catalogue", lambda: queue.call(TENANT, folder.name, utc_now()), 5)
+        until("it is in the catalogue", lambda: queries.call(TENANT, folder.name, utc_now()), 5)
         return folder.name
 
 

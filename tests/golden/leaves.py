@@ -15,7 +15,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import decisions
+from recorder.features.offboarding import service
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import call_erasure, register, reviews
@@ -166,10 +166,10 @@ def _again(world: World, found: Fields) -> None:
 def _leaving(world: World, found: Fields) -> None:
     """The customer leaves, does not, and leaves after all."""
     tenant, house, office = world.tenant, world.house, world.house.office()
-    decisions.announce(office, tenant, house.clock() + timedelta(days=10))
-    decisions.cancel(office, tenant)
+    service.announce(office, tenant, house.clock() + timedelta(days=10))
+    service.cancel(office, tenant)
     house.clock.forward(minutes=1)
-    decisions.announce(office, tenant, house.clock() + timedelta(days=10))
+    service.announce(office, tenant, house.clock() + timedelta(days=10))
     hand_over(house, office)
     handed = _gate(world).handover(_who(world))
     assert sum(map(len, handed.read(0, handed.length))) == handed.length

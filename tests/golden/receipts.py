@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import database, schema
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.features.offboarding import decisions, departure
 from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import queries, service
 from recorder.features.offboarding.plan import prepare
 from recorder.lifecycle import erasure_receipt, expiry, hold_review
 from recorder.lifecycle.amendment_service import Changes
@@ -78,7 +78,7 @@ def hand_over(house: House, office: Changes) -> None:
     """What a customer who leaves can fetch is fixed."""
     given = house.means
     seals = Seals(given.store, given.keyring, given.root)
-    sign = partial(decisions.hand_over, office, house.tenant)
+    sign = partial(service.hand_over, office, house.tenant)
     pem = signing.public_pem(given.root)
     said = {"now": house.clock(), "entropy": house.entropy}
     prepare(house.tenant, seals, given.store, pem, sign, anew=False, **said)
@@ -88,9 +88,9 @@ def erase_all(house: House, office: Changes) -> str:
     """Everything of a customer who leaves is destroyed; the receipt."""
     given, clock = house.means, house.clock
     clock.forward(days=10)
-    decisions.decide(office, house.tenant, early=None)
+    service.decide(office, house.tenant, early=None)
     assert ending.erase_due(given, clock(), elapsed=lambda: 0.0) == 1
-    return str(departure.standing(house.tenant).receipt)
+    return str(queries.standing(house.tenant).receipt)
 
 
 def _erased(house: House, recording: str) -> str:
@@ -114,7 +114,7 @@ def _confirmed(house: House) -> str:
 def _left(house: House) -> str:
     office = house.office()
     house.work(house.unrecorded())
-    decisions.announce(office, house.tenant, house.clock() + timedelta(days=10))
+    service.announce(office, house.tenant, house.clock() + timedelta(days=10))
     hand_over(house, office)
     return erase_all(house, office)
 

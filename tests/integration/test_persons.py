@@ -33,7 +33,7 @@ from recorder.domain.live_command import (
     carry,
 )
 from recorder.features.subject_requests import register, verification_code
-from recorder.features.subject_requests.verification_call import PLAYED, VerificationCaller
+from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import PASSWORD, Panel, password_file

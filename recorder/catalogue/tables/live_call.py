@@ -1,6 +1,6 @@
 """The tables of calls that go on now, of what people ask of them, and of what programs ask with.
 
-Who uses them is ``features/live/queue.py`` and ``identity/api_tokens.py``.
+Who uses them is ``features/live/queries.py`` and ``identity/api_tokens.py``.
 """
 
 from __future__ import annotations

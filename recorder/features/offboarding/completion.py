@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from recorder.errors import CatalogueError, SealError
-from recorder.features.offboarding import decisions
-from recorder.features.offboarding.decisions import check_ready
+from recorder.features.offboarding import service
+from recorder.features.offboarding.service import check_ready
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.bucket_statements import Leaver, is_open, look
 from recorder.seal import offboarding
@@ -21,8 +21,8 @@ def complete(changes: Changes, tenant: str, *, believe_dates: bool = False) -> N
     said = leaver.statement
     if said is None or said.kind != ERASURE:
         assert leaver.receipt is not None
-        said = decisions.erase_again(changes, tenant, leaver.receipt.announced_at)
-    decisions.write_down(changes, said)
+        said = service.erase_again(changes, tenant, leaver.receipt.announced_at)
+    service.write_down(changes, said)
 
 
 def to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> Leaver:

@@ -28,8 +28,8 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
-from recorder.features.offboarding import departure
-from recorder.features.offboarding.decisions import check_ready
+from recorder.features.offboarding import queries
+from recorder.features.offboarding.service import check_ready
 from recorder.ids import Entropy
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
@@ -69,7 +69,7 @@ def erase_due(
     go on the next time.  Returns how many receipts were written.  A customer that cannot be erased is logged
     as an error and holds up no other.  Raises :class:`Unreachable`."""
     until, written = elapsed() + seconds, 0
-    for row in departure.to_erase():
+    for row in queries.to_erase():
         try:
             said = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
             check_ready(row.tenant)
@@ -113,14 +113,14 @@ def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callab
             )
             continue
         expiry.destroy_one(each, services, owner, now)
-    left = departure.remaining(tenant)
+    left = queries.remaining(tenant)
     log.info("leaving.erasing", tenant=tenant, left=left)
     return left == 0
 
 
 def _recordings(tenant: str) -> Iterator[RecordingRow]:
     after = ""
-    while page := departure.recordings_of(tenant, after):
+    while page := queries.recordings_of(tenant, after):
         yield from page
         after = page[-1].id
 
@@ -129,10 +129,10 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     tenant = statement.tenant
     destroyed = check_all_erased(tenant, services.store, services.root, services.revoked())
     services.boundary("recordings gone")
-    calls = departure.forget_calls(tenant, now=now, entropy=services.entropy)
+    calls = queries.forget_calls(tenant, now=now, entropy=services.entropy)
     services.boundary("calls forgotten")
-    people = departure.forget_people(tenant, now=now, entropy=services.entropy)
-    departure.forget_requests(tenant)
+    people = queries.forget_people(tenant, now=now, entropy=services.entropy)
+    queries.forget_requests(tenant)
     services.boundary("people forgotten")
     keys = destroy_keys(tenant, services.eraser, now, services.entropy, services.boundary)
     content = _there(tenant, services.store)
@@ -154,7 +154,7 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     if said.tenant != tenant:
         raise SealError("offboarding.foreign", f"the receipt in the place of {tenant}'s is of {said.tenant}")
     sha256 = hashlib.sha256(content).hexdigest()
-    done = departure.left(tenant, content.decode(), sha256, said.at, now=now, entropy=services.entropy)
+    done = queries.left(tenant, content.decode(), sha256, said.at, now=now, entropy=services.entropy)
     services.boundary("left")
     log.info("leaving.left", tenant=tenant, receipt_sha256=sha256)
     return done
@@ -205,7 +205,7 @@ def destroy_keys(
         if (text := tenant_queries.tenant_wrapped_key(tenant)) is not None:
             found.append(text.encode())
         ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
-        destroyed = departure.forget_key(tenant, ids, now=now, entropy=entropy)
+        destroyed = queries.forget_key(tenant, ids, now=now, entropy=entropy)
         boundary("customer's key forgotten")
         # By name, too: a listing shows no object whose newest version is a mark of its deletion.
         for place in dict.fromkeys([*places, tenant_key_path(tenant), next_tenant_key_path(tenant)]):

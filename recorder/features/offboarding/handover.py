@@ -21,7 +21,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Handover
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.departure import check_not_erasing, standing
+from recorder.features.offboarding.queries import check_not_erasing, standing
 from recorder.ids import Entropy, uuid7
 
 PAGE = 200

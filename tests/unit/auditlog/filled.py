@@ -14,8 +14,8 @@ from recorder.catalogue.tables.offboarding import HandoverFetchTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
-from recorder.features.live import queue
-from recorder.features.live.queue import LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import LiveRow
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants import (
@@ -129,15 +129,15 @@ def _calls(world: World) -> None:
         id=CALL, tenant=world.tenant, node=NODE, line=world.house.line.id, number="+3225550100",
         direction="inbound", outside=outside, started_at=now, told=True, paused_until=None, deletable=True,
     )  # fmt: skip
-    queue.put(NODE, [row], now)
+    queries.put(NODE, [row], now)
     keys = world.house.root / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     asks = {"by": "panel", "who": world.user, "signer": panel}
-    first = queue.ask(world.tenant, CALL, "pause", **asks, **said(world))
+    first = queries.ask(world.tenant, CALL, "pause", **asks, **said(world))
     assert first is not None
-    assert queue.take(NODE, first.id, **said(world))
-    assert queue.answer(NODE, first.id, "done", **said(world))
-    assert queue.ask(world.tenant, CALL, "delete", **asks, **said(world))
+    assert queries.take(NODE, first.id, **said(world))
+    assert queries.answer(NODE, first.id, "done", **said(world))
+    assert queries.ask(world.tenant, CALL, "delete", **asks, **said(world))
 
 
 def _people(world: World) -> None:

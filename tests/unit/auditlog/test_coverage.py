@@ -28,7 +28,7 @@ from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import PersonError, SealError
-from recorder.features.live import queue
+from recorder.features.live import queries as live_queries
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.tenants import line_policies
 from recorder.identity import api_tokens, users
@@ -396,15 +396,15 @@ def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) ->
     """Nor may anything be done in it that the log does not bear out."""
     world, later = sqlite_world, sqlite_world.house.clock() + timedelta(minutes=5)
     with connected():
-        (row,) = queue.calls(world.tenant, world.house.clock() - timedelta(hours=1))
+        (row,) = live_queries.calls(world.tenant, world.house.clock() - timedelta(hours=1))
         other = next(each for each in rows_of("tenant", world) if each["id"] != world.tenant)["id"]
     attacks = [each for column in EXCEPTED["live_call"] for each in changes_of("live_call", column, world)]
     for attack in [*attacks, made_up("live_call", world), delete_of("live_call", world)]:
         with connected(), database.atomic() as everything:
             database.execute_sql(*attack.do)
-            queue.put(NODE, [row], later)
-            assert queue.calls(world.tenant, later) == (row,), attack.name
-            assert queue.calls(other, later) == (), attack.name
+            live_queries.put(NODE, [row], later)
+            assert live_queries.calls(world.tenant, later) == (row,), attack.name
+            assert live_queries.calls(other, later) == (), attack.name
             everything.rollback()
 
 
@@ -412,13 +412,13 @@ def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) ->
 def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: World, column: str) -> None:
     world = sqlite_world
     with writing() as _, database.atomic() as everything:
-        open_ = next(each for each in queue.open_of(NODE))
-        queue.check_command(open_, world.house.means.root, {})
+        open_ = next(each for each in live_queries.open_of(NODE))
+        live_queries.check_command(open_, world.house.means.root, {})
         row = LiveCommandTable.select().where(LiveCommandTable.id == open_.id).dicts().get()
         LiveCommandTable.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
-        forged = next(each for each in queue.open_of(NODE) if each.id == "forged")
+        forged = next(each for each in live_queries.open_of(NODE) if each.id == "forged")
         with pytest.raises(SealError):
-            queue.check_command(forged, world.house.means.root, {})
+            live_queries.check_command(forged, world.house.means.root, {})
         everything.rollback()
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from recorder.catalogue.departures import LeavingRow
-from recorder.features.offboarding import decisions
+from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.verified_recording import Seals
@@ -43,7 +43,7 @@ def handed(house, office) -> Callable[..., LeavingRow]:
         seals = Seals(house.store, house.keyring, house.root)
         pem = signing.public_pem(house.root)
         said = {"anew": anew, "now": house.now(), "entropy": house.entropy}
-        sign = partial(decisions.hand_over, office, tenant)
+        sign = partial(service.hand_over, office, tenant)
         return prepare(tenant, seals, house.store, pem, sign, **said)
 
     return make

@@ -21,8 +21,9 @@ from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
-from recorder.features.offboarding import completion, decisions, departure
+from recorder.features.offboarding import completion, service
 from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import register, reviews, verification_code
@@ -56,11 +57,11 @@ def office(house):
 
 
 def announce(house, customer: Customer) -> None:
-    decisions.announce(office(house), customer.id, house.now() + timedelta(days=10))
+    service.announce(office(house), customer.id, house.now() + timedelta(days=10))
 
 
 def decide(house, customer: Customer, early: str | None = None) -> None:
-    decisions.decide(office(house), customer.id, early=early)
+    service.decide(office(house), customer.id, early=early)
 
 
 def findings(house, tenant: str) -> list[str]:
@@ -124,10 +125,10 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
         decide(house, bakery)
     clock.forward(days=10)
-    decisions.check_ready(bakery.id)
+    service.check_ready(bakery.id)
     decide(house, bakery)
     with pytest.raises(CatalogueError, match="being destroyed"):
-        decisions.cancel(office(house), bakery.id)
+        service.cancel(office(house), bakery.id)
     with pytest.raises(CatalogueError, match="being destroyed"):
         decide(house, bakery)
     assert ending.erase_due(means, house.now()) == 1
@@ -154,7 +155,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert people.user_by_login("paul") is None
     assert api_tokens.tokens(bakery.id) == ()
     assert mail_witness.recipients(bakery.id) == []
-    row = departure.standing(bakery.id)
+    row = offboarding_queries.standing(bakery.id)
     receipt = ending.read(row.receipt.encode(), house.root)
     body = receipt.body
     assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.now(), house.now())
@@ -195,7 +196,9 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     assert tenant_key_of(house.store, bakery.id, data_key.wrapped_by) is None
     report = verify(house.store, row.prefix, house.root, house.keyring)
     assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
-    kept = ending.read(departure.standing(bakery.id).receipt.encode(), house.root).body["keys"]["destroyed"]
+    kept = ending.read(offboarding_queries.standing(bakery.id).receipt.encode(), house.root).body["keys"][
+        "destroyed"
+    ]
     assert len(kept) == 3
     assert WrappedKey.from_bytes(old.encode()).key_id in kept
     # The others' keys can be changed as before, and this one gets no new one.
@@ -212,7 +215,7 @@ def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> N
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.now()) == 1
-    content = departure.standing(bakery.id).receipt
+    content = offboarding_queries.standing(bakery.id).receipt
     body = canonical_json.load(content.encode(), "receipt")
     body["body"]["calls_forgotten"] += 1
     with pytest.raises(SealError) as refused:
@@ -229,29 +232,29 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     review = house.now() + timedelta(days=90)
     house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **said)
     with pytest.raises(CatalogueError) as refused:
-        decisions.check_ready(bakery.id)
+        service.check_ready(bakery.id)
     assert refused.value.error_id == "leaving.held"
     assert held in refused.value.message
     assert "order 12 is contested" in refused.value.message
     assert "accord hold lift" in refused.value.hint
     decide(house, bakery, early="By letter")  # somebody held it after the command had looked
     assert ending.erase_due(means, house.now()) == 0
-    assert departure.remaining(bakery.id) == 2, "nothing begins before it is decided"
+    assert offboarding_queries.remaining(bakery.id) == 2, "nothing begins before it is decided"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(KeepingError) as too_late:
         house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
     assert too_late.value.error_id == "keeping.being_destroyed"
     assert ending.erase_due(means, house.now()) == 1
-    assert departure.remaining(bakery.id) == 0
-    row = departure.standing(bakery.id)
+    assert offboarding_queries.remaining(bakery.id) == 0
+    row = offboarding_queries.standing(bakery.id)
     assert ending.read(row.receipt.encode(), house.root).body["handed_over"] is None
 
 
 def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="nothing was handed over"):
-        decisions.check_handed_over(decisions.standing(office(house), bakery.id))
-    decisions.check_ready(bakery.id)
+        service.check_handed_over(service.standing(office(house), bakery.id))
+    service.check_ready(bakery.id)
 
 
 class Locked:
@@ -280,7 +283,7 @@ def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, 
     assert queries.recording(bakery.id, other).destroyed_at is not None
     row = queries.recording(bakery.id, kept)
     assert (row.destroyed_at, row.wrapped_key) == (None, None), "its key is gone all the same"
-    assert departure.standing(bakery.id).receipt is None
+    assert offboarding_queries.standing(bakery.id).receipt is None
     store.kept = ""
     clock.forward(minutes=10)
     assert ending.erase_due(locked, house.now()) == 1
@@ -295,7 +298,7 @@ def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
     spent = iter(range(0, 1000, 40))
     elapsed = lambda: float(next(spent))  # noqa: E731
     assert ending.erase_due(means, house.now(), seconds=60.0, elapsed=elapsed) == 0
-    assert departure.remaining(bakery.id) == 2
+    assert offboarding_queries.remaining(bakery.id) == 2
     assert ending.erase_due(means, house.now()) == 1
 
 
@@ -334,7 +337,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.now()) == 1
-    receipt = departure.standing(bakery.id).receipt
+    receipt = offboarding_queries.standing(bakery.id).receipt
     with connected():  # an old copy of the catalogue, from before it left
         AmendmentTable.delete().execute()
         OffboardingTable.delete().execute()
@@ -357,7 +360,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert tenant_key_path(bakery.id) in house.store.list("keys/")
     assert [each.tenant for each in report.leavers] == [bakery.id]
-    assert departure.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
+    assert offboarding_queries.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
     with pytest.raises(CatalogueError) as unconfirmed:
         completion.complete(office(house), bakery.id)
     assert unconfirmed.value.error_id == "leaving.holds_unconfirmed"
@@ -366,7 +369,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     house.confirm_holds()
     completion.complete(office(house), bakery.id)
     assert ending.erase_due(means, house.now()) == 1
-    assert departure.standing(bakery.id).receipt == receipt
+    assert offboarding_queries.standing(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list("keys/")) == [], "neither in the bucket"

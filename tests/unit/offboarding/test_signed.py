@@ -21,8 +21,9 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
-from recorder.features.offboarding import completion, decisions, departure, handover
+from recorder.features.offboarding import completion, handover, service
 from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.features.tenants import lines
 from recorder.identity import users
@@ -79,7 +80,7 @@ def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
     assert queries.recording(bakery.id, mine).destroyed_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
-    assert departure.standing(bakery.id).receipt is None
+    assert offboarding_queries.standing(bakery.id).receipt is None
     found = audited(house, bakery.id)
     assert "statement.missing" in found if leaves else "row.unlogged" in found
 
@@ -147,8 +148,8 @@ troubles: list[tuple[str, str]] = []
 
 
 def leave(office: Changes, customer: Customer, early: str | None = "By letter") -> None:
-    decisions.announce(office, customer.id, office.now() + timedelta(days=10))
-    decisions.decide(office, customer.id, early=early)
+    service.announce(office, customer.id, office.now() + timedelta(days=10))
+    service.decide(office, customer.id, early=early)
 
 
 def assert_whole(house, customer: Customer, recording: str) -> None:
@@ -165,11 +166,11 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     panel = house.changes
     with pytest.raises(SealError) as refused:
-        decisions.announce(panel, bakery.id, house.now() + timedelta(days=1))
+        service.announce(panel, bakery.id, house.now() + timedelta(days=1))
     assert refused.value.error_id == "seal.endorsement_use"
     assert list(house.store.list("leaving/")) == []
     # Past its own check, too: whoever has the key signs what they like.
-    decisions.announce(office, bakery.id, house.now() + timedelta(days=1))
+    service.announce(office, bakery.id, house.now() + timedelta(days=1))
     (said,) = statements.statements(house.store, bakery.id, house.root)
     forged = said.following(statements.ERASURE, house.now(), early="By letter")
     content = signed_document.write(statements._to_body(forged), panel.signer)
@@ -190,9 +191,9 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
     assert ending.erase_due(later, house.now()) == 0, "dated before the revocation, as whoever has it can"
     assert_whole(house, bakery, mine)
     with pytest.raises(CatalogueError) as unsigned:
-        decisions.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
+        service.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
     assert unsigned.value.error_id == "leaving.not_signed"
-    decisions.cancel(replace(office, revoked=lambda: revoked), bakery.id)
+    service.cancel(replace(office, revoked=lambda: revoked), bakery.id)
     assert departures.departure(bakery.id) is None
 
 
@@ -216,7 +217,7 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
     house.store.delete(key)
     with writing():
         OffboardingTable.update(erasing_since=None).where(OffboardingTable.tenant_id == customer.id).execute()
-    decisions.cancel(office, customer.id)
+    service.cancel(office, customer.id)
     put(house, f"leaving/{customer.id}/statement-0003.json", erasure)
     forge_row(house, customer.id)
     assert ending.erase_due(means, house.now()) == 0
@@ -226,7 +227,7 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
 
 @SQLITE
 def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, clock) -> None:
-    decisions.announce(office, bakery.id, house.now() + timedelta(days=10))
+    service.announce(office, bakery.id, house.now() + timedelta(days=10))
     (said,) = statements.statements(house.store, bakery.id, house.root)
     for wrong in (
         {"early": ""},
@@ -260,22 +261,22 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
     until = house.now() + timedelta(days=10)
     dying = replace(office, boundary=die)
     with pytest.raises(Killed):
-        decisions.announce(dying, bakery.id, until)
+        service.announce(dying, bakery.id, until)
     assert departures.departure(bakery.id) is None
-    decisions.announce(office, bakery.id, until)
+    service.announce(office, bakery.id, until)
     with pytest.raises(Killed):
-        decisions.decide(dying, bakery.id, early="By letter")
+        service.decide(dying, bakery.id, early="By letter")
     assert ending.erase_due(means, house.now()) == 0
-    decisions.decide(office, bakery.id, early="By letter")
+    service.decide(office, bakery.id, early="By letter")
     kinds = [each.kind for each in statements.statements(house.store, bakery.id, house.root)]
     assert kinds == ["announced", "erasure"], "each once"
     assert audited(house, bakery.id) == []
     assert ending.erase_due(means, house.now()) == 1
     other = house.customer("Van Dyck NV", "+3225550199", language="en")
-    decisions.announce(office, other.id, until)
+    service.announce(office, other.id, until)
     with pytest.raises(Killed):
-        decisions.cancel(dying, other.id)
-    decisions.cancel(office, other.id)
+        service.cancel(dying, other.id)
+    service.cancel(office, other.id)
     assert departures.departure(other.id) is None
     assert audited(house, other.id) == []
 
@@ -317,7 +318,7 @@ def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, offic
             house.gate.handover(who)
         return refused.value.error_id
 
-    decisions.announce(office, bakery.id, house.now() + timedelta(days=10))
+    service.announce(office, bakery.id, house.now() + timedelta(days=10))
     whole = handed(bakery.id)
     assert house.gate.handover(who).length == whole.length
     assert audited(house, bakery.id) == []
@@ -337,7 +338,7 @@ def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, offic
     assert house.gate.leaver(who).until == house.now() + timedelta(days=10)
     clock.forward(days=11)
     assert refusal() == "access.handover_over"
-    decisions.cancel(office, bakery.id)
+    service.cancel(office, bakery.id)
     with writing():
         OffboardingTable.insert(
             tenant_id=bakery.id, announced_at=house.now(), until=house.now(), **before
@@ -365,12 +366,12 @@ UNTOLD = {
 @SQLITE
 def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     house.call(bakery)
-    decisions.announce(office, bakery.id, house.now() + timedelta(days=10))
+    service.announce(office, bakery.id, house.now() + timedelta(days=10))
     handed(bakery.id)
-    decisions.decide(office, bakery.id, early="By letter")
+    service.decide(office, bakery.id, early="By letter")
     assert audited(house, bakery.id) == []
     assert {*COLUMNS, *UNTOLD} == {each.column_name for each in OffboardingTable._meta.sorted_fields}
-    row = departure.standing(bakery.id)
+    row = offboarding_queries.standing(bakery.id)
     for name, change in COLUMNS.items():
         value = house.now() if name == "left_at" else change(getattr(row, name))
         with writing():
@@ -485,13 +486,13 @@ def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, 
 
 @SQLITE
 def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house, bakery, office) -> None:
-    decisions.announce(office, bakery.id, house.now() + timedelta(days=10))
+    service.announce(office, bakery.id, house.now() + timedelta(days=10))
     with writing():
         OffboardingTable.delete().execute()
     report = rebuild(house)
     assert (report.withheld, report.leavers) == ({bakery.id: 0}, ())
-    assert departure.standing(bakery.id).until == house.now() + timedelta(days=10)
-    decisions.cancel(office, bakery.id)
+    assert offboarding_queries.standing(bakery.id).until == house.now() + timedelta(days=10)
+    service.cancel(office, bakery.id)
     assert rebuild(house).withheld == {}
 
 
@@ -502,12 +503,12 @@ def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
 ) -> None:
     """Who can write to the bucket ends no line by an announcement that was called off."""
     house.call(bakery)
-    decisions.announce(office, bakery.id, house.now() + timedelta(days=10))
+    service.announce(office, bakery.id, house.now() + timedelta(days=10))
     clock.forward(minutes=1)
     if kind == "handed_over":
         handed(bakery.id)
         clock.forward(minutes=1)
-    decisions.cancel(office, bakery.id)
+    service.cancel(office, bakery.id)
     said = {"announcement": bakery.announcement.id, "now": house.now(), "entropy": house.entropy}
     lines.create_line(bakery.id, number=bakery.line.number, **said)
     *_, last = house.store.list(f"leaving/{bakery.id}/statement-")

@@ -17,7 +17,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable
 from recorder.features.imports.service import Bringing, Old
-from recorder.features.offboarding import decisions
+from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare
 from recorder.playback.verified_recording import Seals
 from recorder.seal import signing
@@ -32,8 +32,8 @@ def leaves(house, bakery) -> str:
     house.call(bakery, announced=False)
     said = {"now": house.now(), "entropy": house.entropy}
     office = replace(house.changes, signer=house.means.signer)
-    decisions.announce(office, bakery.id, house.now() + timedelta(days=30))
-    sign = partial(decisions.hand_over, office, bakery.id)
+    service.announce(office, bakery.id, house.now() + timedelta(days=30))
+    sign = partial(service.hand_over, office, bakery.id)
     seals = Seals(house.store, house.keyring, house.root)
     prepare(bakery.id, seals, house.store, signing.public_pem(house.root), sign, anew=False, **said)
     return call
@@ -135,7 +135,7 @@ def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, 
 def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
     assert browser("paul").get("/leaving").status_code == 404
     office = replace(house.changes, signer=house.means.signer)
-    decisions.announce(office, bakery.id, house.now() + timedelta(days=30))
+    service.announce(office, bakery.id, house.now() + timedelta(days=30))
     assert "pas encore prêt" in browser("paul").get("/leaving").text
     assert browser("paul").get(FILE).status_code == 404
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from recorder.catalogue import departures, queries
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
-from recorder.features.offboarding import departure
+from recorder.features.offboarding import queries as offboarding_queries
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.departure import note_departure
@@ -29,7 +29,7 @@ def standing(changes: Changes, tenant: str) -> Statement:
     if found is not None:
         return found
     if departures.departure(tenant) is None:
-        departure.standing(tenant)
+        offboarding_queries.standing(tenant)
     raise CatalogueError(
         "leaving.not_signed",
         "a row says that this customer leaves, and nothing that was signed does, or its key was revoked",
@@ -66,14 +66,14 @@ def cancel(changes: Changes, tenant: str) -> None:
     now = offboarding.truncate(changes.now())
     found, last = _found(changes, tenant)
     if found is None:
-        departure.standing(tenant)
+        offboarding_queries.standing(tenant)
     else:
         check_not_erasing(found)
     if last is None:
         last = _put(changes, Statement(tenant, 1, None, CANCELLED, now, now, now))
     elif last.kind != CANCELLED:
         last = _put(changes, last.following(CANCELLED, now))
-    departure.stays(tenant, last.sha256, now=now, entropy=changes.entropy)
+    offboarding_queries.stays(tenant, last.sha256, now=now, entropy=changes.entropy)
 
 
 def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
@@ -109,7 +109,7 @@ def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
 
 def write_down(changes: Changes, said: Statement) -> None:
     """Write down a signed erasure, for the worker to find it."""
-    departure.erasing(
+    offboarding_queries.erasing(
         said.tenant,
         said.announced_at,
         said.until,
