@@ -1,4 +1,4 @@
-"""What a customer's own programs ask with.  A token is shown once, when it is made; only its hash is kept."""
+"""API tokens of customers' programs.  A token is shown once, when it is made; only its hash is stored."""
 
 from __future__ import annotations
 

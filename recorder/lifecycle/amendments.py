@@ -1,6 +1,7 @@
-"""The catalogue's copy of what was sealed later: a list for people, and what keeps a recording from going.
+"""The catalogue's copy of amendments: a list for people, and the holds that keep a recording from expiry.
 
-What counts are the amendments in the bucket; these rows are made from them."""
+The amendments in the bucket decide; these rows are made from them.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Destroying what is over: recordings past their day, takes in quarantine past theirs.
+"""Erases what has expired: recordings, and takes in quarantine.
 
-Deletion goes the other way round than writing, keys first: the wrapped key in the bucket, its copy in the
-catalogue, then every version of the objects; it is looked whether they are gone, and the tombstone is put
-beside the manifest, which stays (docs/formats.md says why).  Last the row becomes a tombstone.  Broken off
-anywhere, it is done again: a recording is listed as due until its row is one.
+Erasing reverses the order of writing, keys first: the wrapped key in the bucket, its copy in the catalogue,
+then every version of the objects.  Their absence is verified, and the tombstone is put beside the manifest,
+which stays (docs/formats.md gives the reason).  Last, the row becomes a tombstone.  After an interruption all
+of it is done again: a recording is due until its row is a tombstone.
 
-The catalogue says what is due, the bucket whether that is so: a changed row destroys nothing early, and
-what is held stays.  After a rebuild nothing is destroyed until the holds are confirmed.
+The catalogue lists what is due, and the bucket decides: a changed row destroys nothing early, and a held
+recording stays.  After a rebuild nothing is erased until the holds are confirmed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a retention limit would do to the recordings that are there: told to people before it is set.
+"""Previews what a retention limit would do to existing recordings, before it is set.
 
-Counted by the catalogue's rows and by whole days, so that it is quick for any number of recordings: nothing
-is decided by it.  Where other purposes keep a recording, one of its purposes may have ended already and is
-counted still.
+It counts the catalogue's rows by whole days, so that it is quick for any number of recordings; nothing is
+decided by it.  Where other purposes keep a recording, one of its purposes may have ended and still be
+counted.
 """
 
 from __future__ import annotations

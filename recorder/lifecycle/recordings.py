@@ -1,7 +1,6 @@
-"""What the worker writes about recordings: a row once everything is in the bucket, a tombstone once
-it is gone from there.
+"""The worker's rows for recordings: one when everything is in the bucket, a tombstone when it is gone.
 
-Every function can be repeated: a worker that dies right after one does it again and changes nothing.
+Every function can be repeated: after a crash, doing it again changes nothing.
 """
 
 from __future__ import annotations

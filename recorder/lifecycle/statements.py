@@ -1,6 +1,6 @@
-"""What signed statements in the bucket say of a customer or a call, asked where a row says something.
+"""What signed statements in the bucket say about a customer or a call, where a row says something.
 
-A row that nothing signed stands behind decides nothing: it is named in the log, and by `accord audit`.
+A row without a signed statement decides nothing: it is logged, and `accord audit` reports it.
 """
 
 from __future__ import annotations

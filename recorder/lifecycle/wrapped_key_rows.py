@@ -1,5 +1,5 @@
-"""The catalogue's copies of wrapped keys, changed for the same keys wrapped by another, or for a tenant's new
-one: each only where it is still what was read."""
+"""The catalogue's copies of wrapped keys.  A copy is replaced when its key is wrapped by another key, and
+only where it is still the one that was read."""
 
 from __future__ import annotations
 

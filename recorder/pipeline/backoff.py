@@ -1,9 +1,8 @@
-"""How long to wait after a failure: a take by itself, and all takes together for what they all need.
+"""Chooses the pause after a failure: of one take, and of all takes where all need the same.
 
-A store that is away, a catalogue that is away, a disk that is full, a process without file handles or an
-encoder that cannot be started fail every take: then some try for all, with growing pauses, and the log is
-not flooded.  Each take that failed waits by itself too, so that what stands in its own way only holds up no
-other.
+If the store or the catalogue is away, the disk is full, file handles run out or no encoder starts, every take
+fails.  Then a few takes try for all of them, with growing pauses, and the log is not flooded.  A take that
+fails for its own reasons backs off alone and holds up no other.
 """
 
 from __future__ import annotations

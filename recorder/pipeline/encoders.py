@@ -1,10 +1,10 @@
-"""Encoding in processes of their own: off the worker's threads, at low priority, and allowed to die.
+"""Encodes in other processes: at low priority, and free to crash.
 
-Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``, which says :data:`READY` once it has all
-that it needs, then reads a line of JSON a take (``folder`` and ``prompt``) and answers with one
-(``error_id``, ``message``, ``hint``, all empty when it is done, with what it took).  What goes wrong before
-it is ready is nothing that a take has to do with.  It ends with its parent: an encoder that outlived a killed
-worker would write into a folder that the next worker works on.
+Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``.  It prints :data:`READY` once it is loaded,
+then reads one line of JSON for each take (``folder`` and ``prompt``) and answers with one (``error_id``,
+``message``, ``hint``, all empty on success, and its cost).  A failure before it is ready concerns no take. It
+ends with its parent: an encoder that outlived a killed worker would write into a folder that the next worker
+uses.
 """
 
 from __future__ import annotations

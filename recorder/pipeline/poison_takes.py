@@ -1,8 +1,8 @@
-"""Which takes are set aside because their encoders die of them, and which only had bad luck.
+"""Tells takes that crash their encoder, which are set aside, from those that only had bad luck.
 
-The kernel kills an encoder for want of memory, somebody kills it by hand, a codec crashes on one sound: all
-that is seen is that the process ended.  What tells a take that does it from a machine that does is whether
-other takes are encoded meanwhile.
+The kernel kills an encoder for want of memory, an operator kills it, or a codec crashes on one sound: the
+worker only sees that the process ended.  If other takes are encoded meanwhile, the take is at fault; if not,
+the machine is.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""How much waits in the spool and for how long: seen from the files' names alone, so that ten thousand takes
-are counted without reading one."""
+"""Measures how many takes wait in the spool, and for how long, from file names alone: ten thousand takes are
+counted without opening one."""
 
 from __future__ import annotations
 

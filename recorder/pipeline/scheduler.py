@@ -1,10 +1,10 @@
-"""What waits in the spool, and whose turn it is.
+"""Chooses the next take of the spool.
 
-Tenants take turns, each with their oldest take: a customer with ten thousand calls after an outage holds up
-nobody else's.  A take's folder is looked into once when it is found, and again after each of its steps; in
-between only the names in the spool are read, so that ten thousand takes cost little more than ten.
+Tenants take turns, each with its oldest take, so that a customer with ten thousand calls after an outage
+holds up no other.  A take's folder is read when it is found and after each of its steps; otherwise only the
+names in the spool are read, so that ten thousand takes cost little more than ten.
 
-Used by the worker's loop and its threads at once.
+Safe to use from the worker's loop and its threads at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls of which no recording is kept: why, and what can be listed of them, however broken they are."""
+"""Lists calls without a recording: the reason, and what is known of a call however damaged its take is."""
 
 from __future__ import annotations
 

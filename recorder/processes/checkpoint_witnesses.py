@@ -1,4 +1,5 @@
-"""Where what is signed of the logs goes besides the bucket, as the settings say."""
+"""Opens the witnesses that the settings name for signed checkpoints: a timestamp authority and a mail
+server."""
 
 from __future__ import annotations
 

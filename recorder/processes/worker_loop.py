@@ -1,9 +1,9 @@
-"""The worker: takes the spool's finished calls through the pipeline, and keeps house.
+"""The worker's loop: it takes the spool's finished calls through the pipeline and runs the duties.
 
-One step of one take at a time goes to one of two lanes: encoding (processes of their own, as many as the
-settings say) and everything else (threads, for they wait on the store).  Whose turn it is, says
-``scheduler.py``; how long to wait after a failure, ``backoff.py``.  A take that cannot go on backs off and
-the others go on; a store that is away only makes the spool grow.
+Each step of a take runs in one of two lanes: encoding (as many processes as the settings say) or everything
+else (threads, because these steps wait for the store).  ``pipeline/scheduler.py`` chooses the next take and
+``pipeline/backoff.py`` the pause after a failure.  A take that fails backs off while others continue; while
+the store is away, the spool grows.
 """
 
 from __future__ import annotations

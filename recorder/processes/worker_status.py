@@ -1,6 +1,6 @@
-"""What the worker shows to whoever watches it: how deep the spool is, what it works on, what it can reach.
+"""The worker's status: the queue depth, the work in progress, and what can be reached.
 
-All from threads beside the work, so that an answer comes when a store, a database or a disk hangs.
+Threads beside the work measure it, so that a status is served while a store, a database or a disk hangs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""``accord recording bring-in``: recordings from elsewhere, kept as "not announced to Accord".
+"""Imports recordings from elsewhere (``accord recording bring-in``), marked as "not announced to Accord".
 
-Each file of a table becomes a take in a folder of its own beside the spool, and goes through the stages
-(``pipeline/stages.py``); its manifest says that nothing was announced.  It has no purpose until an amendment
-states one, and is destroyed on the day that whoever brings it in names.  A file is known by its SHA-256 and
-is brought in once; broken off, the command goes on where it was.
+Each file that the table lists becomes a take in a separate folder beside the spool and passes through the
+stages (``pipeline/stages.py``); its manifest says that nothing was announced.  The recording has no purpose
+until an amendment states one, and expires on the day that the operator gives.  A file is identified by its
+SHA-256 and imported once; an interrupted command resumes where it stopped.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The worker's part in what people ask of live calls: which go on is put into the catalogue, what was asked
-is carried to the daemon, and what came of it is written down.
+"""The worker's duty for live calls: it lists them in the catalogue, passes people's commands to the daemon,
+and writes down each outcome.
 
-In a thread of its own, several times a second: a card number does not wait for the turn of anything else.
-Which calls go on is read from the spool, as by ``accord top``; nothing is asked of the daemon for it.
+It runs in a thread of its own several times a second, because a caller who is about to read out a card number
+cannot wait.  Live calls are read from the spool, as by ``accord top``, so the daemon is not asked.
 """
 
 from __future__ import annotations

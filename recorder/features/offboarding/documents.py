@@ -1,7 +1,8 @@
-"""What lies beside the sound in what a customer is handed: each paper is the same bytes whenever it is made.
+"""The documents beside the sound in a departing customer's archive: each has the same bytes whenever it is
+produced.
 
-So each says only what does not change any more: what was sealed, immutable rows, and leaves of the log, up to
-the size that it had when the handing over began.  What is about one recording goes with it.
+So each contains only what no longer changes: what was sealed, immutable rows, and the log's leaves up to its
+size when the handover began.  Documents about one recording lie beside it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Everything of a customer who left is destroyed, as a signed statement says, and a signed receipt says so.
+"""The worker's duty for offboarding: it erases a departed customer, as a signed statement orders, and signs a
+receipt.
 
-Each recording goes the way that all go: that it is to be deleted is sealed beside it, then its keys are
-destroyed, every version of its objects, and a tombstone stands.  Then calls that were not recorded and the
-customer's people are forgotten, and last of all the customer's own keys are destroyed, so that a copy of a
-recording's wrapped key, wherever it was put away, opens nothing.  The log is signed, and the receipt put into
-bucket and catalogue.  Killed anywhere it goes on: what is done is seen by what is there.
+Each recording is erased as any other is: the deletion is sealed beside it, its keys and every version of its
+objects are deleted, and a tombstone is put.  Then unrecorded calls and the customer's users are dropped, and
+last the customer's own keys are destroyed, so that no copy of a recording's wrapped key opens anything.
+Finally the log is signed, and the receipt is put into bucket and catalogue.  The work resumes after any
+interruption: what is there shows what is done.
 """
 
 from __future__ import annotations

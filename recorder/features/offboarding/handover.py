@@ -1,5 +1,5 @@
-"""What a customer who leaves is handed: which recordings, where in the file each lies, and why others are not
-in it (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
+"""Which recordings a departing customer is handed, where each lies in the archive, and why others are left
+out (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
 
 from __future__ import annotations
 

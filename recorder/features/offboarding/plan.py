@@ -1,7 +1,7 @@
-"""Fixing what a customer who leaves is handed: which recordings, and the archive's layout (``archive.py``).
+"""Fixes what a departing customer is handed: the recordings, and the archive's layout (``archive.py``).
 
-The command `accord tenant leave hand-over` does it; the customer fetches what it fixed (``download.py``).
-Nothing leaves here.
+`accord tenant leave hand-over` fixes it, and the customer downloads it (``download.py``).  Nothing leaves
+here.
 """
 
 from __future__ import annotations

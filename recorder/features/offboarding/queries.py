@@ -1,9 +1,9 @@
-"""Customers who leave: that it was announced, that all is destroyed, and the receipt.  What they are handed
-is ``features/offboarding/handover.py``.
+"""The rows of departing customers: announcement, erasure and receipt.  The handover's rows are in
+``features/offboarding/handover.py``.
 
 Signed statements in the bucket decide (:mod:`recorder.seal.offboarding`); the row
-(:class:`recorder.catalogue.tables.offboarding.OffboardingTable`) is an index to them.  Every change has its
-leaf, in the same transaction, which names the statement.
+(:class:`recorder.catalogue.tables.offboarding.OffboardingTable`) is an index to them.  Each change appends a
+leaf that names the statement, in the same transaction.
 """
 
 from __future__ import annotations

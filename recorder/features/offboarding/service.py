@@ -1,5 +1,7 @@
-"""What an operator decides about a customer who leaves: each decision is signed and put into the bucket, and
-only then are row and leaf written.  Broken off between them, the command is given again and goes on.
+"""The operator's decisions about a departing customer.
+
+Each decision is signed and put into the bucket first; then the row and the leaf are written.  An interrupted
+command is given again and resumes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What a customer had beside recordings, as tables: numbers, keeping times, who asked for recordings, and the
-calls that were not recorded.
+"""A departing customer's CSV tables: numbers, retention limits, subject requests, and unrecorded calls.
 
-The first three are fixed as they were when the handing over began.  A call that was not recorded is read when
-it is asked for: one that was erased since is spaces, as a recording's row (``documents.py``).
+The first three are fixed when the handover begins.  An unrecorded call is read on request; one that was
+erased since becomes spaces, as a recording's row does (``documents.py``).
 """
 
 from __future__ import annotations

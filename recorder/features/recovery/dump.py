@@ -1,7 +1,7 @@
-"""The catalogue's rows, out of it and into another one: what ``accord backup`` keeps and ``restore`` brings.
+"""Dumps the catalogue's rows for ``accord backup``, and loads them for ``accord restore``.
 
-What the bucket holds stays out: who spoke, recordings' keys, amendments.  Erasing reaches the bucket and the
-catalogue; it does not reach a file that somebody has put away, so nothing that erasing is about may be in it.
+What the bucket holds is left out: parties, recordings' keys, amendments.  An erasure reaches bucket and
+catalogue but no backup that somebody has put away, so a backup contains nothing that can be erased.
 """
 
 from __future__ import annotations

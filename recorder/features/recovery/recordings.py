@@ -1,9 +1,8 @@
-"""Making recordings again from what the bucket says: a batch a transaction, so that a rebuild that is
-killed goes on after the last whole batch.
+"""Restores recordings from the bucket, a batch a transaction: a rebuild that is killed resumes after the last
+whole batch.
 
-What counts is the bucket.  A row that is missing is made, one that lacks something is completed, one that
-should be a tombstone becomes one; a row that says something else than was sealed is named, and changed only
-where that is asked for.
+The bucket decides.  A missing row is made, an incomplete one is completed, and a row whose recording was
+erased becomes a tombstone.  A row that contradicts the seal is reported, and corrected only on request.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Erasing calls that were not recorded, for the person who was at the other end (GDPR art. 17).
+"""Erases a person's unrecorded calls (GDPR art. 17).
 
-No seal speaks of such a call: all there is of it are a row and what its leaf was opened with.  What was set
-aside until somebody decides may become a recording yet, which a law may ask to keep: that stays, and is said.
+No seal covers such a call: there is only a row and the body of its leaf.  A take in quarantine that awaits a
+decision may still become a recording, which a law may require to be kept: it stays, and is reported.
 
 Before the rows go, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`).  A catalogue
-that is restored from an older copy forgets them again by it, once an operator says so
+restored from an older copy drops them again by that note, when an operator says so
 (:func:`recorder.features.subject_requests.erased_calls.erase_calls_again`).
 """
 

@@ -1,8 +1,7 @@
-"""Calls that were not recorded, and that are forgotten because their person asked for it: with which number
-they were, when, and what the log was opened with of them.
+"""Drops unrecorded calls that their person asked to have erased: number, times, and the body of the leaf.
 
-That a call was forgotten is a row of its own, with nothing in it of the person.  It is an index to the
-signed note in the bucket, by which alone a call is not listed again (:mod:`recorder.seal.call_erasure`).
+A row remembers each erased call and contains nothing about the person.  It is an index to the signed note in
+the bucket, and only that note keeps a call from being listed again (:mod:`recorder.seal.call_erasure`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Erasing what a person asked to have erased, where it may be (GDPR art. 17), and why not where not.
+"""Erases a recording at its person's request where that is allowed (GDPR art. 17), and gives the reason where
+it is not.
 
-What is held for a dispute stays (art. 17(3)(e)), and so does what a law asks to keep (art. 17(3)(b)); the
-same rules as for any deletion, and the same amendment.
+A recording that is held for a dispute stays (art. 17(3)(e)), and so does one that a law requires
+(art. 17(3)(b)): the rules and the amendment of any other deletion.
 """
 
 from __future__ import annotations

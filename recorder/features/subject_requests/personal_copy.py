@@ -1,5 +1,5 @@
-"""A recording for the person who was recorded, as an admin decided: for no purpose that was announced, but
-because it is theirs.  A way out of its own, through the gate (``gate.py``)."""
+"""A copy of a recording for the person who was recorded, as an admin decided: it serves no announced purpose
+but the person's right.  A way out through the gate (``playback/gate.py``)."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The register of persons who ask a customer for their recordings: what, when, until when it is answered.
+"""The register of subject requests: what a person asks a customer for, when, and when the answer is due.
 
-GDPR art. 12(3): within one month of receipt, which may be extended once by two further months, with the
-reasons, said within the first month; art. 12(6): where there are doubts who somebody is, more may be asked
-for.  Every question has a tenant; every step is a leaf, which names the request and never the number.
+GDPR art. 12(3): within one month of receipt; this may be extended once by two further months, with the
+reasons, within the first month.  Art. 12(6): where there are doubts about the person's identity, more may be
+asked for. Every question names a tenant; every step is a leaf, which names the request and never the number.
 
-The number is shown to be theirs by a code that is told by telephone
-(``features/subject_requests/verification_code.py``), or two people of the customer vouch for them, each with
-how they recognised them.  Nothing is given or erased before, and nothing because of a row that says something
-else than its leaves (:func:`check_logged`).
+The person proves that the number is theirs by a code that is read to them by telephone
+(``features/subject_requests/verification_code.py``), or two people of the customer vouch for them and say how
+they recognised them.  Before that nothing is given or erased, nor ever because of a row that contradicts its
+leaves (:func:`check_logged`).
 """
 
 from __future__ import annotations

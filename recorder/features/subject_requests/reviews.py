@@ -1,7 +1,7 @@
-"""Which calls a customer has with a person's number, and what was decided and done of each recording.
+"""The calls that a customer has with a person's number, and what was decided and done about each recording.
 
-Found is what the number that was shown to be theirs is the outside party of, and of this customer alone.
-What was decided is what the log's leaves say: a row that says something else gives and erases nothing.
+A call is found if the verified number is its external party's, within this customer alone.  The log's leaves
+decide: a row that contradicts them gives and erases nothing.
 """
 
 from __future__ import annotations

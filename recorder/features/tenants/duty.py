@@ -1,4 +1,4 @@
-"""The worker's duty for the tenants: it keeps the node's snapshot as the catalogue has the lines."""
+"""The worker's duty for lines: it keeps the node's configuration snapshot equal to the catalogue."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What colleagues can do with a recording in the call, by line: ask whether it may be kept, in sentences of
-the catalogue; have it destroyed; and the tone that says that it goes on."""
+"""What an internal party can do during a call, by line: ask whether the recording may be kept, have it
+deleted; and the tone that says that recording goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the catalogue's lines to what a node says on them
+"""Turns the catalogue's lines into the policies that a node follows
 (:class:`recorder.domain.line_policy.LinePolicy`)."""
 
 from __future__ import annotations

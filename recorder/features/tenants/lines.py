@@ -1,7 +1,7 @@
-"""Lines: numbers that are recorded, and what is said on them.
+"""Lines: the numbers that are recorded, and their announcements.
 
-A line's mode is the one that its announcements were made for; they say the same in several languages, with
-a menu to choose among them.
+A line's mode is that of its announcements.  They say the same in several languages, with a menu to choose
+one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Setting up a customer: tenant, announcements, lines.  What an operator does on the command line.
+"""Changes a customer's name, language and country.
 
-Every change of what a node says or records counts up the revision that the worker's snapshot follows,
-and is a leaf of the tenant's log, in the same transaction.
+A change that a node must know counts up the revision that the worker's snapshot follows.  Every change is a
+leaf of the tenant's log, in the same transaction.
 """
 
 from __future__ import annotations
