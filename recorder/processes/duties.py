@@ -13,8 +13,6 @@ from peewee import PeeweeException
 
 from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
-from recorder.auditlog.mail_witness import MailServer
-from recorder.auditlog.timestamping import Authority
 from recorder.errors import AccordError
 from recorder.features.offboarding.duty import erase_due
 from recorder.identity import throttle, users
@@ -22,6 +20,7 @@ from recorder.lifecycle import amendment_recovery, expiry, limit_application, re
 from recorder.lifecycle.clock_guard import Timekeeper
 from recorder.lifecycle.hold_review import HoldReminders
 from recorder.playback import grants
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.services import Services
 
 DUTIES: Final = (
@@ -32,14 +31,6 @@ DUTIES: Final = (
 SESSIONS_KEPT: Final = timedelta(days=30)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointWitnesses:
-    """Receive signed checkpoints besides the bucket."""
-
-    authority: Authority | None = None
-    server: MailServer | None = None
 
 
 @dataclass(frozen=True, slots=True)

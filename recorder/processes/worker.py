@@ -7,8 +7,8 @@ import os
 from recorder.features.live.duty import Desk
 from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.lifecycle.clock_guard import NAME, Timekeeper
-from recorder.processes import checkpoint_witnesses, object_store
-from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes import object_store
+from recorder.processes.checkpoint_witnesses import open_witnesses
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
 from recorder.processes.worker_loop import Worker
@@ -26,9 +26,7 @@ def run(context: Context) -> None:
         services,
         settings,
         sources=speech,
-        witnesses=CheckpointWitnesses(
-            checkpoint_witnesses.authority(settings), checkpoint_witnesses.server(settings)
-        ),
+        witnesses=open_witnesses(settings),
         timekeeper=Timekeeper(services.spool / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
         desk=Desk(settings.node.name, services.spool, services.root, revoked=services.revoked),

@@ -38,7 +38,8 @@ from recorder.pipeline.obstacles import obstacle
 from recorder.pipeline.poison_takes import Deaths
 from recorder.pipeline.scheduler import Backlog
 from recorder.pipeline.stages import ENCODER_DIED, Stage
-from recorder.processes.duties import CheckpointWitnesses, Duties
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
+from recorder.processes.duties import Duties
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.services import Services
@@ -144,7 +145,7 @@ class Worker:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self.stop)
-        with _alone(self.services.spool):
+        with _SpoolLock(self.services.spool):
             self._begin()
             try:
                 while not self._stopping:
@@ -289,8 +290,8 @@ class Worker:
         log.info("worker.stopped", under_way=len(self._under_way))
 
 
-class _alone:
-    """Holds the spool's lock, which the kernel frees with the process, however that ends."""
+class _SpoolLock:
+    """Holds the spool's lock; the kernel frees it when the process ends, however it ends."""
 
     def __init__(self, spool: Path) -> None:
         self._path = spool / LOCK

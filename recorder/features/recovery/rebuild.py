@@ -13,7 +13,7 @@ On an intact catalogue it changes nothing.  Wherever it changes something, nothi
 has confirmed the holds.
 
 It destroys nothing.  What signed statements say was erased since (customers who left, calls without a
-recording) it proposes (:mod:`recorder.features.recovery.proposals`); of customers who left it only ends the
+recording) it proposes (:mod:`recorder.lifecycle.bucket_statements`); of customers who left it only ends the
 lines.
 """
 

@@ -17,7 +17,8 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.cli import accord
 from recorder.ops.doctor import keeping
 from recorder.ops.doctor.findings import Patient, examine
-from recorder.processes.duties import DUTIES, CheckpointWitnesses, Duties
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
+from recorder.processes.duties import DUTIES, Duties
 from recorder.processes.services import Context
 from recorder.seal import signing
 

@@ -17,7 +17,7 @@ import recorder
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.features.subject_requests import call_erasure, register
 from recorder.lifecycle.clock_guard import Timekeeper
-from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
 from tests.conftest import Clock, House
 from tests.vouching import vouch

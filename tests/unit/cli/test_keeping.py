@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from recorder.catalogue import queries
 from recorder.lifecycle import amendments, limits
 from recorder.lifecycle.clock_guard import Timekeeper
-from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By

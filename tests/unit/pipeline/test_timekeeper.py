@@ -189,7 +189,7 @@ def test_the_real_clocks_agree(tmp_path: Path) -> None:
 
 def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
-    from recorder.processes.duties import CheckpointWitnesses
+    from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
     from recorder.processes.duties import Duties as Housekeeping
 
     recording = house.take()
