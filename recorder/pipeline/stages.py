@@ -80,15 +80,15 @@ log = structlog.get_logger()
 
 
 def encode_take(folder: Path, prompt: Path) -> int:
-    """The *encode* stage's work: pure files, for a process of its own; how many milliseconds of sound it
-    was.  ``prompt`` is the announcement's sound, in the folder of all prompts.  Raises :class:`TakeError`."""
+    """Encode a take's files, in whatever process; returns the sound's length in milliseconds.  ``prompt`` is
+    the announcement's sound, in the folder of all prompts.  Raises :class:`TakeError`."""
     encoded = encode(read_take(folder), prompt)
     write_encoded(encoded)
     return encoded.duration_ms
 
 
 def next_stage(folder: Path) -> Stage | None:
-    """The first unmet stage of a folder in the spool; ``None`` where it is not the worker's, or gone."""
+    """The next stage of a folder in the spool; ``None`` where it is not the worker's, or gone."""
     if not (folder / END).exists():
         return None
     if (folder / STORED).exists():
@@ -105,13 +105,13 @@ def next_stage(folder: Path) -> Stage | None:
 
 
 def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTake = encode_take) -> bool:
-    """Do the first unmet stage of a take; true while there is another one after it.  ``encode_take`` runs the
-    function of that name, perhaps in another process.
+    """Do a take's next stage; true while another one follows.  ``encode_take`` runs the function of that
+    name, perhaps in another process.
 
-    Raises what stands in the way for now, with the take as it was: :class:`StoreError` (its
+    If the stage cannot be done now, raises and leaves the take as it was: :class:`StoreError` (its
     ``Unreachable`` where the store is away), :class:`CatalogueError`, :class:`SealError`,
     :class:`TakeError` (an announcement's sound that is missing), ``OSError``.
-    A take that is impossible for ever is no error: it is set aside.
+    A take that can never be done is no error: it is set aside.
     """
     stage = next_stage(folder)
     if stage is None:
@@ -133,8 +133,8 @@ def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTak
 
 
 def _for_ever(error: TakeError) -> bool:
-    """Whether waiting does not help.  A file that cannot be read just now (a disk that is away, somebody
-    else's) is not a broken one."""
+    """Whether waiting cannot help.  A file that cannot be read now (a disk that is away, another owner) is
+    not a damaged one."""
     return error.error_id in IMPOSSIBLE and unreadable(error) is None
 
 
@@ -206,8 +206,8 @@ def _seal(folder: Path, now: datetime, services: Services) -> bool:
 
 
 def _check_line(start: CallStart) -> None:
-    """Refuse a call that began after its line had ended: the node had not heard of that, and told what the
-    line's customer says.  Whose call it was, neither that customer nor the next may hear."""
+    """Refuse a call that began after its line had ended: the node did not know, and played the former
+    customer's announcement.  Neither that customer nor the next may hear it."""
     if start.brought_in is None and line_history.ended_before(start.line, start.started_at):
         raise TakeError(
             "take.line_ended",
@@ -266,7 +266,7 @@ def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
 
 
 def _report(sealed: SealedTake) -> None:
-    """Tell the operator what is not as it should be with a recording that was just listed."""
+    """Report to the operator what is wrong with a recording that was just listed."""
     if (why := sealed.manifest.unannounced) is not None and why != BROUGHT_IN:
         metrics.TAKES_UNANNOUNCED.labels(why).inc()
     body = to_body(sealed.manifest)
@@ -284,8 +284,8 @@ def _report(sealed: SealedTake) -> None:
 
 def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
     """Whether nothing of a sealed take may be kept: its customer has left, or its call was erased for its
-    person while it was set aside.  A call that was announced and sealed is a recording: a note about calls
-    that were not recorded destroys none."""
+    person while it was set aside.  An announced and sealed call is a recording, which a note about
+    unrecorded calls does not destroy."""
     if LEFT in said.signed:
         return True
     if FORGOTTEN in said.signed and sealed.manifest.announced is not None:
@@ -299,7 +299,7 @@ def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
 
 
 def _let_go(sealed: SealedTake, services: Services) -> bool:
-    """Its recording was erased: what is left of it goes, here and in the bucket."""
+    """Delete what is left of an erased recording's take, here and in the bucket."""
     erasing, tenant = services.eraser, sealed.manifest.tenant
     take_back(sealed, erasing, services.root, services.revoked())
     if tenant_queries.tenant_wrapped_key(tenant) is None and statements_of(services).erases(tenant):
@@ -315,7 +315,7 @@ def _let_go(sealed: SealedTake, services: Services) -> bool:
 
 
 def _drop(folder: Path, services: Services) -> bool:
-    """A take of which nothing is to be kept goes."""
+    """Remove a take of which nothing is kept."""
     remove_take(folder)
     metrics.TAKES.labels("erased").inc()
     services.boundary("removed")

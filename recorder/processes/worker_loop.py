@@ -50,7 +50,7 @@ from recorder.spool.layout import purge
 LOCK = ".worker.lock"
 
 TICK = 1.0
-"""Seconds between two looks at spool and catalogue, where nothing wakes the worker before."""
+"""Seconds between two looks at spool and catalogue, unless something wakes the worker earlier."""
 
 HOUSEKEEPING = 60.0
 """Seconds between two rounds of the duties."""
@@ -59,24 +59,24 @@ SNAPSHOT_BACK_OFF = 5.0
 """Seconds until a snapshot that could not be written is tried again."""
 
 SPARE = 2
-"""Threads beside those that store, which a store that hangs can all take: for other steps, and the house."""
+"""Threads for other steps and the duties: a store that hangs can occupy all that store."""
 
 BRING_BACK = "it stays in quarantine until somebody decides: `accord take again <its id>` has it tried again"
 
 ROOMY = 4 * 1024**3
-"""Bytes that are free on a disk on which nobody need look whether a take has room to be encoded."""
+"""Free bytes on a disk above which every take has room to be encoded."""
 
 LANES = ("encode", "rest")
 
 HOUSE, SNAPSHOT = "housekeeping", "snapshot"
-"""Work that is no take's, by its name; takes have ids."""
+"""Names of work that belongs to no take; takes have ids."""
 
 log = structlog.get_logger()
 
 
 @dataclass
 class _Lane:
-    """Threads that do one kind of step; ``busy`` of ``room`` are at it."""
+    """Threads for one kind of step: ``busy`` of ``room`` are working."""
 
     room: int
     threads: ThreadPoolExecutor
@@ -116,7 +116,7 @@ class Worker:
     _encoders: list[Encoder] = field(default_factory=list)
     _free: queue.SimpleQueue[Encoder] = field(default_factory=queue.SimpleQueue)
     turned: float = field(default_factory=time.monotonic)
-    """When the loop last came round, by the machine's monotonic clock."""
+    """When the loop last turned, by the monotonic clock."""
     _look_due: float = 0.0
     _house_due: float = 0.0
 
@@ -130,15 +130,14 @@ class Worker:
         self._house = Duties(services, self.witnesses, timekeeper)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        """Ask for the end, the second time without waiting for what is under way; usable as a signal
-        handler, so it only sets a flag (an event's lock may be held by the very thread that the signal
-        interrupts)."""
+        """Stop; when called again, do not wait for work in progress.  A signal handler, so it only sets a
+        flag: the thread that the signal interrupts may hold an event's lock."""
         self._hurried = self._stopping
         self._stopping = True
 
     def run(self) -> bool:
-        """Work until told to stop, then let what is under way end; whether it has.  Where not, threads of
-        this process still wait (for a store that hangs, say), and whoever called ends the process.
+        """Work until :meth:`stop`, then let work in progress finish; returns whether it has.  If not, threads
+        of this process still wait (for a store that hangs, say), and the caller ends the process.
 
         Raises :class:`ConfigError` (``worker.already_running`` on this spool).
         """
@@ -200,7 +199,7 @@ class Worker:
                 self._submit(lane, folder.name, partial(self._step, folder, stage))
 
     def _room(self) -> int | None:
-        """Bytes on the spool's disk, where takes may not all have room to be encoded."""
+        """Free bytes on the spool's disk, where not every take may have room to be encoded."""
         try:
             free = disk_space.look(self.services.spool).free
         except OSError:
@@ -224,7 +223,7 @@ class Worker:
         self._lanes[lane].threads.submit(work).add_done_callback(done)
 
     def load(self, lane: str) -> tuple[int, int]:
-        """How many steps a lane is at, of how many it can be at."""
+        """The steps that a lane works on, and how many it can work on."""
         found = self._lanes.get(lane)
         return (found.busy, found.room) if found else (0, 0)
 
@@ -277,7 +276,7 @@ class Worker:
             self._look_due = self.monotonic() + SNAPSHOT_BACK_OFF
 
     def _end(self) -> None:
-        """Let what is under way end, for a while; what does not is done again by the next worker."""
+        """Let work in progress finish for a while; the next worker repeats what does not."""
         until = self.monotonic() + self.drain
         while self._under_way and self.monotonic() < until and not self._hurried:
             self.beat()

@@ -24,7 +24,7 @@ COMPLETE = "`accord tenant leave complete`"
 
 
 def standing(changes: Changes, tenant: str) -> Statement:
-    """The signed statement that holds of a customer who leaves.  Raises :class:`CatalogueError`
+    """The signed statement in force about a departing customer.  Raises :class:`CatalogueError`
     (``leaving.not_announced``, ``leaving.not_signed`` where only a row says so), :class:`SealError` where a
     statement cannot be read, :class:`recorder.errors.StoreError`."""
     found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
@@ -40,8 +40,8 @@ def standing(changes: Changes, tenant: str) -> Statement:
 
 
 def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
-    """A customer leaves: its numbers are not recorded any more from now on, and up to ``until`` it can fetch
-    what it is handed.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
+    """Announce that a customer leaves: its numbers are not recorded from now on, and it can download its
+    archive until ``until``.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
     ``leaving.until``, ``leaving.complete``, ``tenant.unknown``; else as :func:`standing`."""
     now, until = offboarding.truncate(changes.now()), offboarding.truncate(until)
     if until <= now:
@@ -63,7 +63,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
 
 
 def cancel(changes: Changes, tenant: str) -> None:
-    """It does not leave after all; its lines are made again by hand.  Raises :class:`CatalogueError`:
+    """Call a departure off; the lines are added again by hand.  Raises :class:`CatalogueError`:
     ``leaving.not_announced``, ``leaving.erasing``; else as :func:`standing`."""
     now = offboarding.truncate(changes.now())
     found, last = _found(changes, tenant)
@@ -79,7 +79,7 @@ def cancel(changes: Changes, tenant: str) -> None:
 
 
 def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
-    """What a customer is handed is whole: the SHA-256 of the statement that says so.  Raises
+    """Sign that a customer's archive is complete; returns the statement's SHA-256.  Raises
     :class:`CatalogueError` (``leaving.erasing``); else as :func:`standing`."""
     found = standing(changes, tenant)
     check_not_erasing(found)
@@ -90,7 +90,7 @@ def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
 
 
 def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
-    """Everything of a customer is destroyed from now on; ``early`` says why before its day.  Raises
+    """Order a customer's erasure; ``early`` is the reason where its day has not come.  Raises
     :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.too_early``, ``leaving.erasing``; else as
     :func:`standing`."""
     now = offboarding.truncate(changes.now())
@@ -110,7 +110,7 @@ def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
 
 
 def write_down(changes: Changes, said: Statement) -> None:
-    """Write down a signed erasure, for the worker to find it."""
+    """Write down a signed order of erasure, for the worker to find."""
     offboarding_queries.erasing(
         said.tenant,
         said.announced_at,
@@ -125,8 +125,8 @@ def write_down(changes: Changes, said: Statement) -> None:
 
 
 def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
-    """Sign that everything of a customer is destroyed whose receipt says so already, where no other statement
-    stands.  Raises as :func:`standing`."""
+    """Order the erasure again of a customer that already has a receipt, where no other statement is in
+    force.  Raises as :func:`standing`."""
     now = offboarding.truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
@@ -147,7 +147,7 @@ def check_not_erasing(said: Statement) -> None:
 
 
 def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement | None]:
-    """The statement that holds, and the last one."""
+    """The statement in force, and the last one."""
     every = offboarding.statements(changes.store, tenant, changes.root)
     last = every[-1] if every else None
     holds = last is not None and last.kind != CANCELLED and last.key_id not in changes.revoked()
@@ -161,7 +161,7 @@ def _put(changes: Changes, said: Statement) -> Statement:
 
 
 def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
-    """Holds that are to be decided before anything is destroyed."""
+    """Holds that must be decided before anything is erased."""
     return amendments.holds(tenant)
 
 
