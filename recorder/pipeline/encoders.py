@@ -36,14 +36,14 @@ AUTOGROUP = Path("/proc/self/autogroup")
 """Shows and sets the niceness of this process's session (``man 7 sched``)."""
 
 STARTUP_SECONDS = 60.0
-"""What a start may take, and a take beside its length: a busy machine."""
+"""Time limit of a start, and added to a take's length: the machine may be busy."""
 
 READY: Final = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What encoding a take took: its length in seconds of audio, and seconds of processor time."""
+    """The cost of encoding a take: seconds of audio, and seconds of CPU time."""
 
     audio: float
     cpu: float
@@ -51,13 +51,13 @@ class Took:
 
 @dataclass
 class Encoder:
-    """One process, one take at a time; started when it is first needed, and again after it died."""
+    """One process that encodes one take at a time; started when first needed, and again after it died."""
 
     nice: int = 10
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def encode(self, folder: Path, prompt: Path) -> Took:
-        """Do :func:`recorder.pipeline.stages.encode_take` over there.
+        """Run :func:`recorder.pipeline.stages.encode_take` in the process.
 
         Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
         ``take.encoder_died`` where the process ended or took longer than real time, and
@@ -84,7 +84,7 @@ class Encoder:
         return Took(answer["audio"], answer["cpu"])
 
     def stop(self) -> None:
-        """End the process, at once; what it was doing is done again."""
+        """Kill the process; its take is encoded again."""
         process, self.process = self.process, None
         if process is None:
             return
@@ -129,7 +129,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _limit(folder: Path) -> float:
-    """Seconds: as long as the call was, and as long as a start may take."""
+    """A take's time limit in seconds: the call's length and the limit of a start."""
     return STARTUP_SECONDS + (folder / AUDIO).stat().st_size / _BYTES_A_SECOND
 
 
@@ -156,7 +156,7 @@ def _line(pipe: IO[bytes], seconds: float) -> bytes:
 
 
 def main() -> None:
-    """The process.  Told to end by the end of its input, never by the signal that its parent drains on."""
+    """The process.  It ends with its input, and not on the signal that makes its parent drain."""
     nice, parent = int(sys.argv[1]), int(sys.argv[2])
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -174,7 +174,7 @@ def main() -> None:
 
 
 def _be_polite(nice: int) -> None:
-    """Let everybody on the machine go first, the switch above all.
+    """Yield the CPU to every other process, the switch above all.
 
     Where Linux shares the processor out by session before it does so by process (``autogroup``, on by
     default in Debian and Ubuntu), a niceness counts within one session only: beside a switch that was

@@ -16,7 +16,7 @@ from recorder.spool.layout import CallEnd, CallStart, Party, Take, read_end, rea
 
 
 def unkept(take: Take) -> str | None:
-    """Why a call is written down as not recorded; ``None`` where there is a take to keep.
+    """Why a call is listed as unrecorded; ``None`` where its take is kept.
 
     A call that nobody answered never leaves the spool.  Where the daemon was away, a bridge that nobody
     saw is no sign that there was none.
@@ -73,7 +73,7 @@ def list_call(
 
 
 def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
-    """Start and end of a call, as far as its folder can be read."""
+    """A call's start and end, as far as its folder can be read."""
     try:
         start = read_start(folder)
         check_name(folder, start)
@@ -90,7 +90,7 @@ def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
 
 
 def _time_in(name: str) -> datetime | None:
-    """When a UUIDv7 was made (RFC 9562, section 5.7), so that a broken take is listed where it belongs."""
+    """The time in a UUIDv7 (RFC 9562, section 5.7), so that a damaged take is listed on its day."""
     try:
         identity = UUID(name)
     except ValueError:
