@@ -31,8 +31,9 @@ import soundfile
 import demo.practice
 from recorder.audio.encoding import BIT_RATES, NARROW, encode
 from recorder.domain.line_policy import Announcement
+from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
+from recorder.spool.layout import CallEnd, CallStart, Mark, Take
 from tests.announced import announcement_in
 
 RATE = 8000

@@ -26,7 +26,7 @@ from gevent.event import Event
 from greenswitch.esl import InboundESL
 
 from recorder.switch.esl import Inbound
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 
 HEADERS = (
     "Event-Name",
@@ -86,7 +86,7 @@ def ours(port: int, count: int) -> tuple[float, float]:
     done = Event()
     seen = 0
 
-    def handle(event: CallEvent) -> None:
+    def handle(event: EslEvent) -> None:
         nonlocal seen
         for name in HEADERS:
             event.header(name)

@@ -26,7 +26,7 @@ from recorder import metrics
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.status import StatusSources
 from recorder.switch.esl import Inbound
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 
 
 class Nothing:
@@ -47,7 +47,7 @@ def handled(port: int, count: int) -> tuple[float, float]:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
         done, seen = Event(), 0
 
-        def handle(event: CallEvent) -> None:
+        def handle(event: EslEvent) -> None:
             nonlocal seen
             daemon._event(event)
             seen += 1

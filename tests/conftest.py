@@ -19,6 +19,7 @@ from recorder.catalogue import database, schema
 from recorder.catalogue.records import LineRow
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep, PromptSound
+from recorder.domain.parties import Party
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants
 from recorder.ids import uuid7
@@ -31,7 +32,7 @@ from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.revocation import Trust
 from recorder.services import Services
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.store.directory import DirectoryStore
 from tests.announced import announcement_in
 from tests.postgres import Server, binaries

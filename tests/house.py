@@ -24,6 +24,7 @@ from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import PromptSound as Words
+from recorder.domain.parties import Party
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.ids import Entropy, uuid7
@@ -38,7 +39,7 @@ from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.revocation import Trust
 from recorder.services import Services
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
 from tests.announced import announcement_in

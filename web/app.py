@@ -32,11 +32,12 @@ from web import (
 )
 from web.account import sessions
 from web.account.limits import limiter
-from web.account.refused import RefusedLogIns
 from web.addresses import ascii_query
 from web.assets import Assets
 from web.config import WebConfig
-from web.forwarding import believe
+from web.cookies import cookie_name
+from web.log_in_refusals import RefusedLogIns
+from web.proxies import believe
 from web.request_reader import LARGEST
 from web.state import PanelDoor
 from web.text import labels
@@ -64,7 +65,7 @@ def create_app(
         MAX_CONTENT_LENGTH=LARGEST,
         MAX_FORM_MEMORY_SIZE=LARGEST,
         # Only the form token lives in Flask's signed cookie; who somebody is lies in the catalogue.
-        SESSION_COOKIE_NAME=security.cookie_name("form", config),
+        SESSION_COOKIE_NAME=cookie_name("form", config),
         SESSION_COOKIE_SECURE=config.secure_cookies,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from web.forwarding import network
+from web.proxies import network
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from recorder.domain import time_zones
 from web.addresses import inside
-from web.security import A_YEAR, cookie_name
+from web.cookies import A_YEAR, cookie_name
 from web.state import here, visitor
 
 NAMES = {"fr": "Français", "nl": "Nederlands", "de": "Deutsch", "en": "English"}

@@ -13,14 +13,13 @@ import http.client
 import io
 import re
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 import structlog
-from gevent.pywsgi import Input, WSGIHandler
+from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
-if TYPE_CHECKING:
-    from web.server import PanelServer
+from web.crowd import Crowd
 
 log = structlog.get_logger()
 
@@ -61,6 +60,12 @@ _SAID = {
 }
 
 
+class CrowdServer(WSGIServer):
+    """A server that knows which of its connections only wait for their client."""
+
+    crowd: Crowd
+
+
 class Refused(ValueError):
     """A request that ends its connection; ``status`` is a key of what is said."""
 
@@ -73,7 +78,7 @@ class Handler(WSGIHandler):
     """Says when it only waits for its client: such a connection ends by itself after a while, and at once
     when others need its place."""
 
-    server: PanelServer
+    server: CrowdServer
     _body: bytes = b""
 
     def handle(self) -> None:

@@ -8,15 +8,11 @@ import structlog
 from flask import Flask, abort, g, request
 from werkzeug.wrappers import Response
 
-from web.config import WebConfig
 from web.state import here
 
 log = structlog.get_logger()
 
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
-A_YEAR = 365 * 24 * 3600
-"""Seconds that a cookie lasts which a browser keeps."""
 
 PERMISSIONS = ", ".join(
     f"{name}=()"
@@ -34,11 +30,6 @@ PERMISSIONS = ", ".join(
         "usb",
     )
 )
-
-
-def cookie_name(what: str, config: WebConfig) -> str:
-    """``__Host-`` makes browsers refuse such a cookie from a sister domain or without HTTPS."""
-    return f"__Host-accord-{what}" if config.secure_cookies else f"accord-{what}"
 
 
 def style_nonce() -> str:

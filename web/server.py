@@ -12,11 +12,10 @@ import structlog
 from flask import Flask
 from gevent import signal_handler
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIServer
 
 from web.crowd import Crowd
-from web.forwarding import Proxies
-from web.request_reader import Handler
+from web.proxies import Proxies
+from web.request_reader import CrowdServer, Handler
 from web.state import KEY
 
 log = structlog.get_logger()
@@ -41,7 +40,7 @@ FILES = 500
 """Files that the panel has open beside its connections: catalogue, store, what it sends."""
 
 
-class PanelServer(WSGIServer):
+class PanelServer(CrowdServer):
     """Serves one application; knows which connections only wait."""
 
     handler_class = Handler

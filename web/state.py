@@ -23,8 +23,8 @@ from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.interface import Door, Opened, RecordingCopy, Who
-from web.account.refused import RefusedLogIns
 from web.config import WebConfig
+from web.log_in_refusals import RefusedLogIns
 
 KEY = "accord"
 
@@ -91,17 +91,6 @@ def someone() -> Visitor:
     if found is None:
         raise RuntimeError("a view that needs somebody must be behind logged_in")
     return found
-
-
-def gate() -> PanelDoor:
-    return here().gate
-
-
-def who() -> Who:
-    """Who is asking, as the gate knows them; in a view behind :func:`logged_in`."""
-    from web.language import current  # it asks this module who is asking
-
-    return someone().who(current())
 
 
 def changes() -> Changes:

@@ -51,19 +51,6 @@ class Match:
     score: float
 
 
-def find(
-    prompt: Path, audio: Path, channel: int = 1, until_ms: int | None = None
-) -> LocatedAnnouncement | None:
-    """The last whole playing of ``prompt`` in a channel of a take (1: what the outside party heard).
-
-    Looks up to ``until_ms`` of audio, and in the rest only when it is not there: prompts play before
-    the talk, and talk is long.  Raises :class:`TakeError` for a take or prompt that cannot be read.
-    """
-    sound = wav.inspect(audio)
-    match = locate(load_prompt(prompt, sound.sample_rate), sound, channel, until_ms)
-    return None if match is None else as_found(match, sound.sample_rate)
-
-
 def as_found(match: Match, sample_rate: int) -> LocatedAnnouncement:
     """In milliseconds of audio; the end is rounded up, for what comes before it is blanked."""
     return LocatedAnnouncement(

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from recorder.call.transfer_target import names
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
-from recorder.spool.layout import Mark, Take
+from recorder.domain.parties import party_of
+from recorder.spool.layout import Take
 
 Unagreed = tuple[datetime, datetime | None]
 """From when, and until when; ``None``: to the end."""
@@ -50,7 +51,7 @@ def unagreed(take: Take) -> Iterator[Unagreed]:
         if mark.kind in _GOES and place in there:
             yield there.pop(place).since, mark.at
         if mark.kind in _COMES and said.get("who") != "outside":
-            who = names(said.get("leg", ""), _party(mark))
+            who = names(said.get("leg", ""), party_of(said))
             if not known or known & who:
                 known |= who
             else:
@@ -66,7 +67,3 @@ def unagreed(take: Take) -> Iterator[Unagreed]:
         yield joiner.since, None
     if away is not None:
         yield away, None
-
-
-def _party(mark: Mark) -> tuple[str, str] | None:
-    return (mark.data["party"], mark.data["value"]) if {"party", "value"} <= set(mark.data) else None

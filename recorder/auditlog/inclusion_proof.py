@@ -30,7 +30,6 @@ from recorder.seal.signing import CHECKPOINT, Endorsement
 from recorder.store.contract import Store
 
 TYPE = "accord-log-inclusion"
-MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

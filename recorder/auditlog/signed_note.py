@@ -102,12 +102,6 @@ def key_hash(name: str, public: Ed25519PublicKey) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + _ED25519 + raw_public(public)).digest()[:4]
 
 
-def verifier_key(name: str, public: Ed25519PublicKey) -> str:
-    """A key as other programs that read signed notes want it: name, key id and key."""
-    key = base64.b64encode(_ED25519 + raw_public(public)).decode()
-    return f"{name}+{key_hash(name, public).hex()}+{key}"
-
-
 def sign(head: Head, signer: Signer) -> str:
     """The signed note."""
     public = Ed25519PublicKey.from_public_bytes(signer.endorsement.public_key)

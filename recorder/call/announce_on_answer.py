@@ -1,10 +1,11 @@
-"""Announcing at pick-up: it rings as it always does, and once somebody answers both are told.
+"""Announcement on answer: the call rings as usual, and both parties hear the announcement once somebody
+answers.
 
-The switch is answered by the one who picks up, so busy and no answer are what they were, and nobody pays for
-ringing.  While it rings nothing is recorded.  From the pick-up on it is, with a stop that the switch keeps by
-itself: it ends the recording unless it has taken our word that the announcement was heard.  What keeps the
-outside party from hearing it whole (a hold, a transfer) ends that recording; the next one begins with the
-announcement again, in the same take.  That the colleague hears it whole is not waited for.
+The switch reports the answer only then, so busy and no answer stay what they are, and ringing costs
+nothing. Nothing is recorded while it rings. From the answer on the call is recorded, and the switch itself
+ends the recording unless it has taken our confirmation that the announcement was heard. If a hold or a
+transfer keeps the external party from hearing it whole, that recording ends, and the next one, in the same
+file, begins with the announcement again. The colleague need not hear it whole.
 """
 
 from __future__ import annotations
@@ -13,36 +14,47 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import feature_codes, keep_question, transfer_notice
-from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
-from recorder.call.transitions import PAUSE, SHORTER, TRIES, give_up, heard, play, until
-from recorder.switch.translation import OUTSIDE, Observed, What
+from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
+from recorder.call.transitions import PAUSE, SHORTER, TRIES, finish_announcement, give_up, play, set_timer
+from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
 
 
 def ring(state: CallState) -> tuple[CallState, Actions]:
-    """A call arrives: it rings, and nothing else."""
-    state = replace(state, phase=Phase.RINGING, opened=True, playing=False, deadline=None)
+    """A call arrives: let it ring."""
+    state = replace(
+        state,
+        phase=Phase.RINGING,
+        recording=replace(state.recording, ordered=True),
+        prompt=replace(state.prompt, playing=False),
+        timer=Timer(),
+    )
     return state, (Do.RING, Do.OPEN)
 
 
-def telling(state: CallState) -> bool:
-    """Whether it is being announced to two who are connected."""
+def is_announcing(state: CallState) -> bool:
+    """Whether the announcement plays to two connected parties."""
     return state.plan.at_pickup and state.phase is Phase.ANNOUNCING
 
 
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Tell them, if two are there, neither holds, and the call is on disk; else that is waited for."""
-    state = replace(state, deadline=None)
-    if not (state.on_disk and state.colleague) or state.held:
+    """Announce, if two are connected, neither is on hold, and the call's folder is on disk; otherwise wait
+    for that."""
+    state = replace(state, timer=Timer())
+    if not (state.recording.on_disk and state.internal.leg) or state.hold.active:
         return state, ()
-    if state.tries > TRIES:
+    if state.prompt.tries > TRIES:
         return give_up(state, "announcement_failed")
-    state = play(replace(state, phase=Phase.ANNOUNCING, tries=state.tries + 1), state.said, at)
-    # It counts from its beginning on the outside leg: an earlier one may still play, and end.
-    return replace(state, playing=False), (Do.BEGIN,)
+    state = play(
+        replace(state, phase=Phase.ANNOUNCING, prompt=replace(state.prompt, tries=state.prompt.tries + 1)),
+        state.prompt.sound,
+        at,
+    )
+    # It counts from its start on the external leg: an earlier one may still be playing.
+    return replace(state, prompt=replace(state.prompt, playing=False)), (Do.BEGIN,)
 
 
-def again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
-    """It was not heard whole: from the beginning, as soon as it can be."""
+def begin_again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
+    """Announce again from the beginning as soon as possible, because it was not heard whole."""
     state, before = _put_back(state, at, reason)
     state, actions = begin(state, at)
     return state, (*before, *actions)
@@ -50,39 +62,48 @@ def again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actio
 
 def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
     note = WriteMark("announcement_broken", at, (("reason", reason),))
-    state = replace(state, phase=Phase.RINGING, playing=False, capturing=False, deadline=None)
+    state = replace(
+        state,
+        phase=Phase.RINGING,
+        prompt=replace(state.prompt, playing=False),
+        recording=replace(state.recording, capturing=False),
+        timer=Timer(),
+    )
     return state, (note, Do.PUT_BACK)
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A sound began or ended on a leg; the outside party's counts."""
-    if state.told or event.leg != OUTSIDE or event.sound != state.said.path:
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+    """A sound started or ended on a leg; only the external party's counts."""
+    if state.informed or event.leg != OUTSIDE or event.sound != state.prompt.sound.path:
         return state, ()
-    if event.what is What.BEGAN:
-        return replace(state, playing=True, began=event.at), (WriteMark("announcement_started", event.at),)
-    if not state.playing:
+    if isinstance(event, SoundStarted):
+        return replace(state, prompt=replace(state.prompt, playing=True, began=event.at)), (
+            WriteMark("announcement_started", event.at),
+        )
+    if not state.prompt.playing:
         return state, ()
-    state = replace(state, playing=False)
+    state = replace(state, prompt=replace(state.prompt, playing=False))
     if event.ending:
         return state, ()
-    # FreeSWITCH calls it done, too, where a transfer called the leg away in it, and counts what it has read
-    # of the file as played (seen): how long it took tells.
-    took = event.at - (state.began or event.at)
-    if not event.complete or took < state.said.length - SHORTER:
+    # FreeSWITCH reports it done also where a transfer took the leg away during it, and counts what it has
+    # read of the file as played (seen); the time it took shows the difference.
+    took = event.at - (state.prompt.began or event.at)
+    if not event.complete or took < state.prompt.sound.length - SHORTER:
         state, actions = _put_back(state, event.at, "stopped")
-        return until(state, event.at, PAUSE), actions
-    if not state.capturing:
+        return set_timer(state, event.at, PAUSE), actions
+    if not state.recording.capturing:
         return give_up(state, "recording_failed")
-    return heard(state, event.at)
+    return finish_announcement(state, event.at)
 
 
-def announced(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The switch has taken our word: they talk from now on, and a line may ask at once."""
+def begin_conversation(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The switch has taken our confirmation: the conversation begins, and the line may ask the keep
+    question."""
     if not state.plan.at_pickup:
         return state, ()
-    state = transfer_notice.present(state)
-    keep, tones = state.script.keep, feature_codes.tones(state, event.at)
+    state = transfer_notice.inform_present(state)
+    keep, tones = state.script.keep, feature_codes.repeat_tones(state, at)
     if keep is None or not keep.at_start:
         return state, tones
-    state, actions = keep_question.begin(state, replace(event, other=""))
+    state, actions = keep_question.begin(state, at)
     return state, (*tones, *actions)

@@ -1,5 +1,5 @@
-"""The outside party's codec changes in the call: the switch turns the recording to the new one by itself
-(``accord_codec`` in the dialplan), and some tenths of a second of what it plays meanwhile are lost."""
+"""The external party's codec changes during the call. The switch reopens the recording for the new codec
+by itself (``accord_codec`` in the dialplan); some tenths of a second of what it plays meanwhile are lost."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import replace
 
 from recorder.call import announce_on_answer
 from recorder.call.state import Actions, CallState
-from recorder.switch.translation import Observed
+from recorder.domain.call_events import CodecChanged
 
 
-def turned(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """An announcement or question in which it changes was not heard whole, as with a hold: once more."""
-    if announce_on_answer.telling(state) and not state.told:
-        return announce_on_answer.again(state, event.at, "stopped")
-    spoiled = state.spoiled or state.playing
-    return replace(state, turned=event.at, spoiled=spoiled, recoded=state.recoded or state.playing), ()
+def change_codec(state: CallState, event: CodecChanged) -> tuple[CallState, Actions]:
+    """Play an announcement or question again during which the codec changed, as after a hold."""
+    if announce_on_answer.is_announcing(state) and not state.informed:
+        return announce_on_answer.begin_again(state, event.at, "stopped")
+    spoiled = state.prompt.spoiled or state.prompt.playing
+    return replace(
+        state,
+        hold=replace(state.hold, changed=event.at),
+        prompt=replace(state.prompt, spoiled=spoiled, recoded=state.prompt.recoded or state.prompt.playing),
+    ), ()

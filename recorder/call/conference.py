@@ -1,18 +1,20 @@
-"""Who else is in the conversation: in a conference that the outside party is in, or as a third one.
+"""The other participants: in the external party's conference, or as third parties.
 
-Everybody who comes or goes is in the marks.  First the switch is asked whether somebody who came is outside.
-A colleague who does not know yet is told as a joiner is (``transfer_notice.py``), one after the other; who is
-outside is told by their own call, and where that has not been announced the take ends: nobody is recorded who
-was not told.
+Marks say who joins and leaves. The switch is first asked whether a participant who joined is external. A
+colleague who is not informed yet is notified like a transfer target (``transfer_notice.py``), one after the
+other. An external participant is informed by their own call; where that has not been announced the recording
+ends, because nobody is recorded who was not informed.
 
-=========  =================================================================================
-CAME       the switch is asked about them
-asked      outside: known, or the take ends.  A colleague: known, or to be told, in their turn
-told       whoever heard it whole knows; the next one's turn
-WENT       not told whole: untold.  The next one's turn
-=========  =================================================================================
+==================  ======================================================================
+joined              the switch is asked about them
+checked             external: informed, or the recording ends. A colleague: informed
+                    already, or notified in turn
+notified            whoever heard the notice whole is informed; the next one's turn
+left                the notice was not heard whole; the next one's turn
+==================  ======================================================================
 
-A third one is there as long as the colleague is; a room as long as the outside leg is in it.
+A third party stays as long as the colleague does; conference participants as long as the external leg is in
+the conference.
 """
 
 from __future__ import annotations
@@ -23,196 +25,275 @@ from datetime import datetime
 from typing import Final
 
 from recorder.call import transfer_consent, transfer_notice
-from recorder.call.state import Actions, CallState, Do, Phase, Present, Telling, WriteMark
-from recorder.call.transfer_target import in_room, names
+from recorder.call.state import Actions, CallState, Do, JoinedParticipant, Phase, TransferTarget, WriteMark
+from recorder.call.transfer_target import is_beside, names
+from recorder.domain.call_events import (
+    CallReconciled,
+    ConferenceJoined,
+    LegChecked,
+    Participant,
+    SoundEnded,
+    SoundStarted,
+)
 from recorder.domain.call_plan import ALONE
-from recorder.switch.translation import Observed, Person
+from recorder.domain.parties import Party, party_data, party_of
 
 LATER: Final = (("seen", "later"),)
 
 
-def entered(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The outside leg is in a conference."""
-    return came(replace(state, room=event.room), event) if _counts(state) else (state, ())
-
-
-def came(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """Somebody came into the conversation."""
-    if not _counts(state) or not (state.room or state.colleague):
+def join_conference(state: CallState, event: ConferenceJoined) -> tuple[CallState, Actions]:
+    """The external leg joined a conference."""
+    if not _counts(state):
         return state, ()
-    return _add(state, event.there, event.at)
+    return add_participants(
+        replace(state, conference=replace(state.conference, name=event.conference)),
+        event.participants,
+        event.at,
+    )
+
+
+def add_participants(
+    state: CallState, participants: Iterable[Participant], at: datetime
+) -> tuple[CallState, Actions]:
+    """Participants joined the conversation."""
+    if not _counts(state) or not (state.conference.name or state.internal.leg):
+        return state, ()
+    return _add(state, participants, at)
 
 
 def _counts(state: CallState) -> bool:
-    return state.phase is Phase.ANNOUNCED and not state.over
+    return state.phase is Phase.ANNOUNCED and not state.recording.over
 
 
 def _add(
-    state: CallState, persons: Iterable[Person], at: datetime, later: bool = False
+    state: CallState, participants: Iterable[Participant], at: datetime, later: bool = False
 ) -> tuple[CallState, Actions]:
-    there = {one.leg for one in state.others} | {state.colleague}
+    there = {one.leg for one in state.conference.participants} | {state.internal.leg}
     new = tuple(
-        Present(one.leg, _party(state, one), at, one.heard, later=later)
-        for one in persons
+        JoinedParticipant(one.leg, _party(state, one), at, one.heard, later=later)
+        for one in participants
         if one.leg and one.leg not in there
     )
     if not new:
         return state, ()
-    state, connected = _connected(replace(state, others=(*state.others, *new)), new[0])
+    state, connected = _connect(
+        replace(
+            state, conference=replace(state.conference, participants=(*state.conference.participants, *new))
+        ),
+        new[0],
+    )
     return state, (*connected, Do.LOOK_ROUND)
 
 
-def _party(state: CallState, one: Person) -> tuple[str, str] | None:
-    # Who goes from the call into a room is called by the room's number there.
-    return state.inside if one.leg == state.before and state.inside is not None else one.party
+def _party(state: CallState, one: Participant) -> Party | None:
+    # A party who moves from the call into a conference has the conference's number there.
+    return (
+        state.internal.party
+        if one.leg == state.internal.previous_leg and state.internal.party is not None
+        else one.party
+    )
 
 
-def _connected(state: CallState, one: Present) -> tuple[CallState, Actions]:
-    """A call that was brought into a room at once: whoever is the first there, it was for."""
-    if state.connected:
+def _connect(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actions]:
+    """A call that went straight into a conference was for whoever is the first there."""
+    if state.internal.connected:
         return state, ()
-    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
-    state = replace(state, connected=True, inside=one.party or state.inside)
+    party = party_data(one.party)
+    state = replace(
+        state, internal=replace(state.internal, connected=True, party=one.party or state.internal.party)
+    )
     return state, (WriteMark("bridged", one.since, (*party, ("in", "room"))),)
 
 
-def looked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The switch's word on somebody: whether their leg leads outside."""
-    one = next((each for each in state.others if each.leg == event.other and not each.asked), None)
+def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
+    """The switch has said whether a leg is external."""
+    one = next(
+        (each for each in state.conference.participants if each.leg == event.other and not each.asked), None
+    )
     if one is None or not _counts(state):
-        state, actions = transfer_notice.looked(state, event)
-        state, asked = turn(state, event.at) if transfer_consent.asks(state) else (state, ())
+        state, actions = transfer_notice.apply_check(state, event)
+        state, asked = notify_next(state, event.at) if transfer_consent.asks(state) else (state, ())
         return state, (*actions, *asked)
     known = names(one.leg, one.party)
     one = replace(one, asked=True, outside=event.outside)
     came_in = WriteMark("joined_room", one.since, _data(state, one))
-    state = replace(state, others=tuple(one if each.leg == one.leg else each for each in state.others))
-    if event.outside and not event.told and state.knowing and not known & state.knowing:
-        state, untold = transfer_notice.stopped(state, event.at, "stopped", ending=True)
-        state = replace(state, over=True)
+    state = replace(
+        state,
+        conference=replace(
+            state.conference,
+            participants=tuple(
+                one if each.leg == one.leg else each for each in state.conference.participants
+            ),
+        ),
+    )
+    if (
+        event.outside
+        and not event.announced
+        and state.transfer.informed
+        and not known & state.transfer.informed
+    ):
+        state, untold = transfer_notice.stop(state, event.at, "stopped", ending=True)
+        state = replace(state, recording=replace(state.recording, over=True))
         return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
     script = state.script.joining
-    # What somebody answered to another call's question is no answer to this one's.
+    # An answer to another call's question is no answer to this call's.
     told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
-    if told or event.outside or not state.knowing or known & state.knowing:
-        state = replace(state, knowing=state.knowing | known)
-    state, telling = turn(state, event.at)
+    if told or event.outside or not state.transfer.informed or known & state.transfer.informed:
+        state = replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known))
+    state, telling = notify_next(state, event.at)
     return state, (came_in, *telling)
 
 
-def turn(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Tell the next one who does not know."""
+def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """Notify the next participant who is not informed."""
     script = state.script.joining
-    if script is None or state.telling is not None or state.held or not _counts(state):
+    if script is None or state.transfer.target is not None or state.hold.active or not _counts(state):
         return state, ()
-    one = next((each for each in state.others if _unknowing(state, each)), None)
+    one = next((each for each in state.conference.participants if _unknowing(state, each)), None)
     if one is None:
         return state, ()
-    others = tuple(replace(each, tried=each.tried or each is one) for each in state.others)
-    state, broken = transfer_consent.alone(state, at)
-    if transfer_consent.asks(state) and any(each.leg == one.leg for each in state.listeners):
-        state, over = transfer_consent.unasked(state, one.leg, at)
+    others = tuple(replace(each, tried=each.tried or each is one) for each in state.conference.participants)
+    state, broken = transfer_consent.break_off_others(state, at)
+    if transfer_consent.asks(state) and any(each.leg == one.leg for each in state.supervisors):
+        state, over = transfer_consent.refuse_unasked(state, one.leg, at)
         return state, (*broken, *over)
-    state = replace(state, others=others, telling=Telling(one.leg, script.sound.path))
-    return transfer_notice.wait(state, at, script.sound), (*broken, Do.TELL)
+    state = replace(
+        state,
+        conference=replace(state.conference, participants=others),
+        transfer=replace(state.transfer, target=TransferTarget(one.leg, script.sound.path)),
+    )
+    return transfer_notice.time_notice(state, at, script.sound), (*broken, Do.TELL)
 
 
-def _unknowing(state: CallState, one: Present) -> bool:
-    return one.asked and not (one.outside or one.tried or names(one.leg, one.party) & state.knowing)
+def _unknowing(state: CallState, one: JoinedParticipant) -> bool:
+    return one.asked and not (one.outside or one.tried or names(one.leg, one.party) & state.transfer.informed)
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A sound began or ended for who is being told."""
-    telling, script = state.telling, state.script.joining
-    after, actions = transfer_notice.sounded(state, event)
-    if telling is None or script is None or not in_room(state, telling.leg):
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+    """A sound started or ended for the participant who is being notified."""
+    telling, script = state.transfer.target, state.script.joining
+    after, actions = transfer_notice.follow_sound(state, event)
+    if telling is None or script is None or not is_beside(state, telling.leg):
         return after, actions
     if any(isinstance(one, WriteMark) and one.kind == "joined_told" for one in actions):
         began = telling.began or event.at
-        for one in state.others:
+        for one in state.conference.participants:
             if one.leg == telling.leg or (script.how != ALONE and one.asked and one.since <= began):
-                after = replace(after, knowing=after.knowing | names(one.leg, one.party))
-    after, more = turn(after, event.at)
+                after = replace(
+                    after,
+                    transfer=replace(
+                        after.transfer, informed=after.transfer.informed | names(one.leg, one.party)
+                    ),
+                )
+    after, more = notify_next(after, event.at)
     return after, (*actions, *more)
 
 
-def went(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """Somebody is in the conversation no more."""
-    one = next((each for each in state.others if each.leg == event.other), None)
+def remove_participant(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
+    """A participant left the conversation."""
+    one = next((each for each in state.conference.participants if each.leg == leg), None)
     if one is None or not _counts(state):
         return state, ()
-    state, gone = _gone(state, one, event.at)
-    state, telling = turn(state, event.at)
+    state, gone = _remove(state, one, at)
+    state, telling = notify_next(state, at)
     return state, (*gone, *telling)
 
 
-def parted(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The room is left, or the colleague beside whom a third one was."""
+def leave_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The external party left the conference, or the colleague beside whom a third party was."""
     actions: Actions = ()
-    for one in state.others if _counts(state) else ():
-        state, gone = _gone(state, one, event.at)
+    for one in state.conference.participants if _counts(state) else ():
+        state, gone = _remove(state, one, at)
         actions = (*actions, *gone)
-    return replace(state, room="", others=(), before=state.colleague or state.before), actions
+    return replace(
+        state,
+        conference=replace(state.conference, name="", participants=()),
+        internal=replace(state.internal, previous_leg=state.internal.leg or state.internal.previous_leg),
+    ), actions
 
 
-def _gone(state: CallState, one: Present, at: datetime, seen: Actions = ()) -> tuple[CallState, Actions]:
+def _remove(
+    state: CallState, one: JoinedParticipant, at: datetime, seen: Actions = ()
+) -> tuple[CallState, Actions]:
     untold: Actions = ()
-    if state.telling is not None and state.telling.leg == one.leg:
-        state, untold = transfer_notice.stopped(state, at, "left")
-    # They came, whatever the switch would have said of them.
+    if state.transfer.target is not None and state.transfer.target.leg == one.leg:
+        state, untold = transfer_notice.stop(state, at, "left")
+    # They joined, whatever the switch would have said about them.
     came_in = () if one.asked else (WriteMark("joined_room", one.since, _data(state, one)),)
     left = WriteMark("left_room", at, _data(state, replace(one, later=bool(seen))))
-    others = tuple(each for each in state.others if each.leg != one.leg)
-    return replace(state, others=others), (*came_in, *untold, left)
+    others = tuple(each for each in state.conference.participants if each.leg != one.leg)
+    return replace(state, conference=replace(state.conference, participants=others)), (
+        *came_in,
+        *untold,
+        left,
+    )
 
 
-def back(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A hold is over: who was not told whole is told now."""
-    state, actions = transfer_notice.back(state, event)
-    state = replace(state, others=tuple(replace(one, tried=False) for one in state.others))
-    state, told = turn(state, event.at)
+def end_hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """A hold is over: notify whoever has not heard the notice whole."""
+    state, actions = transfer_notice.end_hold(state, at)
+    state = replace(
+        state,
+        conference=replace(
+            state.conference,
+            participants=tuple(replace(one, tried=False) for one in state.conference.participants),
+        ),
+    )
+    state, told = notify_next(state, at)
     return state, (*actions, *told)
 
 
-def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The daemon is back, and the switch says who is there."""
-    state, actions = transfer_notice.found(state, event)
+def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+    """The daemon is back, and the switch reports who takes part."""
+    state, actions = transfer_notice.reconcile(state, event)
     if not _counts(state):
         return state, actions
-    there = {one.leg for one in (*event.there, *event.listening)}
-    for one in state.others:
+    there = {one.leg for one in (*event.participants, *event.supervisors)}
+    for one in state.conference.participants:
         if one.leg not in there:
-            state, gone = _gone(state, one, event.at, (Do.LOOK_ROUND,))
+            state, gone = _remove(state, one, event.at, (Do.LOOK_ROUND,))
             actions = (*actions, *gone)
-    state = replace(state, room=event.room)
-    state, more = _add(state, event.there, event.at, later=True)
-    state, telling = turn(state, event.at)
+    state = replace(state, conference=replace(state.conference, name=event.conference))
+    state, more = _add(state, event.participants, event.at, later=True)
+    state, telling = notify_next(state, event.at)
     return state, (*actions, *more, *telling)
 
 
-def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
-    """What an earlier daemon wrote down of who was in the conversation."""
+def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+    """Restore the participants from an earlier daemon's marks."""
     for note in notes:
         said = dict(note.data)
         leg = said.get("leg", "")
-        party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else None
+        party = party_of(said)
         if note.kind == "joined_room":
             outside = said.get("who") == "outside"
-            one = Present(leg, party, note.at, asked=True, outside=outside)
-            state = replace(state, others=(*state.others, one))
-            if outside or not state.knowing:
-                state = replace(state, knowing=state.knowing | names(leg, party))
+            one = JoinedParticipant(leg, party, note.at, asked=True, outside=outside)
+            state = replace(
+                state,
+                conference=replace(state.conference, participants=(*state.conference.participants, one)),
+            )
+            if outside or not state.transfer.informed:
+                state = replace(
+                    state,
+                    transfer=replace(state.transfer, informed=state.transfer.informed | names(leg, party)),
+                )
         elif note.kind == "left_room":
-            state = replace(state, others=tuple(one for one in state.others if one.leg != leg))
+            state = replace(
+                state,
+                conference=replace(
+                    state.conference,
+                    participants=tuple(one for one in state.conference.participants if one.leg != leg),
+                ),
+            )
         elif note.kind in ("joined_told", "joined_answered") and said.get("in") == "room":
-            one_there = [each for each in state.others if each.leg == leg]
+            one_there = [each for each in state.conference.participants if each.leg == leg]
             known = names(leg, one_there[0].party if one_there else None)
-            state = replace(state, knowing=state.knowing | known)
+            state = replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known))
     return state
 
 
-def _data(state: CallState, one: Present) -> tuple[tuple[str, str], ...]:
+def _data(state: CallState, one: JoinedParticipant) -> tuple[tuple[str, str], ...]:
     who = (("who", "outside" if one.outside else "colleague"),) if one.asked else ()
-    how = (("how", "conference" if state.room else "third"),)
-    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
+    how = (("how", "conference" if state.conference.name else "third"),)
+    party = party_data(one.party)
     return (*party, ("leg", one.leg), *who, *how, *(LATER if one.later else ()))

@@ -1,19 +1,20 @@
-"""Questions before the conversation: the language, opt-in's question, and the time to refuse in opt-out.
+"""The questions before the conversation: the language, the opt-in question, and the time to refuse in
+opt-out.
 
-A refusal takes effect at once: what plays is cut, and it is said that the call is not recorded.  A yes counts
-once the question was heard whole.  What each can come to:
+A refusal takes effect at once: the prompt is cut, and the call is told that it is not recorded. A yes counts
+once the question was heard whole. The possible outcomes:
 
 ==========  =====================================  ===================================================
             opt-in (key 1: record)                 opt-out (key 2: do not)
 ==========  =====================================  ===================================================
-1           after the question: it is announced    a key that means nothing
-            and recorded; before its end: nothing
-2           not recorded, whenever it is pressed   not recorded, whenever it is pressed until the end
-            until the announcement's end           of the time to answer
-silence     not recorded                           recorded: they were told, and did not refuse
+1           after the question: announced and      a key that means nothing
+            recorded; before its end: ignored
+2           not recorded, at any time until the    not recorded, at any time until the end of the time
+            announcement's end                     to answer
+silence     not recorded                           recorded: they were informed, and did not refuse
 other key   asked once more; a second one: not     reminded once; a second one: not recorded
             recorded
-hang-up     nothing was captured                   what was captured is destroyed
+hang-up     nothing was captured                   the captured audio is destroyed
 ==========  =====================================  ===================================================
 """
 
@@ -23,119 +24,142 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, Phase, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
 from recorder.call.transitions import (
     ANSWER,
     GRACE,
-    answered,
+    answer_mark,
+    await_key,
     confirm,
     decline,
     give_up,
-    listen,
     play,
-    until,
+    set_timer,
 )
+from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
-from recorder.switch.translation import Observed
 
 YES: Final = "1"
 NO: Final = "2"
 
 WRONG: Final = 2
-"""Keys that mean nothing, until no more are waited for."""
+"""Number of meaningless keys after which the questions end."""
 
 
-def chosen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The language is known: ask, or announce.  First of all the switch is told, then the disk."""
-    state = replace(state, opened=True, tries=1, wrong=0)
+def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The language is known: ask for consent, or announce. The switch gets its order before the disk does."""
+    state = replace(
+        state,
+        recording=replace(state.recording, ordered=True),
+        prompt=replace(state.prompt, tries=1),
+        consent=replace(state.consent, wrong_keys=0),
+    )
     script = state.script
     if state.plan.mode == OPT_IN and script.question is not None:
-        state = replace(state, phase=Phase.ASKING, asking="recording")
+        state = replace(state, phase=Phase.ASKING, consent=replace(state.consent, question="recording"))
         return play(state, script.question, at), (Do.ASK, Do.OPEN)
     return _announce(state, at, Do.OPEN)
 
 
 def _announce(state: CallState, at: datetime, *more: Do) -> tuple[CallState, Actions]:
-    state = replace(state, phase=Phase.ANNOUNCING, asking="", tries=1)
+    state = replace(
+        state,
+        phase=Phase.ANNOUNCING,
+        consent=replace(state.consent, question=""),
+        prompt=replace(state.prompt, tries=1),
+    )
     return play(state, state.script.announcement, at), (Do.BEGIN, *more)
 
 
-def asked(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def await_answer(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    asked_now = WriteMark("asked", at, (("question", state.asking),))
-    return until(state, at, ANSWER), (asked_now, *listen(state))
+    asked_now = WriteMark("asked", at, (("question", state.consent.question),))
+    return set_timer(state, at, ANSWER), (asked_now, *await_key(state))
 
 
-def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The outside party pressed a key."""
+def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+    """The external party pressed a key."""
     if state.phase is Phase.ASKING:
-        return (_language if state.asking == "language" else _opt_in)(state, event)
-    if state.plan.mode in (OPT_IN, OPT_OUT) and state.phase < Phase.ANNOUNCED and not state.told:
-        return _told(state, event)
+        return (_press_for_language if state.consent.question == "language" else _press_in_opt_in)(
+            state, event
+        )
+    if state.plan.mode in (OPT_IN, OPT_OUT) and state.phase < Phase.ANNOUNCED and not state.informed:
+        return _press_to_refuse(state, event)
     return state, ()
 
 
-def _language(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """It may be pressed before the menu has come to its end: nothing depends on what was not heard."""
+def _press_for_language(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+    """Choose the language; the key counts before the menu's end, because nothing depends on having heard
+    it whole."""
     number = int(event.key) if event.key.isdecimal() else 0
     if 1 <= number <= len(state.plan.scripts):
-        return _language_is(state, number - 1, "key", event.at, event.key)
-    if state.playing or state.spoiled:
+        return _choose_language(state, number - 1, "key", event.at, event.key)
+    if state.prompt.playing or state.prompt.spoiled:
         return state, ()
-    if state.wrong + 1 < WRONG:
+    if state.consent.wrong_keys + 1 < WRONG:
         return _ask_again(state, event.at)
-    return _language_is(state, 0, "unclear", event.at, event.key)
+    return _choose_language(state, 0, "unclear", event.at, event.key)
 
 
-def _language_is(
+def _choose_language(
     state: CallState, number: int, answer: str, at: datetime, key: str = ""
 ) -> tuple[CallState, Actions]:
-    state, actions = chosen(replace(state, language=number), at)
-    return state, (*actions, answered("language", answer, at, key))
+    state, actions = begin(replace(state, consent=replace(state.consent, language=number)), at)
+    return state, (*actions, answer_mark("language", answer, at, key))
 
 
-def _opt_in(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _press_in_opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
-    if state.playing or state.spoiled:
-        return state, ()  # before the question's end it is no answer to it
+    if state.prompt.playing or state.prompt.spoiled:
+        return state, ()  # before the question's end it is no answer
     if event.key == YES:
         state, actions = _announce(state, event.at)
-        return state, (answered("recording", "yes", event.at, event.key), *actions)
-    if state.wrong + 1 < WRONG:
+        return state, (answer_mark("recording", "yes", event.at, event.key), *actions)
+    if state.consent.wrong_keys + 1 < WRONG:
         return _ask_again(state, event.at)
     return decline(state, event.at, "unclear", event.key)
 
 
-def _told(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """While it is announced, and in opt-out until the time to refuse is over."""
+def _press_to_refuse(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+    """Handle a key during the announcement, and in opt-out until the time to refuse is over."""
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
-    if state.phase is not Phase.CHOOSING or state.playing:
+    if state.phase is not Phase.CHOOSING or state.prompt.playing:
         return state, ()
-    if state.wrong + 1 < WRONG and state.script.question is not None:
-        return play(replace(state, wrong=state.wrong + 1), state.script.question, event.at), (Do.REMIND,)
+    if state.consent.wrong_keys + 1 < WRONG and state.script.question is not None:
+        return play(
+            replace(state, consent=replace(state.consent, wrong_keys=state.consent.wrong_keys + 1)),
+            state.script.question,
+            event.at,
+        ), (Do.REMIND,)
     return decline(state, event.at, "unclear", event.key)
 
 
 def _ask_again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    return play(replace(state, wrong=state.wrong + 1), state.said, at), (Do.ASK,)
+    return play(
+        replace(state, consent=replace(state.consent, wrong_keys=state.consent.wrong_keys + 1)),
+        state.prompt.sound,
+        at,
+    ), (Do.ASK,)
 
 
-def reminded(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The reminder is over, or could not be played: the time to refuse begins anew."""
-    return until(replace(state, playing=False), at, ANSWER), listen(state)
+def await_refusal(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The reminder is over, or could not be played: the time to refuse begins again."""
+    return set_timer(replace(state, prompt=replace(state.prompt, playing=False)), at, ANSWER), await_key(
+        state
+    )
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for something is over, before the conversation or while it is said that it is not recorded."""
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The time to wait is over, before the conversation or while the refusal is played."""
     if state.phase is Phase.UNRECORDED:
-        return replace(state, leaving=True, deadline=None), () if state.leaving else (Do.LEAVE,)
-    if state.phase is Phase.ANNOUNCING or state.playing or state.spoiled or state.told:
+        return replace(state, leaving=True, timer=Timer()), () if state.leaving else (Do.LEAVE,)
+    if state.phase is Phase.ANNOUNCING or state.prompt.playing or state.prompt.spoiled or state.informed:
         return give_up(state, "announcement_failed")
     if state.phase is Phase.CHOOSING:
-        state, actions = confirm(until(replace(state, told=True), at, GRACE - timedelta(seconds=1)))
-        return state, (answered("recording", "none", at, ""), *actions)
-    if state.asking == "language":
-        return _language_is(state, 0, "none", at)
+        state, actions = confirm(set_timer(replace(state, informed=True), at, GRACE - timedelta(seconds=1)))
+        return state, (answer_mark("recording", "none", at, ""), *actions)
+    if state.consent.question == "language":
+        return _choose_language(state, 0, "none", at)
     return decline(state, at, "none")

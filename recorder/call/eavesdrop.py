@@ -1,14 +1,16 @@
-"""Who only listens to the conversation: a supervisor, whom nobody hears and to whom nothing is said.
+"""Supervisors who listen to the conversation (``eavesdrop``): nobody hears them, and nothing is played to
+them.
 
-They are in the marks as they come and go, and so is who hears them once they speak.  Whose voice comes into
-the recording is a third one from then on (``conference.py``), as if they had just joined: told or asked as
-the line says, and where they are outside and were told nothing, the take ends there.
+Marks say when they join and leave, and who hears them once they speak. A supervisor whose voice is in the
+recording is a third party from then on (``conference.py``), as if they had just joined: notified or asked as
+the line says. If they are external and were not informed, the recording ends.
 
-=========  =================================================================================
-LISTENS    in the marks; nothing else changes
-SPEAKS     heard in the recording: a third one came.  No more: the third one went
-LISTENED   they are gone, also as a third one
-=========  =================================================================================
+========================  ==================================================================
+listens                   a mark, and nothing else
+heard in the recording    a third party joined
+no longer heard           the third party left
+stops listening           left, also as a third party
+========================  ==================================================================
 """
 
 from __future__ import annotations
@@ -18,97 +20,101 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import conference
-from recorder.call.state import Actions, CallState, Eavesdropper, Phase, WriteMark
-from recorder.switch.translation import Observed, Person
+from recorder.call.state import Actions, CallState, ListeningSupervisor, Phase, WriteMark
+from recorder.domain.call_events import CallReconciled, Participant, SupervisorHeard
+from recorder.domain.parties import party_data, party_of
 
 LATER = conference.LATER
 
 
-def came(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """Somebody listens."""
-    return _came(state, event.there, event.at) if _counts(state) else (state, ())
+def add_supervisors(
+    state: CallState, supervisors: Iterable[Participant], at: datetime
+) -> tuple[CallState, Actions]:
+    """Supervisors started to listen."""
+    return _add(state, supervisors, at) if _counts(state) else (state, ())
 
 
 def _counts(state: CallState) -> bool:
-    return state.phase < Phase.UNRECORDED and not state.over
+    return state.phase < Phase.UNRECORDED and not state.recording.over
 
 
-def _came(
-    state: CallState, persons: Iterable[Person], at: datetime, seen: tuple[tuple[str, str], ...] = ()
+def _add(
+    state: CallState, supervisors: Iterable[Participant], at: datetime, seen: tuple[tuple[str, str], ...] = ()
 ) -> tuple[CallState, Actions]:
-    known = {one.leg for one in state.listeners}
-    new = tuple(Eavesdropper(one.leg, one.party) for one in persons if one.leg and one.leg not in known)
+    known = {one.leg for one in state.supervisors}
+    new = tuple(
+        ListeningSupervisor(one.leg, one.party) for one in supervisors if one.leg and one.leg not in known
+    )
     notes = tuple(WriteMark("listener_came", at, (*_who(one), *seen)) for one in new)
-    return replace(state, listeners=(*state.listeners, *new)), notes
+    return replace(state, supervisors=(*state.supervisors, *new)), notes
 
 
-def speaks(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """Somebody hears who listens, or nobody any more."""
+def change_audience(state: CallState, event: SupervisorHeard) -> tuple[CallState, Actions]:
+    """A supervisor is heard, or no longer heard."""
     before = _of(state, event.other)
     if before is None or not _counts(state):
         return state, ()
     one = replace(before, heard_by=event.heard_by, lane=event.lane)
     if one == before:
         return state, ()
-    listeners = tuple(one if each.leg == one.leg else each for each in state.listeners)
+    listeners = tuple(one if each.leg == one.leg else each for each in state.supervisors)
     lane = (("channel", one.lane),) if one.lane else ()
     note = WriteMark("listener_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
-    state = replace(state, listeners=listeners)
+    state = replace(state, supervisors=listeners)
     joined: Actions = ()
     if one.lane and not before.lane:
-        state, joined = conference.came(state, replace(event, there=(Person(one.leg, one.party),)))
+        state, joined = conference.add_participants(state, (Participant(one.leg, one.party),), event.at)
     elif before.lane and not one.lane:
-        state, joined = conference.went(state, event)
+        state, joined = conference.remove_participant(state, one.leg, event.at)
     return state, (note, *joined)
 
 
-def gone(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """Somebody listens no more."""
-    one = _of(state, event.other)
-    return (state, ()) if one is None or not _counts(state) else _gone(state, one, event)
+def remove_supervisor(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
+    """A supervisor stopped listening."""
+    one = _of(state, leg)
+    return (state, ()) if one is None or not _counts(state) else _remove(state, one, at)
 
 
-def _gone(
-    state: CallState, one: Eavesdropper, event: Observed, seen: tuple[tuple[str, str], ...] = ()
+def _remove(
+    state: CallState, one: ListeningSupervisor, at: datetime, seen: tuple[tuple[str, str], ...] = ()
 ) -> tuple[CallState, Actions]:
-    state = replace(state, listeners=tuple(each for each in state.listeners if each != one))
-    state, left = conference.went(state, replace(event, other=one.leg))
-    return state, (*left, WriteMark("listener_left", event.at, (*_who(one), *seen)))
+    state = replace(state, supervisors=tuple(each for each in state.supervisors if each != one))
+    state, left = conference.remove_participant(state, one.leg, at)
+    return state, (*left, WriteMark("listener_left", at, (*_who(one), *seen)))
 
 
-def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The daemon is back, and the switch says who listens; whether somebody hears them, it does not say."""
+def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+    """The daemon is back, and the switch reports who listens; it does not say who hears them."""
     if not _counts(state):
         return state, ()
-    there = {one.leg for one in event.listening}
+    there = {one.leg for one in event.supervisors}
     actions: Actions = ()
-    for one in state.listeners:
+    for one in state.supervisors:
         if one.leg not in there:
-            state, left = _gone(state, one, event, LATER)
+            state, left = _remove(state, one, event.at, LATER)
             actions = (*actions, *left)
-    state, more = _came(state, event.listening, event.at, LATER)
+    state, more = _add(state, event.supervisors, event.at, LATER)
     return state, (*actions, *more)
 
 
-def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
-    """What an earlier daemon wrote down of who listened."""
+def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+    """Restore the supervisors from an earlier daemon's marks."""
     for note in notes:
         said = dict(note.data)
         leg = said.get("leg", "")
-        party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else None
-        rest = tuple(each for each in state.listeners if each.leg != leg)
+        party = party_of(said)
+        rest = tuple(each for each in state.supervisors if each.leg != leg)
         if note.kind in ("listener_came", "listener_heard"):
-            one = Eavesdropper(leg, party, said.get("heard_by", ""), said.get("channel", ""))
-            state = replace(state, listeners=(*rest, one))
+            one = ListeningSupervisor(leg, party, said.get("heard_by", ""), said.get("channel", ""))
+            state = replace(state, supervisors=(*rest, one))
         elif note.kind == "listener_left":
-            state = replace(state, listeners=rest)
+            state = replace(state, supervisors=rest)
     return state
 
 
-def _of(state: CallState, leg: str) -> Eavesdropper | None:
-    return next((one for one in state.listeners if one.leg == leg), None)
+def _of(state: CallState, leg: str) -> ListeningSupervisor | None:
+    return next((one for one in state.supervisors if one.leg == leg), None)
 
 
-def _who(one: Eavesdropper) -> tuple[tuple[str, str], ...]:
-    party = () if one.party is None else (("party", one.party[0]), ("value", one.party[1]))
-    return (*party, ("leg", one.leg))
+def _who(one: ListeningSupervisor) -> tuple[tuple[str, str], ...]:
+    return (*party_data(one.party), ("leg", one.leg))

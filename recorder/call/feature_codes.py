@@ -1,15 +1,16 @@
-"""What a colleague dials in a call that is recorded; nothing of it is taken from the outside party.
+"""Feature codes that a colleague dials in a recorded call; codes of the external party are not accepted.
 
 ======  ============================================================================================
-keep    asks whether the recording may be kept (``keep_question.py``)
-pause   the switch masks the recording, also without us, and goes on by itself after a time that it says
-resume  and goes on with it
-note    marks the moment; they hear a tone once that is written
-delete  on a line that allows it: the colleague is asked back once, alone; 1 stops the recording, has it
-        destroyed, and tells both.  Any other key, silence, a hold or somebody else: nothing comes of it
+keep    asks the keep question (``keep_question.py``)
+pause   the switch pauses the recording, also without the daemon, and resumes it after a time that it
+        reports
+resume  resumes the recording
+note    marks the moment; the colleague hears a tone once the mark is written
+delete  on a line that allows it: the colleague alone is asked to confirm. 1 stops the recording, destroys
+        it and plays that to both. Any other key, silence, a hold or another party: nothing happens
 ======  ============================================================================================
 
-One question is open at a time.
+Only one question is open at a time.
 """
 
 from __future__ import annotations
@@ -20,17 +21,31 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call import keep_question
-from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, Phase, WriteMark
-from recorder.call.transitions import patience, until
-from recorder.switch.translation import (
+from recorder.call.state import (
+    Actions,
+    CallState,
+    Do,
+    OpenQuestion,
+    PauseState,
+    Phase,
+    QuestionStep,
+    Timer,
+    WriteMark,
+)
+from recorder.call.transitions import patience, set_timer
+from recorder.domain.call_events import (
     COLLEAGUE,
     DELETE,
     KEEP,
     NOTE,
     PAUSE,
     RESUME,
-    Observed,
-    What,
+    CallReconciled,
+    CodeDialled,
+    CommandGiven,
+    KeyPressed,
+    SoundEnded,
+    SoundStarted,
 )
 
 TIME_TO_CONFIRM: Final = timedelta(seconds=10)
@@ -38,51 +53,59 @@ TIME_TO_CONFIRM: Final = timedelta(seconds=10)
 YES: Final = "1"
 
 
-def dialled(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A colleague's code; another says nothing."""
-    act = _CODES.get(event.code)
-    return (
-        (state, ()) if act is None else act(replace(state, colleague=event.other or state.colleague), event)
+Request = CodeDialled | CommandGiven
+
+
+def dial(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
+    """A colleague dialled a code."""
+    return carry_out(
+        replace(state, internal=replace(state.internal, leg=event.other or state.internal.leg)), event
     )
 
 
-def _pause(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
+    """Carry out a code or a command; unknown ones are ignored."""
+    act = _CODES.get(event.code)
+    return (state, ()) if act is None else act(state, event)
+
+
+def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
-    state, broken = _breaks(replace(state, paused_until=event.at + event.lasts), event)
+    state, broken = _break_for_pause(replace(state, pause=PauseState(event.at + event.lasts)), event.at)
     return state, (WriteMark("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
 
 
-def _breaks(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A pause breaks off the question whether it may be kept; the other one is not in the sound anyway."""
-    return (state, ()) if _deleting(state) else keep_question.paused(state, event)
+def _break_for_pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """A pause breaks off the keep question; the deletion question is not in the recording anyway."""
+    return (state, ()) if _asks_to_delete(state) else keep_question.pause(state, at)
 
 
-def _resume(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    return replace(state, paused_until=None), (WriteMark("resumed", event.at, _by(event)),)
+def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
+    return replace(state, pause=PauseState(None)), (WriteMark("resumed", event.at, _by(event)),)
 
 
-def _note(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    # Asked for elsewhere, it is answered there.
-    told: Actions = () if event.by else (Do.NOTE_TONE,)
+def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
+    # The panel and the API show the outcome themselves.
+    told: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
     return state, (WriteMark("noted", event.at, _by(event)), *told)
 
 
-def _by(event: Observed) -> tuple[tuple[str, str], ...]:
-    """Where it was asked for, if not on the telephone."""
-    return (("by", event.by),) if event.by else ()
+def _by(event: Request) -> tuple[tuple[str, str], ...]:
+    """Where the request came from, if not from the telephone."""
+    return (("by", event.by),) if isinstance(event, CommandGiven) else ()
 
 
-def _delete(state: CallState, event: Observed) -> tuple[CallState, Actions]:
+def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
     delete = state.script.delete
-    if delete is None or not state.talking or state.asked.step is not KeepStep.IDLE:
+    if delete is None or not state.talking or state.question.step is not QuestionStep.IDLE:
         return state, ()
-    asked = Asking(KeepStep.QUESTION, how=DELETE, sound=delete.question.path)
-    state = until(replace(state, asked=asked), event.at, patience(delete.question.length))
+    asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
+    state = set_timer(replace(state, question=asked), event.at, patience(delete.question.length))
     return state, (WriteMark("delete_asked", event.at), Do.DELETE_ASK)
 
 
-_CODES: Final[dict[str, Callable[[CallState, Observed], tuple[CallState, Actions]]]] = {
-    KEEP: keep_question.begin,
+_CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]]]] = {
+    KEEP: lambda state, event: keep_question.begin(state, event.at),
     PAUSE: _pause,
     RESUME: _resume,
     NOTE: _note,
@@ -90,91 +113,96 @@ _CODES: Final[dict[str, Callable[[CallState, Observed], tuple[CallState, Actions
 }
 
 
-def watched_again(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """Nobody saw whether it was paused meanwhile: the switch says whether it is, since when and how long.  It
-    may be another pause than the one that we know of, which ended by itself, or was begun anew."""
+def reconcile_pause(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+    """Apply the pause that the switch reports: whether there is one, since when and for how long. It may
+    be another one than the pause that we know of, which has ended by itself or was started again."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
-    known = state.paused(event.at)
+    known = state.pause.is_active(event.at)
     if not event.paused:
         over: Actions = (WriteMark("resumed", event.at, _LATER),) if known else ()
-        return replace(state, paused_until=None), over
+        return replace(state, pause=PauseState(None)), over
     since = event.paused_at or event.at
     until = since + event.lasts
-    same = event.paused_at is None or (state.paused_until is not None and until <= state.paused_until)
+    same = event.paused_at is None or (state.pause.until is not None and until <= state.pause.until)
     if known and same:
         return state, ()
     seconds = ("seconds", str(int(event.lasts.total_seconds())))
     unknown = () if event.paused_at else (("began", "unknown"),)
-    state, broken = _breaks(replace(state, paused_until=until), event)
+    state, broken = _break_for_pause(replace(state, pause=PauseState(until)), event.at)
     return state, (WriteMark("paused", since, (seconds, *unknown, *_LATER)), *broken)
 
 
 _LATER: Final = (("seen", "later"),)
 
 
-def tones(state: CallState, at: datetime) -> Actions:
-    """What a colleague who has come hears, and either where the line says so: that it is paused, or recorded.
-    They go on by themselves."""
-    if state.phase is not Phase.ANNOUNCED or not state.connected:
+def repeat_tones(state: CallState, at: datetime) -> Actions:
+    """Tones for a colleague who joined, and for either party where the line says so: the recording is
+    paused, or runs. The switch repeats them by itself."""
+    if state.phase is not Phase.ANNOUNCED or not state.internal.connected:
         return ()
-    return (*((Do.PAUSE_TONE,) if state.paused(at) else ()), *((Do.BEEP,) if state.plan.beep else ()))
+    return (
+        *((Do.PAUSE_TONE,) if state.pause.is_active(at) else ()),
+        *((Do.BEEP,) if state.plan.beep else ()),
+    )
 
 
-# --- the question whether they mean it; every other is about keeping
+# --- the deletion question; the other one is the keep question
 
 
-def _deleting(state: CallState) -> bool:
-    return state.asked.how == DELETE
+def _asks_to_delete(state: CallState) -> bool:
+    return state.question.how == DELETE
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A sound began or ended on a leg."""
-    asked = state.asked
-    if not _deleting(state):
-        return keep_question.sounded(state, event)
-    if asked.step is not KeepStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+    """A sound started or ended on a leg."""
+    asked = state.question
+    if not _asks_to_delete(state):
+        return keep_question.follow_sound(state, event)
+    if asked.step is not QuestionStep.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
         return state, ()
-    if event.what is What.BEGAN:
-        return replace(state, asked=replace(asked, began=frozenset({COLLEAGUE}))), ()
+    if isinstance(event, SoundStarted):
+        return replace(state, question=replace(asked, began=frozenset({COLLEAGUE}))), ()
     if not asked.began:
         return state, ()
     if not event.complete or event.ending:
-        return _dropped(state, event.at)
-    return until(replace(state, asked=replace(asked, step=KeepStep.ANSWER)), event.at, TIME_TO_CONFIRM), ()
+        return _drop(state, event.at)
+    return set_timer(
+        replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_CONFIRM
+    ), ()
 
 
-def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A key of either side."""
-    if not _deleting(state):
-        return keep_question.key(state, event)
-    if state.asked.step is not KeepStep.ANSWER or event.leg != COLLEAGUE:
+def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+    """Either side pressed a key."""
+    if not _asks_to_delete(state):
+        return keep_question.press_key(state, event)
+    if state.question.step is not QuestionStep.ANSWER or event.leg != COLLEAGUE:
         return state, ()
     if event.key != YES:
-        return _dropped(state, event.at)
-    return destroyed(state, event)
+        return _drop(state, event.at)
+    return delete(state, event.at)
 
 
-def destroyed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """It was confirmed."""
-    state = replace(state, phase=Phase.UNRECORDED, reason="deleted", asked=Asking(), deadline=None)
-    return state, (WriteMark("deleted", event.at, _by(event)), Do.DELETED, Do.DISCARD)
+def delete(state: CallState, at: datetime, by: str = "") -> tuple[CallState, Actions]:
+    """Deletion was confirmed."""
+    state = replace(state, phase=Phase.UNRECORDED, reason="deleted", question=OpenQuestion(), timer=Timer())
+    return state, (WriteMark("deleted", at, (("by", by),) if by else ()), Do.DELETED, Do.DISCARD)
 
 
-def disturbed(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The colleague holds."""
-    return _dropped(state, event.at) if _deleting(state) else keep_question.disturbed(state, event)
+def hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """Either side is put on hold."""
+    return _drop(state, at) if _asks_to_delete(state) else keep_question.hold(state, at)
 
 
-def broken(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """Whoever was asked is not there any more."""
-    return _dropped(state, event.at) if _deleting(state) else keep_question.broken(state, event)
+def break_off(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The party who was asked is no longer there."""
+    return _drop(state, at) if _asks_to_delete(state) else keep_question.break_off(state, at)
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for what a question waits for is over."""
-    return _dropped(state, at) if _deleting(state) else keep_question.waited(state, at)
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The time for the open question is over."""
+    return _drop(state, at) if _asks_to_delete(state) else keep_question.time_out(state, at)
 
 
-def _dropped(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    return replace(state, asked=Asking(), deadline=None), (WriteMark("delete_dropped", at),)
+def _drop(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    return replace(state, question=OpenQuestion(), timer=Timer()), (WriteMark("delete_dropped", at),)

@@ -1,4 +1,7 @@
-"""The values of a call: how far it is, what is known of it, and what can be done about it."""
+"""The state of a call, the actions that the daemon can take for it, and the marks it writes.
+
+:class:`CallState` is made of sub-states. Each belongs to one module of this package, which its docstring
+names; ``at``, ``since`` and the like are times by the switch's clock, in UTC."""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from recorder.domain.call_plan import CallPlan, Script, Speech
+from recorder.domain.parties import Party
 
 
 class Phase(IntEnum):
-    """How far a call is."""
+    """How far a call has got; see ``machine.py``."""
 
     ASKING = 0
     RINGING = 1
@@ -24,46 +28,46 @@ class Phase(IntEnum):
 class Do(StrEnum):
     """What the daemon can do for a call."""
 
-    OPEN = "open"  # write down the call in the spool
-    ASK = "ask"  # have the switch answer and ask; nothing is recorded
-    RING = "ring"  # let it ring, to be announced when somebody answers
+    OPEN = "open"  # create the call's folder in the spool
+    ASK = "ask"  # have the switch answer and play the question; nothing is recorded
+    RING = "ring"  # let it ring, to be announced on answer
     BEGIN = "begin"  # have the switch answer (where nobody has), record and announce
-    PUT_BACK = "put_back"  # end a recording that begins anew with its announcement
-    AGAIN = "again"  # have it announce once more
-    LISTEN = "listen"  # take in a key now: where nothing plays on an outbound call, only when told to
-    REMIND = "remind"  # have it say the question while it records
-    CONFIRM = "confirm"  # it was announced: the recording may go on
-    CUT = "cut"  # end what plays before the conversation
-    DECLINE = "decline"  # have it stop recording and say that it does not
-    FAIL = "fail"  # give up on recording it
-    LET_GO = "let_go"  # let it go unrecorded, it was never begun
+    PUT_BACK = "put_back"  # end a recording that starts again with its announcement
+    AGAIN = "again"  # play the announcement again
+    LISTEN = "listen"  # accept a key now: an outbound call accepts none by itself while nothing plays
+    REMIND = "remind"  # play the question while it records
+    CONFIRM = "confirm"  # confirm to the switch that it was announced: the recording may go on
+    CUT = "cut"  # end the prompt that plays before the conversation
+    DECLINE = "decline"  # stop recording and play that the call is not recorded
+    FAIL = "fail"  # give up recording it
+    LET_GO = "let_go"  # let it go on unrecorded; recording never began
     LEAVE = "leave"  # hand the call back to the switch
-    STOP = "stop"  # stop its recording from outside the call
-    DISCARD = "discard"  # destroy what was captured
-    KEEP_ASK = "keep_ask"  # ask both whether it may be kept
-    KEEP_CUE = "keep_cue"  # tell the colleague to ask in their own words
-    KEEP_SINCE = "keep_since"  # remember how far the recording is: an answer comes after it
-    KEEP_CHECK = "keep_check"  # look in it whether the outside party has said something since
-    KEEP_CUT = "keep_cut"  # end what plays to both of it
-    KEEP_YES = "keep_yes"  # tell both that it will be kept
-    KEEP_NO = "keep_no"  # and that it will not be, for that
-    KEEP_NONE = "keep_none"  # and that nobody answered
-    LOOK = "look"  # ask the switch whether who has joined is outside
-    LOOK_ROUND = "look_round"  # the same of everybody who came into a room
-    TELL = "tell"  # tell them that it is recorded
-    CUT_JOINER = "cut_joiner"  # end what plays to who was asked
-    REFUSED = "refused"  # tell a joiner who was asked that it is not
-    DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
-    DELETED = "deleted"  # stop it, and tell both
-    NOTE_TONE = "note_tone"  # tell the colleague that the moment is noted, once it is written
-    PAUSE_TONE = "pause_tone"  # remind the colleague that it is paused, where the switch has not
-    PAUSE_OVER = "pause_over"  # and no more
-    BEEP = "beep"  # a tone at an interval says that it is recorded
+    STOP = "stop"  # stop its recording over the standing connection
+    DISCARD = "discard"  # destroy the captured audio
+    KEEP_ASK = "keep_ask"  # play the keep question to both
+    KEEP_CUE = "keep_cue"  # play the cue to ask in their own words to the colleague
+    KEEP_SINCE = "keep_since"  # remember the recording's length: the answer comes after it
+    KEEP_CHECK = "keep_check"  # search the recording from there on for the external party's voice
+    KEEP_CUT = "keep_cut"  # end the sound of the keep question
+    KEEP_YES = "keep_yes"  # play to both that the recording is kept
+    KEEP_NO = "keep_no"  # ... that it is not kept for that
+    KEEP_NONE = "keep_none"  # ... that nobody answered
+    LOOK = "look"  # ask the switch whether the transfer target is external
+    LOOK_ROUND = "look_round"  # the same of every participant who joined
+    TELL = "tell"  # play the transfer notice
+    CUT_JOINER = "cut_joiner"  # end the transfer notice
+    REFUSED = "refused"  # play to the transfer target that the call is not recorded
+    DELETE_ASK = "delete_ask"  # ask the colleague to confirm deletion
+    DELETED = "deleted"  # stop the recording, and play to both that it is deleted
+    NOTE_TONE = "note_tone"  # play a tone to the colleague once the note is written
+    PAUSE_TONE = "pause_tone"  # remind the colleague of the pause, where the switch has not
+    PAUSE_OVER = "pause_over"  # end that reminder
+    BEEP = "beep"  # play a tone at an interval that says the call is recorded
 
 
 @dataclass(frozen=True, slots=True)
 class WriteMark:
-    """Write down what happened (a :class:`recorder.spool.layout.Mark`)."""
+    """Write a :class:`recorder.spool.layout.Mark`."""
 
     kind: str
     at: datetime
@@ -72,19 +76,111 @@ class WriteMark:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The call has ended; ``reason`` is ``None`` for a recorded one (``take.spool.CallEnd``)."""
+    """The call has ended. ``reason`` is why it is not recorded, ``None`` for a recorded call; ``inside`` the
+    internal party."""
 
     reason: str | None
     at: datetime
-    inside: tuple[str, str] | None
+    inside: Party | None
 
 
 Action = Do | WriteMark | Finish
 Actions = tuple[Action, ...]
 
 
-class KeepStep(IntEnum):
-    """How far a question in the conversation is (``keep_question.py``, ``feature_codes.py``)."""
+# --- before the conversation
+
+
+@dataclass(frozen=True, slots=True)
+class PromptState:
+    """The prompt before the conversation, usually the announcement (``transitions.py``, ``machine.py``).
+
+    ``sound`` plays now or was the last to play; ``tries``: how often it has been started. ``spoiled``: this
+    playing was not heard whole; ``recoded``: because the codec changed during it. ``began``: when an
+    announcement on answer started."""
+
+    sound: Speech
+    playing: bool = True
+    spoiled: bool = False
+    recoded: bool = False
+    tries: int = 1
+    began: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentState:
+    """The questions before the conversation (``consent_prompt.py``). ``question`` is the open one
+    (``language``, ``recording``, or empty), ``language`` the index of the chosen script in the plan, and
+    ``wrong_keys`` the number of keys that meant nothing."""
+
+    question: str = ""
+    language: int = 0
+    wrong_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingState:
+    """The call's recording and its folder (``machine.py``). ``ordered``: the folder is being created;
+    ``on_disk``: it is safe on disk. ``capturing``: the switch records now; ``captured``: it has recorded,
+    since ``started`` where we saw that. ``over``: the recording ends before the call does."""
+
+    ordered: bool = False
+    on_disk: bool = False
+    capturing: bool = False
+    captured: bool = False
+    started: datetime | None = None
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """The one timer of a call (``transitions.until``): when it expires, and how long it was set for."""
+
+    deadline: datetime | None = None
+    wait: timedelta = timedelta(0)
+
+
+# --- the conversation
+
+
+@dataclass(frozen=True, slots=True)
+class InternalState:
+    """The internal party (``transfer_notice.py``).
+
+    ``leg`` is the switch's id of the leg at the other end, empty where nobody is there; ``previous_leg`` the
+    one before it, and ``last_seen`` the one that an earlier daemon saw there. ``party`` is the last one
+    known, and ``connected`` says that the call has been answered."""
+
+    leg: str = ""
+    party: Party | None = None
+    connected: bool = False
+    previous_leg: str = ""
+    last_seen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldState:
+    """Whether the external party is on hold, and when that last ``changed`` since the prompt was ordered
+    (``machine.py``)."""
+
+    active: bool = False
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseState:
+    """A colleague's pause (``feature_codes.py``). ``until``: when the switch ends it by itself, as far as we
+    know; ``None``: the recording is not paused."""
+
+    until: datetime | None = None
+
+    def is_active(self, at: datetime) -> bool:
+        """Whether the recording is paused at that time. The switch reports no end of a pause."""
+        return self.until is not None and at < self.until
+
+
+class QuestionStep(IntEnum):
+    """How far a question in the conversation has got (``keep_question.py``, ``feature_codes.py``)."""
 
     IDLE = 0
     QUESTION = 1
@@ -94,13 +190,16 @@ class KeepStep(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A question in the conversation: about keeping, and then ``how`` is ``question`` or ``own_words``; or
-    ``delete``, and then only to the colleague.  ``sound`` plays; ``began`` and ``heard`` are the legs on
-    which it began, and came to its end.  ``pressed``: when a colleague said that it was answered with
-    yes, and ``again``: they had said so before, and nobody was heard."""
+class OpenQuestion:
+    """The question that is open in the conversation: the keep question (``keep_question.py``; ``how`` is
+    ``question`` or ``own_words``), or the one to the colleague before deleting (``feature_codes.py``;
+    ``delete``).
 
-    step: KeepStep = KeepStep.IDLE
+    ``sound`` plays; ``began`` and ``heard`` are the legs on which it started, and came to its end.
+    ``pressed``: when a colleague confirmed a yes with a key; ``again``: they have before, but no voice was
+    found."""
+
+    step: QuestionStep = QuestionStep.IDLE
     how: str = ""
     sound: str = ""
     began: frozenset[str] = frozenset()
@@ -109,12 +208,17 @@ class Asking:
     again: bool = False
 
 
+# --- participants who join later
+
+
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """Somebody who has joined, on ``leg``: asked about, and once there is a ``sound``, told
-    (``transfer_notice.py``).  ``began``: when the sound did, by the switch's clock.  Where they are asked
-    (``transfer_consent.py``), ``heard``: the question, whole, ``wrong``: how many keys meant nothing,
-    ``cut``: how often it was not heard whole, and ``due``: it is to begin again."""
+class TransferTarget:
+    """The participant on ``leg`` who is being checked, and once there is a ``sound``, notified
+    (``transfer_notice.py``). ``began``: when the sound started.
+
+    Where they are asked for consent, too (``transfer_consent.py``): ``heard``: they heard the question whole;
+    ``wrong``: how many keys meant nothing; ``cut``: how often the question was not heard whole; ``due``: it
+    is to start again."""
 
     leg: str
     sound: str = ""
@@ -126,13 +230,24 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """Somebody else in the conversation beside who is at the other end: in a conference, or a third one
-    (``conference.py``).  ``asked``: the switch has said whether they are ``outside``.  ``tried``: they are
-    being told, or were.  ``later``: nobody saw them come."""
+class TransferState:
+    """Who knows that the call is recorded (``transfer_notice.py``). ``informed`` holds their names
+    (:func:`recorder.call.transfer_target.names`), ``target`` is being notified, and ``refuser`` is the leg of
+    the participant whose refusal ended the recording."""
+
+    informed: frozenset[str] = frozenset()
+    target: TransferTarget | None = None
+    refuser: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedParticipant:
+    """A participant beside the two at the ends of the call (``conference.py``). ``heard``: sounds that they
+    heard in the conversation. ``asked``: the switch has said whether they are ``outside``, that is external.
+    ``tried``: they are being notified, or were. ``later``: nobody saw them join."""
 
     leg: str
-    party: tuple[str, str] | None
+    party: Party | None
     since: datetime
     heard: frozenset[str] = frozenset()
     asked: bool = False
@@ -142,90 +257,61 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
-class Eavesdropper:
-    """Somebody who listens to the conversation (``eavesdrop.py``).  ``heard_by``: who hears them, empty as
-    long as nobody did; ``lane``: the channel of the recording that they are in, empty where in none."""
+class ConferenceState:
+    """The other participants (``conference.py``): in the conference ``name``, or, where that is empty, as
+    third parties beside the internal party."""
+
+    name: str = ""
+    participants: tuple[JoinedParticipant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningSupervisor:
+    """A supervisor who listens to the conversation (``eavesdrop.py``). ``heard_by``: who hears them, empty as
+    long as nobody has; ``lane``: the channel of the recording that carries them, empty where none does."""
 
     leg: str
-    party: tuple[str, str] | None
+    party: Party | None
     heard_by: str = ""
     lane: str = ""
 
 
+# --- the call
+
+
 @dataclass(frozen=True, slots=True)
 class CallState:
-    """What is known of a call.
+    """Everything that the state machine knows about a call.
 
-    ``language`` is which of the plan's scripts is said; ``said`` the sound that plays or was played last,
-    ``asking`` what the question is about (``language``, ``recording``). ``wrong``: how many keys meant
-    nothing. ``spoiled``: this playing was not heard whole,
-    ``recoded``: for the codec changed in it. ``told``: the announcement was, and whoever
-    could refuse did not. ``opened``: its folder was ordered. ``leaving``: the call's own socket is done
-    with. ``deadline``: when we stop waiting, and ``wait`` how long that was when it was set. ``turned``:
-    when a hold last began or ended, since the sound was ordered. ``taped``: since when it is recorded,
-    where we saw it begin. ``began``: when the announcement at pick-up did, by the switch's clock.
-    ``colleague`` is the switch's id of the leg at the other end, empty where nobody is, ``asked`` the
-    question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
-    ``paused_until``: when the switch ends by itself, as far as we know, that it masks the recording.
-    ``knowing``: who knows that it is recorded
-    (:func:`recorder.call.transfer_target.names`); ``telling`` is who is being told; ``last_there`` the leg
-    that an earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and
-    ``refuser`` is the leg of the joiner who did not agree to it, where that is why.  ``room``: the conference
-    that it is in, ``others`` who is there, or as a third one beside the colleague, whose leg was ``before``
-    if they have left.  ``listeners``: who listens to it.
-    """
+    ``reason``: why it is not recorded. ``informed``: the announcement was heard whole, and whoever could
+    refuse did not. ``leaving``: the call's own socket is no longer needed. ``keep_answer``: the last answer
+    to the keep question (``yes``, ``no``, or empty)."""
 
     plan: CallPlan
-    said: Speech
+    prompt: PromptState
     phase: Phase = Phase.ANNOUNCING
     reason: str | None = None
-    language: int = 0
-    asking: str = ""
-    wrong: int = 0
-    tries: int = 1
-    playing: bool = True
-    spoiled: bool = False
-    recoded: bool = False
-    told: bool = False
-    opened: bool = False
-    on_disk: bool = False
+    informed: bool = False
     leaving: bool = False
-    held: bool = False
-    turned: datetime | None = None
-    capturing: bool = False
-    captured: bool = False
-    taped: datetime | None = None
-    connected: bool = False
     hung_up: bool = False
-    inside: tuple[str, str] | None = None
-    deadline: datetime | None = None
-    wait: timedelta = timedelta(0)
-    colleague: str = ""
-    began: datetime | None = None
-    asked: Asking = Asking()
-    kept: str = ""
-    paused_until: datetime | None = None
-    knowing: frozenset[str] = frozenset()
-    telling: Telling | None = None
-    last_there: str = ""
-    over: bool = False
-    refuser: str = ""
-    room: str = ""
-    others: tuple[Present, ...] = ()
-    listeners: tuple[Eavesdropper, ...] = ()
-    before: str = ""
+    keep_answer: str = ""
+    consent: ConsentState = ConsentState()
+    recording: RecordingState = RecordingState()
+    timer: Timer = Timer()
+    internal: InternalState = InternalState()
+    hold: HoldState = HoldState()
+    pause: PauseState = PauseState()
+    question: OpenQuestion = OpenQuestion()
+    transfer: TransferState = TransferState()
+    conference: ConferenceState = ConferenceState()
+    supervisors: tuple[ListeningSupervisor, ...] = ()
 
     @property
     def talking(self) -> bool:
-        """Whether it is recorded, and two speak with each other."""
-        return self.phase is Phase.ANNOUNCED and bool(self.colleague) and not self.held
-
-    def paused(self, at: datetime) -> bool:
-        """Whether the switch masks the recording then, as far as we know: it ends that by itself, and tells
-        nobody."""
-        return self.paused_until is not None and at < self.paused_until
+        """Whether the call is recorded and two parties speak with each other."""
+        return self.phase is Phase.ANNOUNCED and bool(self.internal.leg) and not self.hold.active
 
     @property
     def script(self) -> Script:
-        """What it is told, in the language that was chosen."""
-        return self.plan.scripts[self.language]
+        """The script in the chosen language."""
+        return self.plan.scripts[self.consent.language]

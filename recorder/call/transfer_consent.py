@@ -1,30 +1,29 @@
-"""A colleague who joins later is asked, too, on a line whose mode asks and that says so.
+"""Consent of a transfer target, on a line whose mode asks for it: a colleague who joins later is asked, too.
 
-What plays to them (``transfer_notice.py``) is then a question, and only their own key answers it:
+The sound that plays to them (``transfer_notice.py``) is then a question, and only their own key answers it:
 
 ==========  =====================================  ===================================================
             opt-in (key 1: record)                 opt-out (key 2: do not)
 ==========  =====================================  ===================================================
 1           after the question: it goes on;        a key that means nothing
             before its end: nothing
-2           the take ends, whenever it is pressed  the same
-silence     the take ends                          it goes on: they were told, and did not refuse
+2           the recording ends, at any time        the same
+silence     the recording ends                     it goes on: they were informed, and did not refuse
 other key   asked once more; a second one: the     the same
-            take ends
-they leave  the take ends                          it goes on
+            recording ends
+they leave  the recording ends                     it goes on
 a hold      asked from the beginning after it      the same
-cut         asked again, in a moment; not heard    the same
-            whole so often: the take ends
-unwatched   the take ends                          asked from the beginning
+cut         asked again in a moment; not heard     the same
+            whole so often: the recording ends
+unwatched   the recording ends                     asked from the beginning
 ==========  =====================================  ===================================================
 
-A third one is taken aside for it (``capture/conferences.py``), for in the conversation the switch tells of
-none of their keys (seen; in a conference it does).  A supervisor whose voice is in the recording cannot be
-asked, for their keys say who hears them: the take ends.
+A third party is taken aside for it (``capture/conferences.py``), because in the conversation the switch does
+not report their keys (seen; in a conference it does). A supervisor whose voice is in the recording cannot be
+asked, because their keys choose who hears them: the recording ends.
 
-What they said before their answer is not kept, but where they did not refuse in opt-out
-(``audio/transfer_redaction.py``).  While they are asked, no other question is: one that is open is broken
-off.
+What they said before their answer is redacted, unless they did not refuse in opt-out
+(``audio/transfer_redaction.py``). While they are asked, no other question is open: it is broken off.
 """
 
 from __future__ import annotations
@@ -35,123 +34,141 @@ from typing import Final
 
 from recorder.call import feature_codes
 from recorder.call.consent_prompt import NO, WRONG, YES
-from recorder.call.state import Actions, CallState, Do, Phase, Telling, WriteMark
-from recorder.call.transfer_target import in_room, names, place, silent
-from recorder.call.transitions import ANSWER, PAUSE, patience, until
+from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget, WriteMark
+from recorder.call.transfer_target import clear_target, is_beside, names, place_data
+from recorder.call.transitions import ANSWER, PAUSE, patience, set_timer
+from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
-from recorder.switch.translation import Observed, What
 
 CUT: Final = 3
-"""How often the question may not be heard whole, holds aside."""
+"""How often the question may fail to be heard whole, apart from holds."""
 
 LATE: Final = timedelta(seconds=1)
-"""A silence that is noticed this late is none: we slept, and a key may lie unread."""
+"""A silence that is noticed this late is none: the daemon slept, and a key may be waiting."""
 
 
 def asks(state: CallState) -> bool:
-    """Whether who joins this call is asked."""
+    """Whether participants who join this call are asked for consent."""
     joining = state.script.joining
     return joining is not None and joining.refused is not None and state.plan.mode in (OPT_IN, OPT_OUT)
 
 
 def unanswered(state: CallState) -> bool:
-    """Whether somebody is there who is to be asked, or is being asked, and has not answered."""
-    telling = state.telling
-    return asks(state) and telling is not None and not names(telling.leg, None) & state.knowing
+    """Whether a participant is to be asked, or is being asked, and has not answered."""
+    telling = state.transfer.target
+    return asks(state) and telling is not None and not names(telling.leg, None) & state.transfer.informed
 
 
-def alone(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Before they are asked: no other question is open."""
-    return feature_codes.broken(state, Observed(What.DEADLINE, at)) if asks(state) else (state, ())
+def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """Break off any other question before they are asked."""
+    return feature_codes.break_off(state, at) if asks(state) else (state, ())
 
 
-def heard(state: CallState, telling: Telling, at: datetime) -> tuple[CallState, Actions]:
+def await_answer(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    note = WriteMark("joined_asked", at, place(state))
-    return until(replace(state, telling=replace(telling, heard=True)), at, ANSWER), (note,)
+    note = WriteMark("joined_asked", at, place_data(state))
+    return set_timer(
+        replace(state, transfer=replace(state.transfer, target=replace(telling, heard=True))), at, ANSWER
+    ), (note,)
 
 
-def key(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A key of somebody on our side."""
-    telling = state.telling
-    if telling is None or not telling.sound or telling.leg != (event.other or state.colleague):
+def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
+    """The internal side pressed a key."""
+    telling = state.transfer.target
+    if telling is None or not telling.sound or telling.leg != (event.other or state.internal.leg):
         return state, ()
     if event.key == NO:
-        return _refused(state, event.at, "no", event.key)
+        return _refuse(state, event.at, "no", event.key)
     if not telling.heard:
-        return state, ()  # before the question's end it is no answer to it
+        return state, ()  # before the question's end it is no answer
     if event.key == YES and state.plan.mode == OPT_IN:
-        return _answered(state, event.at, "yes", event.key)
+        return _answer(state, event.at, "yes", event.key)
     if telling.wrong + 1 < WRONG:
-        return _again(state, replace(telling, wrong=telling.wrong + 1), event.at)
-    return _refused(state, event.at, "unclear", event.key)
+        return _ask_again(state, replace(telling, wrong=telling.wrong + 1), event.at)
+    return _refuse(state, event.at, "unclear", event.key)
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for what is waited for is over."""
-    telling = state.telling
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The time to wait is over."""
+    telling = state.transfer.target
     assert telling is not None  # somebody is asked
     if telling.due:
-        return _again(state, telling, at)
+        return _ask_again(state, telling, at)
     if not telling.heard:
-        return stopped(state, at, "stopped")
+        return stop(state, at, "stopped")
     if state.plan.mode == OPT_IN:
-        return _refused(state, at, "none")
-    if state.deadline is not None and at - state.deadline > LATE:
-        return stopped(state, at, "stopped")
-    return _answered(state, at, "none")
+        return _refuse(state, at, "none")
+    if state.timer.deadline is not None and at - state.timer.deadline > LATE:
+        return stop(state, at, "stopped")
+    return _answer(state, at, "none")
 
 
-def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
-    """They have not answered, or not heard it whole; ``ending``: the call or its recording is over."""
-    telling = state.telling
+def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
+    """They have not answered, or not heard it whole. ``ending``: the call or its recording is over."""
+    telling = state.transfer.target
     assert telling is not None  # somebody is asked
     goes_on = not ending and state.phase is Phase.ANNOUNCED
     if goes_on and state.plan.mode == OPT_IN and why in ("left", "unobserved"):
-        return _refused(state, at, why)
+        return _refuse(state, at, why)
     if goes_on and why == "stopped" and telling.cut + 1 >= CUT:
-        return _refused(state, at, "unasked")
-    untold = WriteMark("joined_untold", at, (("reason", why), *place(state)))
+        return _refuse(state, at, "unasked")
+    untold = WriteMark("joined_untold", at, (("reason", why), *place_data(state)))
     if goes_on and why == "stopped":
         telling = replace(telling, began=None, heard=False, due=True, cut=telling.cut + 1)
-        return until(replace(state, telling=telling), at, PAUSE), (untold,)
-    # Once a hold is over, or the daemon is back, it is their turn again.
-    others = tuple(replace(one, tried=one.tried and one.leg != telling.leg) for one in state.others)
-    return replace(silent(state), others=others), (untold,)
+        return set_timer(replace(state, transfer=replace(state.transfer, target=telling)), at, PAUSE), (
+            untold,
+        )
+    # It is their turn again once a hold is over, or the daemon is back.
+    others = tuple(
+        replace(one, tried=one.tried and one.leg != telling.leg) for one in state.conference.participants
+    )
+    state = clear_target(state)
+    return replace(state, conference=replace(state.conference, participants=others)), (untold,)
 
 
-def unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
-    """Somebody has come who cannot be asked."""
-    return _refused(replace(state, telling=Telling(leg)), at, "unasked")
+def refuse_unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
+    """Somebody joined who cannot be asked."""
+    return _refuse(
+        replace(state, transfer=replace(state.transfer, target=TransferTarget(leg))), at, "unasked"
+    )
 
 
-def _again(state: CallState, telling: Telling, at: datetime) -> tuple[CallState, Actions]:
+def _ask_again(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
     assert joining is not None  # what is asked
     telling = replace(telling, began=None, heard=False, due=False)
-    return until(replace(state, telling=telling), at, patience(joining.sound.length)), (Do.TELL,)
+    return set_timer(
+        replace(state, transfer=replace(state.transfer, target=telling)), at, patience(joining.sound.length)
+    ), (Do.TELL,)
 
 
-def _answered(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
+def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     note = _note("joined_answered", state, at, answer, key)
-    leg = "" if state.telling is None else state.telling.leg
-    party = state.inside
-    if in_room(state, leg):
-        party = next((one.party for one in state.others if one.leg == leg), None)
-    return replace(silent(state), knowing=state.knowing | names(leg, party)), (note,)
+    leg = "" if state.transfer.target is None else state.transfer.target.leg
+    party = state.internal.party
+    if is_beside(state, leg):
+        party = next((one.party for one in state.conference.participants if one.leg == leg), None)
+    informed = state.transfer.informed | names(leg, party)
+    state = clear_target(state)
+    return replace(state, transfer=replace(state.transfer, informed=informed)), (note,)
 
 
-def _refused(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
-    """Nobody is recorded any more; what was is kept as it was announced."""
+def _refuse(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
+    """End the recording; what was recorded is kept as announced."""
     note = _note("joined_refused", state, at, answer, key)
-    telling = state.telling
+    telling = state.transfer.target
     leg = "" if telling is None else telling.leg
     playing = telling is not None and telling.began is not None and not (telling.heard or telling.due)
     cut: Actions = (Do.CUT_JOINER,) if key and playing else ()
-    state = replace(silent(state), over=True, refuser=leg)
+    state = clear_target(state)
+    state = replace(
+        state,
+        recording=replace(state.recording, over=True),
+        transfer=replace(state.transfer, refuser=leg),
+    )
     return state, (note, Do.STOP, *cut, *(() if answer == "left" else (Do.REFUSED,)))
 
 
 def _note(kind: str, state: CallState, at: datetime, answer: str, key: str) -> WriteMark:
     pressed = (("key", key),) if key else ()
-    return WriteMark(kind, at, (("answer", answer), *pressed, *place(state)))
+    return WriteMark(kind, at, (("answer", answer), *pressed, *place_data(state)))

@@ -1,23 +1,25 @@
-"""Who is at the other end, and whether they know: a colleague who comes later is told that it is recorded.
+"""The internal party, and whether they are informed: a colleague who joins later is told that the call is
+recorded.
 
-The first who speaks with the outside party is who the call was for, and whoever heard the announcement has
-been told; everybody who comes after them, by a transfer, a pick-up or however else, is a joiner.  First the
-switch is asked whether that leg leads outside: then the take ends, for nobody of ours is in it any more.  So
-it is of the first: a call that was forwarded outside before anybody of ours spoke is not recorded, unless
-both were told at pick-up.  A line may have a joiner told, alone or together with the outside party.  Nobody
-is told twice: not who was there before, nor who comes back from a hold or from asking somebody else.
+The call was for the first party who speaks with the external one, and whoever heard the announcement is
+informed; everybody after them is a transfer target, whether by a transfer, a pick-up or otherwise. The switch
+is first asked whether the target is external: then the recording ends, because nobody of ours is in the call
+any more. The same holds for the first party: a call that was forwarded outside before anybody of ours spoke
+is not recorded, unless both heard an announcement on answer. On a line with a transfer notice the target
+hears it, alone or together with the external party. Nobody is notified twice: neither those who were there
+before, nor those who return from a hold or from asking somebody else.
 
-========  ==============================  ==========================================================
-          while                           what can come of it
-========  ==============================  ==========================================================
-ASKED     the switch is asked about them  outside: the take ends.  Else a joiner, where the line says
-                                          so: ORDERED
-ORDERED   the sound is on its way         it begins: PLAYING.  They leave, or a hold: untold
-PLAYING   they hear it                    whole: told.  Cut, they leave, or a hold: untold
-========  ==============================  ==========================================================
+========  ===================================  ==========================================================
+state     meanwhile                            outcome
+========  ===================================  ==========================================================
+CHECKED   the switch is asked about them       external: the recording ends. Otherwise, where the line
+                                               has a notice: ORDERED
+ORDERED   the notice is ordered                it starts: PLAYING. They leave, or a hold: not informed
+PLAYING   they hear it                         whole: informed. Cut, they leave, or a hold: not informed
+========  ===================================  ==========================================================
 
-One who was not told whole because of a hold is told once they are back.  Where they are asked, too, what
-comes of it is in ``transfer_consent.py``.
+A target who did not hear it whole because of a hold hears it once they are back. Where they are asked for
+consent, too, ``transfer_consent.py`` decides the outcome.
 """
 
 from __future__ import annotations
@@ -28,227 +30,295 @@ from datetime import datetime
 from typing import Final
 
 from recorder.call import transfer_consent
-from recorder.call.state import Actions, Asking, CallState, Do, KeepStep, Phase, Telling, WriteMark
-from recorder.call.transfer_target import in_room, names, place, silent
-from recorder.call.transitions import SHORTER, patience, until
+from recorder.call.state import (
+    Actions,
+    CallState,
+    Do,
+    OpenQuestion,
+    Phase,
+    QuestionStep,
+    Timer,
+    TransferTarget,
+    WriteMark,
+)
+from recorder.call.transfer_target import clear_target, is_beside, names, place_data
+from recorder.call.transitions import SHORTER, patience, set_timer
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    CallReconciled,
+    LegBridged,
+    LegChecked,
+    SoundEnded,
+    SoundStarted,
+)
 from recorder.domain.call_plan import Speech
-from recorder.switch.translation import COLLEAGUE, Observed, What
+from recorder.domain.parties import party_data, party_of
 
 UNKNOWN: Final = "unknown"
-"""The leg of somebody of whom it was not noted."""
+"""The leg of a party whose leg is in no mark."""
 
 
-def bridged_data(event: Observed) -> tuple[tuple[str, str], ...]:
-    """What is written down of somebody who comes: never the name that is shown."""
-    party = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
+def bridged_data(event: LegBridged | CallReconciled) -> tuple[tuple[str, str], ...]:
+    """Return the data of the mark for a party who joins; it never includes the displayed name."""
+    party = party_data(event.party)
     return (*party, ("leg", event.other)) if event.other else party
 
 
 def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
-    """What is written down of who leaves."""
-    return () if state.inside is None else (("party", state.inside[0]), ("value", state.inside[1]))
+    """Return the data of the mark for the party who leaves."""
+    return party_data(state.internal.party)
 
 
-def present(state: CallState) -> CallState:
-    """Whoever is there now knows of it."""
-    return replace(state, knowing=state.knowing | names(state.colleague, state.inside))
+def inform_present(state: CallState) -> CallState:
+    """The party at the other end is informed."""
+    return replace(
+        state,
+        transfer=replace(
+            state.transfer, informed=state.transfer.informed | names(state.internal.leg, state.internal.party)
+        ),
+    )
 
 
-def replaced(state: CallState, event: Observed) -> Actions:
-    """Somebody comes in another's place, whose leaving was not told of: it is not always."""
-    if not state.colleague or state.colleague == event.other:
+def mark_replaced(state: CallState, event: LegBridged) -> Actions:
+    """Mark that the party before has left where the switch did not report it; it does not always."""
+    if not state.internal.leg or state.internal.leg == event.other:
         return ()
     return (WriteMark("unbridged", event.at, left_data(state)),)
 
 
-def joined(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """Somebody is at the other end from now on (``state`` says who)."""
-    if state.phase is not Phase.ANNOUNCED or state.over:
+def check_target(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """A party is at the other end from now on; ``state`` says who."""
+    if state.phase is not Phase.ANNOUNCED or state.recording.over:
         return state, ()
-    state, before = stopped(state, event.at, "left")
-    if state.over:
+    state, before = stop(state, at, "left")
+    if state.recording.over:
         return state, before
-    who = names(state.colleague, state.inside)
-    first = not state.knowing
-    if not state.colleague or state.knowing & who:
-        return replace(state, knowing=state.knowing | who), before
-    knowing = who if first else state.knowing
-    return replace(state, telling=Telling(state.colleague), knowing=knowing), (*before, Do.LOOK)
+    who = names(state.internal.leg, state.internal.party)
+    first = not state.transfer.informed
+    if not state.internal.leg or state.transfer.informed & who:
+        return replace(
+            state, transfer=replace(state.transfer, informed=state.transfer.informed | who)
+        ), before
+    knowing = who if first else state.transfer.informed
+    return replace(
+        state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg), informed=knowing)
+    ), (*before, Do.LOOK)
 
 
-def known(state: CallState) -> bool:
-    """Whether whoever is there was there first, or was told."""
-    return bool(state.knowing & names(state.colleague, state.inside))
+def is_informed(state: CallState) -> bool:
+    """Whether the party at the other end was there first, or is informed."""
+    return bool(state.transfer.informed & names(state.internal.leg, state.internal.party))
 
 
-def met(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The outside party leaves a conference: they were not alone in it."""
-    return state, (WriteMark("conference_left", event.at),) if state.phase is Phase.ANNOUNCED else ()
+def mark_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The external party leaves a conference: they were not alone in it."""
+    return state, (WriteMark("conference_left", at),) if state.phase is Phase.ANNOUNCED else ()
 
 
-def looked(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The switch's word on somebody who came: whether their leg leads outside."""
-    telling = state.telling
+def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
+    """The switch has said whether the leg of a party who joined is external."""
+    telling = state.transfer.target
     if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
-    state = replace(state, telling=None)
+    state = replace(state, transfer=replace(state.transfer, target=None))
     if event.outside:
-        return _outside(state, event.at)
-    return (state, ()) if known(state) else _tell(state, event.at)
+        return _end_outside(state, event.at)
+    return (state, ()) if is_informed(state) else _notify(state, event.at)
 
 
-def _outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     note = WriteMark("transferred_outside", at)
-    if not known(state):
-        return replace(state, over=True), (note, Do.STOP)
-    # The first: nothing was said to anybody of ours.
-    state = replace(state, phase=Phase.UNRECORDED, reason="forwarded_outside", asked=Asking(), deadline=None)
+    if not is_informed(state):
+        return replace(state, recording=replace(state.recording, over=True)), (note, Do.STOP)
+    # The first party: nobody of ours has spoken.
+    state = replace(
+        state, phase=Phase.UNRECORDED, reason="forwarded_outside", question=OpenQuestion(), timer=Timer()
+    )
     return state, (note, Do.STOP, Do.DISCARD)
 
 
-def _tell(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+def _notify(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
-    if joining is None or state.held:
-        return replace(state, telling=None), ()
-    state, broken = transfer_consent.alone(replace(state, telling=None), at)
-    state = replace(state, telling=Telling(state.colleague, joining.sound.path))
-    return wait(state, at, joining.sound), (*broken, Do.TELL)
+    if joining is None or state.hold.active:
+        return replace(state, transfer=replace(state.transfer, target=None)), ()
+    state, broken = transfer_consent.break_off_others(
+        replace(state, transfer=replace(state.transfer, target=None)), at
+    )
+    state = replace(
+        state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg, joining.sound.path))
+    )
+    return time_notice(state, at, joining.sound), (*broken, Do.TELL)
 
 
-def wait(state: CallState, at: datetime, sound: Speech) -> CallState:
-    """Until what is said to a joiner is over."""
-    # Where it is asked whether to keep it, that has the clock; what is said is over by then.
-    return state if state.asked.step is not KeepStep.IDLE else until(state, at, patience(sound.length))
+def time_notice(state: CallState, at: datetime, sound: Speech) -> CallState:
+    """Set the timer for the notice."""
+    # An open question owns the timer; the notice is over by then.
+    return (
+        state
+        if state.question.step is not QuestionStep.IDLE
+        else set_timer(state, at, patience(sound.length))
+    )
 
 
-def sounded(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A sound began or ended on the joiner's leg."""
-    telling, joining = state.telling, state.script.joining
+def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
+    """A sound started or ended on the target's leg."""
+    telling, joining = state.transfer.target, state.script.joining
     if telling is None or joining is None or not telling.sound:
         return state, ()
     if event.leg != COLLEAGUE or event.sound != telling.sound or telling.heard or telling.due:
         return state, ()
-    if event.other != telling.leg and in_room(state, telling.leg) and not state.room:
-        return state, ()  # who is at the other end heard it, not the third one whom it is for
-    if event.what is What.BEGAN:
-        state = replace(state, telling=replace(telling, began=event.at))
+    if event.other != telling.leg and is_beside(state, telling.leg) and not state.conference.name:
+        return state, ()  # the party at the other end heard it, not the third party whom it is for
+    if isinstance(event, SoundStarted):
+        state = replace(state, transfer=replace(state.transfer, target=replace(telling, began=event.at)))
         asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
-        data = (("how", joining.how), *asks, *place(state))
+        data = (("how", joining.how), *asks, *place_data(state))
         return state, (WriteMark("joined_telling", event.at, data),)
     if telling.began is None:
         return state, ()
     whole = event.complete and event.at - telling.began >= joining.sound.length - SHORTER
     if not whole or event.ending:
-        return stopped(state, event.at, "stopped", event.ending)
+        return stop(state, event.at, "stopped", event.ending)
     if transfer_consent.asks(state):
-        return transfer_consent.heard(state, telling, event.at)
-    where = place(state)
-    return (silent(state) if where else present(silent(state))), (WriteMark("joined_told", event.at, where),)
+        return transfer_consent.await_answer(state, telling, event.at)
+    where = place_data(state)
+    return (clear_target(state) if where else inform_present(clear_target(state))), (
+        WriteMark("joined_told", event.at, where),
+    )
 
 
-def waited(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The time for what is said to a joiner, or for their answer, is over."""
-    if state.telling is not None and state.telling.sound and transfer_consent.asks(state):
-        return transfer_consent.waited(state, at)
-    return stopped(state, at, "stopped")
+def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The time for the notice, or for the answer, is over."""
+    if state.transfer.target is not None and state.transfer.target.sound and transfer_consent.asks(state):
+        return transfer_consent.time_out(state, at)
+    return stop(state, at, "stopped")
 
 
-def stopped(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
-    """They are not told, or not whole; ``ending``: for the call or its recording is over."""
-    telling = state.telling
+def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
+    """The notice was not heard whole. ``ending``: the call or its recording is over."""
+    telling = state.transfer.target
     if telling is None or (why == "hold" and not telling.sound):
-        return state, ()  # whether they are outside is known soon, hold or not
+        return state, ()  # the check is quick, hold or not
     if telling.sound and transfer_consent.asks(state):
-        return transfer_consent.stopped(state, at, why, ending)
-    untold = (WriteMark("joined_untold", at, (("reason", why), *place(state))),) if telling.sound else ()
-    return silent(state), untold
+        return transfer_consent.stop(state, at, why, ending)
+    untold = (WriteMark("joined_untold", at, (("reason", why), *place_data(state))),) if telling.sound else ()
+    return clear_target(state), untold
 
 
-def back(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """A hold is over: who was not told whole is told now."""
-    unknown = state.knowing and not known(state)
-    if state.phase is not Phase.ANNOUNCED or state.over or state.telling or not state.colleague:
+def end_hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """A hold is over: notify the party who has not heard it whole."""
+    unknown = state.transfer.informed and not is_informed(state)
+    if (
+        state.phase is not Phase.ANNOUNCED
+        or state.recording.over
+        or state.transfer.target
+        or not state.internal.leg
+    ):
         return state, ()
-    return _tell(state, event.at) if unknown else (state, ())
+    return _notify(state, at) if unknown else (state, ())
 
 
-def found(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """The daemon is back, and the switch says who is there: ``event.other``, empty where nobody is."""
+def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+    """The daemon is back, and the switch reports who is at the other end: ``event.other``, empty where
+    nobody is."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
-    if state.over:
-        return _ended(state, event)
-    state, unseen = _unseen(state, event.at)
-    if state.over:
+    if state.recording.over:
+        return _stop_again(state, event)
+    state, unseen = _stop_unseen(state, event.at)
+    if state.recording.over:
         return state, unseen
-    before = state.colleague or state.last_there
-    # An Accord of before noted no legs.
-    alike = before == UNKNOWN and event.other and state.inside in (event.party, None)
+    before = state.internal.leg or state.internal.last_seen
+    # Older marks have no legs.
+    alike = before == UNKNOWN and event.other and state.internal.party in (event.party, None)
     before = event.other if alike else before
     if event.other == before:
-        state, actions = joined(replace(state, colleague=before, last_there=""), event)
-        if before and state.telling is None and not state.plan.at_pickup:
-            # Whether it was asked about them is not known.
-            state, actions = replace(state, telling=Telling(before)), (*actions, Do.LOOK)
+        state, actions = check_target(
+            replace(state, internal=replace(state.internal, leg=before, last_seen="")), event.at
+        )
+        if before and state.transfer.target is None and not state.plan.at_pickup:
+            # Whether the switch was asked about them is unknown.
+            state, actions = (
+                replace(state, transfer=replace(state.transfer, target=TransferTarget(before))),
+                (*actions, Do.LOOK),
+            )
         return state, (*unseen, *actions)
     later = (("seen", "later"),)
     left: Actions = (WriteMark("unbridged", event.at, (*left_data(state), *later)),) if before else ()
     left = (*unseen, *left)
     if not event.other:
-        return replace(state, colleague="", last_there=""), left
+        return replace(state, internal=replace(state.internal, leg="", last_seen="")), left
     came = WriteMark("bridged", event.bridged_at or event.at, (*bridged_data(event), *later))
     state = replace(
         state,
-        connected=True,
-        colleague=event.other,
-        inside=event.party or state.inside,
-        last_there="",
+        internal=replace(
+            state.internal,
+            connected=True,
+            leg=event.other,
+            party=event.party or state.internal.party,
+            last_seen="",
+        ),
     )
-    state, actions = joined(state, event)
+    state, actions = check_target(state, event.at)
     return state, (*left, came, *actions)
 
 
-def _unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Whom we were telling has heard the sound by now, as far as anybody knows: nobody is told twice."""
-    telling = state.telling
+def _stop_unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """Count a target who was being notified as informed by now: nobody is notified twice."""
+    telling = state.transfer.target
     if telling is None or not telling.sound:
-        return replace(state, telling=None), ()
+        return replace(state, transfer=replace(state.transfer, target=None)), ()
     if transfer_consent.asks(state):
-        return transfer_consent.stopped(state, at, "unobserved")
-    known = names(telling.leg, state.inside)
-    state, untold = stopped(state, at, "unobserved")
-    return replace(state, knowing=state.knowing | known), untold
+        return transfer_consent.stop(state, at, "unobserved")
+    known = names(telling.leg, state.internal.party)
+    state, untold = stop(state, at, "unobserved")
+    return replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known)), untold
 
 
-def _ended(state: CallState, event: Observed) -> tuple[CallState, Actions]:
-    """What ends the take may not have come to the switch."""
+def _stop_again(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
+    """Stop the recording again where the earlier command did not arrive."""
     return state, (Do.STOP,) if event.capturing else ()
 
 
 _TOLD: Final = frozenset({"announcement_finished", "joined_told", "joined_answered"})
-"""Whoever is there after one of these knows."""
+"""Marks after which whoever is at the other end is informed."""
 
 
-def remembered(state: CallState, notes: Iterable[WriteMark]) -> CallState:
-    """What an earlier daemon wrote down of who was there, and who was told."""
+def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+    """Restore who was there and who is informed from an earlier daemon's marks."""
     leg, at_pickup = "", state.plan.at_pickup
     joining = state.script.joining
     for note in notes:
         said = dict(note.data)
         if note.kind == "bridged":
             leg = said.get("leg", "" if "in" in said else UNKNOWN)
-            party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else state.inside
-            state = replace(state, inside=party)
+            state = replace(
+                state, internal=replace(state.internal, party=party_of(said) or state.internal.party)
+            )
         elif note.kind == "unbridged":
             leg = ""
         elif note.kind == "joined_telling" and joining is not None:
-            state = replace(state, telling=Telling(said.get("leg", leg), joining.sound.path, note.at))
+            state = replace(
+                state,
+                transfer=replace(
+                    state.transfer, target=TransferTarget(said.get("leg", leg), joining.sound.path, note.at)
+                ),
+            )
         elif note.kind in ("joined_told", "joined_untold", "joined_answered"):
-            state = replace(state, telling=None)
+            state = replace(state, transfer=replace(state.transfer, target=None))
         elif note.kind in ("transferred_outside", "joined_refused"):
-            state = replace(state, over=True, telling=None)
-        # The first on the line; at pick-up, who heard the announcement; and who was told.
-        first = note.kind == "bridged" and not (at_pickup or state.knowing)
+            state = replace(
+                state,
+                recording=replace(state.recording, over=True),
+                transfer=replace(state.transfer, target=None),
+            )
+        # The first party; on answer, whoever heard the announcement; and whoever was notified.
+        first = note.kind == "bridged" and not (at_pickup or state.transfer.informed)
         if first or (note.kind in _TOLD and "in" not in said):
-            state = replace(state, knowing=state.knowing | names(leg, state.inside))
-    return replace(state, last_there=leg)
+            state = replace(
+                state,
+                transfer=replace(
+                    state.transfer, informed=state.transfer.informed | names(leg, state.internal.party)
+                ),
+            )
+    return replace(state, internal=replace(state.internal, last_seen=leg))

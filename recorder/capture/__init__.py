@@ -1,4 +1,4 @@
-"""The process beside the switch: announces, starts recordings, writes the spool, and gets out of the way."""
+"""The daemon beside the switch: it announces calls, starts recordings and writes the spool."""
 
 from __future__ import annotations
 

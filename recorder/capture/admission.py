@@ -1,20 +1,19 @@
-"""Whether who connects to the port for calls is the switch.
+"""Decides whether a connection to the call port comes from the switch.
 
-Everybody on this machine can connect there, and say what FreeSWITCH says.  So three things are looked at, in
-this order:
+Anybody on this machine can connect there, and speak like FreeSWITCH. Three things are checked, in this order:
 
-* The **key**: at each start the daemon makes a random one, and sets it as a global variable of the switch on
-  the standing connection, which is behind the event socket's password.  Who connects is asked for it in the
-  same write as ``connect``: it costs the call no time, needs nothing in the dialplan, and the key is in no
-  channel, and so in no CDR, no SIP message and no event of a call.  The switch keeps it while the standing
-  connection is down, and the daemon in a file of its own, for the next daemon.
-* The **switch's own word**: where the key is missing (the switch was started anew a moment ago) the switch is
-  asked on the standing connection for that channel, and what it says counts, not what who connects said.
-* The **user** whose process has the other end of the connection, by the kernel's word: where the switch
-  cannot be asked, it has to be the one that the standing connection's other end had.  Who is certainly
-  another user is not asked about at all.
+* The **key**: at each start the daemon creates a random key and sets it as a global variable of the switch on
+  the standing connection, which the event socket's password protects. The peer is asked for it in the same
+  write as ``connect``: it costs the call no time, needs nothing in the dialplan, and the key is in no
+  channel, and so in no CDR, SIP message or event of a call. The switch keeps it while the standing connection
+  is down, and the daemon keeps it in a file, for the next daemon.
+* The **switch's own word**: where the key is missing (the switch has just been restarted), the switch is
+  asked on the standing connection for that channel, and its answer counts, not what the peer said.
+* The **user** whose process has the other end of the connection, as the kernel says: where the switch cannot
+  be asked, it must be the user at the other end of the standing connection. A peer that is certainly another
+  user is not asked about at all.
 
-Where none can be looked at (another machine, no key in its switch, no standing connection) the call goes on
+Where nothing can be checked (another machine, no key in its switch, no standing connection), the call goes on
 unrecorded; it is listed by the switch's own word once that is connected.
 """
 
@@ -39,7 +38,7 @@ from recorder.errors import SwitchError
 from recorder.ids import Entropy
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import CROWDED, SILENT
 
 if TYPE_CHECKING:
@@ -48,28 +47,28 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FILE: Final = ".switch"
-"""In the spool, readable by the daemon's user alone: the keys that count, and the switch's user."""
+"""In the spool, readable by the daemon's user alone: the valid keys, and the switch's user."""
 
 KEY_BYTES: Final = 32
 
 REACH: Final = 1.0
-"""Seconds that the standing connection has to come back for a call that brings no key."""
+"""Seconds for the standing connection to come back for a call without a key."""
 
 ASK: Final = 1.0
-"""Seconds that the switch has to say whether there is such a channel."""
+"""Seconds for the switch to say whether the channel exists."""
 
 AT_ONCE: Final = 8
 """How many channels it is asked about at once."""
 
 QUIET: Final = 60.0
-"""Seconds between two lines of the log about refused connections."""
+"""Seconds between two log lines about refused connections."""
 
 ANOTHER_USER: Final = "another_user"
 NO_CHANNEL: Final = "no_channel"
 UNVERIFIED: Final = "unverified"
 REASONS: Final = (ANOTHER_USER, NO_CHANNEL, UNVERIFIED, SILENT, CROWDED)
-"""Why a connection was refused: no key and another user's; the switch has no such channel; nothing could be
-looked at; it said nothing, or nothing that FreeSWITCH says; too many waited."""
+"""Why a connection was refused: no key and another user's; the switch has no such channel; nothing could
+be checked; it was silent, or did not speak like FreeSWITCH; too many were waiting."""
 
 _HINTS: Final = {
     UNVERIFIED: "calls of the switch's go on unrecorded until the daemon is connected to it: accord doctor",
@@ -80,14 +79,14 @@ _FORGED: Final = (
 
 
 def variable(node: str) -> str:
-    """The global variable of the switch that has the key; another one for each node, for a switch may bring
-    its calls to one daemon or another."""
+    """Return the name of the global variable that holds the key. It differs between nodes, because a
+    switch may pass its calls to several daemons."""
     return f"accord_key_{hashlib.sha256(node.encode()).hexdigest()[:12]}"
 
 
 class PeerAdmission:
-    """An :class:`recorder.switch.outbound_socket.Admission`.  ``reach`` says whether the switch can be asked
-    within so many seconds, ``ask`` asks it and raises :class:`SwitchError`."""
+    """An :class:`recorder.switch.outbound_socket.Admission`. ``reach`` says whether the switch can be
+    asked within so many seconds, ``ask`` asks it and raises :class:`SwitchError`."""
 
     def __init__(
         self,
@@ -120,8 +119,8 @@ class PeerAdmission:
     # --- keys
 
     def start(self, beside: bool = False) -> None:
-        """Take over what an earlier daemon left: its key lies in the switch until ours does.  ``beside`` one
-        that still takes calls, its key is ours."""
+        """Take over the key of an earlier daemon, which is in the switch until ours is. ``beside`` a
+        daemon that still takes calls, its key is ours."""
         keys, self._user = _read(self._path)
         if beside and keys:
             self._fresh = keys[0]
@@ -129,8 +128,8 @@ class PeerAdmission:
         self._keep()
 
     def log_in(self, connection: Inbound) -> None:
-        """The standing connection has logged in: whoever is at its other end is the switch.  Raises
-        ``switch.gone``, ``switch.timeout``."""
+        """The standing connection has logged in: its peer is the switch. Raises ``switch.gone``,
+        ``switch.timeout``."""
         before = self._keys, self._user
         self._user = self._owner(connection.sock)
         try:
@@ -146,7 +145,7 @@ class PeerAdmission:
                 "global_setvar?",
             )
         if (self._keys, self._user) != before:
-            gevent.spawn(lambda: in_thread(self._keep))  # a disk that hangs must not keep us from the switch
+            gevent.spawn(lambda: in_thread(self._keep))  # a hanging disk must not keep us from the switch
 
     def _keep(self) -> None:
         content = json.dumps({"keys": self._keys, "user": self._user}, sort_keys=True).encode() + b"\n"
@@ -158,10 +157,10 @@ class PeerAdmission:
                 opened.write(content)
             temporary.replace(self._path)
         except OSError as error:
-            # It counts in this process all the same.
+            # It is valid in this process all the same.
             log.warning("switch.key_not_kept", error=str(error))
 
-    # --- who connects
+    # --- the peer
 
     def stranger(self, owner: int | None) -> bool:
         return None not in (owner, self._user) and owner != self._user
@@ -169,7 +168,7 @@ class PeerAdmission:
     def admit(self, data: Mapping[str, str], answer: str, owner: int | None) -> Mapping[str, str] | None:
         given = answer.encode("utf-8", "replace")
         known = False
-        for key in self._keys:  # all of them each time: how long it takes tells nothing
+        for key in self._keys:  # compare all of them each time, so that the time reveals nothing
             known |= hmac.compare_digest(given, key.encode())
         if known:
             return data
@@ -189,7 +188,7 @@ class PeerAdmission:
         return told
 
     def _switch_says(self, channel: str) -> Mapping[str, str] | None:
-        """What the switch itself says of a channel; ``None`` where it has none of that id.  Raises
+        """Return the switch's own data of a channel; ``None`` where it has none of that id. Raises
         :class:`SwitchError` where it cannot be asked."""
         question = commands.channel_data(channel)
         if not self._reach(REACH):
@@ -204,7 +203,7 @@ class PeerAdmission:
             raise
         finally:
             self._questions.release()
-        return CallEvent(b"\n" + answer.encode("utf-8", "replace")).headers
+        return EslEvent(b"\n" + answer.encode("utf-8", "replace")).headers
 
     def refuse(self, why: str, owner: int | None) -> None:
         metrics.PEERS_REFUSED.labels(why).inc()

@@ -1,12 +1,13 @@
-"""Calls on our lines that the dialplan never asked Accord about: it routed them ahead of the drop-ins.
+"""Finds calls on our lines that the dialplan never passed to Accord, because it routed them ahead of the
+drop-ins.
 
-Found as they are connected, by what the switch itself says: the leg's direction, whether the dialplan gave it
-an ``accord_state``, the first context and number that it was routed with, and with whom it is connected.
-Nothing that a caller writes counts but the number that they dialled, which the dialplan then routed.
+They are found when they are bridged, by the switch's own data: the leg's direction, whether the dialplan gave
+it an ``accord_state``, the first context and number that it was routed with, and the leg at its other end. Of
+what a caller sends only the dialled number counts, which the dialplan has routed.
 
-An inbound call is on a line if its first context is one that brings calls to Accord and its first number is
-the line's.  An outbound call is on the line that the dialplan or the directory set (``accord_line``) if it is
-connected with somebody outside: calls between telephones of the same system are not looked for.
+An inbound call is on a line if its first context is one that passes calls to Accord and its first number
+is the line's. An outbound call is on the line that the dialplan or the directory set (``accord_line``) if
+it is bridged with an external leg: calls between telephones of the same system are ignored.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from gevent.lock import Semaphore
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
 from recorder.domain.line_policy import INWARD, OFF, OUTWARD, LinePolicy
+from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.caller_id import Caller, caller, party
+from recorder.switch.caller_id import caller
 from recorder.switch.dialplan_model import Loaded
 from recorder.switch.dialplan_routes import OUTSIDE_DIGITS
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveChannel, Node, channels, data_of
 from recorder.switch.translation import legs
 
@@ -40,11 +42,11 @@ log = structlog.get_logger()
 DID_NOT_ASK: Final = "dialplan_did_not_ask"
 
 LISTED: Final = 1.5
-"""Seconds after which the switch lists a channel for sure: it writes its list behind its own back, up to a
-second late on a busy machine."""
+"""Seconds after which the switch certainly lists a channel: it writes its list with a delay, up to a
+second on a busy machine."""
 
 GOOD_FOR: Final = 30.0
-"""Seconds for which the loaded dialplan is taken to be the same."""
+"""Seconds for which the loaded dialplan is cached."""
 
 _NEVER: Final = ("accord_emergency", "accord_never_record")
 _DIALLED: Final = ("Caller-Destination-Number", "Caller-RDNIS", "variable_sip_req_user")
@@ -52,8 +54,8 @@ _MORE_THAN_ONCE: Final = "ARRAY::"
 
 
 @dataclass(frozen=True, slots=True)
-class Bypassed:
-    """The last call of which Accord was not asked; ``context`` is the first that it was routed in."""
+class BypassedCall:
+    """The last call that bypassed Accord; ``context`` is the first that it was routed in."""
 
     at: datetime
     direction: str
@@ -61,10 +63,10 @@ class Bypassed:
     number: str
 
 
-class Bypass:
-    """``line`` knows the line of a number.  ``follow(channel, number, direction, outside, reason)`` begins to
-    follow a call, ``ended(channel, at)`` ends one that hung up while it was asked about; ``over(channel)``
-    says whether a call is followed or written down already."""
+class BypassedCalls:
+    """``line`` knows the line of a number. ``follow(channel, number, direction, outside, reason)`` begins
+    to follow a call, ``ended(channel, at)`` ends one that hung up while it was being checked;
+    ``over(channel)`` says whether a call is followed or written already."""
 
     def __init__(
         self,
@@ -73,14 +75,14 @@ class Bypass:
         now: Now,
         *,
         line: Callable[[str], LinePolicy | None],
-        follow: Callable[[str, str, str, Caller, str], object],
+        follow: Callable[[str, str, str, Party, str], object],
         ended: Callable[[str, datetime], object],
         over: Callable[[str], bool],
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self.count = 0
-        """Calls that were found since the start."""
-        self.last: Bypassed | None = None
+        """Calls found since the start."""
+        self.last: BypassedCall | None = None
         self._node = node
         self._region = region
         self.now = now
@@ -95,12 +97,12 @@ class Bypass:
         self._loaded: tuple[float, frozenset[str]] | None = None
 
     def brought(self, context: str) -> None:
-        """A context has brought a call here."""
+        """A context has passed a call to Accord."""
         if context:
             self._bringing.add(context)
 
-    def bridged(self, event: CallEvent) -> None:
-        """Two are connected; said of one of them."""
+    def bridged(self, event: EslEvent) -> None:
+        """Two legs are bridged; the event is of one of them."""
         first, second = legs(event)
         other = second if event.uuid == first else first
         if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
@@ -110,18 +112,18 @@ class Bypass:
         ):
             self._spawn(other, event.uuid, None)
 
-    def joined(self, event: CallEvent) -> None:
-        """Somebody has come into a conference."""
+    def joined(self, event: EslEvent) -> None:
+        """A leg joined a conference."""
         if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
             self._spawn(event.uuid, "", event)
 
-    def hung_up(self, event: CallEvent) -> None:
-        """A leg has ended, which may be one that is asked about."""
+    def hung_up(self, event: EslEvent) -> None:
+        """A leg has ended, perhaps one that is being checked."""
         if event.uuid in self._looking:
             self._looking[event.uuid] = event.at
 
     def look(self, channel: LiveChannel) -> None:
-        """At a call that goes on and has no ``accord_state``.  Raises :class:`SwitchError`."""
+        """Check a call that goes on and has no ``accord_state``. Raises :class:`SwitchError`."""
         if channel.direction != "inbound":
             return
         event = self._data(channel.uuid)
@@ -130,9 +132,9 @@ class Bypass:
                 self._decide(channel.uuid, other, event, (channel.first_context, channel.first_number))
 
     def found(self, direction: str, context: str, number: str) -> None:
-        """Say and count a call that the dialplan did not ask about."""
+        """Log and count a call that bypassed Accord."""
         self.count += 1
-        self.last = Bypassed(self.now(), direction, context, number)
+        self.last = BypassedCall(self.now(), direction, context, number)
         log.error(
             "call.not_asked_about",
             direction=direction,
@@ -140,23 +142,23 @@ class Bypass:
             hint="the dialplan routes it ahead of Accord: `accord doctor` names the extension",
         )
 
-    def _may_be_ours(self, event: CallEvent) -> bool:
-        """What needs no question to the switch, and is no for almost every call."""
+    def _may_be_ours(self, event: EslEvent) -> bool:
+        """The check that needs no question to the switch, and rules out almost every call."""
         if event.variable("accord_state"):
             return False
         if event.variable("accord_line") or self._has_line(*(event.header(name) for name in _DIALLED)):
             return True
-        # Where it was transferred more than once, its first number is in none of these.
+        # After more than one transfer none of these holds its first number.
         return event.variable("transfer_history").startswith(_MORE_THAN_ONCE)
 
     def _has_line(self, *numbers: str) -> bool:
         return any(self._line(number) is not None for number in numbers)
 
-    def _spawn(self, leg: str, other: str, event: CallEvent | None) -> None:
+    def _spawn(self, leg: str, other: str, event: EslEvent | None) -> None:
         if leg and leg not in self._looking and not self._over(leg):
             gevent.spawn(self._look, leg, other, event)
 
-    def _look(self, leg: str, other: str, event: CallEvent | None) -> None:
+    def _look(self, leg: str, other: str, event: EslEvent | None) -> None:
         try:
             with self._noting_ends(leg, other):
                 said = event or self._data(leg)
@@ -166,7 +168,7 @@ class Bypass:
                 if first is not None:
                     self._decide(leg, other, said, first)
         except SwitchError as error:
-            # The next connection looks at what goes on then.
+            # The next connection checks the calls that go on then.
             log.warning("dialplan.not_looked_at", error=error.message)
 
     @contextmanager
@@ -178,11 +180,11 @@ class Bypass:
             for leg in some:
                 self._looking.pop(leg, None)
 
-    def _decide(self, leg: str, other: str, said: CallEvent, first: tuple[str, str]) -> None:
+    def _decide(self, leg: str, other: str, said: EslEvent, first: tuple[str, str]) -> None:
         context, dialled = first
         if (number := said.variable("accord_line")) and self._goes_outside(number, other, said):
             called = said.variable("accord_callee") or said.header("Caller-Destination-Number")
-            outside = party(called, "", self._region)
+            outside = parse_party(called, "", self._region)
             reason = self._reason(called, number)
             self._take_in(other, OUTWARD, context, number, outside, reason)
         elif self._has_line(dialled) and context in self._contexts():
@@ -190,7 +192,7 @@ class Bypass:
             self._take_in(leg, INWARD, context, dialled, outside, self._reason(dialled))
 
     def _take_in(
-        self, channel: str, direction: str, context: str, number: str, outside: Caller, reason: str
+        self, channel: str, direction: str, context: str, number: str, outside: Party, reason: str
     ) -> None:
         if self._over(channel):
             return
@@ -200,9 +202,9 @@ class Bypass:
         if (at := self._looking.get(channel)) is not None:
             self._ended(channel, at)
 
-    def _goes_outside(self, number: str, other: str, said: CallEvent) -> bool:
-        """Whether a colleague of a line whose outbound calls are recorded is connected with somebody outside
-        whom the dialplan did not ask about, either."""
+    def _goes_outside(self, number: str, other: str, said: EslEvent) -> bool:
+        """Whether a colleague on a line whose outbound calls are recorded is bridged with an external leg
+        that also bypassed Accord."""
         policy = self._line(number)
         if policy is None or policy.outbound == OFF or not commands.addressable(other):
             return False
@@ -212,13 +214,13 @@ class Bypass:
         marked = theirs.variable("accord_outside")
         if marked in ("true", "false"):
             return marked == "true"
-        if theirs.variable("dialed_user"):  # a telephone of the directory
+        if theirs.variable("dialed_user"):  # a telephone in the directory
             return False
         dialled = re.sub(r"\D", "", said.header("Caller-Destination-Number"))
         return bool(theirs.variable("sip_gateway_name")) or len(dialled) >= OUTSIDE_DIGITS
 
     def _reason(self, *numbers: str) -> str:
-        """Numbers that the dialplan would not have brought here."""
+        """Numbers that the dialplan would not have passed to Accord."""
         for name in _NEVER:
             try:
                 pattern = re.compile(self._node.api(commands.global_variable(name)))
@@ -228,8 +230,8 @@ class Bypass:
                 return "never_record"
         return DID_NOT_ASK
 
-    def _first(self, said: CallEvent) -> tuple[str, str] | None:
-        """The context and number that a leg was first routed with; ``None`` where it is gone."""
+    def _first(self, said: EslEvent) -> tuple[str, str] | None:
+        """Return the context and number that a leg was first routed with; ``None`` where it is gone."""
         if not said.header("Caller-Transfer-Source"):
             return said.header("Caller-Context"), said.header("Caller-Destination-Number")
         alone = commands.addressable(said.uuid)
@@ -242,7 +244,8 @@ class Bypass:
         return None
 
     def _contexts(self) -> frozenset[str]:
-        """Those that bring calls to Accord: by the loaded dialplan, and by the calls that came."""
+        """Return the contexts that pass calls to Accord: by the loaded dialplan, and by the calls that
+        arrived."""
         with self._reading:
             if self._loaded is None or self._elapsed() - self._loaded[0] > GOOD_FOR:
                 self._loaded = (self._elapsed(), self._bringing_by_dialplan())
@@ -256,5 +259,5 @@ class Bypass:
             log.warning("dialplan.not_shown", error=error.message)
             return frozenset()
 
-    def _data(self, leg: str) -> CallEvent | None:
+    def _data(self, leg: str) -> EslEvent | None:
         return data_of(self._node, leg) if commands.addressable(leg) else None

@@ -1,7 +1,7 @@
-"""What the worker brings of what people ask of live calls: done here, in the hub, and answered.
+"""Carries out the commands for live calls that the worker forwards, in the hub, and answers.
 
-A connection an asking, each in a greenlet: nothing of a call waits for it.  A pause is ordered of the
-switch, and only once the switch has said that it masks is it written down and said to be done.
+Each command has a connection and a greenlet of its own: nothing in a call waits for it. A pause is ordered
+from the switch; only once the switch has confirmed it, it is marked and reported as done.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from recorder.capture.call_controller import CallController
 from recorder.capture.pause_query import pause_seconds
 from recorder.capture.unix_socket import listen
 from recorder.clock import Now
+from recorder.domain.call_events import PAUSE, RESUME, CommandGiven
 from recorder.domain.live_command import (
     DONE,
     LONGEST,
@@ -43,7 +44,6 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.standing_connection import Node
-from recorder.switch.translation import PAUSE, RESUME, Observed, What
 
 log = structlog.get_logger()
 
@@ -54,8 +54,8 @@ ORDER: Final = PATIENCE / 2
 """Seconds that the switch has for its part."""
 
 
-class Controls:
-    """Listens in a spool and does what is asked of the ``calls`` of its node."""
+class CommandListener:
+    """Listens in a spool and carries out commands for the ``calls`` of its node."""
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class Controls:
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Begin to listen.  A spool in which no socket can be made leaves calls as they are: they are not
-        reached from the panel, and that is said."""
+        """Start to listen. A spool in which no socket can be created leaves the calls as they are; the
+        panel cannot reach them, and that is logged."""
         try:
             server = listen(self._spool, SOCKET, 64)
         except OSError as error:
@@ -115,7 +115,7 @@ class Controls:
         except (OSError, TypeError, ValueError) as error:
             log.warning("control.not_heard", error=str(error))
         except Exception:
-            # A mistake of ours: shown, and whoever waits hears nothing, which is not "done".
+            # A mistake of ours: logged; the client gets no answer, which is not "done".
             metrics.UNFORESEEN.inc()
             log.exception("control.failed")
 
@@ -123,11 +123,11 @@ class Controls:
         return request.id not in self._answered and request.until <= self._monotonic()
 
     def _out(self, request: CallOut) -> str:
-        """Call a number, once; what came of it."""
+        """Call a number, once; return the outcome."""
         known = self._answered.get(request.id)
         if known is not None:
             return known
-        name = f"{UUID(request.id)}.wav"  # an id, and no path
+        name = f"{UUID(request.id)}.wav"  # an id, not a path
         self._remember(request.id, UNKNOWN)  # while it rings
         outcome = self._call_out(request.number, self._spool / SAID / name)
         self._remember(request.id, outcome)
@@ -140,7 +140,7 @@ class Controls:
             self._answered.popitem(last=False)
 
     def do(self, request: Request) -> str:
-        """Do it, once; what came of it."""
+        """Carry out a command, once; return the outcome."""
         known = self._answered.get(request.id)
         if known is not None:
             return known
@@ -152,18 +152,18 @@ class Controls:
 
     def _ask(self, call: CallController, request: Request) -> str:
         with call.asking:
-            if self._too_late(request):  # it waited for another one
+            if self._too_late(request):  # it waited for another command
                 return NO_ANSWER
             why, lasts = remote_commands.refusal(call.state, request.what), timedelta(0)
             if not why and request.what in (PAUSE, RESUME):
                 why, lasts = self._order(call, request.what)
             if why:
                 return why
-            call.feed(Observed(What.ASKED, self._now(), code=request.what, by=request.by, lasts=lasts))
+            call.feed(CommandGiven(self._now(), request.what, request.by, lasts))
             return DONE
 
     def _order(self, call: CallController, what: str) -> tuple[str, timedelta]:
-        """Have the switch do it: why it has not, empty where it has, and how long a pause is."""
+        """Have the switch do it: return why it has not, empty where it has, and how long a pause lasts."""
         channel, audio = call.channel, call.writer.audio
         if not self._node.up.is_set():
             return NO_SWITCH, timedelta(0)
@@ -177,12 +177,12 @@ class Controls:
                 self._node.send_all(commands.pause_refused(channel), ORDER)
             return why, timedelta(seconds=seconds)
         except SwitchError as error:
-            # Whether it has come there is not known; the switch is asked when the connection is back.
+            # Whether it arrived is unknown; the switch is asked when the connection is back.
             log.warning("control.not_ordered", recording=call.start.recording, error=error.message)
             return UNKNOWN, timedelta(0)
 
     def _all(self, orders: list[SwitchCommand], decides: int, refused: str) -> str:
-        """Send orders; ``refused`` where the switch does not do the one that decides."""
+        """Send commands; ``refused`` where the switch refuses the decisive one."""
         pending = self._node.send_all(orders, ORDER)
         try:
             pending[decides].accepted()
@@ -194,7 +194,7 @@ class Controls:
 
 
 def _line(connection: socket.socket) -> bytes:
-    """What stands before the line's end.  Raises ``ValueError`` where there is none."""
+    """Return the bytes before the end of the line. Raises ``ValueError`` where there is none."""
     content = b""
     while b"\n" not in content:
         piece = connection.recv(LONGEST)

@@ -1,4 +1,4 @@
-"""What the daemon knows without asking anybody: its lines, its disk, and when it last watched."""
+"""The daemon's local knowledge: its lines, its disk, and when it last watched the switch."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from recorder.spool.layout import CallStart
 log = structlog.get_logger()
 
 LOOK: Final = 1.0
-"""Seconds between two looks at the snapshot, the disk and the clock."""
+"""Seconds between two checks of the snapshot, the disk and the clock."""
 
 SEEN: Final = ".daemon"
-"""A file in the spool whose time says when a daemon last watched; locked by the one that has the spool."""
+"""A file in the spool whose time says when a daemon last watched; the daemon that has the spool locks it."""
 
 
 _SAID: Final = {
@@ -51,8 +51,9 @@ _DO: Final = {
 }
 
 
-class Knowledge:
-    """Refreshed in a thread once a second, and ``looked_at`` called in the hub; asking it never waits."""
+class ConfigCache:
+    """Refreshed in a thread once a second, after which ``looked_at`` is called in the hub; queries never
+    wait."""
 
     def __init__(
         self,
@@ -65,14 +66,14 @@ class Knowledge:
         looked_at: Callable[[], object] = lambda: None,
     ) -> None:
         self.disk: Disk | None = None
-        """The spool's disk as it was last seen."""
+        """The last measurement of the spool's disk."""
         self.room = Room.OK
-        """What there is room for; full also where one more recording left too little for the others."""
+        """The remaining room; full also where one more recording would leave too little for the others."""
         self._by_share = Room.OK
         self._headroom = headroom
         self._looked_at = looked_at
         self.looked = time.monotonic()
-        """When disk and snapshot were last looked at to the end, by the monotonic clock."""
+        """When disk and snapshot were last checked completely, by the monotonic clock."""
         self._spool = spool
         self._folder = snapshot
         self._full_at = full_at
@@ -88,7 +89,7 @@ class Knowledge:
         self._complained = ""
 
     def claim(self) -> bool:
-        """Take the spool; false where another daemon has it."""
+        """Claim the spool; return ``False`` where another daemon has it."""
         if self._descriptor >= 0:
             return True
         share_folder(self._spool)
@@ -113,36 +114,36 @@ class Knowledge:
         )
 
     def start(self) -> None:
-        """Read everything once, and again from then on.  Until :meth:`watching` nobody has watched: since
-        the daemon before, or, where that still does, since now."""
+        """Read everything once, and from then on once a second. Until :meth:`watching` nobody has watched:
+        since the daemon before, or, where that one still does, since now."""
         self._watched = self._left or self._now()
         self._look()
         self._greenlet = gevent.spawn(self._keep_looking)
 
     def left(self) -> datetime:
-        """When the daemon that had the spool before watched last."""
+        """When the daemon that had the spool before last watched."""
         now = self._now()
         return min(self._left or now, now)
 
     def seen(self) -> None:
-        """Note that the switch is watched at this moment, and that this may be the last one."""
+        """Note that the switch is being watched at this moment, which may be the last one."""
         if self._watched is None and self._descriptor >= 0:
             os.pwrite(self._descriptor, b".", 0)
 
     def stop(self) -> None:
-        """Give the spool up."""
+        """Release the spool."""
         if self._greenlet is not None:
             self._greenlet.kill()
-        # A look may be under way in its thread, and the next file that is opened gets this number.
+        # A check may be running in its thread, and the next file to be opened gets this number.
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
     def decide(self, number: str, calling: Iterable[str] = ()) -> tuple[LinePolicy | None, str | None]:
-        """What to do with a call to a number: its line, and the reason if it is not to be recorded.
+        """Return what to do with a call to a number: its line, and the reason if it is not to be recorded.
 
-        ``calling`` is the caller's number, in several ways to write it.  It is a stranger's word: it can
-        only be a reason not to record."""
+        ``calling`` is the caller's number in several spellings. It is a stranger's word: it can only be a
+        reason not to record."""
         snapshot = self._snapshot
         if snapshot is None:
             return None, "no_snapshot"
@@ -162,15 +163,15 @@ class Knowledge:
 
     @property
     def complaint(self) -> str:
-        """What stands in the way of knowing more; empty where nothing does."""
+        """Why the snapshot is not up to date; empty where it is."""
         return self._complained
 
     def line(self, number: str) -> LinePolicy | None:
-        """The line of a number; ``None`` where it has none, or none is known."""
+        """Return the line of a number; ``None`` where it has none, or none is known."""
         return None if self._snapshot is None else self._snapshot.line(number)
 
     def script(self, start: CallStart) -> Script | None:
-        """What is said to a call of an earlier daemon; ``None`` where nothing was to be."""
+        """Return what plays to a call of an earlier daemon; ``None`` where nothing does."""
         told = start.announcement
         if told is None:
             return None
@@ -178,17 +179,18 @@ class Knowledge:
         return empty.script(Language(told, None, start.keep, start.delete, start.joining))
 
     def plan(self, line: LinePolicy, direction: str) -> CallPlan:
-        """What is said to a call to or from a line."""
+        """Return the plan of a call to or from a line."""
         return self._known().plan(line, direction)
 
     def watched_until(self) -> datetime:
-        """Since when nobody watches the switch: the start, if nobody ever did; now, if somebody does."""
+        """Return since when nobody watches the switch: the start, if nobody ever did; now, if somebody
+        does."""
         now = self._now()
-        # A clock that was set back in between must not make an end before its start.
+        # A clock that was set back in between must not put an end before its start.
         return min(self._watched or now, now)
 
     def watching(self) -> None:
-        """The switch is watched from now on: all that happened meanwhile has been taken in."""
+        """The switch is watched from now on, and everything that happened meanwhile has been handled."""
         self._watched = None
 
     def unwatched(self) -> None:
@@ -206,7 +208,7 @@ class Knowledge:
                 in_thread(self._look)
                 self._looked_at()
             except Exception:
-                # A mistake of ours: shown, and the next look is taken all the same.
+                # A mistake of ours: logged, and the next check is made all the same.
                 metrics.UNFORESEEN.inc()
                 log.exception("daemon.look_failed")
                 self._complained = "a mistake of Accord itself: see the log, daemon.look_failed"
@@ -225,7 +227,7 @@ class Knowledge:
         room = self._by_share = self.disk.room(self._warn_at, self._full_at, self._by_share)
         if self._headroom is not None:
             self._headroom.measure(self.disk)
-            # Better only with room for two: a disk at a limit is not told about with each call.
+            # Recovered only with room for two: a disk at a limit must not be logged with each call.
             if not self._headroom.admits(("opus",), 2 if self.room is Room.FULL else 1):
                 room = Room.FULL
         if room is not self.room:
@@ -249,7 +251,7 @@ class Knowledge:
         try:
             read = line_policy.read(self._folder)
         except (ConfigError, KeyError, TypeError, AttributeError) as error:
-            # The one that was read before stays: better the lines of a minute ago than none.
+            # Keep the snapshot read before: the lines of a minute ago are better than none.
             self._complain(f"the snapshot of lines cannot be read: {error}")
             return
         self._snapshot, self._stamp, self._prompts = read, stamp, self._look_at_prompts(read)
@@ -258,8 +260,8 @@ class Knowledge:
             log.info("snapshot.read", lines=len(read.lines), damaged=len(read.damaged))
 
     def _look_at_prompts(self, snapshot: Snapshot) -> frozenset[tuple[str, int, int]]:
-        """What shows that a prompt is gone or another; its time does not, for the worker sets that to say
-        that it is needed."""
+        """Return what shows that a prompt is missing or changed. Its time does not, because the worker
+        sets it to say that the prompt is in use."""
         found = set()
         for sha256 in snapshot.prompts:
             with suppress(FileNotFoundError):

@@ -21,34 +21,36 @@ from recorder import metrics
 from recorder.call import announce_on_answer, initial, transitions
 from recorder.call.state import CallState
 from recorder.capture.admission import PeerAdmission
-from recorder.capture.bypassed_calls import DID_NOT_ASK, LISTED, Bypass
+from recorder.capture.bypassed_calls import DID_NOT_ASK, LISTED, BypassedCalls
 from recorder.capture.call_controller import CallController
-from recorder.capture.command_listener import Controls
-from recorder.capture.conferences import Rooms
-from recorder.capture.config_cache import Knowledge
+from recorder.capture.command_listener import CommandListener
+from recorder.capture.conferences import Conferences
+from recorder.capture.config_cache import ConfigCache
 from recorder.capture.handover import Handover, Predecessor, Successor
 from recorder.capture.headroom import Headroom
-from recorder.capture.moved_spool import Moved
+from recorder.capture.moved_spool import MovedSpool
 from recorder.capture.outbound_call import OutboundCaller
-from recorder.capture.overflow_journal import Notes
-from recorder.capture.reconciliation import Takeover
-from recorder.capture.spool_writer import Writer, reason_for
+from recorder.capture.overflow_journal import OverflowJournal
+from recorder.capture.reconciliation import Reconciliation
+from recorder.capture.spool_writer import SpoolWriter, reason_for
 from recorder.capture.status import StatusSources, serve
-from recorder.capture.unhandled_calls import PassedBy
+from recorder.capture.unhandled_calls import UnhandledCalls
 from recorder.clock import Now, Uptime, uptime, utc_now
+from recorder.domain.call_events import ChannelGone, FolderFailed, FolderWritten
 from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import INWARD, OFF, OUTWARD, LinePolicy
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
-from recorder.spool.layout import AUDIO, CallEnd, CallStart, Party
+from recorder.spool.layout import AUDIO, CallEnd, CallStart
 from recorder.status_server import Neighbours
 from recorder.switch import commands
-from recorder.switch.caller_id import Caller, outside, outward
+from recorder.switch.caller_id import outside, outward
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.conference_events import ATTACHED, CAME, MAINTENANCE
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundSession
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.standing_connection import Live, Node, variable_of
 from recorder.switch.translation import (
@@ -56,8 +58,6 @@ from recorder.switch.translation import (
     JOINS,
     SUBCLASSES,
     WANTED,
-    Observed,
-    What,
     legs,
     observe,
 )
@@ -68,39 +68,40 @@ BEAT: Final = 0.5
 """Seconds between two heartbeats of the hub."""
 
 DRAIN: Final = 15.0
-"""Seconds that calls in their announcement have to come to its end when the daemon is asked to end; where
-another one takes over, as long as they take."""
+"""Seconds for current announcements to end when the daemon is asked to end; where another daemon takes
+over, as long as they take."""
 
 CONNECT: Final = 1.0
-"""Seconds that arriving calls wait, at the start, for the standing connection: without it a call is known of
-by its own socket alone, and that is left when the announcement is over."""
+"""Seconds that arriving calls wait, at the start, for the standing connection: without it only a call's
+own socket reports it, and that is left when the announcement is over."""
 
 PREPARE: Final = 5.0
 """The same where another daemon goes on accepting calls meanwhile."""
 
 SAY_WITHIN: Final = 2.0
-"""Seconds until a systemd that reads nothing is not told."""
+"""Seconds after which a systemd that reads nothing is no longer notified."""
 
 CLAIM: Final = 0.02
-"""Seconds between two looks whether a daemon that has handed over is gone."""
+"""Seconds between two checks whether a daemon that has handed over is gone."""
 
 CLAIM_WITHIN: Final = 20.0
-"""Seconds until a daemon that has the spool, and does not answer, is said to be there."""
+"""Seconds until a daemon that has the spool, and does not answer, is reported."""
 
 FLUSH: Final = 3.0
-"""Seconds that what they leave to write has after that."""
+"""Seconds for the remaining writes after that."""
 
 BEGUN: Final = 10_000
-"""How many of its own recordings a daemon knows by their ids."""
+"""How many of its own recordings a daemon remembers by their ids."""
 
 _LET_GO: Final = frozenset({"late", "unrecorded"})
-"""The switch's words for a call that it did not wait with: ``late`` until its socket closes."""
+"""The switch's states of a call that did not wait for us: ``late`` until its socket closes."""
 
 _ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE"})
-"""Every application of every call of the switch: asked for on a call's own socket alone."""
+"""Every application of every call of the switch: subscribed to on a call's own socket alone."""
 
 _LATE_ON_ITS_OWN: Final = frozenset({"PLAYBACK_START", "DTMF"})
-"""What an outbound call's own socket tells of only at the end of the sound that plays, and counts at once."""
+"""Events that an outbound call's own socket reports only at the end of the current sound, and that count
+at once."""
 
 _STANDING: Final = tuple(
     dict.fromkeys(name for name in (*WANTED, *IN_TALK, *ATTACHED) if name not in _ONLY_IN_ANNOUNCEMENT)
@@ -109,12 +110,12 @@ _STANDING: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """Plain settings.  ``full_at``: share of the spool's disk in use past which no recording starts,
-    ``warn_at`` past which the operator is told (``None``: no sooner).
-    ``region`` (``BE``): where numbers without a country code are from.  ``command_timeout`` in seconds.
-    ``dial`` is how a number outside is reached (empty: not at all), ``dial_as`` the number that is shown.
-    ``metrics_port`` 0: nowhere; ``metrics_allow``: networks beside loopback that get an answer there.
-    ``replace``: take over from the daemon that has the spool (:mod:`recorder.capture.handover`)."""
+    """Plain settings. ``full_at``: share of the spool's disk in use above which no recording starts,
+    ``warn_at`` above which the operator is warned (``None``: no sooner). ``region`` (``BE``): the country
+    of numbers without a country code. ``command_timeout`` is in seconds. ``dial`` is the dial string for
+    external numbers (empty: none), ``dial_as`` the number to show. ``metrics_port`` 0: no metrics;
+    ``metrics_allow``: networks beside loopback that may read them. ``replace``: take over from the daemon
+    that has the spool (:mod:`recorder.capture.handover`)."""
 
     node: str
     spool: Path
@@ -137,13 +138,12 @@ class DaemonSettings:
 
 
 class Daemon:
-    """Build it, then :meth:`run`; the process must have been monkey-patched by gevent.
+    """Create it, then call :meth:`run`; gevent must have monkey-patched the process.
 
-    ``beat`` is called from the hub twice a second: what watches the process kills it when that stops;
-    ``leaving`` once, when it is asked to end.  ``renew`` starts the next one, at SIGHUP; ``hand_on`` is
+    ``beat`` is called from the hub twice a second: the supervisor kills the process when that stops;
+    ``leaving`` once, when it is asked to end. ``renew`` starts the next daemon, at SIGHUP; ``hand_on`` is
     called with the id of the process that does the daemon's work from now on, until it returns true.
-    ``linger``: seconds that it goes on after SIGTERM, for the next one, which may be about to start.
-    """
+    ``linger``: seconds that it goes on after SIGTERM, for the next daemon, which may be about to start."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Daemon:
         self._at_once = Event()
         self._leaving = leaving
         self.headroom = Headroom(settings.spool, self.calls)
-        self.knowledge = Knowledge(
+        self.knowledge = ConfigCache(
             settings.spool,
             settings.snapshot,
             settings.full_at,
@@ -210,22 +210,22 @@ class Daemon:
             random=chance,
             limits=limits,
         )
-        self.notes = Notes(settings.spool)
+        self.notes = OverflowJournal(settings.spool)
         way_out = OutboundCaller(
             settings.switch_host, settings.switch_port, settings.password, settings.dial, settings.dial_as
         )
-        self.controls = Controls(settings.spool, self.calls, self.node, now, call_out=way_out.call)
-        self.rooms = Rooms(self.calls, self.node.api, self.node.send_later, now)
-        self._takeover = Takeover(
+        self.controls = CommandListener(settings.spool, self.calls, self.node, now, call_out=way_out.call)
+        self.rooms = Conferences(self.calls, self.node.api, self.node.send_later, now)
+        self._takeover = Reconciliation(
             self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms, settings.node
         )
-        self._moved = Moved(
+        self._moved = MovedSpool(
             settings.spool,
             self.calls,
             self._takeover,
             lambda channel: variable_of(self.node, channel, "accord_state") is not None,
         )
-        self.bypass = Bypass(
+        self.bypass = BypassedCalls(
             self.node,
             settings.region,
             now,
@@ -234,29 +234,30 @@ class Daemon:
             ended=self._ended_meanwhile,
             over=lambda channel: channel in self.calls or self._passed.over(channel),
         )
-        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow, self.bypass.look)
+        self._passed = UnhandledCalls(
+            self.node, settings.region, self._passed_by, self._follow, self.bypass.look
+        )
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
         self._begun: deque[str] = deque(maxlen=BEGUN)
         self._serving: gevent.Greenlet[..., None] = gevent.Greenlet()
         self._handover = Handover(settings.spool, self._hand_over)
         self._successor: Successor | None = None
-        """Whom all is handed over to."""
+        """The daemon that takes over."""
         self._asked = False
         self._beside: list[gevent.Greenlet[..., None]] = []
         """What is ended with the daemon."""
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: nobody listens for calls any more, so that the switch
-        goes on at once or asks the next host; calls in their announcement come to its end; the others stay
-        with the switch, which records on, and the next daemon takes them over.  A second signal breaks
-        announcements off: the switch stops those recordings and goes on.  Where the next daemon is there
+        goes on at once or asks the next host; current announcements end; the other calls stay with the
+        switch, which goes on recording, and the next daemon takes them over. A second signal breaks
+        announcements off: the switch stops those recordings and goes on. Where the next daemon is there
         (:mod:`recorder.capture.handover`), it takes the calls, and this one ends by itself.
 
         Raises :class:`ConfigError` (another daemon has this spool), :class:`SwitchError` (the port is
-        taken, or a folder's path is none that can be sent to a switch).  A switch or snapshot that is
-        away is no error: it is waited for.
-        """
-        # A path that cannot be sent would cost every call its recording: say so now.
+        taken, or no command can carry a folder's path). A switch or snapshot that is away is no error: the
+        daemon waits for it."""
+        # A path that no command can carry would cost every call its recording: fail now.
         commands.record_stop("any", self.settings.spool / "any" / AUDIO)
         commands.record_stop("any", self.settings.snapshot / "prompts" / "any.wav")
         before = self._claim()
@@ -280,7 +281,7 @@ class Daemon:
             if not before.ready() and not self.knowledge.claim():
                 raise self.knowledge.second()
             taking = gevent.spawn(self._take_over, before)
-            taking.link_exception(lambda _: self._stopping.set())  # shown; the next start is a whole one
+            taking.link_exception(lambda _: self._stopping.set())  # logged; the next start is a full one
             self._beside.append(taking)
         self._serving = gevent.spawn(self.dialplan.serve)
         self._beat()
@@ -312,13 +313,13 @@ class Daemon:
     # --- one daemon after the other
 
     def _claim(self) -> Predecessor | None:
-        """Take the spool; where another daemon has it, that one, which hands over."""
+        """Claim the spool; return the daemon that has it and hands over, if there is one."""
         until = time.monotonic() + CLAIM_WITHIN
         while not self.knowledge.claim():
             try:
                 before = Predecessor.ask(self.settings.spool, self.settings.replace)
             except OSError as error:
-                # It is about to listen, or to end; or it is an older version, which cannot.
+                # It is about to listen, or to end; or it is an older version, which cannot hand over.
                 if not self.settings.replace or time.monotonic() > until:
                     raise self.knowledge.second() from error
                 gevent.sleep(CLAIM)
@@ -330,7 +331,7 @@ class Daemon:
         return None
 
     def _own_spool(self) -> None:
-        """The spool is ours alone: what is left in it by others, and what comes through it."""
+        """The spool is ours alone: handle what others left in it, and the commands that come through it."""
         self.notes.start()
         self._takeover.look(self.knowledge.left(), frozenset(self._begun))
         self._beside += [
@@ -342,7 +343,7 @@ class Daemon:
         self._handover.start()
 
     def _take_over(self, before: Predecessor) -> None:
-        """Once the daemon before has ended, take over what it leaves."""
+        """Take over from the daemon before once it has ended."""
         written = before.ended()
         while not self.knowledge.claim():
             gevent.sleep(CLAIM)
@@ -351,7 +352,7 @@ class Daemon:
         log.info("daemon.took_over", calls=len(self.calls))
 
     def _go_on(self, written: Iterable[str]) -> None:
-        """There is no daemon beside this one any more: look at what it has left."""
+        """No other daemon is left beside this one: handle what it has left."""
         try:
             live = self.node.reconcile()
             self.rooms.look(live)
@@ -359,11 +360,11 @@ class Daemon:
             self._passed.go_on(written, self.calls)
             self._look_again_later(self._passed.look(live, self.calls))
         except SwitchError as error:
-            log.warning("daemon.not_taken_over", error=error.message)  # the next connection looks anew
+            log.warning("daemon.not_taken_over", error=error.message)  # the next connection checks again
             self._passed.go_on(written, self.calls)
 
     def _hand_over(self, successor: Successor) -> None:
-        """Another daemon begins: bring to an end what we have begun to announce, and leave the rest to it."""
+        """Another daemon begins: finish our announcements, and leave the rest to it."""
         if not successor.give(self.dialplan.listener, self._asked):
             return  # it could not start: nothing has changed
         self._successor = successor
@@ -378,7 +379,7 @@ class Daemon:
         self._stopping.set()
 
     def _resume(self) -> None:
-        """The next daemon has died: take calls again, and what it had begun."""
+        """The next daemon has died: take calls again, and the ones that it had begun."""
         log.error("daemon.goes_on", hint="the next daemon ended before it had taken over: see its log")
         self._successor = None
         self._say_who(os.getpid())
@@ -392,7 +393,7 @@ class Daemon:
         self._go_on(())
 
     def _say_who(self, pid: int) -> None:
-        """Say who does the work, to a systemd that may have much else to read."""
+        """Report the main process to a systemd that may have much else to read."""
         with gevent.Timeout(SAY_WITHIN, False):  # type: ignore[arg-type]  # False: end the block quietly
             while not self._hand_on(pid):
                 gevent.sleep(BEAT / 10)
@@ -400,11 +401,11 @@ class Daemon:
     def _announcing(self) -> bool:
         """Whether there are calls here that another daemon cannot take over."""
         return self.dialplan.calls > 0 or any(
-            announce_on_answer.telling(call.state) for call in self.calls.values()
+            announce_on_answer.is_announcing(call.state) for call in self.calls.values()
         )
 
     def _let_finish(self, stopping: gevent.Greenlet[..., None]) -> None:
-        """Wait for the calls that are here and, within the same time, for announcements at pick-up: they need
+        """Wait for the current calls and, within the same time, for announcements on answer, which need
         the standing connection."""
         for _ in range(int(DRAIN / BEAT)):
             if self._at_once.is_set() or (stopping.dead and not self._announcing()):
@@ -423,7 +424,7 @@ class Daemon:
             gevent.spawn_later(self._linger, self._end_alone)
 
     def _end_alone(self) -> None:
-        if self._successor is None:  # one that hands over ends by itself
+        if self._successor is None:  # a daemon that hands over ends by itself
             self._stopping.set()
 
     def _show(self) -> list[gevent.Greenlet[[], None]]:
@@ -445,12 +446,12 @@ class Daemon:
     # --- a call arrives
 
     def _arrive(self, arrival: Arrival, own: OutboundSession) -> None:
-        """In a greenlet of its own; when it returns the switch has its call back."""
+        """Handle an arriving call, in a greenlet of its own; when it returns the switch has its call back."""
         at = self.now()
         self.bypass.brought(arrival.context)
         policy, reason = self.knowledge.decide(arrival.line, arrival.calling)
         if not arrival.new or arrival.channel in self.calls or self._passed.over(arrival.channel):
-            # Handled once or listed as one that was not, not brought here by our dialplan, or over before we
+            # Handled already or listed as unhandled, not passed to us by our dialplan, or over before we
             # came to it.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state in _LET_GO and arrival.channel not in self.calls:
@@ -459,7 +460,7 @@ class Daemon:
         if not _concerns_us(policy, arrival.direction):
             return
         if not commands.addressable(arrival.channel):
-            # Nothing can be ordered for it: it goes on, and is written down.
+            # No command can address it: it goes on, and is listed.
             log.warning("call.not_addressable", channel=repr(arrival.channel))
             self._follow(
                 arrival.channel, arrival.line, arrival.direction, arrival.outside, "announcement_failed"
@@ -478,11 +479,11 @@ class Daemon:
                 reason = reason_for(error)
                 log.error("spool.not_opened", recording=start.recording, error=str(error), reason=reason)
             if self._passed.over(arrival.channel):
-                # It hung up while its folder was made, and is written down.
+                # It hung up while its folder was created, and is listed.
                 log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
                 writer.abandon()
                 return
-        # Not before: between this and being in hand, no other call is asked about.
+        # Not earlier: between this and taking the call in, no other call is considered.
         if reason is None and policy is not None and not self.headroom.admits(policy.formats):
             reason = "full_disk"
         if reason is None and policy is not None:
@@ -504,10 +505,10 @@ class Daemon:
             starts = (start,)
         longest = transitions.longest(state.plan)
         if arrival.inside is not None:
-            state = replace(state, inside=(arrival.inside.kind, arrival.inside.value))
+            state = replace(state, internal=replace(state.internal, party=arrival.inside))
         call = self._take_in(CallController(
             start, state, writer, now=self.now,
-            # On an outbound call the switch answers an order when it has carried it out.
+            # On an outbound call the switch replies to a command when it has carried it out.
             to_call=lambda orders: own.send_all(orders, longest if outwards else None),
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget, starts=starts,
             tell_in_room=self.rooms.tell, cut_in_room=self.rooms.cut, let_back=self.rooms.let_back,
@@ -518,7 +519,7 @@ class Daemon:
         try:
             own.send_all([commands.only_channel(arrival.channel), commands.subscribe(WANTED)])
         except SwitchError as error:
-            # The switch has gone on, while we were stopped: it is in hand, and is written down all the same.
+            # The switch has gone on while we were stopped: the call is taken in and listed all the same.
             call.log.warning("call.lost", error=error.message)
             call.let_go()
         call.act(actions)
@@ -534,7 +535,7 @@ class Daemon:
         channel: str,
         number: str,
         direction: str,
-        outside: Caller,
+        outside: Party,
         policy: LinePolicy | None,
         at: datetime,
         up: Uptime | None = None,
@@ -550,7 +551,7 @@ class Daemon:
             direction=direction,
             node=self.settings.node,
             channel=channel,
-            outside=Party(outside.kind, outside.value),
+            outside=outside,
             started_at=at,
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
@@ -561,9 +562,9 @@ class Daemon:
             refused=refused,
         )
 
-    def _writer(self, start: CallStart) -> Writer:
+    def _writer(self, start: CallStart) -> SpoolWriter:
         self._moved.made(start.recording)
-        return Writer(
+        return SpoolWriter(
             self.settings.spool,
             start.recording,
             lambda error: self._opened(start.channel, error),
@@ -581,9 +582,8 @@ class Daemon:
 
     def _opened(self, channel: str, error: OSError | None) -> None:
         if call := self.calls.get(channel):
-            cause = "" if error is None else reason_for(error)
-            what = What.ON_DISK if error is None else What.NO_DISK
-            call.feed(Observed(what, self.now(), cause=cause))
+            now = self.now()
+            call.feed(FolderWritten(now) if error is None else FolderFailed(now, reason_for(error)))
 
     def _end_for_room(self) -> None:
         for call in self.headroom.excess():
@@ -591,7 +591,7 @@ class Daemon:
 
     # --- the rest of the calls
 
-    def _event(self, event: CallEvent) -> None:
+    def _event(self, event: EslEvent) -> None:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         if event.name in ATTACHED or event.subclass == MAINTENANCE:
             self.rooms.event(event)
@@ -614,13 +614,13 @@ class Daemon:
         ):
             self._takeover.stray(event)  # also on a call that is followed to its end, and has no recording
         if event.name in JOINS:
-            # Of the two legs it is told by one, which need not be the outside one.
+            # One of the two legs reports it, which need not be the external one.
             for leg in legs(event):
                 if leg != event.uuid and (other := self.calls.get(leg)) is not None:
                     other.event(event)
             if event.name == "CHANNEL_BRIDGE" and not self.calls.keys() & set(legs(event)):
                 colleagues = set(legs(event)) - {""}
-                for waits in [each for each in self.calls.values() if each.state.colleague in colleagues]:
+                for waits in [each for each in self.calls.values() if each.state.internal.leg in colleagues]:
                     waits.asks_another(event)
             if event.name == "CHANNEL_BRIDGE":
                 self.bypass.bridged(event)
@@ -632,10 +632,10 @@ class Daemon:
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
             self._passed.hung_up(event)
 
-    def _passed_by(self, event: CallEvent, number: str, reason: str) -> None:
-        """A call that the switch let go by itself has ended: written down with why."""
+    def _passed_by(self, event: EslEvent, number: str, reason: str) -> None:
+        """Write a call that the switch let go by itself and that has ended, with the reason."""
         observed = observe(event)
-        assert observed is not None  # it is a hang-up
+        assert observed is not None  # a hang-up always means something
         direction = OUTWARD if outward(event.headers) else INWARD
         if not _concerns_us(self.knowledge.decide(number)[0], direction):
             return
@@ -649,8 +649,8 @@ class Daemon:
         metrics.CALLS.labels(told).inc()
         log.info("call.passed_by", recording=start.recording, reason=told)
 
-    def _follow(self, channel: str, number: str, direction: str, outside: Caller, reason: str) -> None:
-        """One that goes on."""
+    def _follow(self, channel: str, number: str, direction: str, outside: Party, reason: str) -> None:
+        """Follow a call that goes on."""
         if not _concerns_us(self.knowledge.decide(number)[0], direction):
             return
         start, told = self._unannounced(channel, number, direction, outside, reason, self.now())
@@ -658,14 +658,14 @@ class Daemon:
         self._adopt(start, state).writer.open(start)
 
     def _ended_meanwhile(self, channel: str, at: datetime) -> None:
-        """One that hung up while the switch was asked about it: its end has been told."""
+        """End a call that hung up while the switch was asked about it; its own event has passed."""
         if call := self.calls.get(channel):
-            call.feed(Observed(What.GONE, at))
+            call.feed(ChannelGone(at))
 
     def _unannounced(
-        self, channel: str, number: str, direction: str, outside: Caller, reason: str, at: datetime
+        self, channel: str, number: str, direction: str, outside: Party, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
-        # A caller's word is no reason to be quiet about the dialplan.
+        # A caller's word is no reason to keep quiet about the dialplan.
         calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (outside.value,)
         policy, refused = self.knowledge.decide(number, calling)
         told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
@@ -674,9 +674,9 @@ class Daemon:
     def _up(self, live: Live) -> None:
         self.rooms.look(live)
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
-        # With another daemon beside us, whose a call is that is not in our hands is not known.
+        # With another daemon beside us, a call that is not ours may be its.
         left = None if self._passed.waits else self._passed.look(live, self.calls)
-        self.knowledge.watching()  # not before: what fails half-way is done again, and over the same time
+        self.knowledge.watching()  # not earlier: a failure half-way is repeated, over the same time
         if left is not None:
             self._look_again_later(left)
 
@@ -685,20 +685,21 @@ class Daemon:
         self._looking_again = gevent.spawn_later(LISTED, self._look_again, left)
 
     def _look_again(self, left: frozenset[str]) -> None:
-        """At what the switch had not listed yet, and at what nobody has come for meanwhile."""
+        """Check the calls that the switch had not listed yet, and those that nobody has come for
+        meanwhile."""
         try:
             live = self.node.reconcile()
             if not self._passed.waits:
                 self._passed.look(live, self.calls, left)
         except SwitchError as error:
-            log.info("daemon.not_looked_again", error_id=error.error_id)  # the next connection looks anew
+            log.info("daemon.not_looked_again", error_id=error.error_id)  # the next connection checks again
 
     def _down(self, reason: str) -> None:
         log.warning("daemon.unwatched", reason=reason)
         self.knowledge.unwatched()
 
     def _adopt(self, start: CallStart, state: CallState) -> CallController:
-        """A call that an earlier daemon began: it has no socket of its own any more."""
+        """Adopt a call that an earlier daemon began: it has no socket of its own any more."""
         call = self._take_in(CallController(
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
@@ -709,7 +710,7 @@ class Daemon:
 
 
 def _concerns_us(policy: LinePolicy | None, direction: str) -> bool:
-    """Whether a call is to be recorded, or to be listed where it was not: an outbound one only where its line
+    """Whether a call is to be recorded, or listed where it was not: an outbound call only where its line
     says so."""
     return direction != OUTWARD or (policy is not None and policy.outbound != OFF)
 

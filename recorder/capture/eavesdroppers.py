@@ -1,5 +1,6 @@
-"""Who listens to a conversation without being in it (``eavesdrop``): found by the list of channels, as the
-switch tells only that something was attached to a leg; heard by what they press, for that it tells."""
+"""Supervisors who listen to a conversation (``eavesdrop``). The list of channels says who they are,
+because the switch reports only that something was attached to a leg; their keys, which it reports, say who
+hears them."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from recorder.domain.call_events import Participant, SupervisorHeard, SupervisorLeft, SupervisorsJoined
 from recorder.switch.conference_events import (
     KEYS_OF_LISTENER,
     heard,
@@ -16,29 +18,28 @@ from recorder.switch.conference_events import (
     speaks_at_first,
     who_is,
 )
-from recorder.switch.esl_events import CallEvent
-from recorder.switch.translation import Observed, Person, What
+from recorder.switch.esl_events import EslEvent
 
 if TYPE_CHECKING:
     from recorder.capture.call_controller import CallController
 
-Ask = Callable[[str], CallEvent | None]
-"""What the switch says of a leg, ``None`` where there is none.  Raises ``SwitchError``."""
+Ask = Callable[[str], EslEvent | None]
+"""Returns the data of a leg, ``None`` where it does not exist. Raises ``SwitchError``."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
-    """``channel``: the outside leg of the call; ``attached``: the leg that they listen on.  ``keys``: theirs
-    say who hears them."""
+    """``channel``: the external leg of the call; ``attached``: the leg that they listen on. ``keys``:
+    their keys choose who hears them."""
 
     channel: str
     attached: str
-    person: Person
+    person: Participant
     keys: bool
 
 
-class Listeners:
-    """``calls`` are those in hand, by the outside leg."""
+class Eavesdroppers:
+    """``calls`` are the current calls, by the external leg."""
 
     def __init__(self, calls: Mapping[str, CallController], data: Ask) -> None:
         self._calls = calls
@@ -49,8 +50,8 @@ class Listeners:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """While the list of channels is asked who they are, which may take seconds, they may press already:
-        the last key of everybody is remembered so long, and no longer."""
+        """Remember the last key of everybody while the list of channels is read, which may take seconds: a
+        supervisor may press one before they are known."""
         self._looking += 1
         try:
             yield
@@ -60,17 +61,17 @@ class Listeners:
                 self._early.clear()
 
     def channel(self, leg: str) -> str:
-        """Of which call somebody is a listener, empty where of none."""
+        """Return the call that a supervisor listens to, by its external leg; empty where it is none."""
         return self._known[leg].channel if leg in self._known else ""
 
     def came(self, call: CallController, attached: str, legs: list[str], at: datetime) -> None:
-        """These listen on a leg of a call.  Raises ``SwitchError``."""
+        """Supervisors listen on a leg of a call. Raises ``SwitchError``."""
         for leg in legs:
             if leg in self._known:
                 continue
             data = self._data(leg)
             one = self._take_in(call.channel, attached, leg, data)
-            call.feed(Observed(What.LISTENS, at, there=(one.person,)))
+            call.feed(SupervisorsJoined(at, (one.person,)))
             pressed = self._early.get(leg, "") if one.keys else ""
             if key := pressed or (speaks_at_first(data) if data is not None else ""):
                 self._heard(one, key, at)
@@ -78,16 +79,16 @@ class Listeners:
     def unknown(self, call: CallController, attached: str, at: datetime) -> None:
         """Somebody listens on a leg of a call, and the list of channels does not say who."""
         one = self._take_in(call.channel, attached, f"on:{attached}", None)
-        call.feed(Observed(What.LISTENS, at, there=(one.person,)))
+        call.feed(SupervisorsJoined(at, (one.person,)))
 
-    def _take_in(self, channel: str, attached: str, leg: str, data: CallEvent | None) -> _Listener:
-        person = Person(leg, None if data is None else who_is(data))
+    def _take_in(self, channel: str, attached: str, leg: str, data: EslEvent | None) -> _Listener:
+        person = Participant(leg, None if data is None else who_is(data))
         one = _Listener(channel, attached, person, data is not None and presses(data))
         self._known[leg] = one
         return one
 
-    def gone(self, attached: str, still: Callable[[CallEvent, str], bool], at: datetime) -> None:
-        """Somebody who listened on a leg may do so no more; ``still`` says whether they do.  Raises
+    def gone(self, attached: str, still: Callable[[EslEvent, str], bool], at: datetime) -> None:
+        """Supervisors of a leg may have stopped; ``still`` says whether one listens. Raises
         ``SwitchError``."""
         for leg, one in list(self._known.items()):
             if one.attached != attached:
@@ -96,10 +97,10 @@ class Listeners:
             if data is None or not still(data, attached):
                 self._known.pop(leg, None)
                 if (call := self._calls.get(one.channel)) is not None:
-                    call.feed(Observed(What.LISTENED, at, other=leg))
+                    call.feed(SupervisorLeft(at, leg))
 
     def pressed(self, leg: str, key: str, at: datetime) -> None:
-        """A key of somebody's."""
+        """Somebody pressed a key."""
         one = self._known.get(leg)
         if key not in KEYS_OF_LISTENER:
             return
@@ -112,17 +113,17 @@ class Listeners:
         call = self._calls.get(one.channel)
         if call is not None:
             who, lane = heard(key, on_outside=one.attached == call.channel)
-            call.feed(Observed(What.SPEAKS, at, other=one.person.leg, heard_by=who, lane=lane))
+            call.feed(SupervisorHeard(at, one.person.leg, who, lane))
 
     def look(self, listed: Mapping[str, list[str]], of_call: Callable[[str], str]) -> None:
-        """Take in who listens, by the leg that they are attached to; ``of_call`` says whose that is, by its
-        outside leg.  Raises ``SwitchError``."""
+        """Read who listens, by the leg that they are attached to; ``of_call`` returns the external leg of
+        a leg's call. Raises ``SwitchError``."""
         self._known = {}
         for attached, legs in listed.items():
             channel = of_call(attached)
             for leg in legs if channel else ():
                 self._take_in(channel, attached, leg, self._data(leg))
 
-    def there(self, channel: str) -> tuple[Person, ...]:
-        """Who listens to a call."""
+    def there(self, channel: str) -> tuple[Participant, ...]:
+        """Return the supervisors of a call."""
         return tuple(one.person for one in self._known.values() if one.channel == channel)

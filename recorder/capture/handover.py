@@ -1,10 +1,10 @@
-"""A daemon hands its work over to the next one, so that a planned restart costs no call its recording.
+"""A daemon hands over to the next one, so that a planned restart costs no call its recording.
 
-The next daemon is started beside the one that runs, and connects to ``<spool>/.handover``.  It is given
-the socket that calls arrive on, prepares, and says that it is ready.  From then on it accepts calls; the one
-before accepts none, and brings to an end what it has begun to announce.  Then it lets go of the rest, says
-which calls it has written down, and ends: its recordings go on in the switch, and the next daemon takes them
-over, as after any restart.  Where the next one goes away before that, the one before goes on.
+The next daemon is started beside the current one, and connects to ``<spool>/.handover``. It receives the
+socket that calls arrive on, prepares, and says that it is ready. From then on it accepts calls; the current
+one accepts none, and finishes its announcements. Then it lets go of the rest, reports which calls it has
+written, and ends: the switch goes on with its recordings, and the next daemon takes them over, as after any
+restart. If the next daemon goes away before that, the current one goes on.
 
 Nothing else passes between the two: they may be of different versions.
 """
@@ -32,33 +32,33 @@ SOCKET: Final = ".handover"
 
 _GIVEN: Final = b"G"
 _STOPPING: Final = b"S"
-"""What the one before answers, with the listening socket if it has one; the second where it was asked to
-end."""
+"""The answers of the current daemon, with the listening socket if it has one; the second where it was
+asked to end."""
 _READY: Final = b"R"
 
 PATIENCE: Final = 30.0
-"""Seconds that the next daemon may take until it is ready: it is killed sooner, where it hangs."""
+"""Seconds that the next daemon may take until it is ready; if it hangs, it is killed sooner."""
 
 ANSWER: Final = 3.0
-"""Seconds that the one before may take to answer."""
+"""Seconds that the current daemon may take to answer."""
 
 
 class Successor:
-    """The connection of the next daemon, as the one before has it."""
+    """The connection of the next daemon, at the current one."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self.pid: int = struct.unpack("3i", connection.getsockopt(plain.SOL_SOCKET, plain.SO_PEERCRED, 12))[0]
 
     def give(self, listener: socket.socket | None, ending: bool) -> bool:
-        """Give it the socket that calls arrive on; whether it has become ready.  Raises ``OSError``."""
+        """Give it the socket that calls arrive on; return whether it became ready. Raises ``OSError``."""
         said = _STOPPING if ending else _GIVEN
         plain.send_fds(self._connection, [said], [] if listener is None else [listener.fileno()])
         self._connection.settimeout(PATIENCE)
         return self._connection.recv(1) == _READY
 
     def there(self, seconds: float) -> bool:
-        """Wait, at most so many seconds; whether it is still there."""
+        """Wait at most so many seconds; return whether it is still there."""
         self._connection.settimeout(seconds)
         try:
             return bool(self._connection.recv(1))
@@ -68,7 +68,7 @@ class Successor:
             return False
 
     def done(self, written: Iterable[str]) -> None:
-        """Say that all is left to it, and which channels' calls are written down."""
+        """Say that the rest is its, and which channels' calls are written."""
         try:
             self._connection.settimeout(ANSWER)
             self._connection.sendall(json.dumps(list(written)).encode())
@@ -78,7 +78,7 @@ class Successor:
 
 
 class Predecessor:
-    """The daemon before, as the next one has it; ``listener`` is where calls arrive, if it still listens."""
+    """The current daemon, at the next one; ``listener`` is where calls arrive, if it still listens."""
 
     def __init__(self, connection: socket.socket, listener: socket.socket | None) -> None:
         self._connection = connection
@@ -86,8 +86,8 @@ class Predecessor:
 
     @classmethod
     def ask(cls, spool: Path, replace: bool) -> Predecessor | None:
-        """Ask whoever has this spool; ``None`` where it does not hand over: without ``replace``, only one
-        that was asked to end does.  Raises ``OSError`` where nobody answers."""
+        """Ask the daemon that has this spool; ``None`` where it does not hand over: without ``replace``,
+        only one that was asked to end does. Raises ``OSError`` where nobody answers."""
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(ANSWER)
@@ -108,7 +108,7 @@ class Predecessor:
         return cls(connection, listener)
 
     def ready(self) -> bool:
-        """Say that calls are accepted here from now on; false where it has gone, or waits no longer."""
+        """Say that calls are accepted here from now on; ``False`` where it is gone, or waits no longer."""
         try:
             self._connection.sendall(_READY)
         except OSError as error:
@@ -117,7 +117,7 @@ class Predecessor:
         return True
 
     def ended(self) -> frozenset[str]:
-        """Wait for its end; which channels' calls it has written down."""
+        """Wait for its end; return the channels whose calls it has written."""
         self._connection.settimeout(None)
         said = b""
         try:
@@ -133,7 +133,7 @@ class Predecessor:
 
 
 class Handover:
-    """Listens in a spool for the next daemon; one at a time.  ``to`` hands over to it."""
+    """Listens in a spool for the next daemon, one at a time. ``to`` hands over to it."""
 
     def __init__(self, spool: Path, to: Callable[[Successor], object]) -> None:
         self._spool = spool
@@ -141,8 +141,8 @@ class Handover:
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
-        """Begin to listen.  Where no socket can be made, a restart is one that calls notice, and that is
-        said."""
+        """Start to listen. Where no socket can be created, calls will notice a restart, and that is
+        logged."""
         try:
             server = listen(self._spool, SOCKET, 8)
         except OSError as error:
@@ -151,7 +151,7 @@ class Handover:
         self._greenlet = gevent.spawn(self._serve, server)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._greenlet is not None:
             self._greenlet.kill()
 
@@ -165,6 +165,6 @@ class Handover:
                     log.warning("handover.broken_off", error=str(error))
                     gevent.sleep(0.1)
                 except Exception:
-                    # A mistake of ours: shown, and the next one is answered all the same.
+                    # A mistake of ours: logged, and the next one is answered all the same.
                     metrics.UNFORESEEN.inc()
                     log.exception("handover.failed")

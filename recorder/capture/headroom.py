@@ -1,10 +1,11 @@
-"""Whether the spool's disk has room for one more recording, and which ones end before it has none.
+"""Decides whether the spool's disk has room for one more recording, and which recordings end before it has
+none.
 
-A recording that is cut by a full disk loses its end, and one that is cut in its announcement all its
-purposes.  So none begins unless those that go on can go on for two minutes (``disk.AHEAD``), and all can be
-finished: their marks and ends written, and the largest encoded, encrypted and stored, which is what gives
-room back.  Where they go on for longer than the disk lasts, the longest ends first, while all of that still
-has room.
+A recording that a full disk cuts loses its end, and one that is cut in its announcement loses all its
+purposes. So none starts unless the current ones can go on for two minutes (``disk_space.AHEAD``), and all
+can be finished: marks and ends written, and the largest one encoded, encrypted and stored, which frees
+room. If they go on for longer than the disk lasts, the longest ends first, while all of that still has
+room.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from recorder.spool import disk_space, layout
 from recorder.spool.disk_space import Disk, GrowingFile
 
 LEAD: Final = 5.0
-"""Seconds before the disk is too full to finish what there is, at which the longest recording is ended:
-several looks at it."""
+"""Seconds before the disk is too full to finish the current recordings, at which the longest is ended:
+several checks ahead."""
 
 AT_ONCE: Final = 0.05
-"""Seconds that finished takes are looked into at one look; the others have their turn at the next."""
+"""Seconds per check for finished takes; the others have their turn at the next check."""
 
 REST: Final = 20.0
-"""How many times longer than a look at them the time until the next one is, at least."""
+"""The time until the next check of them, as a multiple of how long the check took."""
 
 _RATE_AT: Final = 24
-"""Where a WAV file as the switch writes it says its sample rate."""
+"""Offset of the sample rate in a WAV file as the switch writes it."""
 
 
 class Headroom:
-    """What recordings need of a spool's disk.  ``calls`` are those in hand.  Measured in a thread, asked in
-    the hub: what has begun since the last look counts."""
+    """The room that recordings need on a spool's disk. ``calls`` are the current ones. Measured in a
+    thread, queried in the hub: recordings that began since the last check count."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Headroom:
         self._due = 0.0
 
     def measure(self, found: Disk) -> None:
-        """Look how much recordings have taken.  Raises ``OSError``."""
+        """Measure how much the recordings take. Raises ``OSError``."""
         sounds = {}
         for call in self._recording():
             size, rate = _sound(call.writer.audio)
@@ -70,13 +71,13 @@ class Headroom:
             self._due = ended if more else ended + REST * (ended - began)
 
     def admits(self, formats: tuple[str, ...], more: int = 1) -> bool:
-        """Whether so many more recordings may begin."""
+        """Whether another recording in these formats may start."""
         new = [GrowingFile(0, disk_space.USUAL_RATE, formats)] * more
         found = self._disk
         return found is None or found.free >= self._wanted([*self._growing(), *new], disk_space.AHEAD, found)
 
     def excess(self) -> list[CallController]:
-        """Recordings that have to end now, the longest first."""
+        """Return the recordings that must end now, the longest first."""
         found = self._disk
         if found is None:
             return []
@@ -98,7 +99,7 @@ class Headroom:
         return disk_space.wanted(found.size, growing, self._most, seconds)
 
     def _recording(self) -> Iterable[CallController]:
-        """Calls that are recorded, will be, or were until now."""
+        """Return the calls that are recorded, will be, or were until now."""
         return [call for call in list(self._calls.values()) if call.state.phase < Phase.UNRECORDED]
 
     def _growing(self, announced: bool = True) -> list[GrowingFile]:
@@ -106,11 +107,12 @@ class Headroom:
 
     def _of(self, call: CallController) -> GrowingFile:
         written, rate = self._sounds.get(call.start.recording, (0, disk_space.USUAL_RATE))
-        over = call.state.phase is Phase.ANNOUNCED and not call.state.capturing
+        over = call.state.phase is Phase.ANNOUNCED and not call.state.recording.capturing
         return GrowingFile(written, 0 if over else rate, call.start.formats)
 
     def _look_at_finished(self, recording: Mapping[str, object], until: float) -> bool:
-        """See what the largest take needs that waits for the worker; whether there are more to look at."""
+        """Measure what the largest take that waits for the worker needs; return whether there are more to
+        check."""
         with os.scandir(self._root) as entries:
             names = {
                 entry.name
@@ -131,11 +133,11 @@ class Headroom:
 
 
 def _announced(call: CallController) -> bool:
-    return call.state.phase is Phase.ANNOUNCED and call.state.capturing
+    return call.state.phase is Phase.ANNOUNCED and call.state.recording.capturing
 
 
 def _finishing(folder: Path) -> int:
-    """What a finished take needs; nothing where it cannot be read, or is not kept."""
+    """Return what a finished take needs; nothing where it cannot be read, or is not kept."""
     try:
         return disk_space.finishing((folder / layout.AUDIO).stat().st_size, layout.read_start(folder).formats)
     except (TakeError, OSError):
@@ -143,7 +145,8 @@ def _finishing(folder: Path) -> int:
 
 
 def _sound(path: Path) -> tuple[int, int]:
-    """How many bytes the switch has written of a sound, and how many it writes each second (0: not known)."""
+    """Return how many bytes the switch has written of a file, and how many it writes each second (0: not
+    known)."""
     try:
         with open(path, "rb") as file:
             head = file.read(_RATE_AT + 4)

@@ -1,10 +1,10 @@
 """Calls of another node whose spool was moved here after its death, and that no daemon has ended.
 
-When a daemon starts, it takes over what lies open in its spool (``reconciliation.py``).  What comes later is
-found here: a folder that this daemon did not make, in which nothing has changed for :data:`QUIET` (it is not
-being copied, and no switch writes to it), of a call that this daemon does not have in hand and whose channel
-its switch does not know.  Such a call is over: its take is ended, unobserved from the last that was noted of
-it, and is the worker's.  Nothing is ordered of the switch for it, and whatever is not so waits as it is.
+When a daemon starts, it takes over the open folders in its spool (``reconciliation.py``). What comes later
+is found here: a folder that this daemon did not create, in which nothing has changed for :data:`QUIET` (it
+is not being copied, and no switch writes to it), of a call that this daemon does not handle and whose
+channel its switch does not know. Such a call is over: its take is ended for the worker, unobserved since
+its last mark. No command is sent to the switch for it, and every other folder waits as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import structlog
 
 from recorder import metrics
 from recorder.capture.call_controller import CallController
-from recorder.capture.reconciliation import Takeover, read
+from recorder.capture.reconciliation import Reconciliation, read
 from recorder.capture.thread_pool import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout
@@ -28,27 +28,27 @@ from recorder.switch import commands
 log = structlog.get_logger()
 
 LOOK: Final = 10.0
-"""Seconds between two looks; more where a look takes long."""
+"""Seconds between two checks; more where a check takes long."""
 
 REST: Final = 20.0
-"""How many times longer than a look the time until the next one is, at least."""
+"""The time until the next check, as a multiple of how long the check took."""
 
 QUIET: Final = 30.0
-"""Seconds for which nothing may have changed in a folder that is taken up."""
+"""Seconds without a change in a folder before it is taken up."""
 
 Files = tuple[tuple[str, int, int], ...]
-"""The files of a folder, with their sizes and when they last changed."""
+"""The files of a folder, with their sizes and modification times."""
 
 
-class Moved:
-    """What was moved into a spool.  ``exists`` says whether the switch has a channel, and raises
+class MovedSpool:
+    """Folders that were moved into a spool. ``exists`` says whether the switch has a channel, and raises
     :class:`SwitchError` where it cannot be asked."""
 
     def __init__(
         self,
         root: Path,
         calls: Mapping[str, CallController],
-        takeover: Takeover,
+        takeover: Reconciliation,
         exists: Callable[[str], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -63,11 +63,11 @@ class Moved:
         self._said: set[str] = set()
 
     def made(self, recording: str) -> None:
-        """This daemon makes the folder of a recording."""
+        """This daemon creates the folder of a recording."""
         self._just_made.add(recording)
 
     def keep_looking(self) -> None:
-        """For a greenlet of its own."""
+        """Check repeatedly, in a greenlet of its own."""
         pause = LOOK
         while True:
             gevent.sleep(pause)
@@ -75,15 +75,15 @@ class Moved:
             try:
                 self.look()
             except (OSError, SwitchError) as error:
-                log.info("spool.not_looked_through", error=str(error))  # the next look sees it
+                log.info("spool.not_looked_through", error=str(error))  # the next check sees it
             except Exception:
-                # A mistake of ours: shown, and the next look is taken all the same.
+                # A mistake of ours: logged, and the next check is made all the same.
                 metrics.UNFORESEEN.inc()
                 log.exception("spool.look_failed")
             pause = max(LOOK, REST * (self._monotonic() - began))
 
     def look(self) -> None:
-        """Take up what is to be.  Raises ``OSError``, :class:`SwitchError`."""
+        """Take up what is ready. Raises ``OSError``, :class:`SwitchError`."""
         just_made, self._just_made = self._just_made, set()
         self._made |= just_made
         ours = self._made | self._takeover.left_open

@@ -1,7 +1,7 @@
-"""Calling a number outside, to say something to whoever answers.
+"""Calls an external number, to play something to whoever answers.
 
-Each call has a connection of its own to the switch: it waits for the answer, and the standing one waits for
-nobody.
+Each call has a connection of its own to the switch: it waits for the answer, and the standing connection
+waits for nobody.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ _CAUSES: Final = {
     "PROGRESS_TIMEOUT": UNANSWERED,
     "SUBSCRIBER_ABSENT": UNANSWERED,
 }
-"""Why nobody answered, by the switch's own word; any other is about the way out."""
+"""Why nobody answered, by the switch's cause; any other is about the dial string."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundCaller:
-    """The way out of one switch: ``dial`` and ``shown`` as of :func:`recorder.switch.commands.call_out`."""
+    """Places calls through one switch: ``dial`` and ``shown`` as of
+    :func:`recorder.switch.commands.call_out`."""
 
     host: str
     port: int
@@ -54,8 +55,8 @@ class OutboundCaller:
     shown: str = ""
 
     def call(self, number: str, sound: Path) -> str:
-        """Call it; what came of that, as of :mod:`recorder.domain.live_command`.  Returns when somebody
-        answers, or nobody does.  Raises nothing."""
+        """Call the number and return the outcome, as in :mod:`recorder.domain.live_command`, when somebody
+        answers, or nobody does. Raises nothing."""
         if not self.dial:
             return NO_WAY_OUT
         connection = Inbound(self.host, self.port, self.password)

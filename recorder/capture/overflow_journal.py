@@ -1,9 +1,9 @@
-"""Calls that were not recorded while the disk had no room, not even for saying so.
+"""Calls that were not recorded while the disk had no room, not even for listing them.
 
-Each is a line in ``<spool>/.notes``, a file whose space was taken while there was some: writing into it
-takes no more.  When there is room again, or a daemon starts, each becomes a folder in the spool like that
-of any other call, and the worker lists it.  Done again after a crash, that changes nothing: the worker lists
-a call once.
+Each is a line in ``<spool>/.notes``, a file whose space was allocated before: writing into it needs no
+more. When there is room again, or a daemon starts, each becomes a folder in the spool like that of any
+other call, and the worker lists it. Repeating that after a crash changes nothing: the worker lists a call
+once.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ log = structlog.get_logger()
 NOTES: Final = ".notes"
 
 SIZE: Final = 1024 * 1024
-"""Bytes that are taken beforehand: some 1,300 calls."""
+"""Bytes that are allocated: some 1,300 calls."""
 
 SHARE: Final = 0.005
-"""Of the disk, at most."""
+"""Maximum share of the disk."""
 
 AGAIN: Final = 5.0
-"""Seconds between two looks whether there is room."""
+"""Seconds between two checks for room."""
 
 
-class Notes:
-    """The file of one spool; its daemon is the only one that has it open."""
+class OverflowJournal:
+    """The journal of one spool; only its daemon has it open."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -50,29 +50,29 @@ class Notes:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is a call to be written when there is room."""
+        """Whether a call waits for room."""
         return self._used > 0
 
     def start(self) -> None:
-        """Take the space, and write down what an earlier daemon could not.  A disk that is full already has
-        none to take: calls are then kept in memory."""
+        """Allocate the space, and write the calls that an earlier daemon could not. A disk that is full
+        already has none: calls are then kept in memory."""
         self._prepare()
         self._settle()
 
     def keep(self, start: CallStart, end: CallEnd) -> bool:
-        """Keep a call, durably; false where that is not possible either."""
+        """Keep a call, durably; return ``False`` where that is impossible, too."""
         with self._turn:
             return in_thread(lambda: self._keep(start, end))
 
     def keep_settling(self) -> None:
-        """Write down what was kept, when there is room; for a greenlet of its own."""
+        """Write the kept calls when there is room, in a greenlet of its own."""
         while True:
             gevent.sleep(AGAIN)
             with self._turn:
                 try:
                     in_thread(self._settle if self.waiting else self._prepare)
                 except Exception:
-                    # A mistake of ours: shown, and the next look is taken all the same.
+                    # A mistake of ours: logged, and the next check is made all the same.
                     metrics.UNFORESEEN.inc()
                     log.exception("notes.failed")
 
@@ -109,8 +109,9 @@ class Notes:
         return True
 
     def _settle(self) -> None:
-        """Give every call that is kept its folder; their space is free again when all have one.  Each is
-        blotted out once it has: a slow disk that the daemon is killed over does not begin anew."""
+        """Give every kept call its folder; their space is free again when all have one. Each line is
+        blanked once its call has one, so that a slow disk over which the daemon is killed does not make it
+        start again."""
         if not self.waiting:
             return
         calls = left = 0
@@ -139,8 +140,8 @@ class Notes:
             log.info("notes.settled", calls=calls)
 
     def _give_folder(self, start: CallStart, end: CallEnd) -> bool:
-        """Whether it has one now; a call that cannot have one by a mistake of ours is kept, shown, and holds
-        up no other, nor the daemon's start.  Raises ``OSError``."""
+        """Return whether the call has a folder now. A call that cannot have one by a mistake of ours is
+        kept and logged, and holds up no other, nor the daemon's start. Raises ``OSError``."""
         try:
             layout.close_take(layout.open_take(self._root, start), end)
         except OSError:
@@ -161,7 +162,7 @@ class Notes:
 
 
 def _lines(content: bytes) -> Iterator[bytes]:
-    """Whole lines; where they end, there are only zeros (or what a crash cut)."""
+    """Return the whole lines; after them there are only zeros (or what a crash cut)."""
     *lines, _rest = content.split(b"\n")
     for line in lines:
         if not line or line.startswith(b"\0"):
@@ -170,7 +171,7 @@ def _lines(content: bytes) -> Iterator[bytes]:
 
 
 def _read(line: bytes) -> tuple[CallStart, CallEnd] | None:
-    """The call of a line; nothing for one that is blotted out, or broken."""
+    """Return the call of a line; nothing for a blanked or broken one."""
     if not line.strip():
         return None
     try:

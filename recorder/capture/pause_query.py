@@ -1,4 +1,4 @@
-"""What the switch says of a pause: how long it is, and since when a call is paused."""
+"""Asks the switch about a pause: how long it lasts, and since when a call is paused."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ USUAL: Final = 120
 """Seconds, where the switch's dialplan does not say."""
 
 _LATE: Final = timedelta(seconds=2)
-"""By which the switch's scheduler, that knows whole seconds, may end one later."""
+"""How much later the switch's scheduler, which knows whole seconds, may end one."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def pause_seconds(ask: Callable[[SwitchCommand], str]) -> int:
-    """After how many seconds a pause ends by itself.  Raises :class:`SwitchError` without an answer."""
+    """Return the seconds after which a pause ends by itself. Raises :class:`SwitchError` without an
+    answer."""
     try:
         said = ask(commands.global_variable("accord_pause_seconds"))
     except SwitchError as error:
@@ -32,8 +33,8 @@ def pause_seconds(ask: Callable[[SwitchCommand], str]) -> int:
 
 
 def paused_at(said: str, lasts: timedelta, now: datetime) -> datetime | None:
-    """Since when a call is paused that is paused ``now``, by ``accord_paused_at`` (whole seconds since 1970);
-    ``None`` where the switch does not say, or what it says cannot be."""
+    """Return since when a call is paused that is paused ``now``, from ``accord_paused_at`` (whole seconds
+    since 1970); ``None`` where the switch does not say, or its answer is impossible."""
     if not re.fullmatch("[0-9]{1,11}", said, re.ASCII):
         return None
     at = _EPOCH + timedelta(seconds=int(said))

@@ -1,4 +1,4 @@
-"""Taking a switch over: after a restart of the daemon or of the connection, nothing is left unlooked at."""
+"""Reconciles the spool with the switch after a restart of the daemon or of the connection."""
 
 from __future__ import annotations
 
@@ -17,30 +17,32 @@ from recorder import metrics
 from recorder.call import initial
 from recorder.call.state import CallState, WriteMark
 from recorder.capture.call_controller import CallController
-from recorder.capture.conferences import Rooms
+from recorder.capture.conferences import Conferences
 from recorder.capture.pause_query import pause_seconds, paused_at
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
+from recorder.domain.call_events import CallReconciled, ChannelGone
 from recorder.domain.call_plan import OPT_OUT, CallPlan, Script
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError, TakeError
 from recorder.spool import disk_space, layout
 from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.switch import commands
 from recorder.switch.caller_id import own_party
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Live, Node, data_of, variable_of
-from recorder.switch.translation import Observed, What, bridged_time, held_since
+from recorder.switch.translation import bridged_time, held_since
 
 log = structlog.get_logger()
 
 MAY_RECORD = frozenset({"announcing", "announced"})
-"""The switch's words for a call that may be recorded; see ``freeswitch_conf/dialplan/accord.xml``."""
+"""The switch's states of a call that may be recorded; see ``freeswitch_conf/dialplan/accord.xml``."""
 
 AGAIN = 10.0
-"""Seconds until a folder that could not be read just now is looked at again."""
+"""Seconds until a folder that could not be read is tried again."""
 
 BYTES_PER_SECOND = 8000 * 2 * 2
-"""Of a take: 8 kHz, two channels, 16 bits; one of more only looks longer."""
+"""Of a recording: 8 kHz, two channels, 16 bits; one with a higher rate only looks longer."""
 
 SHORTEST = timedelta(milliseconds=500)
 """A recording that is not this much longer than its announcement was stopped with it."""
@@ -48,11 +50,11 @@ SHORTEST = timedelta(milliseconds=500)
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """The leg at the other end of a call, who is on it, and when the call was last connected; since when the
-    outside party holds, and that leg."""
+    """The other end of a call: its leg and party, and ``since`` when the call was last bridged; since when
+    the external party is on hold (``held``), and the other leg (``colleague_held``)."""
 
     leg: str
-    party: tuple[str, str] | None
+    party: Party | None
     since: datetime | None
     held: datetime | None = None
     colleague_held: datetime | None = None
@@ -61,13 +63,12 @@ class _There:
 _NOBODY = _There("", None, None)
 
 
-class Takeover:
-    """Brings what the spool knows and what the switch does together.
+class Reconciliation:
+    """Reconciles what the spool knows with what the switch does.
 
-    ``adopt`` makes a :class:`CallController` of one that an earlier daemon began, ``script`` knows what it is
-    told, ``rooms`` who is in a conference with it.  ``own`` is this node's name: a call of another's is one
-    whose spool was moved here, and nobody has watched it since the last that was noted of it.
-    """
+    ``adopt`` creates a :class:`CallController` for a call that an earlier daemon began, ``script`` knows
+    what plays to it, ``rooms`` who takes part in it. ``own`` is this node's name: the spool of another
+    node's call was moved here, and nobody has watched that call since its last mark."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Takeover:
         now: Now,
         adopt: Callable[[CallStart, CallState], CallController],
         script: Callable[[CallStart], Script | None],
-        rooms: Rooms,
+        rooms: Conferences,
         own: str | None = None,
     ) -> None:
         self._rooms = rooms
@@ -95,12 +96,12 @@ class Takeover:
 
     def look(self, since: datetime | None = None, own: Container[str] = ()) -> None:
         """See what an earlier daemon, which watched until ``since``, left open; ``own`` are the recordings
-        that this one has begun, whose folders look the same."""
+        that this daemon began, whose folders look the same."""
         self._since = since
         self._left_open = [folder for folder in layout.open_takes(self._root) if folder.name not in own]
 
     def take_over(self, live: Live) -> None:
-        """Take over what was left open; calls of our own were watched all the time.  Raises
+        """Take over the calls that were left open; our own were watched all the time. Raises
         :class:`SwitchError`: :meth:`reconcile` then does it."""
         self._take_up(live)
         self._tell_late()
@@ -111,7 +112,7 @@ class Takeover:
         return {folder.name for folder in self._left_open}
 
     def end(self, folder: Path, start: CallStart, marks: tuple[Mark, ...]) -> None:
-        """Take over a call that is over, and that nobody saw end; nothing is ordered for it."""
+        """Take over a call that is over, and whose end nobody saw, without any command for it."""
         since = _noted(start, marks)
         call = self._adopt(start, self._state(start, marks, since))
         metrics.CALLS_TAKEN_OVER.inc()
@@ -125,11 +126,10 @@ class Takeover:
         log.warning("spool.left_to_worker", folder=folder.name, error=error.message)
 
     def reconcile(self, live: Live, calls: Mapping[str, CallController], since: datetime) -> None:
-        """For every call that is open here: is it still there, and what does the switch say of it?  Then
-        every recording of ours on a call that may not have one is stopped.
+        """Check every call that is open here: does it still exist, and what does the switch say of it? Then
+        stop every recording of ours on a call that may not have one.
 
-        A folder that cannot be read just now is left as it is, and its recording with it; it is looked at
-        again until it can.
+        A folder that cannot be read is left as it is, with its recording; it is tried again until it can.
 
         Raises :class:`SwitchError`: the connection is then made again, and this with it."""
         self._since = min(since, self._since or since)
@@ -141,7 +141,7 @@ class Takeover:
             if call.left_at is not None:
                 self._tell(call, max(since, call.left_at))
             elif variable_of(self._node, call.channel, "accord_state") is None:
-                # On its own socket we were told everything, but for an end that came before we could hear it.
+                # Its own socket reported everything, except an end that came before we were listening.
                 self._tell(call, self._now())
         for channel in live.channels.values():
             ours = [path for path in channel.recordings if Path(path).is_relative_to(self._root)]
@@ -150,10 +150,10 @@ class Takeover:
                     self._stop(channel.uuid, Path(path))
 
     def _tell(self, call: CallController, since: datetime) -> None:
-        """Tell a call what the switch says of it.  One that cannot be asked about was never recorded: it is
-        written down now, for its end may be told while nobody watches."""
+        """Feed a call what the switch says of it. A call that cannot be asked about was never recorded: it
+        is written now, because it may end while nobody watches."""
         if not commands.addressable(call.channel):
-            call.feed(Observed(What.GONE, self._now(), since=since))
+            call.feed(ChannelGone(self._now(), since=since))
             return
         state = variable_of(self._node, call.channel, "accord_state")
         if state is None:
@@ -161,7 +161,7 @@ class Takeover:
             return
         left = (variable_of(self._node, call.channel, "accord_left") or "") if state == "unrecorded" else ""
         capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
-        # Asked now: no later event tells when it was answered, once it has been transferred.
+        # Ask now: once it has been transferred, no later event says when it was answered.
         may_talk = state in ("announced", "pickup")
         there = self._there(call.channel) if may_talk else _NOBODY
         room, others = self._rooms.there(call.channel)
@@ -170,8 +170,7 @@ class Takeover:
         begun = (variable_of(self._node, call.channel, "accord_paused_at") or "") if paused else ""
         now = self._now()
         call.feed(
-            Observed(
-                What.UNWATCHED,
+            CallReconciled(
                 now,
                 since=since,
                 state=state,
@@ -185,18 +184,18 @@ class Takeover:
                 lasts=lasts,
                 held_since=there.held,
                 colleague_held_since=there.colleague_held,
-                room=room,
-                there=others,
-                listening=self._rooms.listening(call.channel),
+                conference=room,
+                participants=others,
+                supervisors=self._rooms.listening(call.channel),
             )
         )
 
     def _gone(self, call: CallController, since: datetime) -> None:
         went_on = in_thread(lambda: _went_on(call.writer.folder))
-        call.feed(Observed(What.GONE, self._now(), since=since, capturing=went_on))
+        call.feed(ChannelGone(self._now(), since=since, capturing=went_on))
 
-    def stray(self, event: CallEvent) -> None:
-        """A recording of ours began on a call that nobody here knows."""
+    def stray(self, event: EslEvent) -> None:
+        """Stop a recording of ours that began on an unknown call."""
         if event.recording_variable("accord_recording") and event.variable("accord_state") not in MAY_RECORD:
             path = event.header("Record-File-Path")
             log.error("call.stray_recording", channel=repr(event.uuid))
@@ -204,8 +203,8 @@ class Takeover:
                 self._stop(event.uuid, Path(path))
 
     def _take_up(self, live: Live) -> None:
-        """Take over what was left open, or leave it to the worker.  What cannot be read or written just now
-        stays on the list, and is looked at again by itself."""
+        """Take over the calls that were left open, or leave them to the worker. What cannot be read or
+        written now stays on the list, and is tried again."""
         with self._one_at_a_time:
             for folder in list(self._left_open):
                 try:
@@ -215,7 +214,7 @@ class Takeover:
                 except OSError as error:
                     self._complain(folder, error)
                     continue
-                self._left_open.remove(folder)  # not before: the connection may end in between
+                self._left_open.remove(folder)  # not earlier: the connection may end in between
             self._look_later()
 
     def _look_later(self) -> None:
@@ -240,7 +239,7 @@ class Takeover:
         self._complained.add(folder)
 
     def _take_over(self, folder: Path, live: Live) -> None:
-        """Raises ``OSError`` where the folder cannot be read or written just now, with nothing changed."""
+        """Raises ``OSError`` where the folder cannot be read or written now; nothing is changed then."""
         since = self._since or self._now()
         try:
             start, marks = in_thread(lambda: read(folder))
@@ -262,18 +261,18 @@ class Takeover:
         return initial.resume(plan, _notes(marks), since)
 
     def _tell_late(self) -> None:
-        """Tell those just taken over what the switch says of them, who may have been unwatched for longer
-        than the others."""
+        """Feed the calls that were just taken over, which may have been unwatched for longer than the
+        others."""
         while self._late:
             call, since = self._late[0]
             self._tell(call, since)
-            with suppress(ValueError):  # told by somebody else meanwhile
+            with suppress(ValueError):  # fed by somebody else meanwhile
                 self._late.remove((call, since))
 
     def _leave(self, folder: Path, live: Live, error: TakeError, since: datetime) -> None:
-        """A daemon died before it had written whose call this is: its announcement was not over, and it
-        goes.  What was written and is broken is ended, and so the worker's, which lists it as not recorded
-        with the reason and sets it aside."""
+        """An earlier daemon died before it had written whose call this is: its announcement was not over,
+        and it goes. A folder that is broken is ended for the worker, which lists the call as not recorded
+        with the reason and sets the folder aside."""
         audio = folder / layout.AUDIO
         channel = live.recorded_by(str(audio))
         if channel is not None:
@@ -284,7 +283,7 @@ class Takeover:
         log.warning(said, folder=folder.name, error=error.message)
 
     def _there(self, channel: str) -> _There:
-        """Whom a call is connected with now, and since when."""
+        """Return the other end of a call, and since when they are bridged."""
         own = data_of(self._node, channel)
         if own is None:
             return _NOBODY
@@ -292,19 +291,19 @@ class Takeover:
         if leg and not commands.addressable(leg):
             return _There(leg, None, since, held)
         other = data_of(self._node, leg) if leg and since is not None else None
-        # A leg that has gone since, or is connected with somebody else now.
+        # A leg that is gone since, or is bridged with somebody else now.
         if other is None or channel not in (other.variable("bridge_uuid"), other.variable("signal_bond")):
             return replace(_NOBODY, since=since, held=held)
-        who, theirs = own_party(other.headers), held_since(other)
+        theirs = held_since(other)
         if theirs is not None and since is not None:
-            theirs = max(theirs, since)  # before that it was somebody else whom they let wait
-        return _There(leg, (who.kind, who.value), since, held, theirs)
+            theirs = max(theirs, since)  # before that they had somebody else on hold
+        return _There(leg, own_party(other.headers), since, held, theirs)
 
     def _stop(self, channel: str, path: Path) -> None:
         try:
             command = commands.record_stop(channel, path)
         except SwitchError as error:
-            # Of a channel or a file that we never named: it must not cost us the connection.
+            # A channel or a file that we never named must not cost us the connection.
             log.error(
                 "call.recording_not_stopped", channel=repr(channel), path=repr(str(path)), error=error.message
             )
@@ -315,13 +314,13 @@ class Takeover:
 
 
 def _noted(start: CallStart, marks: tuple[Mark, ...]) -> datetime:
-    """When the last was noted of a call."""
+    """Return the time of the last mark of a call."""
     return max([start.started_at, *(mark.at for mark in marks)])
 
 
 def read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
-    """A call that has not ended.  Raises :class:`TakeError` for what is missing or broken, ``OSError`` for
-    what may pass."""
+    """Read a call that has not ended. Raises :class:`TakeError` for what is missing or broken, ``OSError``
+    for a condition that may pass."""
     try:
         return layout.read_start(folder), layout.read_marks(folder)
     except TakeError as error:
@@ -331,7 +330,7 @@ def read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
 
 
 def _closed(folder: Path) -> bool:
-    """Whether a folder cannot be read just now."""
+    """Whether a folder cannot be read at present."""
     try:
         with suppress(TakeError):
             read(folder)
@@ -341,11 +340,11 @@ def _closed(folder: Path) -> bool:
 
 
 def _end(folder: Path, at: datetime) -> bool:
-    """End a folder that cannot be taken over; false where nothing was written in it, and it is removed."""
+    """End a folder that cannot be taken over; ``False`` where it was empty, and is removed."""
     if not (folder / layout.CALL).exists() and not (folder / layout.EVENTS).exists():
         shutil.rmtree(folder)
         return False
-    # "Recorded": should it turn out that it can be read after all, its sound is kept.
+    # "Recorded": if it can be read after all, its audio is kept.
     layout.close_take(folder, CallEnd("recorded", None, at, None))
     return True
 
@@ -355,8 +354,9 @@ def _notes(marks: tuple[Mark, ...]) -> list[WriteMark]:
 
 
 def _went_on(folder: Path) -> bool:
-    """Whether a recording went on after its announcement.  A daemon may have died, or lost its connection,
-    between the announcement's end and its word to the switch, which then stopped the recording there."""
+    """Whether a recording went on after its announcement. A daemon may have died, or lost its connection,
+    between the announcement's end and its confirmation to the switch, which then stopped the recording
+    there."""
     try:
         marks = layout.read_marks(folder)
         times = {mark.kind: mark.at for mark in marks}
@@ -370,6 +370,6 @@ def _went_on(folder: Path) -> bool:
             return False
         size = audio.stat().st_size
     except (TakeError, OSError):
-        return True  # kept: the worker waits until it can be read, or sets it aside, and says why
+        return True  # kept: the worker waits until it can be read, or sets it aside with the reason
     told = times["announcement_finished"] - times["recording_started"]
     return size > (told + SHORTEST).total_seconds() * BYTES_PER_SECOND

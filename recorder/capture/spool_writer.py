@@ -19,10 +19,10 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 log = structlog.get_logger()
 
 RETRY: Final = 2.0
-"""Seconds until what could not be written is tried again; more, the more often it failed."""
+"""Seconds until a failed write is retried; more, the more often it failed."""
 
 SLOWEST: Final = 15
-"""How many times as long, at most."""
+"""Maximum multiple of that."""
 
 PATIENCE: Final = 0.5
 """Seconds that a call waits for its folder before it goes on unrecorded."""
@@ -30,15 +30,14 @@ PATIENCE: Final = 0.5
 _FOLDER_MODE: Final = 0o770
 
 
-class Writer:
+class SpoolWriter:
     """Writes one call's folder.
 
     ``opened`` is called in the hub with ``None`` when ``call.json`` is on disk, or with the error when the
-    folder cannot be opened: the call must then not be recorded.
-    What cannot be written (a full disk, a permission that was lost) is tried until it is, in order, and the
-    call goes on.  ``keep`` takes the end of a call that was not recorded and whose folder cannot be
-    written, if it can (:meth:`recorder.capture.overflow_journal.Notes.keep`).
-    """
+    folder cannot be opened: the call must then not be recorded. A failed write (a full disk, a lost
+    permission) is retried until it succeeds, in order, and the call goes on. ``keep`` takes the end of an
+    unrecorded call whose folder cannot be written, if it can
+    (:meth:`recorder.capture.overflow_journal.OverflowJournal.keep`)."""
 
     def __init__(
         self,
@@ -61,12 +60,12 @@ class Writer:
 
     @property
     def audio(self) -> Path:
-        """Where the switch writes the sound."""
+        """Where the switch writes the audio."""
         return self.folder / layout.AUDIO
 
     def prepare(self) -> None:
-        """Make the folder, without waiting for the disk to have it for good; waits for a thread, not for
-        an fsync, and at most :data:`PATIENCE`: the call waits with us.  Raises ``OSError``."""
+        """Create the folder, without waiting for the disk to have it for good; waits for a thread, not for
+        an fsync, and at most :data:`PATIENCE`, because the call waits with us. Raises ``OSError``."""
         late = gevent.Timeout(PATIENCE)
         try:
             with late:
@@ -77,8 +76,8 @@ class Writer:
             raise OSError(errno.ETIMEDOUT, "the spool's disk does not answer") from None
 
     def abandon(self) -> None:
-        """Remove, soon, the folder that was made for a call that is over before it began; one that cannot be
-        removed is, when a daemon starts."""
+        """Remove, soon, the folder that was created for a call that was over before it began; if that
+        fails, the next daemon to start removes it."""
 
         def job() -> bool:
             try:
@@ -108,11 +107,11 @@ class Writer:
         self._add(job)
 
     def mark(self, mark: Mark) -> None:
-        """Write a mark, soon, after what was asked before."""
+        """Write a mark, soon, after everything ordered before."""
 
         def job() -> bool:
             if self._unopened:
-                return True  # there is no call for it to be a part of
+                return True  # its folder does not exist
             try:
                 in_thread(lambda: layout.append_mark(self.folder, mark))
             except FileNotFoundError as error:
@@ -125,7 +124,7 @@ class Writer:
         self._add(job)
 
     def then(self, done: Callable[[], object]) -> None:
-        """Call ``done`` in the hub once all that was asked for before is written."""
+        """Call ``done`` in the hub once everything ordered before is written."""
 
         def job() -> bool:
             done()
@@ -134,7 +133,7 @@ class Writer:
         self._add(job)
 
     def discard(self) -> None:
-        """Destroy the sound; the switch may still have it open, and then writes to nowhere."""
+        """Destroy the audio; the switch may still have it open, and then writes to nowhere."""
 
         def job() -> bool:
             try:
@@ -144,11 +143,11 @@ class Writer:
             return True
 
         if self._failures:
-            gevent.spawn(job)  # what may not be kept does not wait for a disk that has no room
+            gevent.spawn(job)  # audio that must not be kept does not wait for a full disk
         self._add(job)
 
     def close(self, end: CallEnd, done: Callable[[], object]) -> None:
-        """Write ``take.json``, at last; then call ``done`` in the hub."""
+        """Write ``take.json`` last; then call ``done`` in the hub."""
 
         def job() -> bool:
             try:
@@ -189,7 +188,7 @@ class Writer:
         return False
 
     def flush(self, limit: float) -> bool:
-        """Wait until everything asked for is on disk, at most ``limit`` seconds; whether it is."""
+        """Wait at most ``limit`` seconds until everything ordered is on disk; return whether it is."""
         if self._greenlet is not None:
             self._greenlet.join(timeout=limit)
         return not self._jobs
@@ -207,7 +206,7 @@ class Writer:
             try:
                 done = self._jobs[0]()
             except Exception:
-                # A mistake of ours: shown, and what comes after it is still written.
+                # A mistake of ours: logged, and what follows is still written.
                 metrics.UNFORESEEN.inc()
                 self._log.exception("spool.job_failed")
                 done = True
@@ -217,5 +216,6 @@ class Writer:
 
 
 def reason_for(error: OSError) -> str:
-    """Why a call is not recorded whose folder cannot be written (:data:`recorder.spool.layout.REASONS`)."""
+    """Return why a call is not recorded whose folder cannot be written
+    (:data:`recorder.spool.layout.REASONS`)."""
     return "full_disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "recording_failed"

@@ -1,4 +1,4 @@
-"""What the daemon shows to whoever watches it, from the hub: nothing here waits, and no call waits for it."""
+"""The daemon's status, served from the hub: nothing here waits, and no call waits for it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from recorder import metrics, status_server
 from recorder.call.state import Phase
 from recorder.capture import admission
-from recorder.capture.bypassed_calls import Bypass
+from recorder.capture.bypassed_calls import BypassedCalls
 from recorder.capture.call_controller import CallController
-from recorder.capture.config_cache import Knowledge
+from recorder.capture.config_cache import ConfigCache
 from recorder.health import HealthFinding, Readiness
 from recorder.spool.disk_space import Room
 from recorder.spool.layout import REASONS
@@ -30,16 +30,16 @@ log = structlog.get_logger()
 RECORDED: Final = "recorded"
 
 SILENT: Final = 5.0
-"""Seconds without a look at the spool's disk after which it counts as not answering."""
+"""Seconds without a check of the spool's disk after which the disk counts as hanging."""
 
 SHOWN_FOR: Final = timedelta(days=1)
-"""How long a call is told of that the dialplan did not ask about."""
+"""How long a call that bypassed Accord is shown."""
 
 LOOK: Final = 0.5
-"""Seconds between two measurements of how late the hub is."""
+"""Seconds between two measurements of the hub's delay."""
 
 WATCHERS: Final = 16
-"""Connections at once."""
+"""Maximum number of connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,12 @@ class StatusSources:
     """The parts of the daemon that are shown."""
 
     calls: Mapping[str, CallController]
-    knowledge: Knowledge
+    knowledge: ConfigCache
     node: Node
-    bypass: Bypass
+    bypass: BypassedCalls
 
     def show(self) -> None:
-        """Have what is counted at every moment read when somebody looks, and what has not happened yet
-        shown as 0."""
+        """Have gauges read on each request, and counters that have not counted yet shown as 0."""
         knowledge = self.knowledge
         metrics.CALLS_LIVE.set_function(lambda: len(self.calls))
         metrics.CALLS_ANNOUNCING.set_function(self._announcing)
@@ -85,10 +84,10 @@ class StatusSources:
         return sum(call.state.phase < Phase.ANNOUNCED for call in self.calls.values())
 
     def _capturing(self) -> int:
-        return sum(call.state.capturing for call in self.calls.values())
+        return sum(call.state.recording.capturing for call in self.calls.values())
 
     def readiness(self) -> Readiness:
-        """What has to be well for the next call to be recorded."""
+        """Return the conditions for recording the next call."""
         return Readiness({
             "switch": self._switch, "lines": self._lines, "disk": self._disk, "dialplan": self._dialplan,
         })  # fmt: skip
@@ -114,7 +113,7 @@ class StatusSources:
         return HealthFinding(True, f"{len(snapshot.lines)} lines", self.knowledge.complaint)
 
     def _dialplan(self) -> HealthFinding:
-        """Calls of which Accord was not asked are no reason to send no more here."""
+        """Calls that bypassed Accord are no reason to send no more here."""
         last = self.bypass.last
         if last is None or self.bypass.now() - last.at > SHOWN_FOR:
             return HealthFinding(True, "the dialplan has asked about every call on a line that was seen")
@@ -160,7 +159,8 @@ class _Server(WSGIServer):
 def serve(
     shown: StatusSources, host: str, port: int, neighbours: status_server.Neighbours
 ) -> list[gevent.Greenlet[[], None]]:
-    """Serve, and watch the hub; greenlets to be killed at the end.  A port that is taken is tried again."""
+    """Serve, and measure the hub; return greenlets to be killed at the end. A port that is taken is
+    retried."""
     metrics.introduce()
     shown.show()
     application = status_server.Watched(

@@ -1,7 +1,7 @@
 """The daemon's disk work, in threads of its own.
 
-gevent resolves names in the threads of the hub: a disk that hangs may take all of those here, and the
-switch is still found again.
+gevent resolves host names in the hub's threads: a hanging disk may block all of these here, and the switch
+can still be reached.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from gevent.threadpool import ThreadPool
 T = TypeVar("T")
 
 THREADS: Final = 10
-"""How much disk work goes on at once; what is more waits its turn, in order."""
+"""How many disk operations run at once; the others wait their turn, in order."""
 
 
 @cache
 def _pool(hub: Hub) -> ThreadPool:
-    """A pool serves the hub that it was made in, and the daemon has one."""
+    """A pool serves the hub that created it, and the daemon has one hub."""
     return ThreadPool(THREADS, hub)
 
 
 def in_thread(work: Callable[[], T]) -> T:
-    """Do blocking work in a thread; only the greenlet waits.  What the work raises is raised here, and not
+    """Run blocking work in a thread; only the greenlet waits. Its exceptions are raised here, and not
     printed there."""
 
     def attempt() -> tuple[T | None, Exception | None]:

@@ -1,5 +1,5 @@
-"""Whether the outside party was heard to answer: looked for in the growing recording, off the hub, within a
-time.  What is not known by then was not heard."""
+"""Searches the growing recording for the external party's answer, off the hub and within a time limit;
+without a result by then, no voice was found."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 BOUND: Final = 2.0
-"""Seconds, from the colleague's key on: ``call/keep_question.py`` waits a little longer."""
+"""Seconds from the colleague's key on; ``call/keep_question.py`` waits a little longer."""
 
 
-class Answer:
-    """What is said in the recording at ``audio`` from now on: made as a question has ended.  Where the file
-    cannot be read then, nobody is heard."""
+class VoiceCheck:
+    """The speech in the recording at ``audio`` from now on: created when a question has ended. If the file
+    cannot be read then, no voice is found."""
 
     def __init__(self, audio: Path) -> None:
         self._audio = audio
         self._since = gevent.spawn(self._begins)
 
     def look(self, *, last: bool, told: Callable[[tuple[int, int] | None], object]) -> None:
-        """Say soon where they were heard, the first time or the ``last``; ``None``: they were not."""
+        """Report soon where the voice was found, the first time or the ``last``; ``None``: nowhere."""
         gevent.spawn(lambda: told(self._heard(last)))
 
     def _begins(self) -> int | None:
@@ -57,7 +57,7 @@ class Answer:
                 raise
             why = "the recording was not looked through in time"
         except Exception as error:
-            # Whatever went wrong, it is no voice; and who asks must hear of it.
+            # Whatever went wrong, it is no voice; and the caller must learn of it.
             why = str(error)
         log.warning("call.voice_not_sought", audio=str(self._audio), error=why)
         return None

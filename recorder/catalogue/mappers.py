@@ -25,8 +25,8 @@ from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.domain.parties import Party
 from recorder.prompts.sentences import SHORT
-from recorder.spool.layout import Party
 
 
 def tenant_row(row: TenantTable) -> TenantRow:

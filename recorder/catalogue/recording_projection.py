@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import date
 
 from recorder.catalogue.records import ObjectRow, RecordingRow
+from recorder.domain.parties import Party
 from recorder.seal.amendment import Amendment
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.manifest import Manifest
 from recorder.seal.usage_terms import RetentionLimit, Terms, terms
-from recorder.spool.layout import Party
 
 
 def recording_of(

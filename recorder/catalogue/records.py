@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 
 from recorder.clock import from_iso, to_iso
 from recorder.domain.call_plan import MODES
+from recorder.domain.parties import Party
 from recorder.prompts.sentences import SHORT, Wording
-from recorder.spool.layout import Party
 
 ASKING = MODES[1:]
 """The modes that ask: a call may be refused."""

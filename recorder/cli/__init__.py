@@ -1,4 +1,4 @@
-"""The command line: a file a noun.  Errors for the operator are caught here, once."""
+"""The command line, a module for each noun.  Errors for the operator are printed here, in one place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMMANDS: Final = {
     "web": "processes",
     "migrate": "processes",
     "doctor": "doctor",
-    "top": "top",
+    "status": "status",
     "verify": "verify",
     "audit": "audit",
     "rebuild": "rebuild",
@@ -54,8 +54,8 @@ _BELOW: Final = {
 
 
 class _Edge(click.Group):
-    """Says what is wrong and what to do, without a traceback, and exits with 1; with 2, "wrong", where the
-    doctor or an audit was asked."""
+    """Prints an error and its hint without a traceback, and exits with 1; with 2, "wrong", from the commands
+    that report a state."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -77,7 +77,7 @@ class _Edge(click.Group):
             click.echo(f"accord: {error.message}", err=True)
             if error.hint:
                 click.echo(f"        {error.hint}", err=True)
-            sys.exit(2 if ctx.invoked_subcommand in ("doctor", "audit") else 1)
+            sys.exit(2 if ctx.invoked_subcommand in ("doctor", "status", "audit") else 1)
 
 
 @click.group(cls=_Edge, context_settings={"help_option_names": ["-h", "--help"]})

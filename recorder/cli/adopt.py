@@ -1,4 +1,4 @@
-"""``accord tenant adopt``: a customer of whom only the bucket knew."""
+"""``accord tenant adopt``: enter a customer that only the bucket has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``accord announcement``: what a line says before it records, and what it asks."""
+"""``accord announcement``: a line's announcements and questions."""
 
 from __future__ import annotations
 
@@ -172,7 +172,8 @@ def _checked(path: Path, check: Callable[[bytes, str], object]) -> bytes:
 
 
 def give_shipped(owner: TenantRow, now: datetime, found: Sources) -> None:
-    """Announcements in all languages of a customer, for the laxest mode that its country allows."""
+    """Give a customer announcements in all its languages, for the least strict mode that its country
+    allows."""
     mode = pack_for(owner.country).laxest_mode(PURPOSES)
     for language in owner.languages:
         compose_shipped(owner, language, mode, now, found)
@@ -181,8 +182,8 @@ def give_shipped(owner: TenantRow, now: datetime, found: Sources) -> None:
 def shipped_for(
     owner: TenantRow, language: str, mode: str | None, now: datetime, found: Sources
 ) -> AnnouncementRow:
-    """The shipped announcement of a customer, put together where there is none for this mode yet; without a
-    mode for the laxest that its country allows.  Raises :class:`CatalogueError` (``country.mode``),
+    """The customer's shipped announcement for a mode, composed where there is none yet; without a mode, for
+    the least strict one that its country allows.  Raises :class:`CatalogueError` (``country.mode``),
     :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     mode = mode or pack_for(owner.country).laxest_mode(PURPOSES)
     with connected():

@@ -1,4 +1,4 @@
-"""``accord audit``: is everything as it was written?  And what shows it to others."""
+"""``accord audit``: verify catalogue, log and bucket against each other, and export proofs for others."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def _look(
 
 
 def _keyring(context: Context) -> Keyring | None:
-    """What opens who spoke; where it is not here, that is not compared."""
+    """The keyring that opens the parties; ``None`` where it is not on this machine, and parties are not
+    compared."""
     try:
         return context.keyring()
     except ConfigError as error:

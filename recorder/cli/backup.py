@@ -1,4 +1,4 @@
-"""``accord backup`` and ``accord restore``: what the bucket does not hold."""
+"""``accord backup`` and ``accord restore``: the rows that the bucket does not hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``accord country``: what each country asks of a recording, and which lines do not fit it."""
+"""``accord country``: each country's rules for recordings, and the lines that break them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def show_pack(code: str) -> None:
 
 
 class _Page:
-    """Items that name their sources by number, and the sources at the end."""
+    """Items with numbered references to their sources, which are listed at the end."""
 
     def __init__(self) -> None:
         self.numbers: dict[RuleSource, int] = {}

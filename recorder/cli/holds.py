@@ -1,4 +1,4 @@
-"""``accord hold``: recordings that must not go, whatever would end them."""
+"""``accord hold``: legal holds, which suspend expiry and deletion."""
 
 from __future__ import annotations
 

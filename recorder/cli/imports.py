@@ -1,4 +1,4 @@
-"""``accord recording bring-in``: recordings from elsewhere."""
+"""``accord recording bring-in``: import recordings from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``accord keys``: the root, the signing key, the key-encryption key."""
+"""``accord keys``: the root, the signing keys and the key-encryption key."""
 
 from __future__ import annotations
 

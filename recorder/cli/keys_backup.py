@@ -1,4 +1,4 @@
-"""``accord keys backup | print | restore``: what cannot be made again, to another place or on paper, and
+"""``accord keys backup | print | restore``: copy irreplaceable keys to another place or to paper, and
 back."""
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from recorder.spool.atomic_files import sync_folder
 
 
 def kept(folder: Path) -> list[Path]:
-    """The files of a keys' folder that nobody can make again: key-encryption keys, the root's key with its
-    public half, what the root took back."""
+    """The irreplaceable files of a keys folder: key-encryption keys, the root's private and public key,
+    revocations."""
     names = [folder / name for name in (signing.KEK, kek_files.NEXT, signing.ROOT_KEY, signing.ROOT_PUBLIC)]
     found = [path for path in names if path.exists()]
     return found + sorted(folder.glob(f"*{kek_files.BEFORE}")) + sorted(folder.glob(f"*{SUFFIX}"))
@@ -87,7 +87,7 @@ def _print(name: str, key: bytes, key_id: str) -> None:
 
 
 def _wraps(path: Path) -> bool:
-    """Whether it is a key-encryption key."""
+    """Whether a file is a key-encryption key."""
     return path.name in (signing.KEK, kek_files.NEXT) or path.name.endswith(kek_files.BEFORE)
 
 
@@ -115,7 +115,7 @@ def restore(context: Context, place: Path | None, typed: bool) -> None:
 
 
 def _write_typed(place: Path, name: str, key: bytes) -> None:
-    """A typed key as the file that it was."""
+    """Write a key that was typed from paper as the file that it was printed from."""
     if name == signing.ROOT_KEY:
         private = Ed25519PrivateKey.from_private_bytes(key)
         write_private(place / name, signing.private_pem(private))
@@ -125,7 +125,7 @@ def _write_typed(place: Path, name: str, key: bytes) -> None:
 
 
 def _restore(context: Context, folder: Path, place: Path) -> None:
-    """Nothing is written unless all of it fits."""
+    """Copy the files, all or none: nothing is written unless all of them fit."""
     files = kept(place)
     if not files:
         raise ConfigError("keys.no_copies", f"there are no copies of keys in {place}", "name their folder")
@@ -145,7 +145,7 @@ def _restore(context: Context, folder: Path, place: Path) -> None:
 
 
 def _misfits(context: Context, folder: Path, place: Path, files: list[Path]) -> Iterator[str]:
-    """What does not belong to this installation, as far as it can be seen."""
+    """The files that do not belong to this installation, as far as that can be checked."""
     for path in files:
         if path.name == signing.ROOT_KEY:
             yield from _root_misfits(signing.parse_private(path.read_bytes(), path), folder, place)
@@ -177,7 +177,8 @@ def _kek_misfits(context: Context, folder: Path, identity: str) -> Iterator[str]
 
 
 def _check_same(files: list[Path], place: Path) -> None:
-    """Nothing is written where one of them is another there; the same may be, of a run that broke off."""
+    """Refuse to overwrite a different file; an identical one may be there, from a run that was
+    interrupted."""
     here = [(path, place / path.name) for path in files]
     if there := [copy for path, copy in here if copy.exists() and copy.read_bytes() != path.read_bytes()]:
         raise exists(there)

@@ -1,4 +1,5 @@
-"""``accord keys next | rotate``: other keys for the installation or a customer, without touching a sound."""
+"""``accord keys next | rotate``: rotate the key-encryption key or a customer's key without rewriting any
+audio."""
 
 from __future__ import annotations
 
@@ -93,7 +94,8 @@ def _check_copy(folder: Path) -> None:
 
 
 def _promote(folder: Path, given: str) -> None:
-    """The file takes the present one's place; a key that comes from the settings is changed there by hand."""
+    """Make the next key file the current one.  A key that comes from the settings has to be changed there by
+    hand."""
     identity = load_kek(folder / kek_files.NEXT).id
     if not given:
         kek_files.promote(folder, lambda _boundary: None)
@@ -115,7 +117,7 @@ def _rewrapping(context: Context) -> Rewrapping:
 
 
 def _in_spool(context: Context) -> list[WrappedKey]:
-    """The wrapped keys of what was sealed and lies in this node's spool still."""
+    """The wrapped keys of sealed takes that are still in this node's spool."""
     found = []
     for path in sorted(context.settings.node.spool_folder.glob(f"*/{KEY_FILE}")):
         try:
@@ -148,7 +150,7 @@ def _tell(found: RotationStatus, current: str, spool: list[WrappedKey], folder: 
 
 
 def _present() -> dict[str, str]:
-    """The id of each customer's present key."""
+    """The id of each customer's current key."""
     found = {}
     for row in tenant_queries.all_tenants():
         if (key := tenant_queries.tenant_key(row.id)) is not None:

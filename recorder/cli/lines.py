@@ -1,4 +1,4 @@
-"""``accord line``: numbers that are recorded, what they say and how they ask."""
+"""``accord line``: recorded numbers, their announcements and their consent modes."""
 
 from __future__ import annotations
 
@@ -73,8 +73,7 @@ def add_line(
 
 
 def spoken(owner: TenantRow) -> str:
-    """The language that a customer's line speaks where nothing else is said: its own, if it is one of those
-    that its lines may speak."""
+    """A customer's default language for its lines: its own, if lines may speak that."""
     return owner.language if owner.language in owner.languages else owner.languages[0]
 
 
@@ -88,8 +87,8 @@ def make_line(
     mode: str | None = None,
     found: Sources = SHIPPED,
 ) -> str:
-    """A line's id; without an announcement it says the shipped one.  Raises :class:`CatalogueError`,
-    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    """Create a line and return its id; without an announcement it gets the shipped one.  Raises
+    :class:`CatalogueError`, :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if announcement_id is None:
         announcement_id = shipped_for(owner, language, mode, utc_now(), found).id
     made = lines.create_line(

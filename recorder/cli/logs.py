@@ -1,4 +1,5 @@
-"""Structured logs: a line an event, JSON where nobody looks at a terminal; the call's id as ``recording``."""
+"""Structured logs: one line for each event, as JSON unless written to a terminal; a call's id is
+``recording``."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ MODE = 0o640
 
 
 class Stream(Protocol):
-    """What logs are written to: standard error, or a :class:`LogFile`."""
+    """Where logs are written: standard error or a :class:`LogFile`."""
 
     def write(self, text: str, /) -> int: ...
     def flush(self) -> None: ...
@@ -26,13 +27,13 @@ class Stream(Protocol):
 
 
 class LogFile:
-    """A file that several processes append to, and that may be moved away at any moment (logrotate).
+    """A file that several processes append to, and that may be renamed at any moment (logrotate).
 
-    A line is one write to a descriptor in append mode, so lines of several processes never mix.  Before
-    each line it is looked whether the name still leads to the open file; where it does not, the file is
-    opened anew.  So a line is in the old file or in the new one, never in both and never in none, and
-    nobody has to be told.  A line that cannot be written (a full disk) is lost, and how many were is
-    said in the next one that can: no call waits or fails for a log.
+    Each line is one write to a descriptor in append mode, so lines of several processes never mix.  Before
+    each line the name is compared with the open file; if it leads elsewhere, the file is reopened.  So each
+    line is in either the old or the new file, and no process has to be notified.  A line that cannot be
+    written (a full disk) is dropped; the next successful line is preceded by the number dropped.  No call
+    waits or fails because of a log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +66,7 @@ class LogFile:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: no line is buffered."""
 
     def isatty(self) -> bool:
         return False
@@ -120,11 +121,10 @@ def configure(stream: Stream) -> None:
 
 
 def begin(path: Path | None) -> None:
-    """For a process that stays: log to a file where the settings name one, and live through SIGHUP.
+    """Set up logging for a long-lived process: write to the file that the settings name, and ignore SIGHUP.
 
-    ``systemctl reload`` and logrotate send it; there is nothing to do, for a log that was moved is
-    noticed by itself.  At a terminal it keeps its meaning: the terminal is gone.  Raises
-    :class:`ConfigError`.
+    ``systemctl reload`` and logrotate send SIGHUP; nothing needs doing, since a renamed log is noticed
+    anyway.  At a terminal SIGHUP keeps its meaning: the terminal is gone.  Raises :class:`ConfigError`.
     """
     if path is not None:
         configure(LogFile(path))

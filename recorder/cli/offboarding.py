@@ -1,4 +1,4 @@
-"""``accord tenant leave``: a customer leaves, is handed what is theirs, and all of it is destroyed."""
+"""``accord tenant leave``: a customer's departure: announce, hand over, erase."""
 
 from __future__ import annotations
 

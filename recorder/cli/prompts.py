@@ -1,4 +1,4 @@
-"""``accord prompts``: the sentences that people hear, and their sound."""
+"""``accord prompts``: the sentences that callers hear, and their sound files."""
 
 from __future__ import annotations
 
@@ -126,7 +126,8 @@ def render_announcement(
 
 
 def own_sentences(given: Iterable[str]) -> dict[str, str]:
-    """Sentences by purpose, of ``CODE=SENTENCE``.  Raises :class:`ConfigError` (``prompt.purpose_words``)."""
+    """A customer's sentences by purpose, parsed from ``CODE=SENTENCE``.  Raises :class:`ConfigError`
+    (``prompt.purpose_words``)."""
     pairs = [each.partition("=") for each in given]
     for code, equals, sentence in pairs:
         if not (code and equals and sentence.strip()):
@@ -138,7 +139,7 @@ def own_sentences(given: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A file as it was measured.  ``wrong`` is what is wrong with it, ``remark`` what is worth a word."""
+    """The measurements of a file.  ``wrong``: why it cannot be used; ``remark``: a warning."""
 
     name: str
     measured: str
@@ -199,7 +200,7 @@ def _measured(name: str, samples: Samples, rate: int) -> _Row:
 
 
 def _shipped() -> list[_Row]:
-    """Every sentence has its shipped sound, unchanged, and can be heard."""
+    """Check that every sentence has its shipped sound, unchanged and audible."""
     rows: list[_Row] = []
     for language in LANGUAGES:
         for said in all_said(language).values():
@@ -243,7 +244,7 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
 
 
 def _known(language: str, clip: str) -> bool:
-    """A sentence's, a customer's own purpose's, or another number of days or key."""
+    """Whether a name belongs to a sentence, a customer's own purpose, or another retention period or key."""
     return clip in all_said(language) or clip.startswith(
         ("purpose-", "kept-", "it-is-kept-", "opt-out-", "opt-in-", "refuse-", "language-")
     )

@@ -1,4 +1,4 @@
-"""``accord rebuild``: recordings, amendments and tombstones again, from the bucket alone."""
+"""``accord rebuild``: restore recordings, amendments and tombstones from the bucket alone."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def rebuild(
 
 
 def _proposals(done: RebuildReport) -> None:
-    """What signed statements say, and was done or is proposed."""
+    """Print what signed statements demand: what was done, and what is proposed."""
     names = {each.id: f"{each.name} ({each.id})" for each in tenant_queries.all_tenants()}
     for tenant, lines in done.withheld.items():
         click.echo(f"{names[tenant]} leaves, as was signed: {lines} lines ended, nothing more is recorded.")
@@ -128,7 +128,7 @@ def _proposals(done: RebuildReport) -> None:
 
 
 def _troubles(report: Path | None) -> int:
-    """How many places something is wrong with; each in a line."""
+    """Print each fault on a line; return their number."""
     count = 0
     with nullcontext() if report is None else open(report, "w", encoding="utf-8") as out:
         for count, each in enumerate(rebuild_queue.troubles(), 1):
@@ -143,7 +143,8 @@ def _troubles(report: Path | None) -> int:
 
 
 def _limits(found: BroughtBack, context: Context) -> int:
-    """The retention limits that were taken in, and those that were left out; how many those are."""
+    """Print the retention limits that were restored and those that were skipped; return the number
+    skipped."""
     for place, code, message in found.left_out:
         click.echo(f"  {code}  {place}: {message}")
     if found.taken:
@@ -172,7 +173,7 @@ def _holds(most: int | None = None) -> None:
 
 
 class _Bar:
-    """How far it is: a bar on a terminal, otherwise a line now and then."""
+    """Progress: a bar on a terminal, otherwise a line from time to time."""
 
     def __init__(self) -> None:
         self._phase = ""
@@ -182,7 +183,7 @@ class _Bar:
         self._shown = sys.stderr.isatty()
 
     def tell(self, phase: str, done: int, total: int | None) -> None:
-        """``done`` of ``total`` (``None``: nobody knows yet) in a phase."""
+        """Show ``done`` of ``total`` (``None``: not known yet) in a phase."""
         if phase != self._phase:
             self.end()
             self._phase, self._began, self._from, self._told = phase, time.monotonic(), 0, 0

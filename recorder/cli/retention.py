@@ -1,5 +1,5 @@
-"""``accord keeping`` and ``accord recording``: how long a customer keeps recordings, and what is learnt about
-one after its call."""
+"""``accord keeping`` and ``accord recording``: a customer's retention limits, and amendments to a
+recording."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def show_keeping(context: Context, tenant_name: str) -> None:
 
 
 def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.Foreseen:
-    """Say what a limit would end before it is set."""
+    """Print which recordings a limit would end, before it is set."""
     seen = preview.foresee(tenant, limit, limit.since, context.trust())
     click.echo(f"{seen.there} recordings are kept for this now; {seen.earlier} end earlier.", err=True)
     for day, count in seen.ends.items():

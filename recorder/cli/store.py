@@ -1,4 +1,4 @@
-"""``accord store``: the place where recordings are kept."""
+"""``accord store``: the object store."""
 
 from __future__ import annotations
 

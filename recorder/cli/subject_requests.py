@@ -1,4 +1,4 @@
-"""``accord person``: requests of people who were recorded, where the provider enters them for a customer."""
+"""``accord person``: subject requests that the provider enters for a customer."""
 
 from __future__ import annotations
 

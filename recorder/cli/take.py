@@ -1,4 +1,4 @@
-"""``accord take``: calls that are recorded and not stored yet."""
+"""``accord take``: takes that are not stored yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The customer that a command names."""
+"""The customer that a command is about."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TENANT = click.option("--tenant", "tenant_name", required=True, help="The custom
 
 
 def find_tenant(name: str) -> TenantRow:
-    """The customer of an id or a name.  Raises :class:`CatalogueError` for none, or several."""
+    """The customer with an id or a name.  Raises :class:`CatalogueError` where none or several match."""
     found = [
         row
         for row in tenant_queries.all_tenants()

@@ -1,4 +1,4 @@
-"""``accord tenant | user``: setting up a customer, and its people."""
+"""``accord tenant | user``: set up customers and their users."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import click
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.cli.announcements import give_shipped
+from recorder.cli.password_prompt import password_options, read_password
 from recorder.cli.tenant_name import TENANT, find_tenant
-from recorder.cli.typed_password import password_options, read_password
 from recorder.clock import utc_now
 from recorder.domain import names
 from recorder.domain.roles import ROLES
@@ -141,7 +141,7 @@ def make_user(
     language: str | None,
     password: str,
 ) -> None:
-    """A person with a log-in.  Raises :class:`CatalogueError` (``user.password…``: see
+    """Create a user who can log in.  Raises :class:`CatalogueError` (``user.password…``: see
     :func:`recorder.identity.passwords.check`)."""
     users.create_user(
         owner.id,
@@ -157,7 +157,7 @@ def make_user(
 
 
 def hashed(password: str, names: Sequence[str]) -> str:
-    """The hash of a new password that is made of no ``names``.  Raises :class:`CatalogueError`
+    """Hash a new password, which must not be made up of ``names``.  Raises :class:`CatalogueError`
     (``user.password…``)."""
     from web.account.passwords import LONGEST, hash_password
 
@@ -208,7 +208,7 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
 
 
 def find_user(owner: TenantRow, login: str) -> UserRow:
-    """A customer's person by log-in.  Raises :class:`CatalogueError`."""
+    """A customer's user by log-in.  Raises :class:`CatalogueError`."""
     found = next((row for row in users.users(owner.id) if row.login == names.folded(login)), None)
     if found is None:
         raise CatalogueError(

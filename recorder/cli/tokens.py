@@ -1,4 +1,4 @@
-"""``accord token``: what a customer's own programs ask with."""
+"""``accord token``: API tokens for customers' programs."""
 
 from __future__ import annotations
 

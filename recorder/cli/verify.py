@@ -1,4 +1,4 @@
-"""``accord verify``: checks recordings from the bucket or from files alone, given the root's public key."""
+"""``accord verify``: verify recordings from the bucket or from files alone, given the root's public key."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def verify(
 
 
 def _handed_over(handed: HandoverCheck, name: str) -> bool:
-    """What a customer was handed, unpacked: whether it is what was sealed and logged."""
+    """Verify an unpacked handover: it holds exactly what was sealed and logged."""
     found = list(handed.read())
     click.echo(f"{'NOT as it was sealed' if found else 'as it was sealed'}: {name}")
     for each in found:
@@ -75,7 +75,8 @@ def _handed_over(handed: HandoverCheck, name: str) -> bool:
 
 
 def _show_root(handed: HandoverCheck) -> None:
-    """The root that lies in the folder shows nothing: whoever made the folder could have made it, too."""
+    """Print the root key found in the folder, which proves nothing: whoever forged the folder could have
+    added it."""
     used = signing.key_id(handed.root)
     click.echo(f"  by the root's key {used}: it must have come another way than the folder")
     try:

@@ -1,4 +1,4 @@
-"""What a line does in a call and what it says there: the plan that a call starts with."""
+"""What a line does in a call and plays there: the plan that a call starts with."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ OPT_IN: Final = "opt-in"
 
 
 MODES: tuple[Mode, ...] = (NOTICE, OPT_OUT, OPT_IN)
-"""What a line does before the conversation, the laxest first: tell; tell and let refuse; ask first, and
-record on a yes."""
+"""The modes of a line, the laxest first: announce; announce and let refuse; ask first, and record on a
+yes."""
 
 
 ALONE, BOTH = "alone", "both"
 
 
 WAYS: Final = (ALONE, BOTH)
-"""How a colleague who joins later is told that the call is recorded."""
+"""How a colleague who joins later hears that the call is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A sound that the switch plays: its path, and how long it is."""
+    """A sound that the switch plays: its path, and its length."""
 
     path: str
     length: timedelta
@@ -40,8 +40,8 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class DeleteScript:
-    """What is said where a colleague may have a recording destroyed in the call: the ``question`` to them
-    alone, whether they mean it, and to both that it is ``deleted``."""
+    """The sounds of a line on which colleagues may delete a recording during the call: the ``question`` to
+    the colleague alone, and ``deleted`` to both."""
 
     question: Speech
     deleted: Speech
@@ -49,9 +49,9 @@ class DeleteScript:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a call is told in one language.  ``question``: in opt-in what is asked before anything is
-    recorded, in opt-out what is said after a key that means nothing.  ``declined``: that it is not
-    recorded.  ``delete`` is there where colleagues may have it destroyed."""
+    """The sounds of a call in one language. ``question``: in opt-in the question before anything is
+    recorded, in opt-out the reminder after a key that means nothing. ``declined``: the call is not
+    recorded. ``delete`` is set where colleagues may delete it."""
 
     announcement: Speech
     question: Speech | None = None
@@ -63,8 +63,9 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class JoiningScript:
-    """What a colleague who joins later is told, and how: ``alone``, or with the outside party (``both``).
-    Where they are asked, too, the ``sound`` asks, and ``refused`` says that the call is not recorded."""
+    """The transfer notice, and who hears it: the colleague who joins alone (``alone``), or with the
+    external party (``both``). Where they are asked for consent, the ``sound`` asks, and ``refused`` says
+    that the call is not recorded."""
 
     sound: Speech
     how: str = ALONE
@@ -73,9 +74,9 @@ class JoiningScript:
 
 @dataclass(frozen=True, slots=True)
 class KeepScript:
-    """What is said about keeping the recording, in the call.  Without a ``question`` the colleague asks in
-    their own words, after the ``cue``.  ``destroy``: on a no it is destroyed at the call's end, else it is
-    kept as announced.  ``at_start``: asked by itself, as soon as they speak."""
+    """The sounds of the keep question. Without a ``question`` the colleague asks in their own words, after
+    the ``cue``. ``destroy``: after a no the recording is destroyed at the call's end; otherwise it is kept
+    as announced. ``at_start``: the line asks by itself, as soon as two speak."""
 
     question: Speech | None
     cue: Speech
@@ -88,11 +89,11 @@ class KeepScript:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """What a line does before the conversation.  Where it speaks several languages, the ``menu`` lets
-    choose: key 1 is the first script, and who presses nothing is told in that one.  ``at_pickup``: nothing
-    is said before somebody answers, then both are told; only to tell, and in one language.  ``beep``: who
-    hears a tone at an interval, if anybody.  ``outbound``: it is the callee who is spoken to, once they have
-    answered and before they are connected."""
+    """What a line does before the conversation. A line with several languages plays the ``menu``: key 1 is
+    the first script, which also plays when nothing is pressed. ``at_pickup``: the announcement plays to
+    both once somebody answers; only in notice mode, and in one language. ``beep``: who hears a tone at an
+    interval, if anybody. ``outbound``: the callee hears the prompts, after they answer and before they are
+    connected."""
 
     mode: str
     scripts: tuple[Script, ...]

@@ -40,7 +40,6 @@ NO_WAY_OUT: Final = "no_way_out"
 """Nobody was called: no dial string is set, or the switch cannot use it."""
 BUSY: Final = "line_busy"
 UNANSWERED: Final = "unanswered"
-NOT_CALLED: Final = (NO_WAY_OUT, BUSY, UNANSWERED)
 
 SAID: Final = ".said"
 """Folder in the spool, for sounds of calls that are made from here."""
@@ -101,9 +100,10 @@ def place(spool: Path, socket: str = SOCKET) -> Iterator[str]:
 
 
 def carry(spool: Path, request: Request | CallOut, patience: float = PATIENCE) -> str:
-    """Bring it to the daemon of this spool; what came of it: :data:`DONE`, :data:`NO_ANSWER`,
-    :data:`NO_SWITCH`, :data:`UNKNOWN`, or why it was refused (:data:`recorder.call.remote_commands.REFUSALS`,
-    of a call :data:`NOT_CALLED`).  ``patience``: seconds for what was taken.  Raises nothing."""
+    """Bring a request to the daemon of this spool, and return the outcome: :data:`DONE`, :data:`NO_ANSWER`,
+    :data:`NO_SWITCH`, :data:`UNKNOWN`, or why it was refused
+    (:data:`recorder.call.remote_commands.REFUSALS`; a call to be made: :data:`NO_WAY_OUT`, :data:`BUSY`,
+    :data:`UNANSWERED`).  ``patience``: seconds for what was taken.  Raises nothing."""
     taken = False
     try:
         with socket.socket(socket.AF_UNIX) as connection:

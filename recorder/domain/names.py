@@ -1,4 +1,4 @@
-"""What people and things are called: one spelling for one name, and nothing in it that cannot be seen."""
+"""Names of people and things: one spelling for one name, without invisible characters."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import unicodedata
 from recorder.errors import CatalogueError
 
 LONGEST = 100
-"""Characters of a name or label."""
+"""Maximum length of a name or label, in characters."""
 
 LONGEST_LOGIN = 254
-"""Characters of a log-in: of an e-mail address."""
+"""Maximum length of a log-in, which is an e-mail address, in characters."""
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def tidy(text: str, what: str, error_id: str, *, longest: int = LONGEST, empty: bool = False) -> str:
-    """A name as it is kept: in Unicode's composed form, blanks at its ends left away, and one between words.
-    ``what`` is what it names.  Raises :class:`CatalogueError` (``error_id``) for one that is empty (unless
-    that is allowed), too long, or has characters that cannot be seen."""
+    """Return a name as it is stored: in composed form (NFC), trimmed, with single blanks. ``what`` is what
+    it names. Raises :class:`CatalogueError` (``error_id``) for a name that is empty (unless that is
+    allowed), too long, or has invisible characters."""
     text = unicodedata.normalize("NFC", text)
     if any(unicodedata.category(each) in _UNSEEN for each in text):
         raise CatalogueError(
@@ -35,5 +35,5 @@ def tidy(text: str, what: str, error_id: str, *, longest: int = LONGEST, empty: 
 
 
 def folded(text: str) -> str:
-    """What two names have in common that people take for the same."""
+    """Return the form in which two names that people take for the same are equal."""
     return unicodedata.normalize("NFC", " ".join(unicodedata.normalize("NFC", text).split()).casefold())

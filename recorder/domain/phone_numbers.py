@@ -1,4 +1,4 @@
-"""Telephone numbers as people write them, and as Accord prints them: one form for all spellings."""
+"""Telephone numbers as people write them: one canonical form for all spellings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import unicodedata
 import phonenumbers
 
 LONGEST = 60
-"""Characters that a number is looked for in."""
+"""Maximum length of the text that is searched for a number, in characters."""
 
 SHORT = 7
-"""Digits: what has fewer, and no country, is an extension or a short number, and stays as it is."""
+"""Digits below which a number without a country code is an extension or a short number, and stays as it
+is."""
 
 _PUNCTUATION = re.compile(r"[\s()\[\]./\-\u2010-\u2015\u2212]")
 _TRUNK = re.compile(r"\(0\)")
@@ -19,8 +20,8 @@ _NUMBER = re.compile(r"\+?[0-9]+")
 
 
 def plain(text: str) -> str:
-    """A number without what only makes it easier to read: blanks of all kinds, brackets, dashes, dots,
-    direction marks, ``tel:``, and the ``(0)`` that nobody dials.  What is none is left as words."""
+    """Return a number without readability marks: blanks of all kinds, brackets, dashes, dots, direction
+    marks, ``tel:``, and the ``(0)`` that nobody dials. Other text stays as words."""
     text = unicodedata.normalize("NFKC", text[:LONGEST])
     text = "".join(each for each in text if unicodedata.category(each) != "Cf")
     text = text.strip().removeprefix("tel:").lstrip()
@@ -30,8 +31,9 @@ def plain(text: str) -> str:
 
 
 def canonical(text: str, country: str) -> str | None:
-    """E.164 (``+3225550100``) for a number that a customer of a ``country`` (``be``) writes, in any spelling;
-    the digits alone for an extension or a short number.  ``None`` for what is no number."""
+    """Return the E.164 form (``+3225550100``) of a number that a customer in a ``country`` (``be``)
+    writes, in any spelling; the digits alone for an extension or a short number, ``None`` for anything
+    else."""
     written = plain(text)
     if not _NUMBER.fullmatch(written):
         return None

@@ -1,11 +1,11 @@
-"""What a customer's own people may be.  Operators are the provider's people, and none of these."""
+"""The roles of a customer's own people. Operators are the provider's people, and have none of these."""
 
 from __future__ import annotations
 
 from typing import Final
 
 ADMIN: Final = "customer_admin"
-"""Sets up lines, announcements and users as well, and decides what is kept, given and erased."""
+"""Sets up lines, announcements and users as well, and decides on retention, grants and erasure."""
 
 CUSTOMER: Final = "customer"
 

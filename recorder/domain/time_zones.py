@@ -1,4 +1,5 @@
-"""Time zones by their name, and what to do about one that this machine does not know: its list is older."""
+"""Time zones by name, and what to do with a zone that this machine does not know because its list is
+older."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ FALLBACK = "UTC"
 
 
 def check(name: str) -> ZoneInfo:
-    """A zone.  Raises :class:`CatalogueError` (``tenant.time_zone``) for one that there is not."""
+    """Return a zone. Raises :class:`CatalogueError` (``tenant.time_zone``) where it does not exist."""
     found = _find(name)
     if found is None:
         near = difflib.get_close_matches(name, available_timezones(), n=1)
@@ -29,7 +30,7 @@ def check(name: str) -> ZoneInfo:
 
 
 def usable(name: str) -> ZoneInfo:
-    """A zone to show times in: UTC where there is none of that name on this machine, which is logged."""
+    """Return a zone to show times in: UTC where this machine does not know it, which is logged."""
     found = _find(name)
     if found is None:
         _warn(name)

@@ -31,7 +31,6 @@ from recorder.lifecycle.amendment_store import chain_of, chain_of_row, put
 from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
 from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements, statements_of
-from recorder.seal import amendment_kinds
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.amendment_chain import Chain, erasure
 from recorder.seal.keyring import data_key_path
@@ -43,8 +42,6 @@ from recorder.spool.layout import QUARANTINE, WHY, purge, read_start, remove_tak
 from recorder.store.contract import Conflict, NotFound, Store, Unreachable
 
 log = structlog.get_logger()
-
-EXPIRED = amendment_kinds.EXPIRED
 
 
 def destroy_due(services: Services, now: datetime) -> int:

@@ -8,11 +8,12 @@ from pathlib import Path
 from uuid import UUID
 
 from recorder.catalogue.records import NotRecordedRow
+from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, TakeError
 from recorder.ids import Entropy
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.statements import Statements
-from recorder.spool.layout import CallEnd, CallStart, Party, Take, read_end, read_start
+from recorder.spool.layout import CallEnd, CallStart, Take, read_end, read_start
 
 
 def unkept(take: Take) -> str | None:

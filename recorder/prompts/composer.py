@@ -222,11 +222,6 @@ def ask_now(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 800
     return _render(language, _parts("ask-now", language), sources, sample_rate)
 
 
-def confirm_answer(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To the colleague, after an answer that was said aloud: 1 if it was yes, 2 if it was no."""
-    return _render(language, _parts("confirm-answer", language), sources, sample_rate)
-
-
 def delete_question(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
     """To a colleague alone who wants a recording destroyed, in the call: 1 does it."""
     return _render(language, _parts("delete-question", language), sources, sample_rate)

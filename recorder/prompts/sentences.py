@@ -181,11 +181,6 @@ def _time(keep_days: int | None, language: str) -> tuple[str, str]:
     return name, _catalogue().times[name][language]
 
 
-def time_in_words(keep_days: int, language: str) -> str:
-    """A keeping time as it is said: "thirty days".  Raises :class:`ConfigError` as :func:`said` does."""
-    return _time(keep_days, check_language(language))[1]
-
-
 def _key(key: int | None, usual: Sequence[int]) -> int:
     if key is None:
         return usual[0]

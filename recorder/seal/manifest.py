@@ -10,10 +10,10 @@ from datetime import datetime
 from recorder.audio.encoded_take import Gap
 from recorder.audio.keep_answers import YES
 from recorder.clock import to_iso
+from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal.consent_record import GIVEN, Agreed, Agreement, Consent
 from recorder.seal.keyring import Secret, part
-from recorder.spool.layout import Party
 
 BROUGHT_IN = "brought_in"
 """Why a recording that comes from elsewhere is unannounced; ``channel`` is then its file's SHA-256."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from recorder.audio.encoded_take import Gap
 from recorder.clock import to_iso
+from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, streaming_aead
@@ -38,7 +39,6 @@ from recorder.seal.manifest import (
     Parties,
     SealedMarker,
 )
-from recorder.spool.layout import Party
 
 TYPE = "accord-manifest"
 VERSION = 1

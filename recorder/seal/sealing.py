@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import __version__
 from recorder.audio.encoded_take import Encoded, EncodedSound, Marker
 from recorder.clock import Uptime, from_iso, to_iso
+from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, consent_record, signed_document, signing, streaming_aead
@@ -35,7 +36,6 @@ from recorder.seal.manifest import (
     SealedMarker,
 )
 from recorder.spool.atomic_files import write_file
-from recorder.spool.layout import Party
 
 NAME = "manifest.json"
 KEY_FILE = "key.json"

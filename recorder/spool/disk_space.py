@@ -1,7 +1,7 @@
 """How full the spool's disk is, and what that means: the one place that says so.
 
-The daemon decides by it, metrics, ``accord doctor`` and ``accord top`` show it.  :func:`hint` says what to do
-about a disk's errors.  :func:`finishing` and :func:`wanted` say how much room takes need to their end: the
+The daemon decides by it, metrics, ``accord doctor`` and ``accord status`` show it.  :func:`hint` says what to
+do about a disk's errors.  :func:`finishing` and :func:`wanted` say how much room takes need to their end: the
 daemon lets no more recordings begin than that leaves, and the worker encodes what there is room for.
 """
 

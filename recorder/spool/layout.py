@@ -37,6 +37,7 @@ from recorder.domain.line_policy import (
     joining_of,
     keep_of,
 )
+from recorder.domain.parties import Party
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import append_line, sync_folder, write_file
 from recorder.typed import checked
@@ -53,14 +54,6 @@ QUARANTINE = "quarantine"
 
 WHY = "quarantine.json"
 """Why a take was set aside, since when, and until when."""
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """Who is on a leg: ``kind`` is ``e164``, ``sip``, ``extension`` or ``withheld``."""
-
-    kind: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)

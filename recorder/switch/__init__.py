@@ -1,6 +1,8 @@
-"""The only room that knows FreeSWITCH: what it says becomes values, what it is told is made here.
+"""The only package that knows FreeSWITCH: it turns events into values, and commands into bytes.
 
-``framing`` cuts bytes into frames, ``events`` reads headers, ``commands`` makes what is sent, ``queues`` and
-``wire`` are one connection's life, ``esl`` the two kinds of connection, ``node`` the standing one,
-``dialplan`` the socket that calls arrive on, ``caller`` who is calling.
+``framing`` splits bytes into frames, ``esl_events`` reads headers, ``translation`` and
+``conference_events`` turn them into the events of a call, ``commands`` builds commands, ``dispatch`` and
+``connection`` run one connection, ``esl`` has the two kinds of connection, ``standing_connection`` the
+standing one, ``outbound_socket`` the socket that calls arrive on, ``caller_id`` the parties, and
+``dialplan_*`` check the loaded dialplan.
 """

@@ -1,13 +1,13 @@
-"""Every string that Accord sends to FreeSWITCH is made here, and nowhere else.
+"""Every command that Accord sends to FreeSWITCH is built here, and nowhere else.
 
-A connection sends :class:`SwitchCommand` values only, and only the functions of this module make them.  Each
-argument is checked against what it may be, because the event socket has no quoting that can be trusted:
-a line feed ends a command, ``${…}`` is expanded by the switch, a quote or a space moves the next
-argument.  What is not allowed raises :class:`SwitchError` (``switch.argument``) before anything is sent.
+A connection sends :class:`SwitchCommand` values only, and only the functions of this module create them. Each
+argument is validated, because the event socket has no reliable quoting: a line feed ends a command, the
+switch expands ``${…}``, and a quote or a space shifts the next argument. An invalid argument raises
+:class:`SwitchError` (``switch.argument``) before anything is sent.
 
-Recording ids and paths come from Accord alone; nothing a caller sent is ever an argument, but a channel's id
-where the switch takes a call's SIP Call-ID for it: ask :func:`addressable` before a command about a channel
-that was not made here.
+Recording ids and paths come from Accord alone. Nothing that a caller sent becomes an argument, with one
+exception: the switch may use a call's SIP Call-ID as its channel id. Check :func:`addressable` before a
+command about a channel that was not created here.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ CONTEXT: Final = "accord"
 """The dialplan context of Accord's own extensions (``freeswitch_conf/``)."""
 
 CALLEE: Final = "accord_callee"
-"""And of those for the callee's leg of an outbound call."""
+"""The context of the extensions for the callee's leg of an outbound call."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SwitchCommand:
-    """What is sent, without the empty line that ends it.  ``secret`` keeps it out of logs."""
+    """A command, without the empty line that ends it. ``secret`` keeps it out of logs."""
 
     text: str
     secret: bool = False
@@ -59,33 +59,33 @@ def auth(password: str) -> SwitchCommand:
 
 
 def connect() -> SwitchCommand:
-    """The first command on the socket that a call arrives on; answered with the channel's data.
+    """The first command on the socket that a call arrives on; the reply is the channel's data.
 
-    It has to be the first: FreeSWITCH does not answer whatever comes first and is not ``connect``
-    (``listener_run``)."""
+    It must come first: FreeSWITCH does not reply to another first command (``listener_run``)."""
     return SwitchCommand("connect")
 
 
 def leave() -> SwitchCommand:
-    """End the connection in order: answered with ``+OK bye``, after everything sent before it."""
+    """End the connection in order: the reply is ``+OK bye``, after everything sent before."""
     return SwitchCommand("exit")
 
 
 def my_events() -> SwitchCommand:
-    """On a call's own socket: this channel's events."""
+    """On a call's own socket: receive this channel's events."""
     return SwitchCommand("myevents")
 
 
 def linger(seconds: int) -> SwitchCommand:
-    """On a call's own socket: stay connected that long (1 to 600) after the hang-up, for its last events."""
+    """On a call's own socket: stay connected for 1 to 600 seconds after the hang-up, to receive its last
+    events."""
     if not 1 <= seconds <= 600:
         raise _refuse("linger", "1 to 600 seconds")
     return SwitchCommand(f"linger {seconds}")
 
 
 def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> SwitchCommand:
-    """Ask for events in the plain format: ``names`` out of :data:`recorder.switch.esl_events.NAMES`,
-    ``subclasses`` of CUSTOM ones (``accord::keep``)."""
+    """Subscribe to events in the plain format: ``names`` out of :data:`recorder.switch.esl_events.NAMES`,
+    and ``subclasses`` of CUSTOM events (``accord::keep``)."""
     wanted = [name for name in dict.fromkeys(names) if name != "CUSTOM"]
     for name in wanted:
         if name not in NAMES:
@@ -102,7 +102,7 @@ def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> SwitchCom
 
 
 def only_channel(uuid: str) -> SwitchCommand:
-    """Let only this channel's events through.  More than one such filter lets either through."""
+    """Pass only this channel's events. Of several such filters, an event must match one."""
     return SwitchCommand(f"filter Unique-ID {_uuid(uuid)}")
 
 
@@ -110,10 +110,9 @@ def only_channel(uuid: str) -> SwitchCommand:
 
 
 def execute(application: str, argument: str) -> SwitchCommand:
-    """Have the channel run one dialplan application, after those that were sent before (``event-lock``).
+    """Have the channel run a dialplan application, after those sent before (``event-lock``).
 
-    Not for direct use with free text: :func:`execute_extension` makes the argument.
-    """
+    Do not call it with free text: :func:`execute_extension` builds the argument."""
     if application not in APPLICATIONS:
         raise _refuse(f"application {application!r}", "one of " + ", ".join(sorted(APPLICATIONS)))
     lines = ["sendmsg", "call-command: execute", f"execute-app-name: {application}"]
@@ -122,11 +121,11 @@ def execute(application: str, argument: str) -> SwitchCommand:
 
 
 APPLICATIONS: Final = frozenset({"execute_extension"})
-"""No other: what is done to a call stands in the dialplan, behind its guards."""
+"""The only allowed applications: everything else is done in the dialplan, behind its guards."""
 
 
 def execute_extension(extension: str, context: str = CONTEXT) -> SwitchCommand:
-    """Run an extension of Accord's dialplan; what the switch itself then checks is written there."""
+    """Run an extension of Accord's dialplan, which makes its own checks."""
     return execute("execute_extension", f"{_word(extension)} XML {_word(context)}")
 
 
@@ -144,53 +143,52 @@ def show_channels() -> SwitchCommand:
 
 
 def show_channel(uuid: str) -> SwitchCommand:
-    """The live channels that say something of this id, as JSON."""
+    """The live channels that mention this id, as JSON."""
     return SwitchCommand(f"api show channels like {_uuid(uuid)} as json")
 
 
 def media_bugs(uuid: str) -> SwitchCommand:
-    """What is attached to a channel's media, recordings among it."""
+    """The media bugs of a channel, recordings among them."""
     return SwitchCommand(f"api uuid_buglist {_uuid(uuid)}")
 
 
 def get_variable(uuid: str, name: str) -> SwitchCommand:
-    """A channel variable's value; ``_undef_`` where it is not set.
+    """The value of a channel variable; ``_undef_`` where it is not set.
 
-    Never ``getvar`` on a call's own socket: its answer is not encoded, so a value with line feeds in it
-    would be read as headers and replies."""
+    Never use ``getvar`` on a call's own socket: its reply is not encoded, so a value with line feeds would
+    be read as headers and replies."""
     return SwitchCommand(f"api uuid_getvar {_uuid(uuid)} {_variable(name)}")
 
 
 def channel_data(uuid: str) -> SwitchCommand:
-    """What events say of a channel, as it is now: lines of an event, each value encoded as in one.
+    """The channel's current event data: header lines, each value encoded as in an event.
 
-    It tells what no variable does: when the channel was connected."""
+    It contains what no variable does: when the channel was bridged."""
     return SwitchCommand(f"api uuid_dump {_uuid(uuid)}")
 
 
 def answer_in_state(uuid: str, name: str, state: str) -> SwitchCommand:
-    """Answer a call at once, if one of its variables has this value; the switch looks, not we.
+    """Answer a call at once if one of its variables has this value; the switch checks, not we.
 
-    What is sent as ``execute`` waits for the call's own thread, which looks once a media tick (20 ms)
-    until the call has media; an API command is run by the connection's thread at once.
-    """
+    An ``execute`` waits for the call's own thread, which looks once a media tick (20 ms) until the call
+    has media; an API command runs at once in the connection's thread."""
     return SwitchCommand(f"api expand uuid_answer {_in_state(uuid, name, state)}")
 
 
 def play_to_both(uuid: str, name: str, state: str, sound: Path) -> SwitchCommand:
-    """Play a sound to a call's both ends, if one of its variables has this value; the switch looks, not we.
+    """Play a sound to both ends of a call if one of its variables has this value; the switch checks, not we.
 
-    Sounds that are ordered while one plays wait for their turn (seen)."""
+    A sound that is ordered while another plays waits for its turn (seen)."""
     return _broadcast(uuid, name, state, sound, "both")
 
 
 def cut(leg: str) -> SwitchCommand:
-    """End what plays to a leg; what was ordered after it is played next."""
+    """End the sound that plays to a leg; the next one starts."""
     return SwitchCommand(f"api uuid_break {_uuid(leg)}")
 
 
 def cut_in_room(room: str, member: str = "") -> SwitchCommand:
-    """End what plays to everybody in a conference, or to one ``member`` of it alone."""
+    """End the sound that plays to a conference, or to one ``member`` of it."""
     to = f" {_member(member)}" if member else ""
     return SwitchCommand(f"api conference {_room(room)} stop current{to}")
 
@@ -201,8 +199,8 @@ def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCo
 
 
 def play_in_room(uuid: str, name: str, state: str, room: str, sound: Path, member: str = "") -> SwitchCommand:
-    """Play a sound to everybody in a conference, or to one ``member`` of it alone, who hears nobody
-    meanwhile; if the variable of ``uuid``, which is in it, has this value."""
+    """Play a sound to a conference, or to one ``member`` alone, who hears nobody meanwhile; if the
+    variable of ``uuid``, which is in it, has this value."""
     said = f"${{uuid_getvar({_uuid(uuid)} {_variable(name)})}}"
     target = f"${{cond({said} == {_word(state)} ? {_room(room)} : {_NO_ROOM})}}"
     to = f" {_member(member)} nomux" if member else ""
@@ -216,10 +214,11 @@ def mix_in(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCom
 
 
 def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bool) -> list[SwitchCommand]:
-    """Ask a third one (``three_way`` on ``on``) with ``sound``, out of the conversation, for in it the switch
-    tells of none of their keys; ``answer`` milliseconds after the sound they are back in it by themselves.
-    ``again``: they are out of it already.  The last one does it, if the call of ``uuid`` is recorded, they
-    are where they should be, and its dialplan has where they are sent; the switch looks, not we."""
+    """Ask a third party (``three_way`` on ``on``) with ``sound``, outside the conversation, because in it
+    the switch does not report their keys; ``answer`` milliseconds after the sound they return by
+    themselves. ``again``: they are outside it already. The last command does it, if the call of ``uuid``
+    is recorded, they are where they should be, and its dialplan has the extension; the switch checks, not
+    we."""
     if not 1 <= answer <= 60_000:
         raise _refuse(f"{answer} ms for an answer", "1 to 60000")
     place, there = ("destination_number", ASIDE) if again else ("current_application", "three_way")
@@ -236,7 +235,8 @@ def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bo
 
 
 def let_back(leg: str, sound: Path | None) -> list[SwitchCommand]:
-    """Who was taken aside goes back into the conversation, once ``sound`` was said to them."""
+    """Return a third party who was taken aside to the conversation, once ``sound`` has been played to
+    them."""
     prompt = "accord_prompt"
     return [
         clear_variable(leg, prompt) if sound is None else put_variable(leg, prompt, str(sound)),
@@ -245,7 +245,7 @@ def let_back(leg: str, sound: Path | None) -> list[SwitchCommand]:
 
 
 ASIDE: Final = "accord_aside"
-"""The extension in which a third one is asked."""
+"""The extension in which a third party is asked."""
 
 _BESIDE: Final = f"accord_beside XML {CONTEXT}"
 _NO_ROOM: Final = "accord.no.such.room"
@@ -258,14 +258,14 @@ def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str
 
 def beep(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
     """Mix a short tone into what ``leg`` hears, every quarter of a minute, if the variable of ``uuid`` has
-    this value.  Ordered again it changes nothing.  It is not in a recording that began before it (seen; what
-    is mixed into what a leg says is)."""
+    this value. Idempotent. The tone is not in a recording that began before it (seen; a tone mixed into
+    what a leg says is)."""
     target = _in_state(uuid, name, state, _uuid(leg))
     return SwitchCommand(f"api expand uuid_displace {target} start {_BEEP} 0 m")
 
 
 def no_beep(leg: str) -> SwitchCommand:
-    """And no more."""
+    """End the tone of :func:`beep`."""
     return SwitchCommand(f"api uuid_displace {_uuid(leg)} stop {_BEEP}")
 
 
@@ -276,7 +276,7 @@ def note_tone(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
 
 
 def pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
-    """Remind ``leg`` for so many seconds that the recording of ``uuid`` is paused, if it still is then; the
+    """Remind ``leg`` for so many seconds that the recording of ``uuid`` is paused, as long as it is; the
     colleague's code ends it, too."""
     if not 1 <= seconds <= 99_999:
         raise _refuse(f"a tone of {seconds} s", "1 to 99999 seconds")
@@ -286,14 +286,14 @@ def pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
 
 
 def no_pause_tone(leg: str) -> SwitchCommand:
-    """And no more."""
+    """End the tone of :func:`pause_tone`."""
     return SwitchCommand(f"api expand uuid_displace {_uuid(leg)} stop ${{global_getvar(accord_pause_tone)}}")
 
 
 def pause(uuid: str, path: Path, seconds: int) -> list[SwitchCommand]:
-    """What the dialplan's ``accord_pause`` does for a colleague's code, from outside the call, in order and
-    in one write: mask a recording that was announced, and first see to it that the switch ends that by
-    itself.  The last one masks; the switch refuses it where there is nothing to mask."""
+    """Do what the dialplan's ``accord_pause`` does for a feature code, from outside the call, in order and
+    in one write: pause an announced recording, after making sure that the switch ends the pause by itself.
+    The last command pauses; the switch refuses it where there is nothing to pause."""
     group, state = f"{uuid}_pause", _in_state(uuid, "accord_state", "announced")
     return [
         unschedule(group),
@@ -306,13 +306,13 @@ def pause(uuid: str, path: Path, seconds: int) -> list[SwitchCommand]:
 
 
 def pause_refused(uuid: str) -> list[SwitchCommand]:
-    """Take back what :func:`pause` has left where its last command was refused."""
+    """Undo what :func:`pause` has left where its last command was refused."""
     return [clear_variable(uuid, "accord_paused"), unschedule(f"{uuid}_pause")]
 
 
 def resume(uuid: str, path: Path) -> list[SwitchCommand]:
-    """What ``accord_resume`` does.  The first one goes on with the recording; the switch refuses it where it
-    is not paused."""
+    """Do what ``accord_resume`` does. The first command resumes the recording; the switch refuses it where
+    it is not paused."""
     paused = _in_state(uuid, "accord_paused", "true")
     return [SwitchCommand(f"api expand {_unmask(paused, path).text.partition(' ')[2]}"), *pause_refused(uuid)]
 
@@ -326,25 +326,25 @@ _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 
 def change_variable(uuid: str, name: str, old: str, new: str) -> SwitchCommand:
-    """Give a channel's variable the value ``new`` if it has ``old``; the switch looks, not we.  Refused where
-    it has not, and where there is no such channel."""
+    """Change a channel's variable from ``old`` to ``new``; the switch checks, not we. Refused where it has
+    another value, and where the channel does not exist."""
     target = _in_state(uuid, name, old)
     return SwitchCommand(f"api expand uuid_setvar {target} {_variable(name)} {_word(new)}")
 
 
 def _in_state(uuid: str, name: str, state: str, to: str = "") -> str:
-    """The channel ``to`` (by default the same) if one of its variables has this value, else none."""
+    """Return the channel ``to`` (by default the same) if one of its variables has this value, else none."""
     channel, value = _uuid(uuid), _word(state)
     return f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? {to or channel} : none)}}"
 
 
 def clear_variable(uuid: str, name: str) -> SwitchCommand:
-    """Unset a channel's variable from outside the call."""
+    """Unset a channel variable from outside the call."""
     return SwitchCommand(f"api uuid_setvar {_uuid(uuid)} {_variable(name)}")
 
 
 def put_variable(uuid: str, name: str, value: str) -> SwitchCommand:
-    """Set a channel's variable from outside the call."""
+    """Set a channel variable from outside the call."""
     return SwitchCommand(f"api uuid_setvar {_uuid(uuid)} {_variable(name)} {_value(name, value)}")
 
 
@@ -354,8 +354,8 @@ def record_stop(uuid: str, path: Path) -> SwitchCommand:
 
 
 def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -> SwitchCommand:
-    """Record a call in two channels from now on, if one of its variables has this value; the switch looks,
-    not we.  ``recording`` is told with its events."""
+    """Record a call in two channels from now on, if one of its variables has this value; the switch
+    checks, not we. Its events carry ``recording``."""
     settings = "RECORD_STEREO=true,RECORD_PRE_BUFFER_FRAMES=0,enable_file_write_buffering=false"
     options = f"{{{settings},accord_recording={_uuid(recording)}}}"
     target = _in_state(uuid, name, state)
@@ -363,15 +363,15 @@ def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -
 
 
 def record_stop_unless(uuid: str, name: str, state: str, path: Path) -> SwitchCommand:
-    """Stop one recording, if the channel's variable has another value than this; the switch looks, not we."""
+    """Stop one recording, unless the channel's variable has this value; the switch checks, not we."""
     channel, value = _uuid(uuid), _word(state)
     target = f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? none : {channel})}}"
     return SwitchCommand(f"api expand uuid_record {target} stop '{_path(path)}'")
 
 
 def schedule(seconds: int, group: str, command: SwitchCommand) -> SwitchCommand:
-    """Have the switch run an ``api`` command by itself, so many whole seconds from now (its scheduler may add
-    one); ``group`` is what :func:`unschedule` takes back, all of it."""
+    """Have the switch run an ``api`` command by itself, so many whole seconds from now (its scheduler may
+    add one). :func:`unschedule` cancels a whole ``group``."""
     kind, _, what = command.text.partition(" ")
     if kind != "api" or not 1 <= seconds <= 3600 or what.endswith("&"):
         raise _refuse(f"{command} in {seconds} s", "an api command, in 1 to 3600 seconds")
@@ -379,17 +379,17 @@ def schedule(seconds: int, group: str, command: SwitchCommand) -> SwitchCommand:
 
 
 def unschedule(group: str) -> SwitchCommand:
-    """Take back what is scheduled under this name."""
+    """Cancel everything that is scheduled under this name."""
     return SwitchCommand(f"api sched_del {_uuid(group)}")
 
 
 def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> SwitchCommand:
-    """Call a number outside, play a sound to whoever answers, and hang up.  The switch answers when somebody
-    has answered, or with why nobody has (``-ERR USER_BUSY``), so it is sent on a connection of its own.
+    """Call an external number, play a sound to whoever answers, and hang up. The switch replies when somebody
+    has answered, or why nobody has (``-ERR USER_BUSY``), so it needs a connection of its own.
 
-    ``dial`` is the operator's, with ``{number}`` (``+32…``) or ``{digits}`` in it; it goes straight to a
-    gateway, past every dialplan: the call is neither announced nor recorded.  ``caller`` is the number that
-    is shown (``""``: the gateway's)."""
+    ``dial`` is the operator's dial string, with ``{number}`` (``+32…``) or ``{digits}`` in it; it leads
+    straight to a gateway, past every dialplan: the call is neither announced nor recorded. ``caller`` is
+    the number to show (``""``: the gateway's)."""
     if not _DIALLED.fullmatch(number):
         raise _refuse(f"the number {number!r}", "E.164, +32470123456")
     if not 5 <= seconds <= 120:
@@ -405,13 +405,13 @@ def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> 
 
 
 def dialable(dial: str) -> bool:
-    """Whether this says how a number outside is reached: a plain dial string of an endpoint, with one
-    ``{number}`` or ``{digits}`` in it, and none that leads through a dialplan."""
+    """Whether this is a dial string for external numbers: a plain one of an endpoint, with one
+    ``{number}`` or ``{digits}`` in it, which leads through no dialplan."""
     return _DIAL.fullmatch(dial) is not None and not dial.startswith("loopback/")
 
 
 def rooms() -> SwitchCommand:
-    """All conferences and who is in them, as JSON; refused where the switch has no such module."""
+    """All conferences and their members, as JSON; refused where the switch has no such module."""
     return SwitchCommand("api conference json_list")
 
 
@@ -421,29 +421,29 @@ def module_exists(module: str) -> SwitchCommand:
 
 
 def locate(section: str, tag: str, attribute: str, value: str) -> SwitchCommand:
-    """A piece of the running configuration, as XML."""
+    """A section of the running configuration, as XML."""
     words = " ".join(_word(word) for word in (section, tag, attribute, value))
     return SwitchCommand(f"api xml_locate {words}")
 
 
 def dialplan() -> SwitchCommand:
-    """The running dialplan, whole, as XML."""
+    """The whole running dialplan, as XML."""
     return SwitchCommand("api xml_locate dialplan")
 
 
 def global_variable(name: str) -> SwitchCommand:
-    """A global variable's value (``run_dir``: where the switch has its process id); refused where there is
-    none of that name."""
+    """The value of a global variable (``run_dir``: where the switch keeps its process id); refused where
+    it does not exist."""
     return SwitchCommand(f"api global_getvar {_variable(name)}")
 
 
 def set_global_variable(name: str, value: str) -> SwitchCommand:
-    """Set a global variable of the switch, which is gone when it ends; the value is kept out of logs."""
+    """Set a global variable of the switch, until it ends; the value is kept out of logs."""
     return SwitchCommand(f"api global_setvar {_variable(name)}={_word(value)}", secret=True)
 
 
 def file_exists(path: Path) -> SwitchCommand:
-    """``true`` where the switch finds a file under this name."""
+    """``true`` where the switch finds a file of this name."""
     return SwitchCommand(f"api file_exists {_path(path)}")
 
 
@@ -473,7 +473,7 @@ def _one_line(what: str, text: str) -> str:
 
 
 def addressable(uuid: str) -> bool:
-    """Whether a command can be about the channel of this id.  FreeSWITCH makes UUIDs, but lets callers
+    """Whether a command can address the channel with this id. FreeSWITCH makes UUIDs, but lets callers
     (``inbound-use-callid-as-uuid``) and applications (``origination_uuid``) choose others."""
     return _UUID.fullmatch(uuid) is not None
 
@@ -492,7 +492,7 @@ def _variable(name: str) -> str:
 
 def _value(name: str, value: str) -> str:
     # Without '$' nothing is expanded, without quotes and backslashes no argument moves.
-    # The pattern knows ASCII's control characters; there are others, and ends of lines among them.
+    # The pattern excludes ASCII control characters; there are others, line ends among them.
     if not _VALUE.fullmatch(value) or not value.isprintable():
         raise _refuse(f"the value of {name}", "no control characters, quotes, backslashes, braces or '$'")
     return value

@@ -1,14 +1,14 @@
-"""One event socket connection: greenswitch's protocol with our framing, sending and life.
+"""One event socket connection: greenswitch's protocol with our own framing, sending and lifecycle.
 
-What every connection keeps, both the standing one and a call's own:
+Every connection, the standing one and a call's own, keeps these rules:
 
-* a command has a time limit of its own and gets its own reply.  Replies come in the order of the
-  commands, so a command that was given up keeps its place in the queue and its late reply goes nowhere;
-* a write is whole or ends the connection; it has a time limit too;
-* each handler has a queue and a greenlet of its own: a slow one holds up nobody else, and what it raises
-  is logged and counted;
-* malformed bytes, a silent death of the peer (TCP keepalive and user timeout) and a queue that overflows
-  end the connection, and everybody who waits is told.
+* a command has a time limit of its own and gets its own reply. Replies come in the order of the commands, so
+  a command that timed out keeps its place in the queue, and its late reply is dropped;
+* a write is complete or ends the connection, and has a time limit, too;
+* each handler has a queue and a greenlet of its own: a slow one delays nobody else, and its exceptions are
+  logged and counted;
+* malformed bytes, a dead peer (TCP keepalive and user timeout) and an overflowing queue end the connection,
+  and everybody who waits is notified.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand, leave
 from recorder.switch.dispatch import Handler, Lane, PendingReply
-from recorder.switch.esl_events import CallEvent, Reply
+from recorder.switch.esl_events import EslEvent, Reply
 from recorder.switch.framing import EVENT, MAX_BODY, Frame, Framer
 
 log = structlog.get_logger()
@@ -58,20 +58,20 @@ class ConnectionLimits:
 
 
 class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
-    """greenswitch's ``ESLProtocol`` with everything replaced that is unsafe; see the module's text."""
+    """greenswitch's ``ESLProtocol`` with everything unsafe replaced; see the module's docstring."""
 
     limits: ConnectionLimits
     max_body: int = MAX_BODY
-    """Bytes of one body that are taken from the peer."""
+    """Maximum size of one body from the peer, in bytes."""
     quiet: bool = False
-    """Who is at the other end may be anybody: what they do is neither logged nor counted."""
+    """The peer may be anybody: its actions are neither logged nor counted."""
 
     def __init__(self, *args: Any, limits: ConnectionLimits | None = None, **named: Any) -> None:
         self.limits = limits or ConnectionLimits()
         self.closed = Event()
         self.reason = ""
         self.left_by_peer = False
-        """The other side ended it, and not we."""
+        """Whether the other side ended the connection."""
         self._pending: deque[PendingReply] = deque()
         self._write_lock = BoundedSemaphore(1)
         self._lanes: dict[Handler, Lane] = {}
@@ -81,7 +81,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     # --- life
 
     def adopt(self, sock: socket.socket) -> None:
-        """Make a connected socket this connection's: no delay, and a dead peer is noticed."""
+        """Take over a connected socket: no delay, and dead peers are detected."""
         sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
         sock.setsockopt(plain.SOL_SOCKET, plain.SO_KEEPALIVE, 1)
         silence = max(3, int(self.limits.silence))
@@ -98,14 +98,14 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         self._receive_events_greenlet = gevent.spawn(self.receive_events)
 
     def on_close(self, call: Callable[[str], object]) -> None:
-        """Call this with the reason when the connection ends; at once if it has ended."""
+        """Call ``function`` with the reason when the connection ends; at once if it has ended."""
         if self.closed.is_set():
             call(self.reason)
         else:
             self._on_close.append(call)
 
     def close(self, reason: str = "closed by us") -> None:
-        """End the connection now.  Everybody who waits for a reply gets ``switch.gone``.  Idempotent."""
+        """End the connection now. Everybody who waits for a reply gets ``switch.gone``. Idempotent."""
         if self.closed.is_set():
             return
         self.reason = reason
@@ -115,7 +115,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         self._auth_request_event.set()
         sock = getattr(self, "sock", None)
         if sock is not None:
-            with suppress(OSError):  # the peer may have ended it already
+            with suppress(OSError):  # the peer may have closed it already
                 sock.shutdown(plain.SHUT_RDWR)
             sock.close()
         gone = self._gone()
@@ -128,15 +128,15 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             try:
                 call(reason)
             except Exception:
-                # The others are told all the same.
+                # The others are notified all the same.
                 metrics.UNFORESEEN.inc()
                 log.exception("switch.close_failed")
 
     def stop(self) -> None:
-        """Replaces greenswitch's, which waits without a limit: say ``exit``, wait for ``+OK bye`` at most
-        the limit of a reply, close."""
+        """Replaces greenswitch's, which waits without a limit: send ``exit``, wait for ``+OK bye`` for the
+        limit of a reply at most, close."""
         if self.connected:
-            with suppress(SwitchError):  # gone or silent: closing is all that is left to do
+            with suppress(SwitchError):  # gone or silent: only closing is left
                 self.send(leave())
         self.close()
 
@@ -150,15 +150,14 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     # --- sending
 
     def send(self, data: SwitchCommand, limit: float | None = None) -> Reply:
-        """Send a command and wait for its reply, at most ``limit`` seconds.
+        """Send a command and wait at most ``limit`` seconds for its reply.
 
-        Replaces greenswitch's, which waits for ever, writes a part and takes any string.  Raises
-        :class:`SwitchError` ``switch.timeout``, ``switch.gone``.
-        """
+        Replaces greenswitch's, which waits for ever, may write a part and takes any string. Raises
+        :class:`SwitchError` ``switch.timeout``, ``switch.gone``."""
         return self.send_later(data, limit).wait()
 
     def api(self, command: SwitchCommand, limit: float | None = None) -> str:
-        """Send an ``api`` command; its answer.  Raises as :meth:`send`, and ``switch.refused``."""
+        """Send an ``api`` command and return its answer. Raises as :meth:`send`, and ``switch.refused``."""
         answer: str = self.send_later(command, limit).accepted().data
         return answer
 
@@ -183,7 +182,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         try:
             if not self.connected:
                 raise self._gone()
-            # Their places are taken before the bytes go: a reply cannot come before its command waits.
+            # They queue before the bytes are sent: no reply can come before its command waits.
             self._pending.extend(sent)
             for pending in sent:
                 pending.start()
@@ -193,7 +192,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         return sent
 
     def _write(self, wire: bytes) -> None:
-        """All of it or the end: after a part nothing would be understood any more."""
+        """Write all of it or end the connection: after a part nothing would be understood."""
         limit = gevent.Timeout(self.limits.write)
         try:
             with limit:
@@ -210,7 +209,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     # --- receiving
 
     def receive_events(self) -> None:
-        """Replaces greenswitch's: frames first, nothing decoded, malformed bytes end the connection."""
+        """Replaces greenswitch's: frames come first, nothing is decoded, malformed bytes end the
+        connection."""
         framer = Framer(max_body=self.max_body)
         reason = "the switch closed the connection"
         try:
@@ -228,7 +228,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                         log.error("switch.malformed", error=str(framer.error))
                     reason = framer.error.message
                     break
-                # A switch that always has more to say must not keep the hub from everybody else.
+                # A switch that always has more to send must not keep the hub busy.
                 gevent.sleep(0)
         except OSError as error:
             self.left_by_peer = not self.closed.is_set()
@@ -241,11 +241,11 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             self.close(self.reason or reason)
 
     def handle_event(self, event: Frame) -> None:
-        """Replaces greenswitch's: every kind of frame has its body read, and a reply without a command
+        """Replaces greenswitch's: the body of every kind of frame is read, and a reply without a command
         ends the connection instead of the reader."""
         kind = event.kind
         if kind == EVENT:
-            self.dispatch(CallEvent(event.body))
+            self.dispatch(EslEvent(event.body))
         elif kind in (b"command/reply", b"api/response"):
             if not self._pending:
                 self.close("a reply to nothing that was sent")
@@ -265,9 +265,9 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         else:
             log.debug("switch.unknown_frame", kind=kind.decode("ascii", "replace")[:60])
 
-    def dispatch(self, event: CallEvent) -> None:
-        """Give an event to the handlers of its name, of its subclass for CUSTOM, and to those of ``*``
-        where there are none (as greenswitch does)."""
+    def dispatch(self, event: EslEvent) -> None:
+        """Pass an event to the handlers of its name (for CUSTOM, its subclass), and to those of ``*``
+        where there are none, as greenswitch does."""
         key = event.name
         handlers = self.event_handlers.get(event.subclass if key == "CUSTOM" else key)
         if handlers is None:
@@ -284,18 +284,18 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                 return
 
     def process_events(self) -> None:
-        """greenswitch's one queue for all handlers; not used, a :class:`Lane` each takes its place."""
+        """greenswitch's single queue for all handlers; unused, because each handler has a :class:`Lane`."""
         raise NotImplementedError("handlers have a Lane each")
 
     def join_handlers(self, limit: float) -> bool:
-        """After the end: wait, at most ``limit`` seconds, until handlers have had what came before it.
-        ``False`` where one has not ended."""
+        """After the end: wait at most ``limit`` seconds until the handlers have processed everything.
+        ``False`` where one has not."""
         joined = [lane.join(limit) for lane in self._lanes.values()]
         return all(joined)
 
     @property
     def handler_failures(self) -> int:
-        """How many times a handler raised, for metrics."""
+        """How often a handler raised, for metrics."""
         return sum(lane.failures for lane in self._lanes.values())
 
 

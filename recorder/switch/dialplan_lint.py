@@ -1,9 +1,9 @@
-"""Whether the loaded dialplan keeps the two rules by itself: no announcement, no recording; no call waits
-for us.  Found by walking it (:mod:`recorder.switch.dialplan_model`), so a switch that carries calls is not
-touched.
+"""Checks that the loaded dialplan keeps the two rules by itself: no announcement, no recording; no call waits
+for the daemon. It walks the dialplan (:mod:`recorder.switch.dialplan_model`), so a switch that carries calls
+is not touched.
 
-A test call through the guard would prove no more and cost something: it would run the operator's own
-routing, be billed and counted, and need a module (``mod_loopback``) that few switches have.
+A test call through the guard would prove no more and have a cost: it would run the operator's own routing,
+be billed and counted, and need a module (``mod_loopback``) that few switches have.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ EXTENSIONS: Final = (
 """Extensions without which a call could be recorded unannounced, wait for ever or be cut off."""
 
 NOT_TOLD: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
-"""States in which a recording may have begun and the announcement has not been heard to its end."""
+"""States in which a recording may have started and the announcement has not been heard whole."""
 
 _AWAY: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
 GUARD: Final = "accord_after_${accord_state} XML accord"
 LONGEST_WAIT: Final = 10
-"""Seconds until a daemon that hangs costs a call more than a telephone's patience."""
+"""Maximum seconds that a hanging daemon may cost a call: a telephone's patience."""
 
 _FILES = "put freeswitch_conf/dialplan/accord.xml of this version in place, then `reloadxml`"
 _ENTRY = "put freeswitch_conf/dialplan/public/00_accord.xml of this version in place, then `reloadxml`"
@@ -48,7 +48,7 @@ _ENTRY = "put freeswitch_conf/dialplan/public/00_accord.xml of this version in p
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``what`` is not as it must be; ``hint`` what to do.  ``grave``: a rule is not kept."""
+    """``what`` is wrong; ``hint`` says what to do. ``grave``: a rule is broken."""
 
     what: str
     hint: str = _FILES
@@ -56,12 +56,12 @@ class Fault:
 
 
 def missing(loaded: Loaded) -> tuple[str, ...]:
-    """Names of extensions that are not there."""
+    """Return the names of missing extensions."""
     return tuple(name for name in EXTENSIONS if not loaded.has(CONTEXT, name))
 
 
 def entry_faults(entry: Entry) -> Iterator[Fault]:
-    """What is wrong with the way in: the extension that hands a call to the daemon."""
+    """Return the faults of the entry: the extension that hands a call to the daemon."""
     place = f"extension {entry.extension!r} of context {entry.context!r}"
     if not entry.after or entry.after[0] != Action("execute_extension", GUARD):
         yield Fault(
@@ -89,7 +89,7 @@ def entry_faults(entry: Entry) -> Iterator[Fault]:
 
 
 def bound(entry: Entry) -> int | None:
-    """Seconds that a call waits for the daemon to begin; ``None`` where nothing ends the wait."""
+    """Return the seconds that a call waits for the daemon to begin; ``None`` where nothing ends the wait."""
     for each in entry.before:
         when, _, target = each.data.partition(" ")
         if each.application == "sched_transfer" and target == f"accord_timeout XML {CONTEXT}":
@@ -98,7 +98,7 @@ def bound(entry: Entry) -> int | None:
 
 
 def guard_faults(loaded: Loaded) -> Iterator[Fault]:
-    """What the guard does in each state a call can be left in."""
+    """Return the faults of the guard in each state that a call can be left in."""
     for state in NOT_TOLD:
         run = _after(loaded, state)
         if Action("stop_record_session", "${accord_recorded}") not in run:
@@ -124,7 +124,7 @@ def guard_faults(loaded: Loaded) -> Iterator[Fault]:
 
 
 def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
-    """A card number must not depend on us."""
+    """A pause for a card number must not depend on the daemon."""
     for state in ("announced", "pickup"):
         bound = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
         if not any("execute_extension,accord_pause_" in each for each in bound):
@@ -138,8 +138,8 @@ def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
 
 
 def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
-    """What takes a recorded call's sound away from the switch, and that ``accord_media`` cannot undo: a
-    variable of the leg that is called (seen)."""
+    """Settings that take a recorded call's media away from the switch, and that ``accord_media`` cannot
+    undo: a variable of the called leg (seen)."""
     for context, name, actions, _ in loaded.extensions():
         if any(each.application == "bridge" and _AWAY.search(each.data) for each in actions):
             yield Fault(
@@ -151,8 +151,9 @@ def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
 
 
 def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
-    """Who takes a key in before codes are looked for, whatever is dialled behind it: ``bind_meta_app``, and
-    mod_fifo, which by itself takes a colleague's ``*`` for the wish to hang up on the caller (both seen)."""
+    """Applications that take a key before codes are matched, whatever is dialled after it:
+    ``bind_meta_app``, and mod_fifo, which takes a colleague's ``*`` for the wish to hang up on the caller
+    (both seen)."""
     for context, name, actions, _ in loaded.extensions():
         takes = any(each.application == "fifo" and "out" in each.data.split()[1:2] for each in actions)
         if starred and takes and not any("fifo_consumer_exit_key=" in each.data for each in actions):
@@ -179,7 +180,7 @@ def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
 
 
 def begin_faults(loaded: Loaded) -> Iterator[Fault]:
-    """What the switch does when the daemon begins, confirms, or comes too late."""
+    """Return the faults of the dialplan when the daemon begins, confirms, or comes too late."""
     for state in ("pickup", "announcing", "announced", "declined", "unrecorded", "late", ""):
         for name in ("accord_begin", "accord_ask"):
             if _run(loaded, name, state):
@@ -211,9 +212,9 @@ def begin_faults(loaded: Loaded) -> Iterator[Fault]:
 
 
 def buffer_faults(loaded: Loaded, context: str, hint: str) -> Iterator[Fault]:
-    """Recordings that the switch begins with a buffer, as a dialplan of an older Accord has them: the switch
-    fills it anew each time the call is connected with somebody else (25 frames by default,
-    ``RECORD_PRE_BUFFER_FRAMES``), and what comes meanwhile is in no gap."""
+    """Return recordings that the switch starts with a buffer: it fills the buffer again each time the call
+    is bridged with somebody else (25 frames by default, ``RECORD_PRE_BUFFER_FRAMES``), and the audio
+    meanwhile is in no gap."""
     for where, name, actions, _ in loaded.extensions():
         begins = [each.data for each in actions if each.application == "record_session"]
         if where == context and any("RECORD_PRE_BUFFER_FRAMES=0" not in data for data in begins):
@@ -241,7 +242,8 @@ def _question_faults(loaded: Loaded) -> Iterator[Fault]:
 
 
 def told_at(loaded: Loaded) -> str | None:
-    """The folder where the switch looks for what colleagues call to hear; ``None`` where it plays nothing."""
+    """Return the folder of the sounds that colleagues call to hear; ``None`` where the switch plays
+    nothing."""
     for each in loaded.walk(CONTEXT, "accord_told_00", {}):
         if each.application == "playback":
             return each.data.rpartition("/")[0]
@@ -249,8 +251,8 @@ def told_at(loaded: Loaded) -> str | None:
 
 
 def told_bound(loaded: Loaded) -> int | None:
-    """Seconds that the announcement's own bound is fixed to; ``None`` where the daemon gives them, by the
-    announcement's length, as it must."""
+    """Return the seconds that the announcement's bound is fixed to; ``None`` where the daemon sets it by
+    the announcement's length, as it must."""
     for each in _run(loaded, "accord_begin", "waiting"):
         when = each.data.partition(" ")[0]
         if each.application == "sched_transfer" and when[:1] == "+" and when[1:].isdecimal():
@@ -259,7 +261,7 @@ def told_bound(loaded: Loaded) -> int | None:
 
 
 def timeout_faults(loaded: Loaded) -> Iterator[Fault]:
-    """What the switch does when its bound passes."""
+    """Return the faults of the dialplan when its bound passes."""
     run = _run(loaded, "accord_timeout", "announcing")
     if Action("unset", "socket_resume") not in run[:1]:
         yield Fault(

@@ -1,6 +1,6 @@
-"""Whether the loaded dialplan keeps the two rules on outbound calls, too: no announcement, no recording; no
-call waits for us.  Found by walking it, as :mod:`recorder.switch.dialplan_lint` does for those that come
-in."""
+"""Checks that the loaded dialplan keeps the two rules on outbound calls, too: no announcement, no
+recording; no call waits for the daemon. It walks the dialplan, as :mod:`recorder.switch.dialplan_lint`
+does for inbound calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXTENSIONS: Final = (
     "accord_fail",
     "accord_decline",
 )
-"""What is done on a callee's leg, and as it is called."""
+"""The extensions for a callee's leg, by the names that they are called by."""
 
 RUNS: Final = f"group_confirm_file=execute_extension accord_callee XML {CALLEE}"
 
@@ -37,7 +37,7 @@ _EXPORTS: Final = {
     "accord_callee=": "nobody knows who was called",
     "group_confirm_early_ok=false": "they are connected before they have answered, and not told",
 }
-"""What the way out gives to each leg, and what comes of it where it does not."""
+"""The variables that the way out exports to each leg, and what happens without them."""
 
 _EMERGENCY: Final = ("112", "911", "999", "000")
 
@@ -47,7 +47,7 @@ _WAY_FILE = "put freeswitch_conf/dialplan/outbound/10_accord.xml of this version
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An extension that sets up what each callee's leg does."""
+    """An extension that sets up each callee's leg."""
 
     context: str
     extension: str
@@ -56,19 +56,19 @@ class Way:
 
 
 def ways(loaded: Loaded) -> Iterator[Way]:
-    """Every way out, in any context."""
+    """Return every way out, in any context."""
     for context, name, actions, on in loaded.extensions():
         if any(each.data == RUNS for each in actions):
             yield Way(context, name, actions, on)
 
 
 def missing(loaded: Loaded) -> tuple[str, ...]:
-    """Names of extensions that are not there."""
+    """Return the names of missing extensions."""
     return tuple(name for name in EXTENSIONS if not loaded.has(CALLEE, name))
 
 
 def way_faults(way: Way, loaded: Loaded) -> Iterator[Fault]:
-    """What is wrong with a way out."""
+    """Return the faults of a way out."""
     place = f"extension {way.extension!r} of context {way.context!r}"
     exported = [each.data.removeprefix("nolocal:") for each in way.actions if each.application == "export"]
     for wanted, otherwise in _EXPORTS.items():
@@ -97,7 +97,7 @@ def _brings(loaded: Loaded, context: str, number: str, variables: dict[str, str]
 
 
 def callee_faults(loaded: Loaded) -> Iterator[Fault]:
-    """What the switch does on a callee's leg, with the daemon there, late, or dead."""
+    """Return the faults on a callee's leg, with the daemon there, late, or dead."""
     entry = callee_entry(loaded)
     if entry is None:
         yield Fault("accord_callee brings nobody to the daemon: no outbound call is recorded", _CALLEE_FILE)
@@ -145,7 +145,7 @@ def _begin_faults(loaded: Loaded) -> Iterator[Fault]:
 
 
 def callee_entry(loaded: Loaded) -> Entry | None:
-    """What brings a callee's leg to the daemon."""
+    """Return the entry that passes a callee's leg to the daemon."""
     return next((each for each in loaded.entries(CALLEE) if each.extension == "accord_callee"), None)
 
 
@@ -170,7 +170,7 @@ def _entry_faults(entry: Entry) -> Iterator[Fault]:
 
 
 def wait(entry: Entry) -> int | None:
-    """Seconds after which a daemon may not begin any more; ``None`` where it always may."""
+    """Return the seconds after which the daemon may not begin any more; ``None`` where it always may."""
     for each in entry.before:
         if _makes_late(each):
             when = each.data.partition("sched_api(")[2].partition(" ")[0]

@@ -1,8 +1,8 @@
-"""The dialplan as the switch has it loaded, read and walked here: nothing is sent and no call is made.
+"""The dialplan as the switch has loaded it, read and walked here: nothing is sent and no call is placed.
 
-``xml_locate dialplan`` gives the XML that the switch routes with, its variables put in.  Walking it the way
-``mod_dialplan_xml`` does says what the switch *would* run for a call in a given state, which no file on a
-disk can say: what was edited and not reloaded, or is answered by somebody else, is not what is there.
+``xml_locate dialplan`` returns the XML that the switch routes with, its variables expanded. Walking it the
+way ``mod_dialplan_xml`` does shows what the switch *would* run for a call in a given state. No file on a
+disk shows that: a file may be edited and not reloaded, or something else may provide the dialplan.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GROUP = re.compile(r"(?<!\$)\$(\d)")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One application with its argument; variables as they were known to the walk."""
+    """One application with its argument; variables as the walk knew them."""
 
     application: str
     data: str
@@ -32,8 +32,8 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An extension that hands calls to a socket: ``before`` and ``after`` are the actions around it, ``on``
-    says whether the dialplan goes on behind the extension."""
+    """An extension that hands calls to a socket: ``before`` and ``after`` are the actions around it,
+    ``on`` says whether the dialplan goes on after the extension."""
 
     context: str
     extension: str
@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
-        """Host and port of each that is tried in turn."""
+        """Host and port of each address that is tried in turn."""
         found = []
         for one in self.socket.split(" ")[0].split("|"):
             host, _, port = one.rpartition(":")
@@ -53,7 +53,7 @@ class Entry:
 
 
 class Loaded:
-    """The contexts of a running dialplan.  Raises :class:`SwitchError` ``switch.answer``."""
+    """The contexts of a running dialplan. Raises :class:`SwitchError` ``switch.answer``."""
 
     def __init__(self, answer: str) -> None:
         try:
@@ -65,7 +65,7 @@ class Loaded:
         self._contexts = {each.get("name", ""): each for each in root.iter("context")}
 
     def context(self, name: str) -> Iterator[ElementTree.Element]:
-        """The extensions of a context, in their order."""
+        """Return the extensions of a context, in order."""
         found = self._contexts.get(name)
         if found is not None:
             yield from found.iter("extension")
@@ -76,8 +76,8 @@ class Loaded:
         return found is not None and any(each.get("name") == extension for each in found.iter("extension"))
 
     def extensions(self) -> Iterator[tuple[str, str, tuple[Action, ...], bool]]:
-        """Every extension of every context: both names, its actions, and whether the dialplan goes on behind
-        it."""
+        """Return every extension of every context: both names, its actions, and whether the dialplan goes
+        on after it."""
         for name, context in self._contexts.items():
             for extension in context.iter("extension"):
                 actions = tuple(
@@ -87,8 +87,8 @@ class Loaded:
                 yield name, extension.get("name", ""), actions, extension.get("continue") == "true"
 
     def entries(self, within: str = "") -> Iterator[Entry]:
-        """Every extension that hands a call to a socket as Accord's do, in any context but that of callees,
-        or in one alone."""
+        """Return every extension that hands a call to a socket as Accord's do, in any context but the
+        callees', or in one alone."""
         for context, name, actions, on in self.extensions():
             if context != within if within else context == CALLEE:
                 continue
@@ -98,8 +98,8 @@ class Loaded:
             yield Entry(context, name, actions[:at], actions[at].data, actions[at + 1 :], on)
 
     def walk(self, context: str, destination: str, variables: Mapping[str, str]) -> tuple[Action, ...]:
-        """What would be run for a call to ``destination`` whose variables are these; all others are empty
-        in conditions, and stay as they are written in arguments.  What is set ``inline`` counts at once."""
+        """Return the actions for a call to ``destination`` with these variables; all others are empty in
+        conditions, and stay unexpanded in arguments. A variable that is set ``inline`` counts at once."""
         run: list[Action] = []
         known = {"destination_number": destination, **variables}
         for extension in self._contexts.get(context, ElementTree.Element("none")).iter("extension"):
@@ -142,7 +142,8 @@ def _match(condition: ElementTree.Element, known: Mapping[str, str]) -> re.Match
 
 
 def put_in(text: str, known: Mapping[str, str | None], found: re.Match[str] | None = None) -> str:
-    """``${name}`` where it is known, and ``$1`` as a condition matched it; empty where there is none."""
+    """Expand ``${name}`` where it is known, and ``$1`` as a condition matched it; empty where there is
+    none."""
 
     def value(name: re.Match[str]) -> str:
         said = known.get(name[1])

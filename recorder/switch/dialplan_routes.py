@@ -1,8 +1,8 @@
-"""Ways through the loaded dialplan on which a call is connected before Accord is asked about it.
+"""Finds routes through the loaded dialplan on which a call is bridged before it is passed to Accord.
 
-What a condition looks at may be known here (the number that is dialled, what Accord's extensions look at) or
-not (the time of day, a user's ``toll_allow``).  What is not known may be met: so a way that only some callers
-find, or only at night, is found too.
+The value that a condition tests may be known here (the dialled number, the variables of Accord's
+extensions) or not (the time of day, a user's ``toll_allow``). An unknown condition may be met: so a route
+that only some callers find, or only at night, is found, too.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from recorder.switch.dialplan_lint_outbound import RUNS
 from recorder.switch.dialplan_model import Action, Loaded, put_in
 
 OUTSIDE_DIGITS: Final = 7
-"""Digits from which on a number is taken for one outside, where nothing else says where it leads."""
+"""Number of digits from which on a number counts as external, where nothing else says where it leads."""
 
 CONNECTS: Final = frozenset(
     {"bridge", "callcenter", "conference", "fifo", "httapi", "ivr", "javascript", "lua", "park", "socket",
      "valet_park"}
 )  # fmt: skip
-"""Applications that connect a call with somebody, or hand it to a program that may."""
+"""Applications that bridge a call, or hand it to a program that may."""
 
 _GOES_ON: Final = frozenset({"transfer", "execute_extension"})
 _DEEPEST: Final = 10
@@ -43,12 +43,12 @@ KNOWN: Final[Mapping[str, str]] = {
     "group_confirm_key": "",
     "caller_id_number": "2025550147",
 }
-"""What Accord's extensions look at, as it is when a call comes."""
+"""The variables that Accord's extensions test, as they are when a call arrives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``extension`` of ``context`` connects calls to ``number``, in the end by ``action``."""
+    """``extension`` of ``context`` bridges calls to ``number``, in the end by ``action``."""
 
     context: str
     extension: str
@@ -57,13 +57,13 @@ class Route:
 
 
 def inbound(loaded: Loaded, context: str, number: str) -> Iterator[Route]:
-    """How calls to a line's number are connected in a context without asking."""
+    """Return the routes that bridge calls to a line's number in a context without Accord."""
     yield from _unasked(loaded, context, number, KNOWN)
 
 
 def outbound(loaded: Loaded, context: str, number: str, line: str) -> Iterator[Route]:
-    """How calls from a line to a number go outside without asking; none where the number is an emergency
-    number, or on the list of those that are never recorded."""
+    """Return the routes that take calls from a line to an external number without Accord; none where the
+    number is an emergency number, or on the never-record list."""
     known = {**KNOWN, "accord_line": line}
     if _never(loaded, context, number, known):
         return
@@ -73,8 +73,8 @@ def outbound(loaded: Loaded, context: str, number: str, line: str) -> Iterator[R
 
 
 def outside_numbers(loaded: Loaded, context: str) -> tuple[list[str], list[str]]:
-    """Numbers, one of each length, that each extension of a context takes and connects with somebody
-    outside or routes on, and the names of those whose numbers could not be guessed."""
+    """Return numbers, one of each length, that each extension of a context takes and bridges with an
+    external leg or routes on, and the names of the extensions whose numbers could not be guessed."""
     numbers: dict[str, None] = {}
     unguessed: list[str] = []
     for extension in loaded.context(context):
@@ -91,8 +91,8 @@ def outside_numbers(loaded: Loaded, context: str) -> tuple[list[str], list[str]]
 
 
 def goes_outside(action: Action, number: str) -> bool:
-    """Whether it connects a call with somebody outside; where its dial string does not say (``${dial}``), by
-    the length of the number that was dialled."""
+    """Whether it bridges a call with an external leg; where its dial string does not say (``${dial}``), by
+    the length of the dialled number."""
     return action.application == "bridge" and any(
         _leg_goes_outside(leg, number) for leg in re.split(r",|\||:_:", _GLOBALS.sub("", action.data))
     )
@@ -140,7 +140,7 @@ def _target(
 
 
 def _asks(action: Action) -> bool:
-    """Whether Accord has a call in hand from here on, or has been told to leave it alone."""
+    """Whether Accord handles a call from here on, or has been told to leave it alone."""
     asked = action.application == "set" and action.data.startswith("accord_state=")
     return asked or action.data == RUNS
 
@@ -155,7 +155,8 @@ def _never(loaded: Loaded, context: str, number: str, given: Mapping[str, str]) 
 
 
 def _hunt(extension: Element, known: dict[str, str | None]) -> tuple[bool | None, list[Action]]:
-    """Whether an extension is met (``None``: it may be), and what it then runs; notes what it sets inline."""
+    """Return whether an extension is met (``None``: perhaps), and what it then runs; notes what it sets
+    inline."""
     run: list[Action] = []
     met: bool | None = False
     sure = True
@@ -191,7 +192,7 @@ def _test(condition: Element, known: Mapping[str, str | None]) -> tuple[bool | N
         results = [met for met, _ in tried]
         if kind == "xor":
             return (None if None in results else results.count(True) == 1), found
-        decides = kind != "all"  # one that is met decides "any", one that is not "all"
+        decides = kind != "all"  # one that is met decides "any", one that is not decides "all"
         return (decides if decides in results else None if None in results else not decides), found
     expression = condition.find("expression")
     pattern = condition.get("expression") if expression is None else expression.text
@@ -211,7 +212,8 @@ def _test(condition: Element, known: Mapping[str, str | None]) -> tuple[bool | N
 
 
 def _guessed(extension: Element) -> list[str]:
-    """Numbers that an extension takes, one of each length: what its expressions begin with, and filled up."""
+    """Return numbers that an extension takes, one of each length: the literal start of its expressions,
+    filled up."""
     fields = [
         each
         for each in extension.iter()

@@ -1,4 +1,4 @@
-"""What waits on a connection: commands for their replies, events for their handlers."""
+"""Queues of a connection: commands that wait for replies, and events that wait for handlers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gevent.event import AsyncResult, Event
 from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent, Reply
+from recorder.switch.esl_events import EslEvent, Reply
 
 log = structlog.get_logger()
 
-Handler = Callable[[CallEvent], object]
+Handler = Callable[[EslEvent], object]
 
 
 class PendingReply:
-    """A command that was sent and the reply it will get; see :meth:`Connection.send_later`.  ``quiet``: who
-    answers may be anybody, so what they do is neither logged nor counted."""
+    """A command that was sent, and the reply it will get; see :meth:`Connection.send_later`. ``quiet``:
+    the peer may be anybody, so its actions are neither logged nor counted."""
 
     __slots__ = ("_began", "_quiet", "_result", "_timer", "command", "limit")
 
@@ -35,14 +35,15 @@ class PendingReply:
         self._began = 0.0
 
     def wait(self) -> Reply:
-        """The reply.  Raises :class:`SwitchError`: ``switch.timeout`` when the command's limit passed,
-        ``switch.gone`` when the connection ended first."""
+        """Return the reply. Raises :class:`SwitchError`: ``switch.timeout`` when the limit has passed,
+        ``switch.gone`` when the connection has ended."""
         reply = self._result.get()
-        assert reply is not None  # it is only ever set to one
+        assert reply is not None  # only one is ever set
         return reply
 
     def accepted(self) -> Reply:
-        """The reply, if the switch did not refuse; else raises also ``switch.refused``."""
+        """Return the reply of a command that the switch did not refuse; raises ``switch.refused``
+        otherwise."""
         reply = self.wait()
         if reply.refused:
             raise SwitchError(
@@ -54,20 +55,20 @@ class PendingReply:
 
     @property
     def done(self) -> bool:
-        """Answered, timed out or failed: :meth:`wait` will not wait."""
+        """Answered, timed out or failed: :meth:`wait` returns at once."""
         return bool(self._result.ready())
 
     def then(self, call: Callable[[PendingReply], object]) -> None:
-        """Call this in the hub as soon as it is done; it must not block."""
+        """Call ``function`` in the hub as soon as it is done; it must not block."""
         self._result.rawlink(lambda _result: call(self))
 
     def start(self) -> None:
-        """Begin the time limit."""
+        """Start the time limit."""
         self._began = time.monotonic()
         self._timer.start(self._too_late)
 
     def settle(self, reply: Reply) -> bool:
-        """The reply came.  ``False`` where it was given up before."""
+        """The reply arrived. ``False`` where the command had timed out before."""
         self._close_timer()
         if self._result.ready():
             return False
@@ -104,7 +105,7 @@ class PendingReply:
 
 
 class Lane:
-    """One handler's own queue and greenlet; events reach it in the order they came."""
+    """One handler's own queue and greenlet; events reach it in order."""
 
     __slots__ = ("_ending", "_greenlet", "_limit", "_waiting", "_wake", "failures", "handler")
 
@@ -113,12 +114,12 @@ class Lane:
         self.failures = 0
         self._limit = limit
         self._ending = False
-        self._waiting: deque[CallEvent] = deque()
+        self._waiting: deque[EslEvent] = deque()
         self._wake = Event()
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
-    def put(self, event: CallEvent) -> bool:
-        """Hand over an event; ``False`` when the handler is too far behind."""
+    def put(self, event: EslEvent) -> bool:
+        """Queue an event; ``False`` when the handler is too far behind."""
         if len(self._waiting) >= self._limit:
             return False
         self._waiting.append(event)
@@ -129,12 +130,12 @@ class Lane:
         return True
 
     def finish(self) -> None:
-        """No more events will come: what waits is still handled, then the greenlet ends."""
+        """No more events will come: the queued ones are still handled, then the greenlet ends."""
         self._ending = True
         self._wake.set()
 
     def join(self, limit: float) -> bool:
-        """Wait until the handler has had everything, at most ``limit`` seconds."""
+        """Wait at most ``limit`` seconds until the handler has processed everything."""
         if self._greenlet is None or self._greenlet is gevent.getcurrent():
             return True
         self._greenlet.join(timeout=limit)

@@ -1,4 +1,5 @@
-"""The two ways to a FreeSWITCH: the standing connection, and the socket a call arrives on."""
+"""The two kinds of connection to a FreeSWITCH: the standing connection, and the socket that a call arrives
+on."""
 
 from __future__ import annotations
 
@@ -21,21 +22,21 @@ from recorder.switch.connection import Connection, ConnectionLimits
 from recorder.switch.dispatch import PendingReply
 from recorder.switch.esl_events import Reply
 from recorder.switch.framing import MAX_HEAD
-from recorder.switch.unverified_connections import Visit, WaitingRoom
+from recorder.switch.unverified_connections import UnverifiedConnection, UnverifiedConnections
 
 log = structlog.get_logger()
 
 TURN: Final = 64
-"""Connections that are turned away one after the other: slower, they fill the backlog, and calls wait."""
+"""How many connections are refused in a row: if refusing were slower, they would fill the backlog, and
+calls would wait."""
 
 
 class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # greenswitch has no types
-    """A connection that we make: log in, subscribe, command.
+    """A connection that we open: log in, subscribe, command.
 
     Handlers are registered with ``register_handle(name, handler)``, as in greenswitch, before
-    :meth:`connect`.  It is used once: after it closed, make another
-    (:class:`recorder.switch.standing_connection.Node` does).
-    """
+    :meth:`connect`. It is used once: after it has closed, create another
+    (:class:`recorder.switch.standing_connection.Node` does)."""
 
     def __init__(
         self,
@@ -46,15 +47,14 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
         timeout: float = 5.0,
         limits: ConnectionLimits | None = None,
     ) -> None:
-        """``timeout`` in seconds for connecting and logging in together."""
+        """``timeout``: seconds for connecting and logging in together."""
         super().__init__(host, port, password, timeout, limits=limits)
 
     def connect(self) -> None:
         """Connect and log in.
 
-        Replaces greenswitch's, which waits for ever on a peer that says nothing.  Raises
-        :class:`SwitchError`: ``switch.away``, ``switch.timeout``, ``switch.password``, ``switch.access``.
-        """
+        Replaces greenswitch's, which waits for ever on a silent peer. Raises :class:`SwitchError`:
+        ``switch.away``, ``switch.timeout``, ``switch.password``, ``switch.access``."""
         where = f"{self.host}:{self.port}"
         limit = gevent.Timeout(self.timeout)
         try:
@@ -90,7 +90,7 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
             raise
 
     def authenticate(self) -> None:
-        """Replaces greenswitch's, whose error is a ``ValueError``.  Raises ``switch.password``."""
+        """Replaces greenswitch's, whose error is a ``ValueError``. Raises ``switch.password``."""
         reply = self.send(commands.auth(self.password), self.timeout)
         if not reply.data.startswith("+OK"):
             raise SwitchError(
@@ -101,17 +101,16 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
 
 
 class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[misc]
-    """A connection that the dialplan's ``socket`` makes for one call, or somebody who says so.
+    """A connection that the dialplan's ``socket`` opens for one call, or a peer that pretends to be it.
 
-    First :meth:`connect`; then commands, pipelined: :meth:`execute` returns at once, and what was sent is
-    run in order.  When the socket closes, the dialplan goes on.
+    Call :meth:`connect` first; then send commands, pipelined: :meth:`execute` returns at once, and the
+    commands run in order. When the socket closes, the dialplan goes on.
 
-    ``owner`` is the user id at the other end, where that is on this machine.  It is ``quiet`` until it is
-    known to be the switch's.
-    """
+    ``owner`` is the user id at the other end, where that is on this machine. The session is ``quiet``
+    until the peer is known to be the switch."""
 
     max_body = MAX_HEAD
-    """What comes on it is one channel's events, and short answers."""
+    """It receives one channel's events, and short answers."""
 
     def __init__(
         self,
@@ -124,9 +123,9 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         self.quiet = True
         super().__init__(client_address, sock, limits=limits)
         self.session_data: Mapping[str, str] | None = None
-        # greenswitch's reader is not used, and a file over a socket keeps it open.
+        # greenswitch's reader is unused, and a file over a socket keeps it open.
         self.sock_file.close()
-        # greenswitch registers handlers that read whole events; ours are registered by whoever needs them.
+        # greenswitch registers handlers that read whole events; ours are registered where they are needed.
         self.event_handlers.clear()
 
     def start_event_handlers(self) -> None:
@@ -135,7 +134,7 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         super().start_event_handlers()
 
     def connect(self, limit: float | None = None) -> Mapping[str, str]:
-        """Take the call over; the channel's data.  Raises :class:`SwitchError` as :meth:`send`.
+        """Take over the call and return the channel's data. Raises :class:`SwitchError` as :meth:`send`.
 
         Replaces greenswitch's: a time limit, and headers framed safely."""
         if self.session_data is None:
@@ -144,11 +143,11 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         return data
 
     def introduce(self, question: SwitchCommand, limit: float) -> tuple[Mapping[str, str], str]:
-        """:meth:`connect`, and the answer to a question that is sent with it: in one write, so that asking
-        costs the call no time.  Raises as :meth:`send`."""
+        """:meth:`connect`, and the answer to a question that is sent in the same write, so that it costs
+        the call no time. Raises as :meth:`send`."""
         connected, answered = self.send_all((commands.connect(), question), limit)
         data = self._taken(connected.wait())
-        # All of it is large, and for whoever asked: a call of hours is known by its id.
+        # The whole data is large, and belongs to the caller; a long call needs its id only.
         self.session_data = {"Unique-ID": data.get("Unique-ID", "")}
         return data, answered.wait().data
 
@@ -161,7 +160,7 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
 
     @property
     def uuid(self) -> str:
-        """The channel's id.  Replaces greenswitch's, which asks for ``variable_uuid``."""
+        """The channel's id. Replaces greenswitch's, which asks for ``variable_uuid``."""
         data: Mapping[str, str] = self.session_data or {}
         return data.get("Unique-ID", "")
 
@@ -177,29 +176,29 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         response_timeout: float | None = None,
     ) -> Reply:
         """Replaces greenswitch's, which builds the command from any string: checked, with a time limit.
-        That an application has *ended* is told by events, so ``block`` is refused."""
+        Events report that an application has *ended*, so ``block`` is refused."""
         if block:
             raise TypeError("wait for CHANNEL_EXECUTE_COMPLETE instead")
         return self.send(commands.execute(app_name, app_args or ""), response_timeout)
 
     def myevents(self) -> None:
-        """Replaces greenswitch's: ask for this channel's events, with a time limit."""
+        """Replaces greenswitch's: subscribe to this channel's events, with a time limit."""
         self.send_later(commands.my_events()).accepted()
 
     def linger(self, timeout: int | None = None) -> None:
-        """Replaces greenswitch's: stay for the call's last events, seconds."""
+        """Replaces greenswitch's: stay connected for the call's last events, in seconds."""
         self.send_later(commands.linger(60 if timeout is None else timeout)).accepted()
 
 
 class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
-    """Where calls arrive.  ``handler`` is called with an :class:`OutboundSession` in a greenlet a call.
+    """The server that calls arrive on. ``handler`` is called with an :class:`OutboundSession` in a greenlet
+    for each call.
 
-    No call is turned away for being one too many: turning it away would cost it its recording, and
-    ``connection_count`` is a number to watch, no limit.  Limited is how many connections there are of which
-    the handler has not said that they are the switch's (:meth:`admit`): ``waiting`` says how, and ``crowded``
-    is called with the owner of each that finds no place.  When the handler returns or raises, the socket is
-    closed and the call's dialplan goes on.
-    """
+    No call is refused because there are too many, for that would cost its recording; ``connection_count``
+    is a number to watch, no limit. What is limited is the number of connections that the handler has not
+    admitted yet (:meth:`admit`): ``waiting`` says how, and ``crowded`` is called with the owner of each
+    that finds no place. When the handler returns or raises, the socket is closed and the call's dialplan
+    goes on."""
 
     def __init__(
         self,
@@ -207,18 +206,18 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         port: int,
         handler: Callable[[OutboundSession], object],
         *,
-        waiting: WaitingRoom,
+        waiting: UnverifiedConnections,
         crowded: Callable[[int | None], object],
         owner: Callable[[socket.socket], int | None] = peer,
         backlog: int = 1024,
         limits: ConnectionLimits | None = None,
     ) -> None:
-        """``port`` 0 takes a free one, see ``bound_port``."""
+        """``port`` 0 takes a free one; see ``bound_port``."""
         super().__init__(host, port, application=handler)
         self._waiting = waiting
         self._crowded = crowded
         self._owner = owner
-        self._visits: dict[OutboundSession, Visit] = {}
+        self._visits: dict[OutboundSession, UnverifiedConnection] = {}
         self.backlog = backlog
         self.limits = limits or ConnectionLimits()
         self.failures = 0
@@ -227,7 +226,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         self.server: socket.socket | None = None
 
     def adopt(self, server: socket.socket) -> bool:
-        """Accept from a socket that another process has bound; whether that is the port to listen on."""
+        """Accept from a socket that another process has bound; return whether it has the right port."""
         host, port = server.getsockname()[:2]
         if (host, port) != (self.bind_address, self.bind_port[0]):
             return False
@@ -237,8 +236,8 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         return True
 
     def bind(self) -> int:
-        """Take the port, unless it was given to us; calls wait in the backlog from now on.  The port.  Raises
-        ``switch.port``."""
+        """Bind the port, unless a socket was given; from now on calls wait in the backlog. Return the
+        port. Raises ``switch.port``."""
         if self.server is not None:
             return self.bound_port
         server = socket.socket(plain.AF_INET6 if ":" in self.bind_address else plain.AF_INET)
@@ -261,8 +260,8 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
     def listen(self) -> None:
         """Accept calls until :meth:`stop`.
 
-        Replaces greenswitch's, which polls every 0.1 s with a backlog of 100 and ends the process when
-        the port is taken."""
+        Replaces greenswitch's, which polls every 0.1 s with a backlog of 100 and ends the process when the
+        port is taken."""
         if self.server is None:
             self.bind()
         server = self.server
@@ -274,35 +273,35 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
             except OSError as error:
                 if self.stopping.is_set():
                     break
-                # Out of file descriptors, say: the call waits in the backlog, and the others go on.
+                # Out of file descriptors, for example: the call waits in the backlog, and the others go on.
                 log.error("switch.accept_failed", error=str(error))
                 gevent.sleep(0.05)
                 continue
-            visit = Visit(self._owner(sock))
+            visit = UnverifiedConnection(self._owner(sock))
             if not self._waiting.enter(visit):
                 self._crowded(visit.owner)
                 sock.close()
                 turned_away += 1
                 if turned_away % TURN == 0:
-                    gevent.sleep(0)  # whoever opens thousands must not keep the hub from calls
+                    gevent.sleep(0)  # thousands of connections must not keep the hub from calls
                 continue
             greenlet = gevent.spawn(self._accept_call, sock, address, visit)
             self._greenlets.add(greenlet)
             greenlet.link(self._greenlets.discard)
 
     def admit(self, session: OutboundSession) -> None:
-        """It is the switch's: it takes nobody's place any more, and what happens to it is logged."""
+        """The peer is the switch: it occupies no place any more, and is logged."""
         session.quiet = False
         if (visit := self._visits.pop(session, None)) is not None:
             self._waiting.leave(visit)
 
-    def _accept_call(self, sock: socket.socket, address: Any, visit: Visit) -> None:
+    def _accept_call(self, sock: socket.socket, address: Any, visit: UnverifiedConnection) -> None:
         """Replaces greenswitch's, which drops calls above ``max_connections``."""
         self.connection_count += 1
         session = None
         try:
             if visit.left:
-                return  # it had to make room before its turn came
+                return  # it had to make room before its turn
             session = OutboundSession(address, sock, self.limits, visit.owner)
             visit.close = session.close
             self._visits[session] = visit
@@ -327,9 +326,9 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
                 sock.close()
 
     def stop(self, limit: float = 5.0) -> None:
-        """Accept no more calls and wait for those that are here, at most ``limit`` seconds; then their
-        sockets are closed and their dialplans go on.  The port is free again, unless another process accepts
-        from it: it is not shut down."""
+        """Accept no more calls and wait at most ``limit`` seconds for the current ones; then close their
+        sockets, so that their dialplans go on. The port is free again, unless another process accepts from
+        it: it is not shut down."""
         self.stopping.set()
         if self.server is not None:
             self.server.close()

@@ -1,9 +1,9 @@
-"""What FreeSWITCH tells, safely: lines first, then each value alone, and only when somebody asks.
+"""Reads FreeSWITCH's events safely: lines are separated first, then each value is decoded alone, on demand.
 
-FreeSWITCH's ``event plain`` URL-encodes values but leaves a ``%0A`` that a SIP caller sent as it is
-(``switch_url_encode`` does not encode twice).  Whoever decodes first and then looks for lines hands the
-caller every header and channel variable.  Here a header is a line of the *raw* bytes, its name is what
-stands before the line's first ``': '``, the first line of a name counts, and a value is decoded by itself.
+FreeSWITCH's ``event plain`` URL-encodes values but leaves a ``%0A`` from a SIP caller as it is
+(``switch_url_encode`` does not encode twice). A client that decodes first and then looks for lines lets
+the caller forge every header and channel variable. Here a header is a line of the *raw* bytes, its name
+ends at the line's first ``': '``, the first line of a name counts, and a value is decoded by itself.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from recorder.switch.framing import Frame
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-# FreeSWITCH writes these first, so they are soon found from the front; all others are sooner found, and
-# much sooner found missing, from the back.
+# FreeSWITCH writes these first, so a search from the front finds them soon; all others are found sooner, and
+# found missing much sooner, from the back.
 _EARLY: Final = ("Event-", "Unique-ID", "Channel-", "Call-", "Caller-", "Answer-")
 
 
@@ -34,7 +34,7 @@ def _plan(name: str) -> tuple[bytes, int, bool]:
 
 
 def _value(raw: bytes, name: str, end: int) -> bytes | None:
-    """The raw value of the first line of that name before ``end``."""
+    """Return the raw value of the first line of that name before ``end``."""
     needle, length, early = _plan(name)
     if early:
         at = raw.find(needle, 0, end)
@@ -49,10 +49,9 @@ def _value(raw: bytes, name: str, end: int) -> bytes | None:
 
 
 def decode(value: bytes) -> str:
-    """One header's value as text: percent signs decoded once, bytes that are no UTF-8 replaced.
+    """Decode one header's value: percent signs once; bytes that are not UTF-8 are replaced.
 
-    ``_undef_`` is how FreeSWITCH writes an empty value (``switch_event_serialize``).
-    """
+    ``_undef_`` is how FreeSWITCH writes an empty value (``switch_event_serialize``)."""
     if PERCENT in value:
         return unquote_to_bytes(value).decode("utf-8", "replace")
     if value == b"_undef_":
@@ -69,15 +68,15 @@ _decode_name = lru_cache(maxsize=1024)(decode)
 
 
 def _end_of_line(raw: bytes) -> int:
-    """Where the first line of an event ends, which is the last one where nothing follows."""
+    """Return the end of the first line of an event, which is the last one where nothing follows."""
     stop = raw.find(b"\n", len(_NAME))
     return stop if stop >= 0 else len(raw)
 
 
 def _end_of_headers(raw: bytes) -> int:
-    """Behind the headers there is a body only where one of them says how long it is
-    (``switch_event_serialize``); asking for that line is quicker than for an empty one, and from the end
-    quicker than from the beginning."""
+    """A body follows the headers only where one of them has its length (``switch_event_serialize``); a
+    search for that line is faster than one for an empty line, and from the end faster than from the
+    beginning."""
     if raw.rfind(b"\nContent-Length: ") >= 0:
         end = raw.find(b"\n\n")
         if end >= 0:
@@ -86,12 +85,10 @@ def _end_of_headers(raw: bytes) -> int:
 
 
 class Headers(Mapping[str, str]):
-    """Header lines as a read-only mapping that looks into the raw bytes on demand.
+    """Header lines as a read-only mapping that searches the raw bytes on demand.
 
-    ``raw`` begins with a line feed; an empty line ends the headers.  Names are compared as they are, byte
-    for byte, never decoded.  A second line of the same name is not seen.  A line without ``': '`` is no
-    header.
-    """
+    ``raw`` begins with a line feed; an empty line ends the headers. Names are compared byte for byte,
+    never decoded. A second line of the same name is ignored, and so is a line without ``': '``."""
 
     __slots__ = ("_raw", "end")
 
@@ -100,7 +97,7 @@ class Headers(Mapping[str, str]):
         self.end = _end_of_headers(raw)
 
     def find(self, name: str) -> bytes | None:
-        """The raw value of the first line of that name."""
+        """Return the raw value of the first line of that name."""
         return _value(self._raw, name, self.end)
 
     def __getitem__(self, name: str) -> str:
@@ -128,11 +125,10 @@ class Headers(Mapping[str, str]):
 
 
 class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
-    """greenswitch's event with another way of reading it.
+    """greenswitch's event, read in another way.
 
     ``raw`` is header lines with a line feed before the first one; a body may follow an empty line.
-    ``data`` is greenswitch's place for the text of a reply.
-    """
+    ``data`` is greenswitch's place for the text of a reply."""
 
     data = ""
 
@@ -150,7 +146,7 @@ class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
         return Headers(self._raw)
 
     def header(self, name: str, default: str = "") -> str:
-        """The decoded value of the first line of that name, ``default`` where there is none."""
+        """Return the decoded value of the first line of that name, ``default`` where there is none."""
         value = _value(self._raw, name, self._end)
         return default if value is None else decode(value)
 
@@ -161,7 +157,7 @@ class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
 
 
 class Reply(Message):
-    """The answer to one command.  ``data`` is the ``Reply-Text`` of a command or the body of an ``api``,
+    """The reply to one command. ``data`` is the ``Reply-Text`` of a command or the body of an ``api``,
     without white space around it."""
 
     def __init__(self, frame: Frame) -> None:
@@ -173,19 +169,18 @@ class Reply(Message):
 
     @property
     def refused(self) -> bool:
-        """FreeSWITCH said no: ``-ERR ...`` or ``-USAGE ...``."""
+        """Whether FreeSWITCH refused: ``-ERR ...`` or ``-USAGE ...``."""
         return self.data.startswith(("-ERR", "-USAGE"))
 
     def __repr__(self) -> str:
         return f"<Reply {self.data[:60]!r}>"
 
 
-class CallEvent(Message):
-    """Something that happened on a channel; read-only, and cheap until it is looked into.
+class EslEvent(Message):
+    """An event on a channel; read-only, and cheap until a value is read.
 
     Every value may come from a stranger's SIP message: it may hold control characters and line feeds, and
-    is never to be put into a command, a path or a log line as it is.
-    """
+    must never be put into a command, a path or a log line as it is."""
 
     def __init__(self, raw: bytes) -> None:
         """``raw`` is an event as it came, with a line feed before its first line."""
@@ -209,10 +204,9 @@ class CallEvent(Message):
 
     @cached_property
     def at(self) -> datetime:
-        """When it happened by the switch's clock, UTC, from ``Event-Date-Timestamp`` (microseconds).
+        """The time by the switch's clock, in UTC, from ``Event-Date-Timestamp`` (microseconds).
 
-        Raises :class:`SwitchError` where that is no time: FreeSWITCH itself writes it into every event.
-        """
+        Raises :class:`SwitchError` where that is no time: FreeSWITCH itself writes it into every event."""
         value = self.headers.find("Event-Date-Timestamp") or b""
         if not value.isdigit() or len(value) > 17:
             raise SwitchError("switch.event_time", f"an event {self.name!r} without a time")
@@ -220,20 +214,21 @@ class CallEvent(Message):
 
     @property
     def sequence(self) -> int:
-        """``Event-Sequence``: grows by the order in which the switch made its events; 0 where absent."""
+        """``Event-Sequence``: grows in the order in which the switch made its events; 0 where absent."""
         value = self.headers.find("Event-Sequence") or b""
         return int(value) if value.isdigit() and len(value) < 20 else 0
 
     def variable(self, name: str, default: str = "") -> str:
-        """A channel variable as the event carries it (``variable_<name>``)."""
+        """Return a channel variable as the event carries it (``variable_<name>``)."""
         return self.header(f"variable_{name}", default)
 
     def recording_variable(self, name: str) -> str:
-        """What was written in braces behind the recording's path; on RECORD_START and RECORD_STOP."""
+        """Return a value that was written in braces behind the recording's path; on RECORD_START and
+        RECORD_STOP."""
         return self.header(f"Recording-Variable-{name}")
 
     def __repr__(self) -> str:
-        return f"<CallEvent {self.name} {self.uuid}>"
+        return f"<EslEvent {self.name} {self.uuid}>"
 
 
 NAMES: Final = (

@@ -1,8 +1,8 @@
-"""Cuts the bytes of an event socket into frames, without I/O.
+"""Splits the bytes of an event socket into frames, without I/O.
 
-A frame is a head of ``Name: value`` lines, an empty line, and as many bytes of body as the head's
-``Content-Length`` says (FreeSWITCH, ``mod_event_socket.c``).  Nothing in here decodes anything: a value
-is never looked at before the lines are told apart, so no value can become a line.
+A frame is a head of ``Name: value`` lines, an empty line, and a body of the head's ``Content-Length``
+bytes (FreeSWITCH, ``mod_event_socket.c``). Nothing is decoded here: lines are separated before any value
+is looked at, so no value can become a line.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import NamedTuple
 from recorder.errors import SwitchError
 
 MAX_HEAD = 1 << 20
-"""Bytes of one head.  The reply to ``connect`` carries every channel variable, each up to three times its
-length: some 10 to 200 KB."""
+"""Maximum size of a head, in bytes. The reply to ``connect`` carries every channel variable, each up to
+three times its length: some 10 to 200 KB."""
 
 MAX_BODY = 64 << 20
-"""Bytes of one body.  ``show channels as json`` takes about 1.2 KB a channel."""
+"""Maximum size of a body, in bytes. ``show channels as json`` takes about 1.2 KB a channel."""
 
 EVENT = b"text/event-plain"
 
-# What mod_event_socket writes before every event (line 1449).  Heads of another shape take the long way.
+# mod_event_socket writes this before every event (line 1449). Other heads take the slow path.
 _EVENT_HEAD = re.compile(rb"Content-Length: ([0-9]{1,9})\nContent-Type: text/event-plain\n\n")
 
 
 class FramingError(SwitchError):
-    """The peer's bytes are no frames; where the next one begins cannot be known, so the connection ends."""
+    """The bytes are no frames; the start of the next one cannot be known, so the connection ends."""
 
     def __init__(self, message: str) -> None:
         super().__init__(
@@ -37,11 +37,10 @@ class FramingError(SwitchError):
 
 
 class Frame(NamedTuple):
-    """One frame as it came: ``kind`` is its ``Content-Type``; ``head`` and ``body`` are raw bytes.
+    """A frame as it arrived: ``kind`` is its ``Content-Type``; ``head`` and ``body`` are raw bytes.
 
-    Both begin with a line feed that is not theirs, so that every header line, the first too, is found
-    by ``\\nName: ``.
-    """
+    Both begin with an added line feed, so that every header line, the first too, can be
+    searched with a line feed before its name."""
 
     kind: bytes
     head: bytes
@@ -49,18 +48,17 @@ class Frame(NamedTuple):
 
 
 class Framer:
-    """Takes bytes as they arrive and gives whole frames.
+    """Takes bytes as they arrive and returns whole frames.
 
-    It never raises: after malformed bytes :attr:`error` is set, what came whole before them has been
-    given, and nothing is given any more.  Malformed are a missing ``Content-Type``, a ``Content-Length``
-    that is no plain number, differs between lines or is above ``max_body`` bytes, and a head above
-    ``max_head`` bytes.
-    """
+    It never raises: after malformed bytes :attr:`error` is set; the whole frames before them have been
+    returned, and no more are. Malformed are a missing ``Content-Type``, a ``Content-Length`` that is no
+    plain number, differs between lines or is above ``max_body`` bytes, and a head above ``max_head``
+    bytes."""
 
     def __init__(self, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
         self._max_head = max_head
         self._max_body = max_body
-        # What has not been cut yet, and how much of it there must be before looking again is of use.
+        # The bytes not split yet, and how many there must be before another look is useful.
         # The first byte is the one before a head: it stands for a line feed, see Frame.
         self._parts = [b"\n"]
         self._have = 1
@@ -70,11 +68,11 @@ class Framer:
 
     @property
     def waiting(self) -> int:
-        """Bytes of a frame that has not come whole."""
+        """Number of bytes of an incomplete frame."""
         return self._have - 1
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Add bytes; returns the frames that are whole now, in order."""
+        """Add bytes and return the frames that are complete now, in order."""
         frames: list[Frame] = []
         if self.error is not None:
             return frames
@@ -96,7 +94,7 @@ class Framer:
         return frames
 
     def _cut(self, buffer: bytes, frames: list[Frame]) -> int:
-        """Append whole frames; the index of the byte before the first head that is not whole."""
+        """Append the complete frames; return the index of the byte before the first incomplete head."""
         size = len(buffer)
         before = 0
         while True:
@@ -109,7 +107,7 @@ class Framer:
                 kind, head, length, start = EVENT, b"", int(quick[1]), quick.end()
             else:
                 found = buffer.find(b"\n\n", max(first, self._searched))
-                # What has come of a head may end in the first of the two line feeds.
+                # An incomplete head may end in the first of the two line feeds.
                 if (found if found >= 0 else size - 1) - first > self._max_head:
                     raise FramingError(f"a head of more than {self._max_head} bytes")
                 if found < 0:

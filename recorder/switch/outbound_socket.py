@@ -1,4 +1,5 @@
-"""The socket that a call arrives on: the dialplan's ``socket`` brings each call, with what it set."""
+"""The socket that calls arrive on: the dialplan's ``socket`` connects each call, with the variables it
+set."""
 
 from __future__ import annotations
 
@@ -9,41 +10,42 @@ from typing import Final, Protocol
 from gevent import socket
 
 from recorder import socket_owner
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.switch.caller_id import Caller, called, caller, calling, from_line, outward
+from recorder.switch.caller_id import called, caller, calling, from_line, outward
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundServer, OutboundSession
-from recorder.switch.unverified_connections import WaitingRoom
+from recorder.switch.unverified_connections import UnverifiedConnections
 
 BACKLOG: Final = 4096
-"""Connections that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks calls."""
+"""Length of the accept queue; when it is full, the switch's ``connect()`` blocks calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A call as the dialplan handed it over.
 
-    ``line`` (``accord_line``) and ``state`` (``accord_state``) are the dialplan's own words, set after a
-    strict match; ``outside`` is a stranger's, and so is ``calling``
-    (:func:`recorder.switch.caller_id.calling`).  ``channel`` is the switch's id of the leg.
+    ``line`` (``accord_line``) and ``state`` (``accord_state``) were set by the dialplan after a strict match;
+    ``outside`` comes from a stranger, and so does ``calling`` (:func:`recorder.switch.caller_id.calling`).
+    ``channel`` is the switch's id of the leg.
 
-    Of an outbound call it is the callee's leg, and all of it are the dialplan's words: ``outside`` is whom it
-    called, ``inside`` who calls, ``calling`` both.  ``context`` is what brought a call that comes in.
-    """
+    For an outbound call it is the callee's leg, and the dialplan set everything: ``outside`` is the
+    callee, ``inside`` the caller, ``calling`` both. ``context`` is the dialplan context that an inbound
+    call came through."""
 
     channel: str
     line: str
     state: str
     direction: str
-    outside: Caller
+    outside: Party
     calling: frozenset[str] = frozenset()
-    inside: Caller | None = None
+    inside: Party | None = None
     context: str = ""
 
     @property
     def new(self) -> bool:
-        """Whether nobody has had it in hand yet, by the switch's own word."""
+        """Whether no daemon has taken the call yet, by the switch's own word."""
         return self.state == ("answered" if self.inside else "waiting")
 
     @classmethod
@@ -72,37 +74,37 @@ class Arrival:
 
 
 INTRODUCTION: Final = 3.0
-"""Seconds that whoever connects has to say what call it is; the switch's own calls wait no longer, either."""
+"""Seconds for a new connection to say what call it is; the switch's own calls wait no longer, either."""
 
 SILENT: Final = "silent"
 CROWDED: Final = "crowded"
-"""Why a connection is refused before anything is known of it."""
+"""Why a connection is refused before anything is known about it."""
 
 
 class Admission(Protocol):
-    """Whether who connects is the switch: everybody on this machine can."""
+    """Decides whether a peer is the switch: anybody on this machine can connect."""
 
     @property
     def question(self) -> SwitchCommand:
-        """What is asked of who connects, together with ``connect``.  It tells them nothing."""
+        """The command that is sent to a peer together with ``connect``. It reveals nothing."""
 
     def stranger(self, owner: int | None) -> bool:
         """Whether a process of this user is certainly not the switch."""
 
     def admit(self, data: Mapping[str, str], answer: str, owner: int | None) -> Mapping[str, str] | None:
-        """The channel's data, as far as it is to be believed; ``None``, once that was said and counted, where
-        it is not the switch who connects.  ``answer`` is theirs to :attr:`question`."""
+        """Return the channel's data, as far as it can be trusted; ``None``, after logging and counting it,
+        where the peer is not the switch. ``answer`` is its reply to :attr:`question`."""
 
     def refuse(self, why: str, owner: int | None) -> None:
-        """Say and count that a connection was refused."""
+        """Log and count a refused connection."""
 
 
 class OutboundSocket:
-    """Listens for calls.  ``on_call`` gets each that ``admission`` admits with its session, connected, in a
-    greenlet of its own; when it returns or raises, the socket closes and the call's dialplan goes on.
-    Whoever is not admitted is sent ``connect`` and a question, and nothing else.
+    """Listens for calls. ``on_call`` gets each call that ``admission`` admits, with its connected session, in
+    a greenlet of its own; when it returns or raises, the socket closes and the call's dialplan goes on. A
+    peer that is not admitted is sent ``connect`` and a question, and nothing else.
 
-    ``owner`` says whose process has the other end of a connection."""
+    ``owner`` returns the user of the process at the other end of a connection."""
 
     def __init__(
         self,
@@ -124,7 +126,7 @@ class OutboundSocket:
             host,
             port,
             self._arrive,
-            waiting=WaitingRoom(admission.stranger),
+            waiting=UnverifiedConnections(admission.stranger),
             crowded=lambda whose: admission.refuse(CROWDED, whose),
             owner=owner,
             backlog=BACKLOG,
@@ -132,29 +134,29 @@ class OutboundSocket:
         )
 
     def bind(self) -> int:
-        """Take the port, so that calls wait from now on; returns it.  Raises ``switch.port``."""
+        """Bind the port, so that calls wait from now on, and return it. Raises ``switch.port``."""
         return self.server.bind()
 
     def adopt(self, listener: socket.socket) -> bool:
-        """Listen on a socket that another process has bound; whether it is the one to listen on."""
+        """Listen on a socket that another process has bound; return whether it is the right one."""
         return self.server.adopt(listener)
 
     @property
     def listener(self) -> socket.socket | None:
-        """Where calls arrive; ``None`` once none are taken any more."""
+        """The listening socket; ``None`` once no calls are accepted any more."""
         return self.server.server
 
     def serve(self) -> None:
-        """Accept calls until :meth:`stop`; for a greenlet of its own, whose end leaves calls waiting."""
+        """Accept calls until :meth:`stop`, in a greenlet of its own; if it ends, calls wait."""
         self.server.listen()
 
     def stop(self, limit: float = 5.0) -> None:
-        """Take no more calls; those at hand get ``limit`` seconds, then their dialplans go on."""
+        """Accept no more calls; the current ones get ``limit`` seconds, then their dialplans go on."""
         self.server.stop(limit)
 
     @property
     def calls(self) -> int:
-        """Calls that are at hand now."""
+        """The current number of calls."""
         return int(self.server.connection_count)
 
     def _arrive(self, session: OutboundSession) -> None:
@@ -163,7 +165,8 @@ class OutboundSocket:
             self._on_call(arrival, session)
 
     def _arrival(self, session: OutboundSession) -> Arrival | None:
-        """By itself: all that a switch says of a channel, 20 KB, is in no frame that lasts as long as it."""
+        """A function of its own, so that a channel's whole data, 20 KB, is in no frame that lasts as long
+        as the call."""
         believed = self._introduced(session)
         if believed is None:
             return None
@@ -171,11 +174,11 @@ class OutboundSocket:
         return Arrival.of(believed, self._region)
 
     def _introduced(self, session: OutboundSession) -> Mapping[str, str] | None:
-        """By itself: their answer, which may be the key, is in no frame that a traceback of a call shows."""
+        """A function of its own, so that the answer, which may be the key, is in no frame of a traceback."""
         try:
             data, answer = session.introduce(self._admission.question, self._introduction)
         except SwitchError:
-            if not session.left_by_peer:  # whoever only looks whether somebody listens does no harm
+            if not session.left_by_peer:  # a peer that only checks whether the port is open does no harm
                 self._admission.refuse(SILENT, session.owner)
             return None
         return self._admission.admit(data, answer, session.owner)

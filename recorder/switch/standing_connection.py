@@ -1,4 +1,5 @@
-"""The standing connection to one FreeSWITCH: subscribe, reconcile, notice a death, come back."""
+"""The standing connection to one FreeSWITCH: it subscribes, reconciles, detects a dead switch, and
+reconnects."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from recorder.switch.conference_events import LISTENER, THIRD, attached, listed
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.dispatch import PendingReply
 from recorder.switch.esl import Inbound
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 
 log = structlog.get_logger()
 
@@ -30,7 +31,7 @@ Random = Callable[[], float]
 """Returns a number from 0 to below 1; ``random.random`` in production."""
 
 AT_ONCE: Final = 100
-"""How many questions are on their way at once when reconciling."""
+"""How many questions are pending at once when reconciling."""
 
 _BUG = re.compile(r"<media-bug>(.*?)</media-bug>", re.DOTALL)
 _FUNCTION = re.compile(r"<function>(.*?)</function>")
@@ -41,9 +42,8 @@ _TARGET = re.compile(r"<target>(.*?)</target>", re.DOTALL)
 class LiveChannel:
     """A channel that is up, by ``show channels`` and ``uuid_buglist``.
 
-    ``call_state`` is ``ACTIVE``, ``HELD``, ``EARLY``, ``RINGING`` …; ``recordings`` the paths that are
-    being written now; ``first_context`` and ``first_number`` what it was routed with at first.
-    """
+    ``call_state`` is ``ACTIVE``, ``HELD``, ``EARLY``, ``RINGING`` …; ``recordings`` are the paths being
+    written now; ``first_context`` and ``first_number`` what it was first routed with."""
 
     uuid: str
     direction: str
@@ -56,17 +56,16 @@ class LiveChannel:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a switch has in hand, at the moment it was asked; of channels whose id can be in no command
-    (:func:`recorder.switch.commands.addressable`) it knows nothing.
+    """The live channels of a switch when it was asked. It knows nothing of channels whose id no command can
+    address (:func:`recorder.switch.commands.addressable`).
 
-    ``show channels`` answers from a database that the switch writes behind its back: a channel of the
-    last second may be missing (on a busy machine; 70 ms on one that is not).  So absence proves nothing;
-    ask for a channel that you know of by its id (:meth:`Node.recordings_of`).
+    ``show channels`` answers from a database that the switch writes with a delay: a channel of the last
+    second may be missing (on a busy machine; 70 ms on an idle one). So absence proves nothing; ask for a
+    known channel by its id (:meth:`Node.recordings_of`).
 
     ``rooms`` are its conferences, each with its id, its name, and its members' numbers by their legs;
-    ``thirds`` and ``listeners`` the legs of third parties and of listeners, by the leg that they are attached
-    to (:mod:`recorder.switch.conference_events`).
-    """
+    ``thirds`` and ``listeners`` the legs of third parties and of supervisors, by the leg that they are
+    attached to (:mod:`recorder.switch.conference_events`)."""
 
     channels: Mapping[str, LiveChannel]
     rooms: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
@@ -74,44 +73,43 @@ class Live:
     listeners: Mapping[str, list[str]] = field(default_factory=dict)
 
     def recorded_by(self, path: str) -> LiveChannel | None:
-        """The channel that is being recorded to ``path``."""
+        """Return the channel that is being recorded to ``path``."""
         return next((channel for channel in self.channels.values() if path in channel.recordings), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Seconds between attempts: doubled each time from ``first`` to ``longest``, and between half and all
-    of that by chance, so that many nodes do not come back in step."""
+    """Seconds between attempts: doubled each time from ``first`` to ``longest``, of which between half and
+    all at random, so that many nodes do not reconnect in step."""
 
     first: float = 0.25
     longest: float = 15.0
     steady: float = 10.0
-    """A connection that lived this long (seconds) starts the count anew."""
+    """A connection that lived this long (seconds) resets the count."""
 
     def delay(self, attempt: int, random: Random) -> float:
-        """Seconds to wait after the ``attempt``-th failure in a row, counted from 0."""
+        """Return the seconds to wait after the ``attempt``-th failure in a row, counted from 0."""
         whole = min(self.longest, self.first * 2.0 ** min(attempt, 30))
         return whole * (0.5 + 0.5 * random())
 
 
 @dataclass(slots=True)
 class Node:
-    """One switch.  Start it once; it stays connected until :meth:`stop`.
+    """One switch. Start it once; it stays connected until :meth:`stop`.
 
     On each connection, in this order: log in, ``on_login(connection)``, subscribe, :meth:`reconcile`,
-    ``on_up(live)``, and then
-    ``on_event`` for every event since the subscription, in order.  So nothing is lost between, and an
-    event may tell what ``live`` has told already.  When the connection ends, ``on_down(reason)``.
+    ``on_up(live)``, and then ``on_event`` for every event since the subscription, in order. So nothing in
+    between is lost, and an event may repeat what ``live`` contains. When the connection ends,
+    ``on_down(reason)``.
 
-    An ``on_up`` that raises ends the connection, which is then made again; what ``on_event`` raises is
-    logged, counted (:attr:`handler_failures`), and the next event comes.
-    """
+    An ``on_up`` that raises ends the connection, which is then made again; an exception of ``on_event`` is
+    logged and counted (:attr:`handler_failures`), and the next event follows."""
 
     host: str
     port: int
     password: str = field(repr=False)
     names: Iterable[str]
-    on_event: Callable[[CallEvent], object]
+    on_event: Callable[[EslEvent], object]
     on_up: Callable[[Live], object]
     on_down: Callable[[str], object]
     random: Random
@@ -133,11 +131,11 @@ class Node:
     _passed_over: frozenset[str] = field(default=frozenset(), init=False)
 
     def start(self) -> None:
-        """Begin to connect; returns at once."""
+        """Start to connect; returns at once."""
         self._greenlet = gevent.spawn(self.run)
 
     def stop(self) -> None:
-        """End the connection and make no other."""
+        """Close the connection and open no other."""
         self._stopping.set()
         if self._connection is not None:
             self._connection.close("the daemon stops")
@@ -145,27 +143,27 @@ class Node:
             self._greenlet.join(timeout=self.limits.connect)
 
     def reach(self, seconds: float) -> bool:
-        """Whether the switch can be asked, now or within so many seconds; the next attempt to connect is made
-        at once."""
+        """Return whether the switch can be asked, now or within so many seconds; triggers the next attempt
+        to connect at once."""
         if not self.logged_in.is_set():
             self._sooner.set()
         return bool(self.logged_in.wait(seconds))
 
     def api(self, command: SwitchCommand, limit: float | None = None) -> str:
-        """Ask the switch; its answer.  Raises :class:`SwitchError` (``switch.gone``, ``switch.timeout``,
-        ``switch.refused``)."""
+        """Send an API command and return the answer. Raises :class:`SwitchError` (``switch.gone``,
+        ``switch.timeout``, ``switch.refused``)."""
         return self._here().api(command, limit)
 
     def send_later(self, command: SwitchCommand, limit: float | None = None) -> PendingReply:
-        """Command the switch without waiting.  Raises ``switch.gone``."""
+        """Send a command without waiting. Raises ``switch.gone``."""
         return self._here().send_later(command, limit)
 
     def send_all(self, some: Iterable[SwitchCommand], limit: float | None = None) -> list[PendingReply]:
-        """The same for several, in order and in one write."""
+        """Send several commands without waiting, in order and in one write. Raises ``switch.gone``."""
         return self._here().send_all(some, limit)
 
     def reconcile(self) -> Live:
-        """Ask for all live channels and what of them is being recorded.  Raises as :meth:`api`."""
+        """Ask for all live channels and their recordings. Raises as :meth:`api`."""
         listing, rooms = self._here().send_all([commands.show_channels(), commands.rooms()])
         rows = channels(listing.accepted().data)
         found = self._askable(rows)
@@ -187,12 +185,12 @@ class Node:
                     first_number=row.get("initial_dest", ""),
                 )
         answer = rooms.wait()
-        # Refused by a switch without conferences.
+        # A switch without conferences refuses it.
         meeting = () if answer.refused else tuple(listed(answer.data))
         return Live(live, meeting, attached(rows, THIRD), attached(rows, LISTENER))
 
     def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
-        """Those whose id can be in a command.  The others are said, once while they last: one call with an
+        """Return the channels that a command can address. The others are logged once while they last: one
         odd id must not keep us from all calls."""
         odd = frozenset(row["uuid"] for row in rows if not commands.addressable(row["uuid"]))
         for uuid in odd - self._passed_over:
@@ -206,13 +204,13 @@ class Node:
         return [row for row in rows if row["uuid"] not in odd]
 
     def recordings_of(self, uuid: str) -> tuple[str, ...] | None:
-        """The paths that one channel is being recorded to now, by the channel itself; ``None`` where there
-        is no such channel.  Raises ``switch.gone``, ``switch.timeout``."""
+        """Return the paths that one channel is being recorded to now, as the channel itself says; ``None``
+        where it does not exist. Raises ``switch.gone``, ``switch.timeout``."""
         reply = self.send_later(commands.media_bugs(uuid)).wait()
         return None if reply.refused else recordings(reply.data)
 
     def run(self) -> None:
-        """Connect, serve, and come back, until :meth:`stop`."""
+        """Connect, serve, and reconnect, until :meth:`stop`."""
         attempt = 0
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -228,7 +226,8 @@ class Node:
             self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:
-        """Until the next attempt: never less than the shortest time, however often somebody asks for it."""
+        """Wait for the next attempt: never less than the shortest time, however often somebody asks for
+        it."""
         shortest = min(seconds, self.backoff.first)
         if self._stopping.wait(shortest):
             return
@@ -236,15 +235,15 @@ class Node:
         self._sooner.clear()
 
     def _once(self) -> str:
-        """One connection from beginning to end; why it ended."""
+        """Run one connection from beginning to end; return why it ended."""
         connection = Inbound(
             self.host, self.port, self.password, timeout=self.limits.connect, limits=self.limits
         )
         ready = Event()
         taken_up = False
 
-        def hand_over(event: CallEvent) -> None:
-            # Events since the subscription wait until the switch's state has been taken in.
+        def hand_over(event: EslEvent) -> None:
+            # Events since the subscription wait until the switch's state has been read.
             ready.wait()
             if taken_up:
                 self.on_event(event)
@@ -283,13 +282,13 @@ class Node:
             if not taken_up and not self._stopping.is_set():
                 metrics.SWITCH_CONNECTIONS.labels("failed").inc()
             if taken_up:
-                # What came before the end is handled before the next connection's state.
+                # Events before the end are handled before the next connection's state.
                 connection.join_handlers(self.limits.reply)
                 self.on_down(connection.reason)
         return str(connection.reason)
 
     def _ping(self, connection: Inbound) -> None:
-        """Notice a switch that is stopped or hangs: its kernel still answers TCP, it does not."""
+        """Detect a switch that is stopped or hangs: its kernel still answers TCP, but it does not."""
         while not connection.closed.wait(self.heartbeat):
             try:
                 connection.api(commands.status())
@@ -303,9 +302,9 @@ class Node:
 
 
 def channels(answer: str) -> list[dict[str, str]]:
-    """The rows of ``show channels as json`` that have an id.  Raises ``switch.answer``.
+    """Return the rows of ``show channels as json`` that have an id. Raises ``switch.answer``.
 
-    A caller's name may hold bytes that are no UTF-8; they were replaced when the answer was read."""
+    A caller's name may hold bytes that are not UTF-8; they were replaced when the answer was read."""
     try:
         rows = json.loads(answer, strict=False).get("rows", [])
         return [row for row in rows if row["uuid"]]
@@ -314,7 +313,7 @@ def channels(answer: str) -> list[dict[str, str]]:
 
 
 def recordings(answer: str) -> tuple[str, ...]:
-    """The paths being recorded, out of ``uuid_buglist``'s answer."""
+    """Return the paths being recorded, from ``uuid_buglist``'s answer."""
     paths = []
     for bug in _BUG.findall(answer):
         function, target = _FUNCTION.search(bug), _TARGET.search(bug)
@@ -323,11 +322,11 @@ def recordings(answer: str) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def data_of(node: Node, uuid: str) -> CallEvent | None:
-    """What the switch says of a channel; ``None`` where there is none.  Raises ``switch.gone``,
+def data_of(node: Node, uuid: str) -> EslEvent | None:
+    """Return the data of a channel; ``None`` where it does not exist. Raises ``switch.gone``,
     ``switch.timeout``."""
     try:
-        return CallEvent(b"\n" + node.api(commands.channel_data(uuid)).encode())
+        return EslEvent(b"\n" + node.api(commands.channel_data(uuid)).encode())
     except SwitchError as error:
         if error.error_id == "switch.refused":
             return None
@@ -335,8 +334,8 @@ def data_of(node: Node, uuid: str) -> CallEvent | None:
 
 
 def variable_of(node: Node, uuid: str, name: str) -> str | None:
-    """A variable of a channel, empty where it is not set; ``None`` where there is no such channel.  Raises
-    ``switch.gone``, ``switch.timeout``."""
+    """Return a channel's variable, empty where it is not set; ``None`` where the channel does not exist.
+    Raises ``switch.gone``, ``switch.timeout``."""
     try:
         answer = node.api(commands.get_variable(uuid, name))
     except SwitchError as error:

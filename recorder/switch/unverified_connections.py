@@ -1,8 +1,8 @@
-"""Connections of which nobody knows yet whether they are the switch's: how many there may be at once.
+"""Limits the number of connections that have not been verified as the switch's yet.
 
-Whoever can reach the port may open as many as they like.  What is certainly another user's process has few
-places and is turned away beyond them, so that the switch's own calls never wait behind it; of all others the
-one that has waited longest makes room, for the switch answers within milliseconds.
+Anybody who can reach the port may open as many as they like. Connections that certainly belong to another
+user have a few places and are refused beyond them, so that the switch's own calls never wait behind them.
+Of all others the one that has waited longest makes room, because the switch answers within milliseconds.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 STRANGERS: Final = 16
-"""Places for connections of other users of this machine: a proxy's, at most."""
+"""Places for connections of other users of this machine, such as a proxy."""
 
 OTHERS: Final = 512
-"""Places for all others: more than calls arrive at once, also after a daemon was stopped for a while."""
+"""Places for all others: more than the calls that arrive at once, even after the daemon was stopped for a
+while."""
 
 
 def _nothing(_reason: str) -> None:
@@ -23,17 +24,17 @@ def _nothing(_reason: str) -> None:
 
 
 @dataclass(eq=False, slots=True)
-class Visit:
-    """One connection.  ``owner`` is the user id at its other end, where it is known; ``close`` ends it, once
-    there is something to be ended."""
+class UnverifiedConnection:
+    """One connection. ``owner`` is the user id of its peer, where it is known; ``close`` ends it, once
+    there is something to end."""
 
     owner: int | None
     close: Callable[[str], object] = _nothing
     left: bool = False
-    """It had to make room."""
+    """Whether it had to make room."""
 
 
-class WaitingRoom:
+class UnverifiedConnections:
     """``stranger`` says of an owner whether it is certainly not the switch."""
 
     def __init__(
@@ -41,10 +42,10 @@ class WaitingRoom:
     ) -> None:
         self._stranger = stranger
         self._most = {True: strangers, False: others}
-        self._waiting: dict[bool, dict[Visit, None]] = {True: {}, False: {}}
+        self._waiting: dict[bool, dict[UnverifiedConnection, None]] = {True: {}, False: {}}
 
-    def enter(self, visit: Visit) -> bool:
-        """``False`` where there is no place for it.  Whoever has to make room for it is closed."""
+    def enter(self, visit: UnverifiedConnection) -> bool:
+        """Return ``False`` where there is no place. A connection that has to make room is closed."""
         strange = self._stranger(visit.owner)
         waiting = self._waiting[strange]
         if len(waiting) >= self._most[strange]:
@@ -57,8 +58,8 @@ class WaitingRoom:
         waiting[visit] = None
         return True
 
-    def leave(self, visit: Visit) -> None:
-        """It is known now, or has ended; again does nothing."""
+    def leave(self, visit: UnverifiedConnection) -> None:
+        """The connection is verified, or has ended. Idempotent."""
         for waiting in self._waiting.values():
             waiting.pop(visit, None)
 

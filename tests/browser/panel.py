@@ -24,11 +24,11 @@ import structlog
 
 from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
+from recorder.domain.parties import Party
 from recorder.features.live import queries
 from recorder.features.live.queries import LiveRow
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
-from recorder.spool.layout import Party
 from tests.house import CALLER, Customer, House
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits

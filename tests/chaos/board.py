@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 from tests.chaos.facts import CallSeen
 from tests.chaos.plan import CallPlan
@@ -17,8 +16,6 @@ from tests.chaos.processes import Unit
 
 CODES = ("pause", "resume", "note")
 """What a switch does of what a colleague dials."""
-
-PROGRAM = Path(__file__).with_name("practice_process.py")
 
 
 class Board:

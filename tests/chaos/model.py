@@ -39,8 +39,6 @@ KEY_MS = 250
 TAILS = frozenset({"hold", "waiting", "unobserved", "repair", "write_error", "paused"})
 """Reasons of gaps that explain what is missing of a talk."""
 
-UNCONNECTED = frozenset({"never_connected", "daemon_away", "daemon_late"})
-
 
 def always(catalogue: Catalogue) -> list[Violation]:
     """What is true of the catalogue at any moment."""

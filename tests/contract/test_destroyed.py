@@ -14,7 +14,7 @@ from recorder.catalogue import queries
 from recorder.lifecycle import amendment_store, expiry
 from recorder.pipeline import stages
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import HoldSet
+from recorder.seal.amendment_kinds import EXPIRED, HoldSet
 from recorder.seal.keyring import data_key_path
 from recorder.seal.verification import verify
 from recorder.store.contract import Conflict
@@ -114,7 +114,7 @@ def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -
     means = replace(house.means, store=store)
     chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(2)]
     for chain in chains:
-        expiry.destroy(row, chain, expiry.EXPIRED, means, house.clock.forward(seconds=1))
+        expiry.destroy(row, chain, EXPIRED, means, house.clock.forward(seconds=1))
     chain = amendment_store.chain_of(store, row.prefix, means.root)
     assert (len(chain.amendments), chain.problems) == (1, [])
     assert queries.recording(house.tenant, row.id).destroyed_at == chain.erased.at

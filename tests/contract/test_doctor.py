@@ -14,7 +14,7 @@ import pytest
 
 from recorder import config
 from recorder.clock import utc_now
-from recorder.ops.doctor import keeping
+from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.store import capabilities
@@ -34,7 +34,7 @@ def environment(bucket: Bucket) -> dict[str, str]:
 
 def look(bucket: Bucket, by: timedelta = timedelta(0), limit: float = 30.0) -> list[DoctorFinding]:
     context = Context(config.load(None, environment(bucket)), None)
-    return list(examine(keeping.store, Patient(context, lambda: utc_now() + by), limit))
+    return list(examine(storage.store, Patient(context, lambda: utc_now() + by), limit))
 
 
 def test_what_a_server_can_do_is_tried(seaweedfs: SeaweedFS) -> None:

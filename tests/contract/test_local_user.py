@@ -21,7 +21,7 @@ import pytest
 from recorder import config
 from recorder.clock import utc_now
 from recorder.errors import StoreError
-from recorder.ops.doctor import keeping
+from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.store import loopback_tls
@@ -264,7 +264,7 @@ def look(port: int, data: Path) -> list[DoctorFinding]:
     """What the doctor says of the store on a port."""
     given = {"NODE_DATA": str(data), "STORE_EMBEDDED": "true", "STORE_EMBEDDED_PORT": str(port)}
     settings = config.load(None, {f"ACCORD_{name}": value for name, value in given.items()})
-    return list(examine(keeping.embedded_store, Patient(Context(settings, None), utc_now)))
+    return list(examine(storage.embedded_store, Patient(Context(settings, None), utc_now)))
 
 
 @pytest.fixture(scope="module")

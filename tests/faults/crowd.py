@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from recorder.domain.line_policy import Announcement
+from recorder.domain.parties import Party
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.pipeline import stages
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.conftest import write_wav
 
 RATE = 8000

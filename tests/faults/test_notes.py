@@ -14,11 +14,12 @@ from structlog.testing import capture_logs
 from recorder import metrics
 from recorder.capture import overflow_journal as module
 from recorder.capture import spool_writer as writers
-from recorder.capture.overflow_journal import NOTES, Notes
-from recorder.capture.spool_writer import Writer
+from recorder.capture.overflow_journal import NOTES, OverflowJournal
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.faults.disks import MIB, SmallDisk
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -39,14 +40,14 @@ def disk(request: pytest.FixtureRequest, small_disk: Callable[..., SmallDisk]) -
 
 
 def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> None:
-    notes = Notes(disk.folder)
+    notes = OverflowJournal(disk.folder)
     notes.start()
     disk.fill()
     calls = [start() for _ in range(50)]
     opened: list[OSError | None] = []
     writers_ = []
     for call in calls:
-        writer = Writer(disk.folder, call.recording, opened.append, notes.keep)
+        writer = SpoolWriter(disk.folder, call.recording, opened.append, notes.keep)
         writers_.append(writer)
         writer.open(call)
         writer.mark(Mark(AT, "hangup", {}))
@@ -55,7 +56,7 @@ def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> 
     assert all(isinstance(error, OSError) for error in opened)
     assert finished(disk.folder) == {}
     # The daemon dies, and the next one finds the disk still full.
-    again = Notes(disk.folder)
+    again = OverflowJournal(disk.folder)
     with capture_logs() as logs:
         again.start()
     assert [line["event"] for line in logs] == ["notes.wait"]
@@ -65,7 +66,7 @@ def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> 
     assert finished(disk.folder) == {call.recording: END for call in calls}
     assert layout.read_start(disk.folder / calls[0].recording) == calls[0]
     assert not again.waiting
-    third = Notes(disk.folder)
+    third = OverflowJournal(disk.folder)
     third.start()
     assert not third.waiting, "what is written down is not kept any more"
 
@@ -75,13 +76,13 @@ def test_what_has_no_place_even_there_is_kept_in_memory(
 ) -> None:
     monkeypatch.setattr(writers, "RETRY", 0.02)
     monkeypatch.setattr(module, "SIZE", 700)
-    notes = Notes(disk.folder)
+    notes = OverflowJournal(disk.folder)
     notes.start()
     disk.fill()
     calls = [start() for _ in range(3)]
     made = []
     for call in calls:
-        writer = Writer(disk.folder, call.recording, lambda error: None, notes.keep)
+        writer = SpoolWriter(disk.folder, call.recording, lambda error: None, notes.keep)
         made.append(writer)
         writer.open(call)
         writer.close(END, lambda: None)
@@ -99,7 +100,7 @@ def test_marks_wait_for_room_in_their_order_and_none_is_lost(
     """The disk fills in the middle of a call that is recorded; a part of it that may not be kept goes."""
     monkeypatch.setattr(writers, "RETRY", 0.02)
     call = start()
-    writer = Writer(disk.folder, call.recording, lambda error: None)
+    writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
     writer.open(call)
     for number in range(3):
         writer.mark(Mark(AT, "hold", {"n": str(number), "long": "x" * 2000}))
@@ -124,7 +125,7 @@ def test_what_may_not_be_kept_goes_at_once_though_the_disk_is_full(
 ) -> None:
     monkeypatch.setattr(writers, "RETRY", 0.5)
     call = start()
-    writer = Writer(disk.folder, call.recording, lambda error: None)
+    writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
     writer.open(call)
     assert writer.flush(5)
     writer.audio.write_bytes(b"untold" * 1000)
@@ -141,14 +142,14 @@ def test_what_may_not_be_kept_goes_at_once_though_the_disk_is_full(
 
 
 def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None:
-    notes = Notes(tmp_path)
+    notes = OverflowJournal(tmp_path)
     notes.start()
     calls = [start() for _ in range(3)]
     assert all(notes.keep(call, END) for call in calls[:2])
     with open(tmp_path / NOTES, "rb+") as file:
         file.seek(notes._used)
         file.write(b'{"call": {"announcement": "half of a note ' + b"x" * 900)
-    after = Notes(tmp_path)
+    after = OverflowJournal(tmp_path)
     after._prepare()
     assert after.keep(calls[2], END)
     after._settle()
@@ -156,7 +157,7 @@ def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None
 
 
 def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
-    notes = Notes(tmp_path)
+    notes = OverflowJournal(tmp_path)
     notes.start()
     call = start()
     notes.keep(call, END)
@@ -164,7 +165,7 @@ def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
     notes._settle()
     other = CallEnd("not_recorded", "daemon_away", AT, None)
     (tmp_path / NOTES).write_bytes(content)  # as if it had died before it could say that this is done
-    notes = Notes(tmp_path)
+    notes = OverflowJournal(tmp_path)
     notes.keep(call, other)
     notes.start()
     assert finished(tmp_path) == {call.recording: END}
@@ -172,7 +173,7 @@ def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
 
 def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a disk so slow that whoever watches the daemon kills it over its notes, it starts all the same."""
-    notes = Notes(tmp_path)
+    notes = OverflowJournal(tmp_path)
     notes.start()
     calls = [start() for _ in range(5)]
     assert all(notes.keep(call, END) for call in calls)
@@ -187,8 +188,8 @@ def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch
     open_take = layout.open_take
     monkeypatch.setattr(layout, "open_take", killed)
     with pytest.raises(KeyboardInterrupt):
-        Notes(tmp_path).start()
-    Notes(tmp_path).start()
+        OverflowJournal(tmp_path).start()
+    OverflowJournal(tmp_path).start()
     assert opened == [*(call.recording for call in calls[:3]), *(call.recording for call in calls[2:])]
     assert set(finished(tmp_path)) == {call.recording for call in calls}
 
@@ -198,7 +199,7 @@ def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
 ) -> None:
     """Not only disks fail: the daemon starts, and goes on settling."""
     monkeypatch.setattr(module, "AGAIN", 0.01)
-    notes = Notes(tmp_path)
+    notes = OverflowJournal(tmp_path)
     notes.start()
     calls = [start() for _ in range(3)]
     assert all(notes.keep(call, END) for call in calls)
@@ -212,7 +213,7 @@ def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
     open_take = layout.open_take
     monkeypatch.setattr(layout, "open_take", failing)
     counted = mistakes()
-    again = Notes(tmp_path)
+    again = OverflowJournal(tmp_path)
     with capture_logs() as logs:
         again.start()
     assert [line["event"] for line in logs] == ["notes.not_settled", "notes.settled"]

@@ -132,13 +132,6 @@ class Esl:
         lines = [line.partition(": ") for line in body.decode("utf-8", "replace").split("\n") if ": " in line]
         self.events.append({name: unquote(value) for name, _, value in lines})
 
-    def next_event(self) -> dict[str, str]:
-        """The next event, as soon as it is there."""
-        head, body = self._frame()
-        assert head["Content-Type"] == "text/event-plain", head
-        self._keep(body)
-        return self.events.pop()
-
     def drain(self, seconds: float = 0.0) -> list[dict[str, str]]:
         """The events so far."""
         end = time.monotonic() + seconds

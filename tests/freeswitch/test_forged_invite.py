@@ -18,7 +18,7 @@ from recorder.spool import layout
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import Inbound, OutboundSession
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.standing_connection import Node
 from tests.admitting import Everybody
@@ -134,7 +134,7 @@ def connection(rig: Rig) -> Iterator[Inbound]:
 def test_no_field_of_an_invite_changes_a_header(
     rig: Rig, connection: Inbound, changes: dict[str, bytes]
 ) -> None:
-    seen: list[CallEvent] = []
+    seen: list[EslEvent] = []
     connection.register_handle("*", seen.append)
     connection.send_later(SwitchCommand("event plain ALL")).accepted()
     phone = call(rig, changes)
@@ -158,14 +158,14 @@ def test_no_field_of_an_invite_changes_a_header(
     assert connection.api(commands.status()).startswith("UP")
 
 
-def mine(event: CallEvent) -> bool:
+def mine(event: EslEvent) -> bool:
     """An event of the caller's own leg."""
     return event.header("Call-Direction") == "inbound" and event.uuid != ""
 
 
 def test_stock_greenswitch_is_taken_in_by_the_same_call(rig: Rig, connection: Inbound) -> None:
     """Were this to fail, the tests above would prove nothing."""
-    seen: list[CallEvent] = []
+    seen: list[EslEvent] = []
     connection.register_handle("CHANNEL_DESTROY", seen.append)
     connection.send_later(SwitchCommand("event plain CHANNEL_DESTROY")).accepted()
     phone = call(rig, FORGERIES["display name"])

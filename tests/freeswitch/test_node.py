@@ -15,7 +15,7 @@ from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Backoff, Live, Node
 from tests.freeswitch.switches import PASSWORD, CallUnderTest, Rig
 
@@ -42,7 +42,7 @@ class Watched:
 
     def __init__(self, rig: Rig) -> None:
         self.live: list[Live] = []
-        self.events: list[CallEvent] = []
+        self.events: list[EslEvent] = []
         self.reasons: list[str] = []
         self.node = Node(
             "127.0.0.1",

@@ -27,13 +27,13 @@ from recorder.domain.line_policy import (
 )
 from recorder.prompts import composer
 from recorder.prompts.composer import Rendered
-from recorder.prompts.length_limits import limits
 from recorder.prompts.purposes import LANGUAGES
 from recorder.spool import layout
 from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
 from tests.freeswitch.telephones.lines import Leg
 from tests.freeswitch.telephones.rig import PERIOD, Town
+from tests.unit.prompts.length_limits import limits
 
 STEP = RATE // 50
 PIECE = RATE * 6 // 10

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from recorder.domain import live_command
+from recorder.domain.call_events import PAUSE, RESUME
 from recorder.spool import layout
-from recorder.switch.translation import PAUSE, RESUME
 from tests.freeswitch.colleagues import (
     HOT,
     LINE,

@@ -47,7 +47,6 @@ class Panel:
     theirs: str
     grant: str
     their_grant: str
-    their_session: str
     calls: tuple[str, str]
     session: str = ""
     admin: str = ""
@@ -76,7 +75,7 @@ def panel() -> Panel:
     house.person(ours, "paul", "Paul Martin", role="customer_admin")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
-    from recorder.spool.layout import Party
+    from recorder.domain.parties import Party
 
     mine = house.call(ours)
     _keyring.append(house.keyring)
@@ -92,9 +91,9 @@ def panel() -> Panel:
     api_tokens.create(
         ours.id, name="till", token_sha256=hashed, now=clock(), entropy=entropy, signer=house.means.signer
     )
-    made = Panel(house, ours, app, mine, theirs, "", "", "", _talking(house, ours, rival))
+    made = Panel(house, ours, app, mine, theirs, "", "", _talking(house, ours, rival))
     log_in(made, "dyck")
-    made.their_grant, made.their_session = _grant(made, theirs) or "", made.session
+    made.their_grant = _grant(made, theirs) or ""
     log_in(made, "paul")
     made.admin = made.session
     log_in(made)

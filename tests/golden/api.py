@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 from recorder.call.remote_commands import REFUSALS
 from recorder.catalogue.database import database, writing
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, UNKNOWN
+from recorder.domain.parties import Party
 from recorder.features.live import queries
 from recorder.features.live.queries import LiveRow
 from recorder.identity import api_tokens
-from recorder.spool.layout import Party
 from tests.conftest import Clock, Repeating
 from tests.house import CALLER, House
 from web import WebConfig, create_app

@@ -19,7 +19,7 @@ import soundfile
 
 from demo.practice.demo import CALLERS
 from demo.practice.switch import PracticeSwitch
-from recorder.capture.command_listener import Controls
+from recorder.capture.command_listener import CommandListener
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
@@ -72,7 +72,7 @@ def controls(tmp_path: Path) -> Iterator[Callable[..., str]]:
         called.append((number, sound))
         return BUSY
 
-    ear = Controls(tmp_path, {}, None, None, call_out=out)  # type: ignore[arg-type]  # not asked of calls
+    ear = CommandListener(tmp_path, {}, None, None, call_out=out)  # type: ignore[arg-type]  # not asked of calls
     ear.start()
 
     def bring(ident: str = CODE_CALL, left: float = 5.0) -> str:

@@ -10,7 +10,7 @@ from demo.practice import applications
 from demo.practice.party import PracticeParty
 from demo.practice.session import PracticeCall
 from demo.practice.switch import PracticeSwitch
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.translation import bridged_time
 
 
@@ -18,7 +18,7 @@ def test_it_tells_when_a_channel_was_connected() -> None:
     with PracticeSwitch(password="x", daemon="127.0.0.1:1", environment={}) as switch:
         session = switch.call("3225550199", PracticeParty(number="+32475000001"))
         assert session.wait("bridged", 10)
-        event = CallEvent(b"\n" + switch.api(f"uuid_dump {session.leg.uuid}").encode())
+        event = EslEvent(b"\n" + switch.api(f"uuid_dump {session.leg.uuid}").encode())
         assert event.name == "CHANNEL_DATA"
         told = bridged_time(event)
         assert told is not None

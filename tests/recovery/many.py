@@ -25,6 +25,7 @@ from recorder.catalogue import database, schema
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.line_policy import Announcement
+from recorder.domain.parties import Party
 from recorder.identity import tenants
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import amendment_store, amendments, expiry, recordings
@@ -34,7 +35,7 @@ from recorder.seal.amendment_kinds import HoldSet
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.sealing import SealedTake, seal
 from recorder.services import Services
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
+from recorder.spool.layout import CallEnd, CallStart, Mark, Take
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
 from recorder.store.s3 import S3Store

@@ -20,8 +20,8 @@ from werkzeug.wrappers import Response
 
 from recorder.domain import names
 from recorder.identity import throttle
-from web.forwarding import network
-from web.security import A_YEAR, cookie_name
+from web.cookies import A_YEAR, cookie_name
+from web.proxies import network
 from web.state import here, now, someone, visitor
 
 

@@ -19,8 +19,9 @@ from werkzeug.wrappers import Response
 from recorder.catalogue.records import UserRow
 from recorder.errors import SealError
 from recorder.identity import users
-from web.security import cookie_name
-from web.state import Visitor, gate, here, now, tenant_of, visitor
+from web.cookies import cookie_name
+from web.gate import gate
+from web.state import Visitor, here, now, tenant_of, visitor
 
 log = structlog.get_logger()
 

@@ -20,16 +20,17 @@ from werkzeug.exceptions import HTTPException
 from recorder import metrics
 from recorder.call.remote_commands import REFUSALS
 from recorder.clock import to_iso
+from recorder.domain.call_events import NOTE, PAUSE, RESUME
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
 from recorder.features.live import queries
 from recorder.features.live.queries import AskedRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
-from recorder.switch.translation import NOTE, PAUSE, RESUME
 from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
-from web.live.asking import ask
-from web.state import gate, here, now
+from web.gate import gate
+from web.live.command import ask
+from web.state import here, now
 
 log = structlog.get_logger()
 

@@ -6,12 +6,12 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
+from recorder.domain.call_events import PAUSE
 from recorder.domain.live_command import DONE
 from recorder.features.live import queries as live_queries
 from recorder.features.live.queries import AskedRow, LiveRow
-from recorder.switch.translation import PAUSE
 from web.account.limits import limit_asking
-from web.live.asking import CONTROLLING, ask
+from web.live.command import CONTROLLING, ask
 from web.state import here, logged_in, now, someone
 
 blueprint = Blueprint("live", __name__, template_folder="templates")

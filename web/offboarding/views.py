@@ -8,8 +8,9 @@ from flask.typing import ResponseReturnValue
 from recorder.features.offboarding import handover
 from web.account.limits import limit_refusals
 from web.errors import answer
-from web.playback.sending import send
-from web.state import gate, logged_in, now, someone, visitor, who
+from web.gate import gate, who
+from web.playback.sound_response import send
+from web.state import logged_in, now, someone, visitor
 from web.text import errors
 
 blueprint = Blueprint("offboarding", __name__, template_folder="templates")

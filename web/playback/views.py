@@ -18,9 +18,10 @@ from recorder.lifecycle import amendments
 from recorder.playback.interface import Grant
 from web.account.limits import limit_grants, limit_played, limit_refusals
 from web.errors import answer, page
-from web.playback.sending import send
+from web.gate import gate, who
+from web.playback.sound_response import send
 from web.playback.view_model import from_manifest
-from web.state import gate, here, logged_in, now, someone, visitor, who
+from web.state import here, logged_in, now, someone, visitor
 from web.text import errors, formats
 
 blueprint = Blueprint("playback", __name__, template_folder="templates")

@@ -1,4 +1,4 @@
-"""Which calls somebody wants to see: the list's filter, as it stands in the address."""
+"""The filter of the list of calls, as it stands in the page's address."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ KINDS = ("all", "recorded", "not-recorded")
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """``number`` is what was typed; ``first`` and ``last`` are days in the customer's zone, both
-    included.  ``wrong`` names what could not be read and is left out."""
+class CallFilter:
+    """``number`` as it was typed; ``first`` and ``last`` are days in the customer's time zone, both included;
+    ``wrong`` names the arguments that could not be read and were ignored."""
 
     number: str
     first: date | None
@@ -28,9 +28,9 @@ class Wishes:
 
     @property
     def digits(self) -> str | None:
-        """What is looked for in numbers: the digits, without an international or trunk prefix, so that
-        ``0470 12 34 56`` finds ``+32470123456``, and so does what a page shows.  Of a SIP address all of
-        it."""
+        """The digits to search numbers for, without an international or trunk prefix, so that
+        ``0470 12 34 56`` finds ``+32470123456``, and a number can be pasted from a page.  A SIP address is
+        searched for whole."""
         if "@" in self.number or self.number.startswith("sip:"):
             return self.number
         return re.sub(r"[^0-9]", "", phone_numbers.plain(self.number)).lstrip("0") or None
@@ -40,15 +40,15 @@ class Wishes:
         return bool(self.number or self.first or self.last or self.kind != "all")
 
     def since(self, zone: ZoneInfo) -> datetime | None:
-        """The first moment of the first day."""
+        """When the first day begins."""
         return None if self.first is None else datetime.combine(self.first, time.min, zone)
 
     def until(self, zone: ZoneInfo) -> datetime | None:
-        """The moment after the last day."""
+        """When the day after the last begins."""
         return None if self.last is None else datetime.combine(self.last + timedelta(days=1), time.min, zone)
 
     def address(self) -> dict[str, str]:
-        """The filter without the place in the list, as arguments of an address."""
+        """The filter as arguments of an address, without the place in the list."""
         said = {
             "number": self.number,
             "from": self.first.isoformat() if self.first else "",
@@ -58,11 +58,12 @@ class Wishes:
         return {name: value for name, value in said.items() if value}
 
 
-def read(arguments: Mapping[str, str]) -> Wishes:
-    """What an address asks for.  Nothing in it is an error: what cannot be read is left out, and named."""
+def read(arguments: Mapping[str, str]) -> CallFilter:
+    """The filter of an address.  Raises nothing: an argument that cannot be read is ignored, and named in
+    ``wrong``."""
     wrong = set()
     number = arguments.get("number", "").strip()[: phone_numbers.LONGEST]
-    if number and Wishes(number, None, None, "all", None, frozenset()).digits is None:
+    if number and CallFilter(number, None, None, "all", None, frozenset()).digits is None:
         wrong.add("number")
         number = ""
     days: dict[str, date | None] = {}
@@ -79,7 +80,9 @@ def read(arguments: Mapping[str, str]) -> Wishes:
         except ValueError:
             wrong.add("after")
     kind = arguments.get("show", "all")
-    return Wishes(number, days["from"], days["to"], kind if kind in KINDS else "all", after, frozenset(wrong))
+    return CallFilter(
+        number, days["from"], days["to"], kind if kind in KINDS else "all", after, frozenset(wrong)
+    )
 
 
 def _day(text: str) -> date | None:

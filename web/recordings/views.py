@@ -8,8 +8,9 @@ from werkzeug.wrappers import Response
 from recorder.catalogue import queries
 from recorder.domain import time_zones
 from recorder.lifecycle import amendments
-from web.recordings import filters, listing
-from web.state import gate, here, logged_in, now, someone, who
+from web.gate import gate, who
+from web.recordings import call_list, filters
+from web.state import here, logged_in, now, someone
 
 SHOWN = 10
 """Holds to be looked at again that are named above the list."""
@@ -28,14 +29,14 @@ def home() -> Response:
 def listed() -> str:
     tenant = someone().tenant
     zone = time_zones.usable(tenant.time_zone)
-    wanted = filters.read(request.args)
-    page = listing.calls(tenant.id, wanted, zone, here().config.page)
+    call_filter = filters.read(request.args)
+    page = call_list.calls(tenant.id, call_filter, zone, here().config.page)
     admin = someone().admin
     look_again = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
     return render_template(
         "recordings/list.html",
-        wishes=wanted,
-        days=listing.by_day(page.rows, zone),
+        call_filter=call_filter,
+        days=call_list.by_day(page.rows, zone),
         more=page.more.encode() if page.more else None,
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
         tenant=tenant,

@@ -13,8 +13,8 @@ from recorder.errors import KeepingError
 from recorder.lifecycle.amendment_service import LONGEST_REASON, Looked, agreeing, narrowing
 from recorder.seal.usage_terms import kept_from
 from web.account.limits import limit_grants, limit_refusals
-from web.retention.admins import blueprint, changes, day_in, day_of, for_admins, me, to_recording
-from web.state import logged_in, now, someone
+from web.retention.page_helpers import blueprint, day_in, day_of, for_admins, me, to_recording
+from web.state import changes, logged_in, now, someone
 
 PURPOSE = "agreement"
 """What can be agreed in the panel: that it is kept so that it stays clear what was agreed."""

@@ -20,8 +20,8 @@ from recorder.lifecycle.retention_limits import Wish, set_limit
 from recorder.seal.usage_terms import RetentionLimit, by_law
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
-from web.retention.admins import blueprint, changes, for_admins, me
-from web.state import here, logged_in, now, someone
+from web.retention.page_helpers import blueprint, for_admins, me
+from web.state import changes, here, logged_in, now, someone
 from web.text import errors
 
 

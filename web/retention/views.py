@@ -17,17 +17,16 @@ from recorder.prompts.purposes import standard
 from recorder.seal.amendment_kinds import AgreedLater
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
-from web.retention.admins import (
+from web.retention.page_helpers import (
     beginning,
     blueprint,
-    changes,
     day_in,
     day_of,
     for_admins,
     me,
     to_recording,
 )
-from web.state import here, logged_in, now, someone
+from web.state import changes, here, logged_in, now, someone
 from web.text import errors
 
 REVIEW = timedelta(days=90)

@@ -23,9 +23,9 @@ from recorder.identity import users
 from recorder.prompts.purposes import standard
 from web.account.limits import limit_grants, limit_refusals
 from web.decorators import admins_only
+from web.gate import gate, who
 from web.language import FORMATS, NAMES
-from web.retention.admins import changes
-from web.state import gate, here, logged_in, now, someone, who
+from web.state import changes, here, logged_in, now, someone
 from web.subject_requests import facts, pack
 from web.subject_requests.facts import RecordingFacts
 from web.text import formats, subject_requests

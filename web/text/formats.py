@@ -10,7 +10,7 @@ from flask_babel import format_date, format_time, get_locale, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup
 
-from recorder.spool.layout import Party
+from recorder.domain.parties import Party
 
 
 def party(someone: Party | None) -> str:

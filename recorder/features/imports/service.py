@@ -25,6 +25,7 @@ from recorder.catalogue import departures, queries
 from recorder.catalogue.records import TenantRow
 from recorder.clock import from_iso, to_iso
 from recorder.domain import phone_numbers
+from recorder.domain.parties import parse_party
 from recorder.errors import AccordError, BringingError, TakeError
 from recorder.features.imports import audio
 from recorder.ids import uuid7
@@ -34,9 +35,8 @@ from recorder.seal.sealing import NAME as MANIFEST
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.store.contract import Conflict
-from recorder.switch.caller_id import party
 
 PLACE = ".brought-in"
 """The folder in the spool's folder in which they lie meanwhile; the worker leaves it alone."""
@@ -199,7 +199,7 @@ class Bringing:
             for row in queries.lines(self.tenant.id, ended=True)
             if _same(row.number, each.line, self.tenant.country)
         ]
-        outside = party(_written(each.number), "", self.region)
+        outside = parse_party(_written(each.number), "", self.region)
         start = CallStart(
             recording=folder.name,
             tenant=self.tenant.id,
@@ -208,7 +208,7 @@ class Bringing:
             direction=each.direction,
             node="elsewhere",
             channel=sha256,
-            outside=Party(outside.kind, outside.value),
+            outside=outside,
             started_at=each.began_at,
             formats=self.formats,
             announcement=None,

@@ -2,7 +2,7 @@
 and writes down each outcome.
 
 It runs in a thread of its own several times a second, because a caller who is about to read out a card number
-cannot wait.  Live calls are read from the spool, as by ``accord top``, so the daemon is not asked.
+cannot wait.  Live calls are read from the spool, as by ``accord status``, so the daemon is not asked.
 """
 
 from __future__ import annotations

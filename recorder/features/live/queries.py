@@ -21,13 +21,13 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.clock import from_iso, to_iso
+from recorder.domain.call_events import DELETE
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
+from recorder.domain.parties import Party
 from recorder.ids import Entropy, uuid7
 from recorder.seal.command import SignedCommand, check, write
 from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
-from recorder.spool.layout import Party
-from recorder.switch.translation import DELETE
 
 DEADLINE: Final = timedelta(seconds=3)
 """After which something that nobody has taken is not done any more."""

@@ -17,27 +17,21 @@ from peewee import SqliteDatabase
 from recorder.auditlog.append import append
 from recorder.catalogue.database import Table, connected, database, writing
 from recorder.catalogue.schema import FOLDER
-from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
-from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
-from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
-from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
-from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
     SubjectRequestTable,
-    VerificationCodeTable,
 )
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
@@ -70,19 +64,6 @@ COPIED: tuple[type[Table], ...] = (
     HandoverFetchTable,
 )
 """In an order in which each row comes after those that it refers to."""
-
-NOT_COPIED: Mapping[type[Table], str] = {
-    AmendmentTable: "the bucket has them",
-    GlobalStateTable: "what holds for this catalogue",
-    QueuedPlaceTable: "a rebuild's list",
-    PendingAmendmentTable: "who is at it now",
-    LeaseTable: "of workers that run now",
-    LiveCallTable: "calls that go on now",
-    LiveCommandTable: "what was asked of them",
-    SubtreeTable: "made again from the leaves",
-    VerificationCodeTable: "codes that are valid for minutes",
-    ThrottleTable: "who must wait now",
-}
 
 WITHOUT: Mapping[type[Table], tuple[str, ...]] = {
     RecordingTable: ("outside_kind", "outside_value", "inside_kind", "inside_value", "wrapped_key")

@@ -11,6 +11,7 @@ import structlog
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow
+from recorder.domain.parties import E164, Party
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, PersonError, SealError
 from recorder.features.subject_requests import register, reviews
@@ -19,8 +20,6 @@ from recorder.playback.authorization import Guard, plain
 from recorder.playback.interface import SOUNDS, RecordingCopy, Who
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.usage_terms import Terms
-from recorder.spool.layout import Party
-from recorder.switch.caller_id import E164
 
 PERSON = "person"
 """In place of a purpose."""

@@ -21,13 +21,13 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.clock import from_iso, to_iso
+from recorder.domain.parties import E164
 from recorder.errors import PersonError, SealError
 from recorder.features.subject_requests import register
 from recorder.ids import Entropy
 from recorder.seal.disclosure import Disclosure, check, write
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import Signer
-from recorder.switch.caller_id import E164
 
 ALL: Final = "both"
 OWN: Final = "own"

@@ -1,22 +1,22 @@
-"""Looks at everything that a recording needs, and says what to do about the rest."""
+"""Checks everything that a recording depends on, and says how to mend what fails."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recorder.ops.doctor import keeping, machine, node, older_keys, outbound, routes, switch
+from recorder.ops.doctor import machine, node, older_keys, outbound, routes, storage, switch
 from recorder.ops.doctor.findings import Check, DoctorFinding, Patient, examine
 
 CHECKS: tuple[Check, ...] = (
-    keeping.catalogue,
-    keeping.keys,
-    keeping.key_copies,
-    keeping.customer_keys,
+    storage.catalogue,
+    storage.keys,
+    storage.key_copies,
+    storage.customer_keys,
     older_keys.older_keys,
-    keeping.lines,
-    keeping.store,
-    keeping.embedded_store,
-    keeping.logs,
+    storage.lines,
+    storage.store,
+    storage.embedded_store,
+    storage.logs,
     node.spool,
     node.disk,
     node.takes,
@@ -39,7 +39,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def look(patient: Patient) -> Iterator[tuple[str, DoctorFinding]]:
-    """Every finding with its check's name, as it is found."""
+    """Run every check; yield each finding with its check's name, as it is made."""
     for check in CHECKS:
         for finding in examine(check, patient):
             yield check.__name__, finding

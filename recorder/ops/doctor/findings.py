@@ -1,4 +1,4 @@
-"""What the doctor says, and how long a check may take."""
+"""Findings of the doctor, and the time limit of a check."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ LIMIT = 15.0
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """One thing that was looked at.  ``warning``: it works, but not for long, or could not be seen;
-    ``wrong``: calls, recordings or promises are at stake.  ``hint`` says what to do."""
+    """The result of one check.  ``warning``: it works, but not for long, or could not be checked; ``wrong``:
+    calls, recordings or promises are at stake.  ``hint`` says what to do."""
 
     state: State
     what: str
@@ -37,7 +37,7 @@ class DoctorFinding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What is looked at: an installation by its settings, at a time."""
+    """The installation being checked, by its settings, and the clock it is checked at."""
 
     context: Context
     now: Now
@@ -51,10 +51,11 @@ Check = Callable[[Patient], Iterable[DoctorFinding]]
 
 
 def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[DoctorFinding]:
-    """What a check finds, as far as it comes within ``limit`` seconds; an error is a finding too.
+    """Run a check and yield its findings, as many as it makes within ``limit`` seconds; an error counts as a
+    finding.
 
-    It runs in a thread of its own that is left behind where it hangs (a dead disk, a database that does not
-    answer): nothing can end such a wait, and the others are still looked at.
+    The check runs in a thread of its own, which is abandoned where it hangs (a dead disk, a database that
+    does not answer): nothing can end such a wait, and the other checks must still run.
     """
     found: list[DoctorFinding] = []
 

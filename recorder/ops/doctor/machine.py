@@ -1,4 +1,4 @@
-"""The machine and the processes on it: clock, versions, who runs, who watches over them, their limits."""
+"""The machine and its processes: clock, versions, which processes run, their supervision and limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NTP = "install and start chrony or systemd-timesyncd: times are sealed, and a s
 
 
 def clock(patient: Patient) -> Iterator[DoctorFinding]:
-    """The kernel says that something keeps its clock."""
+    """The kernel reports that its clock is synchronised."""
     kernel = kernel_clock()
     if kernel is None:
         yield DoctorFinding("warning", "clock: the kernel does not say whether it is synchronised", _NTP)
@@ -41,7 +41,7 @@ def clock(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def versions(patient: Patient) -> Iterator[DoctorFinding]:
-    """The libraries are those that this version was tested with."""
+    """The libraries have the versions that Accord was tested with."""
     for name, wanted in TESTED.items():
         try:
             found = version(name)
@@ -59,7 +59,7 @@ def versions(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def daemon(patient: Patient) -> Iterator[DoctorFinding]:
-    """A daemon has this spool, runs, watches the switch, and may open enough."""
+    """A daemon runs on this spool, watches the switch, and may open enough files."""
     node = patient.settings.node
     lock = node.spool_folder / DAEMON
     found = holder(lock)
@@ -95,7 +95,7 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def worker(patient: Patient) -> Iterator[DoctorFinding]:
-    """A worker has this spool and runs."""
+    """A worker runs on this spool."""
     found = holder(patient.settings.node.spool_folder / WORKER)
     if found is None:
         yield DoctorFinding(
@@ -113,7 +113,7 @@ def worker(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def panel(patient: Patient) -> Iterator[DoctorFinding]:
-    """The panel answers, where it runs on this machine."""
+    """The panel answers, if it runs on this machine."""
     web = patient.settings.web
     if listener(web.port) is None:
         yield DoctorFinding("warning", f"panel: nobody listens on port {web.port}", _start("web"))
@@ -152,7 +152,7 @@ def _looked_after(name: str, process: Process) -> Iterator[DoctorFinding]:
 
 
 def _says(name: str, host: str, port: int) -> Iterator[DoctorFinding]:
-    """What the process itself says of its work, where it serves that."""
+    """What the process itself reports on ``/readyz``, where it serves that."""
     if not port or listener(port) is None:
         return
     status, body = _get(host, port, "/readyz")

@@ -1,7 +1,8 @@
-"""The node's disk: spool, takes, room, snapshot."""
+"""The node's disk: spool, takes, free space, configuration snapshot."""
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ GROUP = (
 
 
 def spool(patient: Patient) -> Iterator[DoctorFinding]:
-    """The spool takes a folder, lets it be renamed and removed, and nothing in it is closed to us."""
+    """A folder can be created, renamed and removed in the spool, and none in it is closed to us."""
     folder = patient.settings.node.spool_folder
     if not folder.is_dir():
         yield DoctorFinding(
@@ -71,13 +72,7 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
     shut += [each for each in finished_takes(folder) if not os.access(each, os.W_OK)]
     if shut:
         yield DoctorFinding("wrong", f"spool: {len(shut)} folders cannot be looked into or emptied", GROUP)
-    set_aside = len(list(aside.iterdir())) if aside.is_dir() else 0
-    if set_aside:
-        yield DoctorFinding(
-            "warning",
-            f"spool: {set_aside} takes in quarantine",
-            f"`cat {aside}/*/{WHY}` says why and until when; `accord take again` has one tried again",
-        )
+    yield from quarantine(patient)
     if not shut:
         yield DoctorFinding("ok", f"spool: {folder} takes folders, and lets them be renamed and removed")
     owner = folder.stat().st_uid
@@ -89,8 +84,27 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
         )
 
 
+def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
+    """No take is in quarantine."""
+    aside = patient.settings.node.spool_folder / QUARANTINE
+    takes = list(aside.iterdir()) if aside.is_dir() else []
+    if not takes:
+        return
+    notes = []
+    for take in takes:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads((take / WHY).read_bytes())
+            notes.append((str(note["since"]), str(note["reason"])))
+    last = ", the last at {}: {}".format(*max(notes)) if notes else ""
+    yield DoctorFinding(
+        "warning",
+        f"spool: {len(takes)} takes in quarantine{last}",
+        f"`cat {aside}/*/{WHY}` says why and until when; `accord take again` has one tried again",
+    )
+
+
 def disk(patient: Patient) -> Iterator[DoctorFinding]:
-    """The spool's disk has room, and for how long at the rate of the calls that are recorded now."""
+    """The spool's disk has room, and for how long at the present rate of recording."""
     node = patient.settings.node
     found = look(node.spool_folder)
     until = f"no new recordings from {node.full_at:.0%}"
@@ -118,7 +132,8 @@ def disk(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def _growth(folder: Path) -> tuple[int, float]:
-    """How many recordings grow, and by how many bytes a second together, since each began."""
+    """How many recordings are growing, and their total rate in bytes a second, each averaged since its
+    start."""
     growing, rate = 0, 0.0
     for take in open_takes(folder):
         try:
@@ -133,7 +148,7 @@ def _growth(folder: Path) -> tuple[int, float]:
 
 
 def _sounds(folder: Path) -> Iterator[int]:
-    """How long each sound is, in bytes, of calls that have not ended."""
+    """The sizes in bytes of the recordings of calls that have not ended."""
     for take in open_takes(folder):
         with suppress(OSError):
             yield (take / AUDIO).stat().st_size
@@ -154,7 +169,7 @@ def _hours(left: int, growing: int, rate: float) -> str:
 
 
 def takes(patient: Patient) -> Iterator[DoctorFinding]:
-    """No finished call waits in the spool for something that does not come by itself."""
+    """No finished take waits for something that needs an operator."""
     node = patient.settings.node
     stages: dict[str, int] = {}
     strangers, silent, broken, long, total = set(), set(), 0, 0, 0
@@ -210,7 +225,7 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
-    """Calls of other nodes whose spool was moved here, and that nobody has ended yet."""
+    """Unfinished calls of other nodes whose spool was moved here."""
     waiting: dict[str, list[str]] = {}
     for folder in open_takes(spool):
         try:
@@ -230,7 +245,7 @@ def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
 
 
 def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
-    """The node knows the lines that the catalogue has, and every prompt is what its hash says."""
+    """The node's snapshot matches the catalogue, and every prompt matches its hash."""
     node = patient.settings.node
     read = line_policy.read(node.snapshot_folder)
     yield DoctorFinding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")

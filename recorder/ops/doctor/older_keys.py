@@ -1,7 +1,7 @@
-"""Key-encryption keys of before: each ends once nothing is wrapped by it, and no backup needs it any more.
+"""Retired key-encryption keys: each is destroyed once it wraps nothing and no backup needs it.
 
-Who has such a key opens every old copy of catalogue and bucket that somebody made of it, also what was
-destroyed since.
+Whoever has such a key can open every old copy of catalogue and bucket made under it, erased recordings
+included.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recorder.store.contract import NotFound, Store
 
 
 def older_keys(patient: Patient) -> Iterator[DoctorFinding]:
-    """Each key of before in this machine's keys' folder is needed still, or is to go."""
+    """Each retired key in this machine's keys folder is still needed, or should be destroyed."""
     folder, kept = patient.settings.keys_folder, patient.settings.keys.backups_kept_days
     older = sorted(folder.glob(f"*{kek_files.BEFORE}"))
     if not older:
@@ -53,7 +53,7 @@ def older_keys(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def _last_touched(path: Path) -> datetime:
-    """No earlier than the key was put aside here: that changed the file's name, and so its status."""
+    """When the key was retired here, at the earliest: renaming the file changed its status."""
     found = path.stat()
     return datetime.fromtimestamp(max(found.st_ctime, found.st_mtime), UTC)
 

@@ -1,4 +1,4 @@
-"""FreeSWITCH: the way out, where there is one, keeps the two rules by itself."""
+"""FreeSWITCH: the outbound dialplan, where there is one, enforces both rules by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recorder.ops.doctor.switch import as_findings, loaded_dialplan, same_host
 
 
 def outbound(patient: Patient) -> Iterator[DoctorFinding]:
-    """Outbound calls: what the loaded dialplan does on the legs of their callees."""
+    """Outbound calls: how the loaded dialplan treats the callee's leg."""
     from recorder.switch import dialplan_lint_outbound
 
     settings = patient.settings.switch
@@ -69,7 +69,7 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def calling_out(patient: Patient) -> Iterator[DoctorFinding]:
-    """Calling somebody who asks for their recordings, with a code."""
+    """Verification calls to people who ask for their recordings."""
     from recorder.switch import commands
 
     dial = patient.settings.persons.dial

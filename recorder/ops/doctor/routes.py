@@ -1,4 +1,4 @@
-"""FreeSWITCH: no way through the loaded dialplan connects a call before Accord is asked about it."""
+"""FreeSWITCH: no route in the loaded dialplan connects a call before Accord is asked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHORT = "remove the extension if nobody needs it, or move it behind Accord's, t
 
 
 def routes(patient: Patient) -> Iterator[DoctorFinding]:
-    """Calls to the lines, and from them to outside numbers of each length that the dialplan routes."""
+    """Calls to the lines, and from them to external numbers of every length that the dialplan routes."""
     loaded = loaded_dialplan(patient.settings.switch)
     if loaded is None:
         yield DoctorFinding("warning", "routes: the switch does not show its dialplan", "see dialplan")
@@ -110,7 +110,7 @@ def _outbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) 
 
 
 def _place(folder: Path | None, context: str, name: str) -> str:
-    """An extension, with the files that may hold it, where they can be read from here."""
+    """The extension's name, with the files that may define it, if they can be read from here."""
     said = f"extension {name!r} of context {context!r}"
     if folder is None:
         return said

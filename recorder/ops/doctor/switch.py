@@ -1,4 +1,4 @@
-"""FreeSWITCH: reachable, with what Accord uses, and keeping the two rules by itself."""
+"""FreeSWITCH: reachable, complete, and enforcing both rules by itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EVERYBODY = frozenset({"any_v4.auto", "any_v6.auto"})
 
 
 def switch(patient: Patient) -> Iterator[DoctorFinding]:
-    """It answers, lets us log in, and has the modules."""
+    """The switch answers, accepts our password, and has loaded the modules that Accord uses."""
     from recorder.switch import commands
 
     settings = patient.settings.switch
@@ -69,7 +69,7 @@ def switch(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
-    """The event socket, which commands everything, is closed to strangers."""
+    """The event socket, which controls every call, is closed to the network."""
     from recorder.switch import commands
 
     settings = patient.settings.switch
@@ -102,7 +102,7 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def key(patient: Patient) -> Iterator[DoctorFinding]:
-    """The switch has the key of the running daemon, by which that knows it from whoever else connects."""
+    """The switch has the running daemon's key, by which the daemon tells its switch from other peers."""
     from recorder.capture.admission import variable
     from recorder.switch import commands
 
@@ -131,7 +131,7 @@ def key(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
-    """The loaded dialplan brings calls to this daemon, with a bound and a guard around it."""
+    """The loaded dialplan sends calls to this daemon, with a time limit and a guard."""
     from recorder.switch import dialplan_lint
 
     loaded = loaded_dialplan(patient.settings.switch)
@@ -198,7 +198,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def guards(patient: Patient) -> Iterator[DoctorFinding]:
-    """The guard works: walked through the dialplan that the switch has loaded, state by state."""
+    """The guard works: checked state by state against the dialplan that the switch has loaded."""
     from recorder.switch import dialplan_lint
 
     loaded = loaded_dialplan(patient.settings.switch)
@@ -220,7 +220,7 @@ def guards(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def recording(patient: Patient) -> Iterator[DoctorFinding]:
-    """The switch sees the spool under the same name, and its user may write there and read the prompts."""
+    """The switch finds the spool under the same path, and its user may write there and read the prompts."""
     from recorder.switch import commands
 
     node = patient.settings.node
@@ -247,7 +247,7 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "warning",
             "recording: which user the switch runs as cannot be seen from here",
-            "make a test call: `accord top` shows whether its sound grows",
+            "make a test call: `accord status` shows whether its recording grows",
         )
         return
     name = _name(user.uid)
@@ -280,7 +280,8 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 class _Connection:
-    """A connection for the time of a block.  Raises as :meth:`recorder.switch.esl.Inbound.connect`."""
+    """A connection to the event socket, for a ``with`` block.  Raises as
+    :meth:`recorder.switch.esl.Inbound.connect`."""
 
     def __init__(self, settings: SwitchSettings) -> None:
         from recorder.switch.esl import Inbound
@@ -301,7 +302,7 @@ class _Connection:
 
 
 def loaded_dialplan(settings: SwitchSettings) -> Loaded | None:
-    """What the switch has loaded; ``None`` where it does not show it."""
+    """The dialplan that the switch has loaded; ``None`` where it does not disclose it."""
     from recorder.switch import commands
     from recorder.switch.dialplan_model import Loaded
 
@@ -316,7 +317,7 @@ def loaded_dialplan(settings: SwitchSettings) -> Loaded | None:
 
 
 def dialplan_folder(settings: SwitchSettings) -> Path | None:
-    """The folder of the switch's dialplan, where it can be read from here."""
+    """The folder of the switch's dialplan, if it can be read from here."""
     from recorder.switch import commands
 
     with _Connection(settings) as connection, suppress(SwitchError, OSError):
@@ -326,18 +327,18 @@ def dialplan_folder(settings: SwitchSettings) -> Path | None:
 
 
 def as_findings(name: str, found: Iterator[Fault]) -> Iterator[DoctorFinding]:
-    """As the doctor says them."""
+    """Faults of the dialplan as findings."""
     for fault in found:
         yield DoctorFinding("wrong" if fault.grave else "warning", f"{name}: {fault.what}", fault.hint)
 
 
 def same_host(host: str, listens: str) -> bool:
-    """Whether what is sent to ``host`` comes to who listens on ``listens``."""
+    """Whether a connection to ``host`` reaches a socket that listens on ``listens``."""
     return host == listens or listens in {"0.0.0.0", "::"} or {host, listens} <= LOOPBACK  # noqa: S104
 
 
 def _longest(patient: Patient) -> int:
-    """Seconds that the longest announcement of this node needs; 0 where there is none."""
+    """Seconds needed for the longest announcement of this node; 0 where there is none."""
     from datetime import timedelta
 
     try:

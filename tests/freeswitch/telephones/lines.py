@@ -66,7 +66,6 @@ class Leg:
     secure: bool = False
     speaking: bool = True
     comfort: bool = False
-    sdp_codecs: tuple[Codec, ...] = ()
     to: tuple[str, int] | None = None
     heard: int = 0
     ear: list[tuple[int, bytes]] | None = None
@@ -405,11 +404,6 @@ class Exchange:
         self.dialogues[ident] = dialogue
         dialogue._request("INVITE", leg.describe(codecs))
         return dialogue
-
-    def of_caller(self, caller: str) -> Dialogue | None:
-        """The called telephone's end of what this caller is connected with now."""
-        ends = [each for each in self.dialogues.values() if f"sip:{caller}@" in each.remote]
-        return next((each for each in reversed(ends) if each.state == "talking"), None)
 
     def stop(self) -> None:
         for dialogue in list(self.dialogues.values()):

@@ -9,7 +9,7 @@ from gevent import socket
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.esl import Inbound
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.framing import MAX_BODY, MAX_HEAD
 from tests.fuzz.choices import Choices
 from tests.fuzz.targets.framing import reference
@@ -72,7 +72,7 @@ def _as_told(frames: list, waiting: int) -> tuple[list[str], list[bytes], str | 
     events: list[bytes] = []
     for kind, head, body in frames:
         if kind == b"text/event-plain":
-            events.append(CallEvent(body).raw)
+            events.append(EslEvent(body).raw)
         elif kind in (b"command/reply", b"api/response"):
             if len(told) == waiting:
                 return told, events, "a reply to nothing"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder import metrics
-from recorder.capture.command_listener import Controls
+from recorder.capture.command_listener import CommandListener
 from recorder.domain.live_command import (
     DONE,
     NO_ANSWER,
@@ -94,7 +94,7 @@ def _daemon(content: bytes) -> None:
     except (ValueError, TypeError):
         asked = None
     before = metrics.UNFORESEEN._value.get()
-    controls = Controls(Path("/nowhere"), {}, NODE, lambda: NOW + timedelta(seconds=1), lambda: 80.0)
+    controls = CommandListener(Path("/nowhere"), {}, NODE, lambda: NOW + timedelta(seconds=1), lambda: 80.0)
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.settimeout(5)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
+from recorder.domain.call_events import CallEvent
+from recorder.domain.parties import EXTENSION, SIP, WITHHELD
 from recorder.errors import SwitchError
-from recorder.switch.caller_id import EXTENSION, SIP, WITHHELD, caller
-from recorder.switch.esl_events import CallEvent, Reply, decode
+from recorder.switch.caller_id import caller
+from recorder.switch.esl_events import EslEvent, Reply, decode
 from recorder.switch.framing import Frame, Framer
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.translation import What, observe
+from recorder.switch.translation import observe
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.switch",)
@@ -82,7 +84,7 @@ def genuine(choices: Choices) -> None:
     raw += b"Content-Length: %d\n\n%s" % (len(body), body) if body else b"\n"
     wire = b"Content-Length: %d\nContent-Type: text/event-plain\n\n%s" % (len(raw), raw)
     (frame,) = [frame for piece in choices.cut(wire, 255) for frame in _framer(piece)]
-    event = CallEvent(frame.body)
+    event = EslEvent(frame.body)
     for name, value in fields:
         written = value.decode() if re.fullmatch(rb"[\x21-\x24\x26-\x7e]+", value) else None
         if written is not None:
@@ -104,7 +106,7 @@ def _framer(piece: bytes) -> list[Frame]:
 
 
 def any_bytes(stream: bytes) -> None:
-    event = CallEvent(b"\n" + stream)
+    event = EslEvent(b"\n" + stream)
     # A body, behind an empty line, is there only where a header says how long it is.
     lines = b"\n" + stream
     if b"\nContent-Length: " in lines:
@@ -128,7 +130,7 @@ def any_bytes(stream: bytes) -> None:
             assert event.header(ask, "none") == "none"
     try:
         meaning = observe(event)
-        assert meaning is None or (meaning.at.tzinfo is not None and isinstance(meaning.what, What))
+        assert meaning is None or (meaning.at.tzinfo is not None and isinstance(meaning, CallEvent))
     except SwitchError as error:
         assert error.error_id == "switch.event_time"
     assert event.sequence >= 0

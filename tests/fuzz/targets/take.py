@@ -16,10 +16,11 @@ from recorder.audio.encoded_take import GAP_REASONS, read_encoded, write_encoded
 from recorder.audio.encoding import encode
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import PromptSound as Said
+from recorder.domain.parties import Party
 from recorder.errors import SealError, TakeError
 from recorder.seal.sealing import open_manifest, seal
 from recorder.spool import layout
-from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import repeating, scratch, world
 from tests.fuzz.targets.wav import riff

@@ -102,11 +102,7 @@ def _request(choices: Choices) -> bytes:
             choices.pick((b"Content-Length", b"content-length", b"Content-Length ")),
             choices.pick((b": ", b":", b" : ")),
         )
-        lines.append(
-            name
-            + colon
-            + choices.pick((b"%d", b"%d", b"+%d", b"0%d", b"%d, %d" if False else b"%d ")) % length
-        )
+        lines.append(name + colon + choices.pick((b"%d", b"%d", b"+%d", b"0%d", b"%d ")) % length)
     for _ in range(choices.below(5)):
         lines.append(choices.pick(_LINES) or choices.blob(20))
     end = choices.pick((b"\r\n",) * 6 + (b"\n", b"\r"))

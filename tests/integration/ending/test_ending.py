@@ -17,18 +17,10 @@ import pytest
 
 from recorder.clock import utc_now
 from recorder.domain import line_policy
+from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.processes.supervisor import HURRY, Program, Supervisor
-from recorder.spool.layout import (
-    AUDIO,
-    CallEnd,
-    CallStart,
-    Mark,
-    Party,
-    append_mark,
-    close_take,
-    open_take,
-)
+from recorder.spool.layout import AUDIO, CallEnd, CallStart, Mark, append_mark, close_take, open_take
 from tests.house import LEAD_MS, RATE, conversation
 from tests.integration.ending.conftest import Site, until
 

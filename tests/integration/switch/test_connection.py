@@ -16,7 +16,7 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 
 Dial = Callable[..., Inbound]
 Wait = Callable[[Callable[[], object]], None]
@@ -289,10 +289,10 @@ def test_a_slow_handler_holds_up_nobody_else(dial: Dial, wait: Wait) -> None:
     )
     stuck, seen = Event(), []
 
-    def slow(event: CallEvent) -> None:
+    def slow(event: EslEvent) -> None:
         stuck.wait()
 
-    def quick(event: CallEvent) -> None:
+    def quick(event: EslEvent) -> None:
         seen.append(event.sequence)
 
     connection.register_handle("DTMF", slow)
@@ -316,7 +316,7 @@ def test_a_handler_that_raises_is_counted_and_goes_on(
     )
     seen = []
 
-    def handler(event: CallEvent) -> None:
+    def handler(event: EslEvent) -> None:
         seen.append(event.uuid)
         raise KeyError(event.uuid)
 
@@ -343,9 +343,9 @@ def test_what_came_before_the_end_is_handled(dial: Dial) -> None:
     connection = dial(
         lambda line: [line.heard(), *[line.event("Event-Name: DTMF") for _ in range(30)], line.sock.close()]
     )
-    seen: list[CallEvent] = []
+    seen: list[EslEvent] = []
 
-    def handler(event: CallEvent) -> None:
+    def handler(event: EslEvent) -> None:
         gevent.sleep(0.001)
         seen.append(event)
 
@@ -394,7 +394,7 @@ def test_a_forged_caller_id_on_the_wire(dial: Dial, wait: Wait) -> None:
             line.heard(),
         ]
     )
-    seen: list[CallEvent] = []
+    seen: list[EslEvent] = []
     connection.register_handle("CHANNEL_CREATE", seen.append)
     up = connection.send_later(commands.status())
     wait(lambda: seen)

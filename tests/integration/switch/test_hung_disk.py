@@ -11,10 +11,11 @@ from typing import Any
 import gevent
 import pytest
 
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.capture.thread_pool import THREADS
+from recorder.domain.parties import Party
 from recorder.ids import uuid7
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 from recorder.switch.standing_connection import Backoff, Node
 from tests.integration.switch.conftest import QUICK
 from tests.integration.switch.test_standing import Diary, switch
@@ -23,14 +24,14 @@ AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def hung(tmp_path: Path) -> Iterator[list[Writer]]:
+def hung(tmp_path: Path) -> Iterator[list[SpoolWriter]]:
     """More calls than threads, each at a file that does not open: a pipe that nobody reads."""
     writers, pipes = [], []
     for _ in range(2 * THREADS):
         one = CallStart(
             str(uuid7(AT)), None, None, "112", "inbound", "n", "c", Party("withheld", ""), AT, (), None
         )
-        writers.append(Writer(tmp_path, one.recording, lambda error: None))
+        writers.append(SpoolWriter(tmp_path, one.recording, lambda error: None))
         writers[-1].folder.mkdir()
         pipes.append(writers[-1].folder / ".call.json.tmp")
         os.mkfifo(pipes[-1])
@@ -44,7 +45,7 @@ def hung(tmp_path: Path) -> Iterator[list[Writer]]:
 
 
 def test_the_switch_is_found_again_by_its_name(
-    peer: Any, wait: Callable[[Callable[[], object]], None], hung: list[Writer]
+    peer: Any, wait: Callable[[Callable[[], object]], None], hung: list[SpoolWriter]
 ) -> None:
     diary = Diary()
     peer.script = switch

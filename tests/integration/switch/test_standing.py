@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.connection import ConnectionLimits
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Backoff, Live, Node
 
 Wait = Callable[[Callable[[], object]], None]
@@ -64,7 +64,7 @@ class Diary:
         self.fail_up = 0
         self.hold_up: Event | None = None
 
-    def event(self, event: CallEvent) -> None:
+    def event(self, event: EslEvent) -> None:
         self.told.append(("event", event.sequence))
 
     def up(self, live: Live) -> None:
@@ -209,7 +209,7 @@ def test_what_came_before_the_end_is_told_before_it(node: Node, peer: Any, diary
     def script(line: Any) -> None:
         switch(line, then=lambda: [*[line.event("Event-Name: DTMF") for _ in range(20)], line.sock.close()])
 
-    def slowly(event: CallEvent) -> None:
+    def slowly(event: EslEvent) -> None:
         gevent.sleep(0.002)
         diary.event(event)
 

@@ -16,8 +16,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from recorder.domain.line_policy import Announcement
+from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
+from recorder.spool.layout import CallEnd, CallStart, Mark, Take
 from tests.announced import Announced, announcement_in
 
 Sound = NDArray[np.int16]

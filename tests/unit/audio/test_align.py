@@ -15,6 +15,7 @@ from recorder.audio import prompt_match
 from recorder.audio.encoded_take import LocatedAnnouncement
 from recorder.errors import TakeError
 from tests.announced import Announced
+from tests.unit.audio.prompt_search import find
 
 RATE = 8000
 
@@ -23,7 +24,7 @@ def look(folder: Path, right: np.ndarray, told: Announced, rate: int = RATE) -> 
     """What ``find`` says of a take whose right channel is this, and whose left is something else."""
     left = np.random.default_rng(7).integers(-3000, 3000, len(right)).astype(np.int16)
     soundfile.write(folder / "t.wav", np.stack([left, right], axis=1), rate, subtype="PCM_16")
-    return prompt_match.find(told.path, folder / "t.wav")
+    return find(told.path, folder / "t.wav")
 
 
 @pytest.mark.parametrize("law", ["PCM_16", "ULAW", "ALAW"])
@@ -57,7 +58,7 @@ def test_it_is_within_20_ms_of_a_chirp_in_the_other_channel(
         stereo = np.stack([lab.g711(left, "ALAW"), lab.g711(right, "ALAW")], axis=1)
         soundfile.write(tmp_path / "t.wav", stereo, RATE, subtype="PCM_16")
         onset = int(np.argmax(np.abs(stereo[:, 0].astype(int)) > 200))
-        found = prompt_match.find(told.path, tmp_path / "t.wav")
+        found = find(told.path, tmp_path / "t.wav")
         assert found is not None
         assert abs(found.offset_ms - onset / 8) <= 20
 
@@ -81,7 +82,7 @@ def test_a_prompt_at_16_khz_in_a_take_at_8(tmp_path: Path, lab: ModuleType, engl
     stereo = np.concatenate([stereo, np.stack([low, low], axis=1) * 0])
     stereo[:, 1] = np.concatenate([lab.silence(100), low, low * 0])[: len(stereo)]
     soundfile.write(tmp_path / "t.wav", stereo, RATE, subtype="PCM_16")
-    found = prompt_match.find(tmp_path / "p.wav", tmp_path / "t.wav")
+    found = find(tmp_path / "p.wav", tmp_path / "t.wav")
     assert found is not None
     assert found.offset_ms == 100
 
@@ -190,7 +191,7 @@ def test_in_a_long_call_it_is_found_after_the_window_too(
     stereo = np.concatenate([talk, lab.sound_of(english), talk])
     soundfile.write(tmp_path / "t.wav", np.stack([stereo * 0, stereo], axis=1), RATE, subtype="PCM_16")
     for until in (None, 1000, 20_000, 10**9, len(talk) // 8 + 3000):
-        found = prompt_match.find(english.path, tmp_path / "t.wav", until_ms=until)
+        found = find(english.path, tmp_path / "t.wav", until_ms=until)
         assert found is not None
         assert found.offset_ms == round(len(talk) / 8)
 

@@ -15,7 +15,8 @@ from recorder.audio import missing_audio, redaction, timeline
 from recorder.audio.encoded_take import GAP_REASONS, Gap, LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
 from recorder.domain.line_policy import PromptSound, TransferNotice
-from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark, Party, Take
+from recorder.domain.parties import Party
+from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark, Take
 
 START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 LENGTH_MS = 60_000

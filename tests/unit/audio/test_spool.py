@@ -14,9 +14,10 @@ import pytest
 
 from recorder.clock import Uptime
 from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.parties import Party
 from recorder.errors import TakeError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Mark, Party
+from recorder.spool.layout import CallStart, Mark
 
 NOBODY = 65534
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)

@@ -14,6 +14,7 @@ from recorder.catalogue.tables.offboarding import HandoverFetchTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.domain.parties import Party
 from recorder.features.live import queries
 from recorder.features.live.queries import LiveRow
 from recorder.features.recovery import rebuild_queue
@@ -31,7 +32,6 @@ from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
 from recorder.playback import grants
 from recorder.seal import signing
-from recorder.spool.layout import Party
 from tests.announced import announcement_in
 from tests.vouching import vouch
 

@@ -15,7 +15,6 @@ import pytest
 from peewee import ForeignKeyField, IntegrityError
 
 from recorder.audit import shared_rows
-from recorder.audit.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.catalogue import queries, schema, subject_request_queries
@@ -38,6 +37,7 @@ from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
 from tests.conftest import Clock, Repeating, make_house
 from tests.postgres import binaries
+from tests.unit.auditlog.column_coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
 
 from .conftest import BEGAN, World, make_world
 from .filled import NODE, fill

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.audit.coverage import COMPARED
 from recorder.audit.service import Audit
 from recorder.auditlog import signed_note
 from recorder.auditlog.append import append, drop_bodies
@@ -21,6 +20,7 @@ from recorder.features.tenants import composition, keep_options, transfer_option
 from recorder.features.tenants import lines as line_register
 from recorder.identity import users
 from recorder.lifecycle import line_history, recordings
+from tests.unit.auditlog.column_coverage import COMPARED
 
 from . import (
     tampered_bucket,

@@ -1,9 +1,9 @@
-"""The table of every state and event of a call, for ARCHITECTURE.md: found by trying, not written by hand.
+"""Generates docs/states.md, the table of every state and event of a call.
 
     python -m tests.unit.call.states     writes it
 
-From a call's arrival on, every state that can be reached is given every event; what it becomes and what is
-ordered is collected by stage.
+From a call's arrival on, every state that can be reached is given every event. The next state and the actions
+are collected by stage.
 """
 
 from __future__ import annotations
@@ -17,8 +17,45 @@ from pathlib import Path
 
 from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
-from recorder.call.state import CallState, Do, Finish, KeepStep, Phase, WriteMark  # fmt: skip
-from recorder.call.transfer_target import in_room, names
+from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep, WriteMark  # fmt: skip
+from recorder.call.transfer_target import is_beside, names
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    OUTSIDE,
+    CallEvent,
+    CallHungUp,
+    CallReconciled,
+    ChannelGone,
+    CodecChanged,
+    CodeDialled,
+    CommandGiven,
+    ConferenceJoined,
+    ConferenceLeft,
+    DeadlinePassed,
+    FolderFailed,
+    FolderWritten,
+    HoldEnded,
+    HoldStarted,
+    KeyPressed,
+    LegBridged,
+    LegChecked,
+    LegUnbridged,
+    Participant,
+    ParticipantLeft,
+    ParticipantsJoined,
+    PlaybackEnded,
+    PlaybackStarted,
+    RecordingStarted,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+    StateReported,
+    SupervisorHeard,
+    SupervisorLeft,
+    SupervisorsJoined,
+    VoiceChecked,
+)
+from recorder.domain.call_events import DELETE as DELETE_CODE
 from recorder.domain.call_plan import (
     NOTICE,
     OPT_IN,
@@ -30,11 +67,16 @@ from recorder.domain.call_plan import (
     Script,
     Speech,
 )
-from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, Person, What
-from recorder.switch.translation import DELETE as DELETE_CODE
 
-PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
-BEGIN, END = "<!-- states:begin -->\n", "<!-- states:end -->\n"
+PAGE = Path(__file__).parents[3] / "docs" / "states.md"
+HEADER = """# Call states
+
+Every state of a call that can be reached, and every event that changes it or has the daemon do something, as
+`python -m tests.unit.call.states` finds them by trying each event of `recorder/domain/call_events.py` in each
+state. The actions are those of `Do` in `recorder/call/state.py`. An event that is not listed for a state
+changes nothing there; *stays* without an action means that a mark is written, or a fact remembered.
+
+"""
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 PAUSE = timedelta(minutes=2)
@@ -67,104 +109,108 @@ PLANS = (
 SOME = (PLANS[3], PLANS[5], PLANS[6])
 """Tried in seconds: every stage but those of who joins and of deleting is among them."""
 
-Make = Callable[[CallState], Observed]
+Make = Callable[[CallState], CallEvent]
 
 
-def _said(what: What, **more: object) -> Make:
-    return lambda state: Observed(what, AT, sound=state.said.path, **more)  # type: ignore[arg-type]
+def _said(what: type[CallEvent], **more: object) -> Make:
+    return lambda state: what(AT, sound=state.prompt.sound.path, **more)  # type: ignore[arg-type]
 
 
 def _told(took: timedelta) -> Make:
-    return lambda state: Observed(What.HEARD, AT + took, sound=state.said.path, complete=True)
+    return lambda state: SoundEnded(AT + took, sound=state.prompt.sound.path, complete=True)
 
 
-def _plain(what: What, **more: object) -> Make:
-    return lambda _state: Observed(what, AT, **more)  # type: ignore[arg-type]
+def _plain(what: type[CallEvent], **more: object) -> Make:
+    return lambda _state: what(AT, **more)  # type: ignore[arg-type]
 
 
-def _kept(what: What, leg: str, complete: bool = True) -> Make:
-    return lambda state: Observed(what, AT, leg=leg, sound=state.asked.sound, complete=complete)
+def _kept(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
+    more = {"complete": complete} if what is SoundEnded else {}
+    return lambda state: what(AT, leg=leg, sound=state.question.sound, **more)
 
 
-def _joining(what: What, took: timedelta = timedelta(0)) -> Make:
+def _joining(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
     sound = JOINING.sound.path
-    return lambda _state: Observed(what, AT + took, leg=COLLEAGUE, sound=sound, complete=True)
+    more = {"complete": True} if what is SoundEnded else {}
+    return lambda _state: what(AT + took, leg=COLLEAGUE, sound=sound, **more)
 
 
 def _looked(outside: bool) -> Make:
-    return lambda state: Observed(What.LOOKED, AT, other=state.colleague, outside=outside)
+    return lambda state: LegChecked(AT, other=state.internal.leg, outside=outside)
 
 
 def _seen(**more: object) -> Make:
     """A daemon is back with a call that goes on as it did, but for this."""
-    return lambda state: Observed(
-        What.UNWATCHED, AT, since=AT, state="announced", capturing=True, other=state.colleague, **more
+    return lambda state: CallReconciled(
+        AT, since=AT, state="announced", capturing=True, other=state.internal.leg, **more
     )  # type: ignore[arg-type]
 
 
 EVENTS: dict[str, Make] = {
-    "the recording begins": _plain(What.RECORDING, state="announcing"),
-    "the recording ends": _plain(What.RECORDED),
-    "the codec changes": _plain(What.TURNED),
-    "the folder is on disk": _plain(What.ON_DISK),
-    "the folder cannot be written": _plain(What.NO_DISK),
-    "what is said begins": _said(What.PLAYING),
-    "what is said was played whole": _said(What.PLAYED, complete=True),
-    "what is said was cut": _said(What.PLAYED),
-    "both are told": _said(What.BEGAN),
+    "the recording begins": _plain(RecordingStarted, state="announcing"),
+    "the recording ends": _plain(RecordingStopped),
+    "the codec changes": _plain(CodecChanged),
+    "the folder is on disk": _plain(FolderWritten),
+    "the folder cannot be written": _plain(FolderFailed),
+    "what is said begins": _said(PlaybackStarted),
+    "what is said was played whole": _said(PlaybackEnded, complete=True),
+    "what is said was cut": _said(PlaybackEnded),
+    "both are told": _said(SoundStarted),
     "the outside party was told whole": _told(timedelta(seconds=3)),
     "the outside party was told a part": _told(timedelta(seconds=1)),
-    "the switch: it may ring": _plain(What.STATE, state="pickup"),
-    "the switch: announced": _plain(What.STATE, state="announced"),
-    "the switch: unrecorded": _plain(What.STATE, state="unrecorded"),
-    "key 1": _plain(What.KEY, key="1"),
-    "key 2": _plain(What.KEY, key="2"),
-    "another key": _plain(What.KEY, key="#"),
-    "the time is over": lambda state: Observed(What.DEADLINE, state.deadline or AT),
-    "a hold": _plain(What.HELD),
-    "the end of a hold": _plain(What.UNHELD),
-    "they are connected": _plain(What.BRIDGED, other="b"),
-    "they are parted": _plain(What.UNBRIDGED),
-    "somebody else comes": _plain(What.BRIDGED, other="c"),
+    "the switch: it may ring": _plain(StateReported, state="pickup"),
+    "the switch: announced": _plain(StateReported, state="announced"),
+    "the switch: unrecorded": _plain(StateReported, state="unrecorded"),
+    "key 1": _plain(KeyPressed, key="1"),
+    "key 2": _plain(KeyPressed, key="2"),
+    "another key": _plain(KeyPressed, key="#"),
+    "the time is over": lambda state: DeadlinePassed(state.timer.deadline or AT),
+    "a hold": _plain(HoldStarted),
+    "the end of a hold": _plain(HoldEnded),
+    "they are connected": _plain(LegBridged, other="b"),
+    "they are parted": _plain(LegUnbridged),
+    "somebody else comes": _plain(LegBridged, other="c"),
     "who came is a colleague": _looked(outside=False),
     "who came is outside": _looked(outside=True),
-    "who came begins to hear it": _joining(What.BEGAN),
-    "who came heard it whole": _joining(What.HEARD, timedelta(seconds=3)),
-    "who came heard a part of it": _joining(What.HEARD, timedelta(seconds=1)),
-    "it is in a conference with another": _plain(What.ENTERED, room="room", there=(Person("r"),)),
-    "a third one comes": _plain(What.CAME, there=(Person("r"),)),
-    "the third one is a colleague": _plain(What.LOOKED, other="r"),
-    "the third one is outside": _plain(What.LOOKED, other="r", outside=True),
-    "the third one goes": _plain(What.WENT, other="r"),
-    "the conference is left": _plain(What.LEFT_ROOM),
-    "somebody listens": _plain(What.LISTENS, there=(Person("r"),)),
-    "who listens speaks": _plain(What.SPEAKS, other="r", heard_by="both", lane="right"),
-    "who listens is silent": _plain(What.SPEAKS, other="r", heard_by="nobody"),
-    "who listens goes": _plain(What.LISTENED, other="r"),
-    "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
-    "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b", lasts=PAUSE),
-    "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
-    "the code to note": _plain(What.CODE, code="note", leg=COLLEAGUE, other="b"),
-    "the code to delete": _plain(What.CODE, code="delete", leg=COLLEAGUE, other="b"),
-    "asked from outside: to pause": _plain(What.ASKED, code="pause", by="panel"),
-    "asked from outside: to go on": _plain(What.ASKED, code="resume", by="panel"),
-    "asked from outside: to note": _plain(What.ASKED, code="note", by="panel"),
-    "asked from outside: to delete": _plain(What.ASKED, code="delete", by="panel"),
-    "the colleague: key 1": _plain(What.KEY, key="1", leg=COLLEAGUE),
-    "the outside party was heard": _plain(What.VOICE, voice=(9_000, 9_400)),
-    "nobody was heard": _plain(What.VOICE),
-    "the colleague: key 2": _plain(What.KEY, key="2", leg=COLLEAGUE),
-    "the colleague: another key": _plain(What.KEY, key="5", leg=COLLEAGUE),
-    "the colleague: a hold": _plain(What.HELD, leg=COLLEAGUE),
-    "the colleague: the end of a hold": _plain(What.UNHELD, leg=COLLEAGUE),
-    "the question begins for one": _kept(What.BEGAN, OUTSIDE),
-    "the question begins for the other": _kept(What.BEGAN, COLLEAGUE),
-    "one heard it whole": _kept(What.HEARD, OUTSIDE),
-    "the other heard it whole": _kept(What.HEARD, COLLEAGUE),
-    "one heard a part of it": _kept(What.HEARD, OUTSIDE, complete=False),
-    "hang-up": _plain(What.HUNG_UP, ending=True),
-    "the channel is gone": _plain(What.GONE, ending=True),
-    "nobody watched": _plain(What.UNWATCHED, since=AT, state="announcing"),
+    "who came begins to hear it": _joining(SoundStarted),
+    "who came heard it whole": _joining(SoundEnded, timedelta(seconds=3)),
+    "who came heard a part of it": _joining(SoundEnded, timedelta(seconds=1)),
+    "it is in a conference with another": _plain(
+        ConferenceJoined, conference="room", participants=(Participant("r"),)
+    ),
+    "a third one comes": _plain(ParticipantsJoined, participants=(Participant("r"),)),
+    "the third one is a colleague": _plain(LegChecked, other="r"),
+    "the third one is outside": _plain(LegChecked, other="r", outside=True),
+    "the third one goes": _plain(ParticipantLeft, other="r"),
+    "the conference is left": _plain(ConferenceLeft),
+    "somebody listens": _plain(SupervisorsJoined, supervisors=(Participant("r"),)),
+    "who listens speaks": _plain(SupervisorHeard, other="r", heard_by="both", lane="right"),
+    "who listens is silent": _plain(SupervisorHeard, other="r", heard_by="nobody"),
+    "who listens goes": _plain(SupervisorLeft, other="r"),
+    "the code to ask": _plain(CodeDialled, code="keep", other="b"),
+    "the code to pause": _plain(CodeDialled, code="pause", other="b", lasts=PAUSE),
+    "the code to go on": _plain(CodeDialled, code="resume", other="b"),
+    "the code to note": _plain(CodeDialled, code="note", other="b"),
+    "the code to delete": _plain(CodeDialled, code="delete", other="b"),
+    "asked from outside: to pause": _plain(CommandGiven, code="pause", by="panel"),
+    "asked from outside: to go on": _plain(CommandGiven, code="resume", by="panel"),
+    "asked from outside: to note": _plain(CommandGiven, code="note", by="panel"),
+    "asked from outside: to delete": _plain(CommandGiven, code="delete", by="panel"),
+    "the colleague: key 1": _plain(KeyPressed, key="1", leg=COLLEAGUE),
+    "the outside party was heard": _plain(VoiceChecked, voice=(9_000, 9_400)),
+    "nobody was heard": _plain(VoiceChecked),
+    "the colleague: key 2": _plain(KeyPressed, key="2", leg=COLLEAGUE),
+    "the colleague: another key": _plain(KeyPressed, key="5", leg=COLLEAGUE),
+    "the colleague: a hold": _plain(HoldStarted, leg=COLLEAGUE),
+    "the colleague: the end of a hold": _plain(HoldEnded, leg=COLLEAGUE),
+    "the question begins for one": _kept(SoundStarted, OUTSIDE),
+    "the question begins for the other": _kept(SoundStarted, COLLEAGUE),
+    "one heard it whole": _kept(SoundEnded, OUTSIDE),
+    "the other heard it whole": _kept(SoundEnded, COLLEAGUE),
+    "one heard a part of it": _kept(SoundEnded, OUTSIDE, complete=False),
+    "hang-up": _plain(CallHungUp, ending=True),
+    "the channel is gone": _plain(ChannelGone, ending=True),
+    "nobody watched": _plain(CallReconciled, since=AT, state="announcing"),
     "nobody watched, and it is paused": _seen(paused=True, paused_at=AT, lasts=PAUSE),
     "nobody watched, and both hold": _seen(held_since=AT, colleague_held_since=AT),
 }
@@ -187,32 +233,51 @@ amiss with it changes nothing of them."""
 
 def _tried(name: str, state: CallState) -> bool:
     if name in LISTENERS:
-        calm = state.capturing and state.leaving and not (state.hung_up or state.playing or state.paused)
-        alone = not (state.others or state.room or state.telling or state.held)
-        return bool(state.listeners) or bool(calm and alone and state.script.joining)
-    if state.listeners and name not in ("the third one is a colleague", "the third one is outside"):
+        calm = (
+            state.recording.capturing
+            and state.leaving
+            and not (state.hung_up or state.prompt.playing or state.pause)
+        )
+        alone = not (
+            state.conference.participants
+            or state.conference.name
+            or state.transfer.target
+            or state.hold.active
+        )
+        return bool(state.supervisors) or bool(calm and alone and state.script.joining)
+    if state.supervisors and name not in ("the third one is a colleague", "the third one is outside"):
         return False
     if state.plan.mode != NOTICE and state.script.joining and (name in PAUSES or name in ROOMS):
-        return name in ROOMS and state.capturing and state.leaving and not (state.hung_up or state.playing)
+        return (
+            name in ROOMS
+            and state.recording.capturing
+            and state.leaving
+            and not (state.hung_up or state.prompt.playing)
+        )
     if name in PAUSES:
-        return bool(state.script.delete or state.script.joining) and not state.others
+        return bool(state.script.delete or state.script.joining) and not state.conference.participants
     if name not in ROOMS:
         return True
-    amiss = state.paused(AT) or state.hung_up or state.playing or not (state.capturing and state.leaving)
-    return bool(state.script.joining) and (bool(state.others) or not amiss)
+    amiss = (
+        state.pause.is_active(AT)
+        or state.hung_up
+        or state.prompt.playing
+        or not (state.recording.capturing and state.leaving)
+    )
+    return bool(state.script.joining) and (bool(state.conference.participants) or not amiss)
 
 
 def stage(state: CallState) -> str:
     """A state's name in the table."""
     if state.phase is Phase.ASKING:
-        return f"ASKING: {state.asking}"
-    if state.phase is Phase.ANNOUNCED and state.asked.step is not KeepStep.IDLE:
-        return f"ANNOUNCED: {'DELETE? ' * (state.asked.how == DELETE_CODE)}{state.asked.step.name}"
-    if state.phase is Phase.ANNOUNCED and state.telling is not None and transfer_consent.asks(state):
-        playing = "ASKED" if state.telling.sound else "JOINED"
-        return f"ANNOUNCED: {'MAY ANSWER' if state.telling.heard else playing}"
-    if state.phase is Phase.ANNOUNCED and state.telling is not None:
-        return "ANNOUNCED: TELLING" if state.telling.sound else "ANNOUNCED: JOINED"
+        return f"ASKING: {state.consent.question}"
+    if state.phase is Phase.ANNOUNCED and state.question.step is not QuestionStep.IDLE:
+        return f"ANNOUNCED: {'DELETE? ' * (state.question.how == DELETE_CODE)}{state.question.step.name}"
+    if state.phase is Phase.ANNOUNCED and state.transfer.target is not None and transfer_consent.asks(state):
+        playing = "ASKED" if state.transfer.target.sound else "JOINED"
+        return f"ANNOUNCED: {'MAY ANSWER' if state.transfer.target.heard else playing}"
+    if state.phase is Phase.ANNOUNCED and state.transfer.target is not None:
+        return "ANNOUNCED: TELLING" if state.transfer.target.sound else "ANNOUNCED: JOINED"
     return state.phase.name
 
 
@@ -242,21 +307,22 @@ def explored(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[t
 
 def alike(state: CallState) -> tuple[object, ...]:
     """What makes a difference to what comes next, without what only counts, measures or names."""
-    asked = state.asked
+    prompt, recording, transfer, question = state.prompt, state.recording, state.transfer, state.question
+    target, internal = transfer.target, state.internal
     return (
         state.plan.mode, state.plan.at_pickup, state.plan.outbound, state.plan.scripts[0].keep,
         state.plan.scripts[0].joining, stage(state),
-        state.playing,
-        state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
-        state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
-        asked.began, asked.heard, asked.how, asked.again, state.paused(AT), state.over, bool(state.knowing),
-        bool(state.knowing & names(state.colleague, state.inside)),
-        state.telling is not None and state.telling.began is not None,
-        state.telling and (state.telling.heard, state.telling.wrong, state.telling.cut, state.telling.due),
-        state.telling is not None and in_room(state, state.telling.leg), bool(state.room),
-        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & state.knowing))
-              for one in state.others),
-        tuple(one.lane for one in state.listeners),
+        prompt.playing, prompt.spoiled, state.informed, recording.on_disk, state.leaving, state.hold.active,
+        recording.capturing, state.hung_up, state.consent.wrong_keys > 0, state.timer.deadline is None,
+        internal.connected, bool(internal.leg), question.began, question.heard, question.how, question.again,
+        state.pause.is_active(AT), recording.over, bool(transfer.informed),
+        bool(transfer.informed & names(internal.leg, internal.party)),
+        target is not None and target.began is not None,
+        target and (target.heard, target.wrong, target.cut, target.due),
+        target is not None and is_beside(state, target.leg), bool(state.conference.name),
+        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & transfer.informed))
+              for one in state.conference.participants),
+        tuple(one.lane for one in state.supervisors),
     )  # fmt: skip
 
 
@@ -294,9 +360,7 @@ def said_of(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[
 
 
 def main() -> None:
-    made = table()
-    before, rest = PAGE.read_text("utf-8").split(BEGIN)
-    PAGE.write_text(before + BEGIN + made + END + rest.split(END)[1], "utf-8")
+    PAGE.write_text(HEADER + table(), "utf-8")
 
 
 if __name__ == "__main__":

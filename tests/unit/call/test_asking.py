@@ -12,8 +12,26 @@ from hypothesis import strategies as st
 from recorder.call import initial, transitions
 from recorder.call.machine import step
 from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
+from recorder.domain.call_events import (
+    CallEvent,
+    CallHungUp,
+    ChannelEvent,
+    ChannelGone,
+    DeadlinePassed,
+    FolderWritten,
+    HoldEnded,
+    HoldStarted,
+    KeyPressed,
+    LegBridged,
+    PlaybackEnded,
+    PlaybackStarted,
+    RecordingStarted,
+    RecordingStopped,
+    StateReported,
+)
 from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, Script, Speech
-from recorder.switch.translation import Observed, What
+from recorder.domain.parties import Party
+from tests.unit.call.any_event import TYPES, any_event
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -43,10 +61,12 @@ class Call:
         self.recording = False
         self._ordered: str = ""
         self._take(actions)
-        self.tell(What.ON_DISK)
+        self.tell(FolderWritten)
 
-    def tell(self, what: What, **more: object) -> None:
-        event = Observed(what, self.now, state=self.word, **more)  # type: ignore[arg-type]
+    def tell(self, what: type[CallEvent], **more: object) -> None:
+        if issubclass(what, ChannelEvent):
+            more["state"] = self.word
+        event = what(self.now, **more)  # type: ignore[arg-type]
         self.state, actions = step(self.state, event)
         self._take(actions)
 
@@ -54,48 +74,48 @@ class Call:
         self.done += actions
         for action in actions:
             if action in (Do.ASK, Do.BEGIN, Do.AGAIN, Do.REMIND, Do.DECLINE):
-                self._ordered = self.state.said.path
+                self._ordered = self.state.prompt.sound.path
             if action is Do.ASK:
                 self.word = "asking"
             if action is Do.BEGIN:
                 self.word, self.recording = "announcing", True
-                self.tell(What.RECORDING)
+                self.tell(RecordingStarted)
             if action is Do.DECLINE:
                 self.word = "declined"
                 if self.recording:
                     self.recording = False
-                    self.tell(What.RECORDED)
+                    self.tell(RecordingStopped)
             if action is Do.CONFIRM:
                 self.word = "announced"
-                self.tell(What.STATE)
+                self.tell(StateReported)
 
     def plays(self, sound: Speech) -> None:
         assert self._ordered == sound.path
         self.now += timedelta(milliseconds=40)
-        self.tell(What.PLAYING, sound=sound.path)
+        self.tell(PlaybackStarted, sound=sound.path)
 
     def hears(self, sound: Speech) -> None:
         self.plays(sound)
         self.now += sound.length
-        self.tell(What.PLAYED, sound=sound.path, complete=True)
+        self.tell(PlaybackEnded, sound=sound.path, complete=True)
 
     def presses(self, key: str, after: float = 1.0) -> None:
         self.now += timedelta(seconds=after)
-        self.tell(What.KEY, key=key)
+        self.tell(KeyPressed, key=key)
 
     def waits(self) -> None:
-        assert self.state.deadline is not None
-        self.now = self.state.deadline
-        self.tell(What.DEADLINE)
+        assert self.state.timer.deadline is not None
+        self.now = self.state.timer.deadline
+        self.tell(DeadlinePassed)
 
     def hangs_up(self) -> None:
-        self.tell(What.HUNG_UP, cause="NORMAL_CLEARING", ending=True)
+        self.tell(CallHungUp, cause="NORMAL_CLEARING", ending=True)
         if self.recording:
-            self.tell(What.RECORDED, ending=True)
+            self.tell(RecordingStopped, ending=True)
 
     def talks(self) -> None:
         self.now += timedelta(seconds=5)
-        self.tell(What.BRIDGED, party=("extension", "200"))
+        self.tell(LegBridged, party=Party("extension", "200"))
         self.now += timedelta(seconds=60)
 
     @property
@@ -145,7 +165,7 @@ def test_a_yes_before_the_question_s_end_is_none() -> None:
     call.presses("1")
     assert call.answers == []
     call.now += timedelta(seconds=2)
-    call.tell(What.PLAYED, sound=call.state.said.path, complete=True)
+    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
     call.waits()
     assert call.answers == [{"question": "recording", "answer": "none"}]
     unrecorded(call, "no_answer")
@@ -159,8 +179,10 @@ def test_a_refusal_counts_whenever_it_comes(plan: CallPlan) -> None:
     call.plays(sound)
     call.presses("2")
     assert call.done.index(Do.CUT) < call.done.index(Do.DECLINE)
-    assert call.state.deadline == call.now + transitions.patience(FR.declined.length), "nothing is waited for"
-    call.tell(What.PLAYED, sound=sound.path, complete=False)
+    assert call.state.timer.deadline == call.now + transitions.patience(FR.declined.length), (
+        "nothing is waited for"
+    )
+    call.tell(PlaybackEnded, sound=sound.path, complete=False)
     assert Do.LEAVE not in call.done
     unrecorded(call, "declined")
 
@@ -262,12 +284,12 @@ def test_hanging_up_in_a_question_keeps_nothing() -> None:
 def test_a_question_with_a_hold_in_it_is_asked_again() -> None:
     call = Call(IN)
     call.plays(FR.question or MENU)
-    call.tell(What.HELD)
+    call.tell(HoldStarted)
     call.now += timedelta(seconds=3)
-    call.tell(What.PLAYED, sound=call.state.said.path, complete=True)
+    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
     call.presses("1")
     assert call.answers == []
-    call.tell(What.UNHELD)
+    call.tell(HoldEnded)
     call.hears(FR.question or MENU)
     call.presses("1")
     call.hears(FR.announcement)
@@ -277,7 +299,7 @@ def test_a_question_with_a_hold_in_it_is_asked_again() -> None:
 def test_a_key_after_a_question_that_a_hang_up_cut_is_no_answer() -> None:
     call = Call(IN)
     call.plays(FR.question or MENU)
-    call.tell(What.PLAYED, sound=call.state.said.path, ending=True)
+    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, ending=True)
     call.presses("1")
     assert call.answers == []
     assert Do.BEGIN not in call.done
@@ -286,7 +308,7 @@ def test_a_key_after_a_question_that_a_hang_up_cut_is_no_answer() -> None:
 def test_a_question_that_cannot_be_played_records_nothing() -> None:
     call = Call(IN)
     for _ in range(transitions.TRIES):
-        call.tell(What.PLAYED, sound=call.state.said.path, complete=False)
+        call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=False)
     assert call.state.phase is Phase.UNRECORDED
     assert call.state.reason == "announcement_failed"
 
@@ -346,9 +368,8 @@ SOUNDS = [
     NL.announcement.path, "/prompts/nl-question.wav",
 ]  # fmt: skip
 
-EVENTS = st.builds(
-    Observed,
-    what=st.sampled_from([*What, *[What.PLAYING, What.PLAYED, What.KEY, What.DEADLINE] * 4]),
+EVENTS = any_event(
+    types=(*TYPES, *[PlaybackStarted, PlaybackEnded, KeyPressed, DeadlinePassed] * 4),
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(
         ["", "waiting", "asking", "announcing", "announced", "declined", "failed", "late", "unrecorded"]
@@ -367,21 +388,21 @@ LIKELY = st.sampled_from(["plays", "played", "silence", "recording", "on disk", 
 """What the switch tells in a call that goes well: without it chance seldom comes far."""
 
 
-def likely(name: str, state: CallState) -> Observed:
-    at = state.deadline or AT
+def likely(name: str, state: CallState) -> CallEvent:
+    at = state.timer.deadline or AT
     word = {Phase.ASKING: "asking", Phase.ANNOUNCING: "announcing", Phase.CHOOSING: "announcing"}
-    said = {"sound": state.said.path, "state": word.get(state.phase, "")}
+    said = {"sound": state.prompt.sound.path, "state": word.get(state.phase, "")}
     return {
-        "plays": Observed(What.PLAYING, AT, **said),
-        "played": Observed(What.PLAYED, AT, complete=True, **said),
-        "silence": Observed(What.DEADLINE, at),
-        "recording": Observed(What.RECORDING, AT),
-        "on disk": Observed(What.ON_DISK, AT),
-        "taken": Observed(What.STATE, AT, state="announced"),
-    }.get(name, Observed(What.KEY, AT, key=name))
+        "plays": PlaybackStarted(AT, **said),
+        "played": PlaybackEnded(AT, complete=True, **said),
+        "silence": DeadlinePassed(at),
+        "recording": RecordingStarted(AT),
+        "on disk": FolderWritten(AT),
+        "taken": StateReported(AT, state="announced"),
+    }.get(name, KeyPressed(AT, key=name))
 
 
-def holds(plan: CallPlan, events: list[Observed | str]) -> None:
+def holds(plan: CallPlan, events: list[CallEvent | str]) -> None:
     """The rules, in the simplest words, over any events in any order."""
     state, actions = initial.arrive(plan, AT)
     done: list[Action] = list(actions)
@@ -393,13 +414,13 @@ def holds(plan: CallPlan, events: list[Observed | str]) -> None:
         done += actions
         assert state.phase >= before.phase
         if (
-            event.what is What.PLAYED
+            isinstance(event, PlaybackEnded)
             and event.complete
             and event.sound == (state.script.question or MENU).path
         ):
             asked = True
         if Do.BEGIN in actions and plan.mode == OPT_IN:
-            assert event.what is What.KEY, "recorded without an answer"
+            assert isinstance(event, KeyPressed), "recorded without an answer"
             assert event.key == "1"
             assert asked, "answered before it was asked"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
@@ -418,7 +439,7 @@ def holds(plan: CallPlan, events: list[Observed | str]) -> None:
         assert done.count(Do.OPEN) == 1
         if about and about[0] in ("no", "unclear"):
             assert finishes[0].reason is not None, "kept although it was refused"
-    over = step(state, Observed(What.GONE, AT, ending=True))[0]
+    over = step(state, ChannelGone(AT, ending=True))[0]
     assert over.phase is Phase.ENDED
 
 
@@ -428,7 +449,7 @@ PLANS = [IN, OUT, BOTH, replace(BOTH, mode=OPT_OUT)]
 def look(plan: CallPlan, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.lists(st.one_of(LIKELY, LIKELY, EVENTS), max_size=50))
-    def over(events: list[Observed | str]) -> None:
+    def over(events: list[CallEvent | str]) -> None:
         holds(plan, events)
 
     over()

@@ -11,9 +11,27 @@ from hypothesis import strategies as st
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import CallState, Do, KeepStep, Phase, WriteMark
+from recorder.call.state import CallState, Do, Phase, QuestionStep, WriteMark
+from recorder.domain.call_events import (
+    CODES,
+    COLLEAGUE,
+    OUTSIDE,
+    CallEvent,
+    CallHungUp,
+    CallReconciled,
+    ChannelGone,
+    CodeDialled,
+    CommandGiven,
+    HoldStarted,
+    KeyPressed,
+    LegBridged,
+    LegUnbridged,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+)
 from recorder.domain.call_plan import CallPlan, DeleteScript
-from recorder.switch.translation import CODES, COLLEAGUE, OUTSIDE, Observed, What
+from tests.unit.call.any_event import TYPES, any_event
 from tests.unit.call.test_consent import AT, KEEP, Call, plan, speech
 
 DELETE = DeleteScript(speech("delete"), speech("deleted"))
@@ -33,23 +51,23 @@ class Talk(Call):
             self.state = replace(self.state, plan=allowed())
 
     def code(self, code: str, **more: object) -> None:
-        self.tell(What.CODE, code=code, leg=COLLEAGUE, other="b", **more)
+        self.tell(CodeDialled, code=code, other="b", **more)
 
     def is_asked(self, *, complete: bool = True) -> None:
         self.code("delete")
-        self.tell(What.BEGAN, leg=COLLEAGUE, sound=DELETE.question.path)
+        self.tell(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
         self.now += DELETE.question.length
-        self.tell(What.HEARD, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
+        self.tell(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
 
 
 def test_a_pause_a_note_and_the_end_of_the_pause_are_marked() -> None:
     call = Talk()
     call.code("pause", lasts=timedelta(seconds=120))
     assert call.notes("paused") == [{"seconds": "120"}]
-    assert call.state.paused(call.now)
+    assert call.state.pause.is_active(call.now)
     call.code("note")
     call.code("resume")
-    assert not call.state.paused(call.now)
+    assert not call.state.pause.is_active(call.now)
     assert len(call.notes("noted")) == len(call.notes("resumed")) == 1
     assert call.ends() is None
 
@@ -64,11 +82,11 @@ def test_what_it_was_paused_for_while_nobody_watched_is_asked_of_the_switch() ->
     call = Talk()
     began = call.now - timedelta(seconds=3)
     for _ in range(2):
-        call.tell(What.UNWATCHED, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+        call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
     assert call.notes("paused") == [{"seconds": "20", "seen": "later"}]
     assert [one.at for one in call.done if isinstance(one, WriteMark) and one.kind == "paused"] == [began]
-    assert call.state.paused_until == began + PAUSE
-    call.tell(What.UNWATCHED, paused=False, **UNSEEN)
+    assert call.state.pause.until == began + PAUSE
+    call.tell(CallReconciled, paused=False, **UNSEEN)
     assert call.notes("resumed") == [{"seen": "later"}]
     assert len(call.notes("paused")) == 1
 
@@ -76,7 +94,7 @@ def test_what_it_was_paused_for_while_nobody_watched_is_asked_of_the_switch() ->
 def test_where_the_switch_does_not_say_since_when_it_is_paused_that_is_said() -> None:
     call = Talk()
     for _ in range(2):
-        call.tell(What.UNWATCHED, paused=True, lasts=PAUSE, **UNSEEN)
+        call.tell(CallReconciled, paused=True, lasts=PAUSE, **UNSEEN)
     assert call.notes("paused") == [{"seconds": "20", "began": "unknown", "seen": "later"}]
 
 
@@ -86,12 +104,12 @@ def test_a_pause_that_nobody_saw_begin_is_another_than_one_that_ended_by_itself(
     if first == "dialled":
         call.code("pause", lasts=PAUSE)
     else:
-        call.tell(What.UNWATCHED, paused=True, paused_at=call.now, lasts=PAUSE, **UNSEEN)
+        call.tell(CallReconciled, paused=True, paused_at=call.now, lasts=PAUSE, **UNSEEN)
     call.now += PAUSE + timedelta(seconds=1)
     began = call.now
-    call.tell(What.UNWATCHED, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
     assert call.notes("paused")[1:] == [{"seconds": "20", "seen": "later"}]
-    assert call.state.paused_until == began + PAUSE
+    assert call.state.pause.until == began + PAUSE
 
 
 def test_a_pause_that_was_begun_anew_while_nobody_watched_lasts_from_then_on() -> None:
@@ -99,16 +117,16 @@ def test_a_pause_that_was_begun_anew_while_nobody_watched_lasts_from_then_on() -
     call.code("pause", lasts=PAUSE)
     began = call.now + timedelta(seconds=5)
     call.now += timedelta(seconds=10)
-    call.tell(What.UNWATCHED, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
     assert len(call.notes("paused")) == 2
-    assert call.state.paused_until == began + PAUSE
+    assert call.state.pause.until == began + PAUSE
 
 
 def test_a_pause_that_ended_by_itself_while_nobody_watched_was_not_gone_on_with() -> None:
     call = Talk()
     call.code("pause", lasts=PAUSE)
     call.now += PAUSE
-    call.tell(What.UNWATCHED, paused=False, **UNSEEN)
+    call.tell(CallReconciled, paused=False, **UNSEEN)
     assert call.notes("resumed") == []
 
 
@@ -120,18 +138,18 @@ def resumed_with(*notes: WriteMark) -> CallState:
 
 def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> None:
     paused = WriteMark("paused", AT, (("seconds", "20"),))
-    assert resumed_with(paused).paused_until == AT + PAUSE
-    assert resumed_with(paused, WriteMark("resumed", AT)).paused_until is None
+    assert resumed_with(paused).pause.until == AT + PAUSE
+    assert resumed_with(paused, WriteMark("resumed", AT)).pause.until is None
     # By an Accord of before: the switch says.
     before = resumed_with(WriteMark("paused", AT, (("seen", "later"),)))
-    _, actions = step(before, Observed(What.UNWATCHED, AT, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN))
+    _, actions = step(before, CallReconciled(AT, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN))
     assert [one.kind for one in actions if isinstance(one, WriteMark)][-1] == "paused"
 
 
 def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -> None:
     state = initial.resume(allowed(), [WriteMark("recording_started", AT)], AT)
     now = AT + timedelta(seconds=5)
-    watched = Observed(What.UNWATCHED, now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
+    watched = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
     state, actions = step(state, watched)
     assert state.phase is Phase.ANNOUNCED
     assert "paused" in [one.kind for one in actions if isinstance(one, WriteMark)]
@@ -142,11 +160,11 @@ def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -
 def test_who_is_there_or_comes_after_a_restart_in_a_pause_is_reminded_of_it(leg: str) -> None:
     state = resumed_with(WriteMark("paused", AT, (("seconds", "20"),)))
     now = AT + timedelta(seconds=5)
-    watched = Observed(What.UNWATCHED, now, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN)
+    watched = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN)
     state, actions = step(state, watched)
     assert Do.PAUSE_TONE in actions
     if leg == "c":
-        state, actions = step(state, Observed(What.BRIDGED, now, state="announced", other="c"))
+        state, actions = step(state, LegBridged(now, state="announced", other="c"))
         assert Do.PAUSE_TONE in actions
 
 
@@ -158,7 +176,7 @@ def test_the_colleague_confirms_and_it_is_destroyed() -> None:
     assert call.state.phase is Phase.UNRECORDED
     orders = [one for one in call.done if isinstance(one, Do)]
     assert orders[-2:] == [Do.DELETED, Do.DISCARD]
-    call.tell(What.RECORDED)
+    call.tell(RecordingStopped)
     assert call.ends() == "deleted"
 
 
@@ -185,7 +203,7 @@ def test_the_outside_party_cannot_confirm() -> None:
 def test_a_key_before_the_end_of_the_question_confirms_nothing() -> None:
     call = Talk()
     call.code("delete")
-    call.tell(What.BEGAN, leg=COLLEAGUE, sound=DELETE.question.path)
+    call.tell(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
     call.presses("1", COLLEAGUE)
     assert call.state.phase is Phase.ANNOUNCED
 
@@ -203,9 +221,10 @@ def test_what_comes_between_drops_it(what: str) -> None:
     call.is_asked()
     if what == "another colleague":
         call.connect("c")
+    elif what == "parted":
+        call.tell(LegUnbridged)
     else:
-        kind = What.UNBRIDGED if what == "parted" else What.HELD
-        call.tell(kind, leg=COLLEAGUE if what == "hold" else OUTSIDE)
+        call.tell(HoldStarted, leg=COLLEAGUE if what == "hold" else OUTSIDE)
     call.presses("1", COLLEAGUE)
     assert call.state.phase is Phase.ANNOUNCED
     assert call.notes("delete_dropped") == [{}]
@@ -225,7 +244,7 @@ def test_one_question_at_a_time() -> None:
     call.hears(KEEP.question)
     call.code("delete")
     assert Do.DELETE_ASK not in call.done
-    assert call.state.asked.step is KeepStep.ANSWER
+    assert call.state.question.step is QuestionStep.ANSWER
 
 
 def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> None:
@@ -234,10 +253,10 @@ def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> No
         WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
     ]
     state = initial.resume(allowed(), told, AT)
-    state, actions = step(state, Observed(What.UNWATCHED, AT, since=AT, state="announced", capturing=True))
+    state, actions = step(state, CallReconciled(AT, since=AT, state="announced", capturing=True))
     assert {Do.STOP, Do.DISCARD} <= set(actions)
-    state, _ = step(state, Observed(What.HUNG_UP, AT, cause="NORMAL_CLEARING", ending=True))
-    state, actions = step(state, Observed(What.RECORDED, AT, ending=True))
+    state, _ = step(state, CallHungUp(AT, cause="NORMAL_CLEARING", ending=True))
+    state, actions = step(state, RecordingStopped(AT, ending=True))
     assert (state.phase, state.reason) == (Phase.ENDED, "deleted")
 
 
@@ -260,9 +279,8 @@ def test_who_takes_a_paused_call_over_is_reminded_of_it() -> None:
     assert call.done.count(Do.PAUSE_TONE) == 1, "it has ended by itself"
 
 
-EVENTS = st.builds(
-    Observed,
-    what=st.sampled_from([what for what in What if what is not What.GONE]),
+EVENTS = any_event(
+    types=tuple(each for each in TYPES if each is not ChannelGone),
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(["", "announced"]),
     leg=st.sampled_from([OUTSIDE, COLLEAGUE, ""]),
@@ -275,33 +293,39 @@ EVENTS = st.builds(
 )
 
 
-def likely(name: str, state: CallState) -> list[Observed]:
+def likely(name: str, state: CallState) -> list[CallEvent]:
     if name == "code":
-        return [Observed(What.CODE, AT, code="delete", leg=COLLEAGUE, other="b")]
+        return [CodeDialled(AT, code="delete", other="b")]
     if name == "1":
-        return [Observed(What.KEY, AT, key="1", leg=COLLEAGUE)]
-    what = What.BEGAN if name == "begins" else What.HEARD
-    return [Observed(what, AT, leg=COLLEAGUE, sound=state.asked.sound, complete=True)]
+        return [KeyPressed(AT, key="1", leg=COLLEAGUE)]
+    if name == "begins":
+        return [SoundStarted(AT, state.question.sound, COLLEAGUE)]
+    return [SoundEnded(AT, state.question.sound, COLLEAGUE, complete=True)]
 
 
 @given(st.lists(st.sampled_from(["code", "begins", "heard", "1"]) | EVENTS, max_size=25))
 @settings(max_examples=300, deadline=None)
-def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[Observed | str]) -> None:
+def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[CallEvent | str]) -> None:
     state = Talk().state
     heard = False
     for move in moves:
         for event in likely(move, state) if isinstance(move, str) else [move]:
             before = state
             state, actions = step(before, event)
-            if event.what is What.CODE and Do.DELETE_ASK in actions:
+            if isinstance(event, CodeDialled) and Do.DELETE_ASK in actions:
                 heard = False
-            if event.what is What.HEARD and event.leg == COLLEAGUE and event.sound == DELETE.question.path:
+            if (
+                isinstance(event, SoundEnded)
+                and event.leg == COLLEAGUE
+                and event.sound == DELETE.question.path
+            ):
                 heard = heard or (event.complete and not event.ending)
-            if event.what is What.ASKED and Do.DELETED in actions:
+            if isinstance(event, CommandGiven) and Do.DELETED in actions:
                 assert event.code == "delete"  # asked back where it was asked, and on a line that allows it
                 assert before.talking
-                assert before.asked.step is KeepStep.IDLE
+                assert before.question.step is QuestionStep.IDLE
             elif Do.DELETED in actions:
-                assert (event.what, event.key, event.leg) == (What.KEY, "1", COLLEAGUE)
+                assert isinstance(event, KeyPressed)
+                assert (event.key, event.leg) == ("1", COLLEAGUE)
                 assert heard, "they had not heard the question to its end"
-                assert before.asked.step is KeepStep.ANSWER
+                assert before.question.step is QuestionStep.ANSWER

@@ -12,10 +12,36 @@ from hypothesis import strategies as st
 from recorder.audio.keep_answers import questions
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Action, CallState, Do, Finish, KeepStep, Phase, WriteMark
+from recorder.call.state import Action, CallState, Do, Finish, Phase, QuestionStep, WriteMark
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    LEGS,
+    OUTSIDE,
+    CallEvent,
+    CallHungUp,
+    CallReconciled,
+    ChannelGone,
+    CodeDialled,
+    CommandGiven,
+    DeadlinePassed,
+    FolderWritten,
+    HoldStarted,
+    KeyPressed,
+    LegBridged,
+    LegUnbridged,
+    PlaybackEnded,
+    PlaybackStarted,
+    RecordingStarted,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+    StateReported,
+    VoiceChecked,
+)
 from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
+from recorder.domain.parties import Party
 from recorder.spool.layout import Mark
-from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
+from tests.unit.call.any_event import any_event
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
@@ -43,57 +69,57 @@ class Call:
         self.now = AT
         self.done: list[Action] = []
         self.state, _ = initial.arrive(plan(keep), AT)
-        self.tell(What.ON_DISK)
-        self.tell(What.RECORDING, state="announcing")
-        self.tell(What.PLAYING, sound=TOLD.path)
-        self.tell(What.PLAYED, sound=TOLD.path, complete=True)
-        self.tell(What.STATE, state="announced")
+        self.tell(FolderWritten)
+        self.tell(RecordingStarted, state="announcing")
+        self.tell(PlaybackStarted, sound=TOLD.path)
+        self.tell(PlaybackEnded, sound=TOLD.path, complete=True)
+        self.tell(StateReported, state="announced")
         self.connect("b")
         assert self.state.phase is Phase.ANNOUNCED
 
-    def tell(self, what: What, **more: object) -> None:
+    def tell(self, what: type[CallEvent], **more: object) -> None:
         self.now += timedelta(milliseconds=100)
-        self.state, actions = step(self.state, Observed(what, self.now, **more))  # type: ignore[arg-type]
+        self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
         self.done += actions
 
     def connect(self, leg: str) -> None:
-        self.tell(What.BRIDGED, party=("extension", "200"), other=leg, state="announced")
+        self.tell(LegBridged, party=Party("extension", "200"), other=leg, state="announced")
 
     def dials(self) -> None:
-        self.tell(What.CODE, code="keep", leg=COLLEAGUE, other="b")
+        self.tell(CodeDialled, code="keep", other="b")
 
     def begins(self, sound: Speech | None) -> None:
         assert sound is not None
         for leg in (COLLEAGUE, OUTSIDE):
-            self.tell(What.BEGAN, leg=leg, sound=sound.path)
+            self.tell(SoundStarted, leg=leg, sound=sound.path)
 
     def hears(self, sound: Speech | None) -> None:
         assert sound is not None
         self.begins(sound)
         self.now += sound.length
         for leg in (OUTSIDE, COLLEAGUE):
-            self.tell(What.HEARD, leg=leg, sound=sound.path, complete=True)
+            self.tell(SoundEnded, leg=leg, sound=sound.path, complete=True)
 
     def presses(self, key: str, leg: str = OUTSIDE) -> None:
-        self.tell(What.KEY, key=key, leg=leg)
+        self.tell(KeyPressed, key=key, leg=leg)
 
     def confirms(self, voice: tuple[int, int] | None = VOICE) -> None:
         """The colleague says that they said yes; where the outside party is heard in the recording."""
         self.presses("1", COLLEAGUE)
         assert self.done[-1] is Do.KEEP_CHECK
-        self.tell(What.VOICE, voice=voice)
+        self.tell(VoiceChecked, voice=voice)
 
     def waits(self) -> None:
-        assert self.state.deadline is not None
-        self.now = max(self.now, self.state.deadline)
-        self.tell(What.DEADLINE)
+        assert self.state.timer.deadline is not None
+        self.now = max(self.now, self.state.timer.deadline)
+        self.tell(DeadlinePassed)
 
     def notes(self, kind: str) -> list[dict[str, str]]:
         return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == kind]
 
     def ends(self) -> str | None:
-        self.tell(What.HUNG_UP, cause="NORMAL_CLEARING", ending=True, state="announced")
-        self.tell(What.RECORDED, ending=True)
+        self.tell(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")
+        self.tell(RecordingStopped, ending=True)
         (finish,) = (one for one in self.done if isinstance(one, Finish))
         return finish.reason
 
@@ -114,12 +140,12 @@ def test_a_key_of_either_side_answers(
     call.presses(key, leg)
     voice = HEARD if (leg, key) == (COLLEAGUE, "1") else {}
     if voice:
-        call.tell(What.VOICE, voice=VOICE)
+        call.tell(VoiceChecked, voice=VOICE)
     assert call.notes("keep_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
     assert call.done[-1] is order
     call.hears(sound)
     assert call.notes("keep_told") == [{"answer": answer}]
-    assert call.state.asked.step is KeepStep.IDLE
+    assert call.state.question.step is QuestionStep.IDLE
     assert call.ends() is None
 
 
@@ -129,13 +155,13 @@ def test_a_key_before_the_question_s_end_does_not_count() -> None:
     call.begins(KEEP.question)
     call.presses("1")
     call.presses("1", COLLEAGUE)
-    call.tell(What.HEARD, leg=OUTSIDE, sound="/prompts/question.wav", complete=True)
+    call.tell(SoundEnded, leg=OUTSIDE, sound="/prompts/question.wav", complete=True)
     call.presses("1")
     assert call.notes("keep_answered") == []
-    call.tell(What.HEARD, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
+    call.tell(SoundEnded, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
     call.waits()
     assert call.notes("keep_answered") == [{"answer": "none"}]
-    assert call.state.kept == "no"
+    assert call.state.keep_answer == "no"
 
 
 @pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
@@ -147,10 +173,10 @@ def test_a_no_counts_while_it_is_asked(leg: str, how: str) -> None:
     assert call.notes("keep_answered") == [{"answer": "no", "by": leg, "how": how}]
     assert [one for one in call.done if isinstance(one, Do)][-2:] == [Do.KEEP_CUT, Do.KEEP_NO]
     for each in (COLLEAGUE, OUTSIDE):
-        call.tell(What.HEARD, leg=each, sound="/prompts/question.wav", complete=False)
+        call.tell(SoundEnded, leg=each, sound="/prompts/question.wav", complete=False)
     call.hears(KEEP.no)
     assert call.notes("keep_told") == [{"answer": "no"}]
-    assert (call.state.kept, call.state.asked.step) == ("no", KeepStep.IDLE)
+    assert (call.state.keep_answer, call.state.question.step) == ("no", QuestionStep.IDLE)
     assert not call.notes("keep_broken")
 
 
@@ -166,7 +192,7 @@ def test_a_no_counts_while_a_yes_is_told() -> None:
     assert [one["answer"] for one in call.notes("keep_answered")] == ["yes", "no"]
     assert call.done.count(Do.KEEP_CUT) == 1
     call.hears(KEEP.no)
-    assert call.state.kept == "no"
+    assert call.state.keep_answer == "no"
     (one,) = questions(
         [Mark(one.at, one.kind, dict(one.data)) for one in call.done if isinstance(one, WriteMark)]
     )
@@ -178,11 +204,11 @@ PAUSE = timedelta(seconds=60)
 
 def pauses(call: Call, by: str = "code") -> None:
     if by == "code":
-        call.tell(What.CODE, code="pause", leg=COLLEAGUE, other="b", lasts=PAUSE)
+        call.tell(CodeDialled, code="pause", other="b", lasts=PAUSE)
     elif by == "panel":
-        call.tell(What.ASKED, code="pause", by="panel", lasts=PAUSE)
+        call.tell(CommandGiven, code="pause", by="panel", lasts=PAUSE)
     else:
-        call.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="b", paused=True,
+        call.tell(CallReconciled, since=AT, state="announced", capturing=True, other="b", paused=True,
                   paused_at=call.now, lasts=PAUSE)  # fmt: skip
 
 
@@ -195,7 +221,7 @@ def test_nothing_is_asked_while_it_is_paused(keep: KeepScript) -> None:
     assert call.notes("keep_asked") == []
     assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE]
     call.presses("1", COLLEAGUE)
-    assert (call.notes("keep_answered"), call.state.kept) == ([], "")
+    assert (call.notes("keep_answered"), call.state.keep_answer) == ([], "")
     call.now += PAUSE  # it ends by itself
     call.dials()
     assert len(call.notes("keep_asked")) == 1
@@ -215,8 +241,8 @@ def test_a_pause_breaks_off_a_question(asked: str, by: str) -> None:
     call.presses("1")
     call.presses("1", COLLEAGUE)
     assert call.notes("keep_answered") == []
-    assert call.state.kept == ""
-    assert call.state.deadline is None
+    assert call.state.keep_answer == ""
+    assert call.state.timer.deadline is None
 
 
 def test_what_came_of_an_answer_is_said_to_its_end_in_a_pause() -> None:
@@ -263,7 +289,7 @@ def test_a_colleague_s_yes_without_a_voice_is_asked_once_more_and_then_none(keep
         assert len(call.notes("keep_unheard")) == times
     assert call.notes("keep_answered") == [{"answer": "none"}]
     assert call.done[-1] is Do.KEEP_NONE
-    assert call.state.kept == "no"
+    assert call.state.keep_answer == "no"
     call.hears(keep.none)
     assert call.notes("keep_told") == [{"answer": "no"}]
     assert call.ends() is None, "it is kept as announced"
@@ -286,7 +312,7 @@ def test_the_answer_has_the_time_of_the_key() -> None:
     call.presses("1", COLLEAGUE)
     pressed = call.now
     call.now += timedelta(seconds=2)
-    call.tell(What.VOICE, voice=VOICE)
+    call.tell(VoiceChecked, voice=VOICE)
     (answered,) = (one for one in call.done if isinstance(one, WriteMark) and one.kind == "keep_answered")
     assert answered.at == pressed
 
@@ -299,7 +325,7 @@ def test_whether_they_were_heard_is_not_waited_for_long() -> None:
     call.waits()
     assert call.notes("keep_unheard") == [{}]
     assert call.done[-1] is Do.KEEP_ASK
-    call.tell(What.VOICE, voice=VOICE)  # too late
+    call.tell(VoiceChecked, voice=VOICE)  # too late
     assert call.notes("keep_answered") == []
 
 
@@ -312,7 +338,7 @@ def test_what_is_sure_counts_while_the_voice_is_looked_for(key: str, leg: str) -
     call.presses("1", COLLEAGUE)
     assert call.done.count(Do.KEEP_CHECK) == 1
     call.presses(key, leg)
-    call.tell(What.VOICE, voice=VOICE)
+    call.tell(VoiceChecked, voice=VOICE)
     (answer,) = call.notes("keep_answered")
     assert (answer["answer"], answer["by"]) == ("yes" if key == "1" else "no", leg)
 
@@ -326,12 +352,12 @@ def test_what_happens_while_the_voice_is_looked_for(what: str) -> None:
     if what == "pause":
         pauses(call)
     elif what == "left":
-        call.tell(What.UNBRIDGED)
+        call.tell(LegUnbridged)
     elif what == "held":
-        call.tell(What.HELD, leg=COLLEAGUE)
+        call.tell(HoldStarted, leg=COLLEAGUE)
     else:
         call.connect("c")
-    call.tell(What.VOICE, voice=VOICE)
+    call.tell(VoiceChecked, voice=VOICE)
     assert len(call.notes("keep_answered")) == (what == "held")
     assert len(call.notes("keep_broken")) == (what != "held")
 
@@ -340,7 +366,7 @@ def test_who_holds_is_not_asked_once_more() -> None:
     call = Call()
     call.dials()
     call.hears(KEEP.question)
-    call.tell(What.HELD, leg=OUTSIDE)
+    call.tell(HoldStarted, leg=OUTSIDE)
     call.confirms(None)
     assert call.notes("keep_answered") == [{"answer": "none"}]
 
@@ -348,7 +374,7 @@ def test_who_holds_is_not_asked_once_more() -> None:
 def test_the_line_asks_by_itself_once() -> None:
     call = Call(replace(KEEP, at_start=True))
     assert call.done.count(Do.KEEP_ASK) == 1
-    call.tell(What.UNBRIDGED)
+    call.tell(LegUnbridged)
     assert call.notes("keep_broken") == [{}]
     call.connect("c")
     assert call.done.count(Do.KEEP_ASK) == 1
@@ -378,12 +404,12 @@ def test_a_no_on_a_line_that_keeps_what_was_announced_destroys_nothing() -> None
 @pytest.mark.parametrize(
     "event",
     [
-        {"what": What.HELD, "leg": COLLEAGUE},
-        {"what": What.HELD, "leg": OUTSIDE},
-        {"what": What.UNBRIDGED},
-        {"what": What.BRIDGED, "other": "c"},
-        {"what": What.HEARD, "leg": OUTSIDE, "sound": QUESTION, "complete": False},
-        {"what": What.HEARD, "leg": COLLEAGUE, "sound": QUESTION, "complete": True, "ending": True},
+        {"what": HoldStarted, "leg": COLLEAGUE},
+        {"what": HoldStarted, "leg": OUTSIDE},
+        {"what": LegUnbridged},
+        {"what": LegBridged, "other": "c"},
+        {"what": SoundEnded, "leg": OUTSIDE, "sound": QUESTION, "complete": False},
+        {"what": SoundEnded, "leg": COLLEAGUE, "sound": QUESTION, "complete": True, "ending": True},
     ],
 )  # fmt: skip
 def test_a_question_that_was_not_heard_by_both_is_none(event: dict[str, object]) -> None:
@@ -392,11 +418,11 @@ def test_a_question_that_was_not_heard_by_both_is_none(event: dict[str, object])
     call.begins(KEEP.question)
     call.tell(**event)  # type: ignore[arg-type]
     for leg in (OUTSIDE, COLLEAGUE):
-        call.tell(What.HEARD, leg=leg, sound="/prompts/question.wav", complete=True)
+        call.tell(SoundEnded, leg=leg, sound="/prompts/question.wav", complete=True)
     call.presses("1")
     assert call.notes("keep_broken") == [{}]
     assert call.notes("keep_answered") == []
-    assert call.state.kept == ""
+    assert call.state.keep_answer == ""
 
 
 def test_a_question_that_the_switch_never_plays_comes_to_an_end() -> None:
@@ -424,7 +450,7 @@ def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None
     call.dials()
     assert Do.KEEP_ASK not in call.done
     call = Call()
-    call.tell(What.STATE, state="unrecorded")
+    call.tell(StateReported, state="unrecorded")
     call.dials()
     assert Do.KEEP_ASK not in call.done
 
@@ -432,12 +458,12 @@ def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None
 def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
     told = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
     asked = WriteMark("keep_asked", AT, (("how", "question"),))
-    assert initial.resume(plan(KEEP), [*told, asked], AT).kept == ""
+    assert initial.resume(plan(KEEP), [*told, asked], AT).keep_answer == ""
     yes = WriteMark("keep_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
     state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
-    assert (state.kept, state.asked.step) == ("yes", KeepStep.IDLE)
-    state, _ = step(state, Observed(What.UNWATCHED, AT, state="announced", since=AT, capturing=True))
-    state, actions = step(state, Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other="b"))
+    assert (state.keep_answer, state.question.step) == ("yes", QuestionStep.IDLE)
+    state, _ = step(state, CallReconciled(AT, state="announced", since=AT, capturing=True))
+    state, actions = step(state, CodeDialled(AT, code="keep", other="b"))
     assert Do.KEEP_ASK in actions, "the colleague can ask again"
 
 
@@ -445,9 +471,7 @@ def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
 
 LIKELY = st.sampled_from(["code", "begins", "heard", "1", "2", "5", "silence", "confirms", "voice", "none"])
 
-EVENTS = st.builds(
-    Observed,
-    what=st.sampled_from(What),
+EVENTS = any_event(
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(["", "announced", "unrecorded"]),
     leg=st.sampled_from([OUTSIDE, COLLEAGUE, ""]),
@@ -460,24 +484,25 @@ EVENTS = st.builds(
 )
 
 
-def likely(name: str, state: CallState) -> list[Observed]:
-    at = state.deadline or AT
+def likely(name: str, state: CallState) -> list[CallEvent]:
+    at = state.timer.deadline or AT
     if name in ("begins", "heard"):
-        what = What.BEGAN if name == "begins" else What.HEARD
-        sound = state.asked.sound
-        return [Observed(what, AT, leg=leg, sound=sound, complete=True) for leg in (OUTSIDE, COLLEAGUE)]
+        sound = state.question.sound
+        if name == "begins":
+            return [SoundStarted(AT, sound, leg) for leg in LEGS]
+        return [SoundEnded(AT, sound, leg, complete=True) for leg in LEGS]
     if name == "code":
-        return [Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other="b")]
+        return [CodeDialled(AT, code="keep", other="b")]
     if name == "confirms":
-        return [Observed(What.KEY, AT, key="1", leg=COLLEAGUE)]
+        return [KeyPressed(AT, key="1", leg=COLLEAGUE)]
     if name in ("voice", "none"):
-        return [Observed(What.VOICE, AT, voice=VOICE if name == "voice" else None)]
+        return [VoiceChecked(AT, voice=VOICE if name == "voice" else None)]
     if name == "silence":
-        return [Observed(What.DEADLINE, at)]
-    return [Observed(What.KEY, AT, key=name)]
+        return [DeadlinePassed(at)]
+    return [KeyPressed(AT, key=name)]
 
 
-def holds(keep: KeepScript, moves: list[Observed | str]) -> None:
+def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
     """A yes is written down only for a key 1 after a question that both heard whole, and a colleague's only
     with the outside party's voice."""
     call = Call(keep)
@@ -494,32 +519,32 @@ def holds(keep: KeepScript, moves: list[Observed | str]) -> None:
                 for one in actions
                 if isinstance(one, WriteMark) and one.kind == "keep_answered"
             ]
-            if event.what is What.KEY and event.leg == COLLEAGUE and event.key == "1":
+            if isinstance(event, KeyPressed) and event.leg == COLLEAGUE and event.key == "1":
                 confirmed = confirmed or asked or own
             if answers and answers[0]["answer"] != "none":
-                assert before.asked.step is not KeepStep.IDLE, "answered, and not asked"
-                if event.what is What.VOICE:
+                assert before.question.step is not QuestionStep.IDLE, "answered, and not asked"
+                if isinstance(event, VoiceChecked):
                     assert event.voice is not None
                     assert confirmed
                     assert asked or own, "agreed before the end of the question"
                     assert (answers[0]["answer"], answers[0]["by"]) == ("yes", COLLEAGUE)
                 else:
-                    assert event.what is What.KEY
+                    assert isinstance(event, KeyPressed)
                     assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
                     assert event.key == "2" or event.leg == OUTSIDE
                     assert asked or own or event.key == "2", "agreed before the end of the question"
             if "keep_asked" in kinds:
                 heard, asked, own, confirmed = set(), False, keep.question is None, False
-            elif event.what is What.HEARD and keep.question and event.sound == keep.question.path:
+            elif isinstance(event, SoundEnded) and keep.question and event.sound == keep.question.path:
                 heard |= {event.leg} if event.complete and not event.ending else set()
                 asked = asked or heard >= {OUTSIDE, COLLEAGUE}
             if kinds and kinds[0] in ("keep_answered", "keep_broken"):
                 asked = own = False
-            if state.kept != before.kept:
+            if state.keep_answer != before.keep_answer:
                 assert answers
             orders = [one for one in actions if isinstance(one, Do) and one.startswith("keep")]
             assert not orders or before.phase is Phase.ANNOUNCED
-    over = step(state, Observed(What.GONE, AT, ending=True))[0]
+    over = step(state, ChannelGone(AT, ending=True))[0]
     assert over.phase is Phase.ENDED
 
 
@@ -539,7 +564,7 @@ def test_no_order_of_events_makes_an_agreement_of_anything_else_in_a_hundred_tho
 def look(keep: KeepScript, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.lists(st.one_of(LIKELY, LIKELY, EVENTS), max_size=40))
-    def over(moves: list[Observed | str]) -> None:
+    def over(moves: list[CallEvent | str]) -> None:
         holds(keep, moves)
 
     over()

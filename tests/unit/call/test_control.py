@@ -10,36 +10,37 @@ import pytest
 from recorder.call import initial, remote_commands
 from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Phase
-from recorder.switch.translation import (
-    COLLEAGUE,
+from recorder.domain.call_events import (
     DELETE,
     KEEP,
     NOTE,
     PAUSE,
     RESUME,
-    Observed,
-    What,
+    CallHungUp,
+    CodeDialled,
+    CommandGiven,
+    HoldStarted,
 )
 from tests.unit.call.test_codes import Talk, allowed
 from tests.unit.call.test_consent import AT, plan
 
 
 def asks(call: Talk, what: str, **more: object) -> None:
-    call.tell(What.ASKED, code=what, by="panel", **more)
+    call.tell(CommandGiven, code=what, by="panel", **more)
 
 
 def test_it_is_done_as_with_the_codes_and_says_where_it_was_asked() -> None:
     call = Talk()
     asks(call, PAUSE, lasts=timedelta(seconds=120))
     assert call.notes("paused") == [{"seconds": "120", "by": "panel"}]
-    assert call.state.paused(call.now)
+    assert call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.PAUSE_TONE
     asks(call, PAUSE, lasts=timedelta(seconds=120))
     assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE], "the tone begins anew"
     asks(call, NOTE)
     assert call.notes("noted") == [{"by": "panel"}]
     asks(call, RESUME)
-    assert not call.state.paused(call.now)
+    assert not call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.PAUSE_OVER
     assert call.notes("resumed") == [{"by": "panel"}]
     assert call.ends() is None
@@ -83,11 +84,11 @@ def states() -> dict[str, tuple[CallState, str]]:
     asked = Talk()
     asked.is_asked()
     held = Talk()
-    held.tell(What.HELD)
+    held.tell(HoldStarted)
     ended = Talk()
     ended.ends()
     hung_up = Talk()
-    hung_up.tell(What.HUNG_UP, ending=True)
+    hung_up.tell(CallHungUp, ending=True)
     return {
         "being told": (arrived, remote_commands.NOT_TOLD),
         "ringing": (ringing, remote_commands.NOT_TOLD),
@@ -96,8 +97,14 @@ def states() -> dict[str, tuple[CallState, str]]:
         "the colleague is asked": (asked.state, ""),
         "on hold": (held.state, ""),
         "refused": (initial.refuse("no_line")[0], remote_commands.NOT_RECORDED),
-        "not begun": (replace(talk, capturing=False, captured=False), remote_commands.NOT_RECORDED),
-        "transferred outside": (replace(talk, over=True), remote_commands.ENDED),
+        "not begun": (
+            replace(talk, recording=replace(talk.recording, capturing=False, captured=False)),
+            remote_commands.NOT_RECORDED,
+        ),
+        "transferred outside": (
+            replace(talk, recording=replace(talk.recording, over=True)),
+            remote_commands.ENDED,
+        ),
         "hung up": (hung_up.state, remote_commands.ENDED),
         "ended": (ended.state, remote_commands.ENDED),
     }
@@ -108,7 +115,7 @@ def states() -> dict[str, tuple[CallState, str]]:
 def test_every_stage_has_one_outcome(name: str, what: str) -> None:
     state, why = states()[name]
     assert remote_commands.refusal(state, what) == why
-    event = Observed(What.ASKED, AT + timedelta(minutes=1), code=what, by="panel")
+    event = CommandGiven(AT + timedelta(minutes=1), code=what, by="panel")
     after, actions = step(state, event)
     if why:
         assert (after, actions) == (state, ())
@@ -119,7 +126,7 @@ def test_every_stage_has_one_outcome(name: str, what: str) -> None:
 def test_what_nobody_can_ask_changes_nothing() -> None:
     state = Talk().state
     for code in (KEEP, "", "anything"):
-        assert step(state, Observed(What.ASKED, AT, code=code, by="panel")) == (state, ())
+        assert step(state, CommandGiven(AT, code=code, by="panel")) == (state, ())
     # And the telephone cannot say that it is the panel.
-    after, _ = step(state, Observed(What.CODE, AT, code=NOTE, leg=COLLEAGUE, other="b"))
+    after, _ = step(state, CodeDialled(AT, code=NOTE, other="b"))
     assert after == state

@@ -9,8 +9,8 @@ import pytest
 from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import CallState, WriteMark
+from recorder.domain.call_events import COLLEAGUE, CallEvent, CallReconciled, CodeDialled, HoldEnded
 from recorder.domain.call_plan import CallPlan
-from recorder.switch.translation import COLLEAGUE, Observed, What
 from tests.unit.call.test_consent import AT, KEEP, plan
 
 LATER = {"seen": "later"}
@@ -29,8 +29,8 @@ class Call:
         self.state: CallState = initial.resume(line or plan(KEEP), [*told, bridged, *notes], at(10))
         self.written: list[tuple[str, datetime, dict[str, str]]] = []
 
-    def tell(self, what: What, seconds: float, **more: object) -> None:
-        self.state, actions = step(self.state, Observed(what, at(seconds), **more))  # type: ignore[arg-type]
+    def tell(self, what: type[CallEvent], seconds: float, **more: object) -> None:
+        self.state, actions = step(self.state, what(at(seconds), **more))  # type: ignore[arg-type]
         self.written += [
             (one.kind, one.at, dict(one.data))
             for one in actions
@@ -39,7 +39,7 @@ class Call:
 
     def is_found(self, seconds: float, held: datetime | None = None, theirs: datetime | None = None) -> None:
         self.tell(
-            What.UNWATCHED, seconds, since=at(10), state="announced", capturing=True, other="b",
+            CallReconciled, seconds, since=at(10), state="announced", capturing=True, other="b",
             held_since=held, colleague_held_since=theirs,
         )  # fmt: skip
 
@@ -49,23 +49,23 @@ def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
     before = [WriteMark("colleague_hold", at(since))] if since < 10 else []
     call = Call(*before)
     call.is_found(20, theirs=at(since))
-    call.tell(What.UNHELD, 25, leg=COLLEAGUE)
+    call.tell(HoldEnded, 25, leg=COLLEAGUE)
     assert call.written == [("colleague_hold", at(since), LATER), ("colleague_unhold", at(25), {})]
 
 
 def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> None:
     call = Call(WriteMark("hold", at(5)))
-    assert call.state.held
+    assert call.state.hold.active
     call.is_found(20, held=at(5.5))
-    assert call.state.held
-    call.tell(What.UNHELD, 25)
+    assert call.state.hold.active
+    call.tell(HoldEnded, 25)
     assert call.written == [("unhold", at(25), {})]
 
 
 def test_one_that_nobody_saw_begin_is_written_down() -> None:
     call = Call(WriteMark("hold", at(5)), WriteMark("unhold", at(6)))
     call.is_found(20, held=at(12))
-    assert call.state.held
+    assert call.state.hold.active
     assert not call.state.talking
     assert call.written == [("hold", at(12), LATER)]
 
@@ -73,21 +73,21 @@ def test_one_that_nobody_saw_begin_is_written_down() -> None:
 def test_one_that_nobody_saw_end_is_over() -> None:
     call = Call(WriteMark("hold", at(5)))
     call.is_found(20)
-    assert not call.state.held
+    assert not call.state.hold.active
     assert call.written == [("unhold", at(20), LATER)]
 
 
 def test_another_one_than_the_one_that_was_seen_to_begin() -> None:
     call = Call(WriteMark("hold", at(5)))
     call.is_found(20, held=at(15))
-    assert call.state.held
+    assert call.state.hold.active
     assert call.written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]
 
 
 def test_a_question_that_was_open_is_broken_off_where_they_hold() -> None:
     call = Call()
     call.is_found(11)
-    call.tell(What.CODE, 12, code="keep", leg=COLLEAGUE, other="b")
-    assert call.state.asked.sound
+    call.tell(CodeDialled, 12, code="keep", other="b")
+    assert call.state.question.sound
     call.is_found(14, held=at(13))
-    assert not call.state.asked.sound
+    assert not call.state.question.sound

@@ -13,7 +13,29 @@ from hypothesis import strategies as st
 from recorder.audio.transfer_redaction import unagreed
 from recorder.call import initial, transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
-from recorder.call.state import Do, Finish, KeepStep, WriteMark
+from recorder.call.state import Do, Finish, QuestionStep, WriteMark
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    OUTSIDE,
+    CallHungUp,
+    CallReconciled,
+    CodeDialled,
+    ConferenceJoined,
+    DeadlinePassed,
+    HoldEnded,
+    HoldStarted,
+    KeyPressed,
+    LegChecked,
+    LegUnbridged,
+    Participant,
+    ParticipantLeft,
+    ParticipantsJoined,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+    SupervisorHeard,
+    SupervisorsJoined,
+)
 from recorder.domain.call_plan import (
     ALONE,
     BOTH,
@@ -28,11 +50,11 @@ from recorder.domain.call_plan import (
     Speech,
 )
 from recorder.domain.line_policy import PromptSound, TransferNotice
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
-from recorder.switch.translation import COLLEAGUE, OUTSIDE, Person, What
+from recorder.domain.parties import Party
+from recorder.spool.layout import CallEnd, CallStart, Mark, Take
 from tests.unit.call.test_joining import AT, FIRST, SECOND, SENTENCE, TOLD, Call, back, resumed
 
-THIRD = ("extension", "400")
+THIRD = Party("extension", "400")
 REFUSED = Speech("/prompts/refused.wav", timedelta(seconds=1))
 SAID = Speech("/prompts/said.wav", timedelta(seconds=2))
 KEEP = KeepScript(SAID, SAID, SAID, SAID, SAID)
@@ -55,42 +77,42 @@ class Asked(Call):
             WriteMark("recording_started", AT),
             WriteMark("announcement_finished", AT),
             WriteMark("answered", AT, (("question", "recording"), ("answer", answer))),
-            WriteMark("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]), ("leg", "b"))),
+            WriteMark("bridged", AT, (("party", FIRST.kind), ("value", FIRST.value), ("leg", "b"))),
         ]
         self.now, self.done = AT, list(notes)
         self.state = initial.resume(CallPlan(mode, (script(how),)), notes, AT)
-        self.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="b", party=FIRST,
+        self.tell(CallReconciled, since=AT, state="announced", capturing=True, other="b", party=FIRST,
                   bridged_at=AT)  # fmt: skip
-        self.tell(What.LOOKED, other="b")
+        self.tell(LegChecked, other="b")
 
     def asked(self) -> None:
         self.begins()
         self.hears()
 
     def press(self, key: str, leg: str = COLLEAGUE, **more: object) -> None:
-        self.tell(What.KEY, key=key, leg=leg, **more)
+        self.tell(KeyPressed, key=key, leg=leg, **more)
 
     def waits(self) -> None:
-        assert self.state.deadline is not None
-        self.now = self.state.deadline - timedelta(milliseconds=100)
-        self.tell(What.DEADLINE)
+        assert self.state.timer.deadline is not None
+        self.now = max(self.now, self.state.timer.deadline - timedelta(milliseconds=100))
+        self.tell(DeadlinePassed)
 
     def is_over(self, answer: str, key: str = "") -> None:
         """It ends there, and was kept till then."""
         assert self.notes("joined_refused") == [{"answer": answer, **({"key": key} if key else {})}]
         assert self.orders(Do.STOP) == 1
-        assert self.state.over
-        assert self.state.telling is None
-        self.tell(What.RECORDED)
+        assert self.state.recording.over
+        assert self.state.transfer.target is None
+        self.tell(RecordingStopped)
         finish = self.done[-1]
         assert isinstance(finish, Finish)
         assert finish.reason is None
 
     def goes_on(self, answer: str) -> None:
         assert [each["answer"] for each in self.notes("joined_answered")] == [answer]
-        assert not self.state.over
-        assert self.state.telling is None
-        assert self.state.deadline is None
+        assert not self.state.recording.over
+        assert self.state.transfer.target is None
+        assert self.state.timer.deadline is None
 
 
 def joiner(mode: str = OPT_IN, how: str = ALONE) -> Asked:
@@ -143,7 +165,7 @@ def test_a_no_counts_whenever_it_is_pressed(mode: str, when: str) -> None:
         call.hears()
     call.press("2")
     assert call.done[-1] is Do.REFUSED
-    assert call.state.refuser == "c"
+    assert call.state.transfer.refuser == "c"
     call.is_over("no", "2")
 
 
@@ -165,9 +187,9 @@ def test_a_silence_that_is_noticed_late_is_none() -> None:
     """The daemon slept: a 2 may lie unread."""
     call = joiner(OPT_OUT)
     call.asked()
-    assert call.state.deadline is not None
-    call.now = call.state.deadline + timedelta(seconds=3)
-    call.tell(What.DEADLINE)
+    assert call.state.timer.deadline is not None
+    call.now = call.state.timer.deadline + timedelta(seconds=3)
+    call.tell(DeadlinePassed)
     assert "joined_answered" not in call.kinds
     call.press("2")
     call.is_over("no", "2")
@@ -199,12 +221,12 @@ def test_who_leaves_has_not_agreed(mode: str, leave: object) -> None:
         call.is_over("left")
     else:
         assert call.notes("joined_untold") == [{"reason": "left"}]
-        assert not call.state.over
+        assert not call.state.recording.over
 
 
 @MODES
 def test_the_end_of_the_call_is_no_answer(mode: str) -> None:
-    for end in (What.UNBRIDGED, What.HUNG_UP):
+    for end in (LegUnbridged, CallHungUp):
         call = joiner(mode)
         call.begins()
         call.tell(end, ending=True)
@@ -220,10 +242,10 @@ def test_after_a_hold_they_are_asked_from_the_beginning(mode: str, side: str, he
     call.begins()
     if heard:
         call.hears()
-    call.tell(What.HELD, leg=side)
+    call.tell(HoldStarted, leg=side)
     call.press("1")
     assert not {"joined_answered", "joined_refused"} & set(call.kinds)
-    call.tell(What.UNHELD, leg=side)
+    call.tell(HoldEnded, leg=side)
     call.asked()
     call.press("2")
     call.is_over("no", "2")
@@ -252,27 +274,27 @@ def test_no_other_question_is_open_meanwhile(mode: str) -> None:
     call.connect("c", SECOND)
     for _ in range(2):
         for code in ("keep", "delete"):
-            call.tell(What.CODE, code=code, leg=COLLEAGUE, other="c")
-        assert call.state.asked.step is KeepStep.IDLE
+            call.tell(CodeDialled, code=code, other="c")
+        assert call.state.question.step is QuestionStep.IDLE
         assert refusal(call.state, "delete") == BUSY
-        call.tell(What.LOOKED, other="c")
+        call.tell(LegChecked, other="c")
     call.asked()
     call.press("1" if mode == OPT_IN else "2")
     if mode == OPT_IN:
-        call.tell(What.CODE, code="keep", leg=COLLEAGUE, other="c")
-        assert call.state.asked.step is KeepStep.QUESTION
+        call.tell(CodeDialled, code="keep", other="c")
+        assert call.state.question.step is QuestionStep.QUESTION
 
 
 @MODES
 @pytest.mark.parametrize("how", [ALONE, BOTH])
 def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) -> None:
     call = Asked(mode, how)
-    call.tell(What.CAME, there=(Person("r", THIRD),))
-    call.tell(What.LOOKED, other="r")
+    call.tell(ParticipantsJoined, participants=(Participant("r", THIRD),))
+    call.tell(LegChecked, other="r")
     assert call.done[-1] is Do.TELL
     # The colleague hears it where it is said to both, and maybe sooner: that is no question to the third one.
-    call.tell(What.BEGAN, leg=COLLEAGUE, sound=SENTENCE.path)
-    call.tell(What.HEARD, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
+    call.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path)
+    call.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
     assert call.kinds[-1] == "joined_room"
     call.asked()
     assert call.kinds[-2:] == ["joined_telling", "joined_asked"]
@@ -285,25 +307,25 @@ def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) 
         call.waits()
     answer = {"answer": "yes", "key": "1"} if mode == OPT_IN else {"answer": "none"}
     assert call.notes("joined_answered") == [{**answer, "in": "room", "leg": "r"}]
-    assert not call.state.over
-    assert call.state.telling is None
+    assert not call.state.recording.over
+    assert call.state.transfer.target is None
 
 
 @MODES
 @pytest.mark.parametrize("deed", ["2", "goes", "cut", "hold"])
 def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
     call = Asked(mode)
-    call.tell(What.CAME, there=(Person("r", THIRD),))
-    call.tell(What.LOOKED, other="r")
+    call.tell(ParticipantsJoined, participants=(Participant("r", THIRD),))
+    call.tell(LegChecked, other="r")
     call.begins()
     if deed == "2":
         call.press("2", other="r")
         assert call.notes("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
         assert call.done[-3:] == [Do.STOP, Do.CUT_JOINER, Do.REFUSED]
-        assert call.state.refuser == "r"
+        assert call.state.transfer.refuser == "r"
     elif deed == "goes":
-        call.tell(What.WENT, other="r")
-        assert call.state.over is (mode == OPT_IN)
+        call.tell(ParticipantLeft, other="r")
+        assert call.state.recording.over is (mode == OPT_IN)
         assert call.kinds[-1] == "left_room"
     elif deed == "cut":
         for _ in range(transfer_consent.CUT - 1):
@@ -314,10 +336,10 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
         call.hears(timedelta(milliseconds=300))
         assert call.notes("joined_refused")[-1]["answer"] == "unasked"
     else:
-        call.tell(What.HELD, leg=COLLEAGUE)
-        assert call.state.telling is None
-        call.tell(What.UNHELD, leg=COLLEAGUE)
-        assert call.state.telling is not None
+        call.tell(HoldStarted, leg=COLLEAGUE)
+        assert call.state.transfer.target is None
+        call.tell(HoldEnded, leg=COLLEAGUE)
+        assert call.state.transfer.target is not None
         assert call.orders(Do.TELL) == 2
 
 
@@ -325,29 +347,29 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
 def test_a_supervisor_who_is_heard_cannot_be_asked_and_ends_it(mode: str) -> None:
     """Their keys say who hears them."""
     call = Asked(mode)
-    call.tell(What.CODE, code="keep", leg=COLLEAGUE, other="b")
-    call.tell(What.LISTENS, there=(Person("r", THIRD),))
-    call.tell(What.SPEAKS, other="r", heard_by="outside", lane="right")
-    call.tell(What.LOOKED, other="r")
+    call.tell(CodeDialled, code="keep", other="b")
+    call.tell(SupervisorsJoined, supervisors=(Participant("r", THIRD),))
+    call.tell(SupervisorHeard, other="r", heard_by="outside", lane="right")
+    call.tell(LegChecked, other="r")
     assert call.kinds[-2:] == ["keep_broken", "joined_refused"]
     assert call.notes("joined_refused") == [{"answer": "unasked", "in": "room", "leg": "r"}]
     assert call.done[-2:] == [Do.STOP, Do.REFUSED]
-    assert call.state.refuser == "r"
+    assert call.state.transfer.refuser == "r"
 
 
 @MODES
 def test_in_a_room_each_is_asked_in_their_turn(mode: str) -> None:
     call = Asked(mode)
     call.part("b")
-    call.tell(What.ENTERED, room="room", there=(Person("b", FIRST),))
-    call.tell(What.LOOKED, other="b")
+    call.tell(ConferenceJoined, conference="room", participants=(Participant("b", FIRST),))
+    call.tell(LegChecked, other="b")
     for leg, party in (("c", SECOND), ("d", THIRD)):
         heard = frozenset({SENTENCE.path})  # of another call's question
-        call.tell(What.CAME, there=(Person(leg, party, heard),))
-        call.tell(What.LOOKED, other=leg)
+        call.tell(ParticipantsJoined, participants=(Participant(leg, party, heard),))
+        call.tell(LegChecked, other=leg)
     for leg in ("c", "d"):
-        assert call.state.telling is not None
-        assert call.state.telling.leg == leg
+        assert call.state.transfer.target is not None
+        assert call.state.transfer.target.leg == leg
         call.asked()
         if mode == OPT_IN:
             call.press("1", other=leg)
@@ -377,31 +399,31 @@ def test_nor_a_silence_in_opt_out(restart: bool, room: bool) -> None:
     call = Asked(OPT_OUT)
     if room:
         call.part()
-        call.tell(What.ENTERED, room="room", there=(Person("c", SECOND),))
-        call.tell(What.LOOKED, other="c")
+        call.tell(ConferenceJoined, conference="room", participants=(Participant("c", SECOND),))
+        call.tell(LegChecked, other="c")
     else:
         call.transfer("c", SECOND)
     call.asked()
     if restart:
         made = resumed(call)
         call.state, call.done = made.state, made.done
-    there, leg, party = ((Person("c", SECOND),), "", None) if room else ((), "c", SECOND)
+    there, leg, party = ((Participant("c", SECOND),), "", None) if room else ((), "c", SECOND)
     before = call.orders(Do.TELL)
-    call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, other=leg, party=party,
-              bridged_at=AT, there=there, room="room" if room else "")  # fmt: skip
+    call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
+              bridged_at=AT, participants=there, conference="room" if room else "")  # fmt: skip
     assert call.notes("joined_untold")[0]["reason"] == "unobserved"
-    call.tell(What.LOOKED, other=leg)
+    call.tell(LegChecked, other=leg)
     assert call.orders(Do.TELL) == before + 1
     call.asked()
     call.press("2", other="c")
-    assert call.state.over
+    assert call.state.recording.over
 
 
 def test_a_refusal_is_remembered() -> None:
     call = joiner()
     call.press("2")
     later = resumed(call)
-    later.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="c")
+    later.tell(CallReconciled, since=AT, state="announced", capturing=True, other="c")
     assert later.done[-1] is Do.STOP
     assert later.orders(Do.TELL) == 0
 
@@ -412,7 +434,7 @@ def test_an_answer_is_remembered() -> None:
     call.press("1")
     later = resumed(call)
     assert back(later, "c", SECOND) == [Do.LOOK]
-    later.tell(What.LOOKED, other="c")
+    later.tell(LegChecked, other="c")
     assert later.orders(Do.TELL) == 0
 
 
@@ -430,7 +452,7 @@ DEEDS = st.sampled_from(
     ["to b", "to c", "to d", "part", "began", "heard", "cut", "1", "2", "7", "caller 1", "later", "hold",
      "unhold", "away", "restart", "third", "third goes", "third 1", "keep"]
 )  # fmt: skip
-PARTIES = {"b": FIRST, "c": SECOND, "d": THIRD, "r": ("extension", "500")}
+PARTIES = {"b": FIRST, "c": SECOND, "d": THIRD, "r": Party("extension", "500")}
 
 
 @settings(max_examples=600, deadline=None)
@@ -442,9 +464,12 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
     agreed = {"b"}
     refused: set[str] = set()
     for deed in deeds:
-        since, there = call.now, {call.state.colleague, *(one.leg for one in call.state.others)} - {""}
+        since, there = (
+            call.now,
+            {call.state.internal.leg, *(one.leg for one in call.state.conference.participants)} - {""},
+        )
         before = len(call.done)
-        telling = call.state.telling
+        telling = call.state.transfer.target
         heard = telling is not None and telling.heard
         call.now += timedelta(milliseconds=400)
         act(call, deed)
@@ -460,7 +485,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
                 agreed.add(telling.leg)
             elif note.kind == "joined_refused" and telling is not None:
                 refused.add(telling.leg)
-        if call.state.over:
+        if call.state.recording.over:
             break
         spoke += [(leg, since, call.now) for leg in there]
     notes = [one for one in call.done if isinstance(one, WriteMark)]
@@ -475,17 +500,17 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
             since,
             notes,
         )
-    if call.state.over:
+    if call.state.recording.over:
         assert call.orders(Do.STOP) >= 1
         assert "joined_refused" in call.kinds
 
 
 def act(call: Asked, deed: str) -> None:
-    colleague = call.state.colleague
+    colleague = call.state.internal.leg
     match deed.split():
         case ["to", leg]:
             call.connect(leg, PARTIES[leg])
-            call.tell(What.LOOKED, other=leg)
+            call.tell(LegChecked, other=leg)
         case ["part"] if colleague:
             call.part(colleague)
         case ["began"]:
@@ -498,25 +523,29 @@ def act(call: Asked, deed: str) -> None:
             call.press(key, other=colleague)
         case ["caller", key]:
             call.press(key, leg=OUTSIDE)
-        case ["later"] if call.state.deadline is not None:
+        case ["later"] if call.state.timer.deadline is not None:
             call.waits()
         case ["hold" | "unhold" as what]:
-            call.tell(What.HELD if what == "hold" else What.UNHELD, leg=COLLEAGUE)
+            call.tell(HoldStarted if what == "hold" else HoldEnded, leg=COLLEAGUE)
         case ["away"]:
             back(call, colleague, PARTIES.get(colleague))
         case ["restart"]:
             made = resumed(call)
             call.state, call.done = made.state, made.done
-            back(call, colleague if (colleague := made.state.last_there) else "", PARTIES.get(colleague))
+            back(
+                call,
+                colleague if (colleague := made.state.internal.last_seen) else "",
+                PARTIES.get(colleague),
+            )
         case ["third"] if colleague:
-            call.tell(What.CAME, there=(Person("r", PARTIES["r"]),))
-            call.tell(What.LOOKED, other="r")
+            call.tell(ParticipantsJoined, participants=(Participant("r", PARTIES["r"]),))
+            call.tell(LegChecked, other="r")
         case ["third", "goes"]:
-            call.tell(What.WENT, other="r")
-        case ["third", key] if any(one.leg == "r" for one in call.state.others):
+            call.tell(ParticipantLeft, other="r")
+        case ["third", key] if any(one.leg == "r" for one in call.state.conference.participants):
             call.press(key, other="r")
         case ["keep"] if colleague:
-            call.tell(What.CODE, code="keep", leg=COLLEAGUE, other=colleague)
+            call.tell(CodeDialled, code="keep", other=colleague)
 
 
 def taken(mode: str, notes: list[WriteMark], ended: datetime) -> Take:

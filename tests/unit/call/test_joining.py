@@ -10,7 +10,29 @@ import pytest
 from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase, WriteMark
-from recorder.call.transfer_target import in_room
+from recorder.call.transfer_target import is_beside
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    OUTSIDE,
+    CallEvent,
+    CallHungUp,
+    CallReconciled,
+    ConferenceEnded,
+    DeadlinePassed,
+    FolderWritten,
+    HoldEnded,
+    HoldStarted,
+    LegBridged,
+    LegChecked,
+    LegUnbridged,
+    PlaybackEnded,
+    PlaybackStarted,
+    RecordingStarted,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+    StateReported,
+)
 from recorder.domain.call_plan import (
     ALONE,
     BOTH,
@@ -22,12 +44,12 @@ from recorder.domain.call_plan import (
     Script,
     Speech,
 )
-from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.domain.parties import Party
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
 SENTENCE = Speech("/prompts/joining.wav", timedelta(seconds=2))
-FIRST, SECOND = ("extension", "200"), ("extension", "300")
+FIRST, SECOND = Party("extension", "200"), Party("extension", "300")
 
 
 def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | None = None) -> CallPlan:
@@ -42,54 +64,54 @@ class Call:
         self.now = AT
         self.done: list[Action] = []
         self.state, _ = initial.arrive(made or plan(), AT)
-        self.tell(What.ON_DISK)
+        self.tell(FolderWritten)
         if self.state.plan.at_pickup:
             self.connect("b", FIRST, "pickup")
-        self.tell(What.RECORDING, state="announcing")
+        self.tell(RecordingStarted, state="announcing")
         if self.state.plan.at_pickup:
-            self.tell(What.BEGAN, sound=TOLD.path)
+            self.tell(SoundStarted, sound=TOLD.path)
             self.now += TOLD.length
-            self.tell(What.HEARD, sound=TOLD.path, complete=True)
-            self.tell(What.STATE, state="announced")
+            self.tell(SoundEnded, sound=TOLD.path, complete=True)
+            self.tell(StateReported, state="announced")
         else:
-            self.tell(What.PLAYING, sound=TOLD.path)
-            self.tell(What.PLAYED, sound=TOLD.path, complete=True)
-            self.tell(What.STATE, state="announced")
+            self.tell(PlaybackStarted, sound=TOLD.path)
+            self.tell(PlaybackEnded, sound=TOLD.path, complete=True)
+            self.tell(StateReported, state="announced")
             self.connect("b", FIRST)
             if looked:
-                self.tell(What.LOOKED, other="b")
+                self.tell(LegChecked, other="b")
         assert self.state.phase is Phase.ANNOUNCED
 
-    def tell(self, what: What, **more: object) -> None:
+    def tell(self, what: type[CallEvent], **more: object) -> None:
         self.now += timedelta(milliseconds=100)
-        self.state, actions = step(self.state, Observed(what, self.now, **more))  # type: ignore[arg-type]
+        self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
         self.done += actions
 
-    def connect(self, leg: str, party: tuple[str, str], state: str = "announced") -> None:
-        self.tell(What.BRIDGED, party=party, other=leg, state=state)
+    def connect(self, leg: str, party: Party, state: str = "announced") -> None:
+        self.tell(LegBridged, party=party, other=leg, state=state)
 
     def part(self, leg: str = "") -> None:
-        self.tell(What.UNBRIDGED, other=leg, state="announced")
+        self.tell(LegUnbridged, other=leg, state="announced")
 
-    def transfer(self, leg: str, party: tuple[str, str], outside: bool = False) -> None:
+    def transfer(self, leg: str, party: Party, outside: bool = False) -> None:
         """To somebody else, of whom the switch then says where they are."""
         self.part()
         self.connect(leg, party)
-        self.tell(What.LOOKED, other=leg, outside=outside)
+        self.tell(LegChecked, other=leg, outside=outside)
 
     def begins(self) -> None:
-        self.tell(What.BEGAN, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
+        self.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
 
     def hears(self, length: timedelta = SENTENCE.length, **more: object) -> None:
         self.now += length
         more = {"complete": True, "other": self.third, **more}
-        self.tell(What.HEARD, leg=COLLEAGUE, sound=SENTENCE.path, **more)
+        self.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, **more)
 
     @property
     def third(self) -> str:
         """The leg of the third one who is told or asked; empty where it is somebody else."""
-        telling = self.state.telling
-        there = telling is not None and not self.state.room and in_room(self.state, telling.leg)
+        telling = self.state.transfer.target
+        there = telling is not None and not self.state.conference.name and is_beside(self.state, telling.leg)
         return telling.leg if there and telling is not None else ""
 
     @property
@@ -110,7 +132,7 @@ def test_a_transfer_says_who_left_and_who_came() -> None:
     assert call.notes("unbridged") == [{"party": "extension", "value": "200"}]
     assert call.notes("bridged")[1] == {"party": "extension", "value": "300", "leg": "c"}
     assert call.orders(Do.TELL) == 0
-    assert call.state.inside == SECOND
+    assert call.state.internal.party == SECOND
 
 
 def test_who_leaves_is_said_where_the_switch_does_not_tell_of_it() -> None:
@@ -118,10 +140,10 @@ def test_who_leaves_is_said_where_the_switch_does_not_tell_of_it() -> None:
     call.connect("c", SECOND)
     call.part("b")  # told late, of one who is not there any more
     assert call.kinds[-2:] == ["unbridged", "bridged"]
-    assert call.state.colleague == "c"
+    assert call.state.internal.leg == "c"
     call.part("c")
     assert call.notes("unbridged")[-1] == {"party": "extension", "value": "300"}
-    assert call.state.colleague == ""
+    assert call.state.internal.leg == ""
 
 
 @pytest.mark.parametrize("how", [ALONE, BOTH])
@@ -134,8 +156,8 @@ def test_who_joins_is_told_once_and_whole(how: str, at_pickup: bool) -> None:
     call.hears()
     assert call.notes("joined_telling") == [{"how": how}]
     assert call.kinds[-2:] == ["joined_telling", "joined_told"]
-    assert call.state.telling is None
-    assert call.state.deadline is None
+    assert call.state.transfer.target is None
+    assert call.state.timer.deadline is None
 
 
 @pytest.mark.parametrize("at_pickup", [False, True])
@@ -150,20 +172,20 @@ def test_the_first_is_not_told_and_nobody_is_told_twice(at_pickup: bool) -> None
     call.transfer("d", FIRST)  # back by a new call to the same number
     call.transfer("c", SECOND)
     call.transfer("e", SECOND)
-    call.tell(What.HELD)
-    call.tell(What.UNHELD)
-    call.tell(What.HELD, leg=COLLEAGUE)
-    call.tell(What.UNHELD, leg=COLLEAGUE)
+    call.tell(HoldStarted)
+    call.tell(HoldEnded)
+    call.tell(HoldStarted, leg=COLLEAGUE)
+    call.tell(HoldEnded, leg=COLLEAGUE)
     assert call.orders(Do.TELL) == 1
     assert call.orders(Do.LOOK) == (1 if at_pickup else 2)
 
 
 def test_a_withheld_number_is_nobody_in_particular() -> None:
     call = Call()
-    call.transfer("c", ("withheld", ""))
+    call.transfer("c", Party("withheld", ""))
     call.begins()
     call.hears()
-    call.transfer("d", ("withheld", ""))
+    call.transfer("d", Party("withheld", ""))
     assert call.orders(Do.TELL) == 2
 
 
@@ -174,11 +196,11 @@ def test_a_withheld_number_is_nobody_in_particular() -> None:
         (lambda call: call.hears(complete=False), "stopped"),
         (lambda call: call.hears(ending=True), "stopped"),
         (lambda call: call.part(), "left"),
-        (lambda call: call.connect("d", ("extension", "400")), "left"),
-        (lambda call: call.tell(What.HUNG_UP, ending=True), "left"),
-        (lambda call: call.tell(What.HELD), "hold"),
-        (lambda call: call.tell(What.HELD, leg=COLLEAGUE), "hold"),
-        (lambda call: call.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="c",
+        (lambda call: call.connect("d", Party("extension", "400")), "left"),
+        (lambda call: call.tell(CallHungUp, ending=True), "left"),
+        (lambda call: call.tell(HoldStarted), "hold"),
+        (lambda call: call.tell(HoldStarted, leg=COLLEAGUE), "hold"),
+        (lambda call: call.tell(CallReconciled, since=AT, state="announced", capturing=True, other="c",
                                 party=SECOND), "unobserved"),
     ],
 )  # fmt: skip
@@ -189,12 +211,12 @@ def test_who_did_not_hear_it_whole_was_not_told(cut: object, why: str, began: bo
     if began:
         call.begins()
     elif why == "stopped":
-        call.now = call.state.deadline or call.now
-        call.tell(What.DEADLINE)
+        call.now = call.state.timer.deadline or call.now
+        call.tell(DeadlinePassed)
     cut(call)  # type: ignore[operator]
     assert call.notes("joined_untold") == [{"reason": why}]
     assert "joined_told" not in call.kinds
-    assert call.state.telling is None or not call.state.telling.sound
+    assert call.state.transfer.target is None or not call.state.transfer.target.sound
 
 
 @pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
@@ -202,10 +224,10 @@ def test_after_a_hold_they_are_told_from_the_beginning(side: str) -> None:
     call = Call()
     call.transfer("c", SECOND)
     call.begins()
-    call.tell(What.HELD, leg=side)
+    call.tell(HoldStarted, leg=side)
     call.hears()  # it plays on, to nobody
     assert "joined_told" not in call.kinds
-    call.tell(What.UNHELD, leg=side)
+    call.tell(HoldEnded, leg=side)
     call.begins()
     call.hears()
     assert call.kinds.count("joined_told") == 1
@@ -214,19 +236,19 @@ def test_after_a_hold_they_are_told_from_the_beginning(side: str) -> None:
 
 def test_nobody_is_told_in_a_hold() -> None:
     call = Call()
-    call.tell(What.HELD)
+    call.tell(HoldStarted)
     call.transfer("c", SECOND)
     assert call.orders(Do.TELL) == 0
-    call.tell(What.UNHELD)
+    call.tell(HoldEnded)
     assert call.orders(Do.TELL) == 1
 
 
 def test_a_call_that_is_not_recorded_tells_nobody() -> None:
     state, _ = initial.arrive(replace(plan(), mode=OPT_OUT), AT)
     for event in (
-        Observed(What.BRIDGED, AT, party=FIRST, other="b", state="announcing"),
-        Observed(What.BRIDGED, AT, party=SECOND, other="c", state="unrecorded"),
-        Observed(What.LOOKED, AT, other="c", outside=True),
+        LegBridged(AT, party=FIRST, other="b", state="announcing"),
+        LegBridged(AT, party=SECOND, other="c", state="unrecorded"),
+        LegChecked(AT, other="c", outside=True),
     ):
         state, actions = step(state, event)
         assert not {Do.LOOK, Do.TELL} & set(actions)
@@ -235,10 +257,10 @@ def test_a_call_that_is_not_recorded_tells_nobody() -> None:
 
 def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
     call = Call()
-    call.transfer("c", ("e164", "+32470123456"), outside=True)
+    call.transfer("c", Party("e164", "+32470123456"), outside=True)
     assert call.done[-2:] == [WriteMark("transferred_outside", call.now), Do.STOP]
     assert call.orders(Do.TELL) == 0
-    call.tell(What.RECORDED)
+    call.tell(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)
     assert finish.reason is None
@@ -252,10 +274,10 @@ def test_a_call_that_is_forwarded_outside_before_anybody_of_ours_spoke_is_not_re
     for call in (first, resumed(first)):
         if call is not first:
             assert back(call, "b", FIRST)[-1] is Do.LOOK
-        call.tell(What.LOOKED, other="b", outside=True)
+        call.tell(LegChecked, other="b", outside=True)
         assert call.done[-3:] == [WriteMark("transferred_outside", call.now), Do.STOP, Do.DISCARD]
-        call.tell(What.RECORDED)
-        call.tell(What.HUNG_UP)
+        call.tell(RecordingStopped)
+        call.tell(CallHungUp)
         finish = call.done[-1]
         assert isinstance(finish, Finish)
         assert finish.reason == "forwarded_outside"
@@ -270,7 +292,7 @@ def test_told_together_at_pickup_the_first_may_be_outside() -> None:
 def test_a_conference_is_noted_when_they_leave_it() -> None:
     call = Call()
     call.part()
-    call.tell(What.MET, state="announced")
+    call.tell(ConferenceEnded, state="announced")
     call.connect("c", SECOND)
     assert call.kinds[-3:] == ["unbridged", "conference_left", "bridged"]
 
@@ -281,8 +303,8 @@ def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
     call.connect("c", SECOND)
     call.part()
     call.connect("b", FIRST)
-    call.tell(What.LOOKED, other="c", outside=True)
-    assert not call.state.over
+    call.tell(LegChecked, other="c", outside=True)
+    assert not call.state.recording.over
     assert call.orders(Do.TELL) == 0
 
 
@@ -298,9 +320,9 @@ def resumed(call: Call) -> Call:
     return later
 
 
-def back(call: Call, leg: str, party: tuple[str, str] | None) -> list[Action]:
+def back(call: Call, leg: str, party: Party | None) -> list[Action]:
     before = len(call.done)
-    call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, other=leg, party=party,
+    call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT)  # fmt: skip
     done = [one for one in call.done[before:] if one is not Do.LEAVE]
     return [one for one in done if not (isinstance(one, WriteMark) and "unobserved" in one.kind)]
@@ -320,7 +342,7 @@ def test_who_came_meanwhile_is_in_the_marks_and_is_told(at_pickup: bool, restart
     )  # fmt: skip
     assert (came.kind, came.at, dict(came.data)["leg"]) == ("bridged", AT, "c")
     assert orders == [Do.LOOK]
-    call.tell(What.LOOKED, other="c")
+    call.tell(LegChecked, other="c")
     assert call.done[-1] is Do.TELL
 
 
@@ -332,8 +354,8 @@ def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
     call.hears()
     call = resumed(call) if restart else call
     assert back(call, "c", SECOND) == [Do.LOOK]
-    assert call.state.colleague == "c"
-    call.tell(What.LOOKED, other="c")
+    assert call.state.internal.leg == "c"
+    call.tell(LegChecked, other="c")
     call.transfer("b", FIRST)
     assert call.orders(Do.TELL) == (0 if restart else 1)
 
@@ -341,12 +363,12 @@ def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
 def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> None:
     notes = [
         WriteMark("announcement_finished", AT),
-        WriteMark("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]))),
+        WriteMark("bridged", AT, (("party", FIRST.kind), ("value", FIRST.value))),
     ]
     call = Call()
     call.state, call.done = initial.resume(plan(), notes, AT), []
     assert back(call, "b", FIRST) == [Do.LOOK]
-    assert call.state.colleague == "b"
+    assert call.state.internal.leg == "b"
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -356,7 +378,7 @@ def test_who_left_meanwhile_is_in_the_marks(restart: bool) -> None:
     (left,) = back(call, "", None)
     assert isinstance(left, WriteMark)
     assert left.kind == "unbridged"
-    assert call.state.colleague == ""
+    assert call.state.internal.leg == ""
 
 
 def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
@@ -367,9 +389,9 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     untold, look = back(call, "c", SECOND)
     assert look is Do.LOOK
     assert untold == WriteMark("joined_untold", call.now, (("reason", "unobserved"),))
-    call.tell(What.LOOKED, other="c")
-    call.tell(What.HELD)
-    call.tell(What.UNHELD)
+    call.tell(LegChecked, other="c")
+    call.tell(HoldStarted)
+    call.tell(HoldEnded)
     assert call.orders(Do.TELL) == 0
 
 
@@ -379,7 +401,7 @@ def test_who_had_just_come_as_the_daemon_died_is_told() -> None:
     call.connect("c", SECOND)
     call = resumed(call)
     assert back(call, "c", SECOND) == [Do.LOOK]
-    call.tell(What.LOOKED, other="c")
+    call.tell(LegChecked, other="c")
     assert call.done[-1] is Do.TELL
 
 
@@ -387,11 +409,11 @@ def test_who_had_just_come_as_the_daemon_died_is_told() -> None:
 @pytest.mark.parametrize("capturing", [False, True])
 def test_a_take_that_was_to_end_ends_when_the_daemon_is_back(restart: bool, capturing: bool) -> None:
     call = Call()
-    call.transfer("c", ("e164", "+32470123456"), outside=True)
+    call.transfer("c", Party("e164", "+32470123456"), outside=True)
     call = resumed(call) if restart else call
-    call.tell(What.UNWATCHED, since=AT, state="announced", capturing=capturing)
+    call.tell(CallReconciled, since=AT, state="announced", capturing=capturing)
     if capturing:
         assert call.done[-1] is Do.STOP
-        call.tell(What.RECORDED)
+        call.tell(RecordingStopped)
     assert isinstance(call.done[-1], Finish)
     assert call.done[-1].reason is None

@@ -7,8 +7,16 @@ import pytest
 from recorder.call import initial
 from recorder.call.machine import step
 from recorder.call.state import Do, WriteMark
+from recorder.domain.call_events import (
+    CallReconciled,
+    LegChecked,
+    Participant,
+    SupervisorHeard,
+    SupervisorLeft,
+    SupervisorsJoined,
+)
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
-from recorder.switch.translation import Observed, Person, What
+from recorder.domain.parties import Party
 from tests.unit.call.test_joiner_asked import Asked
 from tests.unit.call.test_joining import AT, FIRST, SECOND, Call, plan, resumed
 
@@ -22,14 +30,14 @@ class Listened(Call):
         super().__init__()
         self.listens("c")
 
-    def listens(self, leg: str, party: tuple[str, str] = SECOND) -> None:
-        self.tell(What.LISTENS, there=(Person(leg, party),))
+    def listens(self, leg: str, party: Party = SECOND) -> None:
+        self.tell(SupervisorsJoined, supervisors=(Participant(leg, party),))
 
     def speaks(self, heard_by: str, lane: str = "", leg: str = "c") -> None:
-        self.tell(What.SPEAKS, other=leg, heard_by=heard_by, lane=lane)
+        self.tell(SupervisorHeard, other=leg, heard_by=heard_by, lane=lane)
 
     def looked(self, leg: str = "c", outside: bool = False, told: bool = False) -> None:
-        self.tell(What.LOOKED, other=leg, outside=outside, told=told)
+        self.tell(LegChecked, other=leg, outside=outside, announced=told)
 
     def since(self, count: int) -> list[str]:
         """What was noted and ordered after so much."""
@@ -43,13 +51,13 @@ def test_who_only_listens_is_noted_and_nothing_else() -> None:
     call.speaks("nobody", leg="x")
     call.speaks("outside")
     call.speaks("outside")
-    call.tell(What.LISTENED, other="c")
-    call.tell(What.LISTENED, other="c")
+    call.tell(SupervisorLeft, other="c")
+    call.tell(SupervisorLeft, other="c")
     assert call.since(count) == ["listener_heard", "listener_left"]
     assert call.notes("listener_came") == [WHO]
     assert call.notes("listener_heard") == [{**WHO, "heard_by": "outside"}]
-    assert call.state.listeners == ()
-    assert not call.state.over
+    assert call.state.supervisors == ()
+    assert not call.state.recording.over
 
 
 def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() -> None:
@@ -70,7 +78,7 @@ def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() ->
     call.looked()
     assert call.since(count) == ["listener_heard", "look_round", "joined_room"], "nobody is told twice"
     count = len(call.done)
-    call.tell(What.LISTENED, other="c")
+    call.tell(SupervisorLeft, other="c")
     assert call.since(count) == ["left_room", "listener_left"]
 
 
@@ -78,13 +86,13 @@ def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() ->
 def test_somebody_outside_may_listen_but_not_speak_where_they_were_told_nothing(told: bool) -> None:
     call = Listened()
     call.speaks("outside")  # which is not recorded
-    assert not call.state.over
+    assert not call.state.recording.over
     count = len(call.done)
     call.speaks("both", "left")
     call.looked(outside=True, told=told)
     ends = [] if told else ["transferred_outside", "stop"]
     assert call.since(count) == ["listener_heard", "look_round", "joined_room", *ends]
-    assert call.state.over is not told
+    assert call.state.recording.over is not told
     count = len(call.done)
     call.listens("d")
     assert call.since(count) == (["listener_came"] if told else [])
@@ -93,45 +101,45 @@ def test_somebody_outside_may_listen_but_not_speak_where_they_were_told_nothing(
 def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() -> None:
     call = Call(plan("alone"), looked=False)
     state, actions = step(
-        initial.arrive(plan("alone"), AT)[0], Observed(What.LISTENS, AT, there=(Person("c", SECOND),))
+        initial.arrive(plan("alone"), AT)[0], SupervisorsJoined(AT, supervisors=(Participant("c", SECOND),))
     )
     assert [one.kind for one in actions if isinstance(one, WriteMark)] == ["listener_came"]
-    assert state.listeners
-    assert not state.connected
-    call.tell(What.LISTENS, there=(Person("c", SECOND),))
-    call.tell(What.LOOKED, other="b")
-    call.transfer("d", ("extension", "400"))
+    assert state.supervisors
+    assert not state.internal.connected
+    call.tell(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
+    call.tell(LegChecked, other="b")
+    call.transfer("d", Party("extension", "400"))
     assert call.orders(Do.TELL) == 1, "who joins by the transfer"
-    assert call.state.listeners
+    assert call.state.supervisors
     assert not call.notes("left_room")
 
 
 @pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
 def test_where_who_joins_is_asked_who_listens_ends_it_by_speaking(mode: str) -> None:
     call = Asked(mode)
-    call.tell(What.LISTENS, there=(Person("c", SECOND),))
-    call.tell(What.SPEAKS, other="c", heard_by="colleague")
-    assert not call.state.over, "which is not recorded"
-    call.tell(What.SPEAKS, other="c", heard_by="both", lane="right")
-    call.tell(What.LOOKED, other="c")
+    call.tell(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
+    call.tell(SupervisorHeard, other="c", heard_by="colleague")
+    assert not call.state.recording.over, "which is not recorded"
+    call.tell(SupervisorHeard, other="c", heard_by="both", lane="right")
+    call.tell(LegChecked, other="c")
     assert [each["answer"] for each in call.notes("joined_refused")] == ["unasked"]
-    assert call.state.over
+    assert call.state.recording.over
 
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_what_was_noted_is_known_again_and_who_came_or_left_meanwhile_is_noted(restart: bool) -> None:
     call: Call = Listened()
-    call.tell(What.LISTENS, there=(Person("d", ("extension", "400")),))
-    call.tell(What.SPEAKS, other="c", heard_by="both", lane="right")
-    call.tell(What.LOOKED, other="c")
+    call.tell(SupervisorsJoined, supervisors=(Participant("d", Party("extension", "400")),))
+    call.tell(SupervisorHeard, other="c", heard_by="both", lane="right")
+    call.tell(LegChecked, other="c")
     call = resumed(call) if restart else call
-    call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, other="b", party=FIRST,
-              bridged_at=AT, listening=(Person("c", SECOND), Person("e", FIRST)))  # fmt: skip
-    assert [(one.leg, one.lane) for one in call.state.listeners] == [("c", "right"), ("e", "")]
+    call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other="b", party=FIRST,
+              bridged_at=AT, supervisors=(Participant("c", SECOND), Participant("e", FIRST)))  # fmt: skip
+    assert [(one.leg, one.lane) for one in call.state.supervisors] == [("c", "right"), ("e", "")]
     gone = {"party": "extension", "value": "400", "leg": "d", "seen": "later"}
     assert call.notes("listener_left") == [gone]
     assert call.notes("listener_came")[-1] == {"party": "extension", "value": "200", "leg": "e",
                                                "seen": "later"}  # fmt: skip
     assert not call.notes("left_room"), "whom they hear is heard still"
-    call.tell(What.SPEAKS, other="c", heard_by="nobody")
+    call.tell(SupervisorHeard, other="c", heard_by="nobody")
     assert call.notes("left_room")

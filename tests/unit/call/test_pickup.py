@@ -14,8 +14,29 @@ from recorder.call.announce_on_answer import PAUSE
 from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase, WriteMark
 from recorder.call.transitions import TRIES
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    OUTSIDE,
+    CallEvent,
+    CallHungUp,
+    CallReconciled,
+    ChannelGone,
+    CodecChanged,
+    DeadlinePassed,
+    FolderFailed,
+    FolderWritten,
+    HoldEnded,
+    HoldStarted,
+    LegBridged,
+    LegUnbridged,
+    RecordingStarted,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+    StateReported,
+)
 from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
-from recorder.switch.translation import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.domain.parties import Party
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 LONG = timedelta(seconds=3)
@@ -44,8 +65,8 @@ class Call:
         self.state, actions = initial.arrive(plan, AT)
         self._take(actions)
 
-    def tell(self, what: What, **more: object) -> None:
-        event = Observed(what, self.now, **more)  # type: ignore[arg-type]
+    def tell(self, what: type[CallEvent], **more: object) -> None:
+        event = what(self.now, **more)  # type: ignore[arg-type]
         self.state, actions = step(self.state, event)
         self._take(actions)
 
@@ -71,33 +92,33 @@ class Call:
                     assert self.whole, "confirmed, and not heard whole"
 
     def ring(self) -> None:
-        self.tell(What.STATE, state=self.word)
-        self.tell(What.ON_DISK)
+        self.tell(StateReported, state=self.word)
+        self.tell(FolderWritten)
 
     def bridge(self, other: str = "b") -> None:
-        self.tell(What.BRIDGED, other=other, party=("extension", other))
+        self.tell(LegBridged, other=other, party=Party("extension", other))
         if self.recording:
-            self.tell(What.RECORDING, state=self.word)
+            self.tell(RecordingStarted, state=self.word)
 
     def plays(self) -> None:
         self.began = self.recording
-        self.tell(What.BEGAN, leg=OUTSIDE, sound=TOLD.path)
-        self.tell(What.BEGAN, leg=COLLEAGUE, sound=TOLD.path)
+        self.tell(SoundStarted, leg=OUTSIDE, sound=TOLD.path)
+        self.tell(SoundStarted, leg=COLLEAGUE, sound=TOLD.path)
 
     def ends(self, took: timedelta = LONG, complete: bool = True) -> None:
-        if not self.state.told:  # once heard whole it stays so
+        if not self.state.informed:  # once heard whole it stays so
             self.whole = self.began and complete and took == LONG
         self.now += took
-        self.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=complete)
+        self.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=complete)
 
     def switch_answers(self) -> None:
         self.word = "announced" if self.word == "announcing" else self.word
-        self.tell(What.STATE, state=self.word if self.word == "announced" else "late")
+        self.tell(StateReported, state=self.word if self.word == "announced" else "late")
 
     def over(self) -> Finish:
-        self.tell(What.HUNG_UP, ending=True, state=self.word)
-        self.tell(What.RECORDED, ending=True)
-        self.tell(What.GONE, ending=True)
+        self.tell(CallHungUp, ending=True, state=self.word)
+        self.tell(RecordingStopped, ending=True)
+        self.tell(ChannelGone, ending=True)
         (finish,) = [each for each in self.done if isinstance(each, Finish)]
         return finish
 
@@ -156,7 +177,7 @@ def test_the_colleague_hears_what_they_like() -> None:
     call.ring()
     call.bridge()
     call.plays()
-    call.tell(What.HEARD, leg=COLLEAGUE, sound=TOLD.path)
+    call.tell(SoundEnded, leg=COLLEAGUE, sound=TOLD.path)
     call.ends()
     assert Do.CONFIRM in call.orders
 
@@ -171,7 +192,7 @@ def test_one_that_was_called_away_in_it_was_not_told(took: timedelta) -> None:
     call.ends(took)
     assert Do.CONFIRM not in call.orders
     assert call.orders[-1] is Do.PUT_BACK
-    call.tell(What.UNBRIDGED)
+    call.tell(LegUnbridged)
     call.bridge("c")
     call.plays()
     call.ends()
@@ -188,7 +209,7 @@ def test_one_that_was_cut_begins_again_after_a_moment() -> None:
     call.ends(complete=False)
     begun = call.orders.count(Do.BEGIN)
     call.now += PAUSE
-    call.tell(What.DEADLINE)
+    call.tell(DeadlinePassed)
     assert call.orders.count(Do.BEGIN) == begun + 1
 
 
@@ -197,11 +218,11 @@ def test_a_hold_in_it_begins_it_again_and_what_still_plays_does_not_count() -> N
     call.ring()
     call.bridge()
     call.plays()
-    call.tell(What.HELD)
+    call.tell(HoldStarted)
     assert call.orders[-1] is Do.PUT_BACK
-    call.tell(What.UNHELD)
-    call.tell(What.RECORDING, state=call.word)
-    call.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first
+    call.tell(HoldEnded)
+    call.tell(RecordingStarted, state=call.word)
+    call.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first
     assert Do.CONFIRM not in call.orders
     call.plays()
     call.ends()
@@ -215,7 +236,7 @@ def test_a_codec_that_changes_in_it_begins_it_again() -> None:
     call.bridge()
     call.plays()
     begun = call.orders.count(Do.BEGIN)
-    call.tell(What.TURNED, state=call.word)
+    call.tell(CodecChanged, state=call.word)
     assert call.orders[-2:] == [Do.PUT_BACK, Do.BEGIN]
     assert call.orders.count(Do.BEGIN) == begun + 1
 
@@ -225,10 +246,10 @@ def test_the_end_of_a_recording_that_was_put_back_is_not_the_end_of_the_next() -
     call.ring()
     call.bridge()
     call.plays()
-    call.tell(What.HELD)
-    call.tell(What.UNHELD)
-    call.tell(What.RECORDED)  # of the first: told late
-    call.tell(What.RECORDING, state=call.word)
+    call.tell(HoldStarted)
+    call.tell(HoldEnded)
+    call.tell(RecordingStopped)  # of the first: told late
+    call.tell(RecordingStarted, state=call.word)
     call.plays()
     call.ends()
     call.switch_answers()
@@ -249,17 +270,17 @@ def test_the_switch_was_there_first() -> None:
 
 def test_a_disk_that_is_late_is_waited_for() -> None:
     call = Call()
-    call.tell(What.STATE, state=call.word)
+    call.tell(StateReported, state=call.word)
     call.bridge()
     assert Do.BEGIN not in call.orders
-    call.tell(What.ON_DISK)
+    call.tell(FolderWritten)
     assert call.orders[-1] is Do.BEGIN
 
 
 def test_a_call_that_cannot_be_written_rings_on_unrecorded() -> None:
     call = Call()
-    call.tell(What.STATE, state=call.word)
-    call.tell(What.NO_DISK, cause="full_disk")
+    call.tell(StateReported, state=call.word)
+    call.tell(FolderFailed, reason="full_disk")
     call.bridge()
     assert Do.BEGIN not in call.orders
     assert call.over().reason == "full_disk"
@@ -271,10 +292,10 @@ def test_it_is_not_tried_for_ever() -> None:
     call.bridge()
     for _ in range(TRIES + 1):
         if call.recording:
-            call.tell(What.RECORDING, state=call.word)
+            call.tell(RecordingStarted, state=call.word)
         call.plays()
-        call.tell(What.HELD)
-        call.tell(What.UNHELD)
+        call.tell(HoldStarted)
+        call.tell(HoldEnded)
     assert call.orders.count(Do.BEGIN) == TRIES
     assert call.over().reason == "announcement_failed"
 
@@ -289,7 +310,7 @@ def test_nothing_that_plays_makes_an_announcement_of_a_call_that_waits() -> None
     call = Call()
     call.ring()
     call.plays()
-    call.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=True)
+    call.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)
     assert Do.CONFIRM not in call.orders
 
 
@@ -297,7 +318,7 @@ def test_a_daemon_that_comes_back_while_it_rings_tells_them() -> None:
     call = Call()
     call.state = initial.resume(PLAN, [], AT)
     call.word = "pickup"
-    call.tell(What.UNWATCHED, since=AT, state="pickup")
+    call.tell(CallReconciled, since=AT, state="pickup")
     call.bridge()
     assert call.orders[-1] is Do.BEGIN
 
@@ -305,7 +326,7 @@ def test_a_daemon_that_comes_back_while_it_rings_tells_them() -> None:
 def test_a_daemon_that_was_away_when_it_was_answered_does_not_tell_them_later() -> None:
     call = Call()
     call.state = initial.resume(PLAN, [], AT)
-    call.tell(What.UNWATCHED, since=AT, state="pickup", bridged_at=AT)
+    call.tell(CallReconciled, since=AT, state="pickup", bridged_at=AT)
     assert call.over().reason == "daemon_away"
     assert Do.BEGIN not in call.orders
 
@@ -318,7 +339,7 @@ def test_a_daemon_that_was_away_in_the_announcement_has_not_told_them() -> None:
         WriteMark("announcement_started", AT),
     ]
     call.state = initial.resume(PLAN, told_of, AT)
-    call.tell(What.UNWATCHED, since=AT, state="announcing", capturing=True)
+    call.tell(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-3:] == [Do.STOP, Do.DISCARD, Do.LEAVE]
     assert call.over().reason == "daemon_away"
 
@@ -335,7 +356,7 @@ def test_a_daemon_that_died_after_they_were_told_gives_its_word_again() -> None:
     call = Call()
     call.state = initial.resume(PLAN, HEARD, AT)
     call.word, call.recording, call.whole = "announcing", True, True
-    call.tell(What.UNWATCHED, since=AT, state="announcing", capturing=True)
+    call.tell(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-1] is Do.CONFIRM
     call.switch_answers()
     assert call.over().reason is None
@@ -345,7 +366,7 @@ def test_one_for_which_the_switch_has_our_word_goes_on() -> None:
     call = Call()
     call.state = initial.resume(PLAN, HEARD, AT)
     call.word = "announced"
-    call.tell(What.UNWATCHED, since=AT, state="announced", capturing=True)
+    call.tell(CallReconciled, since=AT, state="announced", capturing=True)
     assert call.state.phase is Phase.ANNOUNCED
     assert call.over().reason is None
     assert "announcement_finished" not in call.noted, "written down twice"
@@ -355,7 +376,7 @@ def test_one_that_the_switch_ended_meanwhile_is_not_kept() -> None:
     call = Call()
     call.state = initial.resume(PLAN, HEARD, AT)
     call.word = "late"
-    call.tell(What.UNWATCHED, since=AT, state="late")
+    call.tell(CallReconciled, since=AT, state="late")
     assert call.over().reason == "daemon_late"
 
 
@@ -364,7 +385,7 @@ def test_one_that_ended_meanwhile_is_kept_if_its_recording_went_on(went_on: bool
     """That they were connected says nothing here: they were before they were told."""
     call = Call()
     call.state = initial.resume(PLAN, HEARD, AT)
-    call.tell(What.GONE, since=AT, capturing=went_on)
+    call.tell(ChannelGone, since=AT, capturing=went_on)
     (finish,) = [each for each in call.done if isinstance(each, Finish)]
     assert finish.reason == reason
 
@@ -378,9 +399,9 @@ MOVES = st.sampled_from(
 def move(call: Call, name: str) -> None:
     match name:
         case "ring":
-            call.tell(What.STATE, state=call.word)
+            call.tell(StateReported, state=call.word)
         case "disk":
-            call.tell(What.ON_DISK)
+            call.tell(FolderWritten)
         case "bridge":
             call.bridge()
         case "plays":
@@ -388,28 +409,28 @@ def move(call: Call, name: str) -> None:
         case "ends" | "cut":
             call.ends(LONG if name == "ends" else timedelta(seconds=1))
         case "hold":
-            call.whole = call.whole and call.state.told
-            call.tell(What.HELD)
+            call.whole = call.whole and call.state.informed
+            call.tell(HoldStarted)
         case "unhold":
-            call.tell(What.UNHELD)
+            call.tell(HoldEnded)
         case "part":
-            call.whole = call.whole and call.state.told
-            call.tell(What.UNBRIDGED)
+            call.whole = call.whole and call.state.informed
+            call.tell(LegUnbridged)
         case "answers" if Do.CONFIRM in call.orders:
             call.switch_answers()
         case "record" if call.recording:
-            call.tell(What.RECORDING, state=call.word)
+            call.tell(RecordingStarted, state=call.word)
         case "late" if call.word == "announcing":
             call.word, call.recording = "late", False
-            call.tell(What.RECORDED)
+            call.tell(RecordingStopped)
         case "stop" if call.recording:
             call.recording = False
-            call.tell(What.RECORDED)
+            call.tell(RecordingStopped)
         case "wait":
             call.now += timedelta(seconds=10)
-            call.tell(What.DEADLINE)
+            call.tell(DeadlinePassed)
         case "away":
-            call.tell(What.UNWATCHED, since=call.now, state=call.word, capturing=call.recording)
+            call.tell(CallReconciled, since=call.now, state=call.word, capturing=call.recording)
 
 
 def look(examples: int) -> None:

@@ -9,13 +9,35 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.state import Do, Finish, WriteMark
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    CallHungUp,
+    CallReconciled,
+    ConferenceJoined,
+    ConferenceLeft,
+    DeadlinePassed,
+    FolderWritten,
+    HoldEnded,
+    HoldStarted,
+    LegChecked,
+    Participant,
+    ParticipantLeft,
+    ParticipantsJoined,
+    PlaybackEnded,
+    PlaybackStarted,
+    RecordingStarted,
+    RecordingStopped,
+    SoundEnded,
+    SoundStarted,
+    StateReported,
+)
 from recorder.domain.call_plan import BOTH
-from recorder.switch.translation import COLLEAGUE, Person, What
+from recorder.domain.parties import Party
 from tests.unit.call.test_joining import FIRST, SECOND, SENTENCE, Call, plan, resumed
 
-THIRD = ("extension", "400")
-OTHER = ("e164", "+32470123456")
-MOVED = ("extension", "meet")
+THIRD = Party("extension", "400")
+OTHER = Party("e164", "+32470123456")
+MOVED = Party("extension", "meet")
 """What the switch calls somebody who was transferred into a room."""
 
 
@@ -25,18 +47,18 @@ class Room(Call):
     def __init__(self, how: str | None = "alone") -> None:
         super().__init__(plan(how))
         self.part("b")
-        self.tell(What.ENTERED, room="room")
+        self.tell(ConferenceJoined, conference="room")
         self.comes("b", MOVED)
 
-    def comes(self, leg: str, party: tuple[str, str], outside: bool = False, **more: object) -> None:
-        self.tell(What.CAME, there=(Person(leg, party, **more),))  # type: ignore[arg-type]
+    def comes(self, leg: str, party: Party, outside: bool = False, **more: object) -> None:
+        self.tell(ParticipantsJoined, participants=(Participant(leg, party, **more),))  # type: ignore[arg-type]
         self.looked(leg, outside)
 
     def looked(self, leg: str, outside: bool = False, told: bool = False) -> None:
-        self.tell(What.LOOKED, other=leg, outside=outside, told=told)
+        self.tell(LegChecked, other=leg, outside=outside, announced=told)
 
     def goes(self, leg: str) -> None:
-        self.tell(What.WENT, other=leg)
+        self.tell(ParticipantLeft, other=leg)
 
     def of_room(self) -> list[str]:
         """Who came and went."""
@@ -54,10 +76,10 @@ def test_the_marks_say_who_is_in_the_room_and_the_first_is_nobody_who_joins() ->
     ]
     call.comes("c", SECOND)
     call.goes("b")
-    call.tell(What.LEFT_ROOM)
+    call.tell(ConferenceLeft)
     assert call.of_room() == ["+200", "+300", "-200", "-300"]
-    assert call.state.others == ()
-    assert call.state.room == ""
+    assert call.state.conference.participants == ()
+    assert call.state.conference.name == ""
 
 
 def test_each_who_joins_is_told_once_one_after_the_other() -> None:
@@ -65,19 +87,19 @@ def test_each_who_joins_is_told_once_one_after_the_other() -> None:
     call.comes("c", SECOND)
     call.comes("d", THIRD)
     assert call.orders(Do.TELL) == 1
-    assert call.state.telling is not None
-    assert call.state.telling.leg == "c"
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.leg == "c"
     call.begins()
     call.hears()
     assert call.orders(Do.TELL) == 2
-    assert call.state.telling.leg == "d"
+    assert call.state.transfer.target.leg == "d"
     call.begins()
     call.hears()
     assert [one["leg"] for one in call.notes("joined_told")] == ["c", "d"]
     call.goes("c")
     call.comes("e", SECOND)  # back, by another call
     assert call.orders(Do.TELL) == 2
-    assert call.state.deadline is None
+    assert call.state.timer.deadline is None
 
 
 def test_together_one_playing_tells_all_who_were_there_as_it_began() -> None:
@@ -85,11 +107,11 @@ def test_together_one_playing_tells_all_who_were_there_as_it_began() -> None:
     call.comes("c", SECOND)
     call.comes("d", THIRD)
     call.begins()
-    call.comes("e", ("extension", "500"))
+    call.comes("e", Party("extension", "500"))
     call.hears()
     assert call.orders(Do.TELL) == 2, "the one who came while it played hears it, too"
-    assert call.state.telling is not None
-    assert call.state.telling.leg == "e"
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.leg == "e"
 
 
 def test_a_line_that_tells_nobody() -> None:
@@ -112,19 +134,19 @@ def test_who_goes_before_they_were_told_was_not_and_the_next_ones_turn_comes() -
     call.begins()
     call.goes("c")
     assert call.notes("joined_untold") == [{"reason": "left", "in": "room", "leg": "c"}]
-    assert call.state.telling is not None
-    assert call.state.telling.leg == "d"
-    call.now = call.state.deadline or call.now
-    call.tell(What.DEADLINE)
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.leg == "d"
+    call.now = call.state.timer.deadline or call.now
+    call.tell(DeadlinePassed)
     assert call.notes("joined_untold")[1] == {"reason": "stopped", "in": "room", "leg": "d"}
-    assert call.state.telling is None
+    assert call.state.transfer.target is None
     call.begins()  # late
     assert call.orders(Do.TELL) == 2
 
 
 def test_one_who_goes_before_the_switch_said_who_they_are_was_there() -> None:
     call = Room()
-    call.tell(What.CAME, there=(Person("c", SECOND),))
+    call.tell(ParticipantsJoined, participants=(Participant("c", SECOND),))
     call.goes("c")
     call.looked("c")
     assert call.of_room() == ["+200", "+300", "-300"]
@@ -135,8 +157,8 @@ def test_after_a_hold_who_joined_is_told_from_the_beginning() -> None:
     call = Room()
     call.comes("c", SECOND)
     call.begins()
-    call.tell(What.HELD)
-    call.tell(What.UNHELD)
+    call.tell(HoldStarted)
+    call.tell(HoldEnded)
     call.begins()
     call.hears()
     assert call.orders(Do.TELL) == 2
@@ -145,10 +167,10 @@ def test_after_a_hold_who_joined_is_told_from_the_beginning() -> None:
 
 def test_another_call_that_was_announced_is_in_the_room() -> None:
     call = Room()
-    call.tell(What.CAME, there=(Person("o", OTHER),))
+    call.tell(ParticipantsJoined, participants=(Participant("o", OTHER),))
     call.looked("o", outside=True, told=True)
     assert call.notes("joined_room")[1]["who"] == "outside"
-    assert not call.state.over
+    assert not call.state.recording.over
     assert call.orders(Do.TELL) == 0
 
 
@@ -160,8 +182,8 @@ def test_who_is_outside_and_was_told_nothing_ends_the_take() -> None:
     assert call.kinds[-3:] == ["joined_room", "joined_untold", "transferred_outside"]
     assert call.done[-1] is Do.STOP
     call.comes("d", THIRD)
-    assert call.of_room() == ["+200", "+300", "+" + OTHER[1]]
-    call.tell(What.RECORDED)
+    assert call.of_room() == ["+200", "+300", "+" + OTHER.value]
+    call.tell(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)
     assert finish.reason is None
@@ -171,19 +193,19 @@ def test_a_call_that_is_brought_into_a_room_is_connected_with_the_first_there() 
     call = Call.__new__(Call)
     call.now, call.done = Call().now, []
     call.state, _ = initial.arrive(plan(), call.now)
-    call.tell(What.ON_DISK)
-    call.tell(What.RECORDING, state="announcing")
-    call.tell(What.PLAYING, sound="/prompts/told.wav")
-    call.tell(What.PLAYED, sound="/prompts/told.wav", complete=True)
-    call.tell(What.STATE, state="announced")
-    call.tell(What.ENTERED, room="room")
-    assert not call.state.connected
-    call.tell(What.CAME, there=(Person("c", SECOND),))
-    call.tell(What.LOOKED, other="c")
+    call.tell(FolderWritten)
+    call.tell(RecordingStarted, state="announcing")
+    call.tell(PlaybackStarted, sound="/prompts/told.wav")
+    call.tell(PlaybackEnded, sound="/prompts/told.wav", complete=True)
+    call.tell(StateReported, state="announced")
+    call.tell(ConferenceJoined, conference="room")
+    assert not call.state.internal.connected
+    call.tell(ParticipantsJoined, participants=(Participant("c", SECOND),))
+    call.tell(LegChecked, other="c")
     assert call.notes("bridged") == [{"party": "extension", "value": "300", "in": "room"}]
     assert call.orders(Do.TELL) == 0, "it was for them"
-    call.tell(What.HUNG_UP, ending=True)
-    call.tell(What.RECORDED)
+    call.tell(CallHungUp, ending=True)
+    call.tell(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)
     assert (finish.reason, finish.inside) == (None, SECOND)
@@ -191,8 +213,8 @@ def test_a_call_that_is_brought_into_a_room_is_connected_with_the_first_there() 
 
 def test_a_third_one_is_there_as_long_as_the_colleague_is() -> None:
     call = Call()
-    call.tell(What.CAME, there=(Person("c", SECOND),))
-    call.tell(What.LOOKED, other="c")
+    call.tell(ParticipantsJoined, participants=(Participant("c", SECOND),))
+    call.tell(LegChecked, other="c")
     call.begins()
     call.hears()
     assert call.notes("joined_room")[0]["how"] == "third"
@@ -204,15 +226,22 @@ def test_a_third_one_is_there_as_long_as_the_colleague_is() -> None:
 def test_nobody_comes_to_a_call_that_is_connected_with_nobody() -> None:
     call = Call()
     call.part()
-    call.tell(What.CAME, there=(Person("c", SECOND),))
-    assert call.state.others == ()
+    call.tell(ParticipantsJoined, participants=(Participant("c", SECOND),))
+    assert call.state.conference.participants == ()
 
 
 # --- the daemon was away
 
 
-def again(call: Room, *there: Person) -> None:
-    call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, room="room", there=there)
+def again(call: Room, *there: Participant) -> None:
+    call.tell(
+        CallReconciled,
+        since=call.now,
+        state="announced",
+        capturing=True,
+        conference="room",
+        participants=there,
+    )
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -223,15 +252,15 @@ def test_who_came_and_who_left_meanwhile(restart: bool) -> None:
     call.hears()
     found: Room = resumed(call) if restart else call  # type: ignore[assignment]
     found.__class__ = Room
-    again(found, Person("b", MOVED), Person("c", SECOND))
+    again(found, Participant("b", MOVED), Participant("c", SECOND))
     found.looked("c")
     assert found.notes("left_room")[-1]["seen"] == "later"
     came = found.notes("joined_room")[-1]
     assert (came["value"], came["seen"]) == ("300", "later")
     assert found.of_room() == ["+200", "+400", "-400", "+300"]
     assert found.orders(Do.TELL) == (1 if restart else 2)
-    assert found.state.telling is not None
-    assert found.state.telling.leg == "c"
+    assert found.state.transfer.target is not None
+    assert found.state.transfer.target.leg == "c"
 
 
 def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
@@ -240,21 +269,21 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     call.begins()
     found: Room = resumed(call)  # type: ignore[assignment]
     found.__class__ = Room
-    again(found, Person("b", MOVED), Person("c", SECOND))
+    again(found, Participant("b", MOVED), Participant("c", SECOND))
     assert found.notes("joined_untold") == [{"reason": "unobserved", "in": "room", "leg": "c"}]
-    found.tell(What.HELD)
-    found.tell(What.UNHELD)
+    found.tell(HoldStarted)
+    found.tell(HoldEnded)
     assert found.orders(Do.TELL) == 0
 
 
 def test_a_key_of_somebody_in_the_room_and_a_sound_of_another_are_nothing() -> None:
     call = Room()
     call.comes("c", SECOND)
-    call.tell(What.BEGAN, leg=COLLEAGUE, sound="/another.wav")
+    call.tell(SoundStarted, leg=COLLEAGUE, sound="/another.wav")
     call.now += timedelta(seconds=3)
-    call.tell(What.HEARD, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
+    call.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
     assert "joined_told" not in call.kinds
 
 
 def test_the_first_is_the_first() -> None:
-    assert Room().state.inside == FIRST
+    assert Room().state.internal.party == FIRST

@@ -1,4 +1,4 @@
-"""The table in ARCHITECTURE.md is what the state machine does."""
+"""docs/states.md shows what the state machine does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.unit.call import states
 
 
 def written() -> str:
-    return states.PAGE.read_text("utf-8").split(states.BEGIN)[1].split(states.END)[0]
+    return states.PAGE.read_text("utf-8").removeprefix(states.HEADER)
 
 
 def test_what_some_lines_do_is_in_the_table() -> None:

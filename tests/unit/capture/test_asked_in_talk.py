@@ -12,12 +12,13 @@ import pytest
 from recorder.call import initial
 from recorder.call.state import CallState, WriteMark
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.call_events import ChannelGone, CodeDialled, CommandGiven
 from recorder.domain.call_plan import CallPlan, KeepScript, Script, Speech
+from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.translation import COLLEAGUE, Observed, What
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=3))
@@ -40,18 +41,18 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
-    writer = Writer(tmp_path, start.recording, lambda error: None)
+    writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
     call = CallController(
         start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
         ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
-    call.feed(Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other=colleague))
-    assert call.state.deadline is not None, "nothing would end the question"
+    call.feed(CodeDialled(AT, code="keep", other=colleague))
+    assert call.state.timer.deadline is not None, "nothing would end the question"
     assert not any("@" in str(command) for command in sent)
     played = [command for command in sent if "uuid_broadcast" in str(command)]
     assert len(played) == (1 if keep.question or colleague == "b" else 0)
-    call.feed(Observed(What.GONE, AT, ending=True))
+    call.feed(ChannelGone(AT, ending=True))
     assert gevent.wait(timeout=20), "a timer of the call outlives it"
 
 
@@ -63,7 +64,7 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
-    writer = Writer(tmp_path, start.recording, lambda error: None)
+    writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
     call = CallController(
         start, told(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
         to_switch=lambda command: sent.append(f"{kinds(writer)} {command}"),
@@ -73,7 +74,7 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
     marks = writer.folder / layout.EVENTS
     if folder != "there":
         marks.mkdir()
-    call.feed(Observed(What.CODE, AT, code="note", leg=COLLEAGUE, other="b"))
+    call.feed(CodeDialled(AT, code="note", other="b"))
     assert sent == []
     if folder != "there":
         assert not writer.flush(0.5)
@@ -82,10 +83,10 @@ def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folde
     assert writer.flush(10)
     (tone,) = sent
     assert tone.startswith("['noted'] api expand uuid_displace")
-    call.feed(Observed(What.ASKED, AT, code="note", by="panel"))
+    call.feed(CommandGiven(AT, code="note", by="panel"))
     assert writer.flush(5)
     assert len(sent) == 1, "who asked in the panel is told there"
 
 
-def kinds(writer: Writer) -> list[str]:
+def kinds(writer: SpoolWriter) -> list[str]:
     return [mark.kind for mark in layout.read_marks(writer.folder)]

@@ -13,12 +13,23 @@ from recorder.call import initial
 from recorder.call.state import Phase
 from recorder.capture import call_controller
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.call_events import (
+    OUTSIDE,
+    ChannelGone,
+    FolderWritten,
+    HoldEnded,
+    HoldStarted,
+    LegBridged,
+    RecordingStarted,
+    SoundEnded,
+    SoundStarted,
+)
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.translation import OUTSIDE, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
@@ -50,30 +61,30 @@ def made(tmp_path: Path) -> Callable[[Switch], CallController]:
             RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
             at_pickup=True,
         )  # fmt: skip
-        writer = Writer(tmp_path, RECORDING, lambda error: None)
+        writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
         state, _ = initial.arrive(PLAN, AT)
         call = CallController(
             start, state, writer, now=lambda: AT, to_call=list, to_switch=switch.order, ask=switch.ask,
             ended=lambda call: None,
         )  # fmt: skip
         writer.open(start)
-        call.feed(Observed(What.ON_DISK, AT))
-        call.feed(Observed(What.BRIDGED, AT, other="b"))
+        call.feed(FolderWritten(AT))
+        call.feed(LegBridged(AT, other="b"))
         return call
 
     return make
 
 
 def told(call: CallController) -> None:
-    call.feed(Observed(What.RECORDING, AT, state="announcing"))
-    call.feed(Observed(What.BEGAN, AT, leg=OUTSIDE, sound=TOLD.path))
-    call.feed(Observed(What.HEARD, AT + TOLD.length, leg=OUTSIDE, sound=TOLD.path, complete=True))
+    call.feed(RecordingStarted(AT, state="announcing"))
+    call.feed(SoundStarted(AT, leg=OUTSIDE, sound=TOLD.path))
+    call.feed(SoundEnded(AT + TOLD.length, leg=OUTSIDE, sound=TOLD.path, complete=True))
     gevent.sleep(0)
     gevent.sleep(0)
 
 
 def over(call: CallController) -> None:
-    call.feed(Observed(What.GONE, AT, ending=True))
+    call.feed(ChannelGone(AT, ending=True))
     assert call.writer.flush(5)
 
 
@@ -150,12 +161,12 @@ def test_a_switch_that_was_there_first_or_cannot_be_asked(
 def test_what_is_put_back_takes_its_end_along(made: Callable[[Switch], CallController]) -> None:
     switch = Switch()
     call = made(switch)
-    call.feed(Observed(What.RECORDING, AT, state="announcing"))
+    call.feed(RecordingStarted(AT, state="announcing"))
     switch.ordered.clear()
-    call.feed(Observed(What.HELD, AT))
+    call.feed(HoldStarted(AT))
     assert switch.ordered[0] == f"api sched_del {RECORDING}"
     assert switch.ordered[-1] == f"api uuid_record a stop '{call.writer.audio}'"
     assert not any("sched_api" in order for order in switch.ordered), "begun again while it is on hold"
-    call.feed(Observed(What.UNHELD, AT))
+    call.feed(HoldEnded(AT))
     assert sum("sched_api" in order for order in switch.ordered) == 2
     over(call)

@@ -14,7 +14,7 @@ from recorder.capture import Daemon, DaemonSettings
 from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Live, LiveChannel
 
 OURS, THEIRS = "7d890c2c-f075-48a5-b2e1-638c52f1ecad", "0e2f4f0f-42ce-45d1-b9c0-1e6a8a2f64a1"
@@ -96,7 +96,7 @@ def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> D
     return made
 
 
-def event(name: str, leg: str = OURS, **more: str) -> CallEvent:
+def event(name: str, leg: str = OURS, **more: str) -> EslEvent:
     said = {
         "Event-Name": name,
         "Unique-ID": leg,
@@ -108,16 +108,16 @@ def event(name: str, leg: str = OURS, **more: str) -> CallEvent:
         "Bridge-B-Unique-ID": THEIRS,
         **{key.replace("__", "-"): value for key, value in more.items()},
     }
-    return CallEvent(("\n" + "".join(f"{key}: {value}\n" for key, value in said.items())).encode())
+    return EslEvent(("\n" + "".join(f"{key}: {value}\n" for key, value in said.items())).encode())
 
 
-def comes_in(number: str = "1001", context: str = "public", **more: str) -> CallEvent:
+def comes_in(number: str = "1001", context: str = "public", **more: str) -> EslEvent:
     return event("CHANNEL_BRIDGE", Caller__Context=context, Caller__Destination__Number=number, **more)
 
 
 def goes_out(
     switch: Switch, dialled: str = "2125550123", line: str = "3225550101", **theirs: str
-) -> CallEvent:
+) -> EslEvent:
     """A colleague's call, connected with a leg of which the switch says this."""
     switch.legs[THEIRS] = {"Unique-ID": THEIRS, "Call-Direction": "outbound", **theirs}
     return comes_in(dialled, "default", variable_accord_line=line)
@@ -139,7 +139,7 @@ def listed(daemon: Daemon) -> list[tuple[str, str, str, str | None]]:
     ]
 
 
-def follow(daemon: Daemon, told: CallEvent, leg: str = OURS) -> list[tuple[str, str, str, str | None]]:
+def follow(daemon: Daemon, told: EslEvent, leg: str = OURS) -> list[tuple[str, str, str, str | None]]:
     daemon._event(told)
     gevent.wait(timeout=20)
     hang_up(daemon, leg)
@@ -220,7 +220,7 @@ def test_one_that_was_transferred_twice_is_looked_at_too(daemon: Daemon, switch:
         comes_in("1001%0Avariable_accord_line: 3225550101"),
     ],
 )
-def test_other_calls_are_nobodys_business(daemon: Daemon, told: CallEvent) -> None:
+def test_other_calls_are_nobodys_business(daemon: Daemon, told: EslEvent) -> None:
     assert follow(daemon, told) == []
     assert daemon.bypass.count == 0
 

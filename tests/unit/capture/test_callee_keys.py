@@ -15,12 +15,13 @@ from recorder.call import initial
 from recorder.call.state import Phase
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, Mode, Script, Speech
+from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from tests.unit.capture.test_joiners import AT
 
 QUESTION, TOLD, DECLINED = (
@@ -44,7 +45,7 @@ class Callee:
         )  # fmt: skip
         state, actions = initial.arrive(plan, AT)
         self.call = CallController(
-            start, state, Writer(root, start.recording, lambda error: None), now=lambda: AT,
+            start, state, SpoolWriter(root, start.recording, lambda error: None), now=lambda: AT,
             to_call=lambda orders: self.ordered.extend(map(str, orders)), to_switch=self._tell,
             ask=str, ended=lambda call: None,
         )  # fmt: skip
@@ -55,17 +56,17 @@ class Callee:
     def _tell(self, command: SwitchCommand) -> None:
         self.ordered.append(str(command))
 
-    def event(self, name: str, **more: str) -> CallEvent:
+    def event(self, name: str, **more: str) -> EslEvent:
         said = {
             "Event-Name": name, "Event-Date-Timestamp": "1795597200000000", "Unique-ID": "a",
             "Event-Sequence": str(next(self._numbers)), **more,
         }  # fmt: skip
-        return CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in said.items())).encode())
+        return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in said.items())).encode())
 
     def plays(self, sound: Speech) -> None:
         self.daemon._event(self.event("PLAYBACK_START", **{"Playback-File-Path": sound.path}))
 
-    def presses(self, key: str) -> CallEvent:
+    def presses(self, key: str) -> EslEvent:
         event = self.event("DTMF", **{"DTMF-Digit": key, "DTMF-Source": "RTP"})
         self.daemon._event(event)
         return event

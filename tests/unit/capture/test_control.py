@@ -19,8 +19,9 @@ from gevent.event import Event
 from recorder.call import initial
 from recorder.call.state import WriteMark
 from recorder.capture.call_controller import CallController
-from recorder.capture.command_listener import Controls
-from recorder.capture.spool_writer import Writer
+from recorder.capture.command_listener import CommandListener
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.call_events import LegBridged
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
 from recorder.domain.live_command import (
     DONE,
@@ -31,10 +32,10 @@ from recorder.domain.live_command import (
     Request,
     carry,
 )
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallStart, Party, read_marks
+from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.translation import Observed, What
 from tests.forger import SOMEBODY
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -82,7 +83,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
     start = CallStart(
         RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
     )  # fmt: skip
-    writer = Writer(tmp_path, RECORDING, lambda error: None)
+    writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
     notes = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged")]
     state = initial.resume(CallPlan(NOTICE, (Script(TOLD),)), notes, AT)
     made = CallController(
@@ -90,7 +91,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
         ask=node.api, ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
-    made.feed(Observed(What.BRIDGED, AT, other="b"))
+    made.feed(LegBridged(AT, other="b"))
     yield made
     assert writer.flush(5)
     gevent.wait(timeout=5)
@@ -99,7 +100,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
 @pytest.fixture
 def ask(tmp_path: Path, node: Node, call: CallController) -> Iterator[Callable[..., str]]:
     """Asks as the worker does; what came of it."""
-    controls = Controls(tmp_path, {"a": call}, node, lambda: AT)  # type: ignore[arg-type]
+    controls = CommandListener(tmp_path, {"a": call}, node, lambda: AT)  # type: ignore[arg-type]
     controls.start()
 
     def make(what: str, id_: str = "one", left: float = 2.0, recording: str = RECORDING) -> str:
@@ -159,7 +160,7 @@ def test_what_the_switch_has_not_said_is_not_said(
     node.refuses = {word: error_id}
     assert ask("pause") == outcome
     assert marks(call) == []
-    assert call.state.paused_until is None
+    assert call.state.pause.until is None
     taken_back = ["api uuid_setvar a accord_paused", "api sched_del a_pause"]
     assert (node.ordered[-2:] == taken_back) == (outcome == "not_recorded")
 

@@ -15,10 +15,11 @@ from gevent.event import Event
 from recorder.call.state import Phase
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.headroom import Headroom
+from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.spool import disk_space, layout
 from recorder.spool.disk_space import AHEAD, Disk, GrowingFile, finishing, wanted
-from recorder.spool.layout import CallEnd, CallStart, Party
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch.outbound_socket import Arrival
 from tests.conftest import Clock
 from tests.unit.capture.test_knowledge import write
@@ -55,7 +56,7 @@ class Site:
                 file.write(b"RIFF\x08\0\0\0WAVEfmt " + struct.pack("<IHHI", 16, 1, 2, rate))
                 file.truncate(sound)
         writer = SimpleNamespace(audio=folder / layout.AUDIO)
-        state = SimpleNamespace(phase=phase, capturing=capturing)
+        state = SimpleNamespace(phase=phase, recording=SimpleNamespace(capturing=capturing))
         self.calls[start.recording] = SimpleNamespace(start=start, writer=writer, state=state)
         return self.calls[start.recording]
 
@@ -115,7 +116,7 @@ def test_the_longest_ends_first_and_only_as_many_as_must(site: Site) -> None:
     needs = finishing(5 * MIB, ("opus",))
     assert site.measure(needs + 700_000).excess() == [long]
     assert site.measure(needs).excess() == [long, short], "one that is being told is not cut"
-    long.state.capturing = False
+    long.state.recording.capturing = False
     assert site.measure(needs + 700_000).excess() == []
 
 

@@ -13,14 +13,15 @@ from recorder.call import initial
 from recorder.call.state import WriteMark
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.call_events import COLLEAGUE, ChannelGone, KeyPressed, LegBridged
 from recorder.domain.call_plan import ALONE, BOTH, CallPlan, JoiningScript, Script, Speech
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent
-from recorder.switch.translation import COLLEAGUE, Observed, What
+from recorder.switch.esl_events import EslEvent
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=2))
@@ -67,19 +68,19 @@ def joined(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
-    writer = Writer(root, start.recording, lambda error: None)
+    writer = SpoolWriter(root, start.recording, lambda error: None)
     call = CallController(
         start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
         to_switch=switch.tell, ask=switch.ask, ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
-    call.feed(Observed(What.BRIDGED, AT, party=("extension", "300"), other=leg))
+    call.feed(LegBridged(AT, party=Party("extension", "300"), other=leg))
     gevent.sleep(0.05)
     return call
 
 
 def over(call: CallController) -> None:
-    call.feed(Observed(What.GONE, AT, ending=True))
+    call.feed(ChannelGone(AT, ending=True))
 
 
 @pytest.mark.parametrize(("how", "legs", "deaf"), [(ALONE, ["c"], "aleg"), (BOTH, ["a", "c"], "both")])
@@ -106,7 +107,7 @@ def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> N
     """By the way out in the dialplan, or because they came by Accord's own door: recorded or not."""
     switch = Switch(**said)
     call = joined(tmp_path, switch)
-    assert call.state.over
+    assert call.state.recording.over
     assert switch.played() == []
     (stop,) = switch.told
     assert stop.startswith("api uuid_record a stop ")
@@ -125,7 +126,7 @@ def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> N
 def test_who_is_not_or_cannot_be_asked_about_is_a_colleague(tmp_path: Path, said: dict[str, str]) -> None:
     switch = Switch(**said)
     call = joined(tmp_path, switch)
-    assert not call.state.over
+    assert not call.state.recording.over
     assert len(switch.played()) == 1
     over(call)
 
@@ -153,7 +154,7 @@ def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp
     switch = Switch()
     call = joined(tmp_path, switch, leg="a84b4c@pc33.atlanta.com")
     assert switch.told == []
-    assert call.state.deadline is not None, "nothing would end the wait"
+    assert call.state.timer.deadline is not None, "nothing would end the wait"
     over(call)
 
 
@@ -161,7 +162,7 @@ def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp
 def test_who_refuses_ends_the_take_and_hears_so(tmp_path: Path, how: str, deaf: str) -> None:
     switch = Switch()
     call = joined(tmp_path, switch, how, mode="opt-in")
-    call.feed(Observed(What.KEY, AT, leg=COLLEAGUE, key="2"))
+    call.feed(KeyPressed(AT, leg=COLLEAGUE, key="2"))
     assert [
         command.partition(" /")[0].split(" '")[0] for command in switch.told if "uuid_record" in command
     ] == ["api uuid_record a stop"]
@@ -184,7 +185,7 @@ def test_a_colleague_who_speaks_with_another_on_the_same_leg_has_put_the_outside
              "Unique-ID": legs[0], "Bridge-A-Unique-ID": legs[0], "Bridge-B-Unique-ID": legs[1],
              "Other-Leg-Unique-ID": legs[1]}  # fmt: skip
     lines = "".join(f"{name}: {value}\n" for name, value in names.items())
-    daemon._event(CallEvent(f"\n{lines}\n".encode()))
+    daemon._event(EslEvent(f"\n{lines}\n".encode()))
     over(call)
     assert gevent.wait(timeout=20)
     (folder,) = tmp_path.glob("01a2101e*")

@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 from recorder.capture import config_cache
-from recorder.capture.config_cache import Knowledge
+from recorder.capture.config_cache import ConfigCache
 from recorder.domain import line_policy
 from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot, to_json
 from tests.conftest import Clock
@@ -33,10 +33,10 @@ def write(folder: Path, *numbers: str, never: tuple[str, ...] = (), sound: bytes
 
 @pytest.fixture
 def known(tmp_path: Path, clock: Clock):
-    made: list[Knowledge] = []
+    made: list[ConfigCache] = []
 
-    def make(full_at: float = 0.999999) -> Knowledge:
-        one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", full_at, clock)
+    def make(full_at: float = 0.999999) -> ConfigCache:
+        one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", full_at, clock)
         assert one.claim()
         one.start()
         made.append(one)
@@ -129,7 +129,7 @@ def test_a_mistake_over_one_look_does_not_end_the_looking(
 ) -> None:
     """Or the daemon would never see again that the disk is full, nor a new line."""
     monkeypatch.setattr(config_cache, "LOOK", 0.01)
-    one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.999999, clock)
+    one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.999999, clock)
     assert one.claim()
     one.start()
     failed: list[Path] = []
@@ -157,13 +157,13 @@ def test_a_mistake_over_one_look_does_not_end_the_looking(
 
 def test_the_spool_has_one_daemon(known, tmp_path: Path) -> None:
     known()
-    second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, lambda: datetime.now(UTC))
+    second = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, lambda: datetime.now(UTC))
     assert not second.claim()
     assert second.second().error_id == "daemon.second"
 
 
 def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock: Clock) -> None:
-    first = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    first = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert first.claim()
     first.start()
     assert first.watched_until() == clock()  # the first ever: nothing was missed
@@ -172,7 +172,7 @@ def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock:
     first.stop()
     seen = clock().timestamp() - 500
     os.utime(tmp_path / "spool" / config_cache.SEEN, (seen, seen))
-    second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    second = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert second.claim()
     second.start()
     second._look()  # not watching yet: it does not say that it was
@@ -182,7 +182,7 @@ def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock:
 
 def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Clock) -> None:
     """It was under way in a thread when the spool was given up."""
-    one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert one.claim()
     one.start()
     one.watching()

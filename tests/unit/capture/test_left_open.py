@@ -13,17 +13,17 @@ from structlog.testing import capture_logs
 
 from recorder.call.state import CallState
 from recorder.capture import reconciliation
-from recorder.capture.conferences import Rooms
-from recorder.capture.reconciliation import Takeover
+from recorder.capture.conferences import Conferences
+from recorder.capture.reconciliation import Reconciliation
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.domain.call_events import CallEvent, CallReconciled
 from recorder.domain.call_plan import Script
 from recorder.domain.line_policy import Language, Snapshot
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart, Mark
 from recorder.switch.standing_connection import Live, LiveChannel
-from recorder.switch.translation import Observed, What
 from tests.conftest import House
 
 
@@ -70,7 +70,7 @@ class Adopted:
         self.writer = Writer(root / start.recording)
         self.log = reconciliation.log
 
-    def feed(self, observed: Observed) -> None:
+    def feed(self, observed: CallEvent) -> None:
         self.told.append(observed)
 
 
@@ -88,8 +88,8 @@ class Site:
         self.since: datetime = house.clock()
         self.switch = Switch(self.folder / layout.AUDIO)
         self.calls: dict[str, Adopted] = {}
-        rooms = Rooms(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
-        self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
+        rooms = Conferences(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
+        self.takeover = Reconciliation(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
         self.takeover.look()
 
     def adopt(self, start: CallStart, state: CallState) -> Adopted:
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_read_just_now_is_left_with_its_recording_and_ta
     site.house.clock.forward(minutes=10)
     until(lambda: bool(site.calls and site.calls["c"].told))
     (told,) = site.calls["c"].told
-    assert (told.what, told.since, told.capturing) == (What.UNWATCHED, site.since, True)
+    assert (type(told), told.since, told.capturing) == (CallReconciled, site.since, True)
     site.reconcile()
     assert len(site.calls["c"].told) == 2, "from now on it is one like the others"
 

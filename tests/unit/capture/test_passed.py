@@ -12,14 +12,14 @@ import gevent.event
 import pytest
 
 from recorder.capture import Daemon, DaemonSettings
-from recorder.capture.unhandled_calls import PassedBy
+from recorder.capture.unhandled_calls import UnhandledCalls
 from recorder.domain.call_plan import CallPlan, Script, Speech
 from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.switch.caller_id import Caller
 from recorder.switch.esl import OutboundSession
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import Live, LiveChannel, Node
 
@@ -35,11 +35,11 @@ DATA = {
 }
 
 
-def hung_up(**variables: str) -> CallEvent:
+def hung_up(**variables: str) -> EslEvent:
     said = {"Event-Name": "CHANNEL_HANGUP_COMPLETE", **DATA}
     said |= {f"variable_accord_{name}": value for name, value in variables.items()}
     lines = "".join(f"{name}: {value}\n" for name, value in said.items())
-    return CallEvent(f"\n{lines}\n".encode())
+    return EslEvent(f"\n{lines}\n".encode())
 
 
 def written(root: Path) -> list[str | None]:
@@ -96,7 +96,7 @@ def test_a_call_that_arrives_after_its_end_was_told_is_nothing_new(daemon: Daemo
 
 
 def test_only_so_many_ends_are_remembered() -> None:
-    passed = PassedBy(cast("Node", None), None, lambda *_: None, lambda *_: None)
+    passed = UnhandledCalls(cast("Node", None), None, lambda *_: None, lambda *_: None)
     for number in range(10_001):
         passed.written(f"c{number}")
     assert not passed.over("c0")
@@ -120,11 +120,11 @@ class Answering:
 
 @pytest.mark.parametrize("times", range(8))
 def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(times: int) -> None:
-    followed: list[tuple[str, str, str, Caller, str]] = []
+    followed: list[tuple[str, str, str, Party, str]] = []
     node = cast("Node", Answering(times))
-    passed = PassedBy(node, None, lambda *_: None, lambda *told: followed.append(told))
+    passed = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
     passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
-    whole = (CHANNEL, "3225550101", "inbound", Caller("e164", "+32470000001"), "daemon_away")
+    whole = (CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")
     assert followed == ([whole] if times >= 6 else [])
 
 
@@ -141,10 +141,10 @@ def test_a_call_that_comes_here_while_it_is_asked_about_is_followed_once(questio
     class Late(Answering):
         def api(self, command: object) -> str:
             if self.times == 7 - questions:
-                passed.late(CHANNEL, "3225550101", "inbound", Caller("e164", "+32470000001"))
+                passed.late(CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"))
             return super().api(command)
 
-    passed = PassedBy(cast("Node", Late(6)), None, lambda *_: None, follow)
+    passed = UnhandledCalls(cast("Node", Late(6)), None, lambda *_: None, follow)
     passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), calls)
     assert followed == [CHANNEL]
 
@@ -158,16 +158,16 @@ class Ringing(Answering):
 
 def test_a_call_that_is_left_to_ring_is_followed_once_nobody_has_come_for_it() -> None:
     """A daemon that died before it had written of it; at the first look it may be on its way here."""
-    followed: list[tuple[str, str, str, Caller, str]] = []
+    followed: list[tuple[str, str, str, Party, str]] = []
     live = Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
     node = cast("Node", Ringing(99))
-    passed = PassedBy(node, None, lambda *_: None, lambda *told: followed.append(told))
+    passed = UnhandledCalls(node, None, lambda *_: None, lambda *told: followed.append(told))
     left = passed.look(live, {})
     assert (left, followed) == ({CHANNEL}, [])
     assert passed.look(live, {CHANNEL}, left) == frozenset()
     assert followed == []
     passed.look(live, {}, left)
-    assert followed == [(CHANNEL, "3225550101", "inbound", Caller("e164", "+32470000001"), "daemon_away")]
+    assert followed == [(CHANNEL, "3225550101", "inbound", Party("e164", "+32470000001"), "daemon_away")]
 
 
 class Listing(Answering):
@@ -237,7 +237,7 @@ def test_of_a_line_whose_outbound_calls_are_not_recorded_none_is_listed(
 def test_a_telephone_that_rang_until_another_one_was_answered_is_not_listed(daemon: Daemon) -> None:
     with_line(daemon, "before_connected")
     event = hung_up(**OUTWARD, state="calling")
-    event = CallEvent(b"\n" + event.raw.replace(b"ORIGINATOR_CANCEL", b"LOSE_RACE"))
+    event = EslEvent(b"\n" + event.raw.replace(b"ORIGINATOR_CANCEL", b"LOSE_RACE"))
     daemon._event(event)
     assert written(daemon.settings.spool) == []
 
@@ -246,7 +246,7 @@ def test_a_callee_who_was_connected_and_never_brought_here_is_not_called_unreach
     with_line(daemon, "before_connected")
     event = hung_up(**OUTWARD, state="calling")
     connected = b"\nCaller-Channel-Bridged-Time: 1795680000000000\n"
-    daemon._event(CallEvent(connected + event.raw.lstrip(b"\n")))
+    daemon._event(EslEvent(connected + event.raw.lstrip(b"\n")))
     assert written(daemon.settings.spool) == ["dialplan_did_not_ask"]
     assert daemon.bypass.count == 1
 
@@ -263,10 +263,10 @@ class Callee(Answering):
 
 @pytest.mark.parametrize(("switch", "count"), [(Callee(9), 1), (Answering(9), 0)])
 def test_of_the_legs_that_the_switch_made_only_callees_are_followed(switch: Answering, count: int) -> None:
-    followed: list[tuple[str, str, str, Caller, str]] = []
-    passed = PassedBy(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
+    followed: list[tuple[str, str, str, Party, str]] = []
+    passed = UnhandledCalls(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
     passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
-    whole = (CHANNEL, "3225550101", "outbound", Caller("e164", "+32470000009"), "daemon_away")
+    whole = (CHANNEL, "3225550101", "outbound", Party("e164", "+32470000009"), "daemon_away")
     assert followed == [whole] * count
 
 
@@ -274,7 +274,7 @@ def test_a_callee_of_a_line_that_is_not_recorded_is_let_go_at_once(daemon: Daemo
     with_line(daemon, "off")
     data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": "answered"})
-    assert (arrival.new, arrival.inside) == (True, Caller("extension", "3225550101"))
+    assert (arrival.new, arrival.inside) == (True, Party("extension", "3225550101"))
     daemon._arrive(arrival, cast("OutboundSession", None))
     assert not daemon.calls
     assert written(daemon.settings.spool) == []

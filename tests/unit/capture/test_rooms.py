@@ -13,15 +13,24 @@ from recorder.call import initial
 from recorder.call.state import WriteMark
 from recorder.capture import conferences
 from recorder.capture.call_controller import CallController
-from recorder.capture.conferences import Rooms
-from recorder.capture.spool_writer import Writer
+from recorder.capture.conferences import Conferences
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.call_events import (
+    COLLEAGUE,
+    CallEvent,
+    ChannelGone,
+    HoldStarted,
+    KeyPressed,
+    LegBridged,
+    LegUnbridged,
+)
 from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, JoiningScript, Script
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallStart, Party, read_marks
+from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Live
-from recorder.switch.translation import COLLEAGUE, Observed, What
 from tests.unit.capture.test_joiners import AT, SOUND
 from tests.unit.switch.test_rooms import event
 
@@ -64,7 +73,7 @@ class House:
 
     def __init__(self, root: Path) -> None:
         self.root, self.switch, self.calls = root, Switch(), dict[str, CallController]()
-        self.rooms = Rooms(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
+        self.rooms = Conferences(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
 
     def call(
         self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False
@@ -80,7 +89,7 @@ class House:
         start = CallStart(
             ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
         )
-        writer = Writer(self.root, ident, lambda error: None)
+        writer = SpoolWriter(self.root, ident, lambda error: None)
         made = CallController(
             start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
             to_switch=self.switch.tell, ask=self.switch.ask, ended=lambda call: None,
@@ -89,7 +98,7 @@ class House:
         writer.open(start)
         self.calls[channel] = made
         if connected:
-            made.feed(Observed(What.BRIDGED, AT, party=("extension", "200"), other=f"b-{channel}"))
+            made.feed(LegBridged(AT, party=Party("extension", "200"), other=f"b-{channel}"))
         return made
 
     def member(self, action: str, leg: str, number: str, caller: str = "300", **more: str) -> None:
@@ -103,13 +112,13 @@ class House:
             "Media-Bug-Function": function, "Media-Bug-Target": target,
         }  # fmt: skip
         self.rooms.event(
-            CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+            EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
         )
         gevent.sleep(0.02)
 
     def over(self) -> None:
         for call in self.calls.values():
-            call.feed(Observed(What.GONE, AT, ending=True))
+            call.feed(ChannelGone(AT, ending=True))
 
     def played(self) -> list[str]:
         return [command for command in self.switch.told if " play " in command]
@@ -123,12 +132,12 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def enter(house: House, channel: str, number: str) -> None:
-    house.calls[channel].feed(Observed(What.UNBRIDGED, AT, other=f"b-{channel}"))
+    house.calls[channel].feed(LegUnbridged(AT, other=f"b-{channel}"))
     house.member("add-member", channel, number)
 
 
 def names(call: CallController) -> list[str]:
-    return [one.leg for one in call.state.others]
+    return [one.leg for one in call.state.conference.participants]
 
 
 def test_a_call_in_a_room_is_told_of_everybody_and_who_joins_is_told_by_their_number(house: House) -> None:
@@ -143,13 +152,13 @@ def test_a_call_in_a_room_is_told_of_everybody_and_who_joins_is_told_by_their_nu
     house.member("del-member", "c", "3")
     assert names(call) == ["b-a"]
     house.member("del-member", "a", "1")
-    assert (call.state.room, names(call)) == ("", [])
+    assert (call.state.conference.name, names(call)) == ("", [])
 
 
 def test_two_calls_in_a_room_have_said_once_what_both_want_said(house: House) -> None:
     one, two = house.call("a", BOTH), house.call("o", BOTH)
     for number, channel in enumerate(("a", "o")):
-        house.calls[channel].feed(Observed(What.UNBRIDGED, AT, other=f"b-{channel}"))
+        house.calls[channel].feed(LegUnbridged(AT, other=f"b-{channel}"))
         house.rooms.event(event("add-member", **{"Unique-ID": channel, "Member-ID": str(number)}))
     gevent.sleep(0.02)
     house.member("add-member", "c", "3")
@@ -157,20 +166,20 @@ def test_two_calls_in_a_room_have_said_once_what_both_want_said(house: House) ->
     assert house.played()[0].endswith(f"play '{SOUND.path}'")
     house.rooms.event(event("play-file", File=SOUND.path))
     later = event("play-file-done", File=SOUND.path).raw.replace(b"1795647361617992", b"1795647363617992")
-    house.rooms.event(CallEvent(b"\n" + later))
-    assert {"leg:c"} <= one.state.knowing & two.state.knowing
+    house.rooms.event(EslEvent(b"\n" + later))
+    assert {"leg:c"} <= one.state.transfer.informed & two.state.transfer.informed
     # Another call comes: who was told in this room is not told again.
     third = house.call("x", BOTH)
     enter(house, "x", "9")
     assert names(third) == ["a", "o", "c"]
-    assert "leg:c" in third.state.knowing
+    assert "leg:c" in third.state.transfer.informed
     assert len(house.played()) == 1
 
 
 def test_a_room_whose_name_is_put_into_no_command_tells_nobody(house: House) -> None:
     call = house.call("a")
     odd = {"Conference-Name": "the%20room%20${system(x)}"}
-    call.feed(Observed(What.UNBRIDGED, AT, other="b-a"))
+    call.feed(LegUnbridged(AT, other="b-a"))
     house.member("add-member", "a", "1", **odd)
     house.member("add-member", "c", "3", **odd)
     assert house.played() == []
@@ -196,12 +205,12 @@ def test_a_third_one_is_asked_for_and_hears_it_mixed_in(
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.1)
     assert names(call) == ["c"]
-    assert call.state.others[0].party == ("extension", "300")
+    assert call.state.conference.participants[0].party == Party("extension", "300")
     (mixed,) = [command for command in house.switch.told if "uuid_displace" in command]
     assert mixed.endswith(f"? c : none)}} start '{SOUND.path}' 0 m")
     house.bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
-    assert call.state.telling is not None
-    assert call.state.telling.began is not None
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.began is not None
     del house.switch.legs["c"]
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert names(call) == []
@@ -229,7 +238,7 @@ class Aside:
     def event(self, name: str, seconds: int = 0, leg: str = "c", **more: str) -> None:
         at = 1795647361617992 + seconds * 1_000_000
         headers = {"Event-Name": name, "Event-Date-Timestamp": str(at), "Unique-ID": leg, **more}
-        made = CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+        made = EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
         (self.house.rooms.hung_up if "HANGUP" in name else self.house.rooms.in_talk)(made)
         gevent.sleep(0.02)
 
@@ -258,11 +267,11 @@ def test_a_third_one_is_taken_aside_to_be_asked_and_let_back(house: House, how: 
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert names(aside.call) == ["c"], "they come back"
     aside.hears()
-    assert aside.call.state.telling is not None
-    assert aside.call.state.telling.heard
+    assert aside.call.state.transfer.target is not None
+    assert aside.call.state.transfer.target.heard
     assert len(aside.moved()) == 1
     aside.event("DTMF", 5, **{"DTMF-Digit": "1", "DTMF-Source": "RTP"})
-    assert "leg:c" in aside.call.state.knowing
+    assert "leg:c" in aside.call.state.transfer.informed
     assert house.switch.told[-2:] == [
         "api uuid_setvar c accord_prompt",
         "api expand uuid_transfer ${cond(${uuid_getvar(c destination_number)} == accord_aside ? c : none)}"
@@ -282,7 +291,7 @@ def test_a_third_one_who_says_no_hears_so_before_they_are_back(house: House) -> 
     aside = Aside(house)
     aside.hears()
     aside.event("DTMF", 5, **{"DTMF-Digit": "2", "DTMF-Source": "RTP"})
-    assert aside.call.state.over
+    assert aside.call.state.recording.over
     assert house.switch.told[-2] == f"api uuid_setvar c accord_prompt {SOUND.path}"
     assert "accord_beside XML accord" in house.switch.told[-1]
     assert len(aside.moved()) == 2
@@ -312,7 +321,7 @@ def test_a_third_one_who_hangs_up_while_they_are_asked(house: House) -> None:
 @pytest.mark.usefixtures("at_once")
 def test_a_third_one_is_let_back_when_a_hold_ends_the_question(house: House) -> None:
     aside = Aside(house)
-    aside.call.feed(Observed(What.HELD, AT, leg=COLLEAGUE))
+    aside.call.feed(HoldStarted(AT, leg=COLLEAGUE))
     gevent.sleep(0.02)
     assert "accord_beside XML accord" in aside.moved()[-1]
     assert len(aside.moved()) == 2
@@ -326,7 +335,7 @@ def test_a_third_one_whose_leg_is_put_into_no_command_is_not_moved(house: House)
     gevent.sleep(0.1)
     assert names(call) == ["c ${system(x)}"]
     assert house.switch.told == []
-    assert call.state.deadline is not None, "and it ends, unasked, when nobody has heard it"
+    assert call.state.timer.deadline is not None, "and it ends, unasked, when nobody has heard it"
 
 
 def marks(house: House, channel: str) -> list[tuple[str, dict[str, str]]]:
@@ -364,8 +373,8 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
     (mixed,) = [command for command in house.switch.told if "uuid_displace" in command]
     assert f"start '{SOUND.path}' 0 m" in mixed
     house.bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
-    assert call.state.telling is not None
-    assert call.state.telling.began is not None
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.began is not None
     house.rooms.pressed(key("c", "0"))
     assert names(call) == []
     del house.switch.legs["c"]
@@ -393,7 +402,7 @@ def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
         house.rooms.pressed(key("c", pressed))
     house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
     gevent.sleep(0.2)
-    assert [one.heard_by for one in call.state.listeners] == ["outside"]
+    assert [one.heard_by for one in call.state.supervisors] == ["outside"]
     assert marks(house, "a")[1:] == [("listener_heard", {**WHO, "heard_by": "outside"})]
 
 
@@ -432,9 +441,9 @@ def test_who_is_there_when_the_daemon_is_back(house: House) -> None:
     rows = (("id-of-room", "room", {"a": "1", "c": "3"}),)
     house.rooms.look(Live({}, rows, {"b": ["d"]}, {"o": ["e"], "gone": ["f"]}))
     name, there = house.rooms.there("a")
-    assert (name, [(one.leg, one.party) for one in there]) == ("room", [("c", ("extension", "300"))])
+    assert (name, [(one.leg, one.party) for one in there]) == ("room", [("c", Party("extension", "300"))])
     name, there = house.rooms.there("o")
-    assert (name, [(one.leg, one.party) for one in there]) == ("", [("d", ("extension", "400"))])
+    assert (name, [(one.leg, one.party) for one in there]) == ("", [("d", Party("extension", "400"))])
     assert [one.leg for one in house.rooms.listening("o")] == ["e"]
     assert house.rooms.listening("a") == ()
 
@@ -445,17 +454,17 @@ def test_who_is_outside_and_was_told_nothing_ends_the_take(house: House) -> None
     house.member("add-member", "b-a", "2", "200")
     house.switch.outside["p"] = "true"
     house.member("add-member", "p", "3", "+32470123456")
-    assert call.state.over, "nobody told them"
+    assert call.state.recording.over, "nobody told them"
     assert any(command.startswith("api uuid_record a stop ") for command in house.switch.told)
-    assert call.state.others[-1].outside
+    assert call.state.conference.participants[-1].outside
 
 
-def key(leg: str, digit: str) -> CallEvent:
+def key(leg: str, digit: str) -> EslEvent:
     headers = {
         "Event-Name": "DTMF", "Event-Date-Timestamp": "1795647361617992", "Unique-ID": leg,
         "DTMF-Digit": digit, "DTMF-Source": "RTP",
     }  # fmt: skip
-    return CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+    return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
 
 def test_a_key_of_who_is_asked_in_a_room_is_told_to_the_call_that_asks(house: House) -> None:
@@ -463,13 +472,13 @@ def test_a_key_of_who_is_asked_in_a_room_is_told_to_the_call_that_asks(house: Ho
     enter(house, "a", "1")
     house.member("add-member", "b-a", "2", "200")
     house.member("add-member", "c", "3")
-    told: list[Observed] = []
+    told: list[CallEvent] = []
     call.feed = told.append  # type: ignore[method-assign, assignment]
     for leg in ("b-a", "a", "somebody"):
         house.rooms.pressed(key(leg, "1"))
     assert told == []
     house.rooms.pressed(key("c", "1"))
-    assert [(one.what, one.key, one.leg, one.other) for one in told] == [(What.KEY, "1", COLLEAGUE, "c")]
+    assert [(type(one), one.key, one.leg, one.other) for one in told] == [(KeyPressed, "1", COLLEAGUE, "c")]
     del call.feed
 
 
@@ -482,7 +491,7 @@ def test_who_says_no_in_a_room_hears_no_more_of_the_question(house: House, how: 
     assert len(house.played()) == 1
     began = "play-file" if how == BOTH else "play-file-member"
     house.rooms.event(event(began, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"}))
-    call.feed(Observed(What.KEY, AT, leg=COLLEAGUE, other="c", key="2"))
+    call.feed(KeyPressed(AT, leg=COLLEAGUE, other="c", key="2"))
     gevent.sleep(0.02)
     ended = f"api conference room stop current{to}"
     rooms_told = [each for each in house.switch.told if "conference" in each]
@@ -492,7 +501,7 @@ def test_who_says_no_in_a_room_hears_no_more_of_the_question(house: House, how: 
 
 def test_in_a_room_whose_name_is_put_into_no_command_nothing_is_ended(house: House) -> None:
     call = house.call("a", asks=True)
-    call.feed(Observed(What.UNBRIDGED, AT, other="b-a"))
+    call.feed(LegUnbridged(AT, other="b-a"))
     house.member("add-member", "a", "1", **{"Conference-Name": "the%20room"})
     house.rooms.cut(call, "a")
     house.rooms.cut(call, "nobody")

@@ -13,15 +13,15 @@ import pytest
 from recorder.call.state import Phase
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.pause_query import paused_at
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.line_policy import Announcement
+from recorder.domain.parties import NOBODY, Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Mark, Party
-from recorder.switch.caller_id import NOBODY
+from recorder.spool.layout import CallStart, Mark
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import Live, LiveChannel, Node
 from tests.conftest import Clock
@@ -175,7 +175,7 @@ def test_what_another_daemon_still_has_in_hand_is_left_to_it(tmp_path: Path, clo
     daemon._passed.wait()
     number = LINE
     ended = [
-        CallEvent(
+        EslEvent(
             f"\nEvent-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {channel}\nAnswer-State: hangup\n"
             f"Event-Date-Timestamp: {clock().timestamp():.0f}000000\nHangup-Cause: NORMAL_CLEARING\n"
             f"variable_accord_line: {number}\nvariable_accord_state: unrecorded\n"
@@ -209,7 +209,7 @@ def test_who_is_there_is_asked_and_noted_where_it_is_another(tmp_path: Path, clo
     left, came = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
     assert dict(left.data) == {"party": "extension", "value": "200", "seen": "later"}
     assert dict(came.data) == {"party": "extension", "value": "300", "leg": "c", "seen": "later"}
-    assert daemon.calls[CHANNEL].state.colleague == "c"
+    assert daemon.calls[CHANNEL].state.internal.leg == "c"
 
 
 @pytest.mark.parametrize("data", [{"leg": "b"}, {}, {"party": "extension", "value": "300"}])
@@ -217,7 +217,7 @@ def test_who_is_still_there_is_noted_once(tmp_path: Path, clock: Clock, data: di
     left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", data))
     daemon = daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes", leg="b"), clock)
     assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
-    assert daemon.calls[CHANNEL].state.colleague == "b"
+    assert daemon.calls[CHANNEL].state.internal.leg == "b"
 
 
 def micros(at: datetime) -> str:
@@ -238,7 +238,7 @@ def test_since_when_it_is_paused_and_held_is_asked_where_it_is(tmp_path: Path, c
     found = {mark.kind: mark for mark in marks(tmp_path)}
     assert (found["paused"].at, found["paused"].data) == (paused, {"seconds": "60", "seen": "later"})
     assert (found["hold"].at, found["colleague_hold"].at) == (held, held)
-    assert daemon.calls[CHANNEL].state.held
+    assert daemon.calls[CHANNEL].state.hold.active
 
 
 def test_a_colleague_holds_no_earlier_than_they_were_there(tmp_path: Path, clock: Clock) -> None:
@@ -250,7 +250,7 @@ def test_a_colleague_holds_no_earlier_than_they_were_there(tmp_path: Path, clock
     assert [(mark.kind, mark.at) for mark in marks(tmp_path) if "hold" in mark.kind] == [
         ("colleague_hold", BRIDGED)
     ]
-    assert not daemon.calls[CHANNEL].state.held
+    assert not daemon.calls[CHANNEL].state.hold.active
     assert not [order for order in switch.asked if "pause_seconds" in order or "paused_at" in order]
 
 
@@ -267,7 +267,7 @@ def test_since_when_it_is_paused_is_not_believed_where_it_cannot_be(
     assert paused_at(text, timedelta(seconds=60), AT) == expected
 
 
-def hung_up(**variables: str) -> CallEvent:
+def hung_up(**variables: str) -> EslEvent:
     said = {
         "Event-Name": "CHANNEL_HANGUP_COMPLETE",
         "Unique-ID": CHANNEL,
@@ -279,7 +279,7 @@ def hung_up(**variables: str) -> CallEvent:
         **{f"variable_accord_{name}": value for name, value in variables.items()},
     }
     lines = "".join(f"{name}: {value}\n" for name, value in said.items())
-    return CallEvent(f"\n{lines}\n".encode())
+    return EslEvent(f"\n{lines}\n".encode())
 
 
 def ended(daemon: Daemon) -> list[str | None]:
@@ -349,13 +349,13 @@ def test_a_call_that_hangs_up_while_its_folder_is_made_is_written_down_once(
 ) -> None:
     daemon = daemon_on(tmp_path, Answering(), clock)
     monkeypatch.setattr(daemon.knowledge, "decide", lambda *_: (None, None))
-    prepare = Writer.prepare
+    prepare = SpoolWriter.prepare
 
-    def slow(writer: Writer) -> None:
+    def slow(writer: SpoolWriter) -> None:
         prepare(writer)
         gevent.sleep(0.05)
 
-    monkeypatch.setattr(Writer, "prepare", slow)
+    monkeypatch.setattr(SpoolWriter, "prepare", slow)
     gevent.spawn(daemon._event, hung_up(state="waiting"))
     own = arrive(daemon)
     assert own.sent == []

@@ -12,7 +12,7 @@ import pytest
 from recorder.capture import Daemon, DaemonSettings
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import Live, LiveChannel
 from tests.conftest import Clock
@@ -54,8 +54,8 @@ def arrival(channel: str) -> Arrival:
     )
 
 
-def hung_up(channel: str, clock: Clock) -> CallEvent:
-    return CallEvent(
+def hung_up(channel: str, clock: Clock) -> EslEvent:
+    return EslEvent(
         f"\nEvent-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {channel}\nAnswer-State: hangup\n"
         f"Event-Date-Timestamp: {clock().timestamp():.0f}000000\nHangup-Cause: NORMAL_CLEARING\n"
         f"variable_accord_line: {LINE}\nvariable_accord_state: unrecorded\n"
@@ -112,7 +112,7 @@ def test_a_recording_that_cannot_be_named_does_not_end_the_connection(
         assert sent == [f"api uuid_record {CHANNEL} stop '{other}'"]
     else:
         daemon._event(
-            CallEvent(
+            EslEvent(
                 f"\nEvent-Name: RECORD_START\nUnique-ID: {ODD}\nEvent-Date-Timestamp: 1795576840000000\n"
                 f"Record-File-Path: {other}\nRecording-Variable-accord_recording: x\n\n".encode()
             )

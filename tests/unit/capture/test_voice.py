@@ -11,7 +11,7 @@ from gevent.event import AsyncResult
 
 from recorder.audio import wav
 from recorder.capture import voice_check as checking
-from recorder.capture.voice_check import Answer
+from recorder.capture.voice_check import VoiceCheck
 from tests.scenarios.files import SAYS_YES
 
 
@@ -28,14 +28,14 @@ VOICE = SAYS_YES.read_bytes()[44:]
 SILENCE = bytes(len(VOICE))
 
 
-def heard(answer: Answer) -> tuple[int, int] | None:
+def heard(answer: VoiceCheck) -> tuple[int, int] | None:
     told: AsyncResult[tuple[int, int] | None] = AsyncResult()
     answer.look(last=False, told=told.set)
     return told.get(timeout=20)
 
 
-def began(path: Path) -> Answer:
-    answer = Answer(path)
+def began(path: Path) -> VoiceCheck:
+    answer = VoiceCheck(path)
     gevent.wait([answer._since], timeout=20)
     return answer
 

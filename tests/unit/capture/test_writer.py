@@ -10,9 +10,10 @@ import gevent
 import pytest
 
 from recorder.capture import spool_writer as module
-from recorder.capture.spool_writer import Writer
+from recorder.capture.spool_writer import SpoolWriter
+from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 END = CallEnd("not_recorded", "no_line", AT, None)
@@ -29,12 +30,12 @@ def opened() -> list[OSError | None]:
 
 
 @pytest.fixture
-def writer(tmp_path: Path, opened: list[OSError | None], monkeypatch: pytest.MonkeyPatch) -> Writer:
+def writer(tmp_path: Path, opened: list[OSError | None], monkeypatch: pytest.MonkeyPatch) -> SpoolWriter:
     monkeypatch.setattr(module, "RETRY", 0.01)
-    return Writer(tmp_path, ID, opened.append)
+    return SpoolWriter(tmp_path, ID, opened.append)
 
 
-def test_what_is_asked_for_is_written_in_order(writer: Writer, opened: list[OSError | None]) -> None:
+def test_what_is_asked_for_is_written_in_order(writer: SpoolWriter, opened: list[OSError | None]) -> None:
     done: list[bool] = []
     writer.open(start())
     for number in range(20):
@@ -46,7 +47,7 @@ def test_what_is_asked_for_is_written_in_order(writer: Writer, opened: list[OSEr
     assert (opened, done, take.end) == ([None], [True], END)
 
 
-def test_a_folder_that_cannot_be_opened_is_told(writer: Writer, opened: list[OSError | None]) -> None:
+def test_a_folder_that_cannot_be_opened_is_told(writer: SpoolWriter, opened: list[OSError | None]) -> None:
     writer.folder.write_bytes(b"in the way")
     writer.open(start())
     writer.mark(Mark(AT, "hold", {}))
@@ -54,7 +55,7 @@ def test_a_folder_that_cannot_be_opened_is_told(writer: Writer, opened: list[OSE
     assert isinstance(opened[0], OSError)
 
 
-def test_the_end_is_tried_until_it_is_written(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_is_tried_until_it_is_written(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[int] = []
     write = layout.close_take
 
@@ -74,7 +75,7 @@ def test_the_end_is_tried_until_it_is_written(writer: Writer, monkeypatch: pytes
     assert layout.read_end(writer.folder) == END
 
 
-def test_a_mark_that_is_lost_stops_nothing(writer: Writer) -> None:
+def test_a_mark_that_is_lost_stops_nothing(writer: SpoolWriter) -> None:
     writer.open(start())
     writer.mark(Mark(AT, "no such kind", {}))
     writer.mark(Mark(AT, "hold", {}))
@@ -83,7 +84,7 @@ def test_a_mark_that_is_lost_stops_nothing(writer: Writer) -> None:
     assert [mark.kind for mark in layout.read_take(writer.folder).marks] == ["hold"]
 
 
-def test_what_was_captured_is_destroyed_before_the_end_is_written(writer: Writer) -> None:
+def test_what_was_captured_is_destroyed_before_the_end_is_written(writer: SpoolWriter) -> None:
     writer.open(start())
     assert writer.flush(5)
     writer.audio.write_bytes(b"untold")
@@ -94,7 +95,7 @@ def test_what_was_captured_is_destroyed_before_the_end_is_written(writer: Writer
     assert there == [False]
 
 
-def test_the_hub_goes_on_while_the_disk_is_slow(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_goes_on_while_the_disk_is_slow(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "open_take", lambda root, call: time.sleep(0.5))
     writer.open(start())
     beats = 0
@@ -105,7 +106,9 @@ def test_the_hub_goes_on_while_the_disk_is_slow(writer: Writer, monkeypatch: pyt
     assert beats > 20
 
 
-def test_a_call_does_not_wait_for_a_disk_that_hangs(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_does_not_wait_for_a_disk_that_hangs(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.1)
     monkeypatch.setattr(writer, "_make", lambda: time.sleep(1))
     began = time.monotonic()

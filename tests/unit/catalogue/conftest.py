@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from recorder.catalogue.records import NotRecordedRow, ObjectRow, RecordingRow
+from recorder.domain.parties import Party
 from recorder.features.tenants import announcements
 from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
-from recorder.spool.layout import Party
 
 TENANT = "01930000-0000-7000-8000-00000000000a"
 OTHER = "01930000-0000-7000-8000-00000000000b"

@@ -11,9 +11,9 @@ import pytest
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.domain.live_command import DONE, NO_ANSWER, UNKNOWN
+from recorder.domain.parties import Party
 from recorder.features.live import queries
 from recorder.features.live.queries import LiveRow
-from recorder.spool.layout import Party
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
 NODE = "node1"

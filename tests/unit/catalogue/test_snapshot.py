@@ -10,10 +10,11 @@ import pytest
 
 from recorder.catalogue import prompt_files, queries
 from recorder.domain import line_policy
+from recorder.domain.parties import Party
 from recorder.features.tenants import lines, snapshot
 from recorder.lifecycle import line_history
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 
 
 @pytest.fixture

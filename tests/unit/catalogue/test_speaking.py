@@ -17,6 +17,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain import line_policy
 from recorder.domain.call_plan import MODES
+from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
 from recorder.features.tenants import (
     announcements,
@@ -29,7 +30,7 @@ from recorder.features.tenants import (
 from recorder.lifecycle import line_history
 from recorder.prompts import composer
 from recorder.spool import layout
-from recorder.spool.layout import CallStart, Party
+from recorder.spool.layout import CallStart
 
 
 @pytest.fixture

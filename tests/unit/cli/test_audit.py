@@ -15,7 +15,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.cli import accord
-from recorder.ops.doctor import keeping
+from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import DUTIES, Duties
@@ -219,7 +219,7 @@ def test_who_gets_checkpoints_by_mail(shell: Shell) -> None:
 def test_the_doctor_looks_whether_logs_are_signed(shell: Shell) -> None:
     def said(later: timedelta) -> list[tuple[str, str]]:
         return [
-            (each.state, each.what) for each in examine(keeping.logs, Patient(shell.context(), _Now(later)))
+            (each.state, each.what) for each in examine(storage.logs, Patient(shell.context(), _Now(later)))
         ]
 
     assert said(timedelta())[0][0] == "ok"
@@ -240,7 +240,7 @@ def test_an_older_key_is_named_and_renewed(shell: Shell) -> None:
     key = signing.load_private(keys / signing.SIGNING_KEY).public_key()
     before = signing.endorse(root, key, ("manifest", "amendment"), old.not_before, old.not_after)
     (keys / signing.ENDORSEMENT).write_bytes(signing.canonical_json.dump(before.document()))
-    states = [each.what for each in examine(keeping.keys, Patient(shell.context(), _Now(timedelta())))]
+    states = [each.what for each in examine(storage.keys, Patient(shell.context(), _Now(timedelta())))]
     assert any("not endorsed for tombstone, receipt, checkpoint" in each for each in states)
     shell.sign()
     with connected():

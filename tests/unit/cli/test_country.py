@@ -13,7 +13,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.cli import accord
 from recorder.features.tenants import composition, lines
-from recorder.ops.doctor import keeping
+from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.services import Context
 from recorder.prompts import country_file
@@ -116,20 +116,20 @@ def test_the_doctor_says_so_in_one_line(house: House) -> None:
     now = {"now": house.clock(), "entropy": house.entropy}
     environment = {"ACCORD_NODE_DATA": str(house.root), "ACCORD_CATALOGUE_URL": house.catalogue_url}
     patient = Patient(Context(config.load(None, environment), None), house.clock)
-    (fine,) = examine(keeping.lines, patient)
+    (fine,) = examine(storage.lines, patient)
     assert (fine.state, fine.what) == ("ok", "lines: 1, each fits its customer's country")
     with writing():
         TenantTable.update(country="de").execute()
-    (wrong,) = examine(keeping.lines, patient)
+    (wrong,) = examine(storage.lines, patient)
     assert wrong.state == "wrong"
     assert wrong.what.startswith("lines: 1 of 1 do not fit their customers' countries, the first is ")
     assert "accord country check" in wrong.hint
     with writing():
         LineTable.update(mode="opt-in").execute()
-    (unfit,) = examine(keeping.lines, patient)
+    (unfit,) = examine(storage.lines, patient)
     assert unfit.state == "wrong"
     assert "1 of 1 are not recorded: what they say was made for another mode" in unfit.what
     said = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     asking = composition.compose(house.tenant, name="asking", **said, **now)
     assert lines.set_line_announcement(house.tenant, house.line.id, asking.id, **now)
-    assert [each.state for each in examine(keeping.lines, patient)] == ["ok"]
+    assert [each.state for each in examine(storage.lines, patient)] == ["ok"]

@@ -24,7 +24,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.cli import accord
 from recorder.features.tenants import snapshot
 from recorder.lifecycle.kernel_clock import KernelClock, kernel_clock
-from recorder.ops.doctor import keeping, machine, node
+from recorder.ops.doctor import machine, node, storage
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.seal import signing
@@ -242,9 +242,9 @@ def test_keys_that_are_open_broken_foreign_or_near_their_end(house: House) -> No
         house, ACCORD_KEYS_KEK="c2hvcnQ="
     )
     near = patient(house, house.means.signer.endorsement.not_after - timedelta(days=3))
-    assert any("ends in 3 days" in each.what for each in examine(keeping.keys, near))
+    assert any("ends in 3 days" in each.what for each in examine(storage.keys, near))
     over = patient(house, house.means.signer.endorsement.not_after + timedelta(days=3))
-    assert [each.state for each in examine(keeping.keys, over)] == ["wrong"]
+    assert [each.state for each in examine(storage.keys, over)] == ["wrong"]
     other = house.root / "other"
     signing.init(other, house.clock())
     shutil.copy(other / signing.ROOT_PUBLIC, keys / signing.ROOT_PUBLIC)
@@ -288,7 +288,7 @@ def test_a_copy_of_the_keys_is_asked_for_until_one_was_shown(house: House, tmp_p
     assert "ok      key copies: the root's key, confirmed on" in said
     assert "key copies: nobody" not in said
     late = patient(house, datetime.now(UTC) + timedelta(days=401))
-    assert [each.state for each in examine(keeping.key_copies, late)] == ["warning", "warning"]
+    assert [each.state for each in examine(storage.key_copies, late)] == ["warning", "warning"]
 
 
 def test_a_copy_of_another_key_is_none(house: House, tmp_path: Path) -> None:

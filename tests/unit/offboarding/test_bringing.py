@@ -18,6 +18,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.domain.parties import Party
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.features.imports import service
 from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
@@ -26,7 +27,6 @@ from recorder.lifecycle import expiry, recordings
 from recorder.playback.interface import Who
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
-from recorder.spool.layout import Party
 from recorder.store.contract import Unreachable
 from tests.house import Customer, House
 

@@ -20,6 +20,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
 from recorder.features.offboarding import completion, service
 from recorder.features.offboarding import duty as ending
@@ -36,7 +37,6 @@ from recorder.seal.amendment import By
 from recorder.seal.data_key import tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
 from recorder.seal.verification import verify
-from recorder.spool.layout import Party
 from tests.house import Customer
 from tests.vouching import vouch
 

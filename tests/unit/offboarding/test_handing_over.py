@@ -22,6 +22,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import to_iso
+from recorder.domain.parties import Party
 from recorder.errors import AccessError, CatalogueError
 from recorder.features.offboarding import handover, service, tar
 from recorder.features.offboarding import queries as offboarding_queries
@@ -32,7 +33,6 @@ from recorder.playback.interface import Who
 from recorder.seal import canonical_json
 from recorder.seal.amendment import By
 from recorder.seal.sealing import open_manifest
-from recorder.spool.layout import Party
 from recorder.store.contract import Unreachable
 from tests.house import Customer
 

@@ -14,6 +14,7 @@ from recorder.audio.encoded_take import write_encoded
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
 from recorder.features.live import queries as live_queries
 from recorder.features.live.queries import LiveRow
@@ -23,7 +24,7 @@ from recorder.lifecycle import line_history
 from recorder.pipeline import stages
 from recorder.seal.sealing import NAME
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.conftest import since_boot
 from tests.house import Customer
 from tests.recovery.many import small

@@ -10,11 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.audio.encoded_take import ENCODED
+from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.pipeline import stages
 from recorder.pipeline.scheduler import Backlog
 from recorder.spool import disk_space, layout
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party
+from recorder.spool.layout import CallEnd, CallStart, Mark
 from tests.conftest import Clock
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)

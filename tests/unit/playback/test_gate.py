@@ -21,6 +21,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback import grants
 from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
+from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Store, Unreachable
 
 TALK = 120_000
@@ -456,7 +457,7 @@ def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recordi
     grant = gate.grant(ada, recording.id, "agreement")
     means = house.means
     chain = chain_of(means.store, recording.prefix, means.root)
-    expiry.destroy(recording, chain, expiry.EXPIRED, means, house.clock())
+    expiry.destroy(recording, chain, EXPIRED, means, house.clock())
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.destroyed")
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.grant_over")
 

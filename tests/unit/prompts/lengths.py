@@ -14,9 +14,9 @@ from recorder.prompts import composer
 from recorder.prompts.composer import Rendered
 from recorder.prompts.country_file import shipped
 from recorder.prompts.country_rules import STRICT
-from recorder.prompts.length_limits import limits
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import LONG, SHORT, Wording, said
+from tests.unit.prompts.length_limits import limits
 
 DOCS = Path(__file__).parents[3] / "docs"
 

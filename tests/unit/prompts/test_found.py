@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.audio import prompt_match
 from recorder.prompts.composer import Rendered, announcement
 from recorder.prompts.purposes import LANGUAGES
+from tests.unit.audio.prompt_search import find
 
 LEAD_MS = 500
 
@@ -43,7 +43,7 @@ def call(folder: Path, made: Rendered) -> Path:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_it_is_found_where_it_was_heard(tmp_path: Path, language: str) -> None:
     made = told(language)
-    found = prompt_match.find(put(tmp_path, made), call(tmp_path, made))
+    found = find(put(tmp_path, made), call(tmp_path, made))
     assert found is not None
     assert abs(found.offset_ms - LEAD_MS) <= 1
     assert abs(found.end_ms - LEAD_MS - made.duration_ms) <= 2
@@ -53,4 +53,4 @@ def test_it_is_found_where_it_was_heard(tmp_path: Path, language: str) -> None:
 def test_one_that_names_another_time_or_purpose_is_not_found(tmp_path: Path) -> None:
     heard = call(tmp_path, told("en"))
     for other in (told("en", keep_days=60), told("en", purposes=("agreement", "quality"))):
-        assert prompt_match.find(put(tmp_path, other), heard) is None
+        assert find(put(tmp_path, other), heard) is None

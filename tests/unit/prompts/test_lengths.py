@@ -8,9 +8,9 @@ import pytest
 
 from recorder.prompts import composer
 from recorder.prompts.composer import SHIPPED, Rendered
-from recorder.prompts.length_limits import limits
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import SHORT, said
+from tests.unit.prompts.length_limits import limits
 from tests.unit.prompts.lengths import KEPT, PAGES, opt_in, rows, told, written
 
 PURPOSES = tuple(standard())

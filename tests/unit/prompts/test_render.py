@@ -44,7 +44,6 @@ def everything(language: str, wording: Wording = SHORT) -> dict[str, Rendered]:
         "unanswered": composer.unanswered(language, destroyed=False, **long),
         "unanswered-destroyed": composer.unanswered(language, destroyed=True, **long),
         "ask-now": composer.ask_now(language),
-        "confirm": composer.confirm_answer(language),
     }
 
 
@@ -66,7 +65,6 @@ SHORTLY = {
     "unanswered": "No answer: it stays as announced.",
     "unanswered-destroyed": "No answer: the recording is destroyed after the call.",
     "wrong-out": "Unknown key. To refuse, press 2.",
-    "confirm": f"What was the answer? {KEYS}",
 }
 ENGLISH = {
     "notice": f"This call is being recorded. {AGREEMENT} The recording is kept for thirty days.",
@@ -79,7 +77,6 @@ ENGLISH = {
     " The recording is destroyed at the end of the call.",
     "unanswered": "There was no answer. It stays as we said at the beginning.",
     "wrong-out": "Unknown key. To go on without recording, press 2.",
-    "confirm": f"What was the answer? {KEYS}",
 }
 
 

@@ -16,8 +16,13 @@ from recorder.prompts.sentences import (
     all_said,
     purpose_sentences,
     said,
-    time_in_words,
 )
+
+
+def time_in_words(keep_days: int, language: str) -> str:
+    """A retention period as it is spoken: "thirty days"."""
+    return sentences._time(keep_days, sentences.check_language(language))[1]
+
 
 GOOD = Path(sentences.__file__).with_name("sentences.toml").read_text(encoding="utf-8")
 DAYS = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)

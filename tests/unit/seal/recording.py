@@ -15,10 +15,11 @@ from recorder.audio.keep_answers import questions
 from recorder.clock import Uptime
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import PromptSound as Words
+from recorder.domain.parties import Party
 from recorder.seal import signing
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.sealing import SealedTake, seal
-from recorder.spool.layout import CallEnd, CallStart, Mark, Party, Take
+from recorder.spool.layout import CallEnd, CallStart, Mark, Take
 from recorder.store.contract import NotFound
 
 from .reference import plain

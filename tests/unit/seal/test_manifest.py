@@ -15,13 +15,13 @@ import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.audio.encoded_take import Marker
+from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal import canonical_json, plaintext, signing, streaming_aead
 from recorder.seal.keyring import secret
 from recorder.seal.manifest import Joined, Noted, Parties
 from recorder.seal.manifest_codec import decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal, write
-from recorder.spool.layout import Party
 
 from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed
 

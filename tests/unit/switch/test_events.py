@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import SwitchError
-from recorder.switch.esl_events import CallEvent, Headers, Message, Reply, decode
+from recorder.switch.esl_events import EslEvent, Headers, Message, Reply, decode
 from recorder.switch.framing import Frame
 
 REAL = (Path(__file__).parents[3] / "bench" / "channel_create.event").read_bytes()
@@ -33,12 +33,12 @@ FORGERIES = [
 ]
 
 
-def event(*lines: bytes, body: bytes = b"") -> CallEvent:
+def event(*lines: bytes, body: bytes = b"") -> EslEvent:
     tail = b"Content-Length: %d\n\n%s" % (len(body), body) if body else b"\n"
-    return CallEvent(b"\n" + b"".join(line + b"\n" for line in lines) + tail)
+    return EslEvent(b"\n" + b"".join(line + b"\n" for line in lines) + tail)
 
 
-def carrying(forgery: bytes) -> CallEvent:
+def carrying(forgery: bytes) -> EslEvent:
     """A real event's shape with a forgery in every value a caller chooses, before and after the id."""
     return event(
         b"Event-Name: CHANNEL_CREATE",
@@ -127,7 +127,7 @@ def test_values_are_decoded_once(value: bytes, text: str) -> None:
 
 
 def test_a_real_event() -> None:
-    told = CallEvent(b"\n" + REAL)
+    told = EslEvent(b"\n" + REAL)
     assert told.name == "CHANNEL_CREATE"
     assert told.at.tzinfo is UTC
     assert told.header("Call-Direction") == "inbound"
@@ -164,7 +164,7 @@ def test_recording_variables() -> None:
 
 
 def test_an_event_is_read_only_and_needs_nothing() -> None:
-    empty = CallEvent(b"")
+    empty = EslEvent(b"")
     assert (empty.name, empty.uuid, empty.sequence, dict(empty.headers)) == ("", "", 0, {})
     with pytest.raises(AttributeError):
         empty.uuid = "evil"  # type: ignore[misc]

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recorder.switch.esl_events import CallEvent
-from recorder.switch.translation import Observed, What, legs, observe
+from recorder.domain.call_events import ConferenceEnded, LegBridged, LegUnbridged
+from recorder.domain.parties import Party
+from recorder.switch.esl_events import EslEvent
+from recorder.switch.translation import legs, observe
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 COLLEAGUE = {
@@ -16,7 +18,7 @@ COLLEAGUE = {
 }  # fmt: skip
 
 
-def event(name: str, **said: str) -> CallEvent:
+def event(name: str, **said: str) -> EslEvent:
     headers = {
         "Event-Name": name,
         "Event-Date-Timestamp": f"{round(AT.timestamp())}000000",
@@ -24,13 +26,13 @@ def event(name: str, **said: str) -> CallEvent:
         "Bridge-B-Unique-ID": "a" if said["Unique-ID"] != "a" else "c",
         **said,
     }
-    return CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+    return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
 
 def test_the_other_leg_tells_who_is_there_and_nothing_of_the_call() -> None:
     told = event("CHANNEL_BRIDGE", **COLLEAGUE, variable_accord_state="failed",
                  **{"Answer-State": "hangup", "Caller-Channel-Bridged-Time": "1"})  # fmt: skip
-    assert observe(told, "a") == Observed(What.BRIDGED, AT, party=("extension", "300"), other="c")
+    assert observe(told, "a") == LegBridged(AT, party=Party("extension", "300"), other="c")
     assert legs(told) == ("c", "a")
 
 
@@ -38,8 +40,8 @@ def test_a_colleague_who_called_the_switch_is_who_they_call_from() -> None:
     """To pick a call up they dial a code, which is nobody's number."""
     said = {**COLLEAGUE, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "301",
             "Caller-Destination-Number": "*8"}  # fmt: skip
-    assert observe(event("CHANNEL_BRIDGE", **said), "a") == Observed(
-        What.BRIDGED, AT, party=("extension", "301"), other="c"
+    assert observe(event("CHANNEL_BRIDGE", **said), "a") == LegBridged(
+        AT, party=Party("extension", "301"), other="c"
     )
 
 
@@ -51,8 +53,8 @@ def test_the_outside_leg_tells_it_too(way: str, number: str) -> None:
     })  # fmt: skip
     seen = observe(told, "a")
     assert seen is not None
-    assert (seen.what, seen.party, seen.other, seen.state) == (
-        What.BRIDGED, ("extension", number), "c", "announced",
+    assert (type(seen), seen.party, seen.other, seen.state) == (
+        LegBridged, Party("extension", number), "c", "announced",
     )  # fmt: skip
 
 
@@ -60,11 +62,11 @@ def test_a_parting_names_the_one_at_the_other_end() -> None:
     for told in (event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}), event("CHANNEL_UNBRIDGE", **COLLEAGUE)):
         seen = observe(told, "a")
         assert seen is not None
-        assert (seen.what, seen.other, seen.ending) == (What.UNBRIDGED, "c", False)
+        assert (type(seen), seen.other, seen.ending) == (LegUnbridged, "c", False)
 
 
 def test_who_leaves_a_conference_was_in_it_until_then() -> None:
     said = {"Unique-ID": "a", "Application": "conference", "Application-Data": "room@accord"}
     seen = observe(event("CHANNEL_EXECUTE_COMPLETE", **said, variable_accord_state="announced"), "a")
     assert seen is not None
-    assert (seen.what, seen.at, seen.state) == (What.MET, AT, "announced")
+    assert (type(seen), seen.at, seen.state) == (ConferenceEnded, AT, "announced")

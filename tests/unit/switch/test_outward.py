@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recorder.switch.caller_id import Caller, outside
-from recorder.switch.esl_events import CallEvent
+from recorder.domain.call_events import LegBridged, LegUnbridged
+from recorder.domain.parties import Party
+from recorder.switch.caller_id import outside
+from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.translation import What, observe_other_end
+from recorder.switch.translation import observe_other_end
 
 DATA = {
     "Unique-ID": "b",
@@ -27,7 +29,7 @@ DATA = {
 def test_a_callee_arrives_with_whom_was_called_and_who_calls() -> None:
     arrival = Arrival.of(DATA, "BE")
     assert (arrival.direction, arrival.line, arrival.new) == ("outbound", "+3225550101", True)
-    assert (arrival.outside, arrival.inside) == (Caller("e164", "+32470000009"), Caller("extension", "201"))
+    assert (arrival.outside, arrival.inside) == (Party("e164", "+32470000009"), Party("extension", "201"))
     # Both can be on the never-record list.
     assert arrival.calling == {"0470000009", "+32470000009", "201"}
 
@@ -42,10 +44,10 @@ def test_what_a_caller_writes_does_not_make_it_outbound() -> None:
     del data["variable_accord_direction"]
     arrival = Arrival.of({**data, "variable_accord_state": "waiting"})
     assert (arrival.direction, arrival.inside, arrival.new) == ("inbound", None, True)
-    assert outside(data) == Caller("e164", "+32470666666")
+    assert outside(data) == Party("e164", "+32470666666")
 
 
-def event(name: str, **more: str) -> CallEvent:
+def event(name: str, **more: str) -> EslEvent:
     told = {
         "Event-Name": name,
         "Unique-ID": "a",
@@ -59,18 +61,18 @@ def event(name: str, **more: str) -> CallEvent:
         **more,
     }
     lines = "".join(f"{header}: {value}\n" for header, value in told.items())
-    return CallEvent(f"\n{lines}\n".encode())
+    return EslEvent(f"\n{lines}\n".encode())
 
 
 def test_the_colleague_s_leg_tells_of_both() -> None:
     bridged = observe_other_end(event("CHANNEL_BRIDGE"))
     assert bridged is not None
-    assert (bridged.what, bridged.other, bridged.party) == (What.BRIDGED, "a", ("e164", "+3225550101"))
+    assert (type(bridged), bridged.other, bridged.party) == (LegBridged, "a", Party("e164", "+3225550101"))
     assert bridged.at == datetime.fromtimestamp(1795576840, UTC)
     assert bridged.state == "", "its variables are the other one's"
     named = observe_other_end(event("CHANNEL_BRIDGE", variable_accord_caller="201"))
     assert named is not None
-    assert named.party == ("extension", "201")
+    assert named.party == Party("extension", "201")
     parted = observe_other_end(event("CHANNEL_UNBRIDGE", **{"Answer-State": "hangup"}))
     assert parted is not None
-    assert (parted.what, parted.ending) == (What.UNBRIDGED, False), "whose hang-up that is, is not said"
+    assert (type(parted), parted.ending) == (LegUnbridged, False), "whose hang-up that is, is not said"

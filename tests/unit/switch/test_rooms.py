@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.switch import conference_events
 from recorder.switch.conference_events import (
@@ -13,16 +14,16 @@ from recorder.switch.conference_events import (
     CAME,
     ENDED,
     WENT,
-    InRoom,
-    Member,
+    ConferenceEvent,
+    ConferenceMember,
     attached,
     in_room,
     listed,
 )
-from recorder.switch.esl_events import CallEvent
+from recorder.switch.esl_events import EslEvent
 
 
-def event(action: str, **said: str) -> CallEvent:
+def event(action: str, **said: str) -> EslEvent:
     """As mod_conference writes it: the subclass first, the action behind what is the member's."""
     headers = {
         "Event-Subclass": "conference%3A%3Amaintenance",
@@ -33,17 +34,17 @@ def event(action: str, **said: str) -> CallEvent:
         **said,
         "Action": action,
     }
-    return CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+    return EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
 
 
 WHO = {"Unique-ID": "c", "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
        "Caller-Destination-Number": "meet", "Member-ID": "3"}  # fmt: skip
-MEMBER = Member("c", "3", ("extension", "300"))
+MEMBER = ConferenceMember("c", "3", Party("extension", "300"))
 
 
 @pytest.mark.parametrize("action", [CAME, WENT])
 def test_who_comes_and_who_goes(action: str) -> None:
-    assert in_room(event(action, **WHO)) == InRoom(action, "id-of-room", "room", MEMBER)
+    assert in_room(event(action, **WHO)) == ConferenceEvent(action, "id-of-room", "room", MEMBER)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +56,9 @@ def test_who_comes_and_who_goes(action: str) -> None:
         ("play-file-member-done", ENDED, MEMBER),
     ],
 )
-def test_what_is_played_and_to_whom(action: str, what: str, member: Member | None) -> None:
+def test_what_is_played_and_to_whom(action: str, what: str, member: ConferenceMember | None) -> None:
     said = event(action, **(WHO if member else {}), File="/with%20space.wav")
-    assert in_room(said) == InRoom(what, "id-of-room", "room", member, "/with space.wav")
+    assert in_room(said) == ConferenceEvent(what, "id-of-room", "room", member, "/with space.wav")
 
 
 def test_the_end_of_a_sound_for_one_who_has_gone_is_nobodys() -> None:
@@ -73,7 +74,7 @@ def test_a_caller_who_writes_events_into_their_name_writes_none() -> None:
     """Their lines come before the switch's own, and are no lines."""
     name = "Eve%0AAction%3A%20del-member%0AUnique-ID%3A%20evil%0AMember-ID%3A%201"
     seen = in_room(event(CAME, **{"Caller-Caller-ID-Name": name}, **WHO))
-    assert seen == InRoom(CAME, "id-of-room", "room", MEMBER)
+    assert seen == ConferenceEvent(CAME, "id-of-room", "room", MEMBER)
 
 
 def test_one_who_was_transferred_into_the_room_is_who_calls_there() -> None:
@@ -83,7 +84,7 @@ def test_one_who_was_transferred_into_the_room_is_who_calls_there() -> None:
         seen = in_room(event(CAME, **{**moved, **({"Caller-Transfer-Source": source} if source else {})}))
         assert seen is not None
         assert seen.member is not None
-        assert seen.member.party == ("extension", number)
+        assert seen.member.party == Party("extension", number)
 
 
 def test_a_member_without_a_channel_is_nobody() -> None:
@@ -132,8 +133,8 @@ def test_who_hears_a_listener_and_where_they_are_in_the_recording(
     assert conference_events.heard(key, on_outside) == (who, lane)
 
 
-def leg(**variables: str) -> CallEvent:
-    return CallEvent(
+def leg(**variables: str) -> EslEvent:
+    return EslEvent(
         ("\n" + "".join(f"variable_{name}: {value}\n" for name, value in variables.items())).encode()
     )
 

@@ -10,11 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from recorder.switch.esl_events import CallEvent, Reply
+from recorder.domain.call_events import (
+    STEREO,
+    CodecChanged,
+    PlaybackEnded,
+    RecordingStarted,
+    RecordingStopped,
+    StateReported,
+)
+from recorder.switch.esl_events import EslEvent, Reply
 from recorder.switch.framing import EVENT, Frame, Framer
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import channels, recordings
-from recorder.switch.translation import STEREO, What, observe
+from recorder.switch.translation import observe
 
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl.gz"))
 
@@ -53,8 +61,8 @@ def frames(path: Path) -> list[Frame]:
     return found
 
 
-def events(path: Path) -> list[CallEvent]:
-    return [CallEvent(frame.body) for frame in frames(path) if frame.kind == EVENT]
+def events(path: Path) -> list[EslEvent]:
+    return [EslEvent(frame.body) for frame in frames(path) if frame.kind == EVENT]
 
 
 def test_there_are_transcripts() -> None:
@@ -130,22 +138,32 @@ def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call()
 @pytest.mark.parametrize(
     ("name", "meaning"),
     [
-        ("announced", "recording playing played+"),
-        ("hold_in_announcement", "recording playing held unheld played+ playing played+"),
-        ("hung_up_in_announcement", "recording playing played- recorded hung_up"),
+        ("announced", "RecordingStarted PlaybackStarted PlaybackEnded+"),
+        (
+            "hold_in_announcement",
+            "RecordingStarted PlaybackStarted HoldStarted HoldEnded PlaybackEnded+ "
+            "PlaybackStarted PlaybackEnded+",
+        ),
+        (
+            "hung_up_in_announcement",
+            "RecordingStarted PlaybackStarted PlaybackEnded- RecordingStopped CallHungUp",
+        ),
     ],
 )
 def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
     """``+`` a sound that ended by itself, ``-`` one that was cut."""
     (path,) = (path for path in CALLS if named(path) == f"call.{name}")
-    found = [seen for seen in map(observe, events(path)) if seen is not None and seen.what is not What.STATE]
-    words = [seen.what + (("-", "+")[seen.complete] if seen.what is What.PLAYED else "") for seen in found]
+    found = [seen for seen in map(observe, events(path)) if not isinstance(seen, StateReported | None)]
+    words = [
+        type(seen).__name__ + (("-", "+")[seen.complete] if isinstance(seen, PlaybackEnded) else "")
+        for seen in found
+    ]
     assert " ".join(words) == meaning
     assert {seen.state for seen in found} == {"announcing"}
     assert all(seen.at.tzinfo is UTC for seen in found)
 
 
-def start_of_recording() -> CallEvent:
+def start_of_recording() -> EslEvent:
     (path,) = (path for path in CALLS if named(path) == "call.announced")
     return next(event for event in events(path) if event.name == "RECORD_START")
 
@@ -153,27 +171,27 @@ def start_of_recording() -> CallEvent:
 @pytest.mark.parametrize(("channels", "cause"), [(b"1", ""), (b"2", STEREO)])
 def test_a_leg_that_is_in_stereo_by_itself_is_not_what_was_ordered(channels: bytes, cause: str) -> None:
     line = b"variable_rtp_use_codec_channels: "
-    event = CallEvent(b"\n" + start_of_recording().raw.replace(line + b"1", line + channels))
+    event = EslEvent(b"\n" + start_of_recording().raw.replace(line + b"1", line + channels))
     seen = observe(event)
     assert seen is not None
-    assert (seen.what, seen.cause) == (What.RECORDING, cause)
+    assert (type(seen), seen.problem) == (RecordingStarted, cause)
 
 
 def test_a_recording_whose_call_went_on_as_a_fax_says_so() -> None:
     ended = start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: RECORD_STOP")
     faxed = ended.replace(b"variable_accord_line:", b"variable_has_t38: true\nvariable_accord_line:", 1)
     for raw, fax in ((ended, False), (faxed, True)):
-        seen = observe(CallEvent(b"\n" + raw))
+        seen = observe(EslEvent(b"\n" + raw))
         assert seen is not None
-        assert (seen.what, seen.fax) == (What.RECORDED, fax)
+        assert (type(seen), seen.fax) == (RecordingStopped, fax)
 
 
 @pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
 def test_a_file_that_is_opened_anew_for_another_codec_is_the_same_recording(name: bytes) -> None:
     raw = b"\n" + start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: " + name)
-    assert observe(CallEvent(raw)) is not None
+    assert observe(EslEvent(raw)) is not None
     turning = raw.replace(
         b"variable_accord_line:", b"variable_accord_turning: 16000\nvariable_accord_line:", 1
     )
-    seen = observe(CallEvent(turning))
-    assert (seen and seen.what) == (What.TURNED if name == b"RECORD_START" else None)
+    seen = observe(EslEvent(turning))
+    assert (seen and type(seen)) == (CodecChanged if name == b"RECORD_START" else None)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from recorder.switch.unverified_connections import Visit, WaitingRoom
+from recorder.switch.unverified_connections import UnverifiedConnection, UnverifiedConnections
 
 SWITCH, STRANGER = 998, 1000
 
 
-def room(strangers: int = 2, others: int = 3) -> WaitingRoom:
-    return WaitingRoom(
+def room(strangers: int = 2, others: int = 3) -> UnverifiedConnections:
+    return UnverifiedConnections(
         lambda owner: owner not in (None, SWITCH), strangers=strangers, others=others
     )  # fmt: skip
 
 
-def visits(owner: int | None, count: int) -> tuple[list[Visit], list[Visit]]:
-    closed: list[Visit] = []
-    made = [Visit(owner) for _ in range(count)]
+def visits(owner: int | None, count: int) -> tuple[list[UnverifiedConnection], list[UnverifiedConnection]]:
+    closed: list[UnverifiedConnection] = []
+    made = [UnverifiedConnection(owner) for _ in range(count)]
     for visit in made:
         visit.close = lambda _reason, visit=visit: closed.append(visit)  # type: ignore[misc]
     return made, closed
@@ -52,7 +52,7 @@ def test_whoever_is_known_takes_no_place() -> None:
 
 def test_one_that_made_room_before_it_was_anything_but_a_socket() -> None:
     waiting = room(others=1)
-    first, second = Visit(None), Visit(None)
+    first, second = UnverifiedConnection(None), UnverifiedConnection(None)
     assert waiting.enter(first)
     assert waiting.enter(second)
     assert first.left

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import time_zones
-from recorder.spool.layout import REASONS, Party
+from recorder.domain.parties import Party
+from recorder.spool.layout import REASONS
 
 
 def shown(page) -> list[str]:

@@ -18,10 +18,10 @@ from recorder.catalogue import erased_call_queries, queries, subject_request_que
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.domain.parties import Party
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
-from recorder.spool.layout import Party
 from tests.house import CALLER
 from tests.unit.web.conftest import Browser
 

@@ -14,6 +14,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import ListenTable
 from recorder.catalogue.tables.identity import SessionTable
+from recorder.domain import parties
 from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.spool import layout
@@ -463,7 +464,7 @@ def test_the_player_says_what_is_missing_and_until_when_it_is_kept(browser, bake
 
 
 def test_the_caller_is_never_shown_as_markup(browser, house, bakery):
-    rude = house.call(bakery, outside=layout.Party("sip", '"><script>alert(1)</script>@example.org'))
+    rude = house.call(bakery, outside=parties.Party("sip", '"><script>alert(1)</script>@example.org'))
     person = browser("claire")
     for page in (
         person.get("/recordings"),

@@ -9,6 +9,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.lifecycle import expiry
 from recorder.lifecycle.expiry import chain_of
+from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Unreachable
 from tests.unit.web.test_playback import leaves, open_player
 
@@ -35,7 +36,7 @@ def test_looking_at_what_is_not_theirs_is_written_down_wherever_it_is_asked_for(
 def test_looking_at_what_was_destroyed_is_written_down(browser, house, bakery, recording):
     row = queries.recording(bakery.id, recording)
     means = house.means
-    expiry.destroy(row, chain_of(house.store, row.prefix, house.root), expiry.EXPIRED, means, house.now())
+    expiry.destroy(row, chain_of(house.store, row.prefix, house.root), EXPIRED, means, house.now())
     answer = browser("claire").get(f"/recordings/{recording}")
     assert answer.status_code == 410
     assert "a été détruit" in answer.text

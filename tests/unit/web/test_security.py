@@ -10,7 +10,7 @@ import pytest
 from flask import request
 
 import web
-import web.forwarding
+import web.proxies
 from recorder.status_server import Neighbours
 from recorder.store.contract import Unreachable
 from tests.house import PASSWORD
@@ -119,7 +119,7 @@ def test_what_a_stranger_says_of_where_it_comes_from_is_not_read(
     client = app.test_client()
     client.get("/seen", headers=FORGED, environ_base={"REMOTE_ADDR": peer})
     address, url = seen[0]
-    assert address == ("198.51.100.1" if believed else web.forwarding.network(peer))
+    assert address == ("198.51.100.1" if believed else web.proxies.network(peer))
     assert url == ("https" if believed else "http") + "://localhost/seen", "the host is never theirs to say"
 
 

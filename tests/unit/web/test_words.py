@@ -12,9 +12,10 @@ from flask_babel import format_decimal
 
 import web
 from recorder.audio.encoded_take import GAP_REASONS
+from recorder.domain.parties import Party
 from recorder.playback import interface
 from recorder.prompts import purposes
-from recorder.spool.layout import MARKS, REASONS, Party
+from recorder.spool.layout import MARKS, REASONS
 from recorder.switch import conference_events
 from web import WebConfig, create_app
 from web.language import NAMES, zone_name

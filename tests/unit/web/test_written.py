@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from recorder.config import load
 from recorder.domain import phone_numbers
+from recorder.domain.parties import Party
 from recorder.features.subject_requests.register import normalised
-from recorder.spool.layout import Party
 from web.recordings import filters
 from web.text import formats
 

@@ -1,4 +1,4 @@
-"""``accord top`` on a terminal, beside a real daemon with calls of the practice switch."""
+"""``accord status`` beside a real daemon with calls of the practice switch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ import pytest
 
 from recorder.domain.line_policy import Announcement, LinePolicy, to_json
 from tests.announced import announcement_in
-from tests.integration.terminal import Screen
 from tests.ports import free_ports
 
 PASSWORD = "practice-practice"
 REPOSITORY = Path(__file__).parents[2]
 CALLS = 3
+LIVE = (
+    rf"(?m)^ok      calls: {CALLS} live: ({CALLS} announcing|{CALLS} connected|\d announcing, \d connected)$"
+)
 
 
 def until(what: str, check: object, seconds: float = 40) -> None:
@@ -52,8 +54,6 @@ class Node:
         self.environment = {
             **os.environ,
             "PYTHONPATH": str(REPOSITORY),
-            "TERM": "xterm-256color",
-            "LANG": "C.UTF-8",
             "ACCORD_NODE_DATA": str(folder),
             "ACCORD_SWITCH_PASSWORD": PASSWORD,
             "ACCORD_SWITCH_PORT": str(first),
@@ -75,16 +75,14 @@ class Node:
                 [sys.executable, "-m", *words], env=self.environment, stdout=file, stderr=file
             )
 
-    def top(self, *words: str) -> str:
+    def status(self, *words: str) -> tuple[int, str]:
+        """Exit status and output of the command."""
         done = subprocess.run(
-            [sys.executable, "-m", "recorder", "top", *words],
+            [sys.executable, "-m", "recorder", "status", *words],
             env=self.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
         )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
-
-    def screen(self, *words: str, columns: int = 80, lines: int = 24) -> Screen:
-        return Screen([sys.executable, "-m", "recorder", "top", *words], self.environment, columns, lines)
+        assert done.stderr == ""
+        return done.returncode, done.stdout
 
     def close(self) -> None:
         for process in (self.daemon, self.switch):
@@ -100,74 +98,41 @@ def node(tmp_path: Path) -> Iterator[Node]:
     made.close()
 
 
-def test_it_shows_the_calls_and_ends_as_it_found_the_terminal(node: Node) -> None:
-    screen = node.screen()
-    try:
-        screen.wait_for(f"LIVE CALLS  {CALLS}: {CALLS} announcing")
-        text = screen.wait_for("grows")
-        assert len(re.findall(r"announcing +\d\d:\d\d grows +[0-9a-f]{8}-", text)) >= 1, text
-        screen.wait_for("switch ok")
-        assert "worker: away" in text
-        assert "+322" not in text, "no numbers unless they are asked for"
-        assert screen.shown[-1] == "" or "q ends it" in text
-        assert all(len(line) <= 80 for line in screen.shown)
-        screen.resize(60, 12)
-        screen.wait_for("... and")
-        assert len(screen.shown) == 12
-        screen.resize(120, 30)
-        screen.wait_for("CUSTOMER")
-        assert len(re.findall(" t1 ", screen.text)) == CALLS
-        os.kill(node.daemon.pid, signal.SIGSTOP)
-        screen.wait_for(f"daemon: process {node.daemon.pid} is stopped")
-        node.daemon.kill()
-        screen.wait_for("daemon: away. Calls go on unrecorded")
-        assert f"LIVE CALLS  {CALLS}" in screen.text, "what lies on the disk is still shown"
-        node.switch.kill()
-        screen.wait_for("stands")
-        screen.type(b"q")
-        assert screen.wait_end() == 0
-        assert screen.modes == screen.before
-        assert screen.raw.endswith(b"\x1b[0m\x1b[?25h\x1b[?1049l")
-        assert b"Traceback" not in screen.raw
-    finally:
-        screen.close()
+def test_it_shows_the_calls_and_what_is_wrong(node: Node) -> None:
+    until("the calls are recorded", lambda: re.search(LIVE, node.status()[1]))
+    code, text = node.status()
+    assert code == 2, "there is no worker"
+    assert f"ok      daemon: process {node.daemon.pid} watches the switch" in text
+    assert "ok      daemon: says that it can do its work" in text
+    assert "wrong   worker: none is running on this spool" in text
+    assert "ok      spool: 0 finished calls" in text
+    assert "stopped growing" not in text
+    assert "+322" not in text, "no numbers"
+    code, text = node.status("--json")
+    body = json.loads(text)
+    assert (code, body["state"], sum(body["calls"].values())) == (2, "wrong", CALLS)
+    assert body["spool"]["waiting"] == {"encode": 0, "seal": 0, "store": 0, "catalogue": 0}
+    assert 0 < body["disk"]["used"] < 1
 
-
-@pytest.mark.parametrize("how", ["keys", "signal"])
-def test_it_can_be_broken_off(node: Node, how: str) -> None:
-    screen = node.screen()
-    try:
-        screen.wait_for("LIVE CALLS")
-        if how == "keys":
-            screen.type(b"\x03")
-        else:
-            screen.process.send_signal(signal.SIGTERM)
-        assert screen.wait_end() == 0
-        assert screen.modes == screen.before
-        assert b"Traceback" not in screen.raw
-    finally:
-        screen.close()
-
-
-def test_once_in_words_and_in_json(node: Node) -> None:
-    until("a recording grows", lambda: "grows" in node.top("--once"))
-    said = node.top("--once", "--numbers")
-    assert "\x1b" not in said
-    assert "+3225550100" in said
-    body = json.loads(node.top("--json"))
-    assert body["daemon"] == node.daemon.pid
-    assert body["watches"] is True
-    assert len(body["calls"]) == CALLS
-    assert not {"number", "outside"} & set(body["calls"][0])
-    assert "number" in json.loads(node.top("--json", "--numbers"))["calls"][0]
+    os.kill(node.daemon.pid, signal.SIGSTOP)
+    until(
+        "it is stopped", lambda: f"wrong   daemon: process {node.daemon.pid} is stopped" in node.status()[1]
+    )
+    node.daemon.kill()
+    node.daemon.wait()
+    node.switch.kill()
+    until("nobody writes", lambda: f"{CALLS} recordings have stopped growing" in node.status()[1])
+    text = node.status()[1]
+    assert "wrong   daemon: none is running on this spool" in text
+    assert f"calls: {CALLS} live" in text, "what lies on the disk is still shown"
 
 
 def test_without_anything_it_says_so(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "ACCORD_NODE_DATA": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "recorder", "top"], env=environment, capture_output=True, text=True,
+        [sys.executable, "-m", "recorder", "status"], env=environment, capture_output=True, text=True,
         stdin=subprocess.DEVNULL, timeout=60,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "daemon: away" in done.stdout
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "daemon: none is running" in done.stdout
     assert "No such file or directory" in done.stdout

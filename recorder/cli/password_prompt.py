@@ -1,5 +1,5 @@
-"""A new password for a command: asked for, from standard input, or from a file; never an argument, which
-every user of the machine sees in the list of processes."""
+"""A new password for a command: typed, from standard input or from a file; never an argument, which every
+user of the machine sees in the list of processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recorder.seal.keyring import read_private
 
 
 def password_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Where a command takes a password from: ``from_stdin`` and ``from_file``."""
+    """Add the options that say where a command reads a password from: ``from_stdin`` and ``from_file``."""
     command = click.option(
         "--password-file",
         "from_file",
@@ -27,8 +27,8 @@ def password_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_password(from_stdin: bool, from_file: Path | None) -> str:
-    """The password; it is asked for, twice, where neither is given.  Raises ``UsageError``,
-    :class:`recorder.errors.ConfigError` (a file that others read)."""
+    """Read the password; prompt for it, twice, where neither option is given.  Raises ``UsageError``,
+    :class:`recorder.errors.ConfigError` (a file that others can read)."""
     if from_stdin and from_file is not None:
         raise click.UsageError("--password-stdin or --password-file, not both")
     if from_file is not None:

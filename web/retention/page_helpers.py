@@ -1,4 +1,4 @@
-"""What the pages of this room have in common: who may change anything, and days in the customer's zone."""
+"""What the retention pages share: their blueprint, the guard for admins, days in the customer's time zone."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from recorder.domain import time_zones
 from recorder.errors import KeepingError
 from recorder.seal.amendment import By
 from web.decorators import admins_only
-from web.state import changes, someone
-
-__all__ = ["blueprint", "changes", "for_admins", "me", "to_recording"]
+from web.state import someone
 
 blueprint = Blueprint("retention", __name__, template_folder="templates")
 
 
 def _to_its_page(named: Mapping[str, object]) -> str:
-    """The recording's, or that of all times."""
+    """The recording's page, or that of the customer's retention limits."""
     mine = named.get("recording_id")
     return url_for("retention.show", recording_id=mine) if mine else url_for("retention.times")
 
@@ -30,12 +28,12 @@ for_admins = admins_only(back=_to_its_page)
 
 
 def me() -> By:
-    """Who asks, as it is signed."""
+    """The user who asks, as the author of an amendment."""
     return By("user", someone().user.id)
 
 
 def to_recording(recording_id: str) -> ResponseReturnValue:
-    """Back to the page of how long it is kept."""
+    """Back to the recording's retention page."""
     return redirect(url_for("retention.show", recording_id=recording_id), 303)
 
 
@@ -44,12 +42,12 @@ def zone() -> ZoneInfo:
 
 
 def day_of(at: datetime) -> date:
-    """The customer's day of a time."""
+    """The date of a time in the customer's time zone."""
     return at.astimezone(zone()).date()
 
 
 def day_in(text: str, error_id: str) -> date:
-    """A day as a browser sends it.  Raises :class:`KeepingError` with that id for what is none."""
+    """A date as a browser sends it.  Raises :class:`KeepingError` with that id where it cannot be read."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -57,8 +55,8 @@ def day_in(text: str, error_id: str) -> date:
 
 
 def beginning(day: date, error_id: str) -> datetime:
-    """The beginning of a day in the customer's zone.  Raises :class:`KeepingError` with that id where there
-    is none."""
+    """The start of a day in the customer's time zone.  Raises :class:`KeepingError` with that id where the
+    calendar has none."""
     try:
         return datetime.combine(day, time(), zone()).astimezone(UTC)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""The calls of a customer, those with a recording and those without, in one list by time."""
+"""A customer's calls, recorded or not, in one list by time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import Cursor, NotRecordedRow, Page, RecordingRow
-from web.recordings.filters import Wishes
+from web.recordings.filters import CallFilter
 
 
 @dataclass(frozen=True, slots=True)
 class CallEntry:
-    """One line of the list: exactly one of ``recording`` and ``missing`` is there."""
+    """One line of the list: either a ``recording`` or a call that was not recorded (``missing``)."""
 
     recording: RecordingRow | None
     missing: NotRecordedRow | None
@@ -33,23 +33,23 @@ class CallEntry:
         return Cursor(self.row.started_at, self.row.id)
 
 
-def calls(tenant: str, wishes: Wishes, zone: ZoneInfo, limit: int) -> Page[CallEntry]:
+def calls(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) -> Page[CallEntry]:
     """At most ``limit`` calls after a place, latest first.
 
     Both kinds are sorted alike (start, id) and their ids never meet, so that one place serves for both.
     """
     found: list[CallEntry] = []
-    since, until, digits = wishes.since(zone), wishes.until(zone), wishes.digits
+    since, until, digits = call_filter.since(zone), call_filter.until(zone), call_filter.digits
     more = False
-    if wishes.kind != "not-recorded":
+    if call_filter.kind != "not-recorded":
         page = queries.recordings(
-            tenant, after=wishes.after, limit=limit, party=digits, since=since, until=until
+            tenant, after=call_filter.after, limit=limit, party=digits, since=since, until=until
         )
         found += [CallEntry(row, None) for row in page.rows]
         more = more or page.more is not None
-    if wishes.kind != "recorded":
+    if call_filter.kind != "recorded":
         missing = queries.not_recorded(
-            tenant, after=wishes.after, limit=limit, party=digits, since=since, until=until
+            tenant, after=call_filter.after, limit=limit, party=digits, since=since, until=until
         )
         found += [CallEntry(None, row) for row in missing.rows]
         more = more or missing.more is not None

@@ -1,4 +1,4 @@
-"""What keeps recordings: the catalogue, the keys and their copies, the object store."""
+"""What recordings are stored with: the catalogue, the keys and their copies, the object store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SKEW = timedelta(seconds=5)
 
 
 def catalogue(patient: Patient) -> Iterator[DoctorFinding]:
-    """The database is there, has this version's schema, and lets us write."""
+    """The database is reachable, has this version's schema, and accepts writes."""
     url = patient.settings.catalogue_url
     patient.context.open_catalogue()
     with writing():
@@ -54,7 +54,8 @@ def catalogue(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def keys(patient: Patient) -> Iterator[DoctorFinding]:
-    """The keys are there, closed to others, and the signing key is endorsed by the root for now."""
+    """The keys exist, only their owner can read them, and the root's endorsement of the signing key is
+    valid."""
     patient.context.keyring()
     endorsed = patient.context.signer().endorsement
     now = patient.now()
@@ -84,7 +85,7 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
-    """The panel's key, where it is endorsed here, signs what the panel signs and nothing else."""
+    """The panel's key, if it is endorsed here, may sign the panel's kinds of statement and no others."""
     if (said := patient.context.panel_endorsement()) is None:
         return
     renew = "run `accord keys renew` with the root's key"
@@ -105,7 +106,7 @@ def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
-    """Somebody has shown that there is a copy of the key without which no recording can be heard."""
+    """Somebody has confirmed a copy of each key without which recordings are lost."""
     folder = patient.settings.keys_folder
     wanted = {
         copies.KEK: ("the key-encryption key", patient.context.keyring().current),
@@ -130,7 +131,7 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
-    """The key-encryption key is the one that the customers' keys were wrapped by."""
+    """The key-encryption key opens every customer's key."""
     patient.context.open_catalogue()
     keyring = patient.context.keyring()
     known = tenant_queries.all_tenants()
@@ -157,7 +158,7 @@ def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def _erased(patient: Patient, tenant: str) -> bool:
-    """Whether a signed statement says that a customer is erased: then it has no key."""
+    """Whether a signed statement says that a customer was erased, and so has no key."""
     context = patient.context
     return departures.being_erased(tenant) and Statements(
         context.store(), context.root(), context.revoked()
@@ -165,7 +166,7 @@ def _erased(patient: Patient, tenant: str) -> bool:
 
 
 def lines(patient: Patient) -> Iterator[DoctorFinding]:
-    """What is recorded is what each customer's country allows, and every line says what its mode asks."""
+    """Every line is recorded as its customer's country allows, with an announcement made for its mode."""
     patient.context.open_catalogue()
     wrong, all_lines = country_check.misfits(), country_check.active_lines()
     found = policies()
@@ -196,7 +197,7 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def store(patient: Patient) -> Iterator[DoctorFinding]:
-    """The bucket takes, compares and gives back; what it cannot do is done by Accord, more slowly."""
+    """The bucket stores, compares and returns objects; what it cannot do Accord does itself, more slowly."""
     if patient.settings.store.kind == "directory":
         object_store.directory(patient.settings).abilities()
         yield DoctorFinding(
@@ -237,7 +238,7 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def embedded_store(patient: Patient) -> Iterator[DoctorFinding]:
-    """Nobody but the store itself gets past its inner ports, which would delete what S3 holds locked."""
+    """Only the store itself can use its internal ports, which would delete objects that S3 holds locked."""
     if not patient.settings.store.embedded:
         return
     server = object_store.embedded(patient.settings)
@@ -269,7 +270,8 @@ def _yes(able: bool) -> str:
 
 
 def logs(patient: Patient) -> Iterator[DoctorFinding]:
-    """Each customer's log was signed of late, and what was signed lies where nobody can take it away."""
+    """Each customer's log was signed since it grew, and its checkpoints are stored where nobody can delete
+    them."""
     patient.context.open_catalogue()
     late = checkpoint.late(patient.now() - LATE)
     if late:

@@ -6,39 +6,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.switch.caller_id import LONGEST, NOBODY, Caller, caller, calling, clean, party
+from recorder.domain.parties import LONGEST, NOBODY, Party, clean, parse_party
+from recorder.switch.caller_id import caller, calling
 
 
 @pytest.mark.parametrize(
     ("user", "host", "region", "expected"),
     [
-        ("+3225550100", "", None, Caller("e164", "+3225550100")),
-        ("003225550100", "", None, Caller("e164", "+3225550100")),
-        ("+32 2 555.01-00", "", None, Caller("e164", "+3225550100")),
-        ("025550100", "gw.example", "BE", Caller("e164", "+3225550100")),
-        ("025550100", "gw.example", None, Caller("extension", "025550100")),
-        ("1001", "pbx.example", None, Caller("extension", "1001")),
-        ("1001", "pbx.example", "BE", Caller("extension", "1001")),
-        ("+1", "", None, Caller("extension", "+1")),
-        ("alice", "", None, Caller("extension", "alice")),
-        ("alice", "example.org", None, Caller("sip", "sip:alice@example.org")),
-        ("al ice", "", None, Caller("sip", "sip:al ice")),
+        ("+3225550100", "", None, Party("e164", "+3225550100")),
+        ("003225550100", "", None, Party("e164", "+3225550100")),
+        ("+32 2 555.01-00", "", None, Party("e164", "+3225550100")),
+        ("025550100", "gw.example", "BE", Party("e164", "+3225550100")),
+        ("025550100", "gw.example", None, Party("extension", "025550100")),
+        ("1001", "pbx.example", None, Party("extension", "1001")),
+        ("1001", "pbx.example", "BE", Party("extension", "1001")),
+        ("+1", "", None, Party("extension", "+1")),
+        ("alice", "", None, Party("extension", "alice")),
+        ("alice", "example.org", None, Party("sip", "sip:alice@example.org")),
+        ("al ice", "", None, Party("sip", "sip:al ice")),
         ("anonymous", "anonymous.invalid", None, NOBODY),
         ("Anonymous", "", None, NOBODY),
         ("", "", None, NOBODY),
         ("0000000000", "", None, NOBODY),
         ("\n\r\0", "", None, NOBODY),
-        ("evil\nUnique-ID: x", "h", None, Caller("sip", "sip:evilUnique-ID: x@h")),
+        ("evil\nUnique-ID: x", "h", None, Party("sip", "sip:evilUnique-ID: x@h")),
     ],
 )
-def test_kinds(user: str, host: str, region: str | None, expected: Caller) -> None:
-    assert party(user, host, region) == expected
+def test_kinds(user: str, host: str, region: str | None, expected: Party) -> None:
+    assert parse_party(user, host, region) == expected
 
 
 def test_who_asks_to_be_withheld_is() -> None:
     headers = {"Caller-Caller-ID-Number": "+3225550100", "Caller-Privacy-Hide-Number": "true"}
     assert caller(headers) == NOBODY
-    assert caller({**headers, "Caller-Privacy-Hide-Number": "false"}) == Caller("e164", "+3225550100")
+    assert caller({**headers, "Caller-Privacy-Hide-Number": "false"}) == Party("e164", "+3225550100")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_calling_number_is_looked_up_as_sent_and_whole_even_if_it_is_withheld(
 @settings(deadline=None)  # what knows numbers is read at the first one
 @given(st.text(), st.text(), st.sampled_from([None, "BE", "FR", "XX"]))
 def test_anything_is_somebody_short_and_printable(user: str, host: str, region: str | None) -> None:
-    who = party(user, host, region)
+    who = parse_party(user, host, region)
     assert who.kind in {"e164", "sip", "extension", "withheld"}
     assert len(who.value) <= LONGEST
     assert who.value.isprintable()

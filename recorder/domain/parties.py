@@ -1,0 +1,89 @@
+"""Parties of a call: who is at either end.
+
+A number or address may come from a stranger's SIP message. It is shown and kept, cut to a length and cleaned
+of everything that is not printable, but never trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import phonenumbers
+
+E164: Final = "e164"
+SIP: Final = "sip"
+EXTENSION: Final = "extension"
+WITHHELD: Final = "withheld"
+
+LONGEST: Final = 128
+"""Maximum length of a SIP address, in characters."""
+
+SEPARATORS: Final = str.maketrans("", "", " ()-./")
+"""Translation table that removes the punctuation of a telephone number."""
+
+_ANONYMOUS: Final = frozenset(
+    {"", "anonymous", "restricted", "private", "unavailable", "unknown", "withheld", "0000000000"}
+)
+_DIGITS = re.compile(r"\+?[0-9]{1,20}")
+_EXTENSION = re.compile(r"[A-Za-z0-9._-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One party of a call. ``kind`` is ``e164`` (``value`` like ``+3225551234``), ``sip``
+    (``sip:user@host``), ``extension`` (digits or a name that only this switch knows) or ``withheld``
+    (``value`` is empty)."""
+
+    kind: str
+    value: str
+
+
+NOBODY: Final = Party(WITHHELD, "")
+
+
+def parse_party(user: str, host: str = "", region: str | None = None) -> Party:
+    """Return the party for a SIP user part and, unless it is a number, its host. Never raises.
+
+    ``region`` (``BE``) is the country of a number without a country code. Without a region such a number
+    stays an ``extension``, because its E.164 form is unknown."""
+    user = clean(user, LONGEST)
+    if user.lower() in _ANONYMOUS:
+        return NOBODY
+    digits = user.translate(SEPARATORS)
+    if _DIGITS.fullmatch(digits):
+        return _number(digits, region)
+    if _EXTENSION.fullmatch(user) and not host:
+        return Party(EXTENSION, user)
+    address = f"sip:{user}@{clean(host, LONGEST)}" if host else f"sip:{user}"
+    return Party(SIP, address[:LONGEST])
+
+
+def party_data(party: Party | None) -> tuple[tuple[str, str], ...]:
+    """Return the party as the data of a mark."""
+    return () if party is None else (("party", party.kind), ("value", party.value))
+
+
+def party_of(data: Mapping[str, str]) -> Party | None:
+    """Return the party in the data of a mark, ``None`` where it names none."""
+    return Party(data["party"], data["value"]) if {"party", "value"} <= set(data) else None
+
+
+def clean(text: str, longest: int) -> str:
+    """Return the printable characters of ``text``, at most ``longest`` of them. Control characters, line
+    separators, direction marks and replacement characters are dropped."""
+    kept = "".join(character for character in text[: 4 * longest] if character.isprintable())
+    return kept.replace("\ufffd", "").strip()[:longest]
+
+
+def _number(digits: str, region: str | None) -> Party:
+    international = "+" + digits[2:] if digits.startswith("00") else digits
+    try:
+        number = phonenumbers.parse(international, None if international.startswith("+") else region)
+    except phonenumbers.NumberParseException:
+        return Party(EXTENSION, digits)
+    if not phonenumbers.is_possible_number(number):
+        return Party(EXTENSION, digits)
+    return Party(E164, phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -1,0 +1,201 @@
+"""One look at this node: its processes, live calls, spool, disk and last failure.
+
+It reads the node's own files and what the processes serve on ``/readyz``.  It asks neither the daemon's hub
+nor the switch, the catalogue or the store, so it answers while any of them is down, and costs a call nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from recorder.clock import from_iso, to_iso
+from recorder.errors import TakeError
+from recorder.ops.doctor import machine, node
+from recorder.ops.doctor.findings import OK, WARNING, WRONG, Check, DoctorFinding, Patient, examine
+from recorder.pipeline import queue_depth
+from recorder.pipeline.queue_depth import CALL, Depth
+from recorder.spool.disk_space import Disk, look
+from recorder.spool.layout import AUDIO, open_takes, read_marks, read_start
+
+SILENT = timedelta(seconds=10)
+"""A recording whose file has not grown for so long is not being written: the switch writes several times a
+second."""
+
+RECORDED = frozenset({"announcing", "ringing", "connected"})
+"""The states of a call in which its recording grows."""
+
+RECENT = timedelta(minutes=10)
+"""A failure in the log that is older is shown, and no longer a warning."""
+
+TAIL = 256 * 1024
+"""Bytes at the end of the log that are searched for the last failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFailure:
+    """A line of level *error* in the log."""
+
+    at: datetime
+    event: str
+    error: str
+
+
+@dataclass
+class NodeStatus:
+    """The checks of this node, and the figures that they leave: ``live`` calls by state, the spool's
+    ``depth``, ``disk_space`` and the log's last ``failure``; ``None`` where there is none, or it could not be
+    read."""
+
+    patient: Patient
+    live: Counter[str] | None = None
+    depth: Depth | None = None
+    disk_space: Disk | None = None
+    failure: LogFailure | None = None
+
+    def look(self) -> Iterator[tuple[str, DoctorFinding]]:
+        """Every finding with its check's name, as it is found."""
+        checks: tuple[Check, ...] = (
+            machine.daemon,
+            machine.worker,
+            machine.panel,
+            self.calls,
+            self.spool,
+            node.quarantine,
+            self.disk,
+            self.log,
+        )
+        for check in checks:
+            for finding in examine(check, self.patient):
+                yield check.__name__, finding
+
+    def figures(self) -> dict[str, object]:
+        """The figures as JSON."""
+        depth, disk, failure = self.depth, self.disk_space, self.failure
+        return {
+            "calls": self.live,
+            "spool": None
+            if depth is None
+            else {
+                "waiting": {stage: count for stage, count in depth.waiting.items() if stage != CALL},
+                "oldest_seconds": round(_age(depth, self.patient.now()).total_seconds(), 1),
+                "bytes": depth.size,
+                "quarantine": depth.aside,
+            },
+            "disk": None if disk is None else {"used": round(disk.used, 4), "free_bytes": disk.free},
+            "last_failure": None
+            if failure is None
+            else {"at": to_iso(failure.at), "event": failure.event, "error": failure.error},
+        }
+
+    def calls(self, patient: Patient) -> Iterator[DoctorFinding]:
+        """Which calls go on, and whether each recording grows."""
+        states: Counter[str] = Counter()
+        silent = []
+        for folder in open_takes(patient.settings.node.spool_folder):
+            with suppress(TakeError, OSError):  # it began or ended just now
+                state = call_state(folder)
+                states[state] += 1
+                if state in RECORDED and _is_silent(folder / AUDIO):
+                    silent.append(folder.name)
+        self.live = states
+        each = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        yield DoctorFinding(OK, f"calls: {states.total()} live" + (f": {each}" if each else ""))
+        if silent:
+            yield DoctorFinding(
+                WRONG,
+                f"calls: {len(silent)} recordings have stopped growing: {', '.join(silent[: node.NAMED])}",
+                "the switch does not write them: its log says why; `accord doctor` checks the spool's modes",
+            )
+
+    def spool(self, patient: Patient) -> Iterator[DoctorFinding]:
+        """How many finished calls wait for the worker, at which stage and for how long."""
+        depth = self.depth = queue_depth.measure(patient.settings.node.spool_folder)
+        each = ", ".join(
+            f"{count} to {stage}" for stage, count in depth.waiting.items() if count and stage != CALL
+        )
+        age = _age(depth, patient.now())
+        late = age > node.WAITS_LONG
+        yield DoctorFinding(
+            WARNING if late else OK,
+            f"spool: {depth.finished} finished calls, {depth.size / 1e6:.1f} MB"
+            + (f": {each}, the oldest for {format_duration(age)}" if each else ""),
+            "the worker's log says what each waits for (take.waits)" if late else "",
+        )
+        if depth.closed:
+            yield DoctorFinding(WRONG, f"spool: {depth.closed} folders cannot be opened", node.GROUP)
+
+    def disk(self, patient: Patient) -> Iterator[DoctorFinding]:
+        """The spool's disk has room."""
+        self.disk_space = look(patient.settings.node.spool_folder)
+        yield from node.disk(patient)
+
+    def log(self, patient: Patient) -> Iterator[DoctorFinding]:
+        """The last failure that daemon, worker or panel logged, where ``[log] path`` names a file."""
+        path = patient.settings.log.path
+        failure = self.failure = None if path is None else last_failure(path)
+        if failure is not None:
+            recent = patient.now() - failure.at < RECENT
+            yield DoctorFinding(
+                WARNING if recent else OK,
+                f"log: last failure at {failure.at:%Y-%m-%d %H:%M:%S} UTC: {failure.event}"
+                + (f": {failure.error}" if failure.error else ""),
+                f"see {path}" if recent else "",
+            )
+
+
+def call_state(folder: Path) -> str:
+    """The state of a live call in a word or two, from the events in its folder.  Raises :class:`TakeError`,
+    ``OSError``."""
+    start = read_start(folder)
+    if start.announcement is None:
+        return "no line"
+    kinds = [mark.kind for mark in read_marks(folder)]
+    held = [kind for kind in kinds if kind in {"hold", "unhold"}][-1:] == ["hold"]
+    bridged = [kind for kind in kinds if kind in {"bridged", "unbridged"}][-1:] == ["bridged"]
+    bridged = bridged or kinds.count("joined_room") > kinds.count("left_room")
+    if "announcement_finished" not in kinds:
+        if start.at_pickup and not bridged:
+            return "ringing"
+        return "announcing" if "recording_started" in kinds else "arriving"
+    if "recording_stopped" in kinds:
+        return "stopped"
+    if held:
+        return "on hold"
+    return "connected" if bridged else "ringing"
+
+
+def last_failure(log: Path) -> LogFailure | None:
+    """The last line of level *error* in the end of a log file.  Raises ``OSError``."""
+    with open(log, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+        lines = file.read().splitlines()
+    for line in reversed(lines):
+        with suppress(ValueError, KeyError, TypeError):
+            body = json.loads(line)
+            if body["level"] == "error":
+                return LogFailure(from_iso(body["timestamp"]), str(body["event"]), str(body.get("error", "")))
+    return None
+
+
+def format_duration(time: timedelta) -> str:
+    """``1:02:03`` or ``02:03``."""
+    minutes, seconds = divmod(max(0, int(time.total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
+
+
+def _age(depth: Depth, now: datetime) -> timedelta:
+    """How long the oldest take has waited; zero where none waits."""
+    return timedelta() if depth.oldest is None else now - depth.oldest
+
+
+def _is_silent(sound: Path) -> bool:
+    # As the kernel times it: it is the age of a file.
+    return datetime.now(UTC).timestamp() - sound.stat().st_mtime > SILENT.total_seconds()

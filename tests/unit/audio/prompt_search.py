@@ -1,0 +1,18 @@
+"""Looks for a prompt in a file of audio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recorder.audio import prompt_match, wav
+from recorder.audio.encoded_take import LocatedAnnouncement
+
+
+def find(
+    prompt: Path, audio: Path, channel: int = 1, until_ms: int | None = None
+) -> LocatedAnnouncement | None:
+    """The last whole playing of ``prompt`` in a channel of a take (1: what the external party heard), looked
+    for up to ``until_ms`` first.  Raises :class:`TakeError` for a file that cannot be read."""
+    sound = wav.inspect(audio)
+    match = prompt_match.locate(prompt_match.load_prompt(prompt, sound.sample_rate), sound, channel, until_ms)
+    return None if match is None else prompt_match.as_found(match, sound.sample_rate)
