@@ -1,14 +1,15 @@
-"""Every bench beside its rival, as one table.
+"""Every benchmark beside its rival, as one table.
 
     python -m bench            prints the table
     python -m bench --write    puts it into README.md too
 
-Each bench is a process of its own, alternates rounds with its rival, and reports medians; what counts is
-the ratio, the absolute figures are this machine's.  The announcement's delay needs a real FreeSWITCH.
+Each benchmark is a process of its own, alternates rounds with its rival, and reports medians. The ratio is
+what counts; absolute figures are this machine's. The announcement's delay needs a real FreeSWITCH.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -28,14 +29,14 @@ Row = tuple[str, str, str, str]
 
 
 def output(module: str, *options: str) -> str:
-    """What a bench prints on its standard output."""
+    """What a benchmark prints on its standard output."""
     print(f"… {module} {' '.join(options)}", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", f"bench.{module}", *options]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def report(module: str, *options: str) -> dict[str, Any]:
-    """The JSON that a bench prints."""
+    """The JSON that a benchmark prints."""
     text = output(module, *options)
     found: dict[str, Any] = json.loads(text[text.index("{") :])
     return found
@@ -84,7 +85,7 @@ def store() -> list[Row]:
 
 
 def kept() -> list[Row]:
-    """A spool worked off, and storing alone, beside ffmpeg and ``aws s3 cp``."""
+    """A spool processed, and storing alone, beside ffmpeg and ``aws s3 cp``."""
     if not shutil.which("aws"):
         return [("From the spool to the bucket", "not measured: no aws", "", "")]
     found = report("kept")
@@ -107,8 +108,8 @@ def kept() -> list[Row]:
 
 
 def play() -> list[Row]:
-    """A play through the panel, beside a presigned GET: of the plain WAV, which SeaweedFS compresses, and of
-    bytes that it cannot compress."""
+    """Playback through the panel, beside a presigned GET: of the plain WAV, which SeaweedFS compresses, and
+    of bytes that it cannot compress."""
     found = report("play")
     rows: list[Row] = []
     for key, what, goal in (
@@ -158,9 +159,12 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--write", action="store_true", help="put the table into README.md, too")
+    write = parser.parse_args().write
     text = table([*announce(), *events(), *encode(), *kept(), *store(), *play(), *seek(), *ledger()])
     print(text)
-    if "--write" in sys.argv[1:]:
+    if write:
         before, rest = README.read_text("utf-8").split(BEGIN)
         README.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", "utf-8")
 

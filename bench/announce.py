@@ -2,9 +2,9 @@
 
     ACCORD_FREESWITCH=/usr/bin/freeswitch python -m bench.announce [calls]
 
-A real FreeSWITCH, real SIP and RTP on loopback, one call after another and by turns: one is answered,
-recorded and told by the bare dialplan, the next by the daemon.  Measured from the INVITE to the first
-packet with sound in it.  The promise is at most one media tick (20 ms) by the median.
+A real FreeSWITCH, with SIP and RTP on loopback. Calls alternate: one is answered, recorded and announced by
+the bare dialplan, the next by the daemon. Measured from the INVITE to the first packet with sound. The
+promise is at most one media tick (20 ms) by the median.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DIALPLAN = f"""<include>
 
 
 def main(calls: int) -> int:
-    """Measure and print a table; 1 where the promise is broken."""
+    """Measure and print a table; 1 if the promise is broken."""
     if binary() is None:
         print("no FreeSWITCH: set ACCORD_FREESWITCH to its binary, or put it on the PATH")
         return 2
@@ -62,8 +62,8 @@ def main(calls: int) -> int:
             number = BARE if turn % 2 else f"{NUMBER}01"
             delay = telephone.call(number)
             rig.switch.wait_empty()
-            time.sleep(random.uniform(0.05, 0.09))  # not in step with the switch's ticks
-            if turn > 1:  # the first of each warm the files up
+            time.sleep(random.uniform(0.05, 0.09))  # out of step with the switch's ticks
+            if turn > 1:  # the first call of each kind warms up the files
                 delays[number].append(delay)
     finally:
         rig.stop()
@@ -72,10 +72,10 @@ def main(calls: int) -> int:
 
 
 class Telephone:
-    """As little of a telephone as can be: it sends an INVITE by itself and hears when sound begins.
+    """A minimal telephone: it sends an INVITE and detects when sound starts.
 
-    FreeSWITCH's own times and its event socket have the coarseness of a tick (20 ms), so the delay is
-    measured where the caller is: from the INVITE to the first packet with sound in it.
+    FreeSWITCH's own times and its event socket have a resolution of one tick (20 ms), so the delay is
+    measured at the caller: from the INVITE to the first packet with sound.
     """
 
     def __init__(self, port: int) -> None:
@@ -87,7 +87,7 @@ class Telephone:
             sock.settimeout(10)
 
     def call(self, number: str) -> float:
-        """Call, listen, hang up; milliseconds until sound began."""
+        """Call, listen, hang up; milliseconds until sound started."""
         self._drain()
         call = uuid.uuid4().hex
         began = time.perf_counter()

@@ -2,11 +2,11 @@
 
     python -m bench.encode [--minutes 10] [--rounds 5]
 
-The take is an announced call with two people talking, 8 kHz stereo.  ffmpeg encodes it to Opus with the
-same settings, and with its own complexity and packets (10, 20 ms) at 32 kb/s, which sound alike; it has
-libopus run in one thread as ours.  Accord also finds the announcement, blanks,
-makes the peaks and (where asked) the WAV, hashes, and makes everything durable.  Rounds alternate, and
-the figures are medians of CPU time, so that a busy machine does not tell; prints JSON.
+The take is an announced call with two people talking, 8 kHz stereo. ffmpeg encodes it to Opus with the same
+settings, and with its own complexity and packets (10, 20 ms) at 32 kb/s, which sound alike, with libopus in
+one thread like ours. Accord also finds the announcement, redacts, computes peaks and (if asked) the WAV,
+hashes, and makes everything durable. Rounds alternate; figures are medians of CPU time, so that a busy
+machine does not matter. Prints JSON.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
 
 
 def cpu(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the clock, and of CPU, the children's included."""
+    """Wall-clock seconds, and CPU seconds including children."""
 
     def used() -> float:
         usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

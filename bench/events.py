@@ -2,10 +2,10 @@
 
     python bench/events.py [--events 20000] [--rounds 5]
 
-The same bytes, a CHANNEL_CREATE of a real FreeSWITCH (128 headers, 5.3 KB), come over a loopback socket
-from another process; a handler reads the same dozen headers of each.  Both sides go the whole way from
-socket to handler.  Rounds alternate, and the figures are medians; the ratio is what counts, the absolute
-numbers are this machine's.  Prints JSON.
+The same bytes, a CHANNEL_CREATE of a real FreeSWITCH (128 headers, 5.3 KB), arrive over a loopback socket
+from another process; a handler reads the same dozen headers of each. Both sides go the whole way from socket
+to handler. Rounds alternate and figures are medians; the ratio is what counts, absolute numbers are this
+machine's. Prints JSON.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def feed(port_back: multiprocessing.Queue[int], event: bytes, count: int) -> Non
     client.sendall(b"Content-Type: auth/request\n\n")
     client.recv(4096)
     client.sendall(b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n")
-    client.recv(4096)  # the go
+    client.recv(4096)  # the start signal
     block = frame * 100
     for _ in range(count // 100):
         client.sendall(block)
@@ -62,7 +62,7 @@ def feed(port_back: multiprocessing.Queue[int], event: bytes, count: int) -> Non
 
 
 def stock(port: int, count: int) -> tuple[float, float]:
-    """Seconds and CPU seconds of greenswitch as it comes."""
+    """Wall-clock and CPU seconds of unmodified greenswitch."""
     done = Event()
     seen = 0
 
@@ -108,7 +108,7 @@ def measure(go: Callable[[], object], done: Event) -> tuple[float, float]:
 
 
 def one(run: Callable[[int, int], tuple[float, float]], event: bytes, count: int) -> tuple[float, float]:
-    """One round: events a second by the clock and by CPU time."""
+    """One round: events a second by wall clock and by CPU time."""
     port_back: multiprocessing.Queue[int] = multiprocessing.Queue()
     feeder = multiprocessing.Process(target=feed, args=(port_back, event, count), daemon=True)
     feeder.start()

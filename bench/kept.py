@@ -2,12 +2,12 @@
 
     python -m bench.kept [--calls 24] [--minutes 5] [--rounds 3]
 
-Accord: a worker with one encoder works off a spool: finds each announcement, blanks, encodes to Opus, keeps
-the WAV too, outlines, encrypts, seals, stores and lists, every step durable.  Beside it, what a script does
+Accord: a worker with one encoder processes a spool: it finds each announcement, redacts, encodes to Opus,
+keeps the WAV too, computes peaks, encrypts, seals, stores and lists, every step durable. Beside it, a script
 without any of that: ffmpeg for one WAV after the other (libopus, one thread, the same bit rate), then one
-``aws s3 cp --recursive`` of all WAV and Opus files to the same SeaweedFS.  *Storing* is also measured
-alone: encrypt, hash, make durable and put, four at once as the worker does, beside the same ``aws`` call.
-Rounds alternate, figures are medians of seconds by the clock, start of the processes included; prints JSON.
+``aws s3 cp --recursive`` of all WAV and Opus files to the same SeaweedFS. *Storing* is also measured alone:
+encrypt, hash, make durable and put, four at once as the worker does, beside the same ``aws`` call. Rounds
+alternate; figures are medians of wall-clock seconds, including process start-up. Prints JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MIB = 1024 * 1024
 KEY = bytes(range(32))
 UPLOADS = 4
 TURN_SECONDS = 22.4
-"""Of one conversation that tests use."""
+"""Length of the conversation that tests use."""
 
 
 def work_off(folder: Path, port: int) -> None:
@@ -73,10 +73,10 @@ def fill(folder: Path, port: int, count: int, minutes: float, number: str) -> No
     from tests.house import House
 
     house = House(folder, utc_now, os.urandom, S3Store(SeaweedFS(folder / "seaweedfs", port).bucket()))
-    customer = house.customer("Bench", number)
+    customer = house.customer(f"Bench {number}", number)
     times = max(1, round(minutes * 60 / TURN_SECONDS))
-    for number in range(count):
-        house.finished(customer, times=times, at=utc_now() - timedelta(minutes=minutes + number))
+    for index in range(count):
+        house.finished(customer, times=times, at=utc_now() - timedelta(minutes=minutes + index))
     house.close()
 
 
@@ -142,7 +142,7 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
     storing: dict[str, list[float]] = {"accord": [], "aws s3 cp": []}
 
     def one_round(number: int) -> int:
-        """Measures all four; the bytes that were stored."""
+        """Measures all four; returns the bytes that were stored."""
         fill(folder, port, count, minutes, f"+32255501{number:02}")
         plain = folder / f"plain-{number}"
         plain.mkdir()

@@ -1,13 +1,13 @@
-"""A log of a million leaves: adding, a path to a leaf, and an audit of all beside the same hashing in bare
-Python, and `sha256sum` of the same bytes.
+"""A log of a million leaves: appending, the path to a leaf, and an audit of all, beside the same hashing in
+bare Python and `sha256sum` of the same bytes.
 
     python -m bench.ledger [--leaves N]
 
-The catalogue is SQLite in a folder of its own.  The audit reads every leaf, its body and salt, checks each
-commitment, makes the tree, and compares it with what was signed.  Bodies of kinds that rows must agree with
-are read and compared with those as well; those here are of one that none speaks of.  Bare Python makes each
-leaf's hash, each commitment and the tree of bytes that are in memory already, and compares nothing;
-`sha256sum` reads leaves, bodies and salts as one file.
+The catalogue is SQLite in a folder of its own. The audit reads every leaf, its body and salt, checks each
+commitment, builds the tree, and compares it with the checkpoints. Bodies of kinds that describe rows are also
+compared with those; these leaves are of a kind that does not. Bare Python computes each leaf's hash, each
+commitment and the tree from bytes in memory, and compares nothing; `sha256sum` reads leaves, bodies and salts
+as one file.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
 
 
 def _add(tenant: str, leaves: int, now: datetime) -> tuple[float, float]:
-    """How many a second: one a transaction, and :data:`BATCH` a transaction."""
+    """Leaves a second: one per transaction, and :data:`BATCH` per transaction."""
 
     def body(number: int) -> dict[str, str]:
         return {
@@ -136,7 +136,8 @@ def _services(folder: Path) -> Services:
 
 
 def _paths(tenant: str, size: int) -> tuple[float, float]:
-    """Seconds for the path to a leaf, and from an older tree, each read from the catalogue anew; checked."""
+    """Seconds for the path to a leaf, and from an older tree, each read from the catalogue afresh and
+    checked."""
     inside, between = [], []
     root = CachedTree(tenant, size).root()
     for number in range(0, size, max(1, size // PATHS)):
@@ -162,7 +163,7 @@ def _write(tenant: str, file: Path) -> None:
 
 
 def _bare(tenant: str, root: bytes) -> tuple[float, float]:
-    """What the same hashing takes: of leaves, commitments and tree, read before in pieces."""
+    """Seconds for the hashing alone: leaves, commitments and tree, from data read before."""
     sha256, digest = hashlib.sha256, hmac.digest
     hashes: list[bytes] = []
     taken: list[tuple[float, float]] = []
@@ -194,7 +195,7 @@ def _bare(tenant: str, root: bytes) -> tuple[float, float]:
 
 
 def _both(work):  # type: ignore[no-untyped-def]
-    """Seconds by the clock and of the processor: the second hardly depends on who else is at work."""
+    """Wall-clock and CPU seconds; the latter hardly depend on other load."""
     before = _cpu()
     took, found = _timed(work)
     return (took, _cpu() - before), found

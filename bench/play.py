@@ -1,13 +1,13 @@
-"""A play through the panel, gated and decrypted, beside a presigned GET from the same server.
+"""Playback through the panel, gated and decrypted, beside a presigned GET from the same server.
 
     python -m bench.play [--minutes 9] [--rounds 15]
 
-Both go over one kept connection on loopback: to the panel as it is served (gevent, a log-in, a grant, the
-ledger, every block compared with the seal and decrypted), and to SeaweedFS itself for the same plain
-bytes.  Those are WAV, which SeaweedFS compresses, and it takes its time to undo that; so it is asked for as
-many random bytes as well (``RANDOM``), which is what a store is like that compresses nothing.  Measured are
-the first byte and the whole of the sound, and the first byte after a seek into its middle.  Rounds alternate,
-figures are medians; prints JSON.
+Both use one kept connection on loopback: to the panel as it is served (gevent, a log-in, a grant, the audit
+log, every block compared with the seal and decrypted), and to SeaweedFS itself for the same plain bytes.
+Those are WAV, which SeaweedFS compresses, and decompression takes its time; so the same number of random
+bytes is requested as well (``RANDOM``), as from a store that compresses nothing. Measured are the first byte
+and the whole of the sound, and the first byte after a seek into its middle. Rounds alternate; figures are
+medians. Prints JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ACCORD, PLAIN, RANDOM = "accord", "presigned GET", "presigned GET of random byte
 
 @dataclass(frozen=True)
 class Answer:
-    """Seconds until the first byte of the body and until the last, and how many there were."""
+    """Seconds until the first byte of the body and until the last, and the number of bytes."""
 
     first: float
     all: float
@@ -44,7 +44,7 @@ class Answer:
 
 
 class Client:
-    """One kept connection, and what it was told to send with each request."""
+    """One kept connection, and the headers to send with each request."""
 
     def __init__(self, port: int, headers: Mapping[str, str]) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -61,11 +61,11 @@ class Client:
             first = first or time.perf_counter() - begun
             length += len(piece)
         taken = time.perf_counter() - begun
-        answer.read()  # read1 does not notice that it was the end, and the connection is wanted again
+        answer.read()  # read1 does not notice the end, and the connection is reused
         return Answer(first, taken, length)
 
     def page(self, path: str, form: Mapping[str, str] | None = None) -> tuple[str, str]:
-        """Where the answer points to, and its text; remembers cookies."""
+        """The final address of a page, and its text; keeps cookies."""
         body = urlencode(form) if form is not None else None
         kind = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
         self._connection.request("GET" if form is None else "POST", path, body, self.headers | kind)
@@ -81,7 +81,7 @@ class Client:
 
 
 def player(client: Client, recording: str) -> str:
-    """Log in, choose the purpose, and the address of the sound on the player's page."""
+    """Log in, choose the purpose, and return the address of the sound on the player's page."""
     from tests.house import PASSWORD
 
     def token(text: str) -> str:
@@ -167,7 +167,7 @@ def run(folder: Path, minutes: float, rounds: int) -> dict[str, object]:
 
 
 def compare(ways: Mapping[str, tuple[Client, str]], length: int, rounds: int) -> dict[str, object]:
-    """All ways by turns; one round before that is not counted."""
+    """All variants by turns, after one round that does not count."""
     whole: dict[str, list[Answer]] = {name: [] for name in ways}
     seeks: dict[str, list[Answer]] = {name: [] for name in ways}
     for number in range(rounds + 1):

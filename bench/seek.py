@@ -52,7 +52,7 @@ from tests.ports import free_ports
 PIECE = 64 * 1024
 NAME = "audio.wav"
 CONVERSATION = 22.4
-"""Seconds of the conversation that the call is made of."""
+"""Seconds of the conversation from which the call is made."""
 
 
 def main() -> None:
@@ -128,7 +128,7 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
 
 
 def request(gate: PanelGate, who: Who, grant: str, start: int, end: int) -> bytes:
-    """A seek as the panel asks the gate for it."""
+    """A seek as the panel requests it from the gate."""
     return b"".join(gate.open(who, grant, NAME, "play").read(start, end))
 
 

@@ -2,11 +2,11 @@
 
     python bench/store.py [--mib 16] [--rounds 7]
 
-The server is SeaweedFS, started for this on loopback.  Storing: Accord encrypts the file, hashes every
-block, makes it durable and puts it once with its SHA-256; beside it, boto3's own ``upload_file`` (what
-``aws s3 cp`` does) of the plain file.  Reading: Accord reads by range, compares each stored block with
-the manifest and decrypts, as the gate does; beside it a presigned GET.  Rounds alternate, figures are
-medians, in seconds of wall clock and MiB a second; prints JSON.
+The server is SeaweedFS, started for this on loopback. Storing: Accord encrypts the file, hashes every block,
+makes it durable and puts it once with its SHA-256; beside it, boto3's own ``upload_file`` (as in ``aws s3
+cp``) of the plain file. Reading: Accord reads by range, compares each stored block with the manifest and
+decrypts, as the gate does; beside it a presigned GET. Rounds alternate; figures are medians, in wall-clock
+seconds and MiB a second. Prints JSON.
 """
 
 from __future__ import annotations

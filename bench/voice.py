@@ -1,10 +1,10 @@
-"""How surely a spoken answer is told from everything else: answers in four languages, as a telephone brings
-them, and as many windows in which nobody spoke.
+"""How reliably a spoken answer is detected: answers in four languages, as they sound over a telephone, and as
+many windows in which nobody spoke.
 
-    python -m bench.voice            prints what was missed, and what was taken for a voice, as JSON
+    python -m bench.voice            prints what was missed, and what was mistaken for a voice, as JSON
 
-The words are the shipped ones (digits, as short as a "yes"); the rooms, the noises and the losses are made
-from a seed, so that every run measures the same sounds.
+The words are the shipped ones (digits, as short as a "yes"); rooms, noises and losses are made from a seed,
+so that every run measures the same sounds.
 """
 
 from __future__ import annotations
@@ -51,9 +51,8 @@ CONDITIONS = ("quiet", "noisy", "distant", "lossy")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a recording holds after a question, and in the second before its end: left what the outside party
-    said, right what they heard.  ``spoken`` is from when to when in milliseconds they speak, ``None`` where
-    they do not."""
+    """A recording after a question, up to a second before its end: left what the external party said, right
+    what they heard. ``spoken``: from when to when in milliseconds they speak, ``None`` if they do not."""
 
     name: str
     condition: str
@@ -62,7 +61,7 @@ class Case:
 
 
 def answers() -> Iterator[Case]:
-    """Eighty, twenty a language: five words, of which two are said in 250 ms, in four conditions each."""
+    """Eighty, twenty per language: five words, two of which last 250 ms, in four conditions each."""
     dice = random.Random(SEED)
     for language in LANGUAGES:
         for place, digit in enumerate(ANSWERS):
@@ -72,7 +71,7 @@ def answers() -> Iterator[Case]:
 
 
 def answer(name: str, condition: str, said: Sound, dice: random.Random) -> Case:
-    """One word at a time of its own in the window; the colleague speaks, too, in every other."""
+    """One word per window, at varying times; in every other window the colleague speaks, too."""
     draw = np.random.default_rng(dice.randrange(1 << 32))
     window, at = np.zeros(LENGTH), int((BEFORE_S + dice.uniform(0.3, 2.4)) * RATE)
     window[at : at + len(said)] = said
@@ -83,8 +82,8 @@ def answer(name: str, condition: str, said: Sound, dice: random.Random) -> Case:
 
 
 def voiceless() -> Iterator[Case]:
-    """Eighty-eight windows in which the outside party does not speak: each kind eight times, at levels of
-    their own."""
+    """Eighty-eight windows in which the external party does not speak: each kind eight times, at various
+    levels."""
     dice = random.Random(SEED + 1)
     for name, make in VOICELESS.items():
         for number in range(8):
@@ -96,7 +95,7 @@ def voiceless() -> Iterator[Case]:
 
 
 def heard(draw: np.random.Generator, *, talks: bool) -> Sound:
-    """What the outside party heard: the end of the question, and the colleague who asks once more, or not."""
+    """What the external party heard: the end of the question, with or without the colleague repeating it."""
     made = comfort(draw, -68)
     question, before = _question(LANGUAGES[int(draw.integers(4))]), int(BEFORE_S * RATE)
     made[:before] += question[-before:]
@@ -125,7 +124,7 @@ def _word(language: str, digit: int) -> Sound:
 
 
 def word(language: str, digit: int, seconds: float | None = None) -> Sound:
-    """A word at -26 dB; where it is to last ``seconds``, faster, the pitch kept."""
+    """A word at -26 dB; if it is to last ``seconds``, faster at the same pitch."""
     said = _word(language, digit)
     if seconds is not None and len(said) > seconds * RATE:
         said = _faster(said, len(said) / (seconds * RATE))
@@ -160,13 +159,13 @@ def _quiet(window: Sound, draw: np.random.Generator) -> Sound:
 
 
 def _noisy(window: Sound, draw: np.random.Generator) -> Sound:
-    """Ten to five decibels above the street, a hum, a ventilator, or many voices far away."""
+    """Ten to five decibels above street noise, hum, a fan, or many distant voices."""
     noise = (street, hum, ventilator, babble)[int(draw.integers(4))]
     return window + at_level(noise(draw), -26 - draw.uniform(5, 10))
 
 
 def _distant(window: Sound, draw: np.random.Generator) -> Sound:
-    """Across a room: 16 to 20 dB softer, mostly its echo, without its highs."""
+    """Across a room: 16 to 20 dB softer, mostly reverberation, without its highs."""
     length = int(0.35 * RATE)
     echo = draw.standard_normal(length) * np.exp(-np.arange(length) / (0.08 * RATE))
     echo[0] = 3.0
@@ -177,7 +176,7 @@ def _distant(window: Sound, draw: np.random.Generator) -> Sound:
 
 
 def _lossy(window: Sound, draw: np.random.Generator) -> Sound:
-    """Beside a soft room; a packet in ten is lost, in bursts."""
+    """With a soft room; one packet in ten is lost, in bursts."""
     window = _quiet(window, draw)
     lost = False
     for start in range(0, len(window) - FRAME, FRAME):
@@ -196,7 +195,7 @@ _CONDITIONS: dict[str, Callable[[Sound, np.random.Generator], Sound]] = {
 
 
 def by_telephone(sound: Sound, draw: np.random.Generator, lost: float = 0.01) -> NDArray[np.int16]:
-    """300 to 3400 Hz, a packet lost now and then, through G.711."""
+    """300 to 3400 Hz, occasional packet loss, through G.711."""
     band = shaped(sound, lambda hertz: (hertz > 200) / (1 + (hertz / 3500) ** 16))
     for start in range(0, len(band) - FRAME, FRAME):
         if draw.random() < lost:
@@ -227,7 +226,7 @@ def silent(draw: np.random.Generator) -> Sound:
 
 
 def comfort(draw: np.random.Generator, dbfs: float | None = None) -> Sound:
-    """As RFC 3389 makes it: soft noise, its level changed a little every now and then."""
+    """Comfort noise by RFC 3389: soft noise whose level changes slightly now and then."""
     steps = np.repeat(10 ** (draw.uniform(-2, 2, LENGTH // (RATE // 5)) / 20), RATE // 5)
     noise = shaped(_noise(draw), lambda hertz: 1 / (1 + (hertz / 1500) ** 2)) * steps
     return at_level(noise, draw.uniform(-70, -45) if dbfs is None else dbfs)
@@ -252,7 +251,7 @@ def ventilator(draw: np.random.Generator) -> Sound:
 
 
 def babble(draw: np.random.Generator) -> Sound:
-    """Twelve who speak at once, further away: what a voice's spectrum is without one voice in it."""
+    """Twelve people talking at once, at a distance: the spectrum of a voice without one voice in it."""
     made = np.zeros(LENGTH)
     for _ in range(12):
         at = 0
@@ -265,7 +264,7 @@ def babble(draw: np.random.Generator) -> Sound:
 
 
 def clicks(draw: np.random.Generator) -> Sound:
-    """Keys of a keyboard, a receiver that is moved, a pen."""
+    """A keyboard, a handset that is moved, a pen."""
     made = comfort(draw, -65)
     for _ in range(int(draw.integers(3, 16))):
         at, length = int(draw.integers(len(made) - 400)), int(draw.integers(8, 300))
@@ -275,7 +274,7 @@ def clicks(draw: np.random.Generator) -> Sound:
 
 
 def breathing(draw: np.random.Generator) -> Sound:
-    """Into the mouthpiece: noise that swells and fades, every second or two."""
+    """Into the mouthpiece: noise that swells and fades every second or two."""
     made, at = comfort(draw, -65), int(draw.uniform(0, 0.8) * RATE)
     while at < len(made):
         length = int(draw.uniform(0.5, 1.1) * RATE)
@@ -287,7 +286,7 @@ def breathing(draw: np.random.Generator) -> Sound:
 
 
 def digits(draw: np.random.Generator) -> Sound:
-    """The colleague's keys, heard through (ITU-T Q.23)."""
+    """The colleague's keys, audible (ITU-T Q.23)."""
     made, at = comfort(draw, -65), int(draw.uniform(0.2, 1) * RATE)
     rows, columns = (697, 770, 852, 941), (1209, 1336, 1477)
     for _ in range(int(draw.integers(1, 5))):
@@ -301,7 +300,7 @@ def digits(draw: np.random.Generator) -> Sound:
 
 
 def ringing(draw: np.random.Generator) -> Sound:
-    """Another telephone, or the tone of one that rings: 425 Hz, or 400 and 450."""
+    """Another telephone, or its ringing tone: 425 Hz, or 400 and 450."""
     tones = [(425.0,), (400.0, 450.0), (440.0, 480.0), (1200.0, 1500.0)][int(draw.integers(4))]
     on = (_time() % 2.0) < draw.uniform(0.4, 1.2)
     made = sum(np.sin(2 * np.pi * hertz * _time()) for hertz in tones) * on
@@ -309,12 +308,12 @@ def ringing(draw: np.random.Generator) -> Sound:
 
 
 def echo(draw: np.random.Generator) -> Sound:
-    """Out of their loudspeaker and into their microphone: of it nothing is left in a room that is silent."""
+    """From their loudspeaker into their microphone; in a silent room none of it remains."""
     return _echo(draw, heard(draw, talks=True))
 
 
 def _echo(draw: np.random.Generator, right: Sound) -> Sound:
-    """20 to 35 dB softer than what was heard, 40 to 350 ms later, with the room's own."""
+    """20 to 35 dB softer than what was heard, 40 to 350 ms later, with the room's own reverberation."""
     length = int(0.2 * RATE)
     room = draw.standard_normal(length) * np.exp(-np.arange(length) / (0.04 * RATE))
     room[0] = 4.0
@@ -340,7 +339,7 @@ VOICELESS: dict[str, Callable[[np.random.Generator], Sound]] = {
 
 
 def written(case: Case, folder: Path, rate: int = RATE) -> Path:
-    """As the switch leaves it in the middle of a call: its head says that there is nothing in it."""
+    """As the switch leaves it in the middle of a call: its header says that it is empty."""
     path = folder / "audio.wav"
     both = case.samples
     if rate != RATE:

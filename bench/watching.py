@@ -1,9 +1,9 @@
-"""What being watched costs the daemon: processor time of an event with its metrics and without.
+"""The cost of metrics to the daemon: CPU time of an event with and without them.
 
     python -m bench.watching [--events 20000] [--rounds 7]
 
-The same bytes as in ``bench/events.py`` come over a socket to the daemon's own handler of events; without
-metrics its counters are replaced by ones that do nothing.  A scrape is timed besides.  Prints JSON.
+The same bytes as in ``bench/events.py`` arrive over a socket at the daemon's own event handler; for the run
+without metrics, its counters are replaced by ones that do nothing. A scrape is timed as well. Prints JSON.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def unwatched() -> Iterator[None]:
 
 
 def handled(port: int, count: int) -> tuple[float, float]:
-    """Seconds and CPU seconds until the daemon has handled so many events."""
+    """Wall-clock and CPU seconds until the daemon has handled so many events."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
         done, seen = Event(), 0
@@ -61,7 +61,7 @@ def handled(port: int, count: int) -> tuple[float, float]:
 
 
 def scrape() -> float:
-    """Milliseconds of one page of the daemon's metrics."""
+    """Milliseconds for one page of the daemon's metrics."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
         StatusSources(daemon.calls, daemon.knowledge, daemon.node).show()

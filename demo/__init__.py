@@ -1,3 +1,4 @@
-"""What ``make run`` shows: an installation in ``./.accord``, and calls through the real path.
+"""The demo of ``make run``: an installation in ``./.accord``, and calls through the real path.
 
-No part of what is installed on a switch's machine."""
+Not part of what is installed on a switch's machine.
+"""

@@ -25,7 +25,7 @@ class Ports:
 
 
 def choose_ports() -> Ports:
-    """The usual ports where they are free, others where not."""
+    """The usual ports if they are free, otherwise others."""
     taken: set[int] = set()
 
     def pick(usual: int, count: int = 1) -> int:
@@ -35,7 +35,7 @@ def choose_ports() -> Ports:
             if not wanted & taken and all(_free(port) for port in wanted):
                 taken.update(wanted)
                 return base
-        raise ConfigError("demo.ports", "no free ports on 127.0.0.1", "end what listens there")
+        raise ConfigError("demo.ports", "no free ports on 127.0.0.1", "stop what listens there")
 
     return Ports(
         web=pick(8080),

@@ -1,8 +1,8 @@
-"""``python -m demo``: an installation in ``./.accord``, four calls through the real path, and where to
-hear them.
+"""``python -m demo``: an installation in ``./.accord``, four calls through the real path, and where to hear
+them.
 
-Everything is real: keys, object store, processes, and the switch where FreeSWITCH is installed
-(``ACCORD_FREESWITCH``, else the ``PATH``); otherwise the practice switch stands in for it.
+Everything is real: keys, object store, processes, and the switch if FreeSWITCH is installed
+(``ACCORD_FREESWITCH``, else the ``PATH``); otherwise the practice switch replaces it.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class _Stopped(Exception):  # no error: somebody asked for the end
 
 
 def show(once: bool) -> int:
-    """Run the demo; returns the exit status.  Ends with ``once`` when the calls can be heard, otherwise
-    at SIGTERM or SIGINT."""
+    """Run the demo; returns the exit status. With ``once`` it ends when the calls can be heard, otherwise at
+    SIGTERM or SIGINT."""
     begun = time.monotonic()
 
     def say(text: str) -> None:
@@ -89,7 +89,7 @@ def show(once: bool) -> int:
     os.environ.update(environment)
     context = Context(config.load(folder / "accord.toml", os.environ), folder / "accord.toml")
     tenant, password = prepare(context, folder)
-    # The worker would write it a moment later; so the first call finds its line for certain.
+    # The worker would write it a moment later; this way the first call certainly finds its line.
     node = context.settings.node
     snapshot.write(node.snapshot_folder, node.spool_folder, node.never_record, utc_now())
     say("keys, catalogue and a customer with two lines are ready")
@@ -141,8 +141,8 @@ def show(once: bool) -> int:
 
 
 def prepare(context: Context, folder: Path) -> tuple[str, str]:
-    """Keys, catalogue, customer, person and lines, where they are missing; the customer's id and the
-    person's password."""
+    """Create keys, catalogue, customer, user and lines if they are missing; returns the customer's id and the
+    user's password."""
     from recorder.catalogue.database import open_catalogue
 
     if not (context.settings.keys_folder / signing.KEK).exists():
@@ -205,7 +205,7 @@ def _quiet_supervisor(logs: Path) -> None:
 
 
 def _ready(context: Context, ports: Ports) -> bool:
-    """The panel reaches catalogue and store, the node knows its lines, and the daemon takes calls."""
+    """Whether the panel reaches catalogue and store, the node knows its lines, and the daemon takes calls."""
     try:
         connection = http.client.HTTPConnection("127.0.0.1", ports.web, timeout=2)
         connection.request("GET", "/readyz")
@@ -227,7 +227,7 @@ def _wait(stopped: threading.Event, what: str, done: Callable[[], bool], seconds
 
 
 def _follow(stopped: threading.Event, tenant: str, before: set[str], say: Callable[[str], None]) -> bool:
-    """A line for each call that can be heard; false where they do not come in time."""
+    """Print a line for each call that can be heard; false if they do not come in time."""
     deadline = time.monotonic() + HEARD_IN
     count = 0
     while count < len(CALLS):

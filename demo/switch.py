@@ -35,17 +35,17 @@ SWITCH_PASSWORD = "ACCORD_SWITCH_PASSWORD"  # noqa: S105  # the variables' names
 PHONES_PASSWORD = "PHONES_PASSWORD"  # noqa: S105
 
 SPEAK = 3.0
-"""Seconds that they speak before the colleague asks, and after the question until the caller answers."""
+"""Seconds that they speak before the colleague asks, and between the question and the caller's answer."""
 
 AGREEING = 30_000
-"""Milliseconds by which a call in which it is asked is longer."""
+"""Milliseconds that the question adds to a call."""
 
 
 def practice_switch(
     ports: Ports, calls: Sequence[tuple[str, str]], given: Mapping[str, str] = os.environ
 ) -> Program:
-    """The practice switch, which makes the calls itself and prints what happens to them; ``given`` is the
-    environment in which its event socket's password is."""
+    """The practice switch, which makes the calls itself and prints what happens; ``given`` is the environment
+    with its event socket's password."""
     placed = [f"--call={number}:{language}" for number, language in calls]
     placed[0] += ":agrees"  # in the first one the colleague asks whether the recording may be kept
     return Program(
@@ -64,7 +64,7 @@ def practice_switch(
 
 
 def configuration() -> Path:
-    """The dialplan that both switches run: it is the switch's, and not a part of the package.  Raises
+    """The dialplan that both switches run: it belongs to the switch and is not part of the package. Raises
     :class:`SwitchError` (``demo.no_conf``)."""
     conf = PRACTICE.parents[1] / "freeswitch_conf"
     if not conf.is_dir():
@@ -97,7 +97,7 @@ def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str
 
 
 def _for_switch(environment: Mapping[str, str], password: str) -> dict[str, str]:
-    """What a switch reads of an environment: no secret but its own event socket's password."""
+    """The part of an environment that a switch reads: no secret except its own event socket's password."""
     given = of("daemon", environment)
     given.pop(SWITCH_PASSWORD, None)
     return given | ({password: environment[password]} if password in environment else {})
@@ -118,7 +118,7 @@ def place_calls(
     context: Context,
     say: Callable[[str], None],
 ) -> None:
-    """Have the calling phone make the calls, a second apart.  Raises :class:`SwitchError`."""
+    """Have the calling phone make the calls, a second apart. Raises :class:`SwitchError`."""
     from recorder.switch.commands import SwitchCommand
 
     phones = _connect(ports.phones, password)
@@ -129,12 +129,12 @@ def place_calls(
         for at, (number, language) in enumerate(calls):
             line = lines.line(number)
             told = line.announcement.duration_ms if line else 0
-            # The caller hears the announcement out, and speaks when somebody is there.
+            # The caller listens to the announcement, and speaks once somebody answers.
             sound = f"file_string://silence_stream://{told + 600}!{SPEECH}/{language}/caller.wav"
             phone, caller = str(uuid4()), CALLERS[at % len(CALLERS)]
             question = line.keep.question if line and line.keep and not at else None
             if question is not None:
-                # Time for the question, the answer, and what comes of it.
+                # Time for the question, the answer, and its confirmation.
                 sound += f"!silence_stream://{AGREEING}"
                 wait = (told + question.duration_ms) / 1000
                 agreeing.append(gevent.spawn(_agree, phones, phone, caller, told / 1000, wait))
@@ -157,9 +157,9 @@ def place_calls(
 
 
 def _agree(phones: Inbound, phone: str, caller: str, told: float, heard: float) -> None:
-    """The colleague's telephone asks whether the recording may be kept, and once the question is over the
-    caller's presses 1.  ``told`` and ``heard``: seconds from the call until the announcement and the question
-    have come to their ends, one after the other."""
+    """The colleague's telephone asks whether the recording may be kept, and after the question the caller's
+    presses 1. ``told`` and ``heard``: seconds from the call until the ends of the announcement and of the
+    question."""
     from recorder.switch.commands import SwitchCommand
 
     gevent.sleep(told + SPEAK)

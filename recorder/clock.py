@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 Now = Callable[[], datetime]
-"""Returns the present, aware, in UTC."""
+"""Returns the current time, aware, in UTC."""
 
 
 SLACK = timedelta(minutes=1)
-"""By which two clocks that are both right may differ, and by which one may be corrected at a time."""
+"""By how much two correct clocks may differ, and by how much one may be corrected at a time."""
 
 
 def utc_now() -> datetime:
@@ -24,26 +24,26 @@ def utc_now() -> datetime:
 
 
 HIDDEN: Final = ""
-"""In place of a start's name, where a unit or container hides it (systemd's ``ProcSubset=pid`` does)."""
+"""In place of a boot id that a unit or container hides (systemd's ``ProcSubset=pid`` does)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
-    """The machine's clock that nobody sets: ``up`` is seconds since the start that ``boot`` names
-    (:data:`HIDDEN` where that cannot be read), sleep included."""
+    """The machine's clock that nobody sets: ``up`` is seconds since the boot that ``boot`` identifies
+    (:data:`HIDDEN` if that cannot be read), including sleep."""
 
     boot: str
     up: float
 
 
 def uptime() -> Uptime:
-    """This machine's, now."""
+    """This machine's current uptime."""
     return Uptime(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 @cache
 def _boot() -> str:
-    # Once: no process lives longer than its machine's start.
+    # Once: no process outlives its machine's boot.
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -67,5 +67,5 @@ def from_iso(text: str) -> datetime:
         raise ValueError(f"a time without a zone: {text!r}")
     try:
         return at.astimezone(UTC)
-    except OverflowError:  # the first and the last day there are, in another zone
+    except OverflowError:  # the first or the last representable day, in another zone
         raise ValueError(f"a time outside the calendar: {text!r}") from None

@@ -1,9 +1,9 @@
-"""The settings: one TOML file, each of them also from the environment, checked before anything starts.
+"""The settings: one TOML file, overridden by the environment, checked before anything starts.
 
 A setting ``listen_port`` of section ``switch`` is ``[switch] listen_port`` in the file and
-``ACCORD_SWITCH_LISTEN_PORT`` in the environment, which wins.  ``ACCORD_SWITCH_PASSWORD_FILE`` names a
-file whose content is the value: for secrets.  An unknown setting is refused with the nearest known one, in
-the file and in the environment.
+``ACCORD_SWITCH_LISTEN_PORT`` in the environment, which wins. ``ACCORD_SWITCH_PASSWORD_FILE`` names a file
+whose content is the value: for secrets. An unknown setting, in the file or in the environment, is refused,
+and the nearest known one is suggested.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PREFIX = "ACCORD_"
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 _WRITTEN = BeforeValidator(lambda text: phone_numbers.plain(text) if isinstance(text, str) else text)
-"""A number in any of the ways that people write one."""
+"""A phone number in any of the ways that people write one."""
 
 
 class _Section(BaseModel):
@@ -40,15 +40,17 @@ class NodeSettings(_Section):
     data: Path = Path("/var/lib/accord")
     """Folder for the spool, the snapshot and, on the embedded defaults, catalogue and keys."""
     spool: Path | None = None
-    """Where the switch writes; default ``<data>/spool``.  Daemon, worker and switch must all write here."""
+    """Where the switch writes; default ``<data>/spool``. Daemon, worker and switch must all be able to write
+    here."""
     warn_at: float = Field(default=0.85, gt=0, lt=1)
-    """Share of the spool's disk in use past which the operator is told; at most ``full_at``."""
+    """Share of the spool's disk in use above which the operator is warned; at most ``full_at``."""
     full_at: float = Field(default=0.95, gt=0.5, lt=1)
-    """Share of the spool's disk in use past which no new recording starts (calls go on)."""
+    """Share of the spool's disk in use above which no new recording starts (calls continue)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
-    """Country (``BE``) that numbers without a country code are from; empty: they stay as they are."""
+    """Country (``BE``) of numbers without a country code; empty: they stay as they are."""
     never_record: tuple[Annotated[str, _WRITTEN, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
-    """Numbers that are neither announced nor recorded, called or calling, beside the dialplan's own list."""
+    """Numbers that are neither announced nor recorded, called or calling, in addition to the dialplan's own
+    list."""
 
     @property
     def spool_folder(self) -> Path:
@@ -60,7 +62,7 @@ class NodeSettings(_Section):
 
 
 class SwitchSettings(_Section):
-    """FreeSWITCH: its event socket, and the address its dialplan's ``socket`` reaches the daemon at."""
+    """FreeSWITCH: its event socket, and the address at which the dialplan's ``socket`` reaches the daemon."""
 
     host: str = "127.0.0.1"
     port: Port = 8021
@@ -75,7 +77,7 @@ class CatalogueSettings(_Section):
     url: str = Field(default="", repr=False)
     """``sqlite:////path/to/file`` or ``postgresql://user@host/name``; default ``<data>/catalogue.db``."""
     connections: int = Field(default=20, ge=2, le=500)
-    """That each process opens to a PostgreSQL server at most."""
+    """Most connections of each process to a PostgreSQL server."""
 
 
 class StoreSettings(_Section):
@@ -91,10 +93,10 @@ class StoreSettings(_Section):
     path: Path | None = None
     """Folder of ``kind = "directory"``; default ``<data>/store``."""
     lock: Literal["off", "governance"] = "off"
-    """``governance``: sounds are locked in the bucket (S3 Object Lock) until the day that was announced."""
+    """``governance``: sounds are locked in the bucket (S3 Object Lock) until the announced day."""
     erase_access_key: SecretStr = SecretStr("")
     erase_secret_key: SecretStr = SecretStr("")
-    """What the worker erases with where they are locked; default: the same as everything else."""
+    """The worker's credentials for erasing locked objects; default: the same as for everything else."""
     embedded: bool = False
     """Start SeaweedFS beside the processes, on loopback, in ``<data>/seaweedfs``."""
     embedded_port: Port = 8333
@@ -106,13 +108,13 @@ class KeySettings(_Section):
     kek: SecretStr = SecretStr("")
     """The key-encryption key, base64 of 32 bytes; default: the file ``kek`` in the folder."""
     backups_kept_days: int = Field(default=30, ge=0, le=3650)
-    """Days after which every copy of catalogue and bucket that you make is gone: an erasure counts as
-    complete so long after it."""
+    """Days after which every copy that you make of catalogue and bucket is gone: an erasure counts as
+    complete that long after it."""
 
 
 class WorkerSettings(_Section):
     processes: int = Field(default_factory=lambda: min(len(os.sched_getaffinity(0)), 64), ge=1, le=64)
-    """Processes that encode; as many as there are cores, which are the calls' first (``nice``)."""
+    """Encoder processes; one per core, which calls use first (``nice``)."""
     nice: int = Field(default=10, ge=0, le=19)
 
 
@@ -120,78 +122,78 @@ class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     secret_key: SecretStr = SecretStr("")
-    """Signs the forms' tokens; default: made once in ``<data>/keys/web``."""
+    """Signs form tokens; default: created once in ``<data>/keys/web``."""
     secure_cookies: bool = True
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
     proxies: int = Field(default=0, ge=0, le=5)
-    """How many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed."""
+    """How many reverse proxies stand in front, whose ``X-Forwarded-For`` is trusted."""
     proxy_networks: tuple[IPvAnyNetwork, ...] = ()
-    """Networks beside loopback that the nearest of them is in."""
+    """Networks beside loopback in which the nearest proxy may be."""
 
 
 class PersonSettings(_Section):
-    """Calling somebody who asks for their recordings, with a code that shows that a number is theirs."""
+    """Calls to people who ask for their recordings, with a code that shows that a number is theirs."""
 
     dial: str = Field(
         default="",
         pattern=r"^([a-z_]{2,20}/[A-Za-z0-9_.:/@;=+*-]*\{(number|digits)\}[A-Za-z0-9_.:/@;=+*-]*)?$",
     )
     """How the switch beside this node reaches a number outside: ``sofia/gateway/outside/{number}``
-    (``{digits}``: without the plus).  Empty: this node calls nobody."""
+    (``{digits}``: without the plus). Empty: this node calls nobody."""
     dial_as: Annotated[str, _WRITTEN] = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
-    """The number that is shown; empty: the gateway's own."""
+    """The caller number to show; empty: the gateway's own."""
 
 
 class LogSettings(_Section):
     path: Path | None = None
-    """A file for the logs; default: standard error.  All processes may append to the same one, and it may
-    be rotated by renaming it."""
+    """A file for the logs; default: standard error. All processes may append to the same file, and it may be
+    rotated by renaming."""
 
 
 class PromptSettings(_Section):
-    """The sound of sentences, made when an announcement is saved: never in a call."""
+    """The sound of sentences, made when an announcement is saved, never during a call."""
 
     speech: Literal["auto", "kokoro", "pico", "espeak-ng", "none"] = "auto"
-    """Which engine speaks what is neither recorded nor shipped; ``auto``: the best that is installed."""
+    """Which engine speaks text that is neither recorded nor shipped; ``auto``: the best one installed."""
     kokoro: Path | None = None
-    """Folder of ``kokoro.onnx`` and its voices."""
+    """Folder with ``kokoro.onnx`` and its voices."""
     recorded: Path | None = None
-    """Folder of a person's recordings, ``<language>/<clip>.wav``, used instead of what is shipped."""
+    """Folder of a person's recordings, ``<language>/<clip>.wav``, used instead of the shipped sounds."""
 
 
 class LedgerSettings(_Section):
-    """The log of what happened, and where what is signed of it goes."""
+    """The audit log, and where its checkpoints go."""
 
     lock_days: int = Field(default=365, ge=1, le=3650)
     """How long nobody can delete a checkpoint in a bucket that locks objects."""
     timestamp_url: str = Field(default="", pattern=r"^(https?://.*)?$")
-    """A timestamp authority (RFC 3161) that stamps checkpoints."""
+    """A timestamp authority (RFC 3161) for checkpoints."""
     timestamp_ca: Path | None = None
-    """PEM of the certificates that the authority's own leads to; needed with ``timestamp_url``."""
+    """PEM of the certificates that the authority's own chains to; required with ``timestamp_url``."""
 
 
 class MailSettings(_Section):
-    """The server that takes checkpoints for whoever wants them by mail."""
+    """The server that sends checkpoints by mail."""
 
     host: str = ""
     port: Port = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     sender: str = Field(default="", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$")
-    """What the mails are from; needed with ``host``."""
+    """The mails' sender; required with ``host``."""
     username: str = ""
     password: SecretStr = SecretStr("")
 
 
 class MetricsSettings(_Section):
-    """Where Prometheus and whoever else watches finds each process."""
+    """Where Prometheus and other monitoring reaches each process."""
 
     host: str = "127.0.0.1"
     daemon_port: int = Field(default=9184, ge=0, le=65535)
-    """``/metrics``, ``/healthz`` and ``/readyz`` of the daemon; 0: nowhere."""
+    """``/metrics``, ``/healthz`` and ``/readyz`` of the daemon; 0: none."""
     worker_port: int = Field(default=9185, ge=0, le=65535)
     web_port: int = Field(default=9186, ge=0, le=65535)
     allow: tuple[IPvAnyNetwork, ...] = ()
-    """Networks beside loopback that get an answer."""
+    """Networks beside loopback that are answered."""
 
 
 class Settings(_Section):
@@ -260,7 +262,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 
 def _check_cookies(web: WebSettings) -> None:
-    """Cookies without HTTPS can be read on the way: they stay on this machine."""
+    """Without HTTPS, cookies can be read in transit, so they must not leave this machine."""
     if web.secure_cookies or _is_loopback(web.host):
         return
     raise ConfigError(
@@ -301,14 +303,14 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
 
 
 def _value(model: type[BaseModel], name: str, text: str) -> str | list[str]:
-    """A list is written with commas in the environment."""
+    """In the environment, a list is separated by commas."""
     if get_origin(model.model_fields[name].annotation) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
 
 
 def _check_variables(environment: Mapping[str, str]) -> None:
-    """A variable that begins like a section's is meant as a setting; other ``ACCORD_…`` are not ours."""
+    """A variable with a section's prefix is meant as a setting; other ``ACCORD_…`` variables are not ours."""
     known = {
         f"{PREFIX}{section}_{name}".upper(): name
         for section, model in _sections().items()

@@ -1,7 +1,7 @@
-"""The one family of errors that Accord raises for a person to read.
+"""The family of errors that Accord raises for people to read.
 
-Everything that an operator or a customer can put right is an :class:`AccordError`: it says what is
-wrong, and in ``hint`` what to do.  It is caught once, at the edge (command line, web, worker loop).
+Everything that an operator or a customer can put right is an :class:`AccordError`: it says what is wrong and,
+in ``hint``, what to do. It is caught once, at the edge (command line, web, worker loop).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 class AccordError(Exception):
     """Something is wrong that a person can put right.
 
-    ``error_id`` is stable (``area.what``), goes into logs and API answers, and is the key of the
-    translated sentence where the error is shown to a customer; ``message`` and ``hint`` are plain
-    English for the operator.
+    ``error_id`` is stable (``area.what``), appears in logs and API answers, and is the key of the translated
+    sentence that a customer sees; ``message`` and ``hint`` are plain English for the operator.
     """
 
     def __init__(self, error_id: str, message: str, hint: str = "") -> None:
@@ -25,7 +24,7 @@ class AccordError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     def __reduce__(self) -> tuple[type[AccordError], tuple[str, str, str]]:
-        """So that it comes whole out of a worker process (takes are encoded in processes of their own)."""
+        """Makes it picklable, to pass out of the encoder processes."""
         return type(self), (self.error_id, self.message, self.hint)
 
 
@@ -34,7 +33,7 @@ class ConfigError(AccordError):
 
 
 class SwitchError(AccordError):
-    """FreeSWITCH is away, refused a command, or did not answer in time."""
+    """FreeSWITCH is unavailable, refused a command, or did not answer in time."""
 
 
 class TakeError(AccordError):
@@ -46,27 +45,27 @@ class EncoderError(AccordError):
 
 
 class SealError(AccordError):
-    """A key, signature, hash or encrypted block is not what the seal says."""
+    """A key, signature, hash or encrypted block does not match the seal."""
 
 
 class StoreError(AccordError):
-    """The object store is away, refused, or returned something else than was stored."""
+    """The object store is unavailable, refused, or returned something other than what was stored."""
 
 
 class CatalogueError(AccordError):
-    """The database is away or has another schema than this version of Accord."""
+    """The database is unavailable, or its schema is not this version's."""
 
 
 class BackupError(AccordError):
-    """A backup's file is not what was written, or cannot be restored here."""
+    """A backup file is not what was written, or cannot be restored here."""
 
 
 class LedgerError(AccordError):
-    """A log cannot be signed, or what was signed of it is not what it must be."""
+    """A log cannot be signed, or its checkpoints are not what they must be."""
 
 
 class BringingError(AccordError):
-    """A recording from elsewhere cannot be brought in as it is."""
+    """A recording cannot be imported as it is."""
 
 
 class AccessError(AccordError):
@@ -74,7 +73,7 @@ class AccessError(AccordError):
 
 
 class TooOften(AccessError):
-    """A person asked for this so often that each more would only fill the log; it goes on ``after`` so many
+    """A person asked for this too often: more would only fill the log. They may continue after ``after``
     seconds."""
 
     def __init__(self, message: str, after: int) -> None:
@@ -86,12 +85,13 @@ class TooOften(AccessError):
 
 
 class KeepingError(AccordError):
-    """A recording cannot be held, deleted or kept so: by what was sealed, a hold, or a law."""
+    """A recording cannot be held, deleted or kept this way: because of what was sealed, a legal hold, or a
+    law."""
 
 
 class PersonError(AccordError):
-    """What a person asked about their recordings cannot go on so: not proved, not reviewed, too often."""
+    """A subject request cannot continue: not proved, not reviewed, too often."""
 
 
 class ClockError(AccordError):
-    """This machine's clock cannot be believed."""
+    """This machine's clock cannot be trusted."""

@@ -1,8 +1,8 @@
-"""Whether a process can do its work now, asked as often as one likes and never waited for long.
+"""Whether a process can do its work now; can be asked at any rate, and always answers quickly.
 
-A check is a function that says what it found, or raises.  Each runs in a thread of its own (a greenlet,
-where threads are patched), at most one at a time: one that hangs is told as "does not answer", and is not
-started a second time.
+A check is a function that returns its finding, or raises. Each runs in a thread of its own (a greenlet if
+threads are patched), at most one at a time: a check that hangs is reported as "does not answer", and not
+started again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LIMIT = 2.0
 """Seconds that an answer may take, whatever hangs."""
 
 FRESH = 2.0
-"""Seconds for which a finding is good, so that asking often costs nothing."""
+"""Seconds for which a finding is reused, so that frequent requests cost nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthFinding:
-    """``what`` was found, and where it is not well, what to do (``hint``)."""
+    """``what`` was found and, if it is not healthy, what to do (``hint``)."""
 
     ok: bool
     what: str
@@ -39,7 +39,7 @@ class HealthFinding:
 
 
 Check = Callable[[], HealthFinding]
-"""Looks at one thing.  What it raises is told as its finding."""
+"""Checks one thing. An exception becomes its finding."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class _Looking:
         except AccordError as error:
             finding = HealthFinding(False, error.message, error.hint)
         except Exception as error:
-            # Whatever a database or a disk raises says that it is not well; the log has where.
+            # Anything that a database or a disk raises means that it is unhealthy; the log has the details.
             log.info("health.check_failed", check=self.name, exc_info=error)
             finding = HealthFinding(False, f"{type(error).__name__}: {error}", "the process's log says more")
         with self.lock:
@@ -84,7 +84,7 @@ class _Looking:
 
 
 class Readiness:
-    """Named checks of one process.  ``monotonic`` is seconds, passed in for tests."""
+    """Named checks of one process. ``monotonic`` is seconds, passed in for tests."""
 
     def __init__(
         self,

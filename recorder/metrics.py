@@ -1,10 +1,10 @@
-"""Every number that Accord shows to Prometheus, declared here and nowhere else.
+"""Every metric that Accord exposes to Prometheus, declared here and nowhere else.
 
-Each has a name (base units, ``_total`` for what only grows), a sentence, its labels, and the processes that
-show it.  Labels hold words of a small known set, never an id, a name or a number that somebody sent; what has
-such a set is shown as 0 from the start (:func:`zero`), so that a rate is there before the first failure.
+Each has a name (base units, ``_total`` for counters), a help text, its labels, and the processes that expose
+it. Labels take values from a small known set, never an id, a name or a number that somebody sent. Such
+metrics are exposed as 0 from the start (:func:`zero`), so that a rate exists before the first failure.
 
-A process counts whether or not anybody looks: :mod:`recorder.status_server` serves :func:`registry`.
+A process counts whether or not anybody scrapes: :mod:`recorder.status_server` serves :func:`registry`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from recorder import __version__
 
-# When a counter began is nothing that anybody watches.
+# Nobody monitors when a counter was created.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 DAEMON: Final = "daemon"
@@ -40,7 +40,7 @@ LONG: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A metric as the documentation lists it.  ``on``: the processes that show it."""
+    """A metric as the documentation lists it. ``on``: the processes that expose it."""
 
     name: str
     kind: str
@@ -237,17 +237,18 @@ STORE_OPERATIONS: Final = ("put", "read", "size", "list", "delete", "abilities")
 STORE_KINDS: Final = (AWAY, CONFLICT, REFUSED)
 CATALOGUE_KINDS: Final = (AWAY, FAILED)
 OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "encoder", "disk", "other")
-"""What can stand in the way of a stage."""
+"""What can block a stage."""
 
 
 def zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
-    """Show a metric for every combination of these labels' values from now on, 0 until something happens."""
+    """Expose a metric for every combination of these labels' values from now on, 0 until something
+    happens."""
     for combination in product(*values):
         metric.labels(*combination)
 
 
 def zero_shared() -> None:
-    """The same for what worker and panel both have."""
+    """The same for the metrics that worker and panel share."""
     zero(STORE_OPERATION, STORE_OPERATIONS)
     zero(STORE_ERRORS, STORE_OPERATIONS, STORE_KINDS)
     zero(STORE_RETRIES, STORE_OPERATIONS)
@@ -255,7 +256,7 @@ def zero_shared() -> None:
 
 
 def registry(process: str) -> CollectorRegistry:
-    """What one process shows: its own metrics, and its memory, processor time and open files."""
+    """What one process exposes: its own metrics, and its memory, CPU time and open files."""
     shown = CollectorRegistry()
     ProcessCollector(registry=shown)
     for each in DECLARED.values():
@@ -265,5 +266,5 @@ def registry(process: str) -> CollectorRegistry:
 
 
 def introduce() -> None:
-    """Say which Accord this is.  On which node is for whoever scrapes to say: a label of the target."""
+    """Expose the version. The node is the scraper's to add, as a label of the target."""
     BUILD.labels(__version__).set(1)

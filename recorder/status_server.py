@@ -1,8 +1,8 @@
-"""What a process shows to whoever watches it, over HTTP: ``/metrics``, ``/healthz``, ``/readyz``.
+"""A process's status over HTTP: ``/metrics``, ``/healthz``, ``/readyz``.
 
 :class:`Watched` is the WSGI application; the daemon serves it from its hub, worker and panel from threads
-(:func:`in_thread`).  Only loopback and ``[metrics] allow`` get an answer.
-A port that is taken is tried again, and never stops a process: calls come first.
+(:func:`in_thread`). Only loopback and ``[metrics] allow`` are answered. A port that is taken is retried, and
+never stops a process: calls come first.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ AGAIN: Final = 30.0
 """Seconds until a port that was taken is tried again."""
 
 FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
-"""What a proxy adds: whoever stands behind one is not the neighbour that the address says."""
+"""Headers that a proxy adds: a client behind one is not the neighbour that the address suggests."""
 
 SLOW: Final = 10.0
-"""Seconds that a watcher may take to send its request."""
+"""Seconds that a client may take to send its request."""
 
 
 class Neighbours:
-    """Who may look: loopback, and the networks named (``10.1.0.0/16``).  Raises ``ValueError``."""
+    """Who may ask: loopback, and the named networks (``10.1.0.0/16``). Raises ``ValueError``."""
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
         self._networks = [ipaddress.ip_network(each) for each in networks]
 
     def __contains__(self, environ: object) -> bool:
-        """Whether a request (its WSGI environment) comes from one of them, and through no proxy."""
+        """Whether a request (its WSGI environment) comes from one of them, without a proxy."""
         if not isinstance(environ, dict) or any(environ.get(name) for name in FORWARDED):
             return False
         try:
@@ -57,7 +57,7 @@ class Neighbours:
 
 
 class Watched:
-    """The WSGI application of one process.  ``alive`` says whether its loop still turns."""
+    """The WSGI application of one process. ``alive`` says whether its loop still runs."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Watched:
         try:
             status, kind, body = self._answer(environ)
         except Exception:
-            # Whoever watches is told that there is nothing to see; what is watched goes on.
+            # Monitoring finds nothing; the process itself continues.
             metrics.UNFORESEEN.inc()
             log.exception("metrics.failed", path=environ.get("PATH_INFO"))
             status, kind, body = "500 Internal Server Error", TEXT, b"see the process's log\n"
@@ -107,7 +107,7 @@ def health(process: str, alive: bool) -> dict[str, object]:
 
 
 def readiness(process: str, findings: Mapping[str, HealthFinding]) -> dict[str, object]:
-    """The body of ``/readyz``: every check by its name, and what to do about what is not well."""
+    """The body of ``/readyz``: every check by its name, and what to do about the unhealthy ones."""
     ready = all(each.ok for each in findings.values())
     return {
         "status": "ready" if ready else "not_ready",
@@ -122,7 +122,7 @@ def _json(good: bool, body: Mapping[str, object]) -> tuple[str, str, bytes]:
 
 
 def not_served(host: str, port: int, error: OSError) -> None:
-    """Say that nobody can look, once."""
+    """Log once that the status cannot be served."""
     log.error(
         "metrics.not_served",
         address=f"{host}:{port}",
@@ -138,7 +138,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 class _Handler(WSGIRequestHandler):
     timeout = SLOW
 
-    def address_string(self) -> str:  # no look-up of names
+    def address_string(self) -> str:  # no name look-ups
         return str(self.client_address[0])
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -146,7 +146,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def in_thread(application: Watched, host: str, port: int) -> Callable[[], None]:
-    """Serve from a thread beside the process's work; returns what ends it.  ``port`` 0 serves nothing."""
+    """Serve from a thread beside the process's work; returns what stops it. ``port`` 0 serves nothing."""
     stopping = threading.Event()
 
     def serve() -> None:

@@ -1,21 +1,21 @@
-"""As many live calls as a switch carries, with daemon, worker and store beside it on the same machine.
+"""As many live calls as a switch carries, with daemon, worker and store on the same machine.
 
     ACCORD_FREESWITCH=/usr/bin/freeswitch python -m bench.load --calls 200 --minutes 60 --write
     ACCORD_FREESWITCH=… python -m bench.load --calls 200 --minutes 60 --shortest 180 --format wav
     ACCORD_FREESWITCH=/usr/bin/freeswitch python -m bench.load --ramp 100,150,200,250,300 --write
 
-The real switch without real-time priority (``-np``) on ``freeswitch_conf/``, ``accord run`` with its
-defaults (SeaweedFS and SQLite beside it, an encoder a core at low priority), and sipp as callers and callees
-with sound both ways.  Calls of varied length come and go for as long as asked; the same calls are then
-made on the same switch without Accord: recorded by the dialplan alone (announcement, recording, bridge),
-and not recorded.  Every recording is listened to afterwards (:mod:`bench.load.sound`), and catalogue,
-manifests and calls are compared.
+The real switch without real-time priority (``-np``) on ``freeswitch_conf/``, ``accord run`` with its defaults
+(SeaweedFS and SQLite on the machine, an encoder per core at low priority), and sipp as callers and callees
+with sound both ways. Calls of varied length come and go for as long as asked; the same calls are then made on
+the same switch without Accord: recorded by the dialplan alone (announcement, recording, bridge), and not
+recorded. Every recording is analysed afterwards (:mod:`bench.load.sound`), and catalogue, manifests and calls
+are compared.
 
-Without ``--ramp``: processor time is split into what a live minute and what a call's coming and going
-costs.  While all of the first calls are connected and none has ended, nothing else happens: that is the
-minute's share, after what the processes use without calls; the rest of the long measurement is the calls'.
+Without ``--ramp``, CPU time is split into the cost of a live minute and of a call's set-up and end. While all
+of the first calls are connected and none has ended, nothing else happens: that gives the minute's share,
+after subtracting what the processes use without calls; the rest of the long measurement is the calls' share.
 
-The machine should have nothing else to do.  Disk: 2 MiB a call-minute until the end of the run.
+The machine should have nothing else to do. Disk: 2 MiB per call-minute until the end of the run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.freeswitch.process import binary
 
 
 def main() -> int:
-    """Measure, print the tables, write them where asked; 2 where something is not installed."""
+    """Measure, print the tables, write them where asked; 2 if something is not installed."""
     asked = _arguments()
     if asked.saved:
         measured = pickle.loads(asked.saved.read_bytes())
@@ -46,11 +46,11 @@ def main() -> int:
         if missing := [what for what, there in _needs().items() if not there]:
             print("not measured, for lack of: " + ", ".join(missing))
             return 2
-        # Whoever started us may have been told to be polite; what is measured must not be.
+        # Our parent may run at low priority; the measured processes must not.
         with suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, 0, 0)
-        # Broken off, by whatever: the switch and all others are ended, too.
+        # If interrupted in any way, the switch and all other processes end, too.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _frame: sys.exit(128 + number))
         measured = _measure(asked)
@@ -84,7 +84,7 @@ def _measure(asked: argparse.Namespace) -> dict[Mode, Measured]:
         try:
             run.run()
         finally:
-            # After each, and whatever happens, so that an hour is not lost to a mistake at its end.
+            # After each step and in any case, so that a late bug does not lose an hour's data.
             (asked.save or folder / "measured").write_bytes(pickle.dumps(measured))
     print(f"the raw measurements: --saved {asked.save or folder / 'measured'}", file=sys.stderr)
     with suppress(OSError):  # where something was to be kept
@@ -115,7 +115,7 @@ def _arguments() -> argparse.Namespace:
     asked.shortest = asked.shortest or (90.0 if long else 60.0)
     asked.longest = asked.longest or (180.0 if long else 90.0)
     asked.modes = asked.modes or (list(get_args(Mode)) if long else ["accord", "recorded"])
-    # What somebody else has to say to see the same.
+    # The command that reproduces this.
     asked.said = _said(sys.argv[1:])
     return asked
 

@@ -1,4 +1,4 @@
-"""From what was measured to the numbers that are shown."""
+"""From measurements to the numbers that are shown."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ FRAMES_A_SECOND: Final = 50
 MIB: Final = 1 << 20
 
 RECENT: Final = 120.0
-"""Seconds: what ended within them may still wait in the spool."""
+"""Seconds: calls that ended within them may still wait in the spool."""
 
 GROWTH_SECONDS: Final = 600.0
-"""What is measured for less than this has no growth: what fills at first is no leak."""
+"""A shorter measurement has no growth: what fills up at first is not a leak."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of the processes of one name in one step: ``cores`` in use on average; processor milliseconds
-    ``a_minute`` of a live call and ``a_call`` for its coming and going (both ``None`` where they cannot be
-    told apart), ``a_call_in_all``; memory in MiB and open files at the begin and at the end; ``growth`` in
-    MiB an hour, ``None`` where the time was too short to tell."""
+    """Of the processes with one name in one step: ``cores`` in use on average; CPU milliseconds ``a_minute``
+    of a live call and ``a_call`` for its set-up and end (both ``None`` if they cannot be separated),
+    ``a_call_in_all``; memory in MiB and open files at the start and at the end; ``growth`` in MiB an hour,
+    ``None`` if the time was too short to tell."""
 
     cores: float
     a_minute: float | None
@@ -43,10 +43,10 @@ class Cost:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step: ``live`` calls on average and ``begun`` ones a second for ``seconds``; frames of both
-    telephones that are in no recording, per million, ``None`` where nothing was recorded; ``answer`` is
-    milliseconds from INVITE to answer; ``busy`` the share of the machine's cores, ``stolen`` what its host
-    took, ``waiting`` the share of the time in which somebody had no core; ``spool`` takes waiting at the
-    begin, at the most, and at the end."""
+    telephones that are in no recording, per million, ``None`` if nothing was recorded; ``answer`` in
+    milliseconds from INVITE to answer; ``busy``: the share of the machine's cores, ``stolen``: what its host
+    took, ``waiting``: the share of the time in which some task had no core; ``spool``: takes waiting at the
+    start, at most, and at the end."""
 
     live: float
     begun: float
@@ -93,21 +93,22 @@ def step(measured: Measured, number: int, cores: int) -> Step:
 
 
 def overdue(measured: Measured) -> int:
-    """By how many takes, at the most, more waited in the spool than had ended in the two minutes before;
-    below 0 where there was never one too many."""
+    """By how many takes, at most, the spool exceeded the calls that ended in the two minutes before; below 0
+    if it never did."""
     samples = measured.samples[measured.idle[1] + 1 :]
     found, first = [], 0
     for sample in samples:
         while samples[first].at < sample.at - RECENT:
             first += 1
-        # Of the window's beginning the sample just inside it knows: so that none too few are found overdue.
+        # The first sample inside the window stands for its start, so that the number overdue is not
+        # underestimated.
         found.append(sample.waiting - (sample.count.ended - samples[first].count.ended))
     return max(found, default=0)
 
 
 def worked_off(measured: Measured, cores: int) -> tuple[float, float] | None:
-    """Seconds after the last call until the spool was empty, and how many what waited then needed of all
-    cores together; ``None`` where it was not in time."""
+    """Seconds after the last call until the spool was empty, and the CPU seconds that the waiting takes
+    needed; ``None`` if it was not empty in time."""
     samples = measured.samples
     if measured.worked_off is None:
         return None
@@ -117,8 +118,8 @@ def worked_off(measured: Measured, cores: int) -> tuple[float, float] | None:
 
 
 def a_live_call(measured: Measured) -> float | None:
-    """KiB by which the daemon's memory is larger for each live call more, over the last rise of a ramp's
-    steps; ``None`` where it has none."""
+    """KiB of daemon memory per additional live call, over the last increase of a ramp; ``None`` if there is
+    none."""
     steps = [
         (measured.plan.steps[number][0], measured.samples[end].uses["daemon"].rss / 1024)
         for number, (_, end) in enumerate(measured.steps)
@@ -133,7 +134,7 @@ def a_live_call(measured: Measured) -> float | None:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that so large a share does not exceed, of sorted ones; 0 of none."""
+    """The value that this share of a sorted list does not exceed; 0 for an empty list."""
     return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
 
 
@@ -187,7 +188,7 @@ def _cost(measured: Measured, samples: Sequence[Sample], name: str) -> Cost:
 
 
 def _slope(points: Sequence[tuple[float, float]]) -> float | None:
-    """How much more an hour, by the second half of the points: what fills at first is no leak."""
+    """Increase per hour, by the second half of the points: what fills up at first is not a leak."""
     if points[-1][0] - points[0][0] < GROWTH_SECONDS:
         return None
     points = points[len(points) // 2 :]
@@ -195,10 +196,11 @@ def _slope(points: Sequence[tuple[float, float]]) -> float | None:
 
 
 def _quantiles(name: str, before: str, after: str) -> dict[str, float]:
-    """Of a histogram's growth, in milliseconds: within which bucket half, 95 and 99 of 100 lie."""
+    """Of a histogram's growth, in milliseconds: the buckets that contain the 50th, 95th and 99th
+    percentile."""
     grown, earlier = _buckets(name, after), _buckets(name, before)
     if not grown or set(grown) != set(earlier):
-        return {}  # it did not show its numbers just then
+        return {}  # it did not expose its metrics at that moment
     for bound, count in earlier.items():
         grown[bound] -= count
     whole = grown.get(float("inf"), 0.0)

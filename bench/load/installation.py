@@ -22,7 +22,7 @@ from tests.freeswitch.process import Switch, until
 from tests.freeswitch.switches import CONF
 
 Mode = Literal["accord", "recorded", "plain"]
-"""All of Accord; the same by the dialplan alone, recorded; the same, not recorded."""
+"""All of Accord; the dialplan alone, recorded; the dialplan alone, not recorded."""
 
 NUMBER: Final = "+3225550101"
 CUSTOMER: Final = "Menuiserie Dubois"
@@ -112,7 +112,7 @@ class Installation:
 
     @property
     def context(self) -> Context:
-        """Accord's settings, for looking into what it has made."""
+        """Accord's settings, for examining what it made."""
         return Context(config.load(None, self.environment), None)
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class Installation:
             self._start_accord()
 
     def pids(self) -> dict[str, list[int]]:
-        """The processes by what they are."""
+        """Process ids by kind of process."""
         switch = self.switch.process
         found: dict[str, list[int]] = {"switch": [switch.pid] if switch else []}
         if self._accord is not None:
@@ -132,8 +132,7 @@ class Installation:
         return found
 
     def metrics(self) -> str:
-        """What the daemon shows to Prometheus; empty where there is none, or
-        where it does not answer."""
+        """The daemon's metrics; empty if there is none, or it does not answer."""
         if self._accord is None:
             return ""
         url = f"http://127.0.0.1:{self.environment['ACCORD_METRICS_DAEMON_PORT']}/metrics"
@@ -145,7 +144,7 @@ class Installation:
             return ""
 
     def stop_accord(self) -> None:
-        """End it as an operator does; what it has made stays."""
+        """Stop it as an operator does; its data stays."""
         if self._accord is not None:
             self._accord.terminate()
             self._accord.wait(60)
@@ -195,7 +194,7 @@ def _name(argv: list[str]) -> str:
 
 
 def _free_block(count: int) -> int:
-    """The first of so many ports in a row that nobody has, for TCP and UDP."""
+    """The first of so many consecutive free ports, for TCP and UDP."""
     for first in range(24000, 29000, count):
         held = []
         try:

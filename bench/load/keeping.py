@@ -1,4 +1,4 @@
-"""Keeps a second name of every take's files, to listen to them after Accord has them no more."""
+"""Keeps a second name of every take's files, for analysis after Accord has removed its own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ EVERY: Final = 0.5
 
 
 class Keeper:
-    """Links the sound and the marks of each take in ``spool`` into ``folder``, from its beginning on; a link
-    takes no room until the worker removes its own.  Counts what waits for the worker meanwhile."""
+    """Links the sound and the marks of each take in ``spool`` into ``folder``, from its start on; a link
+    takes no space until the worker removes its own. Meanwhile counts what waits for the worker."""
 
     def __init__(self, spool_folder: Path, folder: Path) -> None:
         self._spool = spool_folder
@@ -34,7 +34,7 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look once more, and end."""
+        """Look once more, and stop."""
         self._stopping.set()
         self._thread.join()
 
@@ -53,7 +53,8 @@ class Keeper:
         self.waiting = waiting
 
     def _link(self, name: str, folder: Path) -> bool:
-        """Link what has no second name yet; whether the call has ended, so that nothing more will come."""
+        """Link what has no second name yet; returns whether the call has ended, so that nothing more will
+        come."""
         ended = (folder / layout.END).exists()
         linked = self._linked.setdefault(name, set())
         for file in (layout.CALL, layout.AUDIO, layout.EVENTS):

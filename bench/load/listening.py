@@ -19,17 +19,16 @@ from recorder.processes.services import Context
 from recorder.spool import layout
 
 SETTLED: Final = RATE // 2
-"""Samples after the callee's first word from when on both are taken to be connected."""
+"""Samples after the callee's first word from which on both count as connected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One recording's sound, ``seconds`` long.  Frames of both telephones are counted as in
-    :class:`bench.load.sound.Counted`: while they speak with each other, and ``before_lost`` of the caller's
-    until then (a switch drops some when a playback ends and when it connects two legs, recorded by Accord
-    or not).  ``ended`` is when it was closed (Unix time), ``breaks`` when frames were lost while they spoke,
-    and how many of both.  ``written``: seconds from what the switch told last to its being on disk, where
-    Accord wrote it down."""
+    """One recording's sound, ``seconds`` long. Frames of both telephones are counted as in
+    :class:`bench.load.sound.Counted`: during their conversation, and ``before_lost`` of the caller's until
+    then (a switch drops some when a playback ends and when it bridges two legs, recorded by Accord or not).
+    ``ended``: when it was closed (Unix time); ``breaks``: when frames were lost during the conversation, and
+    how many. ``written``: seconds from the switch's last event to its being on disk, if Accord noted it."""
 
     name: str
     seconds: float
@@ -45,10 +44,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the catalogue and the sealed manifests say of all calls together.
+    """What the catalogue and the sealed manifests say about all calls together.
 
-    ``missing`` callers have ended a call and have no recording; ``twice`` have more than one; ``strange``
-    are recordings that nobody called for.  The lists are of all recordings, sorted.
+    ``missing`` callers have ended a call and have no recording; ``twice`` have more than one; ``strange`` are
+    recordings that nobody called for. The lists are of all recordings, sorted.
     """
 
     recordings: int
@@ -62,7 +61,7 @@ class Kept:
 
 
 def listen(folder: Path, sounds: Path) -> list[Heard]:
-    """Listen to every WAV in a folder, on all cores; ``sounds`` holds what the telephones said."""
+    """Analyse every WAV in a folder, on all cores; ``sounds`` has what the telephones said."""
     paths = sorted(folder.glob("*.wav"))
     with ProcessPoolExecutor(initializer=_learn, initargs=(sounds,)) as pool:
         return list(pool.map(_listen, paths, chunksize=8))
@@ -107,7 +106,7 @@ def _written(path: Path) -> float | None:
 
 
 def look_up(context: Context, customer: str, ended: int) -> Kept:
-    """Compare the catalogue with the calls that sipp made: ``ended`` callers, from 0 on."""
+    """Compare the catalogue with the calls that sipp made: ``ended`` callers, counted from 0."""
     opened = database.open_catalogue(context.settings.catalogue_url)
     try:
         tenant = next(row.id for row in tenant_queries.all_tenants() if row.name == customer)

@@ -1,4 +1,4 @@
-"""One measurement: start everything, make calls, look every few seconds, let it end, listen."""
+"""One measurement: start everything, make calls, sample every few seconds, let it end, analyse."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LOOK: Final = 5.0
 """Seconds between two samples."""
 
 SETTLE: Final = 10.0
-"""Seconds that processes have to come to rest after their start."""
+"""Seconds that processes have to settle after their start."""
 
 IDLE: Final = 15.0
 """Seconds without any call after that."""
 
 SETTING_UP: Final = 15.0
-"""Seconds after which a call that was begun is connected: the announcement, the ringing."""
+"""Seconds after which a new call is connected: the announcement, the ringing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How it stood ``at`` so many seconds since the first call."""
+    """The state ``at`` so many seconds since the first call."""
 
     at: float
     count: Count
@@ -41,7 +41,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure.  ``steps``: live calls, and for how many seconds each."""
+    """What to measure. ``steps``: live calls, and for how many seconds each."""
 
     mode: Mode
     steps: tuple[tuple[int, float], ...]
@@ -54,11 +54,11 @@ class Plan:
 
 @dataclass
 class Measured:
-    """What was measured, as raw as it was; the tables are made of it in :mod:`bench.load.figures`.
+    """The raw measurements; :mod:`bench.load.figures` makes the tables from them.
 
-    ``idle``, ``still`` (all calls connected, none coming or going) and ``steps`` are the numbers of the
-    first and the last sample of each window.  ``answers``: of each call, when it was answered and after how
-    many milliseconds.  ``metrics``: the daemon's, at the begin and at the end of each step.
+    ``idle``, ``still`` (all calls connected, none starting or ending) and ``steps`` are the indexes of the
+    first and the last sample of each window. ``answers``: of each call, when it was answered and after how
+    many milliseconds. ``metrics``: the daemon's, at the start and at the end of each step.
     """
 
     plan: Plan
@@ -73,13 +73,13 @@ class Measured:
     counted: Count = field(default_factory=lambda: Count(0, 0, 0, 0))
     answers: list[tuple[float, float]] = field(default_factory=list)
     worked_off: float | None = None
-    """Seconds after the last call until the spool was empty; ``None`` where it was not in time."""
+    """Seconds after the last call until the spool was empty; ``None`` if it was not in time."""
     heard: list[listening.Heard] = field(default_factory=list)
     kept: listening.Kept | None = None
 
 
 class Run:
-    """Carries a :class:`Plan` out in a folder of its own, which is removed unless ``keep``."""
+    """Carries out a :class:`Plan` in a folder of its own, which is removed unless ``keep``."""
 
     def __init__(self, plan: Plan, folder: Path, keep: bool = False) -> None:
         self._keep = keep
@@ -127,7 +127,7 @@ class Run:
         self._for(connected)
         if self._plan.shortest - connected >= 2 * LOOK:
             self.measured.still = self._for(self._plan.shortest - connected - 2)
-        # From the first wave of ends on calls come and go evenly.
+        # After the first wave has ended, calls come and go evenly.
         self._for(self._plan.longest - (time.monotonic() - self._began))
         for number, (calls, seconds) in enumerate(self._plan.steps):
             if number:
@@ -139,7 +139,7 @@ class Run:
             self.measured.metrics.append((before, self._installation.metrics()))
 
     def _for(self, seconds: float) -> tuple[int, int]:
-        """Look again and again for so long; the numbers of the first and last sample."""
+        """Sample repeatedly for so long; returns the indexes of the first and last sample."""
         self._look(shared=True)
         begin = len(self.measured.samples) - 1
         end = time.monotonic() + seconds

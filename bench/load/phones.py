@@ -1,4 +1,4 @@
-"""sipp as the telephones: callers who come again and again, and those whom they call."""
+"""sipp as the telephones: callers who call again and again, and their callees."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from demo.practice.party import SPEECH
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 
 RATE: Final = 10
-"""Calls a second at the most, while there are fewer than wanted."""
+"""Calls a second at most, while there are fewer than wanted."""
 
 RING: Final = 2.0
 """Seconds that a called telephone rings."""
 
 CALLER: Final = "+3247{:07}"
-"""Who calls, by the number of the call."""
+"""The caller's number, by the number of the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What sipp has counted: ``begun``, ``live``, ``ended`` well and ``failed``."""
+    """sipp's counts: ``begun``, ``live``, ``ended`` well and ``failed``."""
 
     begun: int
     live: int
@@ -47,7 +47,7 @@ class Ports:
 
 
 class Phones:
-    """Both sides; their files lie in ``folder``.
+    """Both sides; their files are in ``folder``.
 
     :meth:`begin` makes calls until ``limit`` are live, each ``shortest`` to ``longest`` seconds from its
     answer, and a new one for each that ends, until :meth:`stop`.
@@ -71,7 +71,7 @@ class Phones:
         return self._folder / f"{name}.ulaw"
 
     def prepare(self) -> None:
-        """Make sounds and scenarios, and let the called telephones wait for calls."""
+        """Make sounds and scenarios, and let the callees wait for calls."""
         for seed, name in enumerate(("caller", "callee")):
             write_speech(SPEECH / "fr" / f"{name}.wav", self.sound(name), seed)
             text = (SCENARIOS / f"{name}.xml").read_text("utf-8")
@@ -92,12 +92,12 @@ class Phones:
         )  # fmt: skip
 
     def limit(self, calls: int) -> None:
-        """Let so many calls be live from now on."""
+        """Change how many calls may be live."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
             control.sendto(f"cset limit {calls}".encode(), ("127.0.0.1", self._ports.control))
 
     def count(self) -> Count:
-        """What has been called so far, at most a second old."""
+        """The calls so far, at most a second old."""
         try:
             text = (self._folder / "count.csv").read_text("utf-8")
         except FileNotFoundError:
@@ -117,7 +117,7 @@ class Phones:
         return [(float(when) / 1000, float(took)) for when, took, _ in cells]
 
     def stop(self, seconds: float) -> Count:
-        """Begin no more calls, and wait until all have ended."""
+        """Start no more calls, and wait until all have ended."""
         caller = self._programs["caller"]
         caller.send_signal(signal.SIGUSR1)
         try:

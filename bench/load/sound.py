@@ -1,8 +1,8 @@
 """What the telephones say, and how many of its frames a recording has lost.
 
-Both say speech with a faint noise under it, in frames of 20 ms no two of which are alike.  A switch that
-records a call without transcoding writes exactly those samples, so every frame is told from every other,
-and one that is missing is known without any guess.
+Both say speech with a faint noise under it, in frames of 20 ms no two of which are equal. A switch that
+records a call without transcoding writes exactly those samples, so every frame is identifiable, and a missing
+one is known without guessing.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ Samples = npt.NDArray[np.int16]
 
 RATE = 8000
 FRAME = 160
-"""Samples of a frame of 20 ms, the payload of one packet."""
+"""Samples in a frame of 20 ms, the payload of one packet."""
 
 REPEATED = 50
-"""How far back a frame may lie that is heard once more; it is none of those that come next."""
+"""How far back a repeated frame may come from; it is none of the next ones."""
 
 _KEY = 8
 _PRIME = np.uint64(0x100000001B3)
 
 
 def linear(ulaw: npt.NDArray[np.uint8]) -> Samples:
-    """The samples that G.711 mu-law bytes stand for (ITU-T G.711, as every decoder has them)."""
+    """The samples for G.711 mu-law bytes (ITU-T G.711)."""
     inverted = (~ulaw).astype(np.int32)
     inverted &= 0xFF
     value = (((inverted & 0x0F) << 3) + 0x84) << ((inverted & 0x70) >> 4)
@@ -36,7 +36,7 @@ def linear(ulaw: npt.NDArray[np.uint8]) -> Samples:
 
 
 def _ulaw(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """Mu-law bytes, the nearest value of each sample."""
+    """Mu-law bytes, the nearest value for each sample."""
     codes = np.arange(256, dtype=np.uint8)
     values = linear(codes)
     order = np.argsort(values, kind="stable")
@@ -46,7 +46,7 @@ def _ulaw(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
 
 
 def write_speech(source: Path, target: Path, seed: int) -> None:
-    """Make a telephone's sound out of a WAV file: raw mu-law, whole frames, none like another."""
+    """Make a telephone's sound from a WAV file: raw mu-law, whole frames, no two equal."""
     speech, rate = soundfile.read(source, dtype="int16")
     assert rate == RATE, source
     length = len(speech) // FRAME * FRAME
@@ -56,9 +56,9 @@ def write_speech(source: Path, target: Path, seed: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One channel of one recording: ``frames`` of the telephone's that are in it whole, ``lost`` ones
-    between the first and the last of them; ``breaks`` says where, as samples, and how many each time;
-    ``first`` is the sample that they begin at."""
+    """One channel of one recording: ``frames`` of the telephone's that are in it whole, ``lost`` ones between
+    the first and the last of them; ``breaks``: where, as samples, and how many each time; ``first``: the
+    sample at which they start."""
 
     frames: int
     lost: int
@@ -67,7 +67,7 @@ class Counted:
 
 
 class Speech:
-    """A telephone's sound, looked for in recordings."""
+    """A telephone's sound, searched for in recordings."""
 
     def __init__(self, path: Path) -> None:
         self._sound = linear(np.frombuffer(path.read_bytes(), np.uint8))
@@ -80,7 +80,7 @@ class Speech:
         assert len(frames) == self._count, "two frames are alike"
 
     def count(self, heard: Samples) -> Counted:
-        """Which of its frames a channel holds."""
+        """Which of its frames a channel contains."""
         frames, breaks = 0, []
         found = self._next(heard, 0)
         first = None if found is None else found[0]
@@ -97,7 +97,7 @@ class Speech:
         return Counted(frames, sum(lost for _, lost in breaks), tuple(breaks), first)
 
     def _run(self, heard: Samples, index: int) -> int:
-        """Whole frames from here on that follow one another as they were said."""
+        """Whole consecutive frames from here on."""
         at, size = 0, 1 << 12
         turned = np.concatenate([self._sound[index * FRAME :], self._sound[: index * FRAME]])
         while at < len(heard):
@@ -126,7 +126,7 @@ class Speech:
 
 
 def _hashes(sound: Samples) -> npt.NDArray[np.uint64]:
-    """A number for the few samples that begin at each one."""
+    """A hash of the few samples that start at each one."""
     words = sound.astype(np.uint16).astype(np.uint64)
     out = np.zeros(max(0, len(words) - _KEY + 1), np.uint64)
     for shift in range(_KEY):

@@ -67,7 +67,7 @@ def ramp(measured: Mapping[Mode, Measured], command: str) -> str:
 
 
 def write(name: str, text: str) -> None:
-    """Put a table between its marks in docs/operate.md.  Raises ``ValueError`` where they are missing."""
+    """Put a table between its marks in docs/operate.md. Raises ``ValueError`` if they are missing."""
     begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
     before, rest = PAGE.read_text("utf-8").split(begin)
     PAGE.write_text(f"{before}{begin}{text}{end}{rest.split(end)[1]}", "utf-8")
@@ -186,7 +186,7 @@ def _number(value: float | None) -> str:
 def _cores(cost: Cost | None) -> str:
     if cost is None:
         return ""
-    return f"{cost.cores:.3f}" if cost.cores >= 0 else "begun anew"  # its clock began at nothing again
+    return f"{cost.cores:.3f}" if cost.cores >= 0 else "begun anew"  # its clock restarted from zero
 
 
 def _lost(got: Step) -> str:

@@ -1,4 +1,4 @@
-"""What processes use, out of /proc: processor time, memory, open files; and how busy the machine is."""
+"""The processes' usage from /proc: CPU time, memory, open files; and how busy the machine is."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Of the processes of one name together: ``cpu`` in seconds since they began, ``rss`` and ``pss`` in
-    bytes (``pss`` 0 where it was not asked for), ``files`` open, ``processes``."""
+    """Of the processes with one name together: ``cpu`` in seconds since their start, ``rss`` and ``pss`` in
+    bytes (``pss`` is 0 unless asked for), ``files`` open, ``processes``."""
 
     cpu: float = 0.0
     rss: int = 0
@@ -26,7 +26,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Seconds since the start, of all cores together; ``waiting``: at least one task had no core."""
+    """Seconds since boot, of all cores together; ``waiting``: at least one task had no core."""
 
     idle: float
     stolen: float
@@ -34,14 +34,14 @@ class Machine:
 
 
 def use(pids: Iterable[int], shared: bool = False) -> Use:
-    """What some processes use now; those that have ended are left out.  ``shared``: ask for ``pss`` too,
-    which takes a while."""
+    """The current usage of some processes, without those that have ended. ``shared``: include ``pss``, which
+    takes a while."""
     cpu, rss, pss, files, processes = 0.0, 0, 0, 0, 0
     for pid in pids:
         place = Path("/proc", str(pid))
         try:
             fields = (place / "stat").read_text().rpartition(")")[2].split()
-            own = sum(int(fields[at]) for at in (11, 12, 13, 14)) / _TICKS  # with children that have ended
+            own = sum(int(fields[at]) for at in (11, 12, 13, 14)) / _TICKS  # with ended children
             resident = int((place / "statm").read_text().split()[1]) * _PAGE
             opened = len(os.listdir(place / "fd"))
             part = _pss(place) if shared else 0
@@ -60,7 +60,7 @@ def _pss(place: Path) -> int:
 
 
 def machine() -> Machine:
-    """The whole machine's; ``waiting`` is 0 where the kernel does not say."""
+    """The whole machine's; ``waiting`` is 0 if the kernel does not provide it."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
     pressure = Path("/proc/pressure/cpu")
     waiting = 0.0
@@ -93,7 +93,7 @@ def descendants(pid: int) -> dict[int, list[str]]:
 
 
 def policies(pids: Mapping[str, list[int]]) -> dict[str, str]:
-    """How politely each runs, for the report: its class and niceness."""
+    """Each process's scheduling class and niceness, for the report."""
     names = {os.SCHED_OTHER: "normal", os.SCHED_BATCH: "batch", os.SCHED_IDLE: "idle",
              os.SCHED_FIFO: "real time", os.SCHED_RR: "real time"}  # fmt: skip
     said = {}

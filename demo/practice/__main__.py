@@ -1,10 +1,10 @@
 """``python -m demo.practice``: a practice switch as a process, with a few calls.
 
-    ACCORD_SWITCH_PASSWORD=… python -m demo.practice --event-port 8021 --daemon 127.0.0.1:8084 \\
+    ACCORD_SWITCH_PASSWORD=… python -m demo.practice --event-port 8021 --daemon 127.0.0.1:8084 \
         --call +3225550101:fr --call +3225550102:en --stay
 
-Prints a line a step of each call.  Ends with 0 when every call was connected, with 1 otherwise; with
-``--stay`` it goes on until SIGTERM, as a switch does.
+Prints one line per step of each call. Exits with 0 if every call was connected, otherwise with 1; with
+``--stay`` it runs until SIGTERM, as a switch does.
 """
 
 from __future__ import annotations

@@ -5,16 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from demo.practice import broadcast, recording, wire
+from demo.practice import broadcast, recordings, wire
+from demo.practice.core import SwitchCore
 from demo.practice.dialplan import expand
-
-if TYPE_CHECKING:
-    from demo.practice.leg import Leg
-    from demo.practice.session import PracticeCall
-    from demo.practice.switch import PracticeSwitch
+from demo.practice.leg import Leg
+from demo.practice.session import PracticeCall
 
 _NO_CHANNEL = "-ERR No such channel!\n"
 _NO_REPLY = "-ERR no reply\n"
@@ -25,13 +22,13 @@ MODULES = frozenset(
         "mod_sofia",
     }
 )  # fmt: skip
-"""What ``module_exists`` says yes to: the modules whose work the practice switch does."""
+"""Modules for which ``module_exists`` says yes: those whose work the practice switch does."""
 
 
 class Api:
-    """A dictionary from command to small method; ``answer`` is the one way in."""
+    """A dictionary from command to method; ``answer`` is the entry."""
 
-    def __init__(self, switch: PracticeSwitch) -> None:
+    def __init__(self, switch: SwitchCore[PracticeCall]) -> None:
         self._switch = switch
         self._commands: dict[str, Callable[[str], str]] = {
             "status": self._status,
@@ -80,8 +77,8 @@ class Api:
         return f"+OK Added: {number}\n"
 
     def _originate(self, rest: str) -> str:
-        """Somebody outside is called, answers, and hears a sound.  Nobody listens here: who was called, and
-        with which sound, is all."""
+        """Somebody outside is called, answers, and hears a sound. Nobody listens here: only who was called,
+        and with which sound, is recorded."""
         words = shlex.split(rest)
         if len(words) != 2 or not words[1].startswith("&playback("):
             return "-USAGE: <call url> <exten>|&<application_name>(<app_args>)\n"
@@ -123,7 +120,7 @@ class Api:
         return "-USAGE: show channels as json\n"
 
     def _break(self, uuid: str) -> str:
-        """Ends what plays to a leg, at its next frame; where nothing plays, nothing."""
+        """Ends what plays to a leg, at its next frame; no effect if nothing plays."""
         of = (each for each in self._switch.sessions.values() if each.has(uuid))
         session = next(of, None)
         if session is None:
@@ -194,16 +191,16 @@ class Api:
         if len(words) < 3 or words[1] not in {"start", "stop", "mask", "unmask"}:
             return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>]\n"
         if words[1] == "start":
-            done = recording.start(session, Path(words[2]), brace + variables)
+            done = recordings.start(session, Path(words[2]), brace + variables)
             return "+OK Success\n" if done else "-ERR Cannot record session!\n"
         if words[1] == "stop":
-            done = recording.stop(session, words[2])
+            done = recordings.stop(session, words[2])
             return "+OK Success\n" if done else "-ERR Cannot stop record session!\n"
-        done = recording.mask(session, words[2], words[1] == "mask")
+        done = recordings.mask(session, words[2], words[1] == "mask")
         return "+OK Success\n" if done else f"-ERR Cannot {words[1]} recording session!\n"
 
     def _displace(self, rest: str) -> str:
-        """A tone that is mixed into what a leg hears.  Nobody listens here: which ones there are is all."""
+        """A tone mixed into what a leg hears. Nobody listens here: only the list of tones is kept."""
         words = rest.split()
         of = (each for each in self._switch.sessions.values() if words and each.has(words[0]))
         session = next(of, None)
@@ -220,7 +217,7 @@ class Api:
 
 
 def _cond(rest: str) -> str:
-    """``<value> == <value> ? <true> : <false>``, of what ``cond`` knows."""
+    """``<value> == <value> ? <true> : <false>``, the part of ``cond`` that is used."""
     test, _, choice = rest.partition(" ? ")
     left, _, right = test.partition(" == ")
     true, _, false = choice.partition(" : ")

@@ -1,39 +1,24 @@
-"""The dialplan applications that ``freeswitch_conf/`` and the daemon use, a small function each."""
+"""The dialplan applications that ``freeswitch_conf/`` and the daemon use, one small function each."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import gevent
 import structlog
 from gevent import socket as gsocket
 
-from demo.practice import playing, recording
+from demo.practice import hangup, playback, recordings
+from demo.practice.conversation import CALL_TIMEOUT, talk
 from demo.practice.leg import outbound_leg
 from demo.practice.listener import PracticeListener
-from demo.practice.talking import CALL_TIMEOUT, talk
+from demo.practice.session import Application, PracticeCall
 from recorder.errors import SwitchError
 
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
-
 log = structlog.get_logger()
-
-
-def run(session: PracticeCall, application: str, data: str) -> None:
-    """Run an application.  Raises :class:`SwitchError` for one that is not known here."""
-    known = _APPLICATIONS.get(application)
-    if known is None:
-        raise SwitchError(
-            "practice.application",
-            f"the practice switch does not know the application {application!r}",
-            "teach demo/practice/applications.py what the real switch does with it",
-        )
-    known(session, data)
 
 
 def _set(session: PracticeCall, data: str) -> None:
@@ -45,7 +30,7 @@ def _set(session: PracticeCall, data: str) -> None:
 
 
 def _export(session: PracticeCall, data: str) -> None:
-    """For the legs that the call makes; with ``nolocal:`` for these alone."""
+    """For the legs that the call makes; with ``nolocal:`` only for these."""
     own = data.removeprefix("nolocal:")
     if own == data:
         _set(session, data)
@@ -71,7 +56,7 @@ def _answer(session: PracticeCall, _: str) -> None:
 
 
 def _early_media(session: PracticeCall) -> None:
-    """Applications that need sound bring early media to a call that is not answered."""
+    """Applications that need sound start early media on a call that is not answered."""
     if session.leg.answered or session.leg.call_state == "EARLY":
         return
     session.emit("CHANNEL_PROGRESS_MEDIA")
@@ -84,26 +69,26 @@ def _record(session: PracticeCall, data: str) -> None:
     if found is None:
         return
     _early_media(session)
-    recording.start(session, Path(found[1] or found[3]), found[2] or found[4] or "")
+    recordings.start(session, Path(found[1] or found[3]), found[2] or found[4] or "")
 
 
 def _stop_recording(session: PracticeCall, data: str) -> None:
     _early_media(session)
-    recording.stop(session, data.strip("'"))
+    recordings.stop(session, data.strip("'"))
 
 
 def _play(session: PracticeCall, data: str) -> None:
     _early_media(session)
-    player = playing.prepare(session.leg, data)
+    player = playback.prepare(session.leg, data)
     if player is None:
         return
     session.media.prompt = player
-    playing.began(session, session.leg, data)
+    playback.began(session, session.leg, data)
     session.played.append(data)
     session.reached["announcing"].set()
     session.until(lambda: session.media.prompt is not player)
     session.media.prompt = None
-    playing.ended(session, session.leg, data, player, away=not session.ready)
+    playback.ended(session, session.leg, data, player, away=not session.ready)
 
 
 def _read(session: PracticeCall, data: str) -> None:
@@ -140,7 +125,7 @@ def _hang_up(session: PracticeCall, data: str) -> None:
 
 
 def _socket(session: PracticeCall, data: str) -> None:
-    """Bring the call to the daemon, and stay until it lets go or the channel is called away."""
+    """Bring the call to the daemon, and stay until it releases the call or the channel is called away."""
     addresses, *modes = data.split()
     session.reached["asked"].set()
     listener = _reach(session, addresses, in_turn="async" not in modes)
@@ -155,7 +140,7 @@ def _socket(session: PracticeCall, data: str) -> None:
         session.emit("CHANNEL_PARK")
         while session.until(lambda: bool(session.tasks)):
             session.run_tasks()
-        session.run_tasks()  # what was asked for before is still begun: an extension finds it not ready
+        session.run_tasks()  # earlier orders are still started: an extension then finds the channel not ready
         session.emit("CHANNEL_UNPARK")
     if session.reset and session.leg.cause is None:
         session.reset = False  # socket_resume: back to the dialplan
@@ -199,7 +184,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
     session.state(b, "CS_ROUTING")
     session.state(b, "CS_CONSUME_MEDIA")
     if party.callee == "busy":
-        session.end_b("USER_BUSY")
+        hangup.end_internal(session, "USER_BUSY")
         session.call_state(a, before)
         session.hang_up("USER_BUSY")
         return
@@ -212,7 +197,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
         a.variables["originate_disposition"] = "NO_ANSWER" if session.ready else "ORIGINATOR_CANCEL"
         if session.ready:
             session.call_state(a, before)
-        session.end_b(a.variables["originate_disposition"])
+        hangup.end_internal(session, a.variables["originate_disposition"])
         return
     b.answered_at = pace.micros()
     session.emit("CHANNEL_ANSWER", leg=b)
@@ -237,7 +222,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
     talk(session)
     session.inside.cut()
     session.media.disconnect()
-    session.end_b(session.callee_gone or "NORMAL_CLEARING")
+    hangup.end_internal(session, session.callee_gone or "NORMAL_CLEARING")
     a.variables.pop("bridge_to", None)
     a.variables["bridge_hangup_cause"] = session.callee_gone or a.cause or "NORMAL_CLEARING"
     session.emit("CHANNEL_UNBRIDGE", first=[("Bridge-A-Unique-ID", a.uuid), ("Bridge-B-Unique-ID", b.uuid)])
@@ -246,7 +231,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
 
 
 def _rings(session: PracticeCall) -> bool:
-    """``True`` when the called one answers."""
+    """Whether the callee answers."""
     limit = float(session.leg.variables.get("call_timeout", CALL_TIMEOUT))
     party = session.party
     answers = party.callee == "answers" and party.rings <= limit
@@ -263,17 +248,17 @@ def _unbind(session: PracticeCall, data: str) -> None:
 
 
 def _nothing(_session: PracticeCall, _data: str) -> None:
-    """For what makes no difference to a practice call."""
+    """For applications that make no difference to a practice call."""
 
 
-_APPLICATIONS: dict[str, Callable[[PracticeCall, str], None]] = {
+APPLICATIONS: Mapping[str, Application] = {
     "answer": _answer,
     "bind_digit_action": _bind,
     "bridge": _bridge,
     "clear_digit_action": _unbind,
     "execute_extension": _execute_extension,
     "export": _export,
-    "flush_dtmf": _nothing,  # a key is told of as it is pressed here, and waits for nothing
+    "flush_dtmf": _nothing,  # keys are reported as they are pressed here, and never queued
     "hangup": _hang_up,
     "info": _nothing,
     "log": _nothing,

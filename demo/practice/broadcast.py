@@ -1,32 +1,28 @@
-"""``uuid_broadcast``: an application that is run on a live call's legs, each in its own time."""
+"""``uuid_broadcast``: runs an application on a live call's legs, each after its own delay."""
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
-from demo.practice.listener import Task
-
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
-    from demo.practice.switch import PracticeSwitch
+from demo.practice.core import SwitchCore, Task
+from demo.practice.session import PracticeCall
 
 INSIDE = 0.1
-"""Seconds from the command to the called leg's beginning, and …"""
+"""Seconds from the command to its start on the internal leg, and …"""
 
 OUTSIDE = 0.14
-"""… to the outside one's (transcript: question)."""
+"""… on the external one (transcript: question)."""
 
 
-def order(switch: PracticeSwitch, rest: str) -> str:
-    """``<uuid> <application>::<argument> both`` (or ``aleg``, ``bleg``): the answer.
+def order(switch: SwitchCore[PracticeCall], rest: str) -> str:
+    """``<uuid> <application>::<argument> both`` (or ``aleg``, ``bleg``): returns the answer.
 
-    It is the same whether or not there is such a file; a space in a path that is not quoted cuts it there,
-    and then nothing is run.
+    The answer is the same whether or not the file exists; an unquoted space cuts a path, and then nothing is
+    run.
     """
     try:
         words = shlex.split(rest)
-    except ValueError:  # a quote without its other
+    except ValueError:  # an unbalanced quote
         words = []
     if len(words) < 2:
         return "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
@@ -48,7 +44,7 @@ def order(switch: PracticeSwitch, rest: str) -> str:
     return "+OK Message sent\n"
 
 
-def _of_called(switch: PracticeSwitch, uuid: str) -> PracticeCall | None:
-    """The call of which this is the called one's leg."""
+def _of_called(switch: SwitchCore[PracticeCall], uuid: str) -> PracticeCall | None:
+    """The call whose internal leg this is."""
     sessions = switch.sessions.values()
     return next((each for each in sessions if each.has(uuid) and each.leg.uuid != uuid), None)

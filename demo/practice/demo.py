@@ -14,7 +14,7 @@ from demo.practice.sound import RATE, load
 from demo.practice.switch import PracticeSwitch
 
 ASKING = 30.0
-"""Seconds from their being connected until both have heard what came of the question, at most."""
+"""Seconds of a keep question at most, from the connection until both have heard its confirmation."""
 
 ANSWER_TIME = 60.0
 """Seconds of call time that a call may take until it is connected."""
@@ -30,7 +30,7 @@ STEPS = {
     "bridged": "is connected",
     "ended": "has hung up",
 }
-"""What is reported of a call, in the order in which it happens."""
+"""The steps of a call that are reported, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class DemoCall:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A step that a call took; ``call`` counts from 1."""
+    """A step of a call; ``call`` counts from 1."""
 
     call: int
     of: int
@@ -58,7 +58,7 @@ class Progress:
 
 
 def wait_for_daemon(switch: PracticeSwitch, seconds: float) -> bool:
-    """Wait until a daemon has logged in and asked for events; ``False`` when none came."""
+    """Wait until a daemon has logged in and subscribed to events; ``False`` if none did."""
     end = time.monotonic() + seconds
     while not switch.watched and time.monotonic() < end:
         gevent.sleep(0.05)
@@ -85,7 +85,7 @@ def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callab
                ) -> list[PracticeCall]:  # fmt: skip
     """Make calls at once, a second apart, and wait until they are over.
 
-    Returns those that were connected to the end; ``report`` is told of each step.
+    Returns those that stayed connected to the end; ``report`` is given each step.
     """
 
     def one(at: int, call: DemoCall) -> PracticeCall | None:

@@ -1,8 +1,8 @@
 """Reads ``freeswitch_conf/`` and walks its dialplan as mod_dialplan_xml does.
 
-The practice switch runs the dialplan that the real switch runs, because that dialplan is what keeps a
-call safe from the daemon.  What it uses of FreeSWITCH's language is here and no more; anything else
-raises, so that a dialplan that grew is noticed.
+The practice switch runs the same dialplan as the real switch, because that dialplan is what keeps a call
+independent of the daemon. It supports the part of FreeSWITCH's language that is used; anything else raises,
+so that an extended dialplan is noticed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _PRE_PROCESS = re.compile(r'<X-PRE-PROCESS\s+cmd="([^"]*)"\s+data="([^"]*)"\s*/>
 _GLOBAL = re.compile(r"\$\$\{(\w+)\}")
 
 Expand = Callable[[str], str]
-"""Puts in channel variables and functions: ``${name}``, ``${function(argument)}``."""
+"""Substitutes channel variables and functions: ``${name}``, ``${function(argument)}``."""
 
 
 @dataclass(frozen=True, slots=True)
 class DialplanStep:
-    """One application of the dialplan with its argument, variables not yet put in."""
+    """One application of the dialplan with its argument, before substitution."""
 
     application: str
     argument: str
@@ -79,15 +79,15 @@ class PracticeDialplan:
         expand: Expand,
         inline: Callable[[DialplanStep], None],
     ) -> list[DialplanStep]:
-        """The steps for a call, conditions read now.
+        """The steps for a call, by its conditions now.
 
-        ``field`` gives ``destination_number`` and the like, ``inline`` runs an ``inline="true"`` action
-        at once.  An extension with ``continue="true"`` lets the next ones add to it.
+        ``field`` gives ``destination_number`` and the like, ``inline`` runs an ``inline="true"`` action at
+        once. An extension with ``continue="true"`` lets later ones add steps.
         """
         steps: list[DialplanStep] = []
         for extension in self._contexts.get(context, []):
             found, proceed = self._extension(extension, field, expand, inline)
-            steps += found  # also of an extension whose later condition failed: so it is in the real one
+            steps += found  # also those of an extension whose later condition failed, as in the real switch
             if proceed and extension.get("continue") != "true":
                 break
         return steps
@@ -148,7 +148,7 @@ class PracticeDialplan:
         elif command == "include":
             files = sorted(path.parent.glob(data)) if "*" in data else [path.parent / data]
             return "\n".join(self._read(file) for file in files)
-        elif command not in {"exec", "stun-set"}:  # what these do is for the real switch alone
+        elif command not in {"exec", "stun-set"}:  # these matter only to the real switch
             raise _unknown(f"X-PRE-PROCESS {command}")
         return ""
 
@@ -172,7 +172,7 @@ def _groups(text: str, groups: tuple[str, ...]) -> str:
 
 
 def expand(text: str, variable: Callable[[str], str], function: Callable[[str, str], str]) -> str:
-    """Put in ``${name}`` and ``${function(argument)}``, inside out; what was put in is not looked at again
+    """Substitute ``${name}`` and ``${function(argument)}``, inside out; the result is not expanded again
     (``switch_channel_expand_variables``)."""
     out: list[str] = []
     at = 0

@@ -1,51 +1,47 @@
-"""Holds, of either end: what the switch says of them, and what they do to the other end's sound."""
+"""Holds by either end: their events, and their effect on what the other end hears."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from demo.practice.call import CallLegs
 from demo.practice.leg import Leg
 from demo.practice.wire import Header
-
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
 
 MUSIC = "local_stream://moh"
 
 
-def hold(session: PracticeCall, leg: Leg) -> None:
+def hold(call: CallLegs, leg: Leg) -> None:
     """A leg puts the call on hold (a re-INVITE with ``sendonly``)."""
     if leg.cause or leg.held:
         return
     leg.held = True
-    leg.last_hold = session.switch.pace.micros()
-    leg.held_over = session.media.prompt_of(leg.other)
-    session.call_state(leg, "HELD")
-    session.emit("CHANNEL_HOLD", leg=leg)
+    leg.last_hold = call.switch.pace.micros()
+    leg.held_over = call.media.prompt_of(leg.other)
+    call.call_state(leg, "HELD")
+    call.emit("CHANNEL_HOLD", leg=leg)
     if leg.other is not None:
-        _music(session, leg.other)
+        _music(call, leg.other)
 
 
-def unhold(session: PracticeCall, leg: Leg) -> None:
-    """A leg takes the call back; what began to be played to the other meanwhile is cut (transcript:
+def unhold(call: CallLegs, leg: Leg) -> None:
+    """A leg resumes the call; a prompt that started to the other leg meanwhile is cut (transcript:
     question_while_inside_holds)."""
     if leg.cause or not leg.held:
         return
     leg.held = False
-    leg.hold_accumulated += session.switch.pace.micros() - leg.last_hold
-    if session.media.prompt_of(leg.other) is not leg.held_over:
-        session.media.cut_prompt_of(leg.other)
-    session.call_state(leg, "UNHELD")
-    session.emit("CHANNEL_UNHOLD", leg=leg)
-    session.call_state(leg, "ACTIVE")
+    leg.hold_accumulated += call.switch.pace.micros() - leg.last_hold
+    if call.media.prompt_of(leg.other) is not leg.held_over:
+        call.media.cut_prompt_of(leg.other)
+    call.call_state(leg, "UNHELD")
+    call.emit("CHANNEL_UNHOLD", leg=leg)
+    call.call_state(leg, "ACTIVE")
 
 
-def _music(session: PracticeCall, leg: Leg) -> None:
-    """The other end is given music, which the configuration has none of."""
+def _music(call: CallLegs, leg: Leg) -> None:
+    """The other end is played music, which the configuration lacks."""
     told: list[Header] = [("Application", "playback"), ("Application-Data", MUSIC)]
-    uuid: Header = ("Application-UUID", session.switch.new_uuid())
+    uuid: Header = ("Application-UUID", call.switch.new_uuid())
     leg.variables |= {"current_application_data": MUSIC, "current_application": "playback"}
-    session.emit("CHANNEL_EXECUTE", leg=leg, last=[*told, uuid])
+    call.emit("CHANNEL_EXECUTE", leg=leg, last=[*told, uuid])
     leg.variables["current_application_response"] = "FILE NOT FOUND"
     response = ("Application-Response", "FILE NOT FOUND")
-    session.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=[*told, response, uuid])
+    call.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=[*told, response, uuid])

@@ -1,4 +1,4 @@
-"""One channel, and the headers that FreeSWITCH gives it in events.
+"""One channel, and its headers in FreeSWITCH's events.
 
 The header set and its order are those of the transcripts in ``tests/scenarios/``.
 """
@@ -27,7 +27,7 @@ _SDP = (
 
 @dataclass(eq=False)
 class Leg:
-    """A channel.  ``caller_number`` and ``caller_name`` are what the INVITE said, unchecked."""
+    """A channel. ``caller_number`` and ``caller_name`` are as in the INVITE, unchecked."""
 
     uuid: str
     direction: str
@@ -52,25 +52,25 @@ class Leg:
     """The number called, once there is one to show (``Caller-Callee-ID-Number``)."""
     other: Leg | None = None
     redirected_from: str | None = None
-    """Where the call was going before its last transfer (``Caller-RDNIS``)."""
+    """The destination before its last transfer (``Caller-RDNIS``)."""
     transferred: str | None = None
     """The last transfer (``Caller-Transfer-Source``)."""
     held: bool = False
     held_over: Player | None = None
-    """What was being played to the other end when this one put the call on hold."""
+    """What was playing to the other end when this one put the call on hold."""
 
     @property
     def answered(self) -> bool:
         return self.answered_at > 0
 
     def get(self, name: str, fallback: Mapping[str, str]) -> str:
-        """A variable, or a field of the call, or a global variable; empty where there is none."""
+        """A variable, a field of the call, or a global variable; empty if there is none."""
         if name in self.variables:
             return self.variables[name]
         return self.field(name) or fallback.get(name, "")
 
     def field(self, name: str) -> str:
-        """What a dialplan condition's ``field`` means."""
+        """The value of a dialplan condition's ``field``."""
         fields = {
             "destination_number": self.destination,
             "caller_id_number": self.caller_number,
@@ -163,7 +163,7 @@ class Leg:
         return [(f"{prefix}-{name}", value) for name, value in headers]
 
     def headers(self, *, variables: bool) -> list[Header]:
-        """Everything an event says of this channel."""
+        """All headers of an event about this channel."""
         headers = self.channel_headers()
         if self.state == "CS_NEW":
             return headers
@@ -178,8 +178,7 @@ class Leg:
 
 def inbound_leg(uuid: str, number: str, caller: str, name: str, context: str, pace: Pace, session: int,
                 extra: Mapping[str, str]) -> Leg:  # fmt: skip
-    """A call that comes in from outside.  ``extra`` are further variables, as an INVITE's headers make
-    them (``sip_h_X-…``)."""
+    """A call from outside. ``extra`` are further variables, as from an INVITE's headers (``sip_h_X-…``)."""
     channel_name = f"sofia/accord/{caller}@127.0.0.1"
     variables = {
         "direction": "inbound",

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import uuid4
 
 import gevent
@@ -20,11 +19,9 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from demo.practice import wire
+from demo.practice.core import Happening, SwitchCore, Task
 from demo.practice.leg import Leg
-from demo.practice.wire import Header, Order
-
-if TYPE_CHECKING:
-    from demo.practice.switch import PracticeSwitch
+from demo.practice.wire import Order
 
 log = structlog.get_logger()
 
@@ -43,26 +40,6 @@ LONGEST_QUEUE = 100_000
 """Events that wait for a client that does not read (``mod_event_socket.c``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """An event on its way to the listeners."""
-
-    name: str
-    subclass: str
-    uuid: str
-    headers: tuple[Header, ...]
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """An application that a client asked a channel to run."""
-
-    application: str
-    argument: str
-    event_uuid: str
-
-
 class PracticeListener:
     """A connection.  ``leg`` is the call that an outbound connection belongs to, ``None`` for a standing
     one; ``tasks`` are what the client asked that call to run, oldest first.  ``in_turn``: a socket that is
@@ -70,7 +47,7 @@ class PracticeListener:
 
     def __init__(
         self,
-        switch: PracticeSwitch,
+        switch: SwitchCore[Any],
         connection: gsocket.socket,
         leg: Leg | None = None,
         *,
@@ -120,14 +97,14 @@ class PracticeListener:
             self._socket.close()
 
     def say_goodbye(self) -> None:
-        """End the connection in order; no event is sent any more."""
+        """End the connection in order; no further event is sent."""
         self._names.clear()
         self._all = False
         self._out.put(wire.DISCONNECT)
         self._out.put(None)
 
     def cut(self) -> None:
-        """End the connection as the death of a process does: no goodbye, what was unsent is lost."""
+        """End the connection as the death of a process does: no goodbye, unsent data is lost."""
         self.finished = True
         self._socket.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
@@ -207,7 +184,7 @@ class PracticeListener:
         if not self._authed:
             return self._log_in(word, rest)
         if self._leg is not None and not self.connected and word != "connect":
-            return True  # as in the real one: unanswered until "connect" came
+            return True  # as in the real switch: unanswered until "connect"
         if word == "exit":
             self._out.put(wire.reply("+OK bye"))
             self._out.put(wire.DISCONNECT)

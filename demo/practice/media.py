@@ -1,38 +1,51 @@
-"""The sound of one call, 20 ms at a time: what the outside party says, what they hear, what is recorded."""
+"""The audio of one call, 20 ms at a time: what the external party says and hears, and what is recorded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import gevent
 import structlog
+from gevent.event import Event
 
+from demo.practice.core import SwitchCore
+from demo.practice.leg import Leg
+from demo.practice.party import PracticeParty
 from demo.practice.sound import FRAME_SECONDS, SILENCE, Player, Samples, Tape, load, over_the_line
-
-if TYPE_CHECKING:
-    from demo.practice.leg import Leg
-    from demo.practice.session import PracticeCall
 
 log = structlog.get_logger()
 
 
 class Media:
-    """Ticks as long as the call lasts.
+    """Ticks as long as the call lasts. ``legs`` gives its external and its internal leg; ``changed`` and
+    ``changed_inside`` are set when what plays to one of them has ended.
 
-    While the outside leg is on hold a playback goes on unheard and the recording stands still; so it is
-    with the real switch (in ``hold.txt`` two holds of 3.5 s made a recording of 11.5 s out of 15.0 s).
+    While the external leg is on hold, a playback continues unheard and the recording stands still, as with
+    the real switch (in ``hold.txt`` two holds of 3.5 s turned 15.0 s into a recording of 11.5 s).
     """
 
-    def __init__(self, session: PracticeCall) -> None:
-        self._session = session
+    def __init__(
+        self,
+        switch: SwitchCore[Any],
+        party: PracticeParty,
+        legs: Callable[[], tuple[Leg, Leg | None]],
+        changed: Event,
+        changed_inside: Event,
+    ) -> None:
+        self._switch = switch
+        self._party = party
+        self._legs = legs
+        self._changed = changed
+        self._changed_inside = changed_inside
         self.tapes: dict[str, Tape] = {}
         self.tones: list[str] = []
-        """What is mixed into what either hears."""
+        """Tones mixed into what either party hears."""
         self.prompt: Player | None = None
-        """What is being played to the outside party, and …"""
+        """What is playing to the external party, and …"""
         self.prompt_inside: Player | None = None
-        """… to the called one."""
+        """… to the internal one."""
         self._caller: Player | None = None
         self._callee: Player | None = None
         self._bridged = False
@@ -40,43 +53,43 @@ class Media:
 
     @property
     def connected(self) -> bool:
-        """Both ends hear each other, but for what is played to either."""
+        """Whether both ends hear each other, apart from prompts."""
         return self._bridged
 
     def prompt_of(self, leg: Leg | None) -> Player | None:
-        """What is being played to a leg."""
-        return None if leg is None else self.prompt if leg is self._session.leg else self.prompt_inside
+        """What is playing to a leg."""
+        return None if leg is None else self.prompt if leg is self._legs()[0] else self.prompt_inside
 
     def cut_prompt_of(self, leg: Leg | None) -> None:
-        """End it before its end."""
-        if leg is self._session.leg:
+        """End it early."""
+        if leg is self._legs()[0]:
             self.prompt = None
-            self._session.wake()
+            self._changed.set()
         elif leg is not None:
             self.prompt_inside = None
-            self._session.inside.wake()
+            self._changed_inside.set()
 
     def start(self) -> None:
-        """Begin to tick: the call was answered or has early media."""
+        """Start to tick: the call was answered or has early media."""
         if self._greenlet is None:
-            early = self._session.party.early
+            early = self._party.early
             self._caller = Player(_voice(early), repeat=True) if early else None
             self._greenlet = gevent.spawn(self._run)
 
     def connect(self) -> None:
-        """Both ends hear each other and begin their conversation."""
-        party = self._session.party
+        """Both ends hear each other and start their conversation."""
+        party = self._party
         self._caller = Player(_voice(party.speaks)) if party.speaks else None
         self._callee = Player(_voice(party.answers_with)) if party.answers_with else None
         self._bridged = True
         self.start()
 
     def says(self, path: Path) -> None:
-        """The outside party says this now."""
+        """Let the external party say this now."""
         self._caller = Player(_voice(path))
 
     def disconnect(self) -> None:
-        """The called one is gone."""
+        """The internal party has left."""
         self._bridged = False
         self._callee = None
 
@@ -87,7 +100,7 @@ class Media:
             self._greenlet = None
 
     def _run(self) -> None:
-        pace, awake = self._session.switch.pace, self._session.switch.awake
+        pace, awake = self._switch.pace, self._switch.awake
         at = pace.seconds()
         while True:
             at += FRAME_SECONDS
@@ -95,7 +108,7 @@ class Media:
             if ahead > 0:
                 pace.sleep(ahead)
             elif ahead < -1.0:
-                at = pace.seconds()  # it was stopped, or the machine slept: that time has no sound
+                at = pace.seconds()  # it was stopped, or the machine slept: that time has no audio
             if not awake.is_set():
                 awake.wait()
                 at = pace.seconds()
@@ -105,25 +118,25 @@ class Media:
         said = self._caller.frame() if self._caller else SILENCE
         told = self.prompt.frame() if self.prompt else None
         answered = self._callee.frame() if self._callee else SILENCE
-        b = self._session.b
+        outside, b = self._legs()
         if self.prompt_inside is not None or (b is not None and b.held):
-            answered = SILENCE  # while something is played to the called one, nobody hears them
+            answered = SILENCE  # while a prompt plays to the internal party, nobody hears them
         if self.prompt_inside is not None:
             self.prompt_inside.frame()
             if self.prompt_inside.done:
                 self.prompt_inside = None
-                self._session.inside.wake()
+                self._changed_inside.set()
         if self.prompt is not None and self.prompt.done:
             self.prompt = None
-            self._session.wake()
-        if self._session.leg.held:
+            self._changed.set()
+        if outside.held:
             return
         heard = told if told is not None else answered
         for tape in list(self.tapes.values()):
             try:
                 tape.write(said, heard)
             except OSError as error:
-                # The real one writes on and says "uri-failure" at the stop.
+                # The real switch continues and reports "uri-failure" at the stop.
                 log.warning("practice.write_failed", path=str(tape.path), error=str(error))
                 tape.failed = True
 

@@ -11,8 +11,8 @@ from recorder.clock import Now, utc_now
 
 
 class Pace:
-    """Time inside the practice switch.  ``speed`` 1.0 is real time; 10.0 lets ten seconds of a call pass
-    in one.  Everything that the switch does, sound included, goes by it."""
+    """Time inside the practice switch. ``speed`` 1.0 is real time; at 10.0, ten seconds of a call pass in
+    one. Everything in the switch, audio included, follows it."""
 
     def __init__(self, speed: float = 1.0, now: Now = utc_now) -> None:
         if not speed > 0:

@@ -1,4 +1,4 @@
-"""Who is on a practice call: what the caller's INVITE said, what both say, and what the called one does."""
+"""The parties of a practice call: the caller's INVITE, what both say, and how the callee behaves."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Literal
 Callee = Literal["answers", "busy", "silent"]
 
 SPEECH = Path(__file__).parent / "speech"
-"""A conversation a language, a voice a file, both of the same length."""
+"""One conversation per language, one file per voice, both of equal length."""
 
 
 @dataclass(frozen=True, slots=True)
 class PracticeParty:
     """Both ends of a call.
 
-    ``number`` and ``name`` are the caller's, as the INVITE claims; ``variables`` further channel
-    variables that it makes (``sip_h_X-…``).  ``speaks`` and ``answers_with`` are WAV files (8 kHz, mono,
-    PCM16) that both begin to say when they are connected; ``early`` what the caller says before that.
-    ``callee`` says whether the called one answers (after ``rings`` seconds), is busy, or lets it ring.
-    ``talks`` ends the call that many seconds after the connection; ``None``: when told.
+    ``number`` and ``name`` are the caller's, as the INVITE claims; ``variables`` further channel variables
+    that it sets (``sip_h_X-…``). ``speaks`` and ``answers_with`` are WAV files (8 kHz, mono, PCM16) that both
+    start to say when they are connected; ``early`` is what the caller says before that. ``callee`` says
+    whether the callee answers (after ``rings`` seconds), is busy, or lets it ring. ``talks`` ends the call
+    that many seconds after the connection; ``None``: on command.
     """
 
     number: str = "+32470000001"

@@ -33,7 +33,7 @@ def _load(path: Path, _changed_ns: int) -> Samples:
 def load(path: Path) -> Samples:
     """The samples of a WAV file (8 kHz, mono, PCM16).
 
-    Raises :class:`SwitchError` (``practice.sound``) where it cannot be played.
+    Raises :class:`SwitchError` (``practice.sound``) if it cannot be played.
     """
     try:
         return _load(path, path.stat().st_mtime_ns)
@@ -44,7 +44,7 @@ def load(path: Path) -> Samples:
 
 
 def over_the_line(samples: Samples) -> Samples:
-    """What is left of a voice that came over G.711 mu-law (ITU-T G.711), as a phone's does."""
+    """A voice after G.711 mu-law (ITU-T G.711), as from a phone."""
     x = np.clip(samples.astype(np.int32), -32635, 32635)
     magnitude = np.abs(x) + 132
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
@@ -54,7 +54,7 @@ def over_the_line(samples: Samples) -> Samples:
 
 
 class Player:
-    """A sound being played, a frame at a time; the last frame is filled up with silence."""
+    """A sound being played, one frame at a time; the last frame is padded with silence."""
 
     def __init__(self, samples: Samples, *, repeat: bool = False) -> None:
         self._samples = samples
@@ -63,7 +63,7 @@ class Player:
 
     @property
     def done(self) -> bool:
-        """Nothing is left to play."""
+        """Whether nothing is left to play."""
         return not self._repeat and self.at >= len(self._samples)
 
     def frame(self) -> Samples:
@@ -78,12 +78,11 @@ class Player:
 
 
 class Tape:
-    """A two-channel WAV in the making: left what the leg says, right what it hears.
+    """A two-channel WAV being written: left what the leg says, right what it hears.
 
-    As libsndfile does it under FreeSWITCH, the header says "nothing in here" until the file is closed:
-    a switch that dies leaves a RIFF size of 8 and a data size of 0.  ``buffered`` keeps up to two
-    seconds unwritten, which is what ``enable_file_write_buffering=false`` turns off.
-    Raises ``OSError``.
+    As with libsndfile under FreeSWITCH, the header says that the file is empty until it is closed: a switch
+    that dies leaves a RIFF size of 8 and a data size of 0. ``buffered`` keeps up to two seconds unwritten,
+    which ``enable_file_write_buffering=false`` turns off. Raises ``OSError``.
     """
 
     _BUFFER = 2 * RATE * 4
@@ -102,11 +101,11 @@ class Tape:
 
     @property
     def samples(self) -> int:
-        """Samples a channel."""
+        """Samples per channel."""
         return self.frames * FRAME
 
     def write(self, left: Samples, right: Samples) -> None:
-        """One frame of 20 ms; nothing but zeros while it is masked."""
+        """One frame of 20 ms; zeros while it is masked."""
         if self.masked:
             left = right = SILENCE
         self._unwritten += np.stack([left, right], axis=1).astype("<i2").tobytes()
@@ -115,7 +114,7 @@ class Tape:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left and the true header.  Raises ``OSError``."""
+        """Write the rest and the true header. Raises ``OSError``."""
         if self._file.closed:
             return
         self._flush()
@@ -125,12 +124,12 @@ class Tape:
         self._file.close()
 
     def abandon(self) -> None:
-        """Leave the file as a switch that was killed does."""
+        """Leave the file as a killed switch does."""
         self._unwritten.clear()
         self._file.close()
 
     def length_on_disk(self) -> int:
-        """Bytes in the file; 0 where somebody has removed it, which the real switch does not mind."""
+        """Bytes in the file; 0 if somebody has removed it, which the real switch ignores."""
         try:
             return os.stat(self.path).st_size
         except FileNotFoundError:

@@ -23,9 +23,9 @@ GOODBYE = b"Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\
 def encode(value: str) -> bytes:
     """A header's value as FreeSWITCH encodes it.
 
-    A percent sign before two upper-case hex digits is left as it is (``switch_url_encode`` does not
-    encode twice), so a ``%0A`` that a caller sends reaches the daemon as such: this is the hole that
-    a client must not fall into, and it is kept here on purpose.
+    A percent sign before two upper-case hex digits is left as it is (``switch_url_encode`` does not encode
+    twice), so a caller's ``%0A`` reaches the daemon unchanged. This is the trap that a client must avoid, and
+    it is reproduced on purpose.
     """
     if _PLAIN.fullmatch(value):
         return value.encode()
@@ -47,12 +47,12 @@ def plain(headers: Iterable[Header]) -> bytes:
 
 
 def framed(event: bytes) -> bytes:
-    """An event as a listener gets it."""
+    """An event as a listener receives it."""
     return b"Content-Length: %d\nContent-Type: text/event-plain\n\n" % len(event) + event
 
 
 def reply(text: str) -> bytes:
-    """The answer to a command that is no ``api``."""
+    """The answer to a command other than ``api``."""
     return b"Content-Type: command/reply\nReply-Text: " + text.encode() + b"\n\n"
 
 
@@ -68,8 +68,8 @@ DISCONNECT = b"Content-Type: text/disconnect-notice\nContent-Length: %d\n\n" % l
 
 
 def lingering(uuid: str, channel_name: str, seconds: int) -> bytes:
-    """What a call's own socket says when the call is over and it was asked to linger.  The name is not
-    encoded here, which is FreeSWITCH's doing; ``seconds`` is -1 for without end."""
+    """What a call's own socket sends when the call is over and it was asked to linger. The name is not
+    encoded here, as in FreeSWITCH; ``seconds`` is -1 for no limit."""
     text = (
         f"Content-Type: text/disconnect-notice\nControlled-Session-UUID: {uuid}\n"
         f"Content-Disposition: linger\nChannel-Name: {channel_name}\nLinger-Time: {seconds}\n"
@@ -87,7 +87,7 @@ class Order:
 
 
 class Orders:
-    """Cuts what a client sends into commands.  Raises ``ValueError`` for one of more than a megabyte."""
+    """Splits what a client sends into commands. Raises ``ValueError`` for one of more than a megabyte."""
 
     def __init__(self) -> None:
         self._kept = b""

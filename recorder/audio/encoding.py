@@ -1,7 +1,8 @@
-"""From a finished take to the plain files that will be sealed: find, blank, encode, outline.
+"""From a finished take to the plain files that will be sealed: find the announcement, redact, encode, compute
+peaks.
 
-One entry, :func:`encode`: files in, files out, nothing else touched, so it runs in a process of its
-own and can be broken off and repeated.  The take's own files are only read.
+The one entry is :func:`encode`. It reads files and writes files, so it can run in a process of its own, be
+killed and be repeated. It only reads the take's own files.
 """
 
 from __future__ import annotations
@@ -36,26 +37,27 @@ OPUS, WAV, PEAKS = "audio.opus", "kept.wav", "peaks"
 ``audio.wav`` is the unblanked one and never leaves the spool."""
 
 NOTE = "note"
-"""What was noted of a recording from elsewhere, UTF-8; in its folder, and an object of that name."""
+"""The operator's note about an imported recording, UTF-8: a file in the take's folder, and an object of the
+same name."""
 
 BLOCK_FRAMES = 1 << 16
-"""Frames that are held at once: 256 KiB, whatever the call's length."""
+"""Frames in memory at once: 256 KiB, whatever the call's length."""
 
 BIT_RATES = {8000: 40_000, 12000: 40_000}
 WIDE_BIT_RATE = 48_000
-"""For both channels together.  At 16 kb/s libopus makes 8 kHz stereo mono (tried): who spoke would be
-lost.  From 32 kb/s on speech is 40 dB down in the other channel while both talk, 80 dB while one does."""
+"""For both channels together. At 16 kb/s libopus turns 8 kHz stereo into mono, which loses who spoke. From 32
+kb/s, crosstalk is 40 dB down while both talk and 80 dB down while one does."""
 
 NARROW = {"compression_level": "1", "frame_duration": "60"}
-"""How libopus works at those rates.  Its complexity is 10 by itself; at 1 the sound at 40 kb/s is that of
-32 kb/s at 10 (PESQ of quiet, noisy and overlapping speech, within 0.02), for less than half of the processor
-time.  Packets of 60 ms instead of 20 make no difference to PESQ, and libav works by the packet."""
+"""libopus options at those rates. Its default complexity is 10; complexity 1 at 40 kb/s matches complexity 10
+at 32 kb/s (PESQ of quiet, noisy and overlapping speech, within 0.02) for less than half the CPU time. Packets
+of 60 ms instead of 20 do not change PESQ, and libav's cost is per packet."""
 
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
-"""Rates that Opus takes as they are; what has another one is encoded at 48 kHz."""
+"""Sample rates that Opus supports; audio at any other rate is encoded at 48 kHz."""
 
 SEARCH_MARGIN_MS = 10_000
-"""How much later than the clock says the announcement is looked for first."""
+"""The announcement is first searched for up to this much later than the clock says."""
 
 
 class _Output(Protocol):
@@ -65,19 +67,21 @@ class _Output(Protocol):
 
 
 def encode(take: Take, prompt: Path) -> Encoded:
-    """Make the take's objects in its folder, for the formats that its line asks for, and ``peaks``.
+    """Make the take's objects in its folder: the formats that its line asks for, and ``peaks``.
 
-    ``prompt`` is the announcement's sound file; what else was said lies beside it as ``<sha256>.wav``, and
-    what does not is not found.  Every file appears whole or not at all, and doing it
-    again gives the same bytes.
+    ``prompt`` is the announcement's sound file. Other prompts are beside it as ``<sha256>.wav``; one that is
+    missing is not searched for. Every file appears whole or not at all, and a repetition gives the same
+    bytes.
 
-    Raises :class:`TakeError`: ``take.impossible`` for a take that must be set aside (the message says
-    why); ``take.prompt`` where the announcement's sound is missing or another; ``OSError`` (a full
-    disk): to be tried again.
+    Raises :class:`TakeError`: ``take.impossible`` for a take that must be set aside (the message says why);
+    ``take.prompt`` where the announcement's sound is missing or different. Raises ``OSError`` (a full disk),
+    after which it can be repeated.
     """
     announcement = take.start.announcement
     if announcement is None or not take.start.formats:
-        raise wav.impossible(take.folder, "it has no announcement or no format: nothing was to be recorded")
+        raise wav.impossible(
+            take.folder, "it has no announcement or no format, so nothing should have been recorded"
+        )
     sound = wav.inspect(take.audio)
     _check_prompt(prompt, announcement.sha256)
     found = _find(take, sound, prompt)
@@ -91,8 +95,8 @@ def encode(take: Take, prompt: Path) -> Encoded:
 
 
 def as_it_is(take: Take) -> Encoded:
-    """The same for a recording from elsewhere: nothing is looked for in it and nothing silenced.  What was
-    noted of it goes with it (:data:`NOTE`)."""
+    """Encode an imported recording: nothing is searched for and nothing redacted. Its note goes with it
+    (:data:`NOTE`)."""
     marks = (mark for mark in take.marks if mark.kind == "brought_in")
     markers = tuple(Marker(mark.at, 0, mark.kind, dict(mark.data)) for mark in marks)
     return _encoded(take, wav.inspect(take.audio), redaction.RedactionPlan(0, (), (), markers, 0))
@@ -131,15 +135,15 @@ def _check_prompt(prompt: Path, sha256: str) -> None:
     if found != sha256:
         raise TakeError(
             "take.prompt",
-            f"{prompt} is not the announcement that this take was told ({found})",
-            "let the worker write the snapshot anew; the take waits in the spool",
+            f"{prompt} is not the announcement of this take ({found})",
+            "have the worker write the snapshot again; the take waits in the spool",
         )
 
 
 def _find(take: Take, sound: wav.Wav, prompt: Path) -> LocatedAnnouncement | None:
     signal = prompt_match.load_prompt(prompt, sound.sample_rate)
     clock = timeline.times(take, sound, None)
-    # Where it should have ended: of the marks that say so, the last.
+    # The expected end, by the last mark that gives one.
     due = [clock.unbounded(at) for kind in ("announcement_finished", "bridged") if (at := take.last(kind))]
     until = max(due) + SEARCH_MARGIN_MS if due else None
     match = prompt_match.locate(signal, sound, channel=1, until_ms=until)
@@ -147,7 +151,7 @@ def _find(take: Take, sound: wav.Wav, prompt: Path) -> LocatedAnnouncement | Non
 
 
 def _write(take: Take, sound: wav.Wav, plan: redaction.RedactionPlan) -> None:
-    """Read the take once, and write everything that was asked for from the same silenced blocks."""
+    """Read the take once, and write every format from the same redacted blocks."""
     outline = Peaks(sound.sample_rate, sound.frames)
     with ExitStack() as stack:
         outputs: list[_Output] = []
@@ -170,7 +174,7 @@ def _write(take: Take, sound: wav.Wav, plan: redaction.RedactionPlan) -> None:
 
 
 class _WavFile:
-    """The blanked sound as it came, with a right header."""
+    """The redacted sound at its own rate, with a correct header."""
 
     def __init__(self, file: BinaryIO, sound: wav.Wav) -> None:
         self._file = file
@@ -184,10 +188,10 @@ class _WavFile:
 
 
 class _OpusFile:
-    """Ogg Opus (RFC 7845) by libopus, made for voices.
+    """Ogg Opus (RFC 7845) by libopus, tuned for voice.
 
-    Everything that ffmpeg draws by lot is fixed, so that the same take gives the same bytes: ``bitexact``
-    leaves out versions, and the stream's serial number comes from the recording's id.
+    Everything that ffmpeg randomises is fixed, so the same take gives the same bytes: ``bitexact`` omits
+    versions, and the stream's serial number is derived from the recording's id.
     """
 
     def __init__(self, path: Path, sample_rate: int, recording: str, stack: ExitStack) -> None:

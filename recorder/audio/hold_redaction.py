@@ -1,8 +1,8 @@
-"""When the outside party waited, in the middle of a call: on a colleague's hold, or with nobody there.
+"""When the external party waited during a call: on a colleague's hold, or with nobody connected.
 
-What they say then they say to nobody, and what they hear is music or ringing: neither is the conversation.
-It goes by the marks in the order in which they were written, which is how the daemon understood them: by
-their times, somebody who came and who left at one moment may be the wrong way round.
+They then talk to nobody and hear music or ringing, so it is not part of the conversation. Marks are read in
+the order in which they were written, which is how the daemon understood them; sorted by time, an arrival and
+a departure at the same moment could swap.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ HOLD, WAITING = "hold", "waiting"
 """Reasons of gaps: a colleague's hold; nobody of ours was connected."""
 
 _AMONG_OTHERS = frozenset({"conference_left", "joined_room"})
-"""They are or were with somebody, without having been connected to a colleague."""
+"""They are or were with somebody, without having been bridged to a colleague."""
 
 Stretch = tuple[datetime, datetime, str]
 
 _UNSEEN = frozenset({"unobserved_from", "hangup", "recording_stopped", "transferred_outside"})
-"""From here on nobody knows whether a hold goes on, or it is over with the call."""
+"""From here on it is unknown whether a hold continues; or it ended with the call."""
 
 
 def waits(take: Take, ended: datetime) -> Iterator[Stretch]:
-    """Each stretch from when to when, and its reason.
+    """Each stretch, from when to when, with its reason.
 
-    A hold is over with the unhold, or with the colleague whose it was.  That nobody was there is only
-    believed where somebody is seen to come back, and where the daemon watched all the while: a colleague may
-    be heard without having been connected, in a conference."""
+    A hold ends with the unhold, or when the colleague who held leaves. A stretch counts as unattended only if
+    somebody is seen to come back and the daemon watched throughout: in a conference, a colleague can be heard
+    without ever having been bridged.
+    """
     held: datetime | None = None
     alone: datetime | None = None
     for mark in take.marks:

@@ -1,9 +1,8 @@
-"""The questions in a call whether its recording may be kept, and what came of each, read from its marks.
+"""The keep questions of a call and their answers, read from its marks.
 
 The daemon writes a question as it goes (``call/keep_question.py``); killed in between, it leaves one without
-an answer.  A no counts at once, before the question's end too, and while a yes is told; a yes only after its
-end.  What does not follow from a question is none of its answers: a yes that nobody was asked for is passed
-over here, and so by everything after.
+an answer. A no counts at once, even before the question ends and while a yes is being confirmed; a yes counts
+only after the question. An answer that follows no question is ignored here and by everything after.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ BY: Final = ("outside", "colleague")
 COLLEAGUE = BY[1]
 BY_KEY, ALOUD = "key", "aloud"
 HOW: Final = (BY_KEY, ALOUD, OWN_WORDS)
-"""How it was answered: a key of the outside party's, or a colleague's after the answer was given aloud, or
-after their own words."""
+"""How it was answered: by the external party's key, or by a colleague's after a spoken answer or after their
+own words."""
 
 PLAYED: Final = ("keep_question_heard", "keep_told")
-"""The ends of what plays to both, heard whole."""
+"""The ends of prompts that both heard whole."""
 
 
 class Happened(Protocol):
@@ -49,8 +48,8 @@ M = TypeVar("M", bound=Happened)
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[M]):
-    """One question: ``asked`` begins it, ``heard`` is its sound's end, ``told`` the end of the sentence that
-    says what came of it, ``unheard`` a colleague's yes without their voice; ``None`` where that was not
+    """One question. ``asked`` starts it, ``heard`` is the end of its sound, ``told`` the end of the
+    confirmation, ``unheard`` a colleague's yes without the external party's voice; ``None`` where nothing was
     noted."""
 
     asked: M
@@ -67,23 +66,23 @@ class Question(Generic[M]):
 
     @property
     def answer(self) -> str | None:
-        """``None`` where nothing was noted: the daemon was away, or it was asked once more."""
+        """``None`` where nothing was noted: the daemon was away, or the question was repeated."""
         if self.answered is not None:
             return self.answered.data["answer"]
         return None if self.broken is None else BROKEN
 
     def then(self, mark: M) -> Question[M]:
-        """With what came next; the same where it does not follow."""
+        """The question with the next mark; unchanged if that mark does not follow from it."""
         over = self.answered is not None or self.broken is not None
         if mark.kind == "keep_told":
             return replace(self, told=mark) if self.answered and not self.told else self
         no = _is_answer(mark) and mark.data["answer"] == NO
         if over:
-            # While they were told what came of it.
+            # During the confirmation.
             given = self.answer in (YES, NONE) and not self.told
             return replace(self, answered=mark) if no and given else self
         if self.unheard is not None and mark.data.get("answer") != NONE:
-            return self  # asked once more, it is another question
+            return self  # repeated: a new question
         if mark.kind == "keep_broken":
             return replace(self, broken=mark)
         if self.how == QUESTION and self.heard is None and not no:
@@ -94,7 +93,8 @@ class Question(Generic[M]):
 
     @property
     def voice_ms(self) -> tuple[int, int] | None:
-        """Where they were heard before a colleague said that it was yes, in milliseconds of audio."""
+        """Where the external party's voice was found before a colleague confirmed a yes, in milliseconds of
+        audio."""
         given = self.answered
         if given is None or given.data.get("by") != COLLEAGUE or given.data["answer"] != YES:
             return None
@@ -116,7 +116,7 @@ def questions(marks: Iterable[M]) -> tuple[Question[M], ...]:
 
 
 def _is_answer(mark: Happened) -> bool:
-    """A whole one: silence is nobody's, a yes or no somebody's."""
+    """Whether a mark is a complete answer: silence has no author, a yes or no has one."""
     answer, by, how = (mark.data.get(name) for name in ("answer", "by", "how"))
     if mark.kind != "keep_answered":
         return False

@@ -1,8 +1,8 @@
-"""Silence in place of what the switch did not write while the outside party's telephone was on hold.
+"""Silence in place of what the switch did not write while the external party's telephone was on hold.
 
-A telephone that sends nothing on hold leaves nothing in the file (``timeline.py``): what was said before and
-after would stand side by side, and every later place be early by the hold.  So it is put in where it is
-missing, and the recording lasts as long as its call.
+A telephone that sends nothing on hold leaves nothing in the file (``timeline.py``): speech from before and
+after would be adjacent, and every later offset early by the length of the hold. So silence is inserted where
+audio is missing, and the recording lasts as long as its call.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from recorder.audio.timeline import Times
 from recorder.audio.wav import Wav
 
 LONGEST_MS: Final = 3_600_000
-"""More than this is not put in: a clock may have been set ahead in a hold.  ``drift_ms`` tells of it."""
+"""No more than this is inserted: a clock may have been set ahead during a hold, which ``drift_ms`` reports.
+"""
 
 Hole = tuple[int, int]
-"""Where silence is put in, in milliseconds of the file's audio, and how many."""
+"""Where silence is inserted, and how much, in milliseconds of the file's audio."""
 
 
 def holes(
     clock: Times, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
 ) -> tuple[Hole, ...]:
-    """What is missing in the holds, by the times of the file as it is.  What was found whole is not split."""
+    """What is missing in the holds, by the times of the file as it is. A prompt that was found whole is never
+    split."""
     whole = [(each.offset_ms, each.end_ms) for each in (found, *prompts) if each is not None]
     result = []
     for at, length in clock.unwritten():
@@ -43,7 +45,7 @@ def put_in(sound: Wav, missing: Sequence[Hole]) -> Wav:
 
 
 def found_later(found: LocatedAnnouncement | None, missing: Sequence[Hole]) -> LocatedAnnouncement | None:
-    """Where the announcement is in that."""
+    """The announcement's place in the filled sound."""
     if found is None:
         return None
     start, end = moved((found.offset_ms, found.end_ms), missing)
@@ -51,7 +53,7 @@ def found_later(found: LocatedAnnouncement | None, missing: Sequence[Hole]) -> L
 
 
 def prompts_later(prompts: Sequence[Prompt], missing: Sequence[Hole]) -> tuple[Prompt, ...]:
-    """Where the other prompts are in that."""
+    """The other prompts' places in the filled sound."""
     places = (moved((each.offset_ms, each.end_ms), missing) for each in prompts)
     return tuple(
         replace(each, offset_ms=start, end_ms=end) for each, (start, end) in zip(prompts, places, strict=True)
@@ -59,7 +61,7 @@ def prompts_later(prompts: Sequence[Prompt], missing: Sequence[Hole]) -> tuple[P
 
 
 def pauses_later(paused: Sequence[Masked], missing: Sequence[Hole]) -> tuple[Masked, ...]:
-    """Where the pauses are in that."""
+    """The pauses' places in the filled sound."""
     places = (moved((each.start_ms, each.end_ms), missing) for each in paused)
     return tuple(
         replace(each, start_ms=start, end_ms=end) for each, (start, end) in zip(paused, places, strict=True)
@@ -67,8 +69,8 @@ def pauses_later(paused: Sequence[Masked], missing: Sequence[Hole]) -> tuple[Mas
 
 
 def moved(stretch: tuple[int, int], missing: Sequence[Hole]) -> tuple[int, int]:
-    """A stretch of the file, in the filled sound: a hole at its beginning comes before it, one at its end
-    after it."""
+    """A stretch of the file, in the filled sound: a hole at its start comes before it, one at its end after
+    it."""
     start, end = stretch
     return (
         start + sum(length for at, length in missing if at <= start),

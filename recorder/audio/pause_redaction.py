@@ -1,8 +1,8 @@
-"""Where a take was masked while a colleague had it paused: zeros in both channels, where the marks say so.
+"""Where a take was masked while a colleague had paused it: zeros in both channels, near the marks.
 
-Both are needed: key presses and the pauses of hold music leave zeros, too, in the right channel alone, and
-the times of events are some tenths of a second off (seen).  Where the zeros are not what the marks promise,
-the switch did not mask, and all of the pause is to be silenced: what was said in it was not to be recorded.
+Both are needed: key presses and gaps in hold music leave zeros too, though in the right channel only, and the
+times of events are some tenths of a second off. Where the zeros do not match the marks, the switch did not
+mask, and the whole pause is redacted, since it was not to be recorded.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from recorder.audio.timeline import Times, in_order, times
 from recorder.spool.layout import Mark, Take
 
 MARGIN_MS = 1500
-"""How much earlier or later than the clock says the zeros may begin and end: an event's tenths of a second,
-and where it ends by itself the switch's scheduler, which knows whole seconds."""
+"""How much earlier or later than the clock says the zeros may start and end: an event's tenths of a second
+and, for a pause that ended by itself, the resolution of the switch's scheduler (whole seconds)."""
 
 SHARE, SLACK_MS = 0.8, 600
 """Of a short pause they are at least this share, but for this much."""
@@ -30,8 +30,8 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Paused from ``begin`` to ``end``; where nobody watched its beginning or its end, it may reach from
-    ``earliest`` to ``latest``."""
+    """A pause from ``begin`` to ``end``. If nobody watched its start or end, it may reach from ``earliest``
+    to ``latest``."""
 
     earliest: datetime
     begin: datetime
@@ -41,7 +41,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """A pause in the audio, in milliseconds of it.  ``silent``: its samples are zeros already."""
+    """A pause in the audio, in milliseconds. ``silent``: its samples are already zero."""
 
     start_ms: int
     end_ms: int
@@ -54,14 +54,14 @@ def masked(
     """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
     Raises ``OSError``, :class:`TakeError`."""
     clock = times(take, sound, found, prompts)
-    # The switch pauses nothing before that, however early a daemon may not have watched any more.
+    # The switch pauses nothing before that, however early the daemon stopped watching.
     told = 0 if found is None else found.end_ms
     return tuple(_find(pause, sound, clock, told) for pause in pauses(in_order(take, clock), clock.ended))
 
 
 def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
-    """What the marks say.  A pause ends by the colleague's code, by itself after the seconds that the switch
-    said, or with the call; paused once more, it lasts from then on."""
+    """The pauses by the marks. A pause ends by the colleague's code, by itself after the number of seconds
+    that the switch stated, or with the call; pausing again restarts it."""
     open_: Pause | None = None
     unwatched: datetime | None = None
     for mark in marks:

@@ -1,13 +1,13 @@
-"""The outline of a take for a player's waveform: lowest and highest sample of each short stretch.
+"""A take's peaks for the player's waveform: lowest and highest sample of each short window.
 
 The object ``peaks`` is JSON::
 
     {"format": 1, "sample_rate": 8000, "frames": 202934, "window_frames": 400,
      "left": [-3, 2, -90, 71, ...], "right": [...]}
 
-``left`` and ``right`` alternate lowest and highest of every ``window_frames`` frames, on a scale of
--128 to 127 (full scale), rounded away from nothing so that quiet sound still shows.  It is made from
-the blanked sound: a silenced stretch is flat.
+``left`` and ``right`` alternate lowest and highest of every ``window_frames`` frames, on a scale of -128 to
+127 (full scale), rounded away from zero so that quiet sound still shows. Peaks are computed from the redacted
+sound: a redacted stretch is flat.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_WINDOWS = 12_000
 
 
 class Peaks:
-    """Collects the outline while a take of ``frames`` frames goes by in blocks of any size."""
+    """Collects the peaks of a take of ``frames`` frames, from blocks of any size."""
 
     def __init__(self, sample_rate: int, frames: int) -> None:
         self._sample_rate = sample_rate
@@ -62,7 +62,7 @@ class Peaks:
 
 def _outline(windows: Samples) -> NDArray[np.int64]:
     """Shape (windows, channel, lowest and highest) of shape (windows, frames, channel)."""
-    # Each channel by itself, its samples side by side: the processor compares many of those at once.
+    # One channel at a time, its samples contiguous, so that the comparison is vectorised.
     channels = np.ascontiguousarray(windows.transpose(2, 0, 1))
     lowest, highest = channels.min(axis=2).T.astype(np.int64), channels.max(axis=2).T.astype(np.int64)
     return np.stack([_scaled(lowest), _scaled(highest)], axis=2)

@@ -1,8 +1,8 @@
-"""What was played to both in the call, found in what the outside party heard: the question whether the
-recording may be kept, and the sentence that says what came of it.
+"""Prompts that played to both parties during the call, found in the external party's channel: the keep
+question and its confirmation.
 
-The announcement is looked for in the whole call; these are looked for where the marks say that they ended,
-and each that is found makes the places of the next ones surer.
+The announcement is searched for in the whole call; these near where the marks say that they ended. Each one
+found makes the places of the next more exact.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from recorder.errors import TakeError
 from recorder.spool.layout import Mark, Take
 
 SEARCH_MARGIN_MS = 10_000
-"""How much earlier or later than the clock says a prompt may be (holds can leave a part of the call out of
-its audio)."""
+"""How much earlier or later than the clock says a prompt may be (holds can leave part of the call out of its
+audio)."""
 
 log = structlog.get_logger()
 
@@ -45,8 +45,8 @@ class Playing:
 def find(
     take: Take, sound: wav.Wav, announced: LocatedAnnouncement | None, folder: Path
 ) -> tuple[Prompt, ...]:
-    """The prompts of a take that are whole in its audio, in order; their sounds lie in ``folder`` as
-    ``<sha256>.wav``.  One whose sound is not there is not found.  Raises :class:`TakeError` for a take that
+    """The prompts that are whole in a take's audio, in order. Their sounds are in ``folder`` as
+    ``<sha256>.wav``; one whose sound is missing is not found. Raises :class:`TakeError` for a take that
     cannot be read."""
     keep = take.start.keep
     if keep is None:
@@ -67,7 +67,7 @@ def find(
 
 
 def playings(asked: tuple[Question[Mark], ...], keep: Keep) -> Iterator[Playing]:
-    """What was played to both, as far as the marks say that both heard it."""
+    """What played to both parties, as far as the marks say that both heard it."""
     said = {YES: keep.yes, NO: keep.no}
     for number, one in enumerate(asked):
         if keep.question is not None and one.heard is not None:
@@ -90,8 +90,8 @@ def sounds(take: Take) -> frozenset[str]:
 def _locate(
     signal: prompt_match.Signal, sound: wav.Wav, playing: Playing, clock: Times, after: int
 ) -> LocatedAnnouncement | None:
-    """The whole playing that ends nearest to where the clock says.  A clock that was set back in the call
-    says it too early: then the first one from there."""
+    """The whole playing that ends nearest to where the clock says. If a clock was set back during the call,
+    that is too early: then the first playing from there."""
     due = clock.place(playing.ended)
     first = max(after, clock.place(playing.began) - SEARCH_MARGIN_MS)
     last = due + clock.set_back_ms + SEARCH_MARGIN_MS
@@ -106,7 +106,7 @@ def _signal(folder: Path, sha256: str, sample_rate: int) -> prompt_match.Signal 
     path = folder / f"{sha256}.wav"
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise TakeError("take.prompt", f"{path} is another sound", "")
+            raise TakeError("take.prompt", f"{path} is a different sound", "")
         return prompt_match.load_prompt(path, sample_rate)
     except (OSError, TakeError) as error:
         log.warning("take.prompt_not_there", prompt=sha256, error=str(error))

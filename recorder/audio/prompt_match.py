@@ -1,8 +1,8 @@
-"""Find a prompt in what the outside party heard: normalised cross-correlation, and the whole of it.
+"""Find a prompt in the external party's channel by normalised cross-correlation, and require the whole of it.
 
-A playback's end event does not prove that the prompt was heard (seen: a hold took 0.9 s out of it), so
-the prompt is cut into short pieces, each of which must be where it belongs.  Only a slip of a few
-media ticks is let pass: a loaded switch drops frames of 20 ms, and no word is lost by that.
+A playback's end event does not prove that the prompt was heard (a hold has been seen to remove 0.9 s), so the
+prompt is cut into short pieces, each of which must be in its place. Only a slip of a few media ticks is
+tolerated: a loaded switch drops frames of 20 ms, which costs no word.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from recorder.errors import TakeError
 Signal = NDArray[np.float32]
 
 CANDIDATE = 0.25
-"""Correlation of the whole prompt from which a place is looked at closely.  Speech that is not the
-prompt stays below 0.1 over ten seconds; a prompt that slipped in its middle gives 0.5."""
+"""Correlation of the whole prompt above which a place is examined. Other speech stays below 0.1 over ten
+seconds; a prompt that slipped in its middle gives 0.5."""
 
 PIECE_MS = 100
 PIECE = 0.7
-"""Correlation that each piece needs.  G.711 gives 0.99 at speech level and 0.9 near its noise."""
+"""Correlation that each piece needs. G.711 gives 0.99 at speech level and 0.9 near its noise."""
 
 SLIPPED = 0.4
-"""Correlation of the one piece in which a slip falls: its greater part is there (half gives 0.5)."""
+"""Correlation of the piece that contains a slip: its larger part matches (half gives 0.5)."""
 
 SLIP_MS = 100
-"""How far pieces may be from where they belong, in all: five media ticks."""
+"""Total displacement allowed: five media ticks."""
 
 LOW = 0.05
-"""Pieces below this share of the prompt's own level are pauses: nothing in them can be compared."""
+"""Pieces below this share of the prompt's own level are pauses and cannot be compared."""
 
 APART_MS = 200
-"""Two playings begin at least this far apart (shorter than any prompt)."""
+"""Two playings start at least this far apart (shorter than any prompt)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Match:
 
 
 def as_found(match: Match, sample_rate: int) -> LocatedAnnouncement:
-    """In milliseconds of audio; the end is rounded up, for what comes before it is blanked."""
+    """In milliseconds of audio; the end is rounded up, because what precedes it is redacted."""
     return LocatedAnnouncement(
         offset_ms=round(match.start * 1000 / sample_rate),
         end_ms=-(-match.end * 1000 // sample_rate),
@@ -61,14 +61,14 @@ def as_found(match: Match, sample_rate: int) -> LocatedAnnouncement:
 
 
 def load_prompt(path: Path, sample_rate: int) -> Signal:
-    """A prompt's samples at the rate of the take.  Raises :class:`TakeError` ``take.prompt``."""
+    """A prompt's samples at the rate of the take. Raises :class:`TakeError` ``take.prompt``."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise TakeError(
             "take.prompt",
             f"the prompt {path} cannot be read: {error}",
-            "let the worker write the snapshot anew",
+            "have the worker write the snapshot again",
         ) from error
     signal: Signal = samples.mean(axis=1, dtype=np.float32)
     if not np.any(signal):
@@ -77,7 +77,7 @@ def load_prompt(path: Path, sample_rate: int) -> Signal:
 
 
 def resample(signal: Signal, rate: int, to: int) -> Signal:
-    """Change the rate of a short sound by its whole spectrum (exact for what both rates can hold)."""
+    """Resample a short sound through its whole spectrum (exact for what both rates can represent)."""
     if rate == to:
         return signal
     length = len(signal) * to // rate
@@ -137,10 +137,10 @@ def _wholes(
 def _places(
     prompt: Signal, read: Callable[[int, int], Signal], start: int, stop: int, rate: int
 ) -> Iterator[list[int]]:
-    """Where the prompt may begin, from correlating it with the audio block by block (overlap-save)."""
+    """Where the prompt may start, from correlating it with the audio block by block (overlap-save)."""
     if stop - start < len(prompt):
         return
-    # Four prompts at once, or all of the audio where that is less.
+    # Four prompt lengths at once, or all of the audio if that is less.
     size = 1 << (min(4 * len(prompt), stop - start) - 1).bit_length()
     step = size - len(prompt) + 1
     spectrum = np.conj(np.fft.rfft(prompt, size))
@@ -152,14 +152,14 @@ def _places(
         count = min(step, len(audio) - len(prompt) + 1)
         energy = np.concatenate([[0.0], np.cumsum(audio.astype(np.float64) ** 2)])
         window = energy[len(prompt) : len(prompt) + count] - energy[:count]
-        # Next to silence a rounding error would pass for likeness: ask for a ten-thousandth of the level.
+        # Next to silence a rounding error would pass for a match: require a ten-thousandth of the level.
         floor = own * 32768.0**2 * 1e-8
         likeness = product[:count] / np.sqrt(np.maximum(window, floor) * own)
         yield [at + peak for peak in _peaks(likeness, apart)]
 
 
 def _peaks(likeness: NDArray[np.floating], apart: int) -> list[int]:
-    """Greatest values above :data:`CANDIDATE`, at least ``apart`` from one another."""
+    """Local maxima above :data:`CANDIDATE`, at least ``apart`` from one another."""
     found: list[int] = []
     values = np.where(likeness >= CANDIDATE, likeness, 0)
     while True:
@@ -201,8 +201,8 @@ def _whole(
 
 
 def _best(piece: Signal, audio: Signal, left: int, count: int) -> tuple[float, int]:
-    """The best likeness of a piece within ``count`` lags from ``left``, and its lag.  Lags that lie
-    outside the audio count as nothing; the middle one wins a tie, so that an even tone does not slip."""
+    """The best correlation of a piece within ``count`` lags from ``left``, and its lag. Lags outside the
+    audio count as zero; the middle one wins a tie, so that a steady tone does not slip."""
     skip = max(0, -left)
     part = audio[left + skip : left + count - 1 + len(piece)]
     if len(part) < len(piece):
@@ -222,9 +222,9 @@ def _best(piece: Signal, audio: Signal, left: int, count: int) -> tuple[float, i
 
 
 def _all_there(scores: list[float], lags: list[int], slip: int, near: int) -> bool:
-    """Every piece is like itself and where its neighbours say; but for the one in which a slip falls,
-    whose neighbours are both there, apart by the slip.  (A vowel is like itself a pitch period later: a
-    piece that is alone with its place was found by chance.)"""
+    """Whether every piece matches and is where its neighbours say. The piece that contains a slip is exempt:
+    its neighbours must both match, apart by the slip. (A vowel resembles itself one pitch period later: a
+    piece whose place agrees with no neighbour was found by chance.)"""
     there = [
         score >= PIECE
         and any(abs(lag - other) <= near for other in (*lags[max(0, i - 1) : i], *lags[i + 1 : i + 2]))

@@ -1,8 +1,8 @@
-"""What must be silent in a take, and why: decided from its marks and from where the announcement is.
+"""What must be silent in a take, and why: decided from its marks and from the announcement's place.
 
-Nothing that the outside party said before they had been told, or while it rang, may be in any object;
-on hold nobody is talking to anybody.  Every such stretch becomes a gap with its reason, and so does
-what is not in the file at all.
+Nothing that the external party said before the announcement or while it rang may be in any object; on hold
+they talk to nobody. Each such stretch becomes a gap with a reason, and so does audio that is missing from the
+file.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from recorder.audio.wav import Samples, Wav
 from recorder.spool.layout import Take
 
 AFTER_PLAYBACK_MS = 1000
-"""P1: how long after the playback's end the left channel stays blank where the sound does not show it."""
+"""P1: how long after the playback's end the left channel stays redacted if the announcement is not found."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedactionPlan:
-    """``left_until_ms``: the left channel is silent before that; ``both`` are stretches that are silenced
-    in both channels, ``right`` in that one; ``gaps`` explain these and everything else that is missing,
-    without overlap in a channel, in order."""
+    """``left_until_ms``: the left channel is silent before that. ``both`` are stretches that are silenced in
+    both channels, ``right`` in that one. ``gaps`` explain these and everything else that is missing: in
+    order, and without overlap within a channel."""
 
     left_until_ms: int
     both: tuple[tuple[int, int], ...]
@@ -48,9 +48,9 @@ def plan(
     prompts: Sequence[Prompt] = (),
     paused: Sequence[Masked] = (),
 ) -> RedactionPlan:
-    """Everything that is to be silent, and all gaps, of a take whose announcement is at ``found``; the
-    ``prompts`` silence nothing, but while one plays they do not hear each other.  ``paused`` is where a
-    colleague had it paused (:mod:`recorder.audio.pause_redaction`)."""
+    """Everything to be silenced, and all gaps, of a take whose announcement is at ``found``. ``prompts``
+    silence nothing, but while one plays the parties do not hear each other. ``paused`` is where a colleague
+    paused it (:mod:`recorder.audio.pause_redaction`)."""
     clock = times(take, sound, found, prompts)
     end = clock.duration_ms
     told = _told(take, clock, found)
@@ -59,13 +59,13 @@ def plan(
     away = list(_away(take, clock))
     stretches = [*_holds(take, clock), *waits(take, clock.ended)]
     idle, silent = _idle(clock, talk, stretches)
-    # Nobody saw it ring if nobody was there: a missing bridge is then no sign that there was none.
+    # Without a daemon nobody saw it ring, so a missing bridge event proves nothing.
     waiting = "unobserved" if bridged_at is None and away else "ringing"
-    # Told together: until it begins the one who answered has not been told either.
+    # Announced to both together: until it starts, the person who answered has not been informed either.
     untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
     outside = _named(_outside(take, clock), "transferred_outside")
     masked = [(each.start_ms, min(each.end_ms, end)) for each in paused]
-    # While it rings nobody is talking to them: early media, a queue's music and what is said over it.
+    # While it rings nobody talks to them: early media, a queue's music and its messages.
     rings = _rings(clock, told, talk, bridged_at, away)
     both = [
         *outside,
@@ -76,7 +76,7 @@ def plan(
         *_named(away, "unobserved"),
         *_named(rings, "ringing"),
     ]
-    # It rang then, or they talked already: the switch knows the last bridge only.
+    # It rang then, or they already talked: the switch knows only the last bridge.
     unseen = [(start, min(stop, talk)) for start, stop in away]
     left = [
         *_named([(0, told)], "before_announcement_end"),
@@ -109,7 +109,7 @@ def plan(
 
 
 def silence(samples: Samples, start: int, sample_rate: int, plan: RedactionPlan) -> Samples:
-    """A block of the take, beginning at frame ``start``, with everything silent that must be."""
+    """A block of the take that starts at frame ``start``, redacted."""
     samples = samples.copy()
     until = -(-plan.left_until_ms * sample_rate // 1000) - start
     if until > 0:
@@ -124,12 +124,12 @@ def silence(samples: Samples, start: int, sample_rate: int, plan: RedactionPlan)
 
 
 def _faxed(take: Take) -> bool:
-    """Whether it went on as a fax: the switch passes that on, and nothing of it comes to the recording."""
+    """Whether the call became a fax: the switch passes that through, and none of it reaches the recording."""
     return any(mark.kind == "recording_stopped" and "fax" in mark.data for mark in take.marks)
 
 
 def _told(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
-    """Until when the outside party had not been told, in milliseconds of audio."""
+    """Until when the external party had not been informed, in milliseconds of audio."""
     if found is not None:
         return min(found.end_ms, clock.duration_ms)
     finished, begun = take.last("announcement_finished"), take.last("announcement_started")
@@ -139,13 +139,13 @@ def _told(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
 
 
 def _begun(told: int, found: LocatedAnnouncement | None) -> int:
-    """Until when nothing was said to both of them, in milliseconds of audio."""
+    """Until when nothing had been played to both parties, in milliseconds of audio."""
     return told if found is None else min(found.offset_ms, told)
 
 
 def _talk(clock: Times, bridged_at: datetime, told: int) -> int:
-    """From when on they talk.  Nobody is connected before the announcement's end: where the clock says so, it
-    was set back before that."""
+    """When the conversation starts. Nobody is connected before the announcement's end: where the clock says
+    otherwise, it was set back."""
     at = clock.unbounded(bridged_at)
     if clock.set_back_ms and at < told - ms(AT_MOST):
         at += clock.set_back_ms
@@ -153,11 +153,11 @@ def _talk(clock: Times, bridged_at: datetime, told: int) -> int:
 
 
 def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
-    """The outside party's.  Of one whose end nobody saw it is not known how long it went on."""
+    """The external party's holds. If nobody saw one end, its length is unknown."""
     late = {mark.at for mark in take.marks if mark.kind == "unhold" and "seen" in mark.data}
     for begin, end in clock.holds:
         unseen = [mark.at for mark in take.marks if mark.kind == "unobserved_from" and begin <= mark.at < end]
-        # Where it was seen to go on after that, it did.
+        # Where later marks show that it continued, it did.
         if unseen and end in late:
             yield begin, unseen[-1], HOLD
         elif unseen and end == clock.ended:
@@ -169,13 +169,14 @@ def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
 def _idle(
     clock: Times, talk: int, stretches: Sequence[Stretch]
 ) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
-    """Stretches in which nobody talks to them, in the audio, and those of it that are silenced: where they
-    surely are.
+    """Stretches of audio in which nobody talks to the external party, and the part of them that is silenced:
+    where they certainly are.
 
-    Silencing is not to be undone, so it ends before the talk can go on: events may be late by
-    :data:`SURE_MS`, and where a place may be wrong by more, it begins and ends that much inside.  Between two
-    that follow one another sooner (an unhold, and they are transferred) nobody talks.  What was put in where
-    the switch wrote nothing is silence to its end."""
+    Silencing cannot be undone, so it ends before the conversation may resume: events may be late by
+    :data:`SURE_MS`, and where a place is less certain than that, it starts and ends that much inside. Between
+    two stretches in close succession (an unhold, then a transfer) nobody talks. Silence that was inserted for
+    missing audio counts as silent to its end.
+    """
     gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
     for begin, end, reason in stretches:
@@ -198,8 +199,7 @@ def _idle(
 
 
 def _goes_on(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
-    """Where a stretch that ends then meets the next one, and when the last of those that follow one another
-    is over."""
+    """Where a stretch that ends then meets the next one, and when the last of such a sequence ends."""
     near = timedelta(milliseconds=SURE_MS)
     meets = over = end
     while later := [each for each in stretches if each[0] - near <= over < each[1]]:
@@ -211,7 +211,7 @@ def _goes_on(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, dat
 def _rings(
     clock: Times, told: int, talk: int, bridged_at: datetime | None, away: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
-    """Where what they hear is silenced, too, because it surely is nobody's talk: from the announcement's end
+    """Where the right channel is silenced, too, because nobody can be talking: from the announcement's end
     until somebody was seen to answer."""
     if bridged_at is None or clock.set_back_ms or talk <= told or any(start < talk for start, _ in away):
         return []
@@ -226,12 +226,12 @@ _NOT_BEFORE = frozenset(
         *("unbridged", "bridged", "hangup", "unobserved_from"),
     }
 )
-"""What ends the telling of somebody who joined, at the latest."""
+"""What ends a participant's notice at the latest."""
 
 
 def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """When a colleague who had joined was told: by the marks, for in the sound there is nothing of them.  In
-    a room the others are heard meanwhile."""
+    """When a participant who had joined was given the notice: by the marks, since it is not in the audio. In
+    a conference the others are heard meanwhile."""
     since: datetime | None = None
     for mark in take.marks:
         if since is not None and mark.kind in _NOT_BEFORE:
@@ -242,8 +242,8 @@ def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
 
 
 def _unagreed(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """What a colleague who joined said and had not agreed to; more of it rather than less, for events may be
-    late or early.  Where a clock was set back nobody knows where that is."""
+    """What a participant said without having consented; rather too much than too little, since events may be
+    late or early. Where a clock was set back, the place is unknown."""
     for since, until in unagreed(take):
         if clock.set_back_ms:
             yield 0, clock.duration_ms
@@ -257,8 +257,9 @@ def _unsure(clock: Times, at: datetime) -> int:
 
 
 def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """The end of a take whose outside party was transferred to another, or into whose conference another
-    came: from when these two were connected, for the other was not told that what they say is recorded."""
+    """The end of a take whose external party was transferred to, or joined in a conference by, another
+    outside person: from the moment these two were connected, because the other was not told of the recording.
+    """
     since: datetime | None = None
     for mark in take.marks:
         if mark.kind == "bridged" or (mark.kind == "joined_room" and mark.data.get("who") == "outside"):
@@ -269,8 +270,8 @@ def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
 
 
 def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Marker]:
-    """Marks in the order of their times, or, where a clock was set back, of their writing; none lies before
-    an earlier one.  There, what was written after a prompt that was found is placed from it."""
+    """Marks in the order of their times, or of their writing if a clock was set back; none precedes an
+    earlier one. In that case, what was written after a prompt that was found is placed relative to it."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
     known = {prompt.at: prompt.end_ms for prompt in prompts if clock.set_back_ms}
     reached = moved = 0
@@ -283,7 +284,7 @@ def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Ma
 
 
 def _away(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """When nobody watched: as the marks say, and from the last mark on if the end was not seen."""
+    """When nobody watched: by the marks, and from the last mark on if the end was not seen."""
     for since, until in spans(take, "unobserved_from", "unobserved_to", clock.ended):
         yield clock.place(since), clock.place(until)
     if not end_seen(take):
@@ -295,8 +296,8 @@ def _named(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[int,
 
 
 def _painted(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """Stretches of one channel without overlap: where several lie, the one that comes first in the list
-    stands; neighbours with the same reason become one."""
+    """Stretches of one channel without overlap: where several overlap, the first in the list wins; adjacent
+    ones with the same reason are merged."""
     edges = sorted({edge for start, end, _ in stretches for edge in (start, end)})
     result: list[tuple[int, int, str]] = []
     for start, end in pairwise(edges):
@@ -311,7 +312,7 @@ def _painted(stretches: list[tuple[int, int, str]]) -> list[tuple[int, int, str]
 
 
 def _gaps(left: list[tuple[int, int, str]], right: list[tuple[int, int, str]]) -> list[Gap]:
-    """Gaps of both channels: a stretch that is the same in both is said once."""
+    """Gaps of both channels: a stretch that is equal in both is listed once."""
     edges = sorted({edge for start, end, _ in (*left, *right) for edge in (start, end)})
     gaps: list[Gap] = []
     for channel, own, other in (("left", left, right), ("right", right, left)):

@@ -1,8 +1,8 @@
-"""How likely it is, every 32 ms, that somebody speaks: the network of Silero VAD, computed with numpy.
+"""The probability, every 32 ms, that somebody speaks: the Silero VAD network, computed with numpy.
 
-Its weights (``models/``, MIT) are those of ``silero_vad_16k_op15.onnx`` in silero-vad 6.2.3, unchanged.  It
-is small enough to be computed here: no runtime of 25 MB is loaded into the daemon for it, and none has to be
-there for a machine's kind of processor.  numpy lets the other threads go on meanwhile.
+Its weights (``models/``, MIT) are those of ``silero_vad_16k_op15.onnx`` in silero-vad 6.2.3, unchanged. The
+network is small enough to compute here, which spares the daemon a runtime of 25 MB that does not exist for
+every processor. numpy releases the GIL meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 RATE: Final = 16_000
 STEP: Final = 512
-"""Samples for which there is one answer."""
+"""Samples per result."""
 
 WEIGHTS: Final = Path(__file__).parent / "models" / "silero-vad-6.2.3.npz"
 
@@ -32,7 +32,7 @@ Array = NDArray[np.float32]
 
 
 def likelihoods(samples: Array) -> Array:
-    """For each whole step of samples at :data:`RATE`, from the first on: 0 (nobody speaks) to 1."""
+    """For each whole step of samples at :data:`RATE`: the probability of speech, 0 to 1."""
     count = len(samples) // STEP
     if not count:
         return np.zeros(0, np.float32)
@@ -51,7 +51,7 @@ def _weights() -> Mapping[str, Array]:
 
 
 def _spectrum(samples: Array, count: int, basis: Array) -> Array:
-    """(steps, 4, 129): what is in each step, and at which pitch."""
+    """The magnitude spectrum, shape (steps, 4, 129)."""
     whole = np.concatenate([np.zeros(_BEFORE, np.float32), samples.astype(np.float32, copy=False)])
     steps = np.lib.stride_tricks.sliding_window_view(whole, _BEFORE + STEP)[::STEP][:count]
     padded = np.pad(steps, ((0, 0), (0, _AFTER)), mode="reflect")
@@ -63,7 +63,7 @@ def _spectrum(samples: Array, count: int, basis: Array) -> Array:
 
 
 def _conv(shown: Array, layer: int, weights: Mapping[str, Array]) -> Array:
-    """One convolution of three, and its rectifier: (steps, time, channels)."""
+    """One of three convolutions, and its ReLU: (steps, time, channels)."""
     kernel, stride = weights[f"conv{layer}_weight"], _STRIDES[layer]
     padded = np.pad(shown, ((0, 0), (1, 1), (0, 0)))
     pieces = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[2], axis=1)[:, ::stride]
@@ -72,7 +72,7 @@ def _conv(shown: Array, layer: int, weights: Mapping[str, Array]) -> Array:
 
 
 def _remembering(shown: Array, weights: Mapping[str, Array]) -> Array:
-    """The recurrent layer (LSTM): what each step becomes by those before it."""
+    """The recurrent layer (LSTM): each step's output given those before it."""
     gates = shown @ weights["lstm_weight_ih"].T + weights["lstm_bias_ih"] + weights["lstm_bias_hh"]
     back = np.ascontiguousarray(weights["lstm_weight_hh"].T)
     hidden, cell = np.zeros(_UNITS, np.float32), np.zeros(_UNITS, np.float32)

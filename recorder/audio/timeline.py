@@ -1,15 +1,15 @@
 """Where the call's times are in its audio.
 
-Both go at the same pace, but for two things (seen): a recording shrinks while a phone on hold sends
-nothing (not while it is the colleague who holds), and events come some tenths of a second before or
-after their samples.  So a time is placed from the nearest point at which both are known: the
-recording's start and end, and the announcement and other prompts where they were found.  What is missing
-between two such points is taken to be missing in the holds between them, and silence is put in its place
-(``missing_audio.py``): of a sound in which that was done the times are taken anew, and know of it.
+Both advance at the same pace, with two exceptions that were observed: a recording shrinks while a phone on
+hold sends nothing (not while the colleague holds), and events come some tenths of a second before or after
+their samples. So a time is placed from the nearest point at which both are known: the recording's start and
+end, and the announcement and other prompts where they were found. What is missing between two such points is
+attributed to the holds between them, and silence is inserted there (``missing_audio.py``); the times of a
+filled sound are computed anew.
 
-No clock makes sound: where there is more of it than the call was long, a clock was set back in the call,
-the switch's or (where the daemon was away at its end) the machine's.  Nobody knows when, so the end is then
-no point, and no time is placed from it.
+No clock adds sound: if there is more of it than the call was long, a clock was set back during the call, the
+switch's or (if the daemon was away at the end) the machine's. Nobody knows when, so the end is then no
+reference point.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from recorder.audio.wav import Wav
 from recorder.spool.layout import Mark, Take
 
 AT_MOST = timedelta(seconds=3)
-"""How far a mark and the sound it tells of may be apart (seen: 0.3 s, more after holds)."""
+"""How far a mark and its sound may be apart (0.3 s observed, more after holds)."""
 
 TAIL_MS, TAIL_SHARE = 2000, 0.03
 """Audio that is shorter than the call by more than this (holds aside) ended early.  Less is the switch's
 own shrinking under load (seen: 0.35 s of 24 s), which ``drift_ms`` tells."""
 
 UNWRITTEN_MS = 2000
-"""What a switch that is killed has not yet written, at most (seen)."""
+"""What a killed switch has not yet written, at most (observed)."""
 
 CUT_MS = 100
-"""From here a missing end is told, where the header was never finished, or the recording was ended for want
-of room."""
+"""From here a missing end is reported, if the header was never finished or the recording was ended for lack
+of disk space."""
 
 LONGER_MS, LONGER_SHARE = 5000, 0.03
 """Audio that is longer than the call by more than this: a clock was set back in the call."""
 
 SURE_MS = 300
-"""Where less is missing in holds, they are in the audio, at their places give or take this."""
+"""Where less than this is missing in holds, holds are in the audio at their places, give or take this."""
 
 Point = tuple[datetime, int]
 Span = tuple[datetime, datetime]
@@ -49,10 +49,10 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """``points``: (time, milliseconds of audio), in order, at least the start.  ``holds``: when a phone
-    was on hold, in order, without overlap.  ``missing_ms``: audio that the file's end lacks.
-    ``set_back_ms``: by how much a clock was set back in the call, 0 where there is no such surplus.
-    ``filled``: silence that was put in, from when to when in milliseconds of audio."""
+    """``points``: (time, milliseconds of audio), in order, at least the start. ``holds``: when a phone was on
+    hold, in order, without overlap. ``missing_ms``: audio missing at the file's end. ``set_back_ms``: by how
+    much a clock was set back during the call, 0 if there is no such surplus. ``filled``: inserted silence,
+    from when to when in milliseconds of audio."""
 
     started: datetime
     ended: datetime
@@ -69,11 +69,11 @@ class Times:
         return max(0, ms(self.ended - self.started))
 
     def place(self, at: datetime) -> int:
-        """Milliseconds of audio at a time, within the audio."""
+        """Milliseconds of audio at a time, clamped to the audio."""
         return min(max(self.unbounded(at), 0), self.duration_ms)
 
     def unbounded(self, at: datetime) -> int:
-        """The same, also where the audio does not reach."""
+        """The same, without clamping."""
         if at <= self.points[0][0] or at >= self.points[-1][0]:
             time, offset = self.points[0] if at <= self.points[0][0] else self.points[-1]
             return offset + ms(at - time)
@@ -84,8 +84,8 @@ class Times:
         return last[1] - ms(last[0] - at) + round(share * _held(self.holds, at, last[0]))
 
     def doubt(self, at: datetime) -> int:
-        """By how many milliseconds of audio a time's place may be wrong, beside :data:`SURE_MS`: by what the
-        holds about it do not explain, of which either none or each left no sound at all."""
+        """The uncertainty of a time's place in milliseconds of audio, beyond :data:`SURE_MS`: what the
+        surrounding holds do not explain, each of which left either no sound or all of it."""
         for first, last in pairwise(self.points):
             if first[0] <= at <= last[0]:
                 lacking = _lacking(first, last) + self._filled(first, last)
@@ -106,7 +106,7 @@ class Times:
                     yield self.place(since), length
 
     def _shrunk(self, first: Point, last: Point) -> float:
-        """Which share of the hold time between two points the audio lacks, and nothing was put in for."""
+        """The share of the hold time between two points that the audio lacks and that was not filled."""
         held, filled = _held(self.holds, first[0], last[0]), self._filled(first, last)
         lacking = min(_lacking(first, last) + filled, held)
         return (lacking - filled) / held if lacking - filled > SURE_MS else 0.0
@@ -116,13 +116,14 @@ class Times:
 
 
 def times(take: Take, sound: Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()) -> Times:
-    """The times of a take: from the recording's start to its stop (or hang-up, or the call's end), placed by
-    where the announcement was ``found``, and the ``prompts`` (not where a clock was set back: a time may then
-    have been before or after them).
+    """The times of a take: from the recording's start to its stop (or hang-up, or the call's end), anchored
+    at where the announcement was ``found``, and at the ``prompts`` (unless a clock was set back: a time may
+    then have been before or after them).
 
-    Where nobody saw the call end, the time at which it was found ended says little: the sound is the
-    clock then, and a switch that was killed has lost at most :data:`UNWRITTEN_MS` more."""
-    # The last: at pick-up a recording begins anew where the announcement does.
+    If nobody saw the call end, the time at which its end was discovered means little: the audio is the clock
+    then, and a killed switch has lost at most :data:`UNWRITTEN_MS` more.
+    """
+    # The last one: at pick-up a recording restarts with the announcement.
     started = take.last("recording_started") or take.start.started_at
     ended = _stopped(take) or take.last("hangup") or take.end.ended_at
     seen = end_seen(take)
@@ -159,7 +160,7 @@ def times(take: Take, sound: Wav, found: LocatedAnnouncement | None, prompts: Se
 
 
 def _filled(sound: Wav) -> tuple[tuple[int, int], ...]:
-    """The silence that was put into a sound, in its milliseconds."""
+    """The silence that was inserted into a sound, in its milliseconds."""
     before, result = 0, []
     for place, silent in sound.holes:
         start = (place + before) * 1000 // sound.sample_rate
@@ -174,17 +175,17 @@ def end_seen(take: Take) -> bool:
 
 
 def was_cut(take: Take) -> bool:
-    """Whether its recording was ended for want of room, and its call went on."""
+    """Whether its recording was ended for lack of disk space while the call continued."""
     return any(mark.kind == "recording_stopped" and "full" in mark.data for mark in take.marks)
 
 
 def _stopped(take: Take) -> datetime | None:
-    """When the recording ended with what it is the recording of."""
+    """When the recording of the call ended."""
     return None if was_cut(take) else take.last("recording_stopped")
 
 
 def in_order(take: Take, clock: Times) -> Sequence[Mark]:
-    """The marks by their times, or, where a clock was set back, as they were written."""
+    """The marks by their times, or as they were written if a clock was set back."""
     return take.marks if clock.set_back_ms else sorted(take.marks, key=lambda mark: mark.at)
 
 
@@ -209,9 +210,9 @@ def ms(length: timedelta) -> int:
 
 
 def _playing(take: Take, started: datetime, found: LocatedAnnouncement) -> Iterator[Point]:
-    """The marks of the playing that was found: of several, those that lie as far apart as the sound is
-    long, or else those nearest to it by the clock.  A daemon that took the call over has noted the end
-    when it came back ("seen": "later"): such a mark is no point, however soon that was."""
+    """The marks of the playing that was found: of several, those as far apart as the sound is long, or else
+    those nearest to it by the clock. A daemon that took the call over noted the end only when it came back
+    ("seen": "later"): such a mark is no reference point."""
     length = timedelta(milliseconds=found.end_ms - found.offset_ms)
     ends = [mark.at for mark in take.marks if mark.kind == "announcement_finished" and not mark.data]
     begins = [mark.at for mark in take.marks if mark.kind == "announcement_started"]

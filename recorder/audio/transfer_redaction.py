@@ -1,8 +1,10 @@
-"""What a colleague who joined said before they agreed to being recorded, on a line that asks who joins.
+"""What a participant who joined said before they consented to being recorded, on a line that asks
+participants.
 
-In opt-in it is not kept before their yes, whatever came of it: also where they were not asked yet, or nobody
-watched.  In opt-out it is not kept where they refused, or went before they could have.  As the daemon
-(``call/transfer_notice.py``): the first who is there is no joiner, and who is known is not asked again.
+In opt-in, nothing is kept before their yes, whatever the outcome, even if they were not yet asked or nobody
+watched. In opt-out, nothing is kept if they refused, or left before they could. As in the daemon
+(``call/transfer_notice.py``), the first person at the other end is no participant who joined, and somebody
+known is not asked again.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class _Joiner:
 
 
 def unagreed(take: Take) -> Iterator[Unagreed]:
-    """Each stretch of which what our side says is not kept."""
+    """Each stretch of which our side's speech is not kept."""
     joining, mode = take.start.joining, take.start.mode
     if joining is None or joining.refused is None or mode not in (OPT_IN, OPT_OUT):
         return
@@ -41,7 +43,7 @@ def unagreed(take: Take) -> Iterator[Unagreed]:
     away: datetime | None = None
     for mark in take.marks:
         said = mark.data
-        # Who is at the other end is nobody's leg here, others have theirs.
+        # The person at the other end has no leg id here; others do.
         place = said.get("leg", "") if "room" in mark.kind or said.get("in") == "room" else ""
         if mark.kind == "joined_answered" and place in there:
             joiner = there.pop(place)

@@ -1,7 +1,7 @@
-"""Whether the outside party says something in a stretch of a take that may still grow, and where.
+"""Whether and where the external party speaks in a stretch of a take that may still grow.
 
-Asked while a call goes on (``capture/voice_check.py``) of what was recorded between a question and the key by
-which the colleague says that it was answered.  What is unsure is no voice: then it is asked once more.
+Asked during a call (``capture/voice_check.py``) about what was recorded between a question and the key by
+which the colleague confirms the answer. A doubtful case counts as no voice, and the question is repeated.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from recorder.audio.speech_model import RATE, STEP
 from recorder.prompts.dsp import resampled
 
 SURE: Final = 0.5
-"""How likely it must be in each step of 32 ms that somebody speaks."""
+"""The probability of speech that each step of 32 ms needs."""
 
 SHORTEST: Final = 3
-"""Steps in a row.  A word is 250 ms long or longer; clicks and keys are shorter, or not likely at all."""
+"""Steps in a row. A word lasts 250 ms or longer; clicks and keys are shorter, or improbable."""
 
 MOST_GAIN, FULL = 10 ** (12 / 20), 10 ** (-20 / 20)
 """A soft voice is made louder before it is looked for: by no more than that, and to no more than that."""
 
 ABOVE_NOISE: Final = 10 ** (7.5 / 20)
-"""A voice is louder than what is there without it (the softest tenth): of many voices at once none is."""
+"""A voice is louder than the background (the softest tenth); this excludes babble."""
 
 ECHO_LOSS, ECHO_S = 10 ** (14 / 20), 0.6
 """What is so much softer than what they heard up to so long before is that, from their loudspeaker."""
@@ -37,27 +37,27 @@ PIECE_S, RUN_UP_S = 5, 0.5
 """How much is looked through at a time, and what goes before it."""
 
 PAUSE_MS: Final = 500
-"""Up to here, words are one answer."""
+"""Up to this gap, words belong to one answer."""
 
 Signal = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceSpan:
-    """From where to where, in milliseconds of audio."""
+    """Start and end in milliseconds of audio."""
 
     from_ms: int
     to_ms: int
 
 
 def recorded(path: Path) -> int:
-    """Frames that are in a take's file by now.  Raises :class:`TakeError`, ``OSError``."""
+    """Frames in a take's file so far. Raises :class:`TakeError`, ``OSError``."""
     return wav.inspect(path).frames
 
 
 def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
-    """The first answer of the outside party's from frame ``since`` to the file's present end, or the
-    ``last``.  Raises :class:`TakeError`, ``OSError``."""
+    """The external party's first answer from frame ``since`` to the file's current end, or the ``last``.
+    Raises :class:`TakeError`, ``OSError``."""
     sound = wav.inspect(path)
     starts = range(since, sound.frames, PIECE_S * sound.sample_rate)
     for start in reversed(starts) if last else starts:
@@ -72,7 +72,7 @@ def find(path: Path, since: int, *, last: bool = False) -> VoiceSpan | None:
 
 
 def _channels(sound: wav.Wav, start: int, stop: int) -> tuple[Signal, Signal]:
-    """What they said and what they heard, at the rate of the model."""
+    """Both channels at the model's rate."""
     (piece,) = wav.blocks(sound, stop - start, start, stop)
     both = piece.astype(np.float32) / np.float32(32768)
     left, right = (resampled(both[:, channel], sound.sample_rate, RATE) for channel in (0, 1))
@@ -80,7 +80,7 @@ def _channels(sound: wav.Wav, start: int, stop: int) -> tuple[Signal, Signal]:
 
 
 def _spoken(left: Signal, right: Signal, since: int) -> Iterator[tuple[int, int]]:
-    """Stretches of a voice, in steps, that begin after sample ``since``."""
+    """Stretches of speech, in steps, that start after sample ``since``."""
     said, heard = _levels(left), _levels(right)
     if not len(said):
         return
@@ -110,7 +110,7 @@ def _runs(likely: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
 
 
 def _answers(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
-    """In milliseconds of audio; what is said with short pauses is one."""
+    """In milliseconds of audio; speech with short pauses is merged."""
     found: list[VoiceSpan] = []
     for first, end in spoken:
         voice = VoiceSpan(*(round(offset + step * STEP * 1000 / RATE) for step in (first, end)))

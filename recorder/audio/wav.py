@@ -1,9 +1,8 @@
 """A take's WAV as the switch left it: parsed chunk by chunk, its length taken from the file's size.
 
-A switch that is killed leaves a header that says "no data" (seen: RIFF size 8, data size 0), and a
-writer that stops half-way one that says too little.  Libraries believe the header; here the file's
-size is believed, and everything made from the take gets a right header.  The take itself is never
-altered, so looking at it again, after a crash of ours, finds the same.
+A killed switch leaves a header that says "no data" (RIFF size 8, data size 0), and a writer that stops
+half-way one that says too little. Libraries trust the header; this trusts the file's size, and everything
+made from the take gets a correct header. The take itself is never altered, so a later look finds the same.
 
 Format: Microsoft/IBM "Multimedia Programming Interface and Data Specifications 1.0" (RIFF WAVE).
 """
@@ -36,12 +35,12 @@ _MOST_CHUNKS = 64
 
 @dataclass(frozen=True, slots=True)
 class Wav:
-    """Where the sound of a take lies in its file.
+    """Where the sound of a take is in its file.
 
-    ``data_offset`` in bytes; ``frames`` is samples per channel that are really there;
-    ``header_broken`` that the header did not say so (the switch was killed while it wrote).  ``holes`` is
-    silence that is put in (``missing_audio.py``): before which frame of the file, and how many frames, which
-    ``frames`` counts, too.
+    ``data_offset`` in bytes; ``frames``: samples per channel that are really there; ``header_broken``: the
+    header said otherwise (the switch was killed while writing). ``holes``: inserted silence
+    (``missing_audio.py``), as the frame of the file that it precedes, and its number of frames, which
+    ``frames`` includes.
     """
 
     path: Path
@@ -69,8 +68,8 @@ def impossible(path: Path, why: str) -> TakeError:
 def inspect(path: Path) -> Wav:
     """Find the sound in a take's file: stereo PCM16 at one of :data:`RATES`.
 
-    Raises :class:`TakeError` ``take.impossible`` with the reason: missing, no WAV, no format, other
-    than 16 bit PCM, mono, an odd rate, no sound.
+    Raises :class:`TakeError` ``take.impossible`` with the reason: missing, not WAV, no format chunk, not 16
+    bit PCM, mono, an unsupported rate, no sound.
     """
     try:
         with open(path, "rb") as file:
@@ -82,8 +81,8 @@ def inspect(path: Path) -> Wav:
 
 
 def blocks(wav: Wav, frames: int, start: int = 0, stop: int | None = None) -> Iterator[Samples]:
-    """The sound from frame ``start`` to ``stop`` (default: the end), ``frames`` at a time, each an array
-    of shape (n, 2).  A long call is never held whole.  Raises ``OSError``."""
+    """The sound from frame ``start`` to ``stop`` (default: the end), ``frames`` at a time, each an array of
+    shape (n, 2). A long call is never in memory whole. Raises ``OSError``."""
     end = wav.frames if stop is None else min(stop, wav.frames)
     with open(wav.path, "rb") as file:
         for first, there, count in _pieces(wav):
@@ -97,8 +96,8 @@ def blocks(wav: Wav, frames: int, start: int = 0, stop: int | None = None) -> It
 
 
 def _pieces(wav: Wav) -> Iterator[tuple[int, int | None, int]]:
-    """Where each piece of the sound begins, where it is in the file (``None``: it is silence that is put in),
-    and how many frames it has."""
+    """For each piece of the sound: its first frame, its place in the file (``None`` for inserted silence),
+    and its number of frames."""
     at = there = 0
     for place, silent in wav.holes:
         yield at, there, place - there
@@ -110,13 +109,13 @@ def _pieces(wav: Wav) -> Iterator[tuple[int, int | None, int]]:
 def _read(path: Path, file: BinaryIO, frames: int) -> Samples:
     content = file.read(frames * FRAME_BYTES)
     if len(content) != frames * FRAME_BYTES:
-        raise impossible(path, "it became shorter while it was read")
+        raise impossible(path, "it shrank while it was read")
     return np.frombuffer(content, dtype="<i2").reshape(-1, 2)
 
 
 def header(sample_rate: int, frames: int) -> bytes:
-    """The 44 bytes before stereo PCM16 of that length.  Where the length does not fit 32 bits the
-    fields hold their greatest value, as writers of live WAV do."""
+    """The 44 bytes before stereo PCM16 of that length. If the length exceeds 32 bits, the fields have their
+    largest value, as in live WAV."""
     data = frames * FRAME_BYTES
     most = 0xFFFFFFFF
     return struct.pack(
@@ -166,18 +165,18 @@ def _rate(path: Path, content: bytes) -> int:
     if code == _EXTENSIBLE and content[24:40] == _PCM_GUID:
         code = _PCM
     if code != _PCM or bits != 16:
-        raise impossible(path, f"it holds format {code} with {bits} bits, not PCM with 16")
+        raise impossible(path, f"it has format {code} with {bits} bits, not PCM with 16")
     if channels != 2:
-        raise impossible(path, f"it has {channels} channel(s), not two: who said what cannot be told")
+        raise impossible(path, f"it has {channels} channel(s), not two, so it does not show who said what")
     if align != FRAME_BYTES:
         raise impossible(path, f"its format contradicts itself (block align {align})")
     if rate not in RATES:
-        raise impossible(path, f"its rate is {rate} Hz, none of {', '.join(map(str, RATES))}")
+        raise impossible(path, f"its rate is {rate} Hz, not one of {', '.join(map(str, RATES))}")
     return int(rate)
 
 
 def _measured(path: Path, file: BinaryIO, size: int, sample_rate: int, told: int) -> Wav:
-    """The length of the sound: the header's where it fits the file, else the rest of the file."""
+    """The length of the sound: the header's if it fits the file, else the rest of the file."""
     offset = file.tell()
     rest = size - offset
     fits = told > 0 and told % FRAME_BYTES == 0 and told <= rest and _only_chunks(file, offset + told, size)
@@ -188,8 +187,8 @@ def _measured(path: Path, file: BinaryIO, size: int, sample_rate: int, told: int
 
 
 def _only_chunks(file: BinaryIO, at: int, size: int) -> bool:
-    """Whether what follows the sound is nothing, or whole chunks up to the very end (tags, say);
-    anything else is sound that a too short header does not know of."""
+    """Whether only whole chunks (tags, say) follow the sound up to the very end; anything else is sound that
+    a too short header omits."""
     for _ in range(_MOST_CHUNKS):
         if at == size:
             return True

@@ -1,5 +1,5 @@
-"""An audit's look at what was signed: checkpoints in the bucket and in the catalogue, the keys that signed
-them, and whether the leaves that are there are those that were signed."""
+"""Audits what was signed: checkpoints in the bucket and the catalogue, the keys that signed them, and whether
+the present leaves are those that were signed."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from recorder.seal.document_source import DocumentSource
 from recorder.seal.signing import CHECKPOINT, Endorsement
 
 LATE = timedelta(hours=3)
-"""A log that grew and was not signed for so long is not signed at all."""
+"""A log that grew and was not signed for this long is reported as unsigned."""
 
 
 @dataclass(slots=True)
 class Signed:
-    """What was signed of a tenant's log.  ``heads`` can be believed; ``findings`` is what is wrong."""
+    """A tenant's checkpoints. ``heads`` are those that verified; ``findings`` is what is wrong."""
 
     tenant: str
     root: Ed25519PublicKey
     now: datetime
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     certificates: bytes | None = None
-    """What timestamps are checked with; without, they are only missed."""
+    """For verifying timestamps; without them, only missing ones are noticed."""
     given: Sequence[SignedNote] = ()
-    """Checkpoints that came another way, by mail: their words count as much as the bucket's."""
+    """Checkpoints received another way, such as by mail: they count as much as the bucket's."""
     heads: list[Head] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)
     findings: list[AuditFinding] = field(default_factory=list)
     newest: int = 0
-    """The number of the last checkpoint that is anywhere, whatever it is."""
+    """The highest number of any checkpoint, valid or not."""
     stamps: dict[int, bytes] = field(default_factory=dict)
     _keys: dict[str, list[Endorsement]] = field(default_factory=dict)
     _catalogued: dict[int, CheckpointTable] = field(default_factory=dict)
 
     def read(self, source: DocumentSource) -> None:
-        """Read bucket and catalogue.  Raises :class:`recorder.errors.StoreError`."""
-        # The catalogue first: what is signed meanwhile is then in the bucket alone for a moment, and newer.
+        """Read bucket and catalogue. Raises :class:`recorder.errors.StoreError`."""
+        # The catalogue first: a checkpoint signed meanwhile then appears only in the bucket, and newer.
         with connected():
             ids = CheckpointTable.select(CheckpointTable.id).where(CheckpointTable.tenant_id == self.tenant)
             for row in list(ids.order_by(CheckpointTable.number)):
@@ -70,9 +70,9 @@ class Signed:
     def compare(
         self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int], since: datetime
     ) -> Iterator[AuditFinding]:
-        """What was signed beside the leaves: ``roots`` of the sizes that were signed, ``count`` leaves;
-        ``begun`` are the epochs that leaves say were begun, each with the first checkpoint's number;
-        ``since`` when the log itself was."""
+        """Compare the checkpoints with the leaves: ``roots`` of the sizes that were signed, ``count`` leaves;
+        ``begun``: the epochs that leaves declare, each with its first checkpoint's number; ``since``: when
+        the log itself began."""
         newest = max([1, *begun, *(head.epoch for head in self.heads)])
         for epoch, number in begun.items():
             yield self._found(
@@ -80,7 +80,7 @@ class Signed:
                 number,
                 f"epoch {epoch} of the log begins here: what it was before may be lost",
             )
-        # Of a log that another one followed, only the beginning that both have is still there.
+        # If another epoch followed, only the common beginning still exists.
         ours = [head for head in self.heads if head.epoch == newest or head.epoch + 1 not in begun]
         last_good = max((head.size for head in ours if roots.get(head.size) == head.root), default=0)
         told = False
@@ -122,7 +122,7 @@ class Signed:
             try:
                 body = Fields(canonical_json.load(read_at(source, key), "endorsement"), "endorsement")
                 endorsement = Endorsement.from_fields(body)
-                # Wrong or not, a checkpoint by that key is refused by what is wrong with it.
+                # A checkpoint by that key is refused either way, with the reason.
                 self._keys.setdefault(endorsement.key_id, []).append(endorsement)
                 endorsement.check_root(self.root)
             except SealError as error:
@@ -135,7 +135,7 @@ class Signed:
             stem, _, kind = key.removeprefix(prefix).partition(".")
             if not stem.isdecimal() or len(stem) != 10 or kind not in ("note", "tsr"):
                 self.findings.append(
-                    AuditFinding("checkpoint.foreign", key, "nothing of Accord's is called so")
+                    AuditFinding("checkpoint.foreign", key, "no object of Accord's has this name")
                 )
             elif kind == "note":
                 found[int(stem)] = read_at(source, key)
@@ -157,13 +157,13 @@ class Signed:
         if stored is not None and kept is not None and stored != kept:
             mine, theirs = self._read_note(number, kept), self._read_note(number, stored)
             if mine is not None and theirs is not None and mine.alone() == theirs.alone():
-                pass  # a witness signed one of them, too
+                pass  # a witness also signed one of them
             elif mine is not None and theirs is not None:
                 self._blame(
                     "checkpoint.fork", number, "two were signed of one number: in bucket and catalogue"
                 )
             else:
-                self._blame("checkpoint.differs", number, "bucket and catalogue have different ones")
+                self._blame("checkpoint.differs", number, "bucket and catalogue differ")
             self._take(number, theirs or mine)
             if row is not None and mine is not None:
                 self._compare_row(row, mine.head)
@@ -177,7 +177,7 @@ class Signed:
             self._compare_row(row, read.head)
 
     def _old(self, stored: bytes | None) -> bool:
-        """Whether a checkpoint has been there for longer than one that is just being made."""
+        """Whether a checkpoint is older than one that is just being made."""
         try:
             return stored is None or self.now - signed_note.read(stored).head.at > timedelta(minutes=5)
         except LedgerError:
@@ -189,7 +189,7 @@ class Signed:
             self.notes[number] = read.alone()
 
     def _take_given(self, given: SignedNote) -> None:
-        """What somebody else has kept stands beside what is here."""
+        """Add what somebody else has kept."""
         head = given.head
         try:
             self._check(given, head.number)
@@ -213,10 +213,10 @@ class Signed:
         if row.id != f"{self.tenant}/{row.number}":
             others.append("id")
         if others:
-            self._blame("checkpoint.row_differs", row.number, f"the row says otherwise: {', '.join(others)}")
+            self._blame("checkpoint.row_differs", row.number, f"the row differs: {', '.join(others)}")
 
     def _read_note(self, number: int, content: bytes, tell: bool = False) -> SignedNote | None:
-        """A checkpoint that can be believed; what is wrong with another, where that is to be told."""
+        """A checkpoint, if it verifies; otherwise what is wrong with it, if that is to be reported."""
         try:
             read = signed_note.read(content)
             self._check(read, number)
@@ -231,9 +231,7 @@ class Signed:
         if (head.tenant, head.installation) != (self.tenant, signing.key_id(self.root)):
             raise LedgerError("checkpoint.foreign", f"it is of {head.origin}")
         if head.number != number:
-            raise LedgerError(
-                "checkpoint.foreign", f"it is checkpoint {head.number}, and lies in another's place"
-            )
+            raise LedgerError("checkpoint.foreign", f"it is checkpoint {head.number}, in another one's place")
         if head.at > self.now + SLACK:
             raise LedgerError(
                 "checkpoint.from_the_future", f"it says that it was signed at {to_iso(head.at)}"
@@ -249,7 +247,7 @@ class Signed:
             raise LedgerError("checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on")
 
     def _order(self) -> None:
-        """Each names the one before it, is later than it, and no smaller within an epoch."""
+        """Each names its predecessor, is later than it, and within an epoch not smaller."""
         self.heads.sort(key=lambda head: head.number)
         before: Head | None = None
         for head in self.heads:
@@ -295,8 +293,7 @@ class Signed:
 
 
 def _endorsed(endorsements: list[Endorsement], root: Ed25519PublicKey, at: datetime) -> Ed25519PublicKey:
-    """The key, where one of its endorsements is good.  Raises :class:`SealError` with what is wrong with the
-    last of them."""
+    """The key, if one of its endorsements is valid. Raises :class:`SealError` for the last of them."""
     for endorsement in endorsements[:-1]:
         try:
             return endorsement.check(root, CHECKPOINT, at)

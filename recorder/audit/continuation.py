@@ -1,7 +1,7 @@
-"""Letting a log go on that was cut: after a restore or a rebuild the catalogue knows less than was signed.
+"""Continues a log that was cut: after a restore or a rebuild, the catalogue knows less than was signed.
 
-Nothing of what was signed is undone: the bucket's checkpoints stay, the next one names the last of them and
-begins another epoch, and the log itself says so and why.  Every audit tells of it from then on.
+Nothing that was signed is undone: the bucket's checkpoints stay, the next one names the last of them and
+starts another epoch, and the log itself records that and why. Every later audit reports it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from recorder.services import Services
 
 
 def begin(tenant: str, because: str, services: Services, now: datetime) -> int:
-    """Begin the next epoch of a tenant's log, and sign it; the checkpoint's number.
+    """Start the next epoch of a tenant's log, and sign it; returns the checkpoint's number.
 
     Raises :class:`LedgerError` (``ledger.goes_on``: there is no need; ``ledger.not_believed``),
-    ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`."""
+    ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`.
+    """
     signed = Signed(tenant, services.root, now)
     signed.read(services.store)
     if _goes_on(tenant, services, now):
         raise LedgerError(
-            "ledger.goes_on", "the log goes on from what was signed: nothing has to begin again", ""
+            "ledger.goes_on", "the log continues what was signed: there is nothing to restart", ""
         )
     last = signed.heads[-1] if signed.heads else None
     number, size = (last.number, last.size) if last else (0, 0)
@@ -37,8 +38,8 @@ def begin(tenant: str, because: str, services: Services, now: datetime) -> int:
     if number != signed.newest or (last is not None and now <= last.at):
         raise LedgerError(
             "ledger.not_believed",
-            f"the newest checkpoint is number {signed.newest}, and it is not one to go on from now",
-            "`accord audit` says what is wrong with it; where a clock was ahead, wait until that is over",
+            f"the newest checkpoint is number {signed.newest}, and it cannot be continued now",
+            "`accord audit` says what is wrong with it; if a clock was ahead, wait until that time",
         )
     with writing():
         lock_tenant(tenant)
@@ -74,7 +75,7 @@ def _goes_on(tenant: str, services: Services, now: datetime) -> bool:
 
 
 def _as_signed(number: int, text: str, signed: Signed, now: datetime) -> None:
-    """The catalogue has a checkpoint as the bucket has it."""
+    """Copy a checkpoint from the bucket into the catalogue."""
     head = next(each for each in signed.heads if each.number == number)
     mine = (CheckpointTable.tenant_id == head.tenant) & (CheckpointTable.number == number)
     row = CheckpointTable.get_or_none(mine)

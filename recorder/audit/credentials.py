@@ -1,5 +1,5 @@
-"""An audit's look at what was signed of people, API tokens, commands and copies for persons: each row is as
-its own statement says (:mod:`recorder.seal.credential`, ``command``, ``disclosure``), or it does nothing."""
+"""Audits signed credentials and requests: users, API tokens, live commands and disclosures. Each row agrees
+with its own statement (:mod:`recorder.seal.credential`, ``command``, ``disclosure``), or it has no effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from recorder.seal.revocation import Trust
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
-    """Whoever may log in, whatever token is in use, and the commands of the last day."""
+    """Everybody who may log in, every token in use, and the commands of the last day."""
     given = trust.root, trust.revoked()
 
     def check_user(row: UserTable) -> None:
@@ -48,7 +48,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
 def _has_ended(row: Any) -> bool:
     """Whether a log-in or token was revoked, and its credential with it."""
     if row.revoked_at is not None and row.credential is not None:
-        raise SealError("credential.differs", "it was revoked, and has a credential all the same")
+        raise SealError("credential.differs", "it was revoked, but still has a credential")
     return row.revoked_at is not None
 
 
@@ -60,4 +60,4 @@ def _check(tenant: str, model: Any, mine: Any, check: Callable[[Any], None]) -> 
         except SealError as error:
             yield AuditFinding("row.changed", where, error.message)
         except (ValueError, TypeError, AttributeError):
-            yield AuditFinding("row.changed", where, "it holds something that was never written so")
+            yield AuditFinding("row.changed", where, "it contains a value that Accord never writes")

@@ -1,4 +1,4 @@
-"""What an audit finds: a code, the place, what it means, and what to do."""
+"""An audit's findings: a code, the place, what it means, and what to do."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ HINTS: Final[dict[str, str]] = {
     "body.missing": "only what is about an erased recording may be missing: " + _RESTORE,
     "log.size": _RESTORE,
     "log.rewritten": "after a restore, `accord audit begin`; otherwise " + _RESTORE,
-    "log.behind": "an old catalogue was brought back: bring back the newest, or `accord audit begin`",
+    "log.behind": "an old catalogue was restored: restore the newest, or run `accord audit begin`",
     "log.missing": "after a rebuild, `accord tenant adopt`; otherwise " + _RESTORE,
-    "log.begun_again": "said by the operator: is the reason a good one?",
+    "log.begun_again": "declared by the operator: is the reason a good one?",
     "log.not_signed": "`accord doctor` says why the worker does not sign",
     "subtree.changed": "leaves in that range were changed after they were complete, or this hash was",
     "checkpoint.missing": _BUCKET,
@@ -43,14 +43,14 @@ HINTS: Final[dict[str, str]] = {
     "endorsement.form": _BUCKET,
     "stamp.missing": _BUCKET,
     "stamp.wrong": _BUCKET,
-    "object.unknown": "nobody reads it: who put it there? Keep a copy, then delete it",
-    "key.differs": "`accord audit --deep` says which of both opens; then " + _BUCKET,
+    "object.unknown": "Accord never reads it: find out who put it there, keep a copy, then delete it",
+    "key.differs": "`accord audit --deep` says which of the two opens; then " + _BUCKET,
     "key.missing": "`accord verify` says more; " + _BUCKET,
-    "key.not_erased": "an erasure was broken off, or a key was brought back: delete it",
-    "row.deleted": "`accord rebuild` makes a recording's row again; for others: " + _RESTORE,
+    "key.not_erased": "an erasure was interrupted, or a key was restored: delete it",
+    "row.deleted": "`accord rebuild` restores a recording's row; for others: " + _RESTORE,
     "row.changed": "`accord rebuild --correct` sets a recording's row to what was sealed; for others: "
     + _RESTORE,
-    "row.unlogged": "somebody wrote it past Accord, or its leaf was taken away: " + _RESTORE,
+    "row.unlogged": "it was written without Accord, or its leaf was removed: " + _RESTORE,
     "statement.missing": "a leaf without its statement decides nothing: " + _BUCKET,
     "statement.unlogged": "after a rebuild, `accord tenant leave complete`; otherwise " + _SIGNED,
     "offboarding.missing": _BUCKET,
@@ -58,12 +58,11 @@ HINTS: Final[dict[str, str]] = {
     "offboarding.predecessor": _BUCKET,
     "call_erasure.foreign": _BUCKET,
     "object.unplaced": _BUCKET,
-    "row.destroyed": "the catalogue says destroyed, and no signed tombstone says so: look into the bucket",
-    "seal.key_revoked": "listen with doubt: who had that key then?",
-    "retention.differs": "a row or an object was changed: nothing is destroyed by this limit meanwhile; "
-    + _BUCKET,
-    "retention.unlisted": "its row was deleted, or whoever has a signing key put it; it counts for nothing "
-    "unless `accord rebuild` takes it in: look at it first",
+    "row.destroyed": "the catalogue says destroyed, but there is no signed tombstone: check the bucket",
+    "seal.key_revoked": "treat as unverified; establish who held the key",
+    "retention.differs": "a row or an object was changed: the limit destroys nothing meanwhile; " + _BUCKET,
+    "retention.unlisted": "its row was deleted, or a holder of a signing key put it; it has no effect "
+    "unless `accord rebuild` accepts it: examine it first",
     "retention.foreign": _BUCKET,
     "object.missing": _BUCKET,
     "amendment.row_differs": "`accord rebuild` reads them from the bucket again",
@@ -74,7 +73,7 @@ WARNINGS: Final = frozenset({"log.begun_again", "log.not_signed"})
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """Something that is not as it was written.  ``code`` is stable; ``where`` names the tenant's leaf, row,
+    """Something that is not as it was written. ``code`` is stable; ``where`` names the tenant's leaf, row,
     object or checkpoint."""
 
     code: str
@@ -87,5 +86,5 @@ class AuditFinding:
 
     @property
     def hint(self) -> str:
-        """What to do; what a seal's own check found is `accord verify`'s to explain."""
+        """What to do; for a finding of the seal's own checks, `accord verify` explains it."""
         return HINTS.get(self.code, "`accord verify` says more of this recording; " + _BUCKET)

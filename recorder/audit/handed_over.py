@@ -1,9 +1,10 @@
-"""Is what a customer was handed what was sealed and logged?  From the root's public key and the folder alone.
+"""Checks that what a customer was handed is what was sealed and logged, from the root's public key and the
+folder alone.
 
-The sounds in it are plain, so that they are compared with ``plain_sha256``; manifests and amendments are
-signed, and the log's leaves are those of a signed checkpoint.  The root must come another way: one that lies
-in the folder proves nothing.  What ``about.json`` and the tables say of who spoke is compared with nothing:
-it was sealed encrypted, and that key is not handed over.
+Audio in it is decrypted, so it is compared with ``plain_sha256``; manifests and amendments are signed, and
+the log's leaves are those of a signed checkpoint. The root must be obtained another way: one that lies in the
+folder proves nothing. The parties in ``about.json`` and in the tables are compared with nothing: they were
+sealed encrypted, and that key is not handed over.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _KNOWN: Final = re.compile(
 
 
 def folder_of(folder: Path) -> Path | None:
-    """Where such a folder begins: it, or the ``accord`` in it; ``None`` for another one."""
+    """Where such a folder begins: the folder itself, or ``accord`` within it; ``None`` for any other."""
     for each in (folder, folder / "accord"):
         if (each / "log").is_dir() and (each / "tables").is_dir():
             return each
@@ -58,9 +59,8 @@ def folder_of(folder: Path) -> Path | None:
 
 @dataclass(slots=True)
 class HandoverCheck:
-    """One folder.  After :meth:`read`: how many ``recordings`` were checked, which are ``gone`` (zeros:
-    erased while it was fetched, or found broken), and how many leaves the checkpoint has signed of how
-    many."""
+    """One folder. After :meth:`read`: how many ``recordings`` were checked, which are ``gone`` (zeros: erased
+    during the download, or found broken), and how many of how many leaves the checkpoint has signed."""
 
     folder: Path
     root: Ed25519PublicKey
@@ -74,24 +74,24 @@ class HandoverCheck:
     _tenant: str | None = None
 
     def read(self) -> Iterator[AuditFinding]:
-        """Everything in it, each byte once.  Raises ``OSError``."""
+        """Check everything, reading each byte once. Raises ``OSError``."""
         names = sorted(
             path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()
         )
         for name in names:
             if _KNOWN.fullmatch(name) is None:
-                yield AuditFinding("object.unknown", name, "nothing that is handed over is called so")
+                yield AuditFinding("object.unknown", name, "nothing that is handed over has this name")
         yield from self._log([name for name in names if _LEAVES.fullmatch(name)])
         listed = dict(self._listed(names))
         there = sorted({name.split("/")[1] for name in names if name.startswith("recordings/")})
         for recording in there:
             yield from self._recording(recording)
             if recording not in listed and recording not in self.gone:
-                yield AuditFinding("object.unknown", f"recordings/{recording}", "no table names it")
+                yield AuditFinding("object.unknown", f"recordings/{recording}", "no table refers to it")
         for recording in sorted({*listed} - {*there}):
             if not listed[recording]:
                 yield AuditFinding(
-                    "object.missing", f"recordings/{recording}", "a table says that it is in here"
+                    "object.missing", f"recordings/{recording}", "a table says that it is included"
                 )
         yield from self._sounds(names)
 
@@ -138,13 +138,13 @@ class HandoverCheck:
             text = str(said["leaf"])
             if not _is_leaf(text, number):
                 yield AuditFinding(
-                    "leaf.changed", f"{name}: leaf {number}", "it is not in the form of a leaf"
+                    "leaf.changed", f"{name}: leaf {number}", "it does not have the form of a leaf"
                 )
             elif not _commits(said):
                 what = "body and salt are not what the leaf committed to"
                 yield AuditFinding("body.changed", f"{name}: leaf {number}", what)
         except (ValueError, KeyError, TypeError):
-            yield AuditFinding("leaf.changed", f"{name}: leaf {number}", "it is no leaf")
+            yield AuditFinding("leaf.changed", f"{name}: leaf {number}", "it is not a leaf")
         self._texts.append(text)
 
     # --- recordings
@@ -181,7 +181,7 @@ class HandoverCheck:
         sealed = {each.name: each for each in manifest.objects if each.name != PEAKS}
         for name, each in sealed.items():
             if name not in names:
-                yield AuditFinding("object.missing", place + name, "it was sealed, and is not there")
+                yield AuditFinding("object.missing", place + name, "it was sealed but is missing")
                 continue
             path = self.folder / place / name
             if path.stat().st_size != each.plain_length:
@@ -192,11 +192,11 @@ class HandoverCheck:
         for name in names:
             if name not in {*sealed, NAME, "about.json", "log.jsonl"} and not number_in(name):
                 yield AuditFinding(
-                    "object.unknown", place + name, "it lies with the recording and was not sealed"
+                    "object.unknown", place + name, "it is with the recording but was not sealed"
                 )
 
     def _logged(self, place: str, chain: Chain, sha256: str) -> Iterator[AuditFinding]:
-        """What the log says of a recording, in leaves that are among those of ``log/``."""
+        """What the log says about a recording, in leaves that are among those of ``log/``."""
         name, stored, amended = f"{place}log.jsonl", False, set()
         try:
             lines = (self.folder / name).read_text("utf-8").splitlines()
@@ -212,12 +212,12 @@ class HandoverCheck:
                     continue
                 body = json.loads(said["body"] or "{}")
             except (ValueError, KeyError, TypeError):
-                yield AuditFinding("leaf.changed", name, "it is no leaf")
+                yield AuditFinding("leaf.changed", name, "it is not a leaf")
                 continue
             stored |= body.get("manifest_sha256") == sha256
             amended |= {body["sha256"]} if "sha256" in body else set()
         if not stored:
-            yield AuditFinding("row.unlogged", place + NAME, "no leaf says that this was stored")
+            yield AuditFinding("row.unlogged", place + NAME, "no leaf says that it was stored")
         if missing := amended - {each.sha256 for each in chain.amendments}:
             what = f"the log speaks of {len(missing)} that are not there"
             yield AuditFinding("amendment.missing", place, what)
@@ -225,7 +225,7 @@ class HandoverCheck:
     # --- tables and announcements
 
     def _listed(self, names: list[str]) -> Iterator[tuple[str, str]]:
-        """Recordings of the tables, and why each was left out (empty: it is in here)."""
+        """The tables' recordings, and why each was left out (empty: it is included)."""
         for name in names:
             if name.startswith("tables/recordings-"):
                 text = (self.folder / name).read_text("utf-8")
@@ -237,7 +237,7 @@ class HandoverCheck:
         for name in names:
             path = self.folder / name
             if name.endswith(".wav") and name.startswith("announcements/") and _sha256(path) != path.stem:
-                yield AuditFinding("object.plain", name, "it is not the sound that it is called by")
+                yield AuditFinding("object.plain", name, "it is not the sound that it is named after")
 
     def _is_zeros(self, name: str) -> bool:
         with open(self.folder / name, "rb") as file:

@@ -1,6 +1,6 @@
-"""What leaves say of rows, by their kind: of which table, which row, and what of its columns.
+"""What leaves say about rows, by kind: of which table, which row, and which columns.
 
-A body says what its Accord wrote into it: of what an older one left away nothing is compared.
+A column that a body does not mention is not compared.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
 
 THERE: Final = object()
-"""Of a column: something is in it, whatever that is."""
+"""Of a column: it has some value."""
 
 WHATEVER: Final = object()
-"""Of a column: what was said of it before counts no more."""
+"""Of a column: earlier statements about it no longer apply."""
 
 AT: Final = object()
 """Of a column: the time at which the leaf was written (:class:`Moment`, once that is known)."""
@@ -44,7 +44,7 @@ AT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Of a column: a time, as a leaf says it."""
+    """Of a column: a time, as a leaf states it."""
 
     at: str
 
@@ -58,22 +58,22 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Of a request's number: what it is with the request's salt (:func:`persons.committed`)."""
+    """Of a request's phone number: its commitment under the request's salt (:func:`register.committed`)."""
 
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class OrNothing:
-    """Of a column: this, or nothing any more."""
+    """Of a column: this value, or none any more."""
 
     said: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """What leaves of a kind say of a row: of which table, which one (an id, or ``None`` for a body that does
-    not say), and of its columns.  ``makes`` is whether it is enough for such a row to be there."""
+    """What leaves of a kind say about a row: its table, which row (an id, or ``None`` for a body that does
+    not say), and its columns. ``makes``: the leaf suffices for such a row to exist."""
 
     model: type[Table]
     which: Callable[[Body], str | None]
@@ -81,12 +81,12 @@ class Says:
     makes: bool = True
 
     def said(self, body: Body, at: str) -> dict[str, Any]:
-        """Of its columns, by a leaf that was written at that time."""
+        """The columns' values, by a leaf that was written at that time."""
         return {name: Moment(at) if value is AT else value for name, value in self.columns(body).items()}
 
 
 OWN: Final = ""
-"""Which row a leaf speaks of that names none: its own customer's."""
+"""The row of a leaf that names none: its own customer's."""
 
 
 def _own(_body: Body) -> str:
@@ -102,13 +102,15 @@ def _amendment(body: Body) -> str | None:
 
 
 def _same(*names: str, **others: str) -> Columns:
-    """Columns that are called as in the body, or otherwise; those that a body has."""
+    """Columns with the value of the body's field of the same name, or of another one; only those that a body
+    has."""
     called = {name: name for name in names} | others
     return lambda body: {column: body[name] for column, name in called.items() if name in body}
 
 
 def _digests(**names: str) -> Columns:
-    """Columns with text, or something that is kept as JSON, of which a body has the SHA-256 (or ``None``)."""
+    """Columns with text, or with something that is kept as JSON, whose SHA-256 is in the body (or
+    ``None``)."""
     return lambda body: {
         column: None if body[name] is None else Digest(body[name])
         for column, name in names.items()
@@ -132,12 +134,12 @@ def _review(body: Body) -> str:
 
 
 def _or_none(**names: str) -> Columns:
-    """Columns that are empty (``NULL``) where a body has an empty text."""
+    """Columns that are empty (``NULL``) if the body has an empty text."""
     return lambda body: {column: body[name] or None for column, name in names.items() if name in body}
 
 
 def _times(**names: str) -> Columns:
-    """Columns with a time that a body has; ``None`` and an empty text are none."""
+    """Columns with a time that is in the body; ``None`` and an empty text mean none."""
     return lambda body: {
         column: Moment(body[name]) if body[name] else None for column, name in names.items() if name in body
     }
@@ -360,15 +362,15 @@ CHANGING: Final = (
     VerificationCodeTable,
     ReviewTable,
 )
-"""Few rows, which later leaves say something else of: the last one counts."""
+"""Tables of few rows, about which later leaves may say something else: the last one counts."""
 
 ENDS: Final[Mapping[type[Table], tuple[str, ...]]] = {
     SessionTable: ("ended_at",), ListenTable: ("closed_at",), LiveCommandTable: ("outcome", "answered_at"),
 }  # fmt: skip
-"""Of many rows, the columns that are empty until the leaf comes that says their end."""
+"""Tables of many rows: the columns that are empty until a leaf states the row's end."""
 
 LEAVING: Final = frozenset({"tenant.erasing", "tenant.left"})
-"""Kinds after which rows about people may be empty, or gone: their customer has left."""
+"""Kinds after which rows about people may be empty or deleted: their customer has left."""
 
 OF_PEOPLE: Final = (
     ApiTokenTable,
@@ -378,7 +380,7 @@ OF_PEOPLE: Final = (
     ReviewTable,
     LiveCommandTable,
 )
-"""Tables that go with a customer who leaves."""
+"""Tables that are deleted with a customer who leaves."""
 
 
 def rows_of(model: Any, tenant: str) -> Expression:
@@ -394,7 +396,7 @@ def rows_of(model: Any, tenant: str) -> Expression:
 
 
 def is_owned(row: Table, tenant: str) -> bool:
-    """Whether a row says that it is a customer's; or another row says so, which is compared itself."""
+    """Whether a row names a customer, or refers to another row that does and is compared itself."""
     return isinstance(row, TenantTable) or getattr(row, "tenant_id", tenant) == tenant
 
 
@@ -403,11 +405,11 @@ COMPLETE: Final = (
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable,
 )  # fmt: skip
-"""Tables in which no row is without a leaf.  Nothing makes a purpose of a customer's own yet."""
+"""Tables in which every row has a leaf. Nothing creates a customer's own purpose yet."""
 
 
 def agrees(row: Table, column: str, said: Any) -> bool:
-    """Whether a row's column is what a leaf says of it; something that was never written so is not."""
+    """Whether a row's column is what a leaf says; a value in a form that is never written is not."""
     try:
         return said is WHATEVER or _agrees(row, column, said)
     except (ValueError, TypeError, AttributeError):
@@ -432,7 +434,7 @@ def _agrees(row: Table, column: str, said: Any) -> bool:
 
 
 def _gone(column: str, said: Any) -> bool:
-    """Whether a column may be empty that was not: a grant forgets its session once that is forgotten."""
+    """Whether a column may have become empty: a grant loses its session once that is forgotten."""
     return column != "session_id" or not SessionTable.select().where(SessionTable.id == said).exists()
 
 

@@ -1,9 +1,10 @@
-"""An audit's pass over a tenant's leaves: each is read once, in order, and nothing of them is kept but what
-rows must say because of them.
+"""An audit's pass over a tenant's leaves: each is read once, in order, and nothing is kept but what rows must
+therefore say.
 
-Nearly all leaves are just as they were written, and there may be millions: those are looked at in one loop
-without a call each (:meth:`Leaves._usual`).  The first that is not ends it, and is looked at by itself, where
-it is found out what is wrong with it (:meth:`Leaves._leaf`)."""
+Nearly all leaves are exactly as they were written, and there may be millions, so they are checked in one loop
+without a call each (:meth:`Leaves._usual`). The first one that is not leaves the loop and is examined
+separately (:meth:`Leaves._leaf`).
+"""
 
 from __future__ import annotations
 
@@ -36,19 +37,19 @@ from recorder.lifecycle.statements import CALLS_FORGOTTEN
 PAGE = 4000
 DESTROYED = "recording.destroyed"
 _OF_ITS_OWN = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN})
-"""Kinds that this pass reads whoever hears of them: they say which bodies may be gone."""
+"""Kinds that this pass reads in any case: they say which bodies may be missing."""
 
 _NEITHER = (False, "")
 
 Heard = Callable[[int, str, Mapping[str, Any], str], None]
-"""Hears of each body that is what its leaf committed to: the leaf's number, its kind, the body, and when it
-was written (as the leaf says it)."""
+"""Is given each body that matches its leaf's commitment: the leaf's number, its kind, the body, and the time
+in the leaf."""
 
 
 @dataclass(slots=True)
 class Leaves:
-    """One tenant's pass.  ``wanted`` are the sizes whose roots are asked for; afterwards they are in
-    ``roots`` as far as no leaf before them is missing.  ``kinds`` are those whose bodies are ``heard``."""
+    """One tenant's pass. ``wanted`` are the sizes whose roots are needed; afterwards they are in ``roots``,
+    unless an earlier leaf is missing. ``kinds`` are those whose bodies are passed to ``heard``."""
 
     tenant: str
     wanted: frozenset[int]
@@ -64,7 +65,7 @@ class Leaves:
     _erased: set[str] = field(default_factory=set)
     _erased_before: set[str] = field(default_factory=set)
     _ways: dict[str, tuple[bool, str]] = field(init=False)
-    """By kind: whether it is heard, and how its bodies begin to say what they go with, where they do."""
+    """By kind: whether it is passed on, and how its bodies begin to name what they go with, if they do."""
 
     def __post_init__(self) -> None:
         heard = self.kinds | _OF_ITS_OWN
@@ -72,7 +73,7 @@ class Leaves:
         self._ways = {kind: (kind in heard, name) for kind, name in names.items()}
 
     def read(self, tell: Callable[[int], None]) -> Iterator[AuditFinding]:
-        """Every leaf; ``tell`` hears how many were read.  Inside the caller's snapshot."""
+        """Read every leaf, inside the caller's snapshot; ``tell`` is given the number read so far."""
         self._ask()
         count, rows, page = 0, self._page(0), 0
         while True:
@@ -83,7 +84,7 @@ class Leaves:
                 rows, page = self._page(count), 0
             elif row is None:
                 break
-            elif type(row[0]) is not int:  # SQLite keeps what it is given
+            elif type(row[0]) is not int:  # SQLite stores whatever type it is given
                 yield self._found("leaf.changed", count, f"a leaf has the number {row[0]!r:.40}")
                 break
             else:
@@ -100,17 +101,17 @@ class Leaves:
 
     @property
     def gone(self) -> frozenset[str]:
-        """Recordings, and calls that were not recorded, some of whose leaves have no body any more."""
+        """Recordings and unrecorded calls some of whose leaves have lost their body."""
         return frozenset(each for _, each in self._gone.values() if each is not None)
 
     @property
     def amended(self) -> Mapping[str, int]:
-        """How many amendments were listed, by recording, of those whose leaves' bodies are gone."""
+        """How many amendments were listed, by recording, among those whose leaves' bodies are gone."""
         return Counter(each for kind, each in self._gone.values() if kind == AMENDED and each is not None)
 
     def _page(self, first: int) -> Iterator[tuple[Any, ...]]:
-        """The next rows from a leaf on, each read when it is asked for: a list of them would not fit what is
-        near the processor."""
+        """The next rows from a leaf on, each fetched when needed: a list of them would not fit the
+        processor's cache."""
         each = LeafTable
         query = each.select(
             each.number,
@@ -122,12 +123,13 @@ class Leaves:
             each.leaf,
             each.leaf_hash,
         ).where((each.tenant == self.tenant) & (each.number >= first))
-        # As the database has them: a time is compared letter by letter with what the leaf says.
+        # As the database has them: a time is compared with the leaf's character by character.
         return iter(database.execute(query.order_by(each.number).limit(PAGE)))
 
     def _usual(self, rows: Iterator[tuple[Any, ...]], expected: int) -> tuple[int, tuple[Any, ...] | None]:
-        """Look at the leaves as long as each is the next one and all of it is as
-        :func:`recorder.auditlog.append.append` writes it; how many are, and the first that is not."""
+        """Check leaves as long as each is the next one and is exactly as
+        :func:`recorder.auditlog.append.append` writes it; returns how many were, and the first that was not.
+        """
         sha256, digest = hashlib.sha256, hmac.digest
         form, end = f'","format":{FORMAT},"kind":"', f',"tenant":"{self.tenant}"}}'
         number, hashes, row, ways = expected, [], None, self._ways
@@ -142,8 +144,8 @@ class Leaves:
                 text = f'{{"at":"{when}","commitment":"{commits}{form}{kind}","number":{number}{end}'
                 if leaf != text or found.hex() != leaf_hash:
                     break
-                # Whose it says that it is, letter by letter: a body is canonical, and no text in it can hold
-                # a quotation mark as it is.
+                # Its owner, character by character: a body is canonical JSON, so no text in it can contain an
+                # unescaped quotation mark.
                 heard, name = ways.get(kind, _NEITHER)
                 plainly = f'{name}{recording}"' in body if name else recording is None
                 if (not plainly or kind == REBUILT) and recording != goes_with(kind, json.loads(body)):
@@ -158,7 +160,7 @@ class Leaves:
             else:
                 row = None
         except (TypeError, ValueError, AttributeError, KeyError):
-            pass  # something that was never written so, or a body that is gone
+            pass  # something that is never written like this, or a body that is gone
         self._grow(hashes)
         return number - expected, row
 
@@ -167,7 +169,7 @@ class Leaves:
             yield from list(self._leaf(row, expected))
         except (TypeError, ValueError, AttributeError, KeyError):
             self._whole = False
-            yield self._found("leaf.changed", row[0], "it holds something that was never written so")
+            yield self._found("leaf.changed", row[0], "it contains a value that Accord never writes")
 
     def _leaf(self, row: tuple[Any, ...], expected: int) -> Iterator[AuditFinding]:
         number, kind, at, recording, body, salt, leaf, leaf_hash = row
@@ -194,7 +196,7 @@ class Leaves:
             if recording != (own := goes_with(kind, json.loads(body))):
                 what = f"recording {own}" if own else "no recording"
                 yield self._found(
-                    "leaf.row_differs", number, f"it goes with {what}, and its row says otherwise"
+                    "leaf.row_differs", number, f"it belongs to {what}, but its row says otherwise"
                 )
             self._hear(number, kind, body, at)
         self._grow([found])
@@ -205,7 +207,7 @@ class Leaves:
         said = _object(leaf)
         canonical = said is not None and rfc8785.dumps(said).decode() == leaf
         if said is None or not canonical or {*said} != {*own, "commitment"}:
-            yield self._found("leaf.changed", number, "it is not in the form that leaves are written in")
+            yield self._found("leaf.changed", number, "it does not have the form in which leaves are written")
             return
         others = [name for name, value in own.items() if said[name] != value]
         broken = body is not None and salt is not None and said["commitment"] != commits
@@ -215,13 +217,13 @@ class Leaves:
             yield self._found(code, number, f"it is not what was hashed when it was written ({what})")
             return
         if others:
-            yield self._found("leaf.row_differs", number, f"the row says otherwise: {', '.join(others)}")
+            yield self._found("leaf.row_differs", number, f"the row differs: {', '.join(others)}")
         if broken:
             yield self._found("body.changed", number, "body and salt are not what the leaf committed to")
 
     def _hear(self, number: int, kind: str, body: str, at: str) -> None:
         said = json.loads(body)
-        if kind == CALLS_FORGOTTEN:  # calls that were not recorded
+        if kind == CALLS_FORGOTTEN:  # unrecorded calls
             self._forgotten.update(said["leaves"])
         recording = str(said.get("recording"))
         if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):
@@ -261,7 +263,7 @@ class Leaves:
                 yield self._found(
                     "body.missing",
                     number,
-                    "its body and salt are missing, and no erasure says that they may be",
+                    "its body and salt are missing, and no erasure accounts for them",
                 )
 
     def _subtrees(self) -> Iterator[AuditFinding]:
@@ -278,7 +280,7 @@ class Leaves:
                 yield self._subtree(
                     level, number, "the hash that was kept of them is not that of what is there"
                 )
-            if number > expected[level]:  # they are made in order
+            if number > expected[level]:  # they are created in order
                 yield self._subtree(level, expected[level], "the hash that was kept of them was deleted")
             expected[level] = number + 1
 

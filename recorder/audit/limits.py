@@ -1,5 +1,5 @@
-"""An audit's look at a customer's retention limits: the log, the rows and the bucket have the same signed
-statements, each set and lifted by a key that may."""
+"""Audits a customer's retention limits: log, rows and bucket have the same signed statements, each set and
+lifted by a key endorsed for that."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from recorder.seal.revocation import Trust
 from recorder.store.contract import NotFound, Store
 
 ON_ITS_WAY: Final = timedelta(minutes=15)
-"""From signing to listing, where nothing is wrong."""
+"""Time between signing and listing that is normal."""
 
 _UNREADABLE = (ValueError, TypeError, AttributeError)
 
 
 @dataclass(slots=True)
 class Limited:
-    """Hears of limits, in order: by each leaf's number, which limit it is of and the SHA-256 of its
-    statement."""
+    """Collects limits, in order: by each leaf's number, the limit and the SHA-256 of its statement."""
 
     tenant: str
     _said: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def hear(self, number: int, body: Mapping[str, Any]) -> None:
-        """One leaf: its number, and what it says."""
+        """One leaf: its number and body."""
         self._said[number] = body["limit"], body["sha256"]
 
     def end(self) -> Iterator[AuditFinding]:
@@ -50,7 +49,7 @@ class Limited:
                     pairs.append((row.lifted_leaf, row.lifted or "", "that it is lifted"))
                 found = [(leaf, statements.sha256_of(text.encode()), what) for leaf, text, what in pairs]
             except _UNREADABLE:
-                yield self._found("row.changed", identity, "it holds something that was never written so")
+                yield self._found("row.changed", identity, "it contains a value that Accord never writes")
                 continue
             for leaf, sha256, what in found:
                 said = None if leaf is None else left.pop(leaf, None)
@@ -67,7 +66,7 @@ class Limited:
 
 
 def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -> Iterator[AuditFinding]:
-    """Compare a customer's rows with the statements in the bucket, and check who signed them.  Raises
+    """Compare a customer's rows with the statements in the bucket, and check their signatures. Raises
     :class:`recorder.errors.StoreError`."""
     there = set(store.list(f"{statements.FOLDER}{tenant}/"))
     for each, leaf, listed_at in list(limits.copies(tenant)):
@@ -79,7 +78,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
             yield AuditFinding(error.error_id, row, error.message)
         else:
             if leaf is None and said.signed_at < now - ON_ITS_WAY:
-                yield AuditFinding("row.unlogged", row, "it was signed, and never put in force")
+                yield AuditFinding("row.unlogged", row, "it was signed but never put into force")
         if place in there:
             there.discard(place)
             if _read(store, place) != each.content:
@@ -88,7 +87,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
                 )
         elif leaf is not None:
             yield AuditFinding(
-                "object.missing", place, "the catalogue has this statement, and the bucket has not"
+                "object.missing", place, "the catalogue has this statement, but the bucket does not"
             )
     for place in sorted(there):
         yield AuditFinding("retention.unlisted", place, "the catalogue has no such retention limit")
@@ -97,7 +96,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
 def _place(which: PendingLimit) -> str:
     try:
         return statements.place_of(which.tenant, which.id, lifted=which.lifted)
-    except SealError:  # an id that nobody gives
+    except SealError:  # an id that Accord never assigns
         return ""
 
 

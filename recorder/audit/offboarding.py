@@ -1,7 +1,5 @@
-"""An audit's look at customers who leave and at erased calls: each row says what its leaves say, and each
-leaf names a statement that lies in the bucket, signed by a key that may say so.  Whatever else lies there is
-named.
-"""
+"""Audits offboarding and erased calls: each row agrees with its leaves, and each leaf names a statement in
+the bucket, signed by a key endorsed for that. Anything else found there is reported."""
 
 from __future__ import annotations
 
@@ -34,14 +32,15 @@ HANDED: Final = "recording.handed_over"
 HEARD: Final = frozenset(
     {LEAVES, STAYS, ERASING, LEFT, CALLS_FORGOTTEN, HANDED, handover.BEGUN, handover.WHOLE}
 )
-"""Kinds of leaves that are to be heard."""
+"""Kinds of leaves to collect."""
 
 PAGE: Final = 500
 
 
 @dataclass(slots=True)
 class Offboarded:
-    """One tenant.  :meth:`read` comes first, then every leaf in order, then :meth:`end` in that snapshot."""
+    """One tenant. Call :meth:`read` first, then pass every leaf in order, then :meth:`end` in the same
+    snapshot."""
 
     tenant: str
     store: Store
@@ -59,12 +58,12 @@ class Offboarded:
     _calls: set[str] = field(default_factory=set)
 
     def read(self) -> None:
-        """What the bucket has.  Raises :class:`recorder.errors.StoreError`."""
+        """Read the bucket. Raises :class:`recorder.errors.StoreError`."""
         below = offboarding.folder_of(self.tenant)
         there = list(self.store.list(below))
         for key in there:
             if not offboarding.is_known(key):
-                self._blame("object.unplaced", key, "nothing of Accord's is called so")
+                self._blame("object.unplaced", key, "no object of Accord's has this name")
         with self._blamed(below):
             every = offboarding.statements(self.store, self.tenant, self.root)
             self._statements = {each.sha256: each for each in every}
@@ -79,7 +78,7 @@ class Offboarded:
         for key in list(self.store.list(f"{NOTES}{self.tenant}/")):
             ids = call_erasure.ids_in(key)
             if ids is None:
-                self._blame("object.unplaced", key, "nothing of Accord's is called so")
+                self._blame("object.unplaced", key, "no object of Accord's has this name")
                 continue
             with self._blamed(key):
                 note = call_erasure.read(read_document(self.store, key, call_erasure.MAX_BYTES), self.root)
@@ -89,7 +88,7 @@ class Offboarded:
                 self._notes[ids[1]] = note
 
     def heard(self, others: Heard) -> Heard:
-        """Hears its own kinds of leaves, and lets ``others`` hear all of them."""
+        """Collects its own kinds of leaves, and passes all of them to ``others``."""
 
         def hear(number: int, kind: str, body: Mapping[str, Any], at: str) -> None:
             if kind in HEARD:
@@ -115,7 +114,7 @@ class Offboarded:
             self._hear_statement(number, kind, body)
 
     def _hear_forgotten(self, number: int, body: Mapping[str, Any]) -> None:
-        """Where a person asked, and not where the customer leaves."""
+        """For a person's request, not for a customer who leaves."""
         if "request" in body and body.get("note") not in self._notes:
             what = f"it names note {body.get('note')}, and no such signed note is there"
             self._missing(number, what)
@@ -136,7 +135,7 @@ class Offboarded:
             self._row, self._handover = {}, None
         if said is None and self._receipt is not None and self._receipt.sha256 == sha256 and kind == LEAVES:
             at = {"announced_at": to_iso(self._receipt.announced_at), "until": to_iso(self._receipt.at)}
-            self._row = {**_EMPTY, **at}  # a rebuild found the receipt alone
+            self._row = {**_EMPTY, **at}  # a rebuild found only the receipt
             return
         if said is None or (kind == STAYS) != (said.kind == CANCELLED):
             self._missing(number, "it names a signed statement that is not there")
@@ -156,15 +155,16 @@ class Offboarded:
             self._row |= {"left_at": None, "receipt": self._row.get("receipt")}
 
     def end(self, erased: Collection[str]) -> Iterator[AuditFinding]:
-        """After the last leaf.  Of ``erased`` recordings no leaf says any more whether they were fetched."""
+        """After the last leaf. For ``erased`` recordings, no leaf says any more whether they were
+        downloaded."""
         yield from self.findings
         newest = self._newest
         if newest is not None and newest.sha256 not in self._named:
             where = f"{FOLDER}{self.tenant}/"
-            yield AuditFinding("statement.unlogged", where, f"no leaf speaks of statement {newest.number}")
+            yield AuditFinding("statement.unlogged", where, f"no leaf mentions statement {newest.number}")
         if self._receipt is not None and self._receipt.sha256 not in self._named:
             place = offboarding.place_of(self.tenant)
-            yield AuditFinding("statement.unlogged", place, "no leaf speaks of this receipt")
+            yield AuditFinding("statement.unlogged", place, "no leaf mentions this receipt")
         yield from self._compare_row()
         yield from self._compare_sent(erased)
         yield from self._compare_calls()
@@ -174,7 +174,7 @@ class Offboarded:
             row = OffboardingTable.get_or_none(OffboardingTable.tenant_id == self.tenant)
             found = None if row is None else self._columns(row)
         except (ValueError, TypeError, AttributeError, LookupError):
-            what = "it holds something that was never written so"
+            what = "it contains a value that Accord never writes"
             yield self._finding("row.changed", OffboardingTable, self.tenant, what)
             return
         said = self._row
@@ -189,7 +189,7 @@ class Offboarded:
             yield self._finding("row.changed", OffboardingTable, self.tenant, what)
 
     def _columns(self, row: OffboardingTable) -> dict[str, Any]:
-        """A row's columns as leaves and statements say them."""
+        """A row's columns as leaves and statements have them."""
 
         def moment(at: Any) -> str | None:
             return None if at is None else to_iso(at)
@@ -214,7 +214,7 @@ class Offboarded:
         }
 
     def _compare_sent(self, erased: Collection[str]) -> Iterator[AuditFinding]:
-        """What of an archive was fetched: each has its leaf; and rows of none are left over."""
+        """Downloads of an archive: each has its leaf, and no row is left over."""
         query = HandedRecordingTable.select(
             HandedRecordingTable.id, HandedRecordingTable.recording_id, HandedRecordingTable.sent_at
         )
@@ -278,7 +278,7 @@ _EMPTY: Final[Mapping[str, Any]] = dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class _Blamed:
-    """Names what is wrong with a document, and goes on."""
+    """Reports what is wrong with a document, and continues."""
 
     audit: Offboarded
     place: str

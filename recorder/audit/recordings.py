@@ -1,4 +1,4 @@
-"""An audit's look at recordings: what lies in the bucket is what was sealed, and the row says so."""
+"""Audits recordings: the bucket has what was sealed, and the row agrees."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ from recorder.store.contract import NotFound, Store
 
 PAGE = 200
 STRANGE = 50
-"""Names that are looked at of one place: nothing of Accord's has so many."""
+"""How many unknown names are examined in one place: no recording of Accord's has so many."""
 
 ON_ITS_WAY = timedelta(minutes=15)
-"""From sealing to listing, where nothing is wrong."""
+"""Time between sealing and listing that is normal."""
 
 STARTED = timedelta(days=1)
-"""From a call's beginning to its manifest in the bucket, also where the bucket was away in between."""
+"""Time from a call's start to its manifest in the bucket, even if the bucket was unavailable in between."""
 
 _PLACE = re.compile(r"([0-9a-z][0-9a-z-]{0,62})/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]{0,62})/")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingAudit:
-    """One tenant's recordings.  With a ``keyring`` the parties are compared too."""
+    """One tenant's recordings. With a ``keyring`` the parties are compared, too."""
 
     tenant: str
     store: Store
@@ -65,11 +65,11 @@ class RecordingAudit:
     keyring: Keyring | None = None
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     keys: WrappedKeys | None = None
-    """How the wrapped keys are looked at; without, those of the catalogue are only opened for the parties."""
+    """How wrapped keys are checked; without it, the catalogue's are only opened to read the parties."""
 
     def read(self, tell: Callable[[int], None]) -> Iterator[AuditFinding]:
-        """Every recording, each stored byte once; then what lies in the bucket and is not listed.  Raises
-        :class:`recorder.errors.StoreError`."""
+        """Check every recording, reading each stored byte once; then whatever is in the bucket and not
+        listed. Raises :class:`recorder.errors.StoreError`."""
         if self.keys is not None:
             yield from self.keys.own()
         done, last = 0, ""
@@ -94,7 +94,7 @@ class RecordingAudit:
         try:
             row = self._now_row(identity)
         except (ValueError, TypeError, LookupError):
-            yield self._found("row.changed", identity, "it holds something that was never written so")
+            yield self._found("row.changed", identity, "it contains a value that Accord never writes")
         else:
             yield from () if row is None else self._recording(row)
 
@@ -105,7 +105,7 @@ class RecordingAudit:
         wrong = [AuditFinding(each.code, each.where, _with_blocks(each)) for each in report.findings]
         if manifest is not None and (manifest.tenant, manifest.recording) != (row.tenant, row.id):
             wrong.append(
-                self._found("row.changed", row.id, f"its place is that of recording {manifest.recording}")
+                self._found("row.changed", row.id, f"its place belongs to recording {manifest.recording}")
             )
         elif manifest is not None and report.chain is not None:
             content = read_document(self.store, row.prefix + NAME, MAX_BYTES)
@@ -117,7 +117,7 @@ class RecordingAudit:
                 wrong.append(self._found("row.destroyed", row.id, what))
             if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
                 wrong += self.keys.of(manifest)
-        # Destroyed, or amended, while it was read: it is looked at anew, once.
+        # Destroyed or amended while it was read: check it again, once.
         if wrong and (self._now_row(row.id) != row or amendments.known(row.tenant, row.id) != before):
             again = self._now_row(row.id)
             return (yield from () if again is None else self._recording(again))
@@ -142,17 +142,17 @@ class RecordingAudit:
         gone = chain.erased
         if gone is not None and isinstance(gone.data, Erased):
             sealed = replace(sealed, destroyed_at=gone.at, destroyed_why=gone.data.why)
-        elif row.destroyed_at is not None:  # which is found by itself
+        elif row.destroyed_at is not None:  # which is reported separately
             sealed = replace(sealed, destroyed_at=row.destroyed_at, destroyed_why=row.destroyed_why)
         lacking, others = compare(row, sealed)
         others |= _further(row, sealed)
         if names := sorted({*others, *lacking}):
-            yield self._found("row.changed", row.id, f"it was sealed otherwise: {', '.join(names)}")
+            yield self._found("row.changed", row.id, f"it differs from the seal: {', '.join(names)}")
 
     def _limits(self) -> tuple[RetentionLimit, ...]:
         try:
             return limits_of(self.tenant, Trust(self.root, lambda: self.revoked))
-        except (ValueError, TypeError):  # a limit's row that cannot be read: it is named by itself
+        except (ValueError, TypeError):  # a limit's row that cannot be read: it is reported separately
             return ()
 
     def _parties(self, row: RecordingRow, manifest: Manifest, keyring: Keyring) -> tuple[WrappedKey, Parties]:
@@ -177,14 +177,14 @@ class RecordingAudit:
                 yield self._found("amendment.row_differs", row.id, what)
 
     def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
-        """What a revoked key signed and dated back: the log shows when it was there."""
+        """What a revoked key signed and backdated: the log shows since when it has been there."""
         for name, what in signed_since(chain, self.revoked, lambda: amendments.seen(row.tenant, row.id)):
             if row.prefix + name not in named:
                 yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 
     def _listed(self, recording: str) -> dict[int, dict[str, Any]]:
-        """A recording's amendments as the catalogue has them, by number; of one that cannot be read nothing
-        but that."""
+        """A recording's amendments in the catalogue, by number; if one cannot be read, only that is
+        reported."""
         found: dict[int, dict[str, Any]] = {}
         with connected():
             mine = AmendmentTable.select(AmendmentTable.id, AmendmentTable.number).where(
@@ -200,8 +200,7 @@ class RecordingAudit:
         return found
 
     def _unlisted(self) -> Iterator[AuditFinding]:
-        """What lies in the customer's folder, a place at a time: each is that of a recording that is
-        listed."""
+        """The customer's folder, one place at a time: each must belong to a recording that is listed."""
         waiting: dict[str, list[str]] = {}
         for place, keys in groupby(self.store.list(f"{self.tenant}/"), _place_of):
             waiting[place] = list(islice((key.removeprefix(place) for key in keys), STRANGE))
@@ -220,7 +219,7 @@ class RecordingAudit:
             if identity is None:
                 yield AuditFinding("object.unknown", place + names[0], NOTHING)
             elif known.get(identity) == place:
-                continue  # looked at with its recording
+                continue  # checked with its recording
             elif identity in known:
                 what = f"recording {identity} lies at {known[identity]}, and this is none of it"
                 yield AuditFinding("object.unknown", place + names[0], what)
@@ -233,7 +232,7 @@ class RecordingAudit:
                 yield AuditFinding("object.unknown", place + names[0], what)
 
     def _may_come(self, recording: str) -> bool:
-        """Whether a recording may be on its way still, by its id: it is a time."""
+        """Whether a recording may still be on its way, by the time in its id."""
         try:
             began = datetime.fromtimestamp((UUID(recording).int >> 80) / 1000, UTC)
         except (ValueError, OverflowError):
@@ -241,7 +240,7 @@ class RecordingAudit:
         return self.now - STARTED < began <= self.now + SLACK
 
     def _key_alone(self) -> Iterator[AuditFinding]:
-        """Recordings' wrapped keys without their recording; customers' own are looked at by themselves."""
+        """Recordings' wrapped keys without their recording; customers' own keys are checked elsewhere."""
         after, prefix = "", f"keys/{self.tenant}/"
         while page := list(islice(self.store.list(prefix, after), PAGE)):
             after = page[-1]
@@ -256,7 +255,7 @@ class RecordingAudit:
                     if not key.startswith(f"{prefix}{TENANT}"):
                         yield AuditFinding("object.unknown", key, NOTHING)
                 elif recording not in known and not self._may_come(recording):
-                    yield AuditFinding("object.unknown", key, "a key of a recording that is nowhere")
+                    yield AuditFinding("object.unknown", key, "the key of a recording that does not exist")
 
     def _is_new(self, key: str) -> bool:
         try:
@@ -270,13 +269,13 @@ class RecordingAudit:
 
 
 def _place_of(key: str) -> str:
-    """A recording's place, or the folder of what is no recording's."""
+    """A recording's place, or the folder of an object that is no recording's."""
     match = _PLACE.match(key)
     return match[0] if match else key[: key.rfind("/") + 1]
 
 
 def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
-    """What a row may say otherwise for its recording to be played still, and nothing of Accord's writes."""
+    """Values that a row could have without preventing playback, and that Accord never writes."""
     pairs = {
         "purposes": (row.purposes, sealed.purposes),
         "restricted": (row.restricted, ()),

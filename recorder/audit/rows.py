@@ -1,4 +1,4 @@
-"""An audit's look at rows: each says what the leaves say of it, and there is none that no leaf speaks of."""
+"""Audits rows: each agrees with its leaves, and every row has a leaf."""
 
 from __future__ import annotations
 
@@ -49,23 +49,23 @@ REVIEWED: Final = (
 ABOUT: Final[Mapping[type[Table], str]] = {
     GrantTable: "recording_id", ReviewTable: "recording_id", LiveCommandTable: "call_id",
 }  # fmt: skip
-"""Rows about a recording, or a call, that may have been erased: the column that names it."""
+"""Tables about a recording or call that may have been erased: the column that names it."""
 
 HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET, LIFTED, RESTORED})
-"""Kinds of leaves that are to be heard."""
+"""Kinds of leaves to collect."""
 
 
 @dataclass(slots=True)
 class RowAudit:
-    """Hears every body of a tenant's leaves, and compares rows with them, a few hundred at a time."""
+    """Collects every body of a tenant's leaves, and compares rows with them, a few hundred at a time."""
 
     tenant: str
     now: datetime
     findings: list[AuditFinding] = field(default_factory=list)
     begun: dict[int, int] = field(default_factory=dict)
-    """Epochs that the log says were begun, each with its first checkpoint's number."""
+    """Epochs that the log declares, each with its first checkpoint's number."""
     keys: set[str] = field(default_factory=set)
-    """Ids of the keys that the customer has had, where it has had several."""
+    """Ids of the customer's keys, if there have been several."""
     keys_destroyed: bool = False
     _waiting: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _last: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
@@ -89,7 +89,7 @@ class RowAudit:
             self._limited.hear(number, body)
         elif kind in LEAVING:
             self._left = True
-        elif kind == RESTORED:  # a copy has sessions ended, and no codes
+        elif kind == RESTORED:  # a copy has its sessions ended, and no codes
             self._ended[SessionTable] |= self._known[SessionTable]
             self._not_copied |= self._known[VerificationCodeTable]
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
@@ -113,17 +113,17 @@ class RowAudit:
         rows = self._waiting[model]
         before = rows.get(identity, {})
         if any(before.get(name, value) != value for name, value in said.items()):
-            self._compare(model, {identity: rows.pop(identity)})  # each of them must be what the row says
+            self._compare(model, {identity: rows.pop(identity)})  # each of them must match the row
         rows.setdefault(identity, {}).update(said)
         if len(rows) >= PAGE:
             self._compare(model, rows)
             rows.clear()
 
     def end(self, erased: Collection[str], amended: Mapping[str, int]) -> Iterator[AuditFinding]:
-        """After the last leaf.  Of ``erased`` recordings the leaves' bodies are gone, so rows about them are
-        compared with nothing; but that they were ``amended`` so many times before is still known."""
+        """After the last leaf. For ``erased`` recordings the leaves' bodies are gone, so rows about them are
+        not compared; how many times they were ``amended`` before is still known."""
         for review in self._last[ReviewTable].values():
-            if review["recording_id"] not in erased:  # what was not decided by any leaf is not
+            if review["recording_id"] not in erased:  # without a deciding leaf there is no decision
                 review |= {name: None for name in REVIEWED if name not in review}
         for waiting in (self._waiting, self._last):
             for model, rows in waiting.items():
@@ -155,31 +155,31 @@ class RowAudit:
                 continue
             others = [name for name, value in said.items() if not agrees(row, name, value)]
             others += [] if is_owned(row, self.tenant) else ["tenant_id"]
-            if self._left and model is UserTable:  # what they were called was forgotten
+            if self._left and model is UserTable:  # their names were erased
                 others = [name for name in others if name not in (SIGNS_IN, SHOWN_AS)]
             if others:
                 what = f"the log says otherwise: {', '.join(sorted(others))}"
                 self._blame("row.changed", model, identity, what)
 
     def _rows(self, model: Any, ids: list[str]) -> dict[str, Any]:
-        """Rows by id; one that cannot be read is blamed, and is none of them."""
+        """Rows by id; one that cannot be read is reported and left out."""
         try:
             return {row.id: row for row in model.select().where(model.id.in_(ids))}
         except (ValueError, TypeError):
             if len(ids) > 1:
                 return {key: row for each in ids for key, row in self._rows(model, [each]).items()}
             self._unreadable.add(ids[0])
-            self._blame("row.changed", model, ids[0], "it holds something that was never written so")
+            self._blame("row.changed", model, ids[0], "it contains a value that Accord never writes")
             return {}
 
     def _may_be_missing(self, model: type[Table], identity: str) -> bool:
-        if model is SessionTable:  # the worker forgets them a month after their end
+        if model is SessionTable:  # the worker deletes them a month after their end
             opened = self._opened.get(identity)
             return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
         if model is VerificationCodeTable:
             return identity in self._not_copied
         if model is LiveCommandTable:
-            return True  # the worker forgets them, too: what was asked a while ago
+            return True  # the worker deletes old commands, too
         if model is NotRecordedTable:  # a take that a person brought back is a recording now
             return bool(RecordingTable.select().where(RecordingTable.id == identity).exists())
         return False
@@ -237,7 +237,7 @@ def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
 
 
 def _blank(model: Any, identity: str) -> bool:
-    """Whether nothing was decided or done yet of a recording that a person asked about."""
+    """Whether nothing was decided or done yet about a recording of a subject request."""
     if model is not ReviewTable:
         return False
     row = ReviewTable.get_by_id(identity)

@@ -1,17 +1,17 @@
-"""``accord audit``: is everything as it was written?  Catalogue, leaves, what was signed, and the recordings.
+"""``accord audit``: is everything as it was written? Catalogue, leaves, checkpoints, and recordings.
 
-In this order, so that each part stands on the one before it:
+In this order, so that each part rests on the one before it:
 
-1. what was signed (:mod:`signed`): the notes are by keys that the root endorsed, and none is missing
-2. the leaves (:mod:`leaves`): none is missing or changed, and what they commit to is there
+1. checkpoints (:mod:`checkpoints`): signed by keys that the root endorsed, and none is missing
+2. leaves (:mod:`leaves`): none is missing or changed, and what they commit to is there
 3. the leaves are those that were signed
-4. the rows (:mod:`told`): they say what the leaves say
-5. the recordings and their wrapped keys (:mod:`kept`, :mod:`wrapped_keys`): the bucket has what was sealed,
-   and the rows say so
-6. what belongs to no customer alone (:mod:`shared`), and objects that nobody knows (:mod:`objects`)
+4. rows (:mod:`rows`): they agree with the leaves
+5. recordings and their wrapped keys (:mod:`recordings`, :mod:`wrapped_keys`): the bucket has what was sealed,
+   and the rows agree
+6. what belongs to no single customer (:mod:`shared_rows`), and unknown objects (:mod:`unknown_objects`)
 
-The catalogue is read in one snapshot, while others write.  What is read is not kept: memory does not grow
-with the number of leaves, but by an id for each row that they speak of.
+The catalogue is read in one snapshot while others write. What is read is not kept: memory does not grow with
+the number of leaves, only by an id for each row that they describe.
 """
 
 from __future__ import annotations
@@ -43,15 +43,14 @@ from recorder.seal.revocation import Trust
 from recorder.store.contract import Store
 
 Tell = Callable[[str, int, int | None], None]
-"""Hears how far it is: what of, how many are done, of how many where that is known."""
+"""Is told about progress: of what, how many are done, and of how many if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How to audit: ``revoked`` are key ids and since when they count no more, ``certificates`` (PEM) what
-    timestamps are checked with; ``given`` are checkpoints that came another way; ``recordings`` whether
-    their sound is read too; ``keyring`` lets the parties be compared, and with ``deep`` every wrapped key be
-    opened."""
+    """How to audit. ``revoked``: key ids and since when they no longer count; ``certificates`` (PEM) verify
+    timestamps; ``given`` are checkpoints received another way; ``recordings``: whether audio is read, too;
+    ``keyring`` allows comparing the parties and, with ``deep``, opening every wrapped key."""
 
     store: Store
     root: Ed25519PublicKey
@@ -65,7 +64,7 @@ class Audit:
     tell: Tell = lambda _what, _done, _total: None
 
     def tenant(self, tenant: str) -> Iterator[AuditFinding]:
-        """Everything of one tenant.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
+        """Audit one tenant. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
         ``StoreError``."""
         given = [each for each in self.given if each.head.tenant == tenant]
         signed = Signed(tenant, self.root, self.now, self.revoked, self.certificates, given)
@@ -98,14 +97,14 @@ class Audit:
             yield from kept.read(lambda done: self.tell("recordings", done, None))
 
     def shared(self, known: Collection[str]) -> Iterator[AuditFinding]:
-        """What belongs to no customer alone, of all that the catalogue knows.  Raises ``StoreError``."""
+        """Audit what belongs to no single customer. Raises ``StoreError``."""
         with snapshot():
             yield from shared_rows.sounds()
             yield from shared_rows.nobodys(known)
         yield from unknown_objects.find_unknown(self.store, known)
 
     def lost(self, known: Collection[str]) -> Iterator[AuditFinding]:
-        """Tenants whose log was signed and whom the catalogue does not know.  Raises ``StoreError``."""
+        """Tenants whose log was signed and whom the catalogue does not know. Raises ``StoreError``."""
         for tenant in sorted({each.head.tenant for each in self.given} - {*known}):
             what = "a checkpoint was given of a customer that the catalogue does not know"
             yield AuditFinding("log.missing", tenant, what)

@@ -1,4 +1,4 @@
-"""An audit's look at what belongs to no customer alone: sounds, and rows and objects of nobody's."""
+"""Audits what belongs to no single customer: sounds, and rows and objects without an owner."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from recorder.features.tenants.announcements import sound_duration_ms
 
 
 def sounds() -> Iterator[AuditFinding]:
-    """Each sound is the one that it is called by, and none that is named is missing.  Inside the caller's
-    snapshot."""
+    """Each sound has the hash that it is named by, and none that is referred to is missing. Inside the
+    caller's snapshot."""
     kept = set()
     for identity in [row.sha256 for row in SoundTable.select(SoundTable.sha256).order_by(SoundTable.sha256)]:
         kept.add(identity)
@@ -33,10 +33,10 @@ def sounds() -> Iterator[AuditFinding]:
             .get()
         )
         if not _is_sound(identity, row.wav, row.duration_ms):
-            yield _found("row.changed", SoundTable, identity, "it is not the sound that it is called by")
+            yield _found("row.changed", SoundTable, identity, "it is not the sound that it is named after")
     for identity in sorted(_named() - kept):
         yield _found(
-            "row.deleted", SoundTable, identity, "a line or an announcement plays it, and it is not there"
+            "row.deleted", SoundTable, identity, "a line or an announcement uses it, but it is missing"
         )
 
 
@@ -50,7 +50,7 @@ def _is_sound(identity: str, wav: Any, duration_ms: Any) -> bool:
 
 
 def _named() -> set[str]:
-    """Sounds that rows name."""
+    """Sounds that rows refer to."""
     found: set[str] = set()
     for model in (AnnouncementTable, LineTable, LineKeepOptionTable, LineDeleteOptionTable):
         for field in model._meta.sorted_fields:
@@ -63,7 +63,7 @@ def _named() -> set[str]:
 
 
 def _sounds_in(said: Any) -> Iterator[str]:
-    """Sounds in what a line's ``joining`` holds: sentences are pairs of a text and a sound."""
+    """Sounds in a line's ``joining``: sentences are pairs of a text and a sound."""
     if isinstance(said, dict):
         for each in said.values():
             yield from _sounds_in(each)
@@ -72,10 +72,10 @@ def _sounds_in(said: Any) -> Iterator[str]:
 
 
 def nobodys(tenants: Collection[str]) -> Iterator[AuditFinding]:
-    """Rows of customers that are not there, and conditions that nothing of Accord's makes: no log speaks of
-    them.  Inside the caller's snapshot."""
+    """Rows of customers who do not exist, and values that Accord never writes: no log describes them. Inside
+    the caller's snapshot."""
     for row in GlobalStateTable.select(GlobalStateTable.name).where(GlobalStateTable.name != REBUILD):
-        yield _found("row.unlogged", GlobalStateTable, row.name, "nothing of Accord's is so")
+        yield _found("row.unlogged", GlobalStateTable, row.name, "Accord never writes this")
     for model in TABLES:
         columns = {field.column_name: field for field in model._meta.sorted_fields}
         owner = columns.get("tenant_id")

@@ -1,7 +1,7 @@
-"""An audit's look for objects in the bucket that are none of Accord's.
+"""Looks for objects in the bucket that are not Accord's.
 
-A large bucket is listed once, below its customers' own folders; beside those only what does not belong there
-is listed: a known folder is stepped over, however much lies in it.
+A large bucket is listed once, within its customers' own folders. Beside those, only foreign objects are
+listed: a known folder is skipped, however much is in it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from recorder.store.contract import Store
 
 
 def find_unknown(store: Store, tenants: Collection[str]) -> Iterator[AuditFinding]:
-    """What lies beside the folders of the customers that the catalogue knows, and is none of Accord's.  What
-    lies within those, and their wrapped keys and checkpoints, is looked at with each of them.  Raises
-    ``StoreError``."""
+    """Objects outside the folders of known customers that are not Accord's. What is inside those folders, and
+    customers' wrapped keys and checkpoints, is checked with each customer. Raises ``StoreError``."""
     yield from _folders(store, "", {*tenants, *(each.rstrip("/") for each in FOLDERS)})
     yield from _folders(store, KEYS, tenants)
-    # A customer whose checkpoints are there and whom the catalogue lost is told of by itself.
+    # A customer with checkpoints whom the catalogue lost is reported separately.
     yield from _stray(store, PLACE, {ENDORSEMENTS.removeprefix(PLACE).rstrip("/")})
     for folder in (LEAVING, FORGOTTEN, ENDORSEMENTS):
         for key in store.list(folder):
@@ -31,7 +30,7 @@ def find_unknown(store: Store, tenants: Collection[str]) -> Iterator[AuditFindin
 
 
 def _folders(store: Store, below: str, known: Collection[str]) -> Iterator[AuditFinding]:
-    """Objects right in a folder, and folders in it that are not known: one finding each."""
+    """Objects directly in a folder, and unknown folders in it: one finding each."""
     after = ""
     while (key := next(iter(store.list(below, after)), None)) is not None:
         name, slash, _ = key.removeprefix(below).partition("/")
@@ -46,7 +45,7 @@ def _folders(store: Store, below: str, known: Collection[str]) -> Iterator[Audit
 
 
 def _stray(store: Store, below: str, others: Collection[str]) -> Iterator[AuditFinding]:
-    """Objects right in a folder of customers' folders."""
+    """Objects directly in a folder of customers' folders."""
     after = ""
     while (key := next(iter(store.list(below, after)), None)) is not None:
         name, slash, _ = key.removeprefix(below).partition("/")
@@ -56,9 +55,9 @@ def _stray(store: Store, below: str, others: Collection[str]) -> Iterator[AuditF
 
 
 def _probes(store: Store) -> Iterator[AuditFinding]:
-    """What is tried with a server is gone a moment later."""
+    """Probe objects disappear a moment later."""
     seen = list(store.list(PROBE))
     still = set(store.list(PROBE)) if seen else set()
     for key in seen:
         if kind_of(key) is None or (key in still and key != f"{PROBE}ready"):
-            yield AuditFinding("object.unknown", key, "something that was only to be tried lies there still")
+            yield AuditFinding("object.unknown", key, "a probe object was left behind")

@@ -1,5 +1,5 @@
-"""An audit's look at wrapped keys: those in the bucket are those of the catalogue, and those that were sealed
-or logged; with a key-encryption key each is opened too (``deep``)."""
+"""Audits wrapped keys: the bucket's are the catalogue's, and those that were sealed or logged; with a
+key-encryption key each is also opened (``deep``)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from recorder.store.contract import NotFound, Store
 
 @dataclass(frozen=True, slots=True)
 class WrappedKeys:
-    """One customer's.  ``had`` are the ids of the keys that its log says it has had, ``destroyed`` whether it
-    says that they were destroyed; ``deep`` opens them."""
+    """One customer's. ``had`` are the ids of all keys that it has had, by its log; ``destroyed``: whether the
+    log says that they were destroyed; ``deep`` opens them."""
 
     tenant: str
     store: Store
@@ -38,7 +38,7 @@ class WrappedKeys:
     destroyed: bool = False
     deep: Keyring | None = None
     _ids: set[str] = field(default_factory=set)
-    """Of the customer's keys that are there, once :meth:`own` was read."""
+    """Ids of the customer's keys that exist, once :meth:`own` was read."""
 
     def own(self) -> Iterator[AuditFinding]:
         """The customer's own keys.  Raises ``StoreError``."""
@@ -47,22 +47,20 @@ class WrappedKeys:
         for key in self.store.list(f"{place.removesuffix('.json')}"):
             if self.destroyed:
                 yield AuditFinding(
-                    "key.not_erased", key, "the customer's keys were destroyed, and it is there"
+                    "key.not_erased", key, "the customer's keys were destroyed, but it is still there"
                 )
             elif key == next_tenant_key_path(self.tenant):
                 yield from self._document(key, None)
             elif key != place:
                 identity = key.rpartition(f"{TENANT}-")[2].removesuffix(".json")
                 if identity not in self.had or key != every_tenant_key_path(self.tenant, identity):
-                    yield AuditFinding(
-                        "object.unknown", key, "the log knows of no such key of this customer's"
-                    )
+                    yield AuditFinding("object.unknown", key, "the log has no such key of this customer")
                 else:
                     yield from self._document(key, identity)
         for identity in sorted({*self.had} - {*self._ids}):
             if not self.destroyed:
                 key = every_tenant_key_path(self.tenant, identity)
-                yield AuditFinding("key.missing", key, "the customer has had this key, and it is not there")
+                yield AuditFinding("key.missing", key, "the customer has had this key, but it is missing")
 
     def _present(self) -> Iterator[AuditFinding]:
         text, there = self._both()
@@ -73,14 +71,14 @@ class WrappedKeys:
             with connected():
                 mine = (RecordingTable.tenant == self.tenant) & RecordingTable.destroyed_at.is_null()
                 if RecordingTable.select().where(mine).exists():
-                    yield AuditFinding("key.missing", key, "the customer's wrapped key is not there")
+                    yield AuditFinding("key.missing", key, "the customer's wrapped key is missing")
         elif there != text.encode():
-            yield AuditFinding("key.differs", key, "bucket and catalogue have different ones")
+            yield AuditFinding("key.differs", key, "bucket and catalogue differ")
         else:
             yield from self._document(key, None)
 
     def _both(self) -> tuple[str, bytes | None]:
-        """The present key in catalogue and bucket; while it is changed they differ, for a moment."""
+        """The current key in catalogue and bucket; during a rotation they differ for a moment."""
         for attempt in range(2):
             with connected():
                 text = str(
@@ -108,20 +106,20 @@ class WrappedKeys:
             yield AuditFinding(error.error_id, key, error.message)
 
     def of(self, manifest: Manifest) -> Iterator[AuditFinding]:
-        """The key of a recording that is not destroyed.  Raises ``StoreError``."""
+        """The key of a recording that is not destroyed. Raises ``StoreError``."""
         key = data_key_path(self.tenant, manifest.recording)
         for attempt in range(2):
             text, there = self._row(manifest.recording), self._read(key)
             if attempt or (text is not None and there == text.encode()):
                 break
         if there is None:
-            yield AuditFinding("key.missing", key, "the recording's wrapped key is not there")
+            yield AuditFinding("key.missing", key, "the recording's wrapped key is missing")
             return
         if text is None:
             what = "it has no key in its row, and was not destroyed: wrapped_key"
             yield AuditFinding("row.changed", f"{self.tenant}: recording {manifest.recording}", what)
         elif there != text.encode():
-            yield AuditFinding("key.differs", key, "bucket and catalogue have different ones (wrapped_key)")
+            yield AuditFinding("key.differs", key, "bucket and catalogue differ (wrapped_key)")
         try:
             self._check(WrappedKey.from_bytes(there), manifest)
         except SealError as error:
@@ -133,7 +131,7 @@ class WrappedKeys:
         if (wrapped.tenant, wrapped.recording) != (self.tenant, manifest.recording):
             raise SealError("seal.key_foreign", f"it is of recording {wrapped.recording} of {wrapped.tenant}")
         if wrapped.key_id != manifest.data_key_id:
-            raise SealError("seal.key_foreign", f"it is key {wrapped.key_id}, and another was sealed")
+            raise SealError("seal.key_foreign", f"it is key {wrapped.key_id}, but another was sealed")
         if wrapped.wrapped_by not in {*self._ids, *self.had}:
             raise SealError(
                 "seal.key_foreign", f"key {wrapped.wrapped_by}, which wraps it, is not the customer's"

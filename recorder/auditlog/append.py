@@ -1,13 +1,13 @@
-"""Adding a leaf to a tenant's log.
+"""Appends a leaf to a tenant's log.
 
 A leaf is canonical JSON (RFC 8785) without personal data::
 
     {"at": …, "commitment": <hex>, "format": 1, "kind": …, "number": …, "tenant": …}
 
-Its hash is RFC 6962's leaf hash, SHA-256 of a zero byte and the leaf (section 2.1), so that a Merkle
-tree over them gives inclusion and consistency proofs.  The commitment is HMAC-SHA-256 of the body under
-a fresh 32-byte salt: who holds body and salt can show what was logged; without the salt the body cannot
-be guessed from the leaf, so that destroying both erases it and leaves the log whole.
+Its hash is RFC 6962's leaf hash, SHA-256 of a zero byte and the leaf (section 2.1), so a Merkle tree over the
+leaves gives inclusion and consistency proofs. The commitment is HMAC-SHA-256 of the body under a fresh
+32-byte salt. Whoever holds body and salt can show what was logged. Without the salt, the body cannot be
+guessed from the leaf, so destroying both erases the body and leaves the log whole.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ COLUMNS = (
     "id", "tenant_id", "number", "kind", "at", "recording_id", "body", "salt", "leaf", "leaf_hash",
 )  # fmt: skip
 AT_ONCE = 500
-"""Leaves that one statement adds: SQLite takes 32,766 values."""
+"""Leaves that one statement inserts: SQLite takes 32,766 values."""
 
 Body = Mapping[str, object]
-"""What a leaf is about: text, whole numbers, truth values, and lists of those."""
+"""What a leaf is about: text, integers, booleans, and lists of those."""
 
 AMENDED: Final = "recording.amended"
 REBUILT: Final = "recording.rebuilt"
@@ -55,8 +55,8 @@ GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
     ),
     "recording",
 ) | dict.fromkeys(("call.asked", "call.answered"), "call")  # fmt: skip
-"""Kinds of leaves whose body and salt go when a recording (or a call that was not recorded) is erased, each
-with the body's name for which one.  Of no other kind may a body be gone."""
+"""Kinds of leaves whose body and salt are destroyed when a recording (or an unrecorded call) is erased, each
+with the body's field that names it. No other kind may lack a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ def leaf_hash(leaf: bytes) -> str:
 
 
 def commitment(salt: bytes, body: bytes) -> str:
-    """What a leaf says of its body, in hex."""
+    """A leaf's commitment to its body, in hex."""
     return hmac.digest(salt, body, "sha256").hex()
 
 
 def sha256_of(value: Any) -> str:
-    """How a body names what a column holds without repeating it: the SHA-256 (hex) of a text, or of the
+    """How a body refers to a column's content without repeating it: the SHA-256 (hex) of a text, or of the
     canonical JSON of a list or mapping."""
     content = value.encode() if isinstance(value, str) else rfc8785.dumps(value)
     return hashlib.sha256(content).hexdigest()
@@ -87,16 +87,16 @@ def sha256_of(value: Any) -> str:
 def append(
     tenant: str, kind: str, body: Body, now: datetime, entropy: Entropy, *, recording: str | None = None
 ) -> Leaf:
-    """Add a leaf to a tenant's log, inside the caller's transaction: it stands or falls with what it
-    speaks of.  ``recording`` names the recording whose erasure takes the body and salt with it.
+    """Append a leaf to a tenant's log, inside the caller's transaction, so that it commits with the change it
+    describes. ``recording`` names the recording whose erasure destroys body and salt.
 
-    The number comes from an UPDATE of the tenant's row, which holds that row until the transaction
-    ends: so numbers have no gap and no fork, on SQLite and PostgreSQL alike.  What other rows a
-    transaction changes it changes before, or it begins with :func:`lock_tenant`: grants, and what destroying
-    changes, are reached only that way, so nobody waits in a circle.
+    The number comes from an UPDATE of the tenant's row, which locks that row until the transaction ends, so
+    numbers have no gap and no fork, on SQLite and PostgreSQL alike. A transaction changes its other rows
+    before this, or begins with :func:`lock_tenant`: grants, and what erasure changes, are reached only that
+    way, so there is no deadlock.
 
-    Raises :class:`CatalogueError` where there is no such tenant, ``RuntimeError`` outside a transaction, and
-    ``ValueError`` where the body does not say that it goes with that recording (:func:`goes_with`).
+    Raises :class:`CatalogueError` if there is no such tenant, ``RuntimeError`` outside a transaction, and
+    ``ValueError`` if the body does not name that recording (:func:`goes_with`).
     """
     (leaf,) = append_all(tenant, kind, [(body, recording)], now, entropy)
     return leaf
@@ -105,9 +105,9 @@ def append(
 def append_all(
     tenant: str, kind: str, said: Sequence[tuple[Body, str | None]], now: datetime, entropy: Entropy
 ) -> list[Leaf]:
-    """The same for many bodies at once, each with the recording whose erasure takes it."""
+    """The same for many bodies at once, each with the recording whose erasure destroys it."""
     if not database.in_transaction():
-        raise RuntimeError("a leaf is added inside the transaction of what it speaks of")
+        raise RuntimeError("a leaf is appended inside the transaction of the change that it describes")
     counted = (
         TenantTable.update(ledger_size=TenantTable.ledger_size + len(said))
         .where(TenantTable.id == tenant)
@@ -123,7 +123,7 @@ def append_all(
     ]
     for begin in range(0, len(entries), AT_ONCE):
         some = entries[begin : begin + AT_ONCE]
-        # By hand: peewee's making of the statement costs several times what the database does with it.
+        # By hand: peewee takes several times as long to build the statement as the database to execute it.
         database.execute_sql(
             _statement(len(some), database.param), [each for entry in some for each in entry]
         )
@@ -139,9 +139,9 @@ def _statement(rows: int, param: str) -> str:
 
 
 def goes_with(kind: str, body: Body) -> str | None:
-    """The recording whose erasure takes a leaf's body and salt with it, as the body itself says; ``None``
-    where none does: what says that a recording is gone stays, and a refusal of what is not theirs is about
-    nothing of the tenant's."""
+    """The recording whose erasure destroys a leaf's body and salt, as the body itself says; ``None`` if there
+    is none. A leaf about an erasure keeps its body; a refusal about somebody else's recording is about
+    nothing of this tenant's."""
     name = GOES_WITH.get(kind)
     if name is None or (kind == REBUILT and body.get("destroyed") is True):
         return None
@@ -152,7 +152,7 @@ def goes_with(kind: str, body: Body) -> str | None:
 
 
 def leaf_text(tenant: str, number: int, kind: str, at: str, commits: str) -> str:
-    """A leaf as it is hashed: canonical JSON, of values in which nothing has to be escaped."""
+    """A leaf as it is hashed: canonical JSON, from values that need no escaping."""
     return (
         f'{{"at":"{at}","commitment":"{commits}","format":{FORMAT},"kind":"{kind}",'
         f'"number":{number},"tenant":"{tenant}"}}'
@@ -191,21 +191,21 @@ def _entry(
 
 
 def lock_tenant(tenant: str) -> None:
-    """Let nobody else write for a tenant until the caller's transaction ends, and see all that was written
-    before.  On SQLite the transaction holds everybody back already; this is what PostgreSQL needs where
-    something is read first and written after.  Raises :class:`CatalogueError` where there is no such
-    tenant."""
+    """Keep others from writing for a tenant until the caller's transaction ends, and see everything written
+    before. On SQLite a transaction excludes all others anyway; PostgreSQL needs this if something is read
+    first and written afterwards. Raises :class:`CatalogueError` if there is no such tenant."""
     if not TenantTable.update(ledger_size=TenantTable.ledger_size).where(TenantTable.id == tenant).execute():
         raise no_tenant(tenant)
 
 
 def drop_bodies(tenant: str, recording: str) -> list[int]:
-    """Destroy bodies and salts of a tenant's leaves that speak of a recording, inside the caller's
-    transaction; their numbers, which the leaf about its erasure names: no other body may be missing.  The
-    leaves stay, and tell nothing about anybody any more.
+    """Destroy bodies and salts of a tenant's leaves about a recording, inside the caller's transaction.
+    Returns their numbers, which the leaf about the erasure lists: no other body may be missing. The leaves
+    stay, and reveal nothing about anybody.
 
-    Whose a body is, it says itself: one that is another's stays, whatever its row says (and an audit names
-    the row)."""
+    A body itself names its recording: one about another recording stays, whatever its row says (and an audit
+    reports the row).
+    """
     mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
     there = LeafTable.select(LeafTable.number, LeafTable.kind, LeafTable.body)
     rows = there.where(mine & LeafTable.body.is_null(False)).order_by(LeafTable.number)
@@ -219,5 +219,5 @@ def drop_bodies(tenant: str, recording: str) -> list[int]:
 def _is_about(kind: str, body: str | None, recording: str) -> bool:
     try:
         return body is not None and goes_with(kind, json.loads(body)) == recording
-    except (ValueError, AttributeError):  # it was changed to what is no body
+    except (ValueError, AttributeError):  # it was changed to something that is not a body
         return False

@@ -1,9 +1,9 @@
-"""Signing a log: checkpoints, and putting them where the operator has no hand.
+"""Signs logs: checkpoints, and their copies out of the operator's reach.
 
-A checkpoint is written into the catalogue first and then put into the bucket, under a key of its number, once
-and never replaced: so a crash is made good by putting it again, and of two catalogues that go on from one (an
-old copy that was brought back) only one can sign the next number.  Nothing is signed that does not go on from
-what was signed before, in the catalogue or in the bucket; `accord audit` says what is wrong then.
+A checkpoint is written to the catalogue first and then put into the bucket under its number, once, and never
+replaced. So a crash is repaired by repeating the put, and of two catalogues that continue from one (an old
+copy that was restored), only one can sign the next number. Nothing is signed that does not continue what was
+signed before, in the catalogue or the bucket; `accord audit` then says what is wrong.
 """
 
 from __future__ import annotations
@@ -40,18 +40,19 @@ GREW = timedelta(minutes=55)
 """A log that grew is signed this long after the last time: within the hour."""
 
 ANYWAY = timedelta(hours=23)
-"""And one that did not: within the day, so that nobody can say that it stopped."""
+"""A log that did not grow is signed within the day, so that nobody can claim that it stopped."""
+
 
 log = structlog.get_logger()
 
 
 def place_of(tenant: str, number: int) -> str:
-    """Where a checkpoint lies in the bucket."""
+    """A checkpoint's key in the bucket."""
     return f"{PLACE}{part(tenant)}/{number:010}.note"
 
 
 def newest(tenant: str) -> CheckpointTable | None:
-    """A tenant's newest checkpoint, as the catalogue has it."""
+    """A tenant's newest checkpoint in the catalogue."""
     with connected():
         mine = CheckpointTable.select().where(CheckpointTable.tenant_id == tenant)
         row: CheckpointTable | None = mine.order_by(CheckpointTable.number.desc()).first()
@@ -59,16 +60,16 @@ def newest(tenant: str) -> CheckpointTable | None:
 
 
 def mailed(tenant: str) -> int:
-    """The highest number of a tenant's checkpoints that went out by mail; 0 where none did."""
+    """The highest number of a tenant's checkpoints that was sent by mail; 0 if none was."""
     with connected():
         mine = RecipientTable.tenant_id == tenant
         return int(RecipientTable.select(fn.MAX(RecipientTable.sent_number)).where(mine).scalar() or 0)
 
 
 def keep(services: Services, now: datetime) -> int:
-    """Sign every log that is due, and put what was signed; how many were put.  Each log is claimed, so of
-    several workers one does it.  One that cannot be signed holds up no other; raises the first such error
-    (:class:`LedgerError`, ``SealError``, ``StoreError``) at the end."""
+    """Sign every log that is due, and put what was signed; returns how many were put. Each log is claimed, so
+    only one of several workers signs it. A log that cannot be signed delays no other; the first such error
+    (:class:`LedgerError`, ``SealError``, ``StoreError``) is raised at the end."""
     put, errors = 0, []
     with connected():
         sizes = [(row.id, row.ledger_size) for row in TenantTable.select().order_by(TenantTable.id)]
@@ -95,7 +96,7 @@ def keep(services: Services, now: datetime) -> int:
 
 
 def late(before: datetime) -> list[str]:
-    """Tenants whose log grew and was last signed before a time, or never though it began before that."""
+    """Tenants whose log grew and was last signed before a time, or never although it started before that."""
     with connected():
         rows = list(TenantTable.select().order_by(TenantTable.id))
     found = []
@@ -108,13 +109,13 @@ def late(before: datetime) -> list[str]:
 
 
 def sign(tenant: str, services: Services, now: datetime) -> Head | None:
-    """Sign a tenant's log as it is, into the catalogue; ``None`` where another worker was faster.
+    """Sign a tenant's log as it is, into the catalogue; ``None`` if another worker was faster.
 
-    Raises :class:`LedgerError`: ``ledger.behind`` (the bucket has checkpoints that the catalogue does not
-    know), ``ledger.gone_back`` (there were further ones: they went out by mail, or this worker saw them),
-    ``ledger.rewritten`` (the log does not go on from the last one), ``ledger.clock`` (it was signed
-    later than now); ``SealError`` where the key is not endorsed for it,
-    :class:`recorder.errors.CatalogueError`."""
+    Raises :class:`LedgerError`: ``ledger.behind`` (the bucket has checkpoints unknown to the catalogue),
+    ``ledger.gone_back`` (there were later ones: they were mailed, or this worker saw them),
+    ``ledger.rewritten`` (the log does not continue the last one), ``ledger.clock`` (it was signed later than
+    now); ``SealError`` if the key is not endorsed for this, :class:`recorder.errors.CatalogueError`.
+    """
     at = from_iso(to_iso(now))
     services.signer.endorsement.check(services.root, CHECKPOINT, at)
     last, epoch, stored = check(tenant, services, at)
@@ -133,8 +134,8 @@ def sign(tenant: str, services: Services, now: datetime) -> Head | None:
 
 
 def check(tenant: str, services: Services, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
-    """Whether a log goes on from what was signed, in catalogue and bucket; the last checkpoint, the epoch,
-    and the tree.  Raises :class:`LedgerError` as :func:`sign` does."""
+    """Check that a log continues what was signed, in catalogue and bucket; returns the last checkpoint, the
+    epoch, and the tree. Raises :class:`LedgerError` as :func:`sign` does."""
     with connected():
         epoch = int(TenantTable.select(TenantTable.ledger_epoch).where(TenantTable.id == tenant).scalar())
     last = newest(tenant)
@@ -146,7 +147,7 @@ def check(tenant: str, services: Services, at: datetime) -> tuple[CheckpointTabl
 
 
 def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
-    """Write a checkpoint into the catalogue; false where its number is taken."""
+    """Write a checkpoint into the catalogue; false if its number is taken."""
     try:
         with writing():
             CheckpointTable.create(
@@ -167,8 +168,8 @@ def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
 
 
 def publish(tenant: str, services: Services, now: datetime) -> int:
-    """Put what was signed and is not in the bucket, in order, each after the endorsement of its key; how
-    many. Raises :class:`recorder.store.contract.Conflict` where the bucket has another checkpoint of that
+    """Put what was signed and is not in the bucket, in order, each after the endorsement of its key; returns
+    how many. Raises :class:`recorder.store.contract.Conflict` if the bucket has another checkpoint with that
     number, and ``StoreError``."""
     with connected():
         waiting = CheckpointTable.select().where(
@@ -187,7 +188,7 @@ def publish(tenant: str, services: Services, now: datetime) -> int:
 
 
 def put(store: Store, key: str, content: bytes, locked_until: datetime) -> None:
-    """A small object, locked where the bucket locks.  Raises ``StoreError``."""
+    """Put a small object, locked if the bucket locks. Raises ``StoreError``."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
@@ -195,7 +196,7 @@ def put(store: Store, key: str, content: bytes, locked_until: datetime) -> None:
 
 
 def listed(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
-    """Keys of what lies in a tenant's place beyond a checkpoint's number, in order."""
+    """Keys under a tenant's checkpoints after a given number, in order."""
     prefix = f"{PLACE}{part(tenant)}/"
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
@@ -218,16 +219,16 @@ def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree,
     if at <= last.at:
         raise LedgerError(
             "ledger.clock",
-            f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is {to_iso(at)}",
-            "a clock was ahead, or is behind now: signing goes on once that time is over",
+            f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is now {to_iso(at)}",
+            "a clock was ahead, or is behind now: signing resumes after that time",
         )
     if last.epoch != epoch:
         return
     if stored.size < last.size or CachedTree(stored.tenant, last.size).root().hex() != last.root:
         raise LedgerError(
             "ledger.rewritten",
-            f"the log does not go on from checkpoint {last.number} of {last.size} leaves: it is not signed",
-            "`accord audit` names what was changed; after a restore, `accord audit begin`",
+            f"the log does not continue checkpoint {last.number} of {last.size} leaves: it is not signed",
+            "`accord audit` names the changes; after a restore, run `accord audit begin`",
         )
 
 
@@ -237,9 +238,9 @@ def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> No
     if further is not None:
         raise LedgerError(
             "ledger.behind",
-            f"the bucket has {further}, and the catalogue ends with checkpoint {known}: nothing is signed",
-            "an old copy of the catalogue was brought back: `accord audit` says how much is missing, "
-            "`accord audit begin` lets the log go on from here, in the open",
+            f"the bucket has {further}, but the catalogue ends with checkpoint {known}: nothing is signed",
+            "an old copy of the catalogue was restored: `accord audit` says how much is missing, "
+            "`accord audit begin` continues the log from here and records that",
         )
 
 
@@ -249,13 +250,13 @@ def _check_seen(tenant: str, last: CheckpointTable | None, services: Services) -
     if further > known:
         raise LedgerError(
             "ledger.gone_back",
-            f"there was a checkpoint {further}, and catalogue and bucket end with {known}: nothing is signed",
-            "checkpoints were taken away: `accord audit --checkpoint` compares with those that were mailed, "
-            "`accord audit begin` lets the log go on from here, in the open (then restart the worker)",
+            f"there was a checkpoint {further}, but catalogue and bucket end with {known}: nothing is signed",
+            "checkpoints were removed: `accord audit --checkpoint` compares with those that were mailed, "
+            "`accord audit begin` continues the log from here and records that (then restart the worker)",
         )
     services.checkpoints_seen[tenant] = known
 
 
 def read_at(store: DocumentSource, key: str) -> bytes:
-    """A note as the bucket has it.  Raises :class:`recorder.store.contract.NotFound`, ``StoreError``."""
+    """A note in the bucket. Raises :class:`recorder.store.contract.NotFound`, ``StoreError``."""
     return read_document(store, key, signed_note.MAX_BYTES)

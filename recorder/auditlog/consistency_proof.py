@@ -1,9 +1,7 @@
-"""That one checkpoint goes on from another: shown to somebody who has nothing but a file and the root's
-public key.
+"""Proves that one checkpoint continues another, to somebody who has only a file and the root's public key.
 
-The file is a JSON document in canonical form (RFC 8785): both checkpoints, each with the endorsement of the
-key that signed it, and the way from one root to the other (RFC 6962, section 2.1.2).  Nothing of what the
-log is about is in it.
+The file is canonical JSON (RFC 8785): both checkpoints, each with the endorsement of the key that signed it,
+and the consistency proof between them (RFC 6962, section 2.1.2). It reveals nothing about the log's content.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ TYPE = "accord-log-consistency"
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What a checked file shows: all that was in the log at ``before`` is in it at ``after``, unchanged."""
+    """What a checked file proves: everything in the log at ``before`` is in it at ``after``, unchanged."""
 
     before: Head
     after: Head
@@ -38,16 +36,17 @@ class Followed:
 def show(tenant: str, before: int, after: int, store: Store) -> bytes:
     """The file for two checkpoints of a tenant's log, by their numbers.
 
-    Raises :class:`LedgerError`: ``checkpoint.unknown``, ``ledger.begun_again`` (the log began again between
-    them), ``ledger.rewritten`` (the leaves are not those that were signed);
-    :class:`recorder.errors.CatalogueError` (``ledger.gap``), ``StoreError``."""
+    Raises :class:`LedgerError`: ``checkpoint.unknown``, ``ledger.begun_again`` (the log began a new epoch
+    between them), ``ledger.rewritten`` (the leaves are not those that were signed);
+    :class:`recorder.errors.CatalogueError` (``ledger.gap``), ``StoreError``.
+    """
     notes = [_note(tenant, number) for number in sorted((before, after))]
     old, new = (signed_note.read(each.encode()).head for each in notes)
     if old.epoch != new.epoch:
         raise LedgerError(
             "ledger.begun_again",
-            f"the log began again between checkpoints {old.number} and {new.number}: none follows the other",
-            "why is in the leaf log.begun, which `accord audit` names",
+            f"the log began a new epoch between checkpoints {old.number} and {new.number}",
+            "the leaf log.begun has the reason; `accord audit` names it",
         )
     stored = CachedTree(tenant, new.size)
     path = merkle.consistency(old.size, new.size, stored)
@@ -69,11 +68,12 @@ def show(tenant: str, before: int, after: int, store: Store) -> bytes:
 
 
 def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> Followed:
-    """Check a file, from the root's public key alone.  ``checkpoint`` is one that came another way: then it
-    must be one of the two.
+    """Check a file, from the root's public key alone. ``checkpoint`` was received another way and must then
+    be one of the two.
 
-    Raises :class:`SealError` (another form, a key that the root did not endorse) and :class:`LedgerError`:
-    ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``checkpoint.not_followed``."""
+    Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`LedgerError`:
+    ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``checkpoint.not_followed``.
+    """
     fields = Fields(canonical_json.load(content, "file"), "file")
     fields.const("type", TYPE)
     fields.const("version", 1)
@@ -89,15 +89,15 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     if checkpoint is not None and signed_note.read(checkpoint).alone() not in ours:
         raise LedgerError(
             "checkpoint.other",
-            f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, and that is another",
-            "have one made for yours: `accord audit follow --from NUMBER`",
+            f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, not for yours",
+            "request a file for yours: `accord audit follow --from NUMBER`",
         )
     same = (old.tenant, old.epoch) == (new.tenant, new.epoch)
     if not same or not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
         raise LedgerError(
             "checkpoint.not_followed",
-            f"checkpoint {new.number} does not go on from checkpoint {old.number}",
-            "what was in the log then was changed, or it is another log",
+            f"checkpoint {new.number} does not continue checkpoint {old.number}",
+            "the log's content was changed since, or this is another log",
         )
     return Followed(old, new)
 

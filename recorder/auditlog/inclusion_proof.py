@@ -1,9 +1,7 @@
-"""That a leaf is in a log that was signed: shown to somebody who has nothing but a file and the root's public
-key.
+"""Proves that a leaf is in a signed log, to somebody who has only a file and the root's public key.
 
-The file is a JSON document in canonical form (RFC 8785): the leaf, what it commits to (body and salt, where
-they have not been erased), the way from it to the root (RFC 6962), the checkpoint that signs that root, and
-the endorsement of the key that signed it.
+The file is canonical JSON (RFC 8785): the leaf, what it commits to (body and salt, unless erased), its audit
+path (RFC 6962), the checkpoint that signs the root, and the endorsement of the key that signed that.
 """
 
 from __future__ import annotations
@@ -34,8 +32,8 @@ TYPE = "accord-log-inclusion"
 
 @dataclass(frozen=True, slots=True)
 class ProvenLeaf:
-    """What a checked file shows: the leaf, what it is about (``None`` where that was erased), and the
-    checkpoint whose tree it is in."""
+    """What a checked file proves: the leaf, its body (``None`` if it was erased), and the checkpoint whose
+    tree contains it."""
 
     leaf: dict[str, Any]
     body: dict[str, Any] | None
@@ -43,7 +41,7 @@ class ProvenLeaf:
 
 
 def leaves_of(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
-    """Leaves about a recording, or of that id: each one's id, tenant, number, kind and time."""
+    """Leaves about a recording, or with that id: each one's id, tenant, number, kind and time."""
     with connected():
         mine = (LeafTable.recording_id == about) | (LeafTable.id == about)
         for row in LeafTable.select().where(mine).order_by(LeafTable.number):
@@ -51,10 +49,11 @@ def leaves_of(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
 
 
 def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
-    """The file for a leaf, with the first checkpoint that has it, or with that of a ``number``.
+    """The file for a leaf, with the first checkpoint that contains it, or with checkpoint ``number``.
 
-    Raises :class:`LedgerError`: ``leaf.unknown``, ``ledger.not_signed_yet`` (no checkpoint has it);
-    :class:`recorder.errors.CatalogueError` (``ledger.gap``), ``StoreError``."""
+    Raises :class:`LedgerError`: ``leaf.unknown``, ``ledger.not_signed_yet`` (no checkpoint contains it);
+    :class:`recorder.errors.CatalogueError` (``ledger.gap``), ``StoreError``.
+    """
     with connected():
         leaf = LeafTable.get_or_none(LeafTable.id == leaf_id)
         if leaf is None:
@@ -86,8 +85,8 @@ def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
 
 
 def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | None:
-    """What was last signed of a log of at most so many leaves, as far as the bucket has it, and the
-    endorsement of the key that did; ``None`` where nothing was.  Raises ``StoreError``."""
+    """The last checkpoint in the bucket of a log of at most so many leaves, and the endorsement of its key;
+    ``None`` if there is none. Raises ``StoreError``."""
     with connected():
         mine = (CheckpointTable.tenant_id == tenant) & CheckpointTable.stored_at.is_null(False)
         row = (
@@ -103,12 +102,13 @@ def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | Non
 
 
 def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> ProvenLeaf:
-    """Check a file, from the root's public key alone.  ``checkpoint`` is one that came another way (by mail,
-    say): then it must be that one.
+    """Check a file, from the root's public key alone. ``checkpoint`` was received another way (by mail, say)
+    and must then be the same.
 
-    Raises :class:`SealError` (another form, a key that the root did not endorse) and :class:`LedgerError`:
-    ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``leaf.changed`` (what it says is not
-    what it commits to), ``leaf.not_in_it`` (it is not in the tree that was signed)."""
+    Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`LedgerError`:
+    ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``leaf.changed`` (its body does not
+    match its commitment), ``leaf.not_in_it`` (it is not in the tree that was signed).
+    """
     fields = Fields(canonical_json.load(content, "file"), "file")
     fields.const("type", TYPE)
     fields.const("version", 1)
@@ -125,14 +125,14 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     ):
         raise LedgerError(
             "checkpoint.other",
-            f"the file is for checkpoint {head.number} of {head.origin}, and that is another one",
-            "have one made for yours: `accord audit prove … --checkpoint NUMBER`",
+            f"the file is for checkpoint {head.number} of {head.origin}, and yours is another one",
+            "request a file for yours: `accord audit prove … --checkpoint NUMBER`",
         )
     said = canonical_json.load(leaf.encode(), "leaf")
     if said.get("tenant") != head.tenant or type(said.get("number")) is not int:
-        raise LedgerError("leaf.changed", "the leaf is of another log than the checkpoint")
+        raise LedgerError("leaf.changed", "the leaf and the checkpoint belong to different logs")
     if (body is None) != (salt is None) or (body is not None and not _commits(said, salt or "", body)):
-        raise LedgerError("leaf.changed", "what the leaf is said to be about is not what it commits to")
+        raise LedgerError("leaf.changed", "the body is not what the leaf commits to")
     if not merkle.check_inclusion(
         merkle.hash_leaf(leaf.encode()), said["number"], head.size, path, head.root
     ):
@@ -149,15 +149,15 @@ def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
     if row is None or row.size <= leaf.number:
         raise LedgerError(
             "ledger.not_signed_yet",
-            f"no such checkpoint has leaf {leaf.number}",
-            "the worker signs within the hour; `accord doctor` says why where it does not",
+            f"leaf {leaf.number} is not signed yet",
+            "the worker signs within the hour; if it does not, `accord doctor` says why",
         )
     return row
 
 
 def endorsement_of(store: Store, head: Head) -> Endorsement:
-    """That of the key which signed a checkpoint.  Raises :class:`LedgerError` (``checkpoint.key_unknown``),
-    ``StoreError``."""
+    """The endorsement of the key that signed a checkpoint. Raises :class:`LedgerError`
+    (``checkpoint.key_unknown``), ``StoreError``."""
     for key in store.list(f"{ENDORSEMENTS}{head.key}"):
         body = canonical_json.load(read_at(store, key), "endorsement")
         return Endorsement.from_fields(Fields(body, "endorsement"))
@@ -165,13 +165,13 @@ def endorsement_of(store: Store, head: Head) -> Endorsement:
 
 
 def signed_head(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> Head:
-    """What a checkpoint says, once it is seen that the root's key stands behind it.  Raises as :func:`check`
+    """A checkpoint's content, after verifying its signature up to the root's key. Raises as :func:`check`
     does."""
     read = signed_note.read(text.encode())
     head = read.head
     if endorsement.key_id != head.key or head.installation != signing.key_id(root):
         raise SealError(
-            "seal.endorsement_key", "the endorsement is of another key than signed the checkpoint"
+            "seal.endorsement_key", "the endorsement is not of the key that signed the checkpoint"
         )
     if not read.signed_by(endorsement.check(root, CHECKPOINT, head.at)):
         raise LedgerError("checkpoint.signature", f"key {head.key} did not sign this checkpoint")

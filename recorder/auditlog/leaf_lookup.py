@@ -1,6 +1,6 @@
-"""Single leaves, read to decide something: each is whole, and its body is what it commits to.
+"""Single leaves, read in order to decide something: each is whole, and its body matches its commitment.
 
-A row decides nothing on its own: what may be given, erased or heard because of it is what its leaves say.
+A row decides nothing on its own: what may be disclosed, erased or heard is what its leaves say.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from recorder.clock import from_iso
 
 @dataclass(frozen=True, slots=True)
 class LoggedLeaf:
-    """A leaf that is whole, with what it says."""
+    """A leaf that is whole, with its body."""
 
     number: int
     kind: str
@@ -30,7 +30,7 @@ class LoggedLeaf:
 
 
 def leaf(tenant: str, number: int | None) -> LoggedLeaf | None:
-    """A tenant's leaf; ``None`` where there is none that is whole, and where its body was erased."""
+    """A tenant's leaf; ``None`` if there is none, if it is not whole, or if its body was erased."""
     if number is None:
         return None
     with connected():
@@ -44,8 +44,7 @@ def _leaf(tenant: str, number: int) -> Any:
 
 
 def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[LoggedLeaf]:
-    """A tenant's leaves of some kinds that speak of some recordings, in order; without any that is not
-    whole."""
+    """A tenant's leaves of some kinds about some recordings, in order, without those that are not whole."""
     with connected():
         mine = (LeafTable.tenant == tenant) & LeafTable.recording_id.in_([*recordings])
         rows = list(LeafTable.select().where(mine & LeafTable.kind.in_([*kinds])).order_by(LeafTable.number))
@@ -53,7 +52,7 @@ def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> l
 
 
 def after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
-    """A tenant's leaves of a kind that follow another, in order; without any that is not whole."""
+    """A tenant's leaves of a kind that follow another leaf, in order, without those that are not whole."""
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.number > number) & (LeafTable.kind == kind)
         rows = list(LeafTable.select().where(mine).order_by(LeafTable.number))
@@ -61,7 +60,7 @@ def after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
 
 
 def decided(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
-    """A tenant's leaves of some kinds of :data:`DECIDED`, in order; without any that is not whole."""
+    """A tenant's leaves of some kinds of :data:`DECIDED`, in order, without those that are not whole."""
     with connected():
         rows = _decided(tuple(kinds))(tenant)
     return [said for row in rows if (said := _said(row)) is not None]

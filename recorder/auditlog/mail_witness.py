@@ -1,7 +1,7 @@
-"""Checkpoints by mail to whoever wants them: what lies in somebody's mailbox, no operator can change.
+"""Sends checkpoints by mail to those who want them: no operator can change what is in somebody's mailbox.
 
-A recipient gets a log's newest checkpoint once a day.  What was handed to the mail server is written down
-after that: a worker that dies in between sends it twice, and never not at all.
+A recipient gets a log's newest checkpoint once a day. That it was sent is recorded after the mail server
+accepted it: a worker that dies in between sends it twice, never not at all.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from recorder.services import Services
 
 EVERY = timedelta(hours=23)
 PATIENCE = 30.0
-"""Seconds that a mail server may take for an answer."""
+"""Seconds that a mail server may take to answer."""
 _ADDRESS = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ Security = Literal["starttls", "tls", "none"]
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """A mail server that takes our mail.  Certificates are checked, with ``none`` nothing is encrypted."""
+    """A mail server that accepts our mail. Certificates are verified; with ``none`` nothing is encrypted."""
 
     host: str
     port: int
@@ -57,7 +57,7 @@ class MailServer:
 
     @contextmanager
     def open(self) -> Iterator[smtplib.SMTP]:
-        """A session.  Raises :class:`LedgerError` (``mail.unreachable``), also for what is done in it."""
+        """A session. Raises :class:`LedgerError` (``mail.unreachable``), also for what is done in it."""
         try:
             with self._connect() as session:
                 if self.security == "starttls":
@@ -65,17 +65,17 @@ class MailServer:
                 if self.username:
                     session.login(self.username, self.password)
                 yield session
-        except UnicodeEncodeError as error:  # smtplib writes log-ins and addresses in ASCII
+        except UnicodeEncodeError as error:  # smtplib sends log-ins and addresses in ASCII
             raise LedgerError(
                 "mail.unreachable",
-                f"the mail server {self.host} cannot be told a log-in or an address that is not ASCII",
-                "choose a password of plain letters, digits and signs; see section [mail] in docs/operate.md",
+                f"the mail server {self.host} cannot take a log-in or an address that is not ASCII",
+                "use a password of ASCII characters; see section [mail] in docs/operate.md",
             ) from error
         except (smtplib.SMTPException, OSError) as error:
             raise LedgerError(
                 "mail.unreachable",
-                f"the mail server {self.host} took nothing: {error}",
-                "see section [mail] in docs/operate.md; it is tried again",
+                f"the mail server {self.host} accepted nothing: {error}",
+                "see section [mail] in docs/operate.md; it is retried",
             ) from error
 
     def _connect(self) -> smtplib.SMTP:
@@ -86,10 +86,10 @@ class MailServer:
 
 
 def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
-    """Somebody gets a tenant's checkpoints from now on; once is enough.  Raises :class:`LedgerError`
+    """Add a recipient of a tenant's checkpoints; repeating it has no effect. Raises :class:`LedgerError`
     (``mail.address``), :class:`recorder.errors.CatalogueError`."""
     if not _ADDRESS.fullmatch(address):
-        raise LedgerError("mail.address", f"{address!r} is no address", "such as claire@example.com")
+        raise LedgerError("mail.address", f"{address!r} is not an address", "such as claire@example.com")
     with writing():
         lock_tenant(tenant)
         if RecipientTable.select().where(_wants(tenant) & (RecipientTable.address == address)).exists():
@@ -100,7 +100,7 @@ def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
 
 
 def remove(tenant: str, address: str, now: datetime, entropy: Entropy) -> bool:
-    """Somebody gets no more; false where they got none."""
+    """Remove a recipient; false if there was none."""
     with writing():
         lock_tenant(tenant)
         mine = _wants(tenant) & (RecipientTable.address == address)
@@ -113,14 +113,14 @@ def remove(tenant: str, address: str, now: datetime, entropy: Entropy) -> bool:
 
 
 def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
-    """Who gets a tenant's checkpoints, and when they got the last."""
+    """Who gets a tenant's checkpoints, and when they last got one."""
     with connected():
         return [(row.address, row.sent_at) for row in RecipientTable.select().where(_wants(tenant))]
 
 
 def keep(services: Services, server: MailServer | None, now: datetime) -> int:
-    """Send to everybody whose day is over what is new; how many mails went out.  Raises :class:`LedgerError`
-    (``mail.unreachable``): it is tried again."""
+    """Send new checkpoints to everybody whose day has passed; returns how many mails were sent. Raises
+    :class:`LedgerError` (``mail.unreachable``); it is then retried."""
     if server is None:
         return 0
     with connected():
@@ -146,7 +146,7 @@ def keep(services: Services, server: MailServer | None, now: datetime) -> int:
 def letter(
     name: str, language: str, last: CheckpointTable, sender: str, address: str, now: datetime
 ) -> EmailMessage:
-    """The mail to somebody who wants the checkpoints of a tenant of that name, in its language."""
+    """The mail to a recipient of the checkpoints of a tenant with that name, in its language."""
     said = {"number": last.number, "size": last.size, "at": to_iso(last.at), "name": name}
     words = _words().get(language) or _words()["en"]
     message = EmailMessage()

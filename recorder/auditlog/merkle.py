@@ -1,8 +1,8 @@
-"""The Merkle tree over a log's leaves, as RFC 6962 has it (section 2.1), and the checks of RFC 9162.
+"""The Merkle tree over a log's leaves by RFC 6962 (section 2.1), and the checks of RFC 9162.
 
-Nothing here knows where hashes are kept: whoever has them gives the hash of each *complete* subtree (of
-2^height leaves, at a multiple of that), and every other hash is made of at most a few dozen of those.  Hashes
-are the 32 bytes of SHA-256; leaves are counted from 0.
+Nothing here knows where hashes are kept: the caller provides the hash of each *complete* subtree (of 2^height
+leaves, at a multiple of that), and every other hash is computed from at most a few dozen of those. Hashes are
+the 32 bytes of SHA-256; leaves are counted from 0.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Hash = bytes
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
-"""Hashes beside one another whose common one is kept."""
+"""Number of adjacent hashes whose common parent is kept."""
 
 
 class Subtrees(Protocol):
-    """Knows the hash of every complete subtree of a log."""
+    """Provides the hash of every complete subtree of a log."""
 
     def __call__(self, height: int, index: int) -> Hash:
-        """That of leaves ``index * 2**height`` up to ``(index + 1) * 2**height``, all of which are there."""
+        """The hash of leaves ``index * 2**height`` up to ``(index + 1) * 2**height``, all of which exist."""
 
 
 def hash_leaf(leaf: bytes) -> Hash:
@@ -39,8 +39,8 @@ def hash_node(left: Hash, right: Hash) -> Hash:
 
 
 class GrowingTree:
-    """The tree of a log that is read from its beginning.  Of each level it keeps the hashes whose row of
-    :data:`WIDTH` is not full yet, and in ``complete`` the hash above each row that is, by level and number:
+    """The tree of a log that is read from its beginning. For each level it keeps the hashes of the row of
+    :data:`WIDTH` that is not full yet, and in ``complete`` the hash above each full row, by level and number:
     one for each :data:`WIDTH` leaves."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class GrowingTree:
         return self._full[0] * WIDTH + len(self._rows[0])
 
     def room(self) -> int:
-        """How many leaves :meth:`extend` takes at most."""
+        """How many leaves :meth:`extend` accepts at most."""
         return WIDTH - len(self._rows[0])
 
     def add(self, leaf: Hash) -> None:
@@ -62,7 +62,7 @@ class GrowingTree:
         self.extend([leaf])
 
     def extend(self, leaves: Sequence[Hash]) -> None:
-        """The next leaves' hashes, at most :meth:`room`."""
+        """The next leaves' hashes, at most :meth:`room` of them."""
         self._rows[0] += leaves
         level = 0
         while len(row := self._rows[level]) == WIDTH:
@@ -77,7 +77,7 @@ class GrowingTree:
             self._rows[level].append(above)
 
     def root(self) -> Hash:
-        """The root over all that was added."""
+        """The root over everything added so far."""
         parts: list[Hash] = []
         for row in reversed(self._rows):
             at = 0
@@ -94,9 +94,9 @@ def root(size: int, subtrees: Subtrees) -> Hash:
 
 
 def perfect(hashes: Sequence[Hash]) -> Hash:
-    """The hash above a power of two of hashes of one height."""
+    """The hash above a power of two of hashes of equal height."""
     row, sha256 = list(hashes), hashlib.sha256
-    while len(row) > 1:  # not by hash_node: a call each is what a million of them cost
+    while len(row) > 1:  # not by hash_node: a million calls would dominate the cost
         row = [
             sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)
         ]
@@ -104,10 +104,10 @@ def perfect(hashes: Sequence[Hash]) -> Hash:
 
 
 def inclusion(number: int, size: int, subtrees: Subtrees) -> list[Hash]:
-    """The audit path of a leaf in the tree of the first ``size`` leaves (RFC 6962, section 2.1.1).  Raises
-    ``ValueError`` where it is not one of them."""
+    """The audit path of a leaf in the tree of the first ``size`` leaves (RFC 6962, section 2.1.1). Raises
+    ``ValueError`` if it is not one of them."""
     if not 0 <= number < size:
-        raise ValueError(f"leaf {number} is none of the first {size}")
+        raise ValueError(f"leaf {number} is not among the first {size}")
     path: list[Hash] = []
     begin, end = 0, size
     while end - begin > 1:
@@ -122,10 +122,10 @@ def inclusion(number: int, size: int, subtrees: Subtrees) -> list[Hash]:
 
 
 def consistency(old: int, size: int, subtrees: Subtrees) -> list[Hash]:
-    """What shows that the tree of the first ``size`` leaves goes on from that of the first ``old`` ones
-    (RFC 6962, section 2.1.2); nothing where both are the same, or ``old`` is 0.  Raises ``ValueError``."""
+    """The proof that the tree of the first ``size`` leaves continues that of the first ``old`` ones (RFC
+    6962, section 2.1.2); empty if both are equal, or ``old`` is 0. Raises ``ValueError``."""
     if not 0 <= old <= size:
-        raise ValueError(f"a tree of {size} leaves does not go on from one of {old}")
+        raise ValueError(f"a tree of {size} leaves does not continue one of {old}")
     path: list[Hash] = []
     if old in (0, size):
         return path
@@ -138,7 +138,7 @@ def consistency(old: int, size: int, subtrees: Subtrees) -> list[Hash]:
         else:
             path.append(_range(begin, middle, subtrees))
             begin, whole = middle, False
-    # The old tree's own root is known to whoever checks; a part of it is not.
+    # The verifier knows the old tree's root, but not its parts.
     if not whole:
         path.append(_range(begin, end, subtrees))
     return path[::-1]
@@ -163,7 +163,7 @@ def check_inclusion(leaf: Hash, number: int, size: int, path: Sequence[Hash], ro
 
 
 def check_consistency(old: int, size: int, path: Sequence[Hash], old_root: Hash, root: Hash) -> bool:
-    """Whether one tree goes on from another (RFC 9162, section 2.1.4.2)."""
+    """Whether one tree continues another (RFC 9162, section 2.1.4.2)."""
     if not 0 <= old <= size:
         return False
     if old == size or old == 0:
@@ -197,7 +197,7 @@ def _split(count: int) -> int:
 
 def _range(begin: int, end: int, subtrees: Subtrees) -> Hash:
     """The hash over leaves ``begin`` up to ``end``, where ``begin`` is a multiple of the largest power of two
-    that fits in: so it is in every split."""
+    that fits, so it is in every split."""
     parts: list[Hash] = []
     while begin < end:
         height = (end - begin).bit_length() - 1
@@ -207,7 +207,7 @@ def _range(begin: int, end: int, subtrees: Subtrees) -> Hash:
 
 
 def _folded(parts: Iterable[Hash]) -> Hash:
-    """The hash above complete subtrees that lie beside one another, the largest first."""
+    """The hash above adjacent complete subtrees, the largest first."""
     found: Hash | None = None
     for part in reversed(list(parts)):
         found = part if found is None else hash_node(part, found)

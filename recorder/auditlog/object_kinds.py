@@ -19,13 +19,13 @@ LEAVING: Final = "leaving/"
 FORGOTTEN: Final = "forgotten/"
 RETENTION: Final = "retention/"
 FOLDERS: Final = (KEYS, PROBE, PLACE, LEAVING, FORGOTTEN, RETENTION)
-"""What lies in the bucket beside the customers' own folders."""
+"""Folders in the bucket beside the customers' own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of object: how its key is made, and ``compared``, with what an audit compares it.  ``listed`` is
-    what docs/formats.md calls it by."""
+    """A kind of object: how its key is formed, and what an audit compares it with (``compared``). ``listed``
+    is its name in docs/formats.md."""
 
     listed: str
     pattern: str
@@ -111,22 +111,22 @@ KINDS: Final = (
 )
 
 UNSEALED: Final = frozenset({"audio.opus", "audio.wav", "peaks", "note"})
-"""What is put before the manifest."""
+"""Objects that are put before the manifest."""
 
 NOTHING: Final = "nothing of Accord's is called so, or lies here"
 
 
 def kind_of(key: str) -> Kind | None:
-    """The kind of an object by its key; ``None`` for one that is none of Accord's."""
+    """The kind of an object by its key; ``None`` if it is not Accord's."""
     return next((kind for kind in KINDS if kind.has(key)), None)
 
 
 def is_recordings(name: str) -> bool:
-    """Whether something that lies with a recording is called as what Accord puts there."""
+    """Whether a name in a recording's place is one that Accord uses there."""
     return name in UNSEALED or name == "manifest.json" or number_in(name) is not None
 
 
 def is_data_key(key: str) -> bool:
-    """Whether a key is that of a recording's wrapped key."""
+    """Whether a key is that of a recording's wrapped data key."""
     kind = kind_of(key)
     return kind is not None and kind.listed == "keys/<tenant>/<recording>.json"

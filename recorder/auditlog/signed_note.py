@@ -1,4 +1,4 @@
-"""What is signed of a log: a checkpoint (C2SP tlog-checkpoint) in a signed note (C2SP signed-note)::
+"""The signed form of a log's state: a checkpoint (C2SP tlog-checkpoint) in a signed note (C2SP signed-note)::
 
     accord/<root's key id>/<tenant>/<epoch>         the origin, and the key's name
     1234                                            leaves
@@ -10,8 +10,8 @@
 
     — accord/<root's key id>/<tenant>/<epoch> <base64 of 4 bytes of key id, and 64 of Ed25519>
 
-The lines after the third are extension lines, which any reader of checkpoints leaves alone.  They are there
-so that a checkpoint that was taken away is missed: each names the one before it.
+The lines after the third are extension lines, which every reader of checkpoints ignores. They reveal a
+checkpoint that was removed: each names its predecessor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from recorder.errors import LedgerError
 from recorder.seal.signing import Signer, raw_public
 
 MAX_BYTES = 64 * 1024
-"""Of a note with whatever signatures others add."""
+"""Of a note with any signatures that others add."""
 
 NONE = "none"
 _ED25519 = b"\x01"
@@ -43,8 +43,8 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a checkpoint says: ``epoch`` of a tenant's log, its first ``size`` leaves and their ``root``; its
-    ``number``, when it was signed and by which key, and the hash of the one before (hex)."""
+    """The content of a checkpoint: ``epoch`` of a tenant's log, its first ``size`` leaves and their ``root``;
+    its ``number``, when and by which key it was signed, and its predecessor's hash (hex)."""
 
     installation: str
     tenant: str
@@ -76,7 +76,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class SignedNote:
-    """A checkpoint as it was read: its signatures by key name, each four bytes of key id and the rest."""
+    """A checkpoint as it was read: its signatures by key name, each as four bytes of key id and the rest."""
 
     head: Head
     signatures: tuple[tuple[str, bytes], ...]
@@ -89,8 +89,8 @@ class SignedNote:
         return bool(mine) and all(_verifies(public, line[4:], self.head.text()) for line in mine)
 
     def alone(self) -> str:
-        """The note as :func:`sign` wrote it: without the signatures that others (witnesses) added since,
-        which say nothing of what is signed.  Of signatures under the origin's name the first is kept."""
+        """The note as :func:`sign` wrote it, without signatures that others (witnesses) added later, which
+        say nothing about the content. Of signatures under the origin's name the first is kept."""
         name = self.head.origin
         lines = [line for each, line in self.signatures if each == name][:1]
         signed = "".join(f"{_DASH} {name} {base64.b64encode(line).decode()}\n" for line in lines)
@@ -110,13 +110,13 @@ def sign(head: Head, signer: Signer) -> str:
 
 
 def fingerprint(note: str) -> str:
-    """What the next checkpoint calls this one by, whoever else has signed it since.  Raises
-    :class:`LedgerError` for what is no checkpoint."""
+    """How the next checkpoint refers to this one, whoever else has signed it since. Raises
+    :class:`LedgerError` for anything that is not a checkpoint."""
     return hashlib.sha256(read(note.encode()).alone().encode()).hexdigest()
 
 
 def read(content: bytes) -> SignedNote:
-    """Read a checkpoint; its signatures are not yet checked.  Raises :class:`LedgerError`
+    """Read a checkpoint without verifying its signatures. Raises :class:`LedgerError`
     (``checkpoint.form``)."""
     try:
         note = content.decode("utf-8")
@@ -127,10 +127,10 @@ def read(content: bytes) -> SignedNote:
             raise ValueError("no signature")
         head = _head((text + "\n").splitlines())
         if head.text() != text + "\n":
-            raise ValueError("not the form that it is written in")
+            raise ValueError("not in canonical form")
         return SignedNote(head, tuple(_signature(line) for line in lines[:-1].split("\n")))
     except (ValueError, binascii.Error) as error:
-        raise LedgerError("checkpoint.form", f"this is no checkpoint of ours: {error}") from error
+        raise LedgerError("checkpoint.form", f"this is not one of our checkpoints: {error}") from error
 
 
 def _head(lines: list[str]) -> Head:
@@ -142,7 +142,7 @@ def _head(lines: list[str]) -> Head:
     root = base64.b64decode(lines[2], validate=True)
     key, before = _after("key", lines[5]), _after("before", lines[6])
     if len(root) != 32 or not _HEX.fullmatch(key) or not (before == NONE or _HEX.fullmatch(before)):
-        raise ValueError("a hash that is none")
+        raise ValueError("an invalid hash")
     return Head(
         installation=origin[1],
         tenant=origin[2],
@@ -165,14 +165,14 @@ def _after(word: str, line: str) -> str:
 
 def _number(text: str) -> int:
     if not _COUNT.fullmatch(text):
-        raise ValueError(f"no number: {text[:30]!r}")
+        raise ValueError(f"not a number: {text[:30]!r}")
     return int(text)
 
 
 def _signature(line: str) -> tuple[str, bytes]:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != _DASH:
-        raise ValueError("a signature line that is none")
+        raise ValueError("an invalid signature line")
     return parts[1], base64.b64decode(parts[2], validate=True)
 
 

@@ -1,7 +1,7 @@
-"""What somebody else's clock says of a checkpoint: a timestamp by an authority (RFC 3161).
+"""Timestamps checkpoints by an external authority (RFC 3161).
 
-Whoever holds the signing key can date a checkpoint as they like; they cannot have it stamped yesterday.  The
-token lies beside the checkpoint.  A log's newest checkpoint is stamped, and with it all before, which it
+Whoever holds the signing key can backdate a checkpoint, but cannot obtain yesterday's timestamp for it. The
+token is stored beside the checkpoint. A log's newest checkpoint is timestamped, and thereby all that it
 follows.
 """
 
@@ -40,13 +40,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Who stamps: where, and the certificates (PEM) that its own certificate leads to."""
+    """The timestamp authority: its address, and the certificates (PEM) that its own certificate chains to."""
 
     url: str
     certificates: bytes
 
     def stamp(self, content: bytes) -> bytes:
-        """A token for some bytes, checked.  Raises :class:`LedgerError`: ``stamp.unreachable``,
+        """A verified token for some bytes. Raises :class:`LedgerError`: ``stamp.unreachable``,
         ``stamp.wrong``."""
         request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build()
         headers = {"Content-Type": "application/timestamp-query"}
@@ -58,17 +58,17 @@ class Authority:
                 )  # fmt: skip
                 token = answer.read(MAX_BYTES)
         except HTTPError as error:
-            raise LedgerError("stamp.unreachable", f"{self.url} does not stamp: {error}", "") from error
+            raise LedgerError("stamp.unreachable", f"{self.url} gives no timestamp: {error}", "") from error
         if answer.status != 200:
             raise LedgerError(
-                "stamp.unreachable", f"{self.url} answers {answer.status}", "is that its address?"
+                "stamp.unreachable", f"{self.url} answers {answer.status}", "is the address right?"
             )
         check(token, content, self.certificates, nonce=request.nonce)
         return token
 
 
 def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None = None) -> datetime:
-    """When an authority saw some bytes, at the latest.  Raises :class:`LedgerError` (``stamp.wrong``)."""
+    """The latest time at which an authority saw some bytes. Raises :class:`LedgerError` (``stamp.wrong``)."""
     try:
         builder = VerifierBuilder(roots=load_pem_x509_certificates(certificates), nonce=nonce)
         answer = decode_timestamp_response(token)
@@ -77,25 +77,26 @@ def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None =
     except (VerificationError, ValueError) as error:
         raise LedgerError(
             "stamp.wrong",
-            f"this is no timestamp of it: {error}",
+            f"this is not its timestamp: {error}",
             "are these the authority's certificates ([ledger] timestamp_ca)?",
         ) from error
 
 
 def check_of(token: bytes, note: str, at: datetime, certificates: bytes) -> None:
-    """A token beside a checkpoint that says it was signed then.  Raises :class:`LedgerError`
-    (``stamp.wrong``)."""
+    """Check the token of a checkpoint against the time at which it says it was signed. Raises
+    :class:`LedgerError` (``stamp.wrong``)."""
     seen = check(token, note.encode(), certificates)
     if seen < at - SLACK:
         raise LedgerError(
             "stamp.wrong",
-            f"it was stamped at {to_iso(seen)}, before it says that it was signed: {to_iso(at)}",
+            f"its timestamp {to_iso(seen)} is earlier than its signature, {to_iso(at)}",
         )
 
 
 def keep(services: Services, authority: Authority | None, now: datetime) -> int:
-    """Have the newest checkpoint of each log stamped; how many were.  Can be repeated.  Raises
-    :class:`LedgerError`, ``StoreError``: the rest waits for the next time, for it is one authority."""
+    """Have each log's newest checkpoint timestamped; returns how many were. Can be repeated. Raises
+    :class:`LedgerError`, ``StoreError``: all logs use one authority, so the rest waits until the next time.
+    """
     if authority is None:
         return 0
     with connected():
@@ -115,14 +116,14 @@ def keep(services: Services, authority: Authority | None, now: datetime) -> int:
 
 
 def place_of(note: str) -> str:
-    """Where a checkpoint's token lies."""
+    """The key of a checkpoint's token."""
     return note.removesuffix(".note") + ".tsr"
 
 
 def _one(row: CheckpointTable, services: Services, authority: Authority, now: datetime) -> bool:
     content, place = row.note.encode(), place_of(row.place)
     try:
-        # There already where a worker died after it had put it.
+        # Already there if a worker died after putting it.
         check(read_at(services.store, place), content, authority.certificates)
     except NotFound:
         put(services.store, place, authority.stamp(content), row.at + services.checkpoint_lock)

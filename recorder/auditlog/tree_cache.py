@@ -1,9 +1,8 @@
-"""A tenant's tree as the catalogue has it.
+"""A tenant's tree, from the catalogue.
 
-The lowest hashes are the leaves' own.  Above them the hash of every 256 leaves is kept, of every 256 times
-256, and so on: a path through a million leaves is made of a few hundred rows.  They are made when somebody
-asks and not when a leaf is added, so that adding costs what it did, and a node with an older Accord adds
-leaves too.  They are a convenience: an audit never believes them.
+The lowest hashes are the leaves' own. Above them the hash of every 256 leaves is kept, of every 256 times
+256, and so on, so a path through a million leaves takes a few hundred rows. They are computed when somebody
+asks, not when a leaf is appended, so appending stays cheap. They are a cache: an audit never trusts them.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ AT_ONCE = 64
 
 
 class CachedTree:
-    """The first ``size`` leaves of a tenant's log (all, by default); what was read is kept for the next
-    question."""
+    """The first ``size`` leaves of a tenant's log (default: all); what was read is kept for the next
+    request."""
 
     def __init__(self, tenant: str, size: int | None = None) -> None:
         """Raises :class:`CatalogueError` (``tenant.unknown``, ``ledger.short``)."""
@@ -40,7 +39,7 @@ class CachedTree:
         self._grow()
 
     def __call__(self, height: int, index: int) -> Hash:
-        """See :class:`tree.Subtrees`.  Raises :class:`CatalogueError` (``ledger.gap``)."""
+        """See :class:`merkle.Subtrees`. Raises :class:`CatalogueError` (``ledger.gap``)."""
         level, above = divmod(height, HEIGHT)
         first, count = index << above, 1 << above
         row = self._row(level, first >> HEIGHT)
@@ -81,11 +80,11 @@ class CachedTree:
             for number in numbers
         ]
         with writing():
-            # Another worker may have been faster: it wrote the same.
+            # Another worker may have written the same meanwhile.
             SubtreeTable.insert_many(rows).on_conflict_ignore().execute()
 
     def _row(self, level: int, number: int) -> list[Hash]:
-        """At most 256 hashes of a level beside one another."""
+        """At most 256 adjacent hashes of a level."""
         key = (level, number)
         if key not in self._read:
             self._read[key] = self._whole(
@@ -100,7 +99,7 @@ class CachedTree:
         if len(found) != count:
             raise CatalogueError(
                 "ledger.gap",
-                f"the log of {self.tenant} lacks something between leaf {begin << HEIGHT * level} and "
+                f"the log of {self.tenant} is incomplete between leaf {begin << HEIGHT * level} and "
                 f"{(begin + count << HEIGHT * level) - 1}",
                 "rows were deleted or changed: `accord audit` names them",
             )

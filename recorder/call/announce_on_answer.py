@@ -15,7 +15,16 @@ from datetime import datetime
 
 from recorder.call import feature_codes, keep_question, transfer_notice
 from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
-from recorder.call.transitions import PAUSE, SHORTER, TRIES, finish_announcement, give_up, play, set_timer
+from recorder.call.transitions import (
+    PAUSE,
+    SHORTER,
+    TRIES,
+    finish_announcement,
+    give_up,
+    play,
+    set_timer,
+    stop_prompt,
+)
 from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
 
 
@@ -50,7 +59,7 @@ def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         at,
     )
     # It counts from its start on the external leg: an earlier one may still be playing.
-    return replace(state, prompt=replace(state.prompt, playing=False)), (Do.BEGIN,)
+    return stop_prompt(state), (Do.BEGIN,)
 
 
 def begin_again(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
@@ -82,7 +91,7 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         )
     if not state.prompt.playing:
         return state, ()
-    state = replace(state, prompt=replace(state.prompt, playing=False))
+    state = stop_prompt(state)
     if event.ending:
         return state, ()
     # FreeSWITCH reports it done also where a transfer took the leg away during it, and counts what it has

@@ -26,7 +26,8 @@ from typing import Final
 
 from recorder.call import transfer_consent, transfer_notice
 from recorder.call.state import Actions, CallState, Do, JoinedParticipant, Phase, TransferTarget, WriteMark
-from recorder.call.transfer_target import is_beside, names
+from recorder.call.transfer_target import inform, is_beside, names, set_participants
+from recorder.call.transitions import end_recording
 from recorder.domain.call_events import (
     CallReconciled,
     ConferenceJoined,
@@ -77,9 +78,7 @@ def _add(
     if not new:
         return state, ()
     state, connected = _connect(
-        replace(
-            state, conference=replace(state.conference, participants=(*state.conference.participants, *new))
-        ),
+        set_participants(state, (*state.conference.participants, *new)),
         new[0],
     )
     return state, (*connected, Do.LOOK_ROUND)
@@ -117,14 +116,8 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
     known = names(one.leg, one.party)
     one = replace(one, asked=True, outside=event.outside)
     came_in = WriteMark("joined_room", one.since, _data(state, one))
-    state = replace(
-        state,
-        conference=replace(
-            state.conference,
-            participants=tuple(
-                one if each.leg == one.leg else each for each in state.conference.participants
-            ),
-        ),
+    state = set_participants(
+        state, tuple(one if each.leg == one.leg else each for each in state.conference.participants)
     )
     if (
         event.outside
@@ -133,13 +126,13 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
         and not known & state.transfer.informed
     ):
         state, untold = transfer_notice.stop(state, event.at, "stopped", ending=True)
-        state = replace(state, recording=replace(state.recording, over=True))
+        state = end_recording(state)
         return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
     script = state.script.joining
     # An answer to another call's question is no answer to this call's.
     told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
     if told or event.outside or not state.transfer.informed or known & state.transfer.informed:
-        state = replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known))
+        state = inform(state, known)
     state, telling = notify_next(state, event.at)
     return state, (came_in, *telling)
 
@@ -179,12 +172,7 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         began = telling.began or event.at
         for one in state.conference.participants:
             if one.leg == telling.leg or (script.how != ALONE and one.asked and one.since <= began):
-                after = replace(
-                    after,
-                    transfer=replace(
-                        after.transfer, informed=after.transfer.informed | names(one.leg, one.party)
-                    ),
-                )
+                after = inform(after, names(one.leg, one.party))
     after, more = notify_next(after, event.at)
     return after, (*actions, *more)
 
@@ -222,7 +210,7 @@ def _remove(
     came_in = () if one.asked else (WriteMark("joined_room", one.since, _data(state, one)),)
     left = WriteMark("left_room", at, _data(state, replace(one, later=bool(seen))))
     others = tuple(each for each in state.conference.participants if each.leg != one.leg)
-    return replace(state, conference=replace(state.conference, participants=others)), (
+    return set_participants(state, others), (
         *came_in,
         *untold,
         left,
@@ -232,13 +220,7 @@ def _remove(
 def end_hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """A hold is over: notify whoever has not heard the notice whole."""
     state, actions = transfer_notice.end_hold(state, at)
-    state = replace(
-        state,
-        conference=replace(
-            state.conference,
-            participants=tuple(replace(one, tried=False) for one in state.conference.participants),
-        ),
-    )
+    state = set_participants(state, tuple(replace(one, tried=False) for one in state.conference.participants))
     state, told = notify_next(state, at)
     return state, (*actions, *told)
 
@@ -268,27 +250,17 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         if note.kind == "joined_room":
             outside = said.get("who") == "outside"
             one = JoinedParticipant(leg, party, note.at, asked=True, outside=outside)
-            state = replace(
-                state,
-                conference=replace(state.conference, participants=(*state.conference.participants, one)),
-            )
+            state = set_participants(state, (*state.conference.participants, one))
             if outside or not state.transfer.informed:
-                state = replace(
-                    state,
-                    transfer=replace(state.transfer, informed=state.transfer.informed | names(leg, party)),
-                )
+                state = inform(state, names(leg, party))
         elif note.kind == "left_room":
-            state = replace(
-                state,
-                conference=replace(
-                    state.conference,
-                    participants=tuple(one for one in state.conference.participants if one.leg != leg),
-                ),
+            state = set_participants(
+                state, tuple(one for one in state.conference.participants if one.leg != leg)
             )
         elif note.kind in ("joined_told", "joined_answered") and said.get("in") == "room":
             one_there = [each for each in state.conference.participants if each.leg == leg]
             known = names(leg, one_there[0].party if one_there else None)
-            state = replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known))
+            state = inform(state, known)
     return state
 
 

@@ -35,6 +35,7 @@ from recorder.call.transitions import (
     give_up,
     play,
     set_timer,
+    stop_prompt,
 )
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
@@ -146,9 +147,7 @@ def _ask_again(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 def await_refusal(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The reminder is over, or could not be played: the time to refuse begins again."""
-    return set_timer(replace(state, prompt=replace(state.prompt, playing=False)), at, ANSWER), await_key(
-        state
-    )
+    return set_timer(stop_prompt(state), at, ANSWER), await_key(state)
 
 
 def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:

@@ -45,7 +45,16 @@ from recorder.call.state import (
     Timer,
     WriteMark,
 )
-from recorder.call.transitions import TRIES, confirm, finish_announcement, give_up, go_unrecorded, play
+from recorder.call.transitions import (
+    TRIES,
+    confirm,
+    finish_announcement,
+    give_up,
+    go_unrecorded,
+    play,
+    set_capturing,
+    stop_prompt,
+)
 from recorder.domain.call_events import (
     COLLEAGUE,
     DELETE,
@@ -122,7 +131,7 @@ def _apply_word(state: CallState, event: ChannelEvent) -> tuple[CallState, Actio
     """Apply what the switch says about the call in any of its events."""
     before: Actions = ()
     if isinstance(event, CallReconciled):
-        state = replace(state, recording=replace(state.recording, capturing=event.capturing))
+        state = set_capturing(state, event.capturing)
     if event.state == "announced" and state.informed and state.phase < Phase.ANNOUNCED:
         state, before = announce_on_answer.begin_conversation(
             replace(state, phase=Phase.ANNOUNCED, reason=None, timer=Timer()), event.at
@@ -272,19 +281,16 @@ def _repeat_prompt(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 def _start_recording(state: CallState, event: RecordingStarted) -> tuple[CallState, Actions]:
     if state.phase is Phase.UNRECORDED:
-        return replace(state, recording=replace(state.recording, capturing=True)), (Do.STOP,)
+        return set_capturing(state, True), (Do.STOP,)
     if state.phase is Phase.RINGING:
-        return state, (
-            Do.STOP,
-        )  # a late report of the one that was put back; the next one writes to the same file
+        # A late report of the one that was put back; the next one writes to the same file.
+        return state, (Do.STOP,)
     if state.phase is Phase.ASKING:
-        return replace(state, recording=replace(state.recording, capturing=True)), (Do.STOP, Do.DISCARD)
+        return set_capturing(state, True), (Do.STOP, Do.DISCARD)
     if state.recording.capturing and state.recording.captured:
         return state, ()
     if event.problem and state.phase in _ANNOUNCING:
-        state, actions = give_up(
-            replace(state, recording=replace(state.recording, capturing=True)), "recording_failed"
-        )
+        state, actions = give_up(set_capturing(state, True), "recording_failed")
         return state, (Do.STOP, *actions)
     # Also where the switch was asked before it reported it: the first report is the start of the recording.
     state = replace(
@@ -300,7 +306,7 @@ def _stop_recording(state: CallState, event: RecordingStopped) -> tuple[CallStat
         and state.phase < Phase.ANNOUNCED
     ):
         return state, ()  # the one that was put back
-    state = replace(state, recording=replace(state.recording, capturing=False))
+    state = set_capturing(state, False)
     note = WriteMark("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
     if state.hung_up or state.recording.over:
         state, actions = _finish(state, event.at)
@@ -329,7 +335,7 @@ def _end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Acti
         return replace(state, prompt=replace(state.prompt, playing=False, spoiled=True)), ()
     if state.phase is Phase.CHOOSING:
         return await_refusal(state, event.at)
-    state = replace(state, prompt=replace(state.prompt, playing=False))
+    state = stop_prompt(state)
     if state.phase is Phase.ANNOUNCING and not state.recording.capturing:
         return give_up(state, "recording_failed")
     if event.complete and not state.prompt.spoiled:

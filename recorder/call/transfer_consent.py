@@ -35,7 +35,15 @@ from typing import Final
 from recorder.call import feature_codes
 from recorder.call.consent_prompt import NO, WRONG, YES
 from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget, WriteMark
-from recorder.call.transfer_target import clear_target, is_beside, names, place_data
+from recorder.call.transfer_target import (
+    clear_target,
+    inform,
+    is_beside,
+    names,
+    place_data,
+    set_participants,
+    set_target,
+)
 from recorder.call.transitions import ANSWER, PAUSE, patience, set_timer
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
@@ -55,8 +63,8 @@ def asks(state: CallState) -> bool:
 
 def unanswered(state: CallState) -> bool:
     """Whether a participant is to be asked, or is being asked, and has not answered."""
-    telling = state.transfer.target
-    return asks(state) and telling is not None and not names(telling.leg, None) & state.transfer.informed
+    target = state.transfer.target
+    return asks(state) and target is not None and not names(target.leg, None) & state.transfer.informed
 
 
 def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -64,37 +72,35 @@ def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions
     return feature_codes.break_off(state, at) if asks(state) else (state, ())
 
 
-def await_answer(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
+def await_answer(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
     note = WriteMark("joined_asked", at, place_data(state))
-    return set_timer(
-        replace(state, transfer=replace(state.transfer, target=replace(telling, heard=True))), at, ANSWER
-    ), (note,)
+    return set_timer(set_target(state, replace(target, heard=True)), at, ANSWER), (note,)
 
 
 def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     """The internal side pressed a key."""
-    telling = state.transfer.target
-    if telling is None or not telling.sound or telling.leg != (event.other or state.internal.leg):
+    target = state.transfer.target
+    if target is None or not target.sound or target.leg != (event.other or state.internal.leg):
         return state, ()
     if event.key == NO:
         return _refuse(state, event.at, "no", event.key)
-    if not telling.heard:
+    if not target.heard:
         return state, ()  # before the question's end it is no answer
     if event.key == YES and state.plan.mode == OPT_IN:
         return _answer(state, event.at, "yes", event.key)
-    if telling.wrong + 1 < WRONG:
-        return _ask_again(state, replace(telling, wrong=telling.wrong + 1), event.at)
+    if target.wrong + 1 < WRONG:
+        return _ask_again(state, replace(target, wrong=target.wrong + 1), event.at)
     return _refuse(state, event.at, "unclear", event.key)
 
 
 def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time to wait is over."""
-    telling = state.transfer.target
-    assert telling is not None  # somebody is asked
-    if telling.due:
-        return _ask_again(state, telling, at)
-    if not telling.heard:
+    target = state.transfer.target
+    assert target is not None  # somebody is asked
+    if target.due:
+        return _ask_again(state, target, at)
+    if not target.heard:
         return stop(state, at, "stopped")
     if state.plan.mode == OPT_IN:
         return _refuse(state, at, "none")
@@ -105,41 +111,35 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
     """They have not answered, or not heard it whole. ``ending``: the call or its recording is over."""
-    telling = state.transfer.target
-    assert telling is not None  # somebody is asked
+    target = state.transfer.target
+    assert target is not None  # somebody is asked
     goes_on = not ending and state.phase is Phase.ANNOUNCED
     if goes_on and state.plan.mode == OPT_IN and why in ("left", "unobserved"):
         return _refuse(state, at, why)
-    if goes_on and why == "stopped" and telling.cut + 1 >= CUT:
+    if goes_on and why == "stopped" and target.cut + 1 >= CUT:
         return _refuse(state, at, "unasked")
     untold = WriteMark("joined_untold", at, (("reason", why), *place_data(state)))
     if goes_on and why == "stopped":
-        telling = replace(telling, began=None, heard=False, due=True, cut=telling.cut + 1)
-        return set_timer(replace(state, transfer=replace(state.transfer, target=telling)), at, PAUSE), (
-            untold,
-        )
+        target = replace(target, began=None, heard=False, due=True, cut=target.cut + 1)
+        return set_timer(set_target(state, target), at, PAUSE), (untold,)
     # It is their turn again once a hold is over, or the daemon is back.
     others = tuple(
-        replace(one, tried=one.tried and one.leg != telling.leg) for one in state.conference.participants
+        replace(one, tried=one.tried and one.leg != target.leg) for one in state.conference.participants
     )
     state = clear_target(state)
-    return replace(state, conference=replace(state.conference, participants=others)), (untold,)
+    return set_participants(state, others), (untold,)
 
 
 def refuse_unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState, Actions]:
     """Somebody joined who cannot be asked."""
-    return _refuse(
-        replace(state, transfer=replace(state.transfer, target=TransferTarget(leg))), at, "unasked"
-    )
+    return _refuse(set_target(state, TransferTarget(leg)), at, "unasked")
 
 
-def _ask_again(state: CallState, telling: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
+def _ask_again(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
     assert joining is not None  # what is asked
-    telling = replace(telling, began=None, heard=False, due=False)
-    return set_timer(
-        replace(state, transfer=replace(state.transfer, target=telling)), at, patience(joining.sound.length)
-    ), (Do.TELL,)
+    target = replace(target, began=None, heard=False, due=False)
+    return set_timer(set_target(state, target), at, patience(joining.sound.length)), (Do.TELL,)
 
 
 def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
@@ -148,17 +148,15 @@ def _answer(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
     party = state.internal.party
     if is_beside(state, leg):
         party = next((one.party for one in state.conference.participants if one.leg == leg), None)
-    informed = state.transfer.informed | names(leg, party)
-    state = clear_target(state)
-    return replace(state, transfer=replace(state.transfer, informed=informed)), (note,)
+    return inform(clear_target(state), names(leg, party)), (note,)
 
 
 def _refuse(state: CallState, at: datetime, answer: str, key: str = "") -> tuple[CallState, Actions]:
     """End the recording; what was recorded is kept as announced."""
     note = _note("joined_refused", state, at, answer, key)
-    telling = state.transfer.target
-    leg = "" if telling is None else telling.leg
-    playing = telling is not None and telling.began is not None and not (telling.heard or telling.due)
+    target = state.transfer.target
+    leg = "" if target is None else target.leg
+    playing = target is not None and target.began is not None and not (target.heard or target.due)
     cut: Actions = (Do.CUT_JOINER,) if key and playing else ()
     state = clear_target(state)
     state = replace(

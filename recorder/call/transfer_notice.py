@@ -41,8 +41,8 @@ from recorder.call.state import (
     TransferTarget,
     WriteMark,
 )
-from recorder.call.transfer_target import clear_target, is_beside, names, place_data
-from recorder.call.transitions import SHORTER, patience, set_timer
+from recorder.call.transfer_target import clear_target, inform, is_beside, names, place_data, set_target
+from recorder.call.transitions import SHORTER, end_recording, patience, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     CallReconciled,
@@ -71,12 +71,7 @@ def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
 
 def inform_present(state: CallState) -> CallState:
     """The party at the other end is informed."""
-    return replace(
-        state,
-        transfer=replace(
-            state.transfer, informed=state.transfer.informed | names(state.internal.leg, state.internal.party)
-        ),
-    )
+    return inform(state, names(state.internal.leg, state.internal.party))
 
 
 def mark_replaced(state: CallState, event: LegBridged) -> Actions:
@@ -96,9 +91,7 @@ def check_target(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     who = names(state.internal.leg, state.internal.party)
     first = not state.transfer.informed
     if not state.internal.leg or state.transfer.informed & who:
-        return replace(
-            state, transfer=replace(state.transfer, informed=state.transfer.informed | who)
-        ), before
+        return inform(state, who), before
     knowing = who if first else state.transfer.informed
     return replace(
         state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg), informed=knowing)
@@ -117,10 +110,10 @@ def mark_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]
 
 def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
     """The switch has said whether the leg of a party who joined is external."""
-    telling = state.transfer.target
-    if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
+    target = state.transfer.target
+    if target is None or target.sound or target.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
-    state = replace(state, transfer=replace(state.transfer, target=None))
+    state = set_target(state, None)
     if event.outside:
         return _end_outside(state, event.at)
     return (state, ()) if is_informed(state) else _notify(state, event.at)
@@ -129,7 +122,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
 def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     note = WriteMark("transferred_outside", at)
     if not is_informed(state):
-        return replace(state, recording=replace(state.recording, over=True)), (note, Do.STOP)
+        return end_recording(state), (note, Do.STOP)
     # The first party: nobody of ours has spoken.
     state = replace(
         state, phase=Phase.UNRECORDED, reason="forwarded_outside", question=OpenQuestion(), timer=Timer()
@@ -140,13 +133,9 @@ def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 def _notify(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     joining = state.script.joining
     if joining is None or state.hold.active:
-        return replace(state, transfer=replace(state.transfer, target=None)), ()
-    state, broken = transfer_consent.break_off_others(
-        replace(state, transfer=replace(state.transfer, target=None)), at
-    )
-    state = replace(
-        state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg, joining.sound.path))
-    )
+        return set_target(state, None), ()
+    state, broken = transfer_consent.break_off_others(set_target(state, None), at)
+    state = set_target(state, TransferTarget(state.internal.leg, joining.sound.path))
     return time_notice(state, at, joining.sound), (*broken, Do.TELL)
 
 
@@ -162,25 +151,25 @@ def time_notice(state: CallState, at: datetime, sound: Speech) -> CallState:
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on the target's leg."""
-    telling, joining = state.transfer.target, state.script.joining
-    if telling is None or joining is None or not telling.sound:
+    target, joining = state.transfer.target, state.script.joining
+    if target is None or joining is None or not target.sound:
         return state, ()
-    if event.leg != COLLEAGUE or event.sound != telling.sound or telling.heard or telling.due:
+    if event.leg != COLLEAGUE or event.sound != target.sound or target.heard or target.due:
         return state, ()
-    if event.other != telling.leg and is_beside(state, telling.leg) and not state.conference.name:
+    if event.other != target.leg and is_beside(state, target.leg) and not state.conference.name:
         return state, ()  # the party at the other end heard it, not the third party whom it is for
     if isinstance(event, SoundStarted):
-        state = replace(state, transfer=replace(state.transfer, target=replace(telling, began=event.at)))
+        state = set_target(state, replace(target, began=event.at))
         asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
         data = (("how", joining.how), *asks, *place_data(state))
         return state, (WriteMark("joined_telling", event.at, data),)
-    if telling.began is None:
+    if target.began is None:
         return state, ()
-    whole = event.complete and event.at - telling.began >= joining.sound.length - SHORTER
+    whole = event.complete and event.at - target.began >= joining.sound.length - SHORTER
     if not whole or event.ending:
         return stop(state, event.at, "stopped", event.ending)
     if transfer_consent.asks(state):
-        return transfer_consent.await_answer(state, telling, event.at)
+        return transfer_consent.await_answer(state, target, event.at)
     where = place_data(state)
     return (clear_target(state) if where else inform_present(clear_target(state))), (
         WriteMark("joined_told", event.at, where),
@@ -196,12 +185,12 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
     """The notice was not heard whole. ``ending``: the call or its recording is over."""
-    telling = state.transfer.target
-    if telling is None or (why == "hold" and not telling.sound):
+    target = state.transfer.target
+    if target is None or (why == "hold" and not target.sound):
         return state, ()  # the check is quick, hold or not
-    if telling.sound and transfer_consent.asks(state):
+    if target.sound and transfer_consent.asks(state):
         return transfer_consent.stop(state, at, why, ending)
-    untold = (WriteMark("joined_untold", at, (("reason", why), *place_data(state))),) if telling.sound else ()
+    untold = (WriteMark("joined_untold", at, (("reason", why), *place_data(state))),) if target.sound else ()
     return clear_target(state), untold
 
 
@@ -239,7 +228,7 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
         if before and state.transfer.target is None and not state.plan.at_pickup:
             # Whether the switch was asked about them is unknown.
             state, actions = (
-                replace(state, transfer=replace(state.transfer, target=TransferTarget(before))),
+                set_target(state, TransferTarget(before)),
                 (*actions, Do.LOOK),
             )
         return state, (*unseen, *actions)
@@ -265,14 +254,14 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
 
 def _stop_unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Count a target who was being notified as informed by now: nobody is notified twice."""
-    telling = state.transfer.target
-    if telling is None or not telling.sound:
-        return replace(state, transfer=replace(state.transfer, target=None)), ()
+    target = state.transfer.target
+    if target is None or not target.sound:
+        return set_target(state, None), ()
     if transfer_consent.asks(state):
         return transfer_consent.stop(state, at, "unobserved")
-    known = names(telling.leg, state.internal.party)
+    known = names(target.leg, state.internal.party)
     state, untold = stop(state, at, "unobserved")
-    return replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | known)), untold
+    return inform(state, known), untold
 
 
 def _stop_again(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
@@ -298,14 +287,9 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         elif note.kind == "unbridged":
             leg = ""
         elif note.kind == "joined_telling" and joining is not None:
-            state = replace(
-                state,
-                transfer=replace(
-                    state.transfer, target=TransferTarget(said.get("leg", leg), joining.sound.path, note.at)
-                ),
-            )
+            state = set_target(state, TransferTarget(said.get("leg", leg), joining.sound.path, note.at))
         elif note.kind in ("joined_told", "joined_untold", "joined_answered"):
-            state = replace(state, transfer=replace(state.transfer, target=None))
+            state = set_target(state, None)
         elif note.kind in ("transferred_outside", "joined_refused"):
             state = replace(
                 state,
@@ -315,10 +299,5 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
         # The first party; on answer, whoever heard the announcement; and whoever was notified.
         first = note.kind == "bridged" and not (at_pickup or state.transfer.informed)
         if first or (note.kind in _TOLD and "in" not in said):
-            state = replace(
-                state,
-                transfer=replace(
-                    state.transfer, informed=state.transfer.informed | names(leg, state.internal.party)
-                ),
-            )
+            state = inform(state, names(leg, state.internal.party))
     return replace(state, internal=replace(state.internal, last_seen=leg))

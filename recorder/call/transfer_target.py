@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recorder.call.state import CallState, QuestionStep
+from recorder.call.state import CallState, JoinedParticipant, QuestionStep, TransferTarget
 from recorder.domain.parties import Party
 
 
@@ -37,3 +37,18 @@ def clear_target(state: CallState) -> CallState:
         transfer=replace(state.transfer, target=None),
         timer=replace(state.timer, deadline=None if ours else state.timer.deadline),
     )
+
+
+def set_target(state: CallState, target: TransferTarget | None) -> CallState:
+    """Check or notify this participant from now on, ``None`` for nobody."""
+    return replace(state, transfer=replace(state.transfer, target=target))
+
+
+def inform(state: CallState, who: frozenset[str]) -> CallState:
+    """Count the participants with these names as informed."""
+    return replace(state, transfer=replace(state.transfer, informed=state.transfer.informed | who))
+
+
+def set_participants(state: CallState, participants: tuple[JoinedParticipant, ...]) -> CallState:
+    """Replace the other participants."""
+    return replace(state, conference=replace(state.conference, participants=participants))

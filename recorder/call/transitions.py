@@ -62,6 +62,21 @@ def set_timer(state: CallState, at: datetime, wait: timedelta) -> CallState:
     return replace(state, timer=Timer(at + wait, wait))
 
 
+def stop_prompt(state: CallState) -> CallState:
+    """The prompt is over."""
+    return replace(state, prompt=replace(state.prompt, playing=False))
+
+
+def set_capturing(state: CallState, capturing: bool) -> CallState:
+    """The switch records the call now, or does not."""
+    return replace(state, recording=replace(state.recording, capturing=capturing))
+
+
+def end_recording(state: CallState) -> CallState:
+    """The recording ends before the call does."""
+    return replace(state, recording=replace(state.recording, over=True))
+
+
 def play(state: CallState, sound: Speech, at: datetime) -> CallState:
     """A prompt is ordered."""
     state = replace(

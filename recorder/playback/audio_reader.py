@@ -1,9 +1,9 @@
-"""The one place where what is stored becomes sound again (P6); the gate's rooms alone may use it.
+"""The one place where stored objects become audio again (P6); only the gate's modules may use it.
 
-Each stored block is compared with the seal as it leaves.  To decrypt any of them takes the header that an
-object begins with: 40 bytes, read with the first block and checked with it.  That is done when a grant is
-given, and they are kept at hand, so that a seek, the first one too, reads what it seeks and nothing else.
-Where they are not (another panel gave the grant, or this one began anew), the first block is read before.
+Each stored block is compared with the seal as it leaves. Decrypting a block needs the object's header: its
+first 40 bytes, read with the first block and checked with it. They are fetched when a grant is given and kept
+in memory, so that a seek, even the first, reads only its target. If they are not there (another panel process
+gave the grant, or this one restarted), the first block is read first.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from recorder.seal import plaintext
 from recorder.store.contract import NotFound, Store
 
 PEAKS: Final = "peaks"
-"""An outline of the sound: no sound itself."""
+"""The sound's peaks, which are not sound."""
 
 HEADERS: Final = 1000
-"""Objects whose header is kept at hand."""
+"""Objects whose header is kept in memory."""
 
 _Known = tuple[str, str]
 """A manifest's SHA-256, and an object's name."""
@@ -40,18 +40,19 @@ class Missing(SealError):
 
 @dataclass(frozen=True, slots=True)
 class OpenedSound:
-    """An object of a recording, open: ``length`` in plain bytes.
+    """An open object of a recording: ``length`` in plain bytes.
 
-    ``read(start, end)`` gives those from ``start`` up to, not including, ``end``, in pieces of at most
-    64 KiB.  Its iterator raises :class:`SealError` at the first block that is not what was sealed,
-    :class:`Missing`, :class:`recorder.errors.StoreError`."""
+    ``read(start, end)`` yields the bytes from ``start`` up to, not including, ``end``, in pieces of at most
+    64 KiB. Its iterator raises :class:`SealError` at the first block that is not what was sealed,
+    :class:`Missing`, :class:`recorder.errors.StoreError`.
+    """
 
     length: int
     read: Callable[[int, int], Iterator[bytes]]
 
 
 class Sounds:
-    """Opens the objects of recordings.  Safe to share among threads and greenlets."""
+    """Opens the objects of recordings. Safe to share among threads and greenlets."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -59,8 +60,8 @@ class Sounds:
         self._lock = threading.Lock()
 
     def open(self, sealed: VerifiedRecording, name: str) -> OpenedSound:
-        """An object, nothing of it read yet.  One of which nothing is at hand is asked how long it is.
-        Raises :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
+        """An object, before anything of it is read. Its size is requested unless it is already known. Raises
+        :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
         :class:`recorder.errors.StoreError`."""
         key, known = sealed.manifest.prefix + name, (sealed.row.manifest_sha256, name)
         if known not in self._headers:
@@ -85,10 +86,9 @@ class Sounds:
         return OpenedSound(reader.plain_length, read)
 
     def prepare(self, sealed: VerifiedRecording) -> None:
-        """Have the headers of a recording's sounds at hand, so that the first seek reads what it seeks and
-        nothing else; and see that each is as long as was sealed: behind its last block nothing is looked at.
-        Raises nothing: what is wrong with a sound is said, and written down, when that one is opened, and the
-        others can be heard."""
+        """Fetch the headers of a recording's sounds, so that the first seek reads only its target, and check
+        that each has its sealed length, since nothing past its last block is examined. Raises nothing: a
+        damaged sound is reported and logged when it is opened, and the others can be played."""
         for each in sealed.manifest.objects:
             if each.name == PEAKS:
                 continue
@@ -106,7 +106,7 @@ class Sounds:
     def _check_length(self, sealed: VerifiedRecording, name: str) -> None:
         found, key = sealed.manifest.object(name), sealed.manifest.prefix + name
         if found is None:
-            return  # which is said where it is opened
+            return  # which is reported when it is opened
         try:
             size = self._store.size(key)
         except NotFound as error:
@@ -114,12 +114,12 @@ class Sounds:
         if size != found.stored_length:
             raise SealError(
                 "object.length",
-                f"{key} has {size} bytes, and {found.stored_length} were sealed",
-                "bytes were added to it, or cut from it: look at the object's versions",
+                f"{key} has {size} bytes, but {found.stored_length} were sealed",
+                "bytes were added or removed: look at the object's versions",
             )
 
     def _keep(self, known: _Known, header: bytes) -> None:
-        """Keep a header at hand, with which a block was just decrypted."""
+        """Keep a header by which a block was just decrypted."""
         with self._lock:
             self._headers[known] = header
             self._headers.move_to_end(known)

@@ -1,8 +1,8 @@
-"""What is asked at every way out, whatever leaves: who, whether it is theirs and as it was sealed; and what
-is written down where the answer is no.
+"""The checks at every exit, whatever leaves: who asks, whether the recording is theirs and as it was sealed;
+and the log entry for a refusal.
 
-The gate (``gate.py``), a person's copy (``features/subject_requests/personal_copy.py``) and handing over
-(``handover/``) share it.
+The gate (``gate.py``), a personal copy (``features/subject_requests/personal_copy.py``) and the offboarding
+download (``features/offboarding/download.py``) share them.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from recorder.seal.usage_terms import Terms, terms
 from recorder.store.contract import Store
 
 LOOK_AGAIN: Final = timedelta(seconds=5)
-"""While one request is being answered, what it rests on is looked at this often."""
+"""How often authorisation is checked again while one request is being answered."""
 
 log = structlog.get_logger()
 
 
 class Guard:
-    """Looks at who asks and at what they ask for, and writes refusals down.  Safe to share among threads and
-    greenlets; it keeps nothing but verified manifests and headers (``sounds``)."""
+    """Checks who asks and what they ask for, and logs refusals. Safe to share among threads and greenlets; it
+    keeps nothing but verified manifests and headers (``sounds``)."""
 
     def __init__(
         self,
@@ -70,12 +70,12 @@ class Guard:
             self.refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
 
     def row(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
-        """A recording of theirs that is there; they have not ended.  Raises :class:`AccessError`."""
+        """An existing recording of theirs; their user and session are valid. Raises :class:`AccessError`."""
         self.alive(who, recording_id, purpose)
         return self.there(who, recording_id, purpose)
 
     def there(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
-        """The same for somebody who was looked at just now."""
+        """The same for somebody who was checked just now."""
         row = queries.recording(who.tenant, plain(recording_id))
         if row is None:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
@@ -84,22 +84,22 @@ class Guard:
         return row
 
     def open(self, who: Who, row: RecordingRow) -> VerifiedRecording:
-        """The recording as it was sealed, all checks done now.  Raises :class:`SealError`,
+        """The recording as it was sealed, with all checks done now. Raises :class:`SealError`,
         :class:`AccessError`, :class:`StoreError`."""
         with self.reported(who, row, "manifest.json"):
             return self._listed(self._seals.open(row, self.now()))
 
     def at_hand(self, row: RecordingRow) -> VerifiedRecording:
-        """The same with the manifest that was verified before, where it is at hand."""
+        """The same with the manifest that was verified before, if it is in memory."""
         return self._listed(self._seals.at_hand(row, self.now()))
 
     def offboarding(self, tenant: str) -> Statement | None:
-        """The signed statement that a customer leaves, where one stands.  Raises :class:`SealError`,
+        """The signed statement of a customer's offboarding, if one is in force. Raises :class:`SealError`,
         :class:`StoreError`."""
         return standing(self.store, tenant, self.trust.root, self.trust.revoked())
 
     def terms(self, sealed: VerifiedRecording) -> Terms:
-        """What a recording may be used for and until when, by what was sealed.  Raises :class:`SealError`."""
+        """What a recording may be used for and until when, by what was sealed. Raises :class:`SealError`."""
         tenant = sealed.row.tenant
         check_logged(tenant)
         return terms(sealed.manifest, sealed.chain.amendments, limits_of(tenant, self.trust), pack_of(tenant))
@@ -112,9 +112,9 @@ class Guard:
         recording_id: str | None = None,
         purpose: str | None = None,
     ) -> NoReturn:
-        """Write down the refusal, then refuse."""
+        """Log the refusal, then raise it."""
         asked = None if recording_id is None else plain(recording_id)
-        # What is not theirs has no place in their log but in the leaf's own words.
+        # A recording that is not theirs appears in their log only as what they sent.
         mine = None if error_id == "access.not_found" else asked
         said = {
             "user": who.user,
@@ -129,13 +129,13 @@ class Guard:
 
     @contextmanager
     def reported(self, who: Who, row: RecordingRow, name: str, purpose: str | None = None) -> Iterator[None]:
-        """What is not as it was sealed is in the log of the tenant and of the machine before anybody is
-        told; so is a tombstone that the catalogue did not know."""
+        """Log whatever is not as it was sealed, for the tenant and on the machine, before anybody is told;
+        likewise a tombstone unknown to the catalogue."""
         try:
             yield
         except AccessError as error:
             if error.error_id != "access.destroyed":
-                raise  # it is written down already
+                raise  # it is already logged
             self.refuse(who, error.error_id, error.message, row.id, purpose)
         except SealError as error:
             if _destroyed_meanwhile(row):
@@ -144,7 +144,7 @@ class Guard:
             raise
 
     def note_broken(self, who: Who, recording: str, name: str, error: SealError) -> None:
-        """Write down that an object of a recording is not as it was sealed, once an hour for each who finds
+        """Log that an object of a recording is not as it was sealed, once an hour for each person who finds
         it."""
         said = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
         grants.note_broken(who.tenant, said, recording=recording, now=self.now(), entropy=self.entropy)
@@ -152,7 +152,7 @@ class Guard:
         log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
 
     def _listed(self, sealed: VerifiedRecording) -> VerifiedRecording:
-        """Whoever put an amendment may have died before it was listed: it counts all the same."""
+        """An amendment counts even if the process that put it died before listing it."""
         if not sealed.unlisted:
             return sealed
         amendments.amended(sealed.chain, self.trust, now=self.now(), entropy=self.entropy)
@@ -162,10 +162,10 @@ class Guard:
 
 
 class Pieces(Iterator[bytes]):
-    """What is being sent: its first piece was looked at and written down before the answer begins."""
+    """Bytes being sent: the first piece is checked and logged before the answer begins."""
 
     def __init__(self, pieces: Generator[bytes, None, None]) -> None:
-        """Reads the first one.  Raises what ``pieces`` does."""
+        """Reads the first piece. Raises what ``pieces`` does."""
         self._first: bytes | None = next(pieces, b"")
         self._rest = pieces
 
@@ -174,13 +174,13 @@ class Pieces(Iterator[bytes]):
         return next(self._rest) if first is None else first
 
     def close(self) -> None:
-        """The listener has gone: what was counted and did not leave is taken back."""
+        """The listener has gone: subtract what was counted and did not leave."""
         self._rest.close()
 
 
 def _destroyed_meanwhile(row: RecordingRow) -> bool:
-    """Whether a recording is being destroyed, or was, since its row was read: what is missing of it then is
-    missing as it had to be.  The first thing to go is the catalogue's key."""
+    """Whether a recording has been, or is being, destroyed since its row was read: what is missing then is
+    meant to be. The catalogue's key goes first."""
     now = queries.recording(row.tenant, row.id)
     return now is not None and (
         now.destroyed_at is not None or (now.wrapped_key is None and row.wrapped_key is not None)
@@ -188,5 +188,5 @@ def _destroyed_meanwhile(row: RecordingRow) -> bool:
 
 
 def plain(asked: str) -> str:
-    """What a person sent in place of an id or a code, fit to be looked for and written down."""
+    """What a person sent in place of an id or a code, made safe for look-up and logging."""
     return asked[:100].encode("ascii", "backslashreplace").decode()

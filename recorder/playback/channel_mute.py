@@ -1,7 +1,7 @@
-"""A recording's sound with the left channel alone: what the person said.  The other channel is zeros.
+"""A recording's sound with only the left channel, the person's own voice; the other channel is zeros.
 
-It is decoded as it comes and written as WAV, whose header says the length first: so much of a call as is
-needed for the next piece is in memory, and nothing on a disk.
+It is decoded as it comes and written as WAV, whose header states the length first. Only what the next piece
+needs is in memory, and nothing is on disk.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from recorder.seal.manifest import Manifest
 NAME: Final = "audio.wav"
 CHANNELS: Final = 2
 WIDTH: Final = 2
-"""Bytes of a sample."""
+"""Bytes per sample."""
 
 _HEADER: Final = 44
 
 
 class _Pieces(io.RawIOBase):
-    """Pieces of bytes as a file that is read once, from its beginning to its end."""
+    """Pieces of bytes as a file that is read once, from start to end."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -51,8 +51,8 @@ def length(manifest: Manifest) -> int:
 
 
 def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
-    """The WAV, in pieces.  Raises what ``pieces`` raises, and :class:`SealError` (``seal.no_sound``) for
-    something that was sealed and is no sound."""
+    """The WAV, in pieces. Raises what ``pieces`` raises, and :class:`SealError` (``seal.no_sound``) if the
+    sealed object is not sound."""
     rate, left = manifest.sample_rate, _frames(manifest)
     yield _header(left, rate)
     try:
@@ -66,7 +66,7 @@ def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
             "seal.no_sound", f"the sound of {manifest.recording} cannot be read: {error}"
         ) from None
     while left > 0:
-        # A codec's last frame may be shorter than what was put in.
+        # A codec's last frame may be longer or shorter than the input.
         some = min(left, rate)
         left -= some
         yield bytes(some * CHANNELS * WIDTH)
@@ -75,7 +75,7 @@ def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
 def _decoded(pieces: Iterator[bytes], rate: int) -> Iterator[np.ndarray]:
     """Frames of two samples each."""
     resampler = av.AudioResampler(format="s16", layout="stereo", rate=rate)
-    # Our own sound, sealed; FFmpeg need not guess among two hundred formats all the same.
+    # The sound is ours and sealed; still, FFmpeg need not guess among two hundred formats.
     given = {"format_whitelist": "ogg,wav", "codec_whitelist": "opus,libopus,pcm_s16le"}
     with av.open(_Pieces(pieces), "r", options=given | {"protocol_whitelist": "none"}) as sound:
         for frame in sound.decode(audio=0):
@@ -90,7 +90,7 @@ def _frames(manifest: Manifest) -> int:
 
 
 def _header(frames: int, rate: int) -> bytes:
-    """RIFF's, of PCM with 16 bits and two channels."""
+    """A RIFF header for 16 bit PCM with two channels."""
     size, block = frames * CHANNELS * WIDTH, CHANNELS * WIDTH
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, CHANNELS, rate, rate * block, block, 8 * WIDTH)
     return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size)

@@ -1,11 +1,12 @@
-"""The one door through which a recording's sound leaves (P6).
+"""The one door through which a recording's audio leaves (P6).
 
-It asks who and for which purpose, checks the seal when it grants and every block as it leaves, and
-writes to the log before the first byte.  What it refuses is in the log too.
+It asks who and for which purpose, checks the seal when it grants and every block as it leaves, and logs
+before the first byte. Refusals are logged, too.
 
-This file is about listening: grant, open, send.  Two more ways lead out, each a room of its own that asks the
-same of everybody (``authorization.py``): a person's copy (``features/subject_requests/personal_copy.py``),
-and what is handed to a customer who leaves (``handover/``).  Sound is made in ``audio_reader.py`` alone.
+This file is about listening: grant, open, send. Two features add exits of their own with the same checks
+(``authorization.py``): a personal copy (``features/subject_requests/personal_copy.py``) and the offboarding
+download (``features/offboarding/download.py``); ``processes/gate.py`` combines them. Only ``audio_reader.py``
+decrypts audio.
 """
 
 from __future__ import annotations
@@ -42,19 +43,19 @@ from recorder.seal.revocation import Revoked, nothing
 from recorder.store.contract import Store
 
 AHEAD: Final = 15
-"""What one request sends is counted ahead: with a piece, this many times what has left before it.  A write
-to the catalogue costs as much as many pieces, and nine minutes of WAV take three."""
+"""Bytes are counted before they are sent: with a piece, this many times what has left so far. A write to the
+catalogue costs as much as many pieces, and nine minutes of WAV take three."""
 
 SMALL: Final = 128 * 1024
-"""So many bytes, which is what a player asks for where it seeks, are counted at once."""
+"""Up to this size, which is what a player requests when it seeks, everything is counted at once."""
 
 log = structlog.get_logger()
 
 
 class Gate:
-    """The gate.  Safe to share among threads and greenlets.
+    """The gate. Safe to share among threads and greenlets.
 
-    Each question has one connection to the catalogue; while a sound is being sent there is none.
+    Each method uses one connection to the catalogue; none is held while a sound is being sent.
     """
 
     def __init__(
@@ -177,17 +178,17 @@ class Gate:
         pieces: Iterator[bytes],
         length: int,
     ) -> Generator[bytes, None, None]:
-        """The pieces, one after another; they are ``length`` bytes together.
+        """The pieces in sequence, ``length`` bytes together.
 
-        Every piece is counted in the catalogue before it leaves, the first together with the listen's leaf;
-        counted is ahead, so a long sound costs few writes.  So neither a panel that dies nor a listen that
-        another request closes makes the number smaller than what left.  What follows a close is another
-        listen from the next look or count on.  At the end, what was counted and did not leave is taken back
-        from a listen that is open.
+        Every piece is counted in the catalogue before it leaves, the first one together with the listen's
+        leaf. Counting runs ahead, so a long sound takes few writes. So neither a panel that dies nor a listen
+        that another request closes makes the number smaller than what left. After a close, the next check or
+        count starts another listen. At the end, what was counted and did not leave is subtracted from a
+        listen that is still open.
         """
         looked_at = self._guard.now()
         listen, left = None, 0
-        counted = length if name == PEAKS else 0  # an outline is no sound: there is nothing to count
+        counted = length if name == PEAKS else 0  # peaks are not sound: there is nothing to count
         try:
             with self._guard.reported(who, row, name):
                 for piece in pieces:
@@ -221,7 +222,7 @@ class Gate:
         self._guard.refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
 
     def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
-        """A living grant and what it is for, looked at anew: the row may have been restricted since."""
+        """A valid grant and its recording, checked again: the row may have been restricted since."""
         grant = self._living(who, grant_id)
         row = self._row(who, grant)
         with self._guard.reported(who, row, "manifest.json", grant.purpose):
@@ -230,7 +231,7 @@ class Gate:
         return grant, sealed
 
     def _row(self, who: Who, grant: GrantRow) -> RecordingRow:
-        """The recording of a living grant that the log gave; a row of its own opens nothing."""
+        """The recording of a valid grant that is in the log; a row alone opens nothing."""
         row = self._guard.there(who, grant.recording, grant.purpose)
         if not grants.is_logged(grant):
             self._over(who, grant)
@@ -241,12 +242,12 @@ class Gate:
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
-                f"recording {row.id} is catalogued with another manifest than when the grant was given",
+                f"recording {row.id} has been catalogued with another manifest since the grant",
             )
         return self._guard.at_hand(row)
 
     def _look_again(self, who: Who, grant: GrantRow) -> None:
-        """Whether it may still be sent: they, the grant, and what it was granted for may have ended."""
+        """Whether sending may continue: the user, the grant, or its purpose may have ended."""
         self._living(who, grant.id)
         row = self._row(who, grant)
         self._check_purpose(who, self._granted(grant, row), grant.purpose)
@@ -257,12 +258,12 @@ class Gate:
         if grant is None:
             self._guard.refuse(who, "access.grant_over", "there is no such grant, or it has ended")
         if grant.session is not None and grant.session != who.session:
-            # Also a session that somebody else of the same name opened: a grant stays where it was given.
+            # Another session of the same user does not count: a grant belongs to the session that got it.
             self._guard.alive(replace(who, session=grant.session), grant.recording)
         return grant
 
     def _own(self, who: Who, grant_id: str) -> GrantRow:
-        """A grant of theirs, also one that is over."""
+        """A grant of theirs, even if it is over."""
         self._guard.alive(who)
         grant = grants.own(who.tenant, who.user, plain(grant_id))
         if grant is None:

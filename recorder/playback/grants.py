@@ -1,11 +1,11 @@
 """Grants and listens as rows: what the gate (``playback/gate.py``) decided, and what left under it.
 
-Every function writes row and leaf in one transaction.  Only the gate and the worker call this.
+Every function writes row and leaf in one transaction. Only the gate and the worker call this.
 
-A row decides nothing that its leaf does not say: a grant lasts no longer than the leaf lets it, and what
-leaves is covered by the leaf of its listen.  Nobody fills the log by asking for more: renewals are one leaf
-an hour, whatever plays under one grant is one listen while that is open, and how many grants and listens
-somebody may begin in an hour is bounded (:class:`recorder.errors.TooOften`).
+A row decides nothing that its leaf does not say: a grant lasts no longer than its leaf allows, and what
+leaves is covered by the leaf of its listen. Nobody can fill the log by asking for more: renewals are one leaf
+an hour, all playback under one grant is one listen while that is open, and the number of grants and listens
+that somebody may start in an hour is limited (:class:`recorder.errors.TooOften`).
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from recorder.playback import grants
 Added = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
 LASTS = timedelta(minutes=15)
-"""How long a grant lasts at most, and how long each renewal makes it last from then on."""
+"""How long a grant lasts at most, and how much each renewal adds from then on."""
 
 HOUR = timedelta(hours=1)
-"""For so long a leaf lets a grant be renewed without another one."""
+"""How long one leaf covers renewals of a grant."""
 
 GRANTS_AN_HOUR = 180
 LISTENS_AN_HOUR = 180
-"""Of one person: one in twenty seconds, for an hour."""
+"""Per person: one in twenty seconds, for an hour."""
 LISTENS_A_GRANT = 60
-"""In an hour: each reload and each return to a page is one."""
+"""Per hour: each reload and each return to a page is one."""
 RENEWALS_AN_HOUR = 60
-"""Of one grant; a player asks every ten minutes."""
+"""Per grant; a player asks every ten minutes."""
 OLD_GRANTS = 20
-"""That one person renews for more than an hour at the same time."""
+"""Grants that one person may renew for more than an hour at the same time."""
 
 GIVEN = "grant.given"
 RENEWED = "grant.renewed"
@@ -71,7 +71,7 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class ListenRow:
-    """A play that is going on, or that nobody has closed."""
+    """A listen that is in progress, or that nobody has closed."""
 
     id: str
     tenant: str
@@ -90,7 +90,7 @@ def give(
     now: datetime,
     entropy: Entropy,
 ) -> GrantRow:
-    """Write down a grant, and its leaf.  Raises :class:`TooOften`."""
+    """Write a grant and its leaf. Raises :class:`TooOften`."""
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
@@ -118,12 +118,13 @@ def give(
 
 
 def _within(at: Any, now: datetime) -> Any:
-    """The condition of the last hour; what a clock that had jumped ahead wrote is in none."""
+    """The condition for the last hour; it excludes rows that were written by a clock that had jumped
+    ahead."""
     return (at > now - HOUR) & (at <= now + SLACK)
 
 
 def _check(query: Any, at: Any, most: int, now: datetime) -> None:
-    """Raises :class:`TooOften` where an hour has had so many already."""
+    """Raises :class:`TooOften` if the last hour already has that many."""
     last = query.order_by(at.desc()).offset(most - 1).limit(1).objects().first()
     if last is not None:
         raise _too_often(last.at + HOUR - now)
@@ -131,7 +132,7 @@ def _check(query: Any, at: Any, most: int, now: datetime) -> None:
 
 def _too_often(wait: timedelta) -> TooOften:
     seconds = min(max(1, math.ceil(wait.total_seconds())), int(HOUR.total_seconds()))
-    return TooOften("they have begun to listen very often in this hour", seconds)
+    return TooOften("they have started to listen too often within the hour", seconds)
 
 
 def note(
@@ -143,7 +144,7 @@ def note(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """A leaf about a recording that has no row of its own: a refusal, an altered block."""
+    """A leaf about a recording that has no row of its own: a refusal, a damaged block."""
     with writing():
         append(tenant, kind, body, now, entropy, recording=recording)
 
@@ -151,7 +152,7 @@ def note(
 def note_broken(
     tenant: str, body: Mapping[str, object], *, recording: str, now: datetime, entropy: Entropy
 ) -> None:
-    """A leaf that an object is not as it was sealed, unless the last hour has the very same."""
+    """A leaf that an object is not as it was sealed, unless the last hour has the same one."""
     with writing():
         lock_tenant(tenant)
         same = [leaf for leaf in leaf_lookup.about(tenant, [recording], [BROKEN]) if leaf.body == body]
@@ -160,8 +161,8 @@ def note_broken(
 
 
 def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
-    """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over, or that
-    would last longer than any does: it was given by a clock that had jumped ahead."""
+    """A person's own grant while it lasts; ``None`` for anybody else's, for one that is over, and for one
+    that would last longer than a grant can, which a clock that had jumped ahead must have written."""
     with connected():
         row = next(iter(_living(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
     return None if row is None else _grant_row(row)
@@ -176,7 +177,7 @@ def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
 
 
 def own(tenant: str, user: str, grant_id: str) -> GrantRow | None:
-    """A person's own grant, also when it is over; ``None`` for anybody else's."""
+    """A person's own grant, even if it is over; ``None`` for anybody else's."""
     mine = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     with connected():
         row = GrantTable.get_or_none(mine)
@@ -202,7 +203,7 @@ def _lasting(now: datetime) -> Expression:
 
 
 def is_logged(grant: GrantRow) -> bool:
-    """Whether the log gave this grant, and lets it last as long as its row does."""
+    """Whether this grant is in the log, and lasts as long there as its row says."""
     said = _leaf_of(grant)
     return said is not None and grant.until <= said.at + HOUR + LASTS + SLACK
 
@@ -216,8 +217,8 @@ def _leaf_of(grant: GrantRow) -> leaf_lookup.LoggedLeaf | None:
 
 
 def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) -> bool:
-    """A grant lasts until a later time; false where it ended meanwhile.  A leaf says so once an hour, with
-    how often that was.  Raises :class:`TooOften`."""
+    """Extend a grant; false if it ended meanwhile. A leaf records it once an hour, with the number of
+    renewals. Raises :class:`TooOften`."""
     with writing():
         lock_tenant(grant.tenant)
         mine = (GrantTable.id == grant.id) & _lasting(now)
@@ -241,7 +242,7 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
 
 
 def _check_old(grant: GrantRow, now: datetime) -> None:
-    """Raises :class:`TooOften` where somebody has many grants that go on for more than an hour."""
+    """Raises :class:`TooOften` if somebody has many grants that have lasted more than an hour."""
     old = (GrantTable.user == grant.user) & (GrantTable.given_at <= now - HOUR) & _lasting(now)
     if GrantTable.select().where(old).count() > OLD_GRANTS:
         raise _too_often(LASTS)
@@ -250,23 +251,23 @@ def _check_old(grant: GrantRow, now: datetime) -> None:
 def count_sent(
     grant: GrantRow, play: str, name: str, sent_bytes: int, *, now: datetime, entropy: Entropy
 ) -> ListenRow | None:
-    """So many plain bytes more are about to leave: counted on the grant's open listen, whichever player of it
-    asks, or on a new one, with its leaf.  ``None`` where a new one is needed and the grant is over.  Raises
-    :class:`TooOften`.
+    """Count plain bytes that are about to leave: on the grant's open listen, whichever player asks, or on a
+    new one, with its leaf. ``None`` if a new one is needed and the grant is over. Raises :class:`TooOften`.
 
-    Never on a listen that is closed: its leaf has said how much was sent; nor on one that the log does not
-    know."""
+    Never on a listen that is closed, whose leaf has stated how much was sent; nor on one that is not in the
+    log.
+    """
     with writing():
         if (joined := _join(grant, play, sent_bytes, now)) is not None:
             return joined
-        # A player's first requests come at once, to whichever panel: one of them opens it.
+        # A player's first requests arrive together, at any panel process: one of them opens the listen.
         lock_tenant(grant.tenant)
         if (joined := _join(grant, play, sent_bytes, now)) is not None:
             return joined
         if not GrantTable.select().where((GrantTable.id == grant.id) & _lasting(now)).exists():
             return None
         _check_listens(grant, now)
-        # What is open here still, the log does not know: nothing is counted on it.
+        # Whatever is still open here is not in the log: nothing is counted on it.
         ListenTable.update(closed_at=now).where(_open_listen(grant)).execute()
         identity = str(uuid7(now, entropy))
         said = {
@@ -294,7 +295,7 @@ def count_sent(
 
 
 def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
-    """The grant's open listen, on which so many bytes more are counted; it is this player's from here on."""
+    """The grant's open listen, with that many bytes added; from here on it is this player's."""
     for row in _open_listens(grant.id):
         said = leaf_lookup.leaf(grant.tenant, row.leaf)
         names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
@@ -311,7 +312,7 @@ def _open_listens(grant: str) -> Any:
 
 
 def _check_listens(grant: GrantRow, now: datetime) -> None:
-    """Raises :class:`TooOften` where this grant, or this person, has had so many in an hour."""
+    """Raises :class:`TooOften` if this grant, or this person, has had too many in an hour."""
     begun = ListenTable.select(ListenTable.opened_at.alias("at")).where(_within(ListenTable.opened_at, now))
     _check(begun.where(ListenTable.grant == grant.id), ListenTable.opened_at, LISTENS_A_GRANT, now)
     theirs = begun.join(GrantTable).where((GrantTable.user == grant.user) & (GrantTable.until > now - HOUR))
@@ -329,7 +330,7 @@ def is_open(listen: ListenRow) -> bool:
 
 
 def take_back(listen: ListenRow, sent_bytes: int, now: datetime) -> None:
-    """So many of the bytes that were counted did not leave.  A listen that was closed meanwhile stays as its
+    """Subtract bytes that were counted and did not leave. A listen that was closed meanwhile stays as its
     leaf says."""
     with writing():
         _count((ListenTable.id == listen.id) & ListenTable.closed_at.is_null(), -sent_bytes, now)
@@ -350,9 +351,9 @@ def _open_listen(grant: GrantRow) -> Expression:
 
 
 def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
-    """The play is over: a leaf says how much was sent.  False where it was closed before."""
+    """Close a listen: a leaf states how much was sent. False if it was closed before."""
     with writing():
-        # First, as where one is opened: there the listen's row is changed under this hold.
+        # First, as when a listen is opened: its row is changed under this lock.
         lock_tenant(listen.tenant)
         mine = ListenTable.id == listen.id
         if not ListenTable.update(closed_at=now).where(mine & ListenTable.closed_at.is_null()).execute():
@@ -367,8 +368,8 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
 
 
 def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added) -> bool:
-    """Note what the player says was played, besides what it said before; ``add`` puts both together.  False
-    where the listen was closed meanwhile: its leaf has said it all."""
+    """Note what the player reports as played, beside its earlier reports; ``add`` combines both. False if the
+    listen was closed meanwhile, since its leaf has stated everything."""
     with writing():
         lock_tenant(listen.tenant)
         mine = (ListenTable.id == listen.id) & ListenTable.closed_at.is_null()
@@ -381,7 +382,7 @@ def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added
 
 
 def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
-    """The open listen under a grant; with ``play``, only where no other player has asked since."""
+    """The open listen under a grant; with ``play``, only if no other player has asked since."""
     with connected():
         mine = _open_listen(grant)
         row = ListenTable.get_or_none(mine if play is None else mine & (ListenTable.play == play))
@@ -389,7 +390,7 @@ def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
 
 
 def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
-    """Listens that are open though their grant is over: the player went away without a word."""
+    """Listens that are open although their grant is over: the player went away without closing them."""
     with connected():
         query = (
             ListenTable.select(ListenTable, GrantTable)
@@ -405,5 +406,5 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
 
 
 def close_stale_listens(now: datetime, entropy: Entropy) -> int:
-    """Close listens whose player went away without a word and whose grant is over; how many."""
+    """Close the listens of expired grants that their player left open; returns how many."""
     return sum(grants.close_listen(listen, now=now, entropy=entropy) for listen in grants.stale_listens(now))

@@ -1,7 +1,6 @@
-"""What a player says was played: stretches of a sound, in milliseconds.
+"""What a player reports as played: stretches of a sound, in milliseconds.
 
-It is the browser's word, and never more than that: whoever listens can say anything.  What left is counted by
-the gate itself.
+It is only the browser's word: a listener can claim anything. What left is counted by the gate itself.
 """
 
 from __future__ import annotations
@@ -11,34 +10,34 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 Stretch = tuple[int, int]
-"""From, and up to: milliseconds of the sound."""
+"""Start and end, in milliseconds of the sound."""
 
 LONGEST_TEXT = 4000
 MOST = 200
-"""Stretches that are kept of one play."""
+"""Stretches kept per playback."""
 
 _TEXT = re.compile(r"[0-9]{1,9}-[0-9]{1,9}(?:,[0-9]{1,9}-[0-9]{1,9})*")
 
 
 def read(text: str, duration_ms: int) -> list[Stretch]:
-    """Stretches that a player sent, ``0-5000,7200-9000``: within the sound, in order, none touching another.
-    Raises ``ValueError`` for anything else."""
+    """Stretches that a player sent, ``0-5000,7200-9000``: within the sound, in order, not touching. Raises
+    ``ValueError`` for anything else."""
     if len(text) > LONGEST_TEXT or not _TEXT.fullmatch(text):
-        raise ValueError("these are no stretches of a sound")
+        raise ValueError("these are not stretches of a sound")
     found = []
     for each in text.split(","):
         begin, _, end = each.partition("-")
-        # A browser's clock may pass the end by a little.
+        # A browser's clock may slightly pass the end.
         stretch = int(begin), min(int(end), duration_ms)
         if int(end) < int(begin) or int(begin) > duration_ms:
-            raise ValueError("a stretch that ends before it begins, or begins after the sound")
+            raise ValueError("a stretch that ends before it starts, or starts after the sound")
         found.append(stretch)
     return together(found)
 
 
 def together(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """All of it as few stretches, in order; where they would be too many, the shortest gaps between them
-    count as played."""
+    """All of it in few stretches, in order; if there are too many, the shortest gaps between them count as
+    played."""
     found: list[Stretch] = []
     for begin, end in sorted(stretches):
         if end == begin:

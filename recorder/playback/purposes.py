@@ -1,9 +1,9 @@
 """Which purposes a recording has, and which of them somebody may use now.
 
-A recording has the purposes of its manifest and amendments (``seal/usage_terms.py``), as long as they last,
-less what its row restricts: a row can only take away.  A role may use a purpose that names it.  What is held
-may be used for what it is held for, by those whom the hold names, and for nothing else.  What nothing allows
-is denied: an empty policy, an unknown code, a purpose without roles.
+A recording has the purposes of its manifest and amendments (``seal/usage_terms.py``), for as long as they
+last, minus what its row restricts: a row can only narrow them. A purpose names the roles that may use it. A
+recording under legal hold may be used for the hold's purposes, by those whom the hold names, and for nothing
+else. Whatever nothing allows is denied: an empty policy, an unknown code, a purpose without roles.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class PurposePolicy:
 
 
 def _lasts_until(term: Term, terms: Terms, row: RecordingRow) -> datetime:
-    """Until when a purpose may be used: as sealed, or shorter where the row says so; while it is held for
-    it, as long as it is."""
+    """The end of a purpose: as sealed, or earlier if the row says so; under a legal hold for it, the hold's
+    end."""
     if terms.held_for(term.code):
         return datetime.max.replace(tzinfo=UTC)
     return min(term.use_until, row.keep_until)
@@ -69,6 +69,6 @@ def lasts_until(terms: Terms, code: str, row: RecordingRow) -> datetime:
 
 
 def roles_by_code(own: Roles) -> Roles:
-    """Who may use which purpose: the standard ones, and a tenant's own beside them.  A tenant's own
-    never replaces a standard one."""
+    """Who may use which purpose: the standard ones and a tenant's own, which never replaces a standard
+    one."""
     return {**own, **{code: purpose.roles for code, purpose in prompts.standard().items()}}

@@ -3,17 +3,17 @@
 The numbered checks, in this order:
 
 1. the manifest is in the bucket (``seal.manifest_missing``);
-2. it is whole, its key endorsed by the root, its signature right (:func:`manifest.open_manifest` names
+2. it is whole, its key endorsed by the root, its signature valid (:func:`sealing.open_manifest` names
    what is not);
-3. it is this tenant's and this recording's, and lies where it says (``seal.manifest_foreign``);
+3. it is this tenant's and this recording's, and is where it says (``seal.manifest_foreign``);
 4. it is the one that was catalogued (``seal.manifest_replaced``);
-5. the wrapped keys open, and to the sealed key (``seal.key_…``);
+5. the wrapped keys open, and give the sealed key (``seal.key_…``);
 6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties, what
    was agreed;
-7. no key signed it, or an amendment of it, after the root had taken that key back, and no amendment by such
-   a key came to light only since (``seal.key_revoked``);
-8. its amendments are in order, each signed and this recording's (``amendment.…``), and none is gone that the
-   catalogue lists (``amendment.missing``, ``amendment.replaced``).
+7. no key signed it, or an amendment of it, after the root had revoked that key, and no amendment by such
+   a key has appeared only since (``seal.key_revoked``);
+8. its amendments are in order, each signed and this recording's (``amendment.…``), and none that the
+   catalogue lists is gone (``amendment.missing``, ``amendment.replaced``).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from recorder.seal.sealing import MAX_BYTES, NAME, open_manifest
 from recorder.store.contract import NotFound, Store
 
 CACHED = 64
-"""How many verified manifests are kept at hand.  They are found by their own hash, so one that was
-changed is never taken for one that was verified."""
+"""How many verified manifests are kept in memory. They are found by their own hash, so a changed one is never
+taken for a verified one."""
 
 
 _AMENDMENT = "amendment-"
@@ -52,8 +52,8 @@ _AMENDMENT = "amendment-"
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRecording:
-    """A row, the verified manifest that it belongs to and its amendments, and the data key that opens both's
-    objects.  ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
+    """A row, its verified manifest and amendments, and the data key that opens the objects of both.
+    ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
 
     row: RecordingRow
     chain: Chain
@@ -84,7 +84,7 @@ class Seals:
         self._lock = threading.Lock()
 
     def open(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
-        """All checks, with the manifest as the bucket has it now.  Raises :class:`SealError`,
+        """All checks, with the manifest as it is in the bucket now. Raises :class:`SealError`,
         :class:`recorder.errors.StoreError`."""
         try:
             content = read_document(self._store, row.prefix + NAME, MAX_BYTES)
@@ -106,8 +106,8 @@ class Seals:
         return sealed
 
     def at_hand(self, row: RecordingRow, now: datetime) -> VerifiedRecording:
-        """The same with what was verified before, where it is still at hand and nothing was listed since:
-        for the many requests under one grant."""
+        """The same with what was verified before, if it is still in memory and nothing was listed since: for
+        the many requests under one grant."""
         with self._lock:
             chain = self._verified.get(row.manifest_sha256)
         listed = amendments.known(row.tenant, row.id)
@@ -117,7 +117,7 @@ class Seals:
         return self._compare(row, chain, listed)
 
     def _chain(self, row: RecordingRow, manifest: Manifest, sha256: str, now: datetime) -> Chain:
-        """The amendments as the bucket has them.  Raises :class:`SealError`."""
+        """The amendments in the bucket. Raises :class:`SealError`."""
         names = [key.removeprefix(row.prefix) for key in self._store.list(row.prefix + _AMENDMENT)]
         chain = read_chain(manifest, sha256, amendments_in(self._store, row.prefix, names), self._root, now)
         chain.check()
@@ -133,7 +133,7 @@ class Seals:
         if sha256 != row.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
-                f"recording {row.id} has another manifest than the one that was catalogued",
+                f"recording {row.id} has a manifest other than the one that was catalogued",
                 "a manifest is never rewritten: look at the object's versions",
             )
 
@@ -144,19 +144,19 @@ class Seals:
             if number > len(there):
                 raise SealError(
                     "amendment.missing",
-                    f"{amendment_name(number)} of recording {row.id} is listed, and not in the bucket",
+                    f"{amendment_name(number)} of recording {row.id} is listed but not in the bucket",
                     "it was deleted: look at the object's versions",
                 )
             if there[number - 1] != sha256:
                 raise SealError(
                     "amendment.replaced",
-                    f"{amendment_name(number)} of recording {row.id} is another than was listed",
+                    f"{amendment_name(number)} of recording {row.id} is not the one that was listed",
                     "an amendment is never rewritten: look at the object's versions",
                 )
         if chain.erased is not None:
             raise AccessError("access.destroyed", "the recording was destroyed")
         key = self._key(row)
-        # Opening the parties compares the key's id with the sealed one first.
+        # Opening the parties first compares the key's id with the sealed one.
         self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))
         return VerifiedRecording(row, chain, key, len(there) > len(listed))
 
@@ -172,7 +172,7 @@ class Seals:
                 ).decode()
             except (NotFound, UnicodeDecodeError) as error:
                 raise SealError(
-                    "seal.key_missing", f"the key of recording {row.id} is nowhere: it was destroyed"
+                    "seal.key_missing", f"the key of recording {row.id} no longer exists: it was destroyed"
                 ) from error
         mine = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
         return open_data_key(self._store, self._keyring, tenant, mine)
@@ -199,8 +199,7 @@ class Seals:
         if differing:
             raise SealError(
                 "seal.row_differs",
-                f"the catalogue says something else of recording {row.id} than was sealed: "
-                + ", ".join(differing),
+                f"the catalogue contradicts the seal of recording {row.id}: " + ", ".join(differing),
                 "the row was changed after it was written",
             )
 

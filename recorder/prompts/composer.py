@@ -1,7 +1,7 @@
-"""Sentences put together: the text, word for word, and the WAV that says it.
+"""Sentences combined: the text, word for word, and the WAV that speaks it.
 
-Made when an announcement or a line is saved, never in a call.  The same input gives the same bytes, so a
-hash that is sealed with a recording can be made again.
+Composed when an announcement or a line is saved, never during a call. The same input gives the same bytes, so
+a hash that is sealed with a recording can be reproduced.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from recorder.prompts.sound_check import LONGEST_S, RATES, check_sound, read_sam
 from recorder.prompts.sound_sources import Sources
 
 PAUSE_S = 0.15
-"""Between two sentences, beside the silence at their ends."""
+"""Between two sentences, in addition to the silence at their ends."""
 
 GREETING_PAUSE_S = 0.5
 """After a customer's greeting."""
@@ -43,8 +43,8 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class Greeting:
     """A customer's own sound, heard first: its text, word for word, and the WAV.
 
-    ``says_all``: the customer attests that it says by itself everything that must be said (recorded, what
-    for, how long, and the key where there is one), so that nothing is said after it.
+    ``says_all``: the customer attests that it contains everything required (that the call is recorded, the
+    purposes, the retention period, and the key if there is one), so that nothing is said after it.
     """
 
     text: str
@@ -54,8 +54,8 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Something to be played: what it says, word for word, the WAV's bytes and how long it is.
-    ``origins`` tells where each clip came from, in the order they are heard."""
+    """Something to play: its text, word for word, the WAV's bytes, and its length. ``origins`` says where
+    each clip came from, in order."""
 
     language: str
     text: str
@@ -82,12 +82,12 @@ def announcement(
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """What is said before a call is recorded; in opt-in after the yes
-    (the greeting was heard before the question, and is not heard again).
+    """What is said before a call is recorded; in opt-in after the yes, without the greeting, which preceded
+    the question.
 
-    ``purposes`` are codes; ``own`` gives the sentence for each that is no standard one.  Raises
-    :class:`ConfigError`: ``prompt.*`` for what cannot be said or a greeting that does not serve,
-    ``speech.*`` where there is no sound for a sentence.
+    ``purposes`` are codes; ``own`` gives the sentence for each that is not a standard one. Raises
+    :class:`ConfigError`: ``prompt.*`` for text that cannot be spoken or an unsuitable greeting, ``speech.*``
+    if a sentence has no sound.
     """
     if mode not in MODES:
         raise ConfigError("prompt.mode", f"there is no mode {mode!r}", f"one of {', '.join(MODES)}")
@@ -106,7 +106,7 @@ def opt_in_question(
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """Asked before anything is captured: 1 is yes.  Raises as :func:`announcement` does."""
+    """Asked before anything is captured: 1 is yes. Raises as :func:`announcement` does."""
     parts = _parts("opt-in-question", language, wording, purposes=purposes, keep_days=keep_days, own=own)
     return _render(language, parts, sources, sample_rate, greeting)
 
@@ -119,9 +119,9 @@ def line_sentence(
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """What colleagues call to hear: that calls on their line are recorded, what for and how long, in each
-    language of ``spoken``, given with its sentences for purposes that are no standard ones.  The
-    :class:`Rendered` has the first one's language.  Raises as :func:`announcement` does."""
+    """What colleagues call to hear: that calls on their line are recorded, the purposes and the retention
+    period, in each language of ``spoken``, given with its sentences for purposes that are not standard. The
+    :class:`Rendered` has the first one's language. Raises as :func:`announcement` does."""
     parts = [
         (language, part)
         for language, own in spoken
@@ -138,32 +138,32 @@ def joining(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 800
 def joining_question(
     language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """The same, and which key refuses (opt-out), or whether they agree (opt-in)."""
+    """The same, with the key that refuses (opt-out), or the question whether they agree (opt-in)."""
     if mode not in ("opt-out", "opt-in"):
-        raise ConfigError("prompt.mode", f"nobody is asked in {mode!r}", "opt-out or opt-in")
+        raise ConfigError("prompt.mode", f"the mode {mode!r} asks nobody", "opt-out or opt-in")
     return _render(language, _parts(f"joining-{mode}", language), sources, sample_rate)
 
 
 def wrong_key(
     language: str, *, wording: Wording = SHORT, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """In opt-out, after a key that means nothing: which one does."""
+    """In opt-out, after a key without meaning: the key that refuses."""
     return _render(language, _parts("wrong-key-opt-out", language, wording), sources, sample_rate)
 
 
 def not_recorded(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """After a refusal, or no yes."""
+    """After a refusal, or in the absence of a yes."""
     return _render(language, _parts("not-recorded", language), sources, sample_rate)
 
 
 def language_menu(
     languages: Sequence[str], *, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """Each language in its own words, with its key: 1 for the first.  Two to nine of them.  The
+    """Each language in its own words, with its key: 1 for the first. Two to nine languages. The
     :class:`Rendered` has the first one's language."""
     if isinstance(languages, str) or not 2 <= len(set(languages)) == len(languages) <= 9:
         raise ConfigError(
-            "prompt.languages", f"no choice can be made of {languages!r}", "two languages or more, each once"
+            "prompt.languages", f"{languages!r} is no choice of languages", "two languages or more, each once"
         )
     parts = [
         (language, said("language", language, key=key)) for key, language in enumerate(languages, start=1)
@@ -174,7 +174,7 @@ def language_menu(
 def keep_question(
     language: str, *, wording: Wording = SHORT, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """Asked of both in a call: may the recording be kept, so that it stays clear what was agreed?  1 is
+    """The keep question, to both: may the recording be kept, so that it stays clear what was agreed? 1 is
     yes, 2 is no."""
     return _render(language, _parts("keep-question", language, wording), sources, sample_rate)
 
@@ -218,23 +218,23 @@ def unanswered(
 
 
 def ask_now(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To the colleague who asks in their own words: now."""
+    """To the colleague who asks in their own words: ask now."""
     return _render(language, _parts("ask-now", language), sources, sample_rate)
 
 
 def delete_question(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To a colleague alone who wants a recording destroyed, in the call: 1 does it."""
+    """To a colleague alone who wants the recording destroyed during the call: 1 confirms."""
     return _render(language, _parts("delete-question", language), sources, sample_rate)
 
 
 def deleted(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To both, after that: that it was."""
+    """To both, after that: the recording was destroyed."""
     return _render(language, _parts("deleted", language), sources, sample_rate)
 
 
 def code(language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """To whoever answers a number that was called because somebody asked for its recordings: why, and the
-    code, digit by digit, twice."""
+    """To the person who answers a verification call: why they are called, and the code, digit by digit,
+    twice."""
     read = [said("digit", language, key=int(each)) for each in digits]
     again = _parts("once-more", language)
     return _render(
@@ -279,7 +279,7 @@ def _put_together(
     greeting: Greeting | None = None,
 ) -> Rendered:
     if sample_rate not in RATES:
-        raise ConfigError("prompt.rate", f"no announcement is made at {sample_rate} Hz", "8000 or 16000")
+        raise ConfigError("prompt.rate", f"announcements cannot be made at {sample_rate} Hz", "8000 or 16000")
     texts: list[str] = []
     pieces: list[Samples] = []
     pauses: list[float] = []
@@ -301,7 +301,7 @@ def _put_together(
     if seconds > LONGEST_S:
         raise ConfigError(
             "prompt.length",
-            f"all of it together takes {seconds:.0f} s",
+            f"the whole prompt takes {seconds:.0f} s",
             f"at most {LONGEST_S:.0f} s: a shorter greeting, or fewer purposes",
         )
     return Rendered(
@@ -320,7 +320,7 @@ def _greeting_text(greeting: Greeting) -> str:
         raise ConfigError(
             "prompt.greeting_text",
             "the greeting has no text",
-            "write down what it says, word for word: it is sealed with every recording",
+            "write down its words exactly: they are sealed with every recording",
         )
     return text
 

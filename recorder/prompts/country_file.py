@@ -1,7 +1,7 @@
-"""Reading a country pack, strictly: what is unknown, missing or impossible is an error that says where.
+"""Reads a country pack, strictly: anything unknown, missing or impossible is an error that names its place.
 
-A pack that is read with a mistake in it would let a customer record what the country does not allow, so
-nothing is guessed and nothing is passed over.
+A pack that is read with a mistake in it would let a customer record what the country forbids, so nothing is
+guessed and nothing ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Sources = Annotated[list[Text], Field(min_length=1)]
 Where = Literal["in the call", "in the panel", "by a prompt they can call"]
 
 ASKED: dict[str, str] = {"opt-out": "objection", "opt-in": "consent"}
-"""What a mode asks of the other person; a pack says how, where one of its rules needs the mode."""
+"""What a mode asks of the other person; a pack says how, if one of its rules needs the mode."""
 
 
 class _Table(BaseModel):
@@ -90,7 +90,7 @@ class _File(_Table):
 
 @cache
 def shipped() -> Mapping[str, Pack]:
-    """The packs that come with Accord, by code, :data:`STRICT` last.  Raises :class:`ConfigError`."""
+    """The packs that come with Accord, by code, :data:`STRICT` last. Raises :class:`ConfigError`."""
     packs = {}
     for path in sorted(FOLDER.glob("*.toml"), key=lambda path: (path.stem == STRICT, path.stem)):
         pack = load(path)
@@ -103,13 +103,13 @@ def shipped() -> Mapping[str, Pack]:
 
 
 def pack_for(country: str, packs: Mapping[str, Pack] | None = None) -> Pack:
-    """A country's pack, the strict one where it has none; of ``packs``, by default the shipped ones."""
+    """A country's pack, or the strict one if it has none; out of ``packs``, by default the shipped ones."""
     known = shipped() if packs is None else packs
     return known.get(country.casefold()) or known[STRICT]
 
 
 def load(path: Path) -> Pack:
-    """Read one pack.  Raises :class:`ConfigError` (``pack.broken``) naming the file and the field."""
+    """Read one pack. Raises :class:`ConfigError` (``pack.broken``) naming the file and the field."""
     try:
         file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         return _Reader(file).pack()
@@ -136,7 +136,7 @@ def _why(error: Any) -> str:
 
 
 class _Reader:
-    """What one table's fields have to do with another's.  Raises ``ValueError`` naming the field."""
+    """Reads one pack and checks its tables against each other. Raises ``ValueError`` naming the field."""
 
     def __init__(self, file: _File) -> None:
         self.file = file
@@ -152,7 +152,7 @@ class _Reader:
         notes = [self.duty(f"note.{n}", "note", each) for n, each in enumerate(file.note)]
         self.check_duties(rules)
         if unused := sorted(set(self.known) - self.used):
-            raise ValueError(f"source.{unused[0]}: nothing names it")
+            raise ValueError(f"source.{unused[0]}: no rule refers to it")
         return Pack(
             code=file.pack.code,
             name=file.pack.name,
@@ -171,7 +171,9 @@ class _Reader:
         rules = {}
         for code in wanted:
             if code not in self.file.purpose:
-                raise ValueError(f"purpose.{code}: it is missing, and with it mode and longest keeping time")
+                raise ValueError(
+                    f"purpose.{code}: it is missing, and so are its mode and longest retention period"
+                )
             rules[code] = self.rule(code, self.file.purpose[code])
         return rules
 
@@ -198,21 +200,19 @@ class _Reader:
     def check_duties(self, rules: dict[str, Rule]) -> None:
         for needed in ("recorded", "purposes", "keeping-time"):
             if needed not in {each.what for each in self.file.say}:
-                raise ValueError(f"say: nothing says {needed}")
+                raise ValueError(f"say: no entry says {needed}")
         asked = {each.what for each in self.file.ask}
         for rule in rules.values():
             if (what := ASKED.get(rule.mode)) and what not in asked:
-                raise ValueError(f"ask: purpose.{rule.purpose} is {rule.mode}, and nothing asks for {what}")
+                raise ValueError(f"ask: purpose.{rule.purpose} is {rule.mode}, but no entry asks for {what}")
         told = {each.who: each.where for each in self.file.tell}
         if set(told) != {"outside", "colleagues"} or len(told) != len(self.file.tell):
             raise ValueError("tell: outside and colleagues, each once")
         if "in the call" not in told["outside"]:
-            raise ValueError("tell: outside is told in the call")
+            raise ValueError("tell: the external party is informed during the call")
 
 
 def _source(name: str, entry: _Source) -> RuleSource:
     if (entry.checked is None) != (entry.sure == "general"):
-        raise ValueError(
-            f"source.{name}.checked: the day it was read, and none for what is only general knowledge"
-        )
+        raise ValueError(f"source.{name}.checked: the day it was read; none for general knowledge")
     return RuleSource(entry.law, entry.article, entry.link, entry.sure, entry.checked)

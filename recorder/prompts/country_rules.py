@@ -1,9 +1,9 @@
-"""Country packs: what a country asks of a recording, as data with its sources (``packs/*.toml``,
-read by ``packfile``).
+"""Country packs: what a country requires of a recording, as data with its sources (``packs/*.toml``, read by
+``country_file``).
 
-A pack says for each purpose the laxest mode that a call may be recorded in and the longest keeping time,
-and beside that what is said, asked and told to whom.  A customer may be stricter, never laxer.  Facts with
-their sources, not legal advice: each source says how sure it is.
+For each purpose a pack has the laxest mode in which a call may be recorded and the longest retention period,
+and beside that what must be said, asked, and told to whom. A customer may be stricter, never laxer. These are
+facts with sources, not legal advice; each source states how certain it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal
 from recorder.domain.call_plan import MODES, Mode
 
 STRICT = "strict"
-"""The pack of a customer whose country is not known, or has no pack."""
+"""The pack of a customer whose country is unknown, or has no pack."""
 
 OTHER = "other"
 """The rule of every purpose that a pack does not name: a customer's own."""
@@ -35,7 +35,7 @@ SURE: Mapping[Sure, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class RuleSource:
-    """Where a rule comes from.  ``sure``: its own wording was read, or a page about it, or neither;
+    """Where a rule comes from. ``sure``: the law's own wording was read, or a page about it, or neither;
     ``checked`` is the day of that, ``None`` for general knowledge."""
 
     law: str
@@ -56,8 +56,8 @@ class RuleSource:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What holds for one purpose: ``mode`` is the laxest that is allowed, ``longest_keep_days`` the longest
-    keeping time that may be announced."""
+    """The rule of one purpose: ``mode`` is the laxest that is allowed, ``longest_keep_days`` the longest
+    retention period that may be announced."""
 
     purpose: str
     mode: Mode
@@ -83,8 +83,8 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a setting does not fit a pack.  ``rule`` is the one that it breaks, by its mode or its
-    longest keeping time; ``hint`` says what is allowed, and by which law."""
+    """Why a setting does not comply with a pack. ``rule`` is the one that it breaks, by mode or retention
+    period; ``hint`` says what is allowed, and by which law."""
 
     kind: Literal["mode", "keep_days"]
     rule: Rule
@@ -94,8 +94,8 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One country.  ``rules`` has one for each standard purpose and :data:`OTHER`; ``notes`` are what else
-    to know, each a duty's text with its sources."""
+    """One country. ``rules`` has one for each standard purpose and :data:`OTHER`; ``notes`` are further
+    facts, each with its sources."""
 
     code: str
     name: str
@@ -106,19 +106,19 @@ class Pack:
     notes: tuple[Duty, ...]
 
     def rule(self, purpose: str) -> Rule:
-        """The rule of a purpose; a customer's own has the one of :data:`OTHER`."""
+        """The rule of a purpose; a customer's own purpose has that of :data:`OTHER`."""
         return self.rules.get(purpose) or self.rules[OTHER]
 
     def laxest_mode(self, purposes: Iterable[str]) -> Mode:
-        """The laxest mode for a call that is announced for these purposes: the strictest of theirs."""
+        """The laxest mode for a call that is announced for these purposes: the strictest among theirs."""
         return max((self.rule(each).mode for each in purposes), key=MODES.index, default=MODES[-1])
 
     def objections(
         self, purposes: Iterable[str], *, keep_days: int, mode: str | None = None
     ) -> tuple[Objection, ...]:
-        """What of a setting this country does not allow; empty where it fits.
+        """What this country does not allow of a setting; empty if it complies.
 
-        ``mode`` is one of :data:`MODES`, or ``None`` where only an announcement is looked at.
+        ``mode`` is one of :data:`MODES`, or ``None`` if only an announcement is examined.
         """
         found: list[Objection] = []
         for purpose in purposes:

@@ -1,4 +1,4 @@
-"""Samples: loudness, trimming, changing the rate, putting pieces together.
+"""Samples: loudness, trimming, resampling, concatenation.
 
 Everything here works on one channel of ``float32`` samples, full scale 1, at :data:`RATE` unless it says
 otherwise, and is deterministic: the same input gives the same bytes.
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 
 RATE = 16_000
-"""Samples a second that clips are kept and put together at."""
+"""The sample rate at which clips are kept and combined."""
 
 LOUDNESS = -20.0
-"""LUFS (ITU-R BS.1770) that every piece is brought to: speech on a phone line."""
+"""Target loudness of every clip in LUFS (ITU-R BS.1770): speech on a phone line."""
 
 PEAK = 0.79
-"""No piece is made louder than this (-2 dBFS), whatever its loudness."""
+"""No clip's peak is raised above this (-2 dBFS), whatever its loudness."""
 
 EDGE_S = 0.05
-"""Silence at both ends of every piece."""
+"""Silence at both ends of every clip."""
 
 _BEFORE_S, _AFTER_S, _FADE_S = 0.02, 0.05, 0.005
 _FRAME_S = 0.01
@@ -33,7 +33,7 @@ _QUIET_DB, _SILENT_DBFS = 38.0, -60.0
 
 
 def loudness(samples: Samples, rate: int = RATE) -> float:
-    """LUFS after ITU-R BS.1770, gated; -inf for silence.  What is shorter than its block of 0.4 s is one
+    """LUFS by ITU-R BS.1770, gated; -inf for silence. Anything shorter than its block of 0.4 s is one
     block."""
     size = min(len(samples), int(0.4 * rate))
     if size == 0:
@@ -55,7 +55,7 @@ def _power(lufs: float) -> float:
 
 
 def _weighted(samples: Samples, rate: int) -> NDArray[np.float64]:
-    """By ear: the standard's two filters (given for 48 kHz), as their response in frequency."""
+    """K-weighting: the standard's two filters (specified for 48 kHz), as a frequency response."""
     size = len(samples) + rate // 5
     spectrum = np.fft.rfft(samples.astype(np.float64), size)
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(size, 1 / rate) / 48_000)
@@ -68,7 +68,7 @@ def _weighted(samples: Samples, rate: int) -> NDArray[np.float64]:
 
 
 def levelled(samples: Samples, rate: int = RATE) -> Samples:
-    """At :data:`LOUDNESS`, or as near as :data:`PEAK` allows.  Silence stays silence."""
+    """At :data:`LOUDNESS`, or as near as :data:`PEAK` allows. Silence stays silence."""
     now = loudness(samples, rate)
     if not np.isfinite(now):
         return samples
@@ -77,7 +77,7 @@ def levelled(samples: Samples, rate: int = RATE) -> Samples:
 
 
 def silences(samples: Samples, rate: int = RATE) -> tuple[float, float]:
-    """Seconds of quiet before the first and after the last that is heard; all of it, twice, for silence."""
+    """Seconds of silence before and after the sound; the whole length, twice, for silence."""
     size = max(1, int(_FRAME_S * rate))
     count = len(samples) // size
     if count == 0:
@@ -91,7 +91,7 @@ def silences(samples: Samples, rate: int = RATE) -> tuple[float, float]:
 
 
 def trimmed(samples: Samples, rate: int = RATE) -> Samples:
-    """What is heard, faded in and out, with :data:`EDGE_S` of silence at both ends."""
+    """The audible part, faded in and out, with :data:`EDGE_S` of silence at both ends."""
     before, after = silences(samples, rate)
     first = max(0, int((before - _BEFORE_S) * rate))
     last = min(len(samples), len(samples) - int((after - _AFTER_S) * rate))
@@ -109,7 +109,7 @@ def silence(seconds: float, rate: int = RATE) -> Samples:
 
 
 def resampled(samples: Samples, rate: int, to: int) -> Samples:
-    """At another rate, by the whole spectrum; what the lower rate cannot hold fades out below its limit,
+    """Resampled through the whole spectrum; what the lower rate cannot represent fades out below its limit,
     so that nothing rings."""
     if rate == to or not len(samples):
         return samples.astype(np.float32)
@@ -126,7 +126,7 @@ def resampled(samples: Samples, rate: int, to: int) -> Samples:
 
 
 def joined(pieces: Sequence[Samples], pauses: Sequence[float], rate: int = RATE) -> Samples:
-    """Pieces one after the other, each with its pause in seconds before it (the first one's is not used)."""
+    """Clips in sequence, each preceded by its pause in seconds (the first one's is ignored)."""
     parts: list[Samples] = []
     for piece, pause in zip(pieces, pauses, strict=True):
         parts += [silence(pause, rate), piece] if parts else [piece]

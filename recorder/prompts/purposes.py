@@ -21,9 +21,9 @@ LANGUAGES = ("fr", "nl", "de", "en")
 
 @dataclass(frozen=True, slots=True)
 class StandardPurpose:
-    """One purpose.  ``code`` is what manifests and grants hold; ``roles`` who may use a recording for
-    it; ``longest_keep_days`` the longest keeping time that may be announced, in days.  ``disputes``: a
-    recording can be held for it; ``by_law``: a law asks that it be kept."""
+    """One purpose. ``code`` is what manifests and grants contain; ``roles`` are those that may use a
+    recording for it; ``longest_keep_days`` is the longest retention period that may be announced, in days.
+    ``disputes``: a recording can be placed on legal hold for it; ``by_law``: a law requires retention."""
 
     code: str
     roles: frozenset[str]
@@ -35,11 +35,11 @@ class StandardPurpose:
     explanations: Mapping[str, str]
 
     def label(self, language: str) -> str:
-        """A few words for a list or button; English where the language is not one of ours."""
+        """A few words for a list or button; English if the language is not one of ours."""
         return self.labels.get(language, self.labels["en"])
 
     def explanation(self, language: str) -> str:
-        """One plain sentence for somebody who hears of it for the first time."""
+        """One plain sentence for somebody new to it."""
         return self.explanations.get(language, self.explanations["en"])
 
 

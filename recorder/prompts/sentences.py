@@ -1,7 +1,7 @@
-"""The sentences that people hear, as data (``sentences.toml``): what is written, and what an engine reads.
+"""The sentences that people hear, as data (``sentences.toml``): the text, and the form that an engine reads.
 
-A sentence is one clip of sound.  What is written is word for word what is said, because it is sealed with
-the recording; where an engine needs the same words written otherwise ("press one"), that stands beside it.
+A sentence is one clip of sound. Its text is word for word what is said, because it is sealed with the
+recording; if an engine needs other spelling for the same words ("press one"), that stands beside it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from recorder.errors import ConfigError
 from recorder.prompts.purposes import LANGUAGES, standard
 
 LONGEST_KEEP_DAYS = 36_525
-"""A hundred years: a longer keeping time is a slip of the pen."""
+"""A hundred years: a longer retention period is a typing mistake."""
 
 Wording = Literal["short", "long"]
 
 SHORT: Final = "short"
 LONG: Final = "long"
 WORDINGS: tuple[Wording, ...] = (SHORT, LONG)
-"""How much is said: what must be, or more.  Both say what a country asks (``docs/law.md``)."""
+"""How much is said: the minimum, or more. Both contain what a country requires (``docs/law.md``)."""
 
 PURPOSES: Final = "{purposes}"
 RECORDED_FOR: Final = "{recorded-for}"
 ASKED_FOR: Final = "{may-we-record-for}"
-"""What stands for the sentences of an announcement's purposes: by themselves; in the sentence that says that
-it is recorded, or that asks whether it may be."""
+"""Placeholders for the sentences of an announcement's purposes: separate; within the sentence that says that
+the call is recorded; within the one that asks whether it may be."""
 
 LONGEST_OWN = 200
 """Characters of a customer's own sentence: about fifteen seconds."""
@@ -41,7 +41,7 @@ LONGEST_OWN = 200
 
 @dataclass(frozen=True, slots=True)
 class SpokenSentence:
-    """One sentence: the name of its clip (a file's, without its ending), what is written and sealed, and
+    """One sentence: the name of its clip (a file name without its extension), the text that is sealed, and
     the same words as an engine reads them."""
 
     clip: str
@@ -72,7 +72,7 @@ def _catalogue() -> _Catalogue:
 
 
 def load(path: Path) -> _Catalogue:
-    """Read a catalogue.  Raises :class:`ConfigError` (``sentences.broken``) that says what is missing."""
+    """Read a catalogue. Raises :class:`ConfigError` (``sentences.broken``) that says what is missing."""
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
         times = body["time"]
@@ -129,7 +129,7 @@ def _check(found: _Catalogue) -> None:
 
 
 def check_language(language: str) -> str:
-    """The language, if there are sentences in it.  Raises :class:`ConfigError` (``prompt.language``)."""
+    """The language, if there are sentences in it. Raises :class:`ConfigError` (``prompt.language``)."""
     if language not in LANGUAGES:
         raise ConfigError(
             "prompt.language",
@@ -140,7 +140,7 @@ def check_language(language: str) -> str:
 
 
 def together(name: str, wording: Wording = SHORT) -> tuple[str, ...]:
-    """The clips of something that is said as a whole, in their order."""
+    """The clips of a prompt that is spoken as a whole, in order."""
     return _catalogue().together[wording][name]
 
 
@@ -167,7 +167,7 @@ def said(name: str, language: str, *, keep_days: int | None = None, key: int | N
 
 
 def _time(keep_days: int | None, language: str) -> tuple[str, str]:
-    """The name and the words of a keeping time."""
+    """The name and the words of a retention period."""
     if type(keep_days) is not int or not 1 <= keep_days <= LONGEST_KEEP_DAYS:
         raise ConfigError(
             "prompt.keep_time",
@@ -185,16 +185,16 @@ def _key(key: int | None, usual: Sequence[int]) -> int:
     if key is None:
         return usual[0]
     if type(key) is not int or not 0 <= key <= 9:
-        raise ConfigError("prompt.key", f"{key!r} is no key", "0 to 9")
+        raise ConfigError("prompt.key", f"{key!r} is not a key", "0 to 9")
     return key
 
 
 def purpose_sentences(
     purposes: Sequence[str], language: str, own: Mapping[str, str], part: str = PURPOSES
 ) -> tuple[SpokenSentence, ...]:
-    """What is said for some purposes: the standard ones in their own order, then a customer's own, each with
-    the sentence that ``own`` gives for its code.  ``part`` says how: :data:`PURPOSES`, or in the sentence
-    that tells (:data:`RECORDED_FOR`) or asks (:data:`ASKED_FOR`).
+    """The sentences for some purposes: the standard ones in their own order, then a customer's own, each with
+    the sentence that ``own`` has for its code. ``part`` is one of :data:`PURPOSES`, :data:`RECORDED_FOR` and
+    :data:`ASKED_FOR`.
 
     Raises :class:`ConfigError`: ``prompt.no_purposes``, ``prompt.purpose_words``.
     """
@@ -203,7 +203,7 @@ def purpose_sentences(
         raise ConfigError(
             "prompt.no_purposes",
             "an announcement names no purpose",
-            "name one at least: a recording is used for what was announced, and for nothing else",
+            "name at least one: a recording is used only for what was announced",
         )
     first, other, alone = _SAID_FOR[part]
     known = [code for code in standard() if code in purposes]
@@ -224,8 +224,8 @@ _SAID_FOR: Final[Mapping[str, tuple[str, str, tuple[tuple[str, ...], tuple[str, 
     RECORDED_FOR: ("recorded-for", "and", (("recorded",), ())),
     ASKED_FOR: ("may-we-record-for", "and", (("ask-to-record",), ("may-we-record",))),
 }
-"""The clips of the first standard purpose and of the others, and what stands before and after a customer's
-own where there is no standard one."""
+"""The clips of the first standard purpose and of the others, and what precedes and follows a customer's own
+if there is no standard one."""
 
 
 def _own(code: str, sentence: str) -> SpokenSentence:
@@ -233,24 +233,24 @@ def _own(code: str, sentence: str) -> SpokenSentence:
     if not text:
         raise ConfigError(
             "prompt.purpose_words",
-            f"the purpose {code!r} is no standard one and has no words to announce it with",
+            f"the purpose {code!r} is not a standard one and has no sentence that announces it",
             "give it one plain sentence in the announcement's language",
         )
     if len(text) > LONGEST_OWN or not text.isprintable():
         raise ConfigError(
             "prompt.purpose_words",
-            f"the sentence for the purpose {code!r} cannot be said: {text[:40]!r}",
+            f"the sentence for the purpose {code!r} cannot be spoken: {text[:40]!r}",
             f"one plain sentence, at most {LONGEST_OWN} characters",
         )
     text = text if text[-1] in ".!?" else f"{text}."
-    # Two customers may use one code for two sentences: the clip is named after the words.
+    # Two customers may use one code for different sentences, so the clip is named after the words.
     return SpokenSentence(f"purpose-{hashlib.sha256(text.encode()).hexdigest()[:12]}", text, text)
 
 
 @cache
 def all_said(language: str) -> Mapping[str, SpokenSentence]:
-    """Every sentence that comes as sound, by clip: what is shipped, and what a person records for a voice
-    of their own.  Raises :class:`ConfigError` (``prompt.language``)."""
+    """Every sentence that has a sound, by clip: the shipped ones, and those to record for a voice of one's
+    own. Raises :class:`ConfigError` (``prompt.language``)."""
     found: list[SpokenSentence] = []
     check_language(language)
     for name, sentence in _catalogue().sentences.items():

@@ -1,11 +1,11 @@
-"""Making the shipped sounds anew, after a sentence was changed: ``python -m recorder.prompts.sound_build``.
+"""Rebuilds the shipped sounds after a sentence was changed: ``python -m recorder.prompts.sound_build``.
 
     python -m recorder.prompts.sound_build --kokoro FOLDER [--language nl …] [--all]
 
-Speaks what is not there or says other words (with ``--all`` everything), writes FLAC files and
-``sounds/clips.toml``, and takes away what no sentence needs.  The voice of a language is that of the first
-engine that has one (``tts.py``: Pico for German, Kokoro for the others); which it was stands in
-``sounds/voices.toml``, by hand.
+Speaks every sentence whose sound is missing or has other words (with ``--all`` every sentence), writes FLAC
+files and ``sounds/clips.toml``, and removes unused files. A language is spoken by the first engine that has a
+voice for it (``tts.py``: Pico for German, Kokoro for the others). Which voice that was is recorded by hand in
+``sounds/voices.toml``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from recorder.prompts.sound_sources import DATA, SOUNDS, ShippedClip, read_list
 from recorder.prompts.tts import Engine, engines, speaking
 
 BITS = 13
-"""Bits of a sample that are kept: noise at -86 dBFS, far below a phone line's, and a third less to ship."""
+"""Bits kept per sample: noise at -86 dBFS, far below a phone line's, and files a third smaller."""
 
 
 def make(
     languages: Sequence[str], found: tuple[Engine, ...], folder: Path = SOUNDS, everything: bool = False
 ) -> int:
-    """Write the sounds of some languages, and the list of all.  Returns how many were spoken."""
+    """Write the sounds of some languages, and the list of all. Returns how many were spoken."""
     before = read_list(folder) if (folder / DATA).exists() else {}
     listed = {language: dict(before.get(language, {})) for language in LANGUAGES}
     spoken = 0

@@ -20,23 +20,24 @@ SHORTEST_S, LONGEST_S = 1.0, 60.0
 SHORTEST_CLIP_S, LONGEST_CLIP_S = 0.2, 20.0
 
 LARGEST = 4 << 20
-"""Bytes of a file.  PCM is not packed, so this bounds what is made of it, too."""
+"""Bytes of a file. PCM is not compressed, so this bounds the decoded size, too."""
 
 SILENT_DBFS = -45.0
-"""Below this in its loudest half second, nobody hears it on a phone (speech is near -20)."""
+"""If its loudest half second is below this, it is inaudible on a phone (speech is near -20)."""
 
 CLIPPED_SHARE = 0.0005
-"""Share of samples that may lie in flat tops; more is heard as distortion."""
+"""Share of samples that may be in flat tops; more is heard as distortion."""
 
 REPEATS = 0.9
-"""A sound that is this like itself elsewhere (a steady tone, a loop) has no one place in a recording."""
+"""A sound that resembles itself elsewhere this much (a steady tone, a loop) has no unique place in a
+recording."""
 
 _CONVERT = "convert it: ffmpeg -i yours.wav -ac 1 -ar 8000 -c:a pcm_s16le announcement.wav"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedSound:
-    """A sound that can be used: hex SHA-256 of the file's bytes, samples a second, milliseconds."""
+    """A usable sound: hex SHA-256 of the file's bytes, samples a second, milliseconds."""
 
     sha256: str
     sample_rate: int
@@ -45,7 +46,7 @@ class CheckedSound:
 
 def check_sound(content: bytes, name: str) -> CheckedSound:
     """Check a WAV file: mono, 8 or 16 kHz, PCM 16 bit, 1 to 60 s, neither silent nor clipping, and not
-    the same over and over.  ``name`` is what the error calls it.
+    repetitive. ``name`` is what the error calls it.
 
     Raises :class:`ConfigError` (``prompt.*``) that says what is wrong and what to do.
     """
@@ -55,13 +56,13 @@ def check_sound(content: bytes, name: str) -> CheckedSound:
         raise ConfigError(
             "prompt.length",
             f"{name} is {seconds:.1f} s long",
-            f"an announcement takes {SHORTEST_S:.0f} to {LONGEST_S:.0f} s; about ten are right",
+            f"an announcement takes {SHORTEST_S:.0f} to {LONGEST_S:.0f} s; about ten is right",
         )
     _check_level(samples, rate, name)
     if _repeats(samples, rate) > REPEATS:
         raise ConfigError(
             "prompt.repeats",
-            f"{name} is the same over and over, so its place in a recording cannot be told",
+            f"{name} is repetitive, so its place in a recording is ambiguous",
             "use a spoken sentence",
         )
     return CheckedSound(hashlib.sha256(content).hexdigest(), rate, round(seconds * 1000))
@@ -88,7 +89,7 @@ def _check_level(samples: NDArray[np.int16], rate: int, name: str) -> None:
     if level < SILENT_DBFS:
         raise ConfigError(
             "prompt.silent",
-            f"{name} is silent or nearly so ({level:.0f} dBFS where it is loudest)",
+            f"{name} is silent or nearly silent ({level:.0f} dBFS at its loudest)",
             "record it again, at about -20 dBFS",
         )
     if clipped_share(samples) > CLIPPED_SHARE:
@@ -100,10 +101,10 @@ def _check_level(samples: NDArray[np.int16], rate: int, name: str) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """A sound file's bytes, read once: what is checked is what is used.  Raises :class:`ConfigError`
+    """A sound file's bytes, read once, so that what is checked is what is used. Raises :class:`ConfigError`
     (``prompt.unreadable``, ``prompt.length``)."""
     try:
-        # Without waiting: a pipe that nobody writes to would be waited for.
+        # Non-blocking: a pipe without a writer would block.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError("it is no plain file")
@@ -117,7 +118,7 @@ def read_file(path: Path) -> bytes:
 
 
 def read_wav(content: bytes, name: str) -> tuple[NDArray[np.int16], int]:
-    """The samples of a WAV file, and how many a second: mono, PCM 16 bit, 8 or 16 kHz.
+    """The samples of a WAV file and their rate: mono, PCM 16 bit, 8 or 16 kHz.
 
     Raises :class:`ConfigError`: ``prompt.not_wav``, ``prompt.form``, ``prompt.channels``, ``prompt.rate``.
     """
@@ -142,7 +143,7 @@ def _check_form(name: str, file: soundfile.SoundFile) -> None:
     if file.format not in ("WAV", "WAVEX"):
         raise ConfigError("prompt.not_wav", f"{name} is {file.format}, not WAV", _CONVERT)
     if file.subtype != "PCM_16":
-        raise ConfigError("prompt.form", f"{name} holds {file.subtype} samples, not PCM 16 bit", _CONVERT)
+        raise ConfigError("prompt.form", f"{name} has {file.subtype} samples, not PCM 16 bit", _CONVERT)
     if file.channels != 1:
         raise ConfigError("prompt.channels", f"{name} has {file.channels} channels, not one", _CONVERT)
     if file.samplerate not in RATES:
@@ -157,9 +158,9 @@ def _loudest_dbfs(samples: NDArray[np.int16], rate: int) -> float:
 
 
 def clipped_share(samples: NDArray[np.int16]) -> float:
-    """Share of the samples that lie in flat tops."""
+    """Share of the samples that are in flat tops."""
     top = int(np.abs(samples.astype(np.int32)).max())
-    if top < 16384:  # half of full scale: flat tops down there are a quiet square wave, not clipping
+    if top < 16384:  # half of full scale: flat tops below it are a quiet square wave, not clipping
         return 0.0
     flat = np.abs(samples.astype(np.int32)) >= top - 1
     inside = flat[:-2] & flat[1:-1] & flat[2:]
@@ -167,7 +168,7 @@ def clipped_share(samples: NDArray[np.int16]) -> float:
 
 
 def _repeats(samples: NDArray[np.int16], rate: int) -> float:
-    """How like itself the sound is, at best, when moved by 20 ms or more (and up to half its length)."""
+    """The sound's greatest autocorrelation at a lag of 20 ms or more (up to half its length)."""
     x = samples.astype(np.float64)
     size = 1 << (2 * len(x) - 1).bit_length()
     spectrum = np.fft.rfft(x, size)

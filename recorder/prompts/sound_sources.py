@@ -1,8 +1,7 @@
-"""Where a sentence's sound comes from: a person's recording, what is shipped, or an engine.
+"""Where a sentence's sound comes from: a person's recording, the shipped sound, or an engine, in that order.
 
-In that order.  A person's recordings lie in a folder of the operator's, ``<language>/<clip>.wav``; each is
-checked when it is used.  What is shipped is FLAC, 16 kHz, with the text it says and its hash in
-``sounds/clips.toml``.
+A person's recordings are in a folder of the operator's, ``<language>/<clip>.wav``; each is checked when it is
+used. Shipped sounds are FLAC, 16 kHz, with their text and hash in ``sounds/clips.toml``.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ SCRIPT = "script.txt"
 
 @dataclass(frozen=True, slots=True)
 class ShippedClip:
-    """What a shipped file says, and the hash of its bytes in hex."""
+    """The text of a shipped file, and the hash of its bytes in hex."""
 
     text: str
     sha256: str
@@ -41,8 +40,8 @@ class ShippedClip:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One sentence as sound: samples at 16 kHz, and where they come from, for a person: ``recorded``,
-    ``shipped``, ``spoken by …``."""
+    """One sentence as sound: samples at 16 kHz, and their origin, for a person: ``recorded``, ``shipped``,
+    ``spoken by …``."""
 
     said: SpokenSentence
     samples: Samples
@@ -51,14 +50,14 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where clips come from.  ``recorded`` is the folder of a person's recordings; ``engines`` speak what is
-    neither there nor shipped, the better first."""
+    """Where clips come from. ``recorded`` is the folder of a person's recordings; ``engines`` speak what is
+    in neither place, the better first."""
 
     recorded: Path | None = None
     engines: tuple[Engine, ...] = ()
 
     def origin(self, said: SpokenSentence, language: str) -> str:
-        """Where the sound of a sentence would come from, without making it; ``missing`` if from nowhere."""
+        """Where the sound of a sentence would come from, without making it; ``missing`` if nowhere."""
         if self.recording(said.clip, language) is not None:
             return "recorded"
         if _shipped_with(said, language) is not None:
@@ -67,30 +66,30 @@ class Sources:
         return "missing" if spoken is None else f"spoken by {spoken.name}"
 
     def recording(self, clip: str, language: str) -> Path | None:
-        """A person's recording of a clip, where there is one."""
+        """A person's recording of a clip, if there is one."""
         if self.recorded is None:
             return None
         path = self.recorded / language / f"{clip}.wav"
         return path if path.exists() else None
 
     def check_words(self, path: Path, said: SpokenSentence, language: str) -> None:
-        """Raises :class:`ConfigError` (``prompt.other_words``) where the folder's script says that something
-        else was read than the sentence says now: after an upgrade."""
+        """Raises :class:`ConfigError` (``prompt.other_words``) if, by the folder's script, the recording has
+        other words than the sentence has now, as after an upgrade."""
         read = {} if self.recorded is None else read_script(self.recorded)
         words = read.get(f"{language}/{said.clip}.wav")
         if words is not None and words != said.spoken:
             raise ConfigError(
                 "prompt.other_words",
-                f"{path} says {words!r}, and the sentence is now {said.spoken!r}",
+                f"{path} says {words!r}, but the sentence is now {said.spoken!r}",
                 f"record it again and put its new line into {SCRIPT}: accord prompts script",
             )
 
     def clip(self, said: SpokenSentence, language: str) -> Clip:
-        """A sentence's sound, trimmed and at the level of all the others.
+        """A sentence's sound, trimmed and at the common level.
 
-        Raises :class:`ConfigError`: ``prompt.*`` (a recording does not serve or says other words, what is
-        shipped was changed),
-        ``speech.*`` (nothing can speak it, or did not)."""
+        Raises :class:`ConfigError`: ``prompt.*`` (an unsuitable recording or other words; a shipped file was
+        changed), ``speech.*`` (nothing can speak it, or it failed).
+        """
         path = self.recording(said.clip, language)
         if path is not None:
             self.check_words(path, said, language)
@@ -104,7 +103,7 @@ class Sources:
 
 
 def read_script(folder: Path) -> Mapping[str, str]:
-    """What was read for each file of a folder of recordings; empty where it has no script.  Raises
+    """What was read for each file of a folder of recordings; empty if it has no script. Raises
     :class:`ConfigError` (``prompt.unreadable``)."""
     path = folder / SCRIPT
     try:
@@ -113,14 +112,15 @@ def read_script(folder: Path) -> Mapping[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "prompt.unreadable", f"{path} cannot be read: {error}", "make it anew: accord prompts script"
+            "prompt.unreadable", f"{path} cannot be read: {error}", "create it again: accord prompts script"
         ) from error
     rows = (line.partition("\t") for line in lines if not line.startswith("#"))
     return {name.strip(): words.strip() for name, tab, words in rows if tab}
 
 
 def sources(settings: PromptSettings) -> Sources:
-    """By the settings.  Raises :class:`ConfigError`: ``prompt.folder``, ``speech.missing``."""
+    """The sources that the settings name. Raises :class:`ConfigError`: ``prompt.folder``,
+    ``speech.missing``."""
     folder = settings.recorded
     if folder is not None and not folder.is_dir():
         raise ConfigError(
@@ -157,7 +157,7 @@ def read_list(folder: Path) -> Mapping[str, Mapping[str, ShippedClip]]:
 
 
 def _shipped_with(said: SpokenSentence, language: str) -> ShippedClip | None:
-    """The shipped clip, if it says the very words: of a customer's own sentence there is none."""
+    """The shipped clip, if it has exactly these words; there is none for a customer's own sentence."""
     found = shipped_clips().get(language, {}).get(said.clip)
     return found if found is not None and found.text == said.text else None
 
@@ -174,7 +174,7 @@ def _shipped(path: Path, sha256: str) -> Samples:
         raise ConfigError(
             "prompt.changed",
             f"the shipped sound {path} was changed",
-            "install Accord again; a sound of your own goes into the folder of [prompts] recorded",
+            "install Accord again; put sounds of your own into the folder that [prompts] recorded names",
         )
     samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
     samples.flags.writeable = False

@@ -1,7 +1,7 @@
-"""Engines that speak a sentence: for a text that is not there as sound, when an announcement is saved.
+"""Speech engines, for text that has no recorded sound, used when an announcement is saved.
 
-No engine runs in a call, and none is needed for what comes with Accord.  An engine is a program or a
-package that is installed beside it; the setting ``[prompts] speech`` names it.
+No engine runs during a call, and nothing that Accord ships needs one. An engine is a program or a package
+that is installed beside it; the setting ``[prompts] speech`` names it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _INSTALL = "install espeak-ng (apt install espeak-ng), or record it: accord prom
 
 
 class Engine(Protocol):
-    """Speaks a text.  ``name`` says which engine and voice, for a person."""
+    """Speaks a text. ``name`` is the engine and voice, for a person."""
 
     name: str
 
@@ -88,11 +88,12 @@ class EspeakNg:
 class Pico:
     """SVOX Pico, the program ``pico2wave``: a German voice of its own, clear and a little mechanical.
 
-    It has others too; for those languages there is a better one, or none."""
+    For its other languages there is a better engine, or none.
+    """
 
     VOICES = MappingProxyType({"de": "de-DE"})
     SPEED = 122
-    """Of its own, in percent: so it is as fast as the voices of the other languages."""
+    """In percent of its own speed: as fast as the voices of the other languages."""
     PATIENCE_S = 30
 
     def __init__(self, program: str) -> None:
@@ -103,7 +104,7 @@ class Pico:
         return language in self.VOICES
 
     def speak(self, text: str, language: str) -> Samples:
-        # What stands between < and > is an order to it, and not said.
+        # Text between < and > is a command to it, and not spoken.
         plain = f'<speed level="{self.SPEED}">{re.sub("[<>]", " ", text)}</speed>'
         try:
             with tempfile.TemporaryDirectory() as folder:
@@ -123,22 +124,22 @@ class Pico:
 
 @dataclass(frozen=True, slots=True)
 class KokoroVoice:
-    """A voice of Kokoro for a language: espeak-ng's name of the language for its phonemes, the voice's names
-    (several are mixed in equal parts), what it says instead, and how fast."""
+    """A Kokoro voice for a language: espeak-ng's name of the language for its phonemes, the voice's names
+    (several are mixed in equal parts), replacements, and speed."""
 
     phonemes: str
     names: tuple[str, ...]
     instead: tuple[tuple[str, str], ...] = ()
-    """Each a pattern, and what stands for it, in this order: words that espeak-ng has wrong, then phonemes
-    that the voice never learnt."""
+    """Each a pattern and its replacement, in this order: words that espeak-ng gets wrong, then phonemes that
+    the voice never learnt."""
     speed: float = 1.0
     alone: float = 1.0
-    """Times that speed, for a word that stands alone, as the digits of a code do: else some voices draw it
-    out, and are understood less (``sounds/voices.toml``)."""
+    """Factor on the speed of an isolated word, such as a digit of a code, which some voices otherwise draw
+    out and make harder to understand (``sounds/voices.toml``)."""
 
 
 DUTCH = (
-    # stressed on the first syllable
+    # stress on the first syllable
     (r"ɔpnˈ([ae])ː", r"ˈɔpnˌ\1ː"),
     (r"ɔpɣən", "ɔpxən"),
     (r"ɑfɣəs", "ɑfxəs"),
@@ -164,16 +165,16 @@ DUTCH = (
     ("[ɵʏ]", "ʊ"),
     ("ɔ", "o"),
 )
-"""Dutch as voices that learnt French and Italian say it best: with all of it a speech recogniser wrote down
-more of the shipped sentences as they are (``sounds/voices.toml``)."""
+"""Dutch as it is spoken best by voices that learnt French and Italian: with all of this a speech recogniser
+transcribed more of the shipped sentences correctly (``sounds/voices.toml``)."""
 
 
 class Kokoro:
-    """Kokoro-82M through ``kokoro-onnx``, a package: natural voices, offline.
+    """Kokoro-82M through the package ``kokoro-onnx``: natural voices, offline.
 
-    ``folder`` holds ``kokoro.onnx`` and a voice's ``<name>.bin`` for each language.  It learnt French and
-    English; Dutch is read by a French and an Italian voice mixed, German by an Italian one: those that were
-    understood best, each with an accent.
+    ``folder`` has ``kokoro.onnx`` and a voice's ``<name>.bin`` for each language. The voices learnt French
+    and English; Dutch is read by a mixture of a French and an Italian one, German by an Italian one: those
+    that were understood best, each with an accent.
     """
 
     VOICES = MappingProxyType(
@@ -199,7 +200,7 @@ class Kokoro:
 
     @classmethod
     def missing(cls, folder: Path | None) -> str:
-        """What is missing for it to speak; empty if nothing is."""
+        """What it lacks to be able to speak; empty if nothing."""
         if importlib.util.find_spec("kokoro_onnx") is None:
             return "the package kokoro-onnx is not installed"
         if folder is None:
@@ -221,7 +222,7 @@ class Kokoro:
             phonemes = self._phonemes(text, voice)
             speed = voice.speed if " " in text else voice.speed * voice.alone
             samples, rate = model.create(phonemes, voice=style, speed=speed, is_phonemes=True)
-        except Exception as error:  # whatever a model, its runtime or its phonemes raise
+        except Exception as error:  # anything that a model, its runtime or its phonemes raise
             raise failed(self.name, text, error) from error
         return _heard(self.name, text, samples, rate)
 
@@ -235,7 +236,7 @@ class Kokoro:
         return np.mean(styles, axis=0, dtype=np.float32).reshape(-1, 1, 256)
 
     def _phonemes(self, text: str, voice: KokoroVoice) -> str:
-        # A dependency of the package, which has told it where its espeak-ng is.
+        # A dependency of the package, which configures its espeak-ng.
         phonemizer = importlib.import_module("phonemizer")
         found: str = phonemizer.phonemize(
             text,
@@ -252,7 +253,7 @@ class Kokoro:
         if self._model is None:
             package = importlib.import_module("kokoro_onnx")
             with tempfile.TemporaryDirectory() as folder:
-                # The package wants a file of voices; ours are given to it one by one.
+                # The package expects a file of voices; ours are passed one by one.
                 voices = Path(folder) / "voices.npz"
                 np.savez(voices, none=np.zeros(0, dtype=np.float32))
                 self._model = package.Kokoro(os.fspath(self._folder / self.MODEL), os.fspath(voices))
@@ -266,9 +267,9 @@ def _heard(engine: str, text: str, samples: Samples, rate: int) -> Samples:
 
 
 def engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
-    """The engines of a choice that are installed, the better first.
+    """The installed engines of a choice, the better first.
 
-    Raises :class:`ConfigError` (``speech.missing``) where one was chosen by name and is not installed.
+    Raises :class:`ConfigError` (``speech.missing``) if one was chosen by name and is not installed.
     """
     found: list[Engine] = []
     pico, espeak, lacking = shutil.which("pico2wave"), shutil.which("espeak-ng"), Kokoro.missing(kokoro)
@@ -295,6 +296,6 @@ def speaking(found: tuple[Engine, ...], said: SpokenSentence, language: str) -> 
             return engine
     raise ConfigError(
         "speech.none",
-        f"nothing is installed that can speak {said.text[:60]!r} in {language!r}, and nobody recorded it",
+        f"no installed engine can speak {said.text[:60]!r} in {language!r}, and there is no recording of it",
         f"install espeak-ng (apt install espeak-ng), or record it as {language}/{said.clip}.wav",
     )

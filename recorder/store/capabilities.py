@@ -1,4 +1,5 @@
-"""What an operator wants to know of an object store beside what Accord itself needs (``Store.abilities``)."""
+"""What an operator wants to know about an object store, beyond what Accord itself needs
+(``Store.abilities``)."""
 
 from __future__ import annotations
 
@@ -18,17 +19,18 @@ from recorder.store.s3_client import Bucket, connect
 
 @dataclass(frozen=True, slots=True)
 class ServerCapabilities:
-    """``clock`` is the server's own time, to the second, where it says it; ``ranges`` whether it sends the
-    part of an object that was asked for, and no more."""
+    """``clock``: the server's own time, to the second, if it states it. ``ranges``: whether it sends exactly
+    the requested part of an object."""
 
     clock: datetime | None
     ranges: bool
 
 
 def look(bucket: Bucket, entropy: Entropy) -> ServerCapabilities:
-    """Put a small object under a key of its own, read a part of it, and remove it.
+    """Put a small object under a key of its own, read a part of it, and delete it.
 
-    Raises :class:`StoreError`, :class:`Unreachable`."""
+    Raises :class:`StoreError`, :class:`Unreachable`.
+    """
     client = connect(bucket)
     key = f"probe/{entropy(8).hex()}"
     with _errors(bucket):
@@ -56,13 +58,13 @@ def _errors(bucket: Bucket) -> Iterator[None]:
         if code == "RequestTimeTooSkewed":
             raise StoreError(
                 "store.skewed",
-                f"{where} refuses requests: this machine's clock is more than 15 minutes from its own",
+                f"{where} refuses requests: this machine's clock is over 15 minutes off",
                 "set both clocks by NTP; nothing is stored until then, and nothing is lost",
             ) from error
         raise StoreError("store.failed", f"{where}: {error}", "check the [store] settings") from error
     except HTTPClientError as error:
         raise Unreachable(
-            "store.unreachable", f"{where} is away: {error}", "nothing is lost: the spool keeps it"
+            "store.unreachable", f"{where} is unavailable: {error}", "nothing is lost: the spool keeps it"
         ) from error
     except BotoCoreError as error:
         raise Unreachable("store.failed", f"{where}: {error}", "check the [store] settings") from error

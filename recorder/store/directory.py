@@ -1,14 +1,14 @@
 """A folder as a store: for one machine without an object store, and for tests.
 
-An object appears whole or not at all: temp, fsync, hard link (which fails where the name is taken, so a
-put never replaces), fsync of the folders.  A folder has no versions, and nothing in it is locked.
+An object appears whole or not at all: temporary file, fsync, hard link (which fails if the name is taken, so
+a put never replaces), fsync of the folders. A folder has no versions and no locks.
 
 A crash between copy, link and unlink leaves the temporary file, which may be a second name of the whole
-object.  Its name begins with its key's: the next put that ends well, and every deletion, take it away.
+object. Its name begins with the key's name, and the next successful put, and every deletion, removes it.
 
-A disk that is not mounted leaves an empty folder where the store was: nothing is written beneath it,
-nothing is taken for missing or deleted because of it.  What tells them apart is a mark that
-:meth:`DirectoryStore.init` puts there once.
+A disk that is not mounted leaves an empty folder in place of the store: nothing is written to it, and nothing
+is considered missing or deleted because of it. A marker that :meth:`DirectoryStore.init` writes once tells
+them apart.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ _PIECE = 1024 * 1024
 
 
 class DirectoryStore:
-    """The contract of ``contract.py`` over a folder.  Where it need not be ``marked``, it is made where it is
-    missing; otherwise everything raises :class:`Unreachable` (``store.not_mounted``) until it is there."""
+    """The contract of ``contract.py`` over a folder. If it need not be ``marked``, a missing folder is
+    created; otherwise everything raises :class:`Unreachable` (``store.not_mounted``) until the marker is
+    there."""
 
     def __init__(self, folder: Path, entropy: Entropy = os.urandom, *, marked: bool = False) -> None:
         self._folder = folder
@@ -43,7 +44,7 @@ class DirectoryStore:
         self._marked = marked
 
     def init(self) -> None:
-        """Say that this folder is the store.  Raises ``OSError``."""
+        """Mark this folder as the store. Raises ``OSError``."""
         self._make(self._folder)
         write_file(self._folder / MARK, b"Accord keeps recordings here: the disk of this store is mounted.\n")
 
@@ -53,12 +54,12 @@ class DirectoryStore:
             try:
                 os.link(temporary, target)
             except (FileExistsError, FileNotFoundError):
-                # Stored before; or another put of it was faster, and took our temporary file away.
+                # Already stored; or another put of it was faster, and removed our temporary file.
                 try:
                     self._compare(key, sha256)
                 except FileNotFoundError:
-                    # Somebody deletes it, or the last object beside it, and its folder with it.
-                    raise Unreachable("store.busy", f"{key} is being removed", "it is tried again") from None
+                    # Somebody deletes it, or its last sibling, and with it the folder.
+                    raise Unreachable("store.busy", f"{key} is being removed", "it is retried") from None
 
     def replace(self, key: str, path: Path, sha256: str) -> None:
         target = self._path(key)
@@ -66,11 +67,11 @@ class DirectoryStore:
             try:
                 os.replace(temporary, target)
             except FileNotFoundError:
-                raise Unreachable("store.busy", f"{key} is being removed", "it is tried again") from None
+                raise Unreachable("store.busy", f"{key} is being removed", "it is retried") from None
 
     @contextmanager
     def _arriving(self, key: str, path: Path, sha256: str) -> Iterator[Path]:
-        """A temporary file with what is to lie under a key; durable, once it got its name."""
+        """A temporary file with an object's future content; durable once it has its name."""
         target = self._path(key)
         self._check_mark()
         incoming = self._folder / _INCOMING
@@ -88,7 +89,7 @@ class DirectoryStore:
                 yield temporary
             finally:
                 temporary.unlink(missing_ok=True)
-            with suppress(FileNotFoundError):  # deleted again already, and its folder with it
+            with suppress(FileNotFoundError):  # already deleted again, with its folder
                 sync_folder(target.parent)
             self._clear(key)
 
@@ -153,18 +154,18 @@ class DirectoryStore:
 
     def _compare(self, key: str, sha256: str) -> None:
         if self._path(key).is_dir():
-            raise StoreError("store.bad_key", f"{key} has objects below it already")
+            raise StoreError("store.bad_key", f"{key} already has objects below it")
         with open(self._path(key), "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:
             raise Conflict(
                 "store.conflict",
-                f"{key} is stored already with other bytes (SHA-256 {found}, not {sha256})",
-                "it was not touched; find out who wrote it",
+                f"{key} is already stored with other bytes (SHA-256 {found}, not {sha256})",
+                "it was left as it is; find out who wrote it",
             )
 
     def _clear(self, key: str) -> None:
-        """Remove temporary files of a key, whoever left them."""
+        """Remove a key's temporary files, whoever left them."""
         incoming = self._folder / _INCOMING
         try:
             left = [name for name in os.listdir(incoming) if name.startswith(f"{_name_of(key)}.")]
@@ -176,7 +177,7 @@ class DirectoryStore:
             sync_folder(incoming)
 
     def _make(self, folder: Path) -> None:
-        """Make a folder and those above it, durably.  Another process may make or prune them meanwhile."""
+        """Make a folder and its parents, durably. Another process may make or prune them meanwhile."""
         if folder.is_dir():
             return
         if folder != self._folder:
@@ -196,7 +197,7 @@ class DirectoryStore:
             folder = folder.parent
 
     def _check_mark(self) -> None:
-        """A folder with objects in it is the store, marked or not."""
+        """Raise unless this is the store: marked, or with objects in it."""
         if not self._marked:
             return
         try:
@@ -209,8 +210,8 @@ class DirectoryStore:
             return
         raise Unreachable(
             "store.not_mounted",
-            f"{self._folder} is not the store that it was",
-            "mount its disk; where this is the place for a new one, `accord store init`",
+            f"{self._folder} is not the store that was there",
+            "mount its disk; for a new store here, run `accord store init`",
         )
 
     @contextmanager
@@ -221,7 +222,7 @@ class DirectoryStore:
             self._check_mark()
             raise NotFound("store.not_found", f"there is no object {key} in {self._folder}") from None
         except (NotADirectoryError, FileExistsError):
-            raise StoreError("store.bad_key", f"a part of {key} is an object already") from None
+            raise StoreError("store.bad_key", f"a part of {key} is already an object") from None
         except OSError as error:
             raise self._away(error) from error
 
@@ -234,7 +235,7 @@ class DirectoryStore:
 
 
 def _name_of(key: str) -> str:
-    """What a key's temporary files begin with: of one length, however long the key is."""
+    """What a key's temporary files begin with: of fixed length, however long the key is."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Mutual TLS on loopback: one certificate with which a program's own parts recognise each other.
+"""Mutual TLS on loopback: one certificate by which a program's own parts recognise each other.
 
-SeaweedFS's parts talk over TCP, and loopback belongs to every user of the machine.  The certificate's file
-(mode 0600) is thus the credential: whoever cannot read it gets past no handshake.
+SeaweedFS's parts talk over TCP, and loopback is open to every user of the machine. The certificate's file
+(mode 0600) is thus the credential: without reading it, nobody completes a handshake.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from recorder.ids import Entropy
 LOOPBACK = "127.0.0.1"
 _FROM = datetime(1970, 1, 1, tzinfo=UTC)
 _UNTIL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""RFC 5280's "no well-defined expiration".  The file is as secret on its last day as on its first, and a date
-would only stop the store: one that passes in a process that runs for years, or a clock that is wrong."""
+"""RFC 5280's "no well-defined expiration". The file is as secret on its last day as on its first, and an end
+date would only stop the store: in a process that runs for years, or because of a wrong clock."""
 
 _ANSWERS_IN = 1.0
 
 
 def make_certificate(entropy: Entropy) -> bytes:
     """PEM: a private key, its certificate for both ends of a connection, and the authority that signed it,
-    whose own key is not kept."""
+    whose own key is discarded."""
     authority, own = (Ed25519PrivateKey.from_private_bytes(entropy(32)) for _ in range(2))
     issuer, subject = _name("embedded store's authority"), _name("embedded store")
     root = (
@@ -55,20 +55,20 @@ def make_certificate(entropy: Entropy) -> bytes:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file holds what :func:`make_certificate` makes: SeaweedFS goes on without TLS where it
-    cannot load its certificate."""
+    """Whether a file has what :func:`make_certificate` makes: SeaweedFS continues without TLS if it cannot
+    load its certificate."""
     try:
         content = path.read_bytes()
         key = serialization.load_pem_private_key(content, None)
         leaf, root = x509.load_pem_x509_certificates(content)
         leaf.verify_directly_issued_by(root)
-    except Exception:  # a damaged file fails in many ways, and each means the same
+    except Exception:  # a damaged file fails in many ways, all of which mean the same
         return False
     return leaf.public_key() == key.public_key()
 
 
 def wants_certificate(port: int) -> bool:
-    """Whether a port on loopback refuses whoever has no certificate.  Raises ``OSError`` where nobody
+    """Whether a port on loopback refuses clients without a certificate. Raises ``OSError`` if nobody
     listens."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -1,4 +1,4 @@
-"""Which keys an object may have: the same for every store, so that one can be changed for another."""
+"""Which keys an object may have: the same for every store, so that stores are interchangeable."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _LONGEST = 900
 
 
 def check_key(key: str) -> str:
-    """The key, where it is ``/``-separated parts of ASCII letters, digits, ``.``, ``_`` and ``-`` that
-    do not begin with a dot.  Raises :class:`StoreError`."""
+    """The key, if it is ``/``-separated parts of ASCII letters, digits, ``.``, ``_`` and ``-`` that do not
+    begin with a dot. Raises :class:`StoreError`."""
     if len(key) > _LONGEST or not _KEY.fullmatch(key):
-        raise StoreError("store.bad_key", f"{key!r} is no object's key")
+        raise StoreError("store.bad_key", f"{key!r} is not an object key")
     return key
 
 
 def check_prefix(prefix: str) -> str:
-    """The beginning of a key, which may end within a part or with a slash, or be empty.  Raises
+    """The beginning of a key, which may end inside a part or with a slash, or be empty. Raises
     :class:`StoreError`."""
     if len(prefix) > _LONGEST or not _PREFIX.fullmatch(prefix):
-        raise StoreError("store.bad_key", f"{prefix!r} is no beginning of a key")
+        raise StoreError("store.bad_key", f"{prefix!r} is not a prefix of a key")
     return prefix

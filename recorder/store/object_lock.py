@@ -1,8 +1,8 @@
-"""Locking what was stored, where the bucket can (S3 Object Lock, governance): until a time nobody deletes or
-shortens it but who may bypass that, which is the erasing worker alone.
+"""Locks stored objects if the bucket can (S3 Object Lock, governance): until a given time nobody deletes them
+or shortens the lock without permission to bypass it, which only the erasing worker has.
 
-A lock never outlasts the announced time: what is over must be gone.  Amendments and manifests stay anyway and
-need none.
+A lock never outlasts the announced time, since what has expired must be deleted. Amendments and manifests are
+not deleted and need no lock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from recorder.store.s3_errors import made_ours
 
 
 class GovernanceLock:
-    """Locks objects of one bucket.  Safe to share among threads."""
+    """Locks objects of one bucket. Safe to share among threads."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._client = connect(bucket)
@@ -25,7 +25,7 @@ class GovernanceLock:
         self._where = f"{bucket.endpoint or 'AWS'} bucket {bucket.name}"
 
     def check(self) -> None:
-        """Raises :class:`ConfigError` (``store.no_lock``) where the bucket cannot lock, and
+        """Raises :class:`ConfigError` (``store.no_lock``) if the bucket cannot lock, and
         :class:`recorder.errors.StoreError`."""
         if not S3Store(self._bucket).locks():
             raise ConfigError(
@@ -35,7 +35,7 @@ class GovernanceLock:
             )
 
     def __call__(self, key: str, until: datetime) -> None:
-        """Lock an object until a time, at the latest to the second before it.  Can be repeated.  Raises
+        """Lock an object until a time, rounded down to a second. Can be repeated. Raises
         :class:`recorder.errors.StoreError`."""
         check_key(key)
         retention = {"Mode": "GOVERNANCE", "RetainUntilDate": until.replace(microsecond=0)}

@@ -1,4 +1,4 @@
-"""Whether a store answers, asked with one cheap question."""
+"""Whether a store answers, tested by one cheap request."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from recorder.health import HealthFinding
 from recorder.store.contract import Store
 
 PLACE = "probe/"
-"""Where little or nothing lies."""
+"""Where little or nothing is stored."""
 
 
 def reach(store: Store) -> HealthFinding:
-    """List nothing much: a bucket that is missing or closed to us says so, which asking for one object does
-    not.  Raises :class:`StoreError`."""
+    """List almost nothing: unlike a read of one object, this reveals a bucket that is missing or forbidden.
+    Raises :class:`StoreError`."""
     next(iter(store.list(PLACE)), None)
     return HealthFinding(True, "the bucket answers")

@@ -1,4 +1,4 @@
-"""Trying again, round any store: only where the store is away, with growing, random pauses."""
+"""Retries for any store: only while the store is unavailable, with growing, random pauses."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ def retrying(
     sleep: Callable[[float], None] = time.sleep,
     chance: Callable[[], float] = random.random,
 ) -> Store:
-    """The store, each of whose operations is tried up to ``attempts`` times while it is
-    :class:`Unreachable`, and then raises that.
+    """The store, with each operation tried up to ``attempts`` times while it raises :class:`Unreachable`.
 
-    Pauses (seconds) double from ``first_pause`` to ``longest_pause`` and are then multiplied by a random
-    number from 0 to 1 ("full jitter"), so that nodes do not come back all at once.  What is repeated is
-    idempotent by the contract.
+    Pauses (seconds) double from ``first_pause`` to ``longest_pause`` and are multiplied by a random number
+    from 0 to 1 ("full jitter"), so that nodes do not return all at once. Operations are idempotent by the
+    contract.
     """
     return _Retrying(store, attempts, first_pause, longest_pause, sleep, chance)
 
@@ -79,7 +78,7 @@ class _Retrying:
         return self._again("abilities", self._store.abilities)
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Goes on after the last key that was given; the attempts count anew with each key."""
+        """Continues after the last key that was yielded; each key resets the attempts."""
         last, attempt = after, 0
         while True:
             try:
@@ -120,7 +119,7 @@ class _Retrying:
 
 
 def _count(what: str, error: StoreError) -> None:
-    """That an object is not there is an answer, and no error."""
+    """A missing object is an answer, not an error."""
     if isinstance(error, NotFound):
         return
     kind = metrics.REFUSED

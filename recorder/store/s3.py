@@ -1,7 +1,7 @@
 """A bucket on anything that speaks S3: SeaweedFS, Ceph, AWS.
 
-What the server can do is tried, not assumed (:meth:`S3Store.abilities`).  Nothing is retried here; that
-is ``retry.py``.  Works with and without gevent's patches.
+The server's abilities are tried, not assumed (:meth:`S3Store.abilities`). Nothing is retried here; see
+``retry.py``. Works with and without gevent's patches.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from recorder.store.s3_errors import (
 log = structlog.get_logger()
 
 LARGEST = 5 * 1024**3
-"""Bytes that one PUT may have (Amazon S3's limit): 43 hours of 8 kHz stereo WAV."""
+"""Largest PUT in bytes (Amazon S3's limit): 43 hours of 8 kHz stereo WAV."""
 
 _PIECE = 8 * 1024 * 1024
 _EXISTS = "store.exists"
 
 
 class S3Store:
-    """The contract of ``contract.py`` over one bucket.  ``bypass``: deletes also what is locked
-    (``object_lock.py``), where the credentials may; the erasing worker's."""
+    """The contract of ``contract.py`` over one bucket. ``bypass``: deletes locked objects, too
+    (``object_lock.py``), if the credentials permit; for the erasing worker."""
 
     def __init__(self, bucket: Bucket, entropy: Entropy = os.urandom, *, bypass: bool = False) -> None:
         self._bypass: dict[str, Any] = {"BypassGovernanceRetention": True} if bypass else {}
@@ -79,18 +79,18 @@ class S3Store:
         if mine is None:
             return
         found = self._versions(key)
-        # Where somebody put another one after it, that one's put takes this one away too.
+        # If somebody put another version after it, that put removes this one, too.
         for version in found[1:] if found[:1] == (mine,) else ():
             with self._errors(key):
                 self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version, **self._bypass)
 
     def _send(self, key: str, path: Path, sha256: str, more: Mapping[str, Any]) -> str | None:
-        """Put a file that arrives whole, or not at all; its version, where there are versions."""
+        """Put a file, whole or not at all; returns its version, if there are versions."""
         size = path.stat().st_size
         if size > LARGEST:
             raise StoreError("store.too_large", f"{path} has {size} bytes; one object has at most {LARGEST}")
         able = self.abilities()
-        # Only what the server was seen to do: one that does not know a header may refuse the whole put.
+        # Only what the server was seen to support: an unknown header may make it refuse the put.
         known, client = dict(more), self._client
         if able.checks_sha256:
             client = self._hash_in_header
@@ -120,14 +120,14 @@ class S3Store:
                     not wanted
                     or not answer.get("ContentRange", f"bytes {start}-").startswith(f"bytes {start}-")
                 ):
-                    raise bad_answer(self._where, key, "another part than was asked for")
+                    raise bad_answer(self._where, key, "not the part that was requested")
                 most = end - start if part and end is not None else None
                 came = content(answer, most, self._seconds)
         except PastTheEnd:
             if not wanted:
                 raise
             return b""
-        # A server that does not know ranges sends everything.
+        # A server without ranges sends everything.
         return came if part else came[start:end]
 
     def size(self, key: str) -> int:
@@ -143,9 +143,9 @@ class S3Store:
                 page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
                 keys = [entry["Key"] for entry in page.get("Contents", ())]
                 if not all(key.startswith(prefix) for key in keys):
-                    raise bad_answer(self._where, prefix, "it lists what does not begin so")
+                    raise bad_answer(self._where, prefix, "it lists keys with another prefix")
                 more = _next(page, token, ContinuationToken="NextContinuationToken")
-            # A server that does not know where to start gives what comes before as well.
+            # A server that ignores the start key returns earlier keys as well.
             yield from (key for key in keys if key > after)
             if more is None:
                 return
@@ -161,7 +161,7 @@ class S3Store:
                 self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def abilities(self) -> Abilities:
-        """Found once, by trying, when it is first asked for."""
+        """Found once, by trying, on the first request for them."""
         with self._probing:
             if self._abilities is None:
                 self._abilities = self._probe()
@@ -171,7 +171,7 @@ class S3Store:
             return self._abilities
 
     def _compare(self, key: str, sha256: str, missing_ok: bool = False) -> bool:
-        """Whether the stored object is this one.  Raises :class:`Conflict` where it is another."""
+        """Check that the stored object is this one. Raises :class:`Conflict` if it is not."""
         try:
             found = self._hash(key)
         except NotFound:
@@ -181,13 +181,13 @@ class S3Store:
         if found != sha256:
             raise Conflict(
                 "store.conflict",
-                f"{key} is stored already with other bytes (SHA-256 {found}, not {sha256})",
-                "it was not touched; find out who wrote it",
+                f"{key} is already stored with other bytes (SHA-256 {found}, not {sha256})",
+                "it was left as it is; find out who wrote it",
             )
         return True
 
     def _hash(self, key: str) -> str:
-        """The SHA-256 that the server keeps of an object, or that of its bytes where it keeps none."""
+        """The SHA-256 that the server keeps of an object, or that of its bytes if it keeps none."""
         with self._errors(key):
             head = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
             length, kept = _length(head), head.get("ChecksumSHA256", "")
@@ -199,7 +199,7 @@ class S3Store:
         return total.hexdigest()
 
     def _check_arrived(self, key: str, sha256: str, version: str | None) -> None:
-        """For a server that does not compare the hash: read it back."""
+        """For a server that does not compare the hash: read the object back."""
         if self._hash(key) == sha256:
             return
         which: dict[str, Any] = {"VersionId": version} if version else {}
@@ -208,7 +208,7 @@ class S3Store:
         raise hash_mismatch(key)
 
     def _versions(self, key: str) -> tuple[str, ...]:
-        """Every version of an object and mark of its deletion, the latest first."""
+        """Every version and deletion marker of an object, the latest first."""
         more: dict[str, Any] = {}
         every: tuple[tuple[bool, str], ...] = ()
         while True:
@@ -246,14 +246,14 @@ class S3Store:
             self.delete(key)
 
     def _put_small(self, key: str, body: bytes, **more: Any) -> None:
-        # As a put of a recording is sent: a server that wants bodies signed without HTTPS refuses it.
+        # Sent as a recording is: a server that requires signed bodies without HTTPS refuses it.
         client = self._hash_in_header if "ChecksumSHA256" in more else self._client
         with self._errors(key):
             client.put_object(Bucket=self._bucket, Key=key, Body=body, **more)
 
     def _refusal(self, key: str, body: bytes, **more: Any) -> str | None:
-        """Why a put is refused that must be; ``None`` where it is not.  A server that does not know a
-        header ignores it, or refuses it with words of its own: that is no ability either."""
+        """Why the server refuses a put that it must refuse; ``None`` if it accepts it. A server that does not
+        know a header ignores it or rejects it with an error of its own: neither counts as the ability."""
         try:
             self._put_small(key, body, **more)
         except Unreachable:
@@ -269,7 +269,7 @@ class S3Store:
         return len(self._versions(key)) > 1
 
     def locks(self) -> bool:
-        """Whether the bucket was made with object lock.  Raises :class:`Unreachable`."""
+        """Whether the bucket was created with object lock. Raises :class:`Unreachable`."""
         try:
             with self._errors("object lock"):
                 answer = self._client.get_object_lock_configuration(Bucket=self._bucket)
@@ -284,8 +284,8 @@ class S3Store:
 
 
 def _lock(until: datetime, path: Path | None) -> dict[str, Any]:
-    """The headers of a put that is locked.  S3 wants a checksum with it: MD5 of ``path``, where SHA-256 is
-    not sent."""
+    """The headers of a locked put. S3 requires a checksum with it: MD5 of ``path``, unless SHA-256 is
+    sent."""
     lock: dict[str, Any] = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
     if path is not None:
         digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).digest()
@@ -297,7 +297,7 @@ _NAMES = ("put_if_absent", "checks_sha256", "versioning", "object_lock")
 
 
 def _length(head: Mapping[str, Any]) -> int:
-    """What a HEAD says of the object's length.  Raises ``KeyError``, ``ValueError``."""
+    """The object's length by a HEAD. Raises ``KeyError``, ``ValueError``."""
     length: int = head["ContentLength"]
     if length < 0:
         raise ValueError(f"a length of {length} bytes")
@@ -305,8 +305,8 @@ def _length(head: Mapping[str, Any]) -> int:
 
 
 def _next(page: Mapping[str, Any], before: Mapping[str, Any], **names: str) -> dict[str, Any] | None:
-    """How to ask for the page after this one, ``None`` where it is the last.  Raises ``KeyError``, and
-    ``ValueError`` where it would be the same page again, for ever."""
+    """How to ask for the next page, ``None`` after the last. Raises ``KeyError``, and ``ValueError`` for a
+    page that would repeat for ever."""
     if not page.get("IsTruncated"):
         return None
     further = {asked: page[told] for asked, told in names.items()}

@@ -17,9 +17,9 @@ Addressing = Literal["path", "virtual", "auto"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Bucket:
-    """A bucket and how to reach it.  ``endpoint`` ``None`` is AWS; times in seconds; ``connections`` at
-    most at once; ``ca_file`` a PEM for a private authority.  ``check`` is called before each request,
-    which is not sent where it raises."""
+    """A bucket and how to reach it. ``endpoint`` ``None`` is AWS; times in seconds; ``connections`` is a
+    maximum; ``ca_file``: PEM of a private authority. ``check`` is called before each request, which is not
+    sent if it raises."""
 
     name: str
     access_key: str
@@ -38,12 +38,12 @@ class Bucket:
 
 
 def connect(bucket: Bucket, *, sign_payload: bool | None = None) -> S3Client:
-    """A client as every part of Accord uses it: signature 4, checksums only where we send one, no
+    """A client as every part of Accord uses it: signature version 4, checksums only if we send one, no
     retries of its own.
 
-    ``sign_payload=False`` leaves the body out of the signature, also without HTTPS: for puts that carry
-    their SHA-256 in a signed header to a server that compares it, so that nothing is hashed twice.
-    ``None`` is boto3's choice.
+    ``sign_payload=False`` leaves the body out of the signature, even without HTTPS: for puts that carry their
+    SHA-256 in a signed header to a server that compares it, so that nothing is hashed twice. ``None`` is
+    boto3's choice.
     """
     s3: dict[str, object] = {"addressing_style": bucket.addressing}
     if sign_payload is not None:
@@ -60,7 +60,7 @@ def connect(bucket: Bucket, *, sign_payload: bool | None = None) -> S3Client:
         s3=s3,  # type: ignore[arg-type]
         user_agent_extra="accord",
     )
-    # A session of its own: the default one would read the machine's AWS profile.
+    # A separate session: the default one would read the machine's AWS profile.
     session = boto3.session.Session(
         aws_access_key_id=bucket.access_key,
         aws_secret_access_key=bucket.secret_key,

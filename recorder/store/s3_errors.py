@@ -1,7 +1,8 @@
-"""What a server answers, made ours: its errors, and its bytes within a time.
+"""Translates a server's answers: its errors, and bodies that take too long.
 
-Between us and a bucket stand proxies, load balancers and half-started servers, and each may answer for it.
-Whatever is no answer of S3's is :class:`Unreachable`: it may be another in a moment, and nothing is lost.
+Proxies, load balancers and half-started servers stand between us and a bucket, and each may answer for it.
+Whatever is not an S3 answer becomes :class:`Unreachable`: it may be different in a moment, and nothing is
+lost.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from recorder.errors import StoreError
 from recorder.store.contract import NotFound, Unreachable
 
 SLOWEST = 16 * 1024
-"""Bytes a second; a body that comes slower than this beyond the time for one read is given up."""
+"""Bytes a second. A body slower than this, beyond the time for one read, is abandoned."""
 
 _PIECE = 1024 * 1024
 _AWAY = frozenset(
     {
-        "ConditionalRequestConflict",  # 409: another put of this key is going on
+        "ConditionalRequestConflict",  # 409: another put of this key is in progress
         "InternalError",
         "OperationAborted",
         "RequestTimeout",
@@ -60,8 +61,8 @@ class PastTheEnd(StoreError):
 
 @contextmanager
 def made_ours(where: str, key: str) -> Iterator[None]:
-    """For one question to boto3, and looking into its answer: whatever is raised comes out as
-    :class:`StoreError`.  ``where`` and ``key`` are for its message."""
+    """Wraps one request to boto3 and the reading of its answer: any exception is raised as
+    :class:`StoreError`. ``where`` and ``key`` are for its message."""
     try:
         yield
     except ClientError as error:
@@ -75,44 +76,43 @@ def made_ours(where: str, key: str) -> Iterator[None]:
         http.client.HTTPException,
     ) as error:
         raise Unreachable(
-            "store.unreachable", f"{where} is away: {error}", "nothing is lost: the spool keeps it"
+            "store.unreachable", f"{where} is unavailable: {error}", "nothing is lost: the spool keeps it"
         ) from error
     except BotoCoreError as error:
         raise StoreError("store.failed", f"{where}: {error}", "check the [store] settings") from error
     except (ResponseParserError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # boto3 looks into an answer that is none as if it were one.
+        # boto3 parses whatever arrives as if it were an S3 answer.
         raise bad_answer(where, key, f"{type(error).__name__} {error}"[:300]) from error
 
 
 def bad_answer(where: str, key: str, what: str) -> Unreachable:
-    """For an answer that no S3 gives."""
+    """The error for an answer that no S3 server gives."""
     return Unreachable(
         "store.bad_answer",
-        f"{where} gave an answer for {key} that is none: {what}",
-        "nothing is lost, and it is tried again; does something else answer at that address?",
+        f"{where} gave an answer for {key} that is not S3: {what}",
+        "nothing is lost, and it is retried; does something else answer at that address?",
     )
 
 
 def no_success(http_response: Any, **_: object) -> None:
-    """For boto3's event ``after-call``: it takes every status below 301 for a success, 101 as well.  Raises
-    ``ValueError``."""
+    """Handler for boto3's event ``after-call``, because boto3 takes every status below 301 for success, even
+    101. Raises ``ValueError``."""
     status = http_response.status_code
     if status < 200 or status == 300:
         raise ValueError(f"status {status}")
 
 
 def content(answer: Mapping[str, Any], most: int | None, seconds: float) -> bytes:
-    """The body of a GET, at most ``most`` bytes, whole.
+    """The body of a GET, whole, at most ``most`` bytes.
 
-    ``seconds`` is how long one read may take; the whole may take that and what its length takes at
-    :data:`SLOWEST`, so that a server that gives a byte now and then does not hold us for ever.  Raises what
-    :func:`made_ours` makes ours.
+    ``seconds`` limits one read; the whole body may take that plus its length at :data:`SLOWEST`, so that a
+    trickling server does not hold us for ever. Raises what :func:`made_ours` translates.
     """
     told = answer.get("ContentLength")
     until = time.monotonic() + seconds + (most or told or 0) / SLOWEST
     pieces, length = [], 0
     with closing(answer["Body"]) as body:
-        # Not body.read: it waits until all that it asked for is there, however slowly that comes.
+        # Not body.read: it waits for all of its bytes, however slowly they arrive.
         more: Callable[[int], bytes] = body._raw_stream.read1
         while piece := more(_PIECE):
             length += len(piece)
@@ -122,15 +122,15 @@ def content(answer: Mapping[str, Any], most: int | None, seconds: float) -> byte
             if time.monotonic() > until:
                 raise HTTPError(f"{length} bytes came, too slowly")
     if told is not None and length != told:
-        raise HTTPError(f"{length} bytes came of {told}")
+        raise HTTPError(f"{length} of {told} bytes arrived")
     return b"".join(pieces)
 
 
 def hash_mismatch(key: str) -> StoreError:
-    """For what arrived with another hash."""
+    """The error for an object that arrived with another hash."""
     return StoreError(
         MISMATCH,
-        f"what arrived as {key} does not have the hash that was sent; it was not kept",
+        f"{key} arrived with another hash than was sent, and was not kept",
         "the file was changed, or the network or a disk is broken",
     )
 
@@ -145,13 +145,13 @@ def _answered(where: str, key: str, error: ClientError) -> StoreError:
     if status == _NOT_IMPLEMENTED:
         return StoreError(
             "store.not_implemented",
-            f"{where} does not know what was asked for {key}: {code}",
+            f"{where} does not support the request for {key}: {code}",
             "`accord doctor` shows what this server can do",
         )
     if status >= 500 or status == 429 or code in _AWAY:
-        return Unreachable("store.busy", f"{where} answers {status} {code}", "it is tried again")
+        return Unreachable("store.busy", f"{where} answers {status} {code}", "it is retried")
     if code == "NoSuchBucket":
-        return StoreError("store.no_bucket", f"there is no {where}", "make it, or correct its name")
+        return StoreError("store.no_bucket", f"there is no {where}", "create it, or correct its name")
     if code in _MISSING:
         return NotFound("store.not_found", f"there is no object {key} in {where}")
     if code in _HASH:
@@ -159,7 +159,7 @@ def _answered(where: str, key: str, error: ClientError) -> StoreError:
     if code == "RequestTimeTooSkewed":
         return StoreError(
             "store.clock",
-            f"{where} refused {key}: this machine's clock is too far from its own",
+            f"{where} refused {key}: this machine's clock differs too much from its own",
             "nothing is lost, the spool keeps it: set this machine's clock (NTP)",
         )
     if code in _DENIED:

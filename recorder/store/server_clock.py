@@ -1,4 +1,4 @@
-"""The object store's clock: whatever it answers, HTTP says when."""
+"""The object store's clock, from the Date header of any of its answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _PATIENCE = 5.0
 
 
 def time_of(bucket: Bucket) -> datetime | None:
-    """A bucket's server's time, to the second; ``None`` where it is this machine's own, or it does not say.
-    Raises :class:`StoreError` (``store.unreachable``)."""
+    """The time of a bucket's server, to the second; ``None`` if that is this machine, or the server does not
+    state it. Raises :class:`StoreError` (``store.unreachable``)."""
     url = bucket.endpoint or f"https://s3.{bucket.region}.amazonaws.com"
     host = urlsplit(url).hostname or ""
     try:
@@ -27,7 +27,7 @@ def time_of(bucket: Bucket) -> datetime | None:
         with urllib3.PoolManager(ca_certs=bucket.ca_file) as pool:
             answer = pool.request("HEAD", url, redirect=False, retries=False, timeout=_PATIENCE)
     except (HTTPError, OSError) as error:
-        raise StoreError("store.unreachable", f"{url} does not say what time it is: {error}", "") from error
+        raise StoreError("store.unreachable", f"{url} does not state the time: {error}", "") from error
     try:
         return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
     except (KeyError, ValueError):
@@ -35,11 +35,11 @@ def time_of(bucket: Bucket) -> datetime | None:
 
 
 def is_here(host: str) -> bool:
-    """Whether a host is this machine.  Raises ``OSError`` where its name cannot be resolved."""
+    """Whether a host is this machine. Raises ``OSError`` if its name cannot be resolved."""
     for family, _, _, _, address in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM):
         with socket.socket(family, socket.SOCK_DGRAM) as attempt:
             try:
-                attempt.bind((address[0], 0))  # which only one of our own addresses lets us
+                attempt.bind((address[0], 0))  # which succeeds only with an address of our own
             except OSError:
                 continue
             return True

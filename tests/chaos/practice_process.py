@@ -27,7 +27,7 @@ from gevent.event import Event
 from gevent.fileobject import FileObjectPosix
 
 from demo.practice.leg import Leg
-from demo.practice.outward import OutwardSession
+from demo.practice.outbound import OutboundCall
 from demo.practice.party import PracticeParty
 from demo.practice.session import PHASES, PracticeCall
 from demo.practice.switch import PracticeSwitch
@@ -152,7 +152,7 @@ class Process:
 
 def give_up(session: PracticeCall) -> None:
     """Whoever calls does not wait any longer."""
-    if isinstance(session, OutwardSession) and session.b is not None:
+    if isinstance(session, OutboundCall) and session.b is not None:
         session.callee_hangs_up("ORIGINATOR_CANCEL")
     else:
         session.hang_up("ORIGINATOR_CANCEL")

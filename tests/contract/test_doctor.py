@@ -85,7 +85,7 @@ def test_keys_that_do_not_fit(seaweedfs: SeaweedFS) -> None:
 def test_a_server_that_is_away_or_says_nothing(seaweedfs: SeaweedFS) -> None:
     bucket = replace(seaweedfs.bucket(), endpoint=f"http://127.0.0.1:{free_ports()}")
     (found,) = look(bucket)
-    assert (found.state, "is away" in found.what) == ("wrong", True), found
+    assert (found.state, "is unavailable" in found.what) == ("wrong", True), found
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bucket = replace(bucket, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
         (found,) = look(bucket, limit=1.0)

@@ -57,7 +57,7 @@ def test_the_spools_disk_is_full_to_the_last_block(
     until(lambda: not unrecorded.exists(), "what needs no room")
     said = [entry for entry in process.log("take.waits") if "No space left" in entry["error"]]
     assert all("make room" in entry["hint"] for entry in said)
-    until(lambda: len(process.log("take.waits")) >= 4, "it is tried again")
+    until(lambda: len(process.log("take.waits")) >= 4, "it is retried")
     assert sounds(folders) == before
     assert not (house.spool / layout.QUARANTINE).exists()
     spool_disk.free()
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
     (tmp_path / "bucket").rename(tmp_path / "elsewhere")
     first = house.take()
     process = processes.worker()
-    until(lambda: waits(process, "is not the store that it was"), "a store that is away")
+    until(lambda: waits(process, "is not the store that was there"), "a store that is away")
     spool_disk.fill(leave=2 * MIB)
     until(lambda: process.log("worker.holds_back"), "it holds back")
     clock.forward(seconds=1)
@@ -166,7 +166,7 @@ def test_the_stores_disk_is_full_and_then_not_mounted(
     clock.forward(seconds=1)
     folders.append(house.take())
     process = processes.worker()
-    until(lambda: waits(process, "is not the store that it was"), "a disk that is missed")
+    until(lambda: waits(process, "is not the store that was there"), "a disk that is missed")
     assert list((tmp_path / "bucket").iterdir()) == []
     disk.mount()
     until(lambda: stored(house) == {folder.name for folder in folders}, "both, once it is mounted")

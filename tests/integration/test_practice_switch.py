@@ -34,7 +34,7 @@ def test_a_mistake_of_its_own_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> 
     def mistaken(_session: PracticeCall, _data: str) -> None:
         raise ValueError("a mistake")
 
-    monkeypatch.setitem(applications._APPLICATIONS, "bridge", mistaken)
+    monkeypatch.setitem(applications.APPLICATIONS, "bridge", mistaken)
     with PracticeSwitch(password="x", daemon="127.0.0.1:1", environment={}) as switch:
         session = switch.call("3225550199", PracticeParty(number="+32475000001"))
         assert session.wait("ended", 10)

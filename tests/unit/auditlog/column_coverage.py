@@ -1,8 +1,8 @@
 """What an audit compares each column of each table with, or why it does not have to.
 
-This is the list that docs/security.md shows, and that ``tests/unit/auditlog/test_coverage.py`` holds against
-the tables and against an audit: it changes each column of :data:`COMPARED`, and the audit must name it.  A
-new column belongs into one of both.
+docs/security.md shows this list, and ``tests/unit/auditlog/test_coverage.py`` compares it with the tables and
+with an audit: it changes each column of :data:`COMPARED`, and the audit must name it. Every new column must
+be in one of the two mappings.
 """
 
 from __future__ import annotations
@@ -209,12 +209,12 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
 """By table and column: why it is not compared."""
 
 BY_STATEMENTS: Final = ("leaving", "handed", "forgotten_call")
-"""Tables that decide nothing by themselves: signed statements do (offboarding, erased calls), and their own
-module compares the rows with them."""
+"""Tables that decide nothing by themselves: signed statements do (offboarding, erased calls), and a module of
+their own compares the rows with those."""
 
 
 def exceptions() -> Iterable[tuple[str, str, str]]:
-    """Table, columns and reason of each, as docs/security.md lists them."""
+    """Each exception's table, columns and reason, as docs/security.md lists them."""
     for table, columns in EXCEPTED.items():
         reasons: dict[str, list[str]] = {}
         for name, reason in columns.items():

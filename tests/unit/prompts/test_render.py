@@ -194,7 +194,7 @@ def test_a_greeting_that_does_not_serve_is_refused(speech: np.ndarray, error_id:
 def test_all_of_it_together_may_not_be_longer_than_an_announcement(speech: np.ndarray) -> None:
     rng = np.random.default_rng(1)
     long = (rng.normal(0, 0.05, 55 * 16000)).astype(np.float32)
-    with pytest.raises(ConfigError, match="together takes") as caught:
+    with pytest.raises(ConfigError, match="the whole prompt takes") as caught:
         announcement(
             "en",
             mode="notice",

@@ -1,18 +1,15 @@
-"""Two who are connected, until one of them hangs up."""
+"""The conversation of two connected parties, until one of them hangs up."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
+from demo.practice.session import PracticeCall
 
 CALL_TIMEOUT = 60.0
-"""Seconds that a call rings where ``call_timeout`` says nothing else."""
+"""Seconds that a call rings unless ``call_timeout`` says otherwise."""
 
 
 def talk(session: PracticeCall) -> None:
-    """Stay until one of them hangs up, or the outside leg is called away."""
+    """Stay until one of them hangs up, or the external leg is called away."""
     pace = session.switch.pace
     end = None if session.party.talks is None else pace.seconds() + session.party.talks
     while True:
@@ -23,4 +20,4 @@ def talk(session: PracticeCall) -> None:
         if end is not None and pace.seconds() >= end:
             session.hang_up()
             return
-        session.run_tasks()  # commands that come late are begun on the bridged call, as in the real one
+        session.run_tasks()  # late commands are started on the bridged call, as in the real switch

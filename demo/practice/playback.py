@@ -1,18 +1,15 @@
-"""What both legs say of a sound that is played to them: its events, and the variables it leaves."""
+"""Prompts: the events about one that plays to a leg, and the variables that it leaves."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
+from demo.practice.call import CallLegs
+from demo.practice.leg import Leg
 from demo.practice.sound import RATE, Player, load
 from recorder.errors import SwitchError
-
-if TYPE_CHECKING:
-    from demo.practice.leg import Leg
-    from demo.practice.session import PracticeCall
 
 log = structlog.get_logger()
 
@@ -20,7 +17,7 @@ RESPONSE = "current_application_response"
 
 
 def prepare(leg: Leg, path: str) -> Player | None:
-    """The sound, ready to be played; ``None``, and the leg's answer says so, where it cannot be."""
+    """The sound, ready to play; ``None`` if it cannot be, with the leg's response set accordingly."""
     try:
         return Player(load(Path(path)))
     except SwitchError as error:
@@ -29,16 +26,17 @@ def prepare(leg: Leg, path: str) -> Player | None:
         return None
 
 
-def began(session: PracticeCall, leg: Leg, path: str) -> None:
-    """It is heard from now on."""
-    session.emit("PLAYBACK_START", leg=leg, last=[("Playback-File-Path", path)])
+def began(call: CallLegs, leg: Leg, path: str) -> None:
+    """It starts to play."""
+    call.emit("PLAYBACK_START", leg=leg, last=[("Playback-File-Path", path)])
 
 
-def ended(session: PracticeCall, leg: Leg, path: str, player: Player, *, away: bool) -> None:
-    """It is over: to its end, cut, or because the leg was called ``away``.
+def ended(call: CallLegs, leg: Leg, path: str, player: Player, *, away: bool) -> None:
+    """It is over: at its end, cut, or because the leg was called ``away``.
 
-    As in the real one the status is ``done`` also when the leg was called away in the middle, and the answer
-    ``FILE PLAYED`` also where a key cut it (transcripts: killed, hangup, question_cut_by_keys)."""
+    As in the real switch, the status is ``done`` even if the leg was called away in the middle, and the
+    response ``FILE PLAYED`` even if a key cut it (transcripts: killed, hangup, question_cut_by_keys).
+    """
     status = "done" if away or player.done else "break"
     leg.variables |= {
         "playback_last_offset_pos": str(player.at),
@@ -46,12 +44,12 @@ def ended(session: PracticeCall, leg: Leg, path: str, player: Player, *, away: b
         "playback_ms": str(player.at * 1000 // RATE),
         "playback_samples": str(player.at),
     }
-    session.emit("PLAYBACK_STOP", leg=leg, last=[("Playback-File-Path", path), ("Playback-Status", status)])
+    call.emit("PLAYBACK_STOP", leg=leg, last=[("Playback-File-Path", path), ("Playback-Status", status)])
     leg.variables[RESPONSE] = "PLAYBACK ERROR" if away else "FILE PLAYED"
 
 
 def ends(leg: Leg, digit: str) -> bool:
-    """Whether a key ends what is being played to a leg (``playback_terminators``); it is noted which did."""
+    """Whether a key ends what is playing to a leg (``playback_terminators``); notes which key did."""
     terminators = leg.variables.get("playback_terminators", "*")
     if terminators == "none" or (terminators != "any" and digit not in terminators):
         return False

@@ -1,34 +1,39 @@
-"""A call that a colleague makes to the outside.
+"""A call that a colleague makes to somebody outside.
 
-The outside party is then whom the dialplan calls: as soon as it does, :attr:`Session.leg` is their leg and
-:attr:`Session.b` the colleague's.  Whatever the dialplan wants of a leg before the two are connected
-(``group_confirm_key=exec``) is run on it once they have answered; the colleague hears ringing meanwhile.
+The external party is then the callee: once the dialplan calls them, :attr:`leg` is their leg and :attr:`b`
+the colleague's. What the dialplan wants done on a leg before both are connected (``group_confirm_key=exec``)
+is run on it once they have answered, while the colleague hears ringing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from demo.practice import hangup
+from demo.practice.conversation import CALL_TIMEOUT, talk
+from demo.practice.core import SwitchCore
 from demo.practice.leg import Leg, outbound_leg
-from demo.practice.session import PracticeCall
-from demo.practice.talking import CALL_TIMEOUT, talk
-
-if TYPE_CHECKING:
-    from demo.practice.party import PracticeParty
-    from demo.practice.switch import PracticeSwitch
+from demo.practice.party import PracticeParty
+from demo.practice.session import Application, PracticeCall
 
 
-class OutwardSession(PracticeCall):
-    """What begins with ``callee_`` is the colleague, as in other calls the one inside."""
+class OutboundCall(PracticeCall):
+    """Methods that begin with ``callee_`` are the colleague's, who is the internal party here, too."""
 
-    def __init__(self, switch: PracticeSwitch, leg: Leg, party: PracticeParty) -> None:
-        super().__init__(switch, leg, party)
+    def __init__(
+        self,
+        switch: SwitchCore[PracticeCall],
+        leg: Leg,
+        party: PracticeParty,
+        applications: Mapping[str, Application],
+    ) -> None:
+        super().__init__(switch, leg, party, applications)
         self._keys = ""
 
     # --- from outside
 
     def press(self, digits: str) -> None:
-        """While nothing plays and nobody is connected, keys wait for who asks for them."""
+        """While nothing plays and nobody is connected, keys are queued for ``read``."""
         if self.media.connected or self.media.prompt is not None:
             super().press(digits)
         else:
@@ -36,7 +41,7 @@ class OutwardSession(PracticeCall):
             self.wake()
 
     def callee_hangs_up(self, cause: str = "NORMAL_CLEARING") -> None:
-        """Before they are connected this ends what rings, or listens."""
+        """Before both are connected, this also ends the external leg."""
         super().callee_hangs_up(cause)
         if not self.media.connected and self.leg is not self.colleague:
             self.hang_up("ORIGINATOR_CANCEL")
@@ -45,7 +50,7 @@ class OutwardSession(PracticeCall):
 
     @property
     def colleague(self) -> Leg:
-        """The leg that calls."""
+        """The calling leg."""
         return self.leg if self.b is None else self.b
 
     def read(self, variable: str, seconds: float) -> None:
@@ -59,7 +64,7 @@ class OutwardSession(PracticeCall):
         self.leg.variables[variable] = digit
 
     def dials(self, target: str) -> bool:
-        """Call the outside party, have their leg do what is wanted of it, and connect both."""
+        """Call the external party, run what is wanted on their leg, and connect both."""
         a, switch = self.leg, self.switch
         for name, value in list(a.variables.items()):
             if name.startswith("execute_on_pre_originate"):
@@ -82,7 +87,7 @@ class OutwardSession(PracticeCall):
             self._connect(a, b)
         if b.cause is None:
             self.hang_up_leg(b, self.callee_gone or "NORMAL_CLEARING")
-        self.end_b(self.callee_gone or b.cause or "NORMAL_CLEARING")
+        hangup.end_internal(self, self.callee_gone or b.cause or "NORMAL_CLEARING")
         return True
 
     def _answers(self, b: Leg) -> bool:

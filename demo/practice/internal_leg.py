@@ -1,157 +1,153 @@
-"""The called one's leg while the two are connected: what it is told to run, its keys, its holds, its end.
+"""The internal leg while both are connected: applications, keys, holds, hang-up.
 
-The real switch has a thread a leg; here the outside leg is the :class:`~demo.practice.session.PracticeCall`'s
-greenlet, and this is the other's.
+The real switch has a thread per leg. Here the external leg is the
+:class:`~demo.practice.session.PracticeCall`'s greenlet, and this is the other leg's.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import gevent
-from gevent.event import Event
 
-from demo.practice import playing
+from demo.practice import hangup, playback
+from demo.practice.call import CallLegs
 from demo.practice.dialplan import DialplanStep
 from demo.practice.leg import Leg
 from demo.practice.wire import Header
 from recorder.errors import SwitchError
 
-if TYPE_CHECKING:
-    from demo.practice.session import PracticeCall
 
+class InternalLeg:
+    """``run`` queues applications for the leg: ``playback``, ``set``, ``event``, ``execute_extension``.
+    ``pressed`` is given each key that is pressed while nothing plays to the leg."""
 
-class Inside:
-    """``run`` gives the leg applications to run, one after the other: ``playback``, ``set``, ``event``,
-    ``execute_extension``."""
-
-    def __init__(self, session: PracticeCall) -> None:
-        self._session = session
+    def __init__(self, call: CallLegs, pressed: Callable[[str], object]) -> None:
+        self._call = call
+        self._pressed = pressed
         self._waiting: deque[tuple[str, str]] = deque()
-        self._wake = Event()
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     @property
     def leg(self) -> Leg | None:
-        """The called leg, once the two are connected and as long as it has not hung up."""
-        b = self._session.b
-        return b if b is not None and b.cause is None and self._session.media.connected else None
+        """The leg, once both are connected and until it hangs up."""
+        b = self._call.b
+        return b if b is not None and b.cause is None and self._call.media.connected else None
 
     def run(self, application: str, argument: str) -> None:
-        """Have the leg run an application when it comes to it."""
+        """Have the leg run an application when it gets to it."""
         self._waiting.append((application, argument))
         if self._greenlet is None or self._greenlet.dead:
             self._greenlet = gevent.spawn(self._work)
 
     def wake(self) -> None:
-        """Look round: something changed."""
-        self._wake.set()
+        """Check conditions again: something changed."""
+        self._call.changed_inside.set()
 
     def cut(self) -> None:
-        """End what is being played to it, and what waits, and stay until that is told."""
+        """End what plays to it, drop what is queued, and wait until that is reported."""
         self._waiting.clear()
-        self._session.media.prompt_inside = None
+        self._call.media.prompt_inside = None
         self.wake()
         if self._greenlet is not None:
             self._greenlet.join()
 
     def abandon(self) -> None:
-        """Vanish with the switch that was killed."""
+        """Vanish with a switch that was killed."""
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
     # --- what the called one does
 
     def press(self, digits: str) -> None:
-        """Presses keys, one after the other (RFC 2833)."""
-        media = self._session.media
+        """Press keys, one after the other (RFC 2833)."""
+        media = self._call.media
         for digit in digits:
             leg = self.leg
             if leg is None:
                 return
             self.dtmf(digit, "2080", "RTP")
             if media.prompt_inside is None:
-                self._session.digits.pressed(digit)
-            elif playing.ends(leg, digit):  # and no digit of a playback goes anywhere else
+                self._pressed(digit)
+            elif playback.ends(leg, digit):  # and a digit pressed during playback goes nowhere else
                 media.prompt_inside = None
                 self.wake()
 
     def dtmf(self, digit: str, duration: str, source: str) -> None:
-        """Tell of a digit of this leg."""
+        """Send the event for a digit of this leg."""
         last = [("DTMF-Digit", digit), ("DTMF-Duration", duration), ("DTMF-Source", source)]
-        self._session.emit("DTMF", leg=self._session.b, variables=False, last=last)
+        self._call.emit("DTMF", leg=self._call.b, variables=False, last=last)
 
     def hang_up(self, cause: str) -> None:
-        """Hangs up.  What is being played to the other goes on to its end, and only then their leg looks
-        round."""
-        session = self._session
-        session.callee_gone = cause
+        """Hang up. A prompt to the other leg plays to its end, and only then does that leg react."""
+        call = self._call
+        call.callee_gone = cause
         leg = self.leg
-        if leg is not None and session.media.prompt_inside is not None:
-            session.hang_up_leg(leg, cause)
+        if leg is not None and call.media.prompt_inside is not None:
+            call.hang_up_leg(leg, cause)
             self.cut()
-            session.end_b(cause)
-        session.wake()
+            hangup.end_internal(call, cause)
+        call.wake()
 
     # --- inside
 
     def _work(self) -> None:
         while self._waiting and (leg := self.leg) is not None:
-            self._session.switch.awake.wait()
+            self._call.switch.awake.wait()
             application, argument = self._waiting.popleft()
             self._execute(leg, application, argument)
 
     def _execute(self, leg: Leg, application: str, argument: str) -> None:
         variables = leg.variables
-        argument = self._session.expand(argument, leg)
-        variables.pop(playing.RESPONSE, None)
+        argument = self._call.expand(argument, leg)
+        variables.pop(playback.RESPONSE, None)
         variables |= {"current_application": application, "current_application_data": argument}
         told: list[Header] = [("Application", application), ("Application-Data", argument)]
-        uuid: Header = ("Application-UUID", self._session.switch.new_uuid())
-        self._session.emit("CHANNEL_EXECUTE", leg=leg, last=[*told, uuid])
+        uuid: Header = ("Application-UUID", self._call.switch.new_uuid())
+        self._call.emit("CHANNEL_EXECUTE", leg=leg, last=[*told, uuid])
         match application:
             case "playback":
                 self._play(leg, argument)
             case "event":
                 _name, subclass, *more = (each.partition("=")[::2] for each in argument.split(","))
-                self._session.switch.custom(leg, subclass[1], more)
+                self._call.switch.custom(leg, subclass[1], more)
             case "set":
                 _set(leg, argument)
             case "displace_session":
-                self._session.media.tones.append(argument.split()[0])
+                self._call.media.tones.append(argument.split()[0])
             case "stop_displace_session":
-                self._session.media.tones = [each for each in self._session.media.tones if each != argument]
+                self._call.media.tones = [each for each in self._call.media.tones if each != argument]
             case "execute_extension":
                 name, _dialplan, context = argument.split()
-                for step in self._session.hunt(name, context, leg, lambda step: self._inline(leg, step)):
+                for step in self._call.hunt(name, context, leg, lambda step: self._inline(leg, step)):
                     self._execute(leg, step.application, step.argument)
             case _:
                 raise SwitchError(
                     "practice.application",
                     f"the practice switch does not know {application!r} on the called leg",
-                    "teach demo/practice/inside.py what the real switch does with it",
+                    "teach demo/practice/internal_leg.py what the real switch does with it",
                 )
         variables |= {"current_application": application, "current_application_data": argument}
-        response = variables.get(playing.RESPONSE, "_none_")
+        response = variables.get(playback.RESPONSE, "_none_")
         last = [*told, ("Application-Response", response), uuid]
-        self._session.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=last)
+        self._call.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=last)
 
     def _inline(self, leg: Leg, step: DialplanStep) -> None:
-        _set(leg, self._session.expand(step.argument, leg))
+        _set(leg, self._call.expand(step.argument, leg))
 
     def _play(self, leg: Leg, path: str) -> None:
-        media = self._session.media
-        player = playing.prepare(leg, path)
+        media = self._call.media
+        player = playback.prepare(leg, path)
         if player is None:
             return
         media.prompt_inside = player
-        playing.began(self._session, leg, path)
+        playback.began(self._call, leg, path)
         while media.prompt_inside is player and leg.cause is None:
-            self._wake.clear()
-            self._wake.wait()
+            self._call.changed_inside.clear()
+            self._call.changed_inside.wait()
         media.prompt_inside = None
-        playing.ended(self._session, leg, path, player, away=leg.cause is not None)
+        playback.ended(self._call, leg, path, player, away=leg.cause is not None)
 
 
 def _set(leg: Leg, argument: str) -> None:

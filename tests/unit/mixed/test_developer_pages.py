@@ -1,0 +1,29 @@
+"""The pages for developers name files that exist, and the reading list stays short."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|toml|xml|md|yml|json|txt|cfg))`")
+PLACES = (ROOT, ROOT / "recorder", ROOT / "recorder" / "catalogue")
+MADE = frozenset({".accord/accord.toml"})
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/internals.md", "docs/develop.md"])
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    named = {*FILE.findall((ROOT / page).read_text("utf-8"))} - MADE
+    assert named
+    assert [name for name in sorted(named) if not any((place / name).exists() for place in PLACES)] == []
+
+
+def test_architecture_is_short_and_a_call_is_followed_through_forty_files_at_most() -> None:
+    text = ARCHITECTURE.read_text("utf-8")
+    assert len(text.splitlines()) < 200
+    listed = FILE.findall(text.partition("## Following one call")[2])
+    assert len(listed) == len({*listed}) <= 40
+    assert all((ROOT / name).is_file() for name in listed)
