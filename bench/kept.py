@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def work_off(folder: Path, port: int) -> None:
     import structlog
 
     from recorder import clock
-    from recorder.processes.worker import Worker, WorkerOptions
+    from recorder.config import Settings, WorkerSettings
+    from recorder.processes.worker_loop import Worker
     from recorder.store.retry import retrying
     from recorder.store.s3 import S3Store
     from recorder.store.seaweedfs import SeaweedFS
@@ -49,14 +51,12 @@ def work_off(folder: Path, port: int) -> None:
     store = S3Store(SeaweedFS(folder / "seaweedfs", port).bucket())
     house = House(folder, clock.utc_now, os.urandom, store)
     spool = folder / "spool"
-    worker = Worker(
-        WorkerOptions(spool=spool, snapshot=folder / "snapshot", nice=0, uploads=UPLOADS),
+    services = replace(
+        house.means,
         store=retrying(store),
-        keyring=house.keyring,
-        signer=house.means.signer,
-        root_public=house.root_public,
         boundary=lambda reached: worker.stop() if reached == "removed" and not calls(spool) else None,
     )
+    worker = Worker(services, Settings(worker=WorkerSettings(processes=1, nice=0)), uploads=UPLOADS)
     worker.run()
     house.close()
 

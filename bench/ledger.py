@@ -32,11 +32,13 @@ from recorder.auditlog.append import append, append_all
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue import schema
 from recorder.catalogue.database import connected, database, open_catalogue, writing
-from recorder.catalogue.tables.core import LeafTable
-from recorder.features.tenants import service
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
+from recorder.services import Services
 from recorder.store.directory import DirectoryStore
+from tests.installed import services_in
 
 BATCH = 1000
 ALONE = 500
@@ -61,9 +63,9 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
     open_catalogue(url)
     signing.init(folder / "keys", now)
     tenant = str(uuid7(now))
-    service.create_tenant(tenant, name="Bench", wrapped_key="{}", now=now, entropy=os.urandom)
+    tenants.create_tenant(tenant, name="Bench", wrapped_key="{}", now=now, entropy=os.urandom)
     one, many = _add(tenant, leaves, now)
-    means = _means(folder)
+    means = _services(folder)
     seconds, head = _timed(lambda: checkpoint.sign(tenant, means, datetime.now(UTC)))
     assert head is not None
     assert checkpoint.publish(tenant, means, datetime.now(UTC)) == 1
@@ -129,13 +131,8 @@ def _add(tenant: str, leaves: int, now: datetime) -> tuple[float, float]:
     return ALONE / one, (leaves - ALONE) / many
 
 
-def _means(folder: Path) -> checkpoint.CheckpointDeps:
-    keys = folder / "keys"
-    signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-    root = signing.load_public(keys / signing.ROOT_PUBLIC)
-    return checkpoint.CheckpointDeps(
-        DirectoryStore(folder / "store"), signer, root, os.urandom, owner="bench"
-    )
+def _services(folder: Path) -> Services:
+    return services_in(folder, DirectoryStore(folder / "store"))
 
 
 def _paths(tenant: str, size: int) -> tuple[float, float]:

@@ -28,7 +28,6 @@ from recorder import config
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import Keeping
 from recorder.catalogue.schema import migrate
-from recorder.cli import processes
 from recorder.cli.lines import make_line
 from recorder.cli.tenants import make_tenant, make_user
 from recorder.clock import utc_now
@@ -37,6 +36,7 @@ from recorder.domain.line_policy import read as read_snapshot
 from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys
 from recorder.features.tenants import keep_options, snapshot
+from recorder.processes import run
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor
 from recorder.seal import signing
@@ -102,7 +102,7 @@ def show(once: bool) -> int:
         say("FreeSWITCH is not on the PATH: the practice switch stands in for it")
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
-    own = [_logged(program, logs) for program in processes.programs(context)]
+    own = [_logged(program, logs) for program in run.programs(context)]
     before = heard(tenant)
     supervisor = Supervisor([*own, *switch], dict(os.environ))
     _quiet_supervisor(logs)
@@ -111,7 +111,7 @@ def show(once: bool) -> int:
         signal.signal(number, lambda *_: stopped.set())
     running = threading.Thread(target=supervisor.run, name="supervisor")
     running.start()
-    processes.make_bucket(context)
+    run.make_bucket(context)
     try:
         _wait(stopped, "the panel and the lines", lambda: _ready(context, ports), READY_IN, logs)
         say("store, daemon, worker and panel are running")

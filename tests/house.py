@@ -26,8 +26,8 @@ from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import PromptSound as Words
 from recorder.domain.parties import Party
-from recorder.features.tenants import announcements, lines, service
-from recorder.identity import users
+from recorder.features.tenants import announcements, lines
+from recorder.identity import tenants, users
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
@@ -38,6 +38,7 @@ from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.revocation import Trust
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.store.contract import Store
@@ -101,14 +102,16 @@ class House:
         if not keys.exists():
             signing.init(keys, clock() - self.KEY_AGE, entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-        self.means = stages.PipelineDeps(
+        self.means = Services(
             store or DirectoryStore(self.bucket, entropy),
             Keyring(load_kek(keys / signing.KEK)),
             signer,
             signing.load_public(keys / signing.ROOT_PUBLIC),
+            folder / "spool",
             folder / "snapshot",
+            now=clock,
             entropy=entropy,
-            since_boot=lambda: since_boot(clock()),
+            uptime=lambda: since_boot(clock()),
         )
         self.gate = PanelGate(self.store, self.keyring, self.root_public, now=clock, entropy=entropy)
         panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
@@ -129,7 +132,7 @@ class House:
 
     @property
     def root_public(self) -> Ed25519PublicKey:
-        return self.means.root_public
+        return self.means.root
 
     def replaced(self, **attributes: Any) -> Self:
         """A copy with other attributes."""
@@ -172,7 +175,7 @@ class House:
         """A customer whose line announces in a language that it is recorded."""
         identity = str(uuid7(self.clock(), self.entropy))
         said = {"now": self.clock(), "entropy": self.entropy}
-        service.create_tenant(
+        tenants.create_tenant(
             identity,
             name=name,
             wrapped_key=self.keyring.new_tenant_key(identity, self.entropy).to_bytes().decode(),
@@ -254,7 +257,7 @@ class House:
     def work(self, folder: Path, ended: datetime | None = None) -> None:
         """Every stage of a take: now, or soon after it ``ended``."""
         at = self.clock() if ended is None else ended + timedelta(milliseconds=900)
-        means = replace(self.means, since_boot=lambda: since_boot(at))
+        means = replace(self.means, uptime=lambda: since_boot(at))
         while stages.step(folder, at, means):
             pass
 

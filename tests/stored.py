@@ -11,7 +11,7 @@ from typing import Any
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.recording_projection import recording_of
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.clock import to_iso
 from recorder.lifecycle import recordings
 from recorder.lifecycle.amendment_store import chain_of, put
@@ -37,7 +37,7 @@ def assert_stored_once(house, recording: str, objects: Sequence[str], names: Seq
     assert sorted(mine) == sorted(keys)
     content = house.means.store.read(row.prefix + "manifest.json")
     assert hashlib.sha256(content).hexdigest() == row.manifest_sha256
-    for each in open_manifest(content, house.means.root_public).objects:
+    for each in open_manifest(content, house.means.root).objects:
         stored = house.means.store.read(row.prefix + each.name)
         assert hashlib.sha256(stored).hexdigest() == each.stored_sha256
     assert kinds(recording) == ["recording.stored"]
@@ -76,8 +76,8 @@ def forge(house, recording: str, data: Data, at: datetime) -> Amendment:
     """An amendment that is in the bucket and not in the catalogue, as whoever has the signing key can put it,
     dated as they like."""
     means, row = house.means, queries.recording(house.tenant, recording)
-    chain = chain_of(means.store, row.prefix, means.root_public)
-    return put(means.store, chain, data, By("operator"), means.signer, means.root_public, at)
+    chain = chain_of(means.store, row.prefix, means.root)
+    return put(means.store, chain, data, By("operator"), means.signer, means.root, at)
 
 
 def receipt_body(tenant: str, at: datetime, **changes: Any) -> dict[str, Any]:

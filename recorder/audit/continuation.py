@@ -11,29 +11,30 @@ from datetime import datetime
 from recorder.audit.checkpoints import Signed
 from recorder.auditlog import checkpoint
 from recorder.auditlog.append import append, lock_tenant
-from recorder.auditlog.checkpoint import CheckpointDeps, place_of
+from recorder.auditlog.checkpoint import place_of
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import LedgerError
 from recorder.seal.signing import CHECKPOINT
+from recorder.services import Services
 
 
-def begin(tenant: str, because: str, means: CheckpointDeps, now: datetime) -> int:
+def begin(tenant: str, because: str, services: Services, now: datetime) -> int:
     """Start the next epoch of a tenant's log, and sign it; returns the checkpoint's number.
 
     Raises :class:`LedgerError` (``ledger.goes_on``: there is no need; ``ledger.not_believed``),
     ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`.
     """
-    signed = Signed(tenant, means.root, now)
-    signed.read(means.store)
-    if _goes_on(tenant, means, now):
+    signed = Signed(tenant, services.root, now)
+    signed.read(services.store)
+    if _goes_on(tenant, services, now):
         raise LedgerError(
             "ledger.goes_on", "the log continues what was signed: there is nothing to restart", ""
         )
     last = signed.heads[-1] if signed.heads else None
     number, size = (last.number, last.size) if last else (0, 0)
-    means.signer.endorsement.check(means.root, CHECKPOINT, now)
+    services.signer.endorsement.check(services.root, CHECKPOINT, now)
     if number != signed.newest or (last is not None and now <= last.at):
         raise LedgerError(
             "ledger.not_believed",
@@ -56,16 +57,16 @@ def begin(tenant: str, because: str, means: CheckpointDeps, now: datetime) -> in
             "size_before": size,
             "root_before": last.root.hex() if last else "",
         }
-        append(tenant, "log.begun", said, now, means.entropy)
-    means.seen.pop(tenant, None)
-    checkpoint.sign(tenant, means, now)
-    checkpoint.publish(tenant, means, now)
+        append(tenant, "log.begun", said, now, services.entropy)
+    services.checkpoints_seen.pop(tenant, None)
+    checkpoint.sign(tenant, services, now)
+    checkpoint.publish(tenant, services, now)
     return number + 1
 
 
-def _goes_on(tenant: str, means: CheckpointDeps, now: datetime) -> bool:
+def _goes_on(tenant: str, services: Services, now: datetime) -> bool:
     try:
-        checkpoint.check(tenant, means, now)
+        checkpoint.check(tenant, services, now)
     except LedgerError as error:
         if error.error_id == "ledger.clock":
             raise

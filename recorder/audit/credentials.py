@@ -8,11 +8,11 @@ from typing import Any
 
 from recorder.audit.findings import AuditFinding
 from recorder.catalogue.mappers import user_row
-from recorder.catalogue.tables.core import UserTable
-from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCommandTable
+from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
+from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
-from recorder.features.live import queue
+from recorder.features.live import queries
 from recorder.features.subject_requests import reviews
 from recorder.identity import api_tokens, users
 from recorder.seal.revocation import Trust
@@ -41,7 +41,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
         tenant,
         LiveCommandTable,
         LiveCommandTable.tenant_id == tenant,
-        lambda row: queue.check_command(queue.asked_row(row), *given),
+        lambda row: queries.check_command(queries.asked_row(row), *given),
     )
 
 

@@ -14,24 +14,16 @@ from peewee import Expression
 
 from recorder.auditlog.append import sha256_of
 from recorder.catalogue.database import Table
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable
 from recorder.catalogue.tables.audit_log import RecipientTable
-from recorder.catalogue.tables.core import (
-    AmendmentTable,
-    AnnouncementTable,
-    GrantTable,
-    LineDeleteOptionTable,
-    LineKeepOptionTable,
-    LineTable,
-    ListenTable,
-    NotRecordedTable,
-    PurposeTable,
-    RecordingTable,
-    SessionTable,
-    TenantTable,
-    UserTable,
-)
-from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCommandTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.live_call import LiveCommandTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, spoken_of

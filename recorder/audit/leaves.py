@@ -31,13 +31,12 @@ from recorder.auditlog.append import (
 )
 from recorder.auditlog.merkle import HEIGHT
 from recorder.catalogue.database import database
-from recorder.catalogue.tables.audit_log import SubtreeTable
-from recorder.catalogue.tables.core import LeafTable
-from recorder.features.offboarding.departure import FORGOTTEN
+from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
+from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 PAGE = 4000
 DESTROYED = "recording.destroyed"
-_OF_ITS_OWN = frozenset({DESTROYED, REBUILT, FORGOTTEN})
+_OF_ITS_OWN = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN})
 """Kinds that this pass reads in any case: they say which bodies may be missing."""
 
 _NEITHER = (False, "")
@@ -224,7 +223,7 @@ class Leaves:
 
     def _hear(self, number: int, kind: str, body: str, at: str) -> None:
         said = json.loads(body)
-        if kind == FORGOTTEN:  # unrecorded calls
+        if kind == CALLS_FORGOTTEN:  # unrecorded calls
             self._forgotten.update(said["leaves"])
         recording = str(said.get("recording"))
         if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):

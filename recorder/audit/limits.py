@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from recorder.audit.findings import AuditFinding
-from recorder.catalogue.tables.core import RetentionLimitTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import SealError
 from recorder.lifecycle import limits
 from recorder.lifecycle.limits import PendingLimit

@@ -18,7 +18,9 @@ from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.offboarding import handover
-from recorder.features.offboarding.departure import ERASING, FORGOTTEN, LEAVES, LEFT, STAYS
+from recorder.features.offboarding.queries import ERASING, LEFT
+from recorder.lifecycle.departure import LEAVES, STAYS
+from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
@@ -27,7 +29,9 @@ from recorder.seal.revocation import Revoked
 from recorder.store.contract import Store
 
 HANDED: Final = "recording.handed_over"
-HEARD: Final = frozenset({LEAVES, STAYS, ERASING, LEFT, FORGOTTEN, HANDED, handover.BEGUN, handover.WHOLE})
+HEARD: Final = frozenset(
+    {LEAVES, STAYS, ERASING, LEFT, CALLS_FORGOTTEN, HANDED, handover.BEGUN, handover.WHOLE}
+)
 """Kinds of leaves to collect."""
 
 PAGE: Final = 500
@@ -94,7 +98,7 @@ class Offboarded:
         return hear
 
     def _hear(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
-        if kind == FORGOTTEN:
+        if kind == CALLS_FORGOTTEN:
             self._hear_forgotten(number, body)
         elif kind == HANDED:
             self._sent.add(str(body["recording"]))

@@ -19,7 +19,9 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import AmendmentTable, RecordingTable, TenantTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import SealError
 from recorder.features.recovery.recordings import compare

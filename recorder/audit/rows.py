@@ -23,16 +23,11 @@ from recorder.audit.leaf_schema import (
 )
 from recorder.audit.limits import Limited
 from recorder.catalogue.database import Table, database
-from recorder.catalogue.tables.core import (
-    AmendmentTable,
-    GrantTable,
-    ListenTable,
-    NotRecordedTable,
-    RecordingTable,
-    SessionTable,
-    UserTable,
-)
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.clock import from_iso
 from recorder.identity.users import SHOWN_AS, SIGNS_IN

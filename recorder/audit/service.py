@@ -35,7 +35,7 @@ from recorder.audit.rows import HEARD, RowAudit
 from recorder.audit.wrapped_keys import WrappedKeys
 from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
 from recorder.auditlog.signed_note import SignedNote
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.features.recovery.dump import snapshot
 from recorder.seal.keyring import Keyring

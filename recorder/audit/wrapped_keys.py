@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from recorder.audit.findings import AuditFinding
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import RecordingTable, TenantTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError
 from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document

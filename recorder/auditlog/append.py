@@ -24,7 +24,8 @@ from typing import Any, Final
 import rfc8785
 
 from recorder.catalogue.database import database
-from recorder.catalogue.tables.core import LeafTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import to_iso
 from recorder.ids import Entropy, uuid7

@@ -11,12 +11,10 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import IntegrityError, fn
 
 from recorder.auditlog import signed_note
@@ -25,14 +23,14 @@ from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso, truncate
 from recorder.errors import AccordError, LedgerError
-from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
-from recorder.seal.signing import CHECKPOINT, Signer
+from recorder.seal.signing import CHECKPOINT
+from recorder.services import Services
 from recorder.store.contract import Store
 
 PLACE = "checkpoints/"
@@ -44,23 +42,8 @@ GREW = timedelta(minutes=55)
 ANYWAY = timedelta(hours=23)
 """A log that did not grow is signed within the day, so that nobody can claim that it stopped."""
 
-LOCKED = timedelta(days=365)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointDeps:
-    """What signing needs. ``lock``: how long a checkpoint cannot be deleted, if the bucket locks; ``owner``
-    identifies this worker; ``seen``: up to which number it saw each log signed."""
-
-    store: Store
-    signer: Signer
-    root: Ed25519PublicKey
-    entropy: Entropy
-    lock: timedelta = LOCKED
-    owner: str = field(default="")
-    seen: dict[str, int] = field(default_factory=dict)
 
 
 def place_of(tenant: str, number: int) -> str:
@@ -83,7 +66,7 @@ def mailed(tenant: str) -> int:
         return int(RecipientTable.select(fn.MAX(RecipientTable.sent_number)).where(mine).scalar() or 0)
 
 
-def keep(means: CheckpointDeps, now: datetime) -> int:
+def keep(services: Services, now: datetime) -> int:
     """Sign every log that is due, and put what was signed; returns how many were put. Each log is claimed, so
     only one of several workers signs it. A log that cannot be signed delays no other; the first such error
     (:class:`LedgerError`, ``SealError``, ``StoreError``) is raised at the end."""
@@ -96,17 +79,17 @@ def keep(means: CheckpointDeps, now: datetime) -> int:
         if not due and (last is None or last.stored_at is not None):
             continue
         claim = f"checkpoint:{tenant}"
-        if not lease.take(claim, means.owner, now):
+        if not lease.take(claim, services.owner, now):
             continue
         try:
-            put += publish(tenant, means, now)
-            if due and sign(tenant, means, now) is not None:
-                put += publish(tenant, means, now)
+            put += publish(tenant, services, now)
+            if due and sign(tenant, services, now) is not None:
+                put += publish(tenant, services, now)
         except AccordError as error:
             log.error("ledger.not_signed", tenant=tenant, error_id=error.error_id, error=str(error))
             errors.append(error)
         finally:
-            lease.give_back(claim, means.owner)
+            lease.give_back(claim, services.owner)
     if errors:
         raise errors[0]
     return put
@@ -125,7 +108,7 @@ def late(before: datetime) -> list[str]:
     return found
 
 
-def sign(tenant: str, means: CheckpointDeps, now: datetime) -> Head | None:
+def sign(tenant: str, services: Services, now: datetime) -> Head | None:
     """Sign a tenant's log as it is, into the catalogue; ``None`` if another worker was faster.
 
     Raises :class:`LedgerError`: ``ledger.behind`` (the bucket has checkpoints unknown to the catalogue),
@@ -134,30 +117,30 @@ def sign(tenant: str, means: CheckpointDeps, now: datetime) -> Head | None:
     now); ``SealError`` if the key is not endorsed for this, :class:`recorder.errors.CatalogueError`.
     """
     at = truncate(now)
-    means.signer.endorsement.check(means.root, CHECKPOINT, at)
-    last, epoch, stored = check(tenant, means, at)
+    services.signer.endorsement.check(services.root, CHECKPOINT, at)
+    last, epoch, stored = check(tenant, services, at)
     head = Head(
-        installation=signing.key_id(means.root),
+        installation=signing.key_id(services.root),
         tenant=tenant,
         epoch=epoch,
         size=stored.size,
         root=stored.root(),
         number=last.number + 1 if last else 1,
         at=at,
-        key=means.signer.key_id,
+        key=services.signer.key_id,
         before=signed_note.fingerprint(last.note) if last else None,
     )
-    return head if add(head, signed_note.sign(head, means.signer)) else None
+    return head if add(head, signed_note.sign(head, services.signer)) else None
 
 
-def check(tenant: str, means: CheckpointDeps, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
+def check(tenant: str, services: Services, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
     """Check that a log continues what was signed, in catalogue and bucket; returns the last checkpoint, the
     epoch, and the tree. Raises :class:`LedgerError` as :func:`sign` does."""
     with connected():
         epoch = int(TenantTable.select(TenantTable.ledger_epoch).where(TenantTable.id == tenant).scalar())
     last = newest(tenant)
-    _check_bucket(tenant, last, means.store)
-    _check_seen(tenant, last, means)
+    _check_bucket(tenant, last, services.store)
+    _check_seen(tenant, last, services)
     stored = CachedTree(tenant)
     _check_goes_on(last, epoch, stored, at)
     return last, epoch, stored
@@ -184,7 +167,7 @@ def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
     return True
 
 
-def publish(tenant: str, means: CheckpointDeps, now: datetime) -> int:
+def publish(tenant: str, services: Services, now: datetime) -> int:
     """Put what was signed and is not in the bucket, in order, each after the endorsement of its key; returns
     how many. Raises :class:`recorder.store.contract.Conflict` if the bucket has another checkpoint with that
     number, and ``StoreError``."""
@@ -194,9 +177,9 @@ def publish(tenant: str, means: CheckpointDeps, now: datetime) -> int:
         )
         rows = list(waiting.order_by(CheckpointTable.number))
     for row in rows:
-        locked_until = row.at + means.lock
-        _put_endorsement(means, locked_until)
-        put(means.store, row.place, row.note.encode(), locked_until)
+        locked_until = row.at + services.checkpoint_lock
+        _put_endorsement(services, locked_until)
+        put(services.store, row.place, row.note.encode(), locked_until)
         with writing():
             mine = (CheckpointTable.id == row.id) & CheckpointTable.stored_at.is_null()
             CheckpointTable.update(stored_at=now).where(mine).execute()
@@ -218,10 +201,10 @@ def listed(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
 
-def _put_endorsement(means: CheckpointDeps, locked_until: datetime) -> None:
-    content = canonical_json.dump(means.signer.endorsement.document())
-    name = f"{means.signer.key_id}-{hashlib.sha256(content).hexdigest()[:16]}.json"
-    put(means.store, ENDORSEMENTS + name, content, locked_until)
+def _put_endorsement(services: Services, locked_until: datetime) -> None:
+    content = canonical_json.dump(services.signer.endorsement.document())
+    name = f"{services.signer.key_id}-{hashlib.sha256(content).hexdigest()[:16]}.json"
+    put(services.store, ENDORSEMENTS + name, content, locked_until)
 
 
 def _due(last: CheckpointTable | None, size: int, now: datetime) -> bool:
@@ -261,9 +244,9 @@ def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> No
         )
 
 
-def _check_seen(tenant: str, last: CheckpointTable | None, means: CheckpointDeps) -> None:
+def _check_seen(tenant: str, last: CheckpointTable | None, services: Services) -> None:
     known = last.number if last else 0
-    further = max(means.seen.get(tenant, 0), mailed(tenant))
+    further = max(services.checkpoints_seen.get(tenant, 0), mailed(tenant))
     if further > known:
         raise LedgerError(
             "ledger.gone_back",
@@ -271,7 +254,7 @@ def _check_seen(tenant: str, last: CheckpointTable | None, means: CheckpointDeps
             "checkpoints were removed: `accord audit --checkpoint` compares with those that were mailed, "
             "`accord audit begin` continues the log from here and records that (then restart the worker)",
         )
-    means.seen[tenant] = known
+    services.checkpoints_seen[tenant] = known
 
 
 def read_at(store: DocumentSource, key: str) -> bytes:

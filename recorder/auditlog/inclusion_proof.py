@@ -20,8 +20,7 @@ from recorder.auditlog.checkpoint import ENDORSEMENTS, read_at
 from recorder.auditlog.signed_note import Head
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.errors import LedgerError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.signing import CHECKPOINT, Endorsement

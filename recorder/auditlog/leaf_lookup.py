@@ -15,7 +15,7 @@ from typing import Any
 from recorder.auditlog.append import commitment, goes_with, leaf_hash
 from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.core import DECIDED, LeafTable
+from recorder.catalogue.tables.audit_log import DECIDED, LeafTable
 from recorder.clock import from_iso
 
 

@@ -24,14 +24,15 @@ import structlog
 from peewee import Expression
 
 from recorder.auditlog.append import append, lock_tenant
-from recorder.auditlog.checkpoint import CheckpointDeps, newest
+from recorder.auditlog.checkpoint import newest
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import LedgerError
 from recorder.ids import Entropy, uuid7
+from recorder.services import Services
 
 EVERY = timedelta(hours=23)
 PATIENCE = 30.0
@@ -117,7 +118,7 @@ def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
         return [(row.address, row.sent_at) for row in RecipientTable.select().where(_wants(tenant))]
 
 
-def keep(means: CheckpointDeps, server: MailServer | None, now: datetime) -> int:
+def keep(services: Services, server: MailServer | None, now: datetime) -> int:
     """Send new checkpoints to everybody whose day has passed; returns how many mails were sent. Raises
     :class:`LedgerError` (``mail.unreachable``); it is then retried."""
     if server is None:
@@ -133,12 +134,12 @@ def keep(means: CheckpointDeps, server: MailServer | None, now: datetime) -> int
         if last is None or last.stored_at is None or last.number == row.sent_number:
             continue
         claim = f"mail:{row.id}"
-        if lease.take(claim, means.owner, now):
+        if lease.take(claim, services.owner, now):
             try:
                 _send(row, last, server, now)
                 sent += 1
             finally:
-                lease.give_back(claim, means.owner)
+                lease.give_back(claim, services.owner)
     return sent
 
 

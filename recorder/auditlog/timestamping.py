@@ -22,13 +22,14 @@ from rfc3161_client import (
 )
 from urllib3.exceptions import HTTPError
 
-from recorder.auditlog.checkpoint import CheckpointDeps, newest, put, read_at
+from recorder.auditlog.checkpoint import newest, put, read_at
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import LedgerError
+from recorder.services import Services
 from recorder.store.contract import NotFound
 
 MAX_BYTES = 64 * 1024
@@ -92,7 +93,7 @@ def check_of(token: bytes, note: str, at: datetime, certificates: bytes) -> None
         )
 
 
-def keep(means: CheckpointDeps, authority: Authority | None, now: datetime) -> int:
+def keep(services: Services, authority: Authority | None, now: datetime) -> int:
     """Have each log's newest checkpoint timestamped; returns how many were. Can be repeated. Raises
     :class:`LedgerError`, ``StoreError``: all logs use one authority, so the rest waits until the next time.
     """
@@ -106,11 +107,11 @@ def keep(means: CheckpointDeps, authority: Authority | None, now: datetime) -> i
         if row is None or row.stored_at is None or row.stamped_at is not None:
             continue
         claim = f"stamp:{tenant}"
-        if lease.take(claim, means.owner, now):
+        if lease.take(claim, services.owner, now):
             try:
-                stamped += _one(row, means, authority, now)
+                stamped += _one(row, services, authority, now)
             finally:
-                lease.give_back(claim, means.owner)
+                lease.give_back(claim, services.owner)
     return stamped
 
 
@@ -119,13 +120,13 @@ def place_of(note: str) -> str:
     return note.removesuffix(".note") + ".tsr"
 
 
-def _one(row: CheckpointTable, means: CheckpointDeps, authority: Authority, now: datetime) -> bool:
+def _one(row: CheckpointTable, services: Services, authority: Authority, now: datetime) -> bool:
     content, place = row.note.encode(), place_of(row.place)
     try:
         # Already there if a worker died after putting it.
-        check(read_at(means.store, place), content, authority.certificates)
+        check(read_at(services.store, place), content, authority.certificates)
     except NotFound:
-        put(means.store, place, authority.stamp(content), row.at + means.lock)
+        put(services.store, place, authority.stamp(content), row.at + services.checkpoint_lock)
     with writing():
         mine = (CheckpointTable.id == row.id) & CheckpointTable.stamped_at.is_null()
         CheckpointTable.update(stamped_at=now).where(mine).execute()

@@ -13,8 +13,8 @@ from itertools import islice
 from recorder.auditlog import merkle
 from recorder.auditlog.merkle import HEIGHT, WIDTH, Hash
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.audit_log import SubtreeTable
-from recorder.catalogue.tables.core import LeafTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.errors import CatalogueError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import ChangeCounterTable
+from recorder.catalogue.tables.change_counter import ChangeCounterTable
 
 LINES = "lines"
 """The revision that counts changes of lines, announcements and tenants."""

@@ -14,7 +14,9 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import line_row, tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import LineRow, TenantRow
-from recorder.catalogue.tables.core import AnnouncementTable, LineTable, TenantTable
+from recorder.catalogue.tables.announcement import AnnouncementTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.errors import CatalogueError
 from recorder.prompts.country_file import pack_for, shipped

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from peewee import fn
 
 from recorder.catalogue.database import connected, database
-from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 
 

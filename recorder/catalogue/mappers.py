@@ -20,12 +20,16 @@ from recorder.catalogue.records import (
     TransferOptions,
     UserRow,
 )
-from recorder.catalogue.tables import core
+from recorder.catalogue.tables.announcement import AnnouncementTable
+from recorder.catalogue.tables.identity import SessionTable, UserTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
 from recorder.prompts.sentences import SHORT
 
 
-def tenant_row(row: core.TenantTable) -> TenantRow:
+def tenant_row(row: TenantTable) -> TenantRow:
     return TenantRow(
         id=row.id,
         name=row.name,
@@ -38,7 +42,7 @@ def tenant_row(row: core.TenantTable) -> TenantRow:
     )
 
 
-def user_row(row: core.UserTable) -> UserRow:
+def user_row(row: UserTable) -> UserRow:
     return UserRow(
         id=row.id,
         tenant=row.tenant_id,
@@ -53,7 +57,7 @@ def user_row(row: core.UserTable) -> UserRow:
     )
 
 
-def session_row(row: core.SessionTable, tenant: str) -> SessionRow:
+def session_row(row: SessionTable, tenant: str) -> SessionRow:
     return SessionRow(
         id=row.id,
         user=row.user_id,
@@ -64,7 +68,7 @@ def session_row(row: core.SessionTable, tenant: str) -> SessionRow:
     )
 
 
-def announcement_row(row: core.AnnouncementTable, duration_ms: int) -> AnnouncementRow:
+def announcement_row(row: AnnouncementTable, duration_ms: int) -> AnnouncementRow:
     return AnnouncementRow(
         id=row.id,
         tenant=row.tenant_id,
@@ -84,7 +88,7 @@ def announcement_row(row: core.AnnouncementTable, duration_ms: int) -> Announcem
     )
 
 
-def line_row(row: core.LineTable) -> LineRow:
+def line_row(row: LineTable) -> LineRow:
     return LineRow(
         id=row.id,
         tenant=row.tenant_id,
@@ -148,13 +152,13 @@ def composed_data(composition: Composition | None) -> dict[str, Any] | None:
     }
 
 
-def own_sentences(row: core.AnnouncementTable) -> Mapping[str, str]:
+def own_sentences(row: AnnouncementTable) -> Mapping[str, str]:
     """The sentences of a customer's own purposes that an announcement was put together with."""
     said: Any = row.composed
     return {} if said is None else dict(said["own"])
 
 
-def _composition(row: core.AnnouncementTable) -> Composition | None:
+def _composition(row: AnnouncementTable) -> Composition | None:
     said: Any = row.composed
     if said is None:
         return None
@@ -166,7 +170,7 @@ def _sentence(text: str | None, sound: str | None) -> Sentence | None:
     return None if text is None or sound is None else Sentence(text, sound)
 
 
-def recording_row(row: core.RecordingTable) -> RecordingRow:
+def recording_row(row: RecordingTable) -> RecordingRow:
     return RecordingRow(
         id=row.id,
         tenant=row.tenant_id,
@@ -236,7 +240,7 @@ def agreed_data(agreed: Iterable[tuple[str, date]]) -> dict[str, str]:
     return {code: day.isoformat() for code, day in agreed}
 
 
-def not_recorded_row(row: core.NotRecordedTable) -> NotRecordedRow:
+def not_recorded_row(row: NotRecordedTable) -> NotRecordedRow:
     return NotRecordedRow(
         id=row.id,
         tenant=row.tenant_id,

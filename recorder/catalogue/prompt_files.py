@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import SoundTable
+from recorder.catalogue.tables.announcement import SoundTable
 from recorder.spool.atomic_files import write_file
 
 

@@ -30,15 +30,10 @@ from recorder.catalogue.records import (
     RecordingRow,
     TenantRow,
 )
-from recorder.catalogue.tables.core import (
-    AnnouncementTable,
-    LineTable,
-    NotRecordedTable,
-    PurposeTable,
-    RecordingTable,
-    SoundTable,
-    TenantTable,
-)
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 
 PAGE = 50
 

@@ -8,7 +8,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import TenantRow
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError
 from recorder.seal.keyring import WrappedKey, wrapped_key
 

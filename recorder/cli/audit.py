@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -17,7 +16,6 @@ from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.auditlog import consistency_proof, mail_witness, signed_note
 from recorder.auditlog import inclusion_proof as proving
-from recorder.auditlog.checkpoint import CheckpointDeps
 from recorder.catalogue import tenant_queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
@@ -202,12 +200,7 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
 def begin_(context: Context, tenant_name: str, because: str) -> None:
     """After a restore or a rebuild: let the log go on from what is there. It says so itself, for ever."""
     context.open_catalogue()
-    settings = context.settings
-    lock = timedelta(days=settings.ledger.lock_days)
-    means = CheckpointDeps(
-        context.store(), context.signer(), context.root(), os.urandom, lock, os.urandom(8).hex()
-    )
-    number = begin_again(find_tenant(tenant_name).id, because, means, utc_now())
+    number = begin_again(find_tenant(tenant_name).id, because, context.services(), utc_now())
     click.echo(f"checkpoint {number} was signed")
 
 

@@ -12,17 +12,11 @@ from recorder.domain.roles import ADMIN
 from recorder.errors import CatalogueError
 from recorder.identity import users
 from recorder.lifecycle import amendments
-from recorder.lifecycle.amendment_service import Changes
 from recorder.processes.services import Context
 from recorder.seal.amendment import By
 
 OPERATOR = By("operator")
 REASON = click.option("--reason", required=True, help="Why, in a sentence; it is signed and stays.")
-
-
-def changes(context: Context) -> Changes:
-    """The service that writes amendments, signing as the operator."""
-    return Changes(context.store(), context.root(), context.signer(), revoked=context.revoked())
 
 
 @click.group()
@@ -67,7 +61,7 @@ def set_hold(
     user = next((each for each in users.users(tenant) if each.login == owner), None)
     if user is None:
         raise CatalogueError("user.unknown", f"there is no log-in {owner!r}", "see `accord user list`")
-    changes(context).hold(
+    context.changes().hold(
         tenant,
         recording,
         OPERATOR,
@@ -90,7 +84,7 @@ def lift_hold(context: Context, recording: str, number: int, tenant_name: str, r
     """Lift the hold of that NUMBER (`accord hold list`): what has ended meanwhile goes then."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    changes(context).lift(tenant, recording, OPERATOR, hold=number, reason=reason)
+    context.changes().lift(tenant, recording, OPERATOR, hold=number, reason=reason)
     click.echo(f"Hold {number} of {recording} is lifted.")
 
 

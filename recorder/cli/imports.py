@@ -14,7 +14,6 @@ from recorder.catalogue.records import FORMATS
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain import time_zones
-from recorder.processes import object_store
 from recorder.processes.services import Context
 
 SHOWN = 20
@@ -53,7 +52,6 @@ def bring_in(
     """Bring recordings in FOLDER in, as "not announced to Accord": kept and found, heard by nobody until the
     customer has stated what each may be used for. A file is brought in once; broken off, it goes on."""
     from recorder.features.imports import service
-    from recorder.pipeline import stages
 
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
@@ -62,20 +60,8 @@ def bring_in(
     service.check_until(kept_until, now)
     service.check_stays(owner.id)
     good, wrong = service.read_table(table or folder / "recordings.csv", folder, zone, now)
-    settings = context.settings
-    means = stages.PipelineDeps(
-        store=context.store(),
-        keyring=context.keyring(),
-        signer=context.signer(),
-        root_public=context.root(),
-        snapshot=settings.node.snapshot_folder,
-        lock=object_store.lock(settings),
-        erasing=object_store.open_erasing(settings),
-        revoked=context.revoked(),
-    )
-    region = settings.node.region or None
-    spool = settings.node.spool_folder.absolute()
-    bringing_in = service.Bringing(owner, kept_until, spool, means, utc_now, region, formats)
+    region = context.settings.node.region or None
+    bringing_in = service.Bringing(owner, kept_until, context.services(), region, formats)
     outcomes = list(wrong)
     with click.progressbar(good, label="Bringing in", file=sys.stderr) as bar:
         outcomes += [bringing_in.bring(each) for each in bar]

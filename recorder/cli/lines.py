@@ -17,6 +17,7 @@ from recorder.domain.call_plan import ALONE, MODES, WAYS
 from recorder.domain.line_policy import BEEPS, OUTBOUND, TIMINGS
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, keep_options, lines, transfer_options
+from recorder.lifecycle import line_history
 from recorder.processes.services import Context
 from recorder.prompts.composer import SHIPPED, language_menu
 from recorder.prompts.sentences import Wording
@@ -130,7 +131,7 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
     """Record a number no more; its recordings stay whose they are."""
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    lines.end_line(row.tenant, row.id, now=utc_now(), entropy=os.urandom)
+    line_history.end_line(row.tenant, row.id, now=utc_now(), entropy=os.urandom)
 
 
 @line.command("move")

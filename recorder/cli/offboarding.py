@@ -14,9 +14,8 @@ from recorder.cli.tenant_name import find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
 from recorder.errors import CatalogueError, SealError
-from recorder.features.live import queue
-from recorder.features.offboarding import decisions, departure, handover
-from recorder.lifecycle.amendment_service import Changes
+from recorder.features.live import queries as live_queries
+from recorder.features.offboarding import completion, handover, queries, service
 from recorder.processes.services import Context
 from recorder.seal import signing
 
@@ -42,7 +41,7 @@ def announce(context: Context, name: str, until: datetime) -> None:
     context.open_catalogue()
     owner = find_tenant(name)
     day = datetime.combine(until.date(), time(), time_zones.check(owner.time_zone))
-    decisions.announce(_changes(context), owner.id, day)
+    service.announce(context.changes(), owner.id, day)
     click.echo(f"{owner.name} leaves: its numbers are not recorded any more.")
     click.echo("Once the last of its calls is stored: `accord tenant leave hand-over`")
 
@@ -54,7 +53,7 @@ def stop(context: Context, name: str) -> None:
     """Call it off, before anything is destroyed. Its lines are made again with `accord line add`."""
     context.open_catalogue()
     owner = find_tenant(name)
-    decisions.cancel(_changes(context), owner.id)
+    service.cancel(context.changes(), owner.id)
     click.echo(f"{owner.name} stays. Its numbers are not recorded until you add them again.")
 
 
@@ -68,19 +67,19 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
     from recorder.playback.verified_recording import Seals
 
     context.open_catalogue()
-    owner, store, root, changes = find_tenant(name), context.store(), context.root(), _changes(context)
-    decisions.standing(changes, owner.id)
+    owner, store, root, changes = find_tenant(name), context.store(), context.root(), context.changes()
+    service.standing(changes, owner.id)
     seals = Seals(store, context.keyring(), root, context.revoked())
-    if going := queue.calls(owner.id, utc_now()):
+    if going := live_queries.calls(owner.id, utc_now()):
         click.echo(f"{len(going)} calls of theirs go on: they are in it only with --anew, later", err=True)
-    total = departure.remaining(owner.id)
+    total = queries.remaining(owner.id)
     with click.progressbar(length=total, label="Putting together", file=sys.stderr) as bar:
         row = prepare(
             owner.id,
             seals,
             store,
             signing.public_pem(root),
-            lambda handed: decisions.hand_over(changes, owner.id, handed),
+            lambda handed: service.hand_over(changes, owner.id, handed),
             anew=anew,
             now=utc_now(),
             entropy=os.urandom,
@@ -98,15 +97,15 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
 @click.pass_obj
 def erase(context: Context, name: str, early: str | None, without_handing_over: bool) -> None:
     """Have the worker destroy everything of a customer. What is held is to be decided before."""
-    from recorder.features.offboarding.erasure import check_handed_over, check_ready
+    from recorder.features.offboarding.service import check_handed_over, check_ready
 
     context.open_catalogue()
-    owner, changes = find_tenant(name), _changes(context)
-    said = decisions.standing(changes, owner.id)
+    owner, changes = find_tenant(name), context.changes()
+    said = service.standing(changes, owner.id)
     check_ready(owner.id)
     if not without_handing_over:
         check_handed_over(said)
-    decisions.decide(changes, owner.id, early=early)
+    service.decide(changes, owner.id, early=early)
     click.echo(
         "The worker destroys it, and writes the receipt; `accord tenant leave show` says how far it is."
     )
@@ -120,21 +119,20 @@ def erase(context: Context, name: str, early: str | None, without_handing_over: 
 def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> None:
     """Erase again, after a restore or rebuild, a customer who left. What was signed in the bucket is
     verified once more; nothing is done while a legal hold stands or the holds are unconfirmed."""
-    from recorder.features.offboarding.erasure import check_ready
-    from recorder.features.recovery import proposals
+    from recorder.features.offboarding.service import check_ready
 
     context.open_catalogue()
-    owner, changes = find_tenant(name), _changes(context)
-    leaver = proposals.to_complete(changes, owner.id, believe_dates=believe_dates)
+    owner, changes = find_tenant(name), context.changes()
+    leaver = completion.to_complete(changes, owner.id, believe_dates=believe_dates)
     check_ready(owner.id)
     if leaver.receipt is not None:
         click.echo(f"{owner.name} ({owner.id}): by a signed receipt erased {to_iso(leaver.receipt.at)}.")
     elif leaver.statement is not None:
         click.echo(f"{owner.name} ({owner.id}): signed {to_iso(leaver.statement.at)} that all is erased.")
-    click.echo(f"Here are {departure.amounts(owner.id)}.")
+    click.echo(f"Here are {queries.amounts(owner.id)}.")
     if not yes:
         click.confirm("Nobody can bring any of it back. Destroy everything of this customer?", abort=True)
-    proposals.complete(changes, owner.id, believe_dates=believe_dates)
+    completion.complete(changes, owner.id, believe_dates=believe_dates)
     click.echo("The worker destroys it; `accord tenant leave show` says how far it is.")
 
 
@@ -143,13 +141,13 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
 @click.pass_obj
 def show(context: Context, name: str) -> None:
     """How far it is."""
-    from recorder.features.offboarding.erasure import held
+    from recorder.features.offboarding.service import held
 
     context.open_catalogue()
     owner = find_tenant(name)
-    row = departure.standing(owner.id)
+    row = queries.standing(owner.id)
     try:
-        decisions.standing(_changes(context), owner.id)
+        service.standing(context.changes(), owner.id)
     except (CatalogueError, SealError) as error:
         click.echo(f"NOT SIGNED: {error.message}")
     click.echo(f"announced {to_iso(row.announced_at)}, can be fetched until {to_iso(row.until)}")
@@ -160,7 +158,7 @@ def show(context: Context, name: str) -> None:
     if row.left_at is not None:
         click.echo(f"destroyed {to_iso(row.left_at)}: `accord tenant leave receipt`")
     elif row.erasing_since is not None:
-        left = departure.remaining(owner.id)
+        left = queries.remaining(owner.id)
         click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
         click.echo("what stands in the way is in the worker's log: leaving.waits, recording.not_destroyed")
 
@@ -175,7 +173,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
 
     context.open_catalogue()
     tenant = find_tenant(name).id
-    row = departure.standing(tenant)
+    row = queries.standing(tenant)
     if row.receipt is None:
         raise CatalogueError(
             "leaving.no_receipt",
@@ -190,12 +188,6 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
         return
     out.write_text(row.receipt, "utf-8")
     click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {to_iso(said.said.complete_from)}")
-
-
-def _changes(context: Context) -> Changes:
-    """The service that signs decisions about a customer's departure."""
-    given = (context.store(), context.root(), context.signer())
-    return Changes(*given, utc_now, os.urandom, revoked=context.revoked())
 
 
 def _handed(tenant: str, row: departures.LeavingRow) -> None:

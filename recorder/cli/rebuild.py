@@ -13,7 +13,7 @@ import click
 
 from recorder.catalogue import tenant_queries
 from recorder.clock import to_iso, utc_now
-from recorder.features.offboarding import departure
+from recorder.features.offboarding import queries
 from recorder.features.recovery import rebuild_queue, recordings
 from recorder.lifecycle import amendments, hold_review, limits
 from recorder.lifecycle.retention_limits import BroughtBack
@@ -119,7 +119,7 @@ def _proposals(done: RebuildReport) -> None:
     for leaver in done.leavers:
         tenant = leaver.tenant
         click.echo(f"{names[tenant]} was erased, as was signed. Nothing of it was destroyed now:")
-        click.echo(f"  here are {departure.amounts(tenant)}.")
+        click.echo(f"  here are {queries.amounts(tenant)}.")
         click.echo(f"  To erase it again: `accord tenant leave complete {tenant}`")
     for tenant, calls in done.calls.items():
         click.echo(f"{names[tenant]}: {calls} calls without a recording were erased for their person.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import queries
-from recorder.cli.holds import OPERATOR, REASON, changes
+from recorder.cli.holds import OPERATOR, REASON
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import CatalogueError
@@ -70,7 +70,7 @@ def set_keeping(
         if also_agreed and seen.agreed and not yes:
             asked = f"End {seen.agreed} recordings earlier than it was agreed to keep them?"
             click.confirm(asked, abort=True, err=True)
-    set_limit(changes(context), tenant, Wish(purpose, line, days, also_agreed), OPERATOR)
+    set_limit(context.changes(), tenant, Wish(purpose, line, days, also_agreed), OPERATOR)
     _show(context, tenant)
 
 
@@ -132,7 +132,7 @@ def withdraw(
     """Consent is withdrawn: what rests on it ends at once, and with the last purpose the recording."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    changes(context).withdraw(tenant, recording_id, OPERATOR, reason=reason, purposes=purposes or None)
+    context.changes().withdraw(tenant, recording_id, OPERATOR, reason=reason, purposes=purposes or None)
     click.echo("Written down: what rested on that consent has ended.")
 
 
@@ -156,7 +156,7 @@ def agree(
     """It was agreed after the call: for a purpose, as long as the customer's country allows."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    changes(context).agree(
+    context.changes().agree(
         tenant,
         recording_id,
         OPERATOR,
@@ -180,7 +180,7 @@ def narrow(
     """End some of its purposes at once."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    changes(context).narrow(tenant, recording_id, OPERATOR, purposes=purposes, reason=reason)
+    context.changes().narrow(tenant, recording_id, OPERATOR, purposes=purposes, reason=reason)
     click.echo(f"Written down: it may no longer be used for {', '.join(purposes)}.")
 
 
@@ -194,7 +194,7 @@ def delete(context: Context, recording_id: str, tenant_name: str, reason: str) -
     """Its customer has it deleted; not where it is held, or a law asks that it be kept."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    changes(context).delete(tenant, recording_id, OPERATOR, reason=reason)
+    context.changes().delete(tenant, recording_id, OPERATOR, reason=reason)
     click.echo("Nobody hears it any more; the worker destroys it within minutes.")
 
 

@@ -7,11 +7,12 @@ from datetime import datetime
 
 import click
 
-from recorder.catalogue import erased_call_queries, tenant_queries
+from recorder.catalogue import erased_call_queries, subject_request_queries, tenant_queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import erased_calls, register, reviews, verification_code
+from recorder.lifecycle import bucket_statements
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 
@@ -35,7 +36,9 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     erased = {
         request: calls for tenant in zones for request, calls in erased_call_queries.counts(tenant).items()
     }
-    for each in register.requests(None if tenant_name is None else find_tenant(tenant_name).id):
+    for each in subject_request_queries.requests(
+        None if tenant_name is None else find_tenant(tenant_name).id
+    ):
         if open_only and not each.open:
             continue
         late = "  OVERDUE" if each.overdue(register.today(zones[each.tenant], now)) else ""
@@ -50,7 +53,12 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
 @person.command("enter")
 @click.argument("number")
 @TENANT
-@click.option("--wants", type=click.Choice(register.WANTS), default=register.COPY, show_default=True)
+@click.option(
+    "--wants",
+    type=click.Choice(subject_request_queries.WANTS),
+    default=subject_request_queries.COPY,
+    show_default=True,
+)
 @click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
 @click.option(
     "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day it was received; default: today."
@@ -164,15 +172,12 @@ def close(context: Context, request: str, tenant_name: str, how: str) -> None:
 def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bool) -> None:
     """Erase again, after a restore or rebuild, calls without a recording that signed notes in the bucket say
     were erased for their person."""
-    from recorder.features.recovery import proposals
-    from recorder.lifecycle.amendment_service import Changes
 
     context.open_catalogue()
     tenant = find_tenant(tenant_name)
-    given = (context.store(), context.root(), context.signer())
-    changes = Changes(*given, utc_now, os.urandom, revoked=context.revoked())
+    changes = context.changes()
     revoked = changes.revoked()
-    found = proposals.look(
+    found = bucket_statements.look(
         changes.store, changes.root, revoked, believe_dates=believe_dates, tenant=tenant.id
     )
     for each in found.notes:
@@ -182,5 +187,5 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bo
         return
     if not yes:
         click.confirm("Nobody can bring them back. Erase them?", abort=True)
-    gone = proposals.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
+    gone = erased_calls.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
     click.echo(f"{gone} calls erased.")

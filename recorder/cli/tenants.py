@@ -17,8 +17,7 @@ from recorder.clock import utc_now
 from recorder.domain import names
 from recorder.domain.roles import ROLES
 from recorder.errors import CatalogueError
-from recorder.features.tenants import service
-from recorder.identity import passwords, users
+from recorder.identity import passwords, tenants, users
 from recorder.ids import uuid7
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
@@ -78,7 +77,7 @@ def make_tenant(
     if (wrapped := next((each for each in others if each is not None), None)) is not None:
         keyring.open_tenant_key(wrapped)
     identity = str(uuid7(now))
-    row = service.create_tenant(
+    row = tenants.create_tenant(
         identity,
         name=name,
         wrapped_key=keyring.new_tenant_key(identity).to_bytes().decode(),

@@ -1,6 +1,6 @@
 """What a person asks of a live call, on its way from the worker to the daemon of the call's node, and back.
 
-The catalogue has a row for it (``features/live/queue.py``); the daemon never opens the catalogue.  So the
+The catalogue has a row for it (``features/live/queries.py``); the daemon never opens the catalogue.  So the
 node's worker carries it over a Unix socket in the spool: a line of JSON there, and two back, ``{"taken":
 true}`` before anything is done and ``{"outcome": …}`` after it.  Who is not there refuses at once; who has
 not taken it by its deadline does not do it, for the daemon looks at the deadline itself, by the machine's own

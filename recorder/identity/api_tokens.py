@@ -1,4 +1,4 @@
-"""What a customer's own programs ask with.  A token is shown once, when it is made; only its hash is kept."""
+"""API tokens of customers' programs.  A token is shown once, when it is made; only its hash is stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.live_call import ApiTokenTable
+from recorder.catalogue.tables.identity import ApiTokenTable
 from recorder.errors import SealError
 from recorder.ids import Entropy, uuid7
 from recorder.seal.credential import TOKEN, Credential, check, write

@@ -1,9 +1,9 @@
-"""How often somebody may fail before they must wait, counted for all panel processes together.
+"""Limits failed attempts, counted for all panel processes together.
 
-A row is a leaky bucket: each attempt pours a drop in, which leaks out after a while; one that does not fit is
-refused (GCRA).  An attempt is counted before it is known how it ends, so that many at once win nothing, and
-taken back where it went well.  Keys are hashes that the panel makes with its secret: no address and no log-in
-is kept here.
+A row is a leaky bucket (GCRA): each attempt adds a drop, which leaks out after a while; an attempt that does
+not fit is refused.  An attempt is counted before its outcome is known, so that many at once gain nothing, and
+taken back if it succeeds.  Keys are hashes made with the panel's secret: no address and no log-in name is
+stored.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""People: who has a log-in, and which web sessions they have open.
+"""Users: people with a log-in, and their web sessions.
 
-:func:`user_by_login` and :func:`session_by_token` are the only questions without a tenant, for they
-answer whose tenant it is; both need what only that person has (a password is checked by the caller).
+Only :func:`user_by_login` and :func:`session_by_token` ask without a tenant, because they find it.  Both need
+what only that person has (the caller checks the password).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recorder.catalogue.mappers import session_row, user_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import SessionRow, UserRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import SessionTable, UserTable
+from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tenant_queries import no_tenant
 from recorder.clock import SLACK, to_iso
 from recorder.domain import names

@@ -1,1 +1,1 @@
-"""Kept as long as announced, then gone (P9)."""
+"""Retention: a recording is kept as long as announced, then erased (P9)."""

@@ -1,4 +1,4 @@
-"""Amendments that somebody put who died before they were listed: the worker lists them."""
+"""Lists amendments that were put before a crash and are not listed yet."""
 
 from __future__ import annotations
 

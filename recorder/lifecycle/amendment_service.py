@@ -1,10 +1,9 @@
-"""What is learnt about a recording after its call, written down as signed amendments: it is held or no
-longer, consent is withdrawn, something was agreed later, purposes end, its customer has it deleted.
+"""Amends recordings after the call: legal holds, withdrawn consent, later agreements, ended purposes, and
+deletion at the customer's request.
 
-Each is put beside the manifest first, which is the commit, then listed with its leaf.  Before that it is
-noted that somebody is at it, so that the worker lists what was put by somebody who died
-(``amendment_recovery.py``). Rules are looked at with the chain as the bucket has it: nothing is decided by a
-row.
+An amendment is put beside the manifest first, which commits it, then listed with its leaf.  Before that a
+pending row is written, so that the worker can list what was put before a crash (``amendment_recovery.py``).
+Rules are checked against the chain in the bucket: no row decides anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading a recording's amendments from the bucket, and putting the next one beside them."""
+"""Reads a recording's amendments from the bucket, and puts the next one."""
 
 from __future__ import annotations
 

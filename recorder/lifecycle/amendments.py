@@ -1,6 +1,7 @@
-"""The catalogue's copy of what was sealed later: a list for people, and what keeps a recording from going.
+"""The catalogue's copy of amendments: a list for people, and the holds that keep a recording from expiry.
 
-What counts are the amendments in the bucket; these rows are made from them."""
+The amendments in the bucket decide; these rows are made from them.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +16,10 @@ from recorder.catalogue.mappers import agreed_data
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.recording_projection import agreed_in
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import (
-    AmendmentTable,
-    GrantTable,
-    LeafTable,
-    PendingAmendmentTable,
-    RecordingTable,
-)
+from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import GrantTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import from_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy

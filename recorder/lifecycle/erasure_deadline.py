@@ -1,8 +1,8 @@
-"""From when an erasure is complete: no sooner than the last backup that holds a destroyed key has ended.
+"""When an erasure is complete: no sooner than the last backup with a destroyed key has ended.
 
-Destroying a recording destroys its wrapped key wherever Accord keeps it.  A copy of the catalogue or of the
-bucket that somebody made before still has that key, and whoever has the copy and the key-encryption key can
-open it: until the copy goes, which the operator promises for a number of days (``[keys] backups_kept_days``).
+Erasing a recording destroys its wrapped key wherever Accord stores it.  An earlier copy of catalogue or
+bucket still has that key, and opens the recording together with the key-encryption key until the copy is
+destroyed, which the operator promises within a number of days (``[keys] backups_kept_days``).
 """
 
 from __future__ import annotations

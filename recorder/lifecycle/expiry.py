@@ -1,12 +1,12 @@
-"""Destroying what is over: recordings past their day, takes in quarantine past theirs.
+"""Erases what has expired: recordings, and takes in quarantine.
 
-Deletion goes the other way round than writing, keys first: the wrapped key in the bucket, its copy in the
-catalogue, then every version of the objects; it is looked whether they are gone, and the tombstone is put
-beside the manifest, which stays (docs/formats.md says why).  Last the row becomes a tombstone.  Broken off
-anywhere, it is done again: a recording is listed as due until its row is one.
+Erasing reverses the order of writing, keys first: the wrapped key in the bucket, its copy in the catalogue,
+then every version of the objects.  Their absence is verified, and the tombstone is put beside the manifest,
+which stays (docs/formats.md gives the reason).  Last, the row becomes a tombstone.  After an interruption all
+of it is done again: a recording is due until its row is a tombstone.
 
-The catalogue says what is due, the bucket whether that is so: a changed row destroys nothing early, and
-what is held stays.  After a rebuild nothing is destroyed until the holds are confirmed.
+The catalogue lists what is due, and the bucket decides: a changed row destroys nothing early, and a held
+recording stays.  After a rebuild nothing is erased until the holds are confirmed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,41 +26,25 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError, TakeError
-from recorder.ids import Entropy
 from recorder.lifecycle import amendments, recordings, retention_limits
 from recorder.lifecycle.amendment_store import chain_of, chain_of_row, put
 from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
 from recorder.lifecycle.limits import limits_of
-from recorder.lifecycle.statements import Statements
+from recorder.lifecycle.statements import Statements, statements_of
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.amendment_chain import Chain, erasure
 from recorder.seal.keyring import data_key_path
 from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.sealing import NAME as MANIFEST
-from recorder.seal.signing import Signer
 from recorder.seal.usage_terms import Terms, terms
+from recorder.services import Services
 from recorder.spool.layout import QUARANTINE, WHY, purge, read_start, remove_take
 from recorder.store.contract import Conflict, NotFound, Store, Unreachable
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class ErasureDeps:
-    """What destroying works with; ``boundary`` is told each point that was reached, ``erasing`` is the store
-    that also deletes what is locked, where that is another; nothing is destroyed by an amendment of a key
-    that is ``revoked``."""
-
-    store: Store
-    root: Ed25519PublicKey
-    signer: Signer
-    entropy: Entropy
-    boundary: Callable[[str], None] = field(default=lambda _boundary: None)
-    erasing: Store | None = None
-    revoked: Callable[[], Revoked] = nothing
-
-
-def destroy_due(means: ErasureDeps, now: datetime) -> int:
+def destroy_due(services: Services, now: datetime) -> int:
     """Destroy recordings whose time is over, those first that were over first; how many.  Several workers
     share them: each claims what it is at (:mod:`recorder.catalogue.tables.lease`).
 
@@ -77,7 +60,7 @@ def destroy_due(means: ErasureDeps, now: datetime) -> int:
                 hint="look at the holds, then `accord rebuild --confirm-holds`",
             )
         return 0
-    owner, begun = means.entropy(8).hex(), time.monotonic()
+    owner, begun = services.entropy(8).hex(), time.monotonic()
     lease.drop_old(now)
     destroyed, last = 0, None
     while due := recordings.due(now, after=last):
@@ -85,12 +68,12 @@ def destroy_due(means: ErasureDeps, now: datetime) -> int:
             last = row
             # As late as it is by now: thousands of them take longer than a claim lasts.
             claimed = now + timedelta(seconds=time.monotonic() - begun)
-            destroyed += destroy_one(row, means, owner, now, claimed)
+            destroyed += destroy_one(row, services, owner, now, claimed)
     return destroyed
 
 
 def destroy_one(
-    row: RecordingRow, means: ErasureDeps, owner: str, now: datetime, claimed: datetime | None = None
+    row: RecordingRow, services: Services, owner: str, now: datetime, claimed: datetime | None = None
 ) -> bool:
     """Destroy a recording if it is over, unless another worker is at it; whether it did.  ``claimed`` is the
     time of the claim.  Why one is not is logged.  Raises :class:`Unreachable`."""
@@ -98,15 +81,15 @@ def destroy_one(
     if not lease.take(claim, owner, claimed or now):
         return False
     try:
-        return recordings.is_due(row, now) and _destroy_one(row, means, now)
+        return recordings.is_due(row, now) and _destroy_one(row, services, now)
     finally:
         lease.give_back(claim, owner)
 
 
-def _destroy_one(row: RecordingRow, means: ErasureDeps, now: datetime) -> bool:
+def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     try:
-        chain = check_over(row, means.store, means.root, now, means.revoked)
-        destroy(row, chain, _terms(row, chain, Trust(means.root, means.revoked)).why, means, now)
+        chain = check_over(row, services.store, services.root, now, services.revoked)
+        destroy(row, chain, _terms(row, chain, services.trust).why, services, now)
     except Unreachable:
         raise
     except (SealError, StoreError) as error:
@@ -166,12 +149,12 @@ def _terms(row: RecordingRow, chain: Chain, trust: Trust) -> Terms:
     return terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
 
 
-def destroy(row: RecordingRow, chain: Chain, why: str, means: ErasureDeps, now: datetime) -> None:
+def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: datetime) -> None:
     """Destroy one recording wherever it is.  Can be repeated, and goes on where it was broken off.
 
     Raises :class:`StoreError`; :class:`SealError` where the tombstone cannot be signed: then the recording
     is gone all the same, and the row stays due until its tombstone stands."""
-    store, reached, erasing = means.store, means.boundary, means.erasing or means.store
+    store, reached, erasing = services.store, services.boundary, services.eraser
     key = data_key_path(row.tenant, row.id)
     erasing.delete(key)
     reached("key deleted")
@@ -189,9 +172,9 @@ def destroy(row: RecordingRow, chain: Chain, why: str, means: ErasureDeps, now: 
     _check_gone(store, [key, *sealed])
     reached("looked")
     if chain.erased is None:
-        chain = _bury(chain, why, means, now)
+        chain = _bury(chain, why, services, now)
     reached("buried")
-    amendments.destroyed(row, chain, now=now, entropy=means.entropy)
+    amendments.destroyed(row, chain, now=now, entropy=services.entropy)
     reached("destroyed")
     metrics.DESTROYED.labels(why).inc()
     log.info("recording.destroyed", recording=row.id, why=why)
@@ -208,13 +191,13 @@ def _check_gone(store: Store, places: list[str]) -> None:
         )
 
 
-def _bury(chain: Chain, why: str, means: ErasureDeps, now: datetime) -> Chain:
+def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
     """The chain with a tombstone at its end: ours, or that of another node which was faster."""
     try:
-        put(means.store, chain, erasure(chain, why), SYSTEM, means.signer, means.root, now)
+        put(services.store, chain, erasure(chain, why), SYSTEM, services.signer, services.root, now)
     except Conflict:
         log.warning("tombstone.somebody_was_faster", recording=chain.manifest.recording)
-    chain = chain_of(means.store, chain.manifest.prefix, means.root)
+    chain = chain_of(services.store, chain.manifest.prefix, services.root)
     chain.check()
     if chain.erased is None:
         raise StoreError(
@@ -225,11 +208,11 @@ def _bury(chain: Chain, why: str, means: ErasureDeps, now: datetime) -> Chain:
     return chain
 
 
-def empty_quarantine(spool: Path, now: datetime, entropy: Entropy, statements: Statements) -> int:
+def empty_quarantine(services: Services, now: datetime) -> int:
     """Destroy takes in quarantine whose day has come, each after its leaf, and those of calls that were
-    erased for their person, as signed ``statements`` say; how many.  Raises ``OSError``,
+    erased for their person, as signed statements say; how many.  Raises ``OSError``,
     :class:`recorder.errors.StoreError`."""
-    quarantine = spool / QUARANTINE
+    quarantine, statements = services.spool / QUARANTINE, statements_of(services)
     if not quarantine.is_dir():
         return 0
     purge(quarantine)
@@ -241,7 +224,7 @@ def empty_quarantine(spool: Path, now: datetime, entropy: Entropy, statements: S
         if _over(folder, now) or (folder.name in named and _forgotten(folder, statements))
     ]
     for folder in over:
-        recordings.note_taken_away(folder.name, now, entropy)
+        recordings.note_taken_away(folder.name, now, services.entropy)
         remove_take(folder)
         metrics.QUARANTINE_DESTROYED.inc()
         log.info("quarantine.destroyed", recording=folder.name)

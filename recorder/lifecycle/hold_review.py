@@ -9,16 +9,18 @@ confirms by writing rows.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any, Final
 
+import structlog
 from peewee import SQL, fn
 
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, TenantTable
-from recorder.clock import from_iso
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
@@ -49,6 +51,8 @@ CONFIRMATION: Final = signed_document.Kind(
 
 _EITHER: Final = SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')")
 """Word for word the condition of an index (migration 0018), without which it would read every leaf."""
+
+log = structlog.get_logger()
 
 
 def holds_unconfirmed() -> datetime | None:
@@ -149,3 +153,31 @@ def _confirms(row: LeafTable, leaf_hash: str, tenant: str, trust: Trust) -> bool
     said = signed.value
     mine = (said.tenant, said.leaf) == (tenant, leaf_hash)
     return mine and not is_doubtful(signed.key_id, said.at, row.at, trust.revoked())
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReminders:
+    """Log once a day which holds are due for review."""
+
+    logged: dict[str, date] = field(default_factory=dict)
+
+    def remind(self, now: datetime) -> None:
+        """Log each hold whose review is due and that was not logged on this day."""
+        due = {}
+        for each in amendments.holds():
+            if each.review_at > now:
+                continue
+            name = f"{each.recording}/{each.number}"
+            due[name] = now.date()
+            if self.logged.get(name) != now.date():
+                log.warning(
+                    "hold.to_be_looked_at",
+                    tenant=each.tenant,
+                    recording=each.recording,
+                    hold=each.number,
+                    since=to_iso(each.since),
+                    review_at=to_iso(each.review_at),
+                    hint="lift it, or set another one: `accord hold list`",
+                )
+        self.logged.clear()
+        self.logged.update(due)

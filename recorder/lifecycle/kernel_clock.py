@@ -1,4 +1,4 @@
-"""The kernel's own word on its clock: ``adjtimex(2)``."""
+"""The kernel's own view of its clock: ``adjtimex(2)``."""
 
 from __future__ import annotations
 

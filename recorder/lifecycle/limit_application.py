@@ -1,5 +1,5 @@
-"""After a customer keeps recordings for another time, every row says so: its day to go is made again from its
-sealed manifest and amendments."""
+"""Applies changed retention limits: each row's expiry is computed again from its sealed manifest and
+amendments."""
 
 from __future__ import annotations
 

@@ -1,11 +1,9 @@
-"""A customer's retention limits in the catalogue: how long it keeps recordings at most, shorter than was
-announced, never longer.
+"""Retention limits in the catalogue: a customer keeps recordings shorter than announced, never longer.
 
-What counts are the signed statements (:mod:`recorder.seal.retention_limit`); a row has copies of them, and
-the customer's log a leaf for each.  What is shorter holds for what is recorded already; what is longer
-again, for what is recorded from then on.  A row decides nothing on its own: one whose statement is not
-signed, is another customer's, or has no leaf counts for nothing, so that whoever can only write the
-catalogue destroys nothing early.
+The signed statements decide (:mod:`recorder.seal.retention_limit`); a row has copies of them, and the
+customer's log a leaf for each.  A shorter limit applies to existing recordings, a longer one to new
+recordings.  A row decides nothing alone: without a valid statement of this customer and a leaf it is ignored,
+so that write access to the catalogue erases nothing early.
 """
 
 from __future__ import annotations
@@ -26,13 +24,11 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import (
-    LeafTable,
-    LineTable,
-    PurposeTable,
-    RecordingTable,
-    RetentionLimitTable,
-)
+from recorder.catalogue.tables.announcement import PurposeTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import CatalogueError, KeepingError, SealError
 from recorder.ids import Entropy
 from recorder.prompts.purposes import standard

@@ -1,12 +1,19 @@
-"""Whose a number was at a time, as rows and the audit log say together."""
+"""Whose a number was at a time, as rows and the audit log say together; and the end of a line."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from recorder.auditlog import leaf_lookup
-from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LineTable
+from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue.change_counter import LINES, count_up
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.line import LineTable
+from recorder.ids import Entropy
+
+CREATED = "line.created"
+ENDED = "line.ended"
 
 
 def ended_before(line_id: str | None, at: datetime) -> bool:
@@ -46,7 +53,18 @@ def logged(tenant: str) -> frozenset[tuple[str, str]]:
     return frozenset(made.items())
 
 
-CREATED = "line.created"
+def active(tenant: str, line_id: str) -> Any:
+    """Which row is a tenant's recorded line."""
+    return (LineTable.tenant == tenant) & (LineTable.id == line_id) & LineTable.until.is_null()
 
 
-ENDED = "line.ended"
+def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
+    """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
+    where the tenant has no such line."""
+    with writing():
+        lock_tenant(tenant)
+        changed = LineTable.update(until=now).where(active(tenant, line_id)).execute()
+        if changed:
+            append(tenant, ENDED, {"line": line_id}, now, entropy)
+            count_up(LINES)
+    return bool(changed)

@@ -1,8 +1,8 @@
-"""What a retention limit would do to the recordings that are there: told to people before it is set.
+"""Previews what a retention limit would do to existing recordings, before it is set.
 
-Counted by the catalogue's rows and by whole days, so that it is quick for any number of recordings: nothing
-is decided by it.  Where other purposes keep a recording, one of its purposes may have ended already and is
-counted still.
+It counts the catalogue's rows by whole days, so that it is quick for any number of recordings; nothing is
+decided by it.  Where other purposes keep a recording, one of its purposes may have ended and still be
+counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 from peewee import SQL, Case, fn
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.lifecycle.limits import limits_of
 from recorder.seal.amendment_kinds import HOLD_SET
 from recorder.seal.revocation import Trust

@@ -1,7 +1,6 @@
-"""What the worker writes about recordings: a row once everything is in the bucket, a tombstone once
-it is gone from there.
+"""The worker's rows for recordings: one when everything is in the bucket, a tombstone when it is gone.
 
-Every function can be repeated: a worker that dies right after one does it again and changes nothing.
+Every function can be repeated: after a crash, doing it again changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,9 @@ from recorder.catalogue.departures import being_erased
 from recorder.catalogue.erased_call_queries import note_of
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
-from recorder.catalogue.tables.core import AmendmentTable, GrantTable, NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.grant import GrantTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy

@@ -1,6 +1,6 @@
-"""What signed statements in the bucket say of a customer or a call, asked where a row says something.
+"""What signed statements in the bucket say about a customer or a call, where a row says something.
 
-A row that nothing signed stands behind decides nothing: it is named in the log, and by `accord audit`.
+A row without a signed statement decides nothing: it is logged, and `accord audit` reports it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from recorder.errors import SealError
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource
 from recorder.seal.revocation import Revoked, nothing
+from recorder.services import Services
 from recorder.store.contract import NotFound
 
 LEFT: Final = "tenant.left"
 FORGOTTEN: Final = "call.forgotten"
+
+CALLS_FORGOTTEN: Final = "calls.forgotten"
+"""The kind of the leaf that lists erased calls."""
 
 log = structlog.get_logger()
 
@@ -86,3 +90,8 @@ class Statements:
             hint="a row says that this call was erased, and no signed note does: `accord audit`",
         )
         return False
+
+
+def statements_of(services: Services) -> Statements:
+    """The statements in the bucket of an installation."""
+    return Statements(services.store, services.root, services.revoked)

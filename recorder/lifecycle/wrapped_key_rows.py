@@ -1,5 +1,5 @@
-"""The catalogue's copies of wrapped keys, changed for the same keys wrapped by another, or for a tenant's new
-one: each only where it is still what was read."""
+"""The catalogue's copies of wrapped keys.  A copy is replaced when its key is wrapped by another key, and
+only where it is still the one that was read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import datetime
 
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.ids import Entropy
 
 

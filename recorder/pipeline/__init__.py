@@ -1,5 +1,5 @@
-"""The process that takes finished calls from the spool to the catalogue, and keeps house.
+"""Takes finished calls from the spool to the catalogue.
 
-Nothing is imported here: the encoders are processes of their own (``python -m recorder.pipeline.encoders``)
-and need none of it.
+Nothing is imported here: the encoders are processes (``python -m recorder.pipeline.encoders``) that need none
+of it.
 """

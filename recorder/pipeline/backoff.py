@@ -1,9 +1,8 @@
-"""How long to wait after a failure: a take by itself, and all takes together for what they all need.
+"""Chooses the pause after a failure: of one take, and of all takes where all need the same.
 
-A store that is away, a catalogue that is away, a disk that is full, a process without file handles or an
-encoder that cannot be started fail every take: then some try for all, with growing pauses, and the log is
-not flooded.  Each take that failed waits by itself too, so that what stands in its own way only holds up no
-other.
+If the store or the catalogue is away, the disk is full, file handles run out or no encoder starts, every take
+fails.  Then a few takes try for all of them, with growing pauses, and the log is not flooded.  A take that
+fails for its own reasons backs off alone and holds up no other.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from recorder.store.contract import Unreachable
 log = structlog.get_logger()
 
 BACK_OFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""Seconds before a take is tried again after so many failures; times 0.5 to 1 by chance."""
+"""Seconds before the next try, by the number of failures; multiplied by a random 0.5 to 1."""
 
 AWAY_BACK_OFF: Final = (1.0, 2.0, 5.0, 10.0)
-"""The same for what all need."""
+"""The same for what all takes need."""
 
 Need = Literal["store", "catalogue", "encode", "rest"]
-"""What all takes need: the store, the catalogue, and of the machine what either lane needs."""
+"""What all takes need: the store, the catalogue, and the machine's resources for either lane."""
 
 NEEDS: Final[tuple[Need, ...]] = get_args(Need)
 
@@ -47,15 +46,15 @@ HOLDS_UP: Final[dict[Need, frozenset[Stage]]] = {
 }
 
 ADDS: Final = frozenset[Stage]({"encode", "seal"})
-"""Stages that need more of the spool's disk."""
+"""Stages that need more space on the spool's disk."""
 
 STORE_WIDE: Final = frozenset({"store.denied", "store.no_bucket", "store.not_mounted", "store.clock"})
-"""What a store says to all alike."""
+"""Errors of the store that every take meets."""
 
 NODE_WIDE: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 )
-"""What the machine says to all alike."""
+"""Errors of the machine that every take meets."""
 
 
 @dataclass
@@ -66,7 +65,7 @@ class _Waiting:
 
 @dataclass
 class Backoff:
-    """What all takes of one spool wait for; asked and told by the worker's loop and its threads."""
+    """The pauses common to all takes of a spool; safe for the worker's loop and its threads."""
 
     spool: Path
     warn_at: float
@@ -79,10 +78,10 @@ class Backoff:
     _held: bool = False
 
     def blocked(self) -> frozenset[Stage]:
-        """Stages that nothing is done of now.
+        """Stages that pause now.
 
-        While the store takes nothing and the disk fills, takes wait as they are: encoding them would only
-        fill it faster."""
+        While the store is away and the disk fills, takes wait unencoded: encoding would fill the disk
+        faster."""
         at = self.monotonic()
         waiting = [HOLDS_UP[need] for need in NEEDS if at < self._needs[need].until]
         held = self._needs["store"].failures > 0 and self._tight()
@@ -94,12 +93,13 @@ class Backoff:
         return frozenset[Stage]().union(*waiting, ADDS if held else ())
 
     def uploads(self, most: int) -> int:
-        """How many takes may be stored at once: one, to try, while the store is away.  One that hangs would
-        take all of them for minutes."""
+        """How many takes may be stored at once: one, as a trial, while the store is away, because a store
+        that hangs would block every thread for minutes."""
         return 1 if self._needs["store"].failures else most
 
     def failed(self, error: Exception, stage: Stage) -> Callable[[int], float]:
-        """A step failed; what says how many seconds its take waits, by how often it failed before."""
+        """Note a failed step; returns the function from a take's number of failures to its pause in
+        seconds."""
         need = needed(error, stage)
         if need is None:
             return lambda failures: self._pause(failures, BACK_OFF)
@@ -111,7 +111,7 @@ class Backoff:
         return lambda failures: self._pause(failures, AWAY_BACK_OFF)
 
     def succeeded(self, stage: Stage) -> None:
-        """A step was done: what it needed is there."""
+        """Note a step that succeeded: what it needed is available."""
         with self._lock:
             for need in NEEDS:
                 if stage in HOLDS_UP[need]:
@@ -130,7 +130,7 @@ class Backoff:
 
 
 def needed(error: Exception, stage: Stage) -> Need | None:
-    """What all takes wait for; ``None`` where it is this one's own matter."""
+    """The common need that an error shows to be missing; ``None`` where it concerns one take."""
     if isinstance(error, Unreachable) or (isinstance(error, StoreError) and error.error_id in STORE_WIDE):
         return "store"
     if isinstance(error, CatalogueError) and error.error_id == "catalogue.away":

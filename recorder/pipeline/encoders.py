@@ -1,10 +1,10 @@
-"""Encoding in processes of their own: off the worker's threads, at low priority, and allowed to die.
+"""Encodes in other processes: at low priority, and free to crash.
 
-Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``, which says :data:`READY` once it has all
-that it needs, then reads a line of JSON a take (``folder`` and ``prompt``) and answers with one
-(``error_id``, ``message``, ``hint``, all empty when it is done, with what it took).  What goes wrong before
-it is ready is nothing that a take has to do with.  It ends with its parent: an encoder that outlived a killed
-worker would write into a folder that the next worker works on.
+Each :class:`Encoder` is ``python -m recorder.pipeline.encoders``.  It prints :data:`READY` once it is loaded,
+then reads one line of JSON for each take (``folder`` and ``prompt``) and answers with one (``error_id``,
+``message``, ``hint``, all empty on success, and its cost).  A failure before it is ready concerns no take. It
+ends with its parent: an encoder that outlived a killed worker would write into a folder that the next worker
+uses.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ AUTOGROUP = Path("/proc/self/autogroup")
 """Shows and sets the niceness of this process's session (``man 7 sched``)."""
 
 STARTUP_SECONDS = 60.0
-"""What a start may take, and a take beside its length: a busy machine."""
+"""Time limit of a start, and added to a take's length: the machine may be busy."""
 
 READY: Final = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What encoding a take took: its length in seconds of audio, and seconds of processor time."""
+    """The cost of encoding a take: seconds of audio, and seconds of CPU time."""
 
     audio: float
     cpu: float
@@ -51,13 +51,13 @@ class Took:
 
 @dataclass
 class Encoder:
-    """One process, one take at a time; started when it is first needed, and again after it died."""
+    """One process that encodes one take at a time; started when first needed, and again after it died."""
 
     nice: int = 10
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def encode(self, folder: Path, prompt: Path) -> Took:
-        """Do :func:`recorder.audio.encoding.encode_take` over there.
+        """Run :func:`recorder.audio.encoding.encode_take` in the process.
 
         Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
         ``take.encoder_died`` where the process ended or took longer than real time, and
@@ -84,7 +84,7 @@ class Encoder:
         return Took(answer["audio"], answer["cpu"])
 
     def stop(self) -> None:
-        """End the process, at once; what it was doing is done again."""
+        """Kill the process; its take is encoded again."""
         process, self.process = self.process, None
         if process is None:
             return
@@ -129,7 +129,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _limit(folder: Path) -> float:
-    """Seconds: as long as the call was, and as long as a start may take."""
+    """A take's time limit in seconds: the call's length and the limit of a start."""
     return STARTUP_SECONDS + (folder / AUDIO).stat().st_size / _BYTES_A_SECOND
 
 
@@ -156,7 +156,7 @@ def _line(pipe: IO[bytes], seconds: float) -> bytes:
 
 
 def main() -> None:
-    """The process.  Told to end by the end of its input, never by the signal that its parent drains on."""
+    """The process.  It ends with its input, and not on the signal that makes its parent drain."""
     nice, parent = int(sys.argv[1]), int(sys.argv[2])
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -174,7 +174,7 @@ def main() -> None:
 
 
 def _be_polite(nice: int) -> None:
-    """Let everybody on the machine go first, the switch above all.
+    """Yield the CPU to every other process, the switch above all.
 
     Where Linux shares the processor out by session before it does so by process (``autogroup``, on by
     default in Debian and Ubuntu), a niceness counts within one session only: beside a switch that was

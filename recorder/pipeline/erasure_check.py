@@ -1,9 +1,9 @@
-"""Whether a take's recording was erased while the take lay in a spool that nobody worked off.
+"""Detects that a take's recording was erased while the take lay in an idle spool.
 
-A node that died, a disk that was moved, a machine that was set back: its spool may hold a recording that was
-listed and has had its day since.  What says so is the signed tombstone in the bucket.  The catalogue alone
-says it only of what is over by its own seal: a changed row loses nothing.  By a tombstone of a key that the
-root took back nothing goes either: the take waits, until somebody has said what that is.
+After a crash, or on a disk that was moved or a machine that was restored, a spool may hold a recording that
+was listed and has expired since.  The signed tombstone in the bucket proves that.  The catalogue alone
+suffices only for a recording that has expired by its own seal, so a changed row destroys nothing.  Nor does a
+tombstone by a revoked key: the take waits for a person's decision.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stands in the way of a take, in one word."""
+"""Names in one word what keeps a take from its next stage."""
 
 from __future__ import annotations
 

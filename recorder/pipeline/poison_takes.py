@@ -1,8 +1,8 @@
-"""Which takes are set aside because their encoders die of them, and which only had bad luck.
+"""Tells takes that crash their encoder, which are set aside, from those that only had bad luck.
 
-The kernel kills an encoder for want of memory, somebody kills it by hand, a codec crashes on one sound: all
-that is seen is that the process ended.  What tells a take that does it from a machine that does is whether
-other takes are encoded meanwhile.
+The kernel kills an encoder for want of memory, an operator kills it, or a codec crashes on one sound: the
+worker only sees that the process ended.  If other takes are encoded meanwhile, the take is at fault; if not,
+the machine is.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from typing import Final
 
 ENOUGH: Final = 3
-"""Deaths that count, after which a take is set aside."""
+"""Counted crashes after which a take is set aside."""
 
 APART: Final = 900.0
-"""Seconds between two that count: a take is tried some fifteen times in them, and a machine that is out of
-memory, or somebody who strikes at random, lets one of them pass."""
+"""Seconds between two counted crashes: a take is tried some fifteen times in them, and one of these tries
+succeeds if the machine is short of memory or somebody kills encoders at random."""
 
 ALONE: Final = 6 * 3600.0
-"""The same where no other take waits to be encoded, by which one could tell."""
+"""The same while no other take waits to be encoded: there is nothing to compare with."""
 
 
 @dataclass(slots=True)
 class _Suspect:
-    """``counted`` deaths, the last of them ``at`` (monotonic); how many takes were ``encoded`` up to its last
-    death, counted or not."""
+    """``counted`` crashes, the last of them ``at`` (monotonic); ``encoded`` is the number of takes that were
+    encoded before the last crash, counted or not."""
 
     counted: int
     at: float
@@ -35,7 +35,7 @@ class _Suspect:
 
 
 class Deaths:
-    """What one worker knows of its encoders' deaths, by take; for its loop and threads at once."""
+    """Encoder crashes of one worker, by take; safe for its loop and threads at once."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -44,10 +44,10 @@ class Deaths:
         self._encoded = 0
 
     def died(self, take: str, alone: bool) -> int:
-        """An encoder died of a take, or with it; how many deaths count against it.
+        """Note that an encoder died while it encoded a take; returns how many crashes count against the take.
 
-        The first does.  Another one does after :data:`APART` where another take was encoded since this one's
-        last death, and after :data:`ALONE` where there is none that waits (``alone``)."""
+        The first counts.  A further one counts after :data:`APART` if another take was encoded since this
+        take's last crash, and after :data:`ALONE` if no other take waits (``alone``)."""
         now = self._monotonic()
         with self._lock:
             suspect = self._suspects.get(take)
@@ -62,18 +62,18 @@ class Deaths:
             return suspect.counted
 
     def encoded(self, take: str) -> None:
-        """A take was encoded."""
+        """Note that a take was encoded."""
         with self._lock:
             self._encoded += 1
             self._suspects.pop(take, None)
 
     def enough(self, take: str) -> bool:
-        """Whether a take is to be set aside."""
+        """Whether a take must be set aside."""
         with self._lock:
             suspect = self._suspects.get(take)
             return suspect is not None and suspect.counted >= ENOUGH
 
     def forget(self, take: str) -> None:
-        """It was set aside."""
+        """Drop a take that was set aside."""
         with self._lock:
             self._suspects.pop(take, None)

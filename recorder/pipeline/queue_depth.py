@@ -1,5 +1,5 @@
-"""How much waits in the spool and for how long: seen from the files' names alone, so that ten thousand takes
-are counted without reading one."""
+"""Measures how many takes wait in the spool, and for how long, from file names alone: ten thousand takes are
+counted without opening one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from recorder.seal.sealing import NAME as MANIFEST
 from recorder.spool.layout import END, QUARANTINE
 
 CALL: Final = "call"
-"""The call is going on, or nobody has said that it ended."""
+"""The call is live, or its end was never written."""
 
 WAITING: Final = ((STORED, "catalogue"), (MANIFEST, "store"), (ENCODED, "seal"), (END, "encode"))
-"""The furthest of a take's files, and the stage that it waits for; a call of which nothing is kept waits
-for *note*, which is told from *encode* only by reading: it counts there."""
+"""A take's latest file, and the stage that it waits for.  A take that waits for *note* counts as *encode*,
+because only its content tells them apart."""
 
 STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
 
 
 @dataclass(slots=True)
 class Depth:
-    """A spool at one moment.  ``waiting``: takes by :data:`STAGES`; ``size`` in bytes, quarantine included;
-    ``oldest``: when the call ended whose take waits longest; ``closed``: folders that we may not look into;
-    ``aside``: takes in quarantine."""
+    """A spool at one moment.  ``waiting``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
+    ``oldest``: the end of the call whose take has waited longest; ``closed``: folders without permission to
+    read; ``aside``: takes in quarantine."""
 
     waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     size: int = 0
@@ -43,8 +43,8 @@ class Depth:
 
 
 def measure(spool: Path) -> Depth:
-    """Look at every folder of a spool.  What goes away meanwhile is passed over.  Raises ``OSError`` where
-    the spool itself cannot be read."""
+    """Measure a spool, skipping folders that vanish meanwhile.  Raises ``OSError`` where the spool itself
+    cannot be read."""
     depth = Depth()
     with os.scandir(spool) as folders:
         for folder in folders:
@@ -82,7 +82,7 @@ def _measure_aside(quarantine: str, depth: Depth) -> None:
 
 
 def _sizes(folder: str, depth: Depth) -> set[str]:
-    """The names in a folder; their sizes are added up."""
+    """The names in a folder; adds up their sizes."""
     names = set()
     with os.scandir(folder) as files:
         for file in files:

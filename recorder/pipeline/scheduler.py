@@ -1,10 +1,10 @@
-"""What waits in the spool, and whose turn it is.
+"""Chooses the next take of the spool.
 
-Tenants take turns, each with their oldest take: a customer with ten thousand calls after an outage holds up
-nobody else's.  A take's folder is looked into once when it is found, and again after each of its steps; in
-between only the names in the spool are read, so that ten thousand takes cost little more than ten.
+Tenants take turns, each with its oldest take, so that a customer with ten thousand calls after an outage
+holds up no other.  A take's folder is read when it is found and after each of its steps; otherwise only the
+names in the spool are read, so that ten thousand takes cost little more than ten.
 
-Used by the worker's loop and its threads at once.
+Safe to use from the worker's loop and its threads at once.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from recorder.spool.layout import AUDIO, END, QUARANTINE, read_start
 log = structlog.get_logger()
 
 LOOK: Final = 1.0
-"""Seconds between two looks at the spool; more where a look takes long."""
+"""Seconds between two looks at the spool, at least."""
 
 REST: Final = 20.0
-"""How many times longer than a look the time until the next one is, at least."""
+"""The pause before the next look, at least, as a multiple of the time that this one took."""
 
 AT_ONCE: Final = 0.5
-"""Seconds that new takes are looked into at one look; the others have their turn at the next."""
+"""Seconds of one look in which new takes are opened; the others follow at the next look."""
 
 NOBODY: Final = ""
-"""In place of a tenant, for calls that have none, or whose folder cannot be read."""
+"""Stands for the tenant of calls that have none, or whose folder cannot be read."""
 
 LANE: Final[dict[Stage, str]] = {
     "encode": "encode",
@@ -50,12 +50,12 @@ LANE: Final[dict[Stage, str]] = {
 
 
 _GIVE_BACK: Final = frozenset[Stage]({"seal", "store", "catalogue"})
-"""Stages after which room is given back."""
+"""Stages after which disk space is returned."""
 
 
 @dataclass(slots=True)
 class _Take:
-    """``needs``: bytes on the disk, from encoding to sealing."""
+    """``needs``: bytes of disk space, from encoding to sealing."""
 
     name: str
     tenant: str
@@ -66,8 +66,8 @@ class _Take:
 
     @property
     def claims(self) -> int:
-        """What it needs that others may not have: all of it while it is encoded, and half until it is sealed,
-        for then its objects lie there as they are."""
+        """Bytes reserved on the disk: all that it needs while it is encoded, and half until it is sealed,
+        when its objects are already there."""
         if self.stage == "encode":
             return self.needs if self.busy else 0
         return self.needs // 2 if self.stage == "seal" else 0
@@ -75,7 +75,7 @@ class _Take:
 
 @dataclass(slots=True)
 class _Lane:
-    """What can be done at once: by tenant, in the order of their turns, and by stage, oldest first."""
+    """Takes that are ready: by tenant, in the order of their turns, and by stage, oldest first."""
 
     turns: dict[str, dict[Stage, list[str]]] = field(default_factory=dict)
 
@@ -95,7 +95,7 @@ class _Lane:
         return None
 
     def take_out(self, take: _Take) -> None:
-        """Take out one that waits, out of its turn."""
+        """Remove a waiting take out of turn."""
         names = self.turns[take.tenant][take.stage]
         names.remove(take.name)
         heapify(names)
@@ -122,7 +122,7 @@ class Backlog:
         return len(self._takes)
 
     def look(self) -> None:
-        """See what is new in the spool, where it is time.  What cannot be read is said, and waited for."""
+        """Find new takes in the spool, if a look is due.  An unreadable spool is logged and tried again."""
         began = self._monotonic()
         if began < self._look_due:
             return
@@ -137,9 +137,9 @@ class Backlog:
     def next(
         self, lane: str, blocked: Container[Stage] = (), free: int | None = None
     ) -> tuple[Path, Stage] | None:
-        """The take whose turn it is in a lane, and its next step; none of a ``blocked`` stage.  It is under
-        way from now on, until :meth:`done` or :meth:`failed`.  ``free``: bytes on the disk, where that is to
-        be looked at: what others of those under way need of it counts as taken."""
+        """The next take of a lane and its stage, but no ``blocked`` one.  It is in progress until
+        :meth:`done` or :meth:`failed`.  ``free``: free bytes on the disk, where space is short: what takes in
+        progress reserve of them counts as used."""
         with self._lock:
             self._wake()
             while (name := self._lanes[lane].next(blocked)) is not None:
@@ -158,8 +158,8 @@ class Backlog:
         return None
 
     def _smallest(self, lane: str, left: int) -> _Take | None:
-        """The smallest take that is to be encoded, if there is room for it.  If there is not, and no other
-        makes room, it is tried all the same: it may need less, and what stands in the way is then said."""
+        """The smallest take to encode, if there is room for it.  If there is not, and no other take will make
+        room, it is tried all the same: it may need less, and the error is then reported."""
         found = (self._takes.get(name) for name in self._lanes[lane].waiting("encode"))
         ready = [take for take in found if take is not None and not take.busy and take.stage == "encode"]
         smallest = min(ready, key=lambda take: (take.needs, take.name), default=None)
@@ -169,7 +169,7 @@ class Backlog:
         return None if others else smallest
 
     def done(self, folder: Path) -> None:
-        """A step was done: what is next?"""
+        """A step succeeded: the take waits for its next stage."""
         stage = _stage(folder)
         with self._lock:
             take = self._takes.get(folder.name)
@@ -178,7 +178,8 @@ class Backlog:
                 self._put_back(take, stage)
 
     def failed(self, folder: Path, pause: Callable[[int], float]) -> int:
-        """A step was not done: the take waits so many seconds, by how often it failed; how often."""
+        """A step failed: the take waits; ``pause`` gives the seconds by the number of failures.  Returns that
+        number."""
         stage = _stage(folder)
         with self._lock:
             take = self._takes.get(folder.name)
@@ -191,7 +192,7 @@ class Backlog:
             return take.failures
 
     def alone(self, folder: Path, stage: Stage) -> bool:
-        """Whether no other take waits for a stage."""
+        """Whether no other take waits for the stage."""
         with self._lock:
             return not any(take.stage == stage for take in self._takes.values() if take.name != folder.name)
 
@@ -211,7 +212,7 @@ class Backlog:
                 self._lanes[LANE[take.stage]].add(take)
 
     def _look(self, until: float) -> bool:
-        """Whether there is more that is new.  Raises ``OSError``."""
+        """Whether more new takes remain to be opened.  Raises ``OSError``."""
         with os.scandir(self._spool) as entries:
             names = {
                 entry.name
@@ -275,7 +276,7 @@ def _length(path: Path) -> int:
 
 
 def _stage(folder: Path) -> Stage | None:
-    """``None`` also where it cannot be seen: the next look finds it again."""
+    """``None`` also where the folder cannot be read: the next look finds it again."""
     try:
         return pipeline.next_stage(folder)
     except OSError:

@@ -21,15 +21,12 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
 from recorder.audio import prompt_detection
@@ -38,22 +35,20 @@ from recorder.audio.encoding import as_it_is, encode_take
 from recorder.catalogue import prompt_files, tenant_queries
 from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.tenant_queries import no_tenant
-from recorder.clock import Uptime, to_iso, uptime
+from recorder.clock import to_iso
 from recorder.errors import SealError, StoreError, TakeError
-from recorder.ids import Entropy
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.limits import limits_of, version_of
-from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, Statements
+from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, statements_of
 from recorder.pipeline.erasure_check import take_back, was_erased, was_erased_meanwhile
 from recorder.pipeline.unrecorded_call import check_name, list_call, unkept, what_is_known
 from recorder.seal import duration_check
 from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
-from recorder.seal.keyring import Keyring, WrappedKey, tenant_key_path
+from recorder.seal.keyring import WrappedKey, tenant_key_path
 from recorder.seal.manifest import BROUGHT_IN, to_body
-from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
-from recorder.seal.signing import Signer
+from recorder.services import Services
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import in_memory, write_file
 from recorder.spool.layout import END, CallStart, read_take, remove_take, unreadable
@@ -77,41 +72,14 @@ ENCODER_DIED = "take.encoder_died"
 AGAIN = frozenset({"take.encoded", "seal.sound_changed"})
 """What was encoded is damaged: the take itself is there, and is encoded again."""
 
+EncodeTake = Callable[[Path, Path], object]
+"""Takes a take's folder and the announcement's sound, as :func:`encode_take` does."""
+
 log = structlog.get_logger()
 
 
-def nowhere(_boundary: str) -> None:
-    """Called at each boundary between two durable states; a crash test stops the process in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineDeps:
-    """What the stages work with.  ``snapshot`` is the node's folder of prompts; ``encode`` does
-    :func:`encode_take`, wherever; ``boundary`` is told each point that was reached; ``since_boot`` reads the
-    machine's clock that nobody sets; ``lock`` locks a sound that was put until a time, where that is wished,
-    and ``erasing`` is the store for deleting what is locked; no tombstone by a ``revoked`` key counts."""
-
-    store: Store
-    keyring: Keyring
-    signer: Signer
-    root_public: Ed25519PublicKey
-    snapshot: Path
-    entropy: Entropy = os.urandom
-    encode: Callable[[Path, Path], object] = field(default=encode_take)
-    boundary: Callable[[str], None] = field(default=nowhere)
-    since_boot: Callable[[], Uptime] = field(default=uptime)
-    lock: Callable[[str, datetime], None] | None = None
-    erasing: Store | None = None
-    revoked: Callable[[], Revoked] = nothing
-
-    @property
-    def statements(self) -> Statements:
-        """What was signed of customers and calls."""
-        return Statements(self.store, self.root_public, self.revoked)
-
-
 def next_stage(folder: Path) -> Stage | None:
-    """The first unmet stage of a folder in the spool; ``None`` where it is not the worker's, or gone."""
+    """The next stage of a folder in the spool; ``None`` where it is not the worker's, or gone."""
     if not (folder / END).exists():
         return None
     if (folder / STORED).exists():
@@ -127,71 +95,75 @@ def next_stage(folder: Path) -> Stage | None:
     return "encode" if unkept(take) is None else "note"
 
 
-def step(folder: Path, now: datetime, means: PipelineDeps) -> bool:
-    """Do the first unmet stage of a take; true while there is another one after it.
+def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTake = encode_take) -> bool:
+    """Do a take's next stage; true while another one follows.  ``encode_take`` runs the function of that
+    name, perhaps in another process.
 
-    Raises what stands in the way for now, with the take as it was: :class:`StoreError` (its
+    If the stage cannot be done now, raises and leaves the take as it was: :class:`StoreError` (its
     ``Unreachable`` where the store is away), :class:`CatalogueError`, :class:`SealError`,
     :class:`TakeError` (an announcement's sound that is missing), ``OSError``.
-    A take that is impossible for ever is no error: it is set aside.
+    A take that can never be done is no error: it is set aside.
     """
     stage = next_stage(folder)
     if stage is None:
         return False
     bound = log.bind(recording=folder.name, stage=stage)
     try:
-        more = _STAGES[stage](folder, now, means)
+        if stage == "encode":
+            more = _encode(folder, now, services, encode_take)
+        else:
+            more = _STAGES[stage](folder, now, services)
     except TakeError as error:
         if not _for_ever(error):
             raise
         bound.error("take.set_aside", error_id=error.error_id, error=error.message)
-        put_aside(folder, error.error_id, now, means)
+        put_aside(folder, error.error_id, now, services)
         return False
     bound.info("take.stage_done")
     return more
 
 
 def _for_ever(error: TakeError) -> bool:
-    """Whether waiting does not help.  A file that cannot be read just now (a disk that is away, somebody
-    else's) is not a broken one."""
+    """Whether waiting cannot help.  A file that cannot be read now (a disk that is away, another owner) is
+    not a damaged one."""
     return error.error_id in IMPOSSIBLE and unreadable(error) is None
 
 
-def put_aside(folder: Path, reason: str, now: datetime, means: PipelineDeps) -> None:
+def put_aside(folder: Path, reason: str, now: datetime, services: Services) -> None:
     """Set a take aside, and list the call as not recorded."""
     until = None if reason == ENCODER_DIED else now + QUARANTINED_FOR
     start, end = what_is_known(folder, now)
-    list_call(start, end, reason, until, now, means.entropy, means.statements)
-    means.boundary("listed")
+    list_call(start, end, reason, until, now, services.entropy, statements_of(services))
+    services.boundary("listed")
     set_aside(folder, reason, now, until)
     metrics.TAKES.labels("quarantined").inc()
 
 
-def _note(folder: Path, now: datetime, means: PipelineDeps) -> bool:
+def _note(folder: Path, now: datetime, services: Services) -> bool:
     take = read_take(folder)
     check_name(folder, take.start)
     reason = unkept(take)
     if reason is None:
         return True  # it could not be read when the stage was chosen, and now it can
-    list_call(take.start, take.end, reason, None, now, means.entropy, means.statements)
-    means.boundary("noted")
+    list_call(take.start, take.end, reason, None, now, services.entropy, statements_of(services))
+    services.boundary("noted")
     remove_take(folder)
     metrics.TAKES.labels("noted").inc()
-    means.boundary("removed")
+    services.boundary("removed")
     return False
 
 
-def _encode(folder: Path, now: datetime, means: PipelineDeps) -> bool:
+def _encode(folder: Path, now: datetime, services: Services, encode_take: EncodeTake) -> bool:
     take = read_take(folder)
     start = take.start
     check_name(folder, start)
     if start.brought_in is not None:
         write_encoded(as_it_is(take))
-        means.boundary("encoded")
+        services.boundary("encoded")
         return True
     if start.announcement is None or start.tenant is None or start.line is None:
         raise TakeError("take.no_line", f"{folder} is a take of a call that has no line", "")
-    prompt = prompt_files.put_prompt(means.snapshot, start.announcement.sha256, now)
+    prompt = prompt_files.put_prompt(services.snapshot, start.announcement.sha256, now)
     if prompt is None:
         raise TakeError(
             "take.no_prompt",
@@ -200,33 +172,33 @@ def _encode(folder: Path, now: datetime, means: PipelineDeps) -> bool:
         )
     for sha256 in sorted(prompt_detection.sounds(take)):
         # Without one of these it is only not shown that it was heard.
-        prompt_files.put_prompt(means.snapshot, sha256, now)
-    means.encode(folder, prompt)
-    means.boundary("encoded")
+        prompt_files.put_prompt(services.snapshot, sha256, now)
+    encode_take(folder, prompt)
+    services.boundary("encoded")
     return True
 
 
-def _seal(folder: Path, now: datetime, means: PipelineDeps) -> bool:
+def _seal(folder: Path, now: datetime, services: Services) -> bool:
     try:
         encoded = read_encoded(folder)
-        if means.statements.look(encoded.take.start.tenant, folder.name).signed:
-            return _drop(folder, means)
+        if statements_of(services).look(encoded.take.start.tenant, folder.name).signed:
+            return _drop(folder, services)
         _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
-        seal(encoded, means.keyring, tenant_key, means.signer, now, means.entropy, means.since_boot())
+        seal(encoded, services.keyring, tenant_key, services.signer, now, services.entropy, services.uptime())
     except (TakeError, SealError) as error:
         if error.error_id not in AGAIN:
             raise
         log.warning("take.encoded_again", recording=folder.name, error_id=error.error_id)
         (folder / ENCODED).unlink(missing_ok=True)
         return True
-    means.boundary("sealed")
+    services.boundary("sealed")
     return True
 
 
 def _check_line(start: CallStart) -> None:
-    """Refuse a call that began after its line had ended: the node had not heard of that, and told what the
-    line's customer says.  Whose call it was, neither that customer nor the next may hear."""
+    """Refuse a call that began after its line had ended: the node did not know, and played the former
+    customer's announcement.  Neither that customer nor the next may hear it."""
     if start.brought_in is None and line_history.ended_before(start.line, start.started_at):
         raise TakeError(
             "take.line_ended",
@@ -236,19 +208,19 @@ def _check_line(start: CallStart) -> None:
         )
 
 
-def _store(folder: Path, now: datetime, means: PipelineDeps) -> bool:
-    sealed = read_sealed(folder, means.root_public)
-    if _unwanted(sealed, means.statements.look(sealed.manifest.tenant, sealed.recording)):
-        return _let_go(sealed, means)
-    if was_erased(sealed, means.store, means.root_public, now, means.revoked()):
-        return _let_go(sealed, means)
+def _store(folder: Path, now: datetime, services: Services) -> bool:
+    sealed = read_sealed(folder, services.root)
+    if _unwanted(sealed, statements_of(services).look(sealed.manifest.tenant, sealed.recording)):
+        return _let_go(sealed, services)
+    if was_erased(sealed, services.store, services.root, now, services.revoked()):
+        return _let_go(sealed, services)
     try:
-        _put_all(sealed, means)
+        _put_all(sealed, services)
     except Conflict:
         # Sealed a second time, from a copy of the spool that was older; and perhaps erased just now.
-        if not was_erased(sealed, means.store, means.root_public, now, means.revoked()):
+        if not was_erased(sealed, services.store, services.root, now, services.revoked()):
             raise
-        return _let_go(sealed, means)
+        return _let_go(sealed, services)
     try:
         write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
     except OSError as error:
@@ -256,36 +228,36 @@ def _store(folder: Path, now: datetime, means: PipelineDeps) -> bool:
             raise
         # No room to write down how far it got: go all the way at once, which is what makes room.
         log.warning("take.no_room", recording=folder.name, hint=disk_space.hint(error))
-        return _catalogue(folder, now, means)
-    means.boundary("stored")
+        return _catalogue(folder, now, services)
+    services.boundary("stored")
     return True
 
 
-def _catalogue(folder: Path, now: datetime, means: PipelineDeps) -> bool:
+def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
     take = read_take(folder)
-    sealed = read_sealed(folder, means.root_public)
+    sealed = read_sealed(folder, services.root)
     version = version_of(sealed.manifest.tenant)
-    limits = limits_of(sealed.manifest.tenant, Trust(means.root_public, means.revoked))
+    limits = limits_of(sealed.manifest.tenant, services.trust)
     parties = take.start.outside, take.end.inside
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
-    if was_erased_meanwhile(sealed, means.store, means.root_public, now, means.revoked()):
-        return _let_go(sealed, means)
-    said = means.statements.look(row.tenant, row.id)
+    if was_erased_meanwhile(sealed, services.store, services.root, now, services.revoked()):
+        return _let_go(sealed, services)
+    said = statements_of(services).look(row.tenant, row.id)
     if _unwanted(sealed, said):
-        return _let_go(sealed, means)
+        return _let_go(sealed, services)
     despite = said.unsigned | (said.signed - {LEFT})
-    added = recordings.add_recording(row, now=now, entropy=means.entropy, limits=version, despite=despite)
+    added = recordings.add_recording(row, now=now, entropy=services.entropy, limits=version, despite=despite)
     if added:
         _report(sealed)
-    means.boundary("catalogued")
+    services.boundary("catalogued")
     remove_take(folder)
     metrics.TAKES.labels("stored").inc()
-    means.boundary("removed")
+    services.boundary("removed")
     return False
 
 
 def _report(sealed: SealedTake) -> None:
-    """Tell the operator what is not as it should be with a recording that was just listed."""
+    """Report to the operator what is wrong with a recording that was just listed."""
     if (why := sealed.manifest.unannounced) is not None and why != BROUGHT_IN:
         metrics.TAKES_UNANNOUNCED.labels(why).inc()
     body = to_body(sealed.manifest)
@@ -303,8 +275,8 @@ def _report(sealed: SealedTake) -> None:
 
 def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
     """Whether nothing of a sealed take may be kept: its customer has left, or its call was erased for its
-    person while it was set aside.  A call that was announced and sealed is a recording: a note about calls
-    that were not recorded destroys none."""
+    person while it was set aside.  An announced and sealed call is a recording, which a note about
+    unrecorded calls does not destroy."""
     if LEFT in said.signed:
         return True
     if FORGOTTEN in said.signed and sealed.manifest.announced is not None:
@@ -317,11 +289,11 @@ def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
     return FORGOTTEN in said.signed
 
 
-def _let_go(sealed: SealedTake, means: PipelineDeps) -> bool:
-    """Its recording was erased: what is left of it goes, here and in the bucket."""
-    erasing, tenant = means.erasing or means.store, sealed.manifest.tenant
-    take_back(sealed, erasing, means.root_public, means.revoked())
-    if tenant_queries.tenant_wrapped_key(tenant) is None and means.statements.erases(tenant):
+def _let_go(sealed: SealedTake, services: Services) -> bool:
+    """Delete what is left of an erased recording's take, here and in the bucket."""
+    erasing, tenant = services.eraser, sealed.manifest.tenant
+    take_back(sealed, erasing, services.root, services.revoked())
+    if tenant_queries.tenant_wrapped_key(tenant) is None and statements_of(services).erases(tenant):
         erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
     log.warning(
         "take.erased_meanwhile",
@@ -329,55 +301,54 @@ def _let_go(sealed: SealedTake, means: PipelineDeps) -> bool:
         hint="its day came while it lay in this spool, its customer has left, or it was forgotten; "
         "nothing of it was kept",
     )
-    means.boundary("taken back")
-    return _drop(sealed.folder, means)
+    services.boundary("taken back")
+    return _drop(sealed.folder, services)
 
 
-def _drop(folder: Path, means: PipelineDeps) -> bool:
-    """A take of which nothing is to be kept goes."""
+def _drop(folder: Path, services: Services) -> bool:
+    """Remove a take of which nothing is kept."""
     remove_take(folder)
     metrics.TAKES.labels("erased").inc()
-    means.boundary("removed")
+    services.boundary("removed")
     return False
 
 
-_STAGES: dict[Stage, Callable[[Path, datetime, PipelineDeps], bool]] = {
+_STAGES: dict[Stage, Callable[[Path, datetime, Services], bool]] = {
     "note": _note,
-    "encode": _encode,
     "seal": _seal,
     "store": _store,
     "catalogue": _catalogue,
 }
 
 
-def _put_all(sealed: SealedTake, means: PipelineDeps) -> None:
-    _put_tenant_key(_tenant_key(sealed.manifest.tenant), means.store)
+def _put_all(sealed: SealedTake, services: Services) -> None:
+    _put_tenant_key(_tenant_key(sealed.manifest.tenant), services.store)
     *before, manifest = sealed.uploads
     # The key first: no object is ever in the bucket that its key could not follow after a crash.
     for upload in sorted(before, key=lambda upload: not upload.key.startswith("keys/")):
-        _put(upload, means)
-        if means.lock is not None and not upload.key.startswith("keys/"):
-            means.lock(upload.key, sealed.manifest.keep_until)
-    _put(manifest, means)
+        _put(upload, services)
+        if services.lock is not None and not upload.key.startswith("keys/"):
+            services.lock(upload.key, sealed.manifest.keep_until)
+    _put(manifest, services)
 
 
-def _put(upload: Upload, means: PipelineDeps) -> None:
+def _put(upload: Upload, services: Services) -> None:
     try:
-        means.store.put(upload.key, upload.path, upload.sha256)
+        services.store.put(upload.key, upload.path, upload.sha256)
     except Conflict:
-        if not (upload.key.startswith("keys/") and _wrapped_anew(upload, means)):
+        if not (upload.key.startswith("keys/") and _wrapped_anew(upload, services)):
             raise
-    means.boundary(f"put {upload.key.rpartition('/')[2]}")
+    services.boundary(f"put {upload.key.rpartition('/')[2]}")
 
 
-def _wrapped_anew(upload: Upload, means: PipelineDeps) -> bool:
+def _wrapped_anew(upload: Upload, services: Services) -> bool:
     """Whether what lies in a wrapped key's place is the same key, wrapped by another since: it opens."""
     mine = WrappedKey.from_bytes(upload.path.read_bytes())
     try:
-        there = read_wrapped(means.store, upload.key)
+        there = read_wrapped(services.store, upload.key)
     except NotFound:
         return False  # it was destroyed just now
-    open_data_key(means.store, means.keyring, _tenant_key(there.tenant), there)
+    open_data_key(services.store, services.keyring, _tenant_key(there.tenant), there)
     return there.key_id == mine.key_id
 
 

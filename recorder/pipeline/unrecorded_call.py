@@ -1,4 +1,4 @@
-"""Calls of which no recording is kept: why, and what can be listed of them, however broken they are."""
+"""Lists calls without a recording: the reason, and what is known of a call however damaged its take is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recorder.spool.layout import CallEnd, CallStart, Take, read_end, read_start
 
 
 def unkept(take: Take) -> str | None:
-    """Why a call is written down as not recorded; ``None`` where there is a take to keep.
+    """Why a call is listed as unrecorded; ``None`` where its take is kept.
 
     A call that nobody answered never leaves the spool.  Where the daemon was away, a bridge that nobody
     saw is no sign that there was none.
@@ -74,7 +74,7 @@ def list_call(
 
 
 def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
-    """Start and end of a call, as far as its folder can be read."""
+    """A call's start and end, as far as its folder can be read."""
     try:
         start = read_start(folder)
         check_name(folder, start)
@@ -91,7 +91,7 @@ def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
 
 
 def _time_in(name: str) -> datetime | None:
-    """When a UUIDv7 was made (RFC 9562, section 5.7), so that a broken take is listed where it belongs."""
+    """The time in a UUIDv7 (RFC 9562, section 5.7), so that a damaged take is listed on its day."""
     try:
         identity = UUID(name)
     except ValueError:

@@ -23,7 +23,7 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.core import GrantTable, ListenTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7

@@ -1,6 +1,9 @@
-"""Where what is signed of the logs goes besides the bucket, as the settings say."""
+"""Opens the witnesses that the settings name for signed checkpoints: a timestamp authority and a mail
+server."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
@@ -8,8 +11,20 @@ from recorder.config import Settings
 from recorder.errors import ConfigError
 
 
-def authority(settings: Settings) -> Authority | None:
-    """Who stamps checkpoints; ``None`` where nobody does.  Raises :class:`ConfigError`."""
+@dataclass(frozen=True, slots=True)
+class CheckpointWitnesses:
+    """Receive signed checkpoints besides the bucket."""
+
+    authority: Authority | None = None
+    server: MailServer | None = None
+
+
+def open_witnesses(settings: Settings) -> CheckpointWitnesses:
+    """The witnesses that the settings name.  Raises :class:`ConfigError`."""
+    return CheckpointWitnesses(_authority(settings), _server(settings))
+
+
+def _authority(settings: Settings) -> Authority | None:
     chosen = settings.ledger
     if not chosen.timestamp_url:
         return None
@@ -17,7 +32,8 @@ def authority(settings: Settings) -> Authority | None:
 
 
 def certificates(settings: Settings) -> bytes | None:
-    """What timestamps are checked with.  Raises :class:`ConfigError`."""
+    """The certificates (PEM) that verify timestamps; ``None`` without an authority.  Raises
+    :class:`ConfigError`."""
     path = settings.ledger.timestamp_ca
     if path is None:
         if not settings.ledger.timestamp_url:
@@ -35,8 +51,7 @@ def certificates(settings: Settings) -> bytes | None:
         ) from error
 
 
-def server(settings: Settings) -> MailServer | None:
-    """The mail server; ``None`` where there is none.  Raises :class:`ConfigError`."""
+def _server(settings: Settings) -> MailServer | None:
     chosen = settings.mail
     if not chosen.host:
         return None

@@ -1,12 +1,11 @@
-"""What the worker does once a minute beside takes: destroys what is over, forgets what nobody needs, signs
-the logs."""
+"""The worker's duties beside the takes, once a minute: it erases what has expired, drops what nobody needs,
+and signs the logs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -14,17 +13,15 @@ from peewee import PeeweeException
 
 from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
-from recorder.auditlog.mail_witness import MailServer
-from recorder.auditlog.timestamping import Authority
-from recorder.clock import Now, to_iso
 from recorder.errors import AccordError
-from recorder.features.offboarding import erasure
+from recorder.features.offboarding.duty import erase_due
 from recorder.identity import throttle, users
-from recorder.lifecycle import amendment_recovery, amendments, expiry, limit_application, retention_limits
+from recorder.lifecycle import amendment_recovery, expiry, limit_application, retention_limits
 from recorder.lifecycle.clock_guard import Timekeeper
-from recorder.lifecycle.statements import Statements
+from recorder.lifecycle.hold_review import HoldReminders
 from recorder.playback import grants
-from recorder.seal.revocation import Trust
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
+from recorder.services import Services
 
 DUTIES: Final = (
     "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
@@ -37,55 +34,33 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointWitnesses:
-    """Where what was signed of the logs goes besides the bucket."""
-
-    authority: Authority | None = None
-    server: MailServer | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Duties:
-    """``means`` destroy, ``signing`` signs; ``timekeeper`` says whether the clock can be believed that says
-    what is over, and when something was signed; ``backups_end_after`` is how long a copy of catalogue and
-    bucket is kept."""
+    """``timekeeper`` says whether the clock can be believed: only then is anything erased or signed by it."""
 
-    spool: Path
-    means: expiry.ErasureDeps
-    signing: checkpoint.CheckpointDeps
-    outward: CheckpointWitnesses
+    services: Services
+    witnesses: CheckpointWitnesses
     timekeeper: Timekeeper
-    now: Now
-    backups_end_after: timedelta = timedelta(days=30)
-    told: dict[str, date] = field(default_factory=dict)
-    """Holds that the log said are to be looked at again, and on which day."""
+    reminders: HoldReminders = field(default_factory=HoldReminders)
 
     def keep(self) -> None:
-        """Do every duty; one that cannot be done now is logged and counted, and done the next time."""
-        now = self.now()
-        means = self.means
+        """Do every duty; one that fails is logged and counted, and done the next time."""
+        services, now, believed = self.services, self.services.now(), self.timekeeper.check
+        store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
-            "amendments": lambda: amendment_recovery.finish(
-                means.store, means.root, now, means.entropy, means.revoked
+            "amendments": lambda: amendment_recovery.finish(store, root, now, entropy, services.revoked),
+            "limits": lambda: (
+                retention_limits.finish(store, trust, now, entropy),
+                limit_application.settle(store, root, now, services.revoked),
             ),
-            "limits": lambda: self._limits(now),
-            "holds": self._remind,
-            "recordings": lambda: expiry.destroy_due(self.means, self.timekeeper.check()),
-            "leaving": lambda: erasure.erase_due(
-                erasure.OffboardingDeps(self.means, self.signing, self.backups_end_after),
-                self.timekeeper.check(),
-            ),
-            "quarantine": lambda: expiry.empty_quarantine(
-                self.spool,
-                self.timekeeper.check(),
-                means.entropy,
-                Statements(means.store, means.root, means.revoked),
-            ),
-            "listens": lambda: grants.close_stale_listens(now, self.means.entropy),
+            "holds": lambda: self.reminders.remind(services.now()),
+            "recordings": lambda: expiry.destroy_due(services, believed()),
+            "leaving": lambda: erase_due(services, believed()),
+            "quarantine": lambda: expiry.empty_quarantine(services, believed()),
+            "listens": lambda: grants.close_stale_listens(now, entropy),
             "sessions": lambda: (users.drop_old_sessions(now - SESSIONS_KEPT), throttle.drop_old(now)),
-            "logs": lambda: checkpoint.keep(self.signing, self.timekeeper.check()),
-            "timestamps": lambda: timestamping.keep(self.signing, self.outward.authority, now),
-            "mail": lambda: mail_witness.keep(self.signing, self.outward.server, now),
+            "logs": lambda: checkpoint.keep(services, believed()),
+            "timestamps": lambda: timestamping.keep(services, self.witnesses.authority, now),
+            "mail": lambda: mail_witness.keep(services, self.witnesses.server, now),
         }
         for name, duty in duties.items():
             try:
@@ -94,31 +69,4 @@ class Duties:
                 metrics.HOUSEKEEPING_FAILURES.labels(name).inc()
                 log.warning("housekeeping.waits", duty=name, error=str(error))
             else:
-                metrics.HOUSEKEEPING_DONE.labels(name).set(self.now().timestamp())
-
-    def _limits(self, now: datetime) -> None:
-        """Finish retention limits that somebody died over, and let every row follow from those that count."""
-        means = self.means
-        retention_limits.finish(means.store, Trust(means.root, means.revoked), now, means.entropy)
-        limit_application.settle(means.store, means.root, now, means.revoked)
-
-    def _remind(self) -> None:
-        """Say once a day which holds are to be looked at again."""
-        now, held = self.now(), {}
-        for each in amendments.holds():
-            if each.review_at > now:
-                continue
-            name = f"{each.recording}/{each.number}"
-            held[name] = now.date()
-            if self.told.get(name) != now.date():
-                log.warning(
-                    "hold.to_be_looked_at",
-                    tenant=each.tenant,
-                    recording=each.recording,
-                    hold=each.number,
-                    since=to_iso(each.since),
-                    review_at=to_iso(each.review_at),
-                    hint="lift it, or set another one: `accord hold list`",
-                )
-        self.told.clear()
-        self.told.update(held)
+                metrics.HOUSEKEEPING_DONE.labels(name).set(services.now().timestamp())

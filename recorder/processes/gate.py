@@ -1,4 +1,4 @@
-"""The gate with every way out that features add to it: what the panel is given."""
+"""The gate that the panel is given: playback, and the ways out that features add."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from recorder.store.seaweedfs import SeaweedFS
 
 
 def embedded(settings: Settings) -> SeaweedFS:
-    """The SeaweedFS of one machine, started or not."""
+    """The SeaweedFS of this machine, whether it runs or not."""
     return SeaweedFS(
         settings.node.data.absolute() / "seaweedfs",
         settings.store.embedded_port,
@@ -25,7 +25,7 @@ def embedded(settings: Settings) -> SeaweedFS:
 
 
 def bucket(settings: Settings) -> Bucket:
-    """Where the bucket is and how to log in.  Raises :class:`ConfigError`."""
+    """The bucket's address and credentials.  Raises :class:`ConfigError`."""
     if settings.store.embedded:
         return embedded(settings).bucket()
     chosen = settings.store
@@ -51,14 +51,14 @@ def directory(settings: Settings) -> DirectoryStore:
 
 
 def open_store(settings: Settings) -> Store:
-    """The store, each operation tried again while it is away.  Raises :class:`ConfigError`."""
+    """The store; each operation is retried while it is away.  Raises :class:`ConfigError`."""
     if settings.store.kind == "directory":
         return retrying(directory(settings))
     return retrying(S3Store(bucket(settings)))
 
 
 def open_erasing(settings: Settings) -> Store:
-    """The store for whoever erases: what is locked too.  Raises :class:`ConfigError`."""
+    """The store opened to erase locked objects too.  Raises :class:`ConfigError`."""
     chosen = settings.store
     if chosen.kind == "directory" or chosen.lock == "off":
         return open_store(settings)
@@ -73,8 +73,8 @@ def open_erasing(settings: Settings) -> Store:
 
 
 def lock(settings: Settings) -> GovernanceLock | None:
-    """What locks sounds; ``None`` where they are not.  Raises :class:`ConfigError` (``store.no_lock`` for a
-    bucket, or a folder, that cannot), :class:`recorder.errors.StoreError`."""
+    """Locks sounds; ``None`` where the settings lock nothing.  Raises :class:`ConfigError` (``store.no_lock``
+    for a bucket, or a folder, that cannot), :class:`recorder.errors.StoreError`."""
     if settings.store.lock == "off":
         return None
     if settings.store.kind == "directory":
@@ -85,7 +85,7 @@ def lock(settings: Settings) -> GovernanceLock | None:
 
 
 def probe(settings: Settings) -> Store:
-    """The store for asking whether it is there: nothing is tried again, and nobody waits long.  Raises
+    """The store for a probe: no retries, and short time limits.  Raises
     :class:`ConfigError`."""
     if settings.store.kind == "directory":
         return directory(settings)

@@ -1,12 +1,13 @@
-"""What commands share: settings, and the rooms opened from them."""
+"""Opens what the settings name: one place for every command and process."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -15,18 +16,23 @@ from recorder.errors import ConfigError
 from recorder.seal import kek_files, signing
 from recorder.seal.keyring import Keyring, read_private, write_private
 from recorder.seal.revocation import Revocations, Trust
+from recorder.services import Services
 from recorder.store.contract import Store
+
+if TYPE_CHECKING:
+    from recorder.lifecycle.amendment_service import Changes
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The settings of this command, and the file they came from."""
+    """The settings, and the file that they came from.  Each method opens one thing on request, because few
+    commands need all of them, or have them."""
 
     settings: Settings
     config_path: Path | None
 
     def open_catalogue(self) -> None:
-        """Make the catalogue this process's own.  Raises :class:`CatalogueError` where its schema is not
+        """Open the catalogue for this process.  Raises :class:`CatalogueError` where its schema is not
         this version's."""
         from recorder.catalogue.database import open_catalogue
         from recorder.catalogue.schema import check_schema
@@ -35,7 +41,7 @@ class Context:
         open_catalogue(self.settings.catalogue_url, connections=self.settings.catalogue.connections)
 
     def keyring(self) -> Keyring:
-        """The key-encryption key, from the settings or its file, and others of the folder.  Raises
+        """The key-encryption keys: the one of the settings or its file, and others in the folder.  Raises
         :class:`ConfigError`."""
         return kek_files.keyring(self.settings.keys_folder, self.settings.keys.kek.get_secret_value())
 
@@ -44,11 +50,11 @@ class Context:
         return signing.load_public(self.settings.keys_folder / signing.ROOT_PUBLIC)
 
     def revoked(self) -> Revocations:
-        """What the root took back, by files among the keys.  Raises :class:`ConfigError`."""
+        """The keys that the root revoked, from files among the keys.  Raises :class:`ConfigError`."""
         return Revocations(self.settings.keys_folder, self.root())
 
     def trust(self) -> Trust:
-        """What signed statements are checked with.  Raises :class:`ConfigError`."""
+        """Verifies signed statements.  Raises :class:`ConfigError`."""
         return Trust(self.root(), self.revoked())
 
     def signer(self) -> signing.Signer:
@@ -64,14 +70,40 @@ class Context:
         return signing.load_signer(key, said, self.root()) if key.exists() else None
 
     def panel_endorsement(self) -> signing.Endorsement | None:
-        """What the root said of the panel's key, as far as that lies here.  Raises :class:`ConfigError`,
-        :class:`SealError` where the root did not say it."""
+        """The root's endorsement of the panel's key, ``None`` where it is not on this machine.  Raises
+        :class:`ConfigError`, :class:`SealError` where the root did not sign it."""
         path = self.settings.keys_folder / signing.PANEL_ENDORSEMENT
         if not path.exists():
             return None
         said = signing.load_endorsement(path)
         said.check_root(self.root())
         return said
+
+    def changes(self) -> Changes:
+        """Writes amendments and statements as the operator.  Raises :class:`ConfigError`."""
+        from recorder.lifecycle.amendment_service import Changes
+
+        return Changes(self.store(), self.root(), self.signer(), revoked=self.revoked())
+
+    def services(self) -> Services:
+        """What the pipeline and the worker's duties work with.  Raises :class:`ConfigError`,
+        :class:`recorder.errors.StoreError`."""
+        from recorder.processes import object_store
+
+        settings = self.settings
+        return Services(
+            store=self.store(),
+            keyring=self.keyring(),
+            signer=self.signer(),
+            root=self.root(),
+            spool=settings.node.spool_folder.absolute(),
+            snapshot=settings.node.snapshot_folder.absolute(),
+            revoked=self.revoked(),
+            lock=object_store.lock(settings),
+            lock_eraser=object_store.open_erasing(settings),
+            checkpoint_lock=timedelta(days=settings.ledger.lock_days),
+            backups_kept=timedelta(days=settings.keys.backups_kept_days),
+        )
 
     def store(self) -> Store:
         """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""
@@ -87,7 +119,7 @@ class Context:
         return object_store.probe(self.settings)
 
     def witnesses(self) -> dict[str, Callable[[], datetime | None]]:
-        """Other machines' clocks, by what they are: the database's, and the object store's."""
+        """Other machines' clocks by name: the database's, and the object store's."""
         from recorder.catalogue.server_clock import time_of_catalogue
         from recorder.store.server_clock import time_of
 
@@ -100,7 +132,7 @@ class Context:
         return found
 
     def web_secret(self) -> bytes:
-        """What signs the panel's forms: from the settings, or made once and kept beside the keys."""
+        """The secret that signs the panel's forms: from the settings, or made once beside the keys."""
         if text := self.settings.web.secret_key.get_secret_value():
             if len(text.encode()) < 32:
                 raise ConfigError(

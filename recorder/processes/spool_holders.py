@@ -1,4 +1,4 @@
-"""Who is at work on a spool, seen from outside: nothing is asked of a process, and no lock is touched."""
+"""Finds the processes that work on a spool, from outside: none is asked, and no lock is taken."""
 
 from __future__ import annotations
 

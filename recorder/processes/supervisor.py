@@ -1,11 +1,11 @@
-"""``accord run``: start the processes of one machine, restart what ends, kill what hangs.
+"""Supervises the processes of one machine (``accord run``): starts them, restarts those that end, kills those
+that hang.
 
-A child that is watched writes a byte to an inherited pipe from its hub, twice a second.  Silence for
-longer than its limit means that the hub has stopped (SIGSTOP, a blocking call): the child is killed and
-started again, which frees the calls that wait on it (the switch goes on at once when a socket closes).
-Silence is what was not heard while we listened: time in which the supervisor itself did not run proves
-nothing.
-Under systemd each process runs as its own unit and ``WatchdogSec`` does the same.
+A watched child writes a byte to an inherited pipe from its hub twice a second.  Silence past its limit means
+that the hub has stopped (SIGSTOP, a blocking call): the child is killed and started again, which frees the
+calls that wait for it, because the switch continues when a socket closes.  Time in which the supervisor
+itself did not run does not count as silence.  Under systemd each process is a unit, and ``WatchdogSec`` does
+the same.
 """
 
 from __future__ import annotations

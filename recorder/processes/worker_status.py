@@ -1,6 +1,6 @@
-"""What the worker shows to whoever watches it: how deep the spool is, what it works on, what it can reach.
+"""The worker's status: the queue depth, the work in progress, and what can be reached.
 
-All from threads beside the work, so that an answer comes when a store, a database or a disk hangs.
+Threads beside the work measure it, so that a status is served while a store, a database or a disk hangs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import Depth
 from recorder.pipeline.stages import STAGES
 from recorder.processes.duties import DUTIES
-from recorder.processes.worker import LANES, Worker
+from recorder.processes.worker_loop import LANES, Worker
 from recorder.store import ping as store
 from recorder.store.contract import Store
 
@@ -116,7 +116,7 @@ class Overseer:
         while True:
             began = time.monotonic()
             try:
-                self._depth = queue_depth.measure(self.worker.settings.spool)
+                self._depth = queue_depth.measure(self.worker.services.spool)
                 self._problem = ""
             except OSError as error:
                 self._problem = f"the spool cannot be looked at: {error}"
@@ -124,7 +124,7 @@ class Overseer:
             time.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
 
     def _spool(self) -> HealthFinding:
-        folder = self.worker.settings.spool
+        folder = self.worker.services.spool
         if self._problem or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             return HealthFinding(
                 False,

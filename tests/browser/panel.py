@@ -25,8 +25,8 @@ import structlog
 from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
 from recorder.domain.parties import Party
-from recorder.features.live import queue
-from recorder.features.live.queue import LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import LiveRow
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from tests.house import CALLER, Customer, House
@@ -119,14 +119,14 @@ def keep_talking(customer: Customer) -> None:
         direction="outbound", deletable=False,
     )  # fmt: skip
     while True:
-        for asked in queue.open_of("node1"):
-            if queue.take("node1", asked.id, utc_now(), os.urandom):
+        for asked in queries.open_of("node1"):
+            if queries.take("node1", asked.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
                 row = replace(row, paused_until=until.get(asked.what, row.paused_until))
-                queue.put("node1", [row, telling], utc_now())
-                queue.answer("node1", asked.id, DONE, utc_now(), os.urandom)
-        queue.put("node1", [row, telling], utc_now())
-        queue.put("node2", [silent], utc_now())
+                queries.put("node1", [row, telling], utc_now())
+                queries.answer("node1", asked.id, DONE, utc_now(), os.urandom)
+        queries.put("node1", [row, telling], utc_now())
+        queries.put("node2", [silent], utc_now())
         gevent.sleep(0.2)
 
 

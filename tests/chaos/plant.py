@@ -20,11 +20,10 @@ from recorder import config
 from recorder.catalogue.database import open_catalogue
 from recorder.catalogue.records import Keeping, LineRow
 from recorder.catalogue.schema import migrate
-from recorder.cli import processes as product
 from recorder.cli.tenants import make_tenant, make_user
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
-from recorder.processes import object_store
+from recorder.processes import object_store, run
 from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.store.seaweedfs import PORTS
@@ -154,7 +153,7 @@ class Plant:
         seconds = np.arange(RATE * 30) / RATE
         for name, pitch in (("caller", 440), ("callee", 1000)):
             (self.folder / f"{name}.wav").write_bytes(sound(0.3 * np.sin(2 * np.pi * pitch * seconds)))
-        (store,) = product.store_programs(self.context)
+        (store,) = run.store_programs(self.context)
         own = [sys.executable, "-m", "recorder"]
         (self.folder / "logs").mkdir()
         for name in ("daemon", "worker", "web", "run"):

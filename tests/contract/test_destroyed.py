@@ -45,15 +45,13 @@ def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
     house, row, store = stored
     means = house.means
     nodes = 8
-    chains = [amendment_store.chain_of(store, row.prefix, means.root_public) for _ in range(nodes)]
+    chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(nodes)]
 
     def put(number: int) -> str:
         said = HoldSet(("agreement",), f"0198c0de-0000-7000-8000-{number:012}", "…", house.clock())
         by = By("user", said.owner)
         try:
-            amendment_store.put(
-                store, chains[number], said, by, means.signer, means.root_public, house.clock()
-            )
+            amendment_store.put(store, chains[number], said, by, means.signer, means.root, house.clock())
         except Conflict:
             return "refused"
         return said.owner
@@ -61,7 +59,7 @@ def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
     with ThreadPoolExecutor(nodes) as pool:
         said = list(pool.map(put, range(nodes)))
     assert said.count("refused") == nodes - 1
-    chain = amendment_store.chain_of(store, row.prefix, means.root_public)
+    chain = amendment_store.chain_of(store, row.prefix, means.root)
     assert chain.problems == []
     (only,) = chain.amendments
     assert only.by.id in said
@@ -77,7 +75,7 @@ def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
     key = data_key_path(house.tenant, row.id)
     assert [versions(store, row.prefix + name) for name in ("audio.opus", "audio.wav", "peaks")] == [2, 2, 2]
     house.clock.forward(days=31)
-    means = expiry.ErasureDeps(store, house.means.root_public, house.means.signer, house.entropy)
+    means = replace(house.means, store=store)
     assert expiry.destroy_due(means, house.clock()) == 1
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
     assert [versions(store, each) for each in gone] == [0, 0, 0, 0]
@@ -85,7 +83,7 @@ def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
         "amendment-0001.json",
         "manifest.json",
     ]
-    assert verify(store, row.prefix, house.means.root_public).findings == []
+    assert verify(store, row.prefix, house.means.root).findings == []
 
 
 def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
@@ -95,7 +93,7 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     lock = {"Bucket": store._bucket, "Key": key, "VersionId": version}
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "ON"})
     house.clock.forward(days=31)
-    means = expiry.ErasureDeps(store, house.means.root_public, house.means.signer, house.entropy)
+    means = replace(house.means, store=store)
     assert expiry.destroy_due(means, house.clock()) == 0
     left = queries.recording(house.tenant, row.id)
     assert (left.wrapped_key, left.destroyed_at) == (None, None)
@@ -106,14 +104,14 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "OFF"})
     house.clock.forward(hours=1)
     assert expiry.destroy_due(means, house.clock()) == 1
-    assert verify(store, row.prefix, house.means.root_public).findings == []
+    assert verify(store, row.prefix, house.means.root).findings == []
 
 
 def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -> None:
     """Without their claims, as when a clock is wrong: what decides is the bucket."""
     house, row, store = stored
     house.clock.forward(days=31)
-    means = expiry.ErasureDeps(store, house.means.root_public, house.means.signer, house.entropy)
+    means = replace(house.means, store=store)
     chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(2)]
     for chain in chains:
         expiry.destroy(row, chain, EXPIRED, means, house.clock.forward(seconds=1))
@@ -140,7 +138,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     there = Path(shutil.copytree(copy, folder))
 
     def destroy() -> None:
-        duty = expiry.ErasureDeps(bucket_store, means.root_public, means.signer, house.entropy)
+        duty = replace(means, store=bucket_store)
         expiry.destroy_due(duty, house.clock())
 
     key = data_key_path(house.tenant, row.id)
@@ -154,7 +152,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     assert not there.exists()
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
     assert [versions(bucket_store, each) for each in gone] == [0, 0, 0, 0]
-    assert verify(bucket_store, row.prefix, means.root_public).findings == []
+    assert verify(bucket_store, row.prefix, means.root).findings == []
     assert queries.recording(house.tenant, row.id).destroyed_why == "expired"
 
 

@@ -11,13 +11,11 @@ from uuid import uuid4
 
 import pytest
 
-from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
-from recorder.features.offboarding import decisions
-from recorder.features.offboarding import erasure as ending
+from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare
 from recorder.identity import users
-from recorder.lifecycle import expiry
 from recorder.playback.interface import Who
 from recorder.playback.verified_recording import Seals
 from recorder.processes.gate import PanelGate
@@ -39,14 +37,14 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     house.clock.forward(minutes=2)
-    means, root = house.means, house.means.root_public
+    means, root = house.means, house.means.root
     said = {"now": house.clock(), "entropy": house.entropy}
     login = {"login": uuid4().hex, "name": "Ada", "language": "fr", "password_hash": "$argon2id$"}
     ada = users.create_user(house.tenant, role="customer_admin", **login, **said)
     office = house.office()
-    decisions.announce(office, house.tenant, house.clock() + timedelta(days=9))
+    service.announce(office, house.tenant, house.clock() + timedelta(days=9))
     seals = Seals(bucket_store, means.keyring, root)
-    sign = partial(decisions.hand_over, office, house.tenant)
+    sign = partial(service.hand_over, office, house.tenant)
     whole = prepare(house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said)
     gate = PanelGate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
     opened = gate.handover(Who(ada.id, house.tenant, ada.role, "fr"))
@@ -58,13 +56,8 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
         assert sound is not None
         assert len(sound.read()) == row.objects[0].length
 
-    decisions.decide(office, house.tenant, early="By letter")
-    at_work = ending.OffboardingDeps(
-        expiry.ErasureDeps(bucket_store, root, means.signer, house.entropy),
-        checkpoint.CheckpointDeps(bucket_store, means.signer, root, house.entropy, owner="one"),
-        timedelta(days=30),
-    )
-    assert ending.erase_due(at_work, house.clock()) == 1
+    service.decide(office, house.tenant, early="By letter")
+    assert ending.erase_due(replace(means, store=bucket_store), house.clock()) == 1
     gone = [data_key_path(house.tenant, row.id), *(row.prefix + each.name for each in row.objects)]
     assert [len(list(bucket_store._versions(key))) for key in gone] == [0] * len(gone)
     receipt = bucket_store.read(ending.place_of(house.tenant))

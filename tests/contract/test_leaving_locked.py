@@ -16,9 +16,9 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.clock import utc_now
 from recorder.errors import StoreError
-from recorder.features.offboarding import decisions, departure
-from recorder.features.offboarding import erasure as ending
-from recorder.lifecycle import expiry
+from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import queries as offboarding_queries
+from recorder.features.offboarding import service
 from recorder.seal.keyring import data_key_path
 from recorder.store.object_lock import GovernanceLock
 from recorder.store.s3 import S3Store
@@ -74,7 +74,7 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, loc
     folders = [house.take(talk_ms=300) for _ in range(2)]
     for folder in folders:
         house.work(folder)
-    means, root = house.means, house.means.root_public
+    means, root = house.means, house.means.root
     rows = [queries.recording(house.tenant, folder.name) for folder in folders]
     sounds = [row.prefix + each.name for row in rows for each in row.objects]
     assert len(sounds) == 6
@@ -82,22 +82,21 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, loc
         kept = locked.retention(key)
         assert kept["Mode"] == "GOVERNANCE"
         assert kept["RetainUntilDate"] > utc_now() + timedelta(days=29)
-    signing = checkpoint.CheckpointDeps(store, means.signer, root, house.entropy, owner="one")
+    signing = replace(means, store=store, checkpoints_seen={})
     assert checkpoint.keep(signing, house.clock.forward(hours=1)) == 1
 
     office = house.office()
-    decisions.announce(office, house.tenant, house.clock() + timedelta(days=9))
-    decisions.decide(office, house.tenant, early="By letter")
+    service.announce(office, house.tenant, house.clock() + timedelta(days=9))
+    service.decide(office, house.tenant, early="By letter")
     ordinary = S3Store(locked.worker, house.entropy, bypass=True)
-    given = expiry.ErasureDeps(store, root, means.signer, house.entropy, erasing=ordinary)
-    without = ending.OffboardingDeps(given, signing, timedelta(days=30))
-    assert ending.erase_due(without, house.clock()) == 0, "asking to bypass is not enough"
+    given = replace(means, store=store, lock_eraser=ordinary)
+    assert ending.erase_due(given, house.clock()) == 0, "asking to bypass is not enough"
     assert [len(store._versions(key)) for key in sounds] == [1] * len(sounds)
     assert [len(store._versions(data_key_path(house.tenant, row.id))) for row in rows] == [0, 0]
-    assert departure.standing(house.tenant).receipt is None
+    assert offboarding_queries.standing(house.tenant).receipt is None
 
     erasing = S3Store(locked.eraser, house.entropy, bypass=True)
-    whole = replace(without, destroying=replace(given, erasing=erasing))
+    whole = replace(given, lock_eraser=erasing)
     house.clock.forward(minutes=10)
     assert ending.erase_due(whole, house.clock()) == 1
     client = connect(locked.worker)

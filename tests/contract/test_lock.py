@@ -44,13 +44,13 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
         assert store.size(row.prefix + each.name) > 0
 
     given = house.means
-    changes = Changes(store, given.root_public, given.signer, house.clock, house.entropy)
+    changes = Changes(store, given.root, given.signer, house.clock, house.entropy)
     changes.delete(house.tenant, row.id, By("operator"), reason="asked for")
-    means = expiry.ErasureDeps(store, given.root_public, given.signer, house.entropy)
+    means = replace(given, store=store)
     assert expiry.destroy_due(means, house.clock()) == 0, "without the right to bypass"
     erasing = S3Store(bucket, house.entropy, bypass=True)
     house.clock.forward(minutes=10)
-    assert expiry.destroy_due(replace(means, erasing=erasing), house.clock()) == 1
+    assert expiry.destroy_due(replace(means, lock_eraser=erasing), house.clock()) == 1
     left = client.list_object_versions(**where, Prefix=row.prefix)
     names = {each["Key"].removeprefix(row.prefix) for each in left["Versions"]}
     assert names == {"manifest.json", "amendment-0001.json", "amendment-0002.json"}

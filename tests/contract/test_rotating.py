@@ -56,5 +56,5 @@ def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3
     fresh = kek_files.Keyring(load_kek(folder / "kek"))
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
-        assert verify(bucket_store, row.prefix, house.means.root_public, fresh).findings == []
+        assert verify(bucket_store, row.prefix, house.means.root, fresh).findings == []
     assert (standing(bucket_store).rows, standing(bucket_store).objects) == (0, 0)

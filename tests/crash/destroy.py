@@ -16,6 +16,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.store.directory import DirectoryStore
+from tests.installed import services_in
 
 
 def main() -> None:
@@ -32,21 +33,15 @@ def main() -> None:
 
     open_catalogue(catalogue)
     keys = root / "keys"
-    means = expiry.ErasureDeps(
-        DirectoryStore(root / "bucket"),
-        signing.load_public(keys / signing.ROOT_PUBLIC),
-        signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
-        os.urandom,
-        boundary,
-    )
+    services = services_in(root, DirectoryStore(root / "bucket"), boundary=boundary)
     if sys.argv[5:]:
         what, tenant, recording = sys.argv[5:]
         panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
-        changes = Changes(means.store, means.root, panel, lambda: now, boundary=boundary)
+        changes = Changes(services.store, services.root, panel, lambda: now, boundary=boundary)
         getattr(changes, what)(tenant, recording, By("operator"), reason="they asked for it")
         return
-    amendment_recovery.finish(means.store, means.root, now, means.entropy)
-    expiry.destroy_due(means, now)
+    amendment_recovery.finish(services.store, services.root, now, services.entropy)
+    expiry.destroy_due(services, now)
 
 
 if __name__ == "__main__":

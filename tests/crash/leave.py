@@ -6,15 +6,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from recorder.auditlog import checkpoint
 from recorder.catalogue.database import open_catalogue
-from recorder.features.offboarding import erasure
-from recorder.lifecycle import amendment_recovery, expiry
-from recorder.seal import signing
+from recorder.features.offboarding import duty
+from recorder.lifecycle import amendment_recovery
 from recorder.store.directory import DirectoryStore
+from tests.installed import services_in
 
 
 def main() -> None:
@@ -26,16 +25,9 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     open_catalogue(catalogue)
-    keys = root / "keys"
-    store, public = DirectoryStore(root / "bucket"), signing.load_public(keys / signing.ROOT_PUBLIC)
-    signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-    means = erasure.OffboardingDeps(
-        expiry.ErasureDeps(store, public, signer, os.urandom, boundary),
-        checkpoint.CheckpointDeps(store, signer, public, os.urandom, owner=os.urandom(8).hex()),
-        timedelta(days=30),
-    )
-    amendment_recovery.finish(store, public, now, os.urandom)
-    erasure.erase_due(means, now)
+    services = services_in(root, DirectoryStore(root / "bucket"), boundary=boundary)
+    amendment_recovery.finish(services.store, services.root, now, services.entropy)
+    duty.erase_due(services, now)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from recorder.audit import continuation
 from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import open_catalogue
-from recorder.features.offboarding import decisions
+from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
@@ -37,7 +37,9 @@ from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.playback.verified_recording import Seals
 from recorder.seal import kek_files, signing
 from recorder.seal.amendment import By
+from recorder.services import Services
 from recorder.store.directory import DirectoryStore
+from tests.installed import services_in
 
 
 @dataclass
@@ -108,12 +110,12 @@ class Step:
             return sign(*given)
 
         checkpoint.sign = signing_  # of this process alone
-        continuation.begin(self.tenant, "the disk broke", self.signing, self.now)
+        continuation.begin(self.tenant, "the disk broke", self.services, self.now)
 
     def prepare(self) -> None:
         seals, pem = Seals(self.store, self.ring, self.public), signing.public_pem(self.public)
         told = lambda done: self.boundary(f"{done} looked at")  # noqa: E731
-        sign = partial(decisions.hand_over, replace(self.changes, signer=self.signer), self.tenant)
+        sign = partial(service.hand_over, replace(self.changes, signer=self.signer), self.tenant)
         prepare(
             self.tenant, seals, self.store, pem, sign, anew=False, now=self.now, entropy=os.urandom, tell=told
         )
@@ -126,12 +128,11 @@ class Step:
         amendment_recovery.finish(self.store, self.public, self.now, os.urandom)
 
     @property
-    def signing(self) -> checkpoint.CheckpointDeps:
-        owner = os.urandom(8).hex()
-        return checkpoint.CheckpointDeps(self.store, self.signer, self.public, os.urandom, owner=owner)
+    def services(self) -> Services:
+        return services_in(self.root, self.store)
 
     def sign(self) -> None:
-        checkpoint.keep(self.signing, self.now)
+        checkpoint.keep(self.services, self.now)
 
     def restore(self) -> None:
         told = lambda table, _count: self.boundary(table)  # noqa: E731

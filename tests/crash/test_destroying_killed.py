@@ -18,7 +18,7 @@ import pytest
 import recorder
 from recorder.catalogue import database, queries, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.seal.keyring import data_key_path
@@ -56,7 +56,7 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
     left = [key.removeprefix(row.prefix) for key in house.objects() if recording in key]
     said = ["amendment-0001.json", *(["amendment-0002.json"] if why != "expired" else [])]
     assert left == [*said, "manifest.json"]
-    report = verify(house.means.store, row.prefix, house.means.root_public)
+    report = verify(house.means.store, row.prefix, house.means.root)
     assert report.findings == []
     assert report.chain.erased.at == row.destroyed_at
     with connected():
@@ -88,7 +88,7 @@ def lost_and_found(house, name: str) -> Iterator[str]:
     opened = database.open_catalogue(url)
     try:
         means = house.means
-        Rebuild(means.store, means.keyring, means.root_public, house.clock, house.entropy).run()
+        Rebuild(means.store, means.keyring, means.root, house.clock, house.entropy).run()
         rebuild_queue.finish()
         yield url
     finally:
@@ -170,7 +170,7 @@ def test_a_copy_of_the_catalogue_of_before_brings_nothing_back(house) -> None:
     try:
         assert queries.recording(house.tenant, recording).destroyed_at is None
         means = house.means
-        Rebuild(means.store, means.keyring, means.root_public, house.clock, house.entropy).run()
+        Rebuild(means.store, means.keyring, means.root, house.clock, house.entropy).run()
         rebuild_queue.finish()
         assert_gone(house, recording, "deleted")
     finally:

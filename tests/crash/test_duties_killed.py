@@ -13,9 +13,10 @@ import pytest
 
 from recorder.catalogue import database, departures, queries, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, RetentionLimitTable, TenantTable
-from recorder.features.offboarding import decisions, handover
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.features.offboarding import handover, service
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import register, reviews
 from recorder.identity import users
@@ -32,7 +33,7 @@ DIED = -signal.SIGKILL
 def assert_amended_once(house, recording: str, times: int = 1) -> None:
     """In the bucket, in the catalogue, and in the log."""
     row = queries.recording(house.tenant, recording)
-    report = verify(house.means.store, row.prefix, house.means.root_public)
+    report = verify(house.means.store, row.prefix, house.means.root)
     assert report.findings == []
     assert [each.sha256 for each in report.chain.amendments] == list(
         amendments.known(house.tenant, recording)
@@ -126,7 +127,7 @@ def test_a_log_begins_again_once_whatever_point_it_dies_at(house, boundary) -> N
 
 def handing_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
-    decisions.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
+    service.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
     assert step(house, "prepare", *points) == [DIED] * len(points)
     assert departures.departure(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]
@@ -173,7 +174,7 @@ def person_killed(house, boundary: str) -> None:
     assert noted.erased_at is not None
     assert_amended_once(house, recording)
     given = house.means
-    destroying = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+    destroying = given
     assert expiry.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
 
 
@@ -200,7 +201,7 @@ def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
     opened = database.open_catalogue(url)
     try:
         back = queries.recording(house.tenant, kept)
-        assert verify(means.store, back.prefix, means.root_public, means.keyring).findings == []
+        assert verify(means.store, back.prefix, means.root, means.keyring).findings == []
         assert back.wrapped_key is not None
     finally:
         opened.close()

@@ -15,9 +15,10 @@ import pytest
 import recorder
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
-from recorder.features.offboarding import decisions, departure
-from recorder.features.recovery import proposals
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.features.offboarding import completion, service
+from recorder.features.offboarding import queries as offboarding_queries
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal.offboarding import place_of, read_receipt
 
@@ -69,8 +70,8 @@ def left(house, recordings: int = 1) -> list[str]:
     keys.begin(house.tenant)
     keys.all()
     office = house.office()
-    decisions.announce(office, house.tenant, house.clock() + timedelta(days=1))
-    decisions.decide(office, house.tenant, early="By letter")
+    service.announce(office, house.tenant, house.clock() + timedelta(days=1))
+    service.decide(office, house.tenant, early="By letter")
     return [folder.name for folder in folders]
 
 
@@ -80,9 +81,9 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     stays += ("statement-0001.json", "statement-0002.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
-    receipt = departure.standing(house.tenant).receipt
+    receipt = offboarding_queries.standing(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
-    body = read_receipt(receipt.encode(), house.means.root_public).body
+    body = read_receipt(receipt.encode(), house.means.root).body
     assert body["destroyed"] == {"deleted": len(recordings)}
     assert len(body["keys"]["destroyed"]) == 2, "the one of before a change, too"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None
@@ -117,5 +118,5 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
         assert departures.departure(house.tenant) is not None, "nothing of theirs is recorded"
         house.confirm_holds()
-        proposals.complete(house.office(), house.tenant)
+        completion.complete(house.office(), house.tenant)
         assert departures.being_erased(house.tenant)

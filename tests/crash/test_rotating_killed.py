@@ -13,7 +13,7 @@ import pytest
 
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import expiry
 from recorder.lifecycle.key_rotation import Rewrapping, standing
 from recorder.playback.verified_recording import Seals
@@ -73,12 +73,12 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
     assert mine.key_id == tenant_key
     assert next_tenant_key_path(house.tenant) not in house.objects()
     fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine that has nothing but the new one
-    seals = Seals(store, fresh, house.means.root_public)
+    seals = Seals(store, fresh, house.means.root)
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         assert store.read(data_key_path(house.tenant, recording)) == row.wrapped_key.encode()
         seals.open(row, house.clock())
-        assert verify(store, row.prefix, house.means.root_public, fresh).findings == []
+        assert verify(store, row.prefix, house.means.root, fresh).findings == []
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select()]
     assert kinds.count("tenant.key_changed") == kinds.count("tenant.key_wrapped") == 1
@@ -106,8 +106,8 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
     late = put_small(house)  # the worker goes on meanwhile
     for recording in (*recordings, late):
         row = queries.recording(house.tenant, recording)
-        Seals(house.means.store, both, house.means.root_public).open(row, house.clock())
-        assert verify(house.means.store, row.prefix, house.means.root_public, both).findings == []
+        Seals(house.means.store, both, house.means.root).open(row, house.clock())
+        assert verify(house.means.store, row.prefix, house.means.root, both).findings == []
     assert rotate(house, "-", days=1) == [0]
     assert {key: sounds(house)[key] for key in before} == before
     assert_changed(house, kek, tenant_key, [*recordings, late])
@@ -147,12 +147,12 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
     recording = put_small(house)
     begin(house)
     means, row = house.means, queries.recording(house.tenant, recording)
-    destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
+    destroying = means
     later = house.clock() + timedelta(days=400)
 
     def boundary(name: str) -> None:
         if name == "data key put":
-            chain = expiry.check_over(row, means.store, means.root_public, later)
+            chain = expiry.check_over(row, means.store, means.root, later)
             expiry.destroy(row, chain, "expired", destroying, later)
 
     keys = kek_files.rotating(house.folder / "keys")
@@ -168,7 +168,7 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
     recording = put_small(house)
     begin(house)
     means, row = house.means, queries.recording(house.tenant, recording)
-    destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
+    destroying = means
     later = house.clock() + timedelta(days=400)
 
     class Late:
@@ -179,7 +179,7 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
 
         def replace(self, key: str, path: Path, sha256: str) -> None:
             if recording in key:
-                chain = expiry.check_over(row, means.store, means.root_public, later)
+                chain = expiry.check_over(row, means.store, means.root, later)
                 expiry.destroy(row, chain, "expired", destroying, later)
             means.store.replace(key, path, sha256)
 

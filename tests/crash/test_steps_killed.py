@@ -12,8 +12,9 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import database, queries, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery import backup
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
@@ -39,7 +40,7 @@ def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
     assert step(house, "hold", "-", argument=held[0], days=2) == [0]
     for recording in held:
         row = queries.recording(house.tenant, recording)
-        report = verify(house.means.store, row.prefix, house.means.root_public)
+        report = verify(house.means.store, row.prefix, house.means.root)
         assert (report.findings, len(report.chain.holds)) == ([], 1)
 
 
@@ -55,7 +56,7 @@ def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
     assert all(row.stored_at for row in rows)
     house.clock.forward(days=len(ended), minutes=5)
     means = house.means
-    audit = Audit(means.store, means.root_public, house.clock(), means.keyring)
+    audit = Audit(means.store, means.root, house.clock(), means.keyring)
     assert list(audit.tenant(house.tenant)) == []
 
 
@@ -66,8 +67,8 @@ def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> No
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     row = queries.recording(house.tenant, gone)
     house.clock.forward(days=400)
-    over = expiry.check_over(row, means.store, means.root_public, house.clock())
-    destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
+    over = expiry.check_over(row, means.store, means.root, house.clock())
+    destroying = means
     expiry.destroy(row, over, "expired", destroying, house.clock())
     url = f"sqlite:///{house.folder / 'again.db'}"
     schema.migrate(url)
@@ -84,7 +85,7 @@ def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> No
         with connected():
             assert RecordingTable.select().count() == 2
         back, tombstone = queries.recording(house.tenant, kept), queries.recording(house.tenant, gone)
-        assert verify(means.store, back.prefix, means.root_public, means.keyring).findings == []
+        assert verify(means.store, back.prefix, means.root, means.keyring).findings == []
         assert back.wrapped_key is not None
         assert (tombstone.destroyed_why, tombstone.wrapped_key) == ("expired", None), "it stays destroyed"
     finally:

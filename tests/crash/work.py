@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 from recorder.catalogue.database import open_catalogue
-from recorder.processes.worker import Worker, WorkerOptions
-from recorder.seal import kek_files, signing
+from recorder.config import Settings, WorkerSettings
+from recorder.processes.worker_loop import Worker
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import SeaweedFS
+from tests.installed import services_in
 
 
 def main() -> None:
@@ -32,15 +33,8 @@ def main() -> None:
 
     node = root / os.environ.get("NODE", "")
     open_catalogue(f"sqlite:///{root / 'catalogue.db'}")
-    keys = root / "keys"
-    Worker(
-        WorkerOptions(spool=node / "spool", snapshot=node / "snapshot", nice=0),
-        store=store,
-        keyring=kek_files.keyring(keys),
-        signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
-        root_public=signing.load_public(keys / signing.ROOT_PUBLIC),
-        boundary=boundary,
-    ).run()
+    services = services_in(root, store, spool=node / "spool", snapshot=node / "snapshot", boundary=boundary)
+    Worker(services, Settings(worker=WorkerSettings(processes=1, nice=0))).run()
 
 
 if __name__ == "__main__":

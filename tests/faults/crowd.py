@@ -17,7 +17,8 @@ import numpy as np
 from recorder.audio import encoding
 from recorder.domain.line_policy import Announcement
 from recorder.domain.parties import Party
-from recorder.features.tenants import announcements, lines, service
+from recorder.features.tenants import announcements, lines
+from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Mark
@@ -68,7 +69,7 @@ class Crowd:
         tenant = str(uuid7(house.clock(), house.entropy))
         common = {"now": house.clock(), "entropy": house.entropy}
         key = house.means.keyring.new_tenant_key(tenant, house.entropy)
-        service.create_tenant(tenant, name=name, wrapped_key=key.to_bytes().decode(), **common)
+        tenants.create_tenant(tenant, name=name, wrapped_key=key.to_bytes().decode(), **common)
         row = announcements.create_announcement(
             tenant,
             name="short",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.spool import layout
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.faults.conftest import until

@@ -10,7 +10,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS

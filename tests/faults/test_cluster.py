@@ -54,7 +54,7 @@ class Listener(threading.Thread):
         )
         self._who = Who(person.id, house.tenant, "customer", "fr")
         means = house.means
-        self._gate = PanelGate(store, means.keyring, means.root_public)
+        self._gate = PanelGate(store, means.keyring, means.root)
         self._recording = recording
         self.heard: set[str] = set()
         self.plays = 0
@@ -108,7 +108,7 @@ def test_one_server_is_killed_and_nothing_is_lost(
     for folder in folders:
         row = queries.recording(house.tenant, folder.name)
         assert row is not None
-        report = verify(store, row.prefix, house.means.root_public, house.means.keyring)
+        report = verify(store, row.prefix, house.means.root, house.means.keyring)
         assert report.ok, report.findings
     assert len(listener.heard) == 1, "every play was the same, whole"
     assert len(listener.failures) <= 2, listener.failures

@@ -16,7 +16,7 @@ from demo.practice.session import PracticeCall
 from demo.practice.switch import PracticeSwitch
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.seal.sealing import open_manifest
 from recorder.spool import layout
 from tests.faults.conftest import DEADLINE
@@ -67,7 +67,7 @@ class Site:
         for key in self.house.objects():
             if key.endswith("/manifest.json"):
                 content = (self.house.bucket / key).read_bytes()
-                manifest = open_manifest(content, self.house.means.root_public)
+                manifest = open_manifest(content, self.house.means.root)
                 assert [each.code for each in manifest.purposes] == ["agreement"], manifest.unannounced
                 gaps.append(tuple(gap.reason for gap in manifest.gaps if gap.end_ms > manifest.duration_ms))
         return gaps

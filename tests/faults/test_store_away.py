@@ -51,7 +51,7 @@ def whole(house, server: SeaweedFS, recording: str) -> bool:
     row = queries.recording(house.tenant, recording)
     assert row is not None
     means = house.means
-    report = verify(S3Store(server.bucket()), row.prefix, means.root_public, means.keyring)
+    report = verify(S3Store(server.bucket()), row.prefix, means.root, means.keyring)
     assert report.ok, report.findings
     return True
 

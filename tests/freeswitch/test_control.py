@@ -15,10 +15,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from recorder.clock import utc_now
-from recorder.features.live import queue
-from recorder.features.live.relay import Desk
-from recorder.features.tenants import service
-from recorder.identity import api_tokens, users
+from recorder.features.live import queries
+from recorder.features.live.duty import Desk
+from recorder.identity import api_tokens, tenants, users
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
 from tests.freeswitch.test_codes import CALLEE, CALLER, PAUSED, begun, dials, each, encoded, zeros
@@ -53,7 +52,7 @@ class Asking:
         """Its recording's id, once the catalogue has it."""
         folder = call.take()
         assert folder is not None
-        until("it is in the catalogue", lambda: queue.call(TENANT, folder.name, utc_now()), 5)
+        until("it is in the catalogue", lambda: queries.call(TENANT, folder.name, utc_now()), 5)
         return folder.name
 
 
@@ -62,7 +61,7 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
     """The panel and the worker's desk over one catalogue, beside the rig's switch and daemon."""
     house = House(tmp_path, utc_now, os.urandom)
     said = {"now": utc_now(), "entropy": os.urandom}
-    service.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
+    tenants.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
     signed = said | {"signer": house.means.signer}
     users.create_user(
         TENANT,

@@ -13,10 +13,10 @@ import pytest
 import soundfile
 
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import utc_now
 from recorder.features.subject_requests import register, verification_code
-from recorder.features.subject_requests.verification_call import VerificationCaller
+from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.prompts import composer
 from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
 from tests.house import Customer, House

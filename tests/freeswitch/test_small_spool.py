@@ -17,7 +17,7 @@ import pytest
 from recorder import config
 from recorder.catalogue import database, queries, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import utc_now
 from recorder.features.tenants import snapshot
 from recorder.processes.services import Context

@@ -25,13 +25,13 @@ from playwright.sync_api import Page, sync_playwright
 from recorder import config
 from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import RecordingRow
-from recorder.cli import processes
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
-from recorder.features.tenants import announcements, lines, service, snapshot
-from recorder.identity import users
+from recorder.features.tenants import announcements, lines, snapshot
+from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.playback.interface import Who
+from recorder.processes import run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
@@ -79,12 +79,12 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
     given = {**os.environ, **variables}
-    supervisor = Supervisor(processes.programs(context, given), given)
+    supervisor = Supervisor(run.programs(context, given), given)
     thread = threading.Thread(target=supervisor.run)
     try:
         rig.start()
         thread.start()
-        processes.make_bucket(context)
+        run.make_bucket(context)
         url = f"http://127.0.0.1:{web_port}"
         until("the panel answers", lambda: answers(f"{url}/healthz"), 60, 0.2)
         rig.wait_daemon()
@@ -118,7 +118,7 @@ def set_up_customer(context: Context) -> str:
     """A customer whose announcement is a chirp of two seconds, with two lines."""
     now = utc_now()
     tenant = str(uuid7(now))
-    service.create_tenant(
+    tenants.create_tenant(
         tenant,
         name="Menuiserie Dubois",
         wrapped_key=context.keyring().new_tenant_key(tenant).to_bytes().decode(),

@@ -11,8 +11,8 @@ from functools import cache
 from argon2 import PasswordHasher
 from flask import Flask
 
-from recorder.features.live import queue
-from recorder.features.live.queue import LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
@@ -112,7 +112,7 @@ def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
         for n, each in enumerate(customers)
     ]  # fmt: skip
     for row in rows:
-        queue.put(row.node, [row], house.clock())
+        queries.put(row.node, [row], house.clock())
     return tuple(row.id for row in rows)
 
 

@@ -15,8 +15,8 @@ from recorder.call.remote_commands import REFUSALS
 from recorder.catalogue.database import database, writing
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, UNKNOWN
 from recorder.domain.parties import Party
-from recorder.features.live import queue
-from recorder.features.live.queue import LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import LiveRow
 from recorder.identity import api_tokens
 from tests.clock import Clock
 from tests.entropy import Repeating
@@ -87,9 +87,9 @@ class _Programs:
             self.call, id=NOBODY, direction="outbound", outside=Party("withheld", ""), told=False,
             started_at=now() - timedelta(minutes=1), paused_until=now() + timedelta(minutes=2),
         )  # fmt: skip
-        queue.put(NODE, [self.call, other], now())
+        queries.put(NODE, [self.call, other], now())
         yield self.ask("calls", "GET /calls")
-        queue.put(NODE, [self.call], now())
+        queries.put(NODE, [self.call], now())
         yield self.ask("another customer's calls", "GET /calls", "Bearer accord_other")
         for outcome in (DONE, *REFUSALS, NO_ANSWER, NO_SWITCH, UNKNOWN, "something new"):
             yield from self.outcome(outcome)
@@ -111,10 +111,10 @@ class _Programs:
 
     def outcome(self, outcome: str) -> Iterator[str]:
         yield self.ask(f"asked, {outcome} to come", f"POST /calls/{CALL}/pause")
-        (row,) = queue.open_of(NODE)
+        (row,) = queries.open_of(NODE)
         said = self.house.clock(), self.house.entropy
-        assert queue.take(NODE, row.id, *said)
-        assert queue.answer(NODE, row.id, outcome, *said)
+        assert queries.take(NODE, row.id, *said)
+        assert queries.answer(NODE, row.id, outcome, *said)
         yield self.ask(outcome, f"GET {self.location}")
 
     def strangers(self) -> Iterator[str]:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from recorder.audit import continuation
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import decisions
+from recorder.features.offboarding import service
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import call_erasure, register, reviews
@@ -29,7 +30,7 @@ from recorder.seal import kek_files
 from recorder.seal.amendment import By
 from tests.clock import Clock
 from tests.entropy import Repeating
-from tests.golden.receipts import catalogue, destroying, erase_all, hand_over, made
+from tests.golden.receipts import catalogue, erase_all, hand_over, made
 from tests.house import Bakery
 from tests.stored import put_small
 from tests.unit.auditlog.conftest import BEGAN, World, make_world
@@ -83,7 +84,7 @@ def _who(world: World) -> Who:
 
 def _gate(world: World) -> PanelGate:
     house, given = world.house, world.house.means
-    return PanelGate(given.store, given.keyring, given.root_public, now=house.clock, entropy=house.entropy)
+    return PanelGate(given.store, given.keyring, given.root, now=house.clock, entropy=house.entropy)
 
 
 def _settings(world: World) -> None:
@@ -140,7 +141,7 @@ def _erasing(world: World, found: Fields) -> None:
     vouch(tenant, request, signer=house.means.signer, **said(world))
     _look(found)
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
-    assert expiry.destroy_due(destroying(house), house.clock()) == 1
+    assert expiry.destroy_due(house.means, house.clock()) == 1
     reviews.note_erasing(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
     call_erasure.erase(house.office(), register.request(tenant, request), world.user)
 
@@ -148,7 +149,7 @@ def _erasing(world: World, found: Fields) -> None:
 def _again(world: World, found: Fields) -> None:
     """The catalogue is lost, after a copy of it was made."""
     house, path = world.house, world.house.folder / "accord.backup"
-    ring, public = house.means.keyring, house.means.root_public
+    ring, public = house.means.keyring, house.means.root
     told = house.clock, house.entropy
     backup.write(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
     house.clock.forward(hours=1)
@@ -167,10 +168,10 @@ def _again(world: World, found: Fields) -> None:
 def _leaving(world: World, found: Fields) -> None:
     """The customer leaves, does not, and leaves after all."""
     tenant, house, office = world.tenant, world.house, world.house.office()
-    decisions.announce(office, tenant, house.clock() + timedelta(days=10))
-    decisions.cancel(office, tenant)
+    service.announce(office, tenant, house.clock() + timedelta(days=10))
+    service.cancel(office, tenant)
     house.clock.forward(minutes=1)
-    decisions.announce(office, tenant, house.clock() + timedelta(days=10))
+    service.announce(office, tenant, house.clock() + timedelta(days=10))
     hand_over(house, office)
     handed = _gate(world).handover(_who(world))
     assert sum(map(len, handed.read(0, handed.length))) == handed.length

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.auditlog import checkpoint
 from recorder.catalogue import database, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
-from recorder.features.offboarding import decisions, departure
-from recorder.features.offboarding import erasure as ending
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import queries, service
 from recorder.features.offboarding.plan import prepare
 from recorder.lifecycle import erasure_receipt, expiry, hold_review
 from recorder.lifecycle.amendment_service import Changes
@@ -60,7 +59,7 @@ def made() -> Made:
             "of an offboarding": _left(house),
         }
         assert recording in leaf[2]
-        return Made(texts, house.means.root_public, leaf)
+        return Made(texts, house.means.root, leaf)
 
 
 @contextmanager
@@ -77,18 +76,12 @@ def catalogue(folder: Path, name: str) -> Iterator[str]:
         database.database.initialize(before)
 
 
-def destroying(house: Bakery) -> expiry.ErasureDeps:
-    """What the worker destroys with."""
-    given = house.means
-    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
-
-
 def hand_over(house: Bakery, office: Changes) -> None:
     """What a customer who leaves can fetch is fixed."""
     given = house.means
-    seals = Seals(given.store, given.keyring, given.root_public)
-    sign = partial(decisions.hand_over, office, house.tenant)
-    pem = signing.public_pem(given.root_public)
+    seals = Seals(given.store, given.keyring, given.root)
+    sign = partial(service.hand_over, office, house.tenant)
+    pem = signing.public_pem(given.root)
     said = {"now": house.clock(), "entropy": house.entropy}
     prepare(house.tenant, seals, given.store, pem, sign, anew=False, **said)
 
@@ -97,22 +90,18 @@ def erase_all(house: Bakery, office: Changes) -> str:
     """Everything of a customer who leaves is destroyed; the receipt."""
     given, clock = house.means, house.clock
     clock.forward(days=10)
-    decisions.decide(office, house.tenant, early=None)
-    signing_ = checkpoint.CheckpointDeps(
-        given.store, given.signer, given.root_public, house.entropy, owner="one"
-    )
-    means = ending.OffboardingDeps(destroying(house), signing_, BACKUPS_KEPT, elapsed=lambda: 0.0)
-    assert ending.erase_due(means, clock()) == 1
-    return str(departure.standing(house.tenant).receipt)
+    service.decide(office, house.tenant, early=None)
+    assert ending.erase_due(given, clock(), elapsed=lambda: 0.0) == 1
+    return str(queries.standing(house.tenant).receipt)
 
 
 def _erased(house: Bakery, recording: str) -> str:
     given: Changes = house.office()
     given.delete(house.tenant, recording, By("operator"), reason="Not needed.")
-    assert expiry.destroy_due(destroying(house), house.clock()) == 1
+    assert expiry.destroy_due(house.means, house.clock()) == 1
     means, now = house.means, house.clock()
     made = erasure_receipt.receipt(
-        house.tenant, recording, means.store, means.root_public, means.signer, BACKUPS_KEPT, now
+        house.tenant, recording, means.store, means.root, means.signer, BACKUPS_KEPT, now
     )
     return made.content.decode()
 
@@ -127,7 +116,7 @@ def _confirmed(house: Bakery) -> str:
 def _left(house: Bakery) -> str:
     office = house.office()
     house.work(house.unrecorded())
-    decisions.announce(office, house.tenant, house.clock() + timedelta(days=10))
+    service.announce(office, house.tenant, house.clock() + timedelta(days=10))
     hand_over(house, office)
     return erase_all(house, office)
 

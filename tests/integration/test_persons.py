@@ -22,7 +22,7 @@ from demo.practice.switch import PracticeSwitch
 from recorder.capture.command_listener import CommandListener
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.live_command import (
     BUSY,
     DONE,
@@ -33,8 +33,8 @@ from recorder.domain.live_command import (
     carry,
 )
 from recorder.features.subject_requests import register, verification_code
-from recorder.features.subject_requests.verification_call import PLAYED, VerificationCaller
-from recorder.features.tenants import service
+from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
+from recorder.identity import tenants
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import PASSWORD, Panel, password_file
 from tests.spoken import code_in
@@ -95,7 +95,7 @@ def test_the_daemon_calls_once_in_time_and_what_lies_in_its_own_folder(controls,
 
 
 def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock, entropy, tmp_path) -> None:
-    service.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
+    tenants.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
         NotRecordedTable.create(
             id="n", tenant="t", number="+3225550100", direction="inbound", node="n", outside_kind="e164",

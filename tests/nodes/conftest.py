@@ -19,7 +19,7 @@ import pytest
 
 import recorder
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.spool import layout
 from recorder.store.s3 import S3Store

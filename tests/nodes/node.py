@@ -19,12 +19,12 @@ if [word for word in sys.argv if word in HUBS]:
 from recorder.catalogue import schema  # noqa: E402  # gevent first
 from recorder.catalogue.tables import lease  # noqa: E402
 from recorder.cli import accord  # noqa: E402
-from recorder.processes import worker  # noqa: E402
+from recorder.processes import worker_loop  # noqa: E402
 
 
 def main() -> None:
     lease.LASTS = timedelta(seconds=8)
-    worker.HOUSEKEEPING = 1.0
+    worker_loop.HOUSEKEEPING = 1.0
     if sys.argv[1] == "--migrations":
         folder = Path(sys.argv[2])
         schema.check_schema = partial(schema.check_schema, folder=folder)

@@ -15,7 +15,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.pipeline import stages as pipeline
 from tests.nodes.conftest import until
 from tests.ports import free_ports

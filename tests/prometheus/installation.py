@@ -27,10 +27,10 @@ from demo import run, switch
 from recorder import config
 from recorder.catalogue import queries
 from recorder.catalogue.database import database
-from recorder.cli import processes
 from recorder.clock import utc_now
 from recorder.ids import uuid7
 from recorder.processes import object_store
+from recorder.processes.run import programs as programs_of
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
 from tests.ports import free_ports
@@ -98,7 +98,7 @@ class Installation:
         self.store = object_store.embedded(self.context.settings)
         self.store.prepare()
         environment = {**os.environ, **self.variables, "PYTHONPATH": str(pages.ROOT)}
-        programs = [each for each in processes.programs(self.context, environment) if each.name != "store"]
+        programs = [each for each in programs_of(self.context, environment) if each.name != "store"]
         logged = [run._logged(each, self.folder) for each in programs]
         self.supervisor = Supervisor(logged, environment)
         self.calls = run._logged(switch.practice_switch(self.ports, CALLS, environment), self.folder)

@@ -26,7 +26,7 @@ from recorder.catalogue.recording_projection import recording_of
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.line_policy import Announcement
 from recorder.domain.parties import Party
-from recorder.features.tenants import service
+from recorder.identity import tenants
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import amendment_store, amendments, expiry, recordings
 from recorder.seal import signing
@@ -34,6 +34,7 @@ from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import HoldSet
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.sealing import SealedTake, seal
+from recorder.services import Services
 from recorder.spool.layout import CallEnd, CallStart, Mark, Take
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
@@ -88,13 +89,21 @@ class Making:
         self.signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.public = signing.load_public(keys / signing.ROOT_PUBLIC)
         self.tenants = [self.tenant(number) for number in range(TENANTS)]
-        self.means = expiry.ErasureDeps(store, self.public, self.signer, self.entropy)
+        self.means = Services(
+            store,
+            self.keyring,
+            self.signer,
+            self.public,
+            root / "spool",
+            root / "snapshot",
+            entropy=self.entropy,
+        )
 
     def tenant(self, number: int) -> tuple[str, WrappedKey]:
         identity = str(uuid7(BEGAN, self.entropy))
         key = self.keyring.new_tenant_key(identity, self.entropy)
         self.put(tenant_key_path(identity), key.to_bytes())
-        service.create_tenant(
+        tenants.create_tenant(
             identity, name=f"Customer {number}", wrapped_key=key.to_bytes().decode(), now=BEGAN,
             entropy=self.entropy,
         )  # fmt: skip

@@ -23,8 +23,8 @@ from recorder.clock import to_iso
 from recorder.domain.call_events import NOTE, PAUSE, RESUME
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
-from recorder.features.live import queue
-from recorder.features.live.queue import AskedRow, LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import AskedRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
 from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
@@ -117,7 +117,7 @@ def with_token(view: Callable[..., ResponseReturnValue]) -> Callable[..., Respon
 @with_token
 def calls() -> ResponseReturnValue:
     """The customer's calls that go on now, the latest first."""
-    return jsonify(calls=[_call(row) for row in queue.calls(_mine().tenant, now())])
+    return jsonify(calls=[_call(row) for row in queries.calls(_mine().tenant, now())])
 
 
 @blueprint.post("/v1/calls/<call_id>/<what>")
@@ -140,7 +140,7 @@ def do(call_id: str, what: str) -> ResponseReturnValue:
 @with_token
 def asked(asked_id: str) -> ResponseReturnValue:
     """What came of something that was asked."""
-    row = queue.asked(_mine().tenant, asked_id, now(), here().entropy)
+    row = queries.asked(_mine().tenant, asked_id, now(), here().entropy)
     if row is None:
         return problem(404, "asked.unknown", "nothing of that id was asked", "ids are kept for a day")
     return _told(row)

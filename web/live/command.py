@@ -7,8 +7,8 @@ from typing import Final
 
 from recorder.call.remote_commands import ASKABLE
 from recorder.domain.roles import ADMIN, CUSTOMER
-from recorder.features.live import queue
-from recorder.features.live.queue import AskedRow
+from recorder.features.live import queries
+from recorder.features.live.queries import AskedRow
 from web.state import changes, here, let_go, now
 
 CONTROLLING: Final = frozenset({ADMIN, CUSTOMER})
@@ -25,12 +25,12 @@ def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> AskedRow 
         return None
     entropy = here().entropy
     signer = changes().signer
-    row = queue.ask(tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer)
+    row = queries.ask(tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer)
     if row is None:
         return None
     let_go()
     until = time.monotonic() + here().config.patience
     while row.outcome is None and time.monotonic() < until:
         time.sleep(LOOK)
-        row = queue.asked(tenant, row.id, now(), entropy) or row
+        row = queries.asked(tenant, row.id, now(), entropy) or row
     return row

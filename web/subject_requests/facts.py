@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from recorder.catalogue.records import NotRecordedRow, RecordingRow, TenantRow
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.clock import to_iso
-from recorder.features.subject_requests.register import RequestRow
 from recorder.features.subject_requests.reviews import WITHHELD, HeardRow, ReviewRow
 from recorder.playback.interface import RecordingCopy
 from recorder.seal.amendment import Amendment

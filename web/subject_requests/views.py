@@ -11,13 +11,13 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
 
-from recorder.catalogue import erased_call_queries, queries
+from recorder.catalogue import erased_call_queries, queries, subject_request_queries
 from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain import time_zones
 from recorder.errors import PersonError, SealError
 from recorder.features.subject_requests import call_erasure as forgotten_calls
 from recorder.features.subject_requests import erasure, register, reviews, verification_code
-from recorder.features.subject_requests.register import RequestRow
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, HeardRow, ReviewRow
 from recorder.identity import users
 from recorder.prompts.purposes import standard
@@ -54,10 +54,10 @@ def listed() -> str:
     tenant = someone().tenant
     return render_template(
         "subject_requests/list.html",
-        requests=register.requests(tenant.id),
+        requests=subject_request_queries.requests(tenant.id),
         forgotten=erased_call_queries.counts(tenant.id),
         today=register.today(tenant.time_zone, now()),
-        wants=register.WANTS,
+        wants=subject_request_queries.WANTS,
         languages=NAMES,
         tenant=tenant,
     )
@@ -224,7 +224,7 @@ def review_one(request_id: str, recording_id: str) -> ResponseReturnValue:
 def copy(request_id: str) -> ResponseReturnValue:
     """The archive.  Everything is looked at before its first byte, and written down."""
     tenant = someone().tenant
-    row = register.proved(tenant.id, request_id, wants=register.COPIES)
+    row = register.proved(tenant.id, request_id, wants=subject_request_queries.COPIES)
     zone, names = time_zones.usable(tenant.time_zone), bool(request.form.get("names"))
     done = reviews.of(tenant.id, row.id)
     found = _left(reviews.found(tenant.id, row.number), done)
@@ -259,7 +259,7 @@ def copy(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
-    row = register.proved(_tenant(), request_id, wants=register.ERASES)
+    row = register.proved(_tenant(), request_id, wants=subject_request_queries.ERASES)
     found, done = reviews.found(_tenant(), row.number), reviews.of(_tenant(), row.id)
     told = all(_given(row, each, done.get(each.id)) for each in found) and reviews.all_told(row)
     if row.copy_asked and not told:

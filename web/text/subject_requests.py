@@ -10,9 +10,9 @@ from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain.live_command import DONE
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
-from recorder.features.subject_requests.register import RequestRow
 from recorder.features.subject_requests.reviews import COPIED, HANDED_OVER, ReviewRow
 from recorder.features.subject_requests.verification_code import CodeRow
 

@@ -1,0 +1,68 @@
+"""The tables of the catalogue.
+
+Only ``catalogue``, ``auditlog``, ``lifecycle`` and the features use these models; everything else asks
+functions in which every question has a tenant.
+"""
+
+from __future__ import annotations
+
+from recorder.catalogue.database import Table
+from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.lease import LeaseTable
+from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.subject_request import (
+    ErasedCallTable,
+    ReviewTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
+)
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.catalogue.tables.throttle import ThrottleTable
+
+TABLES: tuple[type[Table], ...] = (
+    TenantTable,
+    UserTable,
+    SessionTable,
+    SoundTable,
+    PurposeTable,
+    AnnouncementTable,
+    LineTable,
+    LineDeleteOptionTable,
+    LineKeepOptionTable,
+    RecordingTable,
+    NotRecordedTable,
+    GrantTable,
+    ListenTable,
+    LeafTable,
+    ChangeCounterTable,
+    AmendmentTable,
+    RetentionLimitTable,
+    PendingAmendmentTable,
+    GlobalStateTable,
+    QueuedPlaceTable,
+    LeaseTable,
+    LiveCallTable,
+    LiveCommandTable,
+    ApiTokenTable,
+    SubtreeTable,
+    CheckpointTable,
+    RecipientTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
+    ReviewTable,
+    ErasedCallTable,
+    OffboardingTable,
+    HandedRecordingTable,
+    ThrottleTable,
+    HandoverFetchTable,
+)

@@ -6,9 +6,10 @@ leaves, checkpoints from the bucket.
 
 from __future__ import annotations
 
-from peewee import BigIntegerField, IntegerField, TextField
+from peewee import SQL, BigIntegerField, BlobField, ForeignKeyField, IntegerField, TextField
 
 from recorder.catalogue.database import MaybeMomentField, MomentField, Table
+from recorder.catalogue.tables.tenant import TenantTable
 
 
 class SubtreeTable(Table):
@@ -59,3 +60,45 @@ class RecipientTable(Table):
 
     class Meta:
         table_name = "ledger_recipient"
+
+
+class LeafTable(Table):
+    """A leaf of a tenant's log.  ``leaf`` is what is hashed, without personal data; ``body`` and
+    ``salt`` open its commitment and die with what they speak of."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    number = BigIntegerField()
+    kind = TextField()
+    at = MomentField()
+    recording_id = TextField(null=True, index=True)
+    body = TextField(null=True)
+    salt = BlobField(null=True)
+    leaf = TextField()
+    leaf_hash = TextField()
+
+    tenant_id: str
+
+    class Meta:
+        table_name = "ledger_entry"
+        indexes = ((("tenant", "number"), True),)
+
+
+LeafTable.add_index(
+    LeafTable.tenant,
+    LeafTable.number,
+    where=SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')"),
+    name="ledger_entry_holds",
+)
+
+
+DECIDED = SQL(
+    "kind IN ('announcement.created', 'keeping.lifted', 'keeping.limited', 'line.created', "
+    "'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked')"
+)
+"""Kinds of leaves that are looked for before a row about the same is believed, as their index has them."""
+
+
+LeafTable.add_index(
+    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=DECIDED, name="ledger_entry_decided"
+)

@@ -1,6 +1,6 @@
 """The tables of calls that go on now, of what people ask of them, and of what programs ask with.
 
-Who uses them is ``features/live/queue.py`` and ``identity/api_tokens.py``.
+Who uses them is ``features/live/queries.py`` and ``identity/api_tokens.py``.
 """
 
 from __future__ import annotations
@@ -56,18 +56,3 @@ class LiveCommandTable(Table):
     class Meta:
         table_name = "call_asked"
         indexes = ((("node", "outcome"), False),)
-
-
-class ApiTokenTable(Table):
-    """What a program of a customer's asks with; only the token's hash is kept."""
-
-    id = TextField(primary_key=True)
-    tenant_id = TextField(index=True)
-    name = TextField()
-    token_sha256 = TextField(unique=True)
-    created_at = MomentField()
-    revoked_at = MaybeMomentField(null=True)
-    credential = TextField(null=True)
-
-    class Meta:
-        table_name = "api_token"

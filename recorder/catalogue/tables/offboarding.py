@@ -1,4 +1,4 @@
-"""The tables of customers who leave (:mod:`recorder.features.offboarding.departure`)."""
+"""The tables of customers who leave (:mod:`recorder.features.offboarding.queries`)."""
 
 from __future__ import annotations
 

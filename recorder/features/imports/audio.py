@@ -1,7 +1,7 @@
-"""A recording from elsewhere becomes a take: its sound as a WAV of two channels, whatever it was before.
+"""Converts an imported recording to a take's sound, a two-channel WAV.
 
-WAV, FLAC, Ogg, MP3, AAC or MP4 (``features/imports/decoder.py``, in a process of its own).  Of two channels
-the left is taken for what the outside party said; one is put into both, and the take says so.
+The source is WAV, FLAC, Ogg, MP3, AAC or MP4, decoded in another process (``features/imports/decoder.py``).
+Of two channels the left one is the external party's; a mono source fills both, and the take records that.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""A stranger's sound file becomes a WAV of two channels: ``python -m recorder.features.imports.decoder``, a
-process for one file (``features/imports/audio.py`` starts it).
+"""Decodes one untrusted sound file to a two-channel WAV, in a process of its own
+(``python -m recorder.features.imports.decoder``, started by ``features/imports/audio.py``).
 
-FFmpeg reads some two hundred formats, among them play lists that name other files.  Here the first bytes say
-which of a few it is, and FFmpeg is told.  The process gets both files open and gives up the right to open any
-other; its memory and time are limited, and when it dies, a file was not brought in.
+FFmpeg reads some two hundred formats, among them playlists that name other files.  So the format is
+determined from the first bytes, and FFmpeg is told which one it is.  The process inherits both files open and
+gives up the right to open any other.  Its memory and CPU time are limited; if it dies, the file is not
+imported.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""``accord recording bring-in``: recordings from elsewhere, kept as "not announced to Accord".
+"""Imports recordings from elsewhere (``accord recording bring-in``), marked as "not announced to Accord".
 
-Each file of a table becomes a take in a folder of its own beside the spool, and goes through the stages
-(``pipeline/stages.py``); its manifest says that nothing was announced.  It has no purpose until an amendment
-states one, and is destroyed on the day that whoever brings it in names.  A file is known by its SHA-256 and
-is brought in once; broken off, the command goes on where it was.
+Each file that the table lists becomes a take in a separate folder beside the spool and passes through the
+stages (``pipeline/stages.py``); its manifest says that nothing was announced.  The recording has no purpose
+until an amendment states one, and expires on the day that the operator gives.  A file is identified by its
+SHA-256 and imported once; an interrupted command resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from zoneinfo import ZoneInfo
 from recorder.audio.encoding import NOTE
 from recorder.catalogue import departures, queries
 from recorder.catalogue.records import TenantRow
-from recorder.clock import Now, to_iso, truncate
+from recorder.clock import to_iso, truncate
 from recorder.domain import phone_numbers
 from recorder.domain.parties import parse_party
 from recorder.errors import AccordError, BringingError, TakeError
 from recorder.features.imports import audio
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
-from recorder.pipeline.stages import PipelineDeps, step
+from recorder.pipeline.stages import step
 from recorder.seal.sealing import NAME as MANIFEST
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import CallEnd, CallStart, Mark
@@ -122,14 +123,12 @@ def read_table(
 
 @dataclass(frozen=True, slots=True)
 class Bringing:
-    """Brings recordings of ``tenant`` in, kept until ``until`` without a purpose.  ``spool`` is the node's
-    folder, ``region`` (``BE``) where a number without a country code is from."""
+    """Brings recordings of ``tenant`` in, kept until ``until`` without a purpose.  ``region`` (``BE``) is
+    the country of numbers without a country code."""
 
     tenant: TenantRow
     until: datetime
-    spool: Path
-    means: PipelineDeps
-    now: Now
+    services: Services
     region: str | None = None
     formats: tuple[str, ...] = ("opus",)
 
@@ -153,11 +152,11 @@ class Bringing:
             gone = row.destroyed_at is not None
             return Outcome(each.row, each.file.name, GONE if gone else THERE, row.id)
         recording = self._identity(sha256)
-        folder = self.spool / PLACE / recording
+        folder = self.services.spool / PLACE / recording
         try:
             if not (folder / MANIFEST).exists():
                 self._take(each, file, sha256, folder)
-            while step(folder, self.now(), self.means):
+            while step(folder, self.services.now(), self.services):
                 pass
         except Conflict as error:
             wrong = BringingError(
@@ -169,7 +168,9 @@ class Bringing:
         except TakeError as error:
             return Outcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            wrong = BringingError("bringing.disk", f"{self.spool}: {error.strerror}", "is there room?")
+            wrong = BringingError(
+                "bringing.disk", f"{self.services.spool}: {error.strerror}", "is there room?"
+            )
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
         there = queries.recording(self.tenant.id, recording)
         if there is None:
@@ -216,7 +217,7 @@ class Bringing:
         layout.open_take(folder.parent, start)
         said = {"sha256": sha256, "channels": str(decoded.channels)}
         layout.append_mark(folder, Mark(each.began_at, "brought_in", said))
-        ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.now())
+        ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 
 

@@ -1,4 +1,4 @@
-"""Copies of the keys that somebody has shown: what was checked, and when, beside the keys."""
+"""Remembers which offline copies of the keys were verified, and when, in a file beside the keys."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which key-encryption keys an installation's keys are wrapped by, as far as its catalogue and bucket can be
-reached: what a new or a restored key must open."""
+"""Finds which key-encryption keys wrap an installation's keys, as far as catalogue and bucket can be reached:
+a new or restored key-encryption key must open all of them."""
 
 from __future__ import annotations
 

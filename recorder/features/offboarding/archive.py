@@ -1,9 +1,9 @@
-"""What a customer who leaves is handed: one tar archive, whose layout is fixed when the handing over begins,
-so that it can be fetched from any byte on, again and again.
+"""The archive that a departing customer downloads: one tar file with a fixed layout, so that a download can
+resume at any byte.
 
-Its bytes are made as they are asked for.  A recording is in it where it may be used for something: it leaves
-through the gate's checks, each block compared with the seal, and after a leaf that says so.  One that is gone
-since, or not to be used any more, reads as zeros; nothing else moves.
+Its bytes are produced on request.  Recordings that may still be used are included: each passes the gate's
+checks, each block is compared with the seal, and a leaf records the export first.  A recording that was
+erased or restricted since reads as zeros; nothing else moves.
 """
 
 from __future__ import annotations

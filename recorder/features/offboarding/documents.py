@@ -1,7 +1,8 @@
-"""What lies beside the sound in what a customer is handed: each paper is the same bytes whenever it is made.
+"""The documents beside the sound in a departing customer's archive: each has the same bytes whenever it is
+produced.
 
-So each says only what does not change any more: what was sealed, immutable rows, and leaves of the log, up to
-the size that it had when the handing over began.  What is about one recording goes with it.
+So each contains only what no longer changes: what was sealed, immutable rows, and the log's leaves up to its
+size when the handover began.  Documents about one recording lie beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from recorder import csv_rows
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, RecordingTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import to_iso
 from recorder.features.offboarding.handover import HandedRow
 from recorder.seal import canonical_json

@@ -1,4 +1,4 @@
-"""Handing over: what a customer who leaves fetches.  A way out of its own, through the gate (``gate.py``)."""
+"""The download of a departing customer's archive, a way out through the gate (``playback/gate.py``)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a customer who leaves is handed: which recordings, where in the file each lies, and why others are not
-in it (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
+"""Which recordings a departing customer is handed, where each lies in the archive, and why others are left
+out (:class:`recorder.catalogue.tables.offboarding.HandedRecordingTable`)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.departures import LeavingRow
-from recorder.catalogue.tables.core import TenantTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.departure import check_not_erasing, standing
+from recorder.features.offboarding.queries import check_not_erasing, standing
 from recorder.ids import Entropy, uuid7
 
 PAGE = 200

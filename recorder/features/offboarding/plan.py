@@ -1,7 +1,7 @@
-"""Fixing what a customer who leaves is handed: which recordings, and the archive's layout (``archive.py``).
+"""Fixes what a departing customer is handed: the recordings, and the archive's layout (``archive.py``).
 
-The command `accord tenant leave hand-over` does it; the customer fetches what it fixed (``download.py``).
-Nothing leaves here.
+`accord tenant leave hand-over` fixes it, and the customer downloads it (``download.py``).  Nothing leaves
+here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recorder.catalogue.departures import LeavingRow
 from recorder.catalogue.records import RecordingRow
 from recorder.clock import truncate
 from recorder.errors import AccessError, SealError
-from recorder.features.offboarding import departure, documents, tables, tar
+from recorder.features.offboarding import documents, queries, tables, tar
 from recorder.features.offboarding import handover as handing
 from recorder.features.offboarding.archive import ABOUT, LOG
 from recorder.features.offboarding.handover import HandedRow
@@ -63,7 +63,7 @@ def prepare(
     )
     after = "" if done is None else done.recording
     tell(number)
-    while page := departure.recordings_of(tenant, after):
+    while page := queries.recordings_of(tenant, after):
         rows = []
         for each in page:
             rows.append(_look(each, number, at, seals, store, row.log_size, now))
@@ -77,7 +77,7 @@ def prepare(
     hashes = handing.layout_sha256(layout), handing.rows_sha256(tenant)
     made = HandedOver(handover, truncate(now), length, counted.pop("", 0), sum(counted.values()), *hashes)
     handing.whole(tenant, handover, layout, length, made.at, sign(made), now=now, entropy=entropy)
-    return departure.standing(tenant)
+    return queries.standing(tenant)
 
 
 def why_not(sealed: VerifiedRecording, now: datetime, trust: Trust) -> str | None:

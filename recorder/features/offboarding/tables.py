@@ -1,8 +1,7 @@
-"""What a customer had beside recordings, as tables: numbers, keeping times, who asked for recordings, and the
-calls that were not recorded.
+"""A departing customer's CSV tables: numbers, retention limits, subject requests, and unrecorded calls.
 
-The first three are fixed as they were when the handing over began.  A call that was not recorded is read when
-it is asked for: one that was erased since is spaces, as a recording's row (``documents.py``).
+The first three are fixed when the handover begins.  An unrecorded call is read on request; one that was
+erased since becomes spaces, as a recording's row does (``documents.py``).
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ from itertools import islice
 from typing import Any, Final
 
 from recorder import csv_rows
-from recorder.catalogue import queries
+from recorder.catalogue import queries, subject_request_queries
 from recorder.catalogue.records import Cursor, NotRecordedRow
 from recorder.clock import to_iso
 from recorder.features.offboarding.documents import ROWS
-from recorder.features.subject_requests import register
 from recorder.lifecycle import limits
 from recorder.seal.revocation import Trust
 
@@ -52,7 +50,7 @@ def fixed(tenant: str, trust: Trust) -> dict[str, str]:
                 (each.id, each.number, each.wants, each.received_on, each.due_on, each.extended_why or "",
                  _moment(each.proved_at), each.proved_how or "", _moment(each.closed_at),
                  each.closed_how or "")
-                for each in register.requests(tenant)
+                for each in subject_request_queries.requests(tenant)
             ),
         ),
     }  # fmt: skip

@@ -1,5 +1,5 @@
-"""A tar archive (POSIX.1-1988, ustar) whose every byte is known from names and lengths alone, so that it can
-be sent from any byte on."""
+"""A tar archive (POSIX.1-1988, ustar) whose bytes follow from names and lengths alone, so that a download can
+resume at any byte."""
 
 from __future__ import annotations
 

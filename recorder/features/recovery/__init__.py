@@ -1,1 +1,1 @@
-"""Making the catalogue again: recordings from the bucket, everything else from a backup (P8)."""
+"""Restores the catalogue: recordings from the bucket, everything else from a backup (P8)."""

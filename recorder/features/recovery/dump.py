@@ -1,7 +1,7 @@
-"""The catalogue's rows, out of it and into another one: what ``accord backup`` keeps and ``restore`` brings.
+"""Dumps the catalogue's rows for ``accord backup``, and loads them for ``accord restore``.
 
-What the bucket holds stays out: who spoke, recordings' keys, amendments.  Erasing reaches the bucket and the
-catalogue; it does not reach a file that somebody has put away, so nothing that erasing is about may be in it.
+What the bucket holds is left out: parties, recordings' keys, amendments.  An erasure reaches bucket and
+catalogue but no backup that somebody has put away, so a backup contains nothing that can be erased.
 """
 
 from __future__ import annotations
@@ -17,32 +17,21 @@ from peewee import SqliteDatabase
 from recorder.auditlog.append import append
 from recorder.catalogue.database import Table, connected, database, writing
 from recorder.catalogue.schema import FOLDER
-from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
-from recorder.catalogue.tables.core import (
-    AnnouncementTable,
-    ChangeCounterTable,
-    GrantTable,
-    LeafTable,
-    LineDeleteOptionTable,
-    LineKeepOptionTable,
-    LineTable,
-    ListenTable,
-    NotRecordedTable,
-    PurposeTable,
-    RecordingTable,
-    RetentionLimitTable,
-    SessionTable,
-    SoundTable,
-    TenantTable,
-    UserTable,
-)
-from recorder.catalogue.tables.live_call import ApiTokenTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable
+from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
     SubjectRequestTable,
 )
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review

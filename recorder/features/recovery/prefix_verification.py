@@ -1,4 +1,4 @@
-"""What the bucket says of one place: everything is verified, and nothing is believed that is not sealed."""
+"""Verifies everything that the bucket holds at one recording's prefix, and trusts only what is sealed."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ On an intact catalogue it changes nothing.  Wherever it changes something, nothi
 has confirmed the holds.
 
 It destroys nothing.  What signed statements say was erased since (customers who left, calls without a
-recording) it proposes (:mod:`recorder.features.recovery.proposals`); of customers who left it only ends the
+recording) it proposes (:mod:`recorder.lifecycle.bucket_statements`); of customers who left it only ends the
 lines.
 """
 
@@ -26,16 +26,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby, islice
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import queries
+from recorder.catalogue import departures, queries
 from recorder.clock import Now
-from recorder.features.recovery import proposals, rebuild_queue
+from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.prefix_verification import PLACE, Reading, TenantKeys
-from recorder.features.recovery.proposals import Leaver
 from recorder.features.recovery.rebuild_queue import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, QueuedPlace
 from recorder.features.recovery.recordings import (
     CHANGES,
@@ -46,7 +46,9 @@ from recorder.features.recovery.recordings import (
     tenant_keys,
 )
 from recorder.ids import Entropy
-from recorder.lifecycle import retention_limits
+from recorder.lifecycle import bucket_statements, retention_limits
+from recorder.lifecycle.bucket_statements import Leaver
+from recorder.lifecycle.departure import note_departure
 from recorder.lifecycle.limits import limits
 from recorder.lifecycle.retention_limits import BroughtBack
 from recorder.seal.call_erasure import NOTES
@@ -143,7 +145,9 @@ class Rebuild:
         )
         for place, code, message in limits.left_out:
             log.error("rebuild.limit_left_out", place=place, error_id=code, error=message)
-        found = proposals.look(self.store, self.root, self.revoked(), believe_dates=self.believe_dates)
+        found = bucket_statements.look(
+            self.store, self.root, self.revoked(), believe_dates=self.believe_dates
+        )
         wrong = [
             QueuedPlace(each.place, (), "", STATEMENT, each.code, each.message)
             for each in {each.place: each for each in found.troubles}.values()
@@ -151,7 +155,7 @@ class Rebuild:
         rebuild_queue.add(wrong, PHASES[-1], "~")
         withheld = {}
         for each in found.leavers:
-            lines = proposals.withhold(each, self.now(), self.entropy)
+            lines = withhold(each, self.now(), self.entropy)
             if lines is not None:
                 withheld[each.tenant] = lines
                 log.warning(
@@ -161,7 +165,7 @@ class Rebuild:
         for note in found.notes:
             if queries.tenant(note.note.tenant) is not None:
                 calls[note.note.tenant] += len(note.calls)
-        leavers = tuple(each for each in found.leavers if proposals.is_open(each))
+        leavers = tuple(each for each in found.leavers if bucket_statements.is_open(each))
         outcomes = rebuild_queue.outcomes()
         return RebuildReport(
             outcomes, time.monotonic() - began, resumed, withheld, leavers, dict(calls), limits
@@ -206,7 +210,7 @@ class Rebuild:
 
     def _erased(self, revoked: Revoked) -> frozenset[str]:
         """Customers of whom it was signed that they are erased: their keys do not come back."""
-        found = proposals.look(self.store, self.root, revoked, believe_dates=self.believe_dates)
+        found = bucket_statements.look(self.store, self.root, revoked, believe_dates=self.believe_dates)
         return frozenset(each.tenant for each in found.leavers if each.erased)
 
     def _keys(self, after: str) -> None:
@@ -289,3 +293,17 @@ def _place_of(key: str) -> str:
     """A recording's place with all that is below it, or the folder of what is no recording's."""
     match = PLACE.match(key)
     return match[0] if match else key[: key.rfind("/") + 1]
+
+
+def withhold(leaver: Leaver, now: datetime, entropy: Entropy) -> int | None:
+    """Record nothing more for a customer who leaves or left, as was signed, where the catalogue does not know
+    that; how many lines ended, ``None`` where it knew.  Nothing of theirs is destroyed."""
+    if queries.tenant(leaver.tenant) is None or departures.departure(leaver.tenant) is not None:
+        return None
+    said, receipt = leaver.statement, leaver.receipt
+    if said is not None:
+        given = (said.announced_at, said.until, said.sha256)
+    else:
+        assert receipt is not None
+        given = (receipt.announced_at, receipt.at, receipt.sha256)
+    return note_departure(leaver.tenant, *given, now=now, entropy=entropy)

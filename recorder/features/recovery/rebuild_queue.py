@@ -1,7 +1,7 @@
-"""The list that a rebuild works off: every place that it has seen in the bucket, and what became of it.
+"""The queue of a rebuild: every place that it has found in the bucket, and the outcome of each.
 
-It lies in the catalogue, so that a batch of rows and the mark that it is done are one transaction, and so
-that another machine can go on.  It is gone when the rebuild has ended.
+It lies in the catalogue, so that a batch of rows and its mark are one transaction, and another machine can
+resume.  It is dropped when the rebuild has ended.
 """
 
 from __future__ import annotations

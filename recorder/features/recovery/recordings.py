@@ -1,9 +1,8 @@
-"""Making recordings again from what the bucket says: a batch a transaction, so that a rebuild that is
-killed goes on after the last whole batch.
+"""Restores recordings from the bucket, a batch a transaction: a rebuild that is killed resumes after the last
+whole batch.
 
-What counts is the bucket.  A row that is missing is made, one that lacks something is completed, one that
-should be a tombstone becomes one; a row that says something else than was sealed is named, and changed only
-where that is asked for.
+The bucket decides.  A missing row is made, an incomplete one is completed, and a row whose recording was
+erased becomes a tombstone.  A row that contradicts the seal is reported, and corrected only on request.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from recorder.auditlog.append import Body, append, append_all, drop_bodies, lock
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import RecordingTable, TenantTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery.rebuild_queue import note_outcomes
-from recorder.features.tenants import service
+from recorder.identity import tenants
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, hold_review
 from recorder.prompts.country_rules import STRICT
@@ -108,7 +108,7 @@ class Recovering:
                     said: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
                     append(tenant, "tenant.key_changed", said, self.now, self.entropy)
             return
-        service.create_tenant(
+        tenants.create_tenant(
             tenant,
             name=tenant,
             wrapped_key=self.keys.get(tenant, ""),

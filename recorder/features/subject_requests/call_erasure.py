@@ -1,20 +1,21 @@
-"""Erasing calls that were not recorded, for the person who was at the other end (GDPR art. 17).
+"""Erases a person's unrecorded calls (GDPR art. 17).
 
-No seal speaks of such a call: all there is of it are a row and what its leaf was opened with.  What was set
-aside until somebody decides may become a recording yet, which a law may ask to keep: that stays, and is said.
+No seal covers such a call: there is only a row and the body of its leaf.  A take in quarantine that awaits a
+decision may still become a recording, which a law may require to be kept: it stays, and is reported.
 
 Before the rows go, a signed note is put into the bucket (:mod:`recorder.seal.call_erasure`).  A catalogue
-that is restored from an older copy forgets them again by it, once an operator says so
-(:func:`recorder.features.recovery.proposals.erase_calls_again`).
+restored from an older copy drops them again by that note, when an operator says so
+(:func:`recorder.features.subject_requests.erased_calls.erase_calls_again`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recorder.catalogue import subject_request_queries
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.clock import truncate
 from recorder.features.subject_requests import erased_calls, register, reviews
-from recorder.features.subject_requests.register import RequestRow
 from recorder.ids import uuid7
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal import call_erasure
@@ -34,7 +35,7 @@ def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
     """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
     Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
     :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
-    request = register.proved(request.tenant, request.id, wants=register.ERASES)
+    request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
     found = reviews.not_recorded(request.tenant, request.number)
     may = [row.id for row in found if not row.undecided]
     erased = 0

@@ -1,8 +1,7 @@
-"""Calls that were not recorded, and that are forgotten because their person asked for it: with which number
-they were, when, and what the log was opened with of them.
+"""Drops unrecorded calls that their person asked to have erased: number, times, and the body of the leaf.
 
-That a call was forgotten is a row of its own, with nothing in it of the person.  It is an index to the
-signed note in the bucket, by which alone a call is not listed again (:mod:`recorder.seal.call_erasure`).
+A row remembers each erased call and contains nothing about the person.  It is an index to the signed note in
+the bucket, and only that note keeps a call from being listed again (:mod:`recorder.seal.call_erasure`).
 """
 
 from __future__ import annotations
@@ -13,10 +12,14 @@ from datetime import datetime
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import writing
 from recorder.catalogue.erased_call_queries import recorded_among
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
-from recorder.features.offboarding.departure import FORGOTTEN
+from recorder.errors import KeepingError
 from recorder.ids import Entropy
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.bucket_statements import look
+from recorder.lifecycle.hold_review import holds_unconfirmed
+from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 
 def forget_calls(
@@ -41,5 +44,30 @@ def forget_calls(
         if gone or leaves:
             said: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}
             said["note"] = note
-            append(tenant, FORGOTTEN, said, now, entropy)
+            append(tenant, CALLS_FORGOTTEN, said, now, entropy)
     return gone
+
+
+def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:
+    """Forget again, after a restore or rebuild, calls of a customer that signed notes say were erased; how
+    many. Raises :class:`KeepingError` (``keeping.holds_unconfirmed``),
+    :class:`recorder.errors.StoreError`."""
+    if holds_unconfirmed() is not None:
+        raise KeepingError(
+            "keeping.holds_unconfirmed",
+            "after a restore or rebuild the holds are not confirmed: nothing is erased",
+            "look at them, then `accord rebuild --confirm-holds`",
+        )
+    found = look(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
+    return sum(
+        forget_calls(
+            tenant,
+            each.note.request,
+            each.calls,
+            each.id,
+            who="",
+            now=changes.now(),
+            entropy=changes.entropy,
+        )
+        for each in found.notes
+    )

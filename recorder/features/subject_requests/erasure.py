@@ -1,7 +1,8 @@
-"""Erasing what a person asked to have erased, where it may be (GDPR art. 17), and why not where not.
+"""Erases a recording at its person's request where that is allowed (GDPR art. 17), and gives the reason where
+it is not.
 
-What is held for a dispute stays (art. 17(3)(e)), and so does what a law asks to keep (art. 17(3)(b)); the
-same rules as for any deletion, and the same amendment.
+A recording that is held for a dispute stays (art. 17(3)(e)), and so does one that a law requires
+(art. 17(3)(b)): the rules and the amendment of any other deletion.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from recorder.catalogue import subject_request_queries
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.errors import AccessError, KeepingError
 from recorder.features.subject_requests import register, reviews
-from recorder.features.subject_requests.register import RequestRow
 from recorder.lifecycle.amendment_service import Changes, Looked
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
@@ -47,7 +49,7 @@ def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> Wh
     :meth:`Changes.delete` where it is not known whether it can be (``keeping.busy``, what was sealed is
     broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs or was not
     asked (``person.not_asked``, ``person.unproved``, ``person.closed``, ``person.not_logged``)."""
-    request = register.proved(request.tenant, request.id, wants=register.ERASES)
+    request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
     reviews.look_at(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:
         found = why_not(changes.look(request.tenant, recording))

@@ -1,5 +1,5 @@
-"""A recording for the person who was recorded, as an admin decided: for no purpose that was announced, but
-because it is theirs.  A way out of its own, through the gate (``gate.py``)."""
+"""A copy of a recording for the person who was recorded, as an admin decided: it serves no announced purpose
+but the person's right.  A way out through the gate (``playback/gate.py``)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.parties import E164, Party
@@ -48,7 +49,7 @@ class PersonalCopies:
 
 def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingCopy:
     request = plain(request)
-    asked = register.proved(who.tenant, request, wants=register.COPIES)
+    asked = register.proved(who.tenant, request, wants=subject_request_queries.COPIES)
     row, sealed = _theirs(guard, who, asked, recording_id)
     known = guard.terms(sealed)
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
@@ -105,7 +106,7 @@ def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> No
 
 
 def _theirs(
-    guard: Guard, who: Who, asked: register.RequestRow, recording_id: str
+    guard: Guard, who: Who, asked: subject_request_queries.RequestRow, recording_id: str
 ) -> tuple[RecordingRow, VerifiedRecording]:
     """A recording of a call with the person's number, as it was sealed; the row of one that names somebody
     else than what was sealed is refused."""

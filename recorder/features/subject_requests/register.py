@@ -1,13 +1,13 @@
-"""The register of persons who ask a customer for their recordings: what, when, until when it is answered.
+"""The register of subject requests: what a person asks a customer for, when, and when the answer is due.
 
-GDPR art. 12(3): within one month of receipt, which may be extended once by two further months, with the
-reasons, said within the first month; art. 12(6): where there are doubts who somebody is, more may be asked
-for.  Every question has a tenant; every step is a leaf, which names the request and never the number.
+GDPR art. 12(3): within one month of receipt; this may be extended once by two further months, with the
+reasons, within the first month.  Art. 12(6): where there are doubts about the person's identity, more may be
+asked for. Every question names a tenant; every step is a leaf, which names the request and never the number.
 
-The number is shown to be theirs by a code that is told by telephone
-(``features/subject_requests/verification_code.py``), or two people of the customer vouch for them, each with
-how they recognised them.  Nothing is given or erased before, and nothing because of a row that says something
-else than its leaves (:func:`check_logged`).
+The person proves that the number is theirs by a code that is read to them by telephone
+(``features/subject_requests/verification_code.py``), or two people of the customer vouch for them and say how
+they recognised them.  Before that nothing is given or erased, nor ever because of a row that contradicts its
+leaves (:func:`check_logged`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import calendar
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -24,20 +23,15 @@ import phonenumbers
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import Leaf, append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import TenantTable, UserTable
+from recorder.catalogue.subject_request_queries import WANTS, RequestRow, request_row
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import phone_numbers, time_zones
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import PersonError
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import LANGUAGES
-
-COPY: Final = "copy"
-ERASURE: Final = "erasure"
-BOTH: Final = "both"
-WANTS: Final = (COPY, ERASURE, BOTH)
-COPIES: Final = (COPY, BOTH)
-ERASES: Final = (ERASURE, BOTH)
 
 CODE: Final = "code"
 PEOPLE: Final = "people"
@@ -61,52 +55,6 @@ EXTENDED_MONTHS: Final = 3
 
 LONGEST_SAID: Final = 500
 SALT_BYTES: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRow:
-    """A request.  ``received_on`` and ``due_on`` are days in the customer's zone; ``extended_why`` is set
-    where the time was extended, ``proved_at`` once it was shown that the number is theirs, ``closed_how``
-    (one of :data:`CLOSED_HOW`) with ``closed_at``.  ``exported_at`` is when a copy last left.  Where people
-    vouch, ``vouched_…`` is the first of them and ``proved_…`` the second."""
-
-    id: str
-    tenant: str
-    number: str
-    wants: str
-    language: str
-    received_on: date
-    due_on: date
-    entered_at: datetime
-    entered_kind: str
-    entered_by: str | None
-    extended_why: str | None
-    proved_at: datetime | None
-    proved_how: str | None
-    proved_by: str | None
-    proved_said: str | None
-    closed_at: datetime | None
-    closed_how: str | None
-    exported_at: datetime | None
-    vouched_at: datetime | None = None
-    vouched_by: str | None = None
-    vouched_said: str | None = None
-
-    def overdue(self, today: date) -> bool:
-        """Whether it is open past its day."""
-        return self.closed_at is None and today > self.due_on
-
-    @property
-    def open(self) -> bool:
-        return self.closed_at is None
-
-    @property
-    def copy_asked(self) -> bool:
-        return self.wants in COPIES
-
-    @property
-    def erasure_asked(self) -> bool:
-        return self.wants in ERASES
 
 
 def months_later(day: date, months: int) -> date:
@@ -167,20 +115,6 @@ def enter(
         said |= {"language": language, "number_sha256": committed(made), "by": by_kind, "who": by or ""}
         _change(made, append(tenant, ASKED, said, now, entropy))
     return request_row(made)
-
-
-def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
-    """A customer's register (``None``: everybody's, for the operator): what is open first, by its day, then
-    what is closed, the latest first."""
-    with connected():
-        query = SubjectRequestTable.select()
-        if tenant is not None:
-            query = query.where(SubjectRequestTable.tenant_id == tenant)
-        rows = [
-            request_row(row) for row in query.order_by(SubjectRequestTable.due_on, SubjectRequestTable.id)
-        ]
-    closed = [row for row in rows if not row.open]
-    return (*(row for row in rows if row.open), *sorted(closed, key=lambda row: row.id, reverse=True))
 
 
 def request(tenant: str, request_id: str) -> RequestRow:
@@ -394,12 +328,3 @@ def _tenant(tenant: str) -> Any:
     if row is None:
         raise PersonError("person.not_found", "there is no such customer", "")
     return row
-
-
-def request_row(row: SubjectRequestTable) -> RequestRow:
-    return RequestRow(
-        row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
-        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extended_why,
-        row.proved_at, row.proved_how, row.proved_by, row.proved_said, row.closed_at, row.closed_how,
-        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_said,
-    )  # fmt: skip

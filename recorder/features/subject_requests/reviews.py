@@ -1,7 +1,7 @@
-"""Which calls a customer has with a person's number, and what was decided and done of each recording.
+"""The calls that a customer has with a person's number, and what was decided and done about each recording.
 
-Found is what the number that was shown to be theirs is the outside party of, and of this customer alone.
-What was decided is what the log's leaves say: a row that says something else gives and erases nothing.
+A call is found if the verified number is its external party's, within this customer alone.  The log's leaves
+decide: a row that contradicts them gives and erases nothing.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
-from recorder.catalogue.tables.core import NotRecordedTable, RecordingTable, UserTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.clock import from_iso, to_iso
 from recorder.domain.parties import E164
@@ -103,7 +105,7 @@ def not_recorded(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
         return tuple(not_recorded_row(row) for row in query.order_by(NotRecordedTable.started_at))
 
 
-def all_told(request: register.RequestRow) -> bool:
+def all_told(request: subject_request_queries.RequestRow) -> bool:
     """Whether a copy left that told of each call that was not recorded."""
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))

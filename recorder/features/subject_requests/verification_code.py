@@ -1,9 +1,9 @@
-"""The call with a code: six digits that only whoever answers the number hears.
+"""Verification by telephone: six digits that only the person who answers the number hears.
 
-The panel orders a call, the worker of a node that has a way out takes it, makes the code and keeps a hash of
-it; the code itself is in no table and no log.  Nobody may use this to ring up strangers: a number is called
-only for a request of a customer that has calls with it, a few times a day whoever asks, and a code is valid
-for minutes and a few tries.
+The panel orders a call; the worker of a node that can make outbound calls takes it, makes the code and stores
+a hash.  The code itself is in no table and no log.  Nobody can use this to ring strangers: a number is called
+only for a request of a customer that has calls with it, a few times a day in total, and a code is valid for
+minutes and a few attempts.
 """
 
 from __future__ import annotations

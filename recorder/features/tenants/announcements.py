@@ -1,7 +1,7 @@
-"""Announcements: what a line says before it records, and beside that where its mode asks.
+"""Announcements: what a line says before it records, and what else its mode requires.
 
-An announcement is made for one mode.  One that does not say how to refuse is none for opt-out, and without
-a question nothing can be recorded in opt-in: the question and the sentence after a refusal are a part of it.
+An announcement is made for one mode.  For opt-out it must say how to refuse; for opt-in it needs a question
+and the sentence after a refusal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import announcement_row, composed_data
 from recorder.catalogue.records import ASKING, AnnouncementRow, Composition, Sentence
-from recorder.catalogue.tables.core import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import CatalogueError

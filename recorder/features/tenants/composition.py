@@ -1,7 +1,7 @@
-"""Announcements put together from the catalogue of sentences, and lines that are given them.
+"""Composes announcements from the catalogue of sentences, and gives them to lines.
 
-Sound is made before anything is written, and never in a call.  How an announcement was put together is kept
-beside it, so that the same can be said in another mode.
+Sound is made before anything is written, and never during a call.  The composition is stored with the
+announcement, so that it can be made again in another mode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from recorder.catalogue.records import (
     LineRow,
     Sentence,
 )
-from recorder.catalogue.tables.core import SoundTable
+from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import (

@@ -1,8 +1,9 @@
-"""What colleagues call to hear: that calls on a number are recorded, what for and how long they are kept.
+"""Prompts that an internal party can call to hear: that a number is recorded, for which purposes and how
+long.
 
-A sound for each number, in every language that it speaks, lies as ``told/<digits>.wav`` in a node's folder.
-The dialplan plays it (``accord_told``) without asking anybody, so it is there while the daemon is not.  Where
-a sentence has no sound, they hear what callers hear.
+Each number's sound, in every language of its line, lies as ``told/<digits>.wav`` in the node's folder.  The
+dialplan plays it (``accord_told``) without the daemon, so it works while the daemon is down.  Where a
+sentence has no sound, the announcement for external parties is played.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import structlog
 
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import own_sentences
-from recorder.catalogue.tables.core import AnnouncementTable
+from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.domain.line_policy import TOLD, LinePolicy
 from recorder.errors import ConfigError
 from recorder.features.tenants.line_policies import named

@@ -1,5 +1,5 @@
-"""What colleagues can do with a recording in the call, by line: ask whether it may be kept, in sentences of
-the catalogue; have it destroyed; and the tone that says that it goes on."""
+"""What an internal party can do during a call, by line: ask whether the recording may be kept, have it
+deleted; and the tone that says that recording goes on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import Keeping, LineRow
-from recorder.catalogue.tables.core import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain.line_policy import BEEPS
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import Spoken, check_purposes, keep_sound
-from recorder.features.tenants.lines import active
 from recorder.ids import Entropy, uuid7
+from recorder.lifecycle.line_history import active
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 

@@ -1,4 +1,4 @@
-"""From the catalogue's lines to what a node says on them
+"""Turns the catalogue's lines into the policies that a node follows
 (:class:`recorder.domain.line_policy.LinePolicy`)."""
 
 from __future__ import annotations
@@ -10,13 +10,8 @@ from typing import Any
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import ASKING, LineRow
-from recorder.catalogue.tables.core import (
-    AnnouncementTable,
-    LineDeleteOptionTable,
-    LineKeepOptionTable,
-    LineTable,
-    SoundTable,
-)
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain import line_policy
 from recorder.features.tenants import announcements as announcing
 from recorder.lifecycle import line_history

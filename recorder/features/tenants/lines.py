@@ -1,7 +1,7 @@
-"""Lines: numbers that are recorded, and what is said on them.
+"""Lines: the numbers that are recorded, and their announcements.
 
-A line's mode is the one that its announcements were made for; they say the same in several languages, with
-a menu to choose among them.
+A line's mode is that of its announcements.  They say the same in several languages, with a menu to choose
+one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import FORMATS, MOST_LANGUAGES, LineRow
-from recorder.catalogue.tables.core import AnnouncementTable, LineTable, TenantTable
+from recorder.catalogue.tables.announcement import AnnouncementTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names, phone_numbers
 from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import (
@@ -34,7 +36,7 @@ from recorder.domain.line_policy import (
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import Spoken, check_mode, check_spoken, keep_sound
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle.line_history import CREATED, ENDED
+from recorder.lifecycle.line_history import CREATED, active, end_line
 
 
 def create_line(
@@ -224,18 +226,6 @@ def check_stays(tenant: str) -> None:
         )
 
 
-def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
-    where the tenant has no such line."""
-    with writing():
-        lock_tenant(tenant)
-        changed = LineTable.update(until=now).where(active(tenant, line_id)).execute()
-        if changed:
-            append(tenant, ENDED, {"line": line_id}, now, entropy)
-            count_up(LINES)
-    return bool(changed)
-
-
 def move_line(
     tenant: str,
     line_id: str,
@@ -271,11 +261,6 @@ def move_line(
             now=now,
             entropy=entropy,
         )
-
-
-def active(tenant: str, line_id: str) -> Any:
-    """Which row is a tenant's recorded line."""
-    return (LineTable.tenant == tenant) & (LineTable.id == line_id) & LineTable.until.is_null()
 
 
 def _saying(

@@ -1,66 +1,20 @@
-"""Setting up a customer: tenant, announcements, lines.  What an operator does on the command line.
+"""Changes a customer's name, language and country.
 
-Every change of what a node says or records counts up the revision that the worker's snapshot follows,
-and is a leaf of the tenant's log, in the same transaction.
+A change that a node must know counts up the revision that the worker's snapshot follows.  Every change is a
+leaf of the tenant's log, in the same transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
-from peewee import IntegrityError
-
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue import country_check
 from recorder.catalogue.database import writing
-from recorder.catalogue.mappers import tenant_row
-from recorder.catalogue.records import TenantRow
-from recorder.catalogue.tables.core import TenantTable
-from recorder.domain import names, time_zones
-from recorder.errors import CatalogueError
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.domain import names
+from recorder.identity.tenants import check_name
 from recorder.ids import Entropy
-
-
-def create_tenant(
-    tenant_id: str,
-    *,
-    name: str,
-    wrapped_key: str,
-    language: str = "fr",
-    languages: Sequence[str] = ("fr", "en"),
-    time_zone: str = "Europe/Brussels",
-    country: str = "be",
-    plan: str = "starter",
-    now: datetime,
-    entropy: Entropy,
-) -> TenantRow:
-    """A new customer.  The caller makes the id (:func:`recorder.ids.uuid7`), because the tenant's key is
-    wrapped for it: ``wrapped_key`` is the JSON text that ``seal.keys`` made.  Raises
-    :class:`CatalogueError` (``tenant.exists``, ``tenant.country``, ``tenant.name``, ``tenant.time_zone``)."""
-    country, name = country_check.known(country), names.tidy(name, "the customer's name", "tenant.name")
-    time_zones.check(time_zone)
-    try:
-        with writing():
-            _check_name(name)
-            row = TenantTable.create(
-                id=tenant_id,
-                name=name,
-                language=language,
-                languages=list(languages),
-                time_zone=time_zone,
-                plan=plan,
-                country=country,
-                wrapped_key=wrapped_key,
-                created_at=now,
-            )
-            said = {"tenant": tenant_id, "name": name, "country": country, "language": language}
-            said |= {"languages": row.languages, "time_zone": time_zone, "plan": plan}
-            said |= {"key_sha256": sha256_of(wrapped_key)}
-            append(tenant_id, "tenant.created", said, now, entropy)
-    except IntegrityError as error:
-        raise CatalogueError("tenant.exists", f"there is a tenant {tenant_id} already", "") from error
-    return tenant_row(row)
 
 
 def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Entropy) -> None:
@@ -82,20 +36,9 @@ def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy:
     name = names.tidy(name, "the customer's name", "tenant.name")
     with writing():
         lock_tenant(tenant)
-        _check_name(name, tenant)
+        check_name(name, tenant)
         row = TenantTable.get_by_id(tenant)
         said = {"tenant": tenant, "name": name, "language": language}
         was = {"name_was": row.name, "language_was": row.language}
         append(tenant, "tenant.changed", said | was, now, entropy)
         TenantTable.update(name=name, language=language).where(TenantTable.id == tenant).execute()
-
-
-def _check_name(name: str, own: str = "") -> None:
-    """Inside the caller's transaction: that no other customer has a name that people take for the same."""
-    for row in TenantTable.select(TenantTable.id, TenantTable.name):
-        if row.id != own and names.folded(row.name) == names.folded(name):
-            raise CatalogueError(
-                "tenant.name",
-                f"there is a customer {row.name!r} already: {row.id}",
-                "give each a name of its own: add the place, say",
-            )

@@ -1,9 +1,8 @@
-"""Writing what a node needs to know about its lines: :mod:`recorder.domain.line_policy` reads it.
+"""Writes the node's configuration snapshot, which :mod:`recorder.domain.line_policy` reads.
 
-Prompts are put in place first, then ``snapshot.json``, each whole or not at all: a reader never sees a
-line whose prompt is not there: announcement, question, refusal and menu.  A prompt that no line uses any
-more stays for as long as a take in the spool was announced with it or asked it, and for a day after, for a
-daemon that still has the snapshot before.  What colleagues call to hear lies beside them
+Prompts are written first, then ``snapshot.json``, each atomically: a reader never sees a line whose prompt is
+missing.  An unused prompt stays while a take in the spool refers to it, and for a day after that, for a
+daemon that still has the previous snapshot.  The info prompts lie beside them
 (``features/tenants/info_prompts.py``).
 """
 

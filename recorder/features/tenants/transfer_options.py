@@ -1,10 +1,9 @@
-"""How a line tells a colleague who joins a call later that it is recorded.
+"""How a line tells a transfer target that the call is recorded.
 
-One short sentence, the one that its announcements begin with: which purposes and how long is what colleagues
-read in the panel and hear under their own number; a transfer is no place for it.  Where they are asked, too,
-the question of the line's mode is said in its place.  The sound is made in every language of the catalogue,
-and for both modes that ask, so that a line may speak others later, and ask otherwise; in ``notice`` it only
-tells.
+It is one short sentence, the first of the line's announcement; the purposes and the retention are in the
+panel and under the line's info number.  Where the line asks external parties, the target hears the question
+of that mode instead.  The sound is made in every language of the catalogue and for both modes that ask, so
+that a line can change either later; in ``notice`` it only informs.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from recorder.catalogue.change_counter import LINES, count_up
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import joining_data
 from recorder.catalogue.records import ASKING, Sentence, TransferOptions
-from recorder.catalogue.tables.core import LineTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import WAYS, Mode
 from recorder.errors import CatalogueError
 from recorder.features.tenants.announcements import keep_sound
-from recorder.features.tenants.lines import active
 from recorder.ids import Entropy
+from recorder.lifecycle.line_history import active
 from recorder.prompts import composer
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import Sources

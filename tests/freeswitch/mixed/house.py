@@ -17,16 +17,15 @@ import soundfile
 from recorder import config
 from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import Keeping, RecordingRow
-from recorder.catalogue.tables import core
-from recorder.cli import processes
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
-from recorder.features.tenants import announcements, keep_options, lines, service, snapshot, transfer_options
+from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
 from recorder.features.tenants.announcements import OwnSound
-from recorder.identity import users
+from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.playback.interface import Who
-from recorder.processes import object_store
+from recorder.processes import object_store, run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
@@ -88,7 +87,7 @@ class House:
             for row in self._recordings()
         ]
         with database.connected():
-            others = list(core.NotRecordedTable.select())
+            others = list(NotRecordedTable.select())
         return found + [(other.outside_value.removeprefix("+"), None, other.reason) for other in others]
 
     def _recordings(self) -> Iterator[RecordingRow]:
@@ -163,7 +162,7 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
     given = {**os.environ, **rig.environment, **variables}
-    wanted = [each for each in processes.programs(context, given) if each.name != "web"]
+    wanted = [each for each in run.programs(context, given) if each.name != "web"]
     supervisor = Supervisor(wanted, given)
     thread = threading.Thread(target=supervisor.run)
     try:
@@ -184,7 +183,7 @@ def _customer(context: Context, calls: Sequence[Call]) -> str:
     now = utc_now()
     tenant = str(uuid7(now))
     key = context.keyring().new_tenant_key(tenant).to_bytes().decode()
-    service.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
+    tenants.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
     said = {mode: _announcement(tenant, mode) for mode in ("notice", "opt-in", "opt-out")}
     for call in calls:
         if call.opening == "nobodys":

@@ -16,13 +16,15 @@ from recorder.catalogue import queries, schema
 from recorder.catalogue.database import connected, open_catalogue, writing
 from recorder.catalogue.database import database as the_database
 from recorder.catalogue.records import UserRow
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import TABLES, LeafTable, TenantTable
+from recorder.catalogue.tables import TABLES
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.subject_requests import register
 from recorder.features.tenants import lines, service
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
 from recorder.playback import grants
+from recorder.services import Services
 from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.house import Bakery
@@ -44,11 +46,9 @@ class World:
     def tenant(self) -> str:
         return self.house.tenant
 
-    def signing(self, **changes: Any) -> checkpoint.CheckpointDeps:
+    def signing(self, **changes: Any) -> Services:
         means = self.house.means
-        made = checkpoint.CheckpointDeps(
-            means.store, means.signer, means.root_public, self.house.entropy, owner="one"
-        )
+        made = replace(means, checkpoints_seen={})
         return replace(made, **changes)
 
     def sign(self) -> int:
@@ -57,7 +57,7 @@ class World:
 
     def audit(self, **changes: Any) -> list[AuditFinding]:
         means = self.house.means
-        made = Audit(means.store, means.root_public, self.house.clock(), means.keyring)
+        made = Audit(means.store, means.root, self.house.clock(), means.keyring)
         made = replace(made, **changes)
         with connected():
             known = {row.id for row in TenantTable.select(TenantTable.id)}
@@ -172,7 +172,7 @@ def make_world(house: Bakery) -> World:
     _change_settings(house)
     _let_in(house, user)
     house.clock.forward(days=11)
-    means = expiry.ErasureDeps(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    means = house.means
     assert expiry.destroy_due(means, house.clock()) == 1
     assert world.sign() == 1
     return world

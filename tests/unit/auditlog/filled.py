@@ -9,13 +9,14 @@ from recorder.auditlog import mail_witness
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import Keeping, NotRecordedRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import RecordingTable, UserTable
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
-from recorder.features.live import queue
-from recorder.features.live.queue import LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import LiveRow
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.features.tenants import (
@@ -26,9 +27,9 @@ from recorder.features.tenants import (
     service,
     transfer_options,
 )
-from recorder.identity import api_tokens, users
+from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
-from recorder.lifecycle import amendments, recordings
+from recorder.lifecycle import amendments, line_history, recordings
 from recorder.playback import grants
 from recorder.seal import signing
 from tests.announced import announcement_in
@@ -74,7 +75,7 @@ def _somebody_else(world: World) -> None:
     """Another customer, whose ids can be put into rows."""
     house, to = world.house, str(uuid7(world.house.clock(), world.house.entropy))
     key = house.means.keyring.new_tenant_key(to, house.entropy).to_bytes().decode()
-    service.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
+    tenants.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
     sound = announcement_in("fr")
     row = announcements.create_announcement(
         to, name="theirs", language="fr", text=sound.text, purposes=sound.purposes, keep_days=sound.keep_days,
@@ -109,7 +110,7 @@ def _settings(world: World) -> None:
     lines.set_line_outbound(tenant, line, "before_connected", **said(world))
     plain = world.house.line.announcement
     second = lines.create_line(tenant, number="+3225550177", announcement=plain, **said(world))
-    lines.end_line(tenant, second.id, **said(world))
+    line_history.end_line(tenant, second.id, **said(world))
     lines.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
 
 
@@ -128,15 +129,15 @@ def _calls(world: World) -> None:
         id=CALL, tenant=world.tenant, node=NODE, line=world.house.line.id, number="+3225550100",
         direction="inbound", outside=outside, started_at=now, told=True, paused_until=None, deletable=True,
     )  # fmt: skip
-    queue.put(NODE, [row], now)
+    queries.put(NODE, [row], now)
     keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     asks = {"by": "panel", "who": world.user, "signer": panel}
-    first = queue.ask(world.tenant, CALL, "pause", **asks, **said(world))
+    first = queries.ask(world.tenant, CALL, "pause", **asks, **said(world))
     assert first is not None
-    assert queue.take(NODE, first.id, **said(world))
-    assert queue.answer(NODE, first.id, "done", **said(world))
-    assert queue.ask(world.tenant, CALL, "delete", **asks, **said(world))
+    assert queries.take(NODE, first.id, **said(world))
+    assert queries.answer(NODE, first.id, "done", **said(world))
+    assert queries.ask(world.tenant, CALL, "delete", **asks, **said(world))
 
 
 def _people(world: World) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import RecordingTable, TenantTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.ids import uuid7
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal import canonical_json, signed_document

@@ -8,7 +8,9 @@ from datetime import timedelta
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import database, writing
-from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.lifecycle import amendments, expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of, put
@@ -21,7 +23,7 @@ from .tampering import change_recording, found_as, object_of
 
 def changes(world: World) -> Changes:
     means = world.house.means
-    return Changes(means.store, means.root_public, means.signer, world.house.clock, world.house.entropy)
+    return Changes(means.store, means.root, means.signer, world.house.clock, world.house.entropy)
 
 
 def hold(world: World) -> None:
@@ -61,7 +63,7 @@ def change_amendment(world: World, number: int, columns: dict | None) -> None:
 def destroy_what_is_over(world: World) -> int:
     means = world.house.means
     world.house.clock.forward(days=40)
-    doing = expiry.ErasureDeps(means.store, means.root_public, means.signer, world.house.entropy)
+    doing = means
     count = expiry.destroy_due(doing, world.house.clock())
     world.sign()
     return count
@@ -91,9 +93,9 @@ def a_hold_is_taken_away_whole_and_the_recording_destroyed(world: World) -> None
     take_away(world, 1)
     means, row = world.house.means, queries.recording(world.tenant, world.kept)
     assert row is not None
-    doing = expiry.ErasureDeps(means.store, means.root_public, means.signer, world.house.entropy)
+    doing = means
     world.house.clock.forward(days=40)
-    chain = chain_of(means.store, row.prefix, means.root_public)
+    chain = chain_of(means.store, row.prefix, means.root)
     expiry.destroy(row, chain, "expired", doing, world.house.clock())
     world.sign()
     assert world.leaf("recording.amended").body is None
@@ -112,12 +114,12 @@ def a_withdrawal_is_taken_away_whole(world: World) -> None:
     row = queries.recording(world.tenant, world.kept)
     assert row is not None
     now, by = world.house.clock(), By("user", world.user)
-    chain = chain_of(means.store, row.prefix, means.root_public)
+    chain = chain_of(means.store, row.prefix, means.root)
     put(
         means.store, chain, ConsentWithdrawn(("agreement",), "by letter"), by, means.signer,
-        means.root_public, now,
+        means.root, now,
     )  # fmt: skip
-    again = chain_of(means.store, row.prefix, means.root_public)
+    again = chain_of(means.store, row.prefix, means.root)
     assert amendments.amended(again, world.house.trust, now=now, entropy=world.house.entropy) == 1
     signed(world)
     take_away(world, 1)

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.auditlog import checkpoint, signed_note
 from recorder.auditlog.append import append, leaf_hash
 from recorder.catalogue.database import database, writing
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, TenantTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 
 from .conftest import World
 from .tampering import found_as, last_of, leaf_at, put_endorsement, sign_anew, signer_of, write_checkpoint

@@ -8,7 +8,7 @@ from typing import Any
 from recorder.auditlog import signed_note
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
-from recorder.catalogue.tables.core import LineTable
+from recorder.catalogue.tables.line import LineTable
 
 from .conftest import World
 from .tampered_log import write_anew

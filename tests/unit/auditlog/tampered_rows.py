@@ -5,16 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from recorder.catalogue.database import database, writing
-from recorder.catalogue.tables.core import (
-    AmendmentTable,
-    GrantTable,
-    LineTable,
-    ListenTable,
-    NotRecordedTable,
-    RecordingTable,
-    TenantTable,
-    UserTable,
-)
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 
 from .conftest import World
 from .tampering import change_recording, found_as, object_of

@@ -6,20 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from recorder.catalogue.database import database, writing
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable
 from recorder.catalogue.tables.audit_log import RecipientTable
-from recorder.catalogue.tables.core import (
-    AnnouncementTable,
-    LineTable,
-    NotRecordedTable,
-    PurposeTable,
-    RecordingTable,
-    RetentionLimitTable,
-    SessionTable,
-    TenantTable,
-    UserTable,
-)
-from recorder.catalogue.tables.live_call import ApiTokenTable
+from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.ids import uuid7
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By

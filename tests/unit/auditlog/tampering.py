@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.auditlog import checkpoint, signed_note
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, RecordingTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.seal import canonical_json, signing
 from recorder.seal.signing import CHECKPOINT, Signer, endorse
 

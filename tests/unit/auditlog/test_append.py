@@ -9,9 +9,9 @@ import pytest
 
 from recorder.auditlog.append import append, commitment, drop_bodies, leaf_hash, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
-from recorder.features.tenants import service
+from recorder.identity import tenants
 
 pytestmark = pytest.mark.postgresql
 
@@ -20,7 +20,7 @@ TENANT = "01930000-0000-7000-8000-00000000000a"
 
 @pytest.fixture
 def tenant(catalogue, clock, entropy) -> str:
-    service.create_tenant(TENANT, name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
+    tenants.create_tenant(TENANT, name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     return TENANT
 
 

@@ -20,8 +20,8 @@ from recorder.auditlog.merkle import check_consistency, consistency
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, TenantTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import LedgerError, SealError, StoreError
 from recorder.seal import signing
 from recorder.seal.revocation import read, revoke
@@ -53,7 +53,7 @@ def test_a_checkpoint_is_what_c2sp_says(world: World) -> None:
     content = world.note(1).read_text()
     text, signature = content.split("\n\n")
     lines = text.split("\n")
-    root_id = signing.key_id(world.house.means.root_public)
+    root_id = signing.key_id(world.house.means.root)
     assert lines[0] == f"accord/{root_id}/{world.tenant}/1"
     assert " " not in lines[0]
     assert "+" not in lines[0]
@@ -224,7 +224,7 @@ def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> 
 
 
 def test_a_leaf_is_shown_with_nothing_but_a_file_and_the_roots_key(world: World) -> None:
-    store, root = world.house.means.store, world.house.means.root_public
+    store, root = world.house.means.store, world.house.means.root
     with connected():
         leaves = list(LeafTable.select().order_by(LeafTable.number))
     for leaf in leaves:
@@ -269,7 +269,7 @@ def test_a_file_that_was_changed_shows_nothing(world: World, field: str, change,
     said[field] = change(said[field])
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     with pytest.raises(LedgerError) as raised:
-        inclusion_proof.check(content, world.house.means.root_public)
+        inclusion_proof.check(content, world.house.means.root)
     assert raised.value.error_id == code
 
 

@@ -11,7 +11,7 @@ from recorder.audit.continuation import begin
 from recorder.auditlog import checkpoint, consistency_proof
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import RecipientTable
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import LedgerError, SealError
 
 from .conftest import World
@@ -20,7 +20,7 @@ from .tampered_mailed import forget_checkpoints
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 3), (2, 3), (3, 1), (2, 2)])
 def test_a_checkpoint_is_shown_to_go_on_from_another(world: World, before: int, after: int) -> None:
-    store, root = world.house.means.store, world.house.means.root_public
+    store, root = world.house.means.store, world.house.means.root
     content = consistency_proof.show(world.tenant, before, after, store)
     for number in {before, after}:
         shown = consistency_proof.check(content, root, world.note(number).read_bytes())
@@ -53,7 +53,7 @@ def test_a_file_that_was_changed_shows_no_going_on(world: World, change, code: s
     change(said)
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     with pytest.raises(LedgerError) as raised:
-        consistency_proof.check(content, world.house.means.root_public)
+        consistency_proof.check(content, world.house.means.root)
     assert raised.value.error_id == code
 
 

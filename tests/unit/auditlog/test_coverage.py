@@ -17,15 +17,18 @@ from peewee import ForeignKeyField, IntegrityError
 from recorder.audit import shared_rows
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
-from recorder.catalogue import queries, schema
+from recorder.catalogue import queries, schema, subject_request_queries
 from recorder.catalogue.database import connected, database, open_catalogue, writing
-from recorder.catalogue.tables import core
-from recorder.catalogue.tables.core import TABLES, GrantTable
+from recorder.catalogue.tables import TABLES
+from recorder.catalogue.tables.grant import GrantTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import PersonError, SealError
-from recorder.features.live import queue
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.live import queries as live_queries
+from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.tenants import line_policies
 from recorder.identity import api_tokens, users
 from recorder.lifecycle import amendments, hold_review, limits, recordings
@@ -168,9 +171,9 @@ def _is_others(row: dict[str, Any], table: str, world: World) -> bool:
 def _theirs(row: dict[str, Any], world: World) -> bool:
     with connected():
         if "line_id" in row and row["line_id"] and "tenant_id" not in row:
-            return bool(core.LineTable.get_by_id(row["line_id"]).tenant_id != world.tenant)
+            return bool(LineTable.get_by_id(row["line_id"]).tenant_id != world.tenant)
         if "user_id" in row and "tenant_id" not in row:
-            return bool(core.UserTable.get_by_id(row["user_id"]).tenant_id != world.tenant)
+            return bool(UserTable.get_by_id(row["user_id"]).tenant_id != world.tenant)
     return False
 
 
@@ -294,10 +297,10 @@ IN_THE_BUCKET = ("recording", "amendment", "tenant")
 def audit(world: World, table: str) -> list[AuditFinding]:
     """Of the world's customer, and of what is nobody's."""
     means = world.house.means
-    doing = Audit(means.store, means.root_public, world.house.clock(), means.keyring)
+    doing = Audit(means.store, means.root, world.house.clock(), means.keyring)
     doing = replace(doing, recordings=table in IN_THE_BUCKET)
     with connected():
-        known = {row.id for row in core.TenantTable.select(core.TenantTable.id)}
+        known = {row.id for row in TenantTable.select(TenantTable.id)}
         found = [each for tenant in known if table == "tenant" or tenant == world.tenant
                  for each in doing.tenant(tenant)]  # fmt: skip
         sounds = shared_rows.sounds() if table == "sound" else ()
@@ -353,7 +356,7 @@ def decided(world: World) -> dict[str, Any]:
     """What is destroyed, withheld, widened or shown by the catalogue, as far as it can be asked cheaply."""
     now, means = world.house.clock(), world.house.means
     gate = PanelGate(
-        means.store, means.keyring, means.root_public, now=world.house.clock, entropy=world.house.entropy
+        means.store, means.keyring, means.root, now=world.house.clock, entropy=world.house.entropy
     )
     later = now + timedelta(hours=1)
     with connected():
@@ -369,7 +372,8 @@ def decided(world: World) -> dict[str, Any]:
             "lines": line_policies.policies(),
             "limits": limits.limits_of(world.tenant, world.house.trust),
             "codes": [
-                verification_code.latest(world.tenant, row.id) for row in register.requests(world.tenant)
+                verification_code.latest(world.tenant, row.id)
+                for row in subject_request_queries.requests(world.tenant)
             ],
         }
 
@@ -394,15 +398,15 @@ def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) ->
     """Nor may anything be done in it that the log does not bear out."""
     world, later = sqlite_world, sqlite_world.house.clock() + timedelta(minutes=5)
     with connected():
-        (row,) = queue.calls(world.tenant, world.house.clock() - timedelta(hours=1))
+        (row,) = live_queries.calls(world.tenant, world.house.clock() - timedelta(hours=1))
         other = next(each for each in rows_of("tenant", world) if each["id"] != world.tenant)["id"]
     attacks = [each for column in EXCEPTED["live_call"] for each in changes_of("live_call", column, world)]
     for attack in [*attacks, made_up("live_call", world), delete_of("live_call", world)]:
         with connected(), database.atomic() as everything:
             database.execute_sql(*attack.do)
-            queue.put(NODE, [row], later)
-            assert queue.calls(world.tenant, later) == (row,), attack.name
-            assert queue.calls(other, later) == (), attack.name
+            live_queries.put(NODE, [row], later)
+            assert live_queries.calls(world.tenant, later) == (row,), attack.name
+            assert live_queries.calls(other, later) == (), attack.name
             everything.rollback()
 
 
@@ -410,13 +414,13 @@ def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) ->
 def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: World, column: str) -> None:
     world = sqlite_world
     with writing() as _, database.atomic() as everything:
-        open_ = next(each for each in queue.open_of(NODE))
-        queue.check_command(open_, world.house.means.root_public, {})
+        open_ = next(each for each in live_queries.open_of(NODE))
+        live_queries.check_command(open_, world.house.means.root, {})
         row = LiveCommandTable.select().where(LiveCommandTable.id == open_.id).dicts().get()
         LiveCommandTable.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
-        forged = next(each for each in queue.open_of(NODE) if each.id == "forged")
+        forged = next(each for each in live_queries.open_of(NODE) if each.id == "forged")
         with pytest.raises(SealError):
-            queue.check_command(forged, world.house.means.root_public, {})
+            live_queries.check_command(forged, world.house.means.root, {})
         everything.rollback()
 
 

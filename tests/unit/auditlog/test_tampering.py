@@ -14,12 +14,12 @@ from recorder.auditlog import signed_note
 from recorder.auditlog.append import append, drop_bodies
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.audit_log import CheckpointTable, SubtreeTable
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, SubtreeTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.tenants import composition, keep_options, transfer_options
 from recorder.features.tenants import lines as line_register
 from recorder.identity import users
-from recorder.lifecycle import recordings
+from recorder.lifecycle import line_history, recordings
 from tests.unit.auditlog.column_coverage import COMPARED
 
 from . import (
@@ -88,7 +88,7 @@ def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch:
     assert line_register.set_line_outbound(tenant, line, "before_connected", **said)
     assert composition.set_line_mode(tenant, line, "opt-in", **said)
     second = line_register.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
-    assert line_register.end_line(tenant, second.id, **said)
+    assert line_history.end_line(tenant, second.id, **said)
     assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.means.signer, **said)
     person = users.user(tenant, world.user)
     assert person is not None
@@ -126,7 +126,7 @@ def test_a_number_that_is_none_is_named(world: World, catalogue_kind: str) -> No
 
 def test_a_customer_whom_the_catalogue_lost_is_named(world: World) -> None:
     means = world.house.means
-    audit = Audit(means.store, means.root_public, world.house.clock())
+    audit = Audit(means.store, means.root, world.house.clock())
     assert list(audit.lost({world.tenant})) == []
     (found,) = audit.lost({"01930000-0000-7000-8000-00000000000b"})
     assert (found.code, found.where) == ("log.missing", f"checkpoints/{world.tenant}/0000000001.note")

@@ -16,7 +16,7 @@ from recorder.capture import reconciliation
 from recorder.capture.conferences import Conferences
 from recorder.capture.reconciliation import Reconciliation
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.call_events import CallEvent, CallReconciled
 from recorder.domain.call_plan import Script
 from recorder.domain.line_policy import Language, Snapshot

@@ -8,7 +8,8 @@ import pytest
 
 from recorder.catalogue.records import NotRecordedRow, ObjectRow, RecordingRow
 from recorder.domain.parties import Party
-from recorder.features.tenants import announcements, service
+from recorder.features.tenants import announcements
+from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 
@@ -20,7 +21,7 @@ OTHER = "01930000-0000-7000-8000-00000000000b"
 def tenants(catalogue, clock, entropy) -> tuple[str, str]:
     """Two customers who must never see each other."""
     for identity, name in ((TENANT, "Boulangerie Martin"), (OTHER, "Van Dyck NV")):
-        service.create_tenant(identity, name=name, wrapped_key="{}", now=clock(), entropy=entropy)
+        create_tenant(identity, name=name, wrapped_key="{}", now=clock(), entropy=entropy)
     return TENANT, OTHER
 
 

@@ -14,7 +14,9 @@ from peewee import IntegrityError
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import Sentence
-from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, LineTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, composition, lines

@@ -9,10 +9,13 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import AnnouncementRow, LineRow, Sentence
-from recorder.catalogue.tables.core import AnnouncementTable, LeafTable, LineTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import AccordError
 from recorder.features.tenants import announcements, composition, lines, service
+from recorder.lifecycle import line_history
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 from tests.announced import announcement_in
@@ -317,7 +320,7 @@ def test_a_language_without_words_is_refused(tenants, compose, school, now) -> N
 
 def test_an_ended_line_is_nobody_s_to_change(tenants, line, now) -> None:
     row = line()
-    lines.end_line(tenants[0], row.id, **now)
+    line_history.end_line(tenants[0], row.id, **now)
     assert not composition.set_line_mode(tenants[0], row.id, "opt-in", **now)
     assert not composition.set_line_languages(tenants[0], row.id, ["fr", "en"], **now)
 

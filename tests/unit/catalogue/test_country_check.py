@@ -8,10 +8,13 @@ import pytest
 
 from recorder.catalogue import change_counter, country_check, queries, tenant_queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
+from recorder.identity.tenants import create_tenant
+from recorder.lifecycle import line_history
 from recorder.prompts.country_file import shipped
 from recorder.prompts.country_rules import STRICT
 
@@ -137,13 +140,13 @@ def test_a_mode_is_changed_on_one_s_own_active_line_and_told(tenants, say, now) 
     assert composition.set_line_mode(mine, line.id, "opt-in", **now)
     assert change_counter.revision(change_counter.LINES) == before + 1
     assert kinds(mine)[-1] == "line.mode_changed"
-    lines.end_line(mine, line.id, **now)
+    line_history.end_line(mine, line.id, **now)
     assert not composition.set_line_mode(mine, line.id, "notice", **now)
 
 
 def test_a_customer_in_no_known_country_is_not_made(tenants, now) -> None:
     def make(country: str, name: str = "x") -> object:
-        return service.create_tenant(name, name=name, wrapped_key="{}", country=country, **now)
+        return create_tenant(name, name=name, wrapped_key="{}", country=country, **now)
 
     for country in ("xx", "", "belgium"):
         error = refusal(lambda country=country: make(country))
@@ -176,7 +179,7 @@ def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say
     long = lines.create_line(mine, number="100", announcement=say("agreement", keep_days=365), **now)
     lines.create_line(mine, number="101", announcement=say("agreement", mode="opt-in"), **now)
     ended = lines.create_line(mine, number="102", announcement=say("agreement"), **now)
-    lines.end_line(mine, ended.id, **now)
+    line_history.end_line(mine, ended.id, **now)
     assert country_check.active_lines() == 2
     assert country_check.misfits() == ()
     (misfit,) = country_check.misfits({**shipped(), "be": shipped()["fr"]})

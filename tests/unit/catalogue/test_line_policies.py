@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from recorder.catalogue import change_counter, prompt_files, queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import Keeping, LineRow
-from recorder.catalogue.tables.core import AnnouncementTable, LineTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.domain import line_policy
 from recorder.domain.call_plan import MODES
 from recorder.domain.parties import Party
@@ -26,6 +27,7 @@ from recorder.features.tenants import (
     snapshot,
     transfer_options,
 )
+from recorder.lifecycle import line_history
 from recorder.prompts import composer
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
@@ -206,7 +208,7 @@ def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tm
         question=found.asked.question,
     )
     folder = layout.open_take(tmp_path / "spool", start)
-    lines.end_line(tenants[0], row.id, **now)
+    line_history.end_line(tenants[0], row.id, **now)
     clock.forward(days=3)
     read()
     left = {path.stem for path in (tmp_path / "snapshot" / "prompts").iterdir()}
@@ -310,7 +312,7 @@ def test_numbers_that_say_the_same_share_a_sound_and_what_nobody_says_goes(line,
     said = tmp_path / "snapshot" / "told" / "said"
     assert len(list(said.iterdir())) == 2
     for row in (first, second):
-        lines.end_line(row.tenant, row.id, **now)
+        line_history.end_line(row.tenant, row.id, **now)
     assert set(told()) == {"102"}
     assert len(list(said.iterdir())) == 1
 

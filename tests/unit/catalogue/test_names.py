@@ -10,7 +10,7 @@ import pytest
 from recorder.catalogue import queries, tenant_queries
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, lines, service
-from recorder.identity import users
+from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from tests.announced import announcement_in
 
@@ -33,7 +33,7 @@ def create(catalogue, clock, entropy):
     def make(name: str, *, time_zone: str = "Europe/Brussels", country: str = "be") -> str:
         identity = str(uuid7(clock(), entropy))
         said = {"now": clock(), "entropy": entropy, "time_zone": time_zone, "country": country}
-        service.create_tenant(identity, name=name, wrapped_key="{}", **said)
+        tenants.create_tenant(identity, name=name, wrapped_key="{}", **said)
         return identity
 
     return make

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from recorder.auditlog.append import append
 from recorder.catalogue import database, postgresql, queries, schema, tenant_queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
 from recorder.identity import users
 from tests.postgres import Server
@@ -194,12 +194,12 @@ def test_a_server_that_is_silent_is_not_waited_for(tenants, postgres: Server, br
 HOLDS = """
 import sys, time
 from recorder.catalogue import postgresql
-from recorder.catalogue.tables.core import open_catalogue, writing
-from recorder.auditlog.append import hold
+from recorder.catalogue.database import open_catalogue, writing
+from recorder.auditlog.append import lock_tenant
 postgresql.LIMITS["idle_in_transaction_session_timeout"] = "700ms"
 open_catalogue(sys.argv[1])
 with writing():
-    hold(sys.argv[2])
+    lock_tenant(sys.argv[2])
     print("holds", flush=True)
     time.sleep(600)
 """

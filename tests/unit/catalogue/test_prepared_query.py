@@ -8,7 +8,7 @@ import pytest
 
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 
 made: list[str] = []
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable
+from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.lifecycle import retention_limits
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.preview import Foreseen, foresee

@@ -16,12 +16,15 @@ import pytest
 from recorder.catalogue import change_counter, country_check, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import LeafTable, ListenTable, SessionTable, SoundTable
+from recorder.catalogue.tables.announcement import SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import ListenTable
+from recorder.catalogue.tables.identity import SessionTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.lifecycle import recordings
+from recorder.lifecycle import line_history, recordings
 from recorder.playback import grants
 
 pytestmark = pytest.mark.postgresql
@@ -275,7 +278,7 @@ def test_no_line_slips_past_a_country_that_changes(tenants, announce, clock, ent
         assert ("country.mode" in outcomes) != ("country.lines" in outcomes)
         assert country_check.misfits() == ()
         for line in queries.lines(mine):
-            lines.end_line(mine, line.id, **said)
+            line_history.end_line(mine, line.id, **said)
 
 
 def test_everything_at_once_waits_in_no_circle(
@@ -323,7 +326,7 @@ def test_everything_at_once_waits_in_no_circle(
         elif what == 6:
             announce(other, level=7), announce(mine, level=7)
             ended = lines.create_line(mine, number=str(next(counted)), announcement=saying, **said)
-            lines.end_line(mine, ended.id, **said)
+            line_history.end_line(mine, ended.id, **said)
         else:
             composition.set_line_mode(mine, line.id, "opt-in", **said)
             service.set_tenant_country(mine, "be", **said)

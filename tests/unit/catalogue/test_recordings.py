@@ -8,7 +8,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import Cursor
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
 

@@ -11,8 +11,7 @@ import psycopg
 import pytest
 from playhouse.schema_diff import diff_models
 
-from recorder.catalogue import database, schema
-from recorder.catalogue.tables import core
+from recorder.catalogue import database, schema, tables
 from recorder.errors import CatalogueError
 
 pytestmark = pytest.mark.postgresql
@@ -57,7 +56,7 @@ def newer(tmp_path: Path) -> Callable[..., Path]:
 
 def test_migrating_makes_what_the_models_say(catalogue: str) -> None:
     with database.connected():
-        assert not diff_models(database.database.obj, core.TABLES)
+        assert not diff_models(database.database.obj, tables.TABLES)
 
 
 def test_migrating_twice_changes_nothing(catalogue_url: str) -> None:

@@ -12,6 +12,7 @@ from recorder.catalogue import prompt_files, queries
 from recorder.domain import line_policy
 from recorder.domain.parties import Party
 from recorder.features.tenants import lines, snapshot
+from recorder.lifecycle import line_history
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
 
@@ -73,7 +74,7 @@ def test_a_damaged_prompt_is_put_right(write, tmp_path, announce, tenants, clock
 def test_an_ended_line_is_gone(write, tmp_path, announce, tenants, clock, entropy) -> None:
     line = lines.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
-    lines.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
+    line_history.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
     write()
     assert line_policy.read(tmp_path / "snapshot").line("100") is None
 

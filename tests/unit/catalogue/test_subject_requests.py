@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
 from recorder.features.subject_requests import register, reviews, verification_code
-from recorder.features.tenants import service
+from recorder.identity import tenants
 from tests.vouching import vouch
 
 NUMBER = "+32470123456"
@@ -24,7 +25,7 @@ NUMBER = "+32470123456"
 
 @pytest.fixture
 def tenant(catalogue, clock, entropy) -> str:
-    service.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
+    tenants.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     called("t", NUMBER, "one", clock())
     return "t"
 
@@ -111,7 +112,7 @@ def test_the_register_has_what_is_due_first_and_what_is_closed_last(tenant, cloc
     rows = [enter(clock, entropy, clock().date() - timedelta(days=days)) for days in (3, 9, 6)]
     closing = {"how": "taken_back", "who": "u", "now": clock(), "entropy": entropy}
     register.close("t", rows[1].id, **closing)
-    assert [row.id for row in register.requests("t")] == [rows[2].id, rows[0].id, rows[1].id]
+    assert [row.id for row in subject_request_queries.requests("t")] == [rows[2].id, rows[0].id, rows[1].id]
     with refused("person.closed"):
         register.close("t", rows[1].id, **closing)
     with refused("person.unproved"):
@@ -176,7 +177,7 @@ def test_a_code_is_valid_for_a_quarter_of_an_hour_and_only_the_last(request_, cl
 
 
 def test_a_number_is_called_a_few_times_a_day_whoever_asks(request_, clock, entropy) -> None:
-    service.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
+    tenants.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
     called("rival", NUMBER, "two", clock())
     theirs = enter(clock, entropy, tenant="rival").id
     for each in (request_, request_, theirs):
@@ -237,7 +238,7 @@ def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entr
     decided about."""
     made = {}
     for tenant in TENANTS:
-        service.create_tenant(tenant, name=tenant, wrapped_key="{}", now=clock(), entropy=entropy)
+        tenants.create_tenant(tenant, name=tenant, wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
         for tenant, number, kind in product(TENANTS, (*NUMBERS, NUMBERS[0][1:], ""), KINDS):
             for make in (recorded, called):

@@ -4,9 +4,11 @@ import pytest
 
 from recorder.catalogue import change_counter, queries, tenant_queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import PurposeTable, SoundTable
+from recorder.catalogue.tables.announcement import PurposeTable, SoundTable
 from recorder.errors import CatalogueError
-from recorder.features.tenants import announcements, lines, service
+from recorder.features.tenants import announcements, lines
+from recorder.identity.tenants import create_tenant
+from recorder.lifecycle import line_history
 
 
 def test_an_announcement_is_a_new_version_each_time(tenants, announce) -> None:
@@ -72,7 +74,7 @@ def test_a_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> 
         lines.create_line(other, **taken)
     assert refused.value.error_id == "line.taken"
     ended_at = clock.forward(hours=1)
-    assert lines.end_line(mine, line.id, now=ended_at, entropy=entropy)
+    assert line_history.end_line(mine, line.id, now=ended_at, entropy=entropy)
     lines.create_line(other, **taken)
     assert queries.lines(mine) == ()
     assert queries.lines(mine, ended=True)[0].until == ended_at
@@ -105,7 +107,7 @@ def test_a_line_says_only_its_own_tenants_announcements(tenants, announce, clock
     with pytest.raises(CatalogueError):
         lines.set_line_announcement(mine, line.id, theirs, now=clock(), entropy=entropy)
     assert not lines.set_line_announcement(other, line.id, theirs, now=clock(), entropy=entropy)
-    assert not lines.end_line(other, line.id, now=clock(), entropy=entropy)
+    assert not line_history.end_line(other, line.id, now=clock(), entropy=entropy)
     assert queries.lines(mine) == (line,)
 
 
@@ -116,13 +118,13 @@ def test_what_a_node_must_hear_of_counts_up(tenants, announce, clock, entropy) -
     made = change_counter.revision(change_counter.LINES)
     lines.set_line_announcement(mine, line.id, announce(level=9), now=clock(), entropy=entropy)
     changed = change_counter.revision(change_counter.LINES)
-    lines.end_line(mine, line.id, now=clock(), entropy=entropy)
+    line_history.end_line(mine, line.id, now=clock(), entropy=entropy)
     assert before < made < changed < change_counter.revision(change_counter.LINES)
 
 
 def test_a_tenant_is_made_once(tenants, clock, entropy) -> None:
     with pytest.raises(CatalogueError) as refused:
-        service.create_tenant(tenants[0], name="Again", wrapped_key="{}", now=clock(), entropy=entropy)
+        create_tenant(tenants[0], name="Again", wrapped_key="{}", now=clock(), entropy=entropy)
     assert refused.value.error_id == "tenant.exists"
     assert {row.id for row in tenant_queries.all_tenants()} == set(tenants)
     assert tenant_queries.tenant_wrapped_key(tenants[0]) == "{}"

@@ -10,7 +10,8 @@ import pytest
 from recorder.catalogue import country_check, queries, tenant_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.core import AnnouncementTable, LineTable
+from recorder.catalogue.tables.announcement import AnnouncementTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.clock import utc_now
 from recorder.domain import line_policy
 from recorder.features.tenants import line_policies, snapshot

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from recorder import config
-from recorder.auditlog import checkpoint
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.catalogue.tables.core import LeafTable, TenantTable
-from recorder.lifecycle import expiry
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import Patient, examine
-from recorder.processes.duties import DUTIES, CheckpointWitnesses, Duties
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
+from recorder.processes.duties import DUTIES, Duties
 from recorder.processes.services import Context
 from recorder.seal import signing
 from tests.unit.cli.shell import Shell
@@ -33,17 +32,9 @@ class AuditShell(Shell):
         """A round of the worker's housekeeping."""
         context = self.context()
         context.open_catalogue()
-        store, signer, root = context.store(), context.signer(), context.root()
         now = _Now(later)
         (self.folder / "spool").mkdir(exist_ok=True)
-        house = Duties(
-            self.folder / "spool",
-            expiry.ErasureDeps(store, root, signer, os.urandom),
-            checkpoint.CheckpointDeps(store, signer, root, os.urandom, owner="one"),
-            CheckpointWitnesses(),
-            now,
-            now,
-        )
+        house = Duties(replace(context.services(), now=now), CheckpointWitnesses(), now)
         house.keep()
 
 

@@ -15,8 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import UserTable
-from recorder.catalogue.tables.live_call import ApiTokenTable
+from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
 from recorder.cli import accord
 from tests.announced import announcement_in
 from tests.house import Bakery

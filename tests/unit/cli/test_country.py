@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from recorder import config
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import LineTable, TenantTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.cli import accord
 from recorder.features.tenants import composition, lines
 from recorder.ops.doctor import storage

@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 
 from recorder import config
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AnnouncementTable, LineTable, SoundTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.cli import accord
 from recorder.features.tenants import snapshot
 from recorder.lifecycle.kernel_clock import KernelClock, kernel_clock

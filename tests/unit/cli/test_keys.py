@@ -228,7 +228,7 @@ def test_takes_in_the_spool_of_another_node_lose_nothing_by_a_change(
         house.work(Path(folder))
         assert not Path(folder).exists()
     assert all(opens(house, recording, keys) for recording in waiting)
-    seals = Seals(store, ring, house.means.root_public)
+    seals = Seals(store, ring, house.means.root)
     for recording in waiting:
         seals.open(queries.recording(house.tenant, recording), house.clock())
     assert "wrapped anew: 2" in shell.good("keys", "rotate"), "those that were sealed before"
@@ -277,7 +277,7 @@ def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) 
     assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)
     means = house.means
-    made = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
+    made = means
     assert expiry.destroy_due(made, house.clock()) == 1
     file = tmp_path / "receipt.json"
     told = shell.good("recording", "receipt", recording, "--tenant", house.tenant, "-o", str(file))

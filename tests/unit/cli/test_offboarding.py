@@ -7,18 +7,17 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import recorder
-from recorder.auditlog import checkpoint
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.features.subject_requests import call_erasure, register
-from recorder.lifecycle import expiry
 from recorder.lifecycle.clock_guard import Timekeeper
-from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
 from tests.clock import Clock
 from tests.house import Bakery
@@ -43,13 +42,10 @@ def shell(house: Bakery, shell: Shell) -> Shell:
 
 def a_minute(house: Bakery) -> None:
     """What the worker does once a minute."""
-    given, now = house.means, Clock(datetime.now(UTC))
-    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
-    signing = checkpoint.CheckpointDeps(
-        given.store, given.signer, given.root_public, house.entropy, owner="one"
-    )
+    now = Clock(datetime.now(UTC))
+    services = replace(house.means, now=now, checkpoints_seen={})
     keeper = Timekeeper(house.folder / ".clock", {}, now)
-    Housekeeping(house.spool, means, signing, CheckpointWitnesses(), keeper, now).keep()
+    Housekeeping(services, CheckpointWitnesses(), keeper).keep()
 
 
 def day(days: int) -> str:

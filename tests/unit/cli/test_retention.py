@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
-from recorder.lifecycle import amendments, expiry, limits
+from recorder.lifecycle import amendments, limits
 from recorder.lifecycle.clock_guard import Timekeeper
-from recorder.processes.duties import CheckpointWitnesses
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
@@ -65,7 +65,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     house.clock.at = clock.at
     keep_house(house, clock)
     assert queries.recording(house.tenant, gone.name).destroyed_why == "deleted"
-    assert verify(house.means.store, held_at(house, held.name), house.means.root_public).ok
+    assert verify(house.means.store, held_at(house, held.name), house.means.root).ok
     assert "LOOK AT IT AGAIN" not in shell.good("hold", "list")
     shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")
     assert amendments.holds() == ()
@@ -90,7 +90,7 @@ def test_agreements_end_only_where_they_are_named_and_confirmed(shell: Shell, ho
     assert "9 days  any purpose  any line, agreements too" in shell.good(*limit, "--also-agreed", "--yes")
     assert shell("keeping", "set", *MINE, "--as-announced", "--also-agreed").exit_code == 2
     (row,) = limits.in_force(house.tenant, house.trust)
-    assert retention_limit.open_set(row.content, house.means.root_public)[0].by == By("operator")
+    assert retention_limit.open_set(row.content, house.means.root)[0].by == By("operator")
 
 
 def held_at(house: Bakery, recording: str) -> str:
@@ -101,13 +101,9 @@ def held_at(house: Bakery, recording: str) -> str:
 
 def keep_house(house: Bakery, clock: Clock) -> None:
     """The worker's minute, twice: what is to be looked at again is said once a day."""
-    given = house.means
-    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
     keeper = Timekeeper(house.folder / ".clock", {}, clock)
-    signing = checkpoint.CheckpointDeps(
-        given.store, given.signer, given.root_public, house.entropy, owner="one"
-    )
-    keeping = Housekeeping(house.spool, means, signing, CheckpointWitnesses(), keeper, clock)
+    services = replace(house.means, now=clock, checkpoints_seen={})
+    keeping = Housekeeping(services, CheckpointWitnesses(), keeper)
     with capture_logs() as logs:
         keeping.keep()
         keeping.keep()

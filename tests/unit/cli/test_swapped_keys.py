@@ -10,10 +10,12 @@ import pytest
 
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError, StoreError
-from recorder.features.offboarding.erasure import destroy_keys
-from recorder.features.tenants import service
+from recorder.features.offboarding.duty import destroy_keys
+from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.pipeline import stages
 from recorder.playback.verified_recording import Seals
@@ -31,7 +33,7 @@ def other(house: Bakery) -> str:
     identity = str(uuid7(house.clock(), house.entropy))
     text = house.means.keyring.new_tenant_key(identity, house.entropy).to_bytes().decode()
     given = {"now": house.clock(), "entropy": house.entropy}
-    return service.create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
+    return create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
 
 
 def state(house: Bakery) -> tuple[dict[str, str], dict[str, str | None], dict[str, bytes], int]:
@@ -59,8 +61,8 @@ def assert_opens(house: Bakery, *recordings: str) -> None:
     ring = kek_files.keyring(house.folder / "keys")
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
-        Seals(house.means.store, ring, house.means.root_public).open(row, house.clock())
-        assert verify(house.means.store, row.prefix, house.means.root_public, ring).findings == []
+        Seals(house.means.store, ring, house.means.root).open(row, house.clock())
+        assert verify(house.means.store, row.prefix, house.means.root, ring).findings == []
 
 
 def key_of(tenant: str) -> WrappedKey:

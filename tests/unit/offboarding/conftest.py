@@ -2,19 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 
 import pytest
 
-from recorder.auditlog import checkpoint
 from recorder.catalogue.departures import LeavingRow
-from recorder.features.offboarding import decisions, erasure
+from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare
-from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.verified_recording import Seals
 from recorder.seal import signing
+from recorder.services import Services
 from tests.house import House
 
 
@@ -26,14 +24,9 @@ def house(tmp_path, clock, entropy, catalogue_url) -> Iterator[House]:
 
 
 @pytest.fixture
-def means(house) -> erasure.OffboardingDeps:
+def means(house) -> Services:
     """What the worker erases with."""
-    given = house.means
-    return erasure.OffboardingDeps(
-        expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy),
-        checkpoint.CheckpointDeps(given.store, given.signer, given.root_public, house.entropy, owner="one"),
-        timedelta(days=30),
-    )
+    return house.means
 
 
 @pytest.fixture
@@ -50,7 +43,7 @@ def handed(house, office) -> Callable[..., LeavingRow]:
         seals = Seals(house.store, house.keyring, house.root_public)
         pem = signing.public_pem(house.root_public)
         said = {"anew": anew, "now": house.clock(), "entropy": house.entropy}
-        sign = partial(decisions.hand_over, office, tenant)
+        sign = partial(service.hand_over, office, tenant)
         return prepare(tenant, seals, house.store, pem, sign, **said)
 
     return make

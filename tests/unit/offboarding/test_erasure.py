@@ -13,22 +13,20 @@ from recorder.audit.service import Audit
 from recorder.auditlog import mail_witness
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import (
-    TABLES,
-    AmendmentTable,
-    LeafTable,
-    LineTable,
-    NotRecordedTable,
-    RecordingTable,
-    TenantTable,
-    UserTable,
-)
+from recorder.catalogue.tables import TABLES, lease
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.offboarding import OffboardingTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
-from recorder.features.offboarding import decisions, departure
-from recorder.features.offboarding import erasure as ending
-from recorder.features.recovery import proposals, rebuild_queue
+from recorder.features.offboarding import completion, service
+from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import queries as offboarding_queries
+from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.identity import api_tokens
@@ -60,11 +58,11 @@ def office(house):
 
 
 def announce(house, customer: Customer) -> None:
-    decisions.announce(office(house), customer.id, house.clock() + timedelta(days=10))
+    service.announce(office(house), customer.id, house.clock() + timedelta(days=10))
 
 
 def decide(house, customer: Customer, early: str | None = None) -> None:
-    decisions.decide(office(house), customer.id, early=early)
+    service.decide(office(house), customer.id, early=early)
 
 
 def findings(house, tenant: str) -> list[str]:
@@ -128,10 +126,10 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
         decide(house, bakery)
     clock.forward(days=10)
-    ending.check_ready(bakery.id)
+    service.check_ready(bakery.id)
     decide(house, bakery)
     with pytest.raises(CatalogueError, match="being destroyed"):
-        decisions.cancel(office(house), bakery.id)
+        service.cancel(office(house), bakery.id)
     with pytest.raises(CatalogueError, match="being destroyed"):
         decide(house, bakery)
     assert ending.erase_due(means, house.clock()) == 1
@@ -158,7 +156,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert people.user_by_login("paul") is None
     assert api_tokens.tokens(bakery.id) == ()
     assert mail_witness.recipients(bakery.id) == []
-    row = departure.standing(bakery.id)
+    row = offboarding_queries.standing(bakery.id)
     receipt = ending.read(row.receipt.encode(), house.root_public)
     body = json.loads(row.receipt)["body"]
     assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.clock(), house.clock())
@@ -199,7 +197,9 @@ def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means,
     assert tenant_key_of(house.store, bakery.id, data_key.wrapped_by) is None
     report = verify(house.store, row.prefix, house.root_public, house.keyring)
     assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
-    kept = ending.read(departure.standing(bakery.id).receipt.encode(), house.root_public).said.keys.destroyed
+    kept = ending.read(
+        offboarding_queries.standing(bakery.id).receipt.encode(), house.root_public
+    ).said.keys.destroyed
     assert len(kept) == 3
     assert WrappedKey.from_bytes(old.encode()).key_id in kept
     # The others' keys can be changed as before, and this one gets no new one.
@@ -216,7 +216,7 @@ def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> N
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
-    content = departure.standing(bakery.id).receipt
+    content = offboarding_queries.standing(bakery.id).receipt
     body = canonical_json.load(content.encode(), "receipt")
     body["body"]["calls_forgotten"] += 1
     with pytest.raises(SealError) as refused:
@@ -233,29 +233,29 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     review = house.clock() + timedelta(days=90)
     house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **said)
     with pytest.raises(CatalogueError) as refused:
-        ending.check_ready(bakery.id)
+        service.check_ready(bakery.id)
     assert refused.value.error_id == "leaving.held"
     assert held in refused.value.message
     assert "order 12 is contested" in refused.value.message
     assert "accord hold lift" in refused.value.hint
     decide(house, bakery, early="By letter")  # somebody held it after the command had looked
     assert ending.erase_due(means, house.clock()) == 0
-    assert departure.remaining(bakery.id) == 2, "nothing begins before it is decided"
+    assert offboarding_queries.remaining(bakery.id) == 2, "nothing begins before it is decided"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(KeepingError) as too_late:
         house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
     assert too_late.value.error_id == "keeping.being_destroyed"
     assert ending.erase_due(means, house.clock()) == 1
-    assert departure.remaining(bakery.id) == 0
-    row = departure.standing(bakery.id)
+    assert offboarding_queries.remaining(bakery.id) == 0
+    row = offboarding_queries.standing(bakery.id)
     assert ending.read(row.receipt.encode(), house.root_public).said.handed_over is None
 
 
 def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="nothing was handed over"):
-        ending.check_handed_over(decisions.standing(office(house), bakery.id))
-    ending.check_ready(bakery.id)
+        service.check_handed_over(service.standing(office(house), bakery.id))
+    service.check_ready(bakery.id)
 
 
 class Locked:
@@ -279,12 +279,12 @@ def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, 
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     store = Locked(house.store, kept)
-    locked = replace(means, destroying=replace(means.destroying, erasing=store))
+    locked = replace(means, lock_eraser=store)
     assert ending.erase_due(locked, house.clock()) == 0
     assert queries.recording(bakery.id, other).destroyed_at is not None
     row = queries.recording(bakery.id, kept)
     assert (row.destroyed_at, row.wrapped_key) == (None, None), "its key is gone all the same"
-    assert departure.standing(bakery.id).receipt is None
+    assert offboarding_queries.standing(bakery.id).receipt is None
     store.kept = ""
     clock.forward(minutes=10)
     assert ending.erase_due(locked, house.clock()) == 1
@@ -297,9 +297,9 @@ def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     spent = iter(range(0, 1000, 40))
-    slow = replace(means, elapsed=lambda: float(next(spent)), seconds=60.0)
-    assert ending.erase_due(slow, house.clock()) == 0
-    assert departure.remaining(bakery.id) == 2
+    elapsed = lambda: float(next(spent))  # noqa: E731
+    assert ending.erase_due(means, house.clock(), seconds=60.0, elapsed=elapsed) == 0
+    assert offboarding_queries.remaining(bakery.id) == 2
     assert ending.erase_due(means, house.clock()) == 1
 
 
@@ -338,10 +338,10 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.clock()) == 1
-    receipt = departure.standing(bakery.id).receipt
+    receipt = offboarding_queries.standing(bakery.id).receipt
     with connected():  # an old copy of the catalogue, from before it left
         AmendmentTable.delete().execute()
-        departure.OffboardingTable.delete().execute()
+        OffboardingTable.delete().execute()
         LineTable.update(until=None).execute()
         for row in before[RecordingTable]:
             RecordingTable.update(**row).where(RecordingTable.id == row["id"]).execute()
@@ -361,16 +361,16 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert tenant_key_path(bakery.id) in house.store.list("keys/")
     assert [each.tenant for each in report.leavers] == [bakery.id]
-    assert departure.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
+    assert offboarding_queries.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
     with pytest.raises(CatalogueError) as unconfirmed:
-        proposals.complete(office(house), bakery.id)
+        completion.complete(office(house), bakery.id)
     assert unconfirmed.value.error_id == "leaving.holds_unconfirmed"
     assert ending.erase_due(means, house.clock()) == 0
     rebuild_queue.finish()
     house.confirm_holds()
-    proposals.complete(office(house), bakery.id)
+    completion.complete(office(house), bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
-    assert departure.standing(bakery.id).receipt == receipt
+    assert offboarding_queries.standing(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list("keys/")) == [], "neither in the bucket"
@@ -378,7 +378,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
         Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run().leavers == ()
     )
     with connected():  # and all of it is lost
-        for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, departure.OffboardingTable):
+        for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, OffboardingTable):
             model.delete().execute()
     rebuild_queue.finish()
     house.confirm_holds()
@@ -386,5 +386,5 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
-    proposals.complete(office(house), bakery.id)
+    completion.complete(office(house), bakery.id)
     assert departures.being_erased(bakery.id)

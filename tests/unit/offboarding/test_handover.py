@@ -19,11 +19,13 @@ from recorder.auditlog import checkpoint, merkle
 from recorder.auditlog.append import commitment
 from recorder.catalogue import departures, queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import to_iso
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, CatalogueError
-from recorder.features.offboarding import decisions, departure, handover, tar
+from recorder.features.offboarding import handover, service, tar
+from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.subject_requests import register
 from recorder.features.tenants import lines as line_register
 from recorder.lifecycle import expiry
@@ -52,7 +54,7 @@ def person(customer: Customer, login: str = "paul") -> Who:
 
 def announce(house, customer: Customer, days: int = 30) -> None:
     office = replace(house.changes, signer=house.means.signer)
-    decisions.announce(office, customer.id, house.clock() + timedelta(days=days))
+    service.announce(office, customer.id, house.clock() + timedelta(days=days))
 
 
 def fetched(house, who: Who, start: int = 0, end: int | None = None) -> bytes:
@@ -67,9 +69,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 def sign(house, customer: Customer) -> None:
     given = house.means
-    means = checkpoint.CheckpointDeps(
-        given.store, given.signer, given.root_public, house.entropy, owner="one"
-    )
+    means = replace(given, checkpoints_seen={})
     checkpoint.sign(customer.id, means, house.clock())
     checkpoint.publish(customer.id, means, house.clock())
 
@@ -241,8 +241,8 @@ class Away:
 
 @pytest.mark.long
 def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, handed, monkeypatch) -> None:
-    monkeypatch.setattr(departure, "PAGE", 1)
-    monkeypatch.setattr(departure.recordings_of, "__defaults__", ("", 1))
+    monkeypatch.setattr(offboarding_queries, "PAGE", 1)
+    monkeypatch.setattr(offboarding_queries.recordings_of, "__defaults__", ("", 1))
     ids = [house.call(bakery) for _ in range(3)]
     announce(house, bakery)
     real, house.store = house.store, Away(house.store, 2)
@@ -268,7 +268,7 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
     for destroyed in (False, True):
         if destroyed:
             given = house.means
-            means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+            means = given
             assert expiry.destroy_due(means, house.clock()) == 1
         after = fetched(house, who)
         assert len(after) == row.length
@@ -326,7 +326,7 @@ def test_only_an_admin_of_theirs_and_only_until_its_day(house, bakery, handed, c
 def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, office, clock) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     with pytest.raises(CatalogueError, match="that day is over"):
-        decisions.announce(office, bakery.id, house.clock())
+        service.announce(office, bakery.id, house.clock())
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="announced before"):
         announce(house, bakery)
@@ -334,7 +334,7 @@ def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, 
     with pytest.raises(CatalogueError, match="leaves"):
         line_register.create_line(bakery.id, **line)
     handed(bakery.id)
-    decisions.cancel(office, bakery.id)
+    service.cancel(office, bakery.id)
     assert departures.departure(bakery.id) is None
     assert handover.handed(bakery.id, 0) == ()
     assert line_register.create_line(bakery.id, **line).number == "+3225550101"

@@ -15,13 +15,15 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.parties import Party
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.features.imports import service
 from recorder.features.imports.service import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
 from recorder.features.recovery.rebuild import Rebuild
-from recorder.lifecycle import amendments, expiry, recordings
+from recorder.lifecycle import expiry, recordings
 from recorder.playback.interface import Who
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
@@ -83,8 +85,12 @@ def folder(tmp_path) -> Path:
 def bring(house: House, customer: Customer, folder: Path, **changes) -> list[service.Outcome]:
     owner = queries.tenant(customer.id)
     good, bad = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
-    given = {"until": house.clock() + timedelta(days=60), "means": house.means, "formats": ("wav",)} | changes
-    at_work = Bringing(owner, spool=house.folder / "spool", now=house.clock, region="BE", **given)
+    given = {
+        "until": house.clock() + timedelta(days=60),
+        "services": house.means,
+        "formats": ("wav",),
+    } | changes
+    at_work = Bringing(owner, region="BE", **given)
     return [*bad, *(at_work.bring(each) for each in good)]
 
 
@@ -144,7 +150,7 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
 
     clock.forward(days=61)
     given = house.means
-    means = expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy)
+    means = given
     assert expiry.destroy_due(means, house.clock()) == 1
     row = queries.recording(bakery.id, first.recording)
     assert row.destroyed_why == "not_announced"
@@ -224,9 +230,7 @@ def test_a_file_that_becomes_a_link_after_the_table_was_read(house, bakery, fold
     (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     os.unlink(folder / "one.wav")
     (folder / "one.wav").symlink_to(speech(tmp_path / "secret.wav"))
-    at_work = Bringing(
-        owner, house.clock() + timedelta(days=9), house.folder / "spool", house.means, house.clock
-    )
+    at_work = Bringing(owner, house.clock() + timedelta(days=9), house.means)
     assert at_work.bring(each).error.error_id == "bringing.file"
     assert queries.recordings(bakery.id).rows == ()
 
@@ -257,7 +261,7 @@ def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder,
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00", "note": "Said so"}])
     away = replace(house.means, store=Away(house.store, puts))
     with pytest.raises(Unreachable):
-        bring(house, bakery, folder, means=away)
+        bring(house, bakery, folder, services=away)
     assert queries.recordings(bakery.id).rows == ()
     clock.forward(hours=1)
     (outcome,) = bring(house, bakery, folder)
@@ -298,7 +302,7 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
     house.changes.agree(bakery.id, before.id, OPERATOR, **said)
     before = queries.recording(bakery.id, outcome.recording)
     with connected():
-        amendments.AmendmentTable.delete().execute()
+        AmendmentTable.delete().execute()
         RecordingTable.delete().execute()
     Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
     house.confirm_holds()
@@ -319,5 +323,5 @@ def test_a_folder_that_cannot_be_read_is_said(house, bakery, folder) -> None:
     (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     os.unlink(folder / "one.wav")
     until = house.clock() + timedelta(days=9)
-    at_work = Bringing(owner, until, house.folder / "spool", house.means, house.clock)
+    at_work = Bringing(owner, until, house.means)
     assert at_work.bring(each).error.error_id == "bringing.file"

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from recorder.audio.encoded_take import write_encoded
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
-from recorder.features.live import queue
-from recorder.features.live.queue import LiveRow
+from recorder.features.live import queries as live_queries
+from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import lines
 from recorder.ids import uuid7
+from recorder.lifecycle import line_history
 from recorder.pipeline import stages
 from recorder.seal.sealing import NAME
 from recorder.spool import layout
@@ -108,7 +109,7 @@ def make_town(house) -> Town:
     martin = house.customer("Boulangerie Martin", NUMBER)
     dyck = house.customer("Van Dyck NV", "+3225550199", language="en")
     (other,) = queries.lines(dyck.id)
-    lines.end_line(dyck.id, other.id, now=house.clock(), entropy=house.entropy)
+    line_history.end_line(dyck.id, other.id, now=house.clock(), entropy=house.entropy)
     folder = house.folder / "spool"
     folder.mkdir(exist_ok=True)
     return Town(house, folder, martin, dyck)
@@ -162,12 +163,12 @@ def test_live_calls_are_theirs_too(town, clock) -> None:
     town.move(town.martin, town.dyck)
     clock.forward(seconds=1)
     late = replace(town.call(town.martin, "+32470000005"), line=before.line)
-    queue.put("node1", [row(before), row(late)], clock())
-    assert [each.id for each in queue.calls(town.martin.id, clock())] == [before.recording]
-    assert queue.call(town.martin.id, late.recording, clock()) is None
+    live_queries.put("node1", [row(before), row(late)], clock())
+    assert [each.id for each in live_queries.calls(town.martin.id, clock())] == [before.recording]
+    assert live_queries.call(town.martin.id, late.recording, clock()) is None
     said = {"by": "panel", "who": "x", "now": clock(), "entropy": town.house.entropy}
-    assert queue.ask(town.martin.id, late.recording, "pause", **said) is None
-    assert queue.calls(town.dyck.id, clock()) == ()
+    assert live_queries.ask(town.martin.id, late.recording, "pause", **said) is None
+    assert live_queries.calls(town.dyck.id, clock()) == ()
 
 
 def test_neither_log_names_the_other_and_a_move_is_whole_or_not_at_all(town) -> None:

@@ -15,13 +15,15 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable, LineTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
-from recorder.features.offboarding import decisions, departure, handover
-from recorder.features.offboarding import erasure as ending
-from recorder.features.recovery import proposals
+from recorder.features.offboarding import completion, handover, service
+from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.features.tenants import lines
 from recorder.identity import users
@@ -29,6 +31,7 @@ from recorder.lifecycle import expiry, recordings
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.amendment_store import put as put_amendment
+from recorder.lifecycle.statements import statements_of
 from recorder.pipeline import stages
 from recorder.playback.interface import Who
 from recorder.seal import call_erasure, signed_document
@@ -80,7 +83,7 @@ def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
     assert queries.recording(bakery.id, mine).destroyed_at is None
     assert users.user_by_login("paul") is not None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
-    assert departure.standing(bakery.id).receipt is None
+    assert offboarding_queries.standing(bakery.id).receipt is None
     found = audited(house, bakery.id)
     assert "statement.missing" in found if leaves else "row.unlogged" in found
 
@@ -150,8 +153,8 @@ troubles: list[tuple[str, str]] = []
 
 
 def leave(office: Changes, customer: Customer, early: str | None = "By letter") -> None:
-    decisions.announce(office, customer.id, office.now() + timedelta(days=10))
-    decisions.decide(office, customer.id, early=early)
+    service.announce(office, customer.id, office.now() + timedelta(days=10))
+    service.decide(office, customer.id, early=early)
 
 
 def assert_whole(house, customer: Customer, recording: str) -> None:
@@ -168,11 +171,11 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     panel = house.changes
     with pytest.raises(SealError) as refused:
-        decisions.announce(panel, bakery.id, house.clock() + timedelta(days=1))
+        service.announce(panel, bakery.id, house.clock() + timedelta(days=1))
     assert refused.value.error_id == "seal.endorsement_use"
     assert list(house.store.list("leaving/")) == []
     # Past its own check, too: whoever has the key signs what they like.
-    decisions.announce(office, bakery.id, house.clock() + timedelta(days=1))
+    service.announce(office, bakery.id, house.clock() + timedelta(days=1))
     (said,) = statements.statements(house.store, bakery.id, house.root_public)
     forged = said.following(statements.ERASURE, house.clock(), early="By letter")
     content = signed_document.write(statements.STATEMENT.body(forged), panel.signer)
@@ -189,13 +192,13 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
     mine = house.call(bakery)
     leave(office, bakery)
     revoked = {house.means.signer.key_id: house.clock() + timedelta(hours=1)}
-    later = replace(means, destroying=replace(means.destroying, revoked=lambda: revoked))
+    later = replace(means, revoked=lambda: revoked)
     assert ending.erase_due(later, house.clock()) == 0, "dated before the revocation, as whoever has it can"
     assert_whole(house, bakery, mine)
     with pytest.raises(CatalogueError) as unsigned:
-        decisions.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
+        service.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
     assert unsigned.value.error_id == "leaving.not_signed"
-    decisions.cancel(replace(office, revoked=lambda: revoked), bakery.id)
+    service.cancel(replace(office, revoked=lambda: revoked), bakery.id)
     assert departures.departure(bakery.id) is None
 
 
@@ -219,7 +222,7 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
     house.store.delete(key)
     with writing():
         OffboardingTable.update(erasing_since=None).where(OffboardingTable.tenant_id == customer.id).execute()
-    decisions.cancel(office, customer.id)
+    service.cancel(office, customer.id)
     put(house, f"leaving/{customer.id}/statement-0003.json", erasure)
     forge_row(house, customer.id)
     assert ending.erase_due(means, house.clock()) == 0
@@ -229,7 +232,7 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
 
 @SQLITE
 def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, clock) -> None:
-    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     (said,) = statements.statements(house.store, bakery.id, house.root_public)
     for wrong in (
         {"early": ""},
@@ -263,22 +266,22 @@ def test_killed_between_statement_and_row_it_goes_on(house, bakery, means, offic
     until = house.clock() + timedelta(days=10)
     dying = replace(office, boundary=die)
     with pytest.raises(Killed):
-        decisions.announce(dying, bakery.id, until)
+        service.announce(dying, bakery.id, until)
     assert departures.departure(bakery.id) is None
-    decisions.announce(office, bakery.id, until)
+    service.announce(office, bakery.id, until)
     with pytest.raises(Killed):
-        decisions.decide(dying, bakery.id, early="By letter")
+        service.decide(dying, bakery.id, early="By letter")
     assert ending.erase_due(means, house.clock()) == 0
-    decisions.decide(office, bakery.id, early="By letter")
+    service.decide(office, bakery.id, early="By letter")
     kinds = [each.kind for each in statements.statements(house.store, bakery.id, house.root_public)]
     assert kinds == ["announced", "erasure"], "each once"
     assert audited(house, bakery.id) == []
     assert ending.erase_due(means, house.clock()) == 1
     other = house.customer("Van Dyck NV", "+3225550199", language="en")
-    decisions.announce(office, other.id, until)
+    service.announce(office, other.id, until)
     with pytest.raises(Killed):
-        decisions.cancel(dying, other.id)
-    decisions.cancel(office, other.id)
+        service.cancel(dying, other.id)
+    service.cancel(office, other.id)
     assert departures.departure(other.id) is None
     assert audited(house, other.id) == []
 
@@ -320,7 +323,7 @@ def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, offic
             house.gate.handover(who)
         return refused.value.error_id
 
-    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     whole = handed(bakery.id)
     assert house.gate.handover(who).length == whole.length
     assert audited(house, bakery.id) == []
@@ -340,7 +343,7 @@ def test_a_row_hands_over_nothing_and_shows_nothing(house, bakery, handed, offic
     assert house.gate.leaver(who).until == house.clock() + timedelta(days=10)
     clock.forward(days=11)
     assert refusal() == "access.handover_over"
-    decisions.cancel(office, bakery.id)
+    service.cancel(office, bakery.id)
     with writing():
         OffboardingTable.insert(
             tenant_id=bakery.id, announced_at=house.clock(), until=house.clock(), **before
@@ -368,12 +371,12 @@ UNTOLD = {
 @SQLITE
 def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
     house.call(bakery)
-    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     handed(bakery.id)
-    decisions.decide(office, bakery.id, early="By letter")
+    service.decide(office, bakery.id, early="By letter")
     assert audited(house, bakery.id) == []
     assert {*COLUMNS, *UNTOLD} == {each.column_name for each in OffboardingTable._meta.sorted_fields}
-    row = departure.standing(bakery.id)
+    row = offboarding_queries.standing(bakery.id)
     for name, change in COLUMNS.items():
         value = house.clock() if name == "left_at" else change(getattr(row, name))
         with writing():
@@ -451,14 +454,14 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
     assert ending.erase_due(means, house.clock()) == 0
     assert_whole(house, bakery, held)
     with pytest.raises(CatalogueError) as refused:
-        proposals.complete(office, bakery.id)
+        completion.complete(office, bakery.id)
     assert refused.value.error_id == "leaving.held"
     assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(SealError):
-        proposals.complete(house.changes, bakery.id)
+        completion.complete(house.changes, bakery.id)
     assert_whole(house, bakery, held)
-    proposals.complete(office, bakery.id)
+    completion.complete(office, bakery.id)
     assert ending.erase_due(means, house.clock()) == 1
     assert queries.recording(bakery.id, held).destroyed_why == "deleted"
 
@@ -488,13 +491,13 @@ def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, 
 
 @SQLITE
 def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house, bakery, office) -> None:
-    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     with writing():
         OffboardingTable.delete().execute()
     report = rebuild(house)
     assert (report.withheld, report.leavers) == ({bakery.id: 0}, ())
-    assert departure.standing(bakery.id).until == house.clock() + timedelta(days=10)
-    decisions.cancel(office, bakery.id)
+    assert offboarding_queries.standing(bakery.id).until == house.clock() + timedelta(days=10)
+    service.cancel(office, bakery.id)
     assert rebuild(house).withheld == {}
 
 
@@ -505,12 +508,12 @@ def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
 ) -> None:
     """Who can write to the bucket ends no line by an announcement that was called off."""
     house.call(bakery)
-    decisions.announce(office, bakery.id, house.clock() + timedelta(days=10))
+    service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     clock.forward(minutes=1)
     if kind == "handed_over":
         handed(bakery.id)
         clock.forward(minutes=1)
-    decisions.cancel(office, bakery.id)
+    service.cancel(office, bakery.id)
     said = {"announcement": bakery.announcement.id, "now": house.clock(), "entropy": house.entropy}
     lines.create_line(bakery.id, number=bakery.line.number, **said)
     *_, last = house.store.list(f"leaving/{bakery.id}/statement-")
@@ -540,12 +543,12 @@ def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_follow
         house.root_public,
         house.clock(),
     )
-    assert expiry.destroy_due(means.destroying, clock.forward(minutes=5)) == 0
+    assert expiry.destroy_due(means, clock.forward(minutes=5)) == 0
     assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
     house.gate.purposes(Who(paul.id, bakery.id, paul.role, "fr"), mine)
     (said,) = leaf_lookup.about(bakery.id, [mine], ["recording.amended"])
     assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
-    assert expiry.destroy_due(means.destroying, clock()) == 1
+    assert expiry.destroy_due(means, clock()) == 1
     assert audited(house, bakery.id) == []
 
 
@@ -577,7 +580,7 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
         house.changes.signer,
         house.root_public,
     )
-    asked = stages.Statements(house.store, house.root_public)
+    asked = statements_of(house.means)
     assert asked.forgot(bakery.id, folder.name)
     assert not asked.forgot("another", folder.name)
     assert not replace(asked, revoked=lambda: revoked).forgot(bakery.id, folder.name)
@@ -604,7 +607,7 @@ def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> No
         with writing():
             ErasedCallTable.delete().execute()
             ErasedCallTable.insert_many([{"id": each, **row} for each in calls]).execute()
-        return expiry.empty_quarantine(spool, ended, house.entropy, house.means.statements)
+        return expiry.empty_quarantine(replace(house.means, spool=spool), ended)
 
     assert emptied(bakery.id) == 0, "a row alone"
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")

@@ -17,6 +17,7 @@ from recorder.processes.gate import PanelGate
 from recorder.seal.manifest import Manifest, Noted
 from recorder.seal.sealing import open_manifest
 from recorder.seal.verification import verify
+from recorder.services import Services
 from recorder.spool import layout
 from tests.clock import since_boot as uptime
 
@@ -38,15 +39,15 @@ def to_milliseconds(at: datetime) -> datetime:
     return from_iso(to_iso(at))
 
 
-def means_of(house) -> expiry.ErasureDeps:
+def means_of(house) -> Services:
     means = house.means
-    return expiry.ErasureDeps(means.store, means.root_public, means.signer, means.entropy)
+    return means
 
 
 def played(house, recording: str) -> None:
     """Somebody listens to it, now."""
     means = house.means
-    gate = PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    gate = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
     row = users.create_user(
         house.tenant,
         login="ada@example.be",
@@ -71,9 +72,9 @@ def stored(house, folder: Path) -> Manifest:
     assert row.announced
     assert not (house.spool / layout.QUARANTINE).exists()
     store, means = house.means.store, house.means
-    assert verify(store, row.prefix, means.root_public, means.keyring, house.clock()).findings == []
+    assert verify(store, row.prefix, means.root, means.keyring, house.clock()).findings == []
     played(house, folder.name)
-    return open_manifest(store.read(row.prefix + "manifest.json"), means.root_public, house.clock())
+    return open_manifest(store.read(row.prefix + "manifest.json"), means.root, house.clock())
 
 
 def test_the_switchs_clock_is_set_back_in_the_call(house) -> None:

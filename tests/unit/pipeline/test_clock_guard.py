@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.auditlog import checkpoint
 from recorder.clock import SLACK, Uptime
 from recorder.errors import ClockError, StoreError
 from recorder.lifecycle import kernel_clock
@@ -190,8 +189,7 @@ def test_the_real_clocks_agree(tmp_path: Path) -> None:
 
 def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
-    from recorder.lifecycle import expiry
-    from recorder.processes.duties import CheckpointWitnesses
+    from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
     from recorder.processes.duties import Duties as Housekeeping
 
     recording = house.take()
@@ -201,15 +199,7 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     house.work(aside)
     machine = Machine(house.clock)
     keeper = Timekeeper(house.spool / ".clock", {}, house.clock, since_boot=machine.since_boot)
-    means = house.means
-    keeping = Housekeeping(
-        house.spool,
-        expiry.ErasureDeps(means.store, means.root_public, means.signer, means.entropy),
-        checkpoint.CheckpointDeps(means.store, means.signer, means.root_public, means.entropy, owner="one"),
-        CheckpointWitnesses(),
-        keeper,
-        house.clock,
-    )
+    keeping = Housekeeping(house.means, CheckpointWitnesses(), keeper)
 
     def there() -> tuple[bool, bool]:
         row = queries.recording(house.tenant, recording.name)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError, SealError, StoreError
 from recorder.features.recovery.rebuild import Rebuild
@@ -24,6 +24,7 @@ from recorder.lifecycle import expiry
 from recorder.pipeline import stages
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.seal.verification import verify
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Conflict, Unreachable
 
@@ -87,13 +88,13 @@ def kill_at(house, folder: Path, boundary: str) -> None:
 
 def rebuild(house) -> None:
     given = house.means
-    Rebuild(given.store, given.keyring, given.root_public, house.clock, given.entropy, 1).run()
+    Rebuild(given.store, given.keyring, given.root, house.clock, given.entropy, 1).run()
     house.confirm_holds()
 
 
-def means(house, **changes) -> expiry.ErasureDeps:
+def means(house, **changes) -> Services:
     given = house.means
-    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy, **changes)
+    return replace(given, **changes)
 
 
 def destroy(house, **changes) -> None:
@@ -132,7 +133,7 @@ def assert_gone(house, recording: str, folder: Path) -> None:
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
     )
     assert (row.wrapped_key, row.destroyed_why) == (None, "expired")
-    assert verify(house.means.store, row.prefix, house.means.root_public).findings == []
+    assert verify(house.means.store, row.prefix, house.means.root).findings == []
     assert not folder.exists()
 
 

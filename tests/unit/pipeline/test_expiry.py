@@ -11,11 +11,13 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, RecordingTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.lifecycle import expiry, recordings
 from recorder.pipeline import stages
 from recorder.seal import signing
 from recorder.seal.keyring import data_key_path, tenant_key_path
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import StoreError, Unreachable
 
@@ -28,9 +30,9 @@ def destroy_with(house, store, **changes) -> int:
     return expiry.destroy_due(means(house, store, **changes), house.clock())
 
 
-def means(house, store=None, **changes) -> expiry.ErasureDeps:
+def means(house, store=None, **changes) -> Services:
     given = house.means
-    made = expiry.ErasureDeps(store or given.store, given.root_public, given.signer, house.entropy)
+    made = replace(given, store=store or given.store)
     return replace(made, **changes)
 
 
@@ -247,19 +249,9 @@ def test_quarantine_ends_on_its_day(house) -> None:
     (folder / layout.AUDIO).write_bytes(b"RIFF")
     stages.step(folder, house.clock(), house.means)
     aside = house.spool / layout.QUARANTINE / folder.name
-    assert (
-        expiry.empty_quarantine(
-            house.spool, house.clock() + timedelta(days=29), house.entropy, house.means.statements
-        )
-        == 0
-    )
+    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=29)) == 0
     assert aside.exists()
-    assert (
-        expiry.empty_quarantine(
-            house.spool, house.clock() + timedelta(days=30), house.entropy, house.means.statements
-        )
-        == 1
-    )
+    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=30)) == 1
     assert list((house.spool / layout.QUARANTINE).iterdir()) == []
     assert queries.not_recorded(house.tenant).rows[0].reason == "take.impossible"
 
@@ -267,12 +259,7 @@ def test_quarantine_ends_on_its_day(house) -> None:
 def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
     folder = house.take()
     stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
-    assert (
-        expiry.empty_quarantine(
-            house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
-        )
-        == 0
-    )
+    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
     aside = house.spool / layout.QUARANTINE / folder.name
     note = json.loads((aside / layout.WHY).read_bytes())
     assert (note["reason"], note["until"]) == ("take.encoder_died", None)
@@ -286,17 +273,12 @@ def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
     aside.mkdir(parents=True)
     if note is not None:
         (aside / "quarantine.json").write_bytes(note)
-    assert (
-        expiry.empty_quarantine(
-            house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
-        )
-        == 0
-    )
+    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
     assert aside.exists()
 
 
 def test_no_quarantine_is_no_error(house) -> None:
-    assert expiry.empty_quarantine(house.spool, house.clock(), house.entropy, house.means.statements) == 0
+    assert expiry.empty_quarantine(house.means, house.clock()) == 0
 
 
 def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:

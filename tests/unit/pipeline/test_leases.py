@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.lifecycle import expiry
+from recorder.services import Services
 from recorder.store.contract import Unreachable
 
 pytestmark = pytest.mark.postgresql
@@ -56,9 +58,9 @@ def due(house) -> list[str]:
     return [folder.name for folder in folders]
 
 
-def means(house, store) -> expiry.ErasureDeps:
+def means(house, store) -> Services:
     given = house.means
-    return expiry.ErasureDeps(store, given.root_public, given.signer, house.entropy)
+    return replace(given, store=store)
 
 
 def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from recorder.catalogue import queries
-from recorder.processes.worker import Worker, WorkerOptions
+from recorder.config import Settings, WorkerSettings
+from recorder.processes.worker_loop import Worker
 
 pytestmark = pytest.mark.postgresql
 
@@ -33,15 +34,11 @@ def until(met: Callable[[], bool], what: str) -> None:
 def test_the_heart_beats_while_the_catalogue_is_silent_and_the_work_goes_on_after(house, postgres) -> None:
     house.take(formats=("wav",))
     beats: list[float] = []
-    settings = WorkerOptions(spool=house.spool, snapshot=house.folder / "snapshot", nice=1, drain=5)
-    means = house.means
+    settings = Settings(worker=WorkerSettings(processes=1, nice=1))
     worker = Worker(
+        house.means,
         settings,
-        store=means.store,
-        keyring=means.keyring,
-        signer=means.signer,
-        root_public=means.root_public,
-        now=house.clock,
+        drain=5,
         beat=lambda: beats.append(time.monotonic()),
     )
     running = threading.Thread(target=worker.run, daemon=True)

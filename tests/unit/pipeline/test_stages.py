@@ -12,7 +12,9 @@ import soundfile
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prompt_files import sha256_of
-from recorder.catalogue.tables.core import LeafTable, SoundTable, TenantTable
+from recorder.catalogue.tables.announcement import SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.line_policy import Keep
 from recorder.domain.line_policy import PromptSound as Said
 from recorder.errors import CatalogueError, TakeError

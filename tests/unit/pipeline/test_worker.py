@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from structlog.testing import capture_logs
 import recorder
 from recorder import metrics
 from recorder.catalogue import queries
+from recorder.config import NodeSettings, Settings, WorkerSettings
 from recorder.errors import ConfigError
 from recorder.features.tenants import lines
 from recorder.lifecycle import expiry
 from recorder.pipeline import encoders, stages
 from recorder.pipeline.poison_takes import ENOUGH
-from recorder.processes.worker import Worker, WorkerOptions
+from recorder.processes.worker_loop import Worker
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Unreachable
 
@@ -61,18 +64,12 @@ def start(house, store) -> Iterator[Callable[..., Worker]]:
     running: list[tuple[Worker, threading.Thread]] = []
 
     def begin(**changes) -> Worker:
-        means = house.means
-        settings = WorkerOptions(
-            spool=house.spool, snapshot=house.folder / "snapshot", never_record=("112",), nice=1, drain=5
+        names = {each.name for each in fields(Services)}
+        given = {name: changes.pop(name) for name in names & changes.keys()}
+        settings = Settings(
+            node=NodeSettings(never_record=("112",)), worker=WorkerSettings(processes=1, nice=1)
         )
-        values = {
-            "store": store,
-            "keyring": means.keyring,
-            "signer": means.signer,
-            "root_public": means.root_public,
-            "now": house.clock,
-        }
-        worker = Worker(settings, **(values | changes))
+        worker = Worker(replace(house.means, **({"store": store} | given)), settings, drain=5, **changes)
         thread = threading.Thread(target=worker.run, daemon=True)
         running.append((worker, thread))
         thread.start()
@@ -177,8 +174,8 @@ def test_the_snapshot_follows_the_catalogue(house, start) -> None:
 def test_a_prompt_or_a_snapshot_that_is_harmed_is_put_right(house, start, monkeypatch) -> None:
     from recorder.domain import line_policy
 
-    monkeypatch.setattr("recorder.processes.worker.SNAPSHOT_WHOLE", 0.1)
-    monkeypatch.setattr("recorder.processes.worker.TICK", 0.1)
+    monkeypatch.setattr("recorder.features.tenants.duty.SNAPSHOT_WHOLE", 0.1)
+    monkeypatch.setattr("recorder.processes.worker_loop.TICK", 0.1)
     start()
     folder = house.folder / "snapshot"
     until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
@@ -243,12 +240,7 @@ def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
     assert json.loads((house.spool / layout.QUARANTINE / bad.name / layout.WHY).read_bytes())["until"] is None
-    assert (
-        expiry.empty_quarantine(
-            house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
-        )
-        == 0
-    )
+    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
 
 
 @pytest.mark.long
@@ -304,13 +296,7 @@ def test_a_take_that_is_brought_back_becomes_a_recording(house, start, deadly, m
 def test_two_workers_on_one_spool_are_refused(house, start) -> None:
     first = start()
     until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "the first")
-    second = Worker(
-        first.settings,
-        store=first.store,
-        keyring=first.keyring,
-        signer=first.signer,
-        root_public=first.root_public,
-    )
+    second = Worker(first.services, first.settings)
     with pytest.raises(ConfigError) as refused:
         second.run()
     assert refused.value.error_id == "worker.already_running"
@@ -343,7 +329,7 @@ def test_old_listens_are_closed(house, start) -> None:
         now=house.clock(),
         entropy=house.entropy,
     )
-    gate = PanelGate(means.store, means.keyring, means.root_public, now=house.clock)
+    gate = PanelGate(means.store, means.keyring, means.root, now=house.clock)
     who = Who(person.id, house.tenant, "customer", "fr")
     grant = gate.grant(who, folder.name, "agreement")
     list(gate.open(who, grant.id, "audio.opus", "p").read(0, 100))

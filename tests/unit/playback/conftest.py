@@ -6,8 +6,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
-from recorder.features.tenants import service
-from recorder.identity import users
+from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
@@ -16,7 +15,7 @@ from recorder.processes.gate import PanelGate
 @pytest.fixture
 def gate(house) -> PanelGate:
     means = house.means
-    return PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    return PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def stranger(house, somebody) -> Who:
     """A person of another tenant."""
     tenant = str(uuid7(house.clock(), house.entropy))
     wrapped = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
-    service.create_tenant(
+    tenants.create_tenant(
         tenant, name="Van Dyck NV", wrapped_key=wrapped, now=house.clock(), entropy=house.entropy
     )
     return somebody("customer_admin", tenant)

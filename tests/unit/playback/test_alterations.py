@@ -14,7 +14,9 @@ import pytest
 
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.core import LeafTable, RecordingTable, TenantTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError
 from recorder.playback.interface import Who
 from recorder.processes.gate import PanelGate
@@ -42,7 +44,7 @@ class Scene:
             RecordingTable.update(**values).where(RecordingTable.id == (row or self.mine).id).execute()
 
     def manifest(self):
-        return open_manifest(self.path("manifest.json").read_bytes(), self.house.means.root_public)
+        return open_manifest(self.path("manifest.json").read_bytes(), self.house.means.root)
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import AmendmentTable, GrantTable, LeafTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import GrantTable
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application, recordings
 from recorder.lifecycle.amendment_recovery import finish
@@ -27,7 +29,7 @@ TALK = 120_000
 @pytest.fixture
 def changes(house) -> Changes:
     given = house.means
-    return Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+    return Changes(given.store, given.root, given.signer, house.clock, house.entropy)
 
 
 def hold(changes, row, **more) -> None:
@@ -38,9 +40,7 @@ def hold(changes, row, **more) -> None:
 
 def destroy_due(house) -> int:
     given = house.means
-    return expiry.destroy_due(
-        expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy), house.clock()
-    )
+    return expiry.destroy_due(given, house.clock())
 
 
 def refusals(gate, who, row) -> dict[str, str | None]:
@@ -89,12 +89,12 @@ def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, 
             raise KeyboardInterrupt
 
     given = house.means
-    dying = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy, boundary)
+    dying = Changes(given.store, given.root, given.signer, house.clock, house.entropy, boundary)
     with pytest.raises(KeyboardInterrupt):
         dying.delete(recording.tenant, recording.id, OPERATOR, reason="asked on the telephone")
     house.clock.forward(minutes=2)
     assert amendments.known(house.tenant, recording.id) == ()
-    assert finish(given.store, given.root_public, house.clock(), house.entropy) == (dies == "put")
+    assert finish(given.store, given.root, house.clock(), house.entropy) == (dies == "put")
     assert amendments.begun(house.clock()) == ()
     assert len(amendments.known(house.tenant, recording.id)) == (dies == "put")
     assert destroy_due(house) == (dies == "put")
@@ -142,7 +142,7 @@ def test_a_withdrawal_ends_it_at_once_and_it_goes(house, gate, changes, ada, rec
         gate.open(ada, grant.id, "audio.wav", "p")
     assert destroy_due(house) == 1
     assert queries.recording(house.tenant, row.id).destroyed_why == "withdrawn"
-    assert verify(house.means.store, row.prefix, house.means.root_public).findings == []
+    assert verify(house.means.store, row.prefix, house.means.root).findings == []
 
 
 def agreed_to(house):
@@ -206,7 +206,7 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
     assert destroy_due(house) == 1
     row = queries.recording(house.tenant, recording.id)
     assert (row.destroyed_why, row.outside, row.wrapped_key) == ("deleted", None, None)
-    chain = chain_of(house.means.store, row.prefix, house.means.root_public)
+    chain = chain_of(house.means.store, row.prefix, house.means.root)
     assert [each.kind for each in chain.amendments] == [
         "hold_set", "hold_lifted", "deletion_asked", "erased",
     ]  # fmt: skip
@@ -256,16 +256,16 @@ def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
             from recorder.lifecycle import amendment_store
             from recorder.seal.amendment_kinds import PurposesNarrowed
 
-            chain = chain_of(given.store, recording.prefix, given.root_public)
+            chain = chain_of(given.store, recording.prefix, given.root)
             narrowed = PurposesNarrowed(("agreement",), "…")
             amendment_store.put(
-                given.store, chain, narrowed, OPERATOR, given.signer, given.root_public, house.clock()
+                given.store, chain, narrowed, OPERATOR, given.signer, given.root, house.clock()
             )
         put(key, path, sha256)
 
     monkeypatch.setattr(given.store, "put", between)
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
-    chain = chain_of(given.store, recording.prefix, given.root_public)
+    chain = chain_of(given.store, recording.prefix, given.root)
     assert [each.kind for each in chain.amendments] == ["purposes_narrowed", "deletion_asked"]
     assert len(amendments.known(house.tenant, recording.id)) == 2
 
@@ -294,7 +294,7 @@ def limit(house, days: int | None) -> None:
 
 
 def settle(house) -> int:
-    return limit_application.settle(house.means.store, house.means.root_public, house.clock())
+    return limit_application.settle(house.means.store, house.means.root, house.clock())
 
 
 @pytest.mark.parametrize("far", ["key", "tombstone"])

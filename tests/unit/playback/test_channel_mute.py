@@ -17,7 +17,7 @@ from recorder.playback.verified_recording import Seals
 @pytest.fixture
 def manifest(house, recording):
     means = house.means
-    return Seals(means.store, means.keyring, means.root_public).open(recording, house.clock()).manifest
+    return Seals(means.store, means.keyring, means.root).open(recording, house.clock()).manifest
 
 
 @pytest.fixture

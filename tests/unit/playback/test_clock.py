@@ -28,7 +28,7 @@ def test_a_clock_that_is_a_little_behind_takes_nothing_away(gate, ada, recording
 def test_a_grant_and_the_log_go_on_when_the_clock_is_set_back(gate, ada, recording, house) -> None:
     """Leaves are in the order of their numbers, whatever the times in them."""
     from recorder.catalogue.database import connected
-    from recorder.catalogue.tables.core import LeafTable
+    from recorder.catalogue.tables.audit_log import LeafTable
 
     house.clock.forward(days=2)
     gate.grant(ada, recording.id, "agreement")

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.domain.line_policy import Keep, PromptSound
 from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry
@@ -35,7 +35,7 @@ def test_a_yes_keeps_it_as_long_as_was_agreed_and_nothing_else_does(
     assert recording.keep_until == recording.started_at + timedelta(days=days)
     house.clock.at = recording.keep_until - timedelta(minutes=1)
     gate.grant(ada, recording.id, "agreement")
-    means = expiry.ErasureDeps(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    means = house.means
     assert expiry.destroy_due(means, house.clock()) == 0
     house.clock.forward(minutes=2)
     assert refusal(gate, ada, recording.id, "agreement") == "access.expired"

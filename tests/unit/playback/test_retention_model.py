@@ -17,10 +17,11 @@ from peewee import SqliteDatabase
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database, writing
-from recorder.catalogue.tables.core import RecordingTable, TenantTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import KeepingError
-from recorder.features.tenants import announcements, lines, service
-from recorder.identity import users
+from recorder.features.tenants import announcements, lines
+from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_service import Changes
@@ -97,7 +98,7 @@ class Living:
         tenant = str(uuid7(house.clock(), house.entropy))
         more = {"now": house.clock(), "entropy": house.entropy}
         key = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
-        service.create_tenant(tenant, name=tenant, wrapped_key=key, **more)
+        tenants.create_tenant(tenant, name=tenant, wrapped_key=key, **more)
         told = announcements.create_announcement(
             tenant, name="default", language="fr", text="…", purposes=["agreement"], keep_days=30,
             wav=house.means.store.read("sound"), **more,
@@ -152,14 +153,14 @@ class Living:
         if what == "limit":
             return self._limit(words, now)
         given, house = self.house.means, self.house
-        changes = Changes(given.store, given.root_public, given.signer, lambda: now, house.entropy)
+        changes = Changes(given.store, given.root, given.signer, lambda: now, house.entropy)
         if what == "hold":
             words = {**words, "owner": "ada", "review_at": now + timedelta(days=30)}
         if what != "nothing":
             with suppress(KeepingError):
                 getattr(changes, what)(house.tenant, self.id, OPERATOR, reason="…", **words)
         row = queries.recording(house.tenant, self.id)
-        signed = chain_of(given.store, row.prefix, given.root_public).amendments
+        signed = chain_of(given.store, row.prefix, given.root).amendments
         for each in signed[len(self.life.said) :]:
             assert each.at == now
             self.life = replace(self.life, said=(*self.life.said, (now, each.data)))
@@ -188,8 +189,8 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
         database.execute_sql("PRAGMA synchronous = OFF")
     began = house.clock()
     living, means = Living(house, sealed), house.means
-    destroying = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy)
-    gate = PanelGate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    destroying = means
+    gate = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
     house.clock.forward(minutes=5)
     for wait, (what, words), behind, role in sealed["days"]:
         end = living.life.over()[0]
@@ -199,7 +200,7 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
             house.clock.at = end if wait == "at its end" else end - timedelta(milliseconds=1)
         now = house.clock()
         living.say(what, words, now + timedelta(minutes=behind))
-        limit_application.settle(means.store, means.root_public, now)
+        limit_application.settle(means.store, means.root, now)
         life = living.life
         choices = {each.code: each.allowed for each in gate.purposes(living.somebody(role), living.id)}
         assert choices == {code: life.heard(code, role, now, living.ceiling) for code in life.known}, (

@@ -13,7 +13,7 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable
+from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import ConfigError, SealError
 from recorder.lifecycle import amendments, expiry, limit_application
 from recorder.lifecycle.amendment_recovery import finish
@@ -26,6 +26,7 @@ from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
 from recorder.seal.amendment_kinds import AgreedLater, DeletionAsked
 from recorder.seal.verification import verify
+from recorder.services import Services
 from tests.stored import forge, put_small
 
 
@@ -39,7 +40,7 @@ def leaked(house):
     at, key = house.clock(), house.means.signer.key_id
     house.clock.forward(hours=1)
     after = put_small(house)
-    revoked = revocation.Revocations(keys, house.means.root_public)
+    revoked = revocation.Revocations(keys, house.means.root)
     assert revoked() == {}
     (keys / f"{key}{revocation.SUFFIX}").write_bytes(revocation.revoke(root, key, at))
     assert revoked() == {key: at}, "without a restart"
@@ -50,15 +51,15 @@ def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[
     """What the gate, `verify` and the audit say of a recording."""
     means, now = house.means, house.clock()
     row = queries.recording(house.tenant, recording)
-    seals = Seals(means.store, means.keyring, means.root_public, revoked)
+    seals = Seals(means.store, means.keyring, means.root, revoked)
     gate = None
     for look in (seals.open, seals.at_hand):
         try:
             look(row, now)
         except SealError as error:
             gate = error.error_id
-    report = verify(means.store, row.prefix, means.root_public, means.keyring, now, revoked())
-    found = Audit(means.store, means.root_public, now, means.keyring, revoked()).tenant(house.tenant)
+    report = verify(means.store, row.prefix, means.root, means.keyring, now, revoked())
+    found = Audit(means.store, means.root, now, means.keyring, revoked()).tenant(house.tenant)
     audit = {each.code for each in found if recording in each.where}
     return gate, {each.code for each in report.findings}, audit
 
@@ -84,10 +85,10 @@ def test_with_the_new_key_everything_goes_on(house, leaked) -> None:
 def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
     before, _, revoked = leaked
     means = house.means
-    forged = Changes(means.store, means.root_public, means.signer, house.clock, house.entropy)
+    forged = Changes(means.store, means.root, means.signer, house.clock, house.entropy)
     forged.delete(house.tenant, before, By("operator"), reason="asked for by whoever has the key")
     assert refusals(house, before, revoked)[0] == "seal.key_revoked"
-    given = expiry.ErasureDeps(means.store, means.root_public, means.signer, house.entropy, revoked=revoked)
+    given = replace(means, revoked=revoked)
     assert expiry.destroy_due(given, house.clock() + timedelta(minutes=1)) == 0
     assert queries.recording(house.tenant, before).destroyed_at is None
 
@@ -98,7 +99,7 @@ def test_a_revocation_that_the_root_did_not_sign_is_refused(house) -> None:
     key = house.means.signer.key_id
     (keys / f"{key}{revocation.SUFFIX}").write_bytes(revocation.revoke(stranger, key, house.clock()))
     with pytest.raises(ConfigError) as refused:
-        revocation.Revocations(keys, house.means.root_public)()
+        revocation.Revocations(keys, house.means.root)()
     assert refused.value.error_id == "keys.bad_revocation"
 
 
@@ -117,9 +118,9 @@ def dated_back(house, leaked):
     return make, recording, row, revoked
 
 
-def erasing(house, revoked) -> expiry.ErasureDeps:
+def erasing(house, revoked) -> Services:
     given = house.means
-    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
+    return replace(given, revoked=revoked)
 
 
 def later(house, code: str = "training") -> AgreedLater:
@@ -134,15 +135,15 @@ def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dat
     gate, _, audited = refusals(house, recording, revoked)
     assert gate == code
     assert code in audited
-    mine = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy, revoked=revoked)
+    mine = Changes(given.store, given.root, given.signer, house.clock, house.entropy, revoked=revoked)
     with pytest.raises(SealError) as refused:
         mine.look(house.tenant, recording)
     assert refused.value.error_id == code
     amendments.begin(house.tenant, recording, house.clock() - timedelta(minutes=5))
-    assert finish(given.store, given.root_public, house.clock(), house.entropy, revoked) == 0
+    assert finish(given.store, given.root, house.clock(), house.entropy, revoked) == 0
     assert amendments.begun(house.clock()), "it is looked at again"
     house.limit(20, purpose="quality")
-    limit_application.settle(given.store, given.root_public, house.clock(), revoked)
+    limit_application.settle(given.store, given.root, house.clock(), revoked)
     assert queries.recording(house.tenant, recording) == row
     assert amendments.known(house.tenant, recording) == ()
     house.clock.at = row.keep_until + timedelta(minutes=1)
@@ -154,12 +155,12 @@ def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_d
     first, second = put_small(house), put_small(house)
     given, key = house.means, house.means.signer.key_id
     house.clock.forward(hours=1)
-    known = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+    known = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
     known.agree(house.tenant, first, By("operator"), purpose="agreement", keep_days=20, reason="on the phone")
     since = house.clock.forward(hours=1)
     forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
     house.clock.forward(hours=1)
-    chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root_public)
+    chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root)
     amendments.amended(chain, house.trust, now=house.clock(), entropy=house.entropy)  # nobody knows yet
 
     def revoked() -> dict:
@@ -185,7 +186,7 @@ def test_a_take_does_not_go_by_a_tombstone_that_came_to_light_since(house) -> No
     shutil.copytree(folder, copy)
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
-    chain = chain_of(house.means.store, row.prefix, house.means.root_public)
+    chain = chain_of(house.means.store, row.prefix, house.means.root)
     since = house.clock.forward(hours=1)
     forge(house, folder.name, erasure(chain, "expired"), since - timedelta(minutes=1))
     key = house.means.signer.key_id

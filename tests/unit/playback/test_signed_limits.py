@@ -14,12 +14,9 @@ from recorder.audit.service import Audit
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import database, writing
-from recorder.catalogue.tables.core import (
-    NotRecordedTable,
-    PendingAmendmentTable,
-    RecordingTable,
-    RetentionLimitTable,
-)
+from recorder.catalogue.tables.amendment import PendingAmendmentTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import AccessError, SealError
 from recorder.ids import uuid7
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, limits, retention_limits
@@ -31,6 +28,7 @@ from recorder.seal.amendment import By
 from recorder.seal.retention_limit import LimitSet
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import Signer
+from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.atomic_files import in_memory
 from tests.stored import put_small
@@ -43,22 +41,22 @@ def recording(house) -> str:
     return put_small(house)
 
 
-def means(house, revoked=dict) -> expiry.ErasureDeps:
+def means(house, revoked=dict) -> Services:
     given = house.means
-    return expiry.ErasureDeps(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
+    return replace(given, revoked=revoked)
 
 
 def housekeeping(house, revoked=dict) -> int:
     """What the worker does about limits and recordings; how many it destroyed."""
     given, now = house.means, house.clock()
-    retention_limits.finish(given.store, Trust(given.root_public, revoked), now, house.entropy)
-    limit_application.settle(given.store, given.root_public, now, revoked)
+    retention_limits.finish(given.store, Trust(given.root, revoked), now, house.entropy)
+    limit_application.settle(given.store, given.root, now, revoked)
     return expiry.destroy_due(means(house, revoked), now)
 
 
 def audit(house, revoked=()) -> set[str]:
     given = house.means
-    found = Audit(given.store, given.root_public, house.clock(), revoked=dict(revoked)).tenant(house.tenant)
+    found = Audit(given.store, given.root, house.clock(), revoked=dict(revoked)).tenant(house.tenant)
     return {each.code for each in found}
 
 
@@ -105,12 +103,12 @@ def by_another_root(house, said: LimitSet) -> bytes:
 
 
 def by_a_key_for_amendments_alone(house, said: LimitSet) -> bytes:
-    body = statements._set_body(said)
+    body = statements.SET.body(said)
     return signed_document.write(body, key_for(house, root_of(house), signing.AMENDMENT))
 
 
 def with_an_unknown_field(house, said: LimitSet) -> bytes:
-    body = statements._set_body(said) | {"also": "everything"}
+    body = statements.SET.body(said) | {"also": "everything"}
     return signed_document.write(body, key_for(house, root_of(house), *signing.PANEL_USES))
 
 
@@ -253,7 +251,7 @@ def test_a_limit_by_a_key_that_was_revoked_before_counts_for_nothing(house, reco
     assert housekeeping(house, lambda: {key: since}) == 0
     assert "seal.key_revoked" in audit(house, {key: since}.items())
     later = house.clock() - timedelta(days=1)
-    trust = Trust(house.means.root_public, lambda: {key: later})
+    trust = Trust(house.means.root, lambda: {key: later})
     assert len(limits.in_force(house.tenant, trust)) == 1, "it was listed before the key was revoked"
 
 
@@ -266,7 +264,7 @@ def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recordi
         raise Died(point)
 
     given = house.means
-    changes = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy, boundary=die)
+    changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy, boundary=die)
     with pytest.raises(Died):
         set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
     assert limits.in_force(house.tenant, house.trust) == ()
@@ -284,7 +282,7 @@ def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recordi
 def test_a_key_that_may_not_sign_limits_sets_none(house) -> None:
     given = house.means
     signer = key_for(house, root_of(house), signing.AMENDMENT)
-    changes = Changes(given.store, given.root_public, signer, house.clock, house.entropy)
+    changes = Changes(given.store, given.root, signer, house.clock, house.entropy)
     with pytest.raises(SealError) as refused:
         set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
     assert refused.value.error_id == "seal.endorsement_use"
@@ -333,7 +331,7 @@ def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
     past = house.clock() - timedelta(days=1)
     with writing():
         NotRecordedTable.update(id=folder.name, quarantined_until=past).execute()
-    assert expiry.empty_quarantine(house.spool, house.clock(), house.entropy, house.means.statements) == 0
+    assert expiry.empty_quarantine(house.means, house.clock()) == 0
     assert folder.is_dir()
 
 
@@ -342,7 +340,7 @@ def test_a_row_about_an_amendment_on_its_way_decides_nothing(house, gate, ada, r
         PendingAmendmentTable.create(recording_id=recording, tenant=house.tenant, since=house.clock())
     house.clock.forward(minutes=5)
     given, row = house.means, queries.recording(house.tenant, recording)
-    amendment_recovery.finish(given.store, given.root_public, house.clock(), house.entropy)
+    amendment_recovery.finish(given.store, given.root, house.clock(), house.entropy)
     assert queries.recording(house.tenant, recording) == row
     assert hears(gate, ada, recording) == {"agreement": None}
 

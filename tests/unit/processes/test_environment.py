@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from demo import switch
 from recorder import environment
-from recorder.cli import processes
 from recorder.config import Settings, load
 from recorder.pipeline.encoders import Encoder
+from recorder.processes import run
 from recorder.processes.services import Context
 from recorder.processes.supervisor import HEARTBEAT_FD, Program, Supervisor
 from recorder.prompts.tts import EspeakNg
@@ -69,7 +69,7 @@ def started(programs: list[Program]) -> Iterator[Supervisor]:
 
 def test_each_process_of_an_installation_has_its_own_secrets_alone(tmp_path: Path) -> None:
     settings = load(None, {"ACCORD_NODE_DATA": str(tmp_path), "ACCORD_STORE_KIND": "directory"})
-    programs = processes.programs(Context(settings, None))
+    programs = run.programs(Context(settings, None))
     with started(programs) as supervisor:
         found = {each.name: seen(supervisor.pid(each.name)) for each in programs}
     store = {"ACCORD_STORE_ACCESS_KEY", "ACCORD_STORE_SECRET_KEY"}

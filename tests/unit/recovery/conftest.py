@@ -9,7 +9,8 @@ import pytest
 
 from recorder.catalogue import database, schema
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.lifecycle import expiry, limit_application
@@ -54,7 +55,7 @@ class Recovery:
         values = {
             "store": house.means.store,
             "keyring": house.means.keyring,
-            "root": house.means.root_public,
+            "root": house.means.root,
             "now": house.clock,
             "entropy": house.entropy,
         }
@@ -66,13 +67,11 @@ class Recovery:
     def settle(self) -> int:
         """Let rows follow from the retention limits."""
         house = self.house
-        return limit_application.settle(house.means.store, house.means.root_public, house.clock())
+        return limit_application.settle(house.means.store, house.means.root, house.clock())
 
     def destroy_due(self) -> int:
         house = self.house
-        means = expiry.ErasureDeps(
-            house.means.store, house.means.root_public, house.means.signer, house.entropy
-        )
+        means = house.means
         return expiry.destroy_due(means, house.clock())
 
 

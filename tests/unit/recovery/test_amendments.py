@@ -8,7 +8,10 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable, RetentionLimitTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal.amendment import By
@@ -22,7 +25,7 @@ OPERATOR = By("operator")
 
 def changes(house) -> Changes:
     given = house.means
-    return Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+    return Changes(given.store, given.root, given.signer, house.clock, house.entropy)
 
 
 def test_rows_after_a_rebuild_say_what_was_learnt(house, recovery, recorded) -> None:

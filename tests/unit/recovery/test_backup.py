@@ -14,29 +14,25 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Keeping
-from recorder.catalogue.tables.audit_log import RecipientTable, SubtreeTable
-from recorder.catalogue.tables.core import (
-    TABLES,
-    AmendmentTable,
-    LeafTable,
-    PendingAmendmentTable,
-    PurposeTable,
-    RecordingTable,
-    SessionTable,
-    TenantTable,
-)
+from recorder.catalogue.tables import TABLES
+from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
+from recorder.catalogue.tables.announcement import PurposeTable
+from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import erased_calls, register, reviews
-from recorder.features.tenants import composition, keep_options, lines, service, snapshot, transfer_options
-from recorder.identity import api_tokens, users
+from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
+from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
@@ -88,9 +84,7 @@ def full(house: Bakery, recorded) -> Bakery:
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
     means = house.means
-    signing = checkpoint.CheckpointDeps(
-        means.store, means.signer, means.root_public, house.entropy, owner="one"
-    )
+    signing = replace(means, checkpoints_seen={})
     assert checkpoint.keep(signing, house.clock()) == 1
     with connected():
         RecipientTable.create(
@@ -373,7 +367,7 @@ def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
             import threading
 
             def add() -> None:
-                service.create_tenant(
+                tenants.create_tenant(
                     identity, name=name, wrapped_key="{}", now=full.clock(), entropy=os.urandom
                 )
 

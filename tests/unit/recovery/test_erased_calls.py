@@ -15,14 +15,15 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable
+from recorder.catalogue.subject_request_queries import RequestRow
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import KeepingError, SealError
-from recorder.features.recovery import backup, proposals
+from recorder.features.recovery import backup
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import register
-from recorder.features.subject_requests.register import RequestRow
+from recorder.features.subject_requests import erased_calls, register
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
 from recorder.seal import call_erasure, canonical_json, signed_document
@@ -49,7 +50,7 @@ def missed(house: Bakery, recorded) -> list[str]:
 @pytest.fixture
 def changes(house: Bakery) -> Changes:
     means = house.means
-    return Changes(means.store, means.root_public, means.signer, house.clock, house.entropy)
+    return Changes(means.store, means.root, means.signer, house.clock, house.entropy)
 
 
 @pytest.fixture
@@ -89,19 +90,19 @@ def test_an_older_backup_brings_none_of_them_back(
         assert recovery.troubles == []
         assert len(rows(NotRecordedTable)) == 2, "a rebuild erases nothing: it proposes"
         with pytest.raises(KeepingError, match="not confirmed"):
-            proposals.erase_calls_again(changes, house.tenant)
+            erased_calls.erase_calls_again(changes, house.tenant)
         house.confirm_holds()
-        assert proposals.erase_calls_again(changes, house.tenant) == 2
+        assert erased_calls.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecordedTable) == opened(missed) == []
         assert erased_call_queries.counts(house.tenant) == {asked.id: 2}
         (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})
-        assert proposals.erase_calls_again(changes, house.tenant) == 0
+        assert erased_calls.erase_calls_again(changes, house.tenant) == 0
         assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"] == [said], "once"
         house.confirm_holds()
         means = house.means
-        audit = Audit(means.store, means.root_public, house.clock(), means.keyring)
+        audit = Audit(means.store, means.root, house.clock(), means.keyring)
         assert [each.code for each in audit.tenant(house.tenant)] == []
 
 
@@ -181,7 +182,7 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
     body = canonical_json.load(content, "note")
     body["body"]["calls"] = ["another"]
     with pytest.raises(SealError, match="signature"):
-        call_erasure.read(canonical_json.dump(body), house.means.root_public)
+        call_erasure.read(canonical_json.dump(body), house.means.root)
     below = f"forgotten/{house.tenant}"
     put(house, f"{below}/changed.json", canonical_json.dump(body))
     put(house, f"{below}/0.json", b"\xff no json")
@@ -199,7 +200,7 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
         ("seal.version", f"{below}/2.json"),
     ]
     assert (report.calls, report.changed) == ({house.tenant: 2}, 0)
-    audit = Audit(house.means.store, house.means.root_public, house.clock(), house.means.keyring)
+    audit = Audit(house.means.store, house.means.root, house.clock(), house.means.keyring)
     named = {(each.code, each.where) for each in audit.tenant(house.tenant)}
     assert {each for each in recovery.troubles if "another" not in each[1]} <= named
 
@@ -216,7 +217,7 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery
     later = replace(changes, revoked=lambda: revoked)
     report = recovery.rebuild(revoked=lambda: revoked)
     assert (report.calls, recovery.troubles) == ({}, [("seal.key_revoked", name)])
-    assert proposals.erase_calls_again(later, house.tenant) == 0
+    assert erased_calls.erase_calls_again(later, house.tenant) == 0
     assert len(rows(NotRecordedTable)) == 2
     believed = recovery.rebuild(revoked=lambda: revoked, believe_dates=True)
     assert believed.calls == ({house.tenant: 2} if hours < 0 else {})
@@ -230,6 +231,6 @@ def test_a_note_of_a_recording_destroys_none(house: Bakery, recorded, recovery, 
     report = recovery.rebuild()
     assert [code for code, _ in recovery.troubles] == ["call_erasure.of_a_recording"]
     assert report.calls == {}
-    assert proposals.erase_calls_again(changes, house.tenant) == 0
+    assert erased_calls.erase_calls_again(changes, house.tenant) == 0
     assert set(before) < set(house.objects())
     assert queries.recording(house.tenant, mine).destroyed_at is None

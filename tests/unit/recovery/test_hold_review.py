@@ -11,13 +11,14 @@ from recorder.audit.service import Audit
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.lifecycle import hold_review, limits
 
 
 def audit(house) -> set[str]:
-    looking = Audit(house.means.store, house.means.root_public, house.clock(), recordings=False)
+    looking = Audit(house.means.store, house.means.root, house.clock(), recordings=False)
     return {each.code for each in looking.tenant(house.tenant)}
 
 
@@ -90,7 +91,7 @@ def test_a_statement_that_the_catalogue_does_not_know_waits_until_somebody_has_l
     recorded()
     house.limit(5)
     with writing():
-        limits.RetentionLimitTable.delete().execute()
+        RetentionLimitTable.delete().execute()
     assert recovery.rebuild().limits.taken == 1
     house.clock.forward(days=6)
     recovery.settle()

@@ -8,7 +8,9 @@ import pytest
 
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable, LeafTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild import STRANGE, _places
 from recorder.lifecycle import amendment_store, amendments, hold_review, recordings
@@ -112,9 +114,9 @@ def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded
 def amended(house, recording: str, data) -> None:
     row = queries.recording(house.tenant, recording)
     means = house.means
-    chain = amendment_store.chain_of(means.store, row.prefix, means.root_public)
+    chain = amendment_store.chain_of(means.store, row.prefix, means.root)
     by = By("user", "01930000-0000-7000-8000-00000000000c")
-    amendment_store.put(means.store, chain, data, by, means.signer, means.root_public, house.clock())
+    amendment_store.put(means.store, chain, data, by, means.signer, means.root, house.clock())
 
 
 def hold(house) -> HoldSet:

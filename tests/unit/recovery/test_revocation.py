@@ -11,7 +11,8 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.core import AmendmentTable, RecordingTable
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
 from recorder.lifecycle import amendments, line_history
 from recorder.lifecycle.amendment_service import Changes
@@ -42,7 +43,7 @@ def since(revoked):
 
 def tombstone(house, recording: str):
     row = queries.recording(house.tenant, recording)
-    return erasure(chain_of(house.means.store, row.prefix, house.means.root_public), "expired")
+    return erasure(chain_of(house.means.store, row.prefix, house.means.root), "expired")
 
 
 def opens(house, recording: str, revoked) -> str | None:
@@ -50,7 +51,7 @@ def opens(house, recording: str, revoked) -> str | None:
     means = house.means
     try:
         row = queries.recording(house.tenant, recording)
-        Seals(means.store, means.keyring, means.root_public, revoked).open(row, house.clock())
+        Seals(means.store, means.keyring, means.root, revoked).open(row, house.clock())
     except SealError as error:
         return error.error_id
     return None
@@ -107,7 +108,7 @@ def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, re
 def test_what_the_restored_log_speaks_of_is_believed(house, recovery, recorded, revoked) -> None:
     recording, given = recorded(), house.means
     house.clock.forward(hours=1)
-    changes = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+    changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
     said = {"purpose": "agreement", "keep_days": 20, "reason": "on the phone"}
     changes.agree(house.tenant, recording, By("operator"), **said)
     house.clock.at = since(revoked) + timedelta(days=1)

@@ -62,13 +62,13 @@ def row(house):
 
 def rebuilt(house, store: Huge) -> list[tuple[str, str]]:
     means = house.means
-    Rebuild(store, means.keyring, means.root_public, house.clock, house.entropy).run()
+    Rebuild(store, means.keyring, means.root, house.clock, house.entropy).run()
     return [(each.code, each.place) for each in rebuild_queue.troubles()]
 
 
 def test_a_manifest(house, row) -> None:
     store = Huge(house.means.store, frozenset({row.prefix + NAME}))
-    root = house.means.root_public
+    root = house.means.root
     for look in (
         lambda: chain_of(store, row.prefix, root),
         lambda: Seals(store, house.means.keyring, root).open(row, house.clock()),
@@ -82,7 +82,7 @@ def test_a_manifest(house, row) -> None:
 
 def test_a_wrapped_key(house, row) -> None:
     store = Huge(house.means.store, frozenset({data_key_path(row.tenant, row.id)}))
-    report = verify(store, row.prefix, house.means.root_public, house.means.keyring)
+    report = verify(store, row.prefix, house.means.root, house.means.keyring)
     assert 9 in [each.check for each in report.findings]
     assert rebuilt(house, store)
     assert 0 < store.read_in_all <= 2 * (WrappedKey.MAX_BYTES + 1)
@@ -101,7 +101,7 @@ def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> 
         return b"[" * length if length else found
 
     monkeypatch.setattr(Huge, "read", whole)
-    chain = chain_of(store, row.prefix, house.means.root_public)
+    chain = chain_of(store, row.prefix, house.means.root)
     assert chain.problems
     with pytest.raises(SealError):
         chain.check()
@@ -111,8 +111,8 @@ def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_whole_chain_is_read(house, row) -> None:
     """Nothing of what belongs there is cut off."""
     house.clock.forward(days=31)
-    means = expiry.ErasureDeps(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    means = house.means
     assert expiry.destroy_due(means, house.clock()) == 1
-    chain = chain_of(house.means.store, row.prefix, house.means.root_public)
+    chain = chain_of(house.means.store, row.prefix, house.means.root)
     assert (chain.problems, chain.erased is not None) == ([], True)
     assert chain.manifest_sha256 == hashlib.sha256(house.means.store.read(row.prefix + NAME)).hexdigest()

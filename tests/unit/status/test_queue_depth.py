@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from recorder.audio.encoded_take import ENCODED
+from recorder.config import Settings
 from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import measure
 from recorder.pipeline.stages import STORED, next_stage, step
-from recorder.processes.worker import Worker, WorkerOptions
+from recorder.processes.worker_loop import Worker
 from recorder.processes.worker_status import Overseer
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.store.directory import DirectoryStore
@@ -70,14 +71,7 @@ def test_two_thousand_takes_are_measured_in_a_moment(tmp_path: Path) -> None:
 
 def test_the_worker_says_how_old_its_oldest_take_is(house) -> None:
     house.take()
-    worker = Worker(
-        WorkerOptions(house.spool, house.folder / "snapshot"),
-        store=house.means.store,
-        keyring=house.means.keyring,
-        signer=house.means.signer,
-        root_public=house.means.root_public,
-        now=house.clock,
-    )
+    worker = Worker(house.means, Settings())
     overseer = Overseer(worker, DirectoryStore(house.folder / "bucket"), house.clock(), now=house.clock)
     assert not overseer._spool().ok, "it was not looked at yet"
     overseer._depth = measure(house.spool)

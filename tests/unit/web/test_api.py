@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from recorder.domain.live_command import DONE
-from recorder.features.live import queue
-from recorder.features.live.queue import LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import LiveRow
 from recorder.identity import api_tokens
 from tests.house import CALLER
 from web import WebConfig
@@ -30,7 +30,7 @@ def call(bakery, clock) -> LiveRow:
         number=bakery.line.number, direction="inbound", outside=CALLER, started_at=clock(), told=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
-    queue.put("node1", [row], clock())
+    queries.put("node1", [row], clock())
     return row
 
 
@@ -63,7 +63,7 @@ def test_a_program_sees_its_customers_calls(ask, token, call, clock) -> None:
         "told": True, "paused_until": None,
     }  # fmt: skip
     assert ask("/calls").json == {"calls": [told]}
-    queue.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
+    queries.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
     assert ask("/calls").json["calls"][0]["paused_until"] == "2026-11-25T09:02:00.000Z"
 
 
@@ -75,9 +75,9 @@ def test_what_came_of_it_is_told(ask, token, call, clock, entropy) -> None:
         sent = ask(f"/calls/{call.id}/pause", "POST")
         assert sent.status_code == 202
         assert sent.json["outcome"] is None
-        (row,) = queue.open_of("node1")
-        assert queue.take("node1", row.id, clock(), entropy)
-        assert queue.answer("node1", row.id, outcome, clock(), entropy)
+        (row,) = queries.open_of("node1")
+        assert queries.take("node1", row.id, clock(), entropy)
+        assert queries.answer("node1", row.id, outcome, clock(), entropy)
         found = ask(sent.location.removeprefix("/api/v1"))
         assert found.status_code == status, outcome
         if status == 200:
@@ -106,7 +106,7 @@ def test_without_a_token_there_is_nothing(ask, token, call, secret) -> None:
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert answer.json["type"] == "urn:accord:token.unknown"
-    assert queue.open_of("node1") == ()
+    assert queries.open_of("node1") == ()
 
 
 def test_a_token_that_was_revoked_ends_at_once(ask, token, bakery, rival, clock, entropy) -> None:
@@ -139,4 +139,4 @@ def test_what_a_program_cannot_ask(ask, token, call, what) -> None:
     assert ask(f"/calls/{call.id}/{what}", "POST").status_code == 404
     assert ask(f"/calls/{call.id}/pause", "PUT").status_code == 404
     assert ask("/nowhere").json["type"] == "urn:accord:path.unknown"
-    assert queue.open_of("node1") == ()
+    assert queries.open_of("node1") == ()

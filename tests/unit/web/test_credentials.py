@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import SessionTable, UserTable
-from recorder.catalogue.tables.live_call import ApiTokenTable
+from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
 from recorder.errors import SealError
 from recorder.identity import api_tokens, users
 from recorder.seal import credential, signing

@@ -12,7 +12,7 @@ from recorder.audit.service import Audit
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import RecordingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.clock import to_iso
 from recorder.errors import PersonError

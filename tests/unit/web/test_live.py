@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.domain.live_command import DONE
-from recorder.features.live import queue
-from recorder.features.live.queue import LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import LiveRow
 from tests.house import CALLER
 from web import WebConfig
 
@@ -29,7 +29,7 @@ def call(house, bakery, clock) -> LiveRow:
         number=bakery.line.number, direction="inbound", outside=CALLER,
         started_at=clock(), told=True, paused_until=None, deletable=True,
     )  # fmt: skip
-    queue.put("node1", [row], clock())
+    queries.put("node1", [row], clock())
     return row
 
 
@@ -39,9 +39,9 @@ def asked(kind: str = "call.asked") -> int:
 
 
 def answer(outcome: str, clock, entropy) -> None:
-    for row in queue.open_of("node1"):
-        assert queue.take("node1", row.id, clock(), entropy)
-        assert queue.answer("node1", row.id, outcome, clock(), entropy)
+    for row in queries.open_of("node1"):
+        assert queries.take("node1", row.id, clock(), entropy)
+        assert queries.answer("node1", row.id, outcome, clock(), entropy)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_came_of_it_is_said(browser, call, clock, entropy, what, outcome, t
 
 
 def test_a_pause_is_shown_with_its_end_and_the_button_to_go_on(browser, call, clock) -> None:
-    queue.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
+    queries.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
     page = browser("claire").get("/live").text
     assert "jusqu’à 10:02 au plus tard" in page
     assert f'id="resume-{call.id}"' in page
@@ -84,14 +84,14 @@ def test_a_pause_that_is_over_is_not_said_any_more(browser, call, clock, entropy
     said = "ce qui se dit maintenant"
     assert said in person.get(sent.location).text, "the list may be a moment behind"
     clock.forward(seconds=4)
-    queue.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
+    queries.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
     assert said in person.get(sent.location).text
-    queue.put("node1", [call], clock())
+    queries.put("node1", [call], clock())
     assert said not in person.get(sent.location).text
 
 
 def test_before_everybody_was_told_there_is_nothing_to_ask(browser, call, clock) -> None:
-    queue.put("node1", [replace(call, told=False)], clock())
+    queries.put("node1", [replace(call, told=False)], clock())
     page = browser("claire").get("/live").text
     assert "L’annonce de l’enregistrement est en cours" in page
     assert "/pause" not in page
@@ -104,7 +104,7 @@ def test_to_destroy_is_asked_back_once(browser, call, clock) -> None:
     assert page.status_code == 200
     assert "Personne ne peut revenir en arrière" in page.text
     assert asked() == 0
-    queue.put("node1", [replace(call, deletable=False)], clock())
+    queries.put("node1", [replace(call, deletable=False)], clock())
     assert person.get(f"/live/{call.id}/delete").status_code == 404
     assert f"/live/{call.id}/delete" not in person.get("/live").text
     assert person.send(f"/live/{call.id}/delete").status_code == 404

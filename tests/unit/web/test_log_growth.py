@@ -10,7 +10,8 @@ import pytest
 
 from recorder.audit.service import Audit
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import GrantTable, LeafTable, ListenTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.ids import uuid7
 from recorder.playback import grants
 from tests.unit.web.test_playback import leaves, open_player, plain_sound

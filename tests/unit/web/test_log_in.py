@@ -13,7 +13,8 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable, SessionTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.identity import users
 from tests.house import PASSWORD

@@ -7,6 +7,7 @@ import html
 from recorder.catalogue import queries
 from recorder.catalogue.records import Keeping
 from recorder.features.tenants import keep_options, lines
+from recorder.lifecycle import line_history
 
 
 def test_colleagues_read_what_everybody_in_a_call_is_told(browser, house, bakery):
@@ -47,7 +48,7 @@ def test_a_number_of_somebody_else_and_one_that_ended_are_not_there(browser, riv
     assert "+32\u00a02\u00a0555\u00a001\u00a099" in browser("dyck").get("/numbers").text
     assert "+32\u00a02\u00a0555\u00a001\u00a099" not in person.get("/numbers").text
     (line,) = queries.lines(bakery.id)
-    lines.end_line(bakery.id, line.id, now=clock(), entropy=entropy)
+    line_history.end_line(bakery.id, line.id, now=clock(), entropy=entropy)
     page = person.get("/numbers")
     assert "Aucun de vos numéros" in page.text
     assert "<section" not in page.text

@@ -14,10 +14,10 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import departures, queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LeafTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable
 from recorder.features.imports.service import Bringing, Old
-from recorder.features.offboarding import decisions
+from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare
 from recorder.playback.verified_recording import Seals
 from recorder.seal import signing
@@ -32,8 +32,8 @@ def leaves(house, bakery) -> str:
     house.call(bakery, announced=False)
     said = {"now": house.clock(), "entropy": house.entropy}
     office = replace(house.changes, signer=house.means.signer)
-    decisions.announce(office, bakery.id, house.clock() + timedelta(days=30))
-    sign = partial(decisions.hand_over, office, bakery.id)
+    service.announce(office, bakery.id, house.clock() + timedelta(days=30))
+    sign = partial(service.hand_over, office, bakery.id)
     seals = Seals(house.store, house.keyring, house.root_public)
     prepare(bakery.id, seals, house.store, signing.public_pem(house.root_public), sign, anew=False, **said)
     return call
@@ -46,7 +46,7 @@ def old(house, bakery, tmp_path, tone) -> str:
     file.write_bytes(tone(1000, channels=2))
     owner = queries.tenant(bakery.id)
     until = house.clock() + timedelta(days=60)
-    bringing = Bringing(owner, until, house.folder / "spool", house.means, house.clock, "BE")
+    bringing = Bringing(owner, until, house.means, "BE")
     began = house.clock() - timedelta(days=90)
     outcome = bringing.bring(Old(2, file, began, "+32470123456", "+3225550100", "inbound", ""))
     assert outcome.recording is not None, outcome.error
@@ -135,7 +135,7 @@ def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, 
 def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
     assert browser("paul").get("/leaving").status_code == 404
     office = replace(house.changes, signer=house.means.signer)
-    decisions.announce(office, bakery.id, house.clock() + timedelta(days=30))
+    service.announce(office, bakery.id, house.clock() + timedelta(days=30))
     assert "pas encore prêt" in browser("paul").get("/leaving").text
     assert browser("paul").get(FILE).status_code == 404
 

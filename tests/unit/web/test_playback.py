@@ -11,7 +11,9 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, ListenTable, SessionTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.grant import ListenTable
+from recorder.catalogue.tables.identity import SessionTable
 from recorder.domain import parties
 from recorder.errors import SealError
 from recorder.ids import uuid7
@@ -506,9 +508,9 @@ def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house,
     assert claire.send(tell, play=play, played="0-9").status_code == 204, "too late, and no error"
     assert leaves("listen.closed") == [closed]
     means = house.means
-    found = Audit(means.store, means.root_public, house.clock(), means.keyring).tenant(bakery.id)
+    found = Audit(means.store, means.root, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == []
     with connected():
         ListenTable.update(player_says=[[0, 99]]).execute()
-    found = Audit(means.store, means.root_public, house.clock(), means.keyring).tenant(bakery.id)
+    found = Audit(means.store, means.root, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == ["row.changed"]

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import TenantTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import time_zones
 from recorder.domain.parties import Party
 from recorder.spool.layout import REASONS

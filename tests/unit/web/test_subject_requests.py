@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -13,11 +14,12 @@ import pytest
 import soundfile
 
 from recorder.audit.service import Audit
-from recorder.catalogue import erased_call_queries, queries
+from recorder.catalogue import erased_call_queries, queries, subject_request_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.core import LeafTable, NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
-from recorder.features.subject_requests import register, reviews, verification_code
+from recorder.features.subject_requests import reviews, verification_code
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
 from tests.house import CALLER
@@ -78,7 +80,7 @@ def call(house, bakery) -> str:
 def test_a_request_is_entered_and_has_its_day(browser, bakery, clock) -> None:
     paul = browser("paul")
     page = enter(paul, received="2026-11-20")
-    (row,) = register.requests(bakery.id)
+    (row,) = subject_request_queries.requests(bakery.id)
     assert (row.number, row.due_on.isoformat()) == (NUMBER, "2026-12-20")
     shown = paul.get(page).text
     assert "20 décembre 2026" in shown
@@ -103,7 +105,7 @@ def test_what_is_wrong_is_said_and_nothing_is_written(browser, bakery) -> None:
         answer = paul.send("/requests", **{**form, **wrong})
         assert answer.status_code == 403
         assert said in answer.text
-    assert register.requests(bakery.id) == ()
+    assert subject_request_queries.requests(bakery.id) == ()
 
 
 def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> None:
@@ -170,7 +172,7 @@ def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -
     assert "Personne n’a été appelé" in paul.get(page).text
     known(paul, page)
     assert "Carte d" in paul.get(page).text
-    (row,) = register.requests(bakery.id)
+    (row,) = subject_request_queries.requests(bakery.id)
     assert (row.proved_how, row.vouched_by, row.proved_by) == (
         "people", bakery.people["paul"].id, bakery.people["claire"].id,
     )  # fmt: skip
@@ -473,7 +475,7 @@ def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, brows
     shown = paul.get(page).text
     assert "1 appel qui n’a pas été enregistré est effacé" in shown
     assert "1 appel est mis de côté" in shown
-    assert expiry.empty_quarantine(impossible.parent, end, house.entropy, house.means.statements) == 1, (
+    assert expiry.empty_quarantine(replace(house.means, spool=impossible.parent), end) == 1, (
         "its sound goes, too"
     )
     assert [each.name for each in quarantine.iterdir()] == [folder.name]

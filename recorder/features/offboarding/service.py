@@ -1,5 +1,7 @@
-"""What an operator decides about a customer who leaves: each decision is signed and put into the bucket, and
-only then are row and leaf written.  Broken off between them, the command is given again and goes on.
+"""The operator's decisions about a departing customer.
+
+Each decision is signed and put into the bucket first; then the row and the leaf are written.  An interrupted
+command is given again and resumes.
 """
 
 from __future__ import annotations
@@ -10,8 +12,11 @@ from datetime import datetime
 from recorder.catalogue import departures, queries
 from recorder.clock import to_iso, truncate
 from recorder.errors import CatalogueError
-from recorder.features.offboarding import departure
+from recorder.features.offboarding import queries as offboarding_queries
+from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.departure import note_departure
+from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.seal import offboarding
 from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
 
@@ -19,14 +24,14 @@ COMPLETE = "`accord tenant leave complete`"
 
 
 def standing(changes: Changes, tenant: str) -> Statement:
-    """The signed statement that holds of a customer who leaves.  Raises :class:`CatalogueError`
+    """The signed statement in force about a departing customer.  Raises :class:`CatalogueError`
     (``leaving.not_announced``, ``leaving.not_signed`` where only a row says so), :class:`SealError` where a
     statement cannot be read, :class:`recorder.errors.StoreError`."""
     found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
     if found is not None:
         return found
     if departures.departure(tenant) is None:
-        departure.standing(tenant)
+        offboarding_queries.standing(tenant)
     raise CatalogueError(
         "leaving.not_signed",
         "a row says that this customer leaves, and nothing that was signed does, or its key was revoked",
@@ -35,8 +40,8 @@ def standing(changes: Changes, tenant: str) -> Statement:
 
 
 def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
-    """A customer leaves: its numbers are not recorded any more from now on, and up to ``until`` it can fetch
-    what it is handed.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
+    """Announce that a customer leaves: its numbers are not recorded from now on, and it can download its
+    archive until ``until``.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
     ``leaving.until``, ``leaving.complete``, ``tenant.unknown``; else as :func:`standing`."""
     now, until = truncate(changes.now()), truncate(until)
     if until <= now:
@@ -53,30 +58,28 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
         first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
         more = {"announced_at": now, "until": until, "handed_over": None}
         found = _put(changes, first if last is None else last.following(ANNOUNCED, now, **more))
-    departure.announced(
-        tenant, found.announced_at, found.until, found.sha256, now=now, entropy=changes.entropy
-    )
+    note_departure(tenant, found.announced_at, found.until, found.sha256, now=now, entropy=changes.entropy)
     return found
 
 
 def cancel(changes: Changes, tenant: str) -> None:
-    """It does not leave after all; its lines are made again by hand.  Raises :class:`CatalogueError`:
+    """Call a departure off; the lines are added again by hand.  Raises :class:`CatalogueError`:
     ``leaving.not_announced``, ``leaving.erasing``; else as :func:`standing`."""
     now = truncate(changes.now())
     found, last = _found(changes, tenant)
     if found is None:
-        departure.standing(tenant)
+        offboarding_queries.standing(tenant)
     else:
         check_not_erasing(found)
     if last is None:
         last = _put(changes, Statement(tenant, 1, None, CANCELLED, now, now, now))
     elif last.kind != CANCELLED:
         last = _put(changes, last.following(CANCELLED, now))
-    departure.stays(tenant, last.sha256, now=now, entropy=changes.entropy)
+    offboarding_queries.stays(tenant, last.sha256, now=now, entropy=changes.entropy)
 
 
 def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
-    """What a customer is handed is whole: the SHA-256 of the statement that says so.  Raises
+    """Sign that a customer's archive is complete; returns the statement's SHA-256.  Raises
     :class:`CatalogueError` (``leaving.erasing``); else as :func:`standing`."""
     found = standing(changes, tenant)
     check_not_erasing(found)
@@ -87,7 +90,7 @@ def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
 
 
 def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
-    """Everything of a customer is destroyed from now on; ``early`` says why before its day.  Raises
+    """Order a customer's erasure; ``early`` is the reason where its day has not come.  Raises
     :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.too_early``, ``leaving.erasing``; else as
     :func:`standing`."""
     now = truncate(changes.now())
@@ -107,8 +110,8 @@ def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
 
 
 def write_down(changes: Changes, said: Statement) -> None:
-    """Write down a signed erasure, for the worker to find it."""
-    departure.erasing(
+    """Write down a signed order of erasure, for the worker to find."""
+    offboarding_queries.erasing(
         said.tenant,
         said.announced_at,
         said.until,
@@ -122,8 +125,8 @@ def write_down(changes: Changes, said: Statement) -> None:
 
 
 def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
-    """Sign that everything of a customer is destroyed whose receipt says so already, where no other statement
-    stands.  Raises as :func:`standing`."""
+    """Order the erasure again of a customer that already has a receipt, where no other statement is in
+    force.  Raises as :func:`standing`."""
     now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
@@ -144,7 +147,7 @@ def check_not_erasing(said: Statement) -> None:
 
 
 def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement | None]:
-    """The statement that holds, and the last one."""
+    """The statement in force, and the last one."""
     every = offboarding.statements(changes.store, tenant, changes.root)
     last = every[-1] if every else None
     holds = last is not None and last.kind != CANCELLED and last.key_id not in changes.revoked()
@@ -155,3 +158,36 @@ def _put(changes: Changes, said: Statement) -> Statement:
     made = offboarding.put(changes.store, said, changes.signer, changes.root)
     changes.boundary("statement put")
     return made
+
+
+def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
+    """Holds that must be decided before anything is erased."""
+    return amendments.holds(tenant)
+
+
+def check_ready(tenant: str) -> None:
+    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them)."""
+    if holds_unconfirmed() is not None:
+        raise CatalogueError(
+            "leaving.holds_unconfirmed",
+            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
+            "look at them, then `accord rebuild --confirm-holds`",
+        )
+    if holds := held(tenant):
+        named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
+        more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
+        raise CatalogueError(
+            "leaving.held",
+            f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
+            "`accord hold lift`, once whoever it was held for has what they need of it",
+        )
+
+
+def check_handed_over(said: Statement) -> None:
+    """Raises :class:`CatalogueError` (``leaving.not_handed_over``)."""
+    if said.handed_over is None:
+        raise CatalogueError(
+            "leaving.not_handed_over",
+            "nothing was handed over to this customer",
+            "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
+        )

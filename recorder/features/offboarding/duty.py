@@ -1,10 +1,11 @@
-"""Everything of a customer who left is destroyed, as a signed statement says, and a signed receipt says so.
+"""The worker's duty for offboarding: it erases a departed customer, as a signed statement orders, and signs a
+receipt.
 
-Each recording goes the way that all go: that it is to be deleted is sealed beside it, then its keys are
-destroyed, every version of its objects, and a tombstone stands.  Then calls that were not recorded and the
-customer's people are forgotten, and last of all the customer's own keys are destroyed, so that a copy of a
-recording's wrapped key, wherever it was put away, opens nothing.  The log is signed, and the receipt put into
-bucket and catalogue.  Killed anywhere it goes on: what is done is seen by what is there.
+Each recording is erased as any other is: the deletion is sealed beside it, its keys and every version of its
+objects are deleted, and a tombstone is put.  Then unrecorded calls and the customer's users are dropped, and
+last the customer's own keys are destroyed, so that no copy of a recording's wrapped key opens anything.
+Finally the log is signed, and the receipt is put into bucket and catalogue.  The work resumes after any
+interruption: what is there shows what is done.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -27,13 +27,13 @@ from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
-from recorder.features.offboarding import departure
+from recorder.features.offboarding import queries
+from recorder.features.offboarding.service import check_ready
 from recorder.ids import Entropy
-from recorder.lifecycle import amendments, expiry
+from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.erasure_deadline import complete_from
-from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.lifecycle.key_rotation import CLAIM
 from recorder.seal import offboarding
 from recorder.seal.amendment import SYSTEM
@@ -59,6 +59,7 @@ from recorder.seal.offboarding import (
 from recorder.seal.offboarding import read_receipt as read
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import NAME as MANIFEST
+from recorder.services import Services
 from recorder.store.contract import NotFound, Store, Unreachable
 
 REASON: Final = "Its customer has left; it was handed what could be handed over."
@@ -66,63 +67,22 @@ REASON: Final = "Its customer has left; it was handed what could be handed over.
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class OffboardingDeps:
-    """``destroying`` destroys, ``signing`` signs the log; ``backups_end_after`` is how long a copy of
-    catalogue and bucket is kept.  ``seconds``: how long it may take at a time."""
-
-    destroying: expiry.ErasureDeps
-    signing: checkpoint.CheckpointDeps
-    backups_end_after: timedelta
-    seconds: float = 45.0
-    elapsed: Callable[[], float] = field(default=time.monotonic)
-
-
-def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
-    """Holds that are to be decided before anything is destroyed."""
-    return amendments.holds(tenant)
-
-
-def check_ready(tenant: str) -> None:
-    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them)."""
-    if holds_unconfirmed() is not None:
-        raise CatalogueError(
-            "leaving.holds_unconfirmed",
-            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
-            "look at them, then `accord rebuild --confirm-holds`",
-        )
-    if holds := held(tenant):
-        named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
-        more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
-        raise CatalogueError(
-            "leaving.held",
-            f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
-            "`accord hold lift`, once whoever it was held for has what they need of it",
-        )
-
-
-def check_handed_over(said: Statement) -> None:
-    """Raises :class:`CatalogueError` (``leaving.not_handed_over``)."""
-    if said.handed_over is None:
-        raise CatalogueError(
-            "leaving.not_handed_over",
-            "nothing was handed over to this customer",
-            "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
-        )
-
-
-def erase_due(means: OffboardingDeps, now: datetime) -> int:
-    """Destroy, for a while, what is left of customers of whom a signed statement says that they are erased;
-    how many receipts were written.  A row is where to look.  What stands in the way of one is logged as an
-    error and holds up no other.  Raises :class:`Unreachable`."""
-    given = means.destroying
-    until, written = means.elapsed() + means.seconds, 0
-    for row in departure.to_erase():
+def erase_due(
+    services: Services,
+    now: datetime,
+    seconds: float = 45.0,
+    elapsed: Callable[[], float] = time.monotonic,
+) -> int:
+    """Erase what is left of customers whose erasure a signed statement orders; stop after ``seconds`` and
+    go on the next time.  Returns how many receipts were written.  A customer that cannot be erased is logged
+    as an error and holds up no other.  Raises :class:`Unreachable`."""
+    until, written = elapsed() + seconds, 0
+    for row in queries.to_erase():
         try:
-            said = offboarding.erasure(given.store, row.tenant, given.root, given.revoked(), now)
+            said = offboarding.erasure(services.store, row.tenant, services.root, services.revoked(), now)
             check_ready(row.tenant)
-            if _destroy(row.tenant, means, now, until):
-                written += _finish(said, means, now)
+            if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
+                written += _finish(said, services, now)
         except Unreachable:
             raise
         except (CatalogueError, KeepingError, SealError, StoreError) as error:
@@ -136,15 +96,20 @@ def erase_due(means: OffboardingDeps, now: datetime) -> int:
     return written
 
 
-def _destroy(tenant: str, means: OffboardingDeps, now: datetime, until: float) -> bool:
+def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callable[[], bool]) -> bool:
     """Destroy recordings; true once none is left."""
-    given = means.destroying
     changes = Changes(
-        given.store, given.root, given.signer, lambda: now, given.entropy, given.boundary, given.revoked
+        services.store,
+        services.root,
+        services.signer,
+        lambda: now,
+        services.entropy,
+        services.boundary,
+        services.revoked,
     )
-    owner = given.entropy(8).hex()
+    owner = services.entropy(8).hex()
     for each in _recordings(tenant):
-        if means.elapsed() >= until:
+        if out_of_time():
             break
         try:
             changes.leave(tenant, each.id, SYSTEM, reason=REASON)
@@ -155,42 +120,42 @@ def _destroy(tenant: str, means: OffboardingDeps, now: datetime, until: float) -
                 "leaving.not_destroyed", recording=each.id, error_id=error.error_id, error=error.message
             )
             continue
-        expiry.destroy_one(each, given, owner, now)
-    left = departure.remaining(tenant)
+        expiry.destroy_one(each, services, owner, now)
+    left = queries.remaining(tenant)
     log.info("leaving.erasing", tenant=tenant, left=left)
     return left == 0
 
 
 def _recordings(tenant: str) -> Iterator[RecordingRow]:
     after = ""
-    while page := departure.recordings_of(tenant, after):
+    while page := queries.recordings_of(tenant, after):
         yield from page
         after = page[-1].id
 
 
-def _finish(statement: Statement, means: OffboardingDeps, now: datetime) -> bool:
-    given, tenant = means.destroying, statement.tenant
-    destroyed = check_all_erased(tenant, given.store, given.root, given.revoked())
-    given.boundary("recordings gone")
-    calls = departure.forget_calls(tenant, now=now, entropy=given.entropy)
-    given.boundary("calls forgotten")
-    people = departure.forget_people(tenant, now=now, entropy=given.entropy)
-    departure.forget_requests(tenant)
-    given.boundary("people forgotten")
-    keys = destroy_keys(tenant, given.erasing or given.store, now, given.entropy, given.boundary)
-    content = _there(tenant, given.store)
+def _finish(statement: Statement, services: Services, now: datetime) -> bool:
+    tenant = statement.tenant
+    destroyed = check_all_erased(tenant, services.store, services.root, services.revoked())
+    services.boundary("recordings gone")
+    calls = queries.forget_calls(tenant, now=now, entropy=services.entropy)
+    services.boundary("calls forgotten")
+    people = queries.forget_people(tenant, now=now, entropy=services.entropy)
+    queries.forget_requests(tenant)
+    services.boundary("people forgotten")
+    keys = destroy_keys(tenant, services.eraser, now, services.entropy, services.boundary)
+    content = _there(tenant, services.store)
     if content is None:
-        checkpoint.sign(tenant, means.signing, now)
-        given.boundary("signed")
-        checkpoint.publish(tenant, means.signing, now)
-        given.boundary("published")
-        said = _receipt(statement, means, destroyed, calls, people, keys, now)
-        content = RECEIPT_KIND.write(said, given.signer)
-        read(content, given.root)
-        _put(given.store, place_of(tenant), content)
-    given.boundary("receipt put")
-    receipt = read(content, given.root)
-    since = given.revoked().get(receipt.key)
+        checkpoint.sign(tenant, services, now)
+        services.boundary("signed")
+        checkpoint.publish(tenant, services, now)
+        services.boundary("published")
+        said = _receipt(statement, services, destroyed, calls, people, keys, now)
+        content = RECEIPT_KIND.write(said, services.signer)
+        read(content, services.root)
+        _put(services.store, place_of(tenant), content)
+    services.boundary("receipt put")
+    receipt = read(content, services.root)
+    since = services.revoked().get(receipt.key)
     if since is not None and receipt.at >= since:
         raise SealError("seal.key_revoked", f"key {receipt.key}, which signed the receipt, was revoked")
     if receipt.tenant != tenant:
@@ -198,8 +163,8 @@ def _finish(statement: Statement, means: OffboardingDeps, now: datetime) -> bool
             "offboarding.foreign", f"the receipt in the place of {tenant}'s is of {receipt.tenant}"
         )
     sha256 = hashlib.sha256(content).hexdigest()
-    done = departure.left(tenant, content.decode(), sha256, receipt.at, now=now, entropy=given.entropy)
-    given.boundary("left")
+    done = queries.left(tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy)
+    services.boundary("left")
     log.info("leaving.left", tenant=tenant, receipt_sha256=sha256)
     return done
 
@@ -249,7 +214,7 @@ def destroy_keys(
         if (text := tenant_queries.tenant_wrapped_key(tenant)) is not None:
             found.append(text.encode())
         ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
-        destroyed = departure.forget_key(tenant, ids, now=now, entropy=entropy)
+        destroyed = queries.forget_key(tenant, ids, now=now, entropy=entropy)
         boundary("customer's key forgotten")
         # By name, too: a listing shows no object whose newest version is a mark of its deletion.
         for place in dict.fromkeys([*places, tenant_key_path(tenant), next_tenant_key_path(tenant)]):
@@ -278,7 +243,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 
 def _receipt(
     said: Statement,
-    means: OffboardingDeps,
+    services: Services,
     destroyed: dict[str, int],
     calls: int,
     people: int,
@@ -287,7 +252,7 @@ def _receipt(
 ) -> ReceiptBody:
     head = checkpoint.newest(said.tenant)
     assert head is not None
-    handed, kept = said.handed_over, means.backups_end_after
+    handed, kept = said.handed_over, services.backups_kept
     archive = None
     if handed is not None:
         archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)

@@ -1,6 +1,6 @@
-"""The worker's part in a call with a code: it makes the code and its sound, and has the daemon call.
+"""The worker's duty for verification calls: it makes the code and its sound, and has the daemon call.
 
-In a thread of its own, because a telephone rings for a while.  The sound lies in the spool for as long as it
+It runs in a thread of its own, because a telephone rings for a while.  The sound lies in the spool while it
 is played; the code is in no table and no log.
 """
 

@@ -1,9 +1,9 @@
-"""Customers who leave: that it was announced, that all is destroyed, and the receipt.  What they are handed
-is ``features/offboarding/handover.py``.
+"""The rows of departing customers: announcement, erasure and receipt.  The handover's rows are in
+``features/offboarding/handover.py``.
 
 Signed statements in the bucket decide (:mod:`recorder.seal.offboarding`); the row
-(:class:`recorder.catalogue.tables.offboarding.OffboardingTable`) is an index to them.  Every change has its
-leaf, in the same transaction, which names the statement.
+(:class:`recorder.catalogue.tables.offboarding.OffboardingTable`) is an index to them.  Each change appends a
+leaf that names the statement, in the same transaction.
 """
 
 from __future__ import annotations
@@ -12,42 +12,35 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.departures import LeavingRow, _row
 from recorder.catalogue.departures import departure as of
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.records import RecordingRow
-from recorder.catalogue.tables.audit_log import RecipientTable
-from recorder.catalogue.tables.core import (
-    LeafTable,
-    LineTable,
-    NotRecordedTable,
-    RecordingTable,
-    SessionTable,
-    TenantTable,
-    UserTable,
-)
-from recorder.catalogue.tables.live_call import ApiTokenTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
+from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
-from recorder.features.tenants.lines import end_line
 from recorder.ids import Entropy
+from recorder.lifecycle.departure import STAYS
+from recorder.lifecycle.departure import drop_departure as _drop
+from recorder.lifecycle.departure import end_lines as _end_lines
+from recorder.lifecycle.statements import CALLS_FORGOTTEN as FORGOTTEN
 
 PAGE = 200
-LEAVES = "tenant.leaving"
-STAYS = "tenant.stays"
 ERASING = "tenant.erasing"
 LEFT = "tenant.left"
-FORGOTTEN = "calls.forgotten"
 KEY_DESTROYED = "tenant.key_destroyed"
 
 
 def standing(tenant: str) -> LeavingRow:
-    """The same.  Raises :class:`CatalogueError` (``leaving.not_announced``)."""
+    """The row of a customer's departure.  Raises :class:`CatalogueError` (``leaving.not_announced``)."""
     row = of(tenant)
     if row is None:
         raise CatalogueError(
@@ -56,46 +49,13 @@ def standing(tenant: str) -> LeavingRow:
     return row
 
 
-def announced(
-    tenant: str, at: datetime, until: datetime, statement: str, *, now: datetime, entropy: Entropy
-) -> int:
-    """A signed statement (its SHA-256) says that a customer leaves: its row is written, and its lines end;
-    how many.  A row that was there goes with what was handed over, for nothing signed says that.  Raises
-    :class:`CatalogueError` (``tenant.unknown``)."""
-    with writing():
-        lock_tenant(tenant)
-        _drop(tenant)
-        OffboardingTable.insert(tenant_id=tenant, announced_at=at, until=until).execute()
-        append(tenant, LEAVES, {"until": to_iso(until), "statement": statement}, now, entropy)
-        return _end_lines(tenant, now, entropy)
-
-
 def stays(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
-    """A signed statement says that a customer does not leave after all; its lines are made again by hand."""
+    """Write down that a customer stays after all, as a signed statement says; its lines are added again by
+    hand."""
     with writing():
         lock_tenant(tenant)
         _drop(tenant)
         append(tenant, STAYS, {"statement": statement}, now, entropy)
-
-
-def called_off(tenant: str) -> str | None:
-    """The statement (its SHA-256) by which a customer last stayed after all, as the log says."""
-    said = leaf_lookup.after(tenant, -1, STAYS)
-    return str(said[-1].body.get("statement")) if said else None
-
-
-def _drop(tenant: str) -> None:
-    HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
-    OffboardingTable.delete().where(OffboardingTable.tenant_id == tenant).execute()
-
-
-def _end_lines(tenant: str, now: datetime, entropy: Entropy) -> int:
-    living = list(
-        LineTable.select(LineTable.id).where((LineTable.tenant == tenant) & LineTable.until.is_null())
-    )
-    for line in living:
-        end_line(tenant, line.id, now=now, entropy=entropy)
-    return len(living)
 
 
 def erasing(
@@ -110,8 +70,8 @@ def erasing(
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """A signed statement (its SHA-256) says that everything of a customer is destroyed: its row says so, and
-    its lines end, where they had not.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
+    """Write down that a customer is erased, as a signed ``statement`` (its SHA-256) says, and end the lines
+    that it still has.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
         lock_tenant(tenant)
         change = {"announced_at": announced_at, "until": until, "erasing_since": since, "left_at": None}
@@ -123,7 +83,7 @@ def erasing(
 
 
 def to_erase() -> tuple[LeavingRow, ...]:
-    """Customers of whom everything is to be destroyed, and is not yet."""
+    """Customers whose erasure is ordered and not finished."""
     with connected():
         mine = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.left_at.is_null()
         return tuple(
@@ -132,7 +92,7 @@ def to_erase() -> tuple[LeavingRow, ...]:
 
 
 def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[RecordingRow, ...]:
-    """Recordings of a customer that are not destroyed, by id."""
+    """A customer's recordings that are not erased, by id."""
     with connected():
         mine = (
             (RecordingTable.tenant == tenant)
@@ -144,14 +104,14 @@ def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[Reco
 
 
 def remaining(tenant: str) -> int:
-    """How many recordings of a customer are not destroyed."""
+    """How many of a customer's recordings are not erased."""
     with connected():
         mine = (RecordingTable.tenant == tenant) & RecordingTable.destroyed_at.is_null()
         return int(RecordingTable.select().where(mine).count())
 
 
 def amounts(tenant: str) -> str:
-    """What the catalogue has of a customer that erasing it would destroy, in numbers."""
+    """A summary of what an erasure of a customer would destroy, in numbers."""
     with connected():
         calls = NotRecordedTable.select().where(NotRecordedTable.tenant == tenant).count()
         people = (
@@ -167,7 +127,7 @@ def amounts(tenant: str) -> str:
 
 
 def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Forget calls that were not recorded, and what the log was opened with of them; how many, ever."""
+    """Drop unrecorded calls and the bodies of their leaves; returns how many were dropped in total."""
     while True:
         with writing():
             lock_tenant(tenant)
@@ -192,8 +152,8 @@ def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Nobody of a customer's logs in or gets checkpoints by mail any more, and what they are called is
-    forgotten; how many."""
+    """Revoke a customer's users, tokens and mail recipients, and drop the users' names; returns how many
+    users there were."""
     with writing():
         lock_tenant(tenant)
         mine = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
@@ -221,8 +181,8 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def forget_requests(tenant: str) -> None:
-    """Forget who asked a customer for their recordings, and what was written down of that; that somebody
-    asked stays, and by when they were answered."""
+    """Drop the numbers and texts of a customer's subject requests; that they were made and answered, and
+    when, stays."""
     with writing():
         mine = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(mine)
@@ -233,8 +193,8 @@ def forget_requests(tenant: str) -> None:
 
 
 def forget_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
-    """Forget the customer's wrapped key, and write down which ``keys`` (ids) are destroyed now; those that
-    were, ever.  From here on nothing of theirs can be wrapped or opened."""
+    """Drop the customer's wrapped key, and write down which ``keys`` (ids) are destroyed now; returns all
+    that were ever destroyed.  From here on nothing of theirs can be wrapped or opened."""
     with writing():
         lock_tenant(tenant)
         known = _destroyed_keys(tenant)
@@ -251,7 +211,7 @@ def _destroyed_keys(tenant: str) -> set[str]:
 
 
 def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
-    """Everything is destroyed, and a receipt says so; false where that was written down before."""
+    """Write down the receipt of a finished erasure; false where that was done before."""
     with writing():
         lock_tenant(tenant)
         if standing(tenant).left_at is not None:

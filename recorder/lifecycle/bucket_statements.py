@@ -1,9 +1,7 @@
-"""What signed statements in the bucket say of customers who left and calls that were erased, and the
-catalogue does not know: after a restore or a rebuild.
+"""What signed statements in the bucket say about customers who left and erased calls, and the catalogue does
+not know: after a restore or a rebuild.
 
-Looking destroys nothing.  By a signed statement a customer's numbers are not recorded any more
-(:func:`withhold`); to erase again what was erased is proposed, and done by commands of its own
-(:func:`complete`, :func:`erase_calls_again`), which look once more.
+Looking erases nothing.  Commands of their own erase again what was erased, and look once more before they do.
 """
 
 from __future__ import annotations
@@ -16,13 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import departures, erased_call_queries, queries
 from recorder.clock import to_iso
-from recorder.errors import CatalogueError, KeepingError, SealError
-from recorder.features.offboarding import decisions, departure
-from recorder.features.offboarding.erasure import check_ready
-from recorder.features.subject_requests import erased_calls
-from recorder.ids import Entropy
-from recorder.lifecycle.amendment_service import Changes
-from recorder.lifecycle.hold_review import holds_unconfirmed
+from recorder.errors import SealError
+from recorder.lifecycle.departure import last_cancellation
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
@@ -130,7 +123,7 @@ def _look_at_leaver(
 def _check_cancelled(tenant: str, every: Sequence[Statement]) -> None:
     """That what the log says was called off is called off in the bucket too: the last statements alone can be
     taken away without a gap.  Raises :class:`SealError` (``offboarding.missing``)."""
-    stays = departure.called_off(tenant)
+    stays = last_cancellation(tenant)
     if stays is not None and stays not in {each.sha256 for each in every}:
         raise SealError(
             "offboarding.missing",
@@ -174,78 +167,9 @@ def _revoked(key: str, more: str = "") -> SealError:
     return SealError("seal.key_revoked", f"key {key}, which signed it, was revoked{more}")
 
 
-def withhold(leaver: Leaver, now: datetime, entropy: Entropy) -> int | None:
-    """Record nothing more for a customer who leaves or left, as was signed, where the catalogue does not know
-    that; how many lines ended, ``None`` where it knew.  Nothing of theirs is destroyed."""
-    if queries.tenant(leaver.tenant) is None or departures.departure(leaver.tenant) is not None:
-        return None
-    said, receipt = leaver.statement, leaver.receipt
-    if said is not None:
-        given = (said.announced_at, said.until, said.sha256)
-    else:
-        assert receipt is not None
-        given = (receipt.announced_at, receipt.at, receipt.sha256)
-    return departure.announced(leaver.tenant, *given, now=now, entropy=entropy)
-
-
 def is_open(leaver: Leaver) -> bool:
     """Whether it was signed that a customer is erased, and the catalogue neither does it nor has done it."""
     if not leaver.erased or queries.tenant(leaver.tenant) is None:
         return False
     row = departures.departure(leaver.tenant)
     return row is None or (row.erasing_since is None and row.left_at is None)
-
-
-def complete(changes: Changes, tenant: str, *, believe_dates: bool = False) -> None:
-    """Have the worker erase again, after a restore or rebuild, a customer of whom it was signed that they are
-    erased.  Raises :class:`CatalogueError` (``leaving.nothing_signed``, ``leaving.holds_unconfirmed``,
-    ``leaving.held``), :class:`SealError` for an object that cannot be believed,
-    :class:`recorder.errors.StoreError`."""
-    leaver = to_complete(changes, tenant, believe_dates=believe_dates)
-    check_ready(tenant)
-    said = leaver.statement
-    if said is None or said.kind != ERASURE:
-        assert leaver.receipt is not None
-        said = decisions.erase_again(changes, tenant, leaver.receipt.announced_at)
-    decisions.write_down(changes, said)
-
-
-def to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> Leaver:
-    """What was signed of a customer whose offboarding is to be completed.  Raises as :func:`complete`."""
-    found = look(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
-    for each in found.troubles:
-        if each.place.startswith(offboarding.FOLDER):
-            raise SealError(each.code, f"{each.place}: {each.message}", "`accord audit`")
-    leaver = next(iter(found.leavers), None)
-    if leaver is None or not is_open(leaver):
-        raise CatalogueError(
-            "leaving.nothing_signed",
-            "nothing signed says that this customer is erased, or the catalogue knows it already",
-            "`accord tenant leave show`",
-        )
-    return leaver
-
-
-def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:
-    """Forget again, after a restore or rebuild, calls of a customer that signed notes say were erased; how
-    many. Raises :class:`KeepingError` (``keeping.holds_unconfirmed``),
-    :class:`recorder.errors.StoreError`."""
-    if holds_unconfirmed() is not None:
-        raise KeepingError(
-            "keeping.holds_unconfirmed",
-            "after a restore or rebuild the holds are not confirmed: nothing is erased",
-            "look at them, then `accord rebuild --confirm-holds`",
-        )
-    found = look(changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant)
-    return sum(
-        erased_calls.forget_calls(
-            tenant,
-            each.note.request,
-            each.calls,
-            each.id,
-            who="",
-            now=changes.now(),
-            entropy=changes.entropy,
-        )
-        for each in found.notes
-    )

@@ -1,8 +1,8 @@
-"""The worker's part in what people ask of live calls: which go on is put into the catalogue, what was asked
-is carried to the daemon, and what came of it is written down.
+"""The worker's duty for live calls: it lists them in the catalogue, passes people's commands to the daemon,
+and writes down each outcome.
 
-In a thread of its own, several times a second: a card number does not wait for the turn of anything else.
-Which calls go on is read from the spool, as by ``accord status``; nothing is asked of the daemon for it.
+It runs in a thread of its own several times a second, because a caller who is about to read out a card number
+cannot wait.  Live calls are read from the spool, as by ``accord status``, so the daemon is not asked.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from recorder.clock import Now, utc_now
 from recorder.domain.call_plan import OPT_IN
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, carry
 from recorder.errors import AccordError, SealError, TakeError
-from recorder.features.live import queue
-from recorder.features.live.queue import AskedRow, LiveRow
+from recorder.features.live import queries
+from recorder.features.live.queries import AskedRow, LiveRow
 from recorder.ids import Entropy
 from recorder.seal.revocation import Revoked, nothing
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
@@ -95,14 +95,14 @@ class Desk:
     def turn(self) -> None:
         """Carry what was asked, and look which calls go on.  Raises what catalogue and disk raise."""
         if not self._taken_over:
-            for asked in queue.unanswered_of(self.node):
+            for asked in queries.unanswered_of(self.node):
                 # A worker of before had it, and ended; or the catalogue was away when it was to be answered.
                 self._answer(asked, self._carry(asked, 0), lost=UNKNOWN)
             self._taken_over = True
         carried = False
-        for asked in queue.open_of(self.node):
+        for asked in queries.open_of(self.node):
             until = self.monotonic() + (asked.until - self.now()).total_seconds()
-            if queue.take(self.node, asked.id, self.now(), self.entropy):
+            if queries.take(self.node, asked.id, self.now(), self.entropy):
                 carried, self._taken_over = True, False
                 self._answer(asked, self._carry(asked, until))
                 self._taken_over = True
@@ -111,12 +111,12 @@ class Desk:
             self.look()
         if self.monotonic() >= self._tidy_due:
             self._tidy_due = self.monotonic() + TIDY
-            queue.drop_old(self.now())
+            queries.drop_old(self.now())
 
     def _carry(self, asked: AskedRow, until: float) -> str:
         """Have the daemon carry out a command that was signed as it stands; the outcome."""
         try:
-            queue.check_command(asked, self.root, self.revoked())
+            queries.check_command(asked, self.root, self.revoked())
         except SealError as error:
             log.error(
                 "command.refused",
@@ -150,14 +150,14 @@ class Desk:
 
     def _answer(self, asked: AskedRow, outcome: str, lost: str = NO_ANSWER) -> None:
         told = lost if outcome == NO_ANSWER else outcome
-        queue.answer(self.node, asked.id, told, self.now(), self.entropy)
+        queries.answer(self.node, asked.id, told, self.now(), self.entropy)
         log.info("control.answered", recording=asked.call, what=asked.what, outcome=told)
 
     def look(self) -> None:
         """Put into the catalogue which calls go on now, as far as that has changed."""
         found = {row.id: row for row in self._calls()}
         if self._known is None:
-            queue.put(self.node, list(found.values()), self.now())
+            queries.put(self.node, list(found.values()), self.now())
         else:
             gone = [name for name in self._known if name not in found]
             changed = [row for name, row in found.items() if self._known.get(name) != row]
@@ -165,8 +165,8 @@ class Desk:
             if not (gone or changed or due):
                 return
             self._known = None  # until it is sure that it is written
-            if not queue.change(self.node, gone, changed, self.now(), found):
-                queue.put(self.node, list(found.values()), self.now())
+            if not queries.change(self.node, gone, changed, self.now(), found):
+                queries.put(self.node, list(found.values()), self.now())
         self._known = found
         self._seen_due = self.monotonic() + SEEN
 

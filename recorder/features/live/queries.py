@@ -1,8 +1,8 @@
-"""Calls that go on now, and what people ask of them.
+"""Live calls, and the commands that people give for them.
 
-What a person may ask has a tenant, like every question of ``queries.py``: an id alone never selects.  What
-a worker does has its node.  Whose something is to do is decided by conditional updates: it is taken once,
-by its node's worker and in time, or it is not done, and either is said once.
+Each question that a person asks names a tenant; an id alone never selects.  Each question that a worker asks
+names its node.  Conditional updates decide which worker handles a command: the worker of its node takes it
+once and in time, or the command expires, and either outcome is reported once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from peewee import fn
 from recorder.auditlog.append import append
 from recorder.call.remote_commands import ASKABLE
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.core import LineTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.clock import truncate
 from recorder.domain.call_events import DELETE

@@ -1,0 +1,89 @@
+"""Subject requests as the catalogue has them.
+
+Rows decide nothing: the register compares each with the audit log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.subject_request import SubjectRequestTable
+
+COPY: Final = "copy"
+ERASURE: Final = "erasure"
+BOTH: Final = "both"
+WANTS: Final = (COPY, ERASURE, BOTH)
+COPIES: Final = (COPY, BOTH)
+ERASES: Final = (ERASURE, BOTH)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """A request.  ``received_on`` and ``due_on`` are days in the customer's zone; ``extended_why`` is set
+    where the time was extended, ``proved_at`` once it was shown that the number is theirs, ``closed_how``
+    with ``closed_at``.  ``exported_at`` is when a copy last left.  Where people
+    vouch, ``vouched_…`` is the first of them and ``proved_…`` the second."""
+
+    id: str
+    tenant: str
+    number: str
+    wants: str
+    language: str
+    received_on: date
+    due_on: date
+    entered_at: datetime
+    entered_kind: str
+    entered_by: str | None
+    extended_why: str | None
+    proved_at: datetime | None
+    proved_how: str | None
+    proved_by: str | None
+    proved_said: str | None
+    closed_at: datetime | None
+    closed_how: str | None
+    exported_at: datetime | None
+    vouched_at: datetime | None = None
+    vouched_by: str | None = None
+    vouched_said: str | None = None
+
+    def overdue(self, today: date) -> bool:
+        """Whether it is open past its day."""
+        return self.closed_at is None and today > self.due_on
+
+    @property
+    def open(self) -> bool:
+        return self.closed_at is None
+
+    @property
+    def copy_asked(self) -> bool:
+        return self.wants in COPIES
+
+    @property
+    def erasure_asked(self) -> bool:
+        return self.wants in ERASES
+
+
+def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
+    """A customer's register (``None``: everybody's, for the operator): what is open first, by its day, then
+    what is closed, the latest first."""
+    with connected():
+        query = SubjectRequestTable.select()
+        if tenant is not None:
+            query = query.where(SubjectRequestTable.tenant_id == tenant)
+        rows = [
+            request_row(row) for row in query.order_by(SubjectRequestTable.due_on, SubjectRequestTable.id)
+        ]
+    closed = [row for row in rows if not row.open]
+    return (*(row for row in rows if row.open), *sorted(closed, key=lambda row: row.id, reverse=True))
+
+
+def request_row(row: SubjectRequestTable) -> RequestRow:
+    return RequestRow(
+        row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
+        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extended_why,
+        row.proved_at, row.proved_how, row.proved_by, row.proved_said, row.closed_at, row.closed_how,
+        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_said,
+    )  # fmt: skip

@@ -1,0 +1,46 @@
+"""Amendments, and those that are being written."""
+
+from __future__ import annotations
+
+from peewee import ForeignKeyField, IntegerField, TextField
+
+from recorder.catalogue.database import DataField, MomentField, Table
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
+
+
+class AmendmentTable(Table):
+    """Something sealed about a recording after its manifest, as the bucket has it; ``ended_by`` is the
+    number of the amendment that ended this one (a hold that was lifted)."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    recording = ForeignKeyField(RecordingTable, column_name="recording_id", on_delete="RESTRICT")
+    number = IntegerField()
+    kind = TextField()
+    at = MomentField()
+    by_kind = TextField()
+    by_id = TextField(null=True)
+    data = DataField()
+    sha256 = TextField()
+    ended_by = IntegerField(null=True)
+
+    tenant_id: str
+    recording_id: str
+
+    class Meta:
+        table_name = "amendment"
+        indexes = ((("recording", "number"), True),)
+
+
+class PendingAmendmentTable(Table):
+    """A recording to which somebody is putting an amendment: where they die, it is looked at again."""
+
+    recording_id = TextField(primary_key=True)
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    since = MomentField()
+
+    tenant_id: str
+
+    class Meta:
+        table_name = "being_amended"

@@ -1,0 +1,66 @@
+"""Permissions to listen, and what was listened to."""
+
+from __future__ import annotations
+
+from peewee import SQL, BigIntegerField, ForeignKeyField, IntegerField, TextField
+
+from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
+from recorder.catalogue.tables.identity import SessionTable, UserTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.tenant import TenantTable
+
+
+class GrantTable(Table):
+    """One person may hear one recording for one purpose until a time.  ``leaf`` is the number of the leaf
+    that gave it, or last said that it was renewed, ``renewals`` how often it was since."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    user = ForeignKeyField(UserTable, column_name="user_id", on_delete="RESTRICT")
+    session = ForeignKeyField(SessionTable, column_name="session_id", null=True, on_delete="SET NULL")
+    recording = ForeignKeyField(RecordingTable, column_name="recording_id", on_delete="RESTRICT")
+    purpose = TextField()
+    manifest_sha256 = TextField()
+    given_at = MomentField()
+    until = MomentField(index=True)
+    ended_at = MaybeMomentField(null=True)
+    leaf = BigIntegerField(null=True)
+    renewals = IntegerField(null=True)
+
+    tenant_id: str
+    user_id: str
+    session_id: str | None
+    recording_id: str
+
+    class Meta:
+        table_name = "access_grant"
+        indexes = ((("user", "given_at"), False),)
+
+
+class ListenTable(Table):
+    """Listening under a grant: written before its first byte, closed with how much was sent, and what the
+    player says was played of it (:mod:`recorder.playback.playback_report`), where it said so.  ``play`` is
+    the token of the player that last asked, ``leaf`` the number of the leaf that says it was opened."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    grant = ForeignKeyField(GrantTable, column_name="grant_id", on_delete="RESTRICT")
+    play = TextField()
+    name = TextField()
+    opened_at = MomentField()
+    sent_bytes = BigIntegerField(default=0)
+    last_sent_at = MomentField()
+    closed_at = MaybeMomentField(null=True)
+    player_says = DataField(null=True)
+    leaf = BigIntegerField(null=True)
+
+    tenant_id: str
+    grant_id: str
+
+    class Meta:
+        table_name = "listen"
+
+
+ListenTable.add_index(
+    ListenTable.grant, ListenTable.play, unique=True, where=SQL("closed_at IS NULL"), name="listen_play_open"
+)

@@ -1,0 +1,102 @@
+"""Recorded numbers, and what their external parties are asked."""
+
+from __future__ import annotations
+
+from peewee import SQL, ForeignKeyField, IntegerField, TextField
+
+from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
+from recorder.catalogue.tables.announcement import AnnouncementTable, optional_sound, required_sound
+from recorder.catalogue.tables.tenant import TenantTable
+
+
+class LineTable(Table):
+    """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's.
+
+    ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
+    the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
+    may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
+    colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
+    ``policy.BEEPS``, or empty. ``joining`` is what a colleague who joins later is told
+    (``reading.joining_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    number = TextField()
+    digits = TextField()
+    label = TextField()
+    mode = TextField()
+    timing = TextField()
+    formats = DataField()
+    announcement = ForeignKeyField(AnnouncementTable, column_name="announcement_id", on_delete="RESTRICT")
+    others = DataField(default=list, constraints=[SQL("DEFAULT '[]'")])
+    menu_text = TextField(null=True)
+    menu = optional_sound("menu_sha256")
+    keep = DataField(null=True)
+    deletable = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    beep = TextField(default="", constraints=[SQL("DEFAULT ''")])
+    joining = DataField(null=True)
+    outbound = TextField(default="off", constraints=[SQL("DEFAULT 'off'")])
+    since = MomentField()
+    until = MaybeMomentField(null=True)
+
+    tenant_id: str
+    announcement_id: str
+    menu_id: str | None
+
+    class Meta:
+        table_name = "line"
+
+
+LineTable.add_index(LineTable.digits, unique=True, where=SQL("until IS NULL"), name="line_digits_active")
+
+
+class LineKeepOptionTable(Table):
+    """What a line says about keeping a recording, in the call, in one of its languages: the question (none
+    where the colleague asks in their own words), a word to the colleague, and what both hear of a yes, a no
+    and no answer."""
+
+    id = TextField(primary_key=True)
+    line = ForeignKeyField(LineTable, column_name="line_id", on_delete="RESTRICT")
+    language = TextField()
+    question_text = TextField(null=True)
+    question = optional_sound("question_sha256")
+    cue_text = TextField()
+    cue = required_sound("cue_sha256")
+    yes_text = TextField()
+    yes = required_sound("yes_sha256")
+    no_text = TextField()
+    no = required_sound("no_sha256")
+    none_text = TextField()
+    none = required_sound("none_sha256")
+
+    line_id: str
+    question_id: str | None
+    cue_id: str
+    yes_id: str
+    no_id: str
+    none_id: str
+
+    class Meta:
+        table_name = "line_keep"
+        indexes = ((("line", "language"), True),)
+
+
+class LineDeleteOptionTable(Table):
+    """What is said on a line, in one of its languages, where a colleague may have a recording destroyed in
+    the call: the question to them, and to both that it was."""
+
+    id = TextField(primary_key=True)
+    line = ForeignKeyField(LineTable, column_name="line_id", on_delete="RESTRICT")
+    language = TextField()
+    question_text = TextField()
+    question = required_sound("question_sha256")
+    deleted_text = TextField()
+    deleted = required_sound("deleted_sha256")
+
+    line_id: str
+    question_id: str
+    deleted_id: str
+
+    class Meta:
+        table_name = "line_delete"
+        indexes = ((("line", "language"), True),)

@@ -1,0 +1,67 @@
+"""The worker's duty for lines: it keeps the node's configuration snapshot equal to the catalogue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from peewee import PeeweeException
+
+from recorder import metrics
+from recorder.catalogue import change_counter
+from recorder.errors import AccordError
+from recorder.features.tenants import snapshot
+from recorder.prompts.sound_sources import Sources
+from recorder.services import Services
+
+SNAPSHOT_ANYWAY: Final = 3600.0
+"""Seconds after which the snapshot is written though no line has changed: unused prompts are dropped then."""
+
+SNAPSHOT_WHOLE = 60.0
+"""Seconds after which the files of an unchanged snapshot are verified: a disk may have damaged them, or an
+operator may have deleted a damaged one, as told."""
+
+log = structlog.get_logger()
+
+
+@dataclass
+class SnapshotDuty:
+    """``never_record`` are numbers that the node neither announces nor records; ``sources`` give sentences
+    their sound."""
+
+    services: Services
+    never_record: tuple[str, ...]
+    sources: Sources
+    monotonic: Callable[[], float] = time.monotonic
+    _revision: int = -1
+    _anyway_due: float = 0.0
+    _whole_due: float = 0.0
+
+    def refresh(self) -> bool:
+        """Write the snapshot where the catalogue has changed or a file is damaged; false where it cannot be
+        written now (the disk is full, the catalogue is away), which is logged."""
+        services = self.services
+        try:
+            revision = change_counter.revision(change_counter.LINES)
+            if revision != self._revision or self.monotonic() >= self._anyway_due or not self._whole():
+                if snapshot.write(
+                    services.snapshot, services.spool, self.never_record, services.now(), self.sources
+                ):
+                    log.info("snapshot.written", revision=revision)
+                self._revision = revision
+                self._anyway_due = self.monotonic() + SNAPSHOT_ANYWAY
+        except (AccordError, OSError, PeeweeException) as error:
+            log.error("snapshot.not_written", error=str(error))
+            return False
+        metrics.SNAPSHOT_CHECKED.set(services.now().timestamp())
+        return True
+
+    def _whole(self) -> bool:
+        """Whether the snapshot's files are as they were written; looks at them once a while."""
+        if self.monotonic() < self._whole_due:
+            return True
+        self._whole_due = self.monotonic() + SNAPSHOT_WHOLE
+        return snapshot.whole(self.services.snapshot)

@@ -1,0 +1,56 @@
+"""A customer leaves: the row and the leaf that say so, and the end of its lines.
+
+Signed statements in the bucket decide (:mod:`recorder.seal.offboarding`); the row is an index to them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append, lock_tenant
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.clock import to_iso
+from recorder.ids import Entropy
+from recorder.lifecycle.line_history import end_line
+
+LEAVES = "tenant.leaving"
+STAYS = "tenant.stays"
+
+
+def note_departure(
+    tenant: str, at: datetime, until: datetime, statement: str, *, now: datetime, entropy: Entropy
+) -> int:
+    """Write down that a customer leaves, as a signed ``statement`` (its SHA-256) says, and end its lines;
+    returns how many ended.  An earlier row is dropped together with what was handed over, because no
+    signed statement covers that.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    with writing():
+        lock_tenant(tenant)
+        drop_departure(tenant)
+        OffboardingTable.insert(tenant_id=tenant, announced_at=at, until=until).execute()
+        append(tenant, LEAVES, {"until": to_iso(until), "statement": statement}, now, entropy)
+        return end_lines(tenant, now, entropy)
+
+
+def last_cancellation(tenant: str) -> str | None:
+    """The SHA-256 of the last statement that called a customer's departure off, according to the log."""
+    said = leaf_lookup.after(tenant, -1, STAYS)
+    return str(said[-1].body.get("statement")) if said else None
+
+
+def drop_departure(tenant: str) -> None:
+    """Inside the caller's transaction: drop the row of a departure and what was handed over."""
+    HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
+    OffboardingTable.delete().where(OffboardingTable.tenant_id == tenant).execute()
+
+
+def end_lines(tenant: str, now: datetime, entropy: Entropy) -> int:
+    """Inside the caller's transaction: end a customer's lines; returns how many ended."""
+    living = list(
+        LineTable.select(LineTable.id).where((LineTable.tenant == tenant) & LineTable.until.is_null())
+    )
+    for line in living:
+        end_line(tenant, line.id, now=now, entropy=entropy)
+    return len(living)

@@ -1,0 +1,109 @@
+"""All processes of one machine under a supervisor, composed from the settings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from recorder import environment
+from recorder.errors import StoreError
+from recorder.processes.services import Context
+from recorder.processes.supervisor import Program, Supervisor
+
+AGAIN: Final = 0.5
+"""Seconds, at most, until a daemon that keeps ending is started again: calls go unrecorded meanwhile."""
+
+DAEMON_GRACE: Final = 19.0
+"""Seconds that the daemon has for announcements to end and for their takes to be written."""
+
+STORE_GRACE: Final = 3.0
+"""The store takes up to 16 s to end, and loses nothing when it is killed."""
+
+log = structlog.get_logger()
+
+
+def run(context: Context) -> None:
+    """Start every process, restart those that end, kill those that hang, until SIGTERM."""
+    supervisor = Supervisor(programs(context), dict(os.environ))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.stop)
+    if not sys.stderr.isatty():
+        signal.signal(signal.SIGHUP, supervisor.renew)
+    make_bucket(context)
+    supervisor.run()
+
+
+def make_bucket(context: Context) -> None:
+    """Make the embedded store's bucket as soon as the server answers, in a thread: nothing waits for it,
+    because the spool grows while a store is away."""
+    if not context.settings.store.embedded:
+        return
+    from recorder.processes import object_store  # a supervisor without one stays small
+
+    def wait() -> None:
+        server = object_store.embedded(context.settings)
+        while True:
+            try:
+                server.wait_ready()
+            except StoreError as error:
+                # However late it comes (its ports were taken, say): without a bucket nothing is stored.
+                log.error("store.not_ready", error=error.message, hint=error.hint)
+                if error.error_id == "store.embedded_open":
+                    return  # trying again changes nothing
+            else:
+                return
+
+    threading.Thread(target=wait, name="make-bucket", daemon=True).start()
+
+
+def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Program]:
+    """The processes of one machine; the embedded store, where it is chosen, is started first.  Each gets only
+    its part of the environment that is ``given`` (:mod:`recorder.environment`)."""
+    own = [sys.executable, "-m", "recorder"]
+    if context.config_path is not None:
+        own += ["--config", str(context.config_path.absolute())]
+    found = [
+        Program(
+            "daemon",
+            [*own, "daemon"],
+            watched=True,
+            environment=environment.of("daemon", given),
+            replacing=[*own, "daemon", "--replace"],
+            longest=AGAIN,
+            turn=2,  # it watches calls until the others have ended
+            grace=DAEMON_GRACE,
+        ),
+        Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", given)),
+        Program("web", [*own, "web"], tied=True, environment=environment.of("web", given)),
+    ]
+    return [*store_programs(context), *found]
+
+
+def store_programs(context: Context) -> list[Program]:
+    """The embedded store, where the settings ask for it.  Raises :class:`recorder.errors.ConfigError`."""
+    if not context.settings.store.embedded:
+        return []
+    from recorder.processes import object_store
+
+    weed = object_store.embedded(context.settings)
+    weed.prepare()
+    argv, own = weed.command()
+    folder = context.settings.node.data.absolute() / "seaweedfs"
+    return [
+        Program(
+            "store",
+            argv,
+            environment=own,
+            folder=folder,
+            output=folder / "seaweedfs.log",
+            turn=1,  # the others first store what they have at hand
+            grace=STORE_GRACE,
+            lasting=True,
+        )
+    ]

@@ -1,0 +1,44 @@
+"""The panel's process, composed from the settings."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import partial
+
+from recorder.lifecycle.amendment_service import Changes
+from recorder.processes import object_store
+from recorder.processes.gate import PanelGate
+from recorder.processes.services import Context
+from recorder.processes.supervisor import heartbeat
+from recorder.status_server import Neighbours, in_thread
+from recorder.store.ping import reach
+from web.app import create_app
+from web.config import WebConfig
+from web.health import watched_by
+from web.server import serve
+
+
+def run(context: Context) -> None:
+    """Serve the panel until SIGTERM."""
+    settings, metrics = context.settings.web, context.settings.metrics
+    context.open_catalogue()
+    store, signer = context.store(), context.panel_signer()
+    app = create_app(
+        WebConfig(
+            secret_key=context.web_secret(),
+            secure_cookies=settings.secure_cookies,
+            proxies=settings.proxies,
+            proxy_networks=tuple(str(network) for network in settings.proxy_networks),
+            backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
+        ),
+        gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
+        changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
+        checks={"store": partial(reach, object_store.probe(context.settings))},
+    )
+    neighbours = Neighbours(str(network) for network in metrics.allow)
+    stop = in_thread(watched_by(app, neighbours), metrics.host, metrics.web_port)
+    try:
+        serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
+    finally:
+        stop()

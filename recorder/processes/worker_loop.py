@@ -1,0 +1,319 @@
+"""The worker's loop: it takes the spool's finished calls through the pipeline and runs the duties.
+
+Each step of a take runs in one of two lanes: encoding (as many processes as the settings say) or everything
+else (threads, because these steps wait for the store).  ``pipeline/scheduler.py`` chooses the next take and
+``pipeline/backoff.py`` the pause after a failure.  A take that fails backs off while others continue; while
+the store is away, the spool grows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import queue
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import structlog
+
+from recorder import metrics
+from recorder.config import Settings
+from recorder.errors import AccordError, ConfigError
+from recorder.features.live.duty import Desk
+from recorder.features.subject_requests.duty import VerificationCaller
+from recorder.features.tenants.duty import SnapshotDuty
+from recorder.lifecycle.clock_guard import NAME, Timekeeper
+from recorder.pipeline import stages
+from recorder.pipeline.backoff import HOLDS_UP, Backoff
+from recorder.pipeline.encoders import Encoder
+from recorder.pipeline.obstacles import obstacle
+from recorder.pipeline.poison_takes import Deaths
+from recorder.pipeline.scheduler import Backlog
+from recorder.pipeline.stages import ENCODER_DIED, Stage
+from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
+from recorder.processes.duties import Duties
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
+from recorder.services import Services
+from recorder.spool import disk_space
+from recorder.spool.atomic_files import share_folder
+from recorder.spool.layout import purge
+
+LOCK = ".worker.lock"
+
+TICK = 1.0
+"""Seconds between two looks at spool and catalogue, unless something wakes the worker earlier."""
+
+HOUSEKEEPING = 60.0
+"""Seconds between two rounds of the duties."""
+
+SNAPSHOT_BACK_OFF = 5.0
+"""Seconds until a snapshot that could not be written is tried again."""
+
+SPARE = 2
+"""Threads for other steps and the duties: a store that hangs can occupy all that store."""
+
+BRING_BACK = "it stays in quarantine until somebody decides: `accord take again <its id>` has it tried again"
+
+ROOMY = 4 * 1024**3
+"""Free bytes on a disk above which every take has room to be encoded."""
+
+LANES = ("encode", "rest")
+
+HOUSE, SNAPSHOT = "housekeeping", "snapshot"
+"""Names of work that belongs to no take; takes have ids."""
+
+log = structlog.get_logger()
+
+
+@dataclass
+class _Lane:
+    """Threads for one kind of step: ``busy`` of ``room`` are working."""
+
+    room: int
+    threads: ThreadPoolExecutor
+    busy: int = 0
+
+
+@dataclass
+class Worker:
+    """Runs until SIGTERM, SIGINT or :meth:`stop`, on the catalogue that the process has open."""
+
+    services: Services
+    settings: Settings
+    sources: Sources = SHIPPED
+    """Give sentences their sound."""
+    witnesses: CheckpointWitnesses = field(default_factory=CheckpointWitnesses)
+    timekeeper: Timekeeper | None = None
+    """Says whether the clock can be believed; by default without the help of another machine."""
+    beat: Callable[[], None] = lambda: None
+    """Called at least once a second."""
+    monotonic: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = random.random
+    desk: Desk | None = None
+    """Relays the commands that people give for this node's live calls."""
+    caller: VerificationCaller | None = None
+    """Calls numbers with a verification code, where this node can make outbound calls."""
+    uploads: int = 4
+    """Threads that store."""
+    drain: float = 15.0
+    """Seconds that work in progress has to finish after SIGTERM."""
+    _stopping: bool = False
+    _hurried: bool = False
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _under_way: set[str] = field(default_factory=set)
+    _storing: int = 0
+    _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _encoders: list[Encoder] = field(default_factory=list)
+    _free: queue.SimpleQueue[Encoder] = field(default_factory=queue.SimpleQueue)
+    turned: float = field(default_factory=time.monotonic)
+    """When the loop last turned, by the monotonic clock."""
+    _look_due: float = 0.0
+    _house_due: float = 0.0
+
+    def __post_init__(self) -> None:
+        services, node = self.services, self.settings.node
+        self._backlog = Backlog(services.spool, self.monotonic)
+        self._deaths = Deaths(self.monotonic)
+        self._common = Backoff(services.spool, node.warn_at, node.full_at, self.monotonic, self.chance)
+        self._snapshot = SnapshotDuty(services, node.never_record, self.sources, self.monotonic)
+        timekeeper = self.timekeeper or Timekeeper(services.spool / NAME, {}, services.now)
+        self._house = Duties(services, self.witnesses, timekeeper)
+
+    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
+        """Stop; when called again, do not wait for work in progress.  A signal handler, so it only sets a
+        flag: the thread that the signal interrupts may hold an event's lock."""
+        self._hurried = self._stopping
+        self._stopping = True
+
+    def run(self) -> bool:
+        """Work until :meth:`stop`, then let work in progress finish; returns whether it has.  If not, threads
+        of this process still wait (for a store that hangs, say), and the caller ends the process.
+
+        Raises :class:`ConfigError` (``worker.already_running`` on this spool).
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self.stop)
+        with _SpoolLock(self.services.spool):
+            self._begin()
+            try:
+                while not self._stopping:
+                    self._tick()
+                    self._wake.wait(TICK)
+                    self._wake.clear()
+            finally:
+                self._end()
+        return not self._under_way
+
+    def _begin(self) -> None:
+        try:
+            purge(self.services.spool)
+        except OSError as error:
+            log.error("spool.not_purged", error=str(error), hint=disk_space.hint(error))
+        self._encoders = [Encoder(self.settings.worker.nice) for _ in range(self.settings.worker.processes)]
+        for encoder in self._encoders:
+            self._free.put(encoder)
+        rooms = {"encode": self.settings.worker.processes, "rest": self.uploads + SPARE, "snapshot": 1}
+        for name, room in rooms.items():
+            self._lanes[name] = _Lane(room, ThreadPoolExecutor(room, thread_name_prefix=name))
+        if self.desk is not None:
+            self.desk.start()
+        if self.caller is not None:
+            self.caller.start()
+        log.info("worker.started", spool=str(self.services.spool))
+
+    def _tick(self) -> None:
+        self.beat()
+        self.turned = time.monotonic()
+        if self.monotonic() >= self._look_due and not self._lanes["snapshot"].busy:
+            # Not here: a catalogue may take its time to answer, and this thread is the process's heart.
+            self._look_due = self.monotonic() + TICK
+            self._submit("snapshot", SNAPSHOT, self._refresh_snapshot)
+        due = self.monotonic() >= self._house_due and HOUSE not in self._under_way
+        if due and self._lanes["rest"].busy < self._lanes["rest"].room:
+            self._house_due = self.monotonic() + HOUSEKEEPING
+            self._submit("rest", HOUSE, self._house.keep)
+        self._backlog.look()
+        blocked = self._common.blocked()
+        for lane in LANES:
+            while self._lanes[lane].busy < self._lanes[lane].room:
+                full = self._storing >= self._common.uploads(self.uploads)
+                item = self._backlog.next(
+                    lane, blocked | HOLDS_UP["store"] if full else blocked, self._room()
+                )
+                if item is None:
+                    break
+                folder, stage = item
+                with self._lock:
+                    self._storing += stage == "store"
+                self._submit(lane, folder.name, partial(self._step, folder, stage))
+
+    def _room(self) -> int | None:
+        """Free bytes on the spool's disk, where not every take may have room to be encoded."""
+        try:
+            free = disk_space.look(self.services.spool).free
+        except OSError:
+            return None  # the look at the spool says so
+        return free if free < ROOMY else None
+
+    def _submit(self, lane: str, name: str, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._under_way.add(name)
+            self._lanes[lane].busy += 1
+
+        def done(future: Future[None]) -> None:
+            if not future.cancelled() and (error := future.exception()) is not None:
+                metrics.UNFORESEEN.inc()
+                log.error("worker.failed", work=name, exc_info=error)
+            with self._lock:
+                self._under_way.discard(name)
+                self._lanes[lane].busy -= 1
+            self._wake.set()
+
+        self._lanes[lane].threads.submit(work).add_done_callback(done)
+
+    def load(self, lane: str) -> tuple[int, int]:
+        """The steps that a lane works on, and how many it can work on."""
+        found = self._lanes.get(lane)
+        return (found.busy, found.room) if found else (0, 0)
+
+    def _step(self, folder: Path, stage: Stage) -> None:
+        began = time.perf_counter()
+        try:
+            if self._deaths.enough(folder.name):
+                stages.put_aside(folder, ENCODER_DIED, self.services.now(), self.services)
+                self._deaths.forget(folder.name)
+                log.error("take.set_aside", recording=folder.name, error_id=ENCODER_DIED, hint=BRING_BACK)
+            stages.step(folder, self.services.now(), self.services, self._encode)
+        except Exception as error:
+            # The loop goes on whatever a take does: this one waits, and says why.
+            self._failed(folder, stage, error)
+        else:
+            metrics.STAGE.labels(stage).observe(time.perf_counter() - began)
+            self._common.succeeded(stage)
+            self._backlog.done(folder)
+        finally:
+            with self._lock:
+                self._storing -= stage == "store"
+
+    def _failed(self, folder: Path, stage: Stage, error: Exception) -> None:
+        error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
+        if error_id == ENCODER_DIED and not self._stopping:
+            metrics.ENCODER_DEATHS.inc()
+            self._deaths.died(folder.name, self._backlog.alone(folder, stage))
+        metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()
+        failures = self._backlog.failed(folder, self._common.failed(error, stage))
+        bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
+        if isinstance(error, AccordError | OSError):
+            more = {"hint": disk_space.hint(error)} if isinstance(error, OSError) else {}
+            bound.warning("take.waits", error=str(error), failures=failures, **more)
+        else:
+            metrics.UNFORESEEN.inc()
+            bound.exception("take.waits", failures=failures)
+
+    def _encode(self, folder: Path, prompt: Path) -> None:
+        encoder = self._free.get()
+        try:
+            took = encoder.encode(folder, prompt)
+        finally:
+            self._free.put(encoder)
+        self._deaths.encoded(folder.name)
+        metrics.ENCODED_AUDIO.inc(took.audio)
+        metrics.ENCODE_CPU.inc(took.cpu)
+
+    def _refresh_snapshot(self) -> None:
+        if not self._snapshot.refresh():
+            self._look_due = self.monotonic() + SNAPSHOT_BACK_OFF
+
+    def _end(self) -> None:
+        """Let work in progress finish for a while; the next worker repeats what does not."""
+        until = self.monotonic() + self.drain
+        while self._under_way and self.monotonic() < until and not self._hurried:
+            self.beat()
+            self._wake.wait(0.2)
+            self._wake.clear()
+        for encoder in self._encoders:
+            encoder.stop()
+        for lane in self._lanes.values():
+            lane.threads.shutdown(wait=not self._under_way, cancel_futures=True)
+        log.info("worker.stopped", under_way=len(self._under_way))
+
+
+class _SpoolLock:
+    """Holds the spool's lock; the kernel frees it when the process ends, however it ends."""
+
+    def __init__(self, spool: Path) -> None:
+        self._path = spool / LOCK
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> None:
+        try:
+            share_folder(self._path.parent)
+            self._file = open(self._path, "ab")
+        except OSError as error:
+            raise ConfigError(
+                "worker.spool", f"{self._path.parent} cannot be written: {error}", disk_space.hint(error)
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise ConfigError(
+                "worker.already_running",
+                f"another worker is at work on {self._path.parent}",
+                "one worker a spool: stop the other one, or give this one its own spool",
+            ) from None
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
