@@ -80,7 +80,7 @@ def _histogram(
 # --- every process
 
 BUILD = _gauge("accord_build_info", "Always 1; which Accord this is.", "version", on=(DAEMON, WORKER, WEB))
-UNFORESEEN = _counter("accord_unforeseen_errors_total", "Mistakes of Accord itself, logged with a traceback.",
+UNFORESEEN = _counter("accord_unhandled_errors_total", "Mistakes of Accord itself, logged with a traceback.",
                       on=(DAEMON, WORKER, WEB))
 
 # --- calls
@@ -92,9 +92,9 @@ CALLS_ANNOUNCING = _gauge("accord_calls_announcing", "Calls that are being annou
 RECORDINGS_LIVE = _gauge("accord_recordings_live", "Recordings that are going on now.", on=(DAEMON,))
 ANNOUNCEMENT_DELAY = _histogram("accord_announcement_delay_seconds",
     "From a call's arrival at the daemon to its announcement's start.", on=(DAEMON,), buckets=FINE)
-ANNOUNCEMENTS_BROKEN = _counter("accord_announcements_broken_total",
+ANNOUNCEMENTS_BROKEN = _counter("accord_announcements_interrupted_total",
     "Announcements that were broken off (by a hold, say) and begun again.", on=(DAEMON,))
-CALLS_TAKEN_OVER = _counter("accord_calls_taken_over_total", "Calls of an earlier daemon that were found.",
+CALLS_TAKEN_OVER = _counter("accord_calls_reconciled_total", "Calls of an earlier daemon that were found.",
                             on=(DAEMON,))
 RECORDINGS_STOPPED = _counter("accord_recordings_stopped_total",
     "Recordings stopped because their call had not been announced to.", on=(DAEMON,))
@@ -159,7 +159,7 @@ TAKES = _counter("accord_takes_total",
 TAKES_UNANNOUNCED = _counter("accord_takes_unannounced_total",
     "Takes kept for no purpose: their announcement is not in the sound or did not end, or nobody agreed.",
     "reason", on=(WORKER,))
-TAKES_OUT_OF_TIME = _counter("accord_takes_out_of_time_total",
+TAKES_OUT_OF_TIME = _counter("accord_takes_duration_mismatch_total",
     "Takes whose sound is shorter or longer than their call by more than 2 %, and no gap or hold says why.",
     "sound", on=(WORKER,))
 STAGE = _histogram("accord_stage_duration_seconds", "Time of one stage of one take that was done.",
@@ -172,7 +172,7 @@ ENCODE_CPU = _counter("accord_encode_cpu_seconds_total", "Processor time that en
 ENCODER_DEATHS = _counter("accord_encoder_deaths_total", "Encoding processes that ended in the middle.",
                           on=(WORKER,))
 LANE_BUSY = _gauge("accord_worker_busy", "Work under way, by lane: encode, rest.", "lane", on=(WORKER,))
-LANE_ROOM = _gauge("accord_worker_room", "Work that can be under way at once.", "lane", on=(WORKER,))
+LANE_ROOM = _gauge("accord_worker_slots", "Work that can be under way at once.", "lane", on=(WORKER,))
 
 # --- store and catalogue
 
@@ -197,16 +197,16 @@ CATALOGUE_SCHEMA = _gauge("accord_catalogue_schema_info",
 
 SIGNING_KEY_EXPIRY = _gauge("accord_signing_key_expiry_timestamp_seconds",
     "When the endorsement of the key that signs recordings ends.", on=(WORKER,))
-DESTROYED = _counter("accord_recordings_destroyed_total", "Recordings whose time was over.", "why",
+DESTROYED = _counter("accord_recordings_erased_total", "Recordings whose time was over.", "why",
                      on=(WORKER,))
-NOT_DESTROYED = _counter("accord_recordings_not_destroyed_total",
+NOT_DESTROYED = _counter("accord_recordings_not_erased_total",
     "Attempts to destroy a recording whose time is over that failed or were refused, once a minute each.",
     "reason", on=(WORKER,))
-QUARANTINE_DESTROYED = _counter("accord_quarantine_destroyed_total",
+QUARANTINE_DESTROYED = _counter("accord_quarantine_erased_total",
     "Takes in quarantine whose time was over.", on=(WORKER,))
-HOUSEKEEPING_FAILURES = _counter("accord_housekeeping_failures_total", "Duties that could not be done.",
+HOUSEKEEPING_FAILURES = _counter("accord_duty_failures_total", "Duties that could not be done.",
                                  "duty", on=(WORKER,))
-HOUSEKEEPING_DONE = _gauge("accord_housekeeping_timestamp_seconds", "When a duty was last done.", "duty",
+HOUSEKEEPING_DONE = _gauge("accord_duty_timestamp_seconds", "When a duty was last done.", "duty",
                            on=(WORKER,))
 
 # --- people
@@ -215,7 +215,7 @@ REQUESTS = _counter("accord_http_requests_total", "Requests that the panel answe
                     "route", "method", "status", on=(WEB,))
 REQUEST = _histogram("accord_http_request_duration_seconds", "From a request to the head of its answer.",
                      "route", on=(WEB,))
-LOG_INS = _counter("accord_log_ins_total", "Attempts to log in: ok, refused, too_often.", "result", on=(WEB,))
+LOG_INS = _counter("accord_logins_total", "Attempts to log in: ok, refused, too_often.", "result", on=(WEB,))
 GRANTS = _counter("accord_grants_total", "Leaves to hear a recording that were given.", on=(WEB,))
 REFUSALS = _counter("accord_refusals_total", "What the gate refused, by reason.", "reason", on=(WEB,))
 SEALS_BROKEN = _counter("accord_seals_broken_total", "Recordings found not to be as they were sealed.",

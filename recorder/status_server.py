@@ -124,7 +124,7 @@ def _json(good: bool, body: Mapping[str, object]) -> tuple[str, str, bytes]:
 def not_served(host: str, port: int, error: OSError) -> None:
     """Log once that the status cannot be served."""
     log.error(
-        "metrics.not_served",
+        "metrics.listen_failed",
         address=f"{host}:{port}",
         error=str(error),
         hint="calls go on; another process has the port: set another one, or host, in [metrics]",

@@ -29,7 +29,7 @@ def admins_only(
             try:
                 return view(*args, **named)
             except (KeepingError, PersonError) as error:
-                if error.error_id == "person.not_found":
+                if error.error_id == "subject_request.not_found":
                     abort(404)
                 return page(403, errors.error(error.error_id), back=back(named))
 

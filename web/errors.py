@@ -66,7 +66,7 @@ STALE = _l(
 KEPT_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
 MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over", "access.handover_none"})
-GONE = frozenset({"access.expired", "access.destroyed", "access.revoked", "access.handover_over"})
+GONE = frozenset({"access.expired", "access.erased", "access.revoked", "access.handover_over"})
 
 
 class Panel(Flask):
@@ -120,7 +120,7 @@ def init_app(app: Flask) -> None:
         if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
             return page(code)  # the very page of an address that does not exist
         more = None
-        if error.error_id == "access.destroyed" and here().changes is not None:
+        if error.error_id == "access.erased" and here().changes is not None:
             more = (request.view_args or {}).get("recording_id")
         return answer(code, errors.error(error.error_id), error.error_id, _way_back(), erased=more)
 

@@ -50,4 +50,4 @@ class RefusedLogIns:
             try:
                 users.note_refused_log_in(tried, at, self._entropy)
             except (AccordError, PeeweeException) as error:
-                log.error("web.log_in_not_noted", user=tried.id, error=str(error))
+                log.error("web.login_not_recorded", user=tried.id, error=str(error))

@@ -85,7 +85,10 @@ def _files_for(connections: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft < needed:
         log.warning(
-            "web.few_files", files=soft, wanted=needed, hint=f"LimitNOFILE={needed}, or ulimit -n {needed}"
+            "web.descriptor_limit_low",
+            files=soft,
+            wanted=needed,
+            hint=f"LimitNOFILE={needed}, or ulimit -n {needed}",
         )
     return max(10, min(connections, soft - AT_WORK - FILES))
 

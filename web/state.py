@@ -97,7 +97,7 @@ def changes() -> Changes:
     """What signs, with the panel's key.  Raises :class:`KeepingError` where the panel has none."""
     found = here().changes
     if found is None:
-        raise KeepingError("keeping.no_key", "the panel has no key to sign with", "`accord keys renew`")
+        raise KeepingError("retention.no_key", "the panel has no key to sign with", "`accord keys renew`")
     return found
 
 

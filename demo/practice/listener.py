@@ -155,7 +155,7 @@ class PracticeListener:
         if not self._wants(happening):
             return
         if self._out.qsize() >= LONGEST_QUEUE:
-            log.warning("practice.client_does_not_read")
+            log.warning("practice.client_stalled")
             self.cut()
             return
         if self._kept is not None:

@@ -21,7 +21,7 @@ def prepare(leg: Leg, path: str) -> Player | None:
     try:
         return Player(load(Path(path)))
     except SwitchError as error:
-        log.warning("practice.no_such_sound", path=path, error=error.message)
+        log.warning("practice.sound_missing", path=path, error=error.message)
         leg.variables[RESPONSE] = "FILE NOT FOUND"
         return None
 

@@ -109,5 +109,5 @@ def _signal(folder: Path, sha256: str, sample_rate: int) -> prompt_match.Signal 
             raise TakeError("take.prompt", f"{path} is a different sound", "")
         return prompt_match.load_prompt(path, sample_rate)
     except (OSError, TakeError) as error:
-        log.warning("take.prompt_not_there", prompt=sha256, error=str(error))
+        log.warning("take.prompt_missing", prompt=sha256, error=str(error))
         return None

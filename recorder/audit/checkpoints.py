@@ -272,7 +272,7 @@ class Signed:
     def _check_stamps(self) -> None:
         for number, row in self._catalogued.items():
             if row.stamped_at is not None and number not in self.stamps:
-                self._blame("stamp.missing", number, f"it was stamped at {to_iso(row.stamped_at)}")
+                self._blame("timestamp.missing", number, f"it was stamped at {to_iso(row.stamped_at)}")
         at = {head.number: head.at for head in self.heads}
         for number, token in self.stamps.items():
             if number not in self.notes:

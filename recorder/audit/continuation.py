@@ -23,21 +23,21 @@ from recorder.services import Services
 def begin(tenant: str, because: str, services: Services, now: datetime) -> int:
     """Start the next epoch of a tenant's log, and sign it; returns the checkpoint's number.
 
-    Raises :class:`LedgerError` (``ledger.goes_on``: there is no need; ``ledger.not_believed``),
+    Raises :class:`LedgerError` (``audit_log.continuous``: there is no need; ``audit_log.untrusted``),
     ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`.
     """
     signed = Signed(tenant, services.root, now)
     signed.read(services.store)
     if _goes_on(tenant, services, now):
         raise LedgerError(
-            "ledger.goes_on", "the log continues what was signed: there is nothing to restart", ""
+            "audit_log.continuous", "the log continues what was signed: there is nothing to restart", ""
         )
     last = signed.heads[-1] if signed.heads else None
     number, size = (last.number, last.size) if last else (0, 0)
     services.signer.endorsement.check(services.root, CHECKPOINT, now)
     if number != signed.newest or (last is not None and now <= last.at):
         raise LedgerError(
-            "ledger.not_believed",
+            "audit_log.untrusted",
             f"the newest checkpoint is number {signed.newest}, and it cannot be continued now",
             "`accord audit` says what is wrong with it; if a clock was ahead, wait until that time",
         )
@@ -57,7 +57,7 @@ def begin(tenant: str, because: str, services: Services, now: datetime) -> int:
             "size_before": size,
             "root_before": last.root.hex() if last else "",
         }
-        append(tenant, "log.begun", said, now, services.entropy)
+        append(tenant, "log.restarted", said, now, services.entropy)
     services.checkpoints_seen.pop(tenant, None)
     checkpoint.sign(tenant, services, now)
     checkpoint.publish(tenant, services, now)
@@ -68,7 +68,7 @@ def _goes_on(tenant: str, services: Services, now: datetime) -> bool:
     try:
         checkpoint.check(tenant, services, now)
     except LedgerError as error:
-        if error.error_id == "ledger.clock":
+        if error.error_id == "audit_log.clock":
             raise
         return False
     return True

@@ -201,7 +201,7 @@ SAID: Final[Mapping[str, Says]] = {
     "tenant.key_wrapped": Says(TenantTable, _own, _KEY),
     "tenant.key_changed": Says(TenantTable, _own, _KEY),
     "tenant.key_destroyed": Says(TenantTable, _own, _set(wrapped_key="")),
-    "log.begun": Says(TenantTable, _own, _same(ledger_epoch="epoch")),
+    "log.restarted": Says(TenantTable, _own, _same(ledger_epoch="epoch")),
     "user.created": Says(
         UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=AT), _signs_in)
     ),
@@ -228,7 +228,8 @@ SAID: Final[Mapping[str, Says]] = {
     **dict.fromkeys(
         (
             "line.announcement_changed", "line.mode_changed", "line.timing_changed", "line.outbound_changed",
-            "line.beep_changed", "line.deletable_changed", "line.keep_changed", "line.joining_changed",
+            "line.beep_changed", "line.deletable_changed", "line.keep_question_changed",
+            "line.transfer_notice_changed",
         ),
         Says(LineTable, _id("line"), _LINE),
     ),
@@ -308,7 +309,7 @@ SAID: Final[Mapping[str, Says]] = {
         RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "brought_in")
     ),
     "recording.rebuilt": Says(RecordingTable, _id("recording"), _same("manifest_sha256")),
-    "recording.destroyed": Says(
+    "recording.erased": Says(
         RecordingTable, _id("recording"), _all(_same(destroyed_why="why"), _set(destroyed_at=THERE))
     ),
     "recording.amended": Says(AmendmentTable, _amendment, _same("number", "sha256", "kind")),
@@ -321,12 +322,12 @@ SAID: Final[Mapping[str, Says]] = {
             _set(noted_at=AT),
         ),
     ),
-    "call.asked": Says(
+    "command.requested": Says(
         LiveCommandTable,
         _id("asked"),
         _all(_same("what", call_id="call", by_kind="by", by_id="who"), _set(asked_at=AT)),
     ),
-    "call.answered": Says(
+    "command.answered": Says(
         LiveCommandTable,
         _id("asked"),
         _all(_same("what", "outcome", call_id="call"), _set(answered_at=AT)),
@@ -369,7 +370,7 @@ ENDS: Final[Mapping[type[Table], tuple[str, ...]]] = {
 }  # fmt: skip
 """Tables of many rows: the columns that are empty until a leaf states the row's end."""
 
-LEAVING: Final = frozenset({"tenant.erasing", "tenant.left"})
+LEAVING: Final = frozenset({"tenant.erasure_started", "tenant.offboarded"})
 """Kinds after which rows about people may be empty or deleted: their customer has left."""
 
 OF_PEOPLE: Final = (

@@ -35,7 +35,7 @@ from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 
 PAGE = 4000
-DESTROYED = "recording.destroyed"
+DESTROYED = "recording.erased"
 _OF_ITS_OWN = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN})
 """Kinds that this pass reads in any case: they say which bodies may be missing."""
 

@@ -113,7 +113,7 @@ class RecordingAudit:
             wrong += self._dated_back(row, report.chain, {each.where for each in wrong})
             if row.destroyed_at is not None and report.chain.erased is None:
                 what = "its row is a tombstone, and the bucket has none"
-                wrong.append(self._found("row.destroyed", row.id, what))
+                wrong.append(self._found("row.erased", row.id, what))
             if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
                 wrong += self.keys.of(manifest)
         # Destroyed or amended while it was read: check it again, once.

@@ -36,7 +36,7 @@ from recorder.seal.amendment_kinds import ERASED
 
 PAGE = 500
 
-BEGUN: Final = "log.begun"
+BEGUN: Final = "log.restarted"
 RESTORED: Final = "catalogue.restored"
 
 SESSIONS_KEPT: Final = timedelta(days=29)

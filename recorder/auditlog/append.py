@@ -49,12 +49,13 @@ REFUSED: Final = "access.refused"
 GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
     (
         "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
-        "call.not_recorded", "quarantine.destroyed",
+        "call.not_recorded", "quarantine.erased",
         "grant.given", "grant.renewed", "listen.opened", "listen.closed", REFUSED, "seal.broken",
-        "person.looked_at", "person.reviewed", "person.erased", "person.kept",
+        "subject_request.recording_heard", "subject_request.recording_reviewed",
+        "subject_request.recording_erased", "subject_request.recording_kept",
     ),
     "recording",
-) | dict.fromkeys(("call.asked", "call.answered"), "call")  # fmt: skip
+) | dict.fromkeys(("command.requested", "command.answered"), "call")  # fmt: skip
 """Kinds of leaves whose body and salt are destroyed when a recording (or an unrecorded call) is erased, each
 with the body's field that names it. No other kind may lack a body."""
 

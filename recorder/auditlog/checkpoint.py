@@ -86,7 +86,7 @@ def keep(services: Services, now: datetime) -> int:
             if due and sign(tenant, services, now) is not None:
                 put += publish(tenant, services, now)
         except AccordError as error:
-            log.error("ledger.not_signed", tenant=tenant, error_id=error.error_id, error=str(error))
+            log.error("checkpoint.sign_failed", tenant=tenant, error_id=error.error_id, error=str(error))
             errors.append(error)
         finally:
             lease.give_back(claim, services.owner)
@@ -111,10 +111,10 @@ def late(before: datetime) -> list[str]:
 def sign(tenant: str, services: Services, now: datetime) -> Head | None:
     """Sign a tenant's log as it is, into the catalogue; ``None`` if another worker was faster.
 
-    Raises :class:`LedgerError`: ``ledger.behind`` (the bucket has checkpoints unknown to the catalogue),
-    ``ledger.gone_back`` (there were later ones: they were mailed, or this worker saw them),
-    ``ledger.rewritten`` (the log does not continue the last one), ``ledger.clock`` (it was signed later than
-    now); ``SealError`` if the key is not endorsed for this, :class:`recorder.errors.CatalogueError`.
+    Raises :class:`LedgerError`: ``audit_log.behind`` (the bucket has checkpoints unknown to the catalogue),
+    ``audit_log.truncated`` (there were later ones: they were mailed, or this worker saw them),
+    ``audit_log.rewritten`` (the log does not continue the last one), ``audit_log.clock`` (it was signed later
+    than now); ``SealError`` if the key is not endorsed for this, :class:`recorder.errors.CatalogueError`.
     """
     at = truncate(now)
     services.signer.endorsement.check(services.root, CHECKPOINT, at)
@@ -183,7 +183,7 @@ def publish(tenant: str, services: Services, now: datetime) -> int:
         with writing():
             mine = (CheckpointTable.id == row.id) & CheckpointTable.stored_at.is_null()
             CheckpointTable.update(stored_at=now).where(mine).execute()
-        log.info("ledger.signed", tenant=tenant, number=row.number, size=row.size)
+        log.info("checkpoint.signed", tenant=tenant, number=row.number, size=row.size)
     return len(rows)
 
 
@@ -218,7 +218,7 @@ def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree,
         return
     if at <= last.at:
         raise LedgerError(
-            "ledger.clock",
+            "audit_log.clock",
             f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is now {to_iso(at)}",
             "a clock was ahead, or is behind now: signing resumes after that time",
         )
@@ -226,7 +226,7 @@ def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree,
         return
     if stored.size < last.size or CachedTree(stored.tenant, last.size).root().hex() != last.root:
         raise LedgerError(
-            "ledger.rewritten",
+            "audit_log.rewritten",
             f"the log does not continue checkpoint {last.number} of {last.size} leaves: it is not signed",
             "`accord audit` names the changes; after a restore, run `accord audit begin`",
         )
@@ -237,7 +237,7 @@ def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> No
     further = next((key for key in listed(store, tenant, known) if key.endswith(".note")), None)
     if further is not None:
         raise LedgerError(
-            "ledger.behind",
+            "audit_log.behind",
             f"the bucket has {further}, but the catalogue ends with checkpoint {known}: nothing is signed",
             "an old copy of the catalogue was restored: `accord audit` says how much is missing, "
             "`accord audit begin` continues the log from here and records that",
@@ -249,7 +249,7 @@ def _check_seen(tenant: str, last: CheckpointTable | None, services: Services) -
     further = max(services.checkpoints_seen.get(tenant, 0), mailed(tenant))
     if further > known:
         raise LedgerError(
-            "ledger.gone_back",
+            "audit_log.truncated",
             f"there was a checkpoint {further}, but catalogue and bucket end with {known}: nothing is signed",
             "checkpoints were removed: `accord audit --checkpoint` compares with those that were mailed, "
             "`accord audit begin` continues the log from here and records that (then restart the worker)",

@@ -59,23 +59,23 @@ class Followed:
 def show(tenant: str, before: int, after: int, store: Store) -> bytes:
     """The file for two checkpoints of a tenant's log, by their numbers.
 
-    Raises :class:`LedgerError`: ``checkpoint.unknown``, ``ledger.begun_again`` (the log began a new epoch
-    between them), ``ledger.rewritten`` (the leaves are not those that were signed);
-    :class:`recorder.errors.CatalogueError` (``ledger.gap``), ``StoreError``.
+    Raises :class:`LedgerError`: ``checkpoint.unknown``, ``audit_log.restarted`` (the log began a new epoch
+    between them), ``audit_log.rewritten`` (the leaves are not those that were signed);
+    :class:`recorder.errors.CatalogueError` (``audit_log.gap``), ``StoreError``.
     """
     notes = [_note(tenant, number) for number in sorted((before, after))]
     old, new = (signed_note.read(each.encode()).head for each in notes)
     if old.epoch != new.epoch:
         raise LedgerError(
-            "ledger.begun_again",
+            "audit_log.restarted",
             f"the log began a new epoch between checkpoints {old.number} and {new.number}",
-            "the leaf log.begun has the reason; `accord audit` names it",
+            "the leaf log.restarted has the reason; `accord audit` names it",
         )
     stored = CachedTree(tenant, new.size)
     path = merkle.consistency(old.size, new.size, stored)
     if not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
         raise LedgerError(
-            "ledger.rewritten",
+            "audit_log.rewritten",
             f"the leaves are not those that checkpoints {old.number} and {new.number} signed",
             "`accord audit` says which",
         )

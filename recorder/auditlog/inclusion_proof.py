@@ -68,8 +68,8 @@ def leaves_of(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
 def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
     """The file for a leaf, with the first checkpoint that contains it, or with checkpoint ``number``.
 
-    Raises :class:`LedgerError`: ``leaf.unknown``, ``ledger.not_signed_yet`` (no checkpoint contains it);
-    :class:`recorder.errors.CatalogueError` (``ledger.gap``), ``StoreError``.
+    Raises :class:`LedgerError`: ``leaf.unknown``, ``audit_log.unsigned`` (no checkpoint contains it);
+    :class:`recorder.errors.CatalogueError` (``audit_log.gap``), ``StoreError``.
     """
     with connected():
         leaf = LeafTable.get_or_none(LeafTable.id == leaf_id)
@@ -82,7 +82,7 @@ def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
     head = signed_note.read(row.note.encode()).head
     if stored.root() != head.root:
         raise LedgerError(
-            "ledger.rewritten",
+            "audit_log.rewritten",
             f"the leaves are not those that checkpoint {row.number} signed",
             "`accord audit` says which",
         )
@@ -163,7 +163,7 @@ def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
     )
     if row is None or row.size <= leaf.number:
         raise LedgerError(
-            "ledger.not_signed_yet",
+            "audit_log.unsigned",
             f"leaf {leaf.number} is not signed yet",
             "the worker signs within the hour; if it does not, `accord doctor` says why",
         )

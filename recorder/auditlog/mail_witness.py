@@ -171,7 +171,7 @@ def _send(row: RecipientTable, last: CheckpointTable, server: MailServer, now: d
         RecipientTable.update(sent_at=now, sent_number=last.number).where(
             RecipientTable.id == row.id
         ).execute()
-    log.info("ledger.mailed", tenant=row.tenant_id, number=last.number)
+    log.info("checkpoint.mailed", tenant=row.tenant_id, number=last.number)
 
 
 def _wants(tenant: str) -> Expression:

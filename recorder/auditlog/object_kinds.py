@@ -15,8 +15,8 @@ _KEY_ID: Final = r"[0-9a-f]{32}"
 
 KEYS: Final = "keys/"
 PROBE: Final = "probe/"
-LEAVING: Final = "leaving/"
-FORGOTTEN: Final = "forgotten/"
+LEAVING: Final = "offboarding/"
+FORGOTTEN: Final = "call-erasures/"
 RETENTION: Final = "retention/"
 FOLDERS: Final = (KEYS, PROBE, PLACE, LEAVING, FORGOTTEN, RETENTION)
 """Folders in the bucket beside the customers' own."""
@@ -87,25 +87,25 @@ KINDS: Final = (
         "the root's signature",
     ),
     Kind(
-        "leaving/<tenant>/statement-0001.json",
-        rf"leaving/{_ID}/statement-[0-9]{{4}}\.json",
+        "offboarding/<tenant>/statement-0001.json",
+        rf"offboarding/{_ID}/statement-[0-9]{{4}}\.json",
         "its signature, the one before it, and its hash in the log",
     ),
     Kind(
         "receipt.json",
-        rf"leaving/{_ID}/receipt\.json",
-        "its signature; its hash in tenant.left",
+        rf"offboarding/{_ID}/receipt\.json",
+        "its signature; its hash in tenant.offboarded",
     ),
-    Kind("forgotten/<tenant>/<id>.json", rf"forgotten/{_ID}/{_ID}\.json", "its signature"),
+    Kind("call-erasures/<tenant>/<id>.json", rf"call-erasures/{_ID}/{_ID}\.json", "its signature"),
     Kind(
         "retention/<tenant>/<limit>.json",
         rf"retention/{_ID}/(?!.*-lifted\.json){_ID}\.json",
-        "its signature, and its hash in keeping.limited",
+        "its signature, and its hash in retention_limit.set",
     ),
     Kind(
         "retention/<tenant>/<limit>-lifted.json",
         rf"retention/{_ID}/{_ID}-lifted\.json",
-        "its signature, and its hash in keeping.lifted",
+        "its signature, and its hash in retention_limit.lifted",
     ),
     Kind("probe/", r"probe/(?:ready|[0-9a-f]{16})", "nothing: it is gone a moment later, and never read"),
 )

@@ -46,8 +46,8 @@ class Authority:
     certificates: bytes
 
     def stamp(self, content: bytes) -> bytes:
-        """A verified token for some bytes. Raises :class:`LedgerError`: ``stamp.unreachable``,
-        ``stamp.wrong``."""
+        """A verified token for some bytes. Raises :class:`LedgerError`: ``timestamp.unreachable``,
+        ``timestamp.wrong``."""
         request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build()
         headers = {"Content-Type": "application/timestamp-query"}
         try:
@@ -58,17 +58,20 @@ class Authority:
                 )  # fmt: skip
                 token = answer.read(MAX_BYTES)
         except HTTPError as error:
-            raise LedgerError("stamp.unreachable", f"{self.url} gives no timestamp: {error}", "") from error
+            raise LedgerError(
+                "timestamp.unreachable", f"{self.url} gives no timestamp: {error}", ""
+            ) from error
         if answer.status != 200:
             raise LedgerError(
-                "stamp.unreachable", f"{self.url} answers {answer.status}", "is the address right?"
+                "timestamp.unreachable", f"{self.url} answers {answer.status}", "is the address right?"
             )
         check(token, content, self.certificates, nonce=request.nonce)
         return token
 
 
 def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None = None) -> datetime:
-    """The latest time at which an authority saw some bytes. Raises :class:`LedgerError` (``stamp.wrong``)."""
+    """The latest time at which an authority saw some bytes. Raises :class:`LedgerError`
+    (``timestamp.wrong``)."""
     try:
         builder = VerifierBuilder(roots=load_pem_x509_certificates(certificates), nonce=nonce)
         answer = decode_timestamp_response(token)
@@ -76,7 +79,7 @@ def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None =
         return answer.tst_info.gen_time
     except (VerificationError, ValueError) as error:
         raise LedgerError(
-            "stamp.wrong",
+            "timestamp.wrong",
             f"this is not its timestamp: {error}",
             "are these the authority's certificates ([ledger] timestamp_ca)?",
         ) from error
@@ -84,11 +87,11 @@ def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None =
 
 def check_of(token: bytes, note: str, at: datetime, certificates: bytes) -> None:
     """Check the token of a checkpoint against the time at which it says it was signed. Raises
-    :class:`LedgerError` (``stamp.wrong``)."""
+    :class:`LedgerError` (``timestamp.wrong``)."""
     seen = check(token, note.encode(), certificates)
     if seen < at - SLACK:
         raise LedgerError(
-            "stamp.wrong",
+            "timestamp.wrong",
             f"its timestamp {to_iso(seen)} is earlier than its signature, {to_iso(at)}",
         )
 
@@ -130,5 +133,5 @@ def _one(row: CheckpointTable, services: Services, authority: Authority, now: da
     with writing():
         mine = (CheckpointTable.id == row.id) & CheckpointTable.stamped_at.is_null()
         CheckpointTable.update(stamped_at=now).where(mine).execute()
-    log.info("ledger.stamped", tenant=row.tenant_id, number=row.number)
+    log.info("checkpoint.timestamped", tenant=row.tenant_id, number=row.number)
     return True

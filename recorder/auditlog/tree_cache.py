@@ -27,19 +27,19 @@ class CachedTree:
     request."""
 
     def __init__(self, tenant: str, size: int | None = None) -> None:
-        """Raises :class:`CatalogueError` (``tenant.unknown``, ``ledger.short``)."""
+        """Raises :class:`CatalogueError` (``tenant.unknown``, ``audit_log.short``)."""
         self.tenant = tenant
         self._read: dict[tuple[int, int], list[Hash]] = {}
         there = _size(tenant)
         if size is not None and size > there:
             raise CatalogueError(
-                "ledger.short", f"the log of {tenant} has {there} leaves, not {size}", "run `accord audit`"
+                "audit_log.short", f"the log of {tenant} has {there} leaves, not {size}", "run `accord audit`"
             )
         self.size = there if size is None else size
         self._grow()
 
     def __call__(self, height: int, index: int) -> Hash:
-        """See :class:`merkle.Subtrees`. Raises :class:`CatalogueError` (``ledger.gap``)."""
+        """See :class:`merkle.Subtrees`. Raises :class:`CatalogueError` (``audit_log.gap``)."""
         level, above = divmod(height, HEIGHT)
         first, count = index << above, 1 << above
         row = self._row(level, first >> HEIGHT)
@@ -98,7 +98,7 @@ class CachedTree:
             found = self._leaves(begin, end) if level == 0 else self._subtrees(level, begin, end)
         if len(found) != count:
             raise CatalogueError(
-                "ledger.gap",
+                "audit_log.gap",
                 f"the log of {self.tenant} is incomplete between leaf {begin << HEIGHT * level} and "
                 f"{(begin + count << HEIGHT * level) - 1}",
                 "rows were deleted or changed: `accord audit` names them",

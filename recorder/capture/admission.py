@@ -139,7 +139,7 @@ class PeerAdmission:
             if error.error_id != "switch.refused":
                 raise
             log.warning(
-                "switch.key_not_set",
+                "switch.key_failed",
                 error=error.message,
                 hint="each call is asked about on the standing connection; does esl-allowed-api forbid "
                 "global_setvar?",
@@ -158,7 +158,7 @@ class PeerAdmission:
             temporary.replace(self._path)
         except OSError as error:
             # It is valid in this process all the same.
-            log.warning("switch.key_not_kept", error=str(error))
+            log.warning("switch.key_lost", error=str(error))
 
     # --- the peer
 

@@ -136,7 +136,7 @@ class BypassedCalls:
         self.count += 1
         self.last = BypassedCall(self.now(), direction, context, number)
         log.error(
-            "call.not_asked_about",
+            "call.participant_query_failed",
             direction=direction,
             context=context,
             hint="the dialplan routes it ahead of Accord: `accord doctor` names the extension",
@@ -169,7 +169,7 @@ class BypassedCalls:
                     self._decide(leg, other, said, first)
         except SwitchError as error:
             # The next connection checks the calls that go on then.
-            log.warning("dialplan.not_looked_at", error=error.message)
+            log.warning("dialplan.check_failed", error=error.message)
 
     @contextmanager
     def _noting_ends(self, *some: str) -> Iterator[None]:
@@ -256,7 +256,7 @@ class BypassedCalls:
             answer = self._node.api(commands.dialplan())
             return in_thread(lambda: frozenset(entry.context for entry in Loaded(answer).entries()))
         except SwitchError as error:
-            log.warning("dialplan.not_shown", error=error.message)
+            log.warning("dialplan.unavailable", error=error.message)
             return frozenset()
 
     def _data(self, leg: str) -> EslEvent | None:

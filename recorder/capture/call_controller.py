@@ -170,7 +170,10 @@ class CallController:
         self.state, actions = machine.step(before, event)
         if self.state.phase is not before.phase:
             self.log.info(
-                "call.phase", phase=self.state.phase.name, by=type(event).__name__, reason=self.state.reason
+                "call.phase_changed",
+                phase=self.state.phase.name,
+                by=type(event).__name__,
+                reason=self.state.reason,
             )
         self.act(actions)
         self._let_back(self)
@@ -349,7 +352,7 @@ class CallController:
             state = "announced"
         except SwitchError as error:
             if error.error_id != "switch.refused":
-                self.log.warning("call.not_told", command=str(told), error=error.message)
+                self.log.warning("call.notice_failed", command=str(told), error=error.message)
                 return
             state = "late"
         self.feed(StateReported(self._now(), state=state))
@@ -362,7 +365,7 @@ class CallController:
                 outside = self._leads_outside(leg)
                 state = self._ask(commands.get_variable(leg, "accord_state"))
             except SwitchError as error:
-                self.log.warning("call.not_asked", error=error.message)
+                self.log.warning("call.question_failed", error=error.message)
         self.feed(LegChecked(self._now(), leg, outside, announced=state == "announced"))
 
     def _leads_outside(self, leg: str) -> bool:
@@ -539,11 +542,11 @@ class CallController:
             self._to_call(orders)
         except SwitchError as error:
             # The call's socket is gone: the switch has gone on, and guards the call.
-            self.log.warning("call.not_told", command=str(orders[-1]), error=error.message)
+            self.log.warning("call.notice_failed", command=str(orders[-1]), error=error.message)
 
     def _switch(self, command: SwitchCommand) -> None:
         try:
             self._to_switch(command)
         except SwitchError as error:
             # Reconciling stops it when the connection is back.
-            self.log.error("call.not_stopped", error=error.message)
+            self.log.error("call.stop_failed", error=error.message)

@@ -81,7 +81,7 @@ class CommandListener:
         try:
             server = listen(self._spool, SOCKET, 64)
         except OSError as error:
-            log.error("control.not_listening", path=str(self._spool / SOCKET), error=str(error))
+            log.error("command.listen_failed", path=str(self._spool / SOCKET), error=str(error))
             return
         self._greenlet = gevent.spawn(self._serve, server)
 
@@ -96,7 +96,7 @@ class CommandListener:
                 try:
                     connection, _ = server.accept()
                 except OSError as error:
-                    log.error("control.accept_failed", error=str(error))
+                    log.error("command.accept_failed", error=str(error))
                     gevent.sleep(0.1)
                     continue
                 gevent.spawn(self._hear, connection)
@@ -113,11 +113,11 @@ class CommandListener:
                 done = self._out(request) if isinstance(request, CallOut) else self.do(request)
                 connection.sendall(line({"outcome": done}))
         except (OSError, TypeError, ValueError) as error:
-            log.warning("control.not_heard", error=str(error))
+            log.warning("command.unheard", error=str(error))
         except Exception:
             # A mistake of ours: logged; the client gets no answer, which is not "done".
             metrics.UNFORESEEN.inc()
-            log.exception("control.failed")
+            log.exception("command.failed")
 
     def _too_late(self, request: Request | CallOut) -> bool:
         return request.id not in self._answered and request.until <= self._monotonic()
@@ -131,7 +131,7 @@ class CommandListener:
         self._remember(request.id, UNKNOWN)  # while it rings
         outcome = self._call_out(request.number, self._spool / SAID / name)
         self._remember(request.id, outcome)
-        log.info("control.called_out", call=request.id, outcome=outcome)
+        log.info("command.call_made", call=request.id, outcome=outcome)
         return outcome
 
     def _remember(self, name: str, outcome: str) -> None:
@@ -147,7 +147,9 @@ class CommandListener:
         call = next((one for one in self._calls.values() if one.start.recording == request.call), None)
         outcome = remote_commands.ENDED if call is None else self._ask(call, request)
         self._remember(request.id, outcome)
-        log.info("control.asked", recording=request.call, what=request.what, by=request.by, outcome=outcome)
+        log.info(
+            "command.received", recording=request.call, what=request.what, by=request.by, outcome=outcome
+        )
         return outcome
 
     def _ask(self, call: CallController, request: Request) -> str:
@@ -178,7 +180,7 @@ class CommandListener:
             return why, timedelta(seconds=seconds)
         except SwitchError as error:
             # Whether it arrived is unknown; the switch is asked when the connection is back.
-            log.warning("control.not_ordered", recording=call.start.recording, error=error.message)
+            log.warning("command.order_failed", recording=call.start.recording, error=error.message)
             return UNKNOWN, timedelta(0)
 
     def _all(self, orders: list[SwitchCommand], decides: int, refused: str) -> str:

@@ -146,7 +146,7 @@ class Conferences:
         try:
             return tuple(self._known(room, leg) for leg in legs)
         except SwitchError as error:
-            log.warning("rooms.not_asked", error=error.message)
+            log.warning("conference.query_failed", error=error.message)
             return tuple(room.person(leg) for leg in legs if leg in room.members)
 
     def _went(self, seen: ConferenceEvent, member: ConferenceMember, at: datetime) -> None:
@@ -207,7 +207,7 @@ class Conferences:
             with self._listeners.looking():
                 self._find(leg, at)
         except SwitchError as error:
-            log.warning("rooms.not_asked", error=error.message)
+            log.warning("conference.query_failed", error=error.message)
             # The lists are read again when the connection is back.
 
     def _find(self, leg: str, at: datetime) -> None:
@@ -244,7 +244,7 @@ class Conferences:
                             call.feed(ParticipantLeft(at, third))
                 self._listeners.gone(leg, is_attached, at)
         except SwitchError as error:
-            log.warning("rooms.not_asked", error=error.message)
+            log.warning("conference.query_failed", error=error.message)
 
     def hung_up(self, event: EslEvent) -> None:
         """A leg is gone; no other event says so of a third party who was taken aside."""
@@ -311,7 +311,7 @@ class Conferences:
             order = commands.play_in_room(call.channel, "accord_state", "announced", room.name, sound, number)
         except SwitchError as error:
             # No command can name this conference: the marks say that they were not notified.
-            call.log.warning("call.not_told_in_room", error=error.message)
+            call.log.warning("call.conference_notice_failed", error=error.message)
             return
         self._soon(order)
 
@@ -337,7 +337,9 @@ class Conferences:
                 call.channel, leg, self._thirds[leg][1], Path(speech.path), answer, again
             )
         except SwitchError as error:
-            call.log.warning("call.not_asked_aside", error=error.message)  # no command can address this id
+            call.log.warning(
+                "call.transfer_consent_failed", error=error.message
+            )  # no command can address this id
             return
         gevent.spawn(self._send, *orders)
 
@@ -362,7 +364,7 @@ class Conferences:
             try:
                 self._order(command)
             except SwitchError as error:
-                log.warning("rooms.not_ordered", command=str(command), error=error.message)
+                log.warning("conference.command_failed", command=str(command), error=error.message)
                 return
 
     # --- the daemon is back

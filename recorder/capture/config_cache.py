@@ -37,7 +37,7 @@ SEEN: Final = ".daemon"
 
 
 _SAID: Final = {
-    Room.OK: ("info", "disk.free_again"),
+    Room.OK: ("info", "disk.recovered"),
     Room.WARN: ("warning", "disk.filling"),
     Room.FULL: ("error", "disk.full"),
 }
@@ -210,8 +210,8 @@ class ConfigCache:
             except Exception:
                 # A mistake of ours: logged, and the next check is made all the same.
                 metrics.UNFORESEEN.inc()
-                log.exception("daemon.look_failed")
-                self._complained = "a mistake of Accord itself: see the log, daemon.look_failed"
+                log.exception("daemon.check_failed")
+                self._complained = "a mistake of Accord itself: see the log, daemon.check_failed"
 
     def _look(self) -> None:
         try:
@@ -271,5 +271,5 @@ class ConfigCache:
 
     def _complain(self, what: str) -> None:
         if what != self._complained:
-            log.error("daemon.knows_not", what=what)
+            log.error("daemon.lines_unknown", what=what)
             self._complained = what

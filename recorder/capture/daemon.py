@@ -326,7 +326,7 @@ class Daemon:
                 continue
             if before is None:
                 raise self.knowledge.second()
-            log.info("daemon.takes_over", listening=before.listener is not None)
+            log.info("daemon.takeover_started", listening=before.listener is not None)
             return before
         return None
 
@@ -349,7 +349,7 @@ class Daemon:
             gevent.sleep(CLAIM)
         self._own_spool()
         self._go_on(written)
-        log.info("daemon.took_over", calls=len(self.calls))
+        log.info("daemon.takeover_finished", calls=len(self.calls))
 
     def _go_on(self, written: Iterable[str]) -> None:
         """No other daemon is left beside this one: handle what it has left."""
@@ -360,7 +360,7 @@ class Daemon:
             self._passed.go_on(written, self.calls)
             self._look_again_later(self._passed.look(live, self.calls))
         except SwitchError as error:
-            log.warning("daemon.not_taken_over", error=error.message)  # the next connection checks again
+            log.warning("daemon.reconcile_failed", error=error.message)  # the next connection checks again
             self._passed.go_on(written, self.calls)
 
     def _hand_over(self, successor: Successor) -> None:
@@ -371,7 +371,9 @@ class Daemon:
         self._serving.kill()
         self._passed.wait()
         self._say_who(successor.pid)
-        log.info("daemon.hands_over", calls=len(self.calls), announcing=self.dialplan.calls, to=successor.pid)
+        log.info(
+            "daemon.handover_started", calls=len(self.calls), announcing=self.dialplan.calls, to=successor.pid
+        )
         while self._announcing() and not self._at_once.is_set():
             if not successor.there(BEAT):
                 self._resume()
@@ -380,7 +382,7 @@ class Daemon:
 
     def _resume(self) -> None:
         """The next daemon has died: take calls again, and the ones that it had begun."""
-        log.error("daemon.goes_on", hint="the next daemon ended before it had taken over: see its log")
+        log.error("daemon.resumed", hint="the next daemon ended before it had taken over: see its log")
         self._successor = None
         self._say_who(os.getpid())
         if self._asked:
@@ -453,7 +455,7 @@ class Daemon:
         if not arrival.new or arrival.channel in self.calls or self._passed.over(arrival.channel):
             # Handled already or listed as unhandled, not passed to us by our dialplan, or over before we
             # came to it.
-            log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
+            log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state in _LET_GO and arrival.channel not in self.calls:
                 self._passed.late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
             return
@@ -461,7 +463,7 @@ class Daemon:
             return
         if not commands.addressable(arrival.channel):
             # No command can address it: it goes on, and is listed.
-            log.warning("call.not_addressable", channel=repr(arrival.channel))
+            log.warning("call.unaddressable", channel=repr(arrival.channel))
             self._follow(
                 arrival.channel, arrival.line, arrival.direction, arrival.outside, "announcement_failed"
             )
@@ -477,10 +479,10 @@ class Daemon:
             except OSError as error:
                 metrics.SPOOL_ERRORS.labels("folder").inc()
                 reason = reason_for(error)
-                log.error("spool.not_opened", recording=start.recording, error=str(error), reason=reason)
+                log.error("spool.open_failed", recording=start.recording, error=str(error), reason=reason)
             if self._passed.over(arrival.channel):
                 # It hung up while its folder was created, and is listed.
-                log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
+                log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
                 writer.abandon()
                 return
         # Not earlier: between this and taking the call in, no other call is considered.
@@ -525,7 +527,7 @@ class Daemon:
         call.act(actions)
         call.watch()
         if not call.leave.wait(timeout=longest):
-            call.log.error("call.not_let_go")
+            call.log.error("call.release_failed")
         if not own.closed.is_set():
             own.stop()
         call.drop_socket()
@@ -647,7 +649,7 @@ class Daemon:
         writer.open(start)
         writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
         metrics.CALLS.labels(told).inc()
-        log.info("call.passed_by", recording=start.recording, reason=told)
+        log.info("call.excluded", recording=start.recording, reason=told)
 
     def _follow(self, channel: str, number: str, direction: str, outside: Party, reason: str) -> None:
         """Follow a call that goes on."""
@@ -692,10 +694,10 @@ class Daemon:
             if not self._passed.waits:
                 self._passed.look(live, self.calls, left)
         except SwitchError as error:
-            log.info("daemon.not_looked_again", error_id=error.error_id)  # the next connection checks again
+            log.info("daemon.recheck_failed", error_id=error.error_id)  # the next connection checks again
 
     def _down(self, reason: str) -> None:
-        log.warning("daemon.unwatched", reason=reason)
+        log.warning("daemon.unobserved", reason=reason)
         self.knowledge.unwatched()
 
     def _adopt(self, start: CallStart, state: CallState) -> CallController:

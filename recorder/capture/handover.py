@@ -73,7 +73,7 @@ class Successor:
             self._connection.settimeout(ANSWER)
             self._connection.sendall(json.dumps(list(written)).encode())
         except OSError as error:
-            log.warning("handover.not_ended", error=str(error))
+            log.warning("handover.end_failed", error=str(error))
         self._connection.close()
 
 
@@ -112,7 +112,7 @@ class Predecessor:
         try:
             self._connection.sendall(_READY)
         except OSError as error:
-            log.warning("handover.broken_off", error=str(error))
+            log.warning("handover.aborted", error=str(error))
             return False
         return True
 
@@ -126,7 +126,7 @@ class Predecessor:
             written = json.loads(said)
             return frozenset(each for each in written if isinstance(each, str))
         except (OSError, ValueError, TypeError) as error:
-            log.warning("handover.broken_off", error=str(error))  # it died
+            log.warning("handover.aborted", error=str(error))  # it died
             return frozenset()
         finally:
             self._connection.close()
@@ -146,7 +146,7 @@ class Handover:
         try:
             server = listen(self._spool, SOCKET, 8)
         except OSError as error:
-            log.error("handover.not_listening", path=str(self._spool / SOCKET), error=str(error))
+            log.error("handover.listen_failed", path=str(self._spool / SOCKET), error=str(error))
             return
         self._greenlet = gevent.spawn(self._serve, server)
 
@@ -162,7 +162,7 @@ class Handover:
                     connection, _ = server.accept()
                     self._to(Successor(connection))
                 except OSError as error:
-                    log.warning("handover.broken_off", error=str(error))
+                    log.warning("handover.aborted", error=str(error))
                     gevent.sleep(0.1)
                 except Exception:
                     # A mistake of ours: logged, and the next one is answered all the same.

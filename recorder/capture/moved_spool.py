@@ -75,11 +75,11 @@ class MovedSpool:
             try:
                 self.look()
             except (OSError, SwitchError) as error:
-                log.info("spool.not_looked_through", error=str(error))  # the next check sees it
+                log.info("spool.scan_incomplete", error=str(error))  # the next check sees it
             except Exception:
                 # A mistake of ours: logged, and the next check is made all the same.
                 metrics.UNFORESEEN.inc()
-                log.exception("spool.look_failed")
+                log.exception("spool.scan_failed")
             pause = max(LOOK, REST * (self._monotonic() - began))
 
     def look(self) -> None:
@@ -131,5 +131,5 @@ class MovedSpool:
 
     def _say(self, folder: Path, why: str) -> None:
         if folder.name not in self._said:
-            log.warning("spool.not_taken_over", folder=folder.name, error=why)
+            log.warning("spool.reconcile_failed", folder=folder.name, error=why)
         self._said.add(folder.name)

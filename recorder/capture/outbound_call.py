@@ -65,7 +65,7 @@ class OutboundCaller:
             connection.connect()
             reply = connection.send_later(order, RINGING + GRACE).wait()
         except SwitchError as error:
-            log.warning("call_out.not_made", error_id=error.error_id, error=error.message)
+            log.warning("call_out.failed", error_id=error.error_id, error=error.message)
             away = {"switch.argument": NO_WAY_OUT, "switch.timeout": UNKNOWN, "switch.gone": UNKNOWN}
             return away.get(error.error_id, NO_SWITCH)
         finally:
@@ -75,5 +75,5 @@ class OutboundCaller:
         cause = reply.data.strip().partition(" ")[2]
         found = _CAUSES.get(cause, NO_WAY_OUT)
         if found == NO_WAY_OUT:
-            log.error("call_out.no_way", cause=cause, hint="look at [persons] dial, and at the gateway")
+            log.error("call_out.no_route", cause=cause, hint="look at [persons] dial, and at the gateway")
         return found

@@ -74,7 +74,7 @@ class OverflowJournal:
                 except Exception:
                     # A mistake of ours: logged, and the next check is made all the same.
                     metrics.UNFORESEEN.inc()
-                    log.exception("notes.failed")
+                    log.exception("journal.failed")
 
     def _prepare(self) -> None:
         if self._size:
@@ -90,7 +90,7 @@ class OverflowJournal:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            log.warning("notes.no_space", error=str(error))
+            log.warning("journal.no_space", error=str(error))
         else:
             self._size = size
 
@@ -102,10 +102,10 @@ class OverflowJournal:
         try:
             self._write(line, self._used)
         except OSError as error:
-            log.error("notes.not_kept", recording=start.recording, error=str(error))
+            log.error("journal.write_failed", recording=start.recording, error=str(error))
             return False
         self._used += len(line)
-        log.warning("notes.kept", recording=start.recording, reason=end.reason)
+        log.warning("journal.kept", recording=start.recording, reason=end.reason)
         return True
 
     def _settle(self) -> None:
@@ -132,12 +132,12 @@ class OverflowJournal:
             if not left:
                 self._write(bytes(self._used), 0)
         except OSError as error:
-            log.warning("notes.wait", error=str(error), hint="make room on the spool's disk")
+            log.warning("journal.pending", error=str(error), hint="make room on the spool's disk")
             return
         if not left:
             self._used = 0
         if calls:
-            log.info("notes.settled", calls=calls)
+            log.info("journal.replayed", calls=calls)
 
     def _give_folder(self, start: CallStart, end: CallEnd) -> bool:
         """Return whether the call has a folder now. A call that cannot have one by a mistake of ours is
@@ -148,7 +148,7 @@ class OverflowJournal:
             raise
         except Exception:
             metrics.UNFORESEEN.inc()
-            log.exception("notes.not_settled", recording=start.recording)
+            log.exception("journal.replay_failed", recording=start.recording)
             return False
         return True
 
@@ -178,5 +178,5 @@ def _read(line: bytes) -> tuple[CallStart, CallEnd] | None:
         body = json.loads(line)
         return layout.start_of(body["call"]), layout.end_of(body["end"])
     except (ValueError, KeyError, TypeError) as error:
-        log.error("notes.broken_line", error=str(error))
+        log.error("journal.line_damaged", error=str(error))
         return None

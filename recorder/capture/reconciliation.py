@@ -116,14 +116,14 @@ class Reconciliation:
         since = _noted(start, marks)
         call = self._adopt(start, self._state(start, marks, since))
         metrics.CALLS_TAKEN_OVER.inc()
-        call.log.info("call.taken_over", marks=len(marks), node=start.node)
+        call.log.info("call.reconciled", marks=len(marks), node=start.node)
         self._gone(call, min(since, self._now()))
 
     def leave(self, folder: Path, error: TakeError) -> None:
         """End a folder that can never be taken over, so that the worker lists it, and sets it aside."""
         now = self._now()
         in_thread(lambda: layout.close_take(folder, CallEnd("recorded", None, now, None)))
-        log.warning("spool.left_to_worker", folder=folder.name, error=error.message)
+        log.warning("spool.deferred_to_worker", folder=folder.name, error=error.message)
 
     def reconcile(self, live: Live, calls: Mapping[str, CallController], since: datetime) -> None:
         """Check every call that is open here: does it still exist, and what does the switch say of it? Then
@@ -228,13 +228,13 @@ class Reconciliation:
                 self._take_up(self._node.reconcile())
                 self._tell_late()
         except SwitchError as error:
-            log.warning("daemon.not_taken_over", error=error.message)
+            log.warning("daemon.reconcile_failed", error=error.message)
         self._look_later()
 
     def _complain(self, folder: Path, error: OSError) -> None:
         if folder not in self._complained:
             log.error(
-                "spool.not_taken_over", folder=folder.name, error=str(error), hint=disk_space.hint(error)
+                "spool.reconcile_failed", folder=folder.name, error=str(error), hint=disk_space.hint(error)
             )
         self._complained.add(folder)
 
@@ -251,7 +251,7 @@ class Reconciliation:
         call = self._adopt(start, self._state(start, marks, since))
         self._late.append((call, max(since, start.started_at)))
         metrics.CALLS_TAKEN_OVER.inc()
-        call.log.info("call.taken_over", marks=len(marks))
+        call.log.info("call.reconciled", marks=len(marks))
 
     def _state(self, start: CallStart, marks: tuple[Mark, ...], since: datetime) -> CallState:
         script = self._script(start)
@@ -279,7 +279,7 @@ class Reconciliation:
             self._stop(channel.uuid, audio)
         ended = since if channel is None else self._now()
         begun = in_thread(lambda: _end(folder, ended))
-        said = "spool.left_to_worker" if begun else "spool.cleared"
+        said = "spool.deferred_to_worker" if begun else "spool.cleared"
         log.warning(said, folder=folder.name, error=error.message)
 
     def _there(self, channel: str) -> _There:
@@ -305,7 +305,7 @@ class Reconciliation:
         except SwitchError as error:
             # A channel or a file that we never named must not cost us the connection.
             log.error(
-                "call.recording_not_stopped", channel=repr(channel), path=repr(str(path)), error=error.message
+                "call.recording_stop_failed", channel=repr(channel), path=repr(str(path)), error=error.message
             )
             return
         metrics.RECORDINGS_STOPPED.inc()

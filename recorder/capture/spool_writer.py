@@ -83,7 +83,7 @@ class SpoolWriter:
             try:
                 in_thread(self.folder.rmdir)
             except OSError as error:
-                self._log.warning("spool.not_cleared", error=str(error))
+                self._log.warning("spool.clear_failed", error=str(error))
             return True
 
         self._add(job)
@@ -98,7 +98,7 @@ class SpoolWriter:
             except OSError as error:
                 self._unopened = True
                 metrics.SPOOL_ERRORS.labels("folder").inc()
-                self._log.error("spool.not_opened", error=str(error))
+                self._log.error("spool.open_failed", error=str(error))
                 self._opened(error)
             else:
                 self._opened(None)
@@ -155,7 +155,7 @@ class SpoolWriter:
             except OSError as error:
                 if isinstance(error, FileNotFoundError) and not self._unopened:
                     metrics.SPOOL_ERRORS.labels("end").inc()
-                    self._log.error("spool.no_folder", error=str(error))  # somebody removed it
+                    self._log.error("spool.folder_missing", error=str(error))  # somebody removed it
                 elif not self._kept(end):
                     return self._again("end", error)
             self.ended = True
@@ -178,7 +178,7 @@ class SpoolWriter:
         self._failures += 1
         if self._failures & (self._failures - 1) == 0:  # less and less often: 1, 2, 4, 8 …
             self._log.error(
-                "spool.not_written",
+                "spool.write_failed",
                 what=what,
                 error=str(error),
                 failures=self._failures,

@@ -59,5 +59,5 @@ class VoiceCheck:
         except Exception as error:
             # Whatever went wrong, it is no voice; and the caller must learn of it.
             why = str(error)
-        log.warning("call.voice_not_sought", audio=str(self._audio), error=why)
+        log.warning("call.voice_check_failed", audio=str(self._audio), error=why)
         return None

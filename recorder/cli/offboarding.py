@@ -160,7 +160,9 @@ def show(context: Context, name: str) -> None:
     elif row.erasing_since is not None:
         left = queries.remaining(owner.id)
         click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
-        click.echo("what stands in the way is in the worker's log: leaving.waits, recording.not_destroyed")
+        click.echo(
+            "what stands in the way is in the worker's log: offboarding.delayed, recording.erasure_failed"
+        )
 
 
 @leave.command()
@@ -176,13 +178,15 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
     row = queries.standing(tenant)
     if row.receipt is None:
         raise CatalogueError(
-            "leaving.no_receipt",
+            "offboarding.no_receipt",
             "not everything is destroyed yet",
             "`accord tenant leave show` says how far it is",
         )
     said = read(row.receipt.encode(), context.root())
     if said.tenant != tenant:
-        raise CatalogueError("leaving.no_receipt", "the row has another customer's receipt", "`accord audit`")
+        raise CatalogueError(
+            "offboarding.no_receipt", "the row has another customer's receipt", "`accord audit`"
+        )
     if out is None:
         click.echo(row.receipt)
         return

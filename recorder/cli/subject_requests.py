@@ -129,7 +129,7 @@ def call(context: Context, request: str, tenant_name: str) -> None:
     context.open_catalogue()
     if not context.settings.persons.dial:
         raise ConfigError(
-            "persons.dial",
+            "subject_request.dial",
             "this node has no way to call a number outside",
             "set [persons] dial, sofia/gateway/<name>/{number}; or two people of the customer vouch for "
             "them, in their panel",

@@ -39,7 +39,10 @@ def finish(
             done += _finish_one(tenant, recording, store, root, now, entropy, revoked())
         except SealError as error:
             log.error(
-                "amendments.not_listed", recording=recording, error_id=error.error_id, error=error.message
+                "amendments.recovery_failed",
+                recording=recording,
+                error_id=error.error_id,
+                error=error.message,
             )
         finally:
             lease.give_back(claim, owner)
@@ -65,5 +68,5 @@ def _finish_one(
             else amendments.amended(chain, Trust(root, lambda: revoked), now=now, entropy=entropy)
         )
     amendments.end(recording)
-    log.info("amendments.listed", recording=recording, added=added)
+    log.info("amendments.recovered", recording=recording, added=added)
     return bool(added)

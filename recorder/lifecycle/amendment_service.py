@@ -87,19 +87,19 @@ class Looked:
         """The id of the reason why nothing can be agreed about it any more; ``None`` where it can."""
         manifest = self.chain.manifest
         if manifest.announced is None and manifest.brought_in is None:
-            return "keeping.not_announced"
+            return "retention.not_announced"
         ended = not self.terms.living(self.now) and not self.terms.holds
         if manifest.brought_in is not None and not self.terms.purposes:
             ended = self.now >= self.terms.until
-        return "keeping.over" if ended or self.terms.deleted_at is not None else None
+        return "retention.over" if ended or self.terms.deleted_at is not None else None
 
     def why_not_delete(self) -> str | None:
         """The id of the reason why it cannot be deleted; ``None`` where it can."""
         if self.terms.holds:
-            return "keeping.held"
+            return "retention.held"
         if any(sealed.by_law(code) for code in self.terms.living(self.now)):
-            return "keeping.by_law"
-        return "keeping.deleted" if self.terms.deleted_at is not None else None
+            return "retention.by_law"
+        return "retention.deleted" if self.terms.deleted_at is not None else None
 
 
 Rule = Callable[[Looked], Data]
@@ -111,8 +111,8 @@ class Changes:
     """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached, and
     nothing follows an amendment by a key that is ``revoked``.  Everything is asked with the customer's id.
 
-    Everything raises :class:`AccessError` (``access.not_found``, ``access.destroyed``), :class:`KeepingError`
-    (each method says which; ``keeping.busy`` where somebody else is at this recording),
+    Everything raises :class:`AccessError` (``access.not_found``, ``access.erased``), :class:`KeepingError`
+    (each method says which; ``retention.busy`` where somebody else is at this recording),
     :class:`recorder.errors.SealError` for what is not as it was sealed, and ``StoreError``."""
 
     store: Store
@@ -135,11 +135,11 @@ class Changes:
             if row is None:
                 raise AccessError("access.not_found", "there is no such recording")
             if row.destroyed_at is not None:
-                raise AccessError("access.destroyed", "the recording was destroyed")
+                raise AccessError("access.erased", "the recording was destroyed")
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         chain = chain_of_row(row, self.store, self.root, self.revoked())
         if chain.erased is not None:
-            raise AccessError("access.destroyed", "the recording was destroyed")
+            raise AccessError("access.erased", "the recording was destroyed")
         told = sealed.terms(chain.manifest, chain.amendments, limits, pack)
         return Looked(row, chain, told, self.now())
 
@@ -156,18 +156,20 @@ class Changes:
         roles: Sequence[str] = (ADMIN,),
     ) -> None:
         """Keep it, whatever would end it, until the hold is lifted; heard by these roles for these purposes
-        alone.  Raises ``keeping.not_for_disputes``, ``keeping.reason``, ``keeping.review``,
-        ``keeping.roles``, ``keeping.being_destroyed``."""
+        alone.  Raises ``retention.not_for_disputes``, ``retention.reason``, ``retention.review``,
+        ``retention.roles``, ``retention.being_erased``."""
 
         def rule(looked: Looked) -> Data:
             if not purposes or not set(purposes) <= set(looked.may_hold()):
-                raise KeepingError("keeping.not_for_disputes", "a dispute cannot need it for these purposes")
+                raise KeepingError(
+                    "retention.not_for_disputes", "a dispute cannot need it for these purposes"
+                )
             if not looked.now < review_at <= looked.now + LONGEST_REVIEW:
-                raise KeepingError("keeping.review", "a hold is looked at again within a year")
+                raise KeepingError("retention.review", "a hold is looked at again within a year")
             if not roles or not set(roles) <= _roles(purposes):
-                raise KeepingError("keeping.roles", "these roles may not use it for these purposes")
+                raise KeepingError("retention.roles", "these roles may not use it for these purposes")
             if self._is_being_destroyed(looked.row):
-                raise KeepingError("keeping.being_destroyed", "it is being destroyed")
+                raise KeepingError("retention.being_erased", "it is being destroyed")
             at = truncate(review_at)
             return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
 
@@ -184,11 +186,12 @@ class Changes:
         return Statements(self.store, self.root, self.revoked).erases(row.tenant)
 
     def lift(self, tenant: str, recording: str, by: By, *, hold: int, reason: str) -> None:
-        """End a hold; what has ended meanwhile goes then.  Raises ``keeping.no_hold``, ``keeping.reason``."""
+        """End a hold; what has ended meanwhile goes then.  Raises ``retention.no_hold``,
+        ``retention.reason``."""
 
         def rule(looked: Looked) -> Data:
             if hold not in {each.number for each in looked.terms.holds}:
-                raise KeepingError("keeping.no_hold", f"it has no hold {hold}, or that was lifted")
+                raise KeepingError("retention.no_hold", f"it has no hold {hold}, or that was lifted")
             return HoldLifted(hold, _said(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -197,13 +200,15 @@ class Changes:
         self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None
     ) -> None:
         """Consent is withdrawn: at once, what rests on it ends.  ``purposes`` ``None``: all that do.  Raises
-        ``keeping.not_by_consent``, ``keeping.reason``."""
+        ``retention.not_by_consent``, ``retention.reason``."""
 
         def rule(looked: Looked) -> Data:
             can = looked.may_withdraw()
             wanted = can if purposes is None else tuple(purposes)
             if not wanted or not set(wanted) <= set(can):
-                raise KeepingError("keeping.not_by_consent", "it does not rest on consent for these purposes")
+                raise KeepingError(
+                    "retention.not_by_consent", "it does not rest on consent for these purposes"
+                )
             return ConsentWithdrawn(_once(wanted), _said(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -239,7 +244,7 @@ class Changes:
 
     def delete(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
         """Its customer has it deleted: nobody hears it any more, and the worker destroys it.  Raises
-        ``keeping.held``, ``keeping.by_law``, ``keeping.deleted``, ``keeping.reason``."""
+        ``retention.held``, ``retention.by_law``, ``keeping.deleted``, ``retention.reason``."""
 
         def rule(looked: Looked) -> Data:
             if (why := looked.why_not_delete()) is not None:
@@ -250,11 +255,11 @@ class Changes:
 
     def leave(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
         """Its customer has left, and nothing of it is to be kept: also what a law asks of that customer,
-        who was handed it.  What was to be deleted before stays as it is.  Raises ``keeping.held``."""
+        who was handed it.  What was to be deleted before stays as it is.  Raises ``retention.held``."""
 
         def rule(looked: Looked) -> Data:
             if looked.terms.holds:
-                raise KeepingError("keeping.held", "it is held: lift the hold first")
+                raise KeepingError("retention.held", "it is held: lift the hold first")
             return DeletionAsked(_said(reason))
 
         if self.look(tenant, recording).terms.deleted_at is None:
@@ -265,7 +270,9 @@ class Changes:
         self.look(tenant, recording)  # anybody else's is not there, and is not noted either
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
-            raise KeepingError("keeping.busy", "somebody else is at this recording", "try again in a minute")
+            raise KeepingError(
+                "retention.busy", "somebody else is at this recording", "try again in a minute"
+            )
         try:
             amendments.begin(tenant, recording, now)
             self.boundary("begun")
@@ -300,37 +307,37 @@ def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date
     """That it was agreed after the call, on that day in the customer's zone, that it may be used for a
     purpose, kept so many days from the call on: at most as long as the customer's country allows.
 
-    The rule raises ``keeping.not_announced``, ``keeping.over``, ``keeping.purpose``, ``keeping.too_long``,
-    ``keeping.past``, ``keeping.agreed_on``, ``keeping.reason``."""
+    The rule raises ``keeping.not_announced``, ``keeping.over``, ``retention.purpose``,
+    ``retention.too_long``, ``retention.past``, ``retention.agreed_on``, ``retention.reason``."""
 
     def rule(looked: Looked) -> Data:
         if (why := looked.why_not_agree()) is not None:
             raise KeepingError(why, "it was not announced, or its time is over, or it is to be deleted")
         if purpose not in standard() and purpose not in queries.own_purposes(tenant):
-            raise KeepingError("keeping.purpose", f"there is no purpose {purpose!r}")
+            raise KeepingError("retention.purpose", f"there is no purpose {purpose!r}")
         with connected():
             pack = pack_of(tenant)
         for objection in pack.objections([purpose], keep_days=keep_days):
-            raise KeepingError("keeping.too_long", objection.message, objection.hint)
+            raise KeepingError("retention.too_long", objection.message, objection.hint)
         until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
         if until <= looked.now:
-            raise KeepingError("keeping.past", "counted from the call, that time is over already")
+            raise KeepingError("retention.past", "counted from the call, that time is over already")
         if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
-            raise KeepingError("keeping.agreed_on", "it was agreed on a day from the call up to today")
+            raise KeepingError("retention.agreed_on", "it was agreed on a day from the call up to today")
         return AgreedLater(purpose, until, pack.code, _said(reason), on)
 
     return rule
 
 
 def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
-    """That some of its purposes end at once.  The rule raises ``keeping.purpose``, ``keeping.by_law``,
-    ``keeping.reason``."""
+    """That some of its purposes end at once.  The rule raises ``retention.purpose``, ``retention.by_law``,
+    ``retention.reason``."""
 
     def rule(looked: Looked) -> Data:
         if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
-            raise KeepingError("keeping.purpose", "it has no such purpose, or it has ended")
+            raise KeepingError("retention.purpose", "it has no such purpose, or it has ended")
         if not set(purposes) <= set(looked.may_narrow()):
-            raise KeepingError("keeping.by_law", "a law asks that it be kept for that")
+            raise KeepingError("retention.by_law", "a law asks that it be kept for that")
         return PurposesNarrowed(_once(purposes), _said(reason))
 
     return rule
@@ -354,5 +361,5 @@ def _once(codes: Sequence[str]) -> tuple[str, ...]:
 def _said(reason: str) -> str:
     said = " ".join(reason.split())
     if not said or len(said) > LONGEST_REASON or not said.isprintable():
-        raise KeepingError("keeping.reason", f"a reason has up to {LONGEST_REASON} characters")
+        raise KeepingError("retention.reason", f"a reason has up to {LONGEST_REASON} characters")
     return said

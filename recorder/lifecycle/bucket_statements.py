@@ -150,7 +150,7 @@ def _look_at_note(
     recorded = erased_call_queries.recorded_among(note.calls)
     for each in sorted(recorded):
         what = f"it names call {each}, which was recorded: nothing of that is erased by it"
-        found.troubles.append(Trouble(key, "call_erasure.of_a_recording", what))
+        found.troubles.append(Trouble(key, "call_erasure.names_recording", what))
     known = erased_call_queries.forgotten_among(note.calls) | recorded
     left = tuple(each for each in note.calls if each not in known)
     if left:

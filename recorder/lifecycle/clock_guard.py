@@ -91,7 +91,7 @@ class Timekeeper:
         try:
             return witness()
         except (AccordError, OSError) as error:
-            log.info("clock.no_answer", witness=name, error=str(error))
+            log.info("clock.source_unreachable", witness=name, error=str(error))
             return None
 
     def _jump(self, look: _Look) -> str | None:
@@ -122,7 +122,7 @@ class Timekeeper:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            log.warning("clock.file_broken", path=str(self._path), error=str(error))
+            log.warning("clock.file_damaged", path=str(self._path), error=str(error))
             return None
 
     def _believe(self, look: _Look) -> None:
@@ -130,4 +130,4 @@ class Timekeeper:
         try:
             write_file(self._path, json.dumps(body).encode())
         except OSError as error:
-            log.warning("clock.not_noted", path=str(self._path), error=str(error))
+            log.warning("clock.write_failed", path=str(self._path), error=str(error))

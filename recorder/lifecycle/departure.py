@@ -16,8 +16,8 @@ from recorder.clock import to_iso
 from recorder.ids import Entropy
 from recorder.lifecycle.line_history import end_line
 
-LEAVES = "tenant.leaving"
-STAYS = "tenant.stays"
+LEAVES = "tenant.offboarding_announced"
+STAYS = "tenant.offboarding_cancelled"
 
 
 def note_departure(

@@ -100,25 +100,25 @@ def receipt(
 ) -> ErasureReceipt:
     """The receipt of a customer's recording that was erased, after looking that it is gone.
 
-    Raises :class:`AccessError` (``access.not_found``), :class:`KeepingError` (``keeping.not_erased``: it is
-    not, or its tombstone does not stand yet; ``keeping.not_gone``: something of it is there),
+    Raises :class:`AccessError` (``access.not_found``), :class:`KeepingError` (``retention.not_erased``: it is
+    not, or its tombstone does not stand yet; ``retention.not_gone``: something of it is there),
     :class:`SealError`, :class:`recorder.errors.StoreError`."""
     row = queries.recording(tenant, recording)
     if row is None:
         raise AccessError("access.not_found", "there is no such recording")
     if row.destroyed_at is None:
-        raise KeepingError("keeping.not_erased", f"recording {recording} was not destroyed")
+        raise KeepingError("retention.not_erased", f"recording {recording} was not destroyed")
     report = verify(store, row.prefix, root, None, now)
     chain = report.chain
     if chain is None or chain.erased is None or not isinstance(chain.erased.data, Erased):
         raise KeepingError(
-            "keeping.not_erased", f"recording {recording} has no tombstone in the bucket", "`accord audit`"
+            "retention.not_erased", f"recording {recording} has no tombstone in the bucket", "`accord audit`"
         )
     if (chain.manifest.tenant, chain.manifest.recording) != (tenant, recording):
         raise SealError("seal.manifest_foreign", f"the manifest at {row.prefix} is that of another recording")
     if report.findings:
         raise KeepingError(
-            "keeping.not_gone",
+            "retention.not_gone",
             f"recording {recording} was erased, and is not gone: {report.findings[0].message}",
             "`accord audit` names all of it; the worker destroys it again where a row is due",
         )

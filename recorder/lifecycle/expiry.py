@@ -54,7 +54,7 @@ def destroy_due(services: Services, now: datetime) -> int:
         if waiting := recordings.due(now, limit=1):
             metrics.NOT_DESTROYED.labels("holds").inc()
             log.warning(
-                "retention.waits_for_holds",
+                "retention.suspended",
                 since=to_iso(since),
                 recording=waiting[0].id,
                 hint="look at the holds, then `accord rebuild --confirm-holds`",
@@ -96,7 +96,7 @@ def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
         refused = isinstance(error, SealError)
         metrics.NOT_DESTROYED.labels("refused" if refused else "failed").inc()
         log.error(
-            "recording.not_destroyed",
+            "recording.erasure_failed",
             recording=row.id,
             error_id=error.error_id,
             error=error.message,
@@ -177,7 +177,7 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     amendments.destroyed(row, chain, now=now, entropy=services.entropy)
     reached("destroyed")
     metrics.DESTROYED.labels(why).inc()
-    log.info("recording.destroyed", recording=row.id, why=why)
+    log.info("recording.erased", recording=row.id, why=why)
 
 
 def _check_gone(store: Store, places: list[str]) -> None:
@@ -196,7 +196,7 @@ def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
     try:
         put(services.store, chain, erasure(chain, why), SYSTEM, services.signer, services.root, now)
     except Conflict:
-        log.warning("tombstone.somebody_was_faster", recording=chain.manifest.recording)
+        log.warning("tombstone.conflict", recording=chain.manifest.recording)
     chain = chain_of(services.store, chain.manifest.prefix, services.root)
     chain.check()
     if chain.erased is None:
@@ -227,7 +227,7 @@ def empty_quarantine(services: Services, now: datetime) -> int:
         recordings.note_taken_away(folder.name, now, services.entropy)
         remove_take(folder)
         metrics.QUARANTINE_DESTROYED.inc()
-        log.info("quarantine.destroyed", recording=folder.name)
+        log.info("quarantine.erased", recording=folder.name)
     return len(over)
 
 

@@ -171,7 +171,7 @@ class HoldReminders:
             due[name] = now.date()
             if self.logged.get(name) != now.date():
                 log.warning(
-                    "hold.to_be_looked_at",
+                    "hold.review_due",
                     tenant=each.tenant,
                     recording=each.recording,
                     hold=each.number,

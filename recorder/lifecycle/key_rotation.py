@@ -255,10 +255,10 @@ class Rewrapping:
             now, content = self.now(), keys.mine.to_bytes().decode()
             kind = "tenant.key_changed"
             wrapped_key_rows.set_tenant_key(tenant, keys.text, content, kind, said, now, self.entropy)
-            log.warning("tenant_key.put_back", tenant=tenant, key=keys.mine.key_id)
+            log.warning("tenant_key.restored", tenant=tenant, key=keys.mine.key_id)
         for place, key in keys.spoiled.items():
             self._replace(place, key)
-            log.warning("tenant_key.put_back", tenant=tenant, place=place)
+            log.warning("tenant_key.restored", tenant=tenant, place=place)
         for place in keys.foreign:
             self.store.delete(place)
             log.warning("tenant_key.foreign_removed", tenant=tenant, place=place)

@@ -34,7 +34,7 @@ def settle(
                 changed += amendments.settle(row, chain_of_row(row, store, root, revoked()), trust)
             except SealError as error:
                 log.error(
-                    "recording.not_settled", recording=row.id, error_id=error.error_id, error=error.message
+                    "recording.limit_failed", recording=row.id, error_id=error.error_id, error=error.message
                 )
         limits.settled(limit, rows[-1].id if rows else None, now)
     return changed

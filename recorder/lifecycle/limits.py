@@ -38,8 +38,8 @@ from recorder.seal.revocation import Trust, is_doubtful
 from recorder.seal.signing import raw_public
 from recorder.seal.usage_terms import RetentionLimit
 
-SET = "keeping.limited"
-LIFTED = "keeping.lifted"
+SET = "retention_limit.set"
+LIFTED = "retention_limit.lifted"
 
 Version = tuple[tuple[str, int, int | None], ...]
 """Which limits of a customer count, by the leaves that say so: it changes whenever they do."""
@@ -68,8 +68,8 @@ class PendingLimit:
 
 
 def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | None) -> None:
-    """Raises :class:`CatalogueError` for a limit that cannot be set: ``keeping.purpose``, ``line.unknown``,
-    ``keeping.days``, ``country.keep_days``, ``tenant.unknown``."""
+    """Raises :class:`CatalogueError` for a limit that cannot be set: ``retention.purpose``, ``line.unknown``,
+    ``retention.days``, ``country.keep_days``, ``tenant.unknown``."""
     with connected():
         own = (
             PurposeTable.select()
@@ -78,7 +78,7 @@ def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | N
         )
         if purpose is not None and purpose not in standard() and not own:
             raise CatalogueError(
-                "keeping.purpose", f"there is no purpose {purpose!r}", f"one of {', '.join(standard())}"
+                "retention.purpose", f"there is no purpose {purpose!r}", f"one of {', '.join(standard())}"
             )
         mine = (LineTable.tenant == tenant) & (LineTable.id == line)
         if line is not None and not LineTable.select().where(mine).exists():
@@ -86,7 +86,7 @@ def check(tenant: str, purpose: str | None, line: str | None, keep_days: int | N
         if keep_days is None:
             return
         if keep_days < 1:
-            raise CatalogueError("keeping.days", "a recording is kept a day or more", "1 or more")
+            raise CatalogueError("retention.days", "a recording is kept a day or more", "1 or more")
         if purpose is not None:
             country_check.check(tenant, [purpose], keep_days=keep_days)
 
@@ -96,14 +96,14 @@ def begin(
 ) -> None:
     """Write statements into the catalogue: ``content`` sets a limit, ``lifting`` are those that lift
     others, by their ids.  None counts before :func:`listed` gives it its leaf.  Raises
-    :class:`KeepingError` (``keeping.no_limit``) where the customer's limits are not those of that
+    :class:`KeepingError` (``retention.no_limit``) where the customer's limits are not those of that
     ``version`` any more."""
     with writing():
         lock_tenant(tenant)
         pending = RetentionLimitTable.lifted.is_null(False) & RetentionLimitTable.lifted_leaf.is_null()
         pending = (RetentionLimitTable.tenant == tenant) & (RetentionLimitTable.leaf.is_null() | pending)
         if version_of(tenant) != version or RetentionLimitTable.select().where(pending).exists():
-            raise KeepingError("keeping.no_limit", "it was changed meanwhile")
+            raise KeepingError("retention.no_limit", "it was changed meanwhile")
         for each, said in lifting.items():
             RetentionLimitTable.update(lifted=said.decode()).where(RetentionLimitTable.id == each).execute()
         if limit is not None and content is not None:

@@ -39,8 +39,8 @@ def add_recording(
     last two errors below: rows say so, and nothing signed does (:mod:`recorder.lifecycle.statements`).
 
     Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
-    catalogued under this id, ``keeping.changed`` where the customer has set others meanwhile,
-    ``tenant.left`` where it has left, ``call.forgotten`` where its person had it forgotten.
+    catalogued under this id, ``retention.changed`` where the customer has set others meanwhile,
+    ``tenant.offboarded`` where it has left, ``call.erased`` where its person had it forgotten.
     """
     with writing():
         lock_tenant(row.tenant)
@@ -53,13 +53,15 @@ def add_recording(
                     "the take stays in the spool: compare both with `accord verify`",
                 )
             return False
-        if "tenant.left" not in despite and being_erased(row.tenant):
-            raise CatalogueError("tenant.left", f"customer {row.tenant} has left", "nothing of it is kept")
-        if "call.forgotten" not in despite and note_of(row.id) is not None:
-            raise CatalogueError("call.forgotten", f"call {row.id} was forgotten", "nothing of it is kept")
+        if "tenant.offboarded" not in despite and being_erased(row.tenant):
+            raise CatalogueError(
+                "tenant.offboarded", f"customer {row.tenant} has left", "nothing of it is kept"
+            )
+        if "call.erased" not in despite and note_of(row.id) is not None:
+            raise CatalogueError("call.erased", f"call {row.id} was forgotten", "nothing of it is kept")
         if limits != version_of(row.tenant):
             raise CatalogueError(
-                "keeping.changed", "how long is kept was changed meanwhile", "it is tried again"
+                "retention.changed", "how long is kept was changed meanwhile", "it is tried again"
             )
         RecordingTable.create(**recording_columns(row))
         NotRecordedTable.delete().where(NotRecordedTable.id == row.id).execute()
@@ -75,12 +77,12 @@ def add_not_recorded(
 ) -> bool:
     """The row of a call that was not recorded and, where it has a tenant, its leaf; false where it was
     there.  ``despite`` is as of :func:`add_recording`.  Raises :class:`CatalogueError` (``tenant.unknown``,
-    ``call.forgotten``)."""
+    ``call.erased``)."""
     with writing():
         if row.tenant is not None:
             lock_tenant(row.tenant)
-            if "call.forgotten" not in despite and note_of(row.id) is not None:
-                raise CatalogueError("call.forgotten", f"call {row.id} was forgotten", "it is not listed")
+            if "call.erased" not in despite and note_of(row.id) is not None:
+                raise CatalogueError("call.erased", f"call {row.id} was forgotten", "it is not listed")
         if NotRecordedTable.select().where(NotRecordedTable.id == row.id).exists():
             return False
         NotRecordedTable.create(
@@ -125,7 +127,7 @@ def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
     if row is not None and row.tenant_id is not None:
         with writing():
             said = {"recording": recording, "reason": row.reason}
-            append(row.tenant_id, "quarantine.destroyed", said, now, entropy, recording=recording)
+            append(row.tenant_id, "quarantine.erased", said, now, entropy, recording=recording)
 
 
 def brought_in(tenant: str, sha256: str) -> RecordingRow | None:
@@ -204,5 +206,5 @@ def make_tombstone(
             (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
         ).execute()
         said = {"recording": row.id, "why": why, "leaves": drop_bodies(row.tenant, row.id)}
-        append(row.tenant, "recording.destroyed", said, now, entropy)
+        append(row.tenant, "recording.erased", said, now, entropy)
     return True

@@ -20,10 +20,10 @@ from recorder.seal.revocation import Revoked, nothing
 from recorder.services import Services
 from recorder.store.contract import NotFound
 
-LEFT: Final = "tenant.left"
-FORGOTTEN: Final = "call.forgotten"
+LEFT: Final = "tenant.offboarded"
+FORGOTTEN: Final = "call.erased"
 
-CALLS_FORGOTTEN: Final = "calls.forgotten"
+CALLS_FORGOTTEN: Final = "calls.erased"
 """The kind of the leaf that lists erased calls."""
 
 log = structlog.get_logger()
@@ -65,9 +65,7 @@ class Statements:
         found = offboarding.standing(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
             return True
-        log.error(
-            "offboarding.not_signed", tenant=tenant, hint="a row says that it is erased: `accord audit`"
-        )
+        log.error("offboarding.unsigned", tenant=tenant, hint="a row says that it is erased: `accord audit`")
         return False
 
     def forgot(self, tenant: str | None, call: str) -> bool:
@@ -84,7 +82,7 @@ class Statements:
         except (SealError, NotFound) as error:
             error_id = error.error_id
         log.error(
-            "call_erasure.not_signed",
+            "call_erasure.unsigned",
             call=call,
             error_id=error_id,
             hint="a row says that this call was erased, and no signed note does: `accord audit`",

@@ -126,7 +126,7 @@ class NodeStatus:
             WARNING if late else OK,
             f"spool: {depth.finished} finished calls, {depth.size / 1e6:.1f} MB"
             + (f": {each}, the oldest for {format_duration(age)}" if each else ""),
-            "the worker's log says what each waits for (take.waits)" if late else "",
+            "the worker's log says what each waits for (take.delayed)" if late else "",
         )
         if depth.closed:
             yield DoctorFinding(WRONG, f"spool: {depth.closed} folders cannot be opened", node.GROUP)

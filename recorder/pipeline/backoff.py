@@ -86,9 +86,9 @@ class Backoff:
         waiting = [HOLDS_UP[need] for need in NEEDS if at < self._needs[need].until]
         held = self._needs["store"].failures > 0 and self._tight()
         if held and not self._held:
-            log.warning("worker.holds_back", hint="the spool's disk fills and the store takes nothing")
+            log.warning("worker.throttled", hint="the spool's disk fills and the store takes nothing")
         elif self._held and not held:
-            log.info("worker.goes_on")
+            log.info("worker.resumed")
         self._held = held
         return frozenset[Stage]().union(*waiting, ADDS if held else ())
 

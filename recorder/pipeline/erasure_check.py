@@ -32,7 +32,7 @@ def was_erased(
     """Whether nothing of a recording may be put any more.  One question to the store where it was never
     amended.
 
-    Raises :class:`recorder.errors.StoreError`, ``CatalogueError`` (``row.destroyed``: the catalogue says
+    Raises :class:`recorder.errors.StoreError`, ``CatalogueError`` (``row.erased``: the catalogue says
     destroyed, and nothing that was sealed does), ``SealError`` for an amendment that cannot be believed: it
     may be a tombstone (``seal.key_revoked``: it is one, by a key that is ``revoked``)."""
     row = _row(sealed)
@@ -44,7 +44,7 @@ def was_erased(
         return False
     if sealed.manifest.keep_until > now:
         raise CatalogueError(
-            "row.destroyed",
+            "row.erased",
             f"recording {sealed.recording} is destroyed in the catalogue; the bucket has no tombstone, and "
             f"its seal says until {to_iso(sealed.manifest.keep_until)}",
             "the take stays in the spool: was the row changed, or is the bucket an older copy?",

@@ -264,7 +264,7 @@ class Backlog:
         if what and what != self._said:
             log.error("spool.unreadable", what=what, hint=hint)
         elif self._said and not what:
-            log.info("spool.readable_again", spool=str(self._spool))
+            log.info("spool.recovered", spool=str(self._spool))
         self._said = what
 
 

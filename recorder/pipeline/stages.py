@@ -116,7 +116,7 @@ def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTak
     except TakeError as error:
         if not _for_ever(error):
             raise
-        bound.error("take.set_aside", error_id=error.error_id, error=error.message)
+        bound.error("take.quarantined", error_id=error.error_id, error=error.message)
         put_aside(folder, error.error_id, now, services)
         return False
     bound.info("take.stage_done")
@@ -189,7 +189,7 @@ def _seal(folder: Path, now: datetime, services: Services) -> bool:
     except (TakeError, SealError) as error:
         if error.error_id not in AGAIN:
             raise
-        log.warning("take.encoded_again", recording=folder.name, error_id=error.error_id)
+        log.warning("take.reencoded", recording=folder.name, error_id=error.error_id)
         (folder / ENCODED).unlink(missing_ok=True)
         return True
     services.boundary("sealed")
@@ -227,7 +227,7 @@ def _store(folder: Path, now: datetime, services: Services) -> bool:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         # No room to write down how far it got: go all the way at once, which is what makes room.
-        log.warning("take.no_room", recording=folder.name, hint=disk_space.hint(error))
+        log.warning("take.no_space", recording=folder.name, hint=disk_space.hint(error))
         return _catalogue(folder, now, services)
     services.boundary("stored")
     return True
@@ -264,7 +264,7 @@ def _report(sealed: SealedTake) -> None:
     if (missing := duration_check.unexplained_ms(body)) != 0:
         metrics.TAKES_OUT_OF_TIME.labels("shorter" if missing > 0 else "longer").inc()
         log.warning(
-            "take.out_of_time",
+            "take.duration_mismatch",
             recording=sealed.recording,
             shorter_ms=missing,
             drift_ms=body["drift_ms"],
@@ -281,7 +281,7 @@ def _unwanted(sealed: SealedTake, said: StatementCheck) -> bool:
         return True
     if FORGOTTEN in said.signed and sealed.manifest.announced is not None:
         log.error(
-            "call_erasure.of_a_recording",
+            "call_erasure.names_recording",
             recording=sealed.recording,
             hint="its person had it erased as a call without a recording: is the recording to be deleted?",
         )
@@ -296,7 +296,7 @@ def _let_go(sealed: SealedTake, services: Services) -> bool:
     if tenant_queries.tenant_wrapped_key(tenant) is None and statements_of(services).erases(tenant):
         erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
     log.warning(
-        "take.erased_meanwhile",
+        "take.already_erased",
         recording=sealed.recording,
         hint="its day came while it lay in this spool, its customer has left, or it was forgotten; "
         "nothing of it was kept",

@@ -101,7 +101,7 @@ class Sounds:
             except (SealError, StoreError) as error:
                 with self._lock:
                     self._headers.pop(known, None)
-                log.info("gate.not_prepared", recording=sealed.row.id, error_id=error.error_id)
+                log.info("gate.prepare_failed", recording=sealed.row.id, error_id=error.error_id)
 
     def _check_length(self, sealed: VerifiedRecording, name: str) -> None:
         found, key = sealed.manifest.object(name), sealed.manifest.prefix + name

@@ -80,7 +80,7 @@ class Guard:
         if row is None:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
         if row.destroyed_at is not None:
-            self.refuse(who, "access.destroyed", "the recording was destroyed", recording_id, purpose)
+            self.refuse(who, "access.erased", "the recording was destroyed", recording_id, purpose)
         return row
 
     def open(self, who: Who, row: RecordingRow) -> VerifiedRecording:
@@ -134,12 +134,12 @@ class Guard:
         try:
             yield
         except AccessError as error:
-            if error.error_id != "access.destroyed":
+            if error.error_id != "access.erased":
                 raise  # it is already logged
             self.refuse(who, error.error_id, error.message, row.id, purpose)
         except SealError as error:
             if _destroyed_meanwhile(row):
-                self.refuse(who, "access.destroyed", "the recording was destroyed", row.id, purpose)
+                self.refuse(who, "access.erased", "the recording was destroyed", row.id, purpose)
             self.note_broken(who, row.id, name, error)
             raise
 

@@ -33,7 +33,7 @@ class Who:
 class PurposeChoice:
     """A purpose that was announced for a recording, and whether this person may use it now. If not,
     ``reason`` is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``,
-    ``access.expired``, ``access.held``, ``access.destroyed``)."""
+    ``access.expired``, ``access.held``, ``access.erased``)."""
 
     code: str
     allowed: bool
@@ -119,7 +119,7 @@ class Door(Protocol):
     def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
         """A grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.purpose_restricted``,
-        ``access.expired``, ``access.held``, ``access.destroyed``, ``access.brought_in`` (imported, and nobody
+        ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, and nobody
         has stated a purpose)."""
 
     def given(self, who: Who, grant_id: str) -> Grant:

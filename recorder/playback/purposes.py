@@ -42,7 +42,7 @@ class PurposePolicy:
         if terms.holds and not holds:
             return "access.held"
         if not holds and terms.deleted_at is not None and self.now >= terms.deleted_at:
-            return "access.destroyed"
+            return "access.erased"
         if self.now >= _lasts_until(term, terms, row):
             return "access.expired"
         if term.code in row.restricted or term.code not in row.purposes or not row.usable:

@@ -153,7 +153,7 @@ class Seals:
                     "an amendment is never rewritten: look at the object's versions",
                 )
         if chain.erased is not None:
-            raise AccessError("access.destroyed", "the recording was destroyed")
+            raise AccessError("access.erased", "the recording was destroyed")
         key = self._key(row)
         # Opening the parties first compares the key's id with the sealed one.
         self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))

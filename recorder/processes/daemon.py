@@ -73,6 +73,6 @@ def start_next() -> None:
     try:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
     except OSError as error:
-        log.error("daemon.next_not_started", command=argv[0], error=str(error))
+        log.error("daemon.successor_failed", command=argv[0], error=str(error))
     else:
-        log.info("daemon.next_started", pid=process.pid)
+        log.info("daemon.successor_started", pid=process.pid)

@@ -67,6 +67,6 @@ class Duties:
                 duty()
             except (AccordError, OSError, PeeweeException) as error:
                 metrics.HOUSEKEEPING_FAILURES.labels(name).inc()
-                log.warning("housekeeping.waits", duty=name, error=str(error))
+                log.warning("duty.delayed", duty=name, error=str(error))
             else:
                 metrics.HOUSEKEEPING_DONE.labels(name).set(services.now().timestamp())

@@ -53,7 +53,7 @@ def make_bucket(context: Context) -> None:
                 server.wait_ready()
             except StoreError as error:
                 # However late it comes (its ports were taken, say): without a bucket nothing is stored.
-                log.error("store.not_ready", error=error.message, hint=error.hint)
+                log.error("store.unready", error=error.message, hint=error.hint)
                 if error.error_id == "store.embedded_open":
                     return  # trying again changes nothing
             else:

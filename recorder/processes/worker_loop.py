@@ -159,7 +159,7 @@ class Worker:
         try:
             purge(self.services.spool)
         except OSError as error:
-            log.error("spool.not_purged", error=str(error), hint=disk_space.hint(error))
+            log.error("spool.purge_failed", error=str(error), hint=disk_space.hint(error))
         self._encoders = [Encoder(self.settings.worker.nice) for _ in range(self.settings.worker.processes)]
         for encoder in self._encoders:
             self._free.put(encoder)
@@ -233,7 +233,7 @@ class Worker:
             if self._deaths.enough(folder.name):
                 stages.put_aside(folder, ENCODER_DIED, self.services.now(), self.services)
                 self._deaths.forget(folder.name)
-                log.error("take.set_aside", recording=folder.name, error_id=ENCODER_DIED, hint=BRING_BACK)
+                log.error("take.quarantined", recording=folder.name, error_id=ENCODER_DIED, hint=BRING_BACK)
             stages.step(folder, self.services.now(), self.services, self._encode)
         except Exception as error:
             # The loop goes on whatever a take does: this one waits, and says why.
@@ -256,10 +256,10 @@ class Worker:
         bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
         if isinstance(error, AccordError | OSError):
             more = {"hint": disk_space.hint(error)} if isinstance(error, OSError) else {}
-            bound.warning("take.waits", error=str(error), failures=failures, **more)
+            bound.warning("take.delayed", error=str(error), failures=failures, **more)
         else:
             metrics.UNFORESEEN.inc()
-            bound.exception("take.waits", failures=failures)
+            bound.exception("take.delayed", failures=failures)
 
     def _encode(self, folder: Path, prompt: Path) -> None:
         encoder = self._free.get()

@@ -120,7 +120,7 @@ class Overseer:
                 self._problem = ""
             except OSError as error:
                 self._problem = f"the spool cannot be looked at: {error}"
-                log.warning("spool.not_measured", error=str(error))
+                log.warning("spool.measure_failed", error=str(error))
             time.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
 
     def _spool(self) -> HealthFinding:

@@ -120,7 +120,7 @@ def read_script(folder: Path) -> Mapping[str, str]:
 
 def sources(settings: PromptSettings) -> Sources:
     """The sources that the settings name. Raises :class:`ConfigError`: ``prompt.folder``,
-    ``speech.missing``."""
+    ``tts.missing``."""
     folder = settings.recorded
     if folder is not None and not folder.is_dir():
         raise ConfigError(

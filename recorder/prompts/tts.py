@@ -43,13 +43,13 @@ class Engine(Protocol):
 
     def speak(self, text: str, language: str) -> Samples:
         """The text as samples at :data:`~recorder.prompts.dsp.RATE`, trimmed.  Raises
-        :class:`ConfigError` (``speech.failed``)."""
+        :class:`ConfigError` (``tts.failed``)."""
         ...
 
 
 def failed(engine: str, text: str, why: object) -> ConfigError:
     return ConfigError(
-        "speech.failed",
+        "tts.failed",
         f"{engine} did not speak {text[:60]!r}: {why}",
         "choose another engine ([prompts] speech), or record it: accord prompts script",
     )
@@ -269,7 +269,7 @@ def _heard(engine: str, text: str, samples: Samples, rate: int) -> Samples:
 def engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
     """The installed engines of a choice, the better first.
 
-    Raises :class:`ConfigError` (``speech.missing``) if one was chosen by name and is not installed.
+    Raises :class:`ConfigError` (``tts.missing``) if one was chosen by name and is not installed.
     """
     found: list[Engine] = []
     pico, espeak, lacking = shutil.which("pico2wave"), shutil.which("espeak-ng"), Kokoro.missing(kokoro)
@@ -281,21 +281,21 @@ def engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
     if choice in ("auto", "espeak-ng") and espeak:
         found.append(EspeakNg(espeak))
     if choice == "kokoro" and not found:
-        raise ConfigError("speech.missing", f"kokoro cannot speak: {lacking}", "see docs/customise.md")
+        raise ConfigError("tts.missing", f"kokoro cannot speak: {lacking}", "see docs/customise.md")
     if choice == "pico" and not found:
-        raise ConfigError("speech.missing", "the program pico2wave is not installed", "see docs/customise.md")
+        raise ConfigError("tts.missing", "the program pico2wave is not installed", "see docs/customise.md")
     if choice == "espeak-ng" and not found:
-        raise ConfigError("speech.missing", "the program espeak-ng is not installed", _INSTALL)
+        raise ConfigError("tts.missing", "the program espeak-ng is not installed", _INSTALL)
     return tuple(found)
 
 
 def speaking(found: tuple[Engine, ...], said: SpokenSentence, language: str) -> Engine:
-    """The first engine that has a voice for a language.  Raises :class:`ConfigError` (``speech.none``)."""
+    """The first engine that has a voice for a language.  Raises :class:`ConfigError` (``tts.none``)."""
     for engine in found:
         if engine.speaks(language):
             return engine
     raise ConfigError(
-        "speech.none",
+        "tts.none",
         f"no installed engine can speak {said.text[:60]!r} in {language!r}, and there is no recording of it",
         f"install espeak-ng (apt install espeak-ng), or record it as {language}/{said.clip}.wav",
     )

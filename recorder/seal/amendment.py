@@ -14,7 +14,7 @@ The kinds are a closed set; each has data of its own:
 ``consent_withdrawn``  for which purposes somebody takes back that they agreed
 ``agreed_later``       a purpose agreed to after the call, until when, under which country's rules
 ``purposes_narrowed``  which purposes end, and why
-``deletion_asked``     the customer has it deleted, and why
+``deletion_requested``     the customer has it deleted, and why
 =====================  ============================================================================
 
 What follows from them is ``usage_terms.py``.

@@ -19,7 +19,7 @@ HOLD_LIFTED = "hold_lifted"
 CONSENT_WITHDRAWN = "consent_withdrawn"
 AGREED_LATER = "agreed_later"
 PURPOSES_NARROWED = "purposes_narrowed"
-DELETION_ASKED = "deletion_asked"
+DELETION_ASKED = "deletion_requested"
 
 EXPIRED = "expired"
 NOT_ANNOUNCED = "not_announced"

@@ -1,7 +1,7 @@
 """The signed note that calls without a recording were erased for the person who asked, with the calls' ids
 alone::
 
-    forgotten/<tenant>/<id>.json
+    call-erasures/<tenant>/<id>.json
 
 Only such a note removes a call from the register, or drops a take; a row is an index to it.
 """
@@ -26,13 +26,13 @@ from recorder.spool.atomic_files import in_memory
 from recorder.strict_json import STRICT, Form, Time
 
 MAX_BYTES: Final = 256 * 1024
-NOTES: Final = "forgotten/"
+NOTES: Final = "call-erasures/"
 """Where the notes lie in the bucket."""
 
 AT_ONCE: Final = 500
 """Calls in one note."""
 
-_PLACE = re.compile(r"forgotten/([0-9a-z][0-9a-z-]*)/([0-9a-z][0-9a-z-]*)\.json")
+_PLACE = re.compile(r"call-erasures/([0-9a-z][0-9a-z-]*)/([0-9a-z][0-9a-z-]*)\.json")
 
 
 class Sink(DocumentSource, Protocol):
@@ -66,7 +66,7 @@ def _check(found: ErasedCalls) -> None:
 
 
 NOTE: Final = signed_document.Kind(
-    "accord-calls-forgotten", "note", signing.CALL_ERASURE, Form[ErasedCalls](ErasedCalls),
+    "accord-calls-erased", "note", signing.CALL_ERASURE, Form[ErasedCalls](ErasedCalls),
     largest=MAX_BYTES, check=_check,
 )  # fmt: skip
 

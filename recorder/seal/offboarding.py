@@ -3,8 +3,8 @@
 They lie in the bucket and alone decide what is destroyed, withheld and handed over; rows are an index to
 them::
 
-    leaving/<tenant>/statement-0001.json …
-    leaving/<tenant>/receipt.json
+    offboarding/<tenant>/statement-0001.json …
+    offboarding/<tenant>/receipt.json
 
 Each statement says all that holds from then on, and names the SHA-256 of the one before it: the newest
 decides. A statement by a key that was revoked decides nothing, whatever its date; the operator signs a new
@@ -34,7 +34,7 @@ from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, 
 
 MAX_BYTES: Final = 64 * 1024
 
-FOLDER: Final = "leaving/"
+FOLDER: Final = "offboarding/"
 """Where statements and receipts lie in the bucket."""
 
 RECEIPT: Final = "receipt.json"
@@ -169,8 +169,8 @@ class ReceiptBody:
     erased_at: Time
     destroyed: dict[Annotated[str, one_of(WHYS)], Positive]
     gone: tuple[str, ...]
-    calls_forgotten: Natural
-    people_forgotten: Natural
+    calls_erased: Natural
+    people_erased: Natural
     remains: tuple[str, ...]
     log: ReceiptLog
     keys: ReceiptKeys
@@ -206,7 +206,7 @@ def _check_receipt(found: ReceiptBody) -> None:
 
 
 RECEIPT_KIND: Final = signed_document.Kind(
-    "accord-leaving-receipt", "receipt", signing.OFFBOARDING, Form[ReceiptBody](ReceiptBody),
+    "accord-offboarding-receipt", "receipt", signing.OFFBOARDING, Form[ReceiptBody](ReceiptBody),
     signed_at="erased_at", largest=RECEIPT_MAX_BYTES, check=_check_receipt,
 )  # fmt: skip
 
@@ -272,12 +272,12 @@ def erasure(
     source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked, now: datetime
 ) -> Statement:
     """The signed decision that everything of a customer is erased.  Raises :class:`SealError`
-    (``offboarding.not_signed``, ``seal.key_revoked``, ``seal.from_the_future``), or as :func:`statements`."""
+    (``offboarding.unsigned``, ``seal.key_revoked``, ``seal.from_the_future``), or as :func:`statements`."""
     hint = "if they do leave, `accord tenant leave erase` signs it; otherwise `accord tenant leave stop`"
     found = statements(source, tenant, root)
     if not found or found[-1].kind != ERASURE:
         raise SealError(
-            "offboarding.not_signed", f"no signed statement says that customer {tenant} is to be erased", hint
+            "offboarding.unsigned", f"no signed statement says that customer {tenant} is to be erased", hint
         )
     last = found[-1]
     if last.key_id in revoked:

@@ -114,7 +114,7 @@ class _Retrying:
             raise error
         pause = min(self._first * 2 ** (attempt - 1), self._longest) * self._chance()
         metrics.STORE_RETRIES.labels(what).inc()
-        log.warning("store.again", what=what, attempt=attempt, pause=round(pause, 2), error=error.message)
+        log.warning("store.retried", what=what, attempt=attempt, pause=round(pause, 2), error=error.message)
         self._sleep(pause)
 
 

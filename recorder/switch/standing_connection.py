@@ -195,7 +195,7 @@ class Node:
         odd = frozenset(row["uuid"] for row in rows if not commands.addressable(row["uuid"]))
         for uuid in odd - self._passed_over:
             log.warning(
-                "switch.channel_passed_over",
+                "switch.channel_skipped",
                 channel=repr(uuid[:128]),
                 hint="Accord neither records nor asks about a channel whose id is not letters, digits, "
                 "'.', '_' and '-' alone: is inbound-use-callid-as-uuid set, or an origination_uuid?",
@@ -270,7 +270,7 @@ class Node:
             connection.close(error.message)
         except Exception as error:
             metrics.UNFORESEEN.inc()
-            log.exception("switch.take_up_failed")
+            log.exception("switch.resume_failed")
             connection.close(f"taking the switch's state in failed: {error!r}")
         finally:
             connection.close("ended")

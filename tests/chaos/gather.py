@@ -267,7 +267,7 @@ class Watch:
                 # It takes no calls any more, and looks after none that it did not have.
                 self._ending = True
                 self._downs.append(at)
-            case "daemon.unwatched":
+            case "daemon.unobserved":
                 self._downs.append(at)
             case "switch.up" if not self._ending:
                 self._ups.append(at)

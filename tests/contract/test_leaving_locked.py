@@ -105,7 +105,7 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, loc
     names = [each["Key"] for each in left["Versions"] if each["Key"].rpartition("/")[2] != "manifest.json"]
     others = [key for key in names if "amendment-" not in key and not key.startswith("checkpoints/")]
     signed = [
-        f"leaving/{house.tenant}/{name}.json" for name in ("receipt", "statement-0001", "statement-0002")
+        f"offboarding/{house.tenant}/{name}.json" for name in ("receipt", "statement-0001", "statement-0002")
     ]
     assert others == signed, "no sound, and no key of anybody's"
 

@@ -61,7 +61,7 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
     assert report.chain.erased.at == row.destroyed_at
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
-    assert kinds.count("recording.destroyed") <= 1
+    assert kinds.count("recording.erased") <= 1
 
 
 @pytest.mark.long  # at each by itself; one after another below, each time
@@ -117,7 +117,7 @@ def test_killed_at_every_boundary_one_after_another_it_ends_once(house) -> None:
     assert_gone(house, folder.name)
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select()]
-    assert kinds.count("recording.destroyed") == 1
+    assert kinds.count("recording.erased") == 1
 
 
 WISHES = (("delete", "deleted"), ("withdraw", "withdrawn"))

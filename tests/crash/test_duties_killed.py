@@ -105,7 +105,7 @@ def begin_killed(house, boundary: str) -> None:
         # What was written down is signed by the worker; what was not is begun again by whoever began it.
         assert step(house, "sign", "-", url=url, days=2) == [0]
         with connected():
-            begun = [leaf.number for leaf in LeafTable.select() if leaf.kind == "log.begun"]
+            begun = [leaf.number for leaf in LeafTable.select() if leaf.kind == "log.restarted"]
             last = CheckpointTable.select().order_by(CheckpointTable.number.desc()).get()
             assert (last.epoch, last.size) == (2, TenantTable.get().ledger_size)
         assert len(begun) == 1

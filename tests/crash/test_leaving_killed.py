@@ -90,7 +90,7 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
         assert not NotRecordedTable.select().exists()
-    assert kinds.count("recording.destroyed") == len(recordings)
+    assert kinds.count("recording.erased") == len(recordings)
     assert [kinds.count(f"tenant.{kind}") for kind in ("erasing", "key_destroyed", "left")] == [1, 1, 1]
 
 

@@ -40,7 +40,7 @@ def test_killed_while_it_stores_and_a_store_that_is_away(house, workers, server,
     folders.append(house.take())
     process = workers.start()
     workers.until(lambda: stages.next_stage(folders[-1]) == "store", "as far as it gets without a store")
-    workers.until(lambda: b"take.waits" in process.said.read_bytes(), "a failure that is written down")
+    workers.until(lambda: b"take.delayed" in process.said.read_bytes(), "a failure that is written down")
     assert all(folder.exists() for folder in folders[-2:])
     catalogued = len(queries.recordings(house.tenant).rows)
 

@@ -145,7 +145,7 @@ def test_the_worker_believes_the_clock_and_keeps_house(machine: Machine) -> None
     noted = machine.path("/var/lib/accord/spool/.clock")
     machine.until("the clock is believed", noted.exists, 30)
     assert json.loads(noted.read_bytes())["boot"]
-    assert "housekeeping.waits" not in machine.path("/var/log/accord/accord.log").read_text()
+    assert "duty.delayed" not in machine.path("/var/log/accord/accord.log").read_text()
 
 
 def test_the_switch_reads_no_key_and_no_catalogue(machine: Machine) -> None:

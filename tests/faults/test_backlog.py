@@ -93,7 +93,7 @@ def work_off(
         "new_calls": len(newcomer.calls),
         "longest_wait_of_a_new_call_s": round(max(waited, default=0.0), 1),
         "when_tiny_was_done": when_tiny_was_done,
-        "waits": len(process.log("take.waits")),
+        "waits": len(process.log("take.delayed")),
     }
 
 

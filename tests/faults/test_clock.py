@@ -97,8 +97,8 @@ def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
     jumping.set(jump)
     # The next one begins with a look; what comes meanwhile is worked on.
     process = worker(processes, jumping)
-    until(lambda: len(process.log("housekeeping.waits")) >= 2, "housekeeping that waits")
-    said = [entry["error"] for entry in process.log("housekeeping.waits")]
+    until(lambda: len(process.log("duty.delayed")) >= 2, "housekeeping that waits")
+    said = [entry["error"] for entry in process.log("duty.delayed")]
     assert all("clock says" in text and "NTP" in text for text in said)
     house.take()
     late = house.unrecorded()
@@ -112,7 +112,7 @@ def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
     until(lambda: len(rows(house)) == 2, "both recordings, once the clock is right")
     until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     assert kept(house, folder.name)
-    assert process.log("housekeeping.waits") == []
+    assert process.log("duty.delayed") == []
     with connected():
         numbers = [
             entry.number
@@ -156,8 +156,8 @@ def test_the_object_stores_clock_settles_it(
         jumping.set("+1d")
         folder = house.take()
         process = worker(processes, jumping)
-        until(lambda: process.log("take.waits"), "a store that refuses a clock a day ahead")
-        (said, *_) = process.log("take.waits")
+        until(lambda: process.log("take.delayed"), "a store that refuses a clock a day ahead")
+        (said, *_) = process.log("take.delayed")
         assert said["error_id"] == "store.clock"
         assert "NTP" in said["error"]
         jumping.set("+0")

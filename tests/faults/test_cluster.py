@@ -120,6 +120,6 @@ def test_one_server_is_killed_and_nothing_is_lost(
             "plays": listener.plays,
             "plays_that_failed": listener.failures,
             "longest_play_s": round(listener.longest, 1),
-            "waits": [(each["stage"], each["error_id"]) for each in process.log("take.waits")],
+            "waits": [(each["stage"], each["error_id"]) for each in process.log("take.delayed")],
         }
     )

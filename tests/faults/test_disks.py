@@ -27,7 +27,7 @@ def stored(house) -> set[str]:
 
 
 def waits(process: Process, text: str) -> bool:
-    return any(text in entry.get("error", "") for entry in process.log("take.waits"))
+    return any(text in entry.get("error", "") for entry in process.log("take.delayed"))
 
 
 def sounds(folders: list[Path]) -> list[bytes]:
@@ -55,9 +55,9 @@ def test_the_spools_disk_is_full_to_the_last_block(
     process = processes.worker()
     until(lambda: waits(process, "No space left"), "a failure that is written down")
     until(lambda: not unrecorded.exists(), "what needs no room")
-    said = [entry for entry in process.log("take.waits") if "No space left" in entry["error"]]
+    said = [entry for entry in process.log("take.delayed") if "No space left" in entry["error"]]
     assert all("make room" in entry["hint"] for entry in said)
-    until(lambda: len(process.log("take.waits")) >= 4, "it is retried")
+    until(lambda: len(process.log("take.delayed")) >= 4, "it is retried")
     assert sounds(folders) == before
     assert not (house.spool / layout.QUARANTINE).exists()
     spool_disk.free()
@@ -96,7 +96,7 @@ def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
     process = processes.worker()
     until(lambda: waits(process, "is not the store that was there"), "a store that is away")
     spool_disk.fill(leave=2 * MIB)
-    until(lambda: process.log("worker.holds_back"), "it holds back")
+    until(lambda: process.log("worker.throttled"), "it holds back")
     clock.forward(seconds=1)
     second = house.take(talk_ms=1000)
     left = spool_disk.left()
@@ -130,10 +130,10 @@ def test_the_catalogues_disk_is_full(
         disk.fill()
         if not folders or not folders[-1].exists():
             folders.append(house.take())
-        return bool(process.log("take.waits"))
+        return bool(process.log("take.delayed"))
 
     until(waits_for_room, "a failure that is written down")
-    folder, said = folders[-1], process.log("take.waits")[0]
+    folder, said = folders[-1], process.log("take.delayed")[0]
     assert said["error_id"] == "catalogue.away"
     assert "full" in said["error"] or "disk I/O" in said["error"]
     assert folder.exists()
@@ -210,7 +210,7 @@ def test_permission_is_lost(
     process = processes.worker(before=mortal)
     until(lambda: stored(house) == {well.name}, "the one that is open")
     until(lambda: waits(process, "Permission denied"), "a failure that is written down")
-    said = [entry for entry in process.log("take.waits") if entry["recording"] == unreadable.name]
+    said = [entry for entry in process.log("take.delayed") if entry["recording"] == unreadable.name]
     assert "one group" in said[0]["hint"]
     (looked,) = process.log("spool.unreadable")
     assert "1 folders" in looked["what"]
@@ -301,7 +301,7 @@ def test_somebody_else_holds_the_catalogues_lock(house, clock, processes: Proces
             clock.forward(seconds=1)
         until(lambda: waits(process, "locked"), "a failure that is written down")
         time.sleep(seconds - 5)
-        assert len(process.log("take.waits")) < 10 + seconds
+        assert len(process.log("take.delayed")) < 10 + seconds
         assert all(folder.exists() for folder in folders)
         other.execute("ROLLBACK")
     until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")

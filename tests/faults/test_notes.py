@@ -59,7 +59,7 @@ def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> 
     again = OverflowJournal(disk.folder)
     with capture_logs() as logs:
         again.start()
-    assert [line["event"] for line in logs] == ["notes.wait"]
+    assert [line["event"] for line in logs] == ["journal.pending"]
     assert "make room" in logs[0]["hint"]
     disk.free()
     again._settle()
@@ -216,7 +216,7 @@ def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
     again = OverflowJournal(tmp_path)
     with capture_logs() as logs:
         again.start()
-    assert [line["event"] for line in logs] == ["notes.not_settled", "notes.settled"]
+    assert [line["event"] for line in logs] == ["journal.replay_failed", "journal.replayed"]
     assert logs[0]["recording"] == calls[1].recording
     assert mistakes() == counted + 1
     assert set(finished(tmp_path)) == {calls[0].recording, calls[2].recording}

@@ -124,9 +124,9 @@ def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: S
     assert place.reasons() == {"full_disk": CALLS - len(recorded)}
     assert sorted(place.check_purposes()) == [(), *[("write_error",)] * (len(recorded) - 1)]
     assert not (place.house.spool / layout.QUARANTINE).exists()
-    assert not daemon.log("spool.not_written")
+    assert not daemon.log("spool.write_failed")
     disk.free()
-    until(lambda: daemon.log("disk.free_again"), "there is room again")
+    until(lambda: daemon.log("disk.recovered"), "there is room again")
     (last,) = place.calls(1)
     until(lambda: last.reached["bridged"].is_set(), "another one")
     assert last.leg.variables["accord_state"] == "announced"
@@ -155,4 +155,4 @@ def test_recordings_that_outlast_the_disk_are_ended_in_time_and_finished(
     assert len(place.stored()) == len(recorded)
     assert place.check_purposes() == [("write_error",)] * len(recorded)
     assert place.reasons() == {"full_disk": len(calls) - len(recorded)}
-    assert not daemon.log("spool.not_written")
+    assert not daemon.log("spool.write_failed")

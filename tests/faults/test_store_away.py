@@ -77,8 +77,8 @@ def test_the_way_to_the_store_breaks_and_nothing_is_lost(
     if fault == "black hole":
         until(lambda: stages.next_stage(folders[0]) == "store", "as far as it gets")
     elif fault != "slow":
-        until(lambda: process.log("take.waits"), "a failure that is written down")
-        assert {entry["stage"] for entry in process.log("take.waits")} == {"store"}
+        until(lambda: process.log("take.delayed"), "a failure that is written down")
+        assert {entry["stage"] for entry in process.log("take.delayed")} == {"store"}
     if fault != "slow":
         assert folders[0].exists()
         assert stored(house) == set()
@@ -142,8 +142,8 @@ def test_a_name_that_is_not_resolved(
     try:
         folder = house.take()
         process = processes.worker(before=names.inside())
-        until(lambda: process.log("take.waits"), "a failure that is written down", 120)
-        said = process.log("take.waits")[0]
+        until(lambda: process.log("take.delayed"), "a failure that is written down", 120)
+        said = process.log("take.delayed")[0]
         assert (said["stage"], said["error_id"]) == ("store", "store.unreachable")
         house.unrecorded()
         until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on", 15)

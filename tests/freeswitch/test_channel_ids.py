@@ -15,7 +15,7 @@ from tests.freeswitch.switches import CONF, CallUnderTest, Rig, onset_of, read_w
 ODD = "a84b4c76e66710@pc33.atlanta.com"
 """As RFC 3261 shows a Call-ID."""
 
-PASSED_OVER = b"switch.channel_passed_over"
+PASSED_OVER = b"switch.channel_skipped"
 
 
 @pytest.fixture(scope="module")

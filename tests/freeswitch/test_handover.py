@@ -127,7 +127,7 @@ def test_fifty_calls_and_a_daemon_that_is_replaced(rig: Rig, way: str) -> None:
         for call in arriving:
             call.wait_bridged(30)
         log = (rig.folder / "daemon.log").read_bytes
-        until("the next one has taken over", lambda: b"daemon.took_over" in log(), 60)
+        until("the next one has taken over", lambda: b"daemon.takeover_finished" in log(), 60)
         assert all(call.alive() for call in (*talking, *arriving))
         time.sleep(1.0)  # something is said after it
         for call in (*talking, *arriving):

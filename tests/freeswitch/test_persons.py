@@ -82,7 +82,7 @@ def test_a_number_is_called_and_hears_its_code(rig: Rig, bakery: Customer) -> No
     left = iter(DIGITS * 2)
     assert all(digit in left for digit in told), f"{told}: another digit, or another order"
     assert list(rig.spool.glob("*/call.json")) == [], "the call is no take"
-    assert b"call.passed_by" not in (rig.folder / "daemon.log").read_bytes()
+    assert b"call.excluded" not in (rig.folder / "daemon.log").read_bytes()
     assert verification_code.try_code(
         bakery.id, request, DIGITS, who="claire", now=utc_now(), entropy=os.urandom
     )  # fmt: skip

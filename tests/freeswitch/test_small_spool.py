@@ -141,9 +141,9 @@ def test_fifty_calls_on_a_spool_of_24_megabytes(site: Site) -> None:
         assert abs(manifest.drift_ms - sum(
             gap.end_ms - manifest.duration_ms for gap in manifest.gaps if gap.end_ms > manifest.duration_ms
         )) < 1000  # fmt: skip
-    assert b"spool.not_written" not in log.read_bytes()
+    assert b"spool.write_failed" not in log.read_bytes()
     site.disk.free()
-    until("there is room again", lambda: b"disk.free_again" in log.read_bytes(), 10)
+    until("there is room again", lambda: b"disk.recovered" in log.read_bytes(), 10)
     last = rig.call()
     last.wait_bridged()
     assert last.variable("accord_state") == "announced"

@@ -178,7 +178,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     page = panel.send(f"{asked}/erase", asked, sure="yes")
     assert "It is erased" in page
     assert "There is none now" in page
-    worker.wait_said("recording.destroyed", 90)
+    worker.wait_said("recording.erased", 90)
     panel.send(f"{asked}/close", asked, how="answered")
     audit = site.accord("audit")
     assert "wrong" not in audit, audit

@@ -92,8 +92,8 @@ def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, hou
         assert process.kill(signal.SIGTERM) == 0
     with connected():
         leaves = Counter(leaf.kind for leaf in LeafTable.select())
-    assert leaves["recording.destroyed"] == len(over)
-    said = [node.said().count("recording.destroyed") for node in nodes]
+    assert leaves["recording.erased"] == len(over)
+    said = [node.said().count("recording.erased") for node in nodes]
     assert sum(said) in (len(over), len(over) - 1), f"not once each: {said}"
     left = [key for key in house.objects() for recording in over if recording in key]
     assert {key.rpartition("/")[2] for key in left} == {"manifest.json", "amendment-0001.json"}

@@ -169,13 +169,13 @@ def test_what_happened_is_what_is_counted(watched: Watched) -> None:
         (here.panel, "accord_listens_total", 1),
         (here.panel, "accord_listen_sent_bytes_total", 10_000),
         (here.panel, 'accord_refusals_total{reason="grant_over"}', 1),
-        (here.panel, 'accord_log_ins_total{result="refused"}', 1),
-        (here.panel, 'accord_log_ins_total{result="ok"}', 2),
+        (here.panel, 'accord_logins_total{result="refused"}', 1),
+        (here.panel, 'accord_logins_total{result="ok"}', 2),
     ):
         assert here.number(port, line) >= least, line
     assert here.number(here.daemon, 'accord_calls_total{outcome="recorded"}') == 2
     for port in (here.daemon, here.worker, here.panel):
-        assert here.number(port, "accord_unforeseen_errors_total") == 0
+        assert here.number(port, "accord_unhandled_errors_total") == 0
 
 
 @pytest.mark.parametrize(("title", "expression"), [pytest.param(*each, id=each[0]) for each in queries()])

@@ -37,7 +37,7 @@ def log_in() -> Response | str | tuple[str, int]:
     tried, user = _check(form.login.data or "", form.password.data or "")
     if user is None:
         metrics.LOG_INS.labels("refused").inc()
-        log.info("web.log_in_refused", address=address())
+        log.info("web.login_refused", address=address())
         said = _("That log-in and password do not belong together.")
         answer = make_response(render_template("account/log_in.html", form=form, refused=said), 422)
         if tried is not None:

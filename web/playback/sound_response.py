@@ -56,7 +56,7 @@ def _ended_by_errors(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     try:
         yield from pieces
     except AccordError as error:
-        log.warning("web.broken_off", object=name, error_id=error.error_id, error=error.message)
+        log.warning("web.response_aborted", object=name, error_id=error.error_id, error=error.message)
         # To the server this is a connection that has gone: it closes it with nothing more said.
         raise ConnectionResetError(errno.ECONNRESET, error.error_id) from error
 

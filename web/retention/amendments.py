@@ -33,7 +33,7 @@ def ask_agreed(recording_id: str) -> ResponseReturnValue:
         raise KeepingError(why, "nothing can be agreed about it any more")
     today, latest = day_of(looked.now), _latest(looked)
     if latest <= today:
-        raise KeepingError("keeping.too_long", "the country's longest time is over")
+        raise KeepingError("retention.too_long", "the country's longest time is over")
     usual = day_of(kept_from(looked.chain.manifest) + USUALLY)
     return render_template(
         "retention/agreed.html",
@@ -57,8 +57,8 @@ def ask_agreed(recording_id: str) -> ResponseReturnValue:
 def agreed(recording_id: str) -> ResponseReturnValue:
     form, tenant = request.form, someone().tenant.id
     looked = changes().look(tenant, recording_id)
-    on = day_in(form.get("on", ""), "keeping.agreed_on")
-    days = (day_in(form.get("until", ""), "keeping.until") - _first(looked)).days
+    on = day_in(form.get("on", ""), "retention.agreed_on")
+    days = (day_in(form.get("until", ""), "retention.until") - _first(looked)).days
     reason = form.get("reason", "")
     if form.get("sure"):
         changes().agree(tenant, recording_id, me(), purpose=PURPOSE, keep_days=days, reason=reason, on=on)
@@ -84,7 +84,7 @@ def agreed(recording_id: str) -> ResponseReturnValue:
 def ask_less(recording_id: str) -> ResponseReturnValue:
     looked = changes().look(someone().tenant.id, recording_id)
     if not looked.may_narrow():
-        raise KeepingError("keeping.purpose", "it has no purpose that can be ended")
+        raise KeepingError("retention.purpose", "it has no purpose that can be ended")
     return render_template(
         "retention/less.html", recording=looked.row, looked=looked, now=looked.now, longest=LONGEST_REASON
     )

@@ -51,7 +51,7 @@ class LimitRequest:
 @for_admins
 def times() -> ResponseReturnValue:
     if here().changes is None:
-        return page(503, errors.error("keeping.no_key"))
+        return page(503, errors.error("retention.no_key"))
     found = _kept()
     shown = {each.limit.id for each in found if each.limit is not None}
     return render_template(
@@ -124,25 +124,25 @@ def _kept() -> list[PurposeLimit]:
 
 
 def _asked(form: Mapping[str, str]) -> LimitRequest:
-    """What somebody asks for.  Raises :class:`KeepingError`: ``keeping.no_limit``, ``keeping.purpose``,
-    ``keeping.by_law``, ``keeping.days``, ``keeping.too_long``."""
+    """What somebody asks for.  Raises :class:`KeepingError`: ``retention.no_limit``, ``retention.purpose``,
+    ``retention.by_law``, ``retention.days``, ``retention.too_long``."""
     tenant = someone().tenant.id
     set_before = limits.in_force(tenant, changes().trust)
     if "limit" in form:
         found = next((each for each in set_before if each.id == form["limit"]), None)
         if found is None:
-            raise KeepingError("keeping.no_limit", "that is not set any more")
+            raise KeepingError("retention.no_limit", "that is not set any more")
         return LimitRequest(Wish(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
     kept = next((each for each in _kept() if each.code == code), None)
     if kept is None:
-        raise KeepingError("keeping.purpose", f"no number is announced for {code!r}")
+        raise KeepingError("retention.purpose", f"no number is announced for {code!r}")
     if kept.fixed:
-        raise KeepingError("keeping.by_law", "a law asks that it be kept for that")
+        raise KeepingError("retention.by_law", "a law asks that it be kept for that")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
-        raise KeepingError("keeping.days", "a recording is kept a day or more")
+        raise KeepingError("retention.days", "a recording is kept a day or more")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
-        raise KeepingError("keeping.too_long", objection.message, objection.hint)
+        raise KeepingError("retention.too_long", objection.message, objection.hint)
     return LimitRequest(Wish(code, None, int(text), bool(form.get("agreed"))), kept.limit)
 
 

@@ -39,7 +39,7 @@ REVIEW = timedelta(days=90)
 def show(recording_id: str) -> ResponseReturnValue:
     tenant = someone().tenant.id
     if here().changes is None:
-        return page(503, errors.error("keeping.no_key"))
+        return page(503, errors.error("retention.no_key"))
     row = queries.recording(tenant, recording_id)
     if row is not None and row.destroyed_at is not None:
         said = _receipt(recording_id)
@@ -98,7 +98,7 @@ def hold(recording_id: str) -> ResponseReturnValue:
         owner=user.id,
         purposes=form.getlist("purpose"),
         reason=form.get("reason", ""),
-        review_at=beginning(day_in(form.get("review", ""), "keeping.review"), "keeping.review"),
+        review_at=beginning(day_in(form.get("review", ""), "retention.review"), "retention.review"),
         roles=[ADMIN, *([CUSTOMER] if form.get("colleagues") else [])],
     )
     return to_recording(recording_id)
@@ -136,7 +136,7 @@ def state(recording_id: str) -> ResponseReturnValue:
     days = form.get("days", "")
     known = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
     if not known or changes().look(user.tenant, recording_id).row.brought_in is None:
-        raise KeepingError("keeping.days", "no number of days, or it was recorded here")
+        raise KeepingError("retention.days", "no number of days, or it was recorded here")
     changes().agree(
         user.tenant,
         recording_id,

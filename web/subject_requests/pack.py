@@ -84,7 +84,7 @@ def stream(
                         time.sleep(0)  # others of this process have their turn
         yield sink.taken()
     except AccordError as error:
-        log.warning("web.broken_off", object="copy", error_id=error.error_id, error=error.message)
+        log.warning("web.response_aborted", object="copy", error_id=error.error_id, error=error.message)
         raise ConnectionResetError(errno.ECONNRESET, error.error_id) from error
 
 

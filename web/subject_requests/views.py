@@ -72,7 +72,7 @@ def enter() -> ResponseReturnValue:
     try:
         received = date.fromisoformat(form.get("received", ""))
     except ValueError:
-        raise PersonError("person.day", "that is no day", "") from None
+        raise PersonError("subject_request.day", "that is no day", "") from None
     row = register.enter(
         someone().tenant.id,
         number=form.get("number", ""),
@@ -150,7 +150,7 @@ def code(request_id: str) -> ResponseReturnValue:
         entropy=here().entropy,
     )  # fmt: skip
     if not right:
-        raise PersonError("person.wrong_code", "that is not the code", "")
+        raise PersonError("subject_request.wrong_code", "that is not the code", "")
     return _back(request_id, "whose")
 
 
@@ -191,7 +191,9 @@ def review(request_id: str) -> ResponseReturnValue:
     done = reviews.of(_tenant(), row.id)
     for each in reviews.found(_tenant(), row.number):
         if not each.usable and request.form.get(f"given-{each.id}"):
-            raise PersonError("person.unannounced", "one that was not announced is decided about for itself")
+            raise PersonError(
+                "subject_request.unannounced", "one that was not announced is decided about for itself"
+            )
         chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
         before = done.get(each.id, ReviewRow(each.id))
         same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_why)
@@ -229,7 +231,7 @@ def copy(request_id: str) -> ResponseReturnValue:
     done = reviews.of(tenant.id, row.id)
     found = _left(reviews.found(tenant.id, row.number), done)
     if not _reviewed(found, done):
-        raise PersonError("person.not_reviewed", "what is given was not decided of each", "")
+        raise PersonError("subject_request.not_reviewed", "what is given was not decided of each", "")
     told = [_told(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
     missed = reviews.not_recorded(tenant.id, row.number)
     made = facts.document(tenant, row, told, missed, now(), names)
@@ -263,9 +265,9 @@ def erase(request_id: str) -> ResponseReturnValue:
     found, done = reviews.found(_tenant(), row.number), reviews.of(_tenant(), row.id)
     told = all(_given(row, each, done.get(each.id)) for each in found) and reviews.all_told(row)
     if row.copy_asked and not told:
-        raise PersonError("person.copy_first", "the copy comes first", "")
+        raise PersonError("subject_request.copy_first", "the copy comes first", "")
     if not request.form.get("sure"):
-        raise PersonError("person.sure", "not ticked", "")
+        raise PersonError("subject_request.sure", "not ticked", "")
     for each in found:
         if each.id not in done or done[each.id].erased_at is None:
             gate().check_theirs(who(), row.id, each.id)

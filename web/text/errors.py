@@ -42,7 +42,7 @@ ERRORS: Mapping[str, object] = {
     "access.expired": _l(
         "The time for which this recording was announced to be kept is over. It can no longer be heard."
     ),
-    "access.destroyed": _l("This recording has been destroyed."),
+    "access.erased": _l("This recording has been destroyed."),
     "access.held": keeping.HELD,
     "access.grant_over": _l("Your time to listen is over. Choose a purpose again to go on."),
     "access.revoked": _l(

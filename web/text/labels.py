@@ -142,7 +142,7 @@ LEFT_OUT: Mapping[str, object] = {
     "access.not_announced": _l("It is not certain that everybody in it was told and agreed."),
     "access.brought_in": _l("Brought in from elsewhere, and nobody has stated what it may be used for."),
     "access.expired": _l("The time for which it was announced is over."),
-    "access.destroyed": _l("It was deleted, and is being destroyed."),
+    "access.erased": _l("It was deleted, and is being destroyed."),
     "access.purpose_restricted": _l("It may no longer be used for what was announced."),
 }
 """Why a recording is not handed over."""

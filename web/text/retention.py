@@ -39,35 +39,37 @@ HELD: Final[object] = _l(
 )
 
 ERRORS: Final[Mapping[str, object]] = {
-    "keeping.held": _l("It is held. A recording that is held cannot be deleted; lift the hold first."),
-    "keeping.by_law": _l(
+    "retention.held": _l("It is held. A recording that is held cannot be deleted; lift the hold first."),
+    "retention.by_law": _l(
         "It was announced for a purpose that a law asks for. Until its time for that is over it cannot be "
         "deleted."
     ),
-    "keeping.deleted": _l("It has been deleted already, and is being destroyed."),
-    "keeping.being_destroyed": _l("It is being destroyed; it is too late to hold it."),
-    "keeping.not_for_disputes": _l("Choose what it is held for, out of what is offered."),
-    "keeping.reason": _l("Say why, in a sentence or two."),
-    "keeping.review": _l("Choose a day within a year on which it is looked at again."),
-    "keeping.no_hold": _l("That hold has been lifted already."),
-    "keeping.not_by_consent": _l("Nothing of this recording rests on their consent any more."),
-    "keeping.not_announced": _l(
+    "retention.deleted": _l("It has been deleted already, and is being destroyed."),
+    "retention.being_erased": _l("It is being destroyed; it is too late to hold it."),
+    "retention.not_for_disputes": _l("Choose what it is held for, out of what is offered."),
+    "retention.reason": _l("Say why, in a sentence or two."),
+    "retention.review": _l("Choose a day within a year on which it is looked at again."),
+    "retention.no_hold": _l("That hold has been lifted already."),
+    "retention.not_by_consent": _l("Nothing of this recording rests on their consent any more."),
+    "retention.not_announced": _l(
         "It could not be found in this recording that everybody was told, so nothing can be agreed about it."
     ),
-    "keeping.over": _l("The time of this recording is over, or it is to be deleted."),
-    "keeping.past": _l("Counted from the call, that time would be over already. Choose a longer one."),
-    "keeping.purpose": _l("Choose what for, out of what is offered."),
-    "keeping.too_long": _l("Your country's rules do not allow it to be kept so long. Choose a shorter time."),
-    "keeping.agreed_on": _l("Choose the day on which it was agreed: from the day of the call up to today."),
-    "keeping.until": _l("Choose the day until which it is kept."),
-    "keeping.days": _l("Give a number of days, 1 or more."),
-    "keeping.no_limit": _l("That has been changed meanwhile."),
-    "keeping.not_erased": _l("It has not been destroyed: there is no receipt of that."),
-    "keeping.not_gone": _l(
+    "retention.over": _l("The time of this recording is over, or it is to be deleted."),
+    "retention.past": _l("Counted from the call, that time would be over already. Choose a longer one."),
+    "retention.purpose": _l("Choose what for, out of what is offered."),
+    "retention.too_long": _l(
+        "Your country's rules do not allow it to be kept so long. Choose a shorter time."
+    ),
+    "retention.agreed_on": _l("Choose the day on which it was agreed: from the day of the call up to today."),
+    "retention.until": _l("Choose the day until which it is kept."),
+    "retention.days": _l("Give a number of days, 1 or more."),
+    "retention.no_limit": _l("That has been changed meanwhile."),
+    "retention.not_erased": _l("It has not been destroyed: there is no receipt of that."),
+    "retention.not_gone": _l(
         "Something of this recording is still there. It was reported; there is a receipt once it is gone."
     ),
-    "keeping.busy": _l("Somebody else is changing this recording just now. Try again in a minute."),
-    "keeping.no_key": _l(
+    "retention.busy": _l("Somebody else is changing this recording just now. Try again in a minute."),
+    "retention.no_key": _l(
         "The panel cannot write this down: your provider has not given it a key to sign with."
     ),
 }

@@ -63,41 +63,45 @@ CODE_LATEST: Final[object] = _l(
 CALLING: Final[object] = _l("The number is being called. Look again in a moment.")
 
 ERRORS: Final[Mapping[str, object]] = {
-    "person.number": _l("That is no telephone number. Write it with its country, +32 470 12 34 56."),
-    "person.wants": _l("Choose what they ask for."),
-    "person.language": _l("Choose the language in which they are answered."),
-    "person.day": _l("Choose the day on which you received it: within the last year, and not in the future."),
-    "person.said": _l("Say it in a sentence or two."),
-    "person.extended": _l("It was extended before. That is possible once."),
-    "person.too_late": _l(
+    "subject_request.number": _l("That is no telephone number. Write it with its country, +32 470 12 34 56."),
+    "subject_request.wants": _l("Choose what they ask for."),
+    "subject_request.language": _l("Choose the language in which they are answered."),
+    "subject_request.day": _l(
+        "Choose the day on which you received it: within the last year, and not in the future."
+    ),
+    "subject_request.statement": _l("Say it in a sentence or two."),
+    "subject_request.extended": _l("It was extended before. That is possible once."),
+    "subject_request.too_late": _l(
         "Its month is over. Extending it must be noted, and told to the person, within it."
     ),
-    "person.closed": _l("This request is closed."),
-    "person.proved": _l("It was shown before that the number is theirs."),
-    "person.unproved": _l("First it must be shown that the number is theirs."),
-    "person.not_asked": _l("That is not what they ask for."),
-    "person.vouched": _l("You have vouched for them. A colleague has to do so too."),
-    "person.may_not_vouch": _l("Your role does not include vouching for somebody."),
-    "person.unannounced": _l(
+    "subject_request.closed": _l("This request is closed."),
+    "subject_request.verified": _l("It was shown before that the number is theirs."),
+    "subject_request.unverified": _l("First it must be shown that the number is theirs."),
+    "subject_request.not_asked": _l("That is not what they ask for."),
+    "subject_request.vouched": _l("You have vouched for them. A colleague has to do so too."),
+    "subject_request.may_not_vouch": _l("Your role does not include vouching for somebody."),
+    "subject_request.unannounced": _l(
         "It was not announced in this call that it is recorded. Decide about this recording alone, and say "
         "why it is given."
     ),
-    "person.not_logged": _l(
+    "subject_request.not_logged": _l(
         "What is stored about this request is not what was written in the log. Nothing is given or erased. "
         "Tell your provider: an audit shows what was changed."
     ),
-    "person.nothing": _l("You have no call with that number. It is not called."),
-    "person.calling": _l("That number is being called just now."),
-    "person.called_often": _l("That number was called too often today. Try again tomorrow."),
-    "person.no_code": _l("There is no code that is valid. Have the number called."),
-    "person.tried_often": _l("That code was tried too often. Have the number called again."),
-    "person.wrong_code": _l("That is not the code."),
-    "person.given": _l("Choose what is given of each recording."),
-    "person.not_theirs": _l("That recording is not of a call with this number."),
-    "person.not_reviewed": _l("First choose what is given of every recording."),
-    "person.copy_first": _l("They ask for a copy, too. Give it first: nothing brings back what is erased."),
-    "person.how": _l("Choose how it ended."),
-    "person.sure": _l("Tick that you mean it: nothing brings back what is erased."),
+    "subject_request.nothing": _l("You have no call with that number. It is not called."),
+    "subject_request.call_pending": _l("That number is being called just now."),
+    "subject_request.calls_exhausted": _l("That number was called too often today. Try again tomorrow."),
+    "subject_request.no_code": _l("There is no code that is valid. Have the number called."),
+    "subject_request.tries_exhausted": _l("That code was tried too often. Have the number called again."),
+    "subject_request.wrong_code": _l("That is not the code."),
+    "subject_request.given": _l("Choose what is given of each recording."),
+    "subject_request.not_theirs": _l("That recording is not of a call with this number."),
+    "subject_request.not_reviewed": _l("First choose what is given of every recording."),
+    "subject_request.copy_first": _l(
+        "They ask for a copy, too. Give it first: nothing brings back what is erased."
+    ),
+    "subject_request.how": _l("Choose how it ended."),
+    "subject_request.sure": _l("Tick that you mean it: nothing brings back what is erased."),
 }
 """By ``error_id``."""
 
@@ -153,7 +157,7 @@ def erased(row: ReviewRow, date: str) -> str:
     """What came of erasing a recording; empty where that was not tried.  ``date``: of the reason's end."""
     if row.erased_at is not None:
         return str(_("It is erased, in every copy that is kept here."))
-    if row.kept_why == "keeping.held":
+    if row.kept_why == "retention.held":
         return str(
             _(
                 "It is kept: it is needed for a dispute. Whether that is still so is looked at again by "
@@ -161,7 +165,7 @@ def erased(row: ReviewRow, date: str) -> str:
                 date=date,
             )
         )
-    if row.kept_why == "keeping.by_law":
+    if row.kept_why == "retention.by_law":
         return str(_("It is kept: a law asks for it, until %(date)s.", date=date))
     return str(_("It is kept for now.")) if row.kept_why else ""
 
@@ -215,7 +219,7 @@ AMENDED: Final[Mapping[str, object]] = {
     "purposes_narrowed": _l("Some of its purposes were ended."),
     "hold_set": _l("It was held for a dispute."),
     "hold_lifted": _l("A hold was lifted."),
-    "deletion_asked": _l("Its deletion was asked for."),
+    "deletion_requested": _l("Its deletion was asked for."),
 }
 """By an amendment's kind."""
 

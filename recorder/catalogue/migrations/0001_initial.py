@@ -312,7 +312,7 @@ CREATE UNIQUE INDEX ledger_entry_tenant_id_number ON ledger_entry (tenant_id, nu
 CREATE INDEX ledger_entry_holds ON ledger_entry (tenant_id, number)
 WHERE kind IN ('holds.unconfirmed', 'holds.confirmed');
 CREATE INDEX ledger_entry_decided ON ledger_entry (tenant_id, kind, number)
-WHERE kind IN ('announcement.created', 'keeping.lifted', 'keeping.limited', 'line.created',
+WHERE kind IN ('announcement.created', 'retention_limit.lifted', 'retention_limit.set', 'line.created',
 'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked');
 
 CREATE TABLE line (

@@ -93,7 +93,7 @@ LeafTable.add_index(
 
 
 DECIDED = SQL(
-    "kind IN ('announcement.created', 'keeping.lifted', 'keeping.limited', 'line.created', "
+    "kind IN ('announcement.created', 'retention_limit.lifted', 'retention_limit.set', 'line.created', "
     "'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked')"
 )
 """Kinds of leaves that are looked for before a row about the same is believed, as their index has them."""

@@ -81,10 +81,10 @@ class Outcome:
 
 
 def check_until(until: datetime, now: datetime) -> None:
-    """Raises :class:`BringingError` (``bringing.until``) for a day that is over, or too far away."""
+    """Raises :class:`BringingError` (``import.until``) for a day that is over, or too far away."""
     if not now < until <= now + LONGEST:
         raise BringingError(
-            "bringing.until",
+            "import.until",
             f"recordings without a purpose cannot be kept until {to_iso(until)[:10]}",
             f"name a day within {LONGEST.days} days by which it is stated what each may be used for",
         )
@@ -94,7 +94,7 @@ def read_table(
     table: Path, folder: Path, zone: ZoneInfo, now: datetime
 ) -> tuple[tuple[Old, ...], tuple[Outcome, ...]]:
     """The lines of a CSV file, and what is wrong with others.  Times without a zone are in ``zone``.  Raises
-    :class:`BringingError` (``bringing.table``) for a file that is no such table."""
+    :class:`BringingError` (``import.table``) for a file that is no such table."""
     try:
         with (
             audio.open_plain(table.resolve()) as plain,
@@ -141,7 +141,7 @@ class Bringing:
                 return self._bring(each, file, audio.sha256_of(file))
         except OSError as error:
             wrong = BringingError(
-                "bringing.file",
+                "import.file",
                 f"{each.file}: {error.strerror}",
                 "a plain file that can be read is needed there",
             )
@@ -160,7 +160,7 @@ class Bringing:
                 pass
         except Conflict as error:
             wrong = BringingError(
-                "bringing.conflict",
+                "import.conflict",
                 f"{each.file.name}: another try has put a part of it into the bucket ({error.message})",
                 "`accord rebuild` lists what is whole there, and names what is not",
             )
@@ -168,13 +168,11 @@ class Bringing:
         except TakeError as error:
             return Outcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            wrong = BringingError(
-                "bringing.disk", f"{self.services.spool}: {error.strerror}", "is there room?"
-            )
+            wrong = BringingError("import.disk", f"{self.services.spool}: {error.strerror}", "is there room?")
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
         there = queries.recording(self.tenant.id, recording)
         if there is None:
-            wrong = BringingError("bringing.not_kept", f"{each.file.name} was set aside", "see the log above")
+            wrong = BringingError("import.not_stored", f"{each.file.name} was set aside", "see the log above")
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
         return Outcome(each.row, each.file.name, BROUGHT if there.destroyed_at is None else GONE, recording)
 
@@ -222,14 +220,14 @@ class Bringing:
 
 
 def check_stays(tenant: str) -> None:
-    """Raises :class:`BringingError` (``bringing.leaving``) where a customer leaves."""
+    """Raises :class:`BringingError` (``import.offboarding``) where a customer leaves."""
     if departures.departure(tenant) is not None:
-        raise BringingError("bringing.leaving", "this customer leaves", "nothing more is brought in for it")
+        raise BringingError("import.offboarding", "this customer leaves", "nothing more is brought in for it")
 
 
 def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> Old:
     def wrong(what: str, hint: str) -> BringingError:
-        return BringingError("bringing.row", f"line {number}: {what}", hint)
+        return BringingError("import.row", f"line {number}: {what}", hint)
 
     name = (said.get("file") or "").strip()
     path = (folder / name).resolve()
@@ -269,4 +267,4 @@ def _same(number: str, own: str, country: str) -> bool:
 
 def _no_table(path: Path, why: str) -> BringingError:
     columns = ", ".join(COLUMNS)
-    return BringingError("bringing.table", f"{path} cannot be used: {why}", f"CSV in UTF-8 with {columns}")
+    return BringingError("import.table", f"{path} cannot be used: {why}", f"CSV in UTF-8 with {columns}")

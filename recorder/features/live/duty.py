@@ -84,12 +84,12 @@ class Desk:
             try:
                 self.turn()
             except (AccordError, OSError, PeeweeException) as error:
-                log.warning("control.waits", error=str(error))
+                log.warning("command.delayed", error=str(error))
                 self._ended.wait(LOOK)
             except Exception:
                 # A mistake of ours: shown, and the next turn comes all the same.
                 metrics.UNFORESEEN.inc()
-                log.exception("control.failed")
+                log.exception("command.failed")
                 self._ended.wait(LOOK)
 
     def turn(self) -> None:
@@ -151,7 +151,7 @@ class Desk:
     def _answer(self, asked: AskedRow, outcome: str, lost: str = NO_ANSWER) -> None:
         told = lost if outcome == NO_ANSWER else outcome
         queries.answer(self.node, asked.id, told, self.now(), self.entropy)
-        log.info("control.answered", recording=asked.call, what=asked.what, outcome=told)
+        log.info("command.executed", recording=asked.call, what=asked.what, outcome=told)
 
     def look(self) -> None:
         """Put into the catalogue which calls go on now, as far as that has changed."""

@@ -132,7 +132,7 @@ def ask(
             command=None if signer is None else write(command, signer, now),
         )  # fmt: skip
         body = {"asked": row.id, "call": call_id, "what": what, "by": by, "who": who}
-        append(tenant, "call.asked", body, now, entropy, recording=call_id)
+        append(tenant, "command.requested", body, now, entropy, recording=call_id)
     return asked_row(row)
 
 
@@ -270,7 +270,7 @@ def _settle(row: LiveCommandTable, outcome: str, now: datetime, entropy: Entropy
     )
     if changed:
         body = {"asked": row.id, "call": row.call_id, "what": row.what, "outcome": outcome}
-        append(row.tenant_id, "call.answered", body, now, entropy, recording=row.call_id)
+        append(row.tenant_id, "command.answered", body, now, entropy, recording=row.call_id)
     return bool(changed)
 
 

@@ -164,7 +164,9 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
                     yield piece
                     at += len(piece)
             except (Missing, AccessError, NotFound) as error:  # erased while it was being read
-                log.warning("handover.zeros", recording=row.recording, object=name, error_id=error.error_id)
+                log.warning(
+                    "handover.zeros_sent", recording=row.recording, object=name, error_id=error.error_id
+                )
             except SealError as error:
                 archive.broken(row, name, error)
         while at < end:

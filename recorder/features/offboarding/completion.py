@@ -13,9 +13,9 @@ from recorder.seal.offboarding import ERASURE
 
 def complete(changes: Changes, tenant: str, *, believe_dates: bool = False) -> None:
     """Have the worker erase again, after a restore or rebuild, a customer of whom it was signed that they are
-    erased.  Raises :class:`CatalogueError` (``leaving.nothing_signed``, ``leaving.holds_unconfirmed``,
-    ``leaving.held``), :class:`SealError` for an object that cannot be believed,
-    :class:`recorder.errors.StoreError`."""
+    erased.  Raises :class:`CatalogueError` (``offboarding.nothing_signed``,
+    ``offboarding.holds_unconfirmed``, ``offboarding.held``), :class:`SealError` for an object that cannot be
+    believed, :class:`recorder.errors.StoreError`."""
     leaver = to_complete(changes, tenant, believe_dates=believe_dates)
     check_ready(tenant)
     said = leaver.statement
@@ -34,7 +34,7 @@ def to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> Leaver
     leaver = next(iter(found.leavers), None)
     if leaver is None or not is_open(leaver):
         raise CatalogueError(
-            "leaving.nothing_signed",
+            "offboarding.nothing_signed",
             "nothing signed says that this customer is erased, or the catalogue knows it already",
             "`accord tenant leave show`",
         )

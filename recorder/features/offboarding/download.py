@@ -75,7 +75,7 @@ def _leaver(guard: Guard, tenant: str) -> LeavingRow | None:
         log.error("offboarding.unreadable", tenant=tenant, error_id=error.error_id, error=error.message)
         return None
     if said is None:
-        log.error("offboarding.not_signed", tenant=tenant, hint="`accord audit`")
+        log.error("offboarding.unsigned", tenant=tenant, hint="`accord audit`")
         return None
     return replace(
         row,

@@ -87,7 +87,7 @@ def erase_due(
             raise
         except (CatalogueError, KeepingError, SealError, StoreError) as error:
             log.error(
-                "leaving.waits",
+                "offboarding.delayed",
                 tenant=row.tenant,
                 error_id=error.error_id,
                 error=error.message,
@@ -117,12 +117,12 @@ def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callab
             pass  # its tombstone stands: what is left is the row
         except (KeepingError, SealError) as error:
             log.error(
-                "leaving.not_destroyed", recording=each.id, error_id=error.error_id, error=error.message
+                "offboarding.erasure_failed", recording=each.id, error_id=error.error_id, error=error.message
             )
             continue
         expiry.destroy_one(each, services, owner, now)
     left = queries.remaining(tenant)
-    log.info("leaving.erasing", tenant=tenant, left=left)
+    log.info("offboarding.erasing", tenant=tenant, left=left)
     return left == 0
 
 
@@ -165,13 +165,13 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     sha256 = hashlib.sha256(content).hexdigest()
     done = queries.left(tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy)
     services.boundary("left")
-    log.info("leaving.left", tenant=tenant, receipt_sha256=sha256)
+    log.info("offboarding.completed", tenant=tenant, receipt_sha256=sha256)
     return done
 
 
 def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> dict[str, int]:
     """How many recordings of a customer were erased, by why, as the tombstones in the bucket say.  Raises
-    :class:`KeepingError` (``leaving.not_erased``) where one is there that no tombstone stands for: the
+    :class:`KeepingError` (``offboarding.not_erased``) where one is there that no tombstone stands for: the
     catalogue may not list it, it may be held, and its key must not go.  Raises :class:`SealError`,
     :class:`StoreError`."""
     counted: dict[str, int] = {}
@@ -185,7 +185,7 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
         doubted = tombstone is not None and tombstone.signing_key_id in revoked and sealed & names
         if tombstone is None or doubted or not isinstance(tombstone.data, Erased):
             raise KeepingError(
-                "leaving.not_erased",
+                "offboarding.not_erased",
                 f"{place} holds a recording that no tombstone stands for",
                 "`accord rebuild` lists it; where it is held, its hold is decided first",
             )
@@ -273,8 +273,8 @@ def _receipt(
             "who asked for their recordings",
             "the customer's keys",
         ),
-        calls_forgotten=calls,
-        people_forgotten=people,
+        calls_erased=calls,
+        people_erased=people,
         remains=(
             "manifests and amendments without keys, with the reasons in them",
             "the log's leaves, with the addresses that got checkpoints by mail",

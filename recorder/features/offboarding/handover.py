@@ -25,8 +25,8 @@ from recorder.features.offboarding.queries import check_not_erasing, standing
 from recorder.ids import Entropy, uuid7
 
 PAGE = 200
-BEGUN = "handover.begun"
-WHOLE = "handover.whole"
+BEGUN = "handover.started"
+WHOLE = "handover.completed"
 
 HOUR = timedelta(hours=1)
 OPENED = "handover.opened"
@@ -50,7 +50,7 @@ class HandedRow:
 
 def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> LeavingRow:
     """What the customer is handed is put together now: goes on with what was begun, or ``anew``.  Raises
-    :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.erasing``."""
+    :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.erasing``."""
     with writing():
         lock_tenant(tenant)
         row = standing(tenant)
@@ -67,7 +67,7 @@ def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> Leavin
 
 
 def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
-    """Write down some of what is handed.  Raises :class:`CatalogueError` (``leaving.changed``) where that
+    """Write down some of what is handed.  Raises :class:`CatalogueError` (``offboarding.changed``) where that
     handing over is not the one that is going on."""
     with writing():
         _same(tenant, handover)
@@ -97,7 +97,7 @@ def whole(
     entropy: Entropy,
 ) -> None:
     """What the customer is handed is whole, as a signed statement (its SHA-256) says.  Raises
-    :class:`CatalogueError` (``leaving.changed``)."""
+    :class:`CatalogueError` (``offboarding.changed``)."""
     with writing():
         lock_tenant(tenant)
         _same(tenant, handover)
@@ -224,7 +224,9 @@ def _same(tenant: str, handover: str) -> None:
     row = standing(tenant)
     if row.handover != handover or row.handed_at is not None or row.erasing_since is not None:
         raise CatalogueError(
-            "leaving.changed", "somebody else is handing over to this customer", "`accord tenant leave show`"
+            "offboarding.changed",
+            "somebody else is handing over to this customer",
+            "`accord tenant leave show`",
         )
 
 

@@ -51,7 +51,7 @@ def prepare(
 ) -> LeavingRow:
     """Fix what a customer is handed; broken off, it goes on where it was.  ``sign`` signs what it is, and
     gives the statement's SHA-256; ``tell`` hears of each recording that was looked at.  Raises
-    :class:`CatalogueError` (``leaving.not_announced``, ``leaving.erasing``, ``leaving.changed``),
+    :class:`CatalogueError` (``offboarding.not_announced``, ``offboarding.erasing``, ``offboarding.changed``),
     :class:`StoreError`."""
     row = handing.begin(tenant, anew=anew, now=now, entropy=entropy)
     if row.handed_at is not None:
@@ -92,7 +92,7 @@ def why_not(sealed: VerifiedRecording, now: datetime, trust: Trust) -> str | Non
     if told.holds:
         return None
     if told.deleted_at is not None and told.deleted_at <= now:
-        return "access.destroyed"
+        return "access.erased"
     living = [each.code for each in told.purposes if now < min(each.use_until, row.keep_until)]
     if not living:
         return "access.expired"
@@ -124,7 +124,7 @@ def _look(
                 files = files_of(sealed, store, log_size)
     except (SealError, AccessError) as error:
         why = error.error_id
-        log.error("handover.left_out", recording=row.id, error_id=why, error=error.message)
+        log.error("handover.recording_skipped", recording=row.id, error_id=why, error=error.message)
     length = sum(tar.taken(size) for _, size in files)
     return HandedRow(number, row.id, why, len(documents.line_of(row, why)), at, length, files, None)
 

@@ -34,17 +34,19 @@ from recorder.lifecycle.departure import end_lines as _end_lines
 from recorder.lifecycle.statements import CALLS_FORGOTTEN as FORGOTTEN
 
 PAGE = 200
-ERASING = "tenant.erasing"
-LEFT = "tenant.left"
+ERASING = "tenant.erasure_started"
+LEFT = "tenant.offboarded"
 KEY_DESTROYED = "tenant.key_destroyed"
 
 
 def standing(tenant: str) -> LeavingRow:
-    """The row of a customer's departure.  Raises :class:`CatalogueError` (``leaving.not_announced``)."""
+    """The row of a customer's departure.  Raises :class:`CatalogueError` (``offboarding.not_announced``)."""
     row = of(tenant)
     if row is None:
         raise CatalogueError(
-            "leaving.not_announced", "this customer does not leave", "first `accord tenant leave announce`"
+            "offboarding.not_announced",
+            "this customer does not leave",
+            "first `accord tenant leave announce`",
         )
     return row
 
@@ -226,10 +228,10 @@ def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime,
 
 
 def check_not_erasing(row: LeavingRow) -> None:
-    """Raises :class:`CatalogueError` (``leaving.erasing``)."""
+    """Raises :class:`CatalogueError` (``offboarding.erasing``)."""
     if row.erasing_since is not None:
         raise CatalogueError(
-            "leaving.erasing",
+            "offboarding.erasing",
             f"everything of this customer is being destroyed since {to_iso(row.erasing_since)}",
             "that cannot be called off; `accord tenant leave show` says how far it is",
         )

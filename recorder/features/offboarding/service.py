@@ -25,15 +25,15 @@ COMPLETE = "`accord tenant leave complete`"
 
 def standing(changes: Changes, tenant: str) -> Statement:
     """The signed statement in force about a departing customer.  Raises :class:`CatalogueError`
-    (``leaving.not_announced``, ``leaving.not_signed`` where only a row says so), :class:`SealError` where a
-    statement cannot be read, :class:`recorder.errors.StoreError`."""
+    (``offboarding.not_announced``, ``offboarding.statement_missing`` where only a row says so),
+    :class:`SealError` where a statement cannot be read, :class:`recorder.errors.StoreError`."""
     found = offboarding.standing(changes.store, tenant, changes.root, changes.revoked())
     if found is not None:
         return found
     if departures.departure(tenant) is None:
         offboarding_queries.standing(tenant)
     raise CatalogueError(
-        "leaving.not_signed",
+        "offboarding.statement_missing",
         "a row says that this customer leaves, and nothing that was signed does, or its key was revoked",
         "`accord audit`; then `accord tenant leave stop`, or announce it anew",
     )
@@ -41,19 +41,24 @@ def standing(changes: Changes, tenant: str) -> Statement:
 
 def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     """Announce that a customer leaves: its numbers are not recorded from now on, and it can download its
-    archive until ``until``.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
-    ``leaving.until``, ``leaving.complete``, ``tenant.unknown``; else as :func:`standing`."""
+    archive until ``until``.  Raises :class:`CatalogueError`: ``tenant.offboarding_announced`` (it was
+    announced before), ``offboarding.until``, ``offboarding.complete``, ``tenant.unknown``; else as
+    :func:`standing`."""
     now, until = truncate(changes.now()), truncate(until)
     if until <= now:
-        raise CatalogueError("leaving.until", "that day is over", "name one on which they have fetched it")
+        raise CatalogueError(
+            "offboarding.until", "that day is over", "name one on which they have fetched it"
+        )
     if queries.tenant(tenant) is None:
         raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
     found, last = _found(changes, tenant)
     if found is not None and departures.departure(tenant) is not None:
         hint = "`accord tenant leave show`"
-        raise CatalogueError("tenant.leaving", "that this customer leaves was announced before", hint)
+        raise CatalogueError(
+            "tenant.offboarding_announced", "that this customer leaves was announced before", hint
+        )
     if found is not None and found.kind == ERASURE:
-        raise CatalogueError("leaving.complete", "it was signed that this customer is erased", COMPLETE)
+        raise CatalogueError("offboarding.complete", "it was signed that this customer is erased", COMPLETE)
     if found is None or found.until != until:
         first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
         more = {"announced_at": now, "until": until, "handed_over": None}
@@ -64,7 +69,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
 
 def cancel(changes: Changes, tenant: str) -> None:
     """Call a departure off; the lines are added again by hand.  Raises :class:`CatalogueError`:
-    ``leaving.not_announced``, ``leaving.erasing``; else as :func:`standing`."""
+    ``offboarding.not_announced``, ``offboarding.erasing``; else as :func:`standing`."""
     now = truncate(changes.now())
     found, last = _found(changes, tenant)
     if found is None:
@@ -80,7 +85,7 @@ def cancel(changes: Changes, tenant: str) -> None:
 
 def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
     """Sign that a customer's archive is complete; returns the statement's SHA-256.  Raises
-    :class:`CatalogueError` (``leaving.erasing``); else as :func:`standing`."""
+    :class:`CatalogueError` (``offboarding.erasing``); else as :func:`standing`."""
     found = standing(changes, tenant)
     check_not_erasing(found)
     if found.handed_over != handed:
@@ -91,14 +96,14 @@ def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
 
 def decide(changes: Changes, tenant: str, *, early: str | None) -> Statement:
     """Order a customer's erasure; ``early`` is the reason where its day has not come.  Raises
-    :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.too_early``, ``leaving.erasing``; else as
-    :func:`standing`."""
+    :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.too_early``,
+    ``offboarding.erasing``; else as :func:`standing`."""
     now = truncate(changes.now())
     found = standing(changes, tenant)
     if found.kind != ERASURE:
         if now < found.until and not early:
             raise CatalogueError(
-                "leaving.too_early",
+                "offboarding.too_early",
                 f"they were told that they can fetch it until {to_iso(found.until)}",
                 "wait for that day, or say in --early how they agreed to an earlier one",
             )
@@ -137,10 +142,10 @@ def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statem
 
 
 def check_not_erasing(said: Statement) -> None:
-    """Raises :class:`CatalogueError` (``leaving.erasing``)."""
+    """Raises :class:`CatalogueError` (``offboarding.erasing``)."""
     if said.kind == ERASURE:
         raise CatalogueError(
-            "leaving.erasing",
+            "offboarding.erasing",
             f"everything of this customer is being destroyed since {to_iso(said.at)}",
             "that cannot be called off; `accord tenant leave show` says how far it is",
         )
@@ -166,10 +171,11 @@ def held(tenant: str) -> tuple[amendments.HoldRow, ...]:
 
 
 def check_ready(tenant: str) -> None:
-    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them)."""
+    """Raises :class:`CatalogueError`: ``offboarding.holds_unconfirmed``, ``offboarding.held`` (it names
+    them)."""
     if holds_unconfirmed() is not None:
         raise CatalogueError(
-            "leaving.holds_unconfirmed",
+            "offboarding.holds_unconfirmed",
             "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
             "look at them, then `accord rebuild --confirm-holds`",
         )
@@ -177,17 +183,17 @@ def check_ready(tenant: str) -> None:
         named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
         more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
         raise CatalogueError(
-            "leaving.held",
+            "offboarding.held",
             f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
             "`accord hold lift`, once whoever it was held for has what they need of it",
         )
 
 
 def check_handed_over(said: Statement) -> None:
-    """Raises :class:`CatalogueError` (``leaving.not_handed_over``)."""
+    """Raises :class:`CatalogueError` (``offboarding.not_handed_over``)."""
     if said.handed_over is None:
         raise CatalogueError(
-            "leaving.not_handed_over",
+            "offboarding.not_handed_over",
             "nothing was handed over to this customer",
             "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
         )

@@ -138,7 +138,7 @@ def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
         tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
     for tenant in tenants:
         with writing():
-            append(tenant, "catalogue.copied", {"kek": kek}, made_at, entropy)
+            append(tenant, "catalogue.backed_up", {"kek": kek}, made_at, entropy)
 
 
 def check_empty() -> None:

@@ -144,7 +144,7 @@ class Rebuild:
             self.store, self._trust, self.now(), self.entropy, believe_dates=self.believe_dates
         )
         for place, code, message in limits.left_out:
-            log.error("rebuild.limit_left_out", place=place, error_id=code, error=message)
+            log.error("rebuild.limit_skipped", place=place, error_id=code, error=message)
         found = bucket_statements.look(
             self.store, self.root, self.revoked(), believe_dates=self.believe_dates
         )
@@ -159,7 +159,7 @@ class Rebuild:
             if lines is not None:
                 withheld[each.tenant] = lines
                 log.warning(
-                    "rebuild.left", tenant=each.tenant, lines=lines, hint="their numbers are not recorded"
+                    "rebuild.skipped", tenant=each.tenant, lines=lines, hint="their numbers are not recorded"
                 )
         calls = Counter[str]()
         for note in found.notes:

@@ -152,7 +152,7 @@ class Recovering:
         if (old.tenant, old.manifest_sha256) != (row.tenant, row.manifest_sha256):
             return DIFFERS, "recording.conflict", "another manifest is catalogued for this recording"
         if old.destroyed_at is not None and row.destroyed_at is None:
-            return DIFFERS, "row.destroyed", "the catalogue says destroyed, and the bucket has no tombstone"
+            return DIFFERS, "row.erased", "the catalogue says destroyed, and the bucket has no tombstone"
         if old.destroyed_at is not None:
             return (COMPLETED if seen.chain and amendments.note(seen.chain) else UNCHANGED), None, None
         if row.destroyed_at is not None and seen.chain is not None:

@@ -71,12 +71,12 @@ class VerificationCaller:
             try:
                 self.turn()
             except (AccordError, OSError, PeeweeException) as error:
-                log.warning("calling.waits", error=str(error))
+                log.warning("verification_call.delayed", error=str(error))
                 self._ended.wait(BACK_OFF)
             except Exception:
                 # A mistake of ours: shown, and the next turn comes all the same.
                 metrics.UNFORESEEN.inc()
-                log.exception("calling.failed")
+                log.exception("verification_call.failed")
                 self._ended.wait(BACK_OFF)
 
     def turn(self) -> bool:
@@ -88,14 +88,16 @@ class VerificationCaller:
         row, digits = taken
         outcome = self._call(row, digits)
         verification_code.answer(self.node, row, outcome, self.now(), self.entropy)
-        log.info("calling.answered", call=row.id, outcome=outcome)
+        log.info("verification_call.answered", call=row.id, outcome=outcome)
         return True
 
     def _call(self, row: verification_code.CodeRow, digits: str) -> str:
         try:
             said = code(row.language, digits, sources=self.sources)
         except ConfigError as error:
-            log.error("calling.no_sound", language=row.language, error=error.message, hint=error.hint)
+            log.error(
+                "verification_call.sound_missing", language=row.language, error=error.message, hint=error.hint
+            )
             return NO_SOUND
         share_folder(self.spool / SAID)
         path = self.spool / SAID / f"{row.id}.wav"

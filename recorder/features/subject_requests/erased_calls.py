@@ -50,11 +50,11 @@ def forget_calls(
 
 def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:
     """Forget again, after a restore or rebuild, calls of a customer that signed notes say were erased; how
-    many. Raises :class:`KeepingError` (``keeping.holds_unconfirmed``),
+    many. Raises :class:`KeepingError` (``retention.holds_pending``),
     :class:`recorder.errors.StoreError`."""
     if holds_unconfirmed() is not None:
         raise KeepingError(
-            "keeping.holds_unconfirmed",
+            "retention.holds_pending",
             "after a restore or rebuild the holds are not confirmed: nothing is erased",
             "look at them, then `accord rebuild --confirm-holds`",
         )

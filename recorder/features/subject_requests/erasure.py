@@ -18,7 +18,7 @@ from recorder.lifecycle.amendment_service import Changes, Looked
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
 
-ALREADY = frozenset({"keeping.deleted", "access.destroyed"})
+ALREADY = frozenset({"retention.deleted", "access.erased"})
 """Reasons that mean: it is gone, or about to be."""
 
 
@@ -36,9 +36,9 @@ def why_not(looked: Looked) -> WhyNot | None:
     reason = looked.why_not_delete()
     if reason is None:
         return None
-    if reason == "keeping.held":
+    if reason == "retention.held":
         return WhyNot(reason, max(each.said.review_at for each in looked.terms.holds))
-    if reason == "keeping.by_law":
+    if reason == "retention.by_law":
         ends = [each.until for each in looked.terms.purposes if sealed.by_law(each.code)]
         return WhyNot(reason, max(ends))
     return WhyNot(reason, None)
@@ -46,9 +46,10 @@ def why_not(looked: Looked) -> WhyNot | None:
 
 def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> WhyNot | None:
     """Erase one recording of the person's, and write down what came of it.  Raises as
-    :meth:`Changes.delete` where it is not known whether it can be (``keeping.busy``, what was sealed is
+    :meth:`Changes.delete` where it is not known whether it can be (``retention.busy``, what was sealed is
     broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs or was not
-    asked (``person.not_asked``, ``person.unproved``, ``person.closed``, ``person.not_logged``)."""
+    asked (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
+    ``subject_request.not_logged``)."""
     request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
     reviews.look_at(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:

@@ -30,9 +30,10 @@ log = structlog.get_logger()
 class PersonalCopies:
     """The gate's way out for the person who was recorded.
 
-    Raises :class:`recorder.errors.PersonError` (``person.not_found``, ``person.closed``, ``person.unproved``,
-    ``person.not_asked``, ``person.not_theirs``, ``person.not_reviewed``, ``person.unannounced``,
-    ``person.not_logged``: a row says something else than the log), and what the gate raises."""
+    Raises :class:`recorder.errors.PersonError` (``subject_request.not_found``, ``subject_request.closed``,
+    ``subject_request.unverified``, ``subject_request.not_asked``, ``subject_request.not_theirs``,
+    ``subject_request.not_reviewed``, ``subject_request.unannounced``, ``subject_request.not_logged``: a row
+    says something else than the log), and what the gate raises."""
 
     _guard: Guard
 
@@ -53,18 +54,20 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingC
     row, sealed = _theirs(guard, who, asked, recording_id)
     known = guard.terms(sealed)
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
-        guard.refuse(who, "access.destroyed", "it is being destroyed", row.id, PERSON)
+        guard.refuse(who, "access.erased", "it is being destroyed", row.id, PERSON)
     given = reviews.of(who.tenant, request).get(row.id)
     announced = _announced(sealed, known)
     facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
     if given is None or given.given is None:
         if announced:
-            raise PersonError("person.not_reviewed", "what is given of it was not decided", "")
+            raise PersonError("subject_request.not_reviewed", "what is given of it was not decided", "")
         return facts  # that it exists, and when: nothing more of it leaves without a decision of its own
     if given.given == reviews.WITHHELD:
         return facts
     if not announced and given.withheld_why is None:
-        raise PersonError("person.unannounced", "it was not announced, and nobody has said why it is given")
+        raise PersonError(
+            "subject_request.unannounced", "it was not announced, and nobody has said why it is given"
+        )
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
     if found is None:
         raise AccessError("access.no_sound", f"recording {row.id} has no sound")
@@ -90,7 +93,7 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingC
 
 def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> None:
     """Refuse what nobody signed, whatever row and leaf say.  Raises :class:`PersonError`
-    (``person.not_logged``: to people it is the same)."""
+    (``subject_request.not_logged``: to people it is the same)."""
     try:
         reviews.check_given(who.tenant, request, row.id, guard.trust)
     except SealError as error:
@@ -114,7 +117,9 @@ def _theirs(
     if who.role != ADMIN:
         guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
     if row.outside != Party(E164, asked.number):
-        guard.refuse(who, "person.not_theirs", "it is not of a call with that number", row.id, PERSON)
+        guard.refuse(
+            who, "subject_request.not_theirs", "it is not of a call with that number", row.id, PERSON
+        )
     sealed = guard.open(who, row)
     return row, sealed
 

@@ -42,12 +42,12 @@ VOUCHERS: Final = (ADMIN, CUSTOMER)
 CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
 """How a request ends: it was answered, nobody showed that the number is theirs, or it was taken back."""
 
-ASKED: Final = "person.asked"
-EXTENDED: Final = "person.extended"
-VOUCHED: Final = "person.vouched"
-PROVED: Final = "person.proved"
-CLOSED: Final = "person.closed"
-EXPORTED: Final = "person.exported"
+ASKED: Final = "subject_request.received"
+EXTENDED: Final = "subject_request.extended"
+VOUCHED: Final = "subject_request.vouched"
+PROVED: Final = "subject_request.verified"
+CLOSED: Final = "subject_request.closed"
+EXPORTED: Final = "subject_request.exported"
 
 MONTHS: Final = 1
 EXTENDED_MONTHS: Final = 3
@@ -65,13 +65,15 @@ def months_later(day: date, months: int) -> date:
 
 
 def normalised(text: str, country: str) -> str:
-    """A number as people write it, in E.164.  Raises :class:`PersonError` (``person.number``)."""
+    """A number as people write it, in E.164.  Raises :class:`PersonError` (``subject_request.number``)."""
     try:
         found = phonenumbers.parse(phone_numbers.plain(text), country.upper())
     except phonenumbers.NumberParseException:
         found = None
     if found is None or not phonenumbers.is_possible_number(found):
-        raise PersonError("person.number", "that is no telephone number", "write it as +32 470 12 34 56")
+        raise PersonError(
+            "subject_request.number", "that is no telephone number", "write it as +32 470 12 34 56"
+        )
     return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
 
 
@@ -88,16 +90,20 @@ def enter(
     entropy: Entropy,
 ) -> RequestRow:
     """Write down a request; ``number`` is in any form of the customer's country.  Raises
-    :class:`PersonError`: ``person.number``, ``person.wants``, ``person.language``, ``person.day`` (it was
-    received in the future, or more than a year ago)."""
+    :class:`PersonError`: ``subject_request.number``, ``subject_request.wants``, ``subject_request.language``,
+    ``subject_request.day`` (it was received in the future, or more than a year ago)."""
     if wants not in WANTS:
-        raise PersonError("person.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}")
+        raise PersonError("subject_request.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}")
     if language not in LANGUAGES:
-        raise PersonError("person.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}")
+        raise PersonError(
+            "subject_request.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}"
+        )
     with writing():
         row = _tenant(tenant)
         if not 0 <= (today(row.time_zone, now) - received_on).days <= 366:
-            raise PersonError("person.day", f"it was not received on {received_on}", "a day of the last year")
+            raise PersonError(
+                "subject_request.day", f"it was not received on {received_on}", "a day of the last year"
+            )
         made = SubjectRequestTable.create(
             id=str(uuid7(now, entropy)),
             tenant_id=tenant,
@@ -118,18 +124,20 @@ def enter(
 
 
 def request(tenant: str, request_id: str) -> RequestRow:
-    """One of a customer's.  Raises :class:`PersonError`: ``person.not_found``, ``person.not_logged``."""
+    """One of a customer's.  Raises :class:`PersonError`: ``subject_request.not_found``,
+    ``subject_request.not_logged``."""
     with connected():
         return request_row(one(tenant, request_id))
 
 
 def proved(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> RequestRow:
     """The same, while it is open and once it was shown that the number is theirs; with ``wants``, only where
-    it asks for that.  Raises ``person.closed``, ``person.unproved``, ``person.not_asked`` too."""
+    it asks for that.  Raises ``subject_request.closed``, ``subject_request.unverified``,
+    ``subject_request.not_asked`` too."""
     with connected():
         row = request_row(proved_one(tenant, request_id))
     if row.wants not in wants:
-        raise PersonError("person.not_asked", f"they ask for {row.wants}", "")
+        raise PersonError("subject_request.not_asked", f"they ask for {row.wants}", "")
     return row
 
 
@@ -137,14 +145,15 @@ def extend(
     tenant: str, request_id: str, *, why: str, who: str | None, now: datetime, entropy: Entropy
 ) -> None:
     """Two further months, once, with the reason, which the person is told within the first.  Raises
-    :class:`PersonError`: ``person.extended``, ``person.too_late``, ``person.said``, ``person.closed``."""
+    :class:`PersonError`: ``subject_request.extended``, ``subject_request.too_late``,
+    ``subject_request.statement``, ``subject_request.closed``."""
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if row.extended_why is not None:
-            raise PersonError("person.extended", "it was extended before", "that is possible once")
+            raise PersonError("subject_request.extended", "it was extended before", "that is possible once")
         if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
-            raise PersonError("person.too_late", "its month is over", "")
+            raise PersonError("subject_request.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
         words = said(why)
         body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
@@ -154,18 +163,21 @@ def extend(
 
 def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
     """Somebody of the customer's says how they recognised the person.  One alone shows nothing; once another
-    has said so too, it is shown that the number is theirs.  Raises :class:`PersonError`: ``person.proved``,
-    ``person.said``, ``person.closed``, ``person.may_not_vouch``, ``person.vouched`` (they did before)."""
+    has said so too, it is shown that the number is theirs.  Raises :class:`PersonError`:
+    ``subject_request.verified``, ``subject_request.statement``, ``subject_request.closed``,
+    ``subject_request.may_not_vouch``, ``subject_request.vouched`` (they did before)."""
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if row.proved_at is not None:
-            raise PersonError("person.proved", "that was shown before", "")
+            raise PersonError("subject_request.verified", "that was shown before", "")
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
         if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
-            raise PersonError("person.may_not_vouch", "an admin or a colleague vouches for somebody", "")
+            raise PersonError(
+                "subject_request.may_not_vouch", "an admin or a colleague vouches for somebody", ""
+            )
         if row.vouched_by == who:
-            raise PersonError("person.vouched", "they vouched before", "somebody else has to")
+            raise PersonError("subject_request.vouched", "they vouched before", "somebody else has to")
         words, first = said(how), row.vouched_at is None
         body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)
@@ -179,9 +191,9 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
 def prove(
     row: SubjectRequestTable, how: str, who: str, what: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """Inside the caller's transaction.  Raises :class:`PersonError` (``person.proved``)."""
+    """Inside the caller's transaction.  Raises :class:`PersonError` (``subject_request.verified``)."""
     if row.proved_at is not None:
-        raise PersonError("person.proved", "that was shown before", "")
+        raise PersonError("subject_request.verified", "that was shown before", "")
     body = {"request": row.id, "how": how, "who": who}
     leaf = append(row.tenant_id, PROVED, body, now, entropy)
     _change(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
@@ -190,15 +202,17 @@ def prove(
 def close(
     tenant: str, request_id: str, *, how: str, who: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """It has ended.  Raises :class:`PersonError`: ``person.how``, ``person.closed``, ``person.unproved`` (it
-    cannot have been answered)."""
+    """It has ended.  Raises :class:`PersonError`: ``subject_request.how``, ``subject_request.closed``,
+    ``subject_request.unverified`` (it cannot have been answered)."""
     if how not in CLOSED_HOW:
-        raise PersonError("person.how", f"nothing ends as {how!r}", f"one of {', '.join(CLOSED_HOW)}")
+        raise PersonError(
+            "subject_request.how", f"nothing ends as {how!r}", f"one of {', '.join(CLOSED_HOW)}"
+        )
     with writing():
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if how == "answered" and row.proved_at is None:
-            raise PersonError("person.unproved", "it was not shown that the number is theirs", "")
+            raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
         _change(row, leaf, closed_at=now, closed_how=how)
 
@@ -218,38 +232,38 @@ def today(time_zone: str, now: datetime) -> date:
 
 
 def said(text: str) -> str:
-    """A sentence that a person wrote.  Raises :class:`PersonError` (``person.said``)."""
+    """A sentence that a person wrote.  Raises :class:`PersonError` (``subject_request.statement``)."""
     words = " ".join(text.split())
     if not words or len(words) > LONGEST_SAID or not words.isprintable():
-        raise PersonError("person.said", f"say it in up to {LONGEST_SAID} characters", "")
+        raise PersonError("subject_request.statement", f"say it in up to {LONGEST_SAID} characters", "")
     return words
 
 
 def one(tenant: str, request_id: str) -> SubjectRequestTable:
-    """A customer's row, which says what the log does.  Raises :class:`PersonError`: ``person.not_found``,
-    ``person.not_logged``."""
+    """A customer's row, which says what the log does.  Raises :class:`PersonError`:
+    ``subject_request.not_found``, ``subject_request.not_logged``."""
     row = SubjectRequestTable.get_or_none(
         (SubjectRequestTable.tenant_id == tenant) & (SubjectRequestTable.id == request_id)
     )
     if row is None:
-        raise PersonError("person.not_found", "there is no such request", "")
+        raise PersonError("subject_request.not_found", "there is no such request", "")
     check_logged(row)
     return row
 
 
 def open_one(tenant: str, request_id: str) -> SubjectRequestTable:
-    """The same, while it is open.  Raises ``person.closed`` too."""
+    """The same, while it is open.  Raises ``subject_request.closed`` too."""
     row = one(tenant, request_id)
     if row.closed_at is not None:
-        raise PersonError("person.closed", "that request is closed", "")
+        raise PersonError("subject_request.closed", "that request is closed", "")
     return row
 
 
 def proved_one(tenant: str, request_id: str) -> SubjectRequestTable:
-    """The same, once it was shown that the number is theirs.  Raises ``person.unproved`` too."""
+    """The same, once it was shown that the number is theirs.  Raises ``subject_request.unverified`` too."""
     row = open_one(tenant, request_id)
     if row.proved_at is None:
-        raise PersonError("person.unproved", "it was not shown that the number is theirs", "")
+        raise PersonError("subject_request.unverified", "it was not shown that the number is theirs", "")
     return row
 
 
@@ -264,8 +278,9 @@ def digest(text: str) -> str:
 
 
 def check_logged(row: SubjectRequestTable) -> None:
-    """Inside anybody's transaction.  Raises :class:`PersonError` (``person.not_logged``) where the customer's
-    log does not say of a request what its row does: then nothing is given or erased because of it."""
+    """Inside anybody's transaction.  Raises :class:`PersonError` (``subject_request.not_logged``) where the
+    customer's log does not say of a request what its row does: then nothing is given or erased because of
+    it."""
     if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": committed(row)}:
         raise not_logged(f"request {row.id}")
 
@@ -273,7 +288,9 @@ def check_logged(row: SubjectRequestTable) -> None:
 def not_logged(what: str) -> PersonError:
     """What to raise where a row decides something that the log does not say."""
     hint = "`accord audit` names it; compare with a backup of the catalogue"
-    return PersonError("person.not_logged", f"the log does not say what the row of {what} says", hint)
+    return PersonError(
+        "subject_request.not_logged", f"the log does not say what the row of {what} says", hint
+    )
 
 
 _LOGGED: Final = (
@@ -326,5 +343,5 @@ def _change(row: SubjectRequestTable, leaf: Leaf, **values: Any) -> None:
 def _tenant(tenant: str) -> Any:
     row = TenantTable.get_or_none(TenantTable.id == tenant)
     if row is None:
-        raise PersonError("person.not_found", "there is no such customer", "")
+        raise PersonError("subject_request.not_found", "there is no such customer", "")
     return row

@@ -36,10 +36,10 @@ GIVEN: Final = (ALL, OWN, WITHHELD)
 """Both channels, the person's own alone, or none of its sound."""
 
 
-REVIEWED: Final = "person.reviewed"
-LOOKED_AT: Final = "person.looked_at"
-ERASED: Final = "person.erased"
-KEPT: Final = "person.kept"
+REVIEWED: Final = "subject_request.recording_reviewed"
+LOOKED_AT: Final = "subject_request.recording_heard"
+ERASED: Final = "subject_request.recording_erased"
+KEPT: Final = "subject_request.recording_kept"
 EXPORTED: Final = "recording.exported"
 
 LISTENED, COPIED, HANDED_OVER = "listened", "copy", "handover"
@@ -55,8 +55,8 @@ HEARD: Final[Mapping[str, tuple[str, str]]] = {
 class ReviewRow:
     """What was decided of a recording, and done; everything is ``None`` at first.  ``withheld_why`` is why
     its sound is not given or, of one that was not announced, why it is.  ``kept_why`` is the id of the reason
-    why it was not erased (``keeping.held``, ``keeping.by_law``, …), ``kept_until`` when a hold is looked at
-    again, or a legal duty ends."""
+    why it was not erased (``retention.held``, ``retention.by_law``, …), ``kept_until`` when a hold is looked
+    at again, or a legal duty ends."""
 
     recording: str
     given: str | None = None
@@ -116,7 +116,7 @@ def all_told(request: subject_request_queries.RequestRow) -> bool:
 
 def of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
     """What was decided and done for a customer's request, by recording.  Raises :class:`PersonError`
-    (``person.not_found``, ``person.not_logged``)."""
+    (``subject_request.not_found``, ``subject_request.not_logged``)."""
     with connected():
         request = register.one(tenant, request_id)
         rows = list(ReviewTable.select().where(ReviewTable.request == request.id))
@@ -139,11 +139,14 @@ def decide(
     """What of a recording is given to the person: the other channel and what is said of others are others'
     data (GDPR art. 15(4)).  ``why`` is needed where it is withheld, and where one is given that was not
     announced.  ``signer`` signs what is given: the gate gives nothing that nobody signed.  Raises
-    :class:`PersonError`: ``person.given``, ``person.said``, ``person.unproved``, ``person.closed``,
-    ``person.not_theirs``, ``person.not_logged``; :class:`recorder.errors.SealError` for a key that is not
-    endorsed for it."""
+    :class:`PersonError`: ``subject_request.given``, ``subject_request.statement``,
+    ``subject_request.unverified``, ``subject_request.closed``, ``subject_request.not_theirs``,
+    ``subject_request.not_logged``; :class:`recorder.errors.SealError` for a key that is not endorsed for
+    it."""
     if given not in GIVEN:
-        raise PersonError("person.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}")
+        raise PersonError(
+            "subject_request.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}"
+        )
     with writing():
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
@@ -181,12 +184,12 @@ def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
 
 
 def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> None:
-    """The same of a customer's request and recording.  Raises :class:`PersonError` (``person.not_reviewed``)
-    too."""
+    """The same of a customer's request and recording.  Raises :class:`PersonError`
+    (``subject_request.not_reviewed``) too."""
     with connected():
         row = ReviewTable.get_or_none(ReviewTable.id == f"{request_id}/{recording}")
     if row is None:
-        raise PersonError("person.not_reviewed", "that was not decided", "")
+        raise PersonError("subject_request.not_reviewed", "that was not decided", "")
     check_disclosure(row, tenant, trust)
 
 
@@ -200,7 +203,7 @@ def note_export(
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
         if row.given != channels:
-            raise PersonError("person.not_reviewed", "that was not decided", "")
+            raise PersonError("subject_request.not_reviewed", "that was not decided", "")
         ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
         body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
         append(tenant, EXPORTED, body, now, entropy, recording=recording)
@@ -271,15 +274,18 @@ def _about(
         return row
     theirs = _theirs(RecordingTable, tenant, request.number) & (RecordingTable.id == recording)
     if not RecordingTable.select().where(theirs).exists():
-        raise PersonError("person.not_theirs", "that recording is not of a call with this number", "")
+        raise PersonError(
+            "subject_request.not_theirs", "that recording is not of a call with this number", ""
+        )
     body = {"request": request.id, "recording": recording, "who": who}
     append(tenant, LOOKED_AT, body, now, entropy, recording=recording)
     return ReviewTable.create(id=identity, request=request.id, recording_id=recording)
 
 
 def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
-    """Raises :class:`PersonError` (``person.not_logged``) where the log does not say of a recording what a
-    request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from it."""
+    """Raises :class:`PersonError` (``subject_request.not_logged``) where the log does not say of a recording
+    what a request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from
+    it."""
     mine = {row.recording_id: row for row in rows}
     gone = (
         (RecordingTable.tenant == tenant)

@@ -42,10 +42,10 @@ TRIES: Final = 5
 NOT_LOGGED: Final = "not_logged"
 """Nobody was called: the log does not say that it was ordered."""
 
-ORDERED: Final = "person.call_ordered"
-MADE: Final = "person.code_made"
-CALLED: Final = "person.called"
-TRIED: Final = "person.code_tried"
+ORDERED: Final = "subject_request.call_ordered"
+MADE: Final = "subject_request.code_created"
+CALLED: Final = "subject_request.called"
+TRIED: Final = "subject_request.code_tried"
 
 A_DAY: Final = timedelta(days=1)
 CALLS_A_NUMBER: Final = 3
@@ -74,26 +74,29 @@ class CodeRow:
 
 def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Entropy) -> CodeRow:
     """Have the number of a request called with a code; the code of before is void.  Raises
-    :class:`PersonError`: ``person.closed``, ``person.proved``, ``person.nothing`` (this customer has no call
-    with that number), ``person.calling`` (it is being called), ``person.called_often``."""
+    :class:`PersonError`: ``subject_request.closed``, ``subject_request.verified``,
+    ``subject_request.nothing`` (this customer has no call with that number), ``subject_request.call_pending``
+    (it is being called), ``subject_request.calls_exhausted``."""
     with writing():
         lock_tenant(tenant)
         request = register.open_one(tenant, request_id)
         if request.proved_at is not None:
-            raise PersonError("person.proved", "that was shown before", "")
+            raise PersonError("subject_request.verified", "that was shown before", "")
         if not reviews.anything(tenant, request.number):
-            raise PersonError("person.nothing", "there is no call with that number here", "")
+            raise PersonError("subject_request.nothing", "there is no call with that number here", "")
         since = now - A_DAY
         same = (VerificationCodeTable.number == request.number) & (VerificationCodeTable.asked_at > since)
         mine = (VerificationCodeTable.tenant_id == tenant) & (VerificationCodeTable.asked_at > since)
         last = latest(tenant, request_id)
         if last is not None and last.outcome is None and now <= last.until + SILENT:
-            raise PersonError("person.calling", "that number is being called", "")
+            raise PersonError("subject_request.call_pending", "that number is being called", "")
         if (
             VerificationCodeTable.select().where(same).count() >= CALLS_A_NUMBER
             or VerificationCodeTable.select().where(mine).count() >= CALLS_A_CUSTOMER
         ):
-            raise PersonError("person.called_often", "it was called too often today", "try again tomorrow")
+            raise PersonError(
+                "subject_request.calls_exhausted", "it was called too often today", "try again tomorrow"
+            )
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
         body = {"request": request.id, "call": call, "who": who, "language": request.language}
         body |= {"until": to_iso(until), "number_sha256": register.committed(request)}
@@ -199,13 +202,14 @@ def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entrop
 
 def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
     """Whether it is the code of the last call; then the number is shown to be theirs.  Each try is counted
-    before it is looked at.  Raises :class:`PersonError`: ``person.proved``, ``person.closed``,
-    ``person.no_code`` (there is none that is valid), ``person.tried_often``."""
+    before it is looked at.  Raises :class:`PersonError`: ``subject_request.verified``,
+    ``subject_request.closed``, ``subject_request.no_code`` (there is none that is valid),
+    ``subject_request.tries_exhausted``."""
     with writing():
         lock_tenant(tenant)
         request = register.open_one(tenant, request_id)
         if request.proved_at is not None:
-            raise PersonError("person.proved", "that was shown before", "")
+            raise PersonError("subject_request.verified", "that was shown before", "")
         last = (
             VerificationCodeTable.select()
             .where(
@@ -215,7 +219,9 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
             .first()
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
-            raise PersonError("person.no_code", "there is no code that is valid", "have the number called")
+            raise PersonError(
+                "subject_request.no_code", "there is no code that is valid", "have the number called"
+            )
         made = _says(last, 1, MADE)
         if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
             raise register.not_logged(f"call {last.id}")
@@ -223,12 +229,16 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
             each for each in leaf_lookup.after(tenant, made.number, TRIED) if each.body["call"] == last.id
         ]
         if len(tries) >= TRIES:  # whatever a row counts
-            raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
+            raise PersonError(
+                "subject_request.tries_exhausted", "that code was tried too often", "have it called again"
+            )
         counted = VerificationCodeTable.update(tries=VerificationCodeTable.tries + 1).where(
             (VerificationCodeTable.id == last.id) & (VerificationCodeTable.tries < TRIES)
         )
         if not counted.execute():
-            raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
+            raise PersonError(
+                "subject_request.tries_exhausted", "that code was tried too often", "have it called again"
+            )
         right = _is(last.id, "".join(code.split()), last.code_hash)
         body = {"request": request.id, "call": last.id, "right": right, "who": who, "tries": last.tries + 1}
         append(tenant, TRIED, body, now, entropy)

@@ -54,7 +54,7 @@ class SnapshotDuty:
                 self._revision = revision
                 self._anyway_due = self.monotonic() + SNAPSHOT_ANYWAY
         except (AccordError, OSError, PeeweeException) as error:
-            log.error("snapshot.not_written", error=str(error))
+            log.error("snapshot.write_failed", error=str(error))
             return False
         metrics.SNAPSHOT_CHECKED.set(services.now().timestamp())
         return True

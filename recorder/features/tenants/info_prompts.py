@@ -78,7 +78,7 @@ def _sound(
     try:
         return line_sentence(spoken, purposes=told.purposes, keep_days=told.keep_days, sources=sources).wav
     except ConfigError as error:
-        log.warning("line.not_told", number=line.number, error=error.message, hint=error.hint)
+        log.warning("line.notice_failed", number=line.number, error=error.message, hint=error.hint)
         return (prompts / f"{told.sha256}.wav").read_bytes()
 
 

@@ -100,7 +100,7 @@ def _write(
             "keep_was": was,
             KEEPS: spoken_of(LineKeepOptionTable, line.id),
         }
-        append(line.tenant, "line.keep_changed", body, now, entropy)
+        append(line.tenant, "line.keep_question_changed", body, now, entropy)
         count_up(LINES)
 
 

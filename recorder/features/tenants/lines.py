@@ -59,8 +59,8 @@ def create_line(
     in the order of the ``menu``.  The line's mode is the one that they were made for: ``mode`` only says
     which is expected.  Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (somebody has it
     now, in whatever spelling), ``line.label``, ``line.settings``, ``line.timing``, ``line.mode``,
-    ``line.languages``, ``line.menu``, ``tenant.leaving``, ``announcement.unknown``, ``announcement.sound``,
-    ``country.mode``, ``country.keep_days``.
+    ``line.languages``, ``line.menu``, ``tenant.offboarding_announced``, ``announcement.unknown``,
+    ``announcement.sound``, ``country.mode``, ``country.keep_days``.
     """
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
@@ -217,10 +217,10 @@ def _check_other_spellings(tenant: str, number: str) -> None:
 
 def check_stays(tenant: str) -> None:
     """Inside the caller's transaction: that a customer does not leave.  Raises :class:`CatalogueError`
-    (``tenant.leaving``)."""
+    (``tenant.offboarding_announced``)."""
     if OffboardingTable.select().where(OffboardingTable.tenant_id == tenant).exists():
         raise CatalogueError(
-            "tenant.leaving",
+            "tenant.offboarding_announced",
             f"customer {tenant} leaves: nothing more is recorded for it",
             "`accord tenant leave show` says how far that is, `accord tenant leave stop` calls it off",
         )

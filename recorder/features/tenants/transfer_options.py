@@ -73,7 +73,7 @@ def set_line_joining(
             if ask or asked_was:
                 body |= {"asked": ask, "asked_was": asked_was}
             body["joining_sha256"] = None if changed is None else sha256_of(changed)
-            append(tenant, "line.joining_changed", body, now, entropy)
+            append(tenant, "line.transfer_notice_changed", body, now, entropy)
             count_up(LINES)
     return True
 

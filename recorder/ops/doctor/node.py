@@ -214,7 +214,7 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "warning",
             f"takes: {long} of {total} finished calls wait for more than {WAITS_LONG.seconds // 60} minutes",
-            "the worker's log says what each waits for (take.waits)",
+            "the worker's log says what each waits for (take.delayed)",
         )
     if not (strangers or silent or broken or long):
         each = ", ".join(f"{count} to {stage}" for stage, count in sorted(stages.items()))
@@ -240,7 +240,7 @@ def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
             "warning",
             f"takes: {len(names)} unfinished calls of node {node!r} wait: {', '.join(names[:NAMED])}{more}",
             "the daemon ends each within a minute, once it is connected to the switch and nothing changes in "
-            "the folder; its log says why one waits longer (spool.not_taken_over)",
+            "the folder; its log says why one waits longer (spool.reconcile_failed)",
         )
 
 

@@ -278,7 +278,8 @@ def logs(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "wrong",
             f"logs: {len(late)} were not signed since they grew, first that of customer {late[0]}",
-            "does the worker run?  `ledger.not_signed` in its log says why, `accord audit` what was changed",
+            "does the worker run?  `checkpoint.sign_failed` in its log says why, `accord audit` "
+            "what was changed",
         )
     else:
         yield DoctorFinding("ok", "logs: every log was signed since it grew")

@@ -125,7 +125,7 @@ def key(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "warning",
             "key: the switch has none of this daemon's, which has to ask about each call by itself",
-            "is the daemon connected (its log: switch.up, switch.key_not_set)? does the switch's "
+            "is the daemon connected (its log: switch.up, switch.key_failed)? does the switch's "
             "esl-allowed-api forbid global_setvar?",
         )
 

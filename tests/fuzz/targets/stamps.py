@@ -60,7 +60,7 @@ def check(data: bytes) -> None:
     try:
         seen = timestamping.check(bytes(token), content, certificates)
     except LedgerError as error:
-        assert error.error_id == "stamp.wrong"
+        assert error.error_id == "timestamp.wrong"
         assert (bytes(token), content) != (tokens[which], STAMPED[which]), "a genuine token is refused"
         return
     assert content in STAMPED and seen == times[STAMPED.index(content)], "a time that nobody gave"

@@ -47,7 +47,7 @@ def test_a_daemon_takes_no_call_any_more_and_lets_an_announcement_come_to_its_en
     until("the switch records on", lambda: audio.stat().st_size > before, 5)
     # And the next one takes the call over.
     daemon = site.start("daemon")
-    daemon.wait_said("call.taken_over")
+    daemon.wait_said("call.reconciled")
 
 
 def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unrecorded(site: Site) -> None:

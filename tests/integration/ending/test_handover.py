@@ -36,13 +36,13 @@ def grows(site: Site) -> bool:
 def test_what_is_announced_comes_to_its_end_and_the_next_one_takes_the_call_over(site: Site) -> None:
     daemon, switch = announcing(site)
     after = next_daemon(site)
-    daemon.wait_said("daemon.hands_over")
+    daemon.wait_said("daemon.handover_started")
     after.wait_said("daemon.ready")
     assert "announcement_finished" not in site.marks(), "both are there"
     daemon.wait(30)
     assert "announcement_finished" in site.marks()
-    after.wait_said("call.taken_over")
-    after.wait_said("daemon.took_over")
+    after.wait_said("call.reconciled")
+    after.wait_said("daemon.takeover_finished")
     until("it is written down", lambda: "unobserved_to" in site.marks())
     switch.wait_said("is connected")
     assert grows(site)
@@ -56,7 +56,7 @@ def test_the_port_is_open_all_the_time(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_said("daemon.ready")
     after = next_daemon(site)
-    while daemon.popen.poll() is None or "daemon.took_over" not in after.said():
+    while daemon.popen.poll() is None or "daemon.takeover_finished" not in after.said():
         # Refused where nobody listens; late where more come at once than a busy machine accepts.
         socket.create_connection(("127.0.0.1", site.call_port), 30).close()
     socket.create_connection(("127.0.0.1", site.call_port), 30).close()
@@ -67,7 +67,7 @@ def test_a_next_one_that_cannot_start_changes_nothing(site: Site) -> None:
     daemon, switch = announcing(site)
     broken = next_daemon(site, ACCORD_SWITCH_PORT="no number")
     assert broken.popen.wait(30) != 0
-    assert "daemon.hands_over" not in daemon.said()
+    assert "daemon.handover_started" not in daemon.said()
     switch.wait_said("is connected")
     assert daemon.popen.poll() is None
 
@@ -75,27 +75,27 @@ def test_a_next_one_that_cannot_start_changes_nothing(site: Site) -> None:
 def test_where_the_next_one_dies_before_it_has_taken_over_the_one_before_goes_on(site: Site) -> None:
     daemon, switch = announcing(site)
     after = next_daemon(site)
-    daemon.wait_said("daemon.hands_over")
+    daemon.wait_said("daemon.handover_started")
     after.end(signal.SIGKILL)
     after.popen.wait()
-    daemon.wait_said("daemon.goes_on")
+    daemon.wait_said("daemon.resumed")
     switch.wait_said("is connected")
     assert daemon.popen.poll() is None
     socket.create_connection(("127.0.0.1", site.call_port), 1).close()
     # It can still hand over, and end.
     after = next_daemon(site)
     daemon.wait(30)
-    after.wait_said("daemon.took_over")
+    after.wait_said("daemon.takeover_finished")
     assert grows(site)
 
 
 def test_where_the_one_before_dies_the_next_one_takes_over_what_it_left(site: Site) -> None:
     daemon, switch = announcing(site)
     after = next_daemon(site)
-    daemon.wait_said("daemon.hands_over")
+    daemon.wait_said("daemon.handover_started")
     daemon.end(signal.SIGKILL)
     daemon.popen.wait()
-    after.wait_said("daemon.took_over")
+    after.wait_said("daemon.takeover_finished")
     switch.wait_said("is connected")
     until("the call is written down", lambda: "unobserved_to" in site.marks())
 
@@ -108,7 +108,7 @@ def test_a_daemon_that_was_not_asked_to_replace_another_is_refused(site: Site) -
     assert "another daemon works on" in second.said()
     assert "--replace" in second.said()
     assert daemon.popen.poll() is None
-    assert "daemon.hands_over" not in daemon.said()
+    assert "daemon.handover_started" not in daemon.said()
 
 
 def test_one_that_is_started_while_another_ends_takes_its_calls(site: Site) -> None:
@@ -118,7 +118,7 @@ def test_one_that_is_started_while_another_ends_takes_its_calls(site: Site) -> N
     after = site.start("next", *DAEMON)
     after.wait_said("daemon.ready")
     daemon.wait(30)
-    after.wait_said("daemon.took_over")
+    after.wait_said("daemon.takeover_finished")
     assert "announcement_finished" in site.marks()
 
 
@@ -129,7 +129,7 @@ def test_one_that_nobody_watches_over_is_ended_and_the_next_one_started_at_once(
     after = site.start("next", *DAEMON, NOTIFY_SOCKET="")
     after.wait_said("daemon.ready")
     daemon.wait(30)
-    after.wait_said("daemon.took_over") if "daemon.takes_over" in after.said() else None
+    after.wait_said("daemon.takeover_finished") if "daemon.takeover_started" in after.said() else None
     after.end()
     socket.create_connection(("127.0.0.1", site.call_port), 1).close()
     after.wait(30)
@@ -151,7 +151,7 @@ def test_a_hang_up_signal_starts_the_next_one_and_systemd_is_told_of_it(site: Si
     pid = int(found[1])
     try:
         assert pid != daemon.popen.pid
-        until("the next one has taken over", lambda: "daemon.took_over" in daemon.said())
+        until("the next one has taken over", lambda: "daemon.takeover_finished" in daemon.said())
         before = len(daemon.told)
         until("it feeds the watchdog", lambda: daemon.receive(site.notify) or len(daemon.told) > before + 2)
         assert not any("STOPPING" in each for _, each in daemon.told)
@@ -166,7 +166,7 @@ def test_accord_run_restarts_at_a_hang_up_signal(site: Site) -> None:
     until("all are there", lambda: log.exists() and "web.listening" in log.read_text(), 60)
     until("the daemon is there", lambda: "daemon.ready" in log.read_text(), 60)
     run.end(signal.SIGHUP)
-    for word, times in (("daemon.took_over", 1), ("web.listening", 2), ("worker.started", 2)):
+    for word, times in (("daemon.takeover_finished", 1), ("web.listening", 2), ("worker.started", 2)):
         until(f"{word} ×{times}", lambda: log.read_text().count(word) == times, 60)  # noqa: B023
     until("the supervisor knows", lambda: "handed over" in log.read_text())
     run.end()

@@ -143,7 +143,7 @@ def test_a_channel_that_no_command_can_name_is_passed_over_and_said_once(
         assert set(live.channels) == {"one"}
         peer.lines[0].sock.close()
         wait(lambda: diary.order == ["up", "event", "down", "up", "event"])
-    said = [entry["channel"] for entry in logs if entry["event"] == "switch.channel_passed_over"]
+    said = [entry["channel"] for entry in logs if entry["event"] == "switch.channel_skipped"]
     assert sorted(said) == sorted(map(repr, odd))
 
 

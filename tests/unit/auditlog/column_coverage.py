@@ -36,7 +36,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     )
     | _leaf("tenant.created, tenant.key_wrapped, tenant.key_changed (SHA-256)", "wrapped_key")
     | _by("the number of leaves", "ledger_size")
-    | _leaf("log.begun; 1 without one", "ledger_epoch")
+    | _leaf("log.restarted; 1 without one", "ledger_epoch")
     | _at("tenant.created", "created_at"),
     "user_account": _leaf("user.created", "id tenant_id role")
     | _leaf("user.created, user.password_changed (signs_in, shown_as)", "login name language password_hash")
@@ -69,7 +69,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
         "line_id language question_text question_sha256 deleted_text deleted_sha256",
     ),
     "line_keep": _leaf(
-        "line.keep_changed (line_keep_sha256)",
+        "line.keep_question_changed (line_keep_sha256)",
         "line_id language question_text question_sha256 cue_text cue_sha256 yes_text yes_sha256 no_text "
         "no_sha256 none_text none_sha256",
     ),
@@ -101,13 +101,13 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "ledger_entry": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
     "amendment": _by(SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"),
     "keeping_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
-    | _leaf("keeping.limited, keeping.lifted", "leaf lifted_leaf"),
+    | _leaf("retention_limit.set, retention_limit.lifted", "leaf lifted_leaf"),
     "catalogue_condition": _by("a rebuild's progress is the only one there is", "name"),
-    "call_asked": _leaf("call.asked", "id tenant_id call_id what by_kind by_id")
+    "call_asked": _leaf("command.requested", "id tenant_id call_id what by_kind by_id")
     | _by(CREDENTIAL, "command until")
-    | _at("call.asked", "asked_at")
-    | _leaf("call.answered", "outcome")
-    | _at("call.answered", "answered_at"),
+    | _at("command.requested", "asked_at")
+    | _leaf("command.answered", "outcome")
+    | _at("command.answered", "answered_at"),
     "api_token": _leaf("token.created", "id tenant_id name token_sha256")
     | _by(CREDENTIAL, "credential")
     | _at("token.created", "created_at")
@@ -118,28 +118,31 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _at("recipient.added", "since")
     | _at("recipient.removed", "until"),
     "person_request": _leaf(
-        "person.asked (the number by a salted hash)",
+        "subject_request.received (the number by a salted hash)",
         "id tenant_id number number_salt wants language received_on due_on entered_kind entered_by",
     )
-    | _at("person.asked", "entered_at")
-    | _leaf("person.extended", "extended_at extended_why")
-    | _leaf("person.vouched", "vouched_at vouched_by vouched_said")
-    | _leaf("person.proved", "proved_at proved_how proved_by proved_said")
-    | _leaf("person.closed", "closed_at closed_how")
-    | _at("person.exported", "exported_at"),
+    | _at("subject_request.received", "entered_at")
+    | _leaf("subject_request.extended", "extended_at extended_why")
+    | _leaf("subject_request.vouched", "vouched_at vouched_by vouched_said")
+    | _leaf("subject_request.verified", "proved_at proved_how proved_by proved_said")
+    | _leaf("subject_request.closed", "closed_at closed_how")
+    | _at("subject_request.exported", "exported_at"),
     "person_code": _leaf(
-        "person.call_ordered (the number by a salted hash)",
+        "subject_request.call_ordered (the number by a salted hash)",
         "id request_id tenant_id number language asked_at until",
     )
-    | _leaf("person.code_made", "node taken_at code_hash valid_until")
-    | _leaf("person.code_tried", "tries")
-    | _leaf("person.called", "outcome"),
+    | _leaf("subject_request.code_created", "node taken_at code_hash valid_until")
+    | _leaf("subject_request.code_tried", "tries")
+    | _leaf("subject_request.called", "outcome"),
     "person_recording": _leaf(
-        "person.reviewed", "id request_id recording_id given withheld_why decided_at decided_by"
+        "subject_request.recording_reviewed",
+        "id request_id recording_id given withheld_why decided_at decided_by",
     )
     | _by(CREDENTIAL, "disclosure")
     | _at("recording.exported", "exported_at")
-    | _leaf("person.erased, person.kept", "erased_at kept_why kept_until"),
+    | _leaf(
+        "subject_request.recording_erased, subject_request.recording_kept", "erased_at kept_why kept_until"
+    ),
 }
 """By table and column: what it is compared with."""
 

@@ -189,7 +189,7 @@ def _person(world: World) -> None:
     reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **decided)
     reviews.note_export(tenant, request, world.kept, channels="own", name="audio.wav", who=who, **said(world))
     reviews.note_erasing(
-        tenant, request, world.kept, why_not="keeping.held", until=world.house.clock() + timedelta(days=9),
+        tenant, request, world.kept, why_not="retention.held", until=world.house.clock() + timedelta(days=9),
         who=who, **said(world),
     )  # fmt: skip
     register.exported(tenant, request, who, **said(world))

@@ -178,7 +178,7 @@ def when_a_hold_was_set_is_changed_in_its_row(world: World) -> None:
 @found_as("row.changed", "amendment")
 def a_hold_is_made_something_else_in_its_row(world: World) -> None:
     hold(world)
-    change_amendment(world, 1, {"kind": "deletion_asked"})
+    change_amendment(world, 1, {"kind": "deletion_requested"})
 
 
 @found_as("amendment.row_differs")
@@ -215,10 +215,10 @@ def a_leaf_is_said_to_go_with_a_recording_that_goes(world: World) -> None:
 
 @found_as("leaf.row_differs")
 def another_recordings_leaf_is_said_to_go_with_one_that_goes(world: World) -> None:
-    number = world.leaf("recording.destroyed").number
+    number = world.leaf("recording.erased").number
     world.change(number, recording_id=world.kept)
     assert destroy_what_is_over(world) == 1
-    assert world.leaf("recording.destroyed").body is not None
+    assert world.leaf("recording.erased").body is not None
 
 
 @found_as("leaf.row_differs")
@@ -234,5 +234,5 @@ def a_log_in_is_forgotten_and_an_erasure_says_so(world: World) -> None:
     world.change(number, recording_id=world.kept, body=None, salt=None)
     said = {"recording": world.kept, "why": "expired", "leaves": [number]}
     with writing():
-        append(world.tenant, "recording.destroyed", said, world.house.clock(), world.house.entropy)
+        append(world.tenant, "recording.erased", said, world.house.clock(), world.house.entropy)
         assert LeafTable.get_by_id(world.leaf("session.refused").id).body is None

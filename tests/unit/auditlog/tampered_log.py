@@ -62,10 +62,10 @@ def a_leaf_is_made_unreadable(world: World) -> None:
 @found_as("leaf.changed", "leaf 2")
 def a_leaf_says_of_a_new_log_what_nobody_writes(world: World) -> None:
     body, salt = "{}", bytes(32)
-    said = json.loads(leaf_at(world, 2).leaf) | {"kind": "log.begun"}
+    said = json.loads(leaf_at(world, 2).leaf) | {"kind": "log.restarted"}
     said["commitment"] = hmac.new(salt, body.encode(), hashlib.sha256).hexdigest()
     text = rfc8785.dumps(said)
-    world.change(2, kind="log.begun", body=body, salt=salt, leaf=text.decode(), leaf_hash=leaf_hash(text))
+    world.change(2, kind="log.restarted", body=body, salt=salt, leaf=text.decode(), leaf_hash=leaf_hash(text))
 
 
 @found_as("leaf.changed", "leaf 2")

@@ -53,7 +53,7 @@ def a_recording_is_kept_longer_than_was_sealed(world: World) -> None:
     change_recording(world, keep_until=world.house.clock() + timedelta(days=900))
 
 
-@found_as("row.destroyed")
+@found_as("row.erased")
 def a_recording_is_said_to_be_destroyed(world: World) -> None:
     change_recording(world, destroyed_at=world.house.clock(), destroyed_why="expired", wrapped_key=None)
 
@@ -153,6 +153,6 @@ def a_manifest_is_deleted(world: World) -> None:
     object_of(world, "manifest.json").unlink()
 
 
-@found_as("row.destroyed")
+@found_as("row.erased")
 def a_tombstone_is_deleted_from_the_bucket(world: World) -> None:
     next(world.house.bucket.glob(f"*/*/*/*/{world.erased}/amendment-0001.json")).unlink()

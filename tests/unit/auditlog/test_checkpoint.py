@@ -139,7 +139,7 @@ def test_what_does_not_go_on_is_not_signed(world: World) -> None:
     world.house.clock.forward(days=1)
     with pytest.raises(LedgerError) as raised:
         world.sign()
-    assert raised.value.error_id == "ledger.rewritten"
+    assert raised.value.error_id == "audit_log.rewritten"
     assert not world.note(4).exists()
 
 
@@ -152,11 +152,11 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
     world.happen()
     with pytest.raises(LedgerError) as raised:
         world.sign()
-    assert raised.value.error_id == "ledger.behind"
+    assert raised.value.error_id == "audit_log.behind"
     assert "log.behind" in {each.code for each in world.audit(recordings=False)}
     now = world.house.clock.forward(minutes=1)
     assert begin(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
-    (leaf,) = [each for each in [world.leaf("log.begun")] if each.body]
+    (leaf,) = [each for each in [world.leaf("log.restarted")] if each.body]
     assert json.loads(leaf.body)["because"].startswith("the disk broke")
     head = signed_note.read(world.note(4).read_bytes()).head
     assert (head.epoch, head.number) == (2, 4)
@@ -168,7 +168,7 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
     assert world.sign() == 1
     with pytest.raises(LedgerError) as raised:
         begin(world.tenant, "for nothing", world.signing(), world.house.clock.forward(minutes=1))
-    assert raised.value.error_id == "ledger.goes_on"
+    assert raised.value.error_id == "audit_log.continuous"
 
 
 def test_a_key_that_is_not_endorsed_for_it_signs_nothing(world: World) -> None:
@@ -244,7 +244,7 @@ def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
     leaf = world.leaf("tenant.changed", -1)
     with pytest.raises(LedgerError) as raised:
         inclusion_proof.show(leaf.id, world.house.means.store)
-    assert raised.value.error_id == "ledger.not_signed_yet"
+    assert raised.value.error_id == "audit_log.unsigned"
     with pytest.raises(LedgerError) as raised:
         inclusion_proof.show("nobody's", world.house.means.store)
     assert raised.value.error_id == "leaf.unknown"

@@ -65,7 +65,7 @@ def test_what_does_not_go_on_is_not_shown(world: World) -> None:
     world.change(2, leaf_hash="00" * 32)
     with pytest.raises(LedgerError) as raised:
         consistency_proof.show(world.tenant, 1, 3, store)
-    assert raised.value.error_id == "ledger.rewritten"
+    assert raised.value.error_id == "audit_log.rewritten"
 
 
 def test_nothing_follows_from_a_log_that_began_again(world: World) -> None:
@@ -75,7 +75,7 @@ def test_nothing_follows_from_a_log_that_began_again(world: World) -> None:
     assert begin(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
     with pytest.raises(LedgerError) as raised:
         consistency_proof.show(world.tenant, 2, 3, world.house.means.store)
-    assert raised.value.error_id == "ledger.begun_again"
+    assert raised.value.error_id == "audit_log.restarted"
 
 
 def test_a_worker_that_saw_further_checkpoints_signs_no_earlier_one(world: World) -> None:
@@ -85,7 +85,7 @@ def test_a_worker_that_saw_further_checkpoints_signs_no_earlier_one(world: World
     forget_checkpoints(world, 1)
     with pytest.raises(LedgerError) as raised:
         checkpoint.keep(means, world.house.clock.forward(days=1))
-    assert raised.value.error_id == "ledger.gone_back"
+    assert raised.value.error_id == "audit_log.truncated"
     assert not world.note(1).exists()
 
 
@@ -96,12 +96,12 @@ def test_what_was_mailed_is_signed_no_second_time_but_the_log_begins_again_in_th
     forget_checkpoints(world, 1)
     with pytest.raises(LedgerError) as raised:
         world.sign()
-    assert raised.value.error_id == "ledger.gone_back"
+    assert raised.value.error_id == "audit_log.truncated"
     now = world.house.clock.forward(minutes=1)
     assert begin(world.tenant, "the bucket was emptied", world.signing(), now) == 1
     with connected():
         assert TenantTable.get_by_id(world.tenant).ledger_epoch == 2
-    body = json.loads(world.leaf("log.begun").body)
+    body = json.loads(world.leaf("log.restarted").body)
     assert (body["size_before"], body["root_before"]) == (0, "")
     assert {(each.code, each.state) for each in world.audit()} == {("log.begun_again", "warning")}
     world.happen()

@@ -455,7 +455,7 @@ def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
         request = taken[0].request
         with pytest.raises(PersonError) as refused:
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **said)
-        assert refused.value.error_id == "person.not_logged"
+        assert refused.value.error_id == "subject_request.not_logged"
         everything.rollback()
 
 
@@ -469,7 +469,7 @@ def test_what_a_row_alone_says_was_decided_is_not_given_out(sqlite_world: World)
             reviews.note_export(
                 world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **said
             )
-        assert refused.value.error_id == "person.not_logged"
+        assert refused.value.error_id == "subject_request.not_logged"
         everything.rollback()
 
 

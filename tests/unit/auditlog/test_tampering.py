@@ -100,7 +100,7 @@ def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch:
     recordings.note_taken_away(NotRecordedTable.select().first().id, **said)
     assert world.audit() == []
     kinds = {each.kind for each in LeafTable.select(LeafTable.kind)}
-    assert {"session.closed", "quarantine.destroyed", "line.ended", "line.joining_changed"} <= kinds
+    assert {"session.closed", "quarantine.erased", "line.ended", "line.transfer_notice_changed"} <= kinds
     assert LeafTable.select().where(LeafTable.kind == "session.closed").count() == 2
     changed = json.loads(world.leaf("line.mode_changed", -1).body)
     assert (changed["mode_was"], changed["mode"]) == ("opt-out", "opt-in")
@@ -110,7 +110,7 @@ def test_an_accord_of_before_did_not_name_the_leaves_that_it_erased(world: World
     said = (world.house.clock(), world.house.entropy)
     with writing():
         assert drop_bodies(world.tenant, world.kept)
-        append(world.tenant, "recording.destroyed", {"recording": world.kept, "why": "expired"}, *said)
+        append(world.tenant, "recording.erased", {"recording": world.kept, "why": "expired"}, *said)
     assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
 
 

@@ -69,11 +69,11 @@ def test_an_authority_that_is_away_is_asked_again(world: World, authority: Stamp
     authority.silent = True
     with pytest.raises(LedgerError) as raised:
         timestamping.keep(world.signing(), authority.authority, world.house.clock())
-    assert raised.value.error_id == "stamp.unreachable"
+    assert raised.value.error_id == "timestamp.unreachable"
     away = replace(authority.authority, url=f"http://127.0.0.1:{free_ports(1)}/")
     with pytest.raises(LedgerError) as raised:
         timestamping.keep(world.signing(), away, world.house.clock())
-    assert raised.value.error_id == "stamp.unreachable"
+    assert raised.value.error_id == "timestamp.unreachable"
     assert world.checkpoint(3).stamped_at is None
     authority.silent = False
     assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
@@ -88,13 +88,13 @@ def test_what_an_audit_says_of_timestamps(world: World, authority: Stamping, tmp
     make(tmp_path)
     other = Authority(authority.authority.url, (tmp_path / "ca.pem").read_bytes())
     assert [each.code for each in world.audit(recordings=False, certificates=other.certificates)] == [
-        "stamp.wrong"
+        "timestamp.wrong"
     ]
     for content in (before[:-3] + b"abc", b"", authority.authority.stamp(b"something else")):
         token.write_bytes(content)
-        assert codes(world, authority) == ["stamp.wrong"], content[:20]
+        assert codes(world, authority) == ["timestamp.wrong"], content[:20]
     token.unlink()
-    assert codes(world, authority) == ["stamp.missing"]
+    assert codes(world, authority) == ["timestamp.missing"]
     token.write_bytes(before)
     with pytest.raises(LedgerError):
         timestamping.check_of(

@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_read_just_now_is_left_with_its_recording_and_ta
         site.reconcile()
         site.reconcile()
         gevent.sleep(0.1)
-    assert [line["event"] for line in logs if "folder" in line] == ["spool.not_taken_over"]
+    assert [line["event"] for line in logs if "folder" in line] == ["spool.reconcile_failed"]
     assert site.switch.sent == [], "its recording goes on"
     assert site.switch.asked == 2, "the switch is not asked about what cannot be read anyway"
     assert not site.calls

@@ -113,7 +113,7 @@ def test_a_call_that_goes_on_here_is_never_taken_for_a_moved_one(site: Site) -> 
         for _ in range(20):
             site.quiet()
     assert {folder.name for folder in layout.open_takes(site.house.spool)} == {mine.name, theirs.name}
-    (said,) = [line for line in logs if line["event"] == "spool.not_taken_over"]
+    (said,) = [line for line in logs if line["event"] == "spool.reconcile_failed"]
     assert said["folder"] == theirs.name
     site.channels.clear()
     site.away = True

@@ -131,7 +131,7 @@ def test_what_is_said_and_asked_is_what_the_sentences_say(compose, language: str
         ("line.settings", {"mode": "silence"}),
         ("prompt.language", {"language": "es"}),
         ("prompt.not_wav", {"greeting": composer.Greeting("Bonjour.", b"")}),
-        ("speech.none", {"keep_days": 29}),
+        ("tts.none", {"keep_days": 29}),
     ],
 )
 def test_what_cannot_be_said_is_refused(compose, error_id: str, changes: dict) -> None:

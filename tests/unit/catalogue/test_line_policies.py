@@ -123,7 +123,7 @@ def test_a_row_decides_neither_whose_calls_are_recorded_nor_what_callers_hear(
         snap = read()
     assert [each for each in ("3225550100", "3225550102") if snap.line(each)] == []
     assert snap.line("3225550101").tenant == tenants[1], "the others go on"
-    assert [each["line"] for each in logs if each["event"] == "line.unlogged"] == [mine.id]
+    assert [each["line"] for each in logs if each["event"] == "line.not_in_log"] == [mine.id]
 
 
 def test_a_line_in_one_language_has_no_menu(line, read) -> None:
@@ -177,7 +177,7 @@ def test_a_line_whose_announcement_was_not_made_for_its_mode_costs_no_other_line
         snap = read()
     assert snap.line("100") is None
     assert snap.line("101") is not None
-    event = "line.unfit" if kind == "mode" else "line.unlogged"
+    event = "line.unfit" if kind == "mode" else "line.not_in_log"
     assert [(each["event"], each["line"]) for each in told] == [(event, row.id)]
     with capture_logs() as told:
         read()
@@ -323,7 +323,7 @@ def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) 
     lines.create_line(tenants[0], number="100", announcement=row.id, **now)
     with capture_logs() as logs:
         assert told() == {"100": tone(1000)}
-    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["line.not_told"]
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["line.notice_failed"]
     with capture_logs() as logs:
         told()
     assert logs == [], "said once"

@@ -77,8 +77,8 @@ def test_it_is_taken_once_by_its_node_and_answered_once_and_both_are_in_the_log(
     assert queries.asked(TENANT, asked.id, clock(), entropy).outcome == DONE
     about = {"asked": asked.id, "call": call.id, "what": "pause"}
     assert leaves() == [
-        ("call.asked", {**about, "by": "panel", "who": "somebody"}),
-        ("call.answered", {**about, "outcome": DONE}),
+        ("command.requested", {**about, "by": "panel", "who": "somebody"}),
+        ("command.answered", {**about, "outcome": DONE}),
     ]
 
 
@@ -91,7 +91,7 @@ def test_what_nobody_took_in_time_is_not_done_and_will_not_be(call, ask, clock, 
     assert not queries.take(NODE, found.id, clock(), entropy)
     assert queries.open_of(NODE) == ()
     assert queries.asked(TENANT, found.id, clock(), entropy).outcome == NO_ANSWER
-    assert [kind for kind, _ in leaves()].count("call.answered") == 2
+    assert [kind for kind, _ in leaves()].count("command.answered") == 2
 
 
 def test_what_was_taken_and_never_answered_is_not_known(call, ask, clock, entropy) -> None:

@@ -90,12 +90,12 @@ def test_it_is_due_in_a_month_and_once_in_three(tenant, clock, entropy, received
     row = enter(clock, entropy, date.fromisoformat(received))
     assert row.due_on.isoformat() == due
     told = {"who": "u", "now": clock(), "entropy": entropy}
-    with refused("person.said"):
+    with refused("subject_request.statement"):
         register.extend("t", row.id, why=" ", **told)
     register.extend("t", row.id, why="Forty recordings", **told)
     row = register.request("t", row.id)
     assert (row.due_on.isoformat(), row.extended_why) == (extended, "Forty recordings")
-    with refused("person.extended"):
+    with refused("subject_request.extended"):
         register.extend("t", row.id, why="More", **told)
     assert not row.overdue(row.due_on)
     assert row.overdue(row.due_on + timedelta(days=1))
@@ -104,7 +104,7 @@ def test_it_is_due_in_a_month_and_once_in_three(tenant, clock, entropy, received
 def test_it_is_not_extended_when_its_month_is_over(tenant, clock, entropy) -> None:
     row = enter(clock, entropy)
     clock.at += timedelta(days=32)
-    with refused("person.too_late"):
+    with refused("subject_request.too_late"):
         register.extend("t", row.id, why="Forty", who="u", now=clock(), entropy=entropy)
 
 
@@ -113,9 +113,9 @@ def test_the_register_has_what_is_due_first_and_what_is_closed_last(tenant, cloc
     closing = {"how": "taken_back", "who": "u", "now": clock(), "entropy": entropy}
     register.close("t", rows[1].id, **closing)
     assert [row.id for row in subject_request_queries.requests("t")] == [rows[2].id, rows[0].id, rows[1].id]
-    with refused("person.closed"):
+    with refused("subject_request.closed"):
         register.close("t", rows[1].id, **closing)
-    with refused("person.unproved"):
+    with refused("subject_request.unverified"):
         register.close("t", rows[0].id, **{**closing, "how": "answered"})
 
 
@@ -145,9 +145,9 @@ def test_a_code_is_right_once_and_nowhere_in_the_catalogue(request_, clock, entr
     for wrong in ("", f"{code}0", "１２３４５６", f"{(int(code) + 1) % 10**6:06}"):
         assert not tried(request_, wrong, clock, entropy)
     assert tried(request_, code, clock, entropy)
-    with refused("person.proved"):
+    with refused("subject_request.verified"):
         tried(request_, code, clock, entropy)
-    with refused("person.proved"):
+    with refused("subject_request.verified"):
         order(request_, clock, entropy)
     assert register.request("t", request_).proved_how == "code"
 
@@ -156,7 +156,7 @@ def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
     for _ in range(verification_code.TRIES):
         assert not tried(request_, "000000" if code != "000000" else "111111", clock, entropy)
-    with refused("person.tried_often"):
+    with refused("subject_request.tries_exhausted"):
         tried(request_, code, clock, entropy)
     assert register.request("t", request_).proved_at is None
     clock.at += timedelta(minutes=1)
@@ -164,7 +164,7 @@ def test_a_code_is_tried_five_times_at_most(request_, clock, entropy) -> None:
 
 
 def test_a_code_is_valid_for_a_quarter_of_an_hour_and_only_the_last(request_, clock, entropy) -> None:
-    with refused("person.no_code"):
+    with refused("subject_request.no_code"):
         tried(request_, "123456", clock, entropy)
     first = call(request_, clock, entropy)
     clock.at += timedelta(seconds=5)
@@ -172,7 +172,7 @@ def test_a_code_is_valid_for_a_quarter_of_an_hour_and_only_the_last(request_, cl
     assert first != second
     assert not tried(request_, first, clock, entropy)
     clock.at += verification_code.VALID
-    with refused("person.no_code"):
+    with refused("subject_request.no_code"):
         tried(request_, second, clock, entropy)
 
 
@@ -187,11 +187,11 @@ def test_a_number_is_called_a_few_times_a_day_whoever_asks(request_, clock, entr
         verification_code.answer("n", taken[0], "unanswered", clock(), entropy)
         clock.at += timedelta(seconds=30)
     for each, tenant in ((request_, "t"), (theirs, "rival")):
-        with refused("person.called_often"):
+        with refused("subject_request.calls_exhausted"):
             order(each, clock, entropy, tenant)
     clock.at += verification_code.A_DAY
     order(request_, clock, entropy)
-    with refused("person.calling"):
+    with refused("subject_request.call_pending"):
         order(request_, clock, entropy)
 
 
@@ -200,15 +200,15 @@ def test_a_customer_has_so_many_calls_a_day(tenant, clock, entropy) -> None:
         number = f"+3247000{each:04}"
         called("t", number, number, clock())
         order(enter(clock, entropy, number=number).id, clock, entropy)
-    with refused("person.called_often"):
+    with refused("subject_request.calls_exhausted"):
         order(enter(clock, entropy).id, clock, entropy)
 
 
 def test_a_stranger_is_not_called(tenant, clock, entropy) -> None:
-    with refused("person.nothing"):
+    with refused("subject_request.nothing"):
         order(enter(clock, entropy, number="+32470999999").id, clock, entropy)
     called("t", "+32470999999", "two", clock(), kind="extension")
-    with refused("person.nothing"):
+    with refused("subject_request.nothing"):
         order(enter(clock, entropy, number="+32470999999").id, clock, entropy)
 
 
@@ -258,9 +258,9 @@ def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entr
             if ident in found:
                 reviews.decide(tenant, row.id, ident, **deciding)
                 continue
-            with refused("person.not_theirs"):
+            with refused("subject_request.not_theirs"):
                 reviews.decide(tenant, row.id, ident, **deciding)
         assert set(reviews.of(tenant, row.id)) == found
-        with refused("person.not_found"):
+        with refused("subject_request.not_found"):
             register.request("b" if tenant == "a" else "a", row.id)
     assert not reviews.anything("a", "+32470000000")

@@ -109,4 +109,4 @@ def keep_house(house: Bakery, clock: Clock) -> None:
         keeping.keep()
         clock.forward(days=1)
         keeping.keep()
-    assert [each["event"] for each in logs].count("hold.to_be_looked_at") == 2
+    assert [each["event"] for each in logs].count("hold.review_due") == 2

@@ -162,7 +162,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.clock(), house.clock())
     assert body["destroyed"] == {"deleted": 2}
     assert (body["handed_over"]["recordings"], body["handed_over"]["left_out"]) == (1, 1)
-    assert (body["calls_forgotten"], body["people_forgotten"]) == (1, 3)
+    assert (body["calls_erased"], body["people_erased"]) == (1, 3)
     assert body["complete_from"] == body["keys"]["copies_end"] == "2027-01-04T09:00:00.000Z"
     assert body["log"]["checkpoint"] >= 1
     assert house.store.read(ending.place_of(bakery.id)) == row.receipt.encode()
@@ -218,7 +218,7 @@ def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> N
     assert ending.erase_due(means, house.clock()) == 1
     content = offboarding_queries.standing(bakery.id).receipt
     body = canonical_json.load(content.encode(), "receipt")
-    body["body"]["calls_forgotten"] += 1
+    body["body"]["calls_erased"] += 1
     with pytest.raises(SealError) as refused:
         ending.read(canonical_json.dump(body), house.root_public)
     assert refused.value.error_id == "seal.signature"
@@ -234,7 +234,7 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **said)
     with pytest.raises(CatalogueError) as refused:
         service.check_ready(bakery.id)
-    assert refused.value.error_id == "leaving.held"
+    assert refused.value.error_id == "offboarding.held"
     assert held in refused.value.message
     assert "order 12 is contested" in refused.value.message
     assert "accord hold lift" in refused.value.hint
@@ -244,7 +244,7 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(KeepingError) as too_late:
         house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
-    assert too_late.value.error_id == "keeping.being_destroyed"
+    assert too_late.value.error_id == "retention.being_erased"
     assert ending.erase_due(means, house.clock()) == 1
     assert offboarding_queries.remaining(bakery.id) == 0
     row = offboarding_queries.standing(bakery.id)
@@ -364,7 +364,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert offboarding_queries.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
     with pytest.raises(CatalogueError) as unconfirmed:
         completion.complete(office(house), bakery.id)
-    assert unconfirmed.value.error_id == "leaving.holds_unconfirmed"
+    assert unconfirmed.value.error_id == "offboarding.holds_unconfirmed"
     assert ending.erase_due(means, house.clock()) == 0
     rebuild_queue.finish()
     house.confirm_holds()

@@ -215,8 +215,8 @@ def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, f
     assert {each.file: each.error.error_id for each in outcomes} == {
         "x.m3u8": "take.not_sound",
         "x.ffconcat": "take.not_sound",
-        "link.wav": "bringing.row",
-        "pipe.wav": "bringing.row",
+        "link.wav": "import.row",
+        "pipe.wav": "import.row",
     }
     assert queries.recordings(bakery.id).rows == ()
     assert list((house.folder / "spool" / service.PLACE).iterdir()) == []
@@ -231,7 +231,7 @@ def test_a_file_that_becomes_a_link_after_the_table_was_read(house, bakery, fold
     os.unlink(folder / "one.wav")
     (folder / "one.wav").symlink_to(speech(tmp_path / "secret.wav"))
     at_work = Bringing(owner, house.clock() + timedelta(days=9), house.means)
-    assert at_work.bring(each).error.error_id == "bringing.file"
+    assert at_work.bring(each).error.error_id == "import.file"
     assert queries.recordings(bakery.id).rows == ()
 
 
@@ -283,11 +283,11 @@ def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bak
             house.changes.agree(bakery.id, outcome.recording, OPERATOR, **said)
         return refused.value.error_id
 
-    assert state("agreement", 40_000) == "keeping.too_long"
-    assert state("agreement", 30) == "keeping.past", "counted from the call, it is over"
-    assert state("marketing", 365) == "keeping.purpose"
+    assert state("agreement", 40_000) == "retention.too_long"
+    assert state("agreement", 30) == "retention.past", "counted from the call, it is over"
+    assert state("marketing", 365) == "retention.purpose"
     clock.forward(days=60)
-    assert state("agreement", 365) == "keeping.over", "its day has come"
+    assert state("agreement", 365) == "retention.over", "its day has come"
     for days in (-1, 0, 367):
         with pytest.raises(BringingError):
             service.check_until(house.clock() + timedelta(days=days), house.clock())
@@ -324,4 +324,4 @@ def test_a_folder_that_cannot_be_read_is_said(house, bakery, folder) -> None:
     os.unlink(folder / "one.wav")
     until = house.clock() + timedelta(days=9)
     at_work = Bringing(owner, until, house.means)
-    assert at_work.bring(each).error.error_id == "bringing.file"
+    assert at_work.bring(each).error.error_id == "import.file"

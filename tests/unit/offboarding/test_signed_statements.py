@@ -74,9 +74,9 @@ def test_a_row_destroys_no_customer(house, bakery, means, leaves) -> None:
     if leaves:
         with writing():
             said = {"until": "2026-11-23T09:00:00.000Z", "statement": "ab" * 32}
-            append(bakery.id, "tenant.leaving", said, house.clock(), house.entropy)
+            append(bakery.id, "tenant.offboarding_announced", said, house.clock(), house.entropy)
             said = {"early": "By letter", "handed_over": False, "statement": "ab" * 32}
-            append(bakery.id, "tenant.erasing", said, house.clock(), house.entropy)
+            append(bakery.id, "tenant.erasure_started", said, house.clock(), house.entropy)
     before = sorted(house.store.list(""))
     assert ending.erase_due(means, house.clock()) == 0
     assert sorted(house.store.list("")) == before
@@ -173,13 +173,13 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
     with pytest.raises(SealError) as refused:
         service.announce(panel, bakery.id, house.clock() + timedelta(days=1))
     assert refused.value.error_id == "seal.endorsement_use"
-    assert list(house.store.list("leaving/")) == []
+    assert list(house.store.list("offboarding/")) == []
     # Past its own check, too: whoever has the key signs what they like.
     service.announce(office, bakery.id, house.clock() + timedelta(days=1))
     (said,) = statements.statements(house.store, bakery.id, house.root_public)
     forged = said.following(statements.ERASURE, house.clock(), early="By letter")
     content = signed_document.write(statements.STATEMENT.body(forged), panel.signer)
-    put(house, f"leaving/{bakery.id}/statement-0002.json", content)
+    put(house, f"offboarding/{bakery.id}/statement-0002.json", content)
     with writing():
         OffboardingTable.update(erasing_since=house.clock()).execute()
     assert ending.erase_due(means, house.clock()) == 0
@@ -197,7 +197,7 @@ def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, m
     assert_whole(house, bakery, mine)
     with pytest.raises(CatalogueError) as unsigned:
         service.decide(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
-    assert unsigned.value.error_id == "leaving.not_signed"
+    assert unsigned.value.error_id == "offboarding.statement_missing"
     service.cancel(replace(office, revoked=lambda: revoked), bakery.id)
     assert departures.departure(bakery.id) is None
 
@@ -208,8 +208,8 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     leave(office, rival)
     for name in ("statement-0001.json", "statement-0002.json"):
-        content = house.store.read(f"leaving/{rival.id}/{name}")
-        put(house, f"leaving/{bakery.id}/{name}", content)
+        content = house.store.read(f"offboarding/{rival.id}/{name}")
+        put(house, f"offboarding/{bakery.id}/{name}", content)
     forge_row(house, bakery.id)
     assert ending.erase_due(means, house.clock()) == 1, "the one who leaves"
     assert_whole(house, bakery, mine)
@@ -217,13 +217,13 @@ def test_a_statement_is_its_customers_and_follows_the_one_before(house, bakery, 
     # And a cancellation stands: an erasure that was signed before it cannot be put after it.
     customer = house.customer("Garage Peeters", "+3225550188")
     leave(office, customer)
-    key = f"leaving/{customer.id}/statement-0002.json"
+    key = f"offboarding/{customer.id}/statement-0002.json"
     erasure = house.store.read(key)
     house.store.delete(key)
     with writing():
         OffboardingTable.update(erasing_since=None).where(OffboardingTable.tenant_id == customer.id).execute()
     service.cancel(office, customer.id)
-    put(house, f"leaving/{customer.id}/statement-0003.json", erasure)
+    put(house, f"offboarding/{customer.id}/statement-0003.json", erasure)
     forge_row(house, customer.id)
     assert ending.erase_due(means, house.clock()) == 0
     assert tenant_queries.tenant_wrapped_key(customer.id) is not None
@@ -412,7 +412,7 @@ def test_the_audit_compares_every_column(house, bakery, handed, office) -> None:
 @SQLITE
 def test_a_statement_that_is_gone_or_that_no_leaf_names_is_named(house, bakery, office) -> None:
     leave(office, bakery)
-    last = f"leaving/{bakery.id}/statement-0002.json"
+    last = f"offboarding/{bakery.id}/statement-0002.json"
     content = house.store.read(last)
     house.store.delete(last)
     assert "statement.missing" in audited(house, bakery.id)
@@ -455,7 +455,7 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
     assert_whole(house, bakery, held)
     with pytest.raises(CatalogueError) as refused:
         completion.complete(office, bakery.id)
-    assert refused.value.error_id == "leaving.held"
+    assert refused.value.error_id == "offboarding.held"
     assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(SealError):
@@ -473,17 +473,17 @@ def test_garbage_is_named_one_by_one_and_the_rest_is_read(house, bakery, means, 
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     other = house.store.read(place_of(bakery.id))
     put(house, place_of(rival.id), other)
-    put(house, f"leaving/{bakery.id}/readme.txt", b"?")
-    put(house, "leaving/0/receipt.json", b"\xff")
-    put(house, "leaving/1/statement-0001.json", b"{}")
+    put(house, f"offboarding/{bakery.id}/readme.txt", b"?")
+    put(house, "offboarding/0/receipt.json", b"\xff")
+    put(house, "offboarding/1/statement-0001.json", b"{}")
     with writing():
         OffboardingTable.delete().execute()
     report = rebuild(house)
     assert sorted(troubles) == [
-        ("object.unplaced", f"leaving/{bakery.id}/readme.txt"),
+        ("object.unplaced", f"offboarding/{bakery.id}/readme.txt"),
         ("offboarding.foreign", place_of(rival.id)),
-        ("seal.field", "leaving/1/"),
-        ("seal.not_json", "leaving/0/receipt.json"),
+        ("seal.field", "offboarding/1/"),
+        ("seal.not_json", "offboarding/0/receipt.json"),
     ]
     assert [each.tenant for each in report.leavers] == [bakery.id]
     assert "object.unplaced" in audited(house, bakery.id)
@@ -516,11 +516,11 @@ def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
     service.cancel(office, bakery.id)
     said = {"announcement": bakery.announcement.id, "now": house.clock(), "entropy": house.entropy}
     lines.create_line(bakery.id, number=bakery.line.number, **said)
-    *_, last = house.store.list(f"leaving/{bakery.id}/statement-")
+    *_, last = house.store.list(f"offboarding/{bakery.id}/statement-")
     house.store.delete(last)
     report = rebuild(house)
     assert (report.withheld, report.leavers) == ({}, ())
-    assert troubles == [("offboarding.missing", f"leaving/{bakery.id}/")]
+    assert troubles == [("offboarding.missing", f"offboarding/{bakery.id}/")]
     assert [line.number for line in queries.lines(bakery.id)] == [bakery.line.number]
     assert "statement.missing" in audited(house, bakery.id)
 

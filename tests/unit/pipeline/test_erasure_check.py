@@ -149,7 +149,7 @@ def test_a_node_that_died_after_listing_without_room_to_say_so(house, no_room) -
     assert stages.next_stage(folder) == "store"
     house.clock.forward(days=31)
     destroy(house)
-    assert work_saying(house, folder) == ["take.erased_meanwhile"]
+    assert work_saying(house, folder) == ["take.already_erased"]
     assert_gone(house, folder.name, folder)
 
 
@@ -159,7 +159,7 @@ def test_a_node_that_died_after_the_manifest_and_another_one_listed_it(house) ->
     rebuild(house)
     house.clock.forward(days=31)
     destroy(house)
-    assert work_saying(house, folder) == ["take.erased_meanwhile"]
+    assert work_saying(house, folder) == ["take.already_erased"]
     assert_gone(house, folder.name, folder)
 
 
@@ -173,7 +173,7 @@ def test_an_older_copy_of_the_spool(house, before) -> None:
         of_another_day(folder)
     store = Between(house.means.store, "put", 0, lambda: None)
     house.means = replace(house.means, store=store)
-    assert work_saying(house, folder) == ["take.erased_meanwhile"]
+    assert work_saying(house, folder) == ["take.already_erased"]
     assert not [each for each in store.asked if each.startswith("put")]
     assert_gone(house, folder.name, folder)
 
@@ -188,7 +188,7 @@ def test_a_catalogue_that_does_not_know_of_it_brings_nothing_back(house) -> None
     with writing():
         RecordingTable.update(before).where(RecordingTable.id == sealed.name).execute()
     folder = back(house, sealed)
-    assert work_saying(house, folder) == ["take.erased_meanwhile"]
+    assert work_saying(house, folder) == ["take.already_erased"]
     assert data_key_path(house.tenant, folder.name) not in house.objects()
 
 
@@ -200,7 +200,7 @@ def test_a_bucket_without_the_tombstone_brings_nothing_back(house) -> None:
     for name in ("amendment-0001.json", "manifest.json"):
         house.means.store.delete(prefix + name)
     folder = back(house, sealed)
-    assert work_saying(house, folder) == ["take.erased_meanwhile"]
+    assert work_saying(house, folder) == ["take.already_erased"]
     assert house.objects() == [tenant_key_path(house.tenant)]
     assert not folder.exists()
 
@@ -214,7 +214,7 @@ def test_a_row_that_was_changed_loses_no_take(house, no_room) -> None:
     there = house.objects()
     with pytest.raises(CatalogueError) as refused:
         house.work(folder)
-    assert refused.value.error_id == "row.destroyed"
+    assert refused.value.error_id == "row.erased"
     assert folder.exists()
     assert house.objects() == there
 
@@ -259,7 +259,7 @@ def test_it_is_erased_between_two_puts(house, before, nth) -> None:
         erased.append(folder.name)
 
     house.means = replace(real, store=Between(real.store, "put", nth, another_node))
-    assert work_saying(house, folder)[-1:] == ["take.erased_meanwhile"]
+    assert work_saying(house, folder)[-1:] == ["take.already_erased"]
     house.means = real
     assert erased
     assert_gone(house, folder.name, folder)

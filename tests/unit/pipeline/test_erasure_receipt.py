@@ -63,14 +63,14 @@ def test_there_is_none_while_something_is_there(house, gone) -> None:
     (house.bucket / data_key_path(house.tenant, gone)).write_bytes(b"{}")
     with pytest.raises(KeepingError) as refused:
         asked(house, gone)
-    assert refused.value.error_id == "keeping.not_gone"
+    assert refused.value.error_id == "retention.not_gone"
 
 
 def test_there_is_none_of_what_lives_or_is_anothers(house) -> None:
     recording = put_small(house)
     with pytest.raises(KeepingError) as refused:
         asked(house, recording)
-    assert refused.value.error_id == "keeping.not_erased"
+    assert refused.value.error_id == "retention.not_erased"
     with pytest.raises(AccessError) as foreign:
         asked(house, recording, "somebody-else")
     assert foreign.value.error_id == "access.not_found"

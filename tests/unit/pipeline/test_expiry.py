@@ -122,7 +122,7 @@ def test_destroying_that_was_broken_off_is_done_again(house, after) -> None:
     assert house.objects() == remains(house, row)
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
-    assert kinds.count("recording.destroyed") == 1
+    assert kinds.count("recording.erased") == 1
 
 
 def change_row(recording: str, **values) -> None:
@@ -150,7 +150,7 @@ def test_a_row_whose_time_was_moved_earlier_destroys_nothing(house) -> None:
     change_row(row.id, keep_until=house.clock() - timedelta(minutes=1))
     with capture_logs() as logs:
         assert destroy_due(house) == 0
-    (said,) = [line for line in logs if line["event"] == "recording.not_destroyed"]
+    (said,) = [line for line in logs if line["event"] == "recording.erasure_failed"]
     assert (said["recording"], said["error_id"], said["log_level"]) == (row.id, "seal.row_differs", "error")
     assert kept(house, row.id)
     # On its announced day it goes, and the other with it.

@@ -78,7 +78,7 @@ def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
     assert len([key for key in store.deleted if key.startswith("keys/")]) == DUE
     with connected():
         said = Counter(leaf.kind for leaf in LeafTable.select())
-        assert said["recording.destroyed"] == DUE
+        assert said["recording.erased"] == DUE
         assert LeaseTable.select().count() == 0
 
 

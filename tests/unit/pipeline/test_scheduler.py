@@ -215,7 +215,7 @@ def test_a_spool_that_cannot_be_read_is_said_once_and_waited_for(
         (tmp_path / "spool").mkdir()
         folder = call(tmp_path / "spool", "a", 1)
         backlog.look()
-    assert [line["event"] for line in logs] == ["spool.unreadable", "spool.readable_again"]
+    assert [line["event"] for line in logs] == ["spool.unreadable", "spool.recovered"]
     assert taken(backlog) == [folder.name]
 
 

@@ -274,7 +274,7 @@ def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch
         until(lambda: rows(house) == len(folders), "all, once it runs")
     assert aside(house) == []
     assert metrics.ENCODER_DEATHS._value.get() == died
-    said = [line for line in logs if line["event"] == "take.waits"]
+    said = [line for line in logs if line["event"] == "take.delayed"]
     assert {line["error_id"] for line in said} == {"encoder.not_started"}
     assert "restart it" in said[0]["error"]
 

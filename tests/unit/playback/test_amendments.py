@@ -105,7 +105,7 @@ def test_the_gate_reads_the_bucket_and_lists_what_it_finds(house, gate, changes,
     with writing():  # an older copy of the catalogue
         AmendmentTable.delete().execute()
         GrantTable.delete().execute()
-    assert refusals(gate, ada, recording) == {"agreement": "access.destroyed"}
+    assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
     assert len(amendments.known(house.tenant, recording.id)) == 1
 
 
@@ -157,7 +157,7 @@ def agreed_to(house):
 def test_without_consent_there_is_none_to_withdraw(changes, recording) -> None:
     with pytest.raises(KeepingError) as refused:
         changes.withdraw(recording.tenant, recording.id, OPERATOR, reason="…")
-    assert refused.value.error_id == "keeping.not_by_consent"
+    assert refused.value.error_id == "retention.not_by_consent"
     assert amendments.begun(changes.now() + timedelta(days=1)) == ()
 
 
@@ -168,7 +168,7 @@ def test_what_was_agreed_later_holds_within_the_countrys_ceiling(
     said = {"purpose": "training", "reason": "signed on paper"}
     with pytest.raises(KeepingError) as refused:
         changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=181, **said)
-    assert refused.value.error_id == "keeping.too_long"
+    assert refused.value.error_id == "retention.too_long"
     changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=180, **said)
     assert refusals(gate, admin, recording) == {"agreement": None, "training": None}
     row = queries.recording(house.tenant, recording.id)
@@ -184,7 +184,7 @@ def test_nothing_comes_of_a_yes_to_what_was_not_announced(changes, recorded) -> 
     row = recorded(announced=False)
     with pytest.raises(KeepingError) as refused:
         changes.agree(row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
-    assert refused.value.error_id == "keeping.not_announced"
+    assert refused.value.error_id == "retention.not_announced"
 
 
 def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
@@ -193,10 +193,10 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
     hold(changes, recording)
     with pytest.raises(KeepingError) as refused:
         changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
-    assert refused.value.error_id == "keeping.held"
+    assert refused.value.error_id == "retention.held"
     changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="not needed")
-    assert refusals(gate, ada, recording) == {"agreement": "access.destroyed"}
+    assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
     hold_too_late = {"owner": "ada", "purposes": ["agreement"], "reason": "…"}
     with pytest.raises(KeepingError):
         changes.hold(
@@ -208,7 +208,7 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
     assert (row.destroyed_why, row.outside, row.wrapped_key) == ("deleted", None, None)
     chain = chain_of(house.means.store, row.prefix, house.means.root)
     assert [each.kind for each in chain.amendments] == [
-        "hold_set", "hold_lifted", "deletion_asked", "erased",
+        "hold_set", "hold_lifted", "deletion_requested", "erased",
     ]  # fmt: skip
     assert chain.erased.data.why == "deleted"
 
@@ -216,13 +216,13 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
 @pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 def test_a_hold_that_cannot_be(changes, recording) -> None:
     for wrong, error_id in (
-        ({"purposes": ["quality"]}, "keeping.not_for_disputes"),
-        ({"purposes": []}, "keeping.not_for_disputes"),
-        ({"reason": "  "}, "keeping.reason"),
-        ({"roles": ["auditor"]}, "keeping.roles"),
-        ({"roles": []}, "keeping.roles"),
-        ({"days": 0}, "keeping.review"),
-        ({"days": 367}, "keeping.review"),
+        ({"purposes": ["quality"]}, "retention.not_for_disputes"),
+        ({"purposes": []}, "retention.not_for_disputes"),
+        ({"reason": "  "}, "retention.reason"),
+        ({"roles": ["auditor"]}, "retention.roles"),
+        ({"roles": []}, "retention.roles"),
+        ({"days": 0}, "retention.review"),
+        ({"days": 367}, "retention.review"),
     ):
         more = dict(wrong)
         if "days" in more:
@@ -266,7 +266,7 @@ def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
     monkeypatch.setattr(given.store, "put", between)
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
     chain = chain_of(given.store, recording.prefix, given.root)
-    assert [each.kind for each in chain.amendments] == ["purposes_narrowed", "deletion_asked"]
+    assert [each.kind for each in chain.amendments] == ["purposes_narrowed", "deletion_requested"]
     assert len(amendments.known(house.tenant, recording.id)) == 2
 
 
@@ -312,7 +312,7 @@ def test_who_listens_while_it_is_destroyed_is_told_so_and_no_seal_is_called_brok
     destroy_due(house)
     with pytest.raises(AccessError) as refused:
         list(pieces)
-    assert refused.value.error_id == "access.destroyed"
+    assert refused.value.error_id == "access.erased"
     assert "seal.broken" not in kinds(recording)
 
 

@@ -473,7 +473,7 @@ def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recordi
     means = house.means
     chain = chain_of(means.store, recording.prefix, means.root)
     expiry.destroy(recording, chain, EXPIRED, means, house.clock())
-    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.destroyed")
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.erased")
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.grant_over")
 
 

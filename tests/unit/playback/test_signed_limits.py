@@ -317,7 +317,7 @@ def test_a_changed_row_destroys_and_widens_nothing(house, gate, ada, recording, 
     with pytest.raises((AccessError, SealError)):
         gate.grant(ada, recording, "training")
     if what not in ("no purposes", "restricted"):  # a row may narrow
-        assert audit(house) & {"row.changed", "row.destroyed"}
+        assert audit(house) & {"row.changed", "row.erased"}
     house.clock.forward(days=40)
     with pytest.raises((AccessError, SealError)):  # over, whatever a row says
         gate.grant(ada, recording, "agreement")

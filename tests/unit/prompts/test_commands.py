@@ -77,14 +77,14 @@ def test_a_greeting_and_an_own_purpose(tmp_path: Path, speech: np.ndarray) -> No
     assert refused(accord(*words, "--purpose", "delivery")) == "prompt.purpose_words"
     assert refused(accord(*words, "--own", "delivery")) == "prompt.purpose_words"
     own = ["--purpose", "delivery", "--own", "delivery=It helps us to deliver."]
-    assert refused(accord(*words, *own)) == "speech.none"
+    assert refused(accord(*words, *own)) == "tts.none"
 
 
 @pytest.mark.parametrize(
     ("error_id", "words"),
     [
         ("prompt.keep_time", ["--keep-days", "0"]),
-        ("speech.none", ["--keep-days", "45"]),
+        ("tts.none", ["--keep-days", "45"]),
         ("prompt.purpose_words", ["--purpose", "delivery"]),
     ],
 )

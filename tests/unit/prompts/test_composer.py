@@ -214,8 +214,8 @@ def test_all_of_it_together_may_not_be_longer_than_an_announcement(speech: np.nd
         ("prompt.purpose_words", {"purposes": ["delivery"]}),
         ("prompt.keep_time", {"keep_days": 0}),
         ("prompt.rate", {"sample_rate": 44100}),
-        ("speech.none", {"keep_days": 45}),
-        ("speech.none", {"purposes": ["delivery"], "own": {"delivery": "It helps us to deliver."}}),
+        ("tts.none", {"keep_days": 45}),
+        ("tts.none", {"purposes": ["delivery"], "own": {"delivery": "It helps us to deliver."}}),
     ],
 )
 def test_what_cannot_be_said_says_why_and_what_to_do(error_id: str, more: dict[str, object]) -> None:
@@ -278,5 +278,5 @@ def test_the_words_of_a_clip_decide_not_its_name() -> None:
     assert Sources().origin(other, "en") == "missing"
     with pytest.raises(ConfigError) as caught:
         Sources().clip(other, "en")
-    assert caught.value.error_id == "speech.none"
+    assert caught.value.error_id == "tts.none"
     assert "en/recorded.wav" in caught.value.hint

@@ -85,7 +85,7 @@ def test_a_program_that_does_not_speak_is_told_with_what_to_do(
     monkeypatch.setattr(EspeakNg, "PATIENCE_S", 0.5)
     with pytest.raises(ConfigError, match=why) as caught:
         EspeakNg(program(tmp_path, body)).speak("Hello.", "en")
-    assert caught.value.error_id == "speech.failed"
+    assert caught.value.error_id == "tts.failed"
     assert "[prompts] speech" in caught.value.hint
 
 
@@ -140,7 +140,7 @@ def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
     for text in ("broken", ""):
         with pytest.raises(ConfigError) as caught:
             engine.speak(text, "fr")
-        assert caught.value.error_id == "speech.failed"
+        assert caught.value.error_id == "tts.failed"
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,13 @@ def test_an_engine_that_was_chosen_and_is_not_installed_is_told(
     ):
         with pytest.raises(ConfigError, match=words) as caught:
             engines(choice, folder)  # type: ignore[arg-type]
-        assert caught.value.error_id == "speech.missing"
+        assert caught.value.error_id == "tts.missing"
         assert caught.value.hint
     monkeypatch.setitem(sys.modules, "kokoro_onnx", None)
     assert engines("auto", kokoro) == ()
     with pytest.raises(ConfigError) as caught:
         speaking((), said("kept", "nl", keep_days=45), "nl")
-    assert caught.value.error_id == "speech.none"
+    assert caught.value.error_id == "tts.none"
     assert "nl/kept-45-days.wav" in caught.value.hint
 
 

@@ -95,11 +95,11 @@ def test_an_older_backup_brings_none_of_them_back(
         assert erased_calls.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecordedTable) == opened(missed) == []
         assert erased_call_queries.counts(house.tenant) == {asked.id: 2}
-        (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"]
+        (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})
         assert erased_calls.erase_calls_again(changes, house.tenant) == 0
-        assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.forgotten"] == [said], "once"
+        assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"] == [said], "once"
         house.confirm_holds()
         means = house.means
         audit = Audit(means.store, means.root, house.clock(), means.keyring)
@@ -183,16 +183,16 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
     body["body"]["calls"] = ["another"]
     with pytest.raises(SealError, match="signature"):
         call_erasure.read(canonical_json.dump(body), house.means.root)
-    below = f"forgotten/{house.tenant}"
+    below = f"call-erasures/{house.tenant}"
     put(house, f"{below}/changed.json", canonical_json.dump(body))
     put(house, f"{below}/0.json", b"\xff no json")
     put(house, f"{below}/1.json", note_of(house, ["x"], house.means.signer, kind="more"))
     put(house, f"{below}/2.json", note_of(house, ["x"], house.means.signer, version=2))
     put(house, f"{below}/notes.txt", b"?")
-    put(house, "forgotten/another/n.json", content)
+    put(house, "call-erasures/another/n.json", content)
     report = recovery.rebuild()
     assert sorted(recovery.troubles) == [
-        ("call_erasure.foreign", "forgotten/another/n.json"),
+        ("call_erasure.foreign", "call-erasures/another/n.json"),
         ("object.unplaced", f"{below}/notes.txt"),
         ("seal.not_json", f"{below}/0.json"),
         ("seal.signature", f"{below}/changed.json"),
@@ -211,7 +211,7 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery
     since = house.clock() + timedelta(hours=2)
     revoked = {house.means.signer.key_id: since}
     at = to_iso(since + timedelta(hours=hours))
-    name = f"forgotten/{house.tenant}/n.json"
+    name = f"call-erasures/{house.tenant}/n.json"
     put(house, name, note_of(house, sorted(missed), house.means.signer, at=at))
     house.clock.forward(days=1)
     later = replace(changes, revoked=lambda: revoked)
@@ -227,9 +227,9 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery
 def test_a_note_of_a_recording_destroys_none(house: Bakery, recorded, recovery, changes) -> None:
     mine = recorded()
     before = house.objects()
-    put(house, f"forgotten/{house.tenant}/n.json", note_of(house, [mine], house.means.signer))
+    put(house, f"call-erasures/{house.tenant}/n.json", note_of(house, [mine], house.means.signer))
     report = recovery.rebuild()
-    assert [code for code, _ in recovery.troubles] == ["call_erasure.of_a_recording"]
+    assert [code for code, _ in recovery.troubles] == ["call_erasure.names_recording"]
     assert report.calls == {}
     assert erased_calls.erase_calls_again(changes, house.tenant) == 0
     assert set(before) < set(house.objects())

@@ -107,7 +107,7 @@ def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded
             "recording.rebuilt",
             "holds.unconfirmed",
             "holds.confirmed",
-            "recording.destroyed",
+            "recording.erased",
         ]
 
 
@@ -298,7 +298,7 @@ def test_a_destroyed_row_is_never_brought_back(house, recovery, recorded) -> Non
     with writing():
         RecordingTable.update(destroyed_at=house.clock(), destroyed_why="expired", wrapped_key=None).execute()
     assert recovery.rebuild(correct=True).outcomes == {"differs": 1}
-    assert recovery.troubles[0][0] == "row.destroyed"
+    assert recovery.troubles[0][0] == "row.erased"
     assert queries.recording(house.tenant, recording).wrapped_key is None
 
 

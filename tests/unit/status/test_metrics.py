@@ -121,9 +121,9 @@ def test_a_take_that_lost_sound_is_counted_and_logged(house, counted: Counted) -
     with capture_logs() as logs:
         house.work(whole)
         house.work(short)
-    assert counted("accord_takes_out_of_time_total", sound="shorter") == 1
-    assert counted("accord_takes_out_of_time_total", sound="longer") == 0
-    (told,) = [entry for entry in logs if entry["event"] == "take.out_of_time"]
+    assert counted("accord_takes_duration_mismatch_total", sound="shorter") == 1
+    assert counted("accord_takes_duration_mismatch_total", sound="longer") == 0
+    (told,) = [entry for entry in logs if entry["event"] == "take.duration_mismatch"]
     assert told["recording"] == short.name
     assert told["log_level"] == "warning"
     assert abs(told["shorter_ms"] - 1500) < 10
@@ -140,4 +140,4 @@ def test_a_page_that_fails_is_told_and_stops_nobody(counted: Counted) -> None:
     body = application(environ, lambda status, headers: told.append(status))  # type: ignore[arg-type]
     assert told == ["500 Internal Server Error"]
     assert b"log" in b"".join(body)
-    assert counted("accord_unforeseen_errors_total") == 1
+    assert counted("accord_unhandled_errors_total") == 1

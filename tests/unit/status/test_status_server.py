@@ -115,7 +115,7 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch: pytest.M
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             time.sleep(0.3)  # it would be said six times by now
-        assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.not_served", "calls go")]
+        assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.listen_failed", "calls go")]
     try:
         deadline = time.monotonic() + 10
         while fetch(port) != 200:
@@ -137,7 +137,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
         gevent.sleep(0.2)
     # Other tests' greenlets may still have something to say.
     events = [line["event"] for line in said if line["event"].startswith("metrics.")]
-    assert events == ["metrics.not_served", "metrics.served"]
+    assert events == ["metrics.listen_failed", "metrics.served"]
     answer = gevent.get_hub().threadpool.spawn(fetch, port)
     assert answer.get(timeout=10) == 200
     gevent.killall(greenlets)

@@ -66,7 +66,7 @@ def test_that_a_number_is_theirs_is_no_row_alone(house, browser, bakery, call, h
     page = enter(paul)
     change(SubjectRequestTable, **FORGED[how])
     refused_everywhere(paul, page, call)
-    assert kinds(bakery.id) == ["person.asked"]
+    assert kinds(bakery.id) == ["subject_request.received"]
     assert found(house, bakery.id) == {("row.changed", "person_request")}
 
 
@@ -222,13 +222,13 @@ def test_a_code_is_the_one_that_was_told(house, browser, bakery, call, clock, en
             verification_code.try_code(bakery.id, request, code, who="u", now=clock(), entropy=entropy)
         return error.value.error_id
 
-    assert tried("123456") == "person.not_logged"
+    assert tried("123456") == "subject_request.not_logged"
     change(
         VerificationCodeTable,
         code_hash=row.code_hash,
         valid_until=to_iso(clock.forward(hours=1) + verification_code.VALID),
     )
-    assert tried(right) == "person.not_logged"
+    assert tried(right) == "subject_request.not_logged"
     assert found(house, bakery.id) == {("row.changed", "person_code")}
     assert register.request(bakery.id, request).proved_at is None
 
@@ -242,7 +242,7 @@ def test_a_code_is_tried_five_times_whatever_its_row_counts(browser, bakery, cal
         change(VerificationCodeTable, tries=0)
     with pytest.raises(PersonError) as error:
         verification_code.try_code(bakery.id, request, right, **trying)
-    assert error.value.error_id == "person.tried_often"
+    assert error.value.error_id == "subject_request.tries_exhausted"
 
 
 @pytest.mark.parametrize("columns", [{"number": OTHER.value}, {"leaves": "[0]"}, {"leaves": None}])
@@ -254,7 +254,7 @@ def test_nobody_else_is_called_with_a_code(browser, bakery, call, clock, entropy
     change(VerificationCodeTable, **columns)
     assert verification_code.take("n", clock(), entropy) is None
     assert verification_code.latest(bakery.id, request).outcome == verification_code.NOT_LOGGED
-    assert "person.code_made" not in kinds(bakery.id)
+    assert "subject_request.code_created" not in kinds(bakery.id)
 
 
 def test_the_forged_number_of_a_request_is_not_called(browser, bakery, call, clock, entropy) -> None:

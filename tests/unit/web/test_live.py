@@ -33,7 +33,7 @@ def call(house, bakery, clock) -> LiveRow:
     return row
 
 
-def asked(kind: str = "call.asked") -> int:
+def asked(kind: str = "command.requested") -> int:
     with connected():
         return LeafTable.select().where(LeafTable.kind == kind).count()
 

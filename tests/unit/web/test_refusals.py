@@ -41,7 +41,7 @@ def test_looking_at_what_was_destroyed_is_written_down(browser, house, bakery, r
     assert answer.status_code == 410
     assert "a été détruit" in answer.text
     assert 'href="/recordings"' in answer.text
-    assert [leaf["reason"] for leaf in leaves("access.refused")] == ["access.destroyed"]
+    assert [leaf["reason"] for leaf in leaves("access.refused")] == ["access.erased"]
 
 
 @pytest.mark.parametrize(

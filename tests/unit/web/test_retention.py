@@ -264,7 +264,7 @@ def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
     for page in ("amendments", "limits"):
         source = Path(kept.__file__).parents[1] / "retention" / f"{page}.py"
         told |= set(re.findall(r'KeepingError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
-    assert told - {"keeping.roles"} <= set(kept.ERRORS)
+    assert told - {"retention.roles"} <= set(kept.ERRORS)
 
 
 def test_without_a_key_the_panel_says_so(house, bakery, call, clock, entropy) -> None:

@@ -84,7 +84,7 @@ def test_a_request_is_entered_and_has_its_day(browser, bakery, clock) -> None:
     assert (row.number, row.due_on.isoformat()) == (NUMBER, "2026-12-20")
     shown = paul.get(page).text
     assert "20 décembre 2026" in shown
-    assert kinds(bakery.id) == ["person.asked"]
+    assert kinds(bakery.id) == ["subject_request.received"]
     assert NUMBER not in json.dumps(leaves(bakery.id)), "no log has the number"
     clock.at += timedelta(days=40)
     paul = browser("paul")
@@ -123,7 +123,7 @@ def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> 
         assert dora.send(f"{page}/{what}", **form).status_code == 404, what
         assert browser("paul").client.post(f"{page}/{what}").status_code == 400, "without the page's token"
     assert browser().get(page).status_code == 302
-    assert kinds(bakery.id) == ["person.asked"]
+    assert kinds(bakery.id) == ["subject_request.received"]
 
 
 def test_before_it_is_shown_whose_number_it_is_nothing_is_told_or_done(browser, bakery, call) -> None:
@@ -158,8 +158,9 @@ def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock
     assert "Le numéro a été appelé" in shown
     assert "à examiner" in shown
     assert kinds(bakery.id) == [
-        "person.asked", "person.call_ordered", "person.code_made", "person.called", "person.code_tried",
-        "person.code_tried", "person.proved",
+        "subject_request.received", "subject_request.call_ordered", "subject_request.code_created",
+        "subject_request.called", "subject_request.code_tried",
+        "subject_request.code_tried", "subject_request.verified",
     ]  # fmt: skip
     assert digits not in json.dumps(leaves(bakery.id))
 
@@ -234,7 +235,7 @@ def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
     assert "Boulangerie Martin" in readme
     exported = [body for kind, body in leaves(bakery.id) if kind == "recording.exported"]
     assert {(body["recording"], body["channels"]) for body in exported} == {(both, "both"), (own, "own")}
-    assert "person.exported" in kinds(bakery.id)
+    assert "subject_request.exported" in kinds(bakery.id)
     assert kinds(rival.id, "person.") == []
 
 
@@ -263,11 +264,16 @@ def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> N
     for said in ("Paul Martin", "Carte d", "Claire Martin", "Sa voix", "10:00"):
         assert said in shown
     assert claire.send(f"{page}/vouch", how="Encore").status_code == 403
-    vouched = [body for kind, body in leaves(bakery.id) if kind == "person.vouched"]
+    vouched = [body for kind, body in leaves(bakery.id) if kind == "subject_request.vouched"]
     assert [(each["vouch"], each["who"]) for each in vouched] == [
         (1, bakery.people["paul"].id), (2, bakery.people["claire"].id),
     ]  # fmt: skip
-    assert kinds(bakery.id) == ["person.asked", "person.vouched", "person.vouched", "person.proved"]
+    assert kinds(bakery.id) == [
+        "subject_request.received",
+        "subject_request.vouched",
+        "subject_request.vouched",
+        "subject_request.verified",
+    ]
     assert "comptoir" not in json.dumps(leaves(bakery.id)), "what they saw is in no log"
     audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
     assert list(audit.tenant(bakery.id)) == []
@@ -278,7 +284,7 @@ def test_somebody_of_another_customer_vouches_for_nobody(house, browser, bakery,
     dyck = browser("dyck")
     assert dyck.get(f"{page}/vouch").status_code == 404
     assert dyck.send(f"{page}/vouch", how="Seen").status_code == 404
-    assert kinds(bakery.id) == ["person.asked"]
+    assert kinds(bakery.id) == ["subject_request.received"]
 
 
 def test_what_was_not_announced_is_mentioned_and_given_only_by_a_decision_of_its_own(
@@ -311,7 +317,7 @@ def test_what_was_not_announced_is_mentioned_and_given_only_by_a_decision_of_its
     told = {each["id"]: each for each in facts["recordings"]}
     assert told[silent]["sound"]["file"] in archive.namelist()
     assert told[other]["sound"]["file"] is None
-    decided = [body for kind, body in leaves(bakery.id) if kind == "person.reviewed"]
+    decided = [body for kind, body in leaves(bakery.id) if kind == "subject_request.recording_reviewed"]
     assert [(each["recording"], each["given"], each["why"]) for each in decided] == [
         (call, "own", ""), (silent, "both", "Le client l’a demandé par écrit"),
     ]  # fmt: skip
@@ -388,7 +394,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
     done = reviews.of(bakery.id, page.rpartition("/")[2])
     assert done[call].erased_at is not None
-    assert (done[held].erased_at, done[held].kept_why) == (None, "keeping.held")
+    assert (done[held].erased_at, done[held].kept_why) == (None, "retention.held")
     shown = paul.get(page).text
     assert "Il est effacé" in shown
     assert "15 janvier 2027" in shown
@@ -399,7 +405,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     assert queries.recording(bakery.id, call).destroyed_why == "deleted"
     assert "Il est effacé" in paul.get(page).text, "also when nothing is left of it"
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "again, for what may be by then"
-    assert kinds(bakery.id)[-1] == "person.kept"
+    assert kinds(bakery.id)[-1] == "subject_request.recording_kept"
     assert paul.send(f"{page}/close", how="answered").status_code == 303
     for what in ("call", "review", "copy", "erase", "extend", "close"):
         form = {"sure": "yes", "how": "answered", "why": "x", f"given-{held}": "own"}
@@ -410,7 +416,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     known(anne, page, "luc")
     assert anne.send(f"{page}/erase", sure="yes").status_code == 303
     (row,) = reviews.of(duty.id, page.rpartition("/")[2]).values()
-    assert (row.recording, row.kept_why) == (by_law, "keeping.by_law")
+    assert (row.recording, row.kept_why) == (by_law, "retention.by_law")
     assert "une loi demande de le garder" in anne.get(page).text
 
 
@@ -450,7 +456,7 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
         assert {row.id for row in NotRecordedTable.select()} == {other, theirs}
         for row in LeafTable.select().where(LeafTable.recording_id.in_(mine)):
             assert (row.body, row.salt) == (None, None), "nothing opens what the log says of them"
-    ((_kind, said),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.forgotten"]
+    ((_kind, said),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.erased"]
     assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
     shown = paul.get(page).text
     assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
