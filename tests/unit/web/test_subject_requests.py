@@ -35,7 +35,7 @@ def leaves(tenant: str) -> list[tuple[str, dict]]:
         return [(row.kind, json.loads(row.body)) for row in rows if row.body]
 
 
-def kinds(tenant: str, beginning: str = "person.") -> list[str]:
+def kinds(tenant: str, beginning: str = "subject_request.") -> list[str]:
     return [kind for kind, _ in leaves(tenant) if kind.startswith(beginning)]
 
 
@@ -236,7 +236,7 @@ def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
     exported = [body for kind, body in leaves(bakery.id) if kind == "recording.exported"]
     assert {(body["recording"], body["channels"]) for body in exported} == {(both, "both"), (own, "own")}
     assert "subject_request.exported" in kinds(bakery.id)
-    assert kinds(rival.id, "person.") == []
+    assert kinds(rival.id, "subject_request.") == []
 
 
 def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> None:
