@@ -32,7 +32,7 @@ class Panel:
     folder: Path
 
     def object(self, what: str, name: str) -> Path:
-        return next((self.folder / "store").glob(f"*/*/*/*/{self.ids[what]}/{name}"))
+        return next((self.folder / "bucket").glob(f"*/*/*/*/{self.ids[what]}/{name}"))
 
 
 @pytest.fixture(scope="session")

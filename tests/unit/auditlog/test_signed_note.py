@@ -62,5 +62,5 @@ def test_control_characters_are_refused(control: str) -> None:
     ],
 )
 def test_what_is_no_hash_is_refused(text: str) -> None:
-    with pytest.raises(LedgerError, match="a hash that is none"):
+    with pytest.raises(LedgerError, match="an invalid hash"):
         read(note(text))

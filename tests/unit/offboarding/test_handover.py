@@ -245,14 +245,15 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     monkeypatch.setattr(offboarding_queries.recordings_of, "__defaults__", ("", 1))
     ids = [house.call(bakery) for _ in range(3)]
     announce(house, bakery)
-    real, house.store = house.store, Away(house.store, 2)
+    real = house.means
+    house.means = replace(real, store=Away(real.store, 2))
     with pytest.raises(Unreachable):
         handed(bakery.id)
     begun = departures.departure(bakery.id)
     assert (begun.handed_at, handover.last(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
-    house.store = real
+    house.means = real
     assert handed(bakery.id).handover == begun.handover
     files = unpacked(fetched(house, person(bakery)))
     assert all(f"accord/recordings/{each}/audio.opus" in files for each in ids)
@@ -267,9 +268,7 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
     house.changes.withdraw(bakery.id, gone, OPERATOR, reason="They said so")
     for destroyed in (False, True):
         if destroyed:
-            given = house.means
-            means = given
-            assert expiry.destroy_due(means, house.clock()) == 1
+            assert expiry.destroy_due(house.means, house.clock()) == 1
         after = fetched(house, who)
         assert len(after) == row.length
         was, now = unpacked(before), unpacked(after)
@@ -283,7 +282,7 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
                 assert stays.encode() in content
             else:
                 assert content == was[name], name
-    altered = next(house.folder.glob(f"store/*/*/*/*/{stays}/audio.opus"))
+    altered = next(house.bucket.glob(f"*/*/*/*/{stays}/audio.opus"))
     content = bytearray(altered.read_bytes())
     content[-1] ^= 1
     altered.write_bytes(content)

@@ -114,7 +114,7 @@ def full(house: Bakery, recorded) -> Bakery:
 
 @pytest.fixture
 def file(full: Bakery) -> Path:
-    path = full.root / "accord.backup"
+    path = full.folder / "accord.backup"
     backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
     return path
 
@@ -169,15 +169,15 @@ def test_every_row_comes_back_as_it_was(full: Bakery, file: Path, recovery) -> N
 
 def test_a_line_that_asks_in_several_languages_is_said_as_before(full: Bakery, file: Path, recovery) -> None:
     def told() -> line_policy.LinePolicy | None:
-        folder = full.root / "nodes"
-        snapshot.write(folder, full.root / "spool", [], full.clock())
+        folder = full.folder / "nodes"
+        snapshot.write(folder, full.folder / "spool", [], full.clock())
         assert snapshot.whole(folder)
         return line_policy.read(folder).line("+3225550109")
 
     before = told()
     assert before.asked is not None
     assert [one.announcement.language for one in before.languages] == ["fr", "en"]
-    for prompt in (full.root / "nodes" / "prompts").iterdir():
+    for prompt in (full.folder / "nodes" / "prompts").iterdir():
         prompt.unlink()
     with recovery.lost():
         bring_back(full, file)
@@ -327,12 +327,12 @@ def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
             )
         for refused in (
             lambda: bring_back(full, file),
-            lambda: backup.write(full.root / "two", full.means.keyring, full.clock(), os.urandom, print),
+            lambda: backup.write(full.folder / "two", full.means.keyring, full.clock(), os.urandom, print),
         ):
             with pytest.raises(BackupError, match="0099_later") as error:
                 refused()
             assert error.value.error_id == "backup.schema"
-        assert not (full.root / "two").exists()
+        assert not (full.folder / "two").exists()
 
 
 def test_another_key_encryption_key_is_named(full: Bakery, file: Path, recovery) -> None:
@@ -353,12 +353,12 @@ def test_no_file_is_written_over(full: Bakery, file: Path) -> None:
         backup.write(file, full.means.keyring, full.clock(), full.entropy, print)
     assert refused.value.error_id == "backup.exists"
     assert file.read_bytes() == before
-    assert [path.name for path in full.root.glob(".accord*")] == []
+    assert [path.name for path in full.folder.glob(".accord*")] == []
 
 
 def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
     """Others go on writing: what they add in the middle is in none of its tables."""
-    path, name = full.root / "moment", "Van Dyck NV"
+    path, name = full.folder / "moment", "Van Dyck NV"
     others = iter(range(99))
 
     def meanwhile(table: str, _rows: int) -> None:
@@ -389,7 +389,7 @@ def test_more_rows_than_a_page_come_back(full: Bakery, recovery, monkeypatch) ->
         other = replace(row, id=identity, prefix=f"{full.tenant}/2026/11/25/{identity}/")
         mine = limits.version_of(full.tenant)
         recordings.add_recording(other, now=full.clock(), entropy=full.entropy, limits=mine)
-    path = full.root / "many"
+    path = full.folder / "many"
     backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
     before = [each["id"] for each in rows(RecordingTable)]
     with recovery.lost():
