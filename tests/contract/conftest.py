@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
@@ -131,3 +132,24 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     files = tmp_path / "files"
     files.mkdir()
     return Case(name, store, f"{uuid4()}/2026/11/25/", files)
+
+
+@pytest.fixture(scope="session")
+def refusing_store(seaweedfs: SeaweedFS) -> S3Store:
+    """The same server as one that does not know these headers and refuses whatever has them."""
+    store = S3Store(seaweedfs.bucket())
+
+    def refuse(request: Any, **_: object) -> AWSResponse | None:
+        if not {"If-None-Match", "x-amz-checksum-sha256"} & set(request.headers):
+            return None
+        said = b"<Error><Code>NotImplemented</Code><Message>no such header</Message></Error>"
+        return AWSResponse(request.url, 501, {"Content-Type": "application/xml"}, _Said(said))
+
+    for client in (store._client, store._hash_in_header):
+        client.meta.events.register("before-send.s3.PutObject", refuse)
+    return store
+
+
+class _Said(io.BytesIO):
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.read()

@@ -83,15 +83,15 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     assert [key for key in mine if not key.endswith(stays)] == []
     receipt = offboarding_queries.standing(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
-    body = read_receipt(receipt.encode(), house.means.root).body
-    assert body["destroyed"] == {"deleted": len(recordings)}
-    assert len(body["keys"]["destroyed"]) == 2, "the one of before a change, too"
+    said = read_receipt(receipt.encode(), house.means.root).said
+    assert said.destroyed == {"deleted": len(recordings)}
+    assert len(said.keys.destroyed) == 2, "the one of before a change, too"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
         assert not NotRecordedTable.select().exists()
     assert kinds.count("recording.erased") == len(recordings)
-    assert [kinds.count(f"tenant.{kind}") for kind in ("erasing", "key_destroyed", "left")] == [1, 1, 1]
+    assert [kinds.count(f"tenant.{kind}") for kind in ("erasure_started", "key_destroyed", "offboarded")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("boundary", EACH)
