@@ -91,7 +91,11 @@ def assert_all_gone(house, recordings: list[str]) -> None:
         kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
         assert not NotRecordedTable.select().exists()
     assert kinds.count("recording.erased") == len(recordings)
-    assert [kinds.count(f"tenant.{kind}") for kind in ("erasure_started", "key_destroyed", "offboarded")] == [1, 1, 1]
+    assert [kinds.count(f"tenant.{kind}") for kind in ("erasure_started", "key_destroyed", "offboarded")] == [
+        1,
+        1,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("boundary", EACH)
