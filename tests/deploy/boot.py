@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pyte
+import click
 
 PYTHON = (
     "LD_LIBRARY_PATH=/opt/accord/python/lib PYTHONPATH=/opt/accord/source:/opt/accord/packages "
@@ -90,7 +90,7 @@ class Machine:
             systemd=SYSTEMD,
             python=sys.base_prefix,
             source=REPOSITORY,
-            packages=Path(pyte.__file__).parents[1],
+            packages=Path(click.__file__).parents[1],
         )
         with open(self._folder / "boot.log", "wb") as log:
             self._unshare = subprocess.Popen(

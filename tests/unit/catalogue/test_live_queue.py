@@ -45,7 +45,9 @@ def leaves() -> list[tuple[str, dict]]:
     with connected():
         return [
             (row.kind, json.loads(row.body))
-            for row in LeafTable.select().where(LeafTable.kind.startswith("call.")).order_by(LeafTable.number)
+            for row in LeafTable.select()
+            .where(LeafTable.kind.startswith("command."))
+            .order_by(LeafTable.number)
         ]
 
 
