@@ -13,14 +13,14 @@ from tests.admitting import ANSWER
 # In a process of its own: the limit is the process's.
 DAEMON = """
     import os, resource, gevent
-    from recorder.switch.outbound_socket import Dialplan
+    from recorder.switch.outbound_socket import OutboundSocket
     from tests.admitting import Everybody
 
     served = []
     def on_call(arrival, session):
         served.append(arrival.channel)
         session.closed.wait()
-    dialplan = Dialplan("127.0.0.1", 0, on_call, Everybody())
+    dialplan = OutboundSocket("127.0.0.1", 0, on_call, Everybody())
     print(dialplan.bind(), flush=True)
     used = len(os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 10, used + 10))
