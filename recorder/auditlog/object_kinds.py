@@ -23,7 +23,7 @@ FOLDERS: Final = (KEYS, PROBE, PLACE, LEAVING, FORGOTTEN, RETENTION)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ObjectKind:
     """A kind of object: how its key is formed, and what an audit compares it with (``compared``). ``listed``
     is its name in docs/formats.md."""
 
@@ -36,8 +36,8 @@ class Kind:
         return re.fullmatch(self.pattern, key) is not None
 
 
-def _of_recording(name: str, listed: str, compared: str) -> Kind:
-    return Kind(listed, rf"{_ID}/{_DAY}/{_ID}/{name}", compared)
+def _of_recording(name: str, listed: str, compared: str) -> ObjectKind:
+    return ObjectKind(listed, rf"{_ID}/{_DAY}/{_ID}/{name}", compared)
 
 
 _SOUND: Final = "the manifest's hash of each stored block, and of the whole"
@@ -51,63 +51,65 @@ KINDS: Final = (
     _of_recording(
         r"amendment-[0-9]{4}\.json", "amendment-0001.json", "its signature, and its hash in recording.amended"
     ),
-    Kind(
+    ObjectKind(
         "keys/<tenant>/tenant.json",
         rf"keys/{_ID}/tenant\.json",
         "the hash of the whole document in tenant.created, tenant.key_changed or tenant.key_wrapped",
     ),
-    Kind(
+    ObjectKind(
         "keys/<tenant>/<recording>.json",
         rf"keys/{_ID}/(?!tenant(?:-|\.)){_ID}\.json",
         "the key's id in the manifest, and the catalogue's copy; opened with --deep",
     ),
-    Kind(
+    ObjectKind(
         "keys/<tenant>/tenant-<key's id>.json",
         rf"keys/{_ID}/tenant-{_KEY_ID}\.json",
         "its id in tenant.key_changed; opened with --deep",
     ),
-    Kind(
+    ObjectKind(
         "keys/<tenant>/tenant-next.json",
         rf"keys/{_ID}/tenant-next\.json",
         "its kind and owner; opened with --deep",
     ),
-    Kind(
+    ObjectKind(
         "checkpoints/<tenant>/0000000001.note",
         rf"checkpoints/{_ID}/[0-9]{{10}}\.note",
         "its signature, the one before it, and the leaves",
     ),
-    Kind(
+    ObjectKind(
         "checkpoints/<tenant>/0000000001.tsr",
         rf"checkpoints/{_ID}/[0-9]{{10}}\.tsr",
         "the authority's certificate, and the checkpoint",
     ),
-    Kind(
+    ObjectKind(
         "checkpoints/endorsements/<key's id>-",
         rf"checkpoints/endorsements/{_KEY_ID}-[0-9a-f]{{1,64}}\.json",
         "the root's signature",
     ),
-    Kind(
+    ObjectKind(
         "offboarding/<tenant>/statement-0001.json",
         rf"offboarding/{_ID}/statement-[0-9]{{4}}\.json",
         "its signature, the one before it, and its hash in the log",
     ),
-    Kind(
+    ObjectKind(
         "receipt.json",
         rf"offboarding/{_ID}/receipt\.json",
         "its signature; its hash in tenant.offboarded",
     ),
-    Kind("call-erasures/<tenant>/<id>.json", rf"call-erasures/{_ID}/{_ID}\.json", "its signature"),
-    Kind(
+    ObjectKind("call-erasures/<tenant>/<id>.json", rf"call-erasures/{_ID}/{_ID}\.json", "its signature"),
+    ObjectKind(
         "retention/<tenant>/<limit>.json",
         rf"retention/{_ID}/(?!.*-lifted\.json){_ID}\.json",
         "its signature, and its hash in retention_limit.set",
     ),
-    Kind(
+    ObjectKind(
         "retention/<tenant>/<limit>-lifted.json",
         rf"retention/{_ID}/{_ID}-lifted\.json",
         "its signature, and its hash in retention_limit.lifted",
     ),
-    Kind("probe/", r"probe/(?:ready|[0-9a-f]{16})", "nothing: it is gone a moment later, and never read"),
+    ObjectKind(
+        "probe/", r"probe/(?:ready|[0-9a-f]{16})", "nothing: it is gone a moment later, and never read"
+    ),
 )
 
 UNSEALED: Final = frozenset({"audio.opus", "audio.wav", "peaks", "note"})
@@ -116,7 +118,7 @@ UNSEALED: Final = frozenset({"audio.opus", "audio.wav", "peaks", "note"})
 NOTHING: Final = "nothing of Accord's is called so, or lies here"
 
 
-def kind_of(key: str) -> Kind | None:
+def kind_of(key: str) -> ObjectKind | None:
     """The kind of an object by its key; ``None`` if it is not Accord's."""
     return next((kind for kind in KINDS if kind.has(key)), None)
 

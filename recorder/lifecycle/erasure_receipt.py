@@ -51,7 +51,7 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptBody:
+class ErasureReceiptBody:
     """What a receipt says: ``key`` is the id of the destroyed data key, ``tombstone`` the SHA-256 of the
     amendment that says so."""
 
@@ -73,19 +73,24 @@ class ReceiptBody:
 
 
 @dataclass(frozen=True, slots=True)
-class ErasureReceipt(ReceiptBody):
+class ErasureReceipt(ErasureReceiptBody):
     """A verified receipt; ``content`` is the signed document."""
 
     content: bytes
 
 
-def _check(found: ReceiptBody) -> None:
+def _check(found: ErasureReceiptBody) -> None:
     if found.complete_from < found.erased_at or not found.gone:
         raise SealError("seal.contradiction", "the receipt contradicts itself")
 
 
 KIND: Final = signed_document.Kind(
-    "accord-receipt", "receipt", RECEIPT, Form[ReceiptBody](ReceiptBody), largest=1024 * 1024, check=_check
+    "accord-receipt",
+    "receipt",
+    RECEIPT,
+    Form[ErasureReceiptBody](ErasureReceiptBody),
+    largest=1024 * 1024,
+    check=_check,
 )
 
 
@@ -123,7 +128,7 @@ def receipt(
             "`accord audit` names all of it; the worker destroys it again where a row is due",
         )
     tombstone, said = chain.erased, chain.erased.data
-    body = ReceiptBody(
+    body = ErasureReceiptBody(
         recording=recording,
         tenant=tenant,
         at=now,

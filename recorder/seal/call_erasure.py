@@ -12,14 +12,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.document_source import DocumentSource, read_document
+from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
@@ -33,12 +32,6 @@ AT_ONCE: Final = 500
 """Calls in one note."""
 
 _PLACE = re.compile(r"call-erasures/([0-9a-z][0-9a-z-]*)/([0-9a-z][0-9a-z-]*)\.json")
-
-
-class Sink(DocumentSource, Protocol):
-    """Where a note is put: a store."""
-
-    def put(self, key: str, path: Path, sha256: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +76,7 @@ def ids_in(key: str) -> tuple[str, str] | None:
 
 
 def put(
-    store: Sink,
+    store: DocumentSink,
     note: str,
     tenant: str,
     request: str,

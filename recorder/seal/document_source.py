@@ -25,6 +25,12 @@ def read_document(source: DocumentSource, key: str, largest: int) -> bytes:
     return source.read(key, 0, largest + 1)
 
 
+class DocumentSink(DocumentSource, Protocol):
+    """Where signed documents are put, too: a store."""
+
+    def put(self, key: str, path: Path, sha256: str) -> None: ...
+
+
 class Files:
     """A recording's files in a folder, however it came there, as a :class:`DocumentSource`.  The wrapped keys
     are found as ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""

@@ -17,8 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
@@ -26,7 +25,7 @@ from pydantic import Field
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.amendment_kinds import WHYS
-from recorder.seal.document_source import DocumentSource, read_document
+from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import in_memory
@@ -47,12 +46,6 @@ CANCELLED: Final = "cancelled"
 KINDS: Final = (ANNOUNCED, HANDED_OVER, ERASURE, CANCELLED)
 
 _NAME = re.compile(r"statement-([0-9]{4})\.json")
-
-
-class Sink(DocumentSource, Protocol):
-    """Where a statement is put: a store."""
-
-    def put(self, key: str, path: Path, sha256: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +148,7 @@ class ReceiptKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptBody:
+class OffboardingReceiptBody:
     """What the receipt says: ``statement`` is the SHA-256 of the statement that decided it, ``destroyed`` the
     numbers of recordings by why they were erased, ``gone`` and ``remains`` name kinds of data in words."""
 
@@ -182,7 +175,7 @@ class ReceiptBody:
 class OffboardingReceipt:
     """A verified receipt; ``key`` is the id of the key that signed it."""
 
-    said: ReceiptBody
+    said: OffboardingReceiptBody
     key: str
     sha256: str
 
@@ -199,14 +192,15 @@ class OffboardingReceipt:
         return self.said.erased_at
 
 
-def _check_receipt(found: ReceiptBody) -> None:
+def _check_receipt(found: OffboardingReceiptBody) -> None:
     times = [found.announced_at, found.erasing_since, found.erased_at, found.complete_from]
     if times != sorted(times):
         raise SealError("seal.contradiction", "the receipt contradicts itself")
 
 
 RECEIPT_KIND: Final = signed_document.Kind(
-    "accord-offboarding-receipt", "receipt", signing.OFFBOARDING, Form[ReceiptBody](ReceiptBody),
+    "accord-offboarding-receipt", "receipt", signing.OFFBOARDING,
+    Form[OffboardingReceiptBody](OffboardingReceiptBody),
     signed_at="erased_at", largest=RECEIPT_MAX_BYTES, check=_check_receipt,
 )  # fmt: skip
 
@@ -287,7 +281,9 @@ def erasure(
     return last
 
 
-def put(store: Sink, statement: Statement, signer: signing.Signer, root: Ed25519PublicKey) -> Statement:
+def put(
+    store: DocumentSink, statement: Statement, signer: signing.Signer, root: Ed25519PublicKey
+) -> Statement:
     """Sign a statement and put it beside the others.  Raises :class:`SealError` (a key that is not endorsed
     for it), ``Conflict`` where somebody else was faster, :class:`recorder.errors.StoreError`."""
     content = STATEMENT.write(statement, signer)

@@ -78,7 +78,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class ReconnectBackoff:
     """Seconds between attempts: doubled each time from ``first`` to ``longest``, of which between half and
     all at random, so that many nodes do not reconnect in step."""
 
@@ -116,7 +116,7 @@ class Node:
     subclasses: Iterable[str] = ()
     on_login: Callable[[Inbound], object] = lambda _connection: None
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
-    backoff: Backoff = field(default_factory=Backoff)
+    backoff: ReconnectBackoff = field(default_factory=ReconnectBackoff)
     heartbeat: float = 5.0
     """Seconds between two pings; each may take ``limits.reply``."""
 

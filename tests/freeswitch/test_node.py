@@ -16,7 +16,7 @@ from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Backoff, Live, Node
+from recorder.switch.standing_connection import Live, Node, ReconnectBackoff
 from tests.freeswitch.switches import PASSWORD, CallUnderTest, Rig
 
 ID = "0193a1b2-0000-7000-8000-0123456789ab"
@@ -54,7 +54,7 @@ class Watched:
             self.reasons.append,
             random=lambda: 0.5,
             limits=ConnectionLimits(connect=2, reply=1, write=1),
-            backoff=Backoff(first=0.05, longest=0.5),
+            backoff=ReconnectBackoff(first=0.05, longest=0.5),
             heartbeat=0.5,
         )
 

@@ -49,8 +49,8 @@ from recorder.seal.keyring import (
 from recorder.seal.offboarding import (
     RECEIPT_KIND,
     RECEIPT_MAX_BYTES,
+    OffboardingReceiptBody,
     ReceiptArchive,
-    ReceiptBody,
     ReceiptKeys,
     ReceiptLog,
     Statement,
@@ -249,7 +249,7 @@ def _receipt(
     people: int,
     keys: tuple[str, ...],
     now: datetime,
-) -> ReceiptBody:
+) -> OffboardingReceiptBody:
     head = checkpoint.newest(said.tenant)
     assert head is not None
     handed, kept = said.handed_over, services.backups_kept
@@ -257,7 +257,7 @@ def _receipt(
     if handed is not None:
         archive = ReceiptArchive(handed.at, handed.length, handed.recordings, handed.left_out)
     complete = complete_from(now, kept)
-    return ReceiptBody(
+    return OffboardingReceiptBody(
         tenant=said.tenant,
         statement=said.sha256,
         announced_at=said.announced_at,

@@ -16,7 +16,7 @@ from recorder.capture.thread_pool import THREADS
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.spool.layout import CallStart
-from recorder.switch.standing_connection import Backoff, Node
+from recorder.switch.standing_connection import Node, ReconnectBackoff
 from tests.integration.switch.conftest import QUICK
 from tests.integration.switch.test_standing import Diary, switch
 
@@ -51,7 +51,8 @@ def test_the_switch_is_found_again_by_its_name(
     peer.script = switch
     node = Node(
         "localhost", peer.port, "secret", names=("DTMF",), on_event=diary.event, on_up=diary.up,
-        on_down=diary.down, random=lambda: 0.0, limits=QUICK, backoff=Backoff(first=0.05, longest=0.1),
+        on_down=diary.down, random=lambda: 0.0, limits=QUICK,
+        backoff=ReconnectBackoff(first=0.05, longest=0.1),
     )  # fmt: skip
     node.start()
     try:

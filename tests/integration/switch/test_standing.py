@@ -16,7 +16,7 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.standing_connection import Backoff, Live, Node
+from recorder.switch.standing_connection import Live, Node, ReconnectBackoff
 
 Wait = Callable[[Callable[[], object]], None]
 
@@ -100,7 +100,7 @@ def node(peer: Any, diary: Diary) -> Iterator[Node]:
         diary.down,
         random=lambda: 0.5,
         limits=ConnectionLimits(connect=0.5, reply=0.3, write=0.3),
-        backoff=Backoff(first=0.01, longest=0.05),
+        backoff=ReconnectBackoff(first=0.01, longest=0.05),
         heartbeat=0.05,
     )
     yield node

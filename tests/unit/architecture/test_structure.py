@@ -22,7 +22,7 @@ FEATURES = "recorder.features."
 FEATURE_IMPORTS: set[tuple[str, str]] = set()
 """A feature and the other one that it imports."""
 
-DUPLICATE_CLASSES = {"Backoff", "Kind", "ReceiptBody", "Sink"}
+DUPLICATE_CLASSES: set[str] = set()
 
 TERMS = frozenset({
     "encoding", "forwarding", "framing", "keyring", "offboarding", "ping", "recording", "sealing", "signing",

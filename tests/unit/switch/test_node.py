@@ -8,7 +8,7 @@ import pytest
 from recorder.errors import SwitchError
 from recorder.switch.esl_events import Headers
 from recorder.switch.outbound_socket import Arrival
-from recorder.switch.standing_connection import Backoff, Live, LiveChannel, channels, recordings
+from recorder.switch.standing_connection import Live, LiveChannel, ReconnectBackoff, channels, recordings
 
 # As FreeSWITCH 1.11 answers.
 BUGS = """<media-bugs>
@@ -56,7 +56,7 @@ def test_who_is_recorded_to_a_path() -> None:
 
 
 def test_backing_off_grows_to_a_limit_and_is_spread() -> None:
-    backoff = Backoff(first=0.25, longest=15)
+    backoff = ReconnectBackoff(first=0.25, longest=15)
     most = [backoff.delay(attempt, lambda: 1.0) for attempt in range(10)]
     least = [backoff.delay(attempt, lambda: 0.0) for attempt in range(10)]
     assert most == [0.25, 0.5, 1, 2, 4, 8, 15, 15, 15, 15]
