@@ -99,10 +99,10 @@ def catalogue_url(catalogue_kind: str, tmp_path: Path, request: pytest.FixtureRe
 @pytest.fixture
 def catalogue(catalogue_url: str) -> Iterator[str]:
     """A migrated catalogue that this process has open; its URL."""
-    from recorder.catalogue import database, schema
+    from tests.catalogue_template import make_catalogue, open_catalogue
 
-    schema.migrate(catalogue_url)
-    opened = database.open_catalogue(catalogue_url)
+    make_catalogue(catalogue_url)
+    opened = open_catalogue(catalogue_url)
     yield catalogue_url
     getattr(opened, "close_all", opened.close)()
 

@@ -21,7 +21,7 @@ from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from demo.practice.party import SPEECH
-from recorder.catalogue import database, queries, schema
+from recorder.catalogue import queries
 from recorder.catalogue.records import AnnouncementRow, LineRow, UserRow
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.line_policy import PromptSound as Words
@@ -44,6 +44,7 @@ from recorder.spool.layout import CallEnd, CallStart, Mark
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
 from tests.announced import announcement_in
+from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock, since_boot
 from tests.entropy import Repeating
 from web.account import passwords
@@ -119,8 +120,8 @@ class House:
 
     def open_catalogue(self) -> None:
         """Migrate the catalogue and open it in this process."""
-        schema.migrate(self.catalogue_url)
-        self.database = database.open_catalogue(self.catalogue_url)
+        make_catalogue(self.catalogue_url)
+        self.database = open_catalogue(self.catalogue_url)
 
     @property
     def store(self) -> Store:

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peewee import SqliteDatabase
 
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.auditlog import checkpoint, mail_witness
-from recorder.catalogue import queries, schema
-from recorder.catalogue.database import connected, open_catalogue, writing
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.database import database as the_database
 from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables import TABLES
@@ -25,10 +27,10 @@ from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
 from recorder.playback import grants
 from recorder.services import Services
+from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.house import Bakery
-from tests.postgres import binaries
 from tests.stored import put_small
 
 
@@ -99,18 +101,18 @@ class Kept:
 
     def __init__(self, world: World, database: Any) -> None:
         self.world, self.database, self.at = world, database, world.house.clock()
-        self._rows = {model: list(model.select().dicts()) for model in TABLES}
+        self._copy = sqlite3.connect(":memory:")
+        self._rows = {}
+        if isinstance(database, SqliteDatabase):
+            database.connection().backup(self._copy)
+        else:
+            self._rows = {model: list(model.select().dicts()) for model in TABLES}
         bucket = world.house.bucket
         self._files = {path: path.read_bytes() for path in bucket.rglob("*") if path.is_file()}
 
     def put_back(self) -> None:
         self.world.house.clock.at = self.at
-        with writing():
-            for model in reversed(TABLES):
-                model.delete().execute()
-            for model, rows in self._rows.items():
-                for row in rows:
-                    model.insert(**row).execute()
+        self._put_rows_back()
         for path in self.world.house.bucket.rglob("*"):
             if path.is_file() and path not in self._files:
                 path.unlink()
@@ -118,31 +120,43 @@ class Kept:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 
+    def _put_rows_back(self) -> None:
+        if isinstance(self.database, SqliteDatabase):
+            with closing(sqlite3.connect(self.database.database)) as file:
+                self._copy.backup(file)
+            return
+        with writing():
+            for model in reversed(TABLES):
+                model.delete().execute()
+            for model, rows in self._rows.items():
+                for row in rows:
+                    model.insert(**row).execute()
+
 
 @pytest.fixture(scope="session")
 def worlds(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Callable[[str], Kept]]:
     """A world for each kind of catalogue, made when it is first asked for."""
-    # First, so that it ends last.
-    server = None if binaries() is None else request.getfixturevalue("postgres")
     made: dict[str, Kept] = {}
     with ExitStack() as stack:
 
-        def world(kind: str) -> Kept:
+        def kept(kind: str) -> Kept:
             if kind not in made:
                 root = tmp_path_factory.mktemp(kind)
                 url = f"sqlite:///{root / 'catalogue.db'}"
-                if server is not None and kind == "postgresql":
-                    url = stack.enter_context(server.database())
-                schema.migrate(url)
+                if kind == "postgresql":
+                    url = stack.enter_context(request.getfixturevalue("postgres").database())
+                make_catalogue(url)
                 database = open_catalogue(url)
                 stack.callback(getattr(database, "close_all", database.close))
                 with connected():
-                    made[kind] = Kept(make_world(Bakery(root, Clock(BEGAN), Repeating(), url)), database)
+                    world = make_world(Bakery(root, Clock(BEGAN), Repeating(), url))
+                    assert world.audit() == []
+                    made[kind] = Kept(world, database)
             return made[kind]
 
-        yield world
+        yield kept
 
 
 @pytest.fixture

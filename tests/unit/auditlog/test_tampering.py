@@ -39,12 +39,15 @@ assert all((tampered_bucket, tampered_later, tampered_log, tampered_mailed, tamp
 @pytest.mark.parametrize("name", TAMPERINGS)
 def test_it_is_found_and_named(world: World, name: str) -> None:
     tampering, code, where = TAMPERINGS[name]
-    assert world.audit() == []
     found = world.audit(**(tampering(world) or {}))
     assert [each for each in found if each.code.startswith(code) and where in each.where], [
         (each.code, each.where, each.message) for each in found
     ]
     assert all(each.hint for each in found)
+
+
+def test_the_world_was_put_back_after_each(world: World) -> None:
+    assert world.audit() == []
 
 
 def test_the_hashes_that_are_kept_are_compared(house, monkeypatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import gevent
@@ -14,5 +13,8 @@ from recorder.capture import call_controller
 @pytest.fixture(autouse=True)
 def two_are_settled_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(call_controller, "SETTLED", 0.0)
+    started: list[gevent.Greenlet] = []
+    gevent.Greenlet.add_spawn_callback(started.append)
     yield
-    gevent.killall([one for one in gc.get_objects() if isinstance(one, gevent.Greenlet) and not one.dead])
+    gevent.Greenlet.remove_spawn_callback(started.append)
+    gevent.killall([each for each in started if not each.dead])

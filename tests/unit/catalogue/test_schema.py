@@ -193,6 +193,7 @@ def test_another_kind_of_database_is_refused(url: str) -> None:
 
 @SQLITE
 def test_foreign_keys_and_wal_are_on(catalogue: str) -> None:
+    database.open_catalogue(catalogue)
     with database.connected():
         assert database.database.execute_sql("PRAGMA foreign_keys").fetchone() == (1,)
         assert database.database.execute_sql("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from recorder.catalogue import database, schema
+from recorder.catalogue import database
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.lifecycle import expiry, limit_application
+from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.stored import put_small
 
 
@@ -40,9 +41,9 @@ class Recovery:
             if (kind or own) == "postgresql":
                 server = self.request.getfixturevalue("postgres")
                 url = stack.enter_context(server.database(empty=True))
-            schema.migrate(url)
+            make_catalogue(url)
             before = database.database.obj
-            opened = database.open_catalogue(url)
+            opened = open_catalogue(url)
             try:
                 yield
             finally:
