@@ -130,7 +130,8 @@ class Server:
         try:
             yield self.url(name)
         finally:
-            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            if self._process is not None:
+                self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _make_template(self) -> str:
         self.execute("CREATE DATABASE accord_template")
