@@ -67,11 +67,21 @@ def open_page(somebody, name: str) -> None:
         assert "404" in somebody.said.pop()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(person, name, scheme):
-    somebody = person(color_scheme=scheme)
+def test_page_is_accessible_in_both_schemes_and_fits_every_width(person, name):
+    """One visit for all of it: opening a page takes longer than checking it."""
+    somebody = person(width=320, reduced_motion="reduce")  # no transition between the colours of two schemes
     open_page(somebody, name)
+    stays_on_the_page(somebody)
+    for width in (1600, 1100):
+        somebody.page.set_viewport_size({"width": width, "height": 800})
+        stays_on_the_page(somebody)
+    for scheme in ("light", "dark"):
+        somebody.page.emulate_media(color_scheme=scheme)
+        assert_accessible(somebody)
+
+
+def assert_accessible(somebody) -> None:
     before = list(somebody.said)
     found = Axe().run(
         somebody.page,
@@ -81,10 +91,8 @@ def test_axe_finds_nothing(person, name, scheme):
     assert found.violations_count == 0, found.generate_report()
 
 
-LATER = [pytest.param(width, marks=pytest.mark.long) for width in (360, 768)]
-
-
-@pytest.mark.parametrize("width", [320, 1600, *LATER])
+@pytest.mark.long
+@pytest.mark.parametrize("width", [360, 768])
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_needs_scrolling_sideways(person, name, width):
     somebody = person(width=width)

@@ -8,6 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask, Response
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
 from tests.house import PASSWORD, Customer, House, hash_with
@@ -92,9 +93,27 @@ def config() -> WebConfig:
     return WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5)
 
 
+class CompiledTemplates(BytecodeCache):
+    """Templates, compiled once for the applications of all tests: compiling takes longer than a request."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self._code.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+COMPILED = CompiledTemplates()
+
+
 @pytest.fixture
 def app(house, clock, entropy, config) -> Flask:
     made = create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
+    made.jinja_env.bytecode_cache = COMPILED
     made.response_class = Page
     return made
 
