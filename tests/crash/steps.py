@@ -8,7 +8,7 @@ Answers with how each ended.
 ``settle`` follows what a customer set; ``sign`` signs the logs, ``begin`` lets one go on that was cut;
 ``prepare`` puts together what a customer is handed, ``person`` erases for somebody who asks
 (``REQUEST/RECORDING/USER``); ``restore`` brings that backup's file back, and ``rebuild`` makes rows again
-from the bucket."""
+from the bucket.  ``destroy`` destroys what is due, and ``erase`` what is left of customers who left."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from recorder.audit import continuation
 from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import open_catalogue
-from recorder.features.offboarding import service
+from recorder.features.offboarding import duty, service
 from recorder.features.offboarding.plan import prepare
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import erasure, register
-from recorder.lifecycle import amendment_recovery, amendment_service, limit_application
+from recorder.lifecycle import amendment_recovery, amendment_service, expiry, limit_application
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.playback.verified_recording import Seals
 from recorder.seal import kek_files, signing
@@ -126,6 +126,14 @@ class Step:
 
     def finish(self) -> None:
         amendment_recovery.finish(self.store, self.public, self.now, os.urandom)
+
+    def destroy(self) -> None:
+        self.finish()
+        expiry.destroy_due(replace(self.services, boundary=self.boundary), self.now)
+
+    def erase(self) -> None:
+        self.finish()
+        duty.erase_due(replace(self.services, boundary=self.boundary), self.now)
 
     @property
     def services(self) -> Services:

@@ -3,20 +3,15 @@ that moment and made again from the bucket, what was destroyed does not come bac
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-import recorder
-from recorder.catalogue import database, queries, schema
+from recorder.catalogue import database, queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.features.recovery import rebuild_queue
@@ -25,9 +20,10 @@ from recorder.seal.keyring import data_key_path
 from recorder.seal.verification import verify
 from recorder.spool import layout
 from recorder.spool.layout import Mark
+from tests.catalogue_template import make_catalogue
 
-SOURCE = str(Path(recorder.__file__).parents[1])
-DESTROY = Path(__file__).with_name("destroy.py")
+from .conftest import step
+
 BOUNDARIES = (
     "key deleted",
     "key forgotten",
@@ -44,9 +40,9 @@ def destroy(house, catalogue: str, boundary: str, *more: str, days: int = 31) ->
     """A process that destroys what is over a month from now, or writes down what ``more`` says; its exit
     status.  Each time it is an hour later, so that nobody waits for the claim of the one that died."""
     house.clock.forward(hours=1)
-    now = house.clock() + timedelta(days=days)
-    argv = [sys.executable, str(DESTROY), str(house.folder), catalogue, now.isoformat(), boundary, *more]
-    return subprocess.run(argv, env={**os.environ, "PYTHONPATH": SOURCE}, timeout=60).returncode
+    what, recording = more or ("destroy", "-")
+    (ended,) = step(house, what, boundary, argument=recording, days=days, url=catalogue)
+    return ended
 
 
 def assert_gone(house, recording: str, why: str = "expired") -> None:
@@ -83,7 +79,7 @@ def lost_and_found(house, name: str) -> Iterator[str]:
     copy = house.folder / "copy"
     subprocess.run(["cp", "-a", house.bucket, copy], check=True)
     url = f"sqlite:///{house.folder / name}"
-    schema.migrate(url)
+    make_catalogue(url)
     own = database.database.obj
     opened = database.open_catalogue(url)
     try:
@@ -138,7 +134,7 @@ def agreed_to(house) -> str:
 def test_erasing_at_a_wish_is_finished_wherever_it_dies(house, wish, why) -> None:
     """Nobody waits for its day; the wish itself is killed at each boundary, then the destroying."""
     recording, url = agreed_to(house), house.catalogue_url
-    mine = (wish, house.tenant, recording)
+    mine = (wish, recording)
     assert destroy(house, url, "begun", *mine, days=0) == -signal.SIGKILL
     assert destroy(house, url, "-", days=0) == 0
     assert queries.recording(house.tenant, recording).destroyed_at is None, "nothing was put"
@@ -162,7 +158,7 @@ def test_a_copy_of_the_catalogue_of_before_brings_nothing_back(house) -> None:
     file = url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(file)) as live, closing(sqlite3.connect(f"{file}.old")) as copy:
         live.backup(copy)
-    assert destroy(house, url, "listed", "delete", house.tenant, recording, days=0) == -signal.SIGKILL
+    assert destroy(house, url, "listed", "delete", recording, days=0) == -signal.SIGKILL
     assert destroy(house, url, "-", days=0) == 0
     assert_gone(house, recording, "deleted")
     own = database.database.obj

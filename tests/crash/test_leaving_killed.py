@@ -3,16 +3,11 @@ catalogue that is lost in the middle and made again from the bucket brings nothi
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-import recorder
 from recorder.catalogue import departures, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -22,10 +17,9 @@ from recorder.features.offboarding import queries as offboarding_queries
 from recorder.lifecycle.key_rotation import Rewrapping
 from recorder.seal.offboarding import place_of, read_receipt
 
+from .conftest import step
 from .test_destroying_killed import lost_and_found
 
-SOURCE = str(Path(recorder.__file__).parents[1])
-LEAVE = Path(__file__).with_name("leave.py")
 RECORDINGS = (
     "begun",
     "put",
@@ -56,8 +50,8 @@ EACH = [pytest.param(each, marks=() if each in ALWAYS else pytest.mark.long) for
 def leave(house, catalogue: str, boundary: str) -> int:
     """A process that destroys what is left; each time it is an hour later."""
     house.clock.forward(hours=1)
-    argv = [sys.executable, str(LEAVE), str(house.folder), catalogue, house.clock().isoformat(), boundary]
-    return subprocess.run(argv, env={**os.environ, "PYTHONPATH": SOURCE}, timeout=60).returncode
+    (ended,) = step(house, "erase", boundary, url=catalogue)
+    return ended
 
 
 def left(house, recordings: int = 1) -> list[str]:

@@ -28,6 +28,15 @@ TAKE = (
 )
 
 
+def test_killed_at_every_boundary_one_after_another_a_take_is_stored_once(house, workers) -> None:
+    folder = house.take()
+    for boundary in TAKE:
+        assert workers.start(boundary.format(id=folder.name)).ended() == -signal.SIGKILL, boundary
+    workers.finish()
+    workers.assert_stored_once(folder.name)
+
+
+@pytest.mark.long  # at each by itself
 @pytest.mark.parametrize("boundary", TAKE)
 def test_a_take_is_stored_once_whatever_boundary_the_worker_dies_at(house, workers, boundary) -> None:
     folder = house.take()
