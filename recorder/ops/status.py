@@ -111,7 +111,7 @@ class NodeStatus:
             yield DoctorFinding(
                 WRONG,
                 f"calls: {len(silent)} recordings have stopped growing: {', '.join(silent[: node.NAMED])}",
-                "the switch does not write them: its log says why; `accord doctor` checks the spool's modes",
+                "the switch does not write them: see its log; `accord doctor` checks the spool's permissions",
             )
 
     def spool(self, patient: Patient) -> Iterator[DoctorFinding]:
@@ -126,7 +126,7 @@ class NodeStatus:
             WARNING if late else OK,
             f"spool: {depth.finished} finished calls, {depth.size / 1e6:.1f} MB"
             + (f": {each}, the oldest for {format_duration(age)}" if each else ""),
-            "the worker's log says what each waits for (take.delayed)" if late else "",
+            "the worker's log has the reason for each (take.delayed)" if late else "",
         )
         if depth.closed:
             yield DoctorFinding(WRONG, f"spool: {depth.closed} folders cannot be opened", node.GROUP)

@@ -42,10 +42,10 @@ def test_what_a_server_can_do_is_tried(seaweedfs: SeaweedFS) -> None:
     assert {each.state for each in found} == {"ok"}, found
     said = "\n".join(each.what for each in found)
     for words in (
-        "takes, gives and deletes",
-        "puts only where nothing is: yes",
+        "stores, returns and deletes",
+        "refuses to overwrite: yes",
         "compares SHA-256: yes",
-        "sends parts: yes",
+        "serves ranges: yes",
     ):
         assert words in said, said
     seen = capabilities.look(seaweedfs.bucket(), os.urandom)
@@ -92,5 +92,5 @@ def test_a_server_that_is_away_or_says_nothing(seaweedfs: SeaweedFS) -> None:
     assert found == DoctorFinding(
         "wrong",
         "store: no answer within 1 s",
-        "what it looks at hangs: a disk, the database, the network or the switch",
+        "it waits for a disk, the database, the network or the switch, which does not respond",
     )

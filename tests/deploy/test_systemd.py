@@ -86,12 +86,12 @@ def test_the_doctor_has_nothing_to_say_of_the_processes(machine: Machine) -> Non
         wait_active(machine, unit)
     if machine.show("freeswitch", "ActiveState") != "active":
         machine.run("systemctl", "start", "freeswitch")
-    daemon = f"ok      daemon: process {main_pid(machine, 'accord-daemon')} watches the switch"
+    daemon = f"ok      daemon: process {main_pid(machine, 'accord-daemon')} is connected to the switch"
 
     machine.until("the daemon watches", lambda: daemon in as_accord(machine, "doctor", check=False), 30)
     said = as_accord(machine, "doctor", check=False)
     assert "ok      recording: the switch's user freeswitch may write to the spool" in said, said
-    for name in ("daemon: nobody", "worker: nobody", "without a watchdog", "files open"):
+    for name in ("without a supervisor", "without a watchdog", "files, but needs"):
         assert name not in said, said
     assert "ok      panel: answers" in said, said
 

@@ -214,6 +214,6 @@ def test_the_doctor_finds_that_the_daemons_key_is_not_in_the_switch(tmp_path: Pa
         driver.close()
     assert [each.state for each in fine] == ["ok"]
     assert [each.state for each in bad] == ["warning"]
-    assert "ask about each call" in bad[0].what
+    assert "asks the switch about each call" in bad[0].what
     assert "esl-allowed-api" in bad[0].hint
     assert value not in repr([fine, bad])

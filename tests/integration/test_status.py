@@ -109,8 +109,8 @@ def test_it_shows_the_calls_and_what_is_wrong(node: Node) -> None:
     until("the calls are recorded", recorded)
     node.switch.send_signal(signal.SIGSTOP)  # so that the calls last, however slow this machine is
     assert code == 2, "there is no worker"
-    assert f"ok      daemon: process {node.daemon.pid} watches the switch" in text
-    assert "ok      daemon: says that it can do its work" in text
+    assert f"ok      daemon: process {node.daemon.pid} is connected to the switch" in text
+    assert "ok      daemon: reports that it is ready" in text
     assert "wrong   worker: none is running on this spool" in text
     assert "ok      spool: 0 finished calls" in text
     assert "stopped growing" not in text

@@ -109,10 +109,10 @@ BROKEN = (
         "no entry",
         ENTRY,
         without(r'<extension name="accord".*?</extension>'),
-        "no extension brings calls to the daemon",
+        "no extension sends calls to the daemon",
     ),
-    Broken("no timeout", ACCORD, extension("accord_timeout"), "there is no extension accord_timeout"),
-    Broken("no catch-all", ACCORD, extension("accord_after_any"), "there is no extension accord_after_any"),
+    Broken("no timeout", ACCORD, extension("accord_timeout"), "the extension accord_timeout is missing"),
+    Broken("no catch-all", ACCORD, extension("accord_after_any"), "the extension accord_after_any is missing"),
     Broken(
         "the guard keeps recordings",
         ACCORD,
@@ -147,7 +147,7 @@ BROKEN = (
         ),
         "a call that is to be told at pick-up is recorded before",
     ),
-    Broken("nothing rings first", ACCORD, extension("accord_pickup"), "there is no extension accord_pickup"),
+    Broken("nothing rings first", ACCORD, extension("accord_pickup"), "the extension accord_pickup is missing"),
     Broken(
         "keys end the announcement",
         ACCORD,
@@ -223,8 +223,8 @@ LATE = (
 NUMBERS = r'field="${accord_line}" expression="^\+?[0-9]{2,15}$"'
 
 BROKEN_OUTWARD = (
-    Broken("no callee", CALLEE, extension("accord_callee"), "there is no extension accord_callee"),
-    Broken("nobody is asked", CALLEE, extension("accord_listen"), "there is no extension accord_listen"),
+    Broken("no callee", CALLEE, extension("accord_callee"), "the extension accord_callee is missing"),
+    Broken("nobody is asked", CALLEE, extension("accord_listen"), "the extension accord_listen is missing"),
     Broken("callees are left", CALLEE, instead("full", "async full"), "a daemon that dies can leave callees"),
     Broken(
         "callees are hung up",
@@ -287,7 +287,7 @@ BROKEN_ROUTES = (
            "extension 'ahead' of context 'outbound'"),
     Broken("Accord's extensions twice", "dialplan/public.xml",
            instead("</context>", '<X-PRE-PROCESS cmd="include" data="public/00_accord.xml"/>\n</context>'),
-           "context public brings each call to the daemon 2 times"),
+           "context public sends each call to the daemon 2 times"),
 )  # fmt: skip
 """Ways that connect a call before Accord is asked, or that ask twice."""
 

@@ -68,16 +68,20 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Do
         except PeeweeException as error:
             found.append(
                 DoctorFinding(
-                    "wrong", f"{name}: the catalogue: {error}", "is it away, or held by another process?"
+                    "wrong",
+                    f"{name}: the catalogue: {error}",
+                    "check that the database is running and that no other process holds it",
                 )
             )
         except OSError as error:
             found.append(DoctorFinding("wrong", f"{name}: {error}", "check the path, its owner and its mode"))
         except Exception as error:
-            # Whatever a library raises of what it was given: the line says it, and the next check is made.
+            # Any other error of a library becomes a finding too, so that the next check still runs.
             found.append(
                 DoctorFinding(
-                    "wrong", f"{name}: {type(error).__name__}: {error}", "this is not foreseen: report it"
+                    "wrong",
+                    f"{name}: {type(error).__name__}: {error}",
+                    "this is a bug in Accord: report it with this line",
                 )
             )
         finally:
@@ -94,5 +98,5 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Do
         yield DoctorFinding(
             "wrong",
             f"{check.__name__.replace('_', ' ')}: no answer within {limit:g} s",
-            "what it looks at hangs: a disk, the database, the network or the switch",
+            "it waits for a disk, the database, the network or the switch, which does not respond",
         )

@@ -26,16 +26,19 @@ ANSWERS_IN = 5.0
 
 MILLISECOND = timedelta(milliseconds=1)
 
-_NTP = "install and start chrony or systemd-timesyncd: times are sealed, and a store refuses a wrong clock"
+_NTP = (
+    "install and start chrony or systemd-timesyncd: recordings carry signed times, and an S3 store refuses "
+    "requests from a wrong clock"
+)
 
 
 def clock(patient: Patient) -> Iterator[DoctorFinding]:
     """The kernel reports that its clock is synchronised."""
     kernel = kernel_clock()
     if kernel is None:
-        yield DoctorFinding("warning", "clock: the kernel does not say whether it is synchronised", _NTP)
+        yield DoctorFinding("warning", "clock: the kernel does not report whether it is synchronised", _NTP)
     elif not kernel.kept:
-        yield DoctorFinding("warning", "clock: nothing synchronises it", _NTP)
+        yield DoctorFinding("warning", "clock: it is not synchronised", _NTP)
     else:
         yield DoctorFinding("ok", f"clock: synchronised, at most {kernel.off / MILLISECOND:.0f} ms off")
 
@@ -54,7 +57,9 @@ def versions(patient: Patient) -> Iterator[DoctorFinding]:
             yield DoctorFinding("ok", f"versions: {name} {found}, gevent {version('gevent')}")
         else:
             yield DoctorFinding(
-                "warning", f"versions: {name} {found}; {wanted} was tested", f"pip install {name}=={wanted}"
+                "warning",
+                f"versions: {name} {found} is installed, but Accord is tested with {wanted}",
+                f"pip install {name}=={wanted}",
             )
 
 
@@ -65,12 +70,12 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
     found = holder(lock)
     if found is None:
         yield DoctorFinding(
-            "wrong", "daemon: none is running on this spool: calls go on unrecorded", _start("daemon")
+            "wrong", "daemon: none is running on this spool, so calls are not recorded", _start("daemon")
         )
         return
     if found.stopped:
         yield DoctorFinding(
-            "wrong", f"daemon: process {found.pid} is stopped", f"kill -CONT {found.pid}, or restart it"
+            "wrong", f"daemon: process {found.pid} is stopped", f"run `kill -CONT {found.pid}`, or restart it"
         )
         return
     # As the kernel times it, not as the patient's clock: it is the age of a file.
@@ -78,20 +83,20 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
     if datetime.now(UTC) - seen > UNWATCHED:
         yield DoctorFinding(
             "wrong",
-            f"daemon: process {found.pid} has not watched the switch since {seen:%H:%M:%S} UTC",
-            "is it connected to the switch? its log says why not (switch.down)",
+            f"daemon: process {found.pid} has not been connected to the switch since {seen:%H:%M:%S} UTC",
+            "its log has the reason (switch.down)",
         )
     else:
-        yield DoctorFinding("ok", f"daemon: process {found.pid} watches the switch")
+        yield DoctorFinding("ok", f"daemon: process {found.pid} is connected to the switch")
     port = patient.settings.switch.listen_port
     if listener(port) is None:
         yield DoctorFinding(
             "wrong",
-            f"daemon: nobody listens on port {port}, where the dialplan sends calls",
-            "is [switch] listen_port the same for the daemon and here?",
+            f"daemon: nothing listens on port {port}, where the dialplan sends calls",
+            "give the daemon and this command the same [switch] listen_port",
         )
-    yield from _looked_after("daemon", found)
-    yield from _says("daemon", patient.settings.metrics.host, patient.settings.metrics.daemon_port)
+    yield from _supervision("daemon", found)
+    yield from _readiness("daemon", patient.settings.metrics.host, patient.settings.metrics.daemon_port)
 
 
 def worker(patient: Patient) -> Iterator[DoctorFinding]:
@@ -99,41 +104,41 @@ def worker(patient: Patient) -> Iterator[DoctorFinding]:
     found = holder(patient.settings.node.spool_folder / WORKER)
     if found is None:
         yield DoctorFinding(
-            "wrong", "worker: none is running on this spool: takes stay there", _start("worker")
+            "wrong", "worker: none is running on this spool, so finished calls stay there", _start("worker")
         )
         return
     if found.stopped:
         yield DoctorFinding(
-            "wrong", f"worker: process {found.pid} is stopped", f"kill -CONT {found.pid}, or restart it"
+            "wrong", f"worker: process {found.pid} is stopped", f"run `kill -CONT {found.pid}`, or restart it"
         )
         return
     yield DoctorFinding("ok", f"worker: process {found.pid} runs")
-    yield from _looked_after("worker", found)
-    yield from _says("worker", patient.settings.metrics.host, patient.settings.metrics.worker_port)
+    yield from _supervision("worker", found)
+    yield from _readiness("worker", patient.settings.metrics.host, patient.settings.metrics.worker_port)
 
 
 def panel(patient: Patient) -> Iterator[DoctorFinding]:
     """The panel answers, if it runs on this machine."""
     web = patient.settings.web
     if listener(web.port) is None:
-        yield DoctorFinding("warning", f"panel: nobody listens on port {web.port}", _start("web"))
+        yield DoctorFinding("warning", f"panel: nothing listens on port {web.port}", _start("web"))
         return
     host = "127.0.0.1" if web.host in {"0.0.0.0", "::", ""} else web.host  # noqa: S104  # compared, not bound
     status, _ = _get(host, web.port, "/healthz")
     if status == 200:
         yield DoctorFinding("ok", f"panel: answers on {host}:{web.port}")
     else:
-        yield DoctorFinding("wrong", f"panel: answers {status} on {host}:{web.port}", "its log says why")
-    yield from _says("panel", patient.settings.metrics.host, patient.settings.metrics.web_port)
+        yield DoctorFinding("wrong", f"panel: answers {status} on {host}:{web.port}", "see its log")
+    yield from _readiness("panel", patient.settings.metrics.host, patient.settings.metrics.web_port)
 
 
-def _looked_after(name: str, process: Process) -> Iterator[DoctorFinding]:
+def _supervision(name: str, process: Process) -> Iterator[DoctorFinding]:
     environment, files = process.environment, process.files
     if environment is None:
         yield DoctorFinding(
             "warning",
-            f"{name}: this user may not see who looks after process {process.pid}",
-            "run the doctor as root or as the user of Accord",
+            f"{name}: this user may not see what supervises process {process.pid}",
+            "run the doctor as root or as Accord's user",
         )
     elif "NOTIFY_SOCKET" in environment and "WATCHDOG_USEC" not in environment:
         yield DoctorFinding(
@@ -142,16 +147,18 @@ def _looked_after(name: str, process: Process) -> Iterator[DoctorFinding]:
     elif not {"NOTIFY_SOCKET", HEARTBEAT_FD} & set(environment):
         yield DoctorFinding(
             "warning",
-            f"{name}: nobody looks after it: one that hangs or dies stays so",
-            "run it by systemd (deploy/systemd) or by `accord run`",
+            f"{name}: it runs without a supervisor, so nothing restarts it when it hangs or dies",
+            "run it under systemd (deploy/systemd) or `accord run`",
         )
     if files is not None and files < FILES:
         yield DoctorFinding(
-            "warning", f"{name}: may have {files} files open, {FILES} are wanted", f"LimitNOFILE={FILES * 16}"
+            "warning",
+            f"{name}: may open {files} files, but needs {FILES}",
+            f"set LimitNOFILE={FILES * 16} in its unit",
         )
 
 
-def _says(name: str, host: str, port: int) -> Iterator[DoctorFinding]:
+def _readiness(name: str, host: str, port: int) -> Iterator[DoctorFinding]:
     """What the process itself reports on ``/readyz``, where it serves that."""
     if not port or listener(port) is None:
         return
@@ -161,11 +168,13 @@ def _says(name: str, host: str, port: int) -> Iterator[DoctorFinding]:
         bad = {key: each for key, each in checks.items() if not each["ok"] or each.get("hint")}
     except (ValueError, KeyError, TypeError):
         yield DoctorFinding(
-            "warning", f"{name}: answers {status} on {host}:{port}/readyz", "is that its port?"
+            "warning",
+            f"{name}: answers {status} on {host}:{port}/readyz",
+            "check the ports in [metrics]: another program may be listening there",
         )
         return
     if status == 200:
-        yield DoctorFinding("ok", f"{name}: says that it can do its work")
+        yield DoctorFinding("ok", f"{name}: reports that it is ready")
     for key, each in bad.items():
         state: State = "warning" if each["ok"] else "wrong"
         yield DoctorFinding(state, f"{name}: {key}: {each.get('what', '')}", str(each.get("hint", "")))

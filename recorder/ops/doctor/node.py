@@ -37,8 +37,8 @@ NAMED = 5
 """How many takes are named in one line."""
 
 GROUP = (
-    "switch, daemon and worker need one group: `chgrp -R accord` and `chmod -R g+rwXs` on the spool, "
-    "and UMask=0007 for each of them"
+    "put switch, daemon and worker into one group: `chgrp -R accord` and `chmod -R g+rwXs` on the spool, "
+    "and UMask=0007 for each"
 )
 
 
@@ -47,7 +47,7 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
     folder = patient.settings.node.spool_folder
     if not folder.is_dir():
         yield DoctorFinding(
-            "wrong", f"spool: there is no folder {folder}", "start the daemon or the worker once"
+            "wrong", f"spool: there is no folder {folder}", "start the daemon or the worker: they make it"
         )
         return
     probe = folder / f".doctor-{uuid.uuid4()}"
@@ -65,22 +65,22 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
     if aside.is_dir() and aside.stat().st_dev != folder.stat().st_dev:
         yield DoctorFinding(
             "wrong",
-            f"spool: {aside} is another file system, so that nothing can be moved there",
-            "mount the spool whole, with its quarantine in it",
+            f"spool: {aside} is on another file system, so nothing can be moved there",
+            "keep the quarantine on the spool's file system",
         )
     shut = closed_folders(folder)
     shut += [each for each in finished_takes(folder) if not os.access(each, os.W_OK)]
     if shut:
-        yield DoctorFinding("wrong", f"spool: {len(shut)} folders cannot be looked into or emptied", GROUP)
+        yield DoctorFinding("wrong", f"spool: {len(shut)} folders cannot be read or emptied", GROUP)
     yield from quarantine(patient)
     if not shut:
-        yield DoctorFinding("ok", f"spool: {folder} takes folders, and lets them be renamed and removed")
+        yield DoctorFinding("ok", f"spool: folders can be made, renamed and removed in {folder}")
     owner = folder.stat().st_uid
     if os.geteuid() == 0 and owner != 0:
         yield DoctorFinding(
             "warning",
-            "spool: the doctor runs as root, who may do everything",
-            f"run it as the user of Accord (user id {owner}), and it sees what that one sees",
+            "spool: the doctor runs as root, which hides missing permissions",
+            f"run it as Accord's user (user id {owner})",
         )
 
 
@@ -99,7 +99,7 @@ def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
     yield DoctorFinding(
         "warning",
         f"spool: {len(takes)} takes in quarantine{last}",
-        f"`cat {aside}/*/{WHY}` says why and until when; `accord take again` has one tried again",
+        f"`cat {aside}/*/{WHY}` shows why and until when; `accord take again` retries one",
     )
 
 
@@ -111,22 +111,22 @@ def disk(patient: Patient) -> Iterator[DoctorFinding]:
     left = found.free - round(found.size * (1 - node.full_at))
     yield DoctorFinding(
         {Room.OK: OK, Room.WARN: WARNING, Room.FULL: WRONG}[found.room(node.warn_at, node.full_at)],
-        f"disk: {found.used:.0%} in use, told at {node.warn_at:.0%}, {until}; "
+        f"disk: {found.used:.0%} in use, warning at {node.warn_at:.0%}, {until}; "
         + _hours(left, *_growth(node.spool_folder)),
-        "" if found.used < node.warn_at else f"{until}: make room; nothing in the spool may be deleted",
+        "" if found.used < node.warn_at else f"make room, but delete nothing in the spool: {until}",
     )
     growing = [GrowingFile(size, USUAL_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
     if found.free < wanted(found.size, [*growing, GrowingFile(0, USUAL_RATE, ("opus",))], 0, AHEAD):
         yield DoctorFinding(
             "wrong",
-            f"disk: no room to finish one more recording beside the {len(growing)} that go on: calls are "
+            f"disk: no room for one more recording beside the {len(growing)} in progress: new calls are "
             "listed as not recorded (full_disk)",
-            "they are recorded again once the worker has stored enough; for more at once, a larger disk",
+            "recording resumes once the worker has stored enough; more calls at a time need a larger disk",
         )
     if node.warn_at >= node.full_at:
         yield DoctorFinding(
             "warning",
-            f"disk: warn_at ({node.warn_at:g}) is not below full_at ({node.full_at:g}): nobody is told",
+            f"disk: warn_at ({node.warn_at:g}) is not below full_at ({node.full_at:g}): nothing warns you",
             "set [node] warn_at below full_at",
         )
 
@@ -162,10 +162,10 @@ def _born(take: Path) -> float:
 
 
 def _hours(left: int, growing: int, rate: float) -> str:
-    room = f"{max(0, left) / 1e9:.1f} GB until then"
+    room = f"{max(0, left) / 1e9:.1f} GB left until then"
     if rate <= 0:
-        return f"{room}, no recording grows now"
-    return f"{room}: {max(0, left) / rate / 3600:.1f} hours of the {growing} recordings that grow now"
+        return f"{room}, no recording is growing"
+    return f"{room}: {max(0, left) / rate / 3600:.1f} hours of the {growing} recordings that are growing"
 
 
 def takes(patient: Patient) -> Iterator[DoctorFinding]:
@@ -199,28 +199,29 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
     for tenant in sorted(strangers):
         yield DoctorFinding(
             "wrong",
-            f"takes: calls wait for customer {tenant}, whom the catalogue does not know",
-            "is this the catalogue that the node's snapshot was made from? nothing is lost until it is back",
+            f"takes: calls wait for customer {tenant}, who is not in the catalogue",
+            "set [catalogue] url to the one that the snapshot was made from; the calls wait until then",
         )
     for sha256 in sorted(silent):
         yield DoctorFinding(
             "wrong",
-            f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is nowhere",
+            f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is missing",
             f"put the WAV at {node.snapshot_folder / 'prompts' / sha256}.wav, or restore the catalogue",
         )
     if broken:
-        yield DoctorFinding("warning", f"takes: {broken} cannot be read", "the worker sets them aside")
+        yield DoctorFinding("warning", f"takes: {broken} cannot be read", "the worker quarantines them")
     if long:
         yield DoctorFinding(
             "warning",
-            f"takes: {long} of {total} finished calls wait for more than {WAITS_LONG.seconds // 60} minutes",
-            "the worker's log says what each waits for (take.delayed)",
+            f"takes: {long} of {total} finished calls have waited for more than "
+            f"{WAITS_LONG.seconds // 60} minutes",
+            "the worker's log has the reason for each (take.delayed)",
         )
     if not (strangers or silent or broken or long):
         each = ", ".join(f"{count} to {stage}" for stage, count in sorted(stages.items()))
         since = f", the oldest since {to_iso(oldest)}" if oldest else ""
         yield DoctorFinding(
-            "ok", f"takes: {total} finished calls on their way" + (f": {each}{since}" if each else "")
+            "ok", f"takes: {total} finished calls in progress" + (f": {each}{since}" if each else "")
         )
 
 
@@ -239,8 +240,8 @@ def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "warning",
             f"takes: {len(names)} unfinished calls of node {node!r} wait: {', '.join(names[:NAMED])}{more}",
-            "the daemon ends each within a minute, once it is connected to the switch and nothing changes in "
-            "the folder; its log says why one waits longer (spool.reconcile_failed)",
+            "the daemon ends each within a minute, once it is connected to the switch and the folder no "
+            "longer changes; if it does not, its log has the reason (spool.reconcile_failed)",
         )
 
 
@@ -253,14 +254,14 @@ def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "wrong",
             f"snapshot: prompt {sha256[:12]} is damaged",
-            "look at the disk; the worker writes it again within a minute",
+            "check the disk; the worker writes the prompt again within a minute",
         )
     if not read.lines:
-        yield DoctorFinding("warning", "snapshot: no line is recorded", "`accord line add` switches one on")
+        yield DoctorFinding("warning", "snapshot: no line is recorded", "add one with `accord line add`")
     patient.context.open_catalogue()
     if not is_current(node.snapshot_folder, node.never_record):
         yield DoctorFinding(
             "wrong",
-            "snapshot: it is not what the catalogue says: calls are treated as of an earlier time",
-            "is the worker running? it writes the snapshot within a second of a change",
+            "snapshot: it is older than the catalogue, so calls follow earlier settings",
+            "check that the worker is running: it writes the snapshot within a second of a change",
         )

@@ -41,12 +41,12 @@ def older_keys(patient: Patient) -> Iterator[DoctorFinding]:
             )
         elif patient.now() < until:
             yield DoctorFinding(
-                "ok", f"older keys: {path} is needed for backups of before, until {until:%Y-%m-%d}"
+                "ok", f"older keys: {path} is needed for older backups, until {until:%Y-%m-%d}"
             )
         else:
             yield DoctorFinding(
                 "warning",
-                f"older keys: {path} is needed by nothing any more: the last backup of before ended on "
+                f"older keys: {path} is no longer needed: the last backup made under it expired on "
                 f"{until:%Y-%m-%d}",
                 f"`rm {path}`, and destroy its copies: it opens old copies of catalogue and bucket",
             )

@@ -8,7 +8,7 @@ from recorder.domain import line_policy
 from recorder.domain.line_policy import OFF
 from recorder.errors import ConfigError
 from recorder.ops.doctor.findings import DoctorFinding, Patient
-from recorder.ops.doctor.switch import as_findings, loaded_dialplan, same_host
+from recorder.ops.doctor.switch import SAME_ADDRESS, SEE_DIALPLAN, as_findings, loaded_dialplan, same_host
 
 
 def outbound(patient: Patient) -> Iterator[DoctorFinding]:
@@ -18,25 +18,25 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
     settings = patient.settings.switch
     loaded = loaded_dialplan(settings)
     if loaded is None:
-        yield DoctorFinding("warning", "outbound: the switch does not show its dialplan", "see dialplan")
+        yield DoctorFinding("warning", "outbound: the switch does not show its dialplan", SEE_DIALPLAN)
         return
     lines, ways = _lines(patient), list(dialplan_lint_outbound.ways(loaded))
     if not ways:
         if lines:
             yield DoctorFinding(
                 "wrong",
-                f"outbound: {lines} lines are to record their outbound calls, and no context brings them",
-                "put freeswitch_conf/dialplan/outbound/10_accord.xml into the context that colleagues call "
-                "through, then reloadxml",
+                f"outbound: {lines} lines record outbound calls, but no context sends these to the daemon",
+                "put freeswitch_conf/dialplan/outbound/10_accord.xml into the context of outbound calls, "
+                "then reloadxml",
             )
         else:
-            yield DoctorFinding("ok", "outbound: no line records outbound calls, and no context brings them")
+            yield DoctorFinding("ok", "outbound: no line records outbound calls, and no context sends any here")
         return
     missing = dialplan_lint_outbound.missing(loaded)
     for name in missing:
         yield DoctorFinding(
             "wrong",
-            f"outbound: there is no extension {name}",
+            f"outbound: the extension {name} is missing",
             "put freeswitch_conf/dialplan/accord_callee.xml beside the switch's dialplan, then reloadxml",
         )
     if missing:
@@ -53,9 +53,9 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
         found.append(
             DoctorFinding(
                 "wrong",
-                f"outbound: callees are sent to {sent}, "
+                f"outbound: callees are sent to {sent}, but "
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
-                "make accord_daemon in accord/vars.xml and [switch] listen_host, listen_port the same",
+                SAME_ADDRESS,
             )
         )
     yield from found
@@ -63,8 +63,8 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
         contexts = ", ".join(sorted({way.context for way in ways}))
         yield DoctorFinding(
             "ok",
-            f"outbound: context {contexts} brings callees to this daemon once they have answered, "
-            f"and takes nothing from it that comes after {dialplan_lint_outbound.wait(entry)} s",
+            f"outbound: context {contexts} sends callees to this daemon once they have answered, "
+            f"and waits {dialplan_lint_outbound.wait(entry)} s for it",
         )
 
 
@@ -75,16 +75,16 @@ def calling_out(patient: Patient) -> Iterator[DoctorFinding]:
     dial = patient.settings.persons.dial
     if not dial:
         yield DoctorFinding(
-            "ok", "persons: this node calls nobody who asks for recordings ([persons] dial is not set)"
+            "ok", "persons: this node makes no verification calls ([persons] dial is not set)"
         )
     elif not commands.dialable(dial):
         yield DoctorFinding(
             "wrong",
-            f"persons: {dial} does not lead straight outside",
-            "set [persons] dial to sofia/gateway/<name>/{number}: loopback goes through a dialplan",
+            f"persons: {dial} does not lead directly to a gateway",
+            "set [persons] dial to sofia/gateway/<name>/{number}: loopback would go through the dialplan",
         )
     else:
-        yield DoctorFinding("ok", f"persons: a number that asks is called by {dial}")
+        yield DoctorFinding("ok", f"persons: verification calls go through {dial}")
 
 
 def _lines(patient: Patient) -> int:

@@ -11,7 +11,7 @@ from recorder.domain import line_policy
 from recorder.domain.line_policy import OFF, LinePolicy
 from recorder.errors import ConfigError
 from recorder.ops.doctor.findings import DoctorFinding, Patient
-from recorder.ops.doctor.switch import dialplan_folder, loaded_dialplan
+from recorder.ops.doctor.switch import SEE_DIALPLAN, dialplan_folder, loaded_dialplan
 
 if TYPE_CHECKING:
     from recorder.switch.dialplan_model import Loaded
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 _INBOUND = (
     'move Accord\'s extensions ahead of it: `<X-PRE-PROCESS cmd="include" data="../accord/inbound.xml"/>` '
-    'right behind `<context name="{context}">`, and nowhere else, then reloadxml'
+    'directly after `<context name="{context}">`, and nowhere else, then reloadxml'
 )
 _OUTBOUND = (
-    "name Accord's file so that it sorts ahead of it (00_accord.xml), or include it ahead of it "
+    "name Accord's file so that it sorts before it (00_accord.xml), or include it before it "
     "(docs/integrate-freeswitch.md), then reloadxml"
 )
-_SHORT = "remove the extension if nobody needs it, or move it behind Accord's, then reloadxml"
+_SHORT = "remove the extension if nobody needs it, or move it after Accord's, then reloadxml"
 
 
 def routes(patient: Patient) -> Iterator[DoctorFinding]:
     """Calls to the lines, and from them to external numbers of every length that the dialplan routes."""
     loaded = loaded_dialplan(patient.settings.switch)
     if loaded is None:
-        yield DoctorFinding("warning", "routes: the switch does not show its dialplan", "see dialplan")
+        yield DoctorFinding("warning", "routes: the switch does not show its dialplan", SEE_DIALPLAN)
         return
     try:
         lines = tuple(line_policy.read(patient.settings.node.snapshot_folder).lines.values())
@@ -43,7 +43,7 @@ def routes(patient: Patient) -> Iterator[DoctorFinding]:
     yield from found
     if not found:
         yield DoctorFinding(
-            "ok", f"routes: no way connects a call of the {len(lines)} lines before Accord is asked about it"
+            "ok", f"routes: no route connects a call of the {len(lines)} lines before Accord is asked"
         )
 
 
@@ -52,8 +52,8 @@ def _twice(loaded: Loaded) -> Iterator[DoctorFinding]:
     for context in sorted({each for each in contexts if contexts.count(each) > 1}):
         yield DoctorFinding(
             "wrong",
-            f"routes: context {context} brings each call to the daemon {contexts.count(context)} times",
-            "leave one copy of Accord's extensions in it: is the file included by name and by its folder?",
+            f"routes: context {context} sends each call to the daemon {contexts.count(context)} times",
+            "keep one copy of Accord's extensions in it: is the file included by name and with its folder?",
         )
 
 
@@ -104,8 +104,8 @@ def _outbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) 
         for name in unguessed:
             yield DoctorFinding(
                 "warning",
-                f"routes: {_place(folder, context, name)} goes outside, by numbers that nobody could guess",
-                "make a test call through it, and look whether it is listed",
+                f"routes: {_place(folder, context, name)} leads outside for numbers that cannot be derived",
+                "make a test call through it, and check that the call is listed",
             )
 
 

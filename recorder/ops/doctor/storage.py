@@ -38,18 +38,18 @@ def catalogue(patient: Patient) -> Iterator[DoctorFinding]:
     patient.context.open_catalogue()
     with writing():
         server = database.execute_sql("SELECT now()").fetchone()[0] if kind_of(url) == "postgresql" else None
-    yield DoctorFinding("ok", f"catalogue: {shown(url)}, schema is current, takes a transaction")
+    yield DoctorFinding("ok", f"catalogue: {shown(url)}, schema is current, accepts writes")
     if (since := hold_review.holds_unconfirmed()) is not None:
         yield DoctorFinding(
             "warning",
-            f"catalogue: made again at {to_iso(since)}: nothing expires until the holds are confirmed",
-            "`accord rebuild --holds` lists them, `accord rebuild --confirm-holds` confirms",
+            f"catalogue: rebuilt at {to_iso(since)}: nothing expires until the legal holds are confirmed",
+            "`accord rebuild --holds` lists them, `accord rebuild --confirm-holds` confirms them",
         )
     if server is not None and (skew := abs(patient.now() - server)) > SKEW:
         yield DoctorFinding(
             "warning",
             f"catalogue: the database's clock and this machine's are {skew.total_seconds():.0f} s apart",
-            "set both by NTP",
+            "synchronise both by NTP",
         )
 
 
@@ -73,14 +73,14 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "warning",
             f"keys: the signing key's endorsement ends in {(endorsed.not_after - now).days} days",
-            "run `accord keys renew` with the root's key: nothing can be sealed after it ends",
+            "run `accord keys renew` with the root's key: nothing can be sealed after that",
         )
     yield from _panel_key(patient)
     if (patient.settings.keys_folder / signing.ROOT_KEY).exists():
         yield DoctorFinding(
             "warning",
-            "keys: the root's private key lies on this machine",
-            "move it to where no machine reads it",
+            "keys: the root's private key is on this machine",
+            "move it to a medium that is kept offline",
         )
 
 
@@ -92,8 +92,8 @@ def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
     if more := sorted({*said.uses} - {*signing.PANEL_USES}):
         yield DoctorFinding(
             "wrong",
-            f"keys: the panel's key {said.key_id} is endorsed for {', '.join(more)} as well: who has the "
-            "panel could sign those",
+            f"keys: the panel's key {said.key_id} is also endorsed for {', '.join(more)}: an intruder in "
+            "the panel could sign those",
             f"{renew}, and `accord keys revoke {said.key_id}`",
         )
     if lacking := [use for use in signing.PANEL_USES if use not in said.uses]:
@@ -114,17 +114,17 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
     }
     confirmed = copies.read(folder)
     for kind, (name, identity) in wanted.items():
-        hint = "show one to `accord keys confirm-copy <file>`, which checks it and writes down the day"
+        hint = "run `accord keys confirm-copy <file>` on a copy: it checks the copy and notes the date"
         copy = confirmed.get(kind)
         if copy is None:
-            yield DoctorFinding("warning", f"key copies: nobody has confirmed a copy of {name}", hint)
+            yield DoctorFinding("warning", f"key copies: no copy of {name} has been confirmed", hint)
         elif copy.key_id != identity:
             yield DoctorFinding(
-                "warning", f"key copies: the copy that was confirmed is of another {name[4:]}", hint
+                "warning", f"key copies: the confirmed copy is of another {name[4:]}", hint
             )
         elif patient.now() - copy.at > COPY_GOOD_FOR:
             yield DoctorFinding(
-                "warning", f"key copies: {name}'s was last confirmed on {to_iso(copy.at)}", hint
+                "warning", f"key copies: the copy of {name} was last confirmed on {to_iso(copy.at)}", hint
             )
         else:
             yield DoctorFinding("ok", f"key copies: {name}, confirmed on {to_iso(copy.at)}")
@@ -145,16 +145,16 @@ def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
                 keyring.open_tenant_key(wrapped)
                 continue
             error = SealError(
-                "seal.key_missing", f"{row.name} has no key", "`accord rebuild` brings the bucket's"
+                "seal.key_missing", f"{row.name} has no key", "`accord rebuild` takes it from the bucket"
             )
         except SealError as raised:
             error = raised
         closed += 1
         yield DoctorFinding("wrong", f"customers: {error.message}", error.hint)
     if known and not closed:
-        yield DoctorFinding("ok", f"customers: {len(known)}, the key-encryption key opens the key of each")
+        yield DoctorFinding("ok", f"customers: {len(known)}, the key-encryption key opens each one's key")
     if not known:
-        yield DoctorFinding("warning", "customers: there is none", "`accord tenant create` makes one")
+        yield DoctorFinding("warning", "customers: there are none", "add one with `accord tenant create`")
 
 
 def _erased(patient: Patient, tenant: str) -> bool:
@@ -174,26 +174,26 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
     if found.unlogged:
         yield DoctorFinding(
             "wrong",
-            f"lines: {len(found.unlogged)} of {all_lines} are not recorded: the log does not say that their "
-            f"customers have them, first {found.unlogged[0].number}",
-            "`accord audit` names rows that were changed or made up past Accord",
+            f"lines: {len(found.unlogged)} of {all_lines} are not recorded, because the log does not say "
+            f"whose they are: first {found.unlogged[0].number}",
+            "`accord audit` names rows that were changed or made up outside Accord",
         )
     if unfit:
         yield DoctorFinding(
             "wrong",
-            f"lines: {len(unfit)} of {all_lines} are not recorded: what they say was made for another mode, "
-            f"first {unfit[0].number}",
-            "`accord line mode` has it put together for a mode; an Accord of before set it otherwise",
+            f"lines: {len(unfit)} of {all_lines} are not recorded, because their announcement was made "
+            f"for another mode: first {unfit[0].number}",
+            "set the mode again with `accord line mode`, which composes the announcement for it",
         )
     if wrong:
         yield DoctorFinding(
             "wrong",
-            f"lines: {len(wrong)} of {all_lines} do not fit their customers' countries, "
-            f"the first is {wrong[0].line.number}",
-            "`accord country check` lists them, with why and what to do",
+            f"lines: {len(wrong)} of {all_lines} break the rules of their customers' countries: "
+            f"first {wrong[0].line.number}",
+            "`accord country check` lists them, with the reason and what to do",
         )
     elif not unfit and not found.unlogged:
-        yield DoctorFinding("ok", f"lines: {all_lines}, each fits its customer's country")
+        yield DoctorFinding("ok", f"lines: {all_lines}, each within its country's rules")
 
 
 def store(patient: Patient) -> Iterator[DoctorFinding]:
@@ -204,27 +204,27 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
             "ok", f"store: the folder {patient.settings.store_folder}; one machine, no copies"
         )
         return
-    # Without the worker's patience: what is away is said now.
+    # Shorter time limits than the worker's, so that an unreachable store is reported now.
     bucket = replace(object_store.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
     able = S3Store(bucket).abilities()
     seen = capabilities.look(bucket, os.urandom)
     yield DoctorFinding(
-        "ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} takes, gives and deletes"
+        "ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} stores, returns and deletes"
     )
     for has, what, instead in (
         (
             able.put_if_absent,
-            "puts only where nothing is",
-            "Accord looks first: one worker a recording keeps it safe",
+            "refuses to overwrite",
+            "Accord checks first, which is safe with one worker for each recording",
         ),
-        (able.checks_sha256, "compares SHA-256", "Accord reads each object back: more traffic, no less safe"),
-        (seen.ranges, "sends parts", "playing from the middle reads the whole recording"),
+        (able.checks_sha256, "compares SHA-256", "Accord reads each object back: as safe, with more traffic"),
+        (seen.ranges, "serves ranges", "playing from the middle reads the whole recording"),
     ):
         yield _able(has, what, instead)
     yield DoctorFinding(
         "ok",
-        f"store: keeps versions: {_yes(able.versioning)}, locks objects: {_yes(able.object_lock)}"
-        + ("" if able.versioning else " (without, what is overwritten or deleted by others is gone)"),
+        f"store: versioning: {_yes(able.versioning)}, object lock: {_yes(able.object_lock)}"
+        + ("" if able.versioning else " (without versions, what others overwrite or delete is lost)"),
     )
     if seen.clock is None:
         return
@@ -233,7 +233,7 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "wrong" if skew > timedelta(minutes=10) else "warning",
             f"store: its clock and this machine's are {skew.total_seconds():.0f} s apart",
-            "set both by NTP: from 15 minutes on every request is refused, and times in seals would be wrong",
+            "synchronise both by NTP: from 15 minutes on, the store refuses requests; signed times are wrong",
         )
 
 
@@ -245,19 +245,19 @@ def embedded_store(patient: Patient) -> Iterator[DoctorFinding]:
     if (owner := server.other_owner()) is not None:
         yield DoctorFinding(
             "wrong",
-            f"embedded store: user {owner} of this machine listens on its port: what is put there is lost",
-            "end their program, or set [store] embedded_port to another; then `accord audit`",
+            f"embedded store: user {owner} of this machine listens on its port: what is stored is lost",
+            "end that program, or set another [store] embedded_port; then run `accord audit`",
         )
     elif found := server.open_ports():
         yield DoctorFinding(
             "wrong",
             f"embedded store: any user of this machine can use port {', '.join(map(str, found))}: "
-            "whatever is stored can be copied and deleted there, locked or not",
-            "start `accord run` again: it makes the certificate that closes them; "
-            "another program on these ports? set [store] embedded_port",
+            "every object can be copied and deleted there, locked or not",
+            "restart `accord run`, which makes the certificate that closes them; if another program uses "
+            "these ports, set another [store] embedded_port",
         )
     else:
-        yield DoctorFinding("ok", "embedded store: its inner ports are closed to other users of this machine")
+        yield DoctorFinding("ok", "embedded store: its internal ports are closed to the machine's other users")
 
 
 def _able(has: bool, what: str, instead: str) -> DoctorFinding:
@@ -277,17 +277,17 @@ def logs(patient: Patient) -> Iterator[DoctorFinding]:
     if late:
         yield DoctorFinding(
             "wrong",
-            f"logs: {len(late)} were not signed since they grew, first that of customer {late[0]}",
-            "does the worker run?  `checkpoint.sign_failed` in its log says why, `accord audit` "
-            "what was changed",
+            f"logs: {len(late)} have entries that are not signed yet, first that of customer {late[0]}",
+            "check that the worker is running; `checkpoint.sign_failed` in its log has the reason, and "
+            "`accord audit` names what was changed",
         )
     else:
-        yield DoctorFinding("ok", "logs: every log was signed since it grew")
+        yield DoctorFinding("ok", "logs: every log is signed up to its last entries")
     if not _locks(patient):
         yield DoctorFinding(
             "warning",
-            "logs: the store locks nothing: whoever may write there can take checkpoints away",
-            "a bucket made with object lock keeps them; or have them go out by mail (`accord audit mail-to`)",
+            "logs: the store has no object lock: anyone who may write there can delete checkpoints",
+            "use a bucket made with object lock, or send checkpoints by mail (`accord audit mail-to`)",
         )
 
 

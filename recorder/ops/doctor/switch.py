@@ -36,6 +36,9 @@ MODULES = {
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 EVERYBODY = frozenset({"any_v4.auto", "any_v6.auto"})
 
+SAME_ADDRESS = "give accord_daemon in accord/vars.xml the address of [switch] listen_host and listen_port"
+SEE_DIALPLAN = "see the check named dialplan"
+
 
 def switch(patient: Patient) -> Iterator[DoctorFinding]:
     """The switch answers, accepts our password, and has loaded the modules that Accord uses."""
@@ -62,10 +65,10 @@ def switch(patient: Patient) -> Iterator[DoctorFinding]:
             yield DoctorFinding(
                 "wrong",
                 f"switch: {module} is not loaded ({MODULES[module]})",
-                f"add it to modules.conf.xml, and `load {module}`",
+                f"add it to modules.conf.xml, and run `load {module}`",
             )
         if not gone:
-            yield DoctorFinding("ok", f"switch: has the {len(MODULES)} modules that are used")
+            yield DoctorFinding("ok", f"switch: has the {len(MODULES)} modules that Accord uses")
 
 
 def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
@@ -80,7 +83,9 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
         root = ElementTree.fromstring(found)  # noqa: S314  # the switch's own; expat bounds entities
     except ElementTree.ParseError:
         yield DoctorFinding(
-            "warning", "event socket: the switch does not show how it listens", "look at its file"
+            "warning",
+            "event socket: the switch does not show its configuration",
+            "check listen-ip in event_socket.conf.xml",
         )
         return
     values = {each.get("name"): each.get("value", "") for each in root.iter("param")}
@@ -88,16 +93,16 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
     listens = values.get("listen-ip") or "127.0.0.1"
     behind = values.get("apply-inbound-acl") or "loopback.auto"
     if listens in LOOPBACK:
-        yield DoctorFinding("ok", f"event socket: listens on {listens} alone")
+        yield DoctorFinding("ok", f"event socket: listens only on {listens}")
     else:
         yield DoctorFinding(
             "wrong" if behind in EVERYBODY else "warning",
-            f"event socket: listens on {listens}, behind list {behind}",
-            "listen-ip 127.0.0.1 closes it to the network: who logs in there commands every call",
+            f"event socket: listens on {listens}, with access list {behind}",
+            "set listen-ip to 127.0.0.1: whoever logs in there controls every call",
         )
     if values.get("password") == "ClueCon":  # FreeSWITCH's own, known to everybody
         yield DoctorFinding(
-            "wrong", "event socket: it has the password that everybody knows", "choose another"
+            "wrong", "event socket: it has FreeSWITCH's default password", "set another one"
         )
 
 
@@ -111,7 +116,7 @@ def key(patient: Patient) -> Iterator[DoctorFinding]:
         return  # said elsewhere; where no daemon runs, there is none to be had
     with _Connection(patient.settings.switch) as connection:
         try:
-            # What it is is nobody's to see: that there is one is enough.
+            # Only whether there is one; the key itself is shown to nobody.
             there = bool(connection.api(commands.global_variable(variable(node.name))))
         except SwitchError as error:
             if error.error_id != "switch.refused":
@@ -119,14 +124,14 @@ def key(patient: Patient) -> Iterator[DoctorFinding]:
             there = False
     if there:
         yield DoctorFinding(
-            "ok", "key: the switch has the daemon's, and so its calls are known to be its own"
+            "ok", "key: the switch has the daemon's key, which identifies its calls"
         )
     else:
         yield DoctorFinding(
             "warning",
-            "key: the switch has none of this daemon's, which has to ask about each call by itself",
-            "is the daemon connected (its log: switch.up, switch.key_failed)? does the switch's "
-            "esl-allowed-api forbid global_setvar?",
+            "key: the switch does not have this daemon's key, so the daemon asks the switch about each call",
+            "check that the daemon is connected (its log: switch.up, switch.key_failed), and that the "
+            "switch's esl-allowed-api permits global_setvar",
         )
 
 
@@ -138,15 +143,15 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
     if loaded is None:
         yield DoctorFinding(
             "warning",
-            "dialplan: the switch does not show it, so it was not looked at",
-            "does its esl-allowed-api forbid xml_locate?",
+            "dialplan: the switch does not show it, so it was not checked",
+            "permit xml_locate in the switch's esl-allowed-api",
         )
         return
     missing = dialplan_lint.missing(loaded)
     for name in missing:
         yield DoctorFinding(
             "wrong",
-            f"dialplan: there is no extension {name}",
+            f"dialplan: the extension {name} is missing",
             "put freeswitch_conf/dialplan/accord.xml beside the switch's dialplan, then reloadxml",
         )
     if not missing:
@@ -155,7 +160,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
     if not entries:
         yield DoctorFinding(
             "wrong",
-            "dialplan: no extension brings calls to the daemon",
+            "dialplan: no extension sends calls to the daemon",
             "copy freeswitch_conf/dialplan/public/00_accord.xml to accord/inbound.xml of the switch's "
             "configuration, include it at the top of the inbound context, then reloadxml",
         )
@@ -166,7 +171,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
     if looked != place:
         yield DoctorFinding(
             "warning",
-            f"dialplan: what colleagues call to hear is looked for in {looked or 'no folder'}",
+            f"dialplan: information prompts are looked for in {looked or 'no folder'}",
             f"set accord_told in accord/vars.xml (ACCORD_TOLD in the switch's environment) to {place}, "
             "then reloadxml",
         )
@@ -177,23 +182,23 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
         if settings.listen_port in here:
             wait = dialplan_lint.bound(entry)
             yield DoctorFinding(
-                "ok", f"dialplan: context {entry.context} brings calls to this daemon, and waits {wait} s"
+                "ok", f"dialplan: context {entry.context} sends calls to this daemon, and waits {wait} s"
             )
         else:
             sent = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
             yield DoctorFinding(
                 "wrong",
-                f"dialplan: context {entry.context} sends calls to {sent}, "
+                f"dialplan: context {entry.context} sends calls to {sent}, but "
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
-                "make accord_daemon in accord/vars.xml and [switch] listen_host, listen_port the same",
+                SAME_ADDRESS,
             )
     told = dialplan_lint.told_bound(loaded)
     longest = _longest(patient)
     if told is not None and told < longest:
         yield DoctorFinding(
             "wrong",
-            f"dialplan: announcements are broken off after {told} s; the longest needs {longest} s",
-            "accord_begin must say +${accord_seconds}: the daemon gives the length",
+            f"dialplan: announcements are cut off after {told} s, but the longest needs {longest} s",
+            "accord_begin must use +${accord_seconds}, the length that the daemon sets",
         )
 
 
@@ -203,7 +208,7 @@ def guards(patient: Patient) -> Iterator[DoctorFinding]:
 
     loaded = loaded_dialplan(patient.settings.switch)
     if loaded is None or dialplan_lint.missing(loaded):
-        yield DoctorFinding("wrong", "guard: not there, or not shown", "see dialplan")
+        yield DoctorFinding("wrong", "guard: it is missing, or not shown", SEE_DIALPLAN)
         return
     faults = [
         *as_findings("guard", dialplan_lint.guard_faults(loaded)),
@@ -214,8 +219,8 @@ def guards(patient: Patient) -> Iterator[DoctorFinding]:
     if not faults:
         yield DoctorFinding(
             "ok",
-            f"guard: in {len(dialplan_lint.NOT_TOLD)} states that a call can be left in untold, "
-            "the switch stops its recording (walked through the loaded dialplan; no call was made)",
+            f"guard: in the {len(dialplan_lint.NOT_TOLD)} states that an unannounced call can be left in, "
+            "the switch stops its recording (checked in the loaded dialplan; no call was made)",
         )
 
 
@@ -238,15 +243,15 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
     if not sees:
         yield DoctorFinding(
             "wrong",
-            f"recording: the switch does not find {spool} under this name",
-            "it must have the same path for both, and the switch's user must get in: chmod g+x above it",
+            f"recording: the switch does not find {spool}",
+            "give it the same path on both, and let the switch's user in: chmod g+x the folders above it",
         )
         return
     user = _switch_user(run_dir, patient.settings.switch.port)
     if user is None:
         yield DoctorFinding(
             "warning",
-            "recording: which user the switch runs as cannot be seen from here",
+            "recording: cannot tell which user the switch runs as",
             "make a test call: `accord status` shows whether its recording grows",
         )
         return
@@ -255,7 +260,7 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "wrong",
             f"recording: the switch's user {name} may not write to {spool}",
-            "usermod -aG accord freeswitch, chmod 2770 the spool, and start the switch anew",
+            "run `usermod -aG accord freeswitch`, `chmod 2770` the spool, and restart the switch",
         )
     prompts = node.snapshot_folder / "prompts"
     unread = [each for each in (prompts.glob("*.wav") if prompts.is_dir() else ()) if not user.may(each, 4)]
@@ -263,7 +268,7 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "wrong",
             f"recording: the switch's user {name} may not read {len(unread)} prompts: {unread[0].name[:8]} …",
-            f"chmod g+rX {prompts} and what lies above it",
+            f"run `chmod g+rX` on {prompts} and the folders above it",
         )
     running = holder(spool / DAEMON)
     keeper = user_of(running.pid) if running else None
@@ -271,7 +276,7 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "wrong",
             f"recording: the daemon (umask {running.umask:03o}) makes folders that {name} may not write to",
-            "UMask=0007 in its unit, or `umask 0007` before it is started",
+            "set UMask=0007 in its unit, or run `umask 0007` before starting it",
         )
     elif user.may(spool, 3) and not unread:
         yield DoctorFinding(
@@ -357,7 +362,7 @@ def _switch_user(run_dir: str, port: int) -> SpoolUser | None:
     uid = listener(port)
     if uid is None:
         return None
-    # Whoever listens there: which of its user's processes it is, only root could see.
+    # Only root can see which process of that user listens there.
     groups = [user.groups for pid in processes_of(uid) if (user := user_of(pid)) is not None]
     return SpoolUser(uid, frozenset().union(*groups))
 

@@ -216,7 +216,7 @@ def test_the_doctor_looks_whether_logs_are_signed(shell: AuditShell) -> None:
     assert signed[0] == "ok"
     assert lock == (
         "warning",
-        "logs: the store locks nothing: whoever may write there can take checkpoints away",
+        "logs: the store has no object lock: anyone who may write there can delete checkpoints",
     )
 
 

@@ -117,12 +117,12 @@ def test_the_doctor_says_so_in_one_line(house: Bakery) -> None:
     environment = {"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url}
     patient = Patient(Context(config.load(None, environment), None), house.clock)
     (fine,) = examine(storage.lines, patient)
-    assert (fine.state, fine.what) == ("ok", "lines: 1, each fits its customer's country")
+    assert (fine.state, fine.what) == ("ok", "lines: 1, each within its country's rules")
     with writing():
         TenantTable.update(country="de").execute()
     (wrong,) = examine(storage.lines, patient)
     assert wrong.state == "wrong"
-    assert wrong.what.startswith("lines: 1 of 1 do not fit their customers' countries, the first is ")
+    assert wrong.what.startswith("lines: 1 of 1 break the rules of their customers' countries: first ")
     assert "accord country check" in wrong.hint
     with writing():
         LineTable.update(mode="opt-in").execute()

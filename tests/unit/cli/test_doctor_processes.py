@@ -41,7 +41,7 @@ def test_the_processes_are_found_by_their_locks_and_looked_at(house: Bakery) -> 
     said = doctor(house)
     assert "wrong   daemon: none is running on this spool" in said
     assert "wrong   worker: none is running on this spool" in said
-    assert "warning panel: nobody listens on port" in said
+    assert "warning panel: nothing listens on port" in said
     for lock, name in ((".daemon", "daemon"), (".worker.lock", "worker")):
         (house.spool / lock).write_bytes(b".")
         with subprocess.Popen(
@@ -61,15 +61,15 @@ def test_the_processes_are_found_by_their_locks_and_looked_at(house: Bakery) -> 
             process.stdout.readline()
             said = doctor(house)
             assert f"{name}: process {process.pid}" in said, said
-            assert f"warning {name}: nobody looks after it" in said
-            assert f"warning {name}: may have 200 files open" in said
+            assert f"warning {name}: it runs without a supervisor" in said
+            assert f"warning {name}: may open 200 files" in said
             process.send_signal(signal.SIGSTOP)
             until_stopped(process.pid)
             assert f"wrong   {name}: process {process.pid} is stopped" in doctor(house)
             if name == "daemon":
                 process.send_signal(signal.SIGCONT)
                 os.utime(house.spool / lock, (1, 1))
-                assert "has not watched the switch since" in doctor(house)
+                assert "has not been connected to the switch since" in doctor(house)
             process.kill()
 
 
@@ -89,9 +89,9 @@ FINE = {"switch": {"ok": True, "what": "connected"}}
     [
         (503, {"lines": {"ok": False, "what": "no lines", "hint": "do it"}},
          [("wrong", "daemon: lines: no lines", "do it")]),
-        (200, FINE, [("ok", "daemon: says that it can do its work", "")]),
+        (200, FINE, [("ok", "daemon: reports that it is ready", "")]),
         (200, {**FINE, "dialplan": {"ok": True, "what": "3 calls", "hint": "do it"}},
-         [("ok", "daemon: says that it can do its work", ""),
+         [("ok", "daemon: reports that it is ready", ""),
           ("warning", "daemon: dialplan: 3 calls", "do it")]),
     ],
 )  # fmt: skip

@@ -187,7 +187,7 @@ def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: Bakery, tm
     (keys / f"{old}.kek").rename(tmp_path / "gone")
     assert old in shell.bad("restore", "--check", str(backup)), "what the older one is needed for"
     found = shell("doctor").output
-    assert "the key-encryption key opens the key of each" in found
+    assert "the key-encryption key opens each one's key" in found
     assert "the key-encryption key, confirmed on" in found
 
 

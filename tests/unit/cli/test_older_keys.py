@@ -45,10 +45,10 @@ def test_a_key_of_before_is_named_once_nothing_needs_it(house: Bakery) -> None:
     Rewrapping(house.means.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
     ((state, what, _),) = found(house, 29)
     assert state == "ok"
-    assert "needed for backups of before, until" in what
+    assert "needed for older backups, until" in what
     ((state, what, hint),) = found(house, 31)
     assert state == "warning"
-    assert f"{old} is needed by nothing any more" in what
+    assert f"{old} is no longer needed" in what
     assert f"`rm {old}`" in hint
     old.unlink()
     assert found(house, 31) == []

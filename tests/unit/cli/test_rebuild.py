@@ -41,7 +41,7 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
         assert "as it was sealed: " in shell.good("verify", folder.name)
         assert queries.recording(house.tenant, folder.name).outside is not None
     assert "Nothing was changed" in shell.good("rebuild")
-    assert "nothing expires until the holds are confirmed" in shell("doctor").output
+    assert "nothing expires until the legal holds are confirmed" in shell("doctor").output
     assert "0 holds are set." in shell.good("rebuild", "--holds")
     assert "recordings expire again" in shell.good("rebuild", "--confirm-holds")
     assert "nothing expires" not in shell("doctor").output

@@ -20,16 +20,16 @@ def load(conf: Path) -> Loaded:
 
 
 def said(loaded: Loaded) -> list[str]:
-    found = [f"there is no extension {name}" for name in dialplan_lint.missing(loaded)]
+    found = [f"the extension {name} is missing" for name in dialplan_lint.missing(loaded)]
     for entry in loaded.entries():
         found += [fault.what for fault in dialplan_lint.entry_faults(entry)]
         found.append("sends calls to " + ", ".join(f"{host}:{port}" for host, port in entry.addresses))
     if not list(loaded.entries()):
-        found.append("no extension brings calls to the daemon")
+        found.append("no extension sends calls to the daemon")
     for each in (dialplan_lint.guard_faults, dialplan_lint.begin_faults, dialplan_lint.timeout_faults):
         found += [fault.what for fault in each(loaded)]
     told = dialplan_lint.told_bound(loaded)
-    return found if told is None else [*found, f"announcements are broken off after {told} s"]
+    return found if told is None else [*found, f"announcements are cut off after {told} s"]
 
 
 def test_the_shipped_dialplan_keeps_the_rules(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_shipped_dialplan_keeps_the_rules(tmp_path: Path) -> None:
 
 
 def said_outward(loaded: Loaded) -> list[str]:
-    found = [f"there is no extension {name}" for name in dialplan_lint_outbound.missing(loaded)]
+    found = [f"the extension {name} is missing" for name in dialplan_lint_outbound.missing(loaded)]
     found += [fault.what for fault in dialplan_lint_outbound.callee_faults(loaded)]
     for way in dialplan_lint_outbound.ways(loaded):
         found += [fault.what for fault in dialplan_lint_outbound.way_faults(way, loaded)]
