@@ -11,11 +11,10 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.continuation import begin as begin_again
+from recorder.audit.continuation import begin as restart
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
-from recorder.auditlog import consistency_proof, mail_witness, signed_note
-from recorder.auditlog import inclusion_proof as proving
+from recorder.auditlog import consistency_proof, inclusion_proof, mail_witness, signed_note
 from recorder.catalogue import tenant_queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
@@ -58,8 +57,8 @@ def audit(
     context.open_catalogue()
     found = []
     if deep and without_recordings:
-        raise click.UsageError("--deep opens recordings' keys: leave --without-recordings away")
-    for finding in _look(context, tenant_name, given, without_recordings, deep):
+        raise click.UsageError("--deep needs the recordings: leave out --without-recordings")
+    for finding in _findings(context, tenant_name, given, without_recordings, deep):
         found.append(finding)
         if not as_json:
             click.echo(f"{finding.state:<8}{finding.code}  {finding.where}: {finding.message}")
@@ -70,12 +69,12 @@ def audit(
         body = {"at": to_iso(utc_now()), "state": worst, "findings": each}
         click.echo(json.dumps(body, ensure_ascii=False, indent=1))
     elif not found:
-        click.echo("as it was written")
+        click.echo("everything is as it was written")
     sys.stdout.flush()
     ctx.exit(STATUS[worst])
 
 
-def _look(
+def _findings(
     context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool, deep: bool
 ) -> Iterator[AuditFinding]:
     rows = [find_tenant(tenant_name)] if tenant_name else list(tenant_queries.all_tenants())
@@ -84,11 +83,11 @@ def _look(
         if tenant_name and each.head.tenant != rows[0].id:
             raise LedgerError(
                 "checkpoint.foreign",
-                f"checkpoint {each.head.number} is of customer {each.head.tenant}",
-                "audit that one, or all",
+                f"checkpoint {each.head.number} belongs to customer {each.head.tenant}",
+                "audit that customer, or all of them",
             )
     root = context.root()
-    looking = Audit(
+    service = Audit(
         store=context.store(),
         root=root,
         now=utc_now(),
@@ -101,11 +100,11 @@ def _look(
         tell=_tell,
     )
     for row in rows:
-        yield from looking.tenant(row.id)
+        yield from service.tenant(row.id)
     if not tenant_name:
         known = {row.id for row in rows}
-        yield from looking.lost(known)
-        yield from looking.shared(known)
+        yield from service.lost(known)
+        yield from service.shared(known)
 
 
 def _keyring(context: Context) -> Keyring | None:
@@ -114,7 +113,7 @@ def _keyring(context: Context) -> Keyring | None:
     try:
         return context.keyring()
     except ConfigError as error:
-        click.echo(f"who spoke is not compared: {error.message}", err=True)
+        click.echo(f"parties are not compared: {error.message}", err=True)
         return None
 
 
@@ -132,7 +131,7 @@ def _tell(what: str, done: int, total: int | None) -> None:
 def leaves(context: Context, recording: str) -> None:
     """List the log's leaves about a recording: id, number, time and kind."""
     context.open_catalogue()
-    for identity, _, number, kind, at in proving.leaves_of(recording):
+    for identity, _, number, kind, at in inclusion_proof.leaves_of(recording):
         click.echo(f"{identity}  {number:>8}  {to_iso(at)}  {kind}")
 
 
@@ -147,7 +146,7 @@ def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | No
     """Write a file which shows that a leaf is in the log that was signed: `accord audit check` needs nothing
     else but the root's public key. It says what the leaf is about, where that was not erased."""
     context.open_catalogue()
-    _write(proving.show(leaf, context.store(), checkpoint), output)
+    _write(inclusion_proof.show(leaf, context.store(), checkpoint), output)
 
 
 def _write(document: bytes, output: Path | None) -> None:
@@ -184,24 +183,24 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
         found = consistency_proof.check(content, public, signed)
         for each in (found.before, found.after):
             click.echo(f"checkpoint {each.number}: {each.size} leaves, signed at {to_iso(each.at)}")
-        click.echo("the later one goes on from the earlier one")
+        click.echo("the later checkpoint extends the earlier one")
         return
-    shown = proving.check(content, public, signed)
+    shown = inclusion_proof.check(content, public, signed)
     leaf, head = shown.leaf, shown.head
     click.echo(f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}")
-    click.echo("what it is about was erased" if shown.body is None else json.dumps(shown.body))
-    click.echo(f"it is in checkpoint {head.number}: {head.size} leaves, signed at {to_iso(head.at)}")
+    click.echo("its subject was erased" if shown.body is None else json.dumps(shown.body))
+    click.echo(f"included in checkpoint {head.number}: {head.size} leaves, signed at {to_iso(head.at)}")
 
 
 @audit.command("begin")
 @TENANT
 @click.option("--because", required=True, help="Why: everybody who audits reads it.")
 @click.pass_obj
-def begin_(context: Context, tenant_name: str, because: str) -> None:
+def begin(context: Context, tenant_name: str, because: str) -> None:
     """After a restore or a rebuild: let the log go on from what is there. It says so itself, for ever."""
     context.open_catalogue()
-    number = begin_again(find_tenant(tenant_name).id, because, context.services(), utc_now())
-    click.echo(f"checkpoint {number} was signed")
+    number = restart(find_tenant(tenant_name).id, because, context.services(), utc_now())
+    click.echo(f"signed checkpoint {number}")
 
 
 @audit.command("mail-to")
@@ -221,4 +220,4 @@ def mail_to(context: Context, tenant_name: str, address: str | None, stop: bool)
     for each, sent_at in mail_witness.recipients(tenant):
         click.echo(f"{each}  {'not yet' if sent_at is None else to_iso(sent_at)}")
     if not context.settings.mail.host:
-        click.echo("nothing is sent: [mail] names no server", err=True)
+        click.echo("no mail is sent: set [mail] host", err=True)

@@ -23,8 +23,8 @@ def backup(context: Context, file: Path) -> None:
 
     context.open_catalogue()
     header = backups.write(file, context.keyring(), utc_now(), os.urandom, _tell)
-    click.echo(f"{file}: {file.stat().st_size} bytes, read back and whole; key {header.kek}")
-    click.echo("Keep it where the catalogue is not, and the keys where it is not.")
+    click.echo(f"{file}: {file.stat().st_size} bytes, verified; key {header.kek}")
+    click.echo("Keep it apart from the catalogue, and the keys apart from both.")
 
 
 @click.command()
@@ -40,13 +40,13 @@ def restore(context: Context, file: Path, check: bool) -> None:
         header = backups.read_header(file)
         for table, rows in backups.check(file, context.keyring()).items():
             _tell(table, rows)
-        click.echo(f"{file} is whole: made {to_iso(header.made_at)} by {header.software}")
+        click.echo(f"{file} is complete: made {to_iso(header.made_at)} by {header.software}")
         return
     context.open_catalogue()
     header = backups.restore(file, context.keyring(), utc_now(), os.urandom, _tell)
     click.echo(f"Restored as it was at {to_iso(header.made_at)}.")
-    click.echo("Now run `accord rebuild`: recordings come from the bucket, also those since, and what was")
-    click.echo("destroyed since goes. Nobody is logged in; nothing expires until the holds are confirmed.")
+    click.echo("Now run `accord rebuild`: it adds the bucket's recordings, later ones included, and removes")
+    click.echo("what was destroyed since. Everybody is logged out; nothing expires until the holds are confirmed.")
 
 
 def _tell(table: str, rows: int) -> None:

@@ -60,7 +60,7 @@ def set_hold(
     tenant = find_tenant(tenant_name).id
     user = next((each for each in users.users(tenant) if each.login == owner), None)
     if user is None:
-        raise CatalogueError("user.unknown", f"there is no log-in {owner!r}", "see `accord user list`")
+        raise CatalogueError("user.unknown", f"nobody logs in as {owner!r}", "`accord user list` shows the log-ins")
     context.changes().hold(
         tenant,
         recording,
@@ -71,7 +71,7 @@ def set_hold(
         review_at=datetime.combine(review.date(), time(), UTC),
         roles=roles,
     )
-    click.echo(f"{recording} is held.")
+    click.echo(f"{recording} is on legal hold.")
 
 
 @hold.command("lift")
@@ -96,9 +96,9 @@ def list_holds(context: Context, tenant_name: str | None) -> None:
     context.open_catalogue()
     now = utc_now()
     for each in amendments.holds(None if tenant_name is None else find_tenant(tenant_name).id):
-        over = "  LOOK AT IT AGAIN" if each.review_at <= now else ""
+        over = "  REVIEW DUE" if each.review_at <= now else ""
         click.echo(
             f"{each.recording}  {each.number}  since {to_iso(each.since)}  {', '.join(each.purposes)}"
-            f"  heard by {', '.join(each.roles)}  to be looked at {to_iso(each.review_at)[:10]}{over}"
+            f"  may listen: {', '.join(each.roles)}  review by {to_iso(each.review_at)[:10]}{over}"
         )
         click.echo(f"    {each.tenant}  owner {each.owner}: {each.reason}")

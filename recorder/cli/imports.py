@@ -61,10 +61,10 @@ def bring_in(
     service.check_stays(owner.id)
     good, wrong = service.read_table(table or folder / "recordings.csv", folder, zone, now)
     region = context.settings.node.region or None
-    bringing_in = service.Bringing(owner, kept_until, context.services(), region, formats)
+    importer = service.Bringing(owner, kept_until, context.services(), region, formats)
     outcomes = list(wrong)
-    with click.progressbar(good, label="Bringing in", file=sys.stderr) as bar:
-        outcomes += [bringing_in.bring(each) for each in bar]
+    with click.progressbar(good, label="Importing", file=sys.stderr) as bar:
+        outcomes += [importer.bring(each) for each in bar]
     counted = Counter(each.what for each in outcomes)
     for what, many in sorted(counted.items()):
         click.echo(f"{many:>7}  {what}")
@@ -73,7 +73,7 @@ def bring_in(
         assert each.error is not None
         click.echo(f"line {each.row}, {each.file}: {each.error}", err=True)
     if len(failed) > SHOWN and errors is None:
-        click.echo(f"… and {len(failed) - SHOWN} more: --errors FILE writes down all", err=True)
+        click.echo(f"… and {len(failed) - SHOWN} more: --errors FILE writes all of them to a file", err=True)
     if errors is not None:
         with open(errors, "w", encoding="utf-8", newline="") as file:
             file.write(csv_rows.row(["line", "file", "error", "hint"]))
@@ -81,5 +81,5 @@ def bring_in(
                 assert each.error is not None
                 file.write(csv_rows.row([each.row, each.file, each.error.message, each.error.hint]))
     if failed:
-        click.echo("Put that right and run the command again: what is in is left alone.", err=True)
+        click.echo("Correct these and run the command again: it skips what was imported.", err=True)
     sys.exit(1 if failed else 0)

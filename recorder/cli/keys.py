@@ -34,17 +34,16 @@ def init(context: Context, force: bool) -> None:
     signing.check_none(folder)
     if force:
         found = kek_usage.look(context.open_catalogue, context.probe_store)
-        click.echo(f"Customers' keys that the new ones do not open: {found.by.total()}", err=True)
+        click.echo(f"The new keys do not open {found.by.total()} customers' keys.", err=True)
     else:
         for unseen in kek_usage.refuse_new_keys(context.open_catalogue, context.probe_store):
-            click.echo(f"not looked at for keys of before: {unseen}", err=True)
+            click.echo(f"not searched for older keys: {unseen}", err=True)
     for path in signing.init(folder, utc_now()):
         click.echo(path)
     click.echo(
-        f"\nKeep copies of {folder / signing.KEK} and {folder / signing.ROOT_KEY} where no fire takes both:\n"
-        "without the first, no recording can be heard again. The second may be moved away from this\n"
-        "machine altogether; it is needed only for `accord keys renew`. Then show the copies to\n"
-        "`accord keys confirm-copy <file>`."
+        f"\nCopy {folder / signing.KEK} and {folder / signing.ROOT_KEY} to two separate sites: without the\n"
+        "first, no recording can be heard again. The second is needed only for `accord keys renew` and may\n"
+        "be moved off this machine. Then run `accord keys confirm-copy <file>` on each copy."
     )
 
 
@@ -71,7 +70,7 @@ def revoke(context: Context, key_id: str, root: Path | None, since: datetime | N
     since."""
     folder = context.settings.keys_folder
     if not KEY_ID.fullmatch(key_id):
-        raise click.BadParameter("a key's id has 32 digits, 0 to 9 and a to f: `accord keys show`")
+        raise click.BadParameter("a key id has 32 digits, 0 to 9 and a to f: `accord keys show` prints them")
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     at = utc_now() if since is None else since.replace(tzinfo=UTC)
     path = folder / f"{key_id}{revocation.SUFFIX}"

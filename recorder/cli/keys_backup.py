@@ -54,7 +54,7 @@ def backup(context: Context, place: Path) -> None:
     for path in sorted(place.iterdir()):
         click.echo(path)
     click.echo(
-        "\nWho has these hears every recording that they can reach: lock them away, not beside a backup."
+        "\nWhoever has these files can hear every recording: lock them away, apart from any backup."
     )
 
 
@@ -66,8 +66,8 @@ def print_(context: Context) -> None:
     folder = context.settings.keys_folder
     given = context.settings.keys.kek.get_secret_value()
     now = to_iso(utc_now())[:10]
-    click.echo(f"# Accord keys, printed on {now}. Who has this paper hears every recording: lock it away.")
-    click.echo("# Back: `accord keys restore --typed`, then type the names and lines, but not what has a #.")
+    click.echo(f"# Accord keys, printed on {now}. Whoever has this paper can hear every recording: lock it up.")
+    click.echo("# To restore: `accord keys restore --typed`; type the names and lines, but none that begins with #.")
     if given:
         secret = parse_kek(given, "[keys] kek")
         _print(signing.KEK, secret.key, secret.id)
@@ -99,14 +99,14 @@ def restore(context: Context, place: Path | None, typed: bool) -> None:
     """Bring back what `accord keys backup` copied into PLACE; never over a key that is there. New signing
     keys are made with `accord keys renew` then, where the root's key is among them."""
     if typed == (place is not None):
-        raise click.UsageError("name the folder of the copies, or say --typed")
+        raise click.UsageError("give either the folder of the copies or --typed")
     folder = context.settings.keys_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if place is not None:
         _restore(context, folder, place)
         return
     if sys.stdin.isatty():
-        click.echo("Type the names and lines as printed; end with Ctrl-D on a line of its own.", err=True)
+        click.echo("Type the names and lines as printed; end with Ctrl-D on an empty line.", err=True)
     read = paper_key.typed(sys.stdin.read())
     with TemporaryDirectory(prefix=".typed-", dir=folder) as made:
         for name, key in read.items():
@@ -128,14 +128,14 @@ def _restore(context: Context, folder: Path, place: Path) -> None:
     """Copy the files, all or none: nothing is written unless all of them fit."""
     files = kept(place)
     if not files:
-        raise ConfigError("keys.no_copies", f"there are no copies of keys in {place}", "name their folder")
+        raise ConfigError("keys.no_copies", f"there are no copies of keys in {place}", "give the folder that holds them")
     wrong = [*_misfits(context, folder, place, files)]
     if wrong:
         raise ConfigError(
             "keys.misfit",
             "; ".join(wrong),
-            "compare each key's id with the paper's or the copy's; nothing was written. An older KEK "
-            "is called <its id>.kek",
+            "nothing was written: compare each key id with the one on the paper or in the copy; an older "
+            "key-encryption key's file is named <its id>.kek",
         )
     _check_same(files, folder)
     for path in files:

@@ -31,17 +31,17 @@ def next_(context: Context, tenant_name: str | None) -> None:
     if tenant_name is not None:
         context.open_catalogue()
         identity = _rewrapping(context).begin(find_tenant(tenant_name).id)
-        click.echo(f"{identity}\n\nNow run `accord keys rotate`; started again, it goes on where it was.")
+        click.echo(f"{identity}\n\nNow run `accord keys rotate`; if interrupted, run it again and it continues.")
         return
     kek_files.keyring(folder, context.settings.keys.kek.get_secret_value())
     made = kek_files.make_next(folder)
     click.echo(
         f"{folder / kek_files.NEXT}: key {made.id}\n\n"
-        "Before anything is wrapped by it:\n"
-        f"  1. copy it into the keys' folder of each node and panel, as {kek_files.NEXT}, readable as the\n"
-        "     present one is; nothing has to be started again\n"
-        "  2. copy it to where no fire takes both, and show a copy to `accord keys confirm-copy <file>`\n"
-        "  3. `accord keys rotate`, here, and then on each machine that has a keys' folder of its own"
+        "Before it wraps anything:\n"
+        f"  1. copy it into the keys folder of each node and panel, as {kek_files.NEXT}, with the present\n"
+        "     one's permissions; no restart is needed\n"
+        "  2. copy it to a separate site, and run `accord keys confirm-copy <file>` on the copy\n"
+        "  3. run `accord keys rotate` here, and then on each machine that has its own keys folder"
     )
 
 
@@ -57,26 +57,26 @@ def rotate(context: Context) -> None:
     refused: list[SealError] = []
     made = replace(_rewrapping(context), refused=refused.append)
     done, left = made.all()
-    click.echo(f"recordings' keys wrapped anew: {done}")
+    click.echo(f"recordings' keys rewrapped: {done}")
     if left:
-        click.echo(f"not just now, since somebody is at them: {left}; run it again", err=True)
+        click.echo(f"skipped because they are in use: {left}; run it again", err=True)
     if (folder / kek_files.NEXT).exists():
         _promote(folder, settings.keys.kek.get_secret_value())
     ring = kek_files.rotating(folder, settings.keys.kek.get_secret_value())
     found = standing(context.store())
     if put_back := made.put_back(found.lacking):
-        click.echo(f"recordings' keys put back into the bucket from the catalogue: {put_back}")
+        click.echo(f"recordings' keys restored to the bucket from the catalogue: {put_back}")
         found = standing(context.store())
-    _tell(found, ring.current, _in_spool(context), folder)
+    _report(found, ring.current, _in_spool(context), folder)
     click.echo(
-        "Takes that wait in the spools of other nodes need no older key-encryption key. What was sealed\n"
-        "there before a customer's key was changed opens by the older one, which stays in the bucket: run\n"
-        "this again once it is stored."
+        "Takes in the spools of other nodes need no older key-encryption key. Those sealed before a\n"
+        "customer's key was changed open with the older one, which stays in the bucket: run this again once\n"
+        "they are stored."
     )
     for error in refused:
-        click.echo(f"left as it is: {error.message}", err=True)
+        click.echo(f"left unchanged: {error.message}", err=True)
     if refused:
-        raise SealError("keys.refused", f"{len(refused)} recordings' keys were left as they are", RESTORE)
+        raise SealError("keys.refused", f"{len(refused)} recordings' keys were left unchanged", RESTORE)
 
 
 def _check_copy(folder: Path) -> None:
@@ -87,9 +87,9 @@ def _check_copy(folder: Path) -> None:
     if not any(each in known and known[each].key_id == identity for each in (copies.NEXT, copies.KEK)):
         raise ConfigError(
             "keys.no_copy",
-            f"nobody has confirmed a copy of the next key-encryption key {identity}",
-            f"copy {folder / kek_files.NEXT} to another place, and show that to "
-            "`accord keys confirm-copy <file>`: without it no recording could be heard again",
+            f"no copy of the next key-encryption key {identity} has been confirmed",
+            f"copy {folder / kek_files.NEXT} to another place and run `accord keys confirm-copy <file>` on "
+            "the copy: if the key is lost, no recording can be heard again",
         )
 
 
@@ -104,7 +104,7 @@ def _promote(folder: Path, given: str) -> None:
     else:
         click.echo(
             f"Now put the content of {folder / kek_files.NEXT} where [keys] kek comes from, "
-            f"keep what was there\nas {folder}/<its id>{kek_files.BEFORE}, start worker and panel again, "
+            f"keep the old value\nas {folder}/<its id>{kek_files.BEFORE}, restart worker and panel, "
             "and run this again."
         )
         return
@@ -127,7 +127,7 @@ def _in_spool(context: Context) -> list[WrappedKey]:
     return found
 
 
-def _tell(found: RotationStatus, current: str, spool: list[WrappedKey], folder: Path) -> None:
+def _report(found: RotationStatus, current: str, spool: list[WrappedKey], folder: Path) -> None:
     older = {kek: count for kek, count in found.by_kek.items() if kek != current}
     for kek, count in sorted(older.items()):
         click.echo(f"still wrapped by key-encryption key {kek}: {count}; run it again")
@@ -136,17 +136,17 @@ def _tell(found: RotationStatus, current: str, spool: list[WrappedKey], folder: 
     if found.rows or found.objects:
         click.echo(
             f"wrapped by an older key of their customer: {found.rows} in the catalogue, {found.objects} in "
-            "the bucket; they open, and are wrapped anew when you run it again"
+            "the bucket; they open, and are rewrapped when you run it again"
         )
     current_of = _present()
     waiting = sum(each.wrapped_by != current_of.get(each.tenant) for each in spool)
     if waiting:
-        click.echo(f"wrapped by an older key of their customer, in this node's spool: {waiting}; later again")
+        click.echo(f"wrapped by an older key of their customer, in this node's spool: {waiting}; run it again later")
     if older or found.unfinished or found.rows or found.objects or waiting:
         return
-    click.echo("Nothing in catalogue and bucket, and in this node's spool, is wrapped by an older key.")
+    click.echo("Nothing in the catalogue, the bucket or this node's spool is wrapped by an older key.")
     for path in sorted(folder.glob(f"*{kek_files.BEFORE}")):
-        click.echo(f"{path} is needed for backups of before alone (`accord restore`).")
+        click.echo(f"{path} is needed only for older backups (`accord restore`).")
 
 
 def _present() -> dict[str, str]:

@@ -115,9 +115,9 @@ def list_lines(context: Context, tenant_name: str) -> None:
     """A customer's numbers: id, number, label, announcements, formats, outbound, timing, mode, languages."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    speaks = {row.id: row.language for row in queries.announcements(owner.id)}
+    language_of = {row.id: row.language for row in queries.announcements(owner.id)}
     for row in queries.lines(owner.id):
-        told, languages = ",".join(row.announcements), ",".join(speaks[each] for each in row.announcements)
+        told, languages = ",".join(row.announcements), ",".join(language_of[each] for each in row.announcements)
         when = f"{_dashed(row.outbound)}  {_dashed(row.timing)}"
         how = f"{','.join(row.formats)}  {when}  {row.mode}  {languages}"
         click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {told}  {how}")
@@ -169,7 +169,7 @@ def move_line(
     said = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
     made = lines.move_line(row.tenant, row.id, to.id, **said, now=now, entropy=os.urandom)  # type: ignore[arg-type]
     if made is None:
-        raise CatalogueError("line.unknown", f"{number} has ended meanwhile", "see `accord line list`")
+        raise CatalogueError("line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the customer's lines")
     if transfer_options.asked_for(to.id):
         transfer_options.set_line_joining(to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom)
     click.echo(made.id)
@@ -187,10 +187,10 @@ def announce_line(context: Context, tenant_name: str, number: str, announcement_
     number's mode is the one that they were made for."""
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    speaks = {each.id: each.language for each in queries.announcements(row.tenant)}
-    languages = [speaks[each] for each in announcement_ids if each in speaks]
+    language_of = {each.id: each.language for each in queries.announcements(row.tenant)}
+    languages = [language_of[each] for each in announcement_ids if each in language_of]
     menu = None
-    if len(languages) == len(announcement_ids) == len(set(languages)) > 1:  # what is wrong is said below
+    if len(languages) == len(announcement_ids) == len(set(languages)) > 1:  # other mistakes are refused below
         menu = language_menu(languages, sources=sources(context.settings.prompts))
     first, *others = announcement_ids
     lines.set_line_announcement(
@@ -263,7 +263,7 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
     composition.set_line_languages(
         row.tenant, row.id, languages, sources=found, now=utc_now(), entropy=os.urandom
     )
-    if row.keep is not None:  # in the languages that came, too
+    if row.keep is not None:  # in the added languages too
         keep_options.set_line_keep(
             row.tenant, row.id, row.keep, sources=found, now=utc_now(), entropy=os.urandom
         )
@@ -301,7 +301,7 @@ def keep_line(
 ) -> None:
     """Let colleagues on a number ask, in the call (*5), whether its recording may be kept, from now on."""
     if off == (days is not None):
-        raise click.UsageError("say how long a recording is kept on a yes (--days), or --off")
+        raise click.UsageError("give either --days, how long a recording is kept on a yes, or --off")
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
     keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start, wording)
@@ -324,12 +324,12 @@ def tell_joiners(context: Context, tenant_name: str, number: str, how: str, ask:
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
     way = None if how == OFF else how
     if ask and way is None:
-        raise click.UsageError("whoever is not told cannot be asked: alone or both, or without --ask")
+        raise click.UsageError("--ask needs alone or both: whoever is not told cannot be asked")
     transfer_options.set_line_joining(
         row.tenant, row.id, way, ask=ask, sources=found, now=utc_now(), entropy=os.urandom
     )
     for language in transfer_options.silent_in(row.tenant, row.id):
-        click.echo(f"nobody is told in {language}: there is no sentence for it", err=True)
+        click.echo(f"nobody is told in {language}: there is no sentence in that language", err=True)
 
 
 @line.command("delete-in-call")
@@ -370,5 +370,5 @@ def find_line(owner: TenantRow, number: str) -> LineRow:
         one = phone_numbers.canonical(number, owner.country)
         found = next((row for row in rows if one == phone_numbers.canonical(row.number, owner.country)), None)
     if found is None:
-        raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "see `accord line list`")
+        raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "`accord line list` shows the customer's lines")
     return found

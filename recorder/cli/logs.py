@@ -48,7 +48,7 @@ class LogFile:
             raise ConfigError(
                 "log.not_opened",
                 f"the log {path} cannot be opened: {error.strerror}",
-                "make its folder and give it to Accord's user, or leave [log] path out: "
+                "make its folder and give it to Accord's user, or remove [log] path: "
                 "logs then go to standard error",
             ) from error
 
@@ -78,7 +78,7 @@ class LogFile:
         written = os.write(self._descriptor, content)
         self._torn = written < len(content)
         if self._torn:
-            raise OSError("a part was written")
+            raise OSError("only a part was written")
 
     def _moved(self) -> bool:
         try:

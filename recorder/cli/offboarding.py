@@ -42,8 +42,8 @@ def announce(context: Context, name: str, until: datetime) -> None:
     owner = find_tenant(name)
     day = datetime.combine(until.date(), time(), time_zones.check(owner.time_zone))
     service.announce(context.changes(), owner.id, day)
-    click.echo(f"{owner.name} leaves: its numbers are not recorded any more.")
-    click.echo("Once the last of its calls is stored: `accord tenant leave hand-over`")
+    click.echo(f"{owner.name} is leaving: its numbers are no longer recorded.")
+    click.echo("Once its last call is stored, run `accord tenant leave hand-over`.")
 
 
 @leave.command()
@@ -70,10 +70,10 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
     owner, store, root, changes = find_tenant(name), context.store(), context.root(), context.changes()
     service.standing(changes, owner.id)
     seals = Seals(store, context.keyring(), root, context.revoked())
-    if going := live_queries.calls(owner.id, utc_now()):
-        click.echo(f"{len(going)} calls of theirs go on: they are in it only with --anew, later", err=True)
+    if live := live_queries.calls(owner.id, utc_now()):
+        click.echo(f"{len(live)} of its calls are in progress: include them later with --anew", err=True)
     total = queries.remaining(owner.id)
-    with click.progressbar(length=total, label="Putting together", file=sys.stderr) as bar:
+    with click.progressbar(length=total, label="Preparing", file=sys.stderr) as bar:
         row = prepare(
             owner.id,
             seals,
@@ -85,15 +85,15 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
             entropy=os.urandom,
             tell=lambda done: bar.update(done - bar.pos),
         )
-    _handed(owner.id, row)
-    click.echo(f"An admin of theirs fetches it in the panel, until {to_iso(row.until)}.")
+    _print_handover(owner.id, row)
+    click.echo(f"The customer's admins can download it in the panel until {to_iso(row.until)}.")
 
 
 @leave.command()
 @NAME
 @click.option("--early", help="How they agreed that it is destroyed before that day; it is in their log.")
 @click.option("--without-handing-over", is_flag=True, help="They want none of it.")
-@click.confirmation_option(prompt="Nobody can bring any of it back. Destroy everything of this customer?")
+@click.confirmation_option(prompt="This cannot be undone. Destroy everything of this customer?")
 @click.pass_obj
 def erase(context: Context, name: str, early: str | None, without_handing_over: bool) -> None:
     """Have the worker destroy everything of a customer. What is held is to be decided before."""
@@ -107,7 +107,7 @@ def erase(context: Context, name: str, early: str | None, without_handing_over: 
         check_handed_over(said)
     service.decide(changes, owner.id, early=early)
     click.echo(
-        "The worker destroys it, and writes the receipt; `accord tenant leave show` says how far it is."
+        "The worker destroys it and writes the receipt; `accord tenant leave show` shows the progress."
     )
 
 
@@ -126,14 +126,14 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
     leaver = completion.to_complete(changes, owner.id, believe_dates=believe_dates)
     check_ready(owner.id)
     if leaver.receipt is not None:
-        click.echo(f"{owner.name} ({owner.id}): by a signed receipt erased {to_iso(leaver.receipt.at)}.")
+        click.echo(f"{owner.name} ({owner.id}): erased {to_iso(leaver.receipt.at)}, by a signed receipt.")
     elif leaver.statement is not None:
-        click.echo(f"{owner.name} ({owner.id}): signed {to_iso(leaver.statement.at)} that all is erased.")
-    click.echo(f"Here are {queries.amounts(owner.id)}.")
+        click.echo(f"{owner.name} ({owner.id}): its erasure was signed {to_iso(leaver.statement.at)}.")
+    click.echo(f"This catalogue has {queries.amounts(owner.id)}.")
     if not yes:
-        click.confirm("Nobody can bring any of it back. Destroy everything of this customer?", abort=True)
+        click.confirm("This cannot be undone. Destroy everything of this customer?", abort=True)
     completion.complete(changes, owner.id, believe_dates=believe_dates)
-    click.echo("The worker destroys it; `accord tenant leave show` says how far it is.")
+    click.echo("The worker destroys it; `accord tenant leave show` shows the progress.")
 
 
 @leave.command()
@@ -150,18 +150,18 @@ def show(context: Context, name: str) -> None:
         service.standing(context.changes(), owner.id)
     except (CatalogueError, SealError) as error:
         click.echo(f"NOT SIGNED: {error.message}")
-    click.echo(f"announced {to_iso(row.announced_at)}, can be fetched until {to_iso(row.until)}")
+    click.echo(f"announced {to_iso(row.announced_at)}, can be downloaded until {to_iso(row.until)}")
     if row.handover is not None:
-        _handed(owner.id, row)
+        _print_handover(owner.id, row)
     for each in held(owner.id):
-        click.echo(f"HELD {each.recording} (hold {each.number}): {each.reason}")
+        click.echo(f"ON LEGAL HOLD {each.recording} (hold {each.number}): {each.reason}")
     if row.left_at is not None:
         click.echo(f"destroyed {to_iso(row.left_at)}: `accord tenant leave receipt`")
     elif row.erasing_since is not None:
         left = queries.remaining(owner.id)
         click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
         click.echo(
-            "what stands in the way is in the worker's log: offboarding.delayed, recording.erasure_failed"
+            "the worker's log has the reason for a delay: offboarding.delayed, recording.erasure_failed"
         )
 
 
@@ -180,12 +180,14 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
         raise CatalogueError(
             "offboarding.no_receipt",
             "not everything is destroyed yet",
-            "`accord tenant leave show` says how far it is",
+            "`accord tenant leave show` shows the progress",
         )
     said = read(row.receipt.encode(), context.root())
     if said.tenant != tenant:
         raise CatalogueError(
-            "offboarding.no_receipt", "the row has another customer's receipt", "`accord audit`"
+            "offboarding.no_receipt",
+            "the catalogue has another customer's receipt here",
+            "run `accord audit`: the row was changed outside Accord",
         )
     if out is None:
         click.echo(row.receipt)
@@ -194,9 +196,9 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
     click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {to_iso(said.said.complete_from)}")
 
 
-def _handed(tenant: str, row: departures.LeavingRow) -> None:
+def _print_handover(tenant: str, row: departures.LeavingRow) -> None:
     counted = handover.counts(tenant)
-    whole = f"{row.length} bytes" if row.handed_at else "not whole yet: run the command again"
-    click.echo(f"handed over: {counted.pop('', 0)} recordings, {whole}")
+    whole = f"{row.length} bytes" if row.handed_at else "not complete: run the command again"
+    click.echo(f"handover: {counted.pop('', 0)} recordings, {whole}")
     for why, many in sorted(counted.items()):
         click.echo(f"    left out: {many} ({why})")

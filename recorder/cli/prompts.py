@@ -61,10 +61,10 @@ def list_clips(context: Context, languages: tuple[str, ...]) -> None:
 def script(languages: tuple[str, ...]) -> None:
     """What a person reads to give Accord their voice: each file's name, and the sentence."""
     click.echo(
-        "# One sentence a file: WAV, mono, 16 kHz (or 8), PCM 16 bit; a quiet room, at about -20 dBFS."
+        "# One sentence per file: WAV, mono, 16 kHz (or 8), PCM 16 bit; in a quiet room, at about -20 dBFS."
     )
-    click.echo("# Set [prompts] recorded to the folder; what is not in it is said by the shipped voice.")
-    click.echo(f"# Keep this as {SCRIPT} in the folder: it tells what was read when a sentence changes.")
+    click.echo("# Set [prompts] recorded to the folder; the shipped voice says the sentences that are not in it.")
+    click.echo(f"# Keep this as {SCRIPT} in the folder: it shows what was read, should a sentence change.")
     for language in languages or LANGUAGES:
         click.echo("")
         for said in all_said(language).values():
@@ -117,7 +117,7 @@ def render_announcement(
         wav.write_bytes(made.wav)
     except OSError as error:
         raise ConfigError(
-            "prompt.not_written", f"{wav} cannot be written: {error.strerror}", "choose another place"
+            "prompt.not_written", f"{wav} cannot be written: {error.strerror}", "choose another file"
         ) from error
     click.echo(made.text)
     for clip, origin in made.origins:
@@ -132,7 +132,7 @@ def own_sentences(given: Iterable[str]) -> dict[str, str]:
     for code, equals, sentence in pairs:
         if not (code and equals and sentence.strip()):
             raise ConfigError(
-                "prompt.purpose_words", f"--own {code!r} has no sentence", "write it as CODE=SENTENCE"
+                "prompt.purpose_words", f"--own {code!r} has no sentence", "write it as --own CODE=SENTENCE"
             )
     return {code: sentence for code, _, sentence in pairs}
 
@@ -207,7 +207,7 @@ def _shipped() -> list[_Row]:
             name = f"{language}/{said.clip}.flac"
             entry = shipped_clips().get(language, {}).get(said.clip)
             if entry is None or entry.text != said.text:
-                rows.append(_Row(name, "-", "no shipped sound says this (install Accord again)"))
+                rows.append(_Row(name, "-", "there is no shipped sound for this sentence (reinstall Accord)"))
                 continue
             try:
                 Sources().clip(said, language)
@@ -223,7 +223,7 @@ def _recorded(found: Sources) -> list[_Row]:
     folder = found.recorded
     if folder is None:
         raise ConfigError(
-            "prompt.nothing", "no file was named and no folder is set", "name WAVs, or set [prompts] recorded"
+            "prompt.nothing", "there is nothing to check", "give WAV files, or set [prompts] recorded to a folder"
         )
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return [_one_recorded(found, folder, path) for path in paths if path != folder / SCRIPT]
@@ -234,7 +234,7 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
     language, _, file = name.partition("/")
     clip = file.removesuffix(".wav")
     if language not in LANGUAGES or clip == file or not _known(language, clip):
-        return _Row(name, "-", "no sentence has this name (accord prompts script lists them)")
+        return _Row(name, "-", "no sentence has this name (`accord prompts script` lists them)")
     if (said := all_said(language).get(clip)) is not None:
         try:
             found.check_words(path, said, language)

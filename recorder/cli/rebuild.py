@@ -28,18 +28,18 @@ EVERY = 5000
 SHOWN = 50
 """Troubles and holds that are printed; ``--report`` and ``--holds`` have all."""
 
-DOES = {"list": "looking", "read": "recordings", "keys": "keys", "rows": "rows"}
-SAYS = {
-    recordings.MADE: "made again",
+PHASES = {"list": "looking", "read": "recordings", "keys": "keys", "rows": "rows"}
+OUTCOMES = {
+    recordings.MADE: "restored",
     recordings.COMPLETED: "completed",
     recordings.CORRECTED: "set to what was sealed",
-    recordings.ERASED: "destroyed since, now listed so",
-    recordings.UNCHANGED: "as the bucket has them",
-    recordings.DIFFERS: "say something else than was sealed, and were left so",
-    recordings.LEFT_OUT: "left out: what lies there is not what was sealed",
-    rebuild_queue.UNPLACED: "folders that nothing of Accord's lies in",
+    recordings.ERASED: "destroyed since, and now listed so",
+    recordings.UNCHANGED: "unchanged",
+    recordings.DIFFERS: "differ from what was sealed, and were left so",
+    recordings.LEFT_OUT: "left out: the objects are not what was sealed",
+    rebuild_queue.UNPLACED: "folders without anything of Accord's",
     rebuild_queue.KEY_ALONE: "keys without a recording",
-    rebuild_queue.ROW_ALONE: "rows of which nothing is in the bucket",
+    rebuild_queue.ROW_ALONE: "rows without anything in the bucket",
     rebuild_queue.STATEMENT: "statements that were not followed",
 }
 
@@ -77,7 +77,7 @@ def rebuild(
             click.echo(
                 "Confirmed: recordings expire again."
                 if confirmed
-                else "Nobody waited for that: recordings expire."
+                else "Nothing to confirm: recordings expire."
             )
         return
     from recorder.features.recovery.rebuild import Rebuild
@@ -96,7 +96,7 @@ def rebuild(
     ).run()
     bar.end()
     for outcome, count in sorted(done.outcomes.items()):
-        click.echo(f"{count:>9}  {SAYS[outcome]}")
+        click.echo(f"{count:>9}  {OUTCOMES[outcome]}")
     wrong = _troubles(report)
     _proposals(done)
     if done.changed:
@@ -107,7 +107,7 @@ def rebuild(
     wrong += _limits(done.limits, context)
     if hold_review.holds_unconfirmed() is not None:
         _holds(SHOWN)
-        click.echo("Nothing expires until that is confirmed: `accord rebuild --confirm-holds`")
+        click.echo("Nothing expires until you confirm that these are all: `accord rebuild --confirm-holds`")
     sys.exit(1 if wrong else 0)
 
 
@@ -115,14 +115,14 @@ def _proposals(done: RebuildReport) -> None:
     """Print what signed statements demand: what was done, and what is proposed."""
     names = {each.id: f"{each.name} ({each.id})" for each in tenant_queries.all_tenants()}
     for tenant, lines in done.withheld.items():
-        click.echo(f"{names[tenant]} leaves, as was signed: {lines} lines ended, nothing more is recorded.")
+        click.echo(f"{names[tenant]} is leaving, by a signed statement: {lines} lines were ended.")
     for leaver in done.leavers:
         tenant = leaver.tenant
-        click.echo(f"{names[tenant]} was erased, as was signed. Nothing of it was destroyed now:")
-        click.echo(f"  here are {queries.amounts(tenant)}.")
+        click.echo(f"{names[tenant]} was erased, by a signed statement. Nothing of it was destroyed now:")
+        click.echo(f"  this catalogue has {queries.amounts(tenant)}.")
         click.echo(f"  To erase it again: `accord tenant leave complete {tenant}`")
     for tenant, calls in done.calls.items():
-        click.echo(f"{names[tenant]}: {calls} calls without a recording were erased for their person.")
+        click.echo(f"{names[tenant]}: {calls} calls without a recording were erased at a person's request.")
         click.echo("  Nothing of them was erased now.")
         click.echo(f"  To erase them again: `accord person erase-again --tenant {tenant}`")
 
@@ -138,7 +138,7 @@ def _troubles(report: Path | None) -> int:
             if out is not None:
                 out.write(f"{line}\n")
     if count > SHOWN and report is None:
-        click.echo(f"  … and {count - SHOWN} more: `accord rebuild --report FILE` writes down all")
+        click.echo(f"  … and {count - SHOWN} more: `accord rebuild --report FILE` lists all of them")
     return count
 
 
@@ -148,7 +148,7 @@ def _limits(found: BroughtBack, context: Context) -> int:
     for place, code, message in found.left_out:
         click.echo(f"  {code}  {place}: {message}")
     if found.taken:
-        click.echo(f"{found.taken} statements of retention limits taken in; in force now:")
+        click.echo(f"{found.taken} statements of retention limits restored; in force now:")
         for tenant, each in sorted(limits.limits(context.trust()).items()):
             for limit in each:
                 if limit.until is None:
@@ -162,10 +162,10 @@ def _limits(found: BroughtBack, context: Context) -> int:
 
 def _holds(most: int | None = None) -> None:
     found = amendments.holds()
-    click.echo(f"{len(found)} holds are set{':' if found else '.'}")
+    click.echo(f"{len(found)} legal holds are set{':' if found else '.'}")
     for each in found[:most]:
         click.echo(
-            f"  {each.tenant}  {each.recording}  since {to_iso(each.since)}, looked at again"
+            f"  {each.tenant}  {each.recording}  since {to_iso(each.since)}, review by"
             f" {to_iso(each.review_at)}  {', '.join(each.purposes)}: {each.reason}"
         )
     if most is not None and len(found) > most:
@@ -188,11 +188,11 @@ class _Bar:
             self.end()
             self._phase, self._began, self._from, self._told = phase, time.monotonic(), 0, 0
             if total is not None:
-                self._from = done  # what an earlier run did is not this one's pace
+                self._from = done  # the rate counts this run only
         rate = (done - self._from) / max(time.monotonic() - self._began, 0.001)
         left = "" if total is None or not rate else f", {_span((total - done) / rate)} left"
         of = "" if total is None else f" of {total}"
-        text = f"{DOES[phase]} {done}{of}, {rate:.0f}/s{left}"
+        text = f"{PHASES[phase]} {done}{of}, {rate:.0f}/s{left}"
         if self._shown:
             share = "" if not total else f"[{'#' * (30 * done // total):<30}] "
             click.echo(f"\r{share}{text:<60}", nl=False, err=True)

@@ -53,14 +53,14 @@ def set_keeping(
     for is shortened only where it is named. What it was agreed to keep lasts until its own day, unless
     --also-agreed ends it too."""
     if (days is None) != as_announced or (as_announced and also_agreed):
-        raise click.UsageError("one of --days (perhaps with --also-agreed) and --as-announced")
+        raise click.UsageError("give either --days (with or without --also-agreed) or --as-announced")
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
     line = None
     if number is not None:
         found = [each.id for each in queries.lines(tenant) if number in (each.number, each.id)]
         if not found:
-            raise CatalogueError("line.unknown", f"there is no line {number}", "see `accord line list`")
+            raise CatalogueError("line.unknown", f"the customer has no line {number}", "`accord line list` shows its lines")
         line = found[0]
     limits.check(tenant, purpose, line, days)
     if days is not None:
@@ -68,7 +68,7 @@ def set_keeping(
             context, tenant, RetentionLimit(days, purpose, line, utc_now(), agreements=also_agreed)
         )
         if also_agreed and seen.agreed and not yes:
-            asked = f"End {seen.agreed} recordings earlier than it was agreed to keep them?"
+            asked = f"End {seen.agreed} recordings before the day that was agreed?"
             click.confirm(asked, abort=True, err=True)
     set_limit(context.changes(), tenant, Wish(purpose, line, days, also_agreed), OPERATOR)
     _show(context, tenant)
@@ -86,17 +86,17 @@ def show_keeping(context: Context, tenant_name: str) -> None:
 def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.Foreseen:
     """Print which recordings a limit would end, before it is set."""
     seen = preview.foresee(tenant, limit, limit.since, context.trust())
-    click.echo(f"{seen.there} recordings are kept for this now; {seen.earlier} end earlier.", err=True)
+    click.echo(f"{seen.there} recordings are kept for this now; {seen.earlier} will end earlier.", err=True)
     for day, count in seen.ends.items():
         click.echo(f"  {max(day, limit.since.date())}  {count}", err=True)
     if seen.earlier:
         held = f"; {seen.held} are on legal hold and stay until it is lifted" if seen.held else ""
-        click.echo(f"{seen.alone} of them have no other purpose and are destroyed then{held}.", err=True)
+        click.echo(f"{seen.alone} of these have no other purpose and are destroyed then{held}.", err=True)
     if seen.agreed and limit.agreements:
         held = f", {seen.agreed_held} of these on legal hold" if seen.agreed_held else ""
-        click.echo(f"{seen.agreed} of them it was agreed to keep longer{held}.", err=True)
+        click.echo(f"For {seen.agreed} of these a longer time was agreed{held}.", err=True)
     elif seen.agreed:
-        click.echo(f"{seen.agreed} more it was agreed to keep longer: they stay until that day.", err=True)
+        click.echo(f"For {seen.agreed} more a longer time was agreed: they stay until that day.", err=True)
     return seen
 
 
@@ -106,7 +106,7 @@ def _show(context: Context, tenant: str) -> None:
     for each in found:
         limit = each.limit
         on = "any line" if limit.line is None else numbers.get(limit.line, limit.line)
-        state = "" if each.settled_at else "  (the worker is looking at the recordings that are there)"
+        state = "" if each.settled_at else "  (the worker is applying it to existing recordings)"
         also = ", agreements too" if limit.agreements else ""
         click.echo(f"{limit.keep_days:>5} days  {limit.purpose or 'any purpose'}  {on}{also}{state}")
     if not found:
@@ -133,7 +133,7 @@ def withdraw(
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
     context.changes().withdraw(tenant, recording_id, OPERATOR, reason=reason, purposes=purposes or None)
-    click.echo("Written down: what rested on that consent has ended.")
+    click.echo("Signed: every use that rested on that consent has ended.")
 
 
 @recording.command()
@@ -165,7 +165,7 @@ def agree(
         reason=reason,
         on=None if on is None else on.date(),
     )
-    click.echo(f"Written down: it may be used for {purpose}.")
+    click.echo(f"Signed: it may be used for {purpose}.")
 
 
 @recording.command()
@@ -181,7 +181,7 @@ def narrow(
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
     context.changes().narrow(tenant, recording_id, OPERATOR, purposes=purposes, reason=reason)
-    click.echo(f"Written down: it may no longer be used for {', '.join(purposes)}.")
+    click.echo(f"Signed: it may no longer be used for {', '.join(purposes)}.")
 
 
 @recording.command()
@@ -195,7 +195,7 @@ def delete(context: Context, recording_id: str, tenant_name: str, reason: str) -
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
     context.changes().delete(tenant, recording_id, OPERATOR, reason=reason)
-    click.echo("Nobody hears it any more; the worker destroys it within minutes.")
+    click.echo("Signed: nobody can listen to it any more; the worker destroys it within minutes.")
 
 
 @recording.command("receipt")

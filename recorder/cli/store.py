@@ -20,7 +20,9 @@ def init(context: Context) -> None:
     """Say that the store's folder is the right one: its disk is mounted.  Once, for kind = "directory"."""
     if context.settings.store.kind != "directory":
         raise ConfigError(
-            "store.no_folder", "the store is no folder: there is nothing to mark", "see kind in [store]"
+            "store.no_folder",
+            "the store is not a folder, so there is nothing to mark",
+            'this command is for [store] kind = "directory"',
         )
     object_store.directory(context.settings).init()
     click.echo(f"{context.settings.store_folder} is the store")

@@ -107,11 +107,11 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     if row.proved_at:
         click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how}")
     elif call := verification_code.latest(tenant, request):
-        click.echo(f"called: {call.outcome or 'being called'}, {call.tries} tries")
+        click.echo(f"call: {call.outcome or 'in progress'}, {call.tries} tries")
     if row.closed_how:
         click.echo(f"closed: {row.closed_how}")
     if calls := erased_call_queries.counts(tenant).get(request):
-        click.echo(f"calls that were not recorded: {calls} erased")
+        click.echo(f"calls without a recording: {calls} erased")
     for each in sorted(reviews.of(tenant, request).values(), key=lambda each: each.recording):
         done = [f"given: {each.given or 'to be reviewed'}"]
         done += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
@@ -130,13 +130,13 @@ def call(context: Context, request: str, tenant_name: str) -> None:
     if not context.settings.persons.dial:
         raise ConfigError(
             "subject_request.dial",
-            "this node has no way to call a number outside",
-            "set [persons] dial, sofia/gateway/<name>/{number}; or two people of the customer vouch for "
-            "them, in their panel",
+            "this node cannot call external numbers",
+            "set [persons] dial to sofia/gateway/<name>/{number}, or have two of the customer's people vouch "
+            "for the person in the panel",
         )
     tenant = find_tenant(tenant_name).id
     verification_code.order(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
-    click.echo("It is being called; `accord person show` says what came of it.")
+    click.echo("The number is being called; `accord person show` shows the result.")
 
 
 @person.command("extend")
@@ -183,9 +183,9 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bo
     for each in found.notes:
         click.echo(f"request {each.note.request}, erased {to_iso(each.note.at)}: {len(each.calls)} calls")
     if not found.notes:
-        click.echo("Nothing is to be erased again.")
+        click.echo("There is nothing to erase again.")
         return
     if not yes:
-        click.confirm("Nobody can bring them back. Erase them?", abort=True)
+        click.confirm("This cannot be undone. Erase them?", abort=True)
     gone = erased_calls.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
     click.echo(f"{gone} calls erased.")

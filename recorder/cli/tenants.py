@@ -67,14 +67,14 @@ def make_tenant(
     time_zone: str,
     country: str,
 ) -> TenantRow:
-    """A customer whose wrapped key lies in the catalogue (the worker copies it to the bucket before the
+    """Create a customer whose wrapped key is in the catalogue (the worker copies it to the bucket before the
     first recording), with announcements of its own in all its languages, for the laxest mode that its
-    country allows.  Raises :class:`SealError` where the key-encryption key is not the one that the customers
-    before were given: two would be in use."""
+    country allows.  Raises :class:`SealError` where the key-encryption key is not the one that wraps the
+    existing customers' keys: two would be in use."""
     now = utc_now()
     keyring = context.keyring()
-    others = (tenant_queries.tenant_key(other.id) for other in tenant_queries.all_tenants())
-    if (wrapped := next((each for each in others if each is not None), None)) is not None:
+    wrapped_keys = (tenant_queries.tenant_key(other.id) for other in tenant_queries.all_tenants())
+    if (wrapped := next((each for each in wrapped_keys if each is not None), None)) is not None:
         keyring.open_tenant_key(wrapped)
     identity = str(uuid7(now))
     row = tenants.create_tenant(
@@ -162,7 +162,7 @@ def hashed(password: str, names: Sequence[str]) -> str:
     from web.account.passwords import LONGEST, hash_password
 
     if len(password.encode()) > LONGEST:
-        raise CatalogueError("user.password", "the password is too long", f"at most {LONGEST} bytes")
+        raise CatalogueError("user.password", "the password is too long", f"choose one of at most {LONGEST} bytes")
     passwords.check(password, names)
     return hash_password(password)
 
@@ -212,6 +212,6 @@ def find_user(owner: TenantRow, login: str) -> UserRow:
     found = next((row for row in users.users(owner.id) if row.login == names.folded(login)), None)
     if found is None:
         raise CatalogueError(
-            "user.unknown", f"nobody at {owner.name} logs in as {login!r}", "see `accord user list`"
+            "user.unknown", f"nobody at {owner.name} logs in as {login!r}", "`accord user list` shows the log-ins"
         )
     return found

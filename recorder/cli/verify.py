@@ -67,9 +67,9 @@ def _handed_over(handed: HandoverCheck, name: str) -> bool:
     for each in found:
         click.echo(f"      {each.code}  {each.where}: {each.message}")
     click.echo(
-        f"  {handed.recordings} recordings, {len(handed.gone)} that were erased or broken and are zeros"
+        f"  {handed.recordings} recordings; {len(handed.gone)} that were erased or broken are zeros"
     )
-    click.echo(f"  {handed.leaves} leaves, of which a checkpoint signed {handed.signed}")
+    click.echo(f"  {handed.leaves} leaves, {handed.signed} of them signed in a checkpoint")
     _show_root(handed)
     return not found
 
@@ -78,13 +78,13 @@ def _show_root(handed: HandoverCheck) -> None:
     """Print the root key found in the folder, which proves nothing: whoever forged the folder could have
     added it."""
     used = signing.key_id(handed.root)
-    click.echo(f"  by the root's key {used}: it must have come another way than the folder")
+    click.echo(f"  checked with root key {used}: it must not come from the folder itself")
     try:
         there = signing.key_id(signing.load_public(handed.folder / ROOT))
     except AccordError:
         there = "none"
     if there != used:
-        click.echo(f"  the folder itself names another: {there}")
+        click.echo(f"  the folder names another root key: {there}")
 
 
 def _place(context: Context, recording: str) -> str:
@@ -93,5 +93,7 @@ def _place(context: Context, recording: str) -> str:
         if row := queries.recording(owner.id, recording):
             return row.prefix
     raise CatalogueError(
-        "recording.unknown", f"{recording} is no folder, no place in the bucket and no recording's id", ""
+        "recording.unknown",
+        f"{recording} is neither a folder, nor a place in the bucket, nor a recording's id",
+        "the panel shows a recording's id",
     )

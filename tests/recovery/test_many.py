@@ -107,8 +107,8 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
     took = time.monotonic() - began
     compared = assert_same(lost, whole.catalogue)
     said = whole.said.read_text()
-    assert "made again" in said
-    assert "Nothing expires until that is confirmed" in said
+    assert "restored" in said
+    assert "Nothing expires until you confirm" in said
     began = time.monotonic()
     assert whole.run("rebuild") == 0
     again = time.monotonic() - began
@@ -136,7 +136,7 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
             longest *= 0.8  # the machine was busier when the whole was measured
             break
         assert assert_same(lost, killed.catalogue) == compared
-    made = re.findall(r"^ *(\d+) +made again", said, re.MULTILINE)
+    made = re.findall(r"^ *(\d+) +restored", said, re.MULTILINE)
     print(
         f"\n{made[0]} recordings made again in {took:.0f} s ({compared} rows compared), looked at again in "
         f"{again:.0f} s, at most {memory} MiB in any process; killed {kills} times in {number} rebuilds "

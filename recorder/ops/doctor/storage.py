@@ -188,12 +188,12 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
     if wrong:
         yield DoctorFinding(
             "wrong",
-            f"lines: {len(wrong)} of {all_lines} break the rules of their customers' countries: "
+            f"lines: {len(wrong)} of {all_lines} do not fit their customers' countries: "
             f"first {wrong[0].line.number}",
             "`accord country check` lists them, with the reason and what to do",
         )
     elif not unfit and not found.unlogged:
-        yield DoctorFinding("ok", f"lines: {all_lines}, each within its country's rules")
+        yield DoctorFinding("ok", f"lines: {all_lines}, each fits its customer's country")
 
 
 def store(patient: Patient) -> Iterator[DoctorFinding]:

@@ -70,7 +70,7 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell
     assert "logs" in DUTIES
     assert shell("audit").exit_code == 0, "nothing is late yet"
     shell.sign()
-    assert shell.good("audit") == "as it was written\n"
+    assert shell.good("audit") == "everything is as it was written\n"
     said = json.loads(shell.good("audit", "--tenant", "Dubois", "--json"))
     assert (said["state"], said["findings"]) == ("ok", [])
     with connected():
@@ -90,21 +90,21 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell
     assert shell.good("audit", "leaves", leaf.id).split()[-1] == "user.created"
     shell.good("audit", "follow", "--tenant", "Dubois", "--from", "1", "--to", "1", "-o", str(file))
     told = elsewhere.good(*words, "--checkpoint", str(note))
-    assert told.splitlines()[-1] == "the later one goes on from the earlier one"
+    assert told.splitlines()[-1] == "the later checkpoint extends the earlier one"
     file.write_bytes(file.read_bytes().replace(b"number 1", b"number 2"))
     assert elsewhere(*words).exit_code == 2
 
 
 def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
-    assert shell.good("audit", "--deep") == "as it was written\n"
+    assert shell.good("audit", "--deep") == "everything is as it was written\n"
     assert shell("audit", "--deep", "--without-recordings").exit_code == 2
     with connected():
         tenant = TenantTable.select().get()
     folder = tmp_path / "store" / "keys" / tenant.id
     folder.mkdir(parents=True)
     (folder / "tenant.json").write_text(tenant.wrapped_key)
-    assert shell.good("audit", "--deep") == "as it was written\n"
+    assert shell.good("audit", "--deep") == "everything is as it was written\n"
     (tmp_path / "keys" / "kek").rename(tmp_path / "keys" / "kek.lost")
     assert shell("audit").exit_code == 0, "the hash that was logged needs no key"
     assert shell("audit", "--deep").exit_code == 2, "there is nothing to open them with"
@@ -127,7 +127,7 @@ def test_a_checkpoint_that_was_mailed_is_compared(shell: AuditShell, tmp_path: P
         (signed,) = list(CheckpointTable.select())
     kept = tmp_path / "checkpoint-1.note"
     kept.write_bytes((tmp_path / "store" / signed.place).read_bytes())
-    assert shell.good("audit", "--checkpoint", str(kept)) == "as it was written\n"
+    assert shell.good("audit", "--checkpoint", str(kept)) == "everything is as it was written\n"
     (tmp_path / "store" / signed.place).unlink()
     with writing():
         CheckpointTable.delete().execute()
@@ -198,7 +198,7 @@ def test_a_log_goes_on_after_its_catalogue_was_lost(shell: AuditShell, tmp_path:
 def test_who_gets_checkpoints_by_mail(shell: AuditShell) -> None:
     words = ("audit", "mail-to", "--tenant", "Dubois")
     assert "claire@example.com  not yet" in shell.good(*words, "claire@example.com")
-    assert "nothing is sent" not in shell.good(*words, ACCORD_MAIL_HOST="localhost")
+    assert "no mail is sent" not in shell.good(*words, ACCORD_MAIL_HOST="localhost")
     assert "claire" not in shell.good(*words, "claire@example.com", "--stop")
     assert shell(*words, "claire").exit_code == 2
 

@@ -190,7 +190,7 @@ def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shel
         ),
         (("keys", "init"), "there are keys already"),
         (("daemon",), "ACCORD_SWITCH_PASSWORD"),
-        (("verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "no recording's id"),
+        (("verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "nor a recording's id"),
     ],
 )
 def test_what_cannot_be_done_says_what_to_do(customer: Shell, words: tuple[str, ...], said: str) -> None:

@@ -90,9 +90,9 @@ def test_a_country_nobody_knows(shell: Shell) -> None:
     with writing():
         TenantTable.update(country="xx").execute()
     said = shell.good("country", "check")
-    assert "no pack for country 'xx', strict holds" in said
+    assert "country 'xx' has no pack: the strict one applies" in said
     shell.good("country", "set", "--tenant", "Dubois", "be")
-    assert "strict holds" not in shell.good("country", "check")
+    assert "the strict one applies" not in shell.good("country", "check")
 
 
 def test_a_line_laxer_than_its_country_is_refused_and_each_customer_gets_what_it_allows(shell: Shell) -> None:
@@ -117,12 +117,12 @@ def test_the_doctor_says_so_in_one_line(house: Bakery) -> None:
     environment = {"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url}
     patient = Patient(Context(config.load(None, environment), None), house.clock)
     (fine,) = examine(storage.lines, patient)
-    assert (fine.state, fine.what) == ("ok", "lines: 1, each within its country's rules")
+    assert (fine.state, fine.what) == ("ok", "lines: 1, each fits its customer's country")
     with writing():
         TenantTable.update(country="de").execute()
     (wrong,) = examine(storage.lines, patient)
     assert wrong.state == "wrong"
-    assert wrong.what.startswith("lines: 1 of 1 break the rules of their customers' countries: first ")
+    assert wrong.what.startswith("lines: 1 of 1 do not fit their customers' countries: first ")
     assert "accord country check" in wrong.hint
     with writing():
         LineTable.update(mode="opt-in").execute()

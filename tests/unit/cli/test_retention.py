@@ -43,7 +43,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
         house.work(folder)
     review = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
     hold = ("hold", "set", held.name, *MINE, "--review", review, "--reason", "contested order")
-    assert "there is no log-in" in shell.bad(*hold, "--owner", "nobody")
+    assert "nobody logs in as" in shell.bad(*hold, "--owner", "nobody")
     shell.good(*hold, "--owner", "claire@example.com")
     listed = shell.good("hold", "list")
     assert f"{held.name}  1  since" in listed
@@ -58,7 +58,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     shell.good("recording", "narrow", held.name, *MINE, "--purpose", "training", "--reason", "not needed")
     assert "14 days  any purpose  any line" in shell.good("keeping", "set", *MINE, "--days", "14")
     assert "as long as announced" in shell.good("keeping", "set", *MINE, "--as-announced")
-    assert "there is no line" in shell.bad("keeping", "set", *MINE, "--line", "+3200", "--days", "1")
+    assert "has no line" in shell.bad("keeping", "set", *MINE, "--line", "+3200", "--days", "1")
     assert "cannot be kept" in shell.bad("keeping", "set", *MINE, "--purpose", "quality", "--days", "31")
 
     clock = Clock(datetime.now(UTC) + timedelta(days=21))
@@ -66,7 +66,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     keep_house(house, clock)
     assert queries.recording(house.tenant, gone.name).destroyed_why == "deleted"
     assert verify(house.means.store, held_at(house, held.name), house.means.root).ok
-    assert "LOOK AT IT AGAIN" not in shell.good("hold", "list")
+    assert "REVIEW DUE" not in shell.good("hold", "list")
     shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")
     assert amendments.holds() == ()
 
@@ -80,12 +80,12 @@ def test_agreements_end_only_where_they_are_named_and_confirmed(shell: Shell, ho
         house.work(folder)
     limit = ("keeping", "set", *MINE, "--days", "9")
     said = shell.good(*limit)
-    assert "2 recordings are kept for this now; 1 end earlier." in said
-    assert "1 more it was agreed to keep longer: they stay until that day." in said
+    assert "2 recordings are kept for this now; 1 will end earlier." in said
+    assert "For 1 more a longer time was agreed: they stay until that day." in said
     assert "9 days  any purpose  any line  (" in said
     refused = shell(*limit, "--also-agreed", typed="n\n")
     assert refused.exit_code == 1
-    assert "End 1 recordings earlier than it was agreed to keep them?" in refused.output
+    assert "End 1 recordings before the day that was agreed?" in refused.output
     assert "agreements too" not in shell.good("keeping", "show", *MINE)
     assert "9 days  any purpose  any line, agreements too" in shell.good(*limit, "--also-agreed", "--yes")
     assert shell("keeping", "set", *MINE, "--as-announced", "--also-agreed").exit_code == 2

@@ -93,7 +93,7 @@ def test_a_key_to_come_that_is_not_the_customers_is_never_changed_to(
     assert f"`accord keys next --tenant {house.tenant}`" in said
     assert state(house) == before, "nothing was written"
     shell.good("keys", "next", "--tenant", house.tenant)
-    assert "wrapped anew: 1" in shell.good("keys", "rotate")
+    assert "rewrapped: 1" in shell.good("keys", "rotate")
     assert_opens(house, recording)
 
 
@@ -180,7 +180,7 @@ def test_a_recordings_key_that_was_exchanged_is_written_nowhere(shell: Shell, ho
     else:
         put(house, data_key_path(house.tenant, first), strange.encode())
     shell.good("keys", "next", "--tenant", house.tenant)
-    assert "wrapped anew: 2" in shell.good("keys", "rotate")
+    assert "rewrapped: 2" in shell.good("keys", "rotate")
     assert_opens(house, first, second)
 
 
