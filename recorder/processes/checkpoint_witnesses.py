@@ -40,14 +40,16 @@ def certificates(settings: Settings) -> bytes | None:
             return None
         raise ConfigError(
             "config.invalid",
-            "[ledger] timestamp_url needs timestamp_ca: a timestamp that nobody can check says nothing",
-            "the authority publishes its certificates; name a file with them (PEM)",
+            "[ledger] timestamp_url is set, but timestamp_ca is not: timestamps could not be verified",
+            "set timestamp_ca to a file (PEM) with the certificates that the authority publishes",
         )
     try:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            "config.unreadable", f"[ledger] timestamp_ca: {path} cannot be read: {error.strerror}", ""
+            "config.unreadable",
+            f"[ledger] timestamp_ca: {path} cannot be read: {error.strerror}",
+            "check the path, and that Accord's user may read the file",
         ) from error
 
 
@@ -56,7 +58,11 @@ def _server(settings: Settings) -> MailServer | None:
     if not chosen.host:
         return None
     if not chosen.sender:
-        raise ConfigError("config.invalid", "[mail] host needs sender: whom the mails are from", "")
+        raise ConfigError(
+            "config.invalid",
+            "[mail] host is set, but sender is not",
+            "set [mail] sender to the address that mails come from",
+        )
     return MailServer(
         chosen.host,
         chosen.port,

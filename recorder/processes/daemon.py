@@ -15,7 +15,7 @@ from recorder.errors import ConfigError
 from recorder.processes.supervisor import heartbeat
 
 LINGER: Final = 3.0
-"""Seconds that a daemon without a supervisor goes on after SIGTERM."""
+"""Seconds that a daemon without a supervisor continues after SIGTERM."""
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ def run(settings: Settings, *, replace: bool) -> None:
         raise ConfigError(
             "switch.no_password",
             "there is no password for the switch's event socket",
-            "set ACCORD_SWITCH_PASSWORD, or ACCORD_SWITCH_PASSWORD_FILE: there is no default",
+            "set ACCORD_SWITCH_PASSWORD or ACCORD_SWITCH_PASSWORD_FILE: there is no default",
         )
     beat = heartbeat(os.environ)
     Daemon(
@@ -55,7 +55,7 @@ def run(settings: Settings, *, replace: bool) -> None:
         ),
         beat=beat,
         leaving=beat.stopping,
-        # A supervisor starts the next daemon itself; at a terminal, SIGHUP says that the terminal is gone.
+        # A supervisor starts the next daemon itself; at a terminal, SIGHUP means that the terminal is gone.
         renew=None if beat.supervised or sys.stderr.isatty() else start_next,
         hand_on=beat.hand_on,
         # Without a supervisor, whoever ends this daemon starts the next one at the same time.

@@ -35,7 +35,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """``timekeeper`` says whether the clock can be believed: only then is anything erased or signed by it."""
+    """The duties of one worker.  ``timekeeper`` says whether the clock can be trusted; by any other clock
+    nothing is erased or signed."""
 
     services: Services
     witnesses: CheckpointWitnesses
@@ -43,8 +44,8 @@ class Duties:
     reminders: HoldReminders = field(default_factory=HoldReminders)
 
     def keep(self) -> None:
-        """Do every duty; one that fails is logged and counted, and done the next time."""
-        services, now, believed = self.services, self.services.now(), self.timekeeper.check
+        """Run every duty; one that fails is logged, counted and repeated the next time."""
+        services, now, trusted_now = self.services, self.services.now(), self.timekeeper.check
         store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
             "amendments": lambda: amendment_recovery.finish(store, root, now, entropy, services.revoked),
@@ -53,12 +54,12 @@ class Duties:
                 limit_application.settle(store, root, now, services.revoked),
             ),
             "holds": lambda: self.reminders.remind(services.now()),
-            "recordings": lambda: expiry.destroy_due(services, believed()),
-            "leaving": lambda: erase_due(services, believed()),
-            "quarantine": lambda: expiry.empty_quarantine(services, believed()),
+            "recordings": lambda: expiry.destroy_due(services, trusted_now()),
+            "leaving": lambda: erase_due(services, trusted_now()),
+            "quarantine": lambda: expiry.empty_quarantine(services, trusted_now()),
             "listens": lambda: grants.close_stale_listens(now, entropy),
             "sessions": lambda: (users.drop_old_sessions(now - SESSIONS_KEPT), throttle.drop_old(now)),
-            "logs": lambda: checkpoint.keep(services, believed()),
+            "logs": lambda: checkpoint.keep(services, trusted_now()),
             "timestamps": lambda: timestamping.keep(services, self.witnesses.authority, now),
             "mail": lambda: mail_witness.keep(services, self.witnesses.server, now),
         }

@@ -1,4 +1,4 @@
-"""The gate that the panel is given: playback, and the ways out that features add."""
+"""The gate that the panel is given: playback, and the exits that features add."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def bucket(settings: Settings) -> Bucket:
     if not chosen.access_key.get_secret_value() or not chosen.secret_key.get_secret_value():
         raise ConfigError(
             "store.no_credentials",
-            "the object store has no access key or secret key",
+            "the object store's access key or secret key is not set",
             "set ACCORD_STORE_ACCESS_KEY and ACCORD_STORE_SECRET_KEY, or embedded = true in [store]",
         )
     return Bucket(
@@ -73,7 +73,7 @@ def open_erasing(settings: Settings) -> Store:
 
 
 def lock(settings: Settings) -> GovernanceLock | None:
-    """Locks sounds; ``None`` where the settings lock nothing.  Raises :class:`ConfigError` (``store.no_lock``
+    """Locks audio; ``None`` where the settings lock nothing.  Raises :class:`ConfigError` (``store.no_lock``
     for a bucket, or a folder, that cannot), :class:`recorder.errors.StoreError`."""
     if settings.store.lock == "off":
         return None
@@ -85,8 +85,7 @@ def lock(settings: Settings) -> GovernanceLock | None:
 
 
 def probe(settings: Settings) -> Store:
-    """The store for a probe: no retries, and short time limits.  Raises
-    :class:`ConfigError`."""
+    """The store for a probe, without retries and with short time limits.  Raises :class:`ConfigError`."""
     if settings.store.kind == "directory":
         return directory(settings)
     return S3Store(replace(bucket(settings), connect_timeout=2.0, read_timeout=3.0, connections=2))

@@ -17,10 +17,10 @@ from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor
 
 AGAIN: Final = 0.5
-"""Seconds, at most, until a daemon that keeps ending is started again: calls go unrecorded meanwhile."""
+"""The most seconds before a daemon that keeps ending is restarted: until then, calls are not recorded."""
 
 DAEMON_GRACE: Final = 19.0
-"""Seconds that the daemon has for announcements to end and for their takes to be written."""
+"""Seconds that the daemon has to let announcements end and to write their takes."""
 
 STORE_GRACE: Final = 3.0
 """The store takes up to 16 s to end, and loses nothing when it is killed."""
@@ -41,10 +41,10 @@ def run(context: Context) -> None:
 
 def make_bucket(context: Context) -> None:
     """Make the embedded store's bucket as soon as the server answers, in a thread: nothing waits for it,
-    because the spool grows while a store is away."""
+    because takes stay in the spool while the store is away."""
     if not context.settings.store.embedded:
         return
-    from recorder.processes import object_store  # a supervisor without one stays small
+    from recorder.processes import object_store  # imported here to keep a supervisor without a store small
 
     def wait() -> None:
         server = object_store.embedded(context.settings)
@@ -52,10 +52,11 @@ def make_bucket(context: Context) -> None:
             try:
                 server.wait_ready()
             except StoreError as error:
-                # However late it comes (its ports were taken, say): without a bucket nothing is stored.
+                # Keep trying, however late the server starts (its ports may be taken): nothing is stored
+                # without a bucket.
                 log.error("store.unready", error=error.message, hint=error.hint)
                 if error.error_id == "store.embedded_open":
-                    return  # trying again changes nothing
+                    return  # another attempt would change nothing
             else:
                 return
 
@@ -63,8 +64,8 @@ def make_bucket(context: Context) -> None:
 
 
 def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Program]:
-    """The processes of one machine; the embedded store, where it is chosen, is started first.  Each gets only
-    its part of the environment that is ``given`` (:mod:`recorder.environment`)."""
+    """The processes of one machine, the embedded store first if it is chosen.  Each inherits only its part of
+    the ``given`` environment (:mod:`recorder.environment`)."""
     own = [sys.executable, "-m", "recorder"]
     if context.config_path is not None:
         own += ["--config", str(context.config_path.absolute())]
@@ -76,7 +77,7 @@ def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Pr
             environment=environment.of("daemon", given),
             replacing=[*own, "daemon", "--replace"],
             longest=AGAIN,
-            turn=2,  # it watches calls until the others have ended
+            turn=2,  # it follows calls until the others have ended
             grace=DAEMON_GRACE,
         ),
         Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", given)),
@@ -102,7 +103,7 @@ def store_programs(context: Context) -> list[Program]:
             environment=own,
             folder=folder,
             output=folder / "seaweedfs.log",
-            turn=1,  # the others first store what they have at hand
+            turn=1,  # the others first finish their uploads
             grace=STORE_GRACE,
             lasting=True,
         )

@@ -1,4 +1,4 @@
-"""Opens what the settings name: one place for every command and process."""
+"""Opens the catalogue, the store and the keys that the settings name, for every command and process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Context:
     """The settings, and the file that they came from.  Each method opens one thing on request, because few
-    commands need all of them, or have them."""
+    commands need, or have, all of them."""
 
     settings: Settings
     config_path: Path | None
@@ -106,14 +106,14 @@ class Context:
         )
 
     def store(self) -> Store:
-        """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""
+        """The object store, with retries.  Raises :class:`ConfigError`, :class:`StoreError`."""
         from recorder.processes import object_store
 
         return object_store.open_store(self.settings)
 
     def probe_store(self) -> Store:
-        """The object store for asking whether it is there: nothing is tried again, and nobody waits long.
-        Raises :class:`ConfigError`."""
+        """The object store without retries and with short time limits, for probes.  Raises
+        :class:`ConfigError`."""
         from recorder.processes import object_store
 
         return object_store.probe(self.settings)
@@ -132,13 +132,13 @@ class Context:
         return found
 
     def web_secret(self) -> bytes:
-        """The secret that signs the panel's forms: from the settings, or made once beside the keys."""
+        """The secret that signs the panel's forms: from the settings, or generated once beside the keys."""
         if text := self.settings.web.secret_key.get_secret_value():
             if len(text.encode()) < 32:
                 raise ConfigError(
                     "config.invalid",
                     "[web] secret_key is too short",
-                    "32 bytes or more: `openssl rand -base64 32`",
+                    "set one of 32 bytes or more: `openssl rand -base64 32` makes one",
                 )
             return text.encode()
         path = self.settings.keys_folder / "web"

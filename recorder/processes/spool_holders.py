@@ -1,4 +1,4 @@
-"""Finds the processes that work on a spool, from outside: none is asked, and no lock is taken."""
+"""Finds the processes that work on a spool, from ``/proc`` and without taking a lock."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ WORKER = ".worker.lock"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process as ``/proc`` shows it; ``None`` and empty where this user may not look."""
+    """A process as ``/proc`` shows it; what this user may not read is ``None`` or empty."""
 
     pid: int
 
     @property
     def files(self) -> int | None:
-        """How many files and sockets it may have open at once."""
+        """Its limit of open files and sockets."""
         with suppress(OSError, ValueError, IndexError):
             for line in Path(f"/proc/{self.pid}/limits").read_text().splitlines():
                 if line.startswith("Max open files"):
@@ -28,7 +28,7 @@ class Process:
 
     @property
     def environment(self) -> dict[str, str] | None:
-        """What it was started with; ``None`` where this user may not look."""
+        """The environment it was started with; ``None`` where this user may not read it."""
         with suppress(OSError):
             parts = Path(f"/proc/{self.pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
             return {name: value for name, _, value in (part.partition("=") for part in parts if part)}
@@ -36,7 +36,7 @@ class Process:
 
     @property
     def umask(self) -> int:
-        """What is taken from the modes of its files; 0 where it cannot be seen."""
+        """Its umask; 0 where it cannot be read."""
         with suppress(OSError, ValueError):
             for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
                 if line.startswith("Umask:"):
@@ -45,7 +45,7 @@ class Process:
 
     @property
     def stopped(self) -> bool:
-        """It is there and does not run: somebody stopped it (SIGSTOP, a debugger)."""
+        """Whether it was stopped (SIGSTOP, a debugger)."""
         with suppress(OSError, IndexError):
             return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] in {"T", "t"}
         return False
@@ -53,14 +53,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class SpoolUser:
-    """Whom a process runs as."""
+    """The user and groups that a process runs as."""
 
     uid: int
     groups: frozenset[int]
 
     def may(self, path: Path, wanted: int) -> bool:
-        """Whether it may read (4), write (2), enter (1) a path by owner, group and mode, and enter all that
-        lead there.  Raises ``OSError`` where we may not look."""
+        """Whether its owner, group and mode bits permit reading (4), writing (2) or entering (1) a path, and
+        entering every folder above it.  Raises ``OSError`` where this process may not look."""
         if self.uid == 0:
             return True
         above = [folder for folder in path.absolute().parents if not self._allowed(folder, 1)]
@@ -78,7 +78,7 @@ class SpoolUser:
 
 
 def holder(path: Path) -> Process | None:
-    """The process that holds a file's lock (``flock``); ``None`` where nobody does."""
+    """The process that holds a file's lock (``flock``); ``None`` where none does."""
     try:
         status = os.stat(path)
         locks = Path("/proc/locks").read_text().splitlines()
@@ -89,7 +89,7 @@ def holder(path: Path) -> Process | None:
         if "->" in fields or len(fields) < 6 or fields[1] != "FLOCK":
             continue
         major, minor, inode = fields[5].split(":")
-        # A file system of several devices (btrfs, overlay) shows another one here than to stat.
+        # A file system of several devices (btrfs, overlay) reports a different one here than in stat.
         same = (int(major, 16), int(minor, 16)) == (os.major(status.st_dev), os.minor(status.st_dev))
         if int(inode) == status.st_ino and (same or int(major, 16) == 0) and int(fields[4]) > 0:
             return Process(int(fields[4]))
@@ -97,7 +97,7 @@ def holder(path: Path) -> Process | None:
 
 
 def user_of(pid: int) -> SpoolUser | None:
-    """Whom a process runs as."""
+    """The user and groups of a process; ``None`` where there is no such process."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -118,7 +118,7 @@ def processes_of(uid: int) -> list[int]:
 
 
 def listener(port: int) -> int | None:
-    """The user id of whoever listens on a TCP port; ``None`` where nobody does."""
+    """The user id of the process that listens on a TCP port; ``None`` where none does."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:

@@ -25,7 +25,7 @@ from typing import Final
 import structlog
 
 HEARTBEAT_FD = "ACCORD_HEARTBEAT_FD"
-"""Names the pipe to a child."""
+"""The environment variable that gives a child the file descriptor of its heartbeat pipe."""
 
 SILENCE = 3.0
 """Seconds without a heartbeat after which a watched child is killed."""
@@ -34,7 +34,7 @@ STARTUP = 20.0
 """Seconds that a watched child may take until its first heartbeat."""
 
 LOOK: Final = 0.2
-"""Seconds that a look at the children takes at most while the supervisor runs."""
+"""The most seconds between two looks at the children."""
 
 BACKOFF = (0.2, 1.0, 2.0, 5.0, 10.0)
 """Seconds before a child that keeps ending is started again."""
@@ -43,22 +43,21 @@ STEADY = 30.0
 """Seconds after which a child counts as running well."""
 
 HURRY = 3.0
-"""Seconds that children still have after a second SIGTERM."""
+"""Seconds that children have left after a second SIGTERM."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run.  ``watched`` children must send heartbeats; ``tied`` ones may be silent as long as they
-    like, but end, as watched ones do, when their supervisor is gone; ``environment`` replaces the
-    supervisor's, ``folder`` is the working directory, ``output`` a file that takes what it prints.
-    What has a higher ``turn`` is told to end when those of a lower one have; ``grace``: seconds it has to
-    end after SIGTERM.
+    """A command to run.  ``watched`` children must send heartbeats; ``tied`` ones need not, but end, as
+    watched ones do, when their supervisor is gone.  ``environment`` replaces the supervisor's, ``folder`` is
+    the working directory, ``output`` a file for what it prints.  At the end, children with a higher ``turn``
+    are told to end after those with a lower one, and each has ``grace`` seconds after SIGTERM.
 
-    ``replacing``: what starts one that takes over from the one that runs, which ends by itself.  Where it is
-    given, a restart starts the next one first.  ``longest``: seconds, at most, until one that keeps ending is
-    started again.  ``lasting`` ones go on when the others are restarted."""
+    ``replacing`` is the command of a successor that takes over from the running process, which then ends by
+    itself; where it is given, a restart starts the successor first.  ``longest`` is the most seconds before a
+    process that keeps ending is restarted.  ``lasting`` ones are not restarted with the others."""
 
     name: str
     argv: Sequence[str]
@@ -82,30 +81,30 @@ class _Run:
     pipe: int | None
     started: float
     silent: float = 0.0
-    """Seconds that it was listened to and said nothing."""
+    """Seconds without a heartbeat while the supervisor was listening."""
     alive: bool = False
     killed: bool = False
-    told: float | None = None
-    """When it was asked to end, so that another one does its work."""
+    asked_to_end: float | None = None
+    """When it was asked to end, so that another process takes its place."""
 
 
 @dataclass(slots=True)
 class _Child:
     program: Program
     runs: list[_Run] = field(default_factory=list)
-    """The one that runs; while another one takes over from it, both, the newest at the end."""
+    """The running process; during a takeover, both, the successor last."""
     failures: int = 0
     due: float = 0.0
 
     @property
     def alive(self) -> bool:
-        """Whether one of them has been heard."""
+        """Whether one of them has sent a heartbeat."""
         return any(run.alive for run in self.runs)
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs programs until told to stop; ``monotonic`` is seconds, passed in for tests."""
+    """Runs programs until told to stop.  ``monotonic`` is a clock in seconds."""
 
     programs: Sequence[Program]
     environment: Mapping[str, str]
@@ -118,13 +117,13 @@ class Supervisor:
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        """Ask for the end, the second time for a fast one; usable as a signal handler, so it only sets a
+        """Ask for the end; a second call asks for a fast one.  Usable as a signal handler, so it only sets a
         flag."""
         self._hurried = self._stopping
         self._stopping = True
 
     def renew(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        """Ask for a restart of everything but what lasts; usable as a signal handler."""
+        """Ask for a restart of every program that is not ``lasting``; usable as a signal handler."""
         self._renewing = True
 
     def __post_init__(self) -> None:
@@ -132,11 +131,11 @@ class Supervisor:
             self.add(program)
 
     def add(self, program: Program) -> None:
-        """Look after one more program; from any thread."""
+        """Supervise one more program; callable from any thread."""
         self._children.append(_Child(program))
 
     def run(self) -> None:
-        """Start everything and look after it until :meth:`stop`; ends children in reverse order."""
+        """Start every program and supervise it until :meth:`stop`; ends children in reverse order."""
         try:
             while not self._stopping:
                 self.step()
@@ -144,12 +143,12 @@ class Supervisor:
             self._end()
 
     def step(self) -> None:
-        """Listen for up to :data:`LOOK`, then look once at every child: start what is due, kill what is
-        silent."""
+        """Listen for up to :data:`LOOK`, then look once at every child: start those that are due, kill those
+        that are silent."""
         waiting = any(not child.runs and child.due <= self.monotonic() for child in self._children)
         self._selector.select(timeout=0 if waiting else LOOK)
         now = self.monotonic()
-        # However long we were stopped, or not given the processor: no more than a look of it was listened.
+        # Time in which this process was stopped or had no CPU does not count as listening.
         listened = min(max(0.0, now - (now if self._looked is None else self._looked)), 2 * LOOK)
         self._looked = now
         renewing, self._renewing = self._renewing, False
@@ -162,20 +161,20 @@ class Supervisor:
             self._look_after(child, now)
 
     def _read(self, run: _Run) -> None:
-        """Take in what a child has said by now."""
+        """Read the heartbeats that a child has sent."""
         if run.pipe is None:
             return
         try:
-            said = os.read(run.pipe, 65536)
+            beats = os.read(run.pipe, 65536)
         except BlockingIOError:
             return
-        if said:
+        if beats:
             run.silent, run.alive = 0.0, True
         else:
             self._close_pipe(run)
 
     def pid(self, name: str) -> int | None:
-        """The process id of a running child; of two, the one that does the work."""
+        """The process id of a running child; during a takeover, of the one that does the work."""
         for child in self._children:
             if child.program.name == name and child.runs:
                 working = [run for run in child.runs if run.alive] or child.runs[:1]
@@ -185,13 +184,13 @@ class Supervisor:
     def _renew(self, child: _Child) -> None:
         if not child.program.replacing:
             for run in child.runs:
-                self._tell(run)
+                self._ask_to_end(run)
         elif len(child.runs) == 1:
             self._start(child, child.program.replacing)
 
-    def _tell(self, run: _Run) -> None:
-        if run.told is None:
-            run.told = self.monotonic()
+    def _ask_to_end(self, run: _Run) -> None:
+        if run.asked_to_end is None:
+            run.asked_to_end = self.monotonic()
             run.process.terminate()
 
     def _look_after(self, child: _Child, now: float) -> None:
@@ -199,29 +198,28 @@ class Supervisor:
             code = run.process.poll()
             if code is not None:
                 self._ended(child, run, code, now)
-            elif run.told is not None and not child.program.replacing:
-                if now - run.told > child.program.grace:
+            elif run.asked_to_end is not None and not child.program.replacing:
+                if now - run.asked_to_end > child.program.grace:
                     self._kill(run, "killed a process that did not end", child)
             elif child.program.watched and run.silent > (SILENCE if run.alive else STARTUP):
                 self._kill(run, "killed a process whose hub stopped", child, round(run.silent, 1))
         if len(child.runs) > 1 and child.runs[-1].alive:
-            # It has taken over, which is no news to them; where it could not (another spool, say), they go.
+            # It has taken over.  A predecessor that could not be told (it has another spool, say) ends now.
             for run in child.runs[:-1]:
-                self._tell(run)
+                self._ask_to_end(run)
         if not child.runs and now >= child.due:
             self._start(child, child.program.argv)
 
     def _kill(self, run: _Run, why: str, child: _Child, silent: float | None = None) -> None:
-        """Once: it may take a while to be gone."""
+        """Kill a process once; its end may take a while."""
         if not run.killed:
-            said = {} if silent is None else {"silent_s": silent}
-            log.error(why, process=child.program.name, **said)
+            details = {} if silent is None else {"silent_s": silent}
+            log.error(why, process=child.program.name, **details)
             run.killed = True
             run.process.kill()
 
     def _start(self, child: _Child, argv: Sequence[str]) -> None:
-        """Start a program.  A machine that has nothing left for one more process is no reason to end those
-        that it has."""
+        """Start a program.  A machine without resources for one more process keeps those it has."""
         try:
             run = self._spawn(child, argv)
         except OSError as error:
@@ -230,15 +228,15 @@ class Supervisor:
                 process=child.program.name,
                 error=str(error),
                 again_in_s=self._put_off(child, self.monotonic()),
-                hint="is the machine out of memory, processes or open files (free, ulimit -u -n), its "
-                "disk full? the others go on, and it is tried again by itself",
+                hint="check memory, the limits of processes and open files (free, ulimit -u -n) and the "
+                "disk; the other processes continue, and this one is retried",
             )
             return
         child.runs.append(run)
         log.info("started", process=child.program.name, pid=run.process.pid)
 
     def _spawn(self, child: _Child, argv: Sequence[str]) -> _Run:
-        """Raises ``OSError``, with everything closed that was opened."""
+        """Start a process.  Raises ``OSError`` with everything that was opened closed again."""
         program = child.program
         environment = dict(self.environment if program.environment is None else program.environment)
         passed: tuple[int, ...] = ()
@@ -279,11 +277,11 @@ class Supervisor:
                     "the next process ended before it had taken over",
                     process=child.program.name,
                     code=code,
-                    hint="the one before it goes on, as it was: see the next one's log, and restart again",
+                    hint="the previous process continues: see the log of the one that ended, then restart",
                 )
             else:
                 log.info("handed over", process=child.program.name, code=code)
-        elif run.told is not None or now - run.started > STEADY:
+        elif run.asked_to_end is not None or now - run.started > STEADY:
             child.failures, child.due = 0, now
             log.warning("a process ended", process=child.program.name, code=code, restart_in_s=0.0)
         else:
@@ -312,14 +310,14 @@ class Supervisor:
         self._selector.close()
 
     def _end_some(self, children: list[_Child]) -> None:
-        """Ask processes to end, and again when we are asked again; what does not in time is killed."""
+        """Ask processes to end, and again when a second signal comes; kill those that do not end in time."""
         running = {run.process: child.program for child in children for run in child.runs}
         asked, began, hurried = 0, time.monotonic(), float("inf")
         while running:
             if asked < 1 + self._hurried:
                 for process in running:
                     process.terminate()
-                    process.send_signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
+                    process.send_signal(signal.SIGCONT)  # a stopped process does not act on SIGTERM
                 asked += 1
                 if asked > 1:
                     hurried = time.monotonic() + HURRY
@@ -333,12 +331,12 @@ class Supervisor:
 
 
 class heartbeat:
-    """What a process calls from its hub twice a second: writes to the supervisor's pipe, and to systemd's
-    watchdog, to which the first one also says that the process is ready.  Does nothing where neither is
-    there, and never waits: a systemd that is busy must not stop a hub.
+    """Heartbeats of a process, which calls this from its hub twice a second.  Each goes to the supervisor's
+    pipe and to systemd's watchdog; the first also tells systemd that the process is ready.  It does nothing
+    where neither is there, and never waits: a busy systemd must not stop a hub.
 
-    Once the supervisor is dead, each beat asks the process to end, so the second one to end at once: the
-    next supervisor's daemon and worker need the spool that this one's hold."""
+    Once the supervisor is dead, each beat sends this process SIGTERM, so the second ends it at once: the next
+    supervisor's daemon and worker need the spool that this process holds."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         import sdnotify
@@ -357,30 +355,31 @@ class heartbeat:
             try:
                 os.write(self._pipe, b".")
             except BlockingIOError:
-                pass  # a full pipe is heartbeats enough
+                pass  # the pipe is full of heartbeats
             except BrokenPipeError:
                 os.kill(os.getpid(), signal.SIGTERM)  # the supervisor died
 
     @property
     def supervised(self) -> bool:
-        """Whether ``accord run`` has started us."""
+        """Whether ``accord run`` started this process."""
         return self._pipe is not None
 
     @property
     def alone(self) -> bool:
-        """Whether neither ``accord run`` nor systemd watches over us."""
+        """Whether neither ``accord run`` nor systemd supervises this process."""
         return self._pipe is None and self._systemd is None
 
     def stopping(self) -> None:
-        """Say that the end has begun."""
+        """Tell systemd that this process is stopping."""
         self._tell("STOPPING=1")
 
     def hand_on(self, pid: int) -> bool:
-        """Say that another process does our work from now on; whether systemd has it, or is not there."""
+        """Tell systemd that another process is now the main one.  Returns whether the message was delivered,
+        or there is no systemd to tell."""
         return self.supervised or self._tell(f"MAINPID={pid}")
 
     def _tell(self, words: str) -> bool:
-        """Whether systemd has it; it may have a queue of things to read, or be gone."""
+        """Send systemd a message.  Returns whether it was delivered, or there is no systemd."""
         if self._systemd is None:
             return True
         try:

@@ -17,7 +17,7 @@ from recorder.prompts.sound_sources import sources
 
 
 def run(context: Context) -> None:
-    """Run until SIGTERM, and end the process where a thread still waits for a store that hangs."""
+    """Run until SIGTERM; end the process even while a thread waits for a store that hangs."""
     settings = context.settings
     context.open_catalogue()
     services = context.services()
@@ -43,5 +43,5 @@ def run(context: Context) -> None:
         tuple(str(network) for network in settings.metrics.allow),
     ).start()
     if not worker.run():
-        # Python would wait for threads that wait for a store.  Every stage may be interrupted anywhere.
+        # A normal exit would wait for the threads that wait for a store.  Every stage may be interrupted.
         os._exit(0)

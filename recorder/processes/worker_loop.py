@@ -59,9 +59,9 @@ SNAPSHOT_BACK_OFF = 5.0
 """Seconds until a snapshot that could not be written is tried again."""
 
 SPARE = 2
-"""Threads for other steps and the duties: a store that hangs can occupy all that store."""
+"""Threads for other steps and the duties: a store that hangs can occupy every upload thread."""
 
-BRING_BACK = "it stays in quarantine until somebody decides: `accord take again <its id>` has it tried again"
+BRING_BACK = "it stays in quarantine until you decide: `accord take again <its id>` retries it"
 
 ROOMY = 4 * 1024**3
 """Free bytes on a disk above which every take has room to be encoded."""
@@ -90,10 +90,10 @@ class Worker:
     services: Services
     settings: Settings
     sources: Sources = SHIPPED
-    """Give sentences their sound."""
+    """Where the sound of sentences comes from."""
     witnesses: CheckpointWitnesses = field(default_factory=CheckpointWitnesses)
     timekeeper: Timekeeper | None = None
-    """Says whether the clock can be believed; by default without the help of another machine."""
+    """Says whether the clock can be trusted; by default without another machine's clock."""
     beat: Callable[[], None] = lambda: None
     """Called at least once a second."""
     monotonic: Callable[[], float] = time.monotonic
@@ -176,7 +176,7 @@ class Worker:
         self.beat()
         self.turned = time.monotonic()
         if self.monotonic() >= self._look_due and not self._lanes["snapshot"].busy:
-            # Not here: a catalogue may take its time to answer, and this thread is the process's heart.
+            # In a lane of its own: the catalogue may be slow to answer, and this thread sends the heartbeats.
             self._look_due = self.monotonic() + TICK
             self._submit("snapshot", SNAPSHOT, self._refresh_snapshot)
         due = self.monotonic() >= self._house_due and HOUSE not in self._under_way
@@ -203,7 +203,7 @@ class Worker:
         try:
             free = disk_space.look(self.services.spool).free
         except OSError:
-            return None  # the look at the spool says so
+            return None  # the scheduler reports it when it reads the spool
         return free if free < ROOMY else None
 
     def _submit(self, lane: str, name: str, work: Callable[[], None]) -> None:
@@ -223,7 +223,7 @@ class Worker:
         self._lanes[lane].threads.submit(work).add_done_callback(done)
 
     def load(self, lane: str) -> tuple[int, int]:
-        """The steps that a lane works on, and how many it can work on."""
+        """The number of steps in a lane, and its capacity."""
         found = self._lanes.get(lane)
         return (found.busy, found.room) if found else (0, 0)
 
@@ -236,7 +236,7 @@ class Worker:
                 log.error("take.quarantined", recording=folder.name, error_id=ENCODER_DIED, hint=BRING_BACK)
             stages.step(folder, self.services.now(), self.services, self._encode)
         except Exception as error:
-            # The loop goes on whatever a take does: this one waits, and says why.
+            # No take may end the loop: this one backs off, and its reason is logged.
             self._failed(folder, stage, error)
         else:
             metrics.STAGE.labels(stage).observe(time.perf_counter() - began)
@@ -264,12 +264,12 @@ class Worker:
     def _encode(self, folder: Path, prompt: Path) -> None:
         encoder = self._free.get()
         try:
-            took = encoder.encode(folder, prompt)
+            cost = encoder.encode(folder, prompt)
         finally:
             self._free.put(encoder)
         self._deaths.encoded(folder.name)
-        metrics.ENCODED_AUDIO.inc(took.audio)
-        metrics.ENCODE_CPU.inc(took.cpu)
+        metrics.ENCODED_AUDIO.inc(cost.audio)
+        metrics.ENCODE_CPU.inc(cost.cpu)
 
     def _refresh_snapshot(self) -> None:
         if not self._snapshot.refresh():
@@ -310,8 +310,8 @@ class _SpoolLock:
             self._file.close()
             raise ConfigError(
                 "worker.already_running",
-                f"another worker is at work on {self._path.parent}",
-                "one worker a spool: stop the other one, or give this one its own spool",
+                f"another worker is running on {self._path.parent}",
+                "stop the other worker, or give this one a spool of its own",
             ) from None
 
     def __exit__(self, *_: object) -> None:

@@ -34,7 +34,7 @@ EVERY: Final = 10.0
 """Seconds between two looks at the spool."""
 
 SHARE: Final = 20
-"""A spool that takes long to look at is looked at less often: so many times as long as it took."""
+"""The pause between two looks is at least this many times as long as the last look took."""
 
 STUCK: Final = 60.0
 """Seconds without a turn of the worker's loop after which it is not alive."""
@@ -42,8 +42,8 @@ STUCK: Final = 60.0
 
 @dataclass
 class Overseer:
-    """Looks at one worker's surroundings and serves what it sees.  ``probe`` is the store without trying
-    again and with short limits; ``expiry`` is when the signing key's endorsement ends."""
+    """Measures the spool of one worker and serves its status.  ``probe`` is the store without retries and
+    with short time limits; ``expiry`` is when the signing key's endorsement ends."""
 
     worker: Worker
     probe: Store
@@ -53,10 +53,10 @@ class Overseer:
     allow: Iterable[str] = ()
     now: Now = utc_now
     _depth: Depth = field(default_factory=Depth)
-    _problem: str = "the spool was not looked at yet"
+    _problem: str = "the spool has not been measured yet"
 
     def start(self) -> None:
-        """Begin to look and to serve, for the life of the process; returns at once."""
+        """Start measuring and serving, for the life of the process; returns at once."""
         if not self.port:
             return
         metrics.introduce()
@@ -119,7 +119,7 @@ class Overseer:
                 self._depth = queue_depth.measure(self.worker.services.spool)
                 self._problem = ""
             except OSError as error:
-                self._problem = f"the spool cannot be looked at: {error}"
+                self._problem = f"the spool cannot be read: {error}"
                 log.warning("spool.measure_failed", error=str(error))
             time.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
 
@@ -129,9 +129,9 @@ class Overseer:
             return HealthFinding(
                 False,
                 self._problem or f"the worker may not write to {folder}",
-                "switch, daemon and worker need one group and mode 2770; is its disk mounted?",
+                "give switch, daemon and worker one group, and the spool mode 2770; is its disk mounted?",
             )
-        said = f"{self._depth.finished} takes wait in {folder}"
+        what = f"{self._depth.finished} takes wait in {folder}"
         closed = self._depth.closed
-        hint = f"{closed} folders cannot be looked into: `chgrp -R`, `chmod -R g+rwX`" if closed else ""
-        return HealthFinding(True, said, hint)
+        hint = f"{closed} folders cannot be read: run `chgrp -R` and `chmod -R g+rwX`" if closed else ""
+        return HealthFinding(True, what, hint)
