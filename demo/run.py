@@ -69,13 +69,13 @@ secure_cookies = false  # the panel is on loopback without HTTPS
 """
 
 
-class _Stopped(Exception):  # no error: somebody asked for the end
+class _Stopped(Exception):  # not an error: somebody asked for the end
     """SIGINT or SIGTERM before the calls could be heard."""
 
 
 def show(once: bool) -> int:
-    """Run the demo; returns the exit status. With ``once`` it ends when the calls can be heard, otherwise at
-    SIGTERM or SIGINT."""
+    """Run the demo and return its exit status. With ``once`` it ends when the calls can be heard, otherwise
+    at SIGTERM or SIGINT."""
     begun = time.monotonic()
 
     def say(text: str) -> None:
@@ -120,13 +120,13 @@ def show(once: bool) -> int:
         else:
             supervisor.add(demo_switch.practice_switch(ports, CALLS))
         if not _follow(stopped, tenant, before, say):
-            raise ConfigError("demo.not_heard", "not all four calls became recordings", f"see {logs}")
+            raise ConfigError("demo.not_heard", "not all four calls became recordings", f"see the logs in {logs}")
         say("ready\n")
         click.echo(f"    Listen at   http://127.0.0.1:{ports.web}/")
         click.echo(f"    log in as   {LOGIN}")
         click.echo(f"    password    {password}\n")
         if not once:
-            click.echo("    Ctrl-C ends it. Everything lies in ./.accord")
+            click.echo("    Ctrl-C ends it. Everything is in ./.accord")
             stopped.wait()
         return 0
     except _Stopped:
@@ -151,13 +151,13 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     migrate(context.settings.catalogue_url)
     open_catalogue(context.settings.catalogue_url)
     secret = folder / "login"
-    there = next((row for row in tenant_queries.all_tenants() if row.name == CUSTOMER), None)
-    if there is not None and secret.exists():
-        return there.id, read_private(secret).decode()
+    known = next((row for row in tenant_queries.all_tenants() if row.name == CUSTOMER), None)
+    if known is not None and secret.exists():
+        return known.id, read_private(secret).decode()
     password = secrets.token_urlsafe(12)
     tenant = make_tenant(context, CUSTOMER, language="fr", time_zone="Europe/Brussels", country="be")
-    said = {"name": "Claire Dubois", "role": "customer_admin", "language": "fr"}
-    make_user(tenant, LOGIN, context.signer(), **said, password=password)
+    profile = {"name": "Claire Dubois", "role": "customer_admin", "language": "fr"}
+    make_user(tenant, LOGIN, context.signer(), **profile, password=password)
     labels = {"fr": "Accueil", "en": "Front desk"}
     for number, language in dict.fromkeys(CALLS):
         line = make_line(tenant, number, None, language, labels[language], ("opus",))
@@ -205,7 +205,7 @@ def _quiet_supervisor(logs: Path) -> None:
 
 
 def _ready(context: Context, ports: Ports) -> bool:
-    """Whether the panel reaches catalogue and store, the node knows its lines, and the daemon takes calls."""
+    """Whether the panel reaches catalogue and store, the node has its lines, and the daemon accepts calls."""
     try:
         connection = http.client.HTTPConnection("127.0.0.1", ports.web, timeout=2)
         connection.request("GET", "/readyz")
@@ -223,7 +223,7 @@ def _wait(stopped: threading.Event, what: str, done: Callable[[], bool], seconds
         if stopped.wait(0.2):
             raise _Stopped
         if time.monotonic() > deadline:
-            raise ConfigError("demo.not_ready", f"not ready in {seconds:.0f} s: {what}", f"see {logs}")
+            raise ConfigError("demo.not_ready", f"not ready within {seconds:.0f} s: {what}", f"see the logs in {logs}")
 
 
 def _follow(stopped: threading.Event, tenant: str, before: set[str], say: Callable[[str], None]) -> bool:

@@ -35,7 +35,7 @@ SWITCH_PASSWORD = "ACCORD_SWITCH_PASSWORD"  # noqa: S105  # the variables' names
 PHONES_PASSWORD = "PHONES_PASSWORD"  # noqa: S105
 
 SPEAK = 3.0
-"""Seconds that they speak before the colleague asks, and between the question and the caller's answer."""
+"""Seconds of conversation before the colleague asks, and from the question to the caller's answer."""
 
 AGREEING = 30_000
 """Milliseconds that the question adds to a call."""
@@ -68,7 +68,7 @@ def configuration() -> Path:
     :class:`SwitchError` (``demo.no_conf``)."""
     conf = PRACTICE.parents[1] / "freeswitch_conf"
     if not conf.is_dir():
-        raise SwitchError("demo.no_conf", f"there is no {conf}", "run the demo from a checkout of Accord")
+        raise SwitchError("demo.no_conf", f"the folder {conf} is missing", "run the demo from a checkout of Accord")
     return conf
 
 
@@ -146,9 +146,9 @@ def place_calls(
             )
             if not reply.startswith("+OK"):
                 raise SwitchError(
-                    "demo.call_failed", f"call {at + 1} failed: {reply.strip()}", "see .accord/switch"
+                    "demo.call_failed", f"call {at + 1} failed: {reply.strip()}", "see the log in .accord/switch"
                 )
-            say(f"call {at + 1} of {len(calls)} ({language}) is told that it is recorded")
+            say(f"call {at + 1} of {len(calls)} ({language}) hears the announcement")
             gevent.sleep(1)
         gevent.joinall(agreeing, raise_error=True)
     finally:

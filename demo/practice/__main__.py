@@ -42,7 +42,7 @@ class _Call(click.ParamType[DemoCall]):
             return value
         number, language, more = [*str(value).split(":"), "", ""][:3]
         if not number or language not in {"fr", "en"} or more not in {"", "agrees"}:
-            self.fail(f"{value!r} is not such as +3225550101:fr", parameter, context)
+            self.fail(f"{value!r} has not the form NUMBER:LANGUAGE[:agrees], for example +3225550101:fr", parameter, context)
         return DemoCall(number, language, more == "agrees")
 
 
@@ -59,7 +59,7 @@ def main(event_port: int, daemon: str, conf: Path, calls: tuple[DemoCall, ...], 
     """A practice switch.  The event socket's password comes from ACCORD_SWITCH_PASSWORD."""
     password = os.environ.get(PASSWORD)
     if not password:
-        raise click.UsageError(f"set {PASSWORD}: the practice switch has no default password either")
+        raise click.UsageError(f"set {PASSWORD}: the practice switch has no default password")
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -82,7 +82,7 @@ def _make(switch: PracticeSwitch, calls: tuple[DemoCall, ...], wait: float) -> i
     if not calls:
         return 0
     if not wait_for_daemon(switch, wait):
-        click.echo(f"no daemon has logged in within {wait:.0f} s", err=True)
+        click.echo(f"no daemon logged in within {wait:.0f} s", err=True)
         return 0
 
     def report(progress: Progress) -> None:

@@ -95,7 +95,11 @@ def _read(session: PracticeCall, data: str) -> None:
     """``<least> <most> <sound> <variable> <milliseconds> <terminators>``: one key, of a callee."""
     least, most, sound, variable, milliseconds, terminators = data.split()
     if (least, most, sound, terminators) != ("1", "1", "silence", "none"):
-        raise SwitchError("practice.application", f"the practice switch does not know read {data!r}", "")
+        raise SwitchError(
+            "practice.application",
+            f"the practice switch does not know read {data!r}",
+            "teach demo/practice/applications.py what the real switch does with it",
+        )
     session.read(variable, int(milliseconds) / 1000)
 
 

@@ -54,7 +54,7 @@ class PracticeDialplan:
             raise SwitchError(
                 "practice.dialplan",
                 f"the dialplan in {folder} cannot be read: {error}",
-                "name the folder freeswitch_conf of a checkout",
+                "give the folder freeswitch_conf of a checkout",
             ) from error
         self._contexts = {
             context.get("name", ""): list(context.iter("extension"))

@@ -34,7 +34,7 @@ MY_EVENTS = frozenset(
         "DETECTED_SPEECH", "DTMF", "NOTALK", "TALK",
     }
 )  # fmt: skip
-"""What ``myevents`` subscribes to: no RECORD_START and no PLAYBACK_STOP among it (``mod_event_socket.c``)."""
+"""What ``myevents`` subscribes to: neither RECORD_START nor PLAYBACK_STOP (``mod_event_socket.c``)."""
 
 LONGEST_QUEUE = 100_000
 """Events that wait for a client that does not read (``mod_event_socket.c``)."""
@@ -42,8 +42,8 @@ LONGEST_QUEUE = 100_000
 
 class PracticeListener:
     """A connection.  ``leg`` is the call that an outbound connection belongs to, ``None`` for a standing
-    one; ``tasks`` are what the client asked that call to run, oldest first.  ``in_turn``: a socket that is
-    not ``async``; while the call runs what it was asked for, nothing is read, answered or told on it."""
+    one; ``tasks`` are the applications that the client asked that call to run, oldest first.  ``in_turn``: a
+    socket that is not ``async``: while the call runs one of them, nothing is read or sent on it."""
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class PracticeListener:
 
     @property
     def standing(self) -> bool:
-        """A client has opened it, and no call."""
+        """Whether a client opened it, rather than a call."""
         return self._leg is None
 
     @property
     def watching(self) -> bool:
-        """A standing connection that gets events."""
+        """Whether it is a standing connection that receives events."""
         return self.standing and not self.finished and (self._all or bool(self._names))
 
     # --- life

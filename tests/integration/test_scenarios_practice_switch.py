@@ -318,4 +318,4 @@ def test_as_a_process_it_wants_a_password_and_says_when_nobody_comes(tmp_path: P
     environment["ACCORD_SWITCH_PASSWORD"] = PASSWORD
     alone = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30)
     assert alone.returncode == 1
-    assert "no daemon has logged in" in alone.stderr
+    assert "no daemon logged in" in alone.stderr
