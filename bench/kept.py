@@ -36,7 +36,7 @@ TURN_SECONDS = 22.4
 
 
 def work_off(folder: Path, port: int) -> None:
-    """The worker's process: ends when the spool is empty."""
+    """Run the worker's process until the spool is empty."""
     import structlog
 
     from recorder import clock
@@ -66,7 +66,7 @@ def calls(spool: Path) -> list[Path]:
 
 
 def fill(folder: Path, port: int, count: int, minutes: float, number: str) -> None:
-    """A spool of finished calls to a number."""
+    """Fill the spool with finished calls to a number."""
     from recorder.clock import utc_now
     from recorder.store.s3 import S3Store
     from recorder.store.seaweedfs import SeaweedFS
@@ -87,7 +87,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def store_all(plain: Path, folder: Path, port: int) -> None:
-    """The process that stores a folder's files, each encrypted."""
+    """Encrypt and store each file of a folder, in a process of its own."""
     from recorder.seal import streaming_aead
     from recorder.store.s3 import S3Store
     from recorder.store.seaweedfs import SeaweedFS
@@ -142,7 +142,7 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
     storing: dict[str, list[float]] = {"accord": [], "aws s3 cp": []}
 
     def one_round(number: int) -> int:
-        """Measures all four; returns the bytes that were stored."""
+        """Measure all four; returns the bytes stored."""
         fill(folder, port, count, minutes, f"+32255501{number:02}")
         plain = folder / f"plain-{number}"
         plain.mkdir()
@@ -150,7 +150,7 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
             shutil.copy(take / AUDIO, plain / f"{take.name}.wav")
         os.sync()
         whole["accord"].append(seconds(accord))
-        assert not calls(folder / "spool"), "the worker left something"
+        assert not calls(folder / "spool"), "the worker left takes in the spool"
         whole["ffmpeg, aws s3 cp"].append(seconds(lambda: script(plain, f"whole-{number}")))
         os.sync()
         storing["accord"].append(seconds(lambda: accord("--store", str(plain))))

@@ -1,22 +1,21 @@
-"""Seeking in an encrypted recording, beside seeking in a plain object: both lie in the same bucket.
+"""Seeking in an encrypted recording, beside seeking in a plain object in the same bucket.
 
     python -m bench.seek [--minutes 18] [--seeks 200]
 
 The server is SeaweedFS, started for this on loopback; the recording is a call that went through every stage.
-A seek asks for 64 KiB somewhere in its sound, as a player does: the stored blocks in which they lie are read,
-compared with the seal and decrypted (``recorder/playback/audio_reader.py``, as the gate does it):
+A seek requests 64 KiB somewhere in the audio, as a player does: the stored blocks that hold them are read,
+compared with the seal and decrypted (``recorder/playback/audio_reader.py``, as in the gate):
 
-``first``       the first after a grant, of a sound of which nothing was read before: what the grant prepares
-                was prepared, before the clock starts, with nothing else at hand
-``later``       another one after that
-``unprepared``  a first one where another panel gave the grant, or this one has begun anew since
-``plain``       beside them: 64 KiB of an object of random bytes, as long, through the same store (plain WAV
-                is no rival: SeaweedFS compresses it, and a seek in that takes many times as long)
+``first``       the first seek after a grant, with everything that the grant prepares and nothing else
+``later``       a seek after that
+``unprepared``  a first seek where another panel issued the grant, or this one has restarted since
+``plain``       the rival: 64 KiB of an equally long object of random bytes, through the same store (plain WAV
+                is no rival: SeaweedFS compresses it, and seeking in it takes many times as long)
 
-What the gate does besides is no seek, and has its own figures, without a rival.  ``grant`` is what a
-listener waits for before the first byte.  ``first request`` and ``later request`` are a seek with all that
-belongs to a request: who asks, their grant, the row beside the seal, and the listen, in the catalogue and on
-disk before the first byte.  All take turns; figures are medians of wall clock in milliseconds; prints JSON.
+The rest of the gate's work is not seeking, and has figures of its own, without a rival.  ``grant`` is the wait
+before the first byte.  ``first request`` and ``later request`` are seeks with everything that a request needs:
+the user, the grant, the comparison of row and seal, and the listen, on disk in the catalogue before the first
+byte.  All take turns; figures are medians of wall-clock milliseconds.  Prints JSON.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How reliably a spoken answer is detected: answers in four languages, as they sound over a telephone, and as
 many windows in which nobody spoke.
 
-    python -m bench.voice            prints what was missed, and what was mistaken for a voice, as JSON
+    python -m bench.voice            prints the answers missed and the sounds mistaken for a voice, as JSON
 
 The words are the shipped ones (digits, as short as a "yes"); rooms, noises and losses are made from a seed,
 so that every run measures the same sounds.
@@ -34,7 +34,7 @@ FRAME = RATE // 50
 """One packet of 20 ms."""
 
 BEFORE_S, WINDOW_S = 1.0, 4.0
-"""Of the question, and from its end to the colleague's key."""
+"""Seconds of the question, and from its end to the colleague's key."""
 
 LENGTH = int((BEFORE_S + WINDOW_S) * RATE)
 
@@ -151,7 +151,7 @@ def at_level(sound: Sound, dbfs: float) -> Sound:
     return sound * (10 ** (dbfs / 20) / power) if power else sound
 
 
-# --- what is about a voice
+# --- voices
 
 
 def _quiet(window: Sound, draw: np.random.Generator) -> Sound:
@@ -203,7 +203,7 @@ def by_telephone(sound: Sound, draw: np.random.Generator, lost: float = 0.01) ->
     return over_the_line(as_int16(np.clip(band, -1, 1).astype(np.float32)))
 
 
-# --- what is no voice
+# --- other sounds
 
 
 def shaped(sound: Sound, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Sound:
@@ -339,7 +339,7 @@ VOICELESS: dict[str, Callable[[np.random.Generator], Sound]] = {
 
 
 def written(case: Case, folder: Path, rate: int = RATE) -> Path:
-    """As the switch leaves it in the middle of a call: its header says that it is empty."""
+    """Write a case as the switch leaves a file in the middle of a call: with the header of an empty one."""
     path = folder / "audio.wav"
     both = case.samples
     if rate != RATE:
@@ -354,7 +354,7 @@ def found(case: Case, folder: Path, rate: int = RATE) -> VoiceSpan | None:
 
 
 def right_place(case: Case, place: VoiceSpan) -> bool:
-    """Whether the place that was found is the answer's."""
+    """Whether the detected span overlaps the answer."""
     return case.spoken is not None and place.from_ms < case.spoken[1] and place.to_ms > case.spoken[0]
 
 

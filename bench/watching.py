@@ -30,7 +30,7 @@ from recorder.switch.esl_events import EslEvent
 
 
 class Nothing:
-    """Counts nothing."""
+    """A metric that counts nothing."""
 
     def observe(self, _value: float) -> None: ...
 

@@ -140,7 +140,7 @@ class Installation:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 return str(answer.read().decode())
         except OSError as error:
-            print(f"the daemon does not show its numbers: {error}", file=sys.stderr)
+            print(f"the daemon does not serve its metrics: {error}", file=sys.stderr)
             return ""
 
     def stop_accord(self) -> None:

@@ -1,4 +1,4 @@
-"""Keeps a second name of every take's files, for analysis after Accord has removed its own."""
+"""Hard-links every take's files, for analysis after Accord has removed them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final
 from recorder.spool import layout
 
 EVERY: Final = 0.5
-"""Seconds between two looks: a take stays longer than that in the spool."""
+"""Seconds between two looks; a take stays in the spool for longer."""
 
 
 class Keeper:
-    """Links the sound and the marks of each take in ``spool`` into ``folder``, from its start on; a link
-    takes no space until the worker removes its own. Meanwhile counts what waits for the worker."""
+    """Links the audio and the events of each take in the spool into ``folder``, from its start on; a link takes
+    no space until the worker removes the file. Also counts the takes that wait for the worker."""
 
     def __init__(self, spool_folder: Path, folder: Path) -> None:
         self._spool = spool_folder
@@ -30,7 +30,7 @@ class Keeper:
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start linking."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -53,13 +53,12 @@ class Keeper:
         self.waiting = waiting
 
     def _link(self, name: str, folder: Path) -> bool:
-        """Link what has no second name yet; returns whether the call has ended, so that nothing more will
-        come."""
+        """Link the files that have no link yet; returns whether the call has ended, so that no more will come."""
         ended = (folder / layout.END).exists()
         linked = self._linked.setdefault(name, set())
         for file in (layout.CALL, layout.AUDIO, layout.EVENTS):
             if file not in linked:
-                with suppress(FileNotFoundError):  # not there yet, or there no more
+                with suppress(FileNotFoundError):  # not written yet, or already removed
                     os.link(folder / file, self._folder / f"{name}.{file}")
                     linked.add(file)
         if ended:

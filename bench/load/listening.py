@@ -1,4 +1,4 @@
-"""After the end: was every call recorded once, whole, and announced?"""
+"""Checks after a run that every call was recorded once, completely and with its announcement."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the catalogue and the sealed manifests say about all calls together.
+    """All calls of a run by the catalogue and the sealed manifests.
 
-    ``missing`` callers have ended a call and have no recording; ``twice`` have more than one; ``strange`` are
-    recordings that nobody called for. The lists are of all recordings, sorted.
+    ``missing`` are callers without a recording, ``twice`` those with more than one, ``strange`` the callers of
+    recordings that no call made. The lists are of all recordings, sorted.
     """
 
     recordings: int
@@ -61,7 +61,7 @@ class Kept:
 
 
 def listen(folder: Path, sounds: Path) -> list[Heard]:
-    """Analyse every WAV in a folder, on all cores; ``sounds`` has what the telephones said."""
+    """Analyse every WAV in a folder, on all cores; ``sounds`` has the speech of the telephones."""
     paths = sorted(folder.glob("*.wav"))
     with ProcessPoolExecutor(initializer=_learn, initargs=(sounds,)) as pool:
         return list(pool.map(_listen, paths, chunksize=8))

@@ -95,7 +95,7 @@ class Run:
         self.measured = Measured(plan)
 
     def run(self) -> Measured:
-        """All of it."""
+        """Start everything, make the calls, and analyse them."""
         try:
             self._say("starting")
             self._installation.start()
@@ -108,7 +108,7 @@ class Run:
         finally:
             self._phones.kill()
             self._installation.stop()
-        self._say("listening to what was recorded")
+        self._say("analysing the recordings")
         self._listen()
         if not self._keep:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -182,7 +182,7 @@ class Run:
         if not self._keeper.waiting:
             self.measured.worked_off = time.monotonic() - ended
         self._keeper.stop()
-        self._say("looking up what is in the catalogue and the store")
+        self._say("comparing the catalogue and the store")
         self.measured.kept = listening.look_up(
             self._installation.context, CUSTOMER, self.measured.counted.begun
         )
