@@ -4,9 +4,9 @@
 
 Both use one kept connection on loopback: to the panel as it is served (gevent, a log-in, a grant, the audit
 log, every block compared with the seal and decrypted), and to SeaweedFS itself for the same plain bytes.
-SeaweedFS compresses WAV, and decompression takes time; so the same number of random bytes is requested as well
-(``RANDOM``), as from a store that compresses nothing. The first byte, the whole sound, and the first byte
-after a seek into its middle are measured. Rounds alternate; figures are
+SeaweedFS compresses WAV, and decompression takes time; so the same number of random bytes is requested as
+well (``RANDOM``), as from a store that compresses nothing. The first byte, the whole sound, and the first
+byte after a seek into its middle are measured. Rounds alternate; figures are
 medians. Prints JSON.
 """
 

@@ -12,10 +12,10 @@ compared with the seal and decrypted (``recorder/playback/audio_reader.py``, as 
 ``plain``       the rival: 64 KiB of an equally long object of random bytes, through the same store (plain WAV
                 is no rival: SeaweedFS compresses it, and seeking in it takes many times as long)
 
-The rest of the gate's work is not seeking, and has figures of its own, without a rival.  ``grant`` is the wait
-before the first byte.  ``first request`` and ``later request`` are seeks with everything that a request needs:
-the user, the grant, the comparison of row and seal, and the listen, on disk in the catalogue before the first
-byte.  All take turns; figures are medians of wall-clock milliseconds.  Prints JSON.
+The rest of the gate's work is not seeking, and has figures of its own, without a rival.  ``grant`` is the
+wait before the first byte.  ``first request`` and ``later request`` are seeks with everything that a request
+needs: the user, the grant, the comparison of row and seal, and the listen, on disk in the catalogue before
+the first byte.  All take turns; figures are medians of wall-clock milliseconds.  Prints JSON.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ EVERY: Final = 0.5
 
 
 class Keeper:
-    """Links the audio and the events of each take in the spool into ``folder``, from its start on; a link takes
-    no space until the worker removes the file. Also counts the takes that wait for the worker."""
+    """Links the audio and the events of each take in the spool into ``folder``, from its start on; a link
+    takes no space until the worker removes the file. Also counts the takes that wait for the worker."""
 
     def __init__(self, spool_folder: Path, folder: Path) -> None:
         self._spool = spool_folder
@@ -53,7 +53,7 @@ class Keeper:
         self.waiting = waiting
 
     def _link(self, name: str, folder: Path) -> bool:
-        """Link the files that have no link yet; returns whether the call has ended, so that no more will come."""
+        """Link the files that have no link yet; returns whether the call has ended: no more will come."""
         ended = (folder / layout.END).exists()
         linked = self._linked.setdefault(name, set())
         for file in (layout.CALL, layout.AUDIO, layout.EVENTS):

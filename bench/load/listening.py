@@ -46,8 +46,8 @@ class Heard:
 class Kept:
     """All calls of a run by the catalogue and the sealed manifests.
 
-    ``missing`` are callers without a recording, ``twice`` those with more than one, ``strange`` the callers of
-    recordings that no call made. The lists are of all recordings, sorted.
+    ``missing`` are callers without a recording, ``twice`` those with more than one, ``strange`` the callers
+    of recordings that no call made. The lists are of all recordings, sorted.
     """
 
     recordings: int
