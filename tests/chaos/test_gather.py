@@ -14,7 +14,7 @@ def fetched(play: str) -> Fetched:
     return Fetched("g", play, "audio.wav", 206, 152_004, None)
 
 
-def test_what_comes_while_the_catalogue_is_read_is_not_held_against_that_look() -> None:
+def test_rows_added_during_a_read_are_not_held_against_it() -> None:
     """A listen that is opened after the look is in no row of it, whatever has come of it by now."""
     visitor = Visitor(0, "claire", "", "")
     visitor.fetched.append(fetched("before"))

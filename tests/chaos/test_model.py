@@ -166,7 +166,7 @@ def test_each_thing_that_may_go_wrong_is_seen(rule: str, change: Callable[[World
     assert rule in rules(change(world()))
 
 
-def test_what_was_written_stays() -> None:
+def test_written_facts_stay() -> None:
     changed = replace(ROW, duration_ms=1)
     later = replace(GOOD, recordings=(changed, GOOD.recordings[1]))
     assert [each.rule for each in model.grown(GOOD, later)] == ["changed"]
@@ -216,7 +216,7 @@ def test_a_call_that_was_left_to_ring_is_known_by_its_end_or_at_the_second_look(
         assert ("unaccounted" in rules(w)) == expected, watched
 
 
-def test_time_in_which_the_switch_stands_still_is_nobodys_wait() -> None:
+def test_time_of_a_stopped_switch_does_not_count_as_waiting() -> None:
     w = replace(world(), bound=1.5)
     one_call(0, phases={**w.calls[0].phases, "ringing": 103.0, "bridged": 103.5}, ended=106.5)(w)
     assert "waits" in rules(w)

@@ -49,7 +49,7 @@ def test_an_outbound_call_that_was_announced_and_is_over_is_kept() -> None:
     assert "lost" in rules(catalogue(recordings=GOOD.recordings[1:])(outbound()))
 
 
-def test_whom_a_colleague_calls_waits_for_us_no_longer_than_the_bound_once_they_have_answered() -> None:
+def test_callee_waits_no_longer_than_the_bound_after_answering() -> None:
     assert "waits" not in rules(replace(outbound(), bound=1.5))
     assert "waits" in rules(replace(outbound(), bound=1.2))
 
@@ -91,7 +91,7 @@ def test_a_transferred_call_is_connected_again_and_not_cut_off() -> None:
     assert "cut off" in rules(transferred(transferred=102.8, joined=104.0))
 
 
-def test_what_is_said_before_the_announcement_is_over_may_be_missing_and_no_more() -> None:
+def test_only_speech_before_the_end_of_the_announcement_may_be_missing() -> None:
     """At the pick-up: where a daemon comes later, or a transfer cuts it and it is said again."""
     late = {"announcing": 104.0}
     cut = late | {"transferred": 104.5, "joined": 105.0}
@@ -119,7 +119,7 @@ TWO_SECONDS = (("pause", 103.0), ("resume", 105.0))
 SILENT = {"silent": ((3050, 4950),), "voice_ms": 5900, "explained_ms": 1900, "paused_ms": 1900}
 
 
-def test_what_is_said_in_a_pause_is_silent() -> None:
+def test_speech_in_a_pause_is_redacted() -> None:
     assert model.settled(paused()) == []
     assert model.settled(paused(*TWO_SECONDS, **SILENT)) == []
     assert "paused" in rules(paused(*TWO_SECONDS))
@@ -137,7 +137,7 @@ def test_a_pause_holds_with_the_daemon_dead() -> None:
     assert "paused" in rules(w)
 
 
-def test_a_pause_that_nobody_ends_lasts_as_long_as_the_switch_says_or_as_the_call() -> None:
+def test_unended_pause_lasts_as_the_switch_says_or_the_call() -> None:
     ends = 3000 + PAUSE_SECONDS * 1000
     itself = SILENT | {"silent": ((3050, ends),)}
     assert "paused" not in rules(paused(("pause", 103.0), **itself))
@@ -148,13 +148,13 @@ def test_a_pause_that_nobody_ends_lasts_as_long_as_the_switch_says_or_as_the_cal
     assert list(asked.pauses(at_the_end)) == [(103.0, 104.0)]
 
 
-def test_no_more_is_silenced_than_was_paused_where_a_daemon_watched() -> None:
+def test_observed_pause_redacts_no_more_than_was_paused() -> None:
     w = paused(*TWO_SECONDS, **(SILENT | {"paused_ms": 4500}))
     assert "paused" in rules(w)
     assert "paused" not in rules(replace(w, watched=[(90.0, 102.0), (106.0, 200.0)]))
 
 
-def test_where_nobody_watched_no_more_is_silenced_than_a_pause_can_last() -> None:
+def test_unobserved_pause_redacts_no_more_than_its_limit() -> None:
     """What is said after it is not explained by it, however it was seen."""
     for seconds, expected in ((PAUSE_SECONDS, False), (PAUSE_SECONDS + 2.5, True)):
         w = paused(("pause", 103.0), **(SILENT | {"paused_ms": int(seconds * 1000)}))
@@ -221,22 +221,22 @@ def test_a_recording_is_destroyed_only_where_a_colleague_said_so_twice() -> None
     assert "deleted" in rules(w), "a line that does not allow it"
 
 
-def test_what_a_colleague_had_destroyed_is_listed_with_that_reason() -> None:
+def test_call_destroyed_by_a_colleague_is_listed_with_that_reason() -> None:
     assert "deleted" in rules(destroyed("daemon_away", "unrecorded", *DIALLED))
 
 
-def test_who_says_so_may_have_it_destroyed_before_the_switch_is_told() -> None:
+def test_deletion_may_precede_the_switchs_report() -> None:
     assert "lost" not in rules(destroyed("deleted", "announced", *DIALLED))
     assert "lost" in rules(destroyed("daemon_away", "announced", *DIALLED))
 
 
-def test_what_was_destroyed_is_not_kept() -> None:
+def test_destroyed_call_is_not_kept() -> None:
     w = world()
     w.calls[0] = call("+1", 100.0, talks=10.0, state="unrecorded")
     assert "deleted" in rules(pressed(*DIALLED)(w))
 
 
-def test_what_was_dialled_in_time_under_a_daemons_eyes_is_destroyed() -> None:
+def test_deletion_dialled_in_time_under_a_daemon_is_done() -> None:
     def kept(*keys: tuple[str, str, float]) -> World:
         w = world()
         w.calls[0] = call("+1", 100.0, talks=10.0)

@@ -32,7 +32,7 @@ for number in range(lines):
 """
 """The second half of its lines is written once there was a rotation, the first after all had got so far."""
 
-LINES = 20_000
+LINES = 4_000
 WRITERS = 3
 
 
@@ -96,7 +96,7 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
     assert all(len(names) > 1 for names in written_to.values()), "each went on in the new file"
 
 
-def test_what_does_not_fit_on_the_disk_is_counted(tmp_path: Path) -> None:
+def test_lines_that_do_not_fit_on_the_disk_are_counted(tmp_path: Path) -> None:
     """A file's largest size stands in for a full disk: the write fails in the same place."""
     script = f"""
 import resource, signal
@@ -118,7 +118,7 @@ log.write("fourth\\n")
     )
 
 
-def test_a_log_that_was_moved_is_opened_anew(tmp_path: Path) -> None:
+def test_moved_log_is_reopened(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "log")
     log.write("one\n")
     (tmp_path / "log").rename(tmp_path / "old")

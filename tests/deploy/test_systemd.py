@@ -46,7 +46,7 @@ def wait_active(machine: Machine, unit: str, seconds: float = 30) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_each_process_says_that_it_is_ready_under_everything_that_hardens_it(
+def test_hardened_process_reports_that_it_is_ready(
     machine: Machine, unit: str
 ) -> None:
     wait_active(machine, unit)
@@ -81,7 +81,7 @@ def test_a_call_becomes_a_recording_though_the_switch_is_another_user(machine: M
     assert json.loads(kept.read_text())["user"] == int(machine.run("id", "-u", "freeswitch").stdout)
 
 
-def test_the_doctor_has_nothing_to_say_of_the_processes(machine: Machine) -> None:
+def test_doctor_reports_no_fault_of_the_processes(machine: Machine) -> None:
     for unit in UNITS:
         wait_active(machine, unit)
     if machine.show("freeswitch", "ActiveState") != "active":
@@ -124,7 +124,7 @@ def test_a_reload_interrupts_nothing(machine: Machine, unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", NAMES)
-def test_what_dies_is_started_again(machine: Machine, unit: str) -> None:
+def test_killed_process_is_restarted(machine: Machine, unit: str) -> None:
     wait_active(machine, unit)
     before = main_pid(machine, unit)
     machine.run("systemctl", "kill", "--signal=SIGKILL", unit)
@@ -139,7 +139,7 @@ def test_the_daemon_reads_no_key(machine: Machine) -> None:
     assert os.path.exists(machine.path("/etc/accord/keys/manifest.key"))
 
 
-def test_the_worker_believes_the_clock_and_keeps_house(machine: Machine) -> None:
+def test_worker_trusts_the_clock_and_does_its_duties(machine: Machine) -> None:
     """Where it cannot, nothing is ever destroyed: what it needs for that is not hidden from it."""
     wait_active(machine, "accord-worker")
     noted = machine.path("/var/lib/accord/spool/.clock")
@@ -168,7 +168,7 @@ def test_the_switch_reads_no_key_and_no_catalogue(machine: Machine) -> None:
     assert tried.stdout.split() == []
 
 
-def test_a_reload_puts_the_next_daemon_in_the_place_of_the_one_that_runs(machine: Machine) -> None:
+def test_reload_replaces_the_daemon(machine: Machine) -> None:
     wait_active(machine, "accord-daemon")
     restarts = machine.show("accord-daemon", "NRestarts")
     for _ in range(2):
@@ -202,7 +202,7 @@ WRITABLE = {
 
 
 @pytest.mark.parametrize("unit", WRITABLE)
-def test_nothing_but_its_own_folders_can_be_written(machine: Machine, unit: str) -> None:
+def test_process_can_write_only_its_own_folders(machine: Machine, unit: str) -> None:
     """As the process sees the machine: with its mounts and its user."""
     wait_active(machine, unit)
     as_process = (
@@ -250,7 +250,7 @@ def test_without_its_disk_the_daemon_makes_no_spool_beneath_the_mount_point(mach
     wait_active(machine, "accord-daemon")
 
 
-def test_all_end_in_order_and_in_time(machine: Machine) -> None:
+def test_processes_end_in_order_and_in_time(machine: Machine) -> None:
     for unit in UNITS:
         wait_active(machine, unit)
     began = time.monotonic()

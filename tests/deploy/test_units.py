@@ -67,7 +67,7 @@ def test_no_secret_is_in_a_unit_s_environment(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_a_disk_of_its_own_is_waited_for(unit: str) -> None:
+def test_unit_waits_for_its_disks(unit: str) -> None:
     """Whatever of Accord's folders a unit may write may be a mount of its own."""
     text = (SYSTEMD / unit).read_text()
     waited = re.search(r"^RequiresMountsFor=(.*)$", text, re.MULTILINE)

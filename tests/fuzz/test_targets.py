@@ -50,7 +50,7 @@ def test_seeds_keep_the_promise(name: str) -> None:
 @pytest.mark.parametrize(
     "path", sorted(CORPUS.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}"
 )
-def test_what_was_found_before_is_not_found_again(path: Path) -> None:
+def test_inputs_found_before_keep_the_promise(path: Path) -> None:
     load(path.parent.name).guarded(path.read_bytes())
 
 
@@ -73,7 +73,7 @@ def test_some_inputs_keep_the_promise(name: str) -> None:
     tried()
 
 
-def test_every_corpus_folder_is_a_targets() -> None:
+def test_every_corpus_folder_belongs_to_a_target() -> None:
     assert {path.name for path in CORPUS.iterdir() if path.is_dir()} <= set(NAMES)
 
 

@@ -96,7 +96,7 @@ def shape(xml: str) -> list[tuple[str, ...]]:
     return found
 
 
-def test_what_is_not_there(practice: PracticeSwitch, tmp_path: Path) -> None:
+def test_missing_channels_are_answered_alike(practice: PracticeSwitch, tmp_path: Path) -> None:
     """As seen of FreeSWITCH 1.11: no ``-ERR``, but words."""
     assert practice.api("xml_locate dialplan context name nowhere") == "can't find anything\n"
     assert practice.api("global_getvar nowhere") == "-ERR no reply\n"
@@ -139,14 +139,14 @@ def test_the_doctor_finds_that_colleagues_would_hear_nothing(conf: Path, tmp_pat
     assert str(tmp_path / "snapshot" / "told") in found.hint
 
 
-def test_the_doctor_finds_what_is_wrong(conf: Path, tmp_path: Path) -> None:
+def test_doctor_finds_faults_in_the_dialplan(conf: Path, tmp_path: Path) -> None:
     apply(conf, BROKEN[0])
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each.what for each in examine(practice, tmp_path) if each.state != "ok"]
     assert any(BROKEN[0].says in each for each in bad), bad
 
 
-def test_the_doctor_finds_what_is_wrong_with_the_way_out(conf: Path, tmp_path: Path) -> None:
+def test_doctor_finds_faults_in_the_outbound_dialplan(conf: Path, tmp_path: Path) -> None:
     apply(conf, BROKEN_OUTWARD[-1])
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each.what for each in examine(practice, tmp_path) if each.state == "wrong"]
@@ -154,7 +154,7 @@ def test_the_doctor_finds_what_is_wrong_with_the_way_out(conf: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("broken", BROKEN_ROUTES, ids=lambda broken: broken.name)
-def test_the_doctor_finds_what_is_routed_ahead_of_us(conf: Path, tmp_path: Path, broken: Broken) -> None:
+def test_doctor_finds_routes_ahead_of_accord(conf: Path, tmp_path: Path, broken: Broken) -> None:
     write_snapshot(tmp_path / "snapshot", {"out": "32225501010", "never_record": "32225501011"})
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         fine = [each for each in examine(practice, tmp_path) if each.what.startswith("routes")]
@@ -179,7 +179,7 @@ def test_the_doctor_finds_that_nothing_brings_outbound_calls(conf: Path, tmp_pat
     assert "1 lines are to record their outbound calls" in bad[0].what
 
 
-def test_a_switch_that_says_nothing(tmp_path: Path) -> None:
+def test_silent_switch_is_reported(tmp_path: Path) -> None:
     server = socket.socket()
     server.bind(("127.0.0.1", 0))
     server.listen()

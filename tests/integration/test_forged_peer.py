@@ -96,7 +96,7 @@ def listening(driver: PracticeDriver) -> bool:
 
 
 @AS_ROOT
-def test_nor_has_one_of_another_user_and_the_switch_is_not_asked(driver: PracticeDriver) -> None:
+def test_forged_call_of_another_user_has_no_effect(driver: PracticeDriver) -> None:
     driver.daemon("start")
     recorded(driver, "+32470000001").hang_up()
     channel = str(uuid.uuid4())
@@ -110,7 +110,7 @@ def test_nor_has_one_of_another_user_and_the_switch_is_not_asked(driver: Practic
     assert "reason=another_user" in plain_log(driver)
 
 
-def test_a_live_calls_own_id_brings_a_forger_nothing_but_that_call(driver: PracticeDriver) -> None:
+def test_forger_with_a_live_calls_id_gains_only_that_call(driver: PracticeDriver) -> None:
     """Whoever is the switch's own user and knows a channel gets no call of their own making."""
     driver.daemon("start")
     session = recorded(driver, "+32470000001")

@@ -46,7 +46,7 @@ def test_keys_that_end_a_playback_are_what_they_were_when_the_bound_ends_it(
 
 
 @pytest.mark.parametrize("caller", [NUMBERS["never_record"], NUMBERS["listed"], NUMBERS["emergency"]])
-def test_whoever_is_never_recorded_is_not_when_they_call(driver: PracticeDriver, caller: str) -> None:
+def test_never_recorded_caller_is_not_recorded(driver: PracticeDriver, caller: str) -> None:
     driver.daemon("start")
     session = call(driver, caller)
     assert session.wait("bridged", 3)

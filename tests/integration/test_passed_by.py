@@ -43,7 +43,7 @@ def written(driver: PracticeDriver, reason: str = "daemon_away") -> None:
     assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
 
 
-def test_it_ends_while_a_daemon_watches(driver: PracticeDriver) -> None:
+def test_transferred_call_ends_under_a_daemon(driver: PracticeDriver) -> None:
     call = connected_without_a_daemon(driver)
     driver.daemon("start")
     driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)
@@ -62,7 +62,7 @@ def test_it_ends_while_no_daemon_is_there_again(driver: PracticeDriver) -> None:
     written(driver)
 
 
-def test_a_daemon_dies_before_it_has_written_whose_call_it_is(driver: PracticeDriver) -> None:
+def test_daemon_dies_before_the_call_is_on_disk(driver: PracticeDriver) -> None:
     driver.daemon("start")
     call = driver.place(CALL)
     assert call.wait("announcing", 5)
@@ -76,7 +76,7 @@ def test_a_daemon_dies_before_it_has_written_whose_call_it_is(driver: PracticeDr
     written(driver)
 
 
-def test_a_daemon_that_hung_comes_to_it_too_late_and_dies(driver: PracticeDriver) -> None:
+def test_hung_daemon_is_too_late_and_dies(driver: PracticeDriver) -> None:
     driver.daemon("start")
     driver.daemon("stall")
     call = driver.place(CALL)
@@ -110,7 +110,7 @@ def test_a_call_that_the_dialplan_did_not_ask_about_is_listed(ahead: PracticeDri
     written(ahead, "dialplan_did_not_ask")
 
 
-def test_the_next_daemon_goes_on_with_it_and_lists_it_once(ahead: PracticeDriver) -> None:
+def test_next_daemon_continues_and_lists_it_once(ahead: PracticeDriver) -> None:
     ahead.daemon("start")
     call = ahead.place(CALL)
     ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{layout.CALL}")), 10)
@@ -120,7 +120,7 @@ def test_the_next_daemon_goes_on_with_it_and_lists_it_once(ahead: PracticeDriver
     written(ahead, "dialplan_did_not_ask")
 
 
-def test_a_daemon_that_comes_to_it_finds_it(ahead: PracticeDriver) -> None:
+def test_later_daemon_finds_the_call(ahead: PracticeDriver) -> None:
     call = connected_without_a_daemon(ahead)
     ahead.daemon("start")
     ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{layout.CALL}")), 10)

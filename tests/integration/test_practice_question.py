@@ -190,7 +190,7 @@ def test_killed_in_a_question_it_says_nothing_more(rig: Rig) -> None:
     assert "playback_ms" not in b.variables
 
 
-def test_whom_the_question_is_still_played_to_is_not_heard(rig: Rig) -> None:
+def test_party_who_still_hears_the_question_is_not_recorded(rig: Rig) -> None:
     """The outside party's key has ended it for them alone."""
     rig.asked()
     media = rig.call.media

@@ -14,7 +14,7 @@ from recorder.switch.esl_events import EslEvent
 from recorder.switch.translation import bridged_time
 
 
-def test_it_tells_when_a_channel_was_connected() -> None:
+def test_channel_reports_when_it_was_connected() -> None:
     with PracticeSwitch(password="x", daemon="127.0.0.1:1", environment={}) as switch:
         session = switch.call("3225550199", PracticeParty(number="+32475000001"))
         assert session.wait("bridged", 10)

@@ -141,7 +141,7 @@ def test_a_wrong_password_is_refused(rig: Rig) -> None:
     assert "Reply-Text: -ERR invalid" in client.text
 
 
-def test_nothing_is_answered_before_the_password(rig: Rig) -> None:
+def test_nothing_is_answered_before_log_in(rig: Rig) -> None:
     client = Client(socket.create_connection(("127.0.0.1", rig.switch.event_port)))
     client.say("api status")
     until("answered", lambda: "Reply-Text" in client.text)
@@ -218,7 +218,7 @@ def test_with_the_daemon_gone_in_the_announcement_nothing_is_recorded_and_the_ca
     assert order == ["RECORD_START", "RECORD_STOP", "CHANNEL_BRIDGE", "CHANNEL_DESTROY", "CHANNEL_DESTROY"]
 
 
-def test_with_nobody_at_the_daemons_door_the_call_goes_on_at_once(rig: Rig) -> None:
+def test_call_continues_at_once_without_a_daemon(rig: Rig) -> None:
     rig.server.close()
     began = time.monotonic()
     session = rig.switch.call("+3225550101", PracticeParty(rings=0.1, talks=0.1))
@@ -227,7 +227,7 @@ def test_with_nobody_at_the_daemons_door_the_call_goes_on_at_once(rig: Rig) -> N
     assert session.reached["bridged"].is_set()
 
 
-def test_a_hung_daemon_costs_a_bounded_wait_and_what_it_says_later_is_refused(rig: Rig) -> None:
+def test_hung_daemon_costs_a_bounded_wait_and_its_late_commands_are_refused(rig: Rig) -> None:
     session, daemon = rig.call(rings=0.1)
     began = time.monotonic()
     assert session.wait("bridged", 10)
@@ -305,7 +305,7 @@ def test_ten_times_the_speed_is_the_same_sound(tmp_path: Path) -> None:
         rig.server.close()
 
 
-def test_as_a_process_it_wants_a_password_and_says_when_nobody_comes(tmp_path: Path) -> None:
+def test_process_requires_a_password_and_reports_a_missing_daemon(tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "demo.practice", "--event-port", "0", "--wait", "0.2", "--call",
         "+3225550101:fr",

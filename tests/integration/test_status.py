@@ -134,7 +134,7 @@ def test_it_shows_the_calls_and_what_is_wrong(node: Node) -> None:
     assert f"calls: {CALLS} live" in text, "what lies on the disk is still shown"
 
 
-def test_without_anything_it_says_so(tmp_path: Path) -> None:
+def test_status_of_an_empty_folder(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "ACCORD_NODE_DATA": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", "recorder", "status"], env=environment, capture_output=True, text=True,

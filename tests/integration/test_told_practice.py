@@ -12,7 +12,7 @@ from tests.scenarios.files import RATE, chirp
 
 
 @pytest.mark.parametrize("dialled", ["*583225550101", "*58+3225550101"])
-def test_what_is_recorded_on_a_number_is_played(tmp_path: Path, dialled: str) -> None:
+def test_information_prompt_of_a_number_is_played(tmp_path: Path, dialled: str) -> None:
     path = tmp_path / "3225550101.wav"
     soundfile.write(path, chirp(0.5), RATE, subtype="PCM_16")
     with PracticeSwitch(password="p", environment={"ACCORD_TOLD": str(tmp_path)}) as switch:

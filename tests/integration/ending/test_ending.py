@@ -33,7 +33,7 @@ def listens(port: int) -> bool:
     return True
 
 
-def test_a_daemon_takes_no_call_any_more_and_lets_an_announcement_come_to_its_end(site: Site) -> None:
+def test_ending_daemon_takes_no_call_and_lets_an_announcement_finish(site: Site) -> None:
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_said("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.marks())
@@ -65,7 +65,7 @@ def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unreco
     assert [path.stat().st_size for path in site.spool.glob("*/audio.wav")] == sizes
 
 
-def test_what_systemd_is_told(site: Site) -> None:
+def test_messages_to_systemd(site: Site) -> None:
     for name in ("daemon", "worker", "web"):
         while True:
             try:
@@ -90,7 +90,7 @@ def test_what_systemd_is_told(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["worker", "web"])
-def test_a_hang_up_signal_interrupts_nothing(site: Site, name: str) -> None:
+def test_sighup_interrupts_nothing(site: Site, name: str) -> None:
     """Of a daemon: ``test_handover.py``."""
     process = site.start(name)
     process.wait_said({"worker": "worker.started", "web": "web.listening"}[name])
@@ -176,7 +176,7 @@ STUBBORN = (
 )
 
 
-def test_what_does_not_end_is_killed_sooner_at_the_second_signal(tmp_path: Path) -> None:
+def test_second_signal_kills_a_stubborn_process_sooner(tmp_path: Path) -> None:
     output = tmp_path / "out"
     supervisor = Supervisor(
         [Program("stubborn", [sys.executable, "-c", STUBBORN], output=output)], dict(os.environ)

@@ -33,7 +33,7 @@ def grows(site: Site) -> bool:
     return True
 
 
-def test_what_is_announced_comes_to_its_end_and_the_next_one_takes_the_call_over(site: Site) -> None:
+def test_announcement_finishes_and_the_successor_takes_over(site: Site) -> None:
     daemon, switch = announcing(site)
     after = next_daemon(site)
     daemon.wait_said("daemon.handover_started")
@@ -63,7 +63,7 @@ def test_the_port_is_open_all_the_time(site: Site) -> None:
     daemon.wait(1)
 
 
-def test_a_next_one_that_cannot_start_changes_nothing(site: Site) -> None:
+def test_successor_that_cannot_start_changes_nothing(site: Site) -> None:
     daemon, switch = announcing(site)
     broken = next_daemon(site, ACCORD_SWITCH_PORT="no number")
     assert broken.popen.wait(30) != 0
@@ -72,7 +72,7 @@ def test_a_next_one_that_cannot_start_changes_nothing(site: Site) -> None:
     assert daemon.popen.poll() is None
 
 
-def test_where_the_next_one_dies_before_it_has_taken_over_the_one_before_goes_on(site: Site) -> None:
+def test_predecessor_continues_if_the_successor_dies_first(site: Site) -> None:
     daemon, switch = announcing(site)
     after = next_daemon(site)
     daemon.wait_said("daemon.handover_started")
@@ -89,7 +89,7 @@ def test_where_the_next_one_dies_before_it_has_taken_over_the_one_before_goes_on
     assert grows(site)
 
 
-def test_where_the_one_before_dies_the_next_one_takes_over_what_it_left(site: Site) -> None:
+def test_successor_takes_over_from_a_dead_predecessor(site: Site) -> None:
     daemon, switch = announcing(site)
     after = next_daemon(site)
     daemon.wait_said("daemon.handover_started")
@@ -111,7 +111,7 @@ def test_a_daemon_that_was_not_asked_to_replace_another_is_refused(site: Site) -
     assert "daemon.handover_started" not in daemon.said()
 
 
-def test_one_that_is_started_while_another_ends_takes_its_calls(site: Site) -> None:
+def test_daemon_started_while_another_ends_takes_its_calls(site: Site) -> None:
     daemon, _ = announcing(site)
     daemon.end()
     daemon.wait_said("daemon.draining")
@@ -122,7 +122,7 @@ def test_one_that_is_started_while_another_ends_takes_its_calls(site: Site) -> N
     assert "announcement_finished" in site.marks()
 
 
-def test_one_that_nobody_watches_over_is_ended_and_the_next_one_started_at_once(site: Site) -> None:
+def test_unsupervised_daemon_is_replaced_at_once(site: Site) -> None:
     daemon = site.start("daemon", NOTIFY_SOCKET="")
     daemon.wait_said("daemon.ready")
     daemon.end()
@@ -135,7 +135,7 @@ def test_one_that_nobody_watches_over_is_ended_and_the_next_one_started_at_once(
     after.wait(30)
 
 
-def test_a_hang_up_signal_starts_the_next_one_and_systemd_is_told_of_it(site: Site) -> None:
+def test_sighup_starts_the_successor_and_tells_systemd(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_said("daemon.ready")
     daemon.end(signal.SIGHUP)
@@ -160,7 +160,7 @@ def test_a_hang_up_signal_starts_the_next_one_and_systemd_is_told_of_it(site: Si
         until("it ends", lambda: daemon.said().count("daemon.ended") == 2)
 
 
-def test_accord_run_restarts_at_a_hang_up_signal(site: Site) -> None:
+def test_accord_run_restarts_at_sighup(site: Site) -> None:
     log = site.folder / "accord.log"
     run = site.start("run", ACCORD_LOG_PATH=str(log))
     until("all are there", lambda: log.exists() and "web.listening" in log.read_text(), 60)

@@ -28,7 +28,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> tuple[Speech, sound.Samp
     return Speech(folder / "said.ulaw"), np.tile(once, 15)
 
 
-def test_whole_sound_has_lost_nothing(speech: tuple[Speech, sound.Samples]) -> None:
+def test_complete_sound_has_no_lost_frames(speech: tuple[Speech, sound.Samples]) -> None:
     known, said = speech
     counted = known.count(np.concatenate([np.zeros(777, np.int16), said, np.zeros(5000, np.int16)]))
     assert (counted.frames, counted.lost, counted.breaks, counted.first) == (len(said) // FRAME, 0, (), 777)
@@ -55,7 +55,7 @@ def test_every_lost_frame_is_counted(speech: tuple[Speech, sound.Samples], inste
     assert counted.lost == len(gone)
 
 
-def test_a_telephone_that_says_something_else_is_not_taken_for_this_one(
+def test_other_speech_is_not_recognised(
     speech: tuple[Speech, sound.Samples],
 ) -> None:
     other = np.random.default_rng(9).integers(-40, 41, RATE * 30).astype(np.int16)
@@ -108,7 +108,7 @@ def measured(mode: Mode, a_minute: float, a_call: float, idle: float = 0.01) -> 
     return made
 
 
-def test_what_a_minute_and_what_a_call_costs_is_told_apart() -> None:
+def test_cost_of_a_minute_and_of_a_call_are_separated() -> None:
     got = figures.step(measured("accord", a_minute=0.3, a_call=0.05), 0, 2)
     cost = got.cost["daemon"]
     assert cost.a_minute == pytest.approx(300)
@@ -143,7 +143,7 @@ def looked(
     return Sample(at, Count(live + ended, live, ended, 0), waiting, uses, Machine(0.0, 0.0, 0.0))
 
 
-def test_what_waits_is_compared_with_what_ended_in_the_two_minutes_before() -> None:
+def test_waiting_takes_are_compared_with_recently_ended_calls() -> None:
     made = Measured(Plan("accord", ((10, 600.0),), 60, 90), idle=(0, 0))
     made.samples = [
         looked(-10),
@@ -167,7 +167,7 @@ def test_working_off_is_compared_with_its_work_on_all_cores() -> None:
     assert figures.worked_off(made, 2) is None
 
 
-def test_what_a_live_call_takes_of_memory_is_the_last_rise_of_a_ramp() -> None:
+def test_memory_of_a_live_call_is_the_last_rise_of_a_ramp() -> None:
     live = (50, 200, 50, 100, 200)
     made = Measured(Plan("accord", tuple((calls, 60.0) for calls in live), 60, 90))
     made.samples = [looked(at, live=calls, rss=1000 + 20 * calls) for at, calls in enumerate(live)]

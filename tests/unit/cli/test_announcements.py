@@ -63,7 +63,7 @@ def lines(shell: Shell) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("country", "mode"), [("be", "notice"), ("fr", "opt-out"), ("de", "opt-in"), ("strict", "opt-in")]
 )
-def test_a_line_without_options_does_what_its_country_asks(shell: Shell, country: str, mode: str) -> None:
+def test_line_without_options_follows_its_country(shell: Shell, country: str, mode: str) -> None:
     speaks = {"de": ("--speaks", "de", "--speaks", "fr")}.get(country, ())
     shell.good("tenant", "create", "Dubois", "--country", country, *speaks)
     languages = ["de", "fr"] if speaks else ["en", "fr"]
@@ -88,14 +88,14 @@ def test_a_line_without_options_does_what_its_country_asks(shell: Shell, country
         assert "tapez 2" in line.announcement.text
 
 
-def test_a_customer_speaks_its_own_language_where_its_lines_may(shell: Shell) -> None:
+def test_lines_default_to_their_customers_language(shell: Shell) -> None:
     shell.good("tenant", "create", "Dubois", "--speaks", "nl", "--speaks", "de")
     shell.good("line", "add", *DUBOIS, "+3225550101")
     shell.good("line", "add", *DUBOIS, "+3225550102", "--language", "de")
     assert [row[-1] for row in lines(shell)] == ["nl", "de"]
 
 
-def test_a_line_stricter_than_its_country_is_put_together(dubois: Shell) -> None:
+def test_announcement_stricter_than_its_country_is_composed(dubois: Shell) -> None:
     dubois.good("line", "add", *DUBOIS, "+3225550102", "--mode", "opt-in")
     dubois.good("line", "add", *DUBOIS, "+3225550103", "--mode", "opt-in")
     first, second, third = lines(dubois)
@@ -104,7 +104,7 @@ def test_a_line_stricter_than_its_country_is_put_together(dubois: Shell) -> None
     assert node(dubois).line("3225550103").asked is not None
 
 
-def test_a_mode_is_changed_and_what_is_said_with_it(dubois: Shell) -> None:
+def test_mode_change_composes_a_matching_announcement(dubois: Shell) -> None:
     for mode in ("opt-in", "opt-out", "notice"):
         dubois.good("line", "mode", *DUBOIS, "+3225550101", mode)
         found = node(dubois).line("3225550101")
@@ -166,7 +166,7 @@ def test_languages_come_with_a_menu(dubois: Shell) -> None:
     assert found.menu.text == composer.language_menu(["nl", "fr"]).text
 
 
-def test_an_announcement_is_put_together_with_a_greeting(dubois: Shell, wav: str) -> None:
+def test_announcement_is_composed_with_a_greeting(dubois: Shell, wav: str) -> None:
     said = ("--greeting", wav, "--greeting-text", "Bienvenue.")
     words = ("announcement", "compose", *DUBOIS, "--language", "fr", "--purpose", "quality")
     made = dubois(*words, "welcome", *said)
@@ -188,7 +188,7 @@ def test_an_announcement_is_put_together_with_a_greeting(dubois: Shell, wav: str
     assert "accord announcement compose --mode opt-out" in refused.output
 
 
-def test_an_operator_s_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
+def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
     words = ("announcement", "add", *DUBOIS, "own", "--wav", wav, "--text", "Enregistré.", "--language", "fr")
     notice = dubois.good(*words).strip()
     dubois.good("line", "announce", *DUBOIS, "+3225550101", notice)
@@ -231,7 +231,7 @@ def test_an_operator_s_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) 
         (("line", "add", "+3225550102", "--announcement", "nobody's"), "make it first"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_what_to_do(dubois: Shell, words: tuple, said: str) -> None:
+def test_unfit_settings_are_refused_with_a_hint(dubois: Shell, words: tuple, said: str) -> None:
     def everything() -> list[str]:
         return [dubois.good(noun, "list", *DUBOIS) for noun in ("announcement", "line")]
 
@@ -243,7 +243,7 @@ def test_what_does_not_fit_is_refused_with_what_to_do(dubois: Shell, words: tupl
     assert everything() == before
 
 
-def test_another_customer_s_announcement_is_on_no_line_of_mine(dubois: Shell) -> None:
+def test_another_customers_announcement_is_refused(dubois: Shell) -> None:
     dubois.good("tenant", "create", "Martin")
     theirs = dubois.good("announcement", "list", "--tenant", "Martin").splitlines()[0].split("  ")[0]
     before = lines(dubois)
@@ -266,7 +266,7 @@ def test_an_adopted_customer_is_given_announcements_for_its_country(dubois: Shel
     assert [row.split("  ")[6] for row in given] == ["opt-in", "opt-in"]
 
 
-def test_how_a_line_asks_in_the_call(dubois: Shell) -> None:
+def test_keep_question_options(dubois: Shell) -> None:
     """In the words of the catalogue, by the country's limits; --off takes it away."""
     keep = ("line", "keep", "--tenant", "Dubois", "+3225550101")
     dubois.good(*keep, "--days", "365", "--destroy")
@@ -288,7 +288,7 @@ def test_how_a_line_asks_in_the_call(dubois: Shell) -> None:
     assert queries.lines(owner.id)[0].keep is None
 
 
-def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
+def test_transfer_target_is_told_if_the_line_says_so(dubois: Shell) -> None:
     joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
 
     def told() -> str | None:
@@ -309,7 +309,7 @@ def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
     assert told() is None
 
 
-def test_who_joins_later_is_asked_where_the_line_says_so(dubois: Shell) -> None:
+def test_transfer_target_is_asked_if_the_line_says_so(dubois: Shell) -> None:
     joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
     refused = dubois(*joining, "alone", "--ask")
     assert refused.exit_code != 0
@@ -326,7 +326,7 @@ def test_who_joins_later_is_asked_where_the_line_says_so(dubois: Shell) -> None:
     assert line.joining.refused is None
 
 
-def test_a_country_that_asks_for_it_makes_it_so(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_country_can_require_a_transfer_notice(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """No pack that is shipped does: this one is as an operator may change it."""
     pack = country_file.shipped()["be"]
     tell = tuple(

@@ -95,7 +95,7 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell
     assert elsewhere(*words).exit_code == 2
 
 
-def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: AuditShell, tmp_path: Path) -> None:
+def test_deep_audit_opens_every_wrapped_key(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     assert shell.good("audit", "--deep") == "everything is as it was written\n"
     assert shell("audit", "--deep", "--without-recordings").exit_code == 2
@@ -114,14 +114,14 @@ def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: AuditShell, 
     assert (result.exit_code, "key.differs" in result.output) == (2, True), result.output
 
 
-def test_what_nobody_knows_in_the_bucket_is_named(shell: AuditShell, tmp_path: Path) -> None:
+def test_unknown_objects_in_the_bucket_are_reported(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     (tmp_path / "store" / "notes.txt").write_text("x")
     result = shell("audit")
     assert (result.exit_code, "object.unknown  notes.txt" in result.output) == (2, True), result.output
 
 
-def test_a_checkpoint_that_was_mailed_is_compared(shell: AuditShell, tmp_path: Path) -> None:
+def test_mailed_checkpoint_is_compared(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     with connected():
         (signed,) = list(CheckpointTable.select())
@@ -142,7 +142,7 @@ def test_a_checkpoint_that_was_mailed_is_compared(shell: AuditShell, tmp_path: P
     assert "this is not one of our checkpoints" in shell("audit", "--checkpoint", str(kept)).output
 
 
-def test_what_is_wrong_is_named_with_what_to_do(shell: AuditShell) -> None:
+def test_findings_say_what_to_do(shell: AuditShell) -> None:
     shell.sign()
     with writing():
         LeafTable.update(body="{}").where(LeafTable.kind == "user.created").execute()
@@ -160,7 +160,7 @@ def test_what_is_wrong_is_named_with_what_to_do(shell: AuditShell) -> None:
     assert shell("audit", "--tenant", "nobody").exit_code == 2
 
 
-def test_a_key_is_taken_back(shell: AuditShell) -> None:
+def test_signing_key_is_revoked(shell: AuditShell) -> None:
     shell.sign()
     old = shell.context().signer().key_id
     shell.good("keys", "renew")
@@ -171,7 +171,7 @@ def test_a_key_is_taken_back(shell: AuditShell) -> None:
     assert shell("keys", "revoke", old).exit_code == 1, "never written over"
 
 
-def test_a_log_goes_on_after_its_catalogue_was_lost(shell: AuditShell, tmp_path: Path) -> None:
+def test_log_continues_after_the_catalogue_was_lost(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     backup = tmp_path / "accord.backup"
     shell.good("backup", str(backup))
@@ -195,7 +195,7 @@ def test_a_log_goes_on_after_its_catalogue_was_lost(shell: AuditShell, tmp_path:
     assert "warning log.begun_again" in after.output
 
 
-def test_who_gets_checkpoints_by_mail(shell: AuditShell) -> None:
+def test_recipients_of_checkpoint_mails(shell: AuditShell) -> None:
     words = ("audit", "mail-to", "--tenant", "Dubois")
     assert "claire@example.com  not yet" in shell.good(*words, "claire@example.com")
     assert "no mail is sent" not in shell.good(*words, ACCORD_MAIL_HOST="localhost")
@@ -203,7 +203,7 @@ def test_who_gets_checkpoints_by_mail(shell: AuditShell) -> None:
     assert shell(*words, "claire").exit_code == 2
 
 
-def test_the_doctor_looks_whether_logs_are_signed(shell: AuditShell) -> None:
+def test_doctor_checks_that_logs_are_signed(shell: AuditShell) -> None:
     def said(later: timedelta) -> list[tuple[str, str]]:
         return [
             (each.state, each.what) for each in examine(storage.logs, Patient(shell.context(), _Now(later)))

@@ -55,7 +55,7 @@ def test_a_customer_is_set_up_from_nothing(customer: Shell) -> None:
 
 
 @pytest.mark.parametrize("language", ["nl", "de"])
-def test_whoever_reads_the_panel_does_so_in_any_of_its_languages(customer: Shell, language: str) -> None:
+def test_users_may_have_any_panel_language(customer: Shell, language: str) -> None:
     customer.good("tenant", "create", "Martin", "--language", language)
     words = ("user", "create", "--password-stdin", "--tenant")
     customer.good(*words, "Martin", "claire", typed=PASSWORD)
@@ -193,7 +193,7 @@ def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shel
         (("verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "nor a recording's id"),
     ],
 )
-def test_what_cannot_be_done_says_what_to_do(customer: Shell, words: tuple[str, ...], said: str) -> None:
+def test_refused_commands_have_a_hint(customer: Shell, words: tuple[str, ...], said: str) -> None:
     result = customer(*words)
     assert result.exit_code == 1
     assert said in result.output
@@ -238,21 +238,21 @@ def test_keys_are_shown_and_renewed(customer: Shell) -> None:
     assert before.splitlines()[1] != after.splitlines()[1], "another signing key"
 
 
-def test_the_doctor_names_what_is_missing(shell: Shell) -> None:
+def test_doctor_reports_missing_parts(shell: Shell) -> None:
     result = shell("doctor")
     assert result.exit_code == 2
     for said in ("accord migrate", "accord keys init", "ACCORD_SWITCH_PASSWORD", "no snapshot of lines"):
         assert said in result.output
 
 
-def test_the_doctor_finds_a_switch_that_is_away(customer: Shell) -> None:
+def test_doctor_reports_an_unreachable_switch(customer: Shell) -> None:
     result = customer("doctor", ACCORD_SWITCH_PASSWORD="not-there", ACCORD_SWITCH_PORT="1")
     assert "wrong   switch: " in result.output
     assert "ok      catalogue: " in result.output
     assert "ok      store: " in result.output
 
 
-def test_verify_says_of_files_alone_what_was_changed(house: Bakery, tmp_path: Path) -> None:
+def test_verify_reports_changes_from_files_alone(house: Bakery, tmp_path: Path) -> None:
     house.work(house.take())
     prefix = next(key for key in house.objects() if key.endswith("manifest.json")).removesuffix(
         "manifest.json"

@@ -53,7 +53,7 @@ def test_lines_that_fit_are_counted(shell: Shell) -> None:
     assert "1 lines fit their customers' countries" in shell.good("country", "check")
 
 
-def test_a_changed_pack_names_each_line_with_why_and_what_to_do(shell: Shell, tmp_path: Path) -> None:
+def test_changed_pack_lists_each_line_with_reason_and_hint(shell: Shell, tmp_path: Path) -> None:
     shell.good("line", "add", "--tenant", "Dubois", "+3225550102", "--mode", "opt-in")
     path = tmp_path / "belgium-next.toml"
     body = (country_file.FOLDER / "be.toml").read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def test_a_changed_pack_names_each_line_with_why_and_what_to_do(shell: Shell, tm
     assert f"{path} cannot be used: purpose.agreement.mode" in broken.output
 
 
-def test_a_country_nobody_knows(shell: Shell) -> None:
+def test_unknown_country(shell: Shell) -> None:
     refused = shell("tenant", "create", "Atlantis SA", "--country", "xx")
     assert refused.exit_code == 1
     assert "there is no country pack 'xx'" in refused.output
@@ -112,7 +112,7 @@ def test_a_line_laxer_than_its_country_is_refused_and_each_customer_gets_what_it
     assert "opt-out or opt-in, by CNIL" in refused.output
 
 
-def test_the_doctor_says_so_in_one_line(house: Bakery) -> None:
+def test_doctor_reports_lines_that_do_not_fit(house: Bakery) -> None:
     now = {"now": house.clock(), "entropy": house.entropy}
     environment = {"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url}
     patient = Patient(Context(config.load(None, environment), None), house.clock)

@@ -52,7 +52,7 @@ def change(folder: Path, **values: object) -> None:
     (folder / CALL).write_text(json.dumps(body | values))
 
 
-def test_the_key_that_opens_nothing_is_named(house: Bakery) -> None:
+def test_doctor_reports_a_key_that_opens_nothing(house: Bakery) -> None:
     assert "ok      customers: 1, the key-encryption key opens each one's key" in doctor(house)
     said = doctor(house, ACCORD_KEYS_KEK=base64.b64encode(b"another key-encryption key......").decode())
     assert f"wrong   customers: the key of tenant {house.tenant} is wrapped by key-encryption key" in said
@@ -60,12 +60,12 @@ def test_the_key_that_opens_nothing_is_named(house: Bakery) -> None:
     assert "opens each one's key" not in said
 
 
-def test_calls_on_their_way_are_counted(house: Bakery) -> None:
+def test_calls_in_progress_are_counted(house: Bakery) -> None:
     house.take()
     assert "ok      takes: 1 finished calls in progress: 1 to encode" in doctor(house)
 
 
-def test_unfinished_calls_of_a_node_that_died_are_named(house: Bakery) -> None:
+def test_unfinished_calls_of_a_dead_node_are_reported(house: Bakery) -> None:
     assert "unfinished calls" not in doctor(house)
     own = open_take(house.spool, house.start(node="node1"))
     moved = open_take(house.spool, house.start(node="east"))
@@ -74,13 +74,13 @@ def test_unfinished_calls_of_a_node_that_died_are_named(house: Bakery) -> None:
     assert own.name not in said
 
 
-def test_calls_that_wait_long_are_named(house: Bakery) -> None:
+def test_calls_that_wait_long_are_reported(house: Bakery) -> None:
     os.utime(house.take() / END, (1, 1))
     house.take()
     assert "warning takes: 1 of 2 finished calls have waited for more than 10 minutes" in doctor(house)
 
 
-def test_calls_of_a_customer_that_nobody_knows_are_named(house: Bakery) -> None:
+def test_calls_of_an_unknown_customer_are_reported(house: Bakery) -> None:
     folder = house.take()
     change(folder, tenant="01a2102b-40af-71a9-aae8-3a609be670c0")
     said = doctor(house)
@@ -88,7 +88,7 @@ def test_calls_of_a_customer_that_nobody_knows_are_named(house: Bakery) -> None:
     assert "ok      takes" not in said
 
 
-def test_calls_whose_sound_is_nowhere_are_named(house: Bakery) -> None:
+def test_calls_without_their_announcement_sound_are_reported(house: Bakery) -> None:
     house.take()
     with writing():
         LineTable.delete().execute()
@@ -100,12 +100,12 @@ def test_calls_whose_sound_is_nowhere_are_named(house: Bakery) -> None:
     assert not (house.folder / "snapshot" / "prompts").exists(), "the doctor only looks"
 
 
-def test_a_call_that_cannot_be_read_is_named(house: Bakery) -> None:
+def test_unreadable_call_is_reported(house: Bakery) -> None:
     (house.take() / CALL).write_bytes(b"{")
     assert "warning takes: 1 cannot be read" in doctor(house)
 
 
-def test_a_snapshot_that_is_not_there_not_ours_damaged_or_old(house: Bakery) -> None:
+def test_missing_foreign_damaged_or_outdated_snapshot_is_reported(house: Bakery) -> None:
     folder = house.folder / "snapshot"
     assert "wrong   snapshot: no snapshot of lines at" in doctor(house)
     snapshot.write(folder, house.spool, (), house.clock())
@@ -122,7 +122,7 @@ def test_a_snapshot_that_is_not_there_not_ours_damaged_or_old(house: Bakery) -> 
     assert "wrong   snapshot: it is older than the catalogue" in doctor(house)
 
 
-def test_the_disk_s_two_shares(house: Bakery) -> None:
+def test_disk_thresholds(house: Bakery) -> None:
     used = look(house.spool).used
     if not 0.05 < used < 0.45:
         full = used > 0.51  # full_at is more than a half
@@ -136,7 +136,7 @@ def test_the_disk_s_two_shares(house: Bakery) -> None:
     )
 
 
-def test_a_spool_that_has_no_room_to_finish_one_more_is_named(
+def test_spool_without_room_for_one_more_recording_is_reported(
     house: Bakery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "no room for one more" not in doctor(house)
@@ -144,7 +144,7 @@ def test_a_spool_that_has_no_room_to_finish_one_more_is_named(
     assert "wrong   disk: no room for one more recording beside the 0 in progress" in doctor(house)
 
 
-def test_how_long_the_disk_lasts_at_this_rate(house: Bakery) -> None:
+def test_hours_left_on_the_disk(house: Bakery) -> None:
     folder = open_take(house.spool, house.start(started_at=datetime.now(UTC) - timedelta(seconds=100)))
     (folder / AUDIO).write_bytes(bytes(3_200_000))
     said = doctor(house)
@@ -158,21 +158,21 @@ def test_how_long_the_disk_lasts_at_this_rate(house: Bakery) -> None:
     assert abs(float(found[2]) - hours) < hours / 20 + 2
 
 
-def test_a_spool_that_is_not_there_or_not_ours(house: Bakery) -> None:
+def test_missing_or_foreign_spool_is_reported(house: Bakery) -> None:
     assert "wrong   spool: there is no folder" in doctor(house, ACCORD_NODE_SPOOL=str(house.folder / "none"))
     (house.spool / "quarantine").symlink_to("/dev/shm")
     if os.stat("/dev/shm").st_dev != os.stat(house.spool).st_dev:
         assert "is on another file system" in doctor(house)
 
 
-def test_what_lies_in_quarantine_is_told(house: Bakery) -> None:
+def test_quarantined_takes_are_reported(house: Bakery) -> None:
     (house.spool / "quarantine" / "a").mkdir(parents=True)
     said = doctor(house)
     assert "warning spool: 1 takes in quarantine" in said
     assert "accord take again" in said
 
 
-def test_folders_that_this_user_may_not_enter() -> None:
+def test_folders_closed_to_this_user_are_reported() -> None:
     """As somebody else than root, for whom nothing is closed."""
     with tempfile.TemporaryDirectory(dir="/tmp") as made:
         spool = Path(made) / "spool"
@@ -208,7 +208,7 @@ for each in node.spool(Patient(Context(settings, None), utc_now)):
 """
 
 
-def test_a_catalogue_that_is_away_not_ours_older_or_held(house: Bakery, tmp_path: Path) -> None:
+def test_unreachable_foreign_older_or_locked_catalogue_is_reported(house: Bakery, tmp_path: Path) -> None:
     assert "ok      catalogue: sqlite:///" in doctor(house)
     assert "wrong   catalogue: there is no catalogue" in doctor(
         house, ACCORD_CATALOGUE_URL=f"sqlite:///{tmp_path}/none.db"
@@ -226,7 +226,7 @@ def test_a_catalogue_that_is_away_not_ours_older_or_held(house: Bakery, tmp_path
     assert "wrong   catalogue: the catalogue's schema lacks" in doctor(house)
 
 
-def test_keys_that_are_open_broken_foreign_or_near_their_end(house: Bakery) -> None:
+def test_readable_broken_foreign_or_expiring_keys_are_reported(house: Bakery) -> None:
     keys = house.folder / "keys"
     assert "ok      keys: signing key" in doctor(house)
     (keys / "kek").chmod(0o644)
@@ -265,7 +265,7 @@ def confirm(house: Bakery, *files: Path) -> Result:
     )
 
 
-def test_a_copy_of_the_keys_is_asked_for_until_one_was_shown(house: Bakery, tmp_path: Path) -> None:
+def test_unconfirmed_key_copies_are_reported(house: Bakery, tmp_path: Path) -> None:
     said = doctor(house)
     assert "warning key copies: no copy of the key-encryption key has been confirmed" in said
     assert "warning key copies: no copy of the root's key has been confirmed" in said
@@ -285,7 +285,7 @@ def test_a_copy_of_the_keys_is_asked_for_until_one_was_shown(house: Bakery, tmp_
     assert [each.state for each in examine(storage.key_copies, late)] == ["warning", "warning"]
 
 
-def test_a_copy_of_another_key_is_none(house: Bakery, tmp_path: Path) -> None:
+def test_copy_of_another_key_is_not_confirmed(house: Bakery, tmp_path: Path) -> None:
     signing.init(tmp_path / "other", house.clock())
     for name in ("kek", "root.key", "manifest.key"):
         done = confirm(house, tmp_path / "other" / name)
@@ -297,7 +297,7 @@ def test_a_copy_of_another_key_is_none(house: Bakery, tmp_path: Path) -> None:
     assert not (house.folder / "keys" / "copies.json").exists()
 
 
-def test_what_hangs_is_named_and_left_behind(house: Bakery) -> None:
+def test_check_that_hangs_is_reported_and_abandoned(house: Bakery) -> None:
     """A pipe that nobody writes to: reading it never ends."""
     (house.folder / "snapshot").mkdir(exist_ok=True)
     os.mkfifo(house.folder / "snapshot" / "snapshot.json")
@@ -305,7 +305,7 @@ def test_what_hangs_is_named_and_left_behind(house: Bakery) -> None:
     assert [(each.state, each.what) for each in found] == [("wrong", "snapshot: no answer within 0.3 s")]
 
 
-def test_what_nobody_foresaw_is_a_line_too(house: Bakery) -> None:
+def test_unforeseen_error_becomes_a_finding(house: Bakery) -> None:
     def odd(_: Patient) -> list[DoctorFinding]:
         raise KeyError("odd")
 
@@ -327,7 +327,7 @@ def test_what_nobody_foresaw_is_a_line_too(house: Bakery) -> None:
         ),
     ],
 )
-def test_the_clock_is_what_the_kernel_says_of_it(
+def test_clock_finding_follows_the_kernel(
     house: Bakery, monkeypatch: pytest.MonkeyPatch, said: KernelClock | None, found: tuple[str, str]
 ) -> None:
     monkeypatch.setattr(machine, "kernel_clock", lambda: said)
@@ -335,7 +335,7 @@ def test_the_clock_is_what_the_kernel_says_of_it(
     assert (told.state, told.what) == found
 
 
-def test_the_kernel_says_the_time() -> None:
+def test_kernel_clock_is_read() -> None:
     kernel = kernel_clock()
     if kernel is None:
         return

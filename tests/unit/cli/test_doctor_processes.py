@@ -37,7 +37,7 @@ def doctor(house: Bakery) -> str:
     return str(CliRunner().invoke(accord, ["doctor"], env=environment).output)
 
 
-def test_the_processes_are_found_by_their_locks_and_looked_at(house: Bakery) -> None:
+def test_processes_are_found_by_their_locks(house: Bakery) -> None:
     said = doctor(house)
     assert "wrong   daemon: none is running on this spool" in said
     assert "wrong   worker: none is running on this spool" in said
@@ -95,7 +95,7 @@ FINE = {"switch": {"ok": True, "what": "connected"}}
           ("warning", "daemon: dialplan: 3 calls", "do it")]),
     ],
 )  # fmt: skip
-def test_a_process_that_says_what_it_lacks_is_heard(
+def test_readiness_of_a_process_is_reported(
     status: int, checks: object, heard: list[tuple[str, str, str]]
 ) -> None:
     """What a daemon answers on its own port is shown as it says it."""
@@ -121,7 +121,7 @@ def test_a_library_of_another_version(house: Bakery, monkeypatch: pytest.MonkeyP
     assert "warning versions: greenswitch 0.0.19; 9 was tested" in doctor(house)
 
 
-def test_settings_that_cannot_be_used_are_wrong_and_no_warning() -> None:
+def test_unusable_settings_are_wrong_not_a_warning() -> None:
     done = CliRunner().invoke(accord, ["doctor"], env={"ACCORD_NODE_FULL_AT": "7"})
     assert done.exit_code == 2
     assert "accord: the setting node.full_at" in done.output

@@ -26,7 +26,7 @@ EXTENSION = (
         ),
     ],
 )
-def test_an_extension_is_named_with_the_files_that_may_hold_it(
+def test_extension_is_reported_with_its_files(
     tmp_path: Path, files: dict[str, str], said: str
 ) -> None:
     folder = tmp_path / "dialplan"

@@ -21,7 +21,7 @@ def widen(said: signing.Endorsement) -> bytes:
     return canonical_json.dump(replace(said, uses=signing.USES).document())
 
 
-def test_a_file_that_says_more_than_the_root_is_refused(shell: Shell, house: Bakery) -> None:
+def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, house: Bakery) -> None:
     keys = house.folder / "keys"
     path = keys / signing.PANEL_ENDORSEMENT
     said = signing.load_endorsement(path)
@@ -41,7 +41,7 @@ def test_a_file_that_says_more_than_the_root_is_refused(shell: Shell, house: Bak
     assert "the root did not endorse this signing key" in shell.bad("worker")
 
 
-def test_an_endorsement_in_the_bucket_that_says_more_is_named_and_counts_for_nothing(
+def test_endorsement_in_the_bucket_wider_than_the_root_allows_is_reported_and_ignored(
     shell: Shell, house: Bakery
 ) -> None:
     said = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
@@ -53,7 +53,7 @@ def test_an_endorsement_in_the_bucket_that_says_more_is_named_and_counts_for_not
     assert "endorsement.form" in result.output
 
 
-def test_the_doctor_names_a_panels_key_that_may_sign_too_much(shell: Shell, house: Bakery) -> None:
+def test_doctor_reports_a_panel_key_that_may_sign_too_much(shell: Shell, house: Bakery) -> None:
     keys = house.folder / "keys"
     root = signing.load_private(keys / signing.ROOT_KEY)
     key = signing.load_private(keys / signing.PANEL_KEY).public_key()
@@ -73,7 +73,7 @@ def test_the_doctor_names_a_panels_key_that_may_sign_too_much(shell: Shell, hous
     assert "the panel's key" not in shell("doctor").output
 
 
-def test_a_revocation_that_the_root_did_not_sign_so_is_refused(shell: Shell, house: Bakery) -> None:
+def test_revocation_not_signed_by_the_root_is_refused(shell: Shell, house: Bakery) -> None:
     keys = house.folder / "keys"
     root, key = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
     good = revocation.revoke(root, house.means.signer.key_id, house.clock())
@@ -108,7 +108,7 @@ def sign(key: signing.Ed25519PrivateKey, body: dict[str, object]) -> bytes:
     return canonical_json.dump({"body": body, "signature": signature})
 
 
-def test_what_is_no_keys_id_is_not_revoked(shell: Shell, house: Bakery) -> None:
+def test_revocation_of_an_invalid_key_id_is_refused(shell: Shell, house: Bakery) -> None:
     result = shell("keys", "revoke", house.means.signer.key_id[:-1])
     assert result.exit_code == 2
     assert "32 digits" in result.output

@@ -30,7 +30,7 @@ def opens(house: Bakery, recording: str, keys: Path) -> bool:
     return verify(house.means.store, row.prefix, root, ring).findings == []
 
 
-def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
+def test_keys_are_backed_up_and_restored_on_an_empty_machine(
     shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
     recording, keys, safe = put_small(house), house.folder / "keys", tmp_path / "safe"
@@ -54,7 +54,7 @@ def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
     assert opens(house, put_small(house), keys), "and calls go on"
 
 
-def test_keys_come_back_from_paper_and_a_mistyped_line_is_named(
+def test_keys_are_restored_from_paper_and_a_mistyped_line_is_reported(
     shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
     recording, keys = put_small(house), house.folder / "keys"
@@ -97,7 +97,7 @@ def test_keys_come_back_from_paper_and_a_mistyped_line_is_named(
     assert shell("keys", "restore").exit_code == 2
 
 
-def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: Bakery, tmp_path: Path) -> None:
+def test_invalid_key_copy_is_not_restored(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(b"AAAA\n")
     shutil.rmtree(house.folder / "keys")
     assert "not 32 bytes" in shell.bad("keys", "restore", str(tmp_path))
@@ -108,7 +108,7 @@ def typed(name: str, key: bytes) -> str:
     return "\n".join(paper_key.printed(name, key))
 
 
-def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: Bakery) -> None:
+def test_keys_of_another_installation_are_not_restored(shell: Shell, house: Bakery) -> None:
     """Each by what is left of this one: customers' keys in the catalogue, in the bucket, the root's public
     half, its endorsements, and what was confirmed."""
     put_small(house)
@@ -133,7 +133,7 @@ def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: 
     shell.good("keys", "show")
 
 
-def test_new_keys_are_refused_where_they_would_open_nothing(shell: Shell, house: Bakery) -> None:
+def test_new_keys_are_refused_if_they_would_open_nothing(shell: Shell, house: Bakery) -> None:
     put_small(house)
     keys = house.folder / "keys"
     own = load_kek(keys / "kek").id
@@ -148,7 +148,7 @@ def test_new_keys_are_refused_where_they_would_open_nothing(shell: Shell, house:
     assert (keys / "kek").exists()
 
 
-def test_no_hint_about_a_damaged_key_tells_to_make_a_new_one(shell: Shell, house: Bakery) -> None:
+def test_hint_about_a_damaged_key_never_suggests_a_new_one(shell: Shell, house: Bakery) -> None:
     keys = house.folder / "keys"
     for name in ("kek", "root.pub", "root.key", "manifest.key"):
         content = (keys / name).read_bytes()
@@ -163,7 +163,7 @@ def test_no_hint_about_a_damaged_key_tells_to_make_a_new_one(shell: Shell, house
         (keys / name).chmod(0o600)
 
 
-def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: Bakery, tmp_path: Path) -> None:
+def test_operator_rotates_keys(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     recording, keys = put_small(house), house.folder / "keys"
     old = load_kek(keys / "kek").id
     backup = tmp_path / "before.backup"
@@ -191,7 +191,7 @@ def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: Bakery, tm
     assert "the key-encryption key, confirmed on" in found
 
 
-def test_takes_in_the_spool_of_another_node_lose_nothing_by_a_change(
+def test_takes_in_another_nodes_spool_survive_a_rotation(
     shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
     """Whatever stage they are at, a customer's first too; that node has nothing but the new key then."""
@@ -252,7 +252,7 @@ class Breaking:
         self._store.put(key, *args)
 
 
-def test_a_key_from_the_settings_is_changed_there_by_hand(
+def test_key_from_the_settings_is_changed_by_hand(
     shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
     recording, keys = put_small(house), house.folder / "keys"

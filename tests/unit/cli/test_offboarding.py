@@ -80,7 +80,7 @@ def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
 
 
-def test_an_older_backup_of_one_who_left(shell: Shell, house: Bakery) -> None:
+def test_older_backup_of_a_customer_who_left(shell: Shell, house: Bakery) -> None:
     """A rebuild says what it changed, and proposes the rest; a command does it."""
     file = str(house.folder / "accord.backup")
     shell.good("backup", file)
@@ -112,7 +112,7 @@ def test_an_older_backup_of_one_who_left(shell: Shell, house: Bakery) -> None:
     assert "Nothing was changed" in said
 
 
-def test_calls_that_were_erased_for_their_person_are_erased_again(shell: Shell, house: Bakery) -> None:
+def test_calls_erased_for_a_person_are_erased_again(shell: Shell, house: Bakery) -> None:
     missed = house.unrecorded()
     house.work(missed)
     file = str(house.folder / "accord.backup")
@@ -153,7 +153,7 @@ def test_a_number_moves(shell: Shell, house: Bakery) -> None:
     assert "has no line" in shell.bad(*move, "Van Dyck NV")
 
 
-def test_recordings_are_brought_in(shell: Shell, house: Bakery, tmp_path, tone) -> None:
+def test_recordings_are_imported(shell: Shell, house: Bakery, tmp_path, tone) -> None:
     folder = tmp_path / "old"
     folder.mkdir()
     (folder / "one.wav").write_bytes(tone(500, channels=2))
@@ -180,7 +180,7 @@ def test_recordings_are_brought_in(shell: Shell, house: Bakery, tmp_path, tone) 
 
 
 @pytest.mark.long
-def test_a_real_process_brings_in(shell: Shell, house: Bakery, tmp_path, tone) -> None:
+def test_interrupted_import_continues_in_a_real_process(shell: Shell, house: Bakery, tmp_path, tone) -> None:
     """As it is typed, killed in the middle, and typed again."""
     folder = tmp_path / "old"
     folder.mkdir()

@@ -31,7 +31,7 @@ def found(house: Bakery, days: float) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_a_key_of_before_is_named_once_nothing_needs_it(house: Bakery) -> None:
+def test_retired_key_is_reported_once_nothing_needs_it(house: Bakery) -> None:
     put_small(house)
     keys = house.folder / "keys"
     assert found(house, 400) == []

@@ -62,7 +62,7 @@ def test_a_lost_catalogue_without_a_backup(shell: Shell, house: Bakery) -> None:
     assert queries.recordings(house.tenant).rows[0].id == folder.name
 
 
-def test_what_is_wrong_in_the_bucket_is_told_and_written_down(shell: Shell, house: Bakery) -> None:
+def test_faults_in_the_bucket_are_printed_and_reported(shell: Shell, house: Bakery) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     (house.bucket / data_key_path(house.tenant, folder.name)).unlink()
@@ -71,7 +71,7 @@ def test_what_is_wrong_in_the_bucket_is_told_and_written_down(shell: Shell, hous
     assert report.read_text().startswith(f"key.missing  {house.tenant}/2026/03/02/{folder.name}/: ")
 
 
-def test_another_key_encryption_key_is_told(shell: Shell, house: Bakery) -> None:
+def test_foreign_key_encryption_key_is_reported(shell: Shell, house: Bakery) -> None:
     house.work(house.take(talk_ms=300))
     file = str(house.folder / "accord.backup")
     shell.good("backup", file)
@@ -86,7 +86,7 @@ def test_another_key_encryption_key_is_told(shell: Shell, house: Bakery) -> None
         assert "give the key-encryption key that was in use then" in shell.bad(*words)
 
 
-def test_a_signing_key_that_lacks_an_endorsement_is_told(shell: Shell, house: Bakery) -> None:
+def test_signing_key_without_endorsement_is_reported(shell: Shell, house: Bakery) -> None:
     keys = house.folder / "keys"
     root, own = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
     begin, end = house.clock(), house.clock() + timedelta(days=900)
@@ -100,7 +100,7 @@ def test_a_signing_key_that_lacks_an_endorsement_is_told(shell: Shell, house: Ba
 @pytest.mark.parametrize(
     "lost", [("manifest.key",), ("manifest.endorsement.json",), ("manifest.key", "manifest.endorsement.json")]
 )
-def test_a_lost_signing_key_is_made_anew_with_the_root(shell: Shell, house: Bakery, lost) -> None:
+def test_lost_signing_key_is_replaced_with_the_root(shell: Shell, house: Bakery, lost) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     for name in lost:

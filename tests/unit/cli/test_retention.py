@@ -71,7 +71,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     assert amendments.holds() == ()
 
 
-def test_agreements_end_only_where_they_are_named_and_confirmed(shell: Shell, house: Bakery) -> None:
+def test_agreements_end_only_if_named_and_confirmed(shell: Shell, house: Bakery) -> None:
     agreed, plain = (
         house.take(formats=("wav",), talk_ms=4000, asked="yes"),
         house.take(formats=("wav",), talk_ms=300),

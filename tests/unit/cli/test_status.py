@@ -55,7 +55,7 @@ def live(house: Bakery, *kinds: str, **changes: object) -> Path:
     return folder
 
 
-def test_a_call_s_state_is_what_was_written_down_of_it(house: Bakery) -> None:
+def test_call_state_follows_its_events(house: Bakery) -> None:
     told = ("recording_started", "announcement_started", "announcement_finished")
     states = {
         live(house): "arriving",
@@ -112,7 +112,7 @@ def test_the_spool_by_stage_and_the_oldest_take(house: Bakery) -> None:
     assert (spool.state, spool.hint != "") == ("warning", True)
 
 
-def test_a_take_in_quarantine_is_shown_with_its_reason(house: Bakery) -> None:
+def test_quarantined_take_is_shown_with_its_reason(house: Bakery) -> None:
     for name, since in (("a", "2026-11-25T09:00:00.000Z"), ("b", "2026-11-25T10:00:00.000Z")):
         folder = house.spool / "quarantine" / name
         folder.mkdir(parents=True)

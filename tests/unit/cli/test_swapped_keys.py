@@ -74,7 +74,7 @@ def damaged(key: WrappedKey) -> WrappedKey:
 
 
 @pytest.mark.parametrize("how", ["foreign", "damaged", "garbage"])
-def test_a_key_to_come_that_is_not_the_customers_is_never_changed_to(
+def test_next_key_of_another_customer_is_never_used(
     shell: Shell, house: Bakery, other: str, how: str
 ) -> None:
     recording = put_small(house)
@@ -97,7 +97,7 @@ def test_a_key_to_come_that_is_not_the_customers_is_never_changed_to(
     assert_opens(house, recording)
 
 
-def test_an_installation_that_was_given_another_customers_key_is_put_right(
+def test_installation_with_another_customers_key_is_repaired(
     shell: Shell, house: Bakery, other: str
 ) -> None:
     """As an earlier `accord keys rotate` left it."""
@@ -136,7 +136,7 @@ def test_an_object_that_is_no_tenant_key_does_not_stop_the_rotation_of_others(
     assert (house.bucket / f"keys/{other}/tenant-x.json").read_bytes() == b"{}"
 
 
-def test_a_key_of_before_is_not_changed_back_to(shell: Shell, house: Bakery) -> None:
+def test_retired_key_never_becomes_current_again(shell: Shell, house: Bakery) -> None:
     recording, old = put_small(house), key_of(house.tenant).to_bytes()
     shell.good("keys", "next", "--tenant", house.tenant)
     shell.good("keys", "rotate")
@@ -153,7 +153,7 @@ def test_a_key_of_before_is_not_changed_back_to(shell: Shell, house: Bakery) -> 
     assert_opens(house, recording)
 
 
-def test_a_row_without_any_good_key_stops_the_change_and_makes_no_key(shell: Shell, house: Bakery) -> None:
+def test_row_without_a_valid_key_stops_the_rotation(shell: Shell, house: Bakery) -> None:
     recording, own = put_small(house), key_of(house.tenant)
     put(house, tenant_key_path(house.tenant), damaged(own).to_bytes())
     set_row(house.tenant, damaged(own).to_bytes().decode())
@@ -170,7 +170,7 @@ def test_a_row_without_any_good_key_stops_the_change_and_makes_no_key(shell: She
 
 
 @pytest.mark.parametrize("at", ["row", "bucket"])
-def test_a_recordings_key_that_was_exchanged_is_written_nowhere(shell: Shell, house: Bakery, at: str) -> None:
+def test_exchanged_recording_key_is_not_written(shell: Shell, house: Bakery, at: str) -> None:
     """The other copy, of row or bucket, is wrapped anew."""
     first, second = put_small(house), put_small(house)
     strange = queries.recording(house.tenant, second).wrapped_key
@@ -184,7 +184,7 @@ def test_a_recordings_key_that_was_exchanged_is_written_nowhere(shell: Shell, ho
     assert_opens(house, first, second)
 
 
-def test_a_recordings_key_that_is_lost_is_named_and_the_others_are_changed(
+def test_lost_recording_key_is_reported_and_others_are_rotated(
     shell: Shell, house: Bakery
 ) -> None:
     first, second = put_small(house), put_small(house)
@@ -200,7 +200,7 @@ def test_a_recordings_key_that_is_lost_is_named_and_the_others_are_changed(
     assert_opens(house, second)
 
 
-def test_a_recordings_key_in_the_bucket_is_put_back_from_its_row(shell: Shell, house: Bakery) -> None:
+def test_recording_key_is_restored_to_the_bucket_from_its_row(shell: Shell, house: Bakery) -> None:
     first, second = put_small(house), put_small(house)
     put(house, data_key_path(house.tenant, first), b"{}")
     (house.bucket / data_key_path(house.tenant, second)).unlink()
@@ -208,7 +208,7 @@ def test_a_recordings_key_in_the_bucket_is_put_back_from_its_row(shell: Shell, h
     assert_opens(house, first, second)
 
 
-def test_another_customers_key_in_the_bucket_stops_what_is_stored(house: Bakery, other: str) -> None:
+def test_another_customers_key_in_the_bucket_stops_storing(house: Bakery, other: str) -> None:
     put_small(house)
     put(house, tenant_key_path(house.tenant), key_of(other).to_bytes())
     take = house.take(talk_ms=300)
@@ -218,7 +218,7 @@ def test_another_customers_key_in_the_bucket_stops_what_is_stored(house: Bakery,
     assert not [key for key in house.objects() if take.name in key]
 
 
-def test_a_damaged_key_in_the_place_of_a_takes_own_is_not_taken_for_it(house: Bakery) -> None:
+def test_damaged_key_in_place_of_a_takes_own_is_refused(house: Bakery) -> None:
     take = house.take(talk_ms=300)
     while stages.next_stage(take) != "store":
         stages.step(take, house.clock(), house.means)
@@ -230,7 +230,7 @@ def test_a_damaged_key_in_the_place_of_a_takes_own_is_not_taken_for_it(house: Ba
 
 
 @pytest.mark.parametrize("how", ["foreign", "damaged"])
-def test_a_rebuild_takes_no_other_key_for_a_customers(
+def test_rebuild_accepts_no_foreign_customer_key(
     shell: Shell, house: Bakery, other: str, how: str
 ) -> None:
     recording, own = put_small(house), key_of(house.tenant)

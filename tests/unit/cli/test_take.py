@@ -26,7 +26,7 @@ def put_aside(house: Bakery) -> Path:
     return folder
 
 
-def test_takes_that_are_brought_back_become_recordings(house: Bakery) -> None:
+def test_takes_returned_from_quarantine_become_recordings(house: Bakery) -> None:
     folders = [put_aside(house), put_aside(house)]
     assert len(queries.not_recorded(house.tenant).rows) == 2
     result = again(house, *(folder.name for folder in folders))
@@ -39,7 +39,7 @@ def test_takes_that_are_brought_back_become_recordings(house: Bakery) -> None:
     assert queries.not_recorded(house.tenant).rows == (), "nor is it listed as not recorded any more"
 
 
-def test_one_that_is_set_aside_again_is_listed_once_and_still_there(house: Bakery) -> None:
+def test_take_quarantined_again_is_listed_once_and_kept(house: Bakery) -> None:
     folder = put_aside(house)
     again(house, folder.name)
     stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
@@ -49,14 +49,14 @@ def test_one_that_is_set_aside_again_is_listed_once_and_still_there(house: Baker
 
 
 @pytest.mark.parametrize("name", ["", "..", ".", "../spool", "nothing", "/etc"])
-def test_only_what_is_in_quarantine_is_brought_back(house: Bakery, name: str) -> None:
+def test_only_quarantined_takes_are_returned(house: Bakery, name: str) -> None:
     folder = put_aside(house)
     result = again(house, name)
     assert (result.exit_code, "no take" in result.output) == (1, True)
     assert (house.spool / layout.QUARANTINE / folder.name).is_dir()
 
 
-def test_what_a_daemon_would_take_for_a_call_that_goes_on_stays(house: Bakery) -> None:
+def test_take_that_looks_like_a_live_call_stays_in_quarantine(house: Bakery) -> None:
     folder = put_aside(house)
     aside = house.spool / layout.QUARANTINE / folder.name
     (aside / layout.END).unlink()
@@ -65,7 +65,7 @@ def test_what_a_daemon_would_take_for_a_call_that_goes_on_stays(house: Bakery) -
     assert aside.is_dir()
 
 
-def test_nothing_is_put_in_the_place_of_another(house: Bakery) -> None:
+def test_returned_take_replaces_no_other(house: Bakery) -> None:
     folder = put_aside(house)
     folder.mkdir()
     result = again(house, folder.name)
@@ -73,7 +73,7 @@ def test_nothing_is_put_in_the_place_of_another(house: Bakery) -> None:
     assert (house.spool / layout.QUARANTINE / folder.name / layout.AUDIO).exists()
 
 
-def test_what_cannot_be_moved_says_what_to_do(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_move_failure_has_a_hint(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = put_aside(house)
 
     def refused(*_: object) -> None:

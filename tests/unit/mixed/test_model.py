@@ -92,7 +92,7 @@ def of(it: Story, call: Call = CALL) -> list[str]:
     return findings([call], it.history())
 
 
-def test_a_call_as_it_must_be_has_no_finding() -> None:
+def test_correct_call_has_no_finding() -> None:
     assert of(story()) == []
 
 
@@ -206,7 +206,7 @@ BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_not_as_it_must_be_is_found(name: str) -> None:
+def test_each_fault_is_found(name: str) -> None:
     it = story()
     change, finding = BROKEN[name]
     change(it)
@@ -224,7 +224,7 @@ def test_a_call_that_was_deleted_or_refused_leaves_nothing() -> None:
         assert [*want.left, *want.right, *want.may_left, *want.may_right] == []
 
 
-def test_a_part_of_a_sentence_is_no_sentence() -> None:
+def test_incomplete_sentence_is_not_recognised() -> None:
     steps = [Run(Word(PARTIES, step), step * 0.08, step * 0.08 + 0.08, 4) for step in range(STEPS)]
     assert sentences(steps)["told"] == 1
     assert sentences(steps[1:])["told"] == 1

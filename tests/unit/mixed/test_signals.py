@@ -26,7 +26,7 @@ EVERY = [Word(who, word) for who in range(PARTIES) for word in range(WORDS)]
 
 
 @pytest.mark.parametrize("codec", [0, 8])
-def test_every_word_of_everybody_is_known_again(codec: int) -> None:
+def test_every_word_is_recognised(codec: int) -> None:
     codes, tones = heard_in([payload(word, codec) for word in EVERY], codec)
     assert codes.tolist() == [word.code for word in EVERY]
     assert not tones.any()

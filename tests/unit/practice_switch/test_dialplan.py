@@ -78,7 +78,7 @@ def test_numbers_that_are_never_recorded_are_only_routed(
 
 @pytest.mark.parametrize("caller", ["+32470000001", "112", "+32255010099"])
 @pytest.mark.parametrize("number", ["+32 255", "evil", "32*", "", "+", "3" * 40])
-def test_what_is_no_number_is_not_taken(shipped: PracticeDialplan, number: str, caller: str) -> None:
+def test_invalid_number_is_not_routed(shipped: PracticeDialplan, number: str, caller: str) -> None:
     assert hunt(shipped, "public", number, {}, caller) == []
 
 
@@ -91,7 +91,7 @@ def test_a_late_beginning_is_refused_by_the_state(shipped: PracticeDialplan, sta
 
 
 @pytest.mark.parametrize("state", ["waiting", "late", "unrecorded", "passed", ""])
-def test_a_late_word_that_it_was_announced_is_refused(shipped: PracticeDialplan, state: str) -> None:
+def test_late_confirmation_is_refused(shipped: PracticeDialplan, state: str) -> None:
     assert hunt(shipped, "accord", "accord_announced", {"accord_state": state}) == []
 
 
@@ -119,7 +119,7 @@ def written(tmp_path: Path) -> Callable[[str], PracticeDialplan]:
     return write
 
 
-def test_what_a_failed_condition_comes_after_is_still_done(
+def test_actions_before_a_failed_condition_still_run(
     written: Callable[[str], PracticeDialplan],
 ) -> None:
     """As in mod_dialplan_xml: actions are added condition by condition, and stay."""
@@ -143,7 +143,7 @@ def test_a_break_never_goes_on(written: Callable[[str], PracticeDialplan]) -> No
     assert hunt(dialplan, "c", "1", {}) == [DialplanStep("park", "")]
 
 
-def test_what_is_not_known_is_not_passed_over(written: Callable[[str], PracticeDialplan]) -> None:
+def test_unknown_dialplan_elements_raise(written: Callable[[str], PracticeDialplan]) -> None:
     for extensions in (
         '<X-PRE-PROCESS cmd="magic" data="x"/>',
         '<extension name="x"><condition regex="xor"><regex field="context" expression="a"/></condition>'

@@ -63,7 +63,7 @@ def test_a_recording_whose_file_was_removed_is_closed_all_the_same(tmp_path: Pat
     assert (tape.length_on_disk(), tape.samples) == (0, 2 * FRAME)
 
 
-def test_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
+def test_write_failure_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match=r"audio|file"):
         Tape(tmp_path / "file" / "audio.wav", {}, buffered=False)
@@ -98,7 +98,7 @@ def test_the_line_is_g711() -> None:
     assert error.max() < 1 / 16
 
 
-def test_what_is_no_sound_is_named(tmp_path: Path) -> None:
+def test_invalid_sound_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
     path.write_bytes(b"RIFF")
     for broken in (path, tmp_path / "none.wav"):

@@ -34,7 +34,7 @@ def test_a_value_is_encoded_as_switch_url_encode_does(value: str, sent: bytes) -
 
 
 @given(st.text(st.characters(exclude_characters="%", exclude_categories=("Cs",))))
-def test_what_has_no_percent_sign_comes_back(value: str) -> None:
+def test_value_without_percent_sign_round_trips(value: str) -> None:
     sent = wire.encode(value)
     assert b"\n" not in sent
     assert b" " not in sent

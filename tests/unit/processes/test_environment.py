@@ -82,7 +82,7 @@ def test_each_process_of_an_installation_has_its_own_secrets_alone(tmp_path: Pat
     assert HEARTBEAT_FD in found["daemon"]
 
 
-def test_a_file_of_a_secret_is_not_named_to_others() -> None:
+def test_secret_file_is_not_passed_to_other_processes() -> None:
     given = {"ACCORD_STORE_SECRET_KEY_FILE": "/run/key", "ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
     assert environment.of("daemon", given) == {"ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
 
@@ -105,7 +105,7 @@ def test_an_encoder_has_no_secret() -> None:
         encoder.stop()
 
 
-def test_an_engine_that_speaks_has_no_secret(tmp_path: Path) -> None:
+def test_speech_engine_has_no_secret(tmp_path: Path) -> None:
     program, out = tmp_path / "espeak", tmp_path / "environment"
     program.write_text(f"#!/bin/sh\ncat /proc/$$/environ > {out}\nexit 1\n")
     program.chmod(0o755)

@@ -72,7 +72,7 @@ def wait_beat(supervisor: Supervisor) -> None:
     assert supervisor._selector.select(timeout=20)
 
 
-def test_after_a_pause_of_its_own_what_was_said_is_read_before_anybody_is_judged() -> None:
+def test_heartbeats_are_read_after_the_supervisors_own_pause() -> None:
     clock = Time()
     programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
     supervisor = Supervisor(programs, dict(os.environ), clock)
@@ -89,7 +89,7 @@ def test_after_a_pause_of_its_own_what_was_said_is_read_before_anybody_is_judged
         supervisor._end()
 
 
-def test_time_in_which_the_supervisor_did_not_run_is_no_silence() -> None:
+def test_supervisors_own_pause_is_not_silence() -> None:
     """A machine that stands still stops the child as well."""
     clock = Time()
     programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
@@ -153,7 +153,7 @@ def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def test_who_keeps_ending_is_started_again_within_its_longest_wait() -> None:
+def test_process_that_keeps_ending_is_restarted_within_its_limit() -> None:
     clock = Time()
     ends = [sys.executable, "-c", ""]
     supervisor = Supervisor([Program("daemon", ends, longest=0.3)], dict(os.environ), clock)
@@ -179,7 +179,7 @@ while True:
 """
 
 
-def test_what_was_told_to_end_may_be_silent_and_has_its_grace() -> None:
+def test_ending_process_may_be_silent_for_its_grace() -> None:
     clock = Time()
     programs = [Program("worker", [sys.executable, "-c", SILENT_AT_THE_END], watched=True, grace=SILENCE + 2)]
     supervisor = Supervisor(programs, dict(os.environ), clock)
@@ -208,7 +208,7 @@ def overlapping(first: str, following: str) -> Program:
     )
 
 
-def test_a_restart_starts_the_next_one_first_and_the_one_before_ends_then() -> None:
+def test_restart_starts_the_successor_first() -> None:
     supervisor = started([overlapping(BEATS, BEATS)])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -228,7 +228,7 @@ def test_a_restart_starts_the_next_one_first_and_the_one_before_ends_then() -> N
         supervisor._end()
 
 
-def test_where_the_next_one_cannot_start_the_one_before_goes_on() -> None:
+def test_predecessor_continues_if_the_successor_cannot_start() -> None:
     supervisor = started([overlapping(BEATS, "raise SystemExit(1)")])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -243,7 +243,7 @@ def test_where_the_next_one_cannot_start_the_one_before_goes_on() -> None:
         supervisor._end()
 
 
-def test_where_the_one_before_dies_meanwhile_the_next_one_is_the_one_that_runs() -> None:
+def test_successor_runs_if_the_predecessor_dies_meanwhile() -> None:
     slow = "import time; time.sleep(99)"
     supervisor = started([overlapping(BEATS, slow)])
     try:
@@ -261,7 +261,7 @@ def test_where_the_one_before_dies_meanwhile_the_next_one_is_the_one_that_runs()
         supervisor._end()
 
 
-def test_a_restart_ends_and_starts_the_others_at_once_and_leaves_what_lasts() -> None:
+def test_restart_leaves_lasting_programs_alone() -> None:
     waits = [sys.executable, "-c", "import time; time.sleep(60)"]
     supervisor = started([Program("store", waits, lasting=True), Program("worker", waits)])
     try:
@@ -290,7 +290,7 @@ def test_a_killed_child_is_started_again() -> None:
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
 @pytest.mark.parametrize("place", ["os.pipe", "builtins.open", "subprocess.Popen"])
-def test_what_cannot_be_started_is_tried_again_and_the_others_go_on(
+def test_failed_start_is_retried_while_others_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, number: int
 ) -> None:
     now = time.monotonic()
@@ -332,7 +332,7 @@ def test_the_end_reaches_a_stopped_child_too(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 5
 
 
-def test_whoever_is_tied_ends_when_its_supervisor_is_killed_and_not_for_its_silence() -> None:
+def test_tied_process_ends_with_its_supervisor_not_for_silence() -> None:
     """Otherwise an old panel would keep the port from the one that the next supervisor starts."""
     child = (
         "import os; from recorder.processes.supervisor import heartbeat; import time\n"
