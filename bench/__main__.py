@@ -84,11 +84,11 @@ def store() -> list[Row]:
     return [(what, f"{rate['accord']} MiB/s", rival, f"{1 / found['store_ratio']:.2f} (goal: at least 0.9)")]
 
 
-def kept() -> list[Row]:
+def spool_to_bucket() -> list[Row]:
     """A spool processed, and storing alone, beside ffmpeg and ``aws s3 cp``."""
     if not shutil.which("aws"):
         return [("From the spool to the bucket", "not measured: no aws", "", "")]
-    found = report("kept")
+    found = report("spool_to_bucket")
     whole, rate, files = found["whole_seconds"], found["store_mib_s"], f"{found['mib']} MiB"
     rival = "ffmpeg, aws s3 cp"
     what = (
@@ -162,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="put the table into README.md, too")
     write = parser.parse_args().write
-    text = table([*announce(), *events(), *encode(), *kept(), *store(), *play(), *seek(), *ledger()])
+    text = table([*announce(), *events(), *encode(), *spool_to_bucket(), *store(), *play(), *seek(), *ledger()])
     print(text)
     if write:
         before, rest = README.read_text("utf-8").split(BEGIN)

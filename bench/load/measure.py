@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench.load import listening, usage
+from bench.load import recorded_calls, usage
 from bench.load.installation import CUSTOMER, NUMBER, Installation, Mode
-from bench.load.keeping import Keeper
+from bench.load.take_links import Keeper
 from bench.load.phones import RATE, Count, Phones
 from bench.load.usage import Machine, Use
 
@@ -74,8 +74,8 @@ class Measured:
     answers: list[tuple[float, float]] = field(default_factory=list)
     worked_off: float | None = None
     """Seconds after the last call until the spool was empty; ``None`` if it was not in time."""
-    heard: list[listening.Heard] = field(default_factory=list)
-    kept: listening.Kept | None = None
+    heard: list[recorded_calls.Heard] = field(default_factory=list)
+    kept: recorded_calls.Kept | None = None
 
 
 class Run:
@@ -183,13 +183,13 @@ class Run:
             self.measured.worked_off = time.monotonic() - ended
         self._keeper.stop()
         self._say("comparing the catalogue and the store")
-        self.measured.kept = listening.look_up(
+        self.measured.kept = recorded_calls.look_up(
             self._installation.context, CUSTOMER, self.measured.counted.begun
         )
 
     def _listen(self) -> None:
         if self._plan.mode != "plain":
-            self.measured.heard = listening.listen(self._installation.sound, self._folder / "phones")
+            self.measured.heard = recorded_calls.listen(self._installation.sound, self._folder / "phones")
 
     def _say(self, what: str) -> None:
         print(f"… {time.strftime('%H:%M:%S')} {self._plan.mode}: {what}", file=sys.stderr, flush=True)

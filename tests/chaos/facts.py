@@ -1,4 +1,4 @@
-"""What was seen of a run: plain values, put together by ``gather.py`` and judged by ``model.py``.
+"""What was seen of a run: plain values, put together by ``evidence.py`` and judged by ``model.py``.
 
 Times are seconds since 1970.
 """

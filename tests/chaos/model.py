@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from recorder.pipeline.poison_takes import APART, ENOUGH
-from tests.chaos import asked
+from tests.chaos import feature_codes
 from tests.chaos.facts import CallSeen, Catalogue, Recorded, Unrecorded, World
 from tests.chaos.violation import TOLD_AFTER, Violation, first_told, overlap, sure, told_twice
 
@@ -61,7 +61,7 @@ def settled(world: World) -> list[Violation]:
         *_calls(world),
         *_objects(world),
         *_sound(world),
-        *asked.kept(world),
+        *feature_codes.kept(world),
         *_plays(world),
         *(Violation("spool", f"left in the spool: {name}") for name in world.left_in_spool),
         *_quarantine(world),
@@ -121,7 +121,7 @@ def _calls(world: World) -> Iterator[Violation]:
         yield from _connected(world, call)
         if kept is not None:
             yield from _may_be_kept(world, call, kept)
-        elif must_be_kept(world, call) and not asked.meant(call, why):
+        elif must_be_kept(world, call) and not feature_codes.meant(call, why):
             yield Violation("lost", f"{call} was announced and over, and is {why or 'nowhere'}")
         if kept is None and why is None and known(world, call):
             yield Violation("unaccounted", f"{call} is nowhere, and a daemon watched: {world.watched[-4:]}")
@@ -197,9 +197,9 @@ def _may_be_kept(world: World, call: CallSeen, row: Recorded) -> Iterator[Violat
         told = heard.voice_ms == 0 or call.plan.at_pickup
     if not call.plan.line:
         yield Violation("unannounced", f"{call} has no line, and is kept as {row.id}")
-    elif call.state not in ("announced", "", "announcing") and not asked.deleted(call):
+    elif call.state not in ("announced", "", "announcing") and not feature_codes.deleted(call):
         yield Violation("unannounced", f"{call} was not announced, and is kept as {row.id}")
-    elif call.state != "announced" and not call.cut and not told and not asked.deleted(call):
+    elif call.state != "announced" and not call.cut and not told and not feature_codes.deleted(call):
         yield Violation("unannounced", f"{call} ended before its announcement, and is kept as {row.id}")
 
 

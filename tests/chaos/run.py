@@ -15,14 +15,14 @@ import psycopg
 
 from recorder.processes import object_store
 from recorder.spool import layout
-from tests.chaos import asked, gather, model, processes
+from tests.chaos import evidence, feature_codes, model, processes
 from tests.chaos.board import Board
 from tests.chaos.database import Database
 from tests.chaos.facts import Catalogue, World
 from tests.chaos.model import Violation
 from tests.chaos.plan import Epoch, Fault, calls, epochs
 from tests.chaos.plant import LOGINS, PASSWORD, Plant
-from tests.chaos.real import RealBoard
+from tests.chaos.real_switch import RealBoard
 from tests.chaos.visitor import Fetched, Visitor
 
 TICK = 0.01
@@ -69,10 +69,10 @@ class Run:
         self.plant = Plant(self.folder, self.database)
         self.plant.prepare()
         self.board: Board | RealBoard = RealBoard(self.plant) if self.real else Board(self.plant)
-        self.catalogue = gather.Database(self.plant.settings.catalogue_url)
-        self.ears = gather.Ears(self.plant, object_store.open_store(self.plant.settings))
+        self.catalogue = evidence.Database(self.plant.settings.catalogue_url)
+        self.ears = evidence.Ears(self.plant, object_store.open_store(self.plant.settings))
         logs = self.folder / "logs"
-        self.watch = gather.Watch(logs / "daemon.log", logs / "supervisor.log")
+        self.watch = evidence.Watch(logs / "daemon.log", logs / "supervisor.log")
         self.visitors = [
             Visitor(self.plant.web_port, login, PASSWORD, f"visits/{self.seed}/{login}") for login in LOGINS
         ]
@@ -211,7 +211,7 @@ class Run:
         self._until("the spool is worked off", self._worked_off, SETTLES_IN)
         # Nobody may have needed it since it was struck.
         object_store.embedded(self.plant.settings).wait_ready(READY_IN)
-        fetched, catalogue = gather.heard_so_far(self.visitors, self.catalogue)
+        fetched, catalogue = evidence.heard_so_far(self.visitors, self.catalogue)
         self._judge(model.grown(self._before, catalogue) if self._before else [])
         self._before = catalogue
         world = self.world(catalogue, fetched)
@@ -233,8 +233,8 @@ class Run:
             stalled=list(plant.stalled["switch"]),
             died=list(plant.died),
             plays=self.ears.plays(fetched, catalogue.grants),
-            left_in_spool=gather.left_in(plant.spool),
-            quarantined=gather.quarantined(plant.spool),
+            left_in_spool=evidence.left_in(plant.spool),
+            quarantined=evidence.quarantined(plant.spool),
             bound=self.board.bound,
             lists_after=self.board.lists_after,
             strangers=(*self._strangers(), *(f for v in self.visitors for f in v.failed)),
@@ -271,7 +271,7 @@ class Run:
         end = time.time() + seconds
         while not met():
             if time.time() > end:
-                left = [str(call) for call in self.board.open][:5], gather.left_in(self.plant.spool)
+                left = [str(call) for call in self.board.open][:5], evidence.left_in(self.plant.spool)
                 ends = [end for unit in self.plant.units.values() for end in unit.ends][-3:]
                 self._judge([Violation("settling", f"not within {seconds:.0f} s: {what}; {left}; {ends}")])
                 return
@@ -301,7 +301,7 @@ class Run:
             "calls": len(world.calls),
             "outbound": sum(call.plan.outward for call in world.calls),
             "transferred": sum("transferred" in call.phases for call in world.calls),
-            "pauses": sum(len(list(asked.pauses(call))) for call in world.calls if call.ended is not None),
+            "pauses": sum(len(list(feature_codes.pauses(call))) for call in world.calls if call.ended is not None),
             "cut with their switch": sum(call.cut for call in world.calls),
             "recordings": len(world.catalogue.recordings),
             "answers": dict(Counter(each for heard in world.heard.values() for each in heard.answers)),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos import asked, model
+from tests.chaos import feature_codes, model
 from tests.chaos.facts import Died, Leaf, Unrecorded, World
 from tests.chaos.plan import NUMBERS, PAUSE_SECONDS
 from tests.chaos.test_model import GOOD, LEAVES, ROW, call, catalogue, heard, leaf, rules, world
@@ -143,9 +143,9 @@ def test_unended_pause_lasts_as_the_switch_says_or_the_call() -> None:
     assert "paused" not in rules(paused(("pause", 103.0), **itself))
     assert "paused" in rules(paused(("pause", 103.0), **(itself | {"silent": ((3050, 4100),)})))
     again = (("pause", 103.0), ("pause", 104.5))
-    assert list(asked.pauses(paused(*again).calls[0])) == [(103.0, 104.5 + PAUSE_SECONDS - asked.WHOLE)]
+    assert list(feature_codes.pauses(paused(*again).calls[0])) == [(103.0, 104.5 + PAUSE_SECONDS - feature_codes.WHOLE)]
     at_the_end = paused(("pause", 103.0), talks=2.2).calls[0]
-    assert list(asked.pauses(at_the_end)) == [(103.0, 104.0)]
+    assert list(feature_codes.pauses(at_the_end)) == [(103.0, 104.0)]
 
 
 def test_observed_pause_redacts_no_more_than_was_paused() -> None:

@@ -6,7 +6,7 @@ import pytest
 from gevent.pool import Pool
 
 from demo.practice.switch import CONF
-from tests.scenarios.by_hand import ByHand
+from tests.scenarios.manual_client import ByHand
 from tests.scenarios.compare import by_leg, names, ours, said, settled, shape
 from tests.scenarios.mechanics import MECHANICS, Mechanic, write_configuration, write_sounds
 from tests.scenarios.practice_driver import PASSWORD, PracticeDriver

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.test import run_wsgi_app
 
-from tests.fuzz.asking import JSON, Asking, addresses, asking
+from tests.fuzz.panel_requests import JSON, Asking, addresses, asking
 from tests.fuzz.choices import Choices
 from tests.fuzz.panel import SECRETS, mended, panel
 

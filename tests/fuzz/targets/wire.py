@@ -9,7 +9,7 @@ import re
 import socket
 from functools import cache
 
-from tests.fuzz.asking import ARGUMENT, PIECES, addresses
+from tests.fuzz.panel_requests import ARGUMENT, PIECES, addresses
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import scratch
 from tests.fuzz.panel import panel

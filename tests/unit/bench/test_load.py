@@ -11,7 +11,7 @@ import soundfile
 
 from bench.load import figures, sound, tables
 from bench.load.installation import Mode
-from bench.load.listening import Heard, Kept
+from bench.load.recorded_calls import Heard, Kept
 from bench.load.measure import Measured, Plan, Sample
 from bench.load.phones import Count
 from bench.load.sound import FRAME, RATE, Speech

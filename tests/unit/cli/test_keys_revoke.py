@@ -23,7 +23,7 @@ def clock() -> Clock:
     return Clock(datetime.now(UTC).replace(microsecond=0) - timedelta(days=2))
 
 
-def test_unsigned_departure_is_followed_by_no_command(house: Bakery, shell: Shell) -> None:
+def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: Shell) -> None:
     recording = put_small(house)
     row = queries.recording(house.tenant, recording)
     at = house.clock.forward(hours=1)

@@ -3,7 +3,7 @@ it."""
 
 from __future__ import annotations
 
-from tests.chaos import gather
+from tests.chaos import evidence
 from tests.chaos.facts import Catalogue
 from tests.chaos.visitor import Fetched, Visitor
 
@@ -19,12 +19,12 @@ def test_rows_added_during_a_read_are_not_held_against_it() -> None:
     visitor = Visitor(0, "claire", "", "")
     visitor.fetched.append(fetched("before"))
 
-    class Read(gather.Database):
+    class Read(evidence.Database):
         def read(self) -> Catalogue:
             visitor.fetched.append(fetched("meanwhile"))
             return NOTHING
 
-    seen, catalogue = gather.heard_so_far([visitor], Read(""))
+    seen, catalogue = evidence.heard_so_far([visitor], Read(""))
     assert [each.play for each in seen] == ["before"]
     assert catalogue is NOTHING
     assert len(visitor.fetched) == 2

@@ -1,6 +1,6 @@
 """From a spool of finished calls to the bucket, beside ffmpeg and ``aws s3 cp`` on the same files.
 
-    python -m bench.kept [--calls 24] [--minutes 5] [--rounds 3]
+    python -m bench.spool_to_bucket [--calls 24] [--minutes 5] [--rounds 3]
 
 Accord: a worker with one encoder processes a spool: it finds each announcement, redacts, encodes to Opus,
 keeps the WAV too, computes peaks, encrypts, seals, stores and lists, every step durable. Beside it, a script
@@ -135,7 +135,7 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
         aws(plain, name)
 
     def accord(*more: str) -> None:
-        command = [sys.executable, "-m", "bench.kept", "--in", str(folder), "--port", str(port), *more]
+        command = [sys.executable, "-m", "bench.spool_to_bucket", "--in", str(folder), "--port", str(port), *more]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     whole: dict[str, list[float]] = {"accord": [], "ffmpeg, aws s3 cp": []}

@@ -1,6 +1,6 @@
 """The cost of metrics to the daemon: CPU time of an event with and without them.
 
-    python -m bench.watching [--events 20000] [--rounds 7]
+    python -m bench.metrics_cost [--events 20000] [--rounds 7]
 
 The same bytes as in ``bench/events.py`` arrive over a socket at the daemon's own event handler; for the run
 without metrics, its counters are replaced by ones that do nothing. A scrape is timed as well. Prints JSON.
