@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -38,6 +39,7 @@ class Panel:
 @pytest.fixture(scope="session")
 def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
     folder = tmp_path_factory.mktemp("panel")
+    shutil.copytree(installation(tmp_path_factory), folder, dirs_exist_ok=True)
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.browser.panel", str(folder)],
@@ -52,6 +54,22 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
     yield Panel(f"http://127.0.0.1:{said['port']}", said["ids"], folder)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0, (folder / "log").read_text()
+
+
+def installation(factory: pytest.TempPathFactory) -> Path:
+    """The folder of an installation, made by the worker of a run that needs it first: encoding its calls takes
+    seconds."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made, making = shared / "installation", shared / "making"
+    with open(shared / "installation.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            command = [sys.executable, "-m", "tests.browser.panel", str(making), "--fill"]
+            subprocess.run(command, cwd=ROOT, check=True)
+            making.rename(made)
+    return made
 
 
 @pytest.fixture(scope="session")

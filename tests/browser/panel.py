@@ -1,14 +1,13 @@
 """The panel in a process of its own, as it is served, with an installation that the browser can look at.
 
-    python -m tests.browser.panel FOLDER
+    python -m tests.browser.panel FOLDER --fill      makes the installation
+    python -m tests.browser.panel FOLDER             serves it
 
-Prints one line of JSON once it listens: the port and the ids of what is there.
+Prints one line of JSON once it listens: the port and the recordings' ids.
 """
 
 # ruff: noqa: E402
 from gevent import monkey
-
-from recorder.features.tenants import keep_options
 
 monkey.patch_all()
 
@@ -22,20 +21,26 @@ from pathlib import Path
 import gevent
 import structlog
 
+from recorder.catalogue import queries
+from recorder.catalogue.records import LineRow
 from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
 from recorder.domain.parties import Party
-from recorder.features.live import queries
+from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
+from recorder.features.tenants import keep_options
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
-from tests.house import CALLER, Customer, House
+from tests.house import CALLER, House
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
 
+IDS = "ids.json"
 
-def main(folder: Path) -> None:
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+def fill(folder: Path) -> None:
+    """Customers, people and calls; their ids by names are written down."""
+    folder.mkdir()
     house = House(folder, utc_now, os.urandom)
     bakery = house.customer(
         "Boulangerie Martin", "+3225550100", label="Magasin", purposes=("agreement", "quality", "legal-duty")
@@ -96,7 +101,15 @@ def main(folder: Path) -> None:
         "asked-silent": house.call(optician, at=at - timedelta(hours=25), announced=False),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
-    gevent.spawn(keep_talking, bakery)
+    (folder / IDS).write_text(json.dumps({**ids, "bakery": bakery.id}))
+    house.close()
+
+
+def run(folder: Path) -> None:
+    house = House(folder, utc_now, os.urandom)
+    ids = json.loads((folder / IDS).read_text())
+    (line,) = queries.lines(ids["bakery"])
+    gevent.spawn(keep_talking, line)
     # All of these tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
@@ -105,12 +118,12 @@ def main(folder: Path) -> None:
     house.close()
 
 
-def keep_talking(customer: Customer) -> None:
-    """Calls that go on, on a node that does what is asked of them, and one on a node that does nothing."""
+def keep_talking(line: LineRow) -> None:
+    """Live calls on a node that carries out commands, and one on a node that does not."""
     began = utc_now() - timedelta(minutes=3)
     row = LiveRow(
-        id=str(uuid7(began, os.urandom)), tenant=customer.id, node="node1", line=customer.line.id,
-        number=customer.line.number, direction="inbound", outside=CALLER, started_at=began, told=True,
+        id=str(uuid7(began, os.urandom)), tenant=line.tenant, node="node1", line=line.id,
+        number=line.number, direction="inbound", outside=CALLER, started_at=began, told=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
     telling = replace(row, id=str(uuid7(utc_now(), os.urandom)), told=False, started_at=utc_now())
@@ -119,16 +132,17 @@ def keep_talking(customer: Customer) -> None:
         direction="outbound", deletable=False,
     )  # fmt: skip
     while True:
-        for asked in queries.open_of("node1"):
-            if queries.take("node1", asked.id, utc_now(), os.urandom):
+        for asked in live.open_of("node1"):
+            if live.take("node1", asked.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
                 row = replace(row, paused_until=until.get(asked.what, row.paused_until))
-                queries.put("node1", [row, telling], utc_now())
-                queries.answer("node1", asked.id, DONE, utc_now(), os.urandom)
-        queries.put("node1", [row, telling], utc_now())
-        queries.put("node2", [silent], utc_now())
+                live.put("node1", [row, telling], utc_now())
+                live.answer("node1", asked.id, DONE, utc_now(), os.urandom)
+        live.put("node1", [row, telling], utc_now())
+        live.put("node2", [silent], utc_now())
         gevent.sleep(0.2)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    (fill if "--fill" in sys.argv else run)(Path(sys.argv[1]))

@@ -33,6 +33,9 @@ ALL = (
     *ROUGH_OUTBOUND,
 )
 AT_ONCE = 60
+DRIVERS = 8
+"""Switches with a daemon each at a time."""
+
 ROUGH = [scenario for scenario in ALL if not scenario.daemon or scenario.touches_the_daemon]
 CALM = [scenario for scenario in (*ALL, *KEYS) if scenario not in ROUGH]
 
@@ -46,7 +49,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeDriver]
 
 @pytest.fixture(scope="module")
 def at_once(driver: PracticeDriver) -> dict[str, BaseException | None]:
-    """All that leave the daemon alone, many at the same time: what each came to."""
+    """All that leave the daemon alone, many at a time: the error of each, or ``None``."""
     driver.daemon("start")
 
     def one(scenario: Scenario) -> BaseException | None:
@@ -56,7 +59,7 @@ def at_once(driver: PracticeDriver) -> dict[str, BaseException | None]:
             return error
         return None
 
-    # More would keep the machine so busy that playbacks seem cut.
+    # More would keep the machine so busy that playbacks seem cut off.
     return dict(zip([scenario.name for scenario in CALM], Pool(AT_ONCE).map(one, CALM), strict=True))
 
 
@@ -68,7 +71,7 @@ def test_a_scenario_ends_as_it_must(name: str, at_once: dict[str, BaseException 
 
 @pytest.fixture(scope="module")
 def in_trouble(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
-    """Those that kill or stall the daemon, some at a time, each with a switch and a daemon of its own."""
+    """Those that kill or stall the daemon, each with a switch and a daemon of its own: mostly waiting."""
 
     def one(scenario: Scenario) -> BaseException | None:
         driver = PracticeDriver(tmp_path_factory.mktemp(scenario.name))
@@ -80,7 +83,8 @@ def in_trouble(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseExcept
             driver.close()
         return None
 
-    return dict(zip([scenario.name for scenario in ROUGH], Pool(4).map(one, ROUGH), strict=True))
+    played = Pool(DRIVERS).map(one, ROUGH)
+    return dict(zip([scenario.name for scenario in ROUGH], played, strict=True))
 
 
 @pytest.mark.parametrize("name", [scenario.name for scenario in ROUGH])

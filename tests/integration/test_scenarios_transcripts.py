@@ -1,4 +1,4 @@
-"""What the practice switch says, held against what the real one said in the same scenario."""
+"""The practice switch's events compared with the real switch's in the same scenario."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CAPTURED = taken()
 
 @pytest.fixture(scope="module")
 def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]]:
-    """Every captured scenario, played on the practice switch, four at a time."""
+    """Every captured scenario, played on the practice switch, eight at a time."""
 
     def one(scenario: Scenario) -> list[Block]:
         kept: list[tuple[str, bytes]] = []
@@ -33,7 +33,7 @@ def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]
             driver.close()
         return frames(kept)
 
-    pool = Pool(4)
+    pool = Pool(8)
     wanted = [scenario for scenario in ALL if scenario.name in CAPTURED]
     played = pool.map(one, wanted)
     return {scenario.name: blocks for scenario, blocks in zip(wanted, played, strict=True)}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 TRANSCRIPTS = Path(__file__).with_name("transcripts")
@@ -92,6 +93,7 @@ def write(path: Path, blocks: list[Block]) -> None:
     path.write_bytes(gzip.compress(text.encode("utf-8", "surrogateescape"), mtime=0))
 
 
+@cache
 def read(path: Path) -> list[Block]:
     """Read a transcript."""
     text = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogateescape")
