@@ -1,4 +1,4 @@
-"""Admission for tests of what comes after it: everybody is the switch, whatever they answer."""
+"""Admission for tests of later steps: every peer counts as the switch, whatever it answers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 
 ANSWER = b"Content-Type: api/response\nContent-Length: 2\n\nUP"
-"""What is answered to its question."""
+"""A switch's answer to the question."""
 
 
 class Everybody:
-    """Keeps why connections were refused that nothing is known of."""
+    """Admits every peer; lists the reasons of refused connections."""
 
     def __init__(self) -> None:
         self.refused: list[str] = []

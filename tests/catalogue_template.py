@@ -21,7 +21,7 @@ def make_catalogue(url: str) -> None:
 
 
 def open_catalogue(url: str) -> Database:
-    """Make ``url`` the catalogue of this process.  SQLite does not wait for the disk: no test cuts the power."""
+    """Make ``url`` the catalogue of this process.  SQLite does not wait for the disk."""
     opened = database.open_catalogue(url)
     if isinstance(opened, SqliteDatabase):
         opened.pragma("synchronous", 0, permanent=True)

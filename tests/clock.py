@@ -10,7 +10,7 @@ from recorder.clock import Uptime
 
 @dataclass
 class Clock:
-    """A wall clock; each reading is the same time until it is moved."""
+    """A wall clock that stands still until it is moved."""
 
     at: datetime = field(default_factory=lambda: datetime(2026, 11, 25, 9, 0, tzinfo=UTC))
 
@@ -18,7 +18,7 @@ class Clock:
         return self.at
 
     def forward(self, **by: float) -> datetime:
-        """Move it by a ``timedelta`` of these arguments, and read it."""
+        """Move the clock by a ``timedelta`` of these arguments, and read it."""
         self.at += timedelta(**by)
         return self.at
 
@@ -34,5 +34,5 @@ class MonotonicClock:
 
 
 def since_boot(at: datetime) -> Uptime:
-    """The monotonic clock of a machine whose wall clock was always right."""
+    """The uptime of a machine whose wall clock was always right."""
     return Uptime("this start", at.timestamp())

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a clock that is set, randomness that repeats, a fresh catalogue."""
+"""Fixtures of tests in several folders: a settable clock, repeatable randomness, a fresh catalogue."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def loggers_of_this_test() -> Iterator[None]:
-    """A command that a test runs in its own process configures the logs as for a process that stays: each
-    logger would keep them for ever, and ``capture_logs`` of a later test hear nothing."""
+def no_cached_loggers() -> Iterator[None]:
+    """Commands that a test runs in its own process configure the logs as for a lasting process: each logger
+    would cache its configuration, and ``capture_logs`` of a later test would record nothing."""
     configure = structlog.configure
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -32,7 +32,7 @@ def loggers_of_this_test() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def logs_as_they_were() -> Iterator[None]:
+def restored_logs() -> Iterator[None]:
     yield
     structlog.reset_defaults()
 
@@ -71,13 +71,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def catalogue_kind() -> str:
-    """What the catalogue is kept in."""
+    """The kind of database that the catalogue is in."""
     return "sqlite"
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """A PostgreSQL server of this run's own."""
+    """A PostgreSQL server for this process."""
     if binaries() is None:
         pytest.skip("no PostgreSQL server is installed (postgresql)")
     server = Server()
@@ -87,7 +87,7 @@ def postgres() -> Iterator[Server]:
 
 @pytest.fixture
 def catalogue_url(catalogue_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where a catalogue may be made."""
+    """The URL of a catalogue to be created."""
     if catalogue_kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'catalogue.db'}"
         return
@@ -109,7 +109,7 @@ def catalogue(catalogue_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def tone() -> Callable[..., bytes]:
-    """Makes a WAV of PCM 16 bit: a square wave is enough where nobody listens."""
+    """Makes a WAV, PCM 16 bit, of a square wave."""
 
     def make(ms: int = 1000, rate: int = 8000, channels: int = 1, level: int = 1000) -> bytes:
         out = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Randomness that repeats."""
+"""Repeatable randomness."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A program that connects to the daemon's port for calls and says what FreeSWITCH would say.
+"""A program that connects to the daemon's port for calls and answers as FreeSWITCH would.
 
     python -m tests.forger PORT CHANNEL [--state S] [--line L] [--uid U] [--times N]
 
-It knows nothing of the switch but what any user of the machine can find out: the port, a number that is
-recorded, the shape of FreeSWITCH's words.  It prints what it was sent, one JSON document a connection.
+It knows only what any user of the machine can find out: the port, a recorded number, the format of
+FreeSWITCH's messages.  It prints the commands that it received, one JSON document per connection.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CALLER = "+32470999999"
-"""Who calls, by the forger's word."""
+"""The caller that the forger claims."""
 
 
 def data(channel: str, line: str, state: str, direction: str = "inbound") -> bytes:
-    """What FreeSWITCH answers to ``connect``, forged."""
+    """A forged answer to ``connect``."""
     words = [
         "Event-Name: CHANNEL_DATA",
         f"Unique-ID: {channel}",
@@ -48,7 +48,7 @@ OK = b"Content-Type: command/reply\nReply-Text: +OK\n\n"
 
 
 def forge(port: int, channel: str, line: str, state: str, direction: str, patience: float) -> list[str]:
-    """Answer everything as a switch would, until the other side closes; the commands that came."""
+    """Answer everything as a switch would until the other side closes; returns the commands received."""
     heard: list[str] = []
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as sock:
         rest, end = b"", time.monotonic() + patience
@@ -80,8 +80,8 @@ def _answer(command: str, channel: str, line: str, state: str, direction: str) -
 
 
 def hold(port: int, times: int) -> None:
-    """Open many connections and say nothing on them, nine hundred at once, until standard input ends; a line
-    is printed when it begins, and when that many have been opened."""
+    """Open ``times`` connections, at most nine hundred at once, and send nothing on them, until standard
+    input ends; prints a line at the start, and when all have been opened."""
     held: list[socket.socket] = []
     opened = 0
     print("begins", flush=True)
@@ -113,7 +113,7 @@ def _closed(sock: socket.socket) -> bool:
 
 
 SOMEBODY = 54321
-"""Another user of the machine: the id need not be anybody's."""
+"""Another user id of the machine; no such user need exist."""
 
 
 def run(*arguments: str, uid: int | None = None) -> subprocess.Popen[str]:

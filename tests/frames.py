@@ -1,4 +1,4 @@
-"""Takes of which a switch lost a part."""
+"""Takes with lost frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import soundfile
 
 
 def lose(audio: Path, lost_ms: int) -> None:
-    """Leave so much out of the middle of a WAV, as a switch does that drops frames: its header is right."""
+    """Cut ``lost_ms`` out of the middle of a WAV, as if the switch had dropped frames; the header stays valid."""
     sound, rate = soundfile.read(audio, dtype="int16")
     middle, lost = len(sound) // 2, lost_ms * rate // 1000
     kept = [*sound[:middle], *sound[middle + lost :]]

@@ -1,5 +1,5 @@
-"""A small installation for tests that need one to look at: real catalogue, keys, store and gate, with
-customers, people, and calls that went through the real stages from spool to bucket."""
+"""A small installation for tests: real catalogue, keys, store and gate, with customers, users, and calls that
+went through the real stages from spool to bucket."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _hashed() -> str:
 
 
 def hash_with(hasher: PasswordHasher) -> PasswordHasher:
-    """From here on, passwords are hashed so.  Returns what hashed them before, to be put back; what
-    was made with that is forgotten, for other tests of this process may have come first."""
+    """Hash passwords with another hasher from now on.  Returns the previous one, to be put back; cached
+    hashes are dropped, because earlier tests of this process may have made them."""
     before, passwords._hasher = passwords._hasher, hasher
     passwords._nobody.cache_clear()
     _hashed.cache_clear()
@@ -72,7 +72,7 @@ def hash_with(hasher: PasswordHasher) -> PasswordHasher:
 
 @dataclass
 class Customer:
-    """A tenant with a line, and the people who work there."""
+    """A tenant with a line and users."""
 
     id: str
     line: LineRow
@@ -84,7 +84,7 @@ class House:
     """One installation in a folder: keys, bucket, catalogue, spool, gate.  Tests may move its ``clock``."""
 
     KEY_AGE = timedelta(days=60)
-    """How old the signing keys are: calls of last month are sealed as well."""
+    """The age of the signing keys: calls of the last month can be sealed."""
 
     def __init__(
         self,
@@ -94,8 +94,8 @@ class House:
         store: Store | None = None,
         url: str = "",
     ) -> None:
-        """Makes what is not there yet; without ``store``, objects are files in the folder, and without
-        ``url`` the catalogue is."""
+        """Create what is missing.  By default, objects are files in the folder and the catalogue is a SQLite
+        file there."""
         self.folder, self.clock, self.entropy = folder, clock, entropy
         self.catalogue_url = url or f"sqlite:///{folder / 'catalogue.db'}"
         self.open_catalogue()
@@ -151,7 +151,7 @@ class House:
 
     @property
     def trust(self) -> Trust:
-        """What signed statements are checked with."""
+        """Verifies signed statements."""
         return Trust(self.root_public)
 
     def objects(self) -> list[str]:
@@ -159,7 +159,7 @@ class House:
         return sorted(self.store.list(""))
 
     def office(self) -> Changes:
-        """The services that the operator decides with about a customer who leaves."""
+        """Writes the operator's statements about a customer's departure."""
         return Changes(self.store, self.root_public, self.means.signer, self.clock, self.entropy)
 
     def customer(
@@ -173,7 +173,7 @@ class House:
         time_zone: str = "Europe/Brussels",
         formats: Sequence[str] = ("opus", "wav"),
     ) -> Customer:
-        """A customer whose line announces in a language that it is recorded."""
+        """A customer with a line that announces in ``language``."""
         identity = str(uuid7(self.clock(), self.entropy))
         said = {"now": self.clock(), "entropy": self.entropy}
         tenants.create_tenant(
@@ -208,7 +208,7 @@ class House:
     def person(
         self, customer: Customer, login: str, name: str, role: str = "customer", language: str = "fr"
     ) -> UserRow:
-        """Somebody who logs in with :data:`PASSWORD`."""
+        """A user who logs in with :data:`PASSWORD`."""
         user = users.create_user(
             customer.id,
             login=login,
@@ -236,10 +236,9 @@ class House:
         asked: Sequence[dict[str, str]] = (),
         dialled: Sequence[tuple[int, str, dict[str, str]]] = (),
     ) -> str:
-        """A recorded call with ``times`` conversations in it, from spool to bucket; its id.  In it it is
-        ``asked`` whether it may be kept, each time with that answer (the data of a
-        ``keep_answered``, ``voice_…`` from the question's end on);
-        ``dialled`` is what came of a colleague's codes: when (ms), which mark, and its data."""
+        """Record a call of ``times`` conversations and take it from spool to bucket; returns its id.
+        ``asked`` are the answers to keep questions (the data of ``keep_answered``, with ``voice_…`` counted
+        from the question's end); ``dialled`` are marks of a colleague's codes: milliseconds, kind, data."""
         folder, end = self.finished(
             customer,
             outside=outside,
@@ -256,7 +255,7 @@ class House:
         return folder.name
 
     def work(self, folder: Path, ended: datetime | None = None) -> None:
-        """Every stage of a take: now, or soon after it ``ended``."""
+        """Run every stage of a take, now or soon after it ``ended``."""
         at = self.clock() if ended is None else ended + timedelta(milliseconds=900)
         means = replace(self.means, uptime=lambda: since_boot(at))
         while stages.step(folder, at, means):
@@ -275,7 +274,7 @@ class House:
         asked: Sequence[dict[str, str]] = (),
         dialled: Sequence[tuple[int, str, dict[str, str]]] = (),
     ) -> tuple[Path, datetime]:
-        """A finished call in the spool: its folder, and when it ended."""
+        """A finished call in the spool: its folder, and when it ended.  See :meth:`call`."""
         language = customer.announcement.language
         sound = conversation(language, times, announced)
         began = at or self.clock()
@@ -317,7 +316,7 @@ class House:
         at: datetime | None = None,
         direction: str = "inbound",
     ) -> str:
-        """A call of which there is no recording."""
+        """A call without a recording; its id."""
         began = at or self.clock()
         recording, folder = self._arrive(customer, outside, began, direction=direction)
         self._end(folder, "not_recorded", reason, began + timedelta(seconds=8))
@@ -325,7 +324,7 @@ class House:
         return recording
 
     def stored(self, recording: str, name: str) -> Path:
-        """An object's file in the bucket, to be changed by a test."""
+        """The file of an object in the bucket, for a test to change."""
         return next(self.bucket.glob(f"*/*/*/*/{recording}/{name}"))
 
     def limit(
@@ -337,21 +336,21 @@ class House:
         line: str | None = None,
         **more: Any,
     ) -> None:
-        """Set a retention limit, as the operator does (``None``: as announced again)."""
+        """Set a retention limit as the operator; ``None`` lifts it."""
         at = more.pop("now", None) or self.clock()
         changes = Changes(self.store, self.root_public, self.means.signer, lambda: at, self.entropy)
         wish = retention_limits.Wish(purpose, line, keep_days, **more)
         retention_limits.set_limit(changes, tenant, wish, By("operator"))
 
     def confirm_holds(self) -> bool:
-        """After a rebuild: the holds are complete."""
+        """Confirm after a rebuild that the legal holds are complete."""
         return hold_review.confirm_holds(self.means.signer, self.trust, self.clock(), self.entropy)
 
     def close(self) -> None:
         self.database.close()
 
     def keep(self, language: str) -> Keep:
-        """What is said about keeping a recording for a year; its sounds lie in the node's folder."""
+        """The keep script for a year; its sounds are put into the node's folder."""
         prompts_ = self.folder / "snapshot" / "prompts"
         prompts_.mkdir(parents=True, exist_ok=True)
         said = {}
@@ -384,7 +383,7 @@ class House:
 
 
 class Bakery(House):
-    """A house with one customer, whose line announces in French; calls are tones, where nobody listens."""
+    """A house with one customer, whose line announces in French; its calls are tones."""
 
     KEY_AGE = timedelta(0)
 
@@ -397,7 +396,7 @@ class Bakery(House):
         self.spool.mkdir()
 
     def open_catalogue(self) -> None:
-        """It is open."""
+        """The caller has opened it."""
 
     def limit(self, keep_days: int | None, *, tenant: str | None = None, **more: Any) -> None:
         super().limit(tenant or self.tenant, keep_days, **more)
@@ -428,8 +427,8 @@ class Bakery(House):
         asked: str | None = None,
         **changes,
     ) -> Path:
-        """A finished call in the spool: the announcement, then ``talk_ms`` of two tones.  ``asked``: the
-        colleague asks in their own words whether it may be kept for a year, and that is answered."""
+        """A finished call in the spool: the announcement, then ``talk_ms`` of two tones.  ``asked`` is the
+        answer to a keep question that the colleague asked in their own words, for a year."""
         if asked is not None:
             said = Words("Said.", "5a" * 32, 1000)
             changes = {"keep": Keep("agreement", 365, None, said, said, said, said)} | changes
@@ -465,7 +464,7 @@ class Bakery(House):
         return folder
 
     def unrecorded(self, reason: str = "hung_up_in_announcement", **changes) -> Path:
-        """A call that was not recorded, in the spool."""
+        """A call without a recording, in the spool."""
         start = self.start(**changes)
         folder = layout.open_take(self.spool, start)
         layout.close_take(folder, CallEnd("not_recorded", reason, start.started_at, None))
@@ -489,19 +488,19 @@ def _tone(at: np.ndarray, hertz: float) -> np.ndarray:
 
 
 def told_ms(language: str) -> int:
-    """When the announcement of a :func:`conversation` ends."""
+    """Milliseconds until the announcement of a :func:`conversation` ends."""
     return LEAD_MS + len(_read(announcement_in(language).path)) * 1000 // RATE
 
 
 def length_ms(sound: bytes) -> int:
-    """How long a WAV as the switch writes it is."""
+    """The length in milliseconds of a WAV as the switch writes it."""
     return (len(sound) - 44) // 4 * 1000 // RATE
 
 
 @cache
 def conversation(language: str, times: int, announced: bool) -> bytes:
-    """A WAV as the switch writes it: left what the caller says (a hum before they have been told), right
-    what they hear (the announcement, then the colleague)."""
+    """A WAV as the switch writes it: left what the caller says (a hum until the announcement ends), right what
+    they hear (the announcement, then the colleague)."""
     announcement = _read(announcement_in(language).path)
     if not announced:
         announcement = np.zeros_like(announcement)
@@ -522,13 +521,13 @@ SAYINGS = {
     "no": ("declined", "as-announced"),
     "none": ("no-answer", "as-announced"),
 }
-"""What is said about keeping, put together from the shipped sentences."""
+"""The prompts of a keep question, each composed of shipped sentences."""
 
 
 def _asked(
     language: str, sound: bytes, answer: dict[str, str]
 ) -> tuple[bytes, list[tuple[int, str, dict[str, str]]]]:
-    """A call that goes on with the question, four seconds, what came of it, and a conversation."""
+    """Append a keep question to a call: the question, four seconds, its result, and a conversation."""
     said = [_clips(language, SAYINGS[name]) for name in ("question", answer["answer"])]
     talk = {who: _read(SPEECH / language / f"{who}.wav") for who in ("caller", "callee")}
     pause = np.zeros(RATE * 4, np.int16)
@@ -557,7 +556,7 @@ def _clips(language: str, names: Sequence[str]) -> np.ndarray:
 
 
 def _words(language: str, names: Sequence[str]) -> tuple[str, str, int]:
-    """What is said, and its sound's SHA-256 and milliseconds."""
+    """The text of a prompt, and its sound's SHA-256 and length in milliseconds."""
     clips = tomllib.loads((SOUNDS / "clips.toml").read_text("utf-8"))[language]
     sound = _clips(language, names)
     sha256 = hashlib.sha256(wav_of(sound)).hexdigest()

@@ -1,4 +1,4 @@
-"""The services of an installation that lies in a folder, for processes that tests start."""
+"""The services of an installation in a folder, for processes that tests start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recorder.store.contract import Store
 
 
 def services_in(root: Path, store: Store, **more: Any) -> Services:
-    """The services that work with the keys below ``root``."""
+    """The services with the keys below ``root``."""
     keys = root / "keys"
     return Services(
         **{

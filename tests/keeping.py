@@ -1,6 +1,5 @@
-"""How long a recording is kept and what it may be used for, as docs/formats.md says it and not as the code
-does it: everything that a purpose rests on ends with the first thing that ends it, and the purpose with the
-last of those."""
+"""A model of retention and use, written from docs/formats.md and not from the code: each basis of a purpose
+ends with the first fact that ends it, and the purpose with the last of its bases."""
 
 from __future__ import annotations
 
@@ -27,17 +26,17 @@ ROLES: Mapping[str, frozenset[str]] = {
     LAW: frozenset({"customer_admin", "auditor"}),
     "own": frozenset({"customer"}),
 }
-"""Who may use a purpose; ``own`` is a customer's."""
+"""The roles that may use a purpose; ``own`` is a customer's own purpose."""
 
 Ceiling = Mapping[str, int]
-"""How many days a country allows a purpose to be used for, by its code."""
+"""The most days of use that a country allows, by purpose."""
 
 
 @dataclass(frozen=True)
 class Life:
-    """A recording and all that was said of it, in that order.  ``until`` is when what was announced ends, or
-    its day where nothing was; ``kept_from`` when its keeping begins; ``agreed`` what was agreed in the call,
-    and until when.  ``kind``: announced, not_announced, brought_in."""
+    """A recording and its amendments (``said``), in order.  ``until`` is the end of the announced retention,
+    or its own day if nothing was announced; ``kept_from`` the start of retention; ``agreed`` the purpose
+    agreed in the call, and until when.  ``kind``: announced, not_announced, brought_in."""
 
     kind: str
     codes: tuple[str, ...]
@@ -50,23 +49,23 @@ class Life:
     said: tuple[tuple[datetime, Data], ...] = ()
     limits: tuple[RetentionLimit, ...] = ()
     ended_at: datetime | None = None
-    """When the call ended in which it was agreed."""
+    """When the call with that agreement ended."""
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Purposes that it has, or had."""
+        """Every purpose that it has or had."""
         agreed = (self.agreed[0],) if self.agreed else ()
         later = (data.purpose for _, data in self.said if isinstance(data, AgreedLater))
         return tuple(dict.fromkeys([*self.codes, *agreed, *later]))
 
     def ends(self, code: str) -> tuple[datetime, set[str]]:
-        """When a purpose ends, and why: more than one reason where they meet."""
+        """When a purpose ends, and why; several reasons if they coincide."""
         until, why = _latest(_earliest(each) for each in self._rests_on(code))
         return self._or_deleted(until, why)
 
     def _shortened(self, code: str, agreed_at: datetime | None) -> Iterator[tuple[datetime, str]]:
-        """What the customer set: it ends what was announced, and of what was agreed only what was agreed
-        before it was set, where agreements are named."""
+        """Ends by the customer's retention limits: of the announced retention, and, if a limit includes
+        agreements, of those made before it."""
         for limit in self.limits:
             for_it = limit.purpose == code or (limit.purpose is None and code != LAW)
             still = limit.until is None or self.started_at < limit.until
@@ -75,23 +74,23 @@ class Life:
                 yield max(limit.since, self.kept_from + timedelta(days=limit.keep_days)), "shortened"
 
     def over(self) -> tuple[datetime, set[str]]:
-        """When the recording ends, holds aside, and why."""
+        """When the recording ends, apart from legal holds, and why."""
         if self.known:
             return _latest(self.ends(code) for code in self.known)
         return self._or_deleted(self.until, {"not_announced"})
 
     def holds(self) -> tuple[HoldSet, ...]:
-        """Those that are set."""
+        """The legal holds in force."""
         lifted = {data.hold for _, data in self.said if isinstance(data, HoldLifted)}
         numbered = enumerate((data for _, data in self.said), 1)
         return tuple(data for n, data in numbered if isinstance(data, HoldSet) and n not in lifted)
 
     def due(self, now: datetime) -> bool:
-        """Whether it is to be destroyed."""
+        """Whether it must be destroyed."""
         return not self.holds() and now >= self.over()[0]
 
     def heard(self, code: str, role: str, now: datetime, ceiling: Ceiling) -> bool:
-        """Whether somebody may hear it for a purpose."""
+        """Whether a role may listen for a purpose."""
         if role not in ROLES[code]:
             return False
         if self.holds():
@@ -99,7 +98,7 @@ class Life:
         return now < self.ends(code)[0] and now < self.kept_from + timedelta(days=ceiling[code])
 
     def _rests_on(self, code: str) -> Iterator[list[tuple[datetime, str]]]:
-        """Each thing that it rests on: all that ends it."""
+        """Each basis of a purpose: every end of it."""
         if code in self.codes:
             asked = self.mode != "notice" and code != LAW
             ended = [*self._taken_back(code, 0, withdrawn=asked), *self._shortened(code, None)]

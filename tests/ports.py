@@ -1,4 +1,4 @@
-"""Free ports for the servers that tests start, sought where other workers of the same run do not look."""
+"""Free ports for servers that tests start, from a range that other workers of the run do not use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 
 def free_ports(count: int = 1) -> int:
-    """The first of so many TCP ports in a row that nobody listens on, on loopback."""
+    """The first of ``count`` consecutive free TCP ports on loopback."""
     start = 21000 + os.getpid() * 16 % 9000
     for first in range(start, start + 1600, count):
         with ExitStack() as held:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server in a folder of its own, for tests: started at the first use, gone at the end."""
+"""A real PostgreSQL server in a folder of its own, for tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recorder.catalogue import schema
 
 OWNER = "accord"
 UNPRIVILEGED = ("postgres", "nobody")
-"""Who runs the server where the tests run as root, which it refuses."""
+"""Users to run the server as if the tests run as root, which it refuses."""
 
 QUICK = {
     "fsync": "off",
@@ -39,7 +39,7 @@ DEADLINE = 30.0
 
 _SETPRIV = shutil.which("setpriv")
 WITH_US = (_SETPRIV, "--pdeathsig", "QUIT") if _SETPRIV else ()
-"""So that no server stays behind when the tests are killed."""
+"""Ends the server with the tests, even if these are killed."""
 
 
 @cache
@@ -70,9 +70,11 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._template = ""
-        said = self._run("initdb", "-D", "data", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
-                         "--no-sync", "--no-instructions")  # fmt: skip
-        assert said.returncode == 0, said.stderr.decode()
+        initialised = self._run(
+            "initdb", "-D", "data", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+            "--no-sync", "--no-instructions",
+        )  # fmt: skip
+        assert initialised.returncode == 0, initialised.stderr.decode()
         self.start()
 
     @property
@@ -81,7 +83,7 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         options = [part for name, value in QUICK.items() for part in ("-c", f"{name}={value}")]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
@@ -99,7 +101,7 @@ class Server:
                 time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT ends every connection, then the server; SIGQUIT is the end without a word."""
+        """Stop the server: SIGINT closes every connection first, SIGQUIT ends at once."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(DEADLINE)

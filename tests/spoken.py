@@ -1,4 +1,4 @@
-"""Which digits are heard in a sound: the shipped clips, found one after another."""
+"""Recognises the shipped digits in a sound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recorder.prompts.sound_sources import SOUNDS
 
 RATE = 8000
 ALIKE = 0.8
-"""How much like a word a place must be (1: the very sound); what a telephone does to it leaves more."""
+"""The least correlation with a word (1: identical); a telephone line leaves more."""
 
 
 def clips(language: str) -> list[np.ndarray]:
@@ -21,13 +21,13 @@ def clips(language: str) -> list[np.ndarray]:
 
 
 def digits(heard: np.ndarray, language: str) -> str:
-    """The digits that are said in a sound, in their order."""
+    """The digits in a sound, in order."""
     return "".join(str(digit) for *_, digit in places(heard, language))
 
 
 def places(heard: np.ndarray, language: str) -> list[tuple[int, int, int]]:
-    """Where each digit is, and which: wherever one of the words is, and more like it than any other."""
-    heard = np.concatenate([heard, np.zeros(RATE // 2, heard.dtype)])  # the last word may be cut short
+    """Start, end and value of each digit: the places most like one of the words."""
+    heard = np.concatenate([heard, np.zeros(RATE // 2, heard.dtype)])  # the last word may be cut off
     found: list[tuple[float, int, int, int]] = []
     energy = np.concatenate([[0.0], np.cumsum(heard.astype(float) ** 2)])
     for digit, clip in enumerate(clips(language)):

@@ -1,4 +1,4 @@
-"""What must be true of a recording that went all the way, however often its worker died."""
+"""Small recordings in bucket and catalogue, and checks that one is stored once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ NAMES = ("audio.opus", "audio.wav", "manifest.json", "peaks")
 
 
 def assert_stored_once(house, recording: str, objects: Sequence[str], names: Sequence[str] = NAMES) -> None:
-    """One object set that is what was sealed, one row, one leaf.  ``objects`` are the bucket's keys."""
+    """Assert that there is one set of objects as sealed, one row and one leaf.  ``objects`` are the bucket's
+    keys."""
     row = queries.recording(house.tenant, recording)
     assert row is not None
     mine = [key for key in objects if recording in key]
@@ -44,14 +45,14 @@ def assert_stored_once(house, recording: str, objects: Sequence[str], names: Seq
 
 
 def kinds(recording: str) -> list[str]:
-    """Kinds of the leaves that speak of a recording."""
+    """The kinds of a recording's leaves."""
     with connected():
         return [leaf.kind for leaf in LeafTable.select().where(LeafTable.recording_id == recording)]
 
 
 def put_small(house, announced: bool = True, answer: str | None = None, **start: Any) -> str:
-    """Put a small recording into bucket and catalogue, as the worker does; its id.  ``start`` changes how the
-    call arrived, ``answer`` is what was said to the question whether it may be recorded."""
+    """Put a small recording into bucket and catalogue, as the worker does; returns its id.  ``start`` changes
+    the call's start, ``answer`` is the answer to the consent prompt."""
     means, start = house.means, house.start(**start)
     folder = house.folder / "sealing" / start.recording
     folder.mkdir(parents=True)
@@ -73,15 +74,15 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
 
 
 def forge(house, recording: str, data: Data, at: datetime) -> Amendment:
-    """An amendment that is in the bucket and not in the catalogue, as whoever has the signing key can put it,
-    dated as they like."""
+    """Put an amendment with any date into the bucket but not the catalogue, as a thief of the signing key
+    could."""
     means, row = house.means, queries.recording(house.tenant, recording)
     chain = chain_of(means.store, row.prefix, means.root)
     return put(means.store, chain, data, By("operator"), means.signer, means.root, at)
 
 
 def receipt_body(tenant: str, at: datetime, **changes: Any) -> dict[str, Any]:
-    """What the receipt of a customer who left says."""
+    """The body of an offboarding receipt."""
     when = to_iso(at)
     return {
         "type": offboarding.RECEIPT_KIND.type, "version": 1, "tenant": tenant, "statement": "ab" * 32,

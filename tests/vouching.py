@@ -1,4 +1,4 @@
-"""Two people of a customer's vouch for a person who asked."""
+"""Two of a customer's users vouch for a person who asked for their recordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recorder.seal.signing import Signer
 def colleague(
     tenant: str, now: datetime, entropy: Entropy, role: str = CUSTOMER, signer: Signer | None = None
 ) -> str:
-    """Somebody who works there; their id."""
+    """A user of the customer; their id."""
     said = {"role": role, "language": "fr", "password_hash": "$argon2id$", "now": now, "entropy": entropy}
     login = f"{entropy(8).hex()}@example.be"
     return users.create_user(tenant, login=login, name="Ada", signer=signer, **said).id
