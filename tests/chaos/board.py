@@ -1,4 +1,4 @@
-"""The practice switch as the harness holds it: a process that places calls and tells of them."""
+"""The practice switch in the chaos harness: a process that places calls and reports on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.chaos.plant import PASSWORD, Plant
 from tests.chaos.processes import Unit
 
 CODES = ("pause", "resume", "note")
-"""What a switch does of what a colleague dials."""
+"""What a switch does when a colleague dials a code."""
 
 
 class Board:
@@ -32,7 +32,7 @@ class Board:
         self.plant = plant
         self.calls: dict[int, CallSeen] = {}
         self._on_the_way: dict[int, CallSeen] = {}
-        """Calls that a switch was given and had told nothing of when it was stopped."""
+        """Calls that were given to a switch, but not yet reported when it was stopped."""
         self.ready = False
         self._rest = b""
         self._reads: int | None = None
@@ -53,7 +53,7 @@ class Board:
         plant.on_switch_gone = self.gone
 
     def place(self, plan: CallPlan) -> bool:
-        """A call comes in; false where there is no switch for it."""
+        """Place a call; returns whether there is a switch for it."""
         process = self.plant.units["switch"].process
         if process is None or process.stdin is None or not self.ready:
             return False
@@ -65,7 +65,7 @@ class Board:
         return False
 
     def poll(self) -> list[tuple[str, CallSeen]]:
-        """Steps that calls have taken since."""
+        """Steps of calls since the last time."""
         process = self.plant.units["switch"].process
         if process is None or process.stdout is None:
             return []
@@ -85,7 +85,7 @@ class Board:
             return None
         number, at = int(str(told["call"])), float(str(told["at"]))
         if number in self._on_the_way:
-            # One that is told to end still reads what it was given.
+            # A switch that is told to end still reads its input.
             call = self.calls[number] = self._on_the_way.pop(number)
             call.cut, call.ended = True, at
         elif (known := self.calls.get(number)) is not None:
@@ -105,19 +105,19 @@ class Board:
         return phase, call
 
     def gone(self, at: float) -> None:
-        """The switch is killed, or told to end: what it has in hand ends with it."""
+        """Note that the switch was killed or told to end: its calls end with it."""
         self.poll()
         self.ready = False
         for number, call in list(self.calls.items()):
             if not call.phases:
                 self._on_the_way[number] = self.calls.pop(number)
-            elif call.ended is None or call.ended >= at:  # one that is told to end hangs up in order
+            elif call.ended is None or call.ended >= at:  # a switch that is told to end hangs up in order
                 call.cut, call.ended = True, call.ended or at
 
     @property
     def open(self) -> list[CallSeen]:
-        """Calls that go on."""
+        """Live calls."""
         return [call for call in self.calls.values() if call.ended is None]
 
     def stop(self) -> None:
-        """It has nothing beside the switch's process."""
+        """Nothing to do: there is only the switch's process."""

@@ -1,4 +1,4 @@
-"""A PostgreSQL server as a process that is struck like the others."""
+"""A PostgreSQL server as a process that faults hit like the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Database(Unit):
         return self.server.url("chaos")
 
     def start(self) -> None:
-        """As soon as what the one before held in memory is free again."""
+        """Start it once its predecessor's shared memory is free."""
         try:
             self.server.start()
         except AssertionError:
@@ -35,7 +35,7 @@ class Database(Unit):
         self.started, self.due, self.struck = time.time(), None, False
 
     def end(self, seconds: float = 25.0) -> None:
-        """It ends, and its folder goes."""
+        """Stop it and remove its folder."""
         if self.process is not None:
             self.process.send_signal(signal.SIGCONT)
         self.server.close()

@@ -1,5 +1,5 @@
-"""Reads what an installation holds: catalogue, bucket, decrypted sound, log lines.  With SQL and readers of
-its own where that is little work, so that it is not the product that says what the product has done."""
+"""Reads an installation: catalogue, bucket, decrypted sound, log lines.  It uses SQL and readers of its own
+where that is little work, so that the product does not judge itself."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ said begins there, it begins with what is first heard."""
 
 
 class Database:
-    """The catalogue, read only, by one connection a look."""
+    """The catalogue, read-only, with one connection for each look."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def read(self) -> Catalogue:
-        """All of it in one transaction."""
+        """Read everything in one transaction."""
         with closing(self._connect()) as connection:
             ask = lambda sql: list(connection.execute(sql))  # noqa: E731
             if self.url.startswith("sqlite"):
@@ -136,7 +136,7 @@ class Ears:
         return set(self._store.list(""))
 
     def plays(self, fetched: Iterable[Fetched], grants: dict[str, str]) -> list[Play]:
-        """What listeners got, beside what was sealed; also under a grant that is in no row."""
+        """Compare what listeners received with what was sealed, including grants without a row."""
         return [self._play(each, grants.get(each.grant, "")) for each in fetched]
 
     def _play(self, fetched: Fetched, recording: str) -> Play:
@@ -158,7 +158,7 @@ class Ears:
             onset = int(np.flatnonzero(np.abs(sound[:, 1]) > 0.02)[0])
         told = None if onset is None else onset - self._quiet + len(self._prompt)
         before = sound[:told, 0]
-        # Whoever is outside says the one or the other, by who called.
+        # The external party's tone depends on who called.
         voice = np.maximum(level(sound[:, 0], 440), level(sound[:, 0], 1000))
         gaps = [gap for gap in manifest.gaps if gap.channel in ("left", "both") and gap.reason in TAILS]
         return Heard(
@@ -205,19 +205,19 @@ def heard_so_far(visitors: Iterable[Visitor], database: Database) -> tuple[list[
 
 
 def left_in(root: Path) -> tuple[str, ...]:
-    """What is left of takes in the spool, quarantine apart."""
+    """Takes left in the spool, except in quarantine."""
     folders = [entry for entry in root.iterdir() if entry.is_dir() and entry.name != layout.QUARANTINE]
     return tuple(f"{each.name}: {sorted(path.name for path in each.iterdir())}" for each in folders)
 
 
 def quarantined(root: Path) -> tuple[str, ...]:
-    """Takes that were set aside."""
+    """Takes in quarantine."""
     folder = root / layout.QUARANTINE
     return tuple(sorted(entry.name for entry in folder.iterdir())) if folder.is_dir() else ()
 
 
 class Watch:
-    """Reads from a log when a daemon watched its switch."""
+    """Reads from a log when a daemon was connected to its switch."""
 
     def __init__(self, *logs: Path) -> None:
         self._logs = dict.fromkeys(logs, 0)
@@ -226,7 +226,7 @@ class Watch:
         self._ending = False
 
     def spans(self, died: Iterable[Died], now: float, stopped: Iterable[Span] = ()) -> list[Span]:
-        """Up to now, without those in which the daemon was stopped."""
+        """The spans up to now, without those in which the daemon was stopped."""
         for path in self._logs:
             self._read(path)
         ends = sorted([*self._downs, *(each.at for each in died if each.process == "daemon")])
@@ -240,7 +240,7 @@ class Watch:
         return spans
 
     def up(self, died: Iterable[Died]) -> bool:
-        """Whether one watches now."""
+        """Whether a daemon is connected now."""
         now = float("inf")
         spans = self.spans(died, now)
         return bool(spans) and spans[-1][1] == now
@@ -264,7 +264,7 @@ class Watch:
             case "daemon.listening":
                 self._ending = False
             case "daemon.draining":
-                # It takes no calls any more, and looks after none that it did not have.
+                # It accepts no more calls and takes over none.
                 self._ending = True
                 self._downs.append(at)
             case "daemon.unobserved":

@@ -1,4 +1,4 @@
-"""What was seen of a run: plain values, put together by ``evidence.py`` and judged by ``model.py``.
+"""Observations of a run: plain values, collected by ``evidence.py`` and judged by ``model.py``.
 
 Times are seconds since 1970.
 """
@@ -14,10 +14,10 @@ Span = tuple[float, float]
 
 @dataclass(slots=True)
 class CallSeen:
-    """A call as its own switch told of it.  ``state`` is the dialplan's last word that was heard of
-    (``accord_state``), ``left`` why it was left unrecorded (``accord_left``).  ``cut``: the switch was
-    killed or stopped in it.  ``codes`` is what the switch did of what a colleague dialled (``pause``,
-    ``resume``, ``note``), ``pressed`` which keys of whom a phone pressed, each with its time."""
+    """A call as its own switch reported it.  ``state`` is the last ``accord_state`` seen, ``left`` the reason
+    why it was left unrecorded (``accord_left``).  ``cut``: the switch was killed or stopped during it.
+    ``codes`` are the codes that the switch carried out (``pause``, ``resume``, ``note``), ``pressed`` the
+    keys that phones pressed, each with its time."""
 
     plan: CallPlan
     placed: float
@@ -36,7 +36,7 @@ class CallSeen:
 
     @property
     def over(self) -> float:
-        """When it ended; it must have."""
+        """When it ended; it must have ended."""
         assert self.ended is not None
         return self.ended
 
@@ -145,13 +145,13 @@ class Listened:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All that is in the catalogue of what matters here; ``unsound`` is what the database itself says."""
+    """The relevant part of the catalogue; ``unsound`` is the database's own integrity report."""
 
     recordings: tuple[Recorded, ...]
     unrecorded: tuple[Unrecorded, ...]
     leaves: tuple[Leaf, ...]
     sizes: dict[str, int]
-    """The count of leaves that each tenant's row has."""
+    """The number of leaves by each tenant's row."""
     grants: dict[str, str]
     """Grant to recording."""
     listens: tuple[Listened, ...]
@@ -160,7 +160,7 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """A process that was struck: until then (from ``stopped`` where it was stopped first) it was itself."""
+    """A process that a fault hit: it ran until then, or until ``stopped`` if it was stopped first."""
 
     process: str
     at: float
@@ -168,8 +168,8 @@ class Died:
 
 @dataclass(slots=True)
 class World:
-    """A whole run up to a moment.  ``watched``: when a daemon watched the switch.  ``stalled``: when the
-    switch stood still.  ``bound`` is how many seconds a call may wait for all that is ours."""
+    """A run up to a moment.  ``watched``: when a daemon was connected to the switch.  ``stalled``: when the
+    switch was stopped.  ``bound``: seconds that a call may wait for Accord."""
 
     calls: list[CallSeen]
     catalogue: Catalogue
@@ -183,8 +183,8 @@ class World:
     quarantined: tuple[str, ...]
     bound: float
     lists_after: float = 0.0
-    """Seconds until a call is in the switch's list of channels, which is what a daemon begins with."""
+    """Seconds until a call is in the switch's list of channels, which a daemon reads first."""
     strangers: tuple[str, ...] = ()
-    """Processes that should not be there any more, and ends that nobody brought about."""
+    """Processes that should have ended, and ends without a fault."""
     handles: tuple[str, ...] = ()
-    """Processes that hold more files than they need."""
+    """Processes with too many open files."""

@@ -1,7 +1,7 @@
-"""What must be true of what colleagues dial: pauses, questions, having a recording destroyed.
+"""Rules about feature codes: pauses, keep questions, deletions.
 
-The truth is the switch's, which pauses and goes on by itself, and the telephones', which know what was
-pressed; a daemon that was away changes nothing of either.
+The switch, which pauses and resumes by itself, and the phones, which know the keys pressed, decide what is
+true; a daemon that was down changes neither.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from tests.chaos.plan import DELETABLE, DELETE_QUESTION, PAUSE_SECONDS
 from tests.chaos.violation import TOLD_IN, Violation, overlap, sure, told_twice
 
 LOOSE = 0.5
-"""Seconds by which the place of a moment in the sound may differ from its time."""
+"""Seconds by which a moment's place in the audio may differ from its time."""
 
 LATE, SHORTER_MS = 1.0, 300
-"""The same for a stretch that is as long as the time, but for so many milliseconds."""
+"""The same for a stretch of the right length, and the milliseconds that it may be shorter."""
 
 WHOLE = 1.0
-"""The switch's scheduler knows whole seconds: a pause that ends by itself may be that much shorter."""
+"""The switch schedules by whole seconds: a pause that ends by itself may be that much shorter."""
 
 IN_HAND = 1.0
-"""Seconds within which a daemon that watches does what was dialled."""
+"""Seconds within which a connected daemon carries out a code."""
 
 ANSWERED_WITHIN = 10.0
-"""Seconds after the question in which it is confirmed that a recording is to be destroyed."""
+"""Seconds after the question within which a deletion is confirmed."""
 
 
 def kept(world: World) -> Iterator[Violation]:
-    """All of it."""
+    """Check every rule of this module."""
     calls = {call.plan.caller: call for call in world.calls if call.ended is not None}
     for recorded in world.catalogue.recordings:
         call, heard = calls.get(recorded.caller), world.heard.get(recorded.id)
         if call is None or heard is None:
-            continue  # told of elsewhere
+            continue  # reported elsewhere
         yield from _silent(world, call, recorded, heard)
         yield from _agreed(call, recorded, heard)
         if deleted(call) or must_be_deleted(world, call):
@@ -49,8 +49,7 @@ def kept(world: World) -> Iterator[Violation]:
 
 
 def pauses(call: CallSeen) -> Iterator[Span]:
-    """From when to when the switch had a call paused, by its own word; for the end that came by itself, the
-    earliest."""
+    """The spans in which the switch reported a pause; for one that ended by itself, the earliest end."""
     since: float | None = None
     until = 0.0
     for code, at in sorted(call.codes, key=lambda each: each[1]):
@@ -67,20 +66,20 @@ def pauses(call: CallSeen) -> Iterator[Span]:
 
 
 def _silent(world: World, call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
-    """Nothing is heard of what was said in a pause, in either channel."""
+    """Check that a pause is silent in both channels."""
     if heard.told_ms is None or "announcing" not in call.phases or told_twice(call):
-        return  # where it lies in the sound cannot be said
+        return  # its place in the audio is unknown
     paused = list(pauses(call))
     for since, until in paused:
         start, end = (place(call, heard, at) for at in (since, until))
-        # Time in which the switch stood still may be in the sound or not: what is a pause in both cases.
+        # Time of a stopped switch may be in the audio or not: check what is a pause in both cases.
         still = _still(world, (call.placed, until))
         if not _is_silent(heard, start, min(end - still * 1000, heard.length_ms)):
             yield Violation(
                 "paused", f"{row.id} of {call}: {start:.0f} to {end:.0f} ms is a pause, and silent is {heard}"
             )
     whole = any(up < call.placed and down > call.over for up, down in sure(world))
-    # Where nobody watched, when one was gone on with is not known: it is silenced for as long as it can last.
+    # If no daemon was connected, the end of a pause is unknown: its longest duration is redacted.
     lasted = [until - since for since, until in paused] if whole else [PAUSE_SECONDS] * _begun(call)
     most = sum(each + WHOLE + 2 * LOOSE for each in lasted)
     if heard.paused_ms > (most + _still(world, (call.placed, call.over))) * 1000:
@@ -88,13 +87,13 @@ def _silent(world: World, call: CallSeen, row: Recorded, heard: Heard) -> Iterat
 
 
 def _begun(call: CallSeen) -> int:
-    """How often a pause was dialled."""
+    """How many pauses were dialled."""
     return sum(code == "pause" for code, _ in call.codes)
 
 
 def _is_silent(heard: Heard, start: float, end: float) -> bool:
-    """Whether a stretch of the sound is zeros.  On a busy machine sound comes late, and is made up for: then
-    one that is as long lies near it."""
+    """Whether a stretch of the audio is zeros.  On a busy machine audio is late and caught up later: then a
+    stretch of that length lies nearby."""
     loose, late = LOOSE * 1000, LATE * 1000
     if end - start <= 2 * loose:
         return True
@@ -106,7 +105,7 @@ def _is_silent(heard: Heard, start: float, end: float) -> bool:
 
 
 def place(call: CallSeen, heard: Heard, at: float) -> float:
-    """Where a moment lies in the sound, in milliseconds: the announcement's end is known in both."""
+    """A moment's place in the audio in milliseconds, by the announcement's end, which is known in both."""
     assert heard.told_ms is not None
     return heard.told_ms + (at - call.phases["announcing"] - heard.told_took_ms / 1000) * 1000
 
@@ -115,11 +114,11 @@ def _still(world: World, span: Span) -> float:
     return sum(max(0.0, overlap(span, each)) for each in world.stalled)
 
 
-# --- the question whether it may be kept
+# --- the keep question
 
 
 def _agreed(call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
-    """Nobody agreed who did not press the key for it, after the question was asked for."""
+    """Check that nobody agreed without pressing its key after the question."""
     asked = call.press("colleague", "*5")
     for answer, key in (("yes", "1"), ("no", "2")):
         pressed = [at for _, keys, at in call.pressed if keys == key]
@@ -129,11 +128,11 @@ def _agreed(call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
         yield Violation("agreed", f"{row.id} of {call}: it counts as agreed, and there is no answer")
 
 
-# --- having it destroyed
+# --- deletion
 
 
 def confirmed(call: CallSeen) -> tuple[float, float] | None:
-    """When a colleague dialled that it is to be destroyed, and when they said so once more."""
+    """When a colleague dialled the deletion, and when they confirmed it."""
     asked, yes = call.press("colleague", "*9"), call.press("colleague", "1")
     if asked is None or yes is None or yes < asked or call.plan.called not in DELETABLE:
         return None
@@ -141,21 +140,20 @@ def confirmed(call: CallSeen) -> tuple[float, float] | None:
 
 
 def deleted(call: CallSeen) -> bool:
-    """Destroyed, by the switch's own word: it was announced (or they would not be connected so), and the
-    daemon took that back."""
+    """Whether the switch reports the deletion: the call was announced, and the daemon revoked that."""
     return confirmed(call) is not None and call.state == "unrecorded" and not call.left
 
 
 def meant(call: CallSeen, row: Unrecorded | None) -> bool:
-    """It is listed as destroyed, and a colleague said so: the daemon writes that down before it tells the
-    switch, and may die between the two."""
+    """Whether it is listed as deleted and a colleague confirmed that: the daemon writes this before it tells
+    the switch, and may die in between."""
     return row is not None and row.reason == "deleted" and confirmed(call) is not None
 
 
 def must_be_deleted(world: World, call: CallSeen) -> bool:
-    """It was announced by then, a daemon watched from the call's beginning until the answer was taken in, and
-    nothing stood still: the question was heard whole, and the answer was in time.  Who comes by a transfer is
-    told first, and hears no question that another asked for."""
+    """Whether a deletion must have happened: the call was announced by then, a daemon was connected until the
+    answer, nothing was stopped, the question ended, and the answer was in time.  A transfer target is told
+    first, and hears no question that somebody else asked for."""
     dialled = confirmed(call)
     if dialled is None or call.state not in ("announced", "unrecorded") or call.left:
         return False

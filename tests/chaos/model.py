@@ -1,7 +1,7 @@
-"""What must be true of an installation, whatever was done to its processes.  Pure: facts in, violations out.
+"""Rules about an installation that hold whatever happens to its processes.  Pure: facts in, violations out.
 
-The rules that hold at any moment are :func:`always`; :func:`settled` are all of them, true once every
-process is up, every call is over and the spool is worked off.
+:func:`always` has the rules for any moment; :func:`settled` has all of them, for when every process is up,
+every call is over and the spool is empty.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from tests.chaos.facts import CallSeen, Catalogue, Recorded, Unrecorded, World
 from tests.chaos.violation import TOLD_AFTER, Violation, first_told, overlap, sure, told_twice
 
 GLIMPSE = 0.2
-"""A daemon that watched for so long of a call knows of it."""
+"""Seconds after which a connected daemon must know a call."""
 
 AGAIN = 2.5
-"""Seconds after which a daemon has looked again at what the switch lists, where it has just come to it."""
+"""Seconds after which a daemon has listed the switch's channels again after connecting."""
 
 WINDOW = (-0.3, 1.5)
 """A daemon that dies about an announcement's end may not have written that it was heard: the call is then
 listed as unwatched, unless the next daemon still finds it at the switch."""
 
 LAG = 6.0
-"""Seconds that a process may be stopped before it is killed, and a death may be counted later than it was."""
+"""Seconds that a process may be stopped before it is killed, and that a death may be counted late."""
 
 SHORT = 1.5
-"""Seconds of talk below which a call that nobody watched, or that ended with its switch, may be unkept."""
+"""Seconds of talk below which an unobserved call, or one that ended with its switch, may be missing."""
 
 LOOSE_MS = 900
-"""Sound that may be missing at the edges of a talk: events and samples are that far apart at most."""
+"""Audio that may be missing at the edges of a conversation: the most that events and samples differ."""
 
 KEY_MS = 250
-"""For so long a phone sends no sound that presses a key (RFC 4733)."""
+"""How long a phone sends no audio while a key is pressed (RFC 4733)."""
 
 TAILS = frozenset({"hold", "waiting", "unobserved", "repair", "write_error", "paused"})
-"""Reasons of gaps that explain what is missing of a talk."""
+"""Gap reasons that explain missing parts of a conversation."""
 
 
 def always(catalogue: Catalogue) -> list[Violation]:
-    """What is true of the catalogue at any moment."""
+    """Check the catalogue's rules for any moment."""
     return [*_twice(catalogue), *_ledger(catalogue), *(Violation("catalogue", w) for w in catalogue.unsound)]
 
 
 def grown(before: Catalogue, now: Catalogue) -> list[Violation]:
-    """What was written stays as it was written."""
+    """Check that rows stay as they were written."""
     later_rows: set[object] = {*now.recordings, *now.unrecorded}
     later_leaves = {(leaf.tenant, leaf.number, leaf.kind, leaf.recording) for leaf in now.leaves}
     lost = [row for row in (*before.recordings, *before.unrecorded) if row not in later_rows]
@@ -55,7 +55,7 @@ def grown(before: Catalogue, now: Catalogue) -> list[Violation]:
 
 
 def settled(world: World) -> list[Violation]:
-    """Everything."""
+    """Check every rule."""
     return [
         *always(world.catalogue),
         *_calls(world),
@@ -154,7 +154,7 @@ def _found(world: World, call: CallSeen, came: float, span: tuple[float, float])
 
 
 def talked(world: World, call: CallSeen, since: float | None = None) -> float:
-    """Seconds of talk, without those in which the switch stood still."""
+    """Seconds of conversation, without those in which the switch was stopped."""
     if "bridged" not in call.phases:
         return 0.0
     if since is None:
@@ -164,7 +164,7 @@ def talked(world: World, call: CallSeen, since: float | None = None) -> float:
 
 
 def told_at(call: CallSeen) -> float:
-    """When its announcement was over, about."""
+    """About when its announcement ended."""
     if told_twice(call):
         return call.phases.get("joined", call.over) + TOLD_AFTER
     if call.plan.at_pickup:
@@ -204,11 +204,11 @@ def _may_be_kept(world: World, call: CallSeen, row: Recorded) -> Iterator[Violat
 
 
 def _connected(world: World, call: CallSeen) -> Iterator[Violation]:
-    """Nobody waits longer than the bound, and nobody is cut off."""
+    """Check that nobody waits longer than the bound, and nobody is cut off."""
     plan, still = call.plan, 0.0
     since, until = call.placed, call.phases.get("ringing", call.over)
     if plan.outward:
-        # Who is called waits for us once they have answered.
+        # A callee waits for Accord after answering.
         since, until = until + plan.rings, call.phases.get("bridged", call.over)
     for span in world.stalled:
         still += max(0.0, overlap((since, until), span))
@@ -225,7 +225,7 @@ def _connected(world: World, call: CallSeen) -> Iterator[Violation]:
         yield Violation("cut off", f"{call} lasted {lasted:.1f} s of {plan.talks:.1f}")
 
 
-# --- what is kept
+# --- recordings
 
 
 def _objects(world: World) -> Iterator[Violation]:
@@ -256,7 +256,7 @@ def _sound(world: World) -> Iterator[Violation]:
             yield Violation("unannounced", f"{row.id} of {call}: the announcement is not in the sound")
         if not row.announced and not call.cut and not any(overlap(s, (call.placed, call.over)) > 0 for s in world.stalled):  # fmt: skip # noqa: E501
             yield Violation("announcement", f"{row.id} of {call}: it was announced, and not found")
-        # Where its switch stood still, a bridge is placed too late in the sound, by as much.
+        # If the switch was stopped, a bridge is placed that much too late in the audio.
         still = sum(max(0.0, overlap((call.placed, call.over), span)) for span in world.stalled)
         keys = sum(len(keys) for who, keys, _at in call.pressed if who == "outside")
         explained = heard.explained_ms + keys * KEY_MS
@@ -298,7 +298,7 @@ def dying(world: World, call: CallSeen) -> bool:
     counted, last = 0, float("-inf")
     for died in sorted(world.died, key=lambda died: died.at):
         if died.process in ("worker", "supervisor"):
-            counted, last = 0, float("-inf")  # what it knew went with it
+            counted, last = 0, float("-inf")  # its memory went with it
         elif died.process == "encoder" and died.at > call.over - LAG and died.at - last > APART - LAG:
             counted, last = counted + 1, died.at
             if counted == ENOUGH:
@@ -307,7 +307,7 @@ def dying(world: World, call: CallSeen) -> bool:
 
 
 def _plays(world: World) -> Iterator[Violation]:
-    """Whatever left was written down and counted before, and is what was sealed."""
+    """Check that audio was logged and counted before it left, and is what was sealed."""
     counted: Counter[tuple[str, str]] = Counter()
     for each in world.catalogue.listens:
         counted[each.grant, each.play] += each.sent_bytes
@@ -338,7 +338,7 @@ def _plays(world: World) -> Iterator[Violation]:
 
 
 def reasons(world: World) -> dict[str, int]:
-    """How many calls were not recorded for which reason, and how many nobody knew of."""
+    """The number of calls not recorded by reason, and of unknown calls."""
     counted = Counter(row.reason for row in world.catalogue.unrecorded)
     callers = {row.caller for row in (*world.catalogue.recordings, *world.catalogue.unrecorded)}
     counted["(no daemon: not listed)"] = sum(call.plan.caller not in callers for call in world.calls)

@@ -1,7 +1,7 @@
-"""What will be done to an installation, and which calls come meanwhile: all of it from a seed.
+"""Plans faults of an installation and the calls meanwhile, all from a seed.
 
-Pure: the same seed gives the same faults and calls, and a longer run begins as a shorter one does.  What
-real time does with them differs a little from run to run.
+Pure: the same seed gives the same faults and calls, and a longer run begins like a shorter one.  Their timing
+differs a little from run to run.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ NUMBERS = ("3225550101", "3225550102", "3225550201", "3225550202")
 """Lines: the first two are one customer's, the others another's."""
 
 AT_PICKUP = (NUMBERS[1], NUMBERS[3])
-"""Of these, the ones that announce once somebody has answered."""
+"""The ones that announce once somebody has answered."""
 
 ONCE_CONNECTED = (NUMBERS[0], NUMBERS[3])
-"""Of these, the ones that announce their outbound calls once both are connected; the others before."""
+"""The ones that announce outbound calls once both are connected; the others announce before."""
 
 DELETABLE = (NUMBERS[0], NUMBERS[2])
-"""Of these, the ones whose colleagues may have a recording destroyed (``*9``, then ``1``)."""
+"""The ones on which colleagues may delete a recording (``*9``, then ``1``)."""
 
 COLLEAGUE = "3225550123"
-"""Where calls are transferred: a telephone that is no line."""
+"""The transfer target: a telephone that is not a line."""
 
 PAUSE_SECONDS = 3
-"""After which the switch goes on with a paused recording by itself."""
+"""Seconds after which the switch resumes a paused recording by itself."""
 
 KEEP_QUESTION, DELETE_QUESTION = 4.5, 2.5
-"""Seconds that it takes to ask whether a recording may be kept, and whether it is to be destroyed."""
+"""Seconds that the keep question and the deletion question take."""
 
 BUSY, SILENT = "3225550186", "3225550287"
-"""Lines where nobody answers; the practised and the real phones tell by the last two digits."""
+"""Lines where nobody answers; the phones decide by the last two digits."""
 
 UNKNOWN, EMERGENCY = "3225550999", "112"
 
 PROCESSES = {"daemon": 24, "worker": 21, "encoder": 10, "web": 11, "switch": 10, "store": 16, "supervisor": 8}
-"""Which processes are struck, and how often.  The supervisor only where ``accord run`` runs."""
+"""How often faults hit each process; the supervisor only under ``accord run``."""
 
 DATABASE = 12
 """The same for a database server, where there is one."""
@@ -63,26 +63,26 @@ MOMENTS = {
     "supervisor": ("any", "announcing", "storing"),
     "database": ("any", "cataloguing", "storing"),
 }  # fmt: skip
-"""After what a process is struck: something of a call, or of a take's way through the spool."""
+"""The moments that faults follow: a step of a call, or of a take in the spool."""
 
 OUTWARD, TRANSFERRED = 0.25, 0.15
-"""Shares of the calls; only those that come in are transferred."""
+"""Shares of the calls; only inbound ones are transferred."""
 
 CODES = {"": 62, "pause": 14, "for ever": 4, "note": 4, "nothing": 2, "keep": 6, "delete": 8}
 """What a colleague dials, and how often: a pause with and without its end, a note, an end without a pause,
 the question whether it may be kept, the one whether it is to be destroyed."""
 
 TOLD_BY = 2.2
-"""Seconds after the connection by which an announcement that begins then is over."""
+"""Seconds after the connection by which an announcement that starts then has ended."""
 
 DIGITS = {"answers": "01", "busy": "86", "silent": "87"}
 
 AGAIN = 0.2
-"""How often one that was killed is struck again as soon as it starts."""
+"""The share of killed processes that are hit again as soon as they start."""
 
 STALLED = {"daemon": 7.0, "worker": 5.0, "encoder": 4.0, "web": 4.0, "switch": 3.0, "store": 6.0,
            "supervisor": 4.0, "database": 3.0}  # fmt: skip
-"""Seconds that a process is stopped at most."""
+"""The most seconds that a process is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class CallPlan:
 
     @property
     def line(self) -> bool:
-        """Whether it goes to a number that is recorded."""
+        """Whether it goes to a recorded number."""
         return self.called in (*NUMBERS, BUSY, SILENT)
 
 
@@ -175,7 +175,7 @@ def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None,
     process = chance.choices(list(weights), list(weights.values()))[0]
     deed = chance.choices(list(DEEDS), list(DEEDS.values()))[0]
     if deed == "restart" and (process == "encoder" or (process == "supervisor" and chance.random() < 0.7)):
-        deed = "kill"  # nothing but its worker starts an encoder, and a supervisor ends in half a minute
+        deed = "kill"  # only its worker starts an encoder, and a supervisor takes half a minute to end
     moment = chance.choice(MOMENTS[process])
     again = chance.random() < AGAIN
     if again and before is not None and before.deed in ("kill", "restart") and before.process != "encoder":
@@ -192,14 +192,14 @@ def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None,
         moment,
         after=0.0 if moment == "starting" else chance.uniform(0.0, 0.7),
         ran=0.0 if moment == "starting" or chance.random() < 0.3 else chance.uniform(0.5, 3.5),
-        # Half of them at once: most of what is short is short after its moment.
+        # Half of them at once: short states are mostly over soon after their moment.
         delay=chance.choice((0.0, chance.uniform(0.0, 0.05), chance.uniform(0.0, longest))),
         lasts=round(lasts, 3),
     )
 
 
 def calls(seed: int, epoch: int) -> Iterator[CallPlan]:
-    """The calls of an epoch, without end."""
+    """The endless sequence of an epoch's calls."""
     chance = random.Random(f"calls/{seed}/{epoch}")
     at = 0
     while True:
@@ -230,7 +230,7 @@ def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
     if called not in NUMBERS or callee != "answers" or gives_up is not None:
         presses, transfer = (), None
     least = max([0.0, *(each.after + 0.8 for each in presses), 0.0 if transfer is None else transfer + 0.5])
-    # Whom a real phone calls, its last two digits tell what they do.
+    # A real phone behaves by the last two digits of its number.
     caller = f"324{epoch:03}{at:05}{DIGITS[callee]}" if outward else f"+324{epoch:03}{at:05}"
     return CallPlan(
         number=epoch * 10_000 + at,
@@ -249,7 +249,7 @@ def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
 
 
 def _presses(chance: random.Random, begins: float) -> tuple[Press, ...]:
-    """What is dialled in a call, from ``begins`` on."""
+    """The keys dialled in a call, from ``begins`` on."""
     at = begins + chance.uniform(0.0, 1.0)
     what = chance.choices(list(CODES), list(CODES.values()))[0]
     if what == "pause":

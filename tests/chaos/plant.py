@@ -1,4 +1,4 @@
-"""An installation with real processes that are struck: keys, catalogue, SeaweedFS, daemon, worker, web."""
+"""An installation with real processes for faults to hit: keys, catalogue, SeaweedFS, daemon, worker, web."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.ports import free_ports
 PASSWORD = "only-for-this-test-1"
 SOURCE = str(Path(recorder.__file__).parents[1])
 OURS = ("switch", "supervisor", "database")
-"""What is started by us even where ``accord run`` starts the rest."""
+"""The processes that the harness starts even under ``accord run``."""
 
 LOGINS = ("claire@example.com", "dyck@example.com")
 
@@ -64,7 +64,7 @@ ENDS_IN = {"store": 25.0, "daemon": 30.0, "worker": 30.0, "web": 20.0, "switch":
 
 @dataclass
 class Released:
-    """A stopped process, and what becomes of it when."""
+    """A stopped process, and when it is continued or killed."""
 
     pid: int
     born: str
@@ -75,7 +75,7 @@ class Released:
 
 @dataclass
 class Plant:
-    """One installation in ``folder``; ``switch`` is made by whoever knows which switch it is."""
+    """One installation in ``folder``; the caller makes the ``switch``."""
 
     folder: Path
     database: Database | None = None
@@ -118,7 +118,7 @@ class Plant:
     # --- before anything runs
 
     def prepare(self) -> None:
-        """Keys, catalogue, two customers with two lines each, and what the phones say."""
+        """Create keys, catalogue, two customers with two lines each, and the phones' voices."""
         signing.init(self.settings.keys_folder, utc_now())
         migrate(self.settings.catalogue_url)
         database = open_catalogue(self.settings.catalogue_url)
@@ -179,12 +179,12 @@ class Plant:
     # --- life
 
     def names(self) -> list[str]:
-        """The processes that are started by us in this mode."""
+        """The processes that the harness starts in this mode."""
         own = ["supervisor"] if self.mode == "run" else ["store", "daemon", "worker", "web"]
         return ["switch", *own, *(["database"] if self.database is not None else [])]
 
     def start(self, mode: Mode) -> None:
-        """Go over to a mode: what belongs to the other one ends in order."""
+        """Change the mode: processes of the other mode end in order."""
         before = set(self.names())
         self.mode = mode
         for name in before - set(self.names()):
@@ -199,7 +199,7 @@ class Plant:
             object_store.embedded(self.settings).wait_ready(60)
 
     def stop(self) -> None:
-        """Everything ends in order."""
+        """End every process in order."""
         for one in self._released:
             send(one.pid, signal.SIGCONT)
         for name in ("web", "daemon", "worker", "supervisor", "switch", "store", "database"):
@@ -209,13 +209,13 @@ class Plant:
     def _stop(self, name: str) -> None:
         if (pid := self.units[name].pid) is not None:
             if name == "store":
-                send(pid, signal.SIGKILL)  # it takes up to 16 s otherwise, and loses nothing
+                send(pid, signal.SIGKILL)  # it would take up to 16 s, and loses nothing
             if name in ("daemon", "supervisor"):
                 self.died.append(Died("daemon", time.time()))
             self.units[name].end(ENDS_IN.get(name, 25.0))
 
     def pid(self, process: str) -> int | None:
-        """The number of a running process."""
+        """The process id of a running process."""
         if process == "encoder":
             worker = self.pid("worker")
             found = [] if worker is None else [p for p in children(worker) if kind(p) == "encoder"]
@@ -239,12 +239,12 @@ class Plant:
     # --- faults
 
     def strike(self, fault: Fault, now: float) -> bool:
-        """Do it, if the process is there; what follows is done by :meth:`look`."""
+        """Carry out a fault if the process is there; :meth:`look` does the rest."""
         pid = self.pid(fault.process)
         if pid is None or any(one.pid == pid for one in self._released):
             return False
         unit = self._own(fault.process)
-        # SIGTERM would have a database server wait until nobody is connected.
+        # At SIGTERM a database server would wait for its clients.
         ends = signal.SIGINT if fault.process == "database" else signal.SIGTERM
         number = {"kill": signal.SIGKILL, "restart": ends}.get(fault.deed, signal.SIGSTOP)
         if not running(pid) or not send(pid, number):
@@ -259,7 +259,7 @@ class Plant:
         return True
 
     def look(self, now: float) -> None:
-        """Let go on or kill what was stopped long enough; start again what has ended."""
+        """Continue or kill processes that were stopped long enough; restart those that have ended."""
         for one in [each for each in self._released if now >= each.at]:
             self._released.remove(one)
             self._release(one, now)
@@ -300,18 +300,18 @@ class Plant:
             self.on_switch_gone(gone or at)
 
     def _own(self, process: str) -> Unit | None:
-        """The unit of a process that we start again, not its supervisor."""
+        """The unit of a process that the harness restarts, rather than its supervisor."""
         if process == "encoder" or (self.mode == "run" and process not in OURS):
             return None
         return self.units[process]
 
     def stopped(self, process: str) -> bool:
-        """It stands still."""
+        """Whether it is stopped."""
         return any(one.fault.process == process for one in self._released)
 
     @property
     def calm(self) -> bool:
-        """Nothing is stopped, and everything that we start runs."""
+        """Whether nothing is stopped, and every process of the harness runs."""
         return not self._released and all(self.units[name].process is not None for name in self.names())
 
 

@@ -1,4 +1,4 @@
-"""The practice switch in a process of its own, which places calls when it is told to.
+"""The practice switch in a process of its own, which places calls on command.
 
     python -m tests.chaos.practice_process '{"password": …, "daemon": …, "event_port": …, "voice": …}'
 
@@ -39,7 +39,7 @@ CODES = {"accord::pause": "pause", "accord::resume": "resume", "accord::note": "
 
 
 class Telling(PracticeSwitch):
-    """Tells what its dialplan did of a colleague's code, and of every bridge."""
+    """Reports what its dialplan did for a colleague's code, and every bridge."""
 
     def __init__(self, tell: Callable[[PracticeCall, str], None], **settings: Any) -> None:
         self.tell = tell
@@ -61,7 +61,7 @@ class Telling(PracticeSwitch):
 
 
 class Process:
-    """Places calls, and tells of them."""
+    """Places calls and reports on them."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.voice, self.answer = Path(settings["voice"]), Path(settings["answer"])
@@ -77,7 +77,7 @@ class Process:
         self.output = FileObjectPosix(os.dup(1), "wb", bufsize=0)
 
     def run(self) -> None:
-        """Until SIGTERM, which hangs up every call in order, or the end of the input."""
+        """Run until SIGTERM, which hangs up every call in order, or the end of the input."""
         ended = Event()
         gevent.signal_handler(signal.SIGTERM, ended.set)
         with self.switch:
@@ -113,7 +113,7 @@ class Process:
                 gevent.spawn_later(0.2 + at * 0.4, session.press, key)
 
     def talk(self, session: PracticeCall, wanted: dict[str, Any]) -> None:
-        """What is dialled once they are connected, and the transfer."""
+        """Dial keys once both are connected, and transfer the call."""
         if not session.wait("bridged", LONGEST):
             return
         due: list[tuple[float, str, str]] = [
@@ -140,7 +140,7 @@ class Process:
             self.happened(session, phase)
 
     def happened(self, session: PracticeCall, phase: str, **more: str) -> None:
-        """Tell of a step."""
+        """Report a step."""
         if phase == "joined" and session not in self.sent_on:
             return
         variables = session.leg.variables
@@ -151,7 +151,7 @@ class Process:
 
 
 def give_up(session: PracticeCall) -> None:
-    """Whoever calls does not wait any longer."""
+    """The caller gives up."""
     if isinstance(session, OutboundCall) and session.b is not None:
         session.callee_hangs_up("ORIGINATOR_CANCEL")
     else:
@@ -159,7 +159,7 @@ def give_up(session: PracticeCall) -> None:
 
 
 def main() -> None:
-    sys.stdout = sys.stderr  # what libraries print must not be taken for a report
+    sys.stdout = sys.stderr  # output of libraries must not be mistaken for a report
     Process(json.loads(sys.argv[1])).run()
 
 

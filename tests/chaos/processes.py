@@ -1,4 +1,4 @@
-"""Processes by their numbers: what runs, what it was started by, what it holds."""
+"""Processes by their ids: which run, their parents, their open files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO
 
 @dataclass
 class Unit:
-    """A process that is started again whenever it has ended, as an init does; ``due`` is when."""
+    """A process that is restarted whenever it ends, as by an init; ``due`` is when."""
 
     name: str
     argv: list[str]
@@ -27,7 +27,7 @@ class Unit:
     due: float | None = None
     struck: bool = False
     ends: list[str] = field(default_factory=list)
-    """Ends that nobody brought about."""
+    """Ends without a fault."""
 
     @property
     def pid(self) -> int | None:
@@ -48,7 +48,7 @@ class Unit:
         self.started, self.due, self.struck = time.time(), None, False
 
     def look(self, now: float) -> bool:
-        """See whether it has ended, and start it when it is due; whether it was started now."""
+        """Check whether it has ended, and start it when due; returns whether it was started now."""
         if self.process is not None and (code := self.process.poll()) is not None:
             if not self.struck:
                 lived = now - self.started
@@ -64,7 +64,7 @@ class Unit:
         return False
 
     def end(self, seconds: float = 25.0) -> None:
-        """End it in order, and kill it where it does not."""
+        """End it in order; kill it if it does not end."""
         if self.process is None:
             return
         self.struck = True
@@ -95,7 +95,7 @@ class Unit:
 
 
 def send(pid: int, number: signal.Signals) -> bool:
-    """Whether the process was there to be sent a signal."""
+    """Send a signal; returns whether the process was there."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -104,7 +104,7 @@ def send(pid: int, number: signal.Signals) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that this one started, and that run."""
+    """The running processes that this one started."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -113,7 +113,7 @@ def children(pid: int) -> list[int]:
 
 
 def running(pid: int) -> bool:
-    """There, and not only waiting for its parent."""
+    """Whether it runs, rather than waiting for its parent."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] != "Z"
     except OSError:
@@ -121,7 +121,7 @@ def running(pid: int) -> bool:
 
 
 def born(pid: int) -> str:
-    """What tells a process from another that has its number later."""
+    """Distinguishes a process from a later one with the same id."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19]
     except (OSError, IndexError):
@@ -136,7 +136,7 @@ def command(pid: int) -> list[str]:
 
 
 def kind(pid: int) -> str:
-    """Which of ours it is."""
+    """Which of Accord's processes it is."""
     words = command(pid)
     if "recorder.pipeline.encoders" in words:
         return "encoder"
@@ -163,7 +163,7 @@ def of_folder(folder: Path) -> list[int]:
 
 
 def handles(pid: int) -> int:
-    """How many files it holds open."""
+    """How many files it has open."""
     try:
         return len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:

@@ -1,7 +1,7 @@
-"""The real FreeSWITCH as the harness holds it, with a second one that plays the phones: real SIP, real sound.
+"""A real FreeSWITCH in the chaos harness, with a second one that plays the phones: real SIP, real sound.
 
-The phones' switch is never struck.  What a call does is told by the events of the switch under test, and
-that it goes on by the phones'.
+Faults never hit the phones' switch.  The events of the switch under test report what a call does, those of
+the phones' switch that it continues.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ PHASES = {
     ("CHANNEL_CREATE", "outbound"): "ringing", ("CHANNEL_BRIDGE", "inbound"): "bridged",
     ("CHANNEL_HANGUP_COMPLETE", "inbound"): "ended",
 }  # fmt: skip
-"""What an event of a call's leg says.  Of an outward call the leg that is rung is told."""
+"""The step that an event of a call's leg reports; of an outbound call, of the leg that is called."""
 
 OUTWARD = {**PHASES, ("PLAYBACK_START", "inbound"): "", ("PLAYBACK_START", "outbound"): "announcing"}
 
 TICKS = 0.1
-"""Seconds by which an event's time may be earlier than what happened."""
+"""Seconds by which an event's time may be too early."""
 
 COMES = 20.0
 """Seconds after a transfer in which somebody is at the other end again, or it is hung up."""
 
 HEARD = 0.5
-"""Seconds in which a key is pressed and taken in."""
+"""Seconds for a key to be pressed and received."""
 
 
 class Events:
@@ -56,7 +56,7 @@ class Events:
         self.heard = False
 
     def read(self) -> list[dict[str, str]]:
-        """Events since; an end is told by ``alive``."""
+        """Events since the last time; ``alive`` shows whether the connection has ended."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 try:
@@ -86,7 +86,7 @@ class Events:
         return _headers(body) if headers.get("Content-Type") == "text/event-plain" else {}
 
     def send(self, command: str) -> None:
-        """Have the switch do something; what it answers is passed over."""
+        """Send the switch a command and ignore its answer."""
         with contextlib.suppress(OSError):  # it is away: the call is over then
             self._socket.sendall(f"bgapi {command}\n\n".encode())
 
@@ -164,11 +164,11 @@ class RealBoard:
 
     @property
     def ready(self) -> bool:
-        """The switch tells us of its calls."""
+        """Subscribe to the switch's events."""
         return self._events is not None and self._events.heard
 
     def place(self, plan: CallPlan) -> bool:
-        """A phone calls; false where there is no switch to call."""
+        """Have a phone call; returns whether there is a switch to call."""
         if not self.ready:
             return False
         leg = str(uuid.uuid4())
@@ -188,7 +188,7 @@ class RealBoard:
         return True
 
     def poll(self) -> list[tuple[str, CallSeen]]:
-        """Steps that calls have taken since; hangs up what has talked enough."""
+        """Steps of calls since the last time; hangs up calls that have lasted long enough."""
         now = time.time()
         self._connect()
         steps = []
@@ -218,7 +218,7 @@ class RealBoard:
                 self._events, self._events_of = Events(self.plant.event_port), pid
 
     def _do(self, now: float, call: CallSeen, press: Press | None) -> list[tuple[str, CallSeen]]:
-        """Keys are pressed, or the call is sent on to another colleague."""
+        """Press keys, or transfer the call to another colleague."""
         if call.ended is not None:
             return []
         if press is None:
@@ -241,7 +241,7 @@ class RealBoard:
         return [("pressed", call)]
 
     def _called(self, plan: CallPlan) -> str | None:
-        """The telephone that was called."""
+        """The called telephone."""
         for row in self.phones.channels():
             other = row["dest"].removeprefix("talk-") if plan.outward else row["cid_num"]
             if row["direction"] == "inbound" and other == plan.caller:
@@ -288,12 +288,12 @@ class RealBoard:
         return phase, call
 
     def gone(self, at: float) -> None:
-        """The switch is killed, or told to end: what it has in hand ends with it."""
+        """Note that the switch was killed or told to end: its calls end with it."""
         if self._events is not None:
             for event in self._events.read():
                 self._take(event)
         for call in self.calls.values():
-            # One that is told to end hangs up in order.
+            # A switch that is told to end hangs up in order.
             if call.ended is None or call.ended >= at - TICKS:
                 call.cut, call.ended = True, call.ended or at
         self._hang_up.clear()
@@ -301,11 +301,11 @@ class RealBoard:
 
     @property
     def open(self) -> list[CallSeen]:
-        """Calls that go on."""
+        """Live calls."""
         return [call for call in self.calls.values() if call.ended is None]
 
     def stop(self) -> None:
-        """The phones end."""
+        """End the phones."""
         if self._events is not None:
             self._events.close()
         self.phones.stop()

@@ -1,4 +1,4 @@
-"""Runs a plan on an installation, and says what did not hold."""
+"""Runs a plan on an installation and reports violations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.chaos.visitor import Fetched, Visitor
 
 TICK = 0.01
 PATIENCE = 0.8
-"""Seconds that a moment is waited for; then the fault comes without it."""
+"""Seconds to wait for a moment; then the fault comes without it."""
 
 LIVES_IN = 8.0
 """Seconds that a process has to run for as long as a fault wants it to have."""
@@ -38,11 +38,11 @@ AT_MOST = 40
 """Calls at a time."""
 
 HANDLES = {"daemon": 60, "worker": 90, "web": 60, "encoder": 30}
-"""Files that a process may hold open when nothing goes on."""
+"""Files that an idle process may have open."""
 
 
-class Failed(Exception):  # what a run is judged by
-    """Something did not hold."""
+class Failed(Exception):  # a run's violations
+    """A rule was violated."""
 
 
 @dataclass
@@ -55,9 +55,9 @@ class Run:
     database: Database | None = None
     real: bool = False
     hurry: float = 1.0
-    """How much of the plan's pauses between faults is kept."""
+    """The share of the plan's pauses between faults."""
     goes_on: bool = False
-    """Go on after something that did not hold, and tell of all of it at the end."""
+    """Continue after a violation, and report all of them at the end."""
     found: list[Violation] = field(default_factory=list)
     done: list[Fault] = field(default_factory=list)
     _fault: Fault | None = None
@@ -79,7 +79,7 @@ class Run:
         self.began = time.time()
 
     def all(self) -> None:
-        """The whole plan.  Raises :class:`Failed`."""
+        """Run the whole plan.  Raises :class:`Failed`."""
         for visitor in self.visitors:
             visitor.start()
         try:
@@ -118,7 +118,7 @@ class Run:
             self._look_quickly()
 
     def _strike(self, fault: Fault) -> Iterator[float]:
-        """Ticks until the fault is done."""
+        """Tick until the fault has happened."""
         begins = waits_from = time.time() + fault.after * self.hurry
         strikes: float | None = begins if fault.moment == "any" else None
         ran, given_up = fault.ran * self.hurry, False
@@ -169,7 +169,7 @@ class Run:
     def _signal(self, name: str, at: float) -> None:
         self.plant.signals.append((name, at))
 
-    # --- looking
+    # --- checks
 
     def _ready(self) -> bool:
         self._tick()
@@ -188,7 +188,7 @@ class Run:
             connection.close()
 
     def _look_quickly(self) -> None:
-        """What can be said of the catalogue while everything goes on."""
+        """Check the catalogue while calls continue."""
         now = time.time()
         if now - self._checked < 1.0 or self.plant.stopped("database"):
             return
@@ -196,7 +196,7 @@ class Run:
         try:
             catalogue = self.catalogue.read()
         except (psycopg.OperationalError, sqlite3.OperationalError):
-            return  # its server is away just now, or somebody was stopped with the lock
+            return  # its server is down, or a stopped process holds the lock
         found = model.always(catalogue)
         if self._before is not None:
             found += model.grown(self._before, catalogue)
@@ -204,12 +204,12 @@ class Run:
         self._judge(found)
 
     def _settle(self, when: str) -> None:
-        """Let everything come to its end, and look at all of it."""
+        """Let every call end, and check everything."""
         begun = time.time()
         self._until("every call is over", self._all_over, 60)
         self._until("everything is ready", self._ready, READY_IN)
         self._until("the spool is worked off", self._worked_off, SETTLES_IN)
-        # Nobody may have needed it since it was struck.
+        # It may not have been needed since the fault.
         object_store.embedded(self.plant.settings).wait_ready(READY_IN)
         fetched, catalogue = evidence.heard_so_far(self.visitors, self.catalogue)
         self._judge(model.grown(self._before, catalogue) if self._before else [])
@@ -221,7 +221,7 @@ class Run:
         self._say(f"settled {when} in {took:.1f} s: {self.figures(world)}")
 
     def world(self, catalogue: Catalogue, fetched: list[Fetched]) -> World:
-        """Everything as it is now."""
+        """The facts up to now."""
         plant = self.plant
         heard = self.ears.hear(catalogue.recordings)
         return World(
@@ -293,7 +293,7 @@ class Run:
         self._say(what)
 
     def figures(self, world: World) -> str:
-        """What happened so far."""
+        """The summary so far."""
         struck = Counter(f"{process} {deed}" for _, process, deed in self.plant.struck)
         told = {
             "faults": len(self.plant.struck),
@@ -301,7 +301,9 @@ class Run:
             "calls": len(world.calls),
             "outbound": sum(call.plan.outward for call in world.calls),
             "transferred": sum("transferred" in call.phases for call in world.calls),
-            "pauses": sum(len(list(feature_codes.pauses(call))) for call in world.calls if call.ended is not None),
+            "pauses": sum(
+                len(list(feature_codes.pauses(call))) for call in world.calls if call.ended is not None
+            ),
             "cut with their switch": sum(call.cut for call in world.calls),
             "recordings": len(world.catalogue.recordings),
             "answers": dict(Counter(each for heard in world.heard.values() for each in heard.answers)),

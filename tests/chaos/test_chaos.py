@@ -1,4 +1,4 @@
-"""Calls while everything dies and stops, again and again: the short run, and the long one."""
+"""Calls while processes are killed and stopped: a short run, and long ones."""
 
 from __future__ import annotations
 

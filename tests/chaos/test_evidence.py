@@ -1,5 +1,4 @@
-"""The looks at an installation are taken in an order in which nothing that goes on meanwhile is held against
-it."""
+"""Evidence is read in an order in which concurrent changes count as no violation."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ def fetched(play: str) -> Fetched:
 
 
 def test_rows_added_during_a_read_are_not_held_against_it() -> None:
-    """A listen that is opened after the look is in no row of it, whatever has come of it by now."""
+    """A listen opened after the read is in no row of it."""
     visitor = Visitor(0, "claire", "", "")
     visitor.fetched.append(fetched("before"))
 

@@ -1,4 +1,4 @@
-"""The model says yes to a run in which everything went well, and no to each thing that may go wrong."""
+"""The model accepts a run without faults, and reports each possible violation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def leaf(number: int, kind: str, recording: str | None = None, **body: object) -
 
 
 def world() -> World:
-    """Two calls that were recorded, one that no daemon saw, one that was not connected; somebody listened."""
+    """Two recorded calls, one without a daemon, one never connected; one recording was played."""
     rows = tuple(
         Recorded(
             f"r{n}", "t", f"+{n}", f"t/d/r{n}/", frozenset({"audio.wav", "peaks"}), f"m{n}", True, 4500

@@ -1,4 +1,4 @@
-"""The model says no to each thing that may go wrong with outbound calls, transfers, and what is dialled."""
+"""The model reports each violation by outbound calls, transfers and feature codes."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ def test_unended_pause_lasts_as_the_switch_says_or_the_call() -> None:
     assert "paused" not in rules(paused(("pause", 103.0), **itself))
     assert "paused" in rules(paused(("pause", 103.0), **(itself | {"silent": ((3050, 4100),)})))
     again = (("pause", 103.0), ("pause", 104.5))
-    assert list(feature_codes.pauses(paused(*again).calls[0])) == [(103.0, 104.5 + PAUSE_SECONDS - feature_codes.WHOLE)]
+    (pause,) = feature_codes.pauses(paused(*again).calls[0])
+    assert pause == (103.0, 104.5 + PAUSE_SECONDS - feature_codes.WHOLE)
     at_the_end = paused(("pause", 103.0), talks=2.2).calls[0]
     assert list(feature_codes.pauses(at_the_end)) == [(103.0, 104.0)]
 

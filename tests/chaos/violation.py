@@ -1,4 +1,4 @@
-"""What does not hold, and the words in which times are compared."""
+"""Violations, and the comparison of times."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.chaos.facts import CallSeen, Span, World
 
 BLIND = 1.5
-"""Seconds before a daemon's death in which it may not have come to what happened."""
+"""Seconds before a daemon's death in which it may have missed events."""
 
 
 TOLD_AFTER = 1.6
@@ -19,7 +19,7 @@ TOLD_IN = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule that does not hold, and of what."""
+    """A violated rule, and its subject."""
 
     rule: str
     what: str
@@ -29,12 +29,12 @@ class Violation:
 
 
 def sure(world: World) -> list[Span]:
-    """When a daemon watched and lived to do something about it."""
+    """When a daemon was connected and lived long enough to act."""
     return [(since, until - BLIND) for since, until in world.watched if until - since > BLIND]
 
 
 def overlap(one: Span, other: Span) -> float:
-    """Seconds in both; below 0 where there are none."""
+    """The length of the overlap in seconds; negative without one."""
     return min(one[1], other[1]) - max(one[0], other[0])
 
 

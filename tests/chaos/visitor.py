@@ -1,5 +1,5 @@
-"""People at the panel, all the while: they log in, look at their calls, and listen to one; some go away in
-the middle of it."""
+"""Users of the panel during a run: they log in, list their calls and listen to one; some leave in the middle
+of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLOSE = re.compile(r'data-close="([^"]+)".*?data-play="([^"]+)" data-csrf="([^"]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came of a sound; ``sha256`` where it all came."""
+    """A sound that was fetched; ``sha256`` if it arrived completely."""
 
     grant: str
     play: str
@@ -32,7 +32,7 @@ class Fetched:
 
 @dataclass
 class Visitor:
-    """One person, in a thread.  ``failed``: answers that nobody should get, with their place."""
+    """One user, in a thread.  ``failed``: responses that nobody should get, with their place."""
 
     port: int
     login: str
