@@ -1,6 +1,6 @@
-"""Runs targets for a number of inputs or a time, and keeps what was found.
+"""Runs targets for a number of inputs or a time, and keeps the findings.
 
-Three engines.  ``random`` changes seeds without looking, and is quick; ``hypothesis`` draws bytes as its
+There are three engines.  ``random`` mutates seeds blindly and quickly; ``hypothesis`` draws bytes as its
 tests do; ``atheris`` is guided by which branches of the product an input reaches, in a process of its own
 that imports the product instrumented.  A finding never ends a campaign: one input is kept for each place
 that raised.
@@ -34,8 +34,8 @@ HERE = Path(__file__).parent
 
 @dataclass
 class Result:
-    """What one engine did with one target: ``findings`` maps a place to the shortest input that raised there
-    (hex) and what was raised."""
+    """The result of one engine on one target: ``findings`` maps a place to the shortest input that raised
+    there (hex) and the exception."""
 
     target: str
     engine: str
@@ -51,7 +51,7 @@ class Result:
 
 
 class Counted:
-    """A check that counts, and keeps what it raised instead of raising it."""
+    """A check that counts inputs, and records exceptions instead of raising them."""
 
     def __init__(self, target: Target, engine: str, out: Path | None = None) -> None:
         self.target = target
@@ -69,7 +69,7 @@ class Counted:
             self.save()
 
     def save(self) -> None:
-        """Write it down: an engine may end the process without returning."""
+        """Save the result: an engine may end the process without returning."""
         self._saved = time.monotonic()
         self.result.seconds = self._saved - self._begun
         if self._out is not None:
@@ -86,7 +86,7 @@ class Counted:
 
 
 def at_random(target: Target, inputs: int, seconds: float, seed: int) -> Result:
-    """The engine that is not guided."""
+    """Run the engine that is not guided."""
     counted = Counted(target, "random")
     chance = random.Random(f"{target.name}/{seed}")
     until = time.monotonic() + seconds
@@ -99,7 +99,7 @@ def at_random(target: Target, inputs: int, seconds: float, seed: int) -> Result:
 
 
 def drawn(target: Target, inputs: int, seconds: float, seed: int) -> Result:
-    """hypothesis, without its shrinking: an input of each finding is kept as it is."""
+    """Run hypothesis without shrinking: an input of each finding is kept as it is."""
     counted = Counted(target, "hypothesis")
     until = time.monotonic() + seconds
 
@@ -128,7 +128,7 @@ class _Enough(BaseException):
 
 
 def guided(target: Target, inputs: int, seconds: float, seed: int) -> Result:
-    """atheris, in a process of its own."""
+    """Run atheris in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="accord-fuzz-") as folder:
         out = Path(folder) / "result.json"
         ended = subprocess.run(
@@ -149,7 +149,7 @@ def guided(target: Target, inputs: int, seconds: float, seed: int) -> Result:
 
 
 def engines() -> dict[str, Callable[[Target, int, float, int], Result]]:
-    """Those that are installed."""
+    """The installed engines."""
     found = {"random": at_random, "hypothesis": drawn}
     if find_spec("atheris") is not None:
         found["atheris"] = guided
@@ -159,7 +159,7 @@ def engines() -> dict[str, Callable[[Target, int, float, int], Result]]:
 def run(
     names: list[str], engine: list[str], inputs: int, seconds: float, seed: int, keep: Path
 ) -> list[Result]:
-    """Each target with each engine; inputs of findings are kept in ``keep``."""
+    """Run each target with each engine; inputs of findings are kept in ``keep``."""
     quiet()
     results = []
     for name in names:
@@ -177,7 +177,7 @@ def run(
 
 
 def save(folder: Path, data: bytes) -> Path:
-    """Into a folder, named by its hash."""
+    """Save an input in a folder, named by its hash."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / hashlib.sha256(data).hexdigest()[:16]
     path.write_bytes(data)
@@ -185,6 +185,6 @@ def save(folder: Path, data: bytes) -> Path:
 
 
 def quiet() -> None:
-    """What the product logs of bad input is not what a campaign tells."""
+    """Suppress the product's logs about bad input."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)

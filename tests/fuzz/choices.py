@@ -31,7 +31,7 @@ class Choices:
         return taken
 
     def rest(self) -> bytes:
-        """All that is left."""
+        """The remaining bytes."""
         return self.take(self.left)
 
     def below(self, limit: int) -> int:
@@ -76,4 +76,4 @@ TROUBLE = (
     "0", "-1", "00", "+", " ", "\t", "_undef_", ": ", "\n\n", "Content-Length: 5", "Unique-ID: evil",
     "variable_accord_state: announced", "accord_line", "999999999", "4294967296", "NaN", "1e400", "null",
 )  # fmt: skip
-"""What other programs have tripped over."""
+"""Strings that have broken other programs."""

@@ -1,4 +1,4 @@
-"""The real switch, where there is one."""
+"""The real switch, if it is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WITHOUT = "no FreeSWITCH: set ACCORD_FREESWITCH to its binary, or put it on the 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Switch, phones and a daemon that watches."""
+    """Switch, phones and a connected daemon."""
     if binary() is None:
         pytest.skip(WITHOUT)
     rig = Rig(tmp_path_factory.mktemp("fuzz"))

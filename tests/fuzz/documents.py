@@ -28,7 +28,7 @@ from tests.unit.seal.recording import NOW, START, make_encoded
 
 
 def repeating(seed: str):
-    """Bytes that are the same in every run."""
+    """Reproducible bytes."""
     count = 0
 
     def give(length: int) -> bytes:
@@ -43,7 +43,7 @@ def repeating(seed: str):
 
 
 def scratch() -> Path:
-    """A folder of this process, gone with it; in memory where that can be."""
+    """A temporary folder of this process, in memory if possible."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="accord-fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -52,8 +52,8 @@ def scratch() -> Path:
 
 @dataclass
 class World:
-    """Two tenants and three recordings, sealed by the real code, and what an attacker may have: another
-    root, a key endorsed for something else, an endorsement that is over."""
+    """Two tenants and three recordings, sealed by the real code, and an attacker's means: another root, a key
+    endorsed for something else, an expired endorsement."""
 
     folder: Path
     root: Ed25519PrivateKey
@@ -123,7 +123,7 @@ def _encoded(folder: Path, number: int, tenant: str) -> Any:
 
 
 def wrapped_keys() -> dict[str, WrappedKey]:
-    """Those of the world by their place."""
+    """The world's documents by place."""
     made = world()
     places = [tenant_key_path(each.manifest.tenant) for each in made.sealed]
     places += [data_key_path(each.manifest.tenant, each.recording) for each in made.sealed]
@@ -144,7 +144,7 @@ ODD_VALUES: tuple[Any, ...] = (
 
 
 def changed(document: Any, choices: Choices, others: list[Any]) -> Any:
-    """A document with one place in it changed: another value, one from another document, gone, or doubled."""
+    """A document with one value replaced, taken from another document, removed, or doubled."""
     path, here = [], document
     while isinstance(here, (dict, list)) and here and not choices.once_in(5):
         key = choices.pick(sorted(here)) if isinstance(here, dict) else choices.below(len(here))
@@ -209,7 +209,7 @@ def spelled(document: Any, choices: Choices) -> bytes:
 
 
 def roughened(content: bytes, choices: Choices) -> bytes:
-    """Bytes changed without regard to what they mean."""
+    """Bytes mutated without regard to their meaning."""
     for _ in range(choices.below(4)):
         at = choices.below(len(content) + 1)
         match choices.below(7):

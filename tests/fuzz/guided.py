@@ -16,7 +16,7 @@ def main() -> None:
     from tests.fuzz import target as targets
 
     source = Path(targets.__file__).parent / "targets" / f"{NAME}.py"
-    # What is instrumented must be known before it is imported: the module's one constant is read as text.
+    # Modules must be instrumented before their import: the target's constant is read as text.
     line = next(line for line in source.read_text().splitlines() if line.startswith("INSTRUMENT = "))
     packages = [word.strip("\"'() ") for word in line.partition("=")[2].split(",")]
     with atheris.instrument_imports(include=[package for package in packages if package]):
@@ -31,7 +31,7 @@ def main() -> None:
         counted(data)
         if counted.result.inputs >= int(INPUTS) or time.monotonic() > until:
             counted.save()
-            os._exit(0)  # libFuzzer would end the process the same way, without having written anything
+            os._exit(0)  # libFuzzer would end the process without saving anything
 
     corpus = Path(FOLDER) / "corpus"
     corpus.mkdir()

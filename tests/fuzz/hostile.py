@@ -1,4 +1,4 @@
-"""A server on loopback that gives prepared answers, byte for byte, and remembers what it was asked."""
+"""A server on loopback that sends prepared answers byte for byte, and records the requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Asked:
-    """A request, and what was answered: ``answer`` is what went over the wire, whole or not."""
+    """A request and its ``answer`` as sent, complete or not."""
 
     method: str
     target: str
@@ -46,7 +46,7 @@ class Server:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def begin(self, script: list[Answer]) -> None:
-        """Another input: no connection of the last one is left."""
+        """Prepare for another input: close every connection of the last one."""
         with self._lock:
             self._input += 1
             self.script, self.asked = list(script), []
@@ -86,13 +86,13 @@ class Server:
         asked = Asked(method, target, headers, body)
         with self._lock:
             if of_input != self._input:
-                return False  # a request of an input that is over
+                return False  # a request of an earlier input
             self.asked.append(asked)
             answer = self.script.pop(0) if self.script else None
         if answer is None:
             return False
         for piece in answer.pieces:
             time.sleep(answer.pause)
-            asked.answer += piece  # before: whoever asked may look as soon as it is sent
+            asked.answer += piece  # recorded first: the client may check as soon as it is sent
             connection.sendall(piece)
         return not answer.close

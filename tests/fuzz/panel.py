@@ -1,4 +1,4 @@
-"""An installation with two customers, made once a process, and mended where a request has changed it."""
+"""An installation with two customers, made once per process and repaired after requests that change it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ CATALOGUE = "ACCORD_FUZZ_CATALOGUE"
 """An environment variable with an empty catalogue's URL, to look at the panel over PostgreSQL."""
 
 TOKEN = "accord_till"
-"""What a program of the one customer asks with."""
+"""The API token of the first customer's program."""
 
 SECRETS = ("Van Dyck", "3225550199", "dyck", "+32499000111")
-"""Words that only the other customer may see."""
+"""Words that only the second customer may see."""
 
 
 @dataclass(eq=False)
@@ -60,7 +60,7 @@ _keyring: list[Keyring] = []
 
 
 def keyring() -> Keyring:
-    """What opens the installation's recordings and backups."""
+    """The keyring of the installation's recordings and backups."""
     panel()
     return _keyring[0]
 
@@ -102,7 +102,7 @@ def panel() -> Panel:
 
 
 def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
-    """A call that goes on of each."""
+    """A live call of each customer."""
     rows = [
         LiveRow(
             id=str(uuid7(house.clock(), house.entropy)), tenant=each.id, node=f"node{n}", line=each.line.id,
@@ -146,7 +146,7 @@ def log_in(made: Panel, login: str = "claire") -> None:
 
 
 def alive(made: Panel, session: str) -> bool:
-    """Whose session it is is still logged in."""
+    """Whether the session is still valid."""
     client = made.app.test_client(use_cookies=False)
     return client.get("/recordings", headers={"Cookie": f"accord-session={session}"}).status_code == 200
 
@@ -158,7 +158,7 @@ def _token(page: str) -> str:
 
 
 def _grant(made: Panel, recording: str) -> str | None:
-    """A grant for Claire; ``None`` where she is refused."""
+    """A grant for Claire; ``None`` if it is refused."""
     cookies = {"Cookie": f"accord-session={made.session}; accord-form={made.form}"}
     answer = made.app.test_client(use_cookies=False).post(
         f"/recordings/{recording}", data={"csrf_token": made.token, "purpose": "agreement"}, headers=cookies

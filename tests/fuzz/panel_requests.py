@@ -1,5 +1,4 @@
-"""Requests of every shape to the panel: to every address that it has, whatever is added to it, with the
-fields that its forms have."""
+"""Generates requests to the panel: to every address, with additions, and with the fields of its forms."""
 
 from __future__ import annotations
 
@@ -59,12 +58,12 @@ FILLED: dict[bytes, tuple[bytes, ...]] = {
     b"language": (b"fr", b"xx"), b"what": (b"pause", b"resume", b"note", b"delete"),
     b"name": (b"audio.opus", b"audio.wav", b"peaks"), b"filename": (b"accord.css", b"vendor/x"),
 }  # fmt: skip
-"""What fields and parts of an address are called, and what may be in them."""
+"""Names and values of fields and of parts of an address."""
 
 
 @cache
 def addresses(made: Panel) -> tuple[bytes, ...]:
-    """Every address of the panel, as its rules say it."""
+    """Every address of the panel, by its URL rules."""
     return tuple(sorted({rule.rule.encode() for rule in made.app.url_map.iter_rules()}))
 
 
@@ -89,7 +88,7 @@ def _argument(made: Panel, choices: Choices, name: bytes, ids: list[bytes]) -> b
 
 
 def _filled_in(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
-    """A form as a page of ours has it, with something else here and there."""
+    """A form of the panel with some values replaced."""
     pairs = [b"csrf_token=" + made.token.encode()]
     for name in fields():
         if name != b"csrf_token" and choices.below(3) != 2:
@@ -101,7 +100,7 @@ def _filled_in(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
 def asking(made: Panel, choices: Choices) -> Asking:
     ids = [each.encode() for each in (made.mine, made.theirs, made.grant, made.their_grant)]
     play = b"?play=" + b"x" * 22
-    # The places of the first ones are what seeds and corpus say; every address of the panel follows.
+    # Seeds and corpus refer to the first ones by position; every other address of the panel follows.
     known = (
         b"/", b"/login", b"/logout", b"/language", b"/recordings", b"/healthz", b"/static/accord.css",
         b"/recordings/%s",
@@ -134,7 +133,7 @@ def asking(made: Panel, choices: Choices) -> Asking:
         if listed and choices.below(3):
             kind, body = b"application/x-www-form-urlencoded", _filled_in(made, choices, ids)
         headers.append((b"Content-Type", kind))
-        # What is no form has its token in a header, as a script of ours would send it.
+        # A request without a form has its token in a header, as the panel's scripts send it.
         if not kind.startswith(b"application/x-www-form-urlencoded") and choices.below(4):
             headers.append((b"X-CSRFToken", made.token.encode()))
     path = b"".join(b"%%%02X" % byte if byte <= 0x20 or byte == 0x7F else bytes([byte]) for byte in path)

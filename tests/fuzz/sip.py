@@ -44,7 +44,7 @@ METHODS = (
 
 @dataclass
 class Stranger:
-    """Sends, answers what has to be answered to keep dialogues short, and counts."""
+    """Sends inputs, answers as needed to keep dialogues short, and counts."""
 
     port: int
     number: bytes
@@ -60,7 +60,7 @@ class Stranger:
         self.sock.setblocking(False)
 
     def one(self) -> bytes:
-        """Send one input; it, for a finding."""
+        """Send one input; returns it, for a finding."""
         choices = Choices(self.chance.randbytes(60 + int(400 * self.chance.random() ** 2)))
         datagram = self.message(choices)
         self.sent += 1
@@ -122,7 +122,7 @@ class Stranger:
                 ("127.0.0.1", self.port),
             )
 
-    # --- what is sent
+    # --- inputs
 
     def word(self, choices: Choices, longest: int = 24) -> bytes:
         """Some bytes that do not end a line (a line's end is a choice of its own)."""
@@ -239,7 +239,7 @@ PLAIN = (
 
 
 def pace(began: float, sent: int, each_second: float) -> None:
-    """Wait so long that not more than so many go out a second."""
+    """Wait so that no more than the limit are sent per second."""
     ahead = sent / each_second - (time.monotonic() - began)
     if ahead > 0:
         time.sleep(ahead)

@@ -1,4 +1,4 @@
-"""What is fuzzed: a target a surface, each with one ``check`` that states what must be true of any bytes."""
+"""Fuzzing targets, one for each surface, with a ``check`` that must hold for any bytes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NAMES = (
 """Modules of ``tests/fuzz/targets``."""
 
 HANG = 60.0
-"""Seconds that one input may take, whatever the machine does beside it."""
+"""Seconds that one input may take on a busy machine."""
 
 
 class Hang(AssertionError):
-    """An input took longer than any may."""
+    """An input took too long."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,20 @@ class Target:
         return sorted((CORPUS / self.name).glob("*"))
 
     def guarded(self, data: bytes) -> None:
-        """The check, within its time."""
+        """Run the check within its time limit."""
         with within(HANG):
             self.check(data)
 
 
 def load(name: str) -> Target:
     module = importlib.import_module(f"tests.fuzz.targets.{name}")
-    module.check(b"")  # what it needs is made now, and not within the first input's time
+    module.check(b"")  # set up its fixtures now, outside the first input's time limit
     return Target(name, module.check, tuple(module.SEEDS), module.LONGEST, tuple(module.INSTRUMENT))
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raises :class:`Hang` in the main thread when the time is over."""
+    """Raise :class:`Hang` in the main thread when the time is over."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
         raise Hang(f"still busy after {seconds:g} s")
@@ -70,7 +70,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def mutated(seeds: tuple[bytes, ...], longest: int, chance: random.Random) -> bytes:
-    """Bytes for an engine that is not guided: a seed with some changes, or anything."""
+    """Bytes for an engine that is not guided: a mutated seed, or random bytes."""
     if not seeds or chance.random() < 0.3:
         return chance.randbytes(int(longest * chance.random() ** 3))
     data = bytearray(chance.choice(seeds))

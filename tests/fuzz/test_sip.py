@@ -1,6 +1,5 @@
-"""A stranger's SIP of every kind against the real switch and a daemon, with honest calls between: nothing
-falls over, no forged word is believed, nothing is recorded unannounced, and honest calls are recorded as
-ever."""
+"""Hostile SIP of every kind against the real switch and a daemon, with honest calls in between: nothing
+crashes, no forgery is believed, nothing is recorded unannounced, and honest calls are recorded as usual."""
 
 from __future__ import annotations
 
@@ -16,16 +15,15 @@ from tests.freeswitch.switches import NUMBER, Rig, until
 from tests.fuzz.sip import Stranger, pace
 
 NUMBERS = [f"{NUMBER}{n:02}" for n in range(20, 40)]
-"""Lines that strangers call; the honest call's is another."""
+"""Lines for hostile calls; honest calls use another."""
 
 
 LATE = {"daemon_late", "announcement_failed", "daemon_away", "recording_failed"}
-"""What a machine (or a disk) that is too busy makes of a call: it is connected and goes on unrecorded, as it
-must."""
+"""Reasons of calls on an overloaded machine or disk: they are connected without a recording, as designed."""
 
 
 def honest(rig: Rig) -> int:
-    """An ordinary call is connected, announced and recorded; how many before it came too late for that."""
+    """Make ordinary calls until one is announced and recorded; returns how many were too late before."""
     late = -1
     while late < 5:
         late += 1
@@ -101,7 +99,7 @@ def unleash(rig: Rig, count: int, each_second: float, honest_every: int, seed: i
 
 
 def nothing_outside(rig: Rig) -> None:
-    """No file but where files belong: none that a caller named, and no recording beside the spool."""
+    """Check that there are no files elsewhere: none named by a caller, and no recording outside the spool."""
     for path in rig.folder.rglob("*"):
         assert "FORGED" not in path.name, path
         if path.suffix == ".wav" and rig.spool not in path.parents:

@@ -1,4 +1,4 @@
-"""What the real switch makes of the arguments that commands let through: the very argument, nothing more."""
+"""The real switch reads an argument that commands accept as exactly that argument."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_value_is_set_as_it_is(rig: Rig, leg: str) -> None:
         except SwitchError:
             continue
         if value != value.strip(" ") or value in ("", "_undef_", "undef"):
-            continue  # the switch takes no spaces at the ends, and these words for "not set"
+            continue  # the switch trims spaces, and treats these words as "not set"
         answer = rig.switch.esl.command(put.text)
         assert answer.startswith("+OK"), (value, answer)
         got = rig.switch.esl.command(commands.get_variable(leg, "fuzzed").text)
@@ -66,7 +66,7 @@ def test_a_recording_lies_at_its_very_path(rig: Rig, leg: str) -> None:
         assert set(folder.iterdir()) == {path}
         assert rig.switch.esl.command(stop.text).startswith("+OK")
         made.add(path)
-        path.unlink(missing_ok=True)  # the switch itself throws away what is shorter than three seconds
+        path.unlink(missing_ok=True)  # the switch itself discards recordings shorter than three seconds
         if len(made) == 40:
             break
     assert len(made) == 40

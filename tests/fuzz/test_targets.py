@@ -1,5 +1,5 @@
-"""Every target for a moment: its seeds, what was found before (``corpus``), and a few inputs of hypothesis'
-choosing, the same in every run.  Campaigns are ``python -m tests.fuzz``."""
+"""Every target briefly: its seeds, earlier findings (``corpus``), and a few reproducible inputs of
+hypothesis.  Campaigns are ``python -m tests.fuzz``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from web.account.limits import limiter
 
 
 @pytest.fixture(scope="module", autouse=True)
-def panel_as_it_was() -> Iterator[None]:
-    """The panel's target logs in fast and without limits; other tests of this process must not."""
+def restored_panel() -> Iterator[None]:
+    """Restore the hasher and the limits that the panel's target replaces."""
     hasher, enabled = passwords._hasher, limiter.enabled
     yield
     hash_with(hasher)
@@ -37,7 +37,7 @@ SLOW = {
     "backup": 40,
     "mails": 12,
 }
-"""Inputs of those that take milliseconds each."""
+"""The number of inputs of slow targets."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,7 +80,7 @@ def test_every_corpus_folder_belongs_to_a_target() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_a_million_inputs(tmp_path: Path) -> None:
-    """More for what is quick: about 40 minutes on two cores."""
+    """More inputs for quick targets: about 40 minutes on two cores."""
     each = {
         "framing": 120_000, "events": 150_000, "connection": 20_000, "calls": 200_000, "commands": 300_000,
         "wav": 60_000, "decoder": 10_000,

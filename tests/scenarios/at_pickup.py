@@ -1,4 +1,4 @@
-"""Scenarios in which it is announced once somebody has answered, to both."""
+"""Scenarios with the announcement at pick-up, to both parties."""
 
 from __future__ import annotations
 
@@ -70,4 +70,4 @@ ROUGH_AT_PICKUP = (
              steps=(Step("announcing", 0.4, "stall_daemon"), Step("announcing", 8.0, "wake_daemon"),
                     Step("announcing", 10.0, "hang_up"))),
 )  # fmt: skip
-"""The daemon dies or stalls: the switch ends by itself what was not announced to its end."""
+"""The daemon dies or stalls: the switch itself ends a recording without a complete announcement."""

@@ -1,4 +1,4 @@
-"""Ways in which a switch's dialplan can be wrong, and what the doctor must say of each."""
+"""Faults of a switch's dialplan, and the doctor's finding for each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAY = "dialplan/outbound/10_accord.xml"
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """``change`` is done to the text of ``file``; ``says`` is a part of a line."""
+    """``change`` is applied to the text of ``file``; ``says`` is part of the expected finding."""
 
     name: str
     file: str
@@ -38,7 +38,7 @@ def extension(name: str) -> Callable[[str], str]:
 
 
 def within(name: str, old: str, new: str = "") -> Callable[[str], str]:
-    """Something else in one extension alone."""
+    """Replace something in one extension only."""
 
     def change(text: str) -> str:
         found = re.search(rf'<extension name="{name}"[^>]*>.*?</extension>', text, re.DOTALL)
@@ -272,7 +272,7 @@ BROKEN_OUTWARD = (
     Broken("nobody's calls", WAY, within("accord_outbound", NUMBERS, NUMBERS.partition("^")[0] + '"'),
            "from which line they are"),
 )  # fmt: skip
-"""Those on the way out."""
+"""Faults of the outbound dialplan."""
 
 
 _AHEAD = (
@@ -289,16 +289,16 @@ BROKEN_ROUTES = (
            instead("</context>", '<X-PRE-PROCESS cmd="include" data="public/00_accord.xml"/>\n</context>'),
            "context public sends each call to the daemon 2 times"),
 )  # fmt: skip
-"""Ways that connect a call before Accord is asked, or that ask twice."""
+"""Routes that connect a call before Accord is asked, or that ask twice."""
 
 
 def copy(folder: Path) -> Path:
-    """The shipped configuration, to be changed."""
+    """A copy of the shipped configuration, to be changed."""
     return Path(shutil.copytree(CONF, folder / "conf"))
 
 
 def apply(conf: Path, broken: Broken) -> None:
-    """Change a copy.  A change that changes nothing is a mistake of the test's."""
+    """Change a copy.  A change without effect is an error of the test."""
     path = conf / broken.file
     before = (CONF / broken.file).read_text()
     after = broken.change(before)

@@ -1,11 +1,11 @@
-"""Writes the transcripts: what a real switch and the daemon say to each other, to the byte.
+"""Writes transcripts of the bytes between a real switch and the daemon.
 
     ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture
 
 Two proxies stand on the two sockets of one running daemon while calls are made; ``transcripts/`` gets one
-file a connection.  A line is one piece as it was read: milliseconds since the connection's beginning, who
-said it, and its bytes (as ISO 8859-1, so that each is one character).  They run in ``/tmp/accord``, so
-that no path in them is this machine's.
+file per connection.  A line is one piece as it was read: milliseconds since the start of the connection, the
+sender, and the bytes (as ISO 8859-1, one character each).  They run in ``/tmp/accord``, so that no path is
+this machine's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
 @dataclass
 class Tapped:
-    """One connection, as it passed."""
+    """One connection, recorded."""
 
     began: float = field(default_factory=time.monotonic)
     pieces: list[tuple[int, str, bytes]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Tapped:
 
 
 class Tap:
-    """Listens on ``port``, passes everything on to ``target`` and keeps it."""
+    """Listens on ``port``, forwards everything to ``target`` and records it."""
 
     def __init__(self, port: int, target: int, listener: str, dialler: str) -> None:
         self.connections: list[Tapped] = []

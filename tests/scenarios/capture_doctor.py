@@ -1,4 +1,4 @@
-"""Writes ``transcripts/doctor.jsonl.gz``: what the doctor asks a real switch, and what that answers.
+"""Writes ``transcripts/doctor.jsonl.gz``: the doctor's commands to a real switch, and its answers.
 
 ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture_doctor
 """

@@ -1,9 +1,9 @@
-"""Takes transcripts of what the real FreeSWITCH does with keys and with sounds played into a call.
+"""Records transcripts of how the real FreeSWITCH treats keys and sounds played into a call.
 
     ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture_mechanics [mechanic …]
 
 For each of ``mechanics.py`` it writes ``transcripts/mechanics/<name>.txt.gz``;
-``tests/integration/test_mechanics_transcripts.py`` holds the practice switch against them.
+``tests/integration/test_mechanics_transcripts.py`` compares the practice switch with them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, frames, write
 
 
 def main() -> None:
-    """Capture those that are named on the command line, or all."""
+    """Capture the mechanics named on the command line, or all of them."""
     wanted = sys.argv[1:] or [mechanic.name for mechanic in MECHANICS]
     made = TRANSCRIPTS / "mechanics"
     made.mkdir(exist_ok=True)

@@ -1,10 +1,10 @@
-"""Takes transcripts of the real FreeSWITCH: both its sockets, as bytes, through a recording proxy.
+"""Records transcripts of both sockets of the real FreeSWITCH through a proxy.
 
     ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture_scenarios [scenario …]
 
-For each scenario it writes ``transcripts/<scenario>.txt.gz``: what the switch and the daemon said to each
-other, a block a message, in the order in which it went through the proxy, scrubbed of names, addresses and
-ids.  ``tests/integration/test_scenarios_transcripts.py`` holds the practice switch against them.
+For each scenario it writes ``transcripts/<scenario>.txt.gz``: the messages between switch and daemon, one
+block each, in the order in which they went through the proxy, without names, addresses and ids.
+``tests/integration/test_scenarios_transcripts.py`` compares the practice switch with them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CAPTURED = (
 
 
 def capture(scenario: Scenario, rig: Rig) -> list[Block]:
-    """Play a scenario and return what was said."""
+    """Play a scenario and return the messages."""
     kept: list[tuple[str, bytes]] = []
     outer = rig.daemon_port
     (inner,) = free_ports(1)
@@ -59,13 +59,13 @@ def capture(scenario: Scenario, rig: Rig) -> list[Block]:
 
 
 _OTHERS = re.compile(rf"(?m)^(?!{'|'.join((*OURS, *SAID))})variable_[^:\n]*: .*\n?")
-"""Variables that are not compared: left out of all but what the call's own socket begins with."""
+"""Variables that are not compared: omitted except from the first event of the call's own socket."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
-    """Without what belongs to the machine: ids become ``uuid-1`` and on, in the order in which they come."""
+    """Remove everything specific to the machine: ids become ``uuid-1`` and so on, in order of appearance."""
     told = next(iter(read(rig.snapshot).lines.values())).announcement
     names: dict[str, str] = {}
     plain = {

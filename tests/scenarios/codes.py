@@ -1,5 +1,4 @@
-"""Scenarios in which a colleague dials a code: pause and go on, note a moment, stop it and have it
-destroyed."""
+"""Scenarios in which a colleague dials a code: pause, resume, bookmark, stop and delete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of two transcripts must be alike, and what is chance."""
+"""Compares the parts of two transcripts that must be alike."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ OURS = (
     "variable_accord_state", "variable_accord_left", "variable_accord_line", "variable_playback_",
     "variable_record_", "variable_current_application", "variable_last_matching_digits",
 )  # fmt: skip
-"""Channel variables that must be there in the practice switch's events where they are in the real one's."""
+"""Channel variables that the practice switch's events must have if the real one's have them."""
 
 _NOT_SAID = {"HEARTBEAT", "RE_SCHEDULE", "MEDIA_BUG_START", "MEDIA_BUG_STOP"}
-"""The clock's own events, and what is attached to a leg's sound: where that says something (a third party),
-it is of the real switch alone."""
+"""Events of the clock and of media bugs on a leg, which only the real switch sends."""
 
 BOOKKEEPING = {"set", "unset", "multiset", "sched_transfer"}
-"""Applications whose number and order are the dialplan's business, which both read from the same file: a
-change there does not make a transcript untrue."""
+"""Applications whose number and order the dialplan decides, which both read from the same file: a change
+there does not invalidate a transcript."""
 
 
 def said(blocks: list[Block], connection: str) -> list[Block]:
-    """What the switch said on a connection, without :data:`_NOT_SAID`."""
+    """The switch's messages on a connection, without :data:`_NOT_SAID`."""
     return [block for block in blocks if block.who == f"switch {connection}" and block.event not in _NOT_SAID]
 
 
@@ -41,8 +40,7 @@ _SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def ordered(blocks: list[Block], connection: str) -> list[str]:
-    """What the daemon sent on a connection: ids are numbered as they come, and folders and hashes are
-    chance."""
+    """The daemon's messages on a connection, with numbered ids and without folders and hashes."""
     ids: dict[str, str] = {}
 
     def plain(text: str) -> str:
@@ -55,8 +53,7 @@ def ordered(blocks: list[Block], connection: str) -> list[str]:
 
 
 def by_leg(blocks: list[Block]) -> dict[str, list[Block]]:
-    """Events of the outside leg and of the inside one: two threads of the real switch, so that the order
-    between them is not fixed."""
+    """The events of each leg: the real switch has a thread for each, so their common order is not fixed."""
     legs: dict[str, list[Block]] = {"inbound": [], "outbound": []}
     for block in blocks:
         if block.event and block.event != "CHANNEL_DATA" and not is_bookkeeping(block):
@@ -65,14 +62,14 @@ def by_leg(blocks: list[Block]) -> dict[str, list[Block]]:
 
 
 def is_bookkeeping(block: Block) -> bool:
-    """Not held against each other: bookkeeping, of which the real switch may also send a call's socket
-    what happened just before it asked for events."""
+    """Whether an event is not compared: bookkeeping, some of which the real switch also sends from before the
+    subscription."""
     return block.headers().get("Application") in BOOKKEEPING
 
 
 def settled(blocks: list[Block], connection: str) -> list[Block]:
-    """Without the end that is chance: how much a call's own socket still gets once the call was hung up,
-    and whether the daemon was still there for the last event of all."""
+    """Without the indeterminate end: the number of events on a call's own socket after the hang-up, and
+    whether the daemon was still connected for the last one."""
     if connection == "standing":
         return [block for block in blocks if block.event != "CHANNEL_DESTROY"]
     return [block for block in blocks if "Hangup-Cause" not in block.headers()]

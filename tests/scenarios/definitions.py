@@ -1,6 +1,6 @@
-"""What can happen to a call, as data: the same for the practice switch and the real FreeSWITCH.
+"""Scenarios of calls as data, for the practice switch and the real FreeSWITCH alike.
 
-A scenario says how the call is made, what happens to it and when, and what must come of it.  ``run.py``
+A scenario has the call, the steps and their times, and the expected result.  ``run.py``
 plays it through a :class:`~tests.scenarios.driver.Driver`.
 """
 
@@ -16,19 +16,18 @@ Line = Literal[
     "out_opt_in", "out_opt_out", "out_languages", "out_joining",
     "forwarded",
 ]  # fmt: skip
-"""Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose
-prompt is damaged; an emergency number; one that the switch's own list never records; those that ask, before
-the conversation or in it; those that are announced once somebody has answered; one on which colleagues may
-have a recording destroyed; those that tell a colleague who joins later, or ask them; those whose outbound
-calls are announced; one whose calls are sent on to somebody outside.  Of an outbound call it is the number
-that calls."""
+"""The called number: a customer's; an unknown one; one on the snapshot's never-record list; one with a
+damaged prompt; an emergency number; one on the switch's own never-record list; lines with questions before or
+during the conversation; lines announced at pick-up; one on which colleagues may delete; lines that notify or
+ask a transfer target; lines with announced outbound calls; one that is forwarded to an external party.  For
+an outbound call it is the calling number."""
 
 Callee = Literal["answers", "busy", "silent", "slow"]
 """``slow``: answers after some seconds."""
 
 Phase = str
-"""``asked``, ``announcing``, ``ringing``, ``bridged``; ``plays NAME`` (a sound of ``files.LOWS`` begins) and
-``mark KIND`` (it is written down), with a number behind them for another time than the first."""
+"""``asked``, ``announcing``, ``ringing``, ``bridged``; ``plays NAME`` (a sound of ``files.LOWS`` starts) and
+``mark KIND`` (the mark is on disk), followed by a number for another occurrence than the first."""
 
 Deed = Literal[
     "press", "speak", "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds",
@@ -38,8 +37,8 @@ Deed = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``deed``, ``after`` so many seconds of being in ``phase`` (since the call first was in it).  A transfer
-    goes to the number called ``with_`` (``other``, ``outside``), by default the line's own."""
+    """``deed`` happens ``after`` seconds of ``phase``, counted from its first start.  A transfer goes to the
+    number called ``with_`` (``other``, ``outside``), by default the line's own."""
 
     phase: Phase
     after: float
@@ -49,17 +48,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must come of it.
+    """The expected result.
 
-    ``outcome`` and ``reason`` as in ``take.json``; ``outcome`` ``None``: nothing was written down; two
-    reasons with ``|`` between them: either, by who is first to notice.
-    ``marks`` must be found in this order among the marks (others may stand between them), ``absent`` must
-    not be found.  ``bridged``: the two were connected.  ``state`` is the switch's own word on the call
-    (``accord_state``) while it was connected, or at its end; ``recorded``: the switch was recording then.
-    ``sound``: an audio file is left in the spool.  ``told`` is how often the announcement was played.
-    ``answers``: what was answered to each question, in order.  ``there``: who came (``+line``, by the number
-    that was called) and who left (``-line``), in order; not looked at where it is empty.
-    ``once``: marks that are found exactly once.
+    ``outcome`` and ``reason`` are as in ``take.json``; ``outcome`` ``None``: there is no folder; two reasons
+    separated by ``|``: either of them.  ``marks`` occur in this order (others may be between them),
+    ``absent`` do not occur, ``once`` occur exactly once.  ``bridged``: the two were connected.  ``state`` is
+    the switch's ``accord_state`` while connected, or at the end; ``recorded``: the switch was recording then.
+    ``sound``: an audio file is left in the spool.  ``told``: how often the announcement was played.
+    ``answers``: the answer to each question, in order.  ``there``: the participants who joined (``+line``, by
+    the called number) and left (``-line``), in order; not checked if empty.
     """
 
     outcome: str | None
@@ -78,9 +75,9 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A call.  ``daemon``: is it up when the call comes.  ``name_shown`` and ``header`` are the display
-    name and an ``X-`` header's value of the INVITE.  ``outward``: a colleague makes it, to ``calls`` or to a
-    number of its own; the outside party is who is called, and ``callee_…`` is done by the colleague."""
+    """A call.  ``daemon``: whether it is up when the call arrives.  ``name_shown`` and ``header`` are the
+    display name and an ``X-`` header's value of the INVITE.  ``outward``: a colleague calls ``calls``, or a
+    number of its own; the external party is the callee, and ``callee_…`` are the colleague's actions."""
 
     name: str
     expected: Expected
@@ -95,12 +92,12 @@ class Scenario:
 
     @property
     def touches_the_daemon(self) -> bool:
-        """It kills or stalls the daemon: nothing else can be played at the same time."""
+        """Whether it kills or stalls the daemon: nothing else can be played meanwhile."""
         return any(step.deed.endswith("_daemon") for step in self.steps)
 
 
 FORGED = "%0AUnique-ID%3A%20evil%0Avariable_accord_recording%3A%20evil"
-"""What a caller sends to become a header of its own in a client that decodes before it looks for lines."""
+"""A caller's name that would become a header in a client that decodes before it splits lines."""
 
 _WHOLE = ("recording_started", "announcement_started", "announcement_finished", "bridged", "hangup")
 _KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_broken",))
@@ -174,7 +171,7 @@ KEYS = tuple(
              steps=(Step("announcing", 0.4, "press", key), Step("bridged", 0.5, "hang_up")))
     for key, name in [*((str(digit), str(digit)) for digit in range(10)), ("*", "star"), ("#", "hash")]
 )  # fmt: skip
-"""Each of the twelve keys in the announcement: none skips it."""
+"""Each of the twelve keys during the announcement: none skips it."""
 
 NO_ANSWER = Scenario(
     "no_answer",
@@ -182,4 +179,4 @@ NO_ANSWER = Scenario(
     callee="silent",
     steps=(),
 )
-"""It rings until the switch gives up: takes as long as that."""
+"""It rings until the switch gives up, which takes a minute."""

@@ -1,4 +1,4 @@
-"""What a switch must let a scenario do with it; the practice switch and the real one each have one."""
+"""The interface of a switch to scenarios, for the practice switch and the real one."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tests.scenarios.definitions import Scenario
 
 
 class Call(Protocol):
-    """One call, from the outside party's end."""
+    """One call, from the external party's end."""
 
     caller: str
-    """The outside party's number; no other call in the spool has it."""
+    """The external party's number, unique in the spool."""
 
     def wait(self, phase: str, seconds: float) -> bool:
         """Wait for ``asked``, ``announcing``, ``ringing``, ``bridged`` or ``ended``."""
 
     def press(self, key: str) -> None:
-        """The outside party presses keys, one after the other."""
+        """The external party presses keys, one after the other."""
 
     def speak(self) -> None:
-        """The outside party says a word, instead of its tone."""
+        """The external party says a word instead of its tone."""
 
     def callee_presses(self, key: str) -> None:
-        """So does the called one."""
+        """The called party presses keys."""
 
     def callee_holds(self) -> None: ...
 
@@ -43,16 +43,16 @@ class Call(Protocol):
     def callee_hangs_up(self) -> None: ...
 
     def transfer(self, number: str) -> None:
-        """The call goes to somebody else, who answers: the number of this name."""
+        """Transfer the call to the number of this name, which answers."""
 
     def state(self) -> str:
-        """``accord_state`` now, or as it was last; empty where it never had one."""
+        """The present or last ``accord_state``; empty if there was none."""
 
     def recorded(self) -> bool:
-        """The switch is recording the outside leg now."""
+        """Whether the switch is recording the external leg now."""
 
     def played(self, name: str) -> int:
-        """How often a sound (of ``files.LOWS``) was begun on the outside leg."""
+        """How often a sound (of ``files.LOWS``) was started on the external leg."""
 
 
 class Driver(Protocol):
@@ -60,7 +60,7 @@ class Driver(Protocol):
 
     spool: Path
     numbers: Mapping[str, str]
-    """By name, as they are called."""
+    """The called numbers by name."""
 
     def place(self, scenario: Scenario) -> Call:
         """Make the scenario's call; returns at once."""
@@ -98,7 +98,7 @@ class DaemonProcess:
             )
 
     def ended(self) -> bool:
-        """It has ended by itself."""
+        """Whether it has ended by itself."""
         return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""The files that scenarios need: lines, and an announcement that cannot be mistaken."""
+"""The files that scenarios need: a snapshot of lines, and unmistakable prompts."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
 
 
 SAYS_YES = Path(__file__).parent / "says-yes.wav"
-"""What an outside party says: a voice, where they only send a tone else."""
+"""A word said by an external party, who otherwise sends only a tone."""
 
 LOWS = {
     "told": 300, "damaged": 350, "told_nl": 400, "question": 450, "question_nl": 500, "declined": 550,
     "declined_nl": 600, "menu": 650, "keep_question": 700, "keep_cue": 750, "keep_yes": 800, "keep_no": 850,
     "keep_none": 900, "delete_question": 950, "deleted": 1000, "joining": 1050,
 }  # fmt: skip
-"""Each sound's own, that none is taken for another."""
+"""The lowest frequency of each sound, so that no two are alike."""
 
 
 class Sounds:
@@ -60,28 +60,28 @@ class Sounds:
             self.paths[name] = new.rename(prompts / f"{hashlib.sha256(new.read_bytes()).hexdigest()}.wav")
 
     def sound(self, name: str) -> PromptSound:
-        """As a line has it."""
+        """A sound as a line's policy has it."""
         return PromptSound(f"a chirp: {name}", self.paths[name].stem, 1200)
 
     def told(self, name: str = "told", language: str = "en") -> Announcement:
-        """An announcement of that sound."""
+        """An announcement with that sound."""
         return Announcement(name, 1, language, "a chirp", ("agreement",), 30, self.paths[name].stem, 1200)
 
     def asked(self, language: str = "") -> ConsentPrompt:
-        """A question, and what is said after a no."""
+        """A consent prompt, and the prompt after a no."""
         return ConsentPrompt(self.sound(f"question{language}"), self.sound(f"declined{language}"))
 
     def asking(self, how: str) -> TransferNotice:
-        """What is asked of who joins, and said after a no."""
+        """A question to a transfer target, and the prompt after a no."""
         return TransferNotice(how, self.sound("joining"), self.sound("declined"))
 
     def keep(self, **more: bool) -> Keep:
-        """What is said about keeping it."""
+        """The prompts of a keep question."""
         names = ("keep_question", "keep_cue", "keep_yes", "keep_no", "keep_none")
         return Keep("agreement", 365, *(self.sound(name) for name in names), **more)
 
     def line(self, name: str, number: str) -> LinePolicy:
-        """A line that does what its name says (:data:`tests.scenarios.definitions.Line`)."""
+        """The line of that name (:data:`tests.scenarios.definitions.Line`)."""
 
         def made(mode: str = NOTICE, told: str = "told", **more: Any) -> LinePolicy:
             told_, timing = self.told(told), AT_PICKUP if name.startswith(AT_PICKUP) else BEFORE_RINGING
@@ -122,9 +122,9 @@ class Sounds:
 
 
 def write_snapshot(folder: Path, numbers: Mapping[str, str]) -> dict[str, Path]:
-    """A snapshot with a line for each of ``numbers``; returns the sounds by their names.
+    """Write a snapshot with a line for each of ``numbers``; returns the sounds by name.
 
-    The prompt of the line ``damaged`` is; ``never_record`` is on the snapshot's list.
+    The prompt of the line ``damaged`` is damaged; ``never_record`` is on the snapshot's list.
     """
     sounds = Sounds(folder / "prompts")
     lines = [sounds.line(name, number) for name, number in numbers.items()]

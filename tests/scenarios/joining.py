@@ -1,4 +1,4 @@
-"""Scenarios in which somebody else comes to the other end: one take, and who was there when."""
+"""Scenarios of transfers: one take, with the participants and their times."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _OVER = "recording_stopped"
 
 def _asked(name: str, answer: str, *steps: Step, line: Line = "joining_opt_in", times: int = 1
            ) -> Scenario:  # fmt: skip
-    """Who joins is asked: what they answered to it, and so whether it goes on."""
+    """The transfer target is asked: recording continues by the answer."""
     goes_on = answer in ("yes", "silent")
     opt_in = line == "joining_opt_in"
     marks = (*(_IN if opt_in else _OUT), *(("joined_asked",) * times))
@@ -120,7 +120,7 @@ JOINER_ASKED = (
     _asked("joiner_may_refuse_wrong_keys", "unclear", Step("mark joined_asked", 0.3, "callee_presses", "1"),
            Step("mark joined_asked 2", 0.3, "callee_presses", "5"), line="joining_opt_out", times=2),
 )  # fmt: skip
-"""A line that asks who joins: alone in opt-in, and together with the caller in opt-out."""
+"""A line that asks transfer targets: alone in opt-in, together with the caller in opt-out."""
 
 ROUGH_JOINER_ASKED = (
     Scenario("daemon_killed_while_who_joined_is_asked",
@@ -142,10 +142,10 @@ ROUGH_JOINER_ASKED = (
                     Step("mark joined_asked 2", 0.3, "callee_presses", "2"),
                     Step("mark joined_refused", 0.6, "hang_up"))),
 )  # fmt: skip
-"""The daemon dies while the question is open: it takes nothing for a yes."""
+"""The daemon dies while the question is open: nothing counts as a yes."""
 
 ROUGH_JOINING = (
-    # Seen to begin, and again by the next daemon, for it goes on.
+    # Its start is seen twice: the next daemon sees it again, because it continues.
     Scenario("held_while_the_daemon_is_away", Expected("recorded", marks=(*_WHOLE, "colleague_hold",
                                                                           "unobserved_from", "colleague_hold",
                                                                           "colleague_unhold", "hangup"),
@@ -168,4 +168,4 @@ ROUGH_JOINING = (
                     Step("mark joined_telling", 2.5, "start_daemon"),
                     Step("mark joined_telling", 5.0, "hang_up"))),
 )  # fmt: skip
-"""The daemon dies in a transfer: who came is in the marks when it is back, and nobody is told twice."""
+"""The daemon dies in a transfer: afterwards the marks have the new participant, and nobody is told twice."""

@@ -1,4 +1,4 @@
-"""A client that does by hand what :mod:`tests.scenarios.mechanics` says, and keeps what both sides said."""
+"""A client that carries out :mod:`tests.scenarios.mechanics` and records the messages of both sides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENTS = (
 CALL = Scenario("by hand", Expected(None), daemon=False)
 
 LONGEST = 30.0
-"""Seconds that anything may take."""
+"""The time limit of each step in seconds."""
 
 
 class Wire:
@@ -33,7 +33,7 @@ class Wire:
         self._socket.settimeout(None)
         self._kept = kept
         self.heard: list[Block] = []
-        """What the switch said so far."""
+        """The switch's messages so far."""
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -57,7 +57,7 @@ class Wire:
         return sum(not block.event or "Reply-Text" in block.headers() for block in self.heard)
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -82,7 +82,7 @@ class ByHand:
         self._ask(self._standing, f"event plain {EVENTS}")
 
     def play(self, mechanic: Mechanic) -> None:
-        """Make the call and do every step.  Raises ``AssertionError`` where something does not come."""
+        """Make the call and carry out every step.  Raises ``AssertionError`` at a timeout."""
         call = self._driver.place(CALL)
         self._until("the call came", lambda: self._arrived)
         self._own = Wire("call", self._arrived[0], self.kept)
@@ -95,7 +95,7 @@ class ByHand:
 
     def close(self) -> None:
         """End the connections."""
-        self._server.shutdown(socket.SHUT_RDWR)  # or the thread in accept() keeps the port
+        self._server.shutdown(socket.SHUT_RDWR)  # otherwise the thread in accept() keeps the port
         self._server.close()
         self._standing.close()
 

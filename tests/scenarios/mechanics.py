@@ -1,7 +1,7 @@
-"""What the switch itself does with keys and with sounds that are played into a call, as data.
+"""How the switch itself treats keys and sounds played into a call, as data.
 
-Unlike the scenarios of ``definitions.py`` these know nothing of the daemon: a client does by hand what is
-written here, on a switch whose dialplan is :data:`DIALPLAN`; so they stay true when Accord's own changes.
+Unlike the scenarios of ``definitions.py``, these need no daemon: a client carries them out on a switch with
+:data:`DIALPLAN`, so they stay valid when Accord's dialplan changes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DIALPLAN = r"""<include>
 """  # noqa: E501
 
 SOUNDS = {"question": 4.0, "short": 1.0, "absent": 0.0}
-"""Seconds; ``absent`` is no file."""
+"""Lengths in seconds; ``absent`` has no file."""
 
 Deed = Literal[
     "play", "let_go", "clear", "broadcast", "terminators", "terminators_by_broadcast", "until", "press",
@@ -61,7 +61,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Mechanic:
-    """``call``: what the call's own socket is told is part of it."""
+    """``call``: messages on the call's own socket are part of it."""
 
     name: str
     steps: tuple[Step, ...]
@@ -121,7 +121,7 @@ MECHANICS = (
 
 
 def write_configuration(folder: Path, original: Path) -> Path:
-    """A copy of a configuration with :data:`DIALPLAN` for its dialplan."""
+    """Copy a configuration, with :data:`DIALPLAN` as its dialplan."""
     made = folder / "conf"
     shutil.copytree(original, made, ignore=shutil.ignore_patterns("dialplan"))
     (made / "dialplan").mkdir()
@@ -130,7 +130,7 @@ def write_configuration(folder: Path, original: Path) -> Path:
 
 
 def write_sounds(folder: Path) -> dict[str, Path]:
-    """The files of :data:`SOUNDS`."""
+    """Write the files of :data:`SOUNDS`."""
     made = {name: folder / f"{name}.wav" for name in SOUNDS}
     for name, seconds in SOUNDS.items():
         if seconds:

@@ -1,4 +1,4 @@
-"""Scenarios of calls that a colleague makes: the outside party is whom they call."""
+"""Scenarios of outbound calls: the external party is the callee."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ ASKED = (
            _unrecorded("declined", "answered", answers=("no",), absent=("announcement_finished",)),
            Step("announcing", 0.4, "press", "2")),
 )  # fmt: skip
-"""Those in which the callee is asked before they are connected."""
+"""Outbound calls with a consent prompt before the connection."""
 
 ROUGH_OUTBOUND = (
     Scenario("out_no_daemon", _UNLISTED, "out", outward=True, daemon=False),
@@ -155,4 +155,4 @@ ROUGH_OUTBOUND = (
              "out_once", outward=True,
              steps=(Step("announcing", 0.4, "kill_daemon"), Step("announcing", 8.0, "hang_up"))),
 )  # fmt: skip
-"""The daemon is away, dies or stalls: they are connected without a recording."""
+"""The daemon is down, dies or stalls: the call is connected without a recording."""

@@ -35,12 +35,12 @@ NUMBERS = {
     "out_opt_out": "+3222550129", "out_languages": "+3222550130",
 }  # fmt: skip
 SLOW = 6.0
-"""Seconds that a slow one lets it ring."""
+"""Seconds that a slow callee lets it ring."""
 NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
 
 
 def free_port() -> int:
-    """A TCP port that nobody has at this moment."""
+    """A free TCP port."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return int(held.getsockname()[1])
@@ -98,8 +98,8 @@ class PracticeCall:
 
 
 class PracticeDriver:
-    """Practice switch and daemon, with spool and snapshot in ``folder``; what both say is put into
-    ``kept`` where it is given; ``conf`` is the switch's configuration."""
+    """Practice switch and daemon, with spool and snapshot in ``folder``.  Messages of both are added to
+    ``kept`` if it is given; ``conf`` is the switch's configuration."""
 
     numbers = NUMBERS
 

@@ -1,4 +1,4 @@
-"""A proxy between a switch and the daemon that keeps every byte that goes through it."""
+"""A proxy between a switch and the daemon that records every byte."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 class Proxy:
-    """Passes bytes both ways and keeps them: ``name`` is ``standing`` or ``call``."""
+    """Forwards bytes both ways and records them: ``name`` is ``standing`` or ``call``."""
 
     def __init__(self, name: str, port: int, target: int, kept: list[tuple[str, bytes]]) -> None:
         self._name = name
@@ -31,7 +31,7 @@ class Proxy:
                 near.close()
                 continue
             self._open += [near, far]
-            # Who connects differs: the daemon to the standing connection, the switch to a call's own.
+            # The daemon opens the standing connection, the switch a call's own.
             near_says, far_says = ("daemon", "switch") if self._name == "standing" else ("switch", "daemon")
             for source, sink, who in ((near, far, near_says), (far, near, far_says)):
                 threading.Thread(target=self._pump, args=(source, sink, who), daemon=True).start()
@@ -51,12 +51,12 @@ class Proxy:
                 continue
 
     def close(self) -> None:
-        """Take no more connections."""
-        self._server.shutdown(socket.SHUT_RDWR)  # or the thread in accept() keeps the port
+        """Accept no more connections."""
+        self._server.shutdown(socket.SHUT_RDWR)  # otherwise the thread in accept() keeps the port
         self._server.close()
 
     def cut(self) -> None:
-        """Take no more, and end those that are there."""
+        """Accept no more connections, and close the open ones."""
         if not self._cut:
             self.close()
         self._cut = True

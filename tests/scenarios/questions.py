@@ -1,4 +1,4 @@
-"""Scenarios in which something is asked: before the conversation, and in it."""
+"""Scenarios with questions before and during the conversation."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ BEFORE = (
     Scenario("hangs_up_in_menu", _left("hung_up_in_question", state="asking"), line="languages",
              steps=(Step("plays menu", 0.4, "hang_up"),)),
 )  # fmt: skip
-"""Before the conversation."""
+"""Questions before the conversation."""
 
 ROUGH_BEFORE = (
     Scenario("daemon_killed_in_question", _unrecorded("daemon_away"), line="opt_in",
@@ -85,7 +85,7 @@ ROUGH_BEFORE = (
     Scenario("daemon_killed_in_the_time_to_refuse", _unrecorded("daemon_away", told=1), line="opt_out",
              steps=(Step("mark announcement_finished", 0.5, "kill_daemon"), OVER)),
 )  # fmt: skip
-"""The same, and the daemon dies: nothing that was not answered is an answer."""
+"""Questions before the conversation during which the daemon dies: no answer appears."""
 
 
 def _agreement(
@@ -113,7 +113,7 @@ IN_TALK = (
                steps=(ASKS, Step(_HEARD, 0.4, "press", "1"), _END)),
     _agreement("agreed_aloud", "keep", ("yes colleague aloud",), *_WHOLE,
                steps=(ASKS, _SPEAKS, _SAID_YES, _END)),
-    # The outside party sends a tone, and nobody speaks: a colleague's yes is none.
+    # The external party sends a tone and does not speak: the colleague's yes does not count.
     _agreement("nobody_is_heard_to_answer", "keep", ("none",), *_UNHEARD, *_UNHEARD, "keep_answered",
                "keep_told",
                steps=(ASKS, _SAID_YES, Step(f"{_HEARD} 2", 1.0, "callee_presses", "1"), _END)),
@@ -168,7 +168,7 @@ IN_TALK = (
              Expected("not_recorded", "not_kept", marks=(*_TOLD, "bridged", *_WHOLE, "hangup"), sound=False,
                       answers=("no outside key",)),
              line="keep_or_destroy", steps=(ASKS, Step(_HEARD, 0.4, "press", "2"), _END)),
-    # Nothing is asked in a pause, and one that comes before the answer breaks it off.
+    # Nothing is asked during a pause, and a pause before the answer breaks the question off.
     _agreement("asked_while_paused_and_paused_while_asked", "keep", (), "paused", "resumed", "keep_asked",
                "keep_question_heard", "paused", "keep_broken", once=("keep_asked",),
                steps=(Step("bridged", 0.5, "callee_presses", "*6"),
@@ -181,7 +181,7 @@ IN_TALK = (
     _agreement("hangs_up_in_the_question", "keep", (), "keep_asked", "keep_broken",
                steps=(ASKS, Step("plays keep_question", 0.4, "hang_up"))),
 )  # fmt: skip
-"""While they speak."""
+"""Questions during the conversation."""
 
 ROUGH_IN_TALK = (
     _agreement("daemon_killed_before_the_answer", "keep", ("yes colleague aloud",), "keep_asked",
@@ -205,5 +205,5 @@ ROUGH_IN_TALK = (
                       Step("mark unobserved_to", 0.5, "callee_presses", "*5"),
                       Step(_HEARD, 0.4, "press", "1"), _END)),
 )  # fmt: skip
-"""The daemon dies or stalls in the question: no consent appears, the call goes on, and it can be asked
-again."""
+"""The daemon dies or stalls during a question: no answer appears, the call continues, and the question can be
+repeated."""

@@ -1,4 +1,4 @@
-"""Plays a scenario through a driver and says what is not as it must be."""
+"""Plays a scenario through a driver and checks its result."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.scenarios.definitions import Expected, Scenario, Step
 from tests.scenarios.driver import Call, Driver
 
 LONGEST = 30.0
-"""Seconds that a phase may take to come."""
+"""Seconds that a phase may take to start."""
 
 UNANSWERED = 90.0
 """Seconds after which a call that nobody ends has ended by itself."""
 
 
 def play(scenario: Scenario, driver: Driver) -> None:
-    """Make the call, do what is to be done, and assert what is expected."""
+    """Make the call, carry out its steps, and assert the expected result."""
     expected = scenario.expected
     driver.daemon("start" if scenario.daemon else "kill")
     if any(step == Step("asked", 0.0, "stall_daemon") for step in scenario.steps):
@@ -53,7 +53,7 @@ def play(scenario: Scenario, driver: Driver) -> None:
 
 
 def _wait(phase: str, call: Call, driver: Driver) -> None:
-    """Until the call is there (:data:`tests.scenarios.definitions.Phase`)."""
+    """Wait until the call is in a phase (:data:`tests.scenarios.definitions.Phase`)."""
     kind, name, number = [*phase.split(), "", ""][:3]
     times = int(number or 1)
     if kind == "plays":
@@ -105,7 +105,7 @@ def folder_of(caller: str, driver: Driver) -> Path | None:
 
 
 def _who(mark: layout.Mark, driver: Driver) -> str:
-    """Who came or left, by the name of their number."""
+    """The participant who joined or left, by the name of their number."""
     value = mark.data.get("value", "").lstrip("+")
     names = [name for name, number in driver.numbers.items() if number.lstrip("+") == value]
     return ("+" if mark.kind == "bridged" else "-") + (names[0] if names else value)

@@ -1,9 +1,8 @@
-"""Transcripts: what a switch and the daemon said to each other, a block a message.
+"""Transcripts: the messages between a switch and the daemon, one block each.
 
-A file has blocks that begin with a line ``=== who connection``: ``switch`` or ``daemon``, on the
-``standing`` connection or on the ``call``'s own.  The text under it is the message as it was on the wire
-(of an event the frame's own two lines are left out), in UTF-8 with what is none as surrogates.  They are
-compressed: ``zless`` shows one.
+A block begins with a line ``=== who connection``: ``switch`` or ``daemon``, on the ``standing`` connection or
+the ``call``'s own.  The text below it is the message on the wire (of an event, without the two lines of its
+frame), in UTF-8 with other bytes as surrogates.  Files are compressed: ``zless`` shows one.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ CLOSED = "<closed>"
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``who`` is such as ``switch standing``; ``text`` the message without the empty line at its end."""
+    """``who`` is for example ``switch standing``; ``text`` the message without its final empty line."""
 
     who: str
     text: str
 
     def headers(self) -> dict[str, str]:
-        """Header lines; the first of a name counts, values as they were on the wire."""
+        """Headers, the first of each name, with values as on the wire."""
         found: dict[str, str] = {}
         for line in self.text.split("\n"):
             name, colon, value = line.partition(": ")
@@ -41,12 +40,12 @@ class Block:
     @property
     def event(self) -> str:
         """The event's name, empty for another message."""
-        # What the application "event" makes begins with its subclass.
+        # An event of the application "event" begins with its subclass.
         return self.headers().get("Event-Name", "") if self.text.startswith("Event-") else ""
 
 
 def frames(kept: list[tuple[str, bytes]]) -> list[Block]:
-    """Cut what went through a proxy into messages; each is placed where its last byte came."""
+    """Split the bytes of a proxy into messages, ordered by their last byte."""
     blocks: list[Block] = []
     pending: dict[str, bytes] = {}
     for who, data in kept:
@@ -64,7 +63,7 @@ def frames(kept: list[tuple[str, bytes]]) -> list[Block]:
 
 
 def message(data: bytes) -> tuple[bytes, bytes] | None:
-    """The first whole message and what is behind it; ``None`` where there is none yet."""
+    """The first complete message and the rest; ``None`` if there is none yet."""
     data = data.lstrip(b"\n")
     end = data.find(b"\n\n")
     if end < 0:
@@ -83,7 +82,7 @@ def message(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def taken(folder: Path = TRANSCRIPTS) -> list[str]:
-    """Of what there is a transcript."""
+    """The names of the transcripts."""
     return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
 
 
