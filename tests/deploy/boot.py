@@ -1,5 +1,5 @@
-"""A real systemd as process 1 in namespaces of its own, on a copy of this machine's files that is thrown
-away: for the units as they are shipped, with everything that hardens them.  Needs root."""
+"""A real systemd as process 1 in its own namespaces, on a disposable copy of this machine's files: to run the
+shipped units with all their hardening.  Needs root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PYTHON = (
     "LD_LIBRARY_PATH=/opt/accord/python/lib PYTHONPATH=/opt/accord/source:/opt/accord/packages "
     f"/opt/accord/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
 )
-"""The Python of the tests, with what it has installed, in a machine's shell."""
+"""The tests' Python and its packages, as a command in the machine."""
 
 REPOSITORY = Path(__file__).parents[2]
 SYSTEMD = Path("/usr/lib/systemd/systemd")
@@ -61,7 +61,7 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin {systemd} --system
 
 
 def missing() -> str | None:
-    """What this machine lacks for it."""
+    """What this machine lacks to boot one; ``None`` if nothing."""
     if os.geteuid() != 0:
         return "root, to start systemd in namespaces"
     if not SYSTEMD.exists():
@@ -76,7 +76,7 @@ def missing() -> str | None:
 
 
 class Machine:
-    """A booted machine.  ``folder`` is where it is mounted, ``run`` a command in it."""
+    """A booted machine, mounted in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -84,7 +84,7 @@ class Machine:
         self._unshare: subprocess.Popen[bytes] | None = None
 
     def boot(self) -> None:
-        # Where they are here may be somebody's home, which the units do not show.
+        # Bind-mounted, because on this machine they may be in a home, which the units hide.
         script = SETUP.format(
             folder=self._folder,
             systemd=SYSTEMD,
@@ -120,11 +120,11 @@ class Machine:
         return False
 
     def path(self, inside: str) -> Path:
-        """A file of the machine, from outside."""
+        """The path of a file of the machine, from outside."""
         return Path(f"/proc/{self.pid}/root{inside}")
 
     def run(self, *argv: str, check: bool = True, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-        """A command in the machine, as its root."""
+        """Run a command in the machine, as root."""
         done = subprocess.run(
             ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-n", "-C", "-r", "-w", *argv],
             capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL,

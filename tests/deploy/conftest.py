@@ -1,4 +1,4 @@
-"""The units as they are shipped, and a machine that runs them."""
+"""The shipped units, and a machine that runs them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LoadCredential=kek:/etc/accord/secrets/kek
 LoadCredential=web-secret-key:/etc/accord/secrets/web-secret-key
 UnsetEnvironment=ACCORD_STORE_ACCESS_KEY_FILE ACCORD_STORE_SECRET_KEY_FILE
 """
-"""What docs/operate.md says for a store that is a folder."""
+"""The unit settings of docs/operate.md for a store that is a folder."""
 
 SWITCH = """\
 [Service]
@@ -45,7 +45,7 @@ ExecStart=/bin/sh -c '{python} -m demo.practice --stay --call +3225550101:en'
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    """An installation by the steps of docs/operate.md, started."""
+    """A running installation, made by the steps of docs/operate.md."""
     if (lacking := missing()) is not None:
         pytest.skip(f"a machine of its own needs {lacking}")
     booted = Machine(Path(tempfile.mkdtemp(prefix="accord-machine-")))
@@ -58,7 +58,7 @@ def machine() -> Iterator[Machine]:
 
 
 def install(machine: Machine) -> None:
-    """As the page says; ``/opt/accord`` leads to this checkout."""
+    """Follow the steps of the page; ``/opt/accord`` leads to this checkout."""
     command = machine.path("/opt/accord/bin/accord")
     command.write_text(
         f'#!/bin/sh\nexport {PYTHON.rpartition(" ")[0]}\nexec {PYTHON.split()[-1]} -m recorder "$@"\n'

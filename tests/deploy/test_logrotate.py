@@ -1,4 +1,4 @@
-"""The real logrotate on the log of a process that goes on writing: no line is lost, none doubled."""
+"""The real logrotate on the log of writing processes: no line is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ for number in range(lines):
             time.sleep(0.01)
     log.info("line", writer=sys.argv[2], number=number, more="x" * (number % 300))
 """
-"""The second half of its lines is written once there was a rotation, the first after all had got so far."""
+"""Each writer waits after half of its lines for the first rotation."""
 
 LINES = 4_000
 WRITERS = 3
@@ -38,7 +38,7 @@ WRITERS = 3
 
 @pytest.fixture
 def rotation(tmp_path: Path) -> Path:
-    """The shipped file for a log in a folder of the test's, by this user."""
+    """The shipped file, for a log in a test's folder and this user."""
     text = (REPOSITORY / "deploy/logrotate/accord").read_text()
     text = text.replace("/var/log/accord", str(tmp_path)).replace("/var/lib/accord", str(tmp_path))
     text = "\n".join(line for line in text.splitlines() if not line.strip().startswith("su "))
@@ -75,7 +75,7 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
             rotate(rotation)
             rotations += 1
             path.with_name("rotated").touch()
-        time.sleep(1.05)  # the names of what was rotated go by the second
+        time.sleep(1.05)  # rotated files are named by the second
     for writer in writers:
         said = writer.communicate()[1]
         assert (writer.returncode, said) == (0, b"")
@@ -97,7 +97,7 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
 
 
 def test_lines_that_do_not_fit_on_the_disk_are_counted(tmp_path: Path) -> None:
-    """A file's largest size stands in for a full disk: the write fails in the same place."""
+    """A file size limit replaces a full disk: the write fails in the same place."""
     script = f"""
 import resource, signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The shipped units under a real systemd, hardened as they are: an installation on a machine of its own."""
+"""The shipped units with all their hardening under a real systemd, on a machine of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main_pid(machine: Machine, unit: str) -> int:
 
 
 def outside(machine: Machine, inside: int) -> int:
-    """The process id that a process of the machine has here."""
+    """The process id, on this machine, of a unit's main process."""
     for each in os.listdir("/proc"):
         try:
             lines = open(f"/proc/{each}/status").read().splitlines()  # noqa: SIM115
@@ -75,7 +75,7 @@ def test_a_call_becomes_a_recording_though_the_switch_is_another_user(machine: M
         raise AssertionError(f"{error}\n{machine.journal('freeswitch')}\n{logs}") from error
     spool = machine.path("/var/lib/accord/spool")
     machine.until("the spool is empty", lambda: not list(spool.glob(f"*/{END}")))
-    # The kernel has told the daemon, hardened as it is, whose process the switch is.
+    # The hardened daemon can ask the kernel whose process the switch is.
     kept = spool / FILE
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert json.loads(kept.read_text())["user"] == int(machine.run("id", "-u", "freeswitch").stdout)
@@ -118,7 +118,7 @@ def test_a_reload_interrupts_nothing(machine: Machine, unit: str) -> None:
     wait_active(machine, unit)
     before = main_pid(machine, unit)
     machine.run("systemctl", "reload", unit)
-    time.sleep(1.5)  # what would end it ends it at once
+    time.sleep(1.5)  # a process that SIGHUP ends would end at once
     assert main_pid(machine, unit) == before
     assert machine.show(unit, "ActiveState") == "active"
 
@@ -140,7 +140,7 @@ def test_the_daemon_reads_no_key(machine: Machine) -> None:
 
 
 def test_worker_trusts_the_clock_and_does_its_duties(machine: Machine) -> None:
-    """Where it cannot, nothing is ever destroyed: what it needs for that is not hidden from it."""
+    """If it could not, nothing would ever be destroyed: the hardening must not hide what it needs."""
     wait_active(machine, "accord-worker")
     noted = machine.path("/var/lib/accord/spool/.clock")
     machine.until("the clock is believed", noted.exists, 30)
@@ -149,7 +149,7 @@ def test_worker_trusts_the_clock_and_does_its_duties(machine: Machine) -> None:
 
 
 def test_the_switch_reads_no_key_and_no_catalogue(machine: Machine) -> None:
-    """It is of Accord's group, for the spool's sake, and whoever calls talks to it."""
+    """It is in Accord's group, because of the spool, and callers can talk to it."""
     wait_active(machine, "accord-worker")
     closed = (
         "/etc/accord/accord.toml",
@@ -178,7 +178,7 @@ def test_reload_replaces_the_daemon(machine: Machine) -> None:
         machine.until("the one before has ended", lambda: not machine.path(f"/proc/{before}").exists(), 30)  # noqa: B023
         assert machine.show("accord-daemon", "ActiveState") == "active"
         machine.run("python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 8084), 1)")
-    # It is systemd's own as the first was: watched, told to end, and started again.
+    # systemd treats it like the first one: it is watched, ended and restarted.
     after = main_pid(machine, "accord-daemon")
     os.kill(outside(machine, after), signal.SIGSTOP)
     machine.until(
@@ -203,7 +203,7 @@ WRITABLE = {
 
 @pytest.mark.parametrize("unit", WRITABLE)
 def test_process_can_write_only_its_own_folders(machine: Machine, unit: str) -> None:
-    """As the process sees the machine: with its mounts and its user."""
+    """Run a command with the mounts and the user of a unit's process."""
     wait_active(machine, unit)
     as_process = (
         "nsenter",

@@ -1,4 +1,4 @@
-"""The shipped units as systemd's own tools judge them, and the pages' words against them."""
+"""The shipped units, checked by systemd's own tools and against the docs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.deploy.boot import REPOSITORY
 SYSTEMD = REPOSITORY / "deploy" / "systemd"
 UNITS = sorted(path.name for path in SYSTEMD.glob("accord-*.service"))
 EXPOSED = 1.5
-"""Of 10; what is left is mostly that they talk to a network at all."""
+"""Exposure, of 10: the rest is mostly network access."""
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing (package systemd)"
@@ -24,7 +24,7 @@ needs_systemd = pytest.mark.skipif(
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """A copy whose command is one that this machine has."""
+    """A copy with a command that this machine has."""
     for path in SYSTEMD.glob("accord*"):
         text = path.read_text().replace("/opt/accord/bin/accord", sys.executable)
         (tmp_path / path.name).write_text(text)
@@ -68,7 +68,7 @@ def test_no_secret_is_in_a_unit_s_environment(unit: str) -> None:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_unit_waits_for_its_disks(unit: str) -> None:
-    """Whatever of Accord's folders a unit may write may be a mount of its own."""
+    """Each of Accord's folders that a unit may write may be a mount of its own."""
     text = (SYSTEMD / unit).read_text()
     waited = re.search(r"^RequiresMountsFor=(.*)$", text, re.MULTILINE)
     written = re.search(r"^ReadWritePaths=(.*)$", text, re.MULTILINE)

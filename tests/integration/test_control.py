@@ -1,5 +1,5 @@
-"""A live call is paused from the panel, over HTTP, through the real processes: web, catalogue, worker,
-daemon, switch, and what is then in the sound.  And with the daemon dead it is not done, and that is said."""
+"""A live call is paused from the panel over HTTP, through the real processes: web, catalogue, worker, daemon
+and switch, down to the audio.  With the daemon dead, the failure is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CALL = re.compile(r'id="call-([0-9a-f-]{36})"')
 
 
 class Panel:
-    """Somebody at the panel, without JavaScript."""
+    """A user of the panel, without JavaScript."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -36,14 +36,14 @@ class Panel:
         return str(self._open(self.address + path, timeout=20).read().decode())
 
     def send(self, path: str, page: str, **fields: str) -> str:
-        """Fill in a form of a page; the page that comes of it."""
+        """Fill in a form of a page; returns the resulting page."""
         found = TOKEN.search(self.get(page))
         assert found is not None
         form = urllib.parse.urlencode({"csrf_token": found[1], **fields}).encode()
         return str(self._open(self.address + path, form, timeout=20).read().decode())
 
     def call(self) -> str:
-        """The id of the one call that goes on and was told."""
+        """The id of the one live, announced call."""
         found: list[str] = []
 
         def there() -> bool:
@@ -57,7 +57,7 @@ class Panel:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    # Deeper than what the kernel takes as a socket's name.
+    # Deeper than the kernel's limit for a socket's name.
     folder = tmp_path / ("d" * 60) / ("e" * 60)
     folder.mkdir(parents=True)
     made = Site(folder)
@@ -76,7 +76,7 @@ def password_file(folder: Path) -> Path:
 
 
 def silent(samples: np.ndarray) -> float:
-    """The longest stretch with nothing in both channels, in seconds, in a sound that has none otherwise."""
+    """The longest stretch in seconds that is silent in both channels."""
     zero = np.concatenate([[False], ~samples.any(axis=1), [False]])
     edges = np.flatnonzero(np.diff(zero.astype(int))).reshape(-1, 2)
     return float(max((end - start for start, end in edges), default=0)) / 8000
@@ -121,7 +121,7 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     page = panel.send(f"/live/{call}/pause", "/live")
     assert "Not done: the recorder beside this call did not answer." in page
     assert "Paused" not in page.partition('id="live-calls"')[0]
-    # A worker that is dead is the same to whoever asks.
+    # A dead worker looks the same to the user.
     worker.popen.kill()
     page = panel.send(f"/live/{call}/note", "/live")
     assert "Not done: the recorder beside this call did not answer." in page

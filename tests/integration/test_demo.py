@@ -1,4 +1,4 @@
-"""``make run``'s own command, as a newcomer runs it: without FreeSWITCH, in an empty folder."""
+"""The command of ``make run`` as a newcomer runs it: without FreeSWITCH, in an empty folder."""
 
 from __future__ import annotations
 

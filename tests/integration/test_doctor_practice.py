@@ -1,4 +1,4 @@
-"""The practice switch answers the doctor as the real one was heard to answer it."""
+"""The practice switch answers the doctor as the real one did in a transcript."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def shape(xml: str) -> list[tuple[str, ...]]:
 
 
 def test_missing_channels_are_answered_alike(practice: PracticeSwitch, tmp_path: Path) -> None:
-    """As seen of FreeSWITCH 1.11: no ``-ERR``, but words."""
+    """As FreeSWITCH 1.11 answers: with words, not ``-ERR``."""
     assert practice.api("xml_locate dialplan context name nowhere") == "can't find anything\n"
     assert practice.api("global_getvar nowhere") == "-ERR no reply\n"
     assert practice.api(f"file_exists {tmp_path}/nowhere") == "false"
@@ -105,7 +105,7 @@ def test_missing_channels_are_answered_alike(practice: PracticeSwitch, tmp_path:
 
 
 def examine(practice: PracticeSwitch, folder: Path) -> list[DoctorFinding]:
-    """In this thread: the practice switch lives in its hub."""
+    """Run a check in this thread, whose hub runs the practice switch."""
     (folder / "spool").mkdir(exist_ok=True)
     environment = {
         "ACCORD_NODE_DATA": str(folder),

@@ -1,4 +1,4 @@
-"""Fax machines by their tones in the sound, through the practice switch and the real daemon."""
+"""Fax tones through the practice switch and the real daemon."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.scenarios.files import RATE
 from tests.scenarios.practice_driver import NUMBERS, PracticeDriver
 
 CALLING, CALLED = (1100, 0.5), (2100, 2.6)
-"""Hz, and for how many seconds: T.30's CNG and CED."""
+"""Frequency in Hz and length in seconds of T.30's CNG and CED."""
 
 
 def tone(path: Path, hertz: int, seconds: float) -> Path:
@@ -25,7 +25,7 @@ def tone(path: Path, hertz: int, seconds: float) -> Path:
 
 
 def share(sound: np.ndarray, hertz: int) -> float:
-    """Of a sound's power, how much is at a pitch."""
+    """The share of a sound's power at a frequency."""
     power = np.abs(np.fft.rfft(sound)) ** 2
     at = np.fft.rfftfreq(len(sound), 1 / RATE)
     return float(power[np.abs(at - hertz) < 50].sum() / max(power.sum(), 1e-9))

@@ -1,4 +1,4 @@
-"""Whoever connects to the daemon's port for calls and is not its switch has no effect and learns nothing."""
+"""A peer on the daemon's port for calls that is not its switch has no effect and learns nothing."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def call(driver: PracticeDriver, caller: str) -> PracticeCall:
 
 
 def said(process: subprocess.Popen[str]) -> list[str]:
-    """What the forger was sent, once it has given up or been let go."""
+    """The commands that the forger received, once it has ended."""
     while process.poll() is None:
-        gevent.sleep(0.02)  # the practice switch lives in this process
+        gevent.sleep(0.02)  # the practice switch runs in this process
     assert process.stdout is not None
     heard = json.loads(process.stdout.read())
     assert isinstance(heard, list)
@@ -81,7 +81,7 @@ AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can run a proce
 
 
 def recorded(driver: PracticeDriver, caller: str) -> PracticeCall:
-    """A call that was announced, connected, and is recorded."""
+    """A call that is announced, connected and recorded."""
     session = call(driver, caller)
     assert session.wait("bridged", 15)
     assert session.leg.variables["accord_state"] == "announced"
@@ -111,7 +111,7 @@ def test_forged_call_of_another_user_has_no_effect(driver: PracticeDriver) -> No
 
 
 def test_forger_with_a_live_calls_id_gains_only_that_call(driver: PracticeDriver) -> None:
-    """Whoever is the switch's own user and knows a channel gets no call of their own making."""
+    """A process of the switch's own user that knows a channel cannot invent a call."""
     driver.daemon("start")
     session = recorded(driver, "+32470000001")
     before = spools(driver)
@@ -171,7 +171,7 @@ def test_a_switch_that_was_started_anew_brings_calls_at_once(driver: PracticeDri
     )
     assert not [name for name in driver.switch.dialplan.globals if name.startswith("accord_key_")]
     driver.switch.start()
-    # Before the daemon's standing connection has come back.
+    # Before the daemon's standing connection is back.
     recorded(driver, "+32470000002")
     driver.until("it has a key", lambda: driver.switch.dialplan.globals.get(variable("test")), 5)
     recorded(driver, "+32470000003")

@@ -1,4 +1,4 @@
-"""A colleague calls to hear what is recorded on a number; no daemon is needed for it."""
+"""A colleague calls the information prompt of a number, which needs no daemon."""
 
 from __future__ import annotations
 

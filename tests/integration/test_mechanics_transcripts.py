@@ -1,4 +1,4 @@
-"""What the practice switch does with keys and with sounds played into a call, held against the real one."""
+"""The practice switch's treatment of keys and sounds played into a call, compared with the real one's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REAL = TRANSCRIPTS / "mechanics"
 
 @pytest.fixture(scope="module")
 def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]]:
-    """Every mechanic, done on the practice switch, four at a time."""
+    """Every mechanic, carried out on the practice switch, four at a time."""
 
     def one(mechanic: Mechanic) -> list[Block]:
         folder = tmp_path_factory.mktemp(mechanic.name)
@@ -35,7 +35,7 @@ def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]
 
 
 def pairs(name: str, practised: dict[str, list[Block]]) -> list[tuple[str, str, list[Block], list[Block]]]:
-    """Connection, leg, what the real switch said there, and what ours did."""
+    """For each connection and leg: the real switch's messages, and the practice switch's."""
     connections = ["standing"]
     if next(mechanic for mechanic in MECHANICS if mechanic.name == name).call:
         connections.append("call")

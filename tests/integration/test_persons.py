@@ -1,5 +1,5 @@
-"""A person asks for their recordings: the switch calls their number with a code, and the copy that is then
-given is opened and listened to.  Through the real processes in the long run."""
+"""A subject request: the switch calls the person's number with a code, and the copy given afterwards is
+opened and checked. The long test uses the real processes."""
 
 from __future__ import annotations
 

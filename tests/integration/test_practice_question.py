@@ -1,4 +1,4 @@
-"""Codes and a question in a practice call: what the phones get, and what the take keeps."""
+"""Codes and a question in a practice call: what reaches the phones and the take."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Rig:
         return f"'playback::{path}'"
 
     def asked(self) -> None:
-        """The question is being played to both."""
+        """Wait until the question plays to both."""
         assert self.ask() == "+OK Message sent\n"
         media = self.call.media
         until("it is played to both", lambda: media.prompt is not None and media.prompt_inside is not None)
@@ -68,7 +68,7 @@ class Rig:
         return self.call.media.prompt is None and self.call.media.prompt_inside is None
 
     def recorded(self, seconds: float) -> None:
-        """That much more of the call is recorded."""
+        """Let that much more of the call be recorded."""
         tape = self.call.media.tapes[str(self.tape)]
         end = tape.frames + seconds * RATE / FRAME
         until(f"{seconds} s more", lambda: tape.frames >= end)
@@ -85,7 +85,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def stretches(sound: np.ndarray, pitch: float) -> np.ndarray:
-    """In which tenths of a second a pitch is heard."""
+    """The tenths of a second in which a frequency is heard."""
     count = len(sound) // 800
     frames = sound[: count * 800].reshape(count, 800) / 32768
     wave_ = np.exp(-2j * np.pi * pitch * np.arange(800) / RATE)
@@ -191,7 +191,7 @@ def test_killed_in_a_question_it_says_nothing_more(rig: Rig) -> None:
 
 
 def test_party_who_still_hears_the_question_is_not_recorded(rig: Rig) -> None:
-    """The outside party's key has ended it for them alone."""
+    """The external party's key has ended it for them only."""
     rig.asked()
     media = rig.call.media
     assert media.prompt_inside is not None

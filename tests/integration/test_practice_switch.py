@@ -29,7 +29,7 @@ def test_channel_reports_when_it_was_connected() -> None:
 
 
 def test_a_mistake_of_its_own_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that nobody serves any more would wait for ever, as no call on the real switch does."""
+    """A call that is no longer served would wait for ever, unlike on the real switch."""
 
     def mistaken(_session: PracticeCall, _data: str) -> None:
         raise ValueError("a mistake")

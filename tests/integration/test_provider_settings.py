@@ -1,4 +1,4 @@
-"""What is the provider's own stays as it was, on the practice switch."""
+"""Accord leaves the provider's own settings as they were, on the practice switch."""
 
 from __future__ import annotations
 

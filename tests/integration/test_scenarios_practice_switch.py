@@ -1,4 +1,4 @@
-"""The practice switch itself, asked by a client that knows nothing of Accord."""
+"""The practice switch itself, driven by a client without Accord."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
 
 
 class Client:
-    """Reads everything that comes; ``text`` is what came so far."""
+    """Reads everything; ``text`` is what arrived so far."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
@@ -65,7 +65,7 @@ def until(what: str, check: Callable[[], object], seconds: float = 10.0) -> None
 
 
 class Rig:
-    """A switch, a place where it brings calls to, and sounds."""
+    """A switch, a socket for its calls, and sounds."""
 
     def __init__(self, folder: Path, speed: float = 1.0) -> None:
         self.folder = folder
@@ -159,7 +159,7 @@ def test_each_voice_is_in_its_channel_for_as_long_as_it_was_there(rig: Rig) -> N
     assert 3.0 < len(sound) / RATE < 3.6
     told, talking = sound[:RATE], sound[-RATE:]
     assert pitch_in(told[:, 1], 1000) == pytest.approx(0.3, abs=0.02)  # the very prompt, from the start
-    assert pitch_in(told[:, 0], 440) > 0.2  # what they say before they were told: the take blanks it
+    assert pitch_in(told[:, 0], 440) > 0.2  # speech before the announcement: the take redacts it
     ringing = sound[RATE + 800 : RATE + 2400, 1]
     assert np.abs(ringing).max() == 0
     assert pitch_in(talking[:, 0], 440) == pytest.approx(0.3, abs=0.02)

@@ -1,4 +1,4 @@
-"""``accord status`` beside a real daemon with calls of the practice switch."""
+"""``accord status`` with a real daemon and calls of the practice switch."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_it_shows_the_calls_and_what_is_wrong(node: Node) -> None:
         return re.search(LIVE, text) is not None
 
     until("the calls are recorded", recorded)
-    node.switch.send_signal(signal.SIGSTOP)  # so that the calls last, however slow this machine is
+    node.switch.send_signal(signal.SIGSTOP)  # keeps the calls alive, however slow this machine is
     assert code == 2, "there is no worker"
     assert f"ok      daemon: process {node.daemon.pid} is connected to the switch" in text
     assert "ok      daemon: reports that it is ready" in text

@@ -1,5 +1,4 @@
-"""Calls that came while no daemon was there are written down once, also when they end while there is none
-again, or with their switch."""
+"""Calls that arrived without a daemon are listed once, even if they end without one or with their switch."""
 
 from __future__ import annotations
 
@@ -31,13 +30,13 @@ def connected_without_a_daemon(driver: PracticeDriver) -> PracticeCall:
 
 
 def ends(driver: PracticeDriver) -> list[str | None]:
-    """Reasons of all calls in the spool."""
+    """The reasons of all calls in the spool."""
     return [layout.read_end(path.parent).reason for path in driver.spool.glob(f"*/{layout.END}")]
 
 
 def written(driver: PracticeDriver, reason: str = "daemon_away") -> None:
     driver.until("it is written down", lambda: ends(driver), 10)
-    driver.sleep(1.0)  # whatever else would be written of it
+    driver.sleep(1.0)  # time for another entry
     assert ends(driver) == [reason]
     (start,) = [json.loads(path.read_text()) for path in driver.spool.glob(f"*/{layout.CALL}")]
     assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
@@ -92,7 +91,7 @@ def test_hung_daemon_is_too_late_and_dies(driver: PracticeDriver) -> None:
 
 @pytest.fixture
 def ahead(tmp_path: Path) -> Iterator[PracticeDriver]:
-    """A switch whose routing stands ahead of Accord's extensions."""
+    """A switch with a route ahead of Accord's extensions."""
     conf = copy(tmp_path / "switch")
     public = conf / "dialplan/public.xml"
     first = '<X-PRE-PROCESS cmd="include" data="public/90_route.xml"/>\n<X-PRE'

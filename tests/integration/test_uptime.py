@@ -1,4 +1,4 @@
-"""With a call's beginning the daemon notes how long the machine is up: a clock that nobody sets."""
+"""The daemon notes the machine's uptime at a call's start: a clock that nobody sets."""
 
 from __future__ import annotations
 

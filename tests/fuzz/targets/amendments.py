@@ -1,6 +1,6 @@
-"""Amendments of every kind beside a manifest, changed, exchanged, moved, left out: what is believed was
-signed for this very recording at this very place, a chain without a problem is the beginning of the genuine
-one, and what follows from it can be said.  What a kind's data is read as is what it says."""
+"""Amendments of every kind beside a manifest, changed, exchanged, moved or omitted: every accepted one was
+signed for this recording and place, a chain without a problem is a prefix of the genuine one, and its terms can
+be computed.  A kind's data is read as written."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def check(data: bytes) -> None:
 
 
 def read_as_written(choices: Choices) -> None:
-    """The data of a kind, changed: it is refused, or means what it says."""
+    """The changed data of a kind is refused, or read as written."""
     kind, body = choices.pick([(KINDS[type(data)], data_body(data)) for data in DATA])
     said = changed(body, choices, [data_body(data) for data in DATA])
     try:

@@ -1,4 +1,4 @@
-"""A backup's file with anything in it: its very rows, or refused."""
+"""A backup file of any bytes: its rows are restored exactly, or it is refused."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""No argument breaks out of its command: whatever is put in, the switch reads the very command that was meant
-with the very argument, or nothing was made.
+"""No argument breaks out of its command: for any input, the switch reads exactly the intended command and
+argument, or no command is made.
 
 The reader here is written after FreeSWITCH: ``mod_event_socket.c`` (a command is the lines before an empty
 line, its first line cut at the first space; ``sendmsg`` has headers), ``switch_utils.c``
@@ -23,7 +23,7 @@ LONGEST = 200
 
 
 def lines_of(command: SwitchCommand) -> list[str]:
-    """The lines as the switch gets them: one command, whole, and nothing after it."""
+    """The lines that the switch gets: one complete command, and nothing after it."""
     wire = command.wire
     assert wire.endswith(b"\n\n")
     text = wire[:-2].decode()
@@ -176,7 +176,7 @@ def _locate(one: str, two: str, three: str) -> None:
 
 
 def _called_out(one: str, two: str, three: str) -> None:
-    """Each of what the operator and a request say, in its place."""
+    """Each value of the operator and of a request, in its place."""
     path, dial = Path("/var/spool/accord/.said/a b.wav"), "sofia/gateway/out/{number}"
     for made, where, shown in (
         (lambda: commands.call_out(three, "+32470123456", path, "", 30), None, ""),

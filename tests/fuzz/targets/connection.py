@@ -1,5 +1,5 @@
-"""A switch that says anything over a real socket: replies go to their commands in order, events to their
-handler in order, everybody who waits is told the end, and nothing is raised anywhere."""
+"""A switch that sends anything over a real socket: replies go to their commands in order, events to their
+handler in order, every waiter is notified of the end, and nothing is raised anywhere."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check(data: bytes) -> None:
             try:
                 far.sendall(piece)
             except OSError:
-                break  # it has closed already, as it must after malformed bytes
+                break  # it closed already, as it must after malformed bytes
         far.shutdown(socket.SHUT_WR)
         assert connection.closed.wait(5), "the connection did not end with the other side"
         assert connection.join_handlers(5)
@@ -67,7 +67,7 @@ def check(data: bytes) -> None:
 
 
 def _as_told(frames: list, waiting: int) -> tuple[list[str], list[bytes], str | None]:
-    """Replies in order, events in order, and what ended the connection before its end."""
+    """The replies and the events in order, and an early end of the connection."""
     told: list[str] = []
     events: list[bytes] = []
     for kind, head, body in frames:

@@ -1,6 +1,6 @@
-"""What comes over the socket between a node's worker and its daemon, from both ends: whatever a stranger
-sends, the daemon does nothing that was not asked in its form, and goes on; whatever answers, the worker
-says an outcome, and never that something was done where nobody said so."""
+"""The socket between a node's worker and its daemon, from both ends: whatever a stranger sends, the daemon
+only carries out valid requests, and continues; whatever answers, the worker reports an outcome, and never a
+success without one."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ ANSWERS = (
 
 
 NODE: Any = None
-"""There are no calls, so that no switch is asked."""
+"""There are no calls, so no switch is asked."""
 
 
 class Ear:
-    """A daemon that says what it was told to say."""
+    """A daemon with a prepared answer."""
 
     def __init__(self) -> None:
         self.spool, self.says = scratch(), b""
@@ -102,7 +102,7 @@ def _daemon(content: bytes) -> None:
         theirs.shutdown(socket.SHUT_WR)
         controls._hear(ours)
         said = b""
-        with contextlib.suppress(ConnectionResetError):  # what was too long was not read to its end
+        with contextlib.suppress(ConnectionResetError):  # a request that is too long is not read to its end
             while piece := theirs.recv(4096):
                 said += piece
     assert metrics.UNFORESEEN._value.get() == before, "it was not foreseen"

@@ -1,5 +1,5 @@
-"""Any file where a recording from elsewhere must be: a WAV of two channels that says its length, or a reason;
-never more than there is room for."""
+"""Any file as an imported recording: it becomes a two-channel WAV of the right length, or is refused with a
+reason, and never takes more than the available room."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 4000
 
 ROOM = 1 << 20
 BLOCK = 1 << 19
-"""What one packet can be more, before it is looked at."""
+"""The size by which one packet may exceed the limit before it is checked."""
 
 
 def check(data: bytes) -> None:

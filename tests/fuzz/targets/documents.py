@@ -1,5 +1,5 @@
 """Wrapped keys, endorsements, key files and canonical JSON: read as written, or refused with the declared
-error; a key opens for nothing but what it was wrapped for."""
+error; a key opens only for its own purpose."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def any_json(choices: Choices) -> None:
 
 
 def wrapped(choices: Choices) -> None:
-    """A wrapped key's document is changed."""
+    """Change a wrapped key's document."""
     genuine = wrapped_keys()
     parsed = [json.loads(each.to_bytes()) for each in genuine.values()]
     document = changed(choices.pick(parsed), choices, parsed)
@@ -52,7 +52,7 @@ def wrapped(choices: Choices) -> None:
 
 
 def wrapped_values(choices: Choices) -> None:
-    """Its values are, mixed with those of others."""
+    """Change its values, mixed with those of others."""
     read = choices.pick(list(wrapped_keys().values()))
     others = list(wrapped_keys().values())
     for name in ("kind", "tenant", "recording", "key_id", "wrapped_by", "nonce", "wrapped"):

@@ -1,8 +1,7 @@
-"""A caller's words in an event: no value becomes a header, whatever it holds, and nothing but a bad time is
-an error.
+"""A caller's values in an event: no value becomes a header, and only an invalid time is an error.
 
-Two halves.  Genuine events, written as FreeSWITCH writes them from values that are chosen here: every header
-is the one that was written.  And any bytes: the headers are those of a reader that splits lines first.
+One half are genuine events, written as FreeSWITCH writes them: every header is read as written.  The other half
+are any bytes: the headers are those of a reader that splits lines first.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _UNSAFE = frozenset(b'\r\n "#%&+:;<=>?@[\\]^`{|}')
 
 
 def switch_writes(value: bytes) -> bytes:
-    """``switch_url_encode``: what is encoded already stays, so a caller's ``%0A`` goes out as it came."""
+    """``switch_url_encode``: encoded characters stay, so a caller's ``%0A`` is sent unchanged."""
     out = bytearray()
     for at, byte in enumerate(value):
         encoded = byte == 0x25 and re.match(rb"%[0-9A-Fa-f]{2}", value[at : at + 3])
@@ -107,7 +106,7 @@ def _framer(piece: bytes) -> list[Frame]:
 
 def any_bytes(stream: bytes) -> None:
     event = EslEvent(b"\n" + stream)
-    # A body, behind an empty line, is there only where a header says how long it is.
+    # There is a body after an empty line only if a header gives its length.
     lines = b"\n" + stream
     if b"\nContent-Length: " in lines:
         lines = lines.partition(b"\n\n")[0]
@@ -145,7 +144,7 @@ def reference_decode(value: bytes) -> str:
 
 
 def arrives(frame: Frame) -> None:
-    """A call's own data: never raises, and what is kept of the caller is fit to be shown."""
+    """A call's own data never raises, and the caller's values are printable."""
     reply = Reply(frame)
     assert isinstance(reply.refused, bool)
     for region in (None, "BE"):

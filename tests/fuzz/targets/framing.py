@@ -1,4 +1,4 @@
-"""Any bytes on the event socket, in any pieces: the same frames as for one who reads all at once."""
+"""Any bytes on the event socket, in any pieces: the same frames as when read at once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ INSTRUMENT = ("recorder.switch",)
 LONGEST = 400
 
 HEAD, BODY = 160, 300
-"""Limits small enough for a search to meet them."""
+"""Limits small enough for a search to reach."""
 
 
 def reference(stream: bytes, max_head: int, max_body: int) -> tuple[list[Frame], bool]:
-    """The frames of a whole stream, and whether it is malformed after them."""
+    """The frames of a complete stream, and whether it is malformed after them."""
     frames: list[Frame] = []
     while True:
         stream = stream.lstrip(b"\n")
@@ -52,7 +52,7 @@ def check(data: bytes) -> None:
         frames: list[Frame] = []
         for piece in pieces:
             frames += framer.feed(piece)
-            # What is kept is at most one frame that has not come whole, and the piece that it came with.
+            # At most one incomplete frame is buffered, and the piece that it arrived with.
             assert framer.waiting <= sum(limits) + len(piece) + 2 + len(b"Content-Length: 000000000\n") * 3
         assert [_shown(frame) for frame in frames] == [_shown(frame) for frame in expected]
         assert (framer.error is not None) == malformed, framer.error

@@ -1,5 +1,5 @@
-"""Mail: whatever a mail server answers, a letter is sent or that is said as it is declared; and whatever a
-customer is called, a letter has one head, one text and the checkpoint as it is."""
+"""Mail: whatever a mail server answers, a message is sent or the declared error raised; and for any name of a
+customer, a message has one header, one text and the unchanged checkpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 300
 
 NOTE = "accord/0/a/1\n7\nAAAA\n\n\u2014 accord/0/a/1 AAAA\n"
 LAST: Any = SimpleNamespace(number=3, size=7, at=NOW, note=NOTE)
-"""A row of the catalogue, of which nobody else has a say."""
+"""A row of the catalogue, unused elsewhere."""
 
 HEADERS = {
     "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
@@ -38,7 +38,7 @@ ANSWERS = (
 
 
 class Mailbox:
-    """A server on loopback that gives prepared answers, one at the beginning and one a line."""
+    """A server on loopback with prepared answers, one at the start and one for each line."""
 
     def __init__(self) -> None:
         self.script: list[bytes] = []

@@ -1,5 +1,5 @@
-"""A manifest that was not signed as it stands is not believed, whatever was changed in it, in its keys, in
-its objects, or where it lies; and what is refused is refused with an error that says so."""
+"""A manifest that differs from the signed one is refused, whatever was changed in it, in its keys, in its
+objects or in its place; every refusal is a declared error."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def a_document(choices: Choices) -> None:
 
 
 def a_bucket(choices: Choices) -> None:
-    """One of the bucket's objects is changed, swapped, added or gone: a report without findings means that
-    everything of the recording is as it was sealed."""
+    """Change, swap, add or remove one of the bucket's objects: a report without findings means that the
+    recording is as sealed."""
     made = world()
     bucket = Bucket(dict(made.objects))
     keys = sorted(bucket.objects)

@@ -1,5 +1,5 @@
-"""Checkpoints (C2SP signed notes), changed and made up: each is refused as one, or is read as it is written,
-and is believed only where our key signed what it says."""
+"""Checkpoints (C2SP signed notes), changed and invented: each is refused, or read as written, and accepted
+only if the key signed it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Any request to the panel: an answer for people, never a trace, never a word of another customer's, never
-the way to another site, and always with the content policy."""
+"""Any request to the panel: a proper response, never a traceback, another customer's data or a redirect to
+another site, and always with the content policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 300
 
 
 def environ(request: Asking) -> dict:
-    """As gevent's server makes it."""
+    """A request as gevent's server makes it."""
     path, _, query = request.target.partition(b"?")
     made = {
         "REQUEST_METHOD": request.method,
@@ -63,8 +63,8 @@ def check(data: bytes) -> None:
 
 
 def told(request: Asking, code: int, headers, content: bytes) -> None:
-    """What must be true of an answer; also of one that came over a wire."""
-    # Whoever watches over the panel is told so where it is not ready.
+    """Check a response, including one from the wire."""
+    # A readiness check may report that the panel is not ready.
     assert 200 <= code < 500 or (code == 503 and request.target.startswith(b"/readyz")), (
         f"{code} for {request}"
     )
@@ -95,7 +95,7 @@ NO_FORM = (
     *(LOG_IN + bytes([4, n, 1]) for n in range(len(JSON))),
     LOG_IN + bytes([3, 0, 1, 1, 0, 1, 65, 0, 0, 1]),  # a file of that name in a form in parts
 )
-"""Each with the form's token in a header."""
+"""Requests with the form's token in a header."""
 
 
 def _each_address() -> Iterator[bytes]:
@@ -109,7 +109,7 @@ def _each_address() -> Iterator[bytes]:
 
 
 FORM = [0, 1, 0, 0, 0, 0, 0, 0, 1]
-"""A body that is given up for one that is filled in."""
+"""A body that is replaced by a filled-in one."""
 
 SEEDS = (
     *_each_address(),

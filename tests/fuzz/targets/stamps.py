@@ -1,5 +1,5 @@
-"""Timestamps (RFC 3161), changed and made up: each is refused as none of this authority for these bytes, or
-gives the time that the authority gave."""
+"""Timestamps (RFC 3161), changed and invented: each is refused, or gives the time that the authority gave for
+these bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAMPED = (b"a checkpoint", b"another checkpoint")
 @cache
 def genuine() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
     """Tokens of a real authority for :data:`STAMPED`, its certificates, and the times that it gave; none
-    where there is no openssl to make one with."""
+    without openssl to make one."""
     from tests.unit.auditlog.authority import serving
 
     if shutil.which("openssl") is None:

@@ -1,5 +1,5 @@
-"""A server that answers anything to what the store asks: the store's own errors, in time; no bytes but those
-that came whole; nothing is told as stored that was not; no credentials go anywhere else."""
+"""A server that sends any answer to the store: only the store's own errors, in time; only bytes that arrived
+completely; nothing reported as stored that was not; credentials go nowhere else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 400
 
 READ_TIMEOUT = 0.15
 LIMIT = 15.0
-"""Seconds that one operation may take here: every prepared answer has its own share, and there are few."""
+"""Seconds that one operation may take: every prepared answer takes its share, and there are few."""
 
 _server = Server()
 _trap = Server()
@@ -79,7 +79,7 @@ def check(data: bytes) -> None:
 def _put(able: Abilities | None) -> None:
     asked = _server.asked
     _store.put(KEY, _file, SHA256)
-    # Told as stored: a put of these bytes was accepted, or the server holds an object with their hash.
+    # Reported as stored: a put of these bytes was accepted, or the server has an object with their hash.
     puts = [each for each in asked if each.method == "PUT" and KEY in each.target]
     assert all(each.body == CONTENT for each in puts)
     accepted = any(b" 200 " in each.answer[:13] or b" 2" in each.answer[:11] for each in puts)
@@ -91,7 +91,7 @@ def _put(able: Abilities | None) -> None:
 
 
 def _whole(content: bytes, start: int, end: int | None) -> None:
-    """What was read came in one answer that came whole."""
+    """Check that the bytes read came in one complete answer."""
     (asked,) = [each for each in _server.asked if each.method == "GET"][-1:]
     head, _, body = asked.answer.rpartition(b"HTTP/1.")[2].partition(b"\r\n\r\n")
     assert b" 20" in head[:6] or head[2:3] == b"2", head
@@ -169,7 +169,7 @@ def _answer(choices: Choices) -> Answer:
     if choices.below(10) == 9:
         wire = wire[: choices.below(len(wire) + 1)]
     drip = choices.below(40) == 39
-    # The head's own reads have their limit; a head that drips has none (at most 100 lines of 64 KiB).
+    # Reads of the head have a limit; a slow head has none (at most 100 lines of 64 KiB).
     before = wire.find(b"\r\n\r\n") + 4
     pieces = (wire,)
     if drip:

@@ -1,6 +1,5 @@
-"""A take of any sound, any marks and any times, through finding, blanking, encoding and sealing: what comes
-out verifies and explains itself, or the take is refused as what it is; nothing else is raised,
-and nothing hangs."""
+"""A take of any audio, marks and times through detection, redaction, encoding and sealing: the result
+verifies and explains its gaps, or the take is refused; nothing else is raised, and nothing hangs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Any file where a take's WAV must be: read right or refused.  Right is what libsndfile reads, where it reads
-16 bit stereo and the header told the truth; and where it did not, every frame that is in the file."""
+"""Any file as a take's WAV: read correctly or refused.  Correct is what libsndfile reads if it reads 16 bit
+stereo and the header is true; otherwise every frame in the file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _path = scratch() / "audio.wav"
 
 
 def riff(choices: Choices) -> bytes:
-    """A file of chunks that lie a little."""
+    """A file of chunks with slightly false headers."""
     out = bytearray()
     frames = choices.below(40)
     for _ in range(1 + choices.below(5)):
@@ -74,7 +74,7 @@ def check(data: bytes) -> None:
     raw = np.frombuffer(content[sound.data_offset : end], "<i2").reshape(-1, 2)
     assert np.array_equal(samples, raw)
     if sound.header_broken:
-        # All that is there to the last whole frame: nothing that was said is left out.
+        # Everything up to the last complete frame: no speech is left out.
         assert end > len(content) - wav.FRAME_BYTES
     else:
         told = as_libsndfile(content)
@@ -88,7 +88,7 @@ def check(data: bytes) -> None:
 
 
 def as_libsndfile(content: bytes) -> tuple[int, np.ndarray] | None:
-    """What libsndfile reads, where that is 16 bit stereo of one format and one piece."""
+    """What libsndfile reads, if it is 16 bit stereo in one format and one chunk."""
     if content.count(b"fmt ") != 1 or content.count(b"data") != 1 or content[:4] != b"RIFF":
         return None
     try:
@@ -104,7 +104,7 @@ def as_libsndfile(content: bytes) -> tuple[int, np.ndarray] | None:
 
 
 def plain_pcm(content: bytes) -> bool:
-    """The very header that everybody writes, before some sound."""
+    """The common header, before some audio."""
     if len(content) < 48 or content[:4] != b"RIFF" or content[8:16] != b"WAVEfmt ":
         return False
     fields = struct.unpack("<IHHIIHH", content[16:36])

@@ -1,5 +1,5 @@
-"""Bytes on the panel's own port: every answer is one that the panel means, there are no more answers than
-requests, and when all is said the connection ends by itself."""
+"""Bytes on the panel's own port: every response is a valid one, there are no more responses than requests,
+and the connection ends by itself."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def check(data: bytes) -> None:
                 said += more
         except OSError as error:
             assert not isinstance(error, TimeoutError), "the connection does not end"
-            pass  # ended in the middle of what it did not want
+            pass  # closed in the middle of an unwanted body
     heads = answers(said)
-    # Not more answers than there can be requests: none is smuggled in a body.
+    # No more responses than possible requests: none is smuggled in a body.
     assert len(heads) <= wire.count(b"\n") + 1, "more answers than lines"
     for status, head in heads:
         assert status < 500 or (status == 503 and b"/readyz" in wire), head
@@ -61,7 +61,7 @@ def check(data: bytes) -> None:
 
 
 def answers(said: bytes) -> list[tuple[int, bytes]]:
-    """The heads of what was answered, whole ones."""
+    """The complete heads of the responses."""
     found = []
     while said:
         if said.startswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
@@ -69,7 +69,7 @@ def answers(said: bytes) -> list[tuple[int, bytes]]:
             continue
         head, blank, said = said.partition(b"\r\n\r\n")
         if not blank:
-            break  # the connection was ended in the middle of what it said
+            break  # the connection was closed in the middle of a response
         line = re.match(rb"HTTP/1\.1 ([0-9]{3}) ", head)
         assert line is not None, f"no answer: {head[:200]!r}"
         fields = email.message_from_bytes(head.partition(b"\r\n")[2] + b"\r\n\r\n")
@@ -111,7 +111,7 @@ def _request(choices: Choices) -> bytes:
 
 @cache
 def _every_address() -> tuple[bytes, ...]:
-    """Those that the panel has."""
+    """The panel's addresses."""
     return tuple(ARGUMENT.sub(b"x", rule) for rule in addresses(panel()))
 
 

@@ -1,4 +1,4 @@
-"""Real processes of a real installation, to be told to end."""
+"""Real processes of an installation, to be ended."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def until(what: str, check: Callable[[], object], seconds: float = 30) -> None:
 
 @dataclass
 class Process:
-    """One of Accord's processes, what it printed, and what it told systemd."""
+    """One of Accord's processes, with its output and its messages to systemd."""
 
     name: str
     popen: subprocess.Popen[bytes]
@@ -52,7 +52,7 @@ class Process:
         self.popen.send_signal(number)
 
     def wait(self, seconds: float) -> float:
-        """Wait for its end; how long that took."""
+        """Wait for its end; returns the seconds that it took."""
         began = time.monotonic()
         try:
             code = self.popen.wait(seconds)
@@ -62,7 +62,7 @@ class Process:
         return time.monotonic() - began
 
     def receive(self, notify: socket.socket) -> None:
-        """Keep what it has told systemd since."""
+        """Collect its messages to systemd since the last time."""
         while True:
             try:
                 self.told.append((time.monotonic(), notify.recv(4096).decode()))
@@ -117,7 +117,7 @@ class Site:
         self.accord("line", "add", "--tenant", "Menuiserie Dubois", NUMBER)
 
     def start(self, name: str, *argv: str, **more: str) -> Process:
-        """A process: one of Accord's, or another command."""
+        """Start a process: one of Accord's, or another command."""
         log = self.folder / f"{name}.log"
         command = list(argv) or [sys.executable, "-m", "recorder", name]
         address = self.notify.getsockname().decode().replace("\0", "@")
@@ -131,7 +131,7 @@ class Site:
         return self.running[-1]
 
     def call(self, name: str = "switch") -> Process:
-        """A practice switch on which a call comes in."""
+        """Start a practice switch with an inbound call."""
         return self.start(
             name, sys.executable, "-m", "demo.practice", f"--event-port={self.event_port}",
             f"--daemon=127.0.0.1:{self.call_port}", f"--call={NUMBER}:en", "--stay",

@@ -1,4 +1,4 @@
-"""An application as the panel is served, which has much to send: ``panel.py PORT``."""
+"""An application with large responses, served like the panel: ``panel.py PORT``."""
 
 # ruff: noqa: E402
 from gevent import monkey

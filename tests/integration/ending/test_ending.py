@@ -1,4 +1,4 @@
-"""SIGTERM to each process while it is busy, a second one, SIGHUP, and what systemd is told."""
+"""SIGTERM to each busy process, a second SIGTERM, SIGHUP, and messages to systemd."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_ending_daemon_takes_no_call_and_lets_an_announcement_finish(site: Site)
     audio = next(site.spool.glob("*/audio.wav"))
     before = audio.stat().st_size
     until("the switch records on", lambda: audio.stat().st_size > before, 5)
-    # And the next one takes the call over.
+    # The successor takes over the call.
     daemon = site.start("daemon")
     daemon.wait_said("call.reconciled")
 
@@ -91,7 +91,7 @@ def test_messages_to_systemd(site: Site) -> None:
 
 @pytest.mark.parametrize("name", ["worker", "web"])
 def test_sighup_interrupts_nothing(site: Site, name: str) -> None:
-    """Of a daemon: ``test_handover.py``."""
+    """A daemon's handover is in ``test_handover.py``."""
     process = site.start(name)
     process.wait_said({"worker": "worker.started", "web": "web.listening"}[name])
     until("it beats", lambda: process.receive(site.notify) or process.told)
@@ -104,7 +104,7 @@ def test_sighup_interrupts_nothing(site: Site, name: str) -> None:
 
 
 def test_a_worker_with_a_store_that_hangs_ends_at_the_second_signal(site: Site) -> None:
-    """The take stays where it was: whatever is broken off is done again."""
+    """The take stays in its stage: an interrupted stage is repeated."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         finished_take(site)
         worker = site.start(
@@ -117,7 +117,7 @@ def test_a_worker_with_a_store_that_hangs_ends_at_the_second_signal(site: Site) 
         until("it is sealed", lambda: list(site.spool.glob("*/manifest.json")), 60)
         encoders = children(worker.popen.pid)
         silent.settimeout(20)
-        silent.accept()  # it asks the store, which says nothing
+        silent.accept()  # it waits for the store, which does not answer
         worker.end()
         time.sleep(1)
         assert worker.popen.poll() is None, "it lets what is under way end"

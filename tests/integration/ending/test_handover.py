@@ -1,4 +1,4 @@
-"""The next daemon takes over from the one that runs: real processes and a practice switch."""
+"""A successor takes over from a running daemon: real processes and a practice switch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def next_daemon(site: Site, **more: str) -> Process:
 
 
 def announcing(site: Site) -> tuple[Process, Process]:
-    """A daemon that announces to a call, and the switch."""
+    """A daemon that is announcing to a call, and the switch."""
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_said("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.marks())
@@ -26,7 +26,7 @@ def announcing(site: Site) -> tuple[Process, Process]:
 
 
 def grows(site: Site) -> bool:
-    """The recording goes on in the switch."""
+    """The recording continues in the switch."""
     (audio,) = site.spool.glob("*/audio.wav")
     before = audio.stat().st_size
     until("the switch records on", lambda: audio.stat().st_size > before, 10)
@@ -46,7 +46,7 @@ def test_announcement_finishes_and_the_successor_takes_over(site: Site) -> None:
     until("it is written down", lambda: "unobserved_to" in site.marks())
     switch.wait_said("is connected")
     assert grows(site)
-    # And another call is the next one's.
+    # A further call belongs to the successor.
     assert len(list(site.spool.glob("*/call.json"))) == 1
     assert "daemon.draining" in daemon.said()
     assert "daemon.draining" not in after.said()
@@ -57,7 +57,7 @@ def test_the_port_is_open_all_the_time(site: Site) -> None:
     daemon.wait_said("daemon.ready")
     after = next_daemon(site)
     while daemon.popen.poll() is None or "daemon.takeover_finished" not in after.said():
-        # Refused where nobody listens; late where more come at once than a busy machine accepts.
+        # Refused if nothing listens; late if a busy machine accepts too slowly.
         socket.create_connection(("127.0.0.1", site.call_port), 30).close()
     socket.create_connection(("127.0.0.1", site.call_port), 30).close()
     daemon.wait(1)
@@ -82,7 +82,7 @@ def test_predecessor_continues_if_the_successor_dies_first(site: Site) -> None:
     switch.wait_said("is connected")
     assert daemon.popen.poll() is None
     socket.create_connection(("127.0.0.1", site.call_port), 1).close()
-    # It can still hand over, and end.
+    # It can still hand over and end.
     after = next_daemon(site)
     daemon.wait(30)
     after.wait_said("daemon.takeover_finished")

@@ -1,4 +1,4 @@
-"""What the bench of load counts with: a frame that is lost must not go unseen, nor a whole one be missed."""
+"""The counting of the load benchmark: every lost frame is counted, and no complete one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.load.usage import Machine, Use
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> tuple[Speech, sound.Samples]:
-    """The worst case: somebody who is silent, so that there is nothing but the noise; and a minute of it."""
+    """The worst case: a minute of silence, with only noise."""
     folder = tmp_path_factory.mktemp("sound")
     soundfile.write(folder / "said.wav", np.zeros(RATE * 4, np.int16), RATE)
     sound.write_speech(folder / "said.wav", folder / "said.ulaw", 1)
@@ -86,7 +86,7 @@ def test_the_page_has_a_place_for_the_tables(tmp_path: Path, monkeypatch: pytest
 
 
 def measured(mode: Mode, a_minute: float, a_call: float, idle: float = 0.01) -> Measured:
-    """Thirty calls: nothing for 20 s, then all of them for a minute, then one comes and one goes a second.
+    """Thirty calls: none for 20 s, then all of them for a minute, then one starts and one ends each second.
 
     The daemon uses ``a_minute`` seconds for a minute of a call, ``a_call`` for a call, ``idle`` a second."""
     made = Measured(Plan(mode, ((30, 60.0),), 60, 90), idle=(0, 1), still=(2, 3), steps=[(3, 4)])

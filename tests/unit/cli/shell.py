@@ -11,7 +11,7 @@ from recorder.cli import accord
 
 
 class Shell:
-    """Types commands of an installation in a folder, on a directory store."""
+    """Runs commands on an installation in a folder, with a directory store."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Shell:
         return str(result.output)
 
     def lose_the_catalogue(self) -> None:
-        """Delete it, and make an empty one."""
+        """Delete the catalogue, and make an empty one."""
         getattr(database.database.obj, "close_all", database.database.close)()
         for path in self.folder.glob("catalogue.db*"):
             path.unlink()

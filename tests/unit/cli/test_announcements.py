@@ -1,4 +1,4 @@
-"""``accord announcement`` and ``accord line``: what is said and asked, in each country, mode and language."""
+"""``accord announcement`` and ``accord line`` in each country, mode and language."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def dubois(shell: Shell) -> Shell:
 
 @pytest.fixture
 def wav(tmp_path: Path) -> str:
-    """Something that somebody said."""
+    """A recorded sentence."""
     path = tmp_path / "welcome.wav"
     path.write_bytes(announcement_in("fr").path.read_bytes())
     return str(path)
@@ -267,7 +267,7 @@ def test_an_adopted_customer_is_given_announcements_for_its_country(dubois: Shel
 
 
 def test_keep_question_options(dubois: Shell) -> None:
-    """In the words of the catalogue, by the country's limits; --off takes it away."""
+    """With shipped sentences, within the country's limits; --off removes it."""
     keep = ("line", "keep", "--tenant", "Dubois", "+3225550101")
     dubois.good(*keep, "--days", "365", "--destroy")
     owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
@@ -327,7 +327,7 @@ def test_transfer_target_is_asked_if_the_line_says_so(dubois: Shell) -> None:
 
 
 def test_country_can_require_a_transfer_notice(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pack that is shipped does: this one is as an operator may change it."""
+    """No shipped pack does: this one is changed as an operator might."""
     pack = country_file.shipped()["be"]
     tell = tuple(
         replace(each, where=("in the call",)) if each.what == "colleagues" else each for each in pack.tell

@@ -1,4 +1,4 @@
-"""``accord audit`` as an operator types it, and the worker's housekeeping that signs."""
+"""``accord audit`` as an operator runs it, with the worker's duties that sign."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.unit.cli.shell import Shell
 
 
 class AuditShell(Shell):
-    """With the worker's housekeeping, which signs."""
+    """A shell with the worker's duties."""
 
     def context(self) -> Context:
         return Context(config.load(None, self.environment), None)
 
     def sign(self, later: timedelta = timedelta()) -> None:
-        """A round of the worker's housekeeping."""
+        """One round of the worker's duties."""
         context = self.context()
         context.open_catalogue()
         now = _Now(later)
@@ -39,7 +39,7 @@ class AuditShell(Shell):
 
 
 class _Now:
-    """A clock that is believed."""
+    """A trusted clock."""
 
     def __init__(self, later: timedelta) -> None:
         self.later = later
@@ -79,7 +79,7 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell
     file = tmp_path / "leaf.json"
     shell.good("audit", "prove", leaf.id, "-o", str(file))
     note = tmp_path / "store" / signed.place
-    # Nothing but files: no catalogue, no store.
+    # Only files: no catalogue, no store.
     elsewhere = Shell(tmp_path / "elsewhere")
     words = ("audit", "check", str(file), "--root", str(tmp_path / "keys" / "root.pub"))
     told = elsewhere.good(*words, "--checkpoint", str(note))

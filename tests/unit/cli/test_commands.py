@@ -1,4 +1,4 @@
-"""The command line as an operator types it, on a real catalogue, keys and directory store."""
+"""Commands on a real catalogue, keys and directory store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``accord country``, and what the other commands say of a customer's country."""
+"""``accord country``, and the country's rules in other commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo listens on."""
+"""The demo's ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from demo.switch import configuration
 
 
 def test_no_two_of_the_switchs_profiles_share_a_port(tmp_path: Path) -> None:
-    """Both would listen on it, and one would not (FreeSWITCH goes on without it)."""
+    """Two switches would share the port, and one could not listen (FreeSWITCH continues without it)."""
     ports = choose_ports()
     assert len(set(astuple(ports))) == len(astuple(ports))
     told = run._environment(tmp_path, ports)

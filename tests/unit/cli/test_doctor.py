@@ -1,4 +1,4 @@
-"""``accord doctor`` on an installation in which one thing after another is wrong."""
+"""``accord doctor`` on an installation with one fault after another."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_quarantined_takes_are_reported(house: Bakery) -> None:
 
 
 def test_folders_closed_to_this_user_are_reported() -> None:
-    """As somebody else than root, for whom nothing is closed."""
+    """As another user than root, who may open everything."""
     with tempfile.TemporaryDirectory(dir="/tmp") as made:
         spool = Path(made) / "spool"
         closed = spool / "01a2102b-40af-71a9-aae8-3a609be670c0"
@@ -298,7 +298,7 @@ def test_copy_of_another_key_is_not_confirmed(house: Bakery, tmp_path: Path) -> 
 
 
 def test_check_that_hangs_is_reported_and_abandoned(house: Bakery) -> None:
-    """A pipe that nobody writes to: reading it never ends."""
+    """A pipe without a writer: reading it never ends."""
     (house.folder / "snapshot").mkdir(exist_ok=True)
     os.mkfifo(house.folder / "snapshot" / "snapshot.json")
     found = list(examine(node.snapshot, patient(house, house.clock()), limit=0.3))

@@ -1,4 +1,4 @@
-"""``accord doctor`` on processes that are away, stopped, unwatched or unhappy, and on settings."""
+"""``accord doctor`` on missing, stopped, unsupervised or unready processes, and on settings."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ FINE = {"switch": {"ok": True, "what": "connected"}}
 def test_readiness_of_a_process_is_reported(
     status: int, checks: object, heard: list[tuple[str, str, str]]
 ) -> None:
-    """What a daemon answers on its own port is shown as it says it."""
+    """The daemon's own readiness report is shown."""
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

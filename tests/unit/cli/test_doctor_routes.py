@@ -1,4 +1,4 @@
-"""Where an extension stands that takes calls ahead of Accord: its file, where that can be read."""
+"""The file of an extension ahead of Accord, if it can be read."""
 
 from __future__ import annotations
 

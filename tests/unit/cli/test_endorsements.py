@@ -1,4 +1,4 @@
-"""What a key is endorsed for, and what the root took back: no file says more than the root signed."""
+"""Endorsements and revocations: no file claims more than the root signed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.cli.shell import Shell
 
 
 def widen(said: signing.Endorsement) -> bytes:
-    """What somebody writes who wants a key to sign more, and has no root."""
+    """An endorsement file extended without the root."""
     return canonical_json.dump(replace(said, uses=signing.USES).document())
 
 

@@ -1,4 +1,4 @@
-"""Keys as an operator handles them: copied away and brought back on an empty machine, changed, lost."""
+"""Keys as an operator handles them: backup, restore on an empty machine, rotation, loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.cli.shell import Shell
 
 
 def opens(house: Bakery, recording: str, keys: Path) -> bool:
-    """Whether a recording decrypts with nothing but a folder's present key-encryption key and root."""
+    """Whether a recording decrypts with only a folder's current key-encryption key and root."""
     row = queries.recording(house.tenant, recording)
     ring, root = kek_files.Keyring(load_kek(keys / "kek")), signing.load_public(keys / "root.pub")
     return verify(house.means.store, row.prefix, root, ring).findings == []
@@ -35,7 +35,7 @@ def test_keys_are_backed_up_and_restored_on_an_empty_machine(
 ) -> None:
     recording, keys, safe = put_small(house), house.folder / "keys", tmp_path / "safe"
     assert "kek" in shell.good("keys", "backup", str(safe))
-    (safe / "root.pub").unlink()  # as if it had been broken off
+    (safe / "root.pub").unlink()  # as if it had been interrupted
     shell.good("keys", "backup", str(safe))
     assert {path.stat().st_mode & 0o777 for path in safe.iterdir()} == {0o600}
     shutil.rmtree(keys)
@@ -194,13 +194,13 @@ def test_operator_rotates_keys(shell: Shell, house: Bakery, tmp_path: Path) -> N
 def test_takes_in_another_nodes_spool_survive_a_rotation(
     shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
-    """Whatever stage they are at, a customer's first too; that node has nothing but the new key then."""
+    """At whatever stage, including a customer's first; that node then has only the new key."""
     keys, store = house.folder / "keys", house.means.store
     other = tmp_path / "other node" / "spool"
     waiting = {}
     for stage in ("encode", "seal", "store", "catalogue"):
         folder = house.take(talk_ms=300, formats=("wav",))
-        if stage == "catalogue":  # broken off in the middle of its puts
+        if stage == "catalogue":  # interrupted between two puts
             means, house.means = house.means, replace(house.means, store=Breaking(store))
             with pytest.raises(Unreachable):
                 house.work(folder)
@@ -237,7 +237,7 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(
 
 
 class Breaking:
-    """A store that is away from the second sound on."""
+    """A store that is unreachable from the second audio object on."""
 
     def __init__(self, store: Store) -> None:
         self._store, self._sounds = store, 0

@@ -1,4 +1,4 @@
-"""``accord keys revoke``, and what is typed afterwards: no command follows what that key dated back."""
+"""``accord keys revoke``: afterwards no command follows statements that the key backdated."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
                  "--reason", "order 12")  # fmt: skip
     assert "was revoked from" in held
     assert CODE in shell.bad("rebuild")
-    shell.good("keys", "renew")  # by the revoked key nobody is offboarded
+    shell.good("keys", "renew")  # the revoked key offboards nobody
     shell.good("tenant", "leave", "announce", NAME, "--until", day)
     assert f"left out: 1 ({CODE})" in shell.good("tenant", "leave", "hand-over", NAME)
     assert queries.recording(house.tenant, recording) == row

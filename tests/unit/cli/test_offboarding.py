@@ -1,4 +1,4 @@
-"""``accord tenant leave``, ``line move`` and ``recording bring-in`` as an operator types them."""
+"""``accord tenant leave``, ``line move`` and ``recording bring-in``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shell(house: Bakery, shell: Shell) -> Shell:
 
 
 def a_minute(house: Bakery) -> None:
-    """What the worker does once a minute."""
+    """One round of the worker's duties."""
     now = Clock(datetime.now(UTC))
     services = replace(house.means, now=now, checkpoints_seen={})
     keeper = Timekeeper(house.folder / ".clock", {}, now)
@@ -81,7 +81,7 @@ def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
 
 
 def test_older_backup_of_a_customer_who_left(shell: Shell, house: Bakery) -> None:
-    """A rebuild says what it changed, and proposes the rest; a command does it."""
+    """A rebuild reports its changes and proposes the rest, which a command does."""
     file = str(house.folder / "accord.backup")
     shell.good("backup", file)
     shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
@@ -181,7 +181,7 @@ def test_recordings_are_imported(shell: Shell, house: Bakery, tmp_path, tone) ->
 
 @pytest.mark.long
 def test_interrupted_import_continues_in_a_real_process(shell: Shell, house: Bakery, tmp_path, tone) -> None:
-    """As it is typed, killed in the middle, and typed again."""
+    """The command is killed in the middle, and run again."""
     folder = tmp_path / "old"
     folder.mkdir()
     for number in range(6):

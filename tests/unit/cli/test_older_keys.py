@@ -1,4 +1,4 @@
-"""``accord doctor`` on key-encryption keys of before: needed, needed for backups, and needed by nothing."""
+"""``accord doctor`` on retired key-encryption keys: in use, needed for backups, and unneeded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.stored import put_small
 
 
 def found(house: Bakery, days: float) -> list[tuple[str, str, str]]:
-    """What is found so many days from now, by the machine's clock: files have that, too."""
+    """The findings so many days from now, by the machine's clock, like the times of files."""
     environment = {
         "ACCORD_NODE_DATA": str(house.folder),
         "ACCORD_CATALOGUE_URL": house.catalogue_url,
@@ -38,7 +38,7 @@ def test_retired_key_is_reported_once_nothing_needs_it(house: Bakery) -> None:
     before = load_kek(keys / KEK).id
     old = keys / f"{before}.kek"
     kek_files.make_next(keys)
-    kek_files.promote(keys, lambda _boundary: None)  # too early: nothing was wrapped anew
+    kek_files.promote(keys, lambda _boundary: None)  # too early: nothing was rewrapped
     ((state, what, hint),) = found(house, 400)
     assert (state, hint) == ("warning", "run `accord keys rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what

@@ -1,4 +1,4 @@
-"""docs/recover.md as an operator walks it: a lost catalogue, with a backup and without."""
+"""The steps of docs/recover.md: a lost catalogue, with a backup and without."""
 
 from __future__ import annotations
 

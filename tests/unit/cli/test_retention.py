@@ -1,4 +1,4 @@
-"""``accord hold``, ``accord recording`` and ``accord keeping`` as an operator types them."""
+"""``accord hold``, ``accord recording`` and ``accord keeping``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MINE = ("--tenant", NAME)
 
 @pytest.fixture
 def clock() -> Clock:
-    """A little in the past: the commands look at the machine's own clock."""
+    """A little in the past, because commands read the machine's own clock."""
     return Clock(datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1))
 
 
@@ -100,7 +100,7 @@ def held_at(house: Bakery, recording: str) -> str:
 
 
 def keep_house(house: Bakery, clock: Clock) -> None:
-    """The worker's minute, twice: what is to be looked at again is said once a day."""
+    """Two rounds of the worker's duties: a hold's review is due once a day."""
     keeper = Timekeeper(house.folder / ".clock", {}, clock)
     services = replace(house.means, now=clock, checkpoints_seen={})
     keeping = Housekeeping(services, CheckpointWitnesses(), keeper)

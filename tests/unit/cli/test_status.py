@@ -1,4 +1,4 @@
-"""What ``accord status`` reads from a spool and a log, without any process running."""
+"""``accord status`` on a spool and a log, without a running process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.house import Bakery
 
 @pytest.fixture
 def clock() -> Clock:
-    """The day of the log that is read here."""
+    """The day of the log."""
     return Clock()
 
 

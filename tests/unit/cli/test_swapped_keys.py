@@ -1,5 +1,5 @@
-"""Wrapped keys that somebody exchanged, damaged or took away: nothing is written elsewhere, no key is made
-anew in their place, and there is a way back."""
+"""Exchanged, damaged or missing wrapped keys: nothing is written elsewhere, no key replaces them, and they
+can be repaired."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def state(house: Bakery) -> tuple[dict[str, str], dict[str, str | None], dict[st
 
 
 def put(house: Bakery, place: str, content: bytes) -> None:
-    """What somebody with the bucket writes there."""
+    """Write an object as an intruder in the bucket."""
     (house.bucket / place).parent.mkdir(parents=True, exist_ok=True)
     (house.bucket / place).write_bytes(content)
 
@@ -171,7 +171,7 @@ def test_row_without_a_valid_key_stops_the_rotation(shell: Shell, house: Bakery)
 
 @pytest.mark.parametrize("at", ["row", "bucket"])
 def test_exchanged_recording_key_is_not_written(shell: Shell, house: Bakery, at: str) -> None:
-    """The other copy, of row or bucket, is wrapped anew."""
+    """The other copy, in the row or the bucket, is rewrapped."""
     first, second = put_small(house), put_small(house)
     strange = queries.recording(house.tenant, second).wrapped_key
     if at == "row":

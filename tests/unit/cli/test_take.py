@@ -1,4 +1,4 @@
-"""``accord take again``: out of quarantine, and to the end."""
+"""``accord take again``: from quarantine to a stored recording."""
 
 from __future__ import annotations
 

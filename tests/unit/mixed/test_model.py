@@ -1,4 +1,4 @@
-"""The model of mixed calls: a history as it must be has no finding, each rule finds what breaks it."""
+"""The model of mixed calls: a correct history has no finding, and each rule finds its violation."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SECONDS = 2.0
 
 @dataclass
 class Story:
-    """One call, written down by hand: two talk, it is paused, one who was told comes by asking, and it ends.
+    """One call, written by hand: a conversation, a pause, a notified transfer target, the end.
 
-    The recording begins two seconds before the first word is said."""
+    The recording starts two seconds before the first word."""
 
     said: dict[int, list[Run]] = field(default_factory=lambda: {each: [] for each in range(4)})
     heard: dict[int, list[Run]] = field(default_factory=lambda: {each: [] for each in range(4)})
@@ -71,7 +71,7 @@ CALL = Call(
 
 def story() -> Story:
     it = Story()
-    it.says(OUT, 1, 0.0)  # before they are told
+    it.says(OUT, 1, 0.0)  # before the announcement
     it.speaks("told", 0.5, OUT)
     it.says(OUT, 2, 2.0)  # while it rings
     it.both(OUT, FIRST, 3, 5.0, kept=True)

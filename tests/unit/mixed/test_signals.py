@@ -1,4 +1,4 @@
-"""Signals are known again however they come: in either codec, from any place in them, with a tone in them."""
+"""Signals are recognised in either codec, from any place in them, and mixed with a tone."""
 
 from __future__ import annotations
 

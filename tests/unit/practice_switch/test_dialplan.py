@@ -1,4 +1,4 @@
-"""The practice switch walks the dialplan that the real switch is given."""
+"""The practice switch walks the real switch's dialplan."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_variables_are_put_in_once_and_inside_out() -> None:
 
     assert put_in("x${a}y${none}z") == "x1yz"
     assert put_in("${name${a}}") == "deep"
-    assert put_in("${b}") == "${a}"  # what a value holds is not looked at again
+    assert put_in("${b}") == "${a}"  # a value is not expanded again
     assert put_in("r=${sched_del(${a})}") == "r=+OK"
     assert calls == [("sched_del", "1")]
     assert put_in("open ${a") == "open ${a"

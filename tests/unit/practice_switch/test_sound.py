@@ -1,4 +1,4 @@
-"""Sound of the practice switch: what is played, what is written."""
+"""Playback and recording of the practice switch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_buffer_holds_at_most_two_seconds(tmp_path: Path) -> None:
 
 
 def test_a_recording_whose_file_was_removed_is_closed_all_the_same(tmp_path: Path) -> None:
-    """The daemon destroys what was recorded without an announcement while the switch still has it open."""
+    """The daemon deletes a recording without an announcement while the switch has it open."""
     tape = Tape(tmp_path / "audio.wav", {}, buffered=False)
     tape.write(SILENCE, SILENCE)
     tape.path.unlink()
@@ -111,7 +111,7 @@ def test_a_conversation_is_two_voices_of_the_same_length(language: str) -> None:
     caller, callee = (load(path) for path in dialogue(language))
     assert len(caller) == len(callee)
     assert 15 < len(caller) / 8000 < 40
-    # They take turns: where one is loud the other is mostly not.
+    # They take turns: mostly only one is loud.
     size = len(caller) // 800 * 800
     loud = [np.abs(v[:size].astype(np.int32)).reshape(-1, 800).mean(axis=1) > 200 for v in (caller, callee)]
     assert loud[0].sum() > 20

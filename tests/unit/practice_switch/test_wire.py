@@ -20,9 +20,9 @@ from demo.practice import wire
         ("'/a.wav' {RECORD_STEREO=true,a=b}", b"'/a.wav'%20%7BRECORD_STEREO%3Dtrue,a%3Db%7D"),
         ("Zoë", b"Zo%C3%AB"),
         ("\udcff\udcfe", b"%FF%FE"),
-        # What is encoded already is left: the hole that a client must not fall into.
+        # Encoded values are left as they are: the trap that a client must avoid.
         ("x%0AUnique-ID%3A%20evil", b"x%0AUnique-ID%3A%20evil"),
-        # Lower-case digits, and a percent sign alone, are not.
+        # Lower-case digits and a single percent sign are encoded.
         ("%0a", b"%250a"),
         ("100%", b"100%25"),
         ("%4", b"%254"),

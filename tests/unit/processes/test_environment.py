@@ -1,4 +1,4 @@
-"""What each real child process has in its environment: no secret that it does not work with."""
+"""The environment of each child process: only the secrets that it needs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def seen(pid: int) -> dict[str, str]:
-    """The environment that a process was started with, as anybody of its user reads it."""
+    """The initial environment of a process, as its user can read it."""
     parts = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     return dict(part.split("=", 1) for part in parts if "=" in part)
 

@@ -52,7 +52,7 @@ def test_a_stopped_hub_is_killed_and_started_again_within_its_limit() -> None:
 
 
 class Time:
-    """Seconds that pass when a test says so."""
+    """A clock in seconds that a test moves."""
 
     def __init__(self) -> None:
         self.now = time.monotonic()
@@ -61,14 +61,14 @@ class Time:
         return self.now
 
     def listen(self, supervisor: Supervisor, seconds: float) -> None:
-        """The supervisor runs for so long."""
+        """Let the supervisor run for so long."""
         for _ in range(round(seconds / LOOK)):
             self.now += LOOK
             supervisor.step()
 
 
 def wait_beat(supervisor: Supervisor) -> None:
-    """Wait until something has been said that was not read yet."""
+    """Wait for an unread heartbeat."""
     assert supervisor._selector.select(timeout=20)
 
 
@@ -90,7 +90,7 @@ def test_heartbeats_are_read_after_the_supervisors_own_pause() -> None:
 
 
 def test_supervisors_own_pause_is_not_silence() -> None:
-    """A machine that stands still stops the child as well."""
+    """A suspended machine stops the child as well."""
     clock = Time()
     programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
     supervisor = Supervisor(programs, dict(os.environ), clock)
@@ -100,7 +100,7 @@ def test_supervisors_own_pause_is_not_silence() -> None:
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         os.waitid(os.P_PID, pid, os.WSTOPPED)
-        supervisor.step()  # takes in the last that it said
+        supervisor.step()  # reads its last heartbeat
         for _ in range(3):
             clock.now += 3600
             supervisor.step()
@@ -295,7 +295,7 @@ def test_failed_start_is_retried_while_others_continue(
 ) -> None:
     now = time.monotonic()
     argv = [sys.executable, "-c", BEATS]
-    # Tied: its silence is not measured, for here the clock jumps.
+    # Tied, because silence is not measured while the clock jumps.
     supervisor = Supervisor([Program("daemon", argv, tied=True)], dict(os.environ), lambda: now)
 
     def fails(*_given: object, **_named: object) -> None:
@@ -321,7 +321,7 @@ def test_failed_start_is_retried_while_others_continue(
 
 
 def test_the_end_reaches_a_stopped_child_too(tmp_path: Path) -> None:
-    """SIGTERM alone waits for ever on a stopped process; SIGCONT first."""
+    """A stopped process never acts on SIGTERM without SIGCONT."""
     supervisor = started([Program("hub", [sys.executable, "-c", BEATS], watched=True)])
     step_until(supervisor, lambda: supervisor._children[0].alive)
     pid = supervisor.pid("hub")
@@ -333,7 +333,7 @@ def test_the_end_reaches_a_stopped_child_too(tmp_path: Path) -> None:
 
 
 def test_tied_process_ends_with_its_supervisor_not_for_silence() -> None:
-    """Otherwise an old panel would keep the port from the one that the next supervisor starts."""
+    """Otherwise an old panel would keep its port from the next supervisor's."""
     child = (
         "import os; from recorder.processes.supervisor import heartbeat; import time\n"
         "beat = heartbeat(os.environ)\n"
@@ -359,7 +359,7 @@ def test_tied_process_ends_with_its_supervisor_not_for_silence() -> None:
 
 
 def _runs(pid: int) -> bool:
-    """There, and not only waiting for somebody to ask how it ended."""
+    """Whether it runs, rather than waiting to be reaped."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] != "Z"
     except OSError:
