@@ -203,7 +203,7 @@ WRITABLE = {
 
 @pytest.mark.parametrize("unit", WRITABLE)
 def test_process_can_write_only_its_own_folders(machine: Machine, unit: str) -> None:
-    """Run a command with the mounts and the user of a unit's process."""
+    """Tried with the mounts and the user of the unit's process."""
     wait_active(machine, unit)
     as_process = (
         "nsenter",

@@ -1,6 +1,6 @@
 """Amendments of every kind beside a manifest, changed, exchanged, moved or omitted: every accepted one was
-signed for this recording and place, a chain without a problem is a prefix of the genuine one, and its terms can
-be computed.  A kind's data is read as written."""
+signed for this recording and place, a chain without a problem is a prefix of the genuine one, and its terms
+can be computed. A kind's data is read as written."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A caller's values in an event: no value becomes a header, and only an invalid time is an error.
 
-One half are genuine events, written as FreeSWITCH writes them: every header is read as written.  The other half
-are any bytes: the headers are those of a reader that splits lines first.
+One half are genuine events, written as FreeSWITCH writes them: every header is read as written. The other
+half are any bytes: the headers are those of a reader that splits lines first.
 """
 
 from __future__ import annotations
