@@ -128,16 +128,16 @@ def place_calls(
     try:
         for at, (number, language) in enumerate(calls):
             line = lines.line(number)
-            told = line.announcement.duration_ms if line else 0
+            announcement_ms = line.announcement.duration_ms if line else 0
             # The caller listens to the announcement, and speaks once somebody answers.
-            sound = f"file_string://silence_stream://{told + 600}!{SPEECH}/{language}/caller.wav"
+            sound = f"file_string://silence_stream://{announcement_ms + 600}!{SPEECH}/{language}/caller.wav"
             phone, caller = str(uuid4()), CALLERS[at % len(CALLERS)]
             question = line.keep.question if line and line.keep and not at else None
             if question is not None:
                 # Time for the question, the answer, and its confirmation.
                 sound += f"!silence_stream://{AGREEING}"
-                wait = (told + question.duration_ms) / 1000
-                agreeing.append(gevent.spawn(_agree, phones, phone, caller, told / 1000, wait))
+                wait = (announcement_ms + question.duration_ms) / 1000
+                agreeing.append(gevent.spawn(_agree, phones, phone, caller, announcement_ms / 1000, wait))
             reply = phones.api(
                 SwitchCommand(
                     f"api originate {{origination_uuid={phone},origination_caller_id_number={caller}}}"
@@ -156,18 +156,18 @@ def place_calls(
         phones.stop()
 
 
-def _agree(phones: Inbound, phone: str, caller: str, told: float, heard: float) -> None:
+def _agree(phones: Inbound, phone: str, caller: str, announced: float, heard: float) -> None:
     """The colleague's telephone asks whether the recording may be kept, and after the question the caller's
     presses 1. ``told`` and ``heard``: seconds from the call until the ends of the announcement and of the
     question."""
     from recorder.switch.commands import SwitchCommand
 
-    gevent.sleep(told + SPEAK)
+    gevent.sleep(announced + SPEAK)
     rows = json.loads(phones.api(SwitchCommand("api show channels as json"))).get("rows", [])
     for row in rows:
         if row["direction"] == "inbound" and row["cid_num"] == caller:
             phones.api(SwitchCommand(f"api uuid_send_dtmf {row['uuid']} *5"))
-            gevent.sleep(heard - told + SPEAK)
+            gevent.sleep(heard - announced + SPEAK)
             phones.api(SwitchCommand(f"api uuid_send_dtmf {phone} 1"))
 
 

@@ -38,10 +38,10 @@ def unhold(call: CallLegs, leg: Leg) -> None:
 
 def _music(call: CallLegs, leg: Leg) -> None:
     """The other end is played music, which the configuration lacks."""
-    told: list[Header] = [("Application", "playback"), ("Application-Data", MUSIC)]
+    headers: list[Header] = [("Application", "playback"), ("Application-Data", MUSIC)]
     uuid: Header = ("Application-UUID", call.switch.new_uuid())
     leg.variables |= {"current_application_data": MUSIC, "current_application": "playback"}
-    call.emit("CHANNEL_EXECUTE", leg=leg, last=[*told, uuid])
+    call.emit("CHANNEL_EXECUTE", leg=leg, last=[*headers, uuid])
     leg.variables["current_application_response"] = "FILE NOT FOUND"
     response = ("Application-Response", "FILE NOT FOUND")
-    call.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=[*told, response, uuid])
+    call.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=[*headers, response, uuid])

@@ -103,9 +103,9 @@ class InternalLeg:
         argument = self._call.expand(argument, leg)
         variables.pop(playback.RESPONSE, None)
         variables |= {"current_application": application, "current_application_data": argument}
-        told: list[Header] = [("Application", application), ("Application-Data", argument)]
+        headers: list[Header] = [("Application", application), ("Application-Data", argument)]
         uuid: Header = ("Application-UUID", self._call.switch.new_uuid())
-        self._call.emit("CHANNEL_EXECUTE", leg=leg, last=[*told, uuid])
+        self._call.emit("CHANNEL_EXECUTE", leg=leg, last=[*headers, uuid])
         match application:
             case "playback":
                 self._play(leg, argument)
@@ -130,7 +130,7 @@ class InternalLeg:
                 )
         variables |= {"current_application": application, "current_application_data": argument}
         response = variables.get(playback.RESPONSE, "_none_")
-        last = [*told, ("Application-Response", response), uuid]
+        last = [*headers, ("Application-Response", response), uuid]
         self._call.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=last)
 
     def _inline(self, leg: Leg, step: DialplanStep) -> None:

@@ -86,7 +86,7 @@ def add_announcement(
 ) -> None:
     """Add your own sound with its text; the same name again is its next version. Prints its id."""
     context.open_catalogue()
-    asked = None if question is None else OwnSound(question_text, _checked(question, check_sound))
+    question_sound = None if question is None else OwnSound(question_text, _checked(question, check_sound))
     refused = None if declined is None else OwnSound(declined_text, _checked(declined, check_clip))
     row = announcements.create_announcement(
         find_tenant(tenant_name).id,
@@ -97,7 +97,7 @@ def add_announcement(
         keep_days=keep_days,
         wav=_checked(wav, check_sound),
         mode=mode,
-        question=asked,
+        question=question_sound,
         declined=refused,
         now=utc_now(),
         entropy=os.urandom,

@@ -88,8 +88,8 @@ def show(context: Context) -> None:
     click.echo(
         f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}"
     )
-    if (said := context.panel_endorsement()) is not None:
-        click.echo(f"panel     {said.key_id}  for {', '.join(said.uses)} until {to_iso(said.not_after)}")
+    if (endorsement := context.panel_endorsement()) is not None:
+        click.echo(f"panel     {endorsement.key_id}  for {', '.join(endorsement.uses)} until {to_iso(endorsement.not_after)}")
     click.echo(f"wrapping  {context.keyring()!r}")
 
 

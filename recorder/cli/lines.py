@@ -117,10 +117,10 @@ def list_lines(context: Context, tenant_name: str) -> None:
     owner = find_tenant(tenant_name)
     language_of = {row.id: row.language for row in queries.announcements(owner.id)}
     for row in queries.lines(owner.id):
-        told, languages = ",".join(row.announcements), ",".join(language_of[each] for each in row.announcements)
+        announcements, languages = ",".join(row.announcements), ",".join(language_of[each] for each in row.announcements)
         when = f"{_dashed(row.outbound)}  {_dashed(row.timing)}"
         how = f"{','.join(row.formats)}  {when}  {row.mode}  {languages}"
-        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {told}  {how}")
+        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {announcements}  {how}")
 
 
 @line.command("end")
@@ -166,8 +166,8 @@ def move_line(
     found, now = sources(context.settings.prompts), utc_now()
     if announcement_id is None:
         announcement_id = shipped_for(to, language or spoken(to), mode, now, found).id
-    said = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
-    made = lines.move_line(row.tenant, row.id, to.id, **said, now=now, entropy=os.urandom)  # type: ignore[arg-type]
+    choices = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
+    made = lines.move_line(row.tenant, row.id, to.id, **choices, now=now, entropy=os.urandom)  # type: ignore[arg-type]
     if made is None:
         raise CatalogueError("line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the customer's lines")
     if transfer_options.asked_for(to.id):

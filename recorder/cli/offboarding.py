@@ -101,10 +101,10 @@ def erase(context: Context, name: str, early: str | None, without_handing_over: 
 
     context.open_catalogue()
     owner, changes = find_tenant(name), context.changes()
-    said = service.standing(changes, owner.id)
+    handover = service.standing(changes, owner.id)
     check_ready(owner.id)
     if not without_handing_over:
-        check_handed_over(said)
+        check_handed_over(handover)
     service.decide(changes, owner.id, early=early)
     click.echo(
         "The worker destroys it and writes the receipt; `accord tenant leave show` shows the progress."
@@ -182,8 +182,8 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
             "not everything is destroyed yet",
             "`accord tenant leave show` shows the progress",
         )
-    said = read(row.receipt.encode(), context.root())
-    if said.tenant != tenant:
+    proof = read(row.receipt.encode(), context.root())
+    if proof.tenant != tenant:
         raise CatalogueError(
             "offboarding.no_receipt",
             "the catalogue has another customer's receipt here",
@@ -193,7 +193,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
         click.echo(row.receipt)
         return
     out.write_text(row.receipt, "utf-8")
-    click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {to_iso(said.said.complete_from)}")
+    click.echo(f"{out}: destroyed {to_iso(proof.at)}, complete from {to_iso(proof.said.complete_from)}")
 
 
 def _print_handover(tenant: str, row: departures.LeavingRow) -> None:

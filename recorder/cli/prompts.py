@@ -52,8 +52,8 @@ def list_clips(context: Context, languages: tuple[str, ...]) -> None:
     """Every sentence, one a line: language, clip, where its sound comes from, what it says."""
     found = sources(context.settings.prompts)
     for language in languages or LANGUAGES:
-        for said in all_said(language).values():
-            click.echo(f"{language}  {said.clip:<20}  {found.origin(said, language):<10}  {said.text}")
+        for sentence in all_said(language).values():
+            click.echo(f"{language}  {sentence.clip:<20}  {found.origin(sentence, language):<10}  {sentence.text}")
 
 
 @prompts.command("script")
@@ -67,8 +67,8 @@ def script(languages: tuple[str, ...]) -> None:
     click.echo(f"# Keep this as {SCRIPT} in the folder: it shows what was read, should a sentence change.")
     for language in languages or LANGUAGES:
         click.echo("")
-        for said in all_said(language).values():
-            click.echo(f"{language}/{said.clip}.wav\t{said.spoken}")
+        for sentence in all_said(language).values():
+            click.echo(f"{language}/{sentence.clip}.wav\t{sentence.spoken}")
 
 
 @prompts.command("render")
@@ -203,14 +203,14 @@ def _shipped() -> list[_Row]:
     """Check that every sentence has its shipped sound, unchanged and audible."""
     rows: list[_Row] = []
     for language in LANGUAGES:
-        for said in all_said(language).values():
-            name = f"{language}/{said.clip}.flac"
-            entry = shipped_clips().get(language, {}).get(said.clip)
-            if entry is None or entry.text != said.text:
+        for sentence in all_said(language).values():
+            name = f"{language}/{sentence.clip}.flac"
+            entry = shipped_clips().get(language, {}).get(sentence.clip)
+            if entry is None or entry.text != sentence.text:
                 rows.append(_Row(name, "-", "there is no shipped sound for this sentence (reinstall Accord)"))
                 continue
             try:
-                Sources().clip(said, language)
+                Sources().clip(sentence, language)
             except ConfigError as error:
                 rows.append(_Row(name, "-", error.message))
                 continue
@@ -235,9 +235,9 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
     clip = file.removesuffix(".wav")
     if language not in LANGUAGES or clip == file or not _known(language, clip):
         return _Row(name, "-", "no sentence has this name (`accord prompts script` lists them)")
-    if (said := all_said(language).get(clip)) is not None:
+    if (sentence := all_said(language).get(clip)) is not None:
         try:
-            found.check_words(path, said, language)
+            found.check_words(path, sentence, language)
         except ConfigError as error:
             return _Row(name, "-", f"{error.message.replace(f'{path} ', '')} ({error.hint})")
     return _file(path, name, clip=True)

@@ -68,8 +68,8 @@ def set_keeping(
             context, tenant, RetentionLimit(days, purpose, line, utc_now(), agreements=also_agreed)
         )
         if also_agreed and seen.agreed and not yes:
-            asked = f"End {seen.agreed} recordings before the day that was agreed?"
-            click.confirm(asked, abort=True, err=True)
+            question = f"End {seen.agreed} recordings before the day that was agreed?"
+            click.confirm(question, abort=True, err=True)
     set_limit(context.changes(), tenant, Wish(purpose, line, days, also_agreed), OPERATOR)
     _show(context, tenant)
 
@@ -210,12 +210,12 @@ def erasure(context: Context, recording_id: str, tenant_name: str, output: Path 
     tenant = find_tenant(tenant_name).id
     kept = timedelta(days=context.settings.keys.backups_kept_days)
     means = context.store(), context.root(), context.signer()
-    said = receipts.receipt(tenant, recording_id, *means, kept, utc_now())
+    receipt = receipts.receipt(tenant, recording_id, *means, kept, utc_now())
     if output is None:
-        click.echo(said.content)
+        click.echo(receipt.content)
     else:
-        output.write_bytes(said.content + b"\n")
-    click.echo(_sentence(said), err=True)
+        output.write_bytes(receipt.content + b"\n")
+    click.echo(_sentence(receipt), err=True)
 
 
 @recording.command("check-receipt")
@@ -228,8 +228,8 @@ def check_receipt(context: Context, file: Path, root: Path | None) -> None:
     click.echo(_sentence(receipts.read(file.read_bytes().rstrip(b"\n"), public)))
 
 
-def _sentence(said: receipts.ErasureReceipt) -> str:
+def _sentence(receipt: receipts.ErasureReceipt) -> str:
     return (
-        f"recording {said.recording}: destroyed at {to_iso(said.erased_at)} ({said.why}), "
-        f"complete from {to_iso(said.complete_from)}"
+        f"recording {receipt.recording}: destroyed at {to_iso(receipt.erased_at)} ({receipt.why}), "
+        f"complete from {to_iso(receipt.complete_from)}"
     )

@@ -101,9 +101,9 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
     if row.extended_why:
         click.echo(f"extended: {row.extended_why}")
-    for at, said in ((row.vouched_at, row.vouched_said), (row.proved_at, row.proved_said)):
-        if at and said:
-            click.echo(f"vouched for {to_iso(at)}: {said}")
+    for at, statement in ((row.vouched_at, row.vouched_said), (row.proved_at, row.proved_said)):
+        if at and statement:
+            click.echo(f"vouched for {to_iso(at)}: {statement}")
     if row.proved_at:
         click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how}")
     elif call := verification_code.latest(tenant, request):

@@ -66,8 +66,8 @@ class Context:
         """The key that the panel signs amendments with; ``None`` where there is none.  Raises
         :class:`ConfigError`."""
         folder = self.settings.keys_folder
-        key, said = folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT
-        return signing.load_signer(key, said, self.root()) if key.exists() else None
+        key, endorsement = folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT
+        return signing.load_signer(key, endorsement, self.root()) if key.exists() else None
 
     def panel_endorsement(self) -> signing.Endorsement | None:
         """The root's endorsement of the panel's key, ``None`` where it is not on this machine.  Raises
@@ -75,9 +75,9 @@ class Context:
         path = self.settings.keys_folder / signing.PANEL_ENDORSEMENT
         if not path.exists():
             return None
-        said = signing.load_endorsement(path)
-        said.check_root(self.root())
-        return said
+        endorsement = signing.load_endorsement(path)
+        endorsement.check_root(self.root())
+        return endorsement
 
     def changes(self) -> Changes:
         """Writes amendments and statements as the operator.  Raises :class:`ConfigError`."""

@@ -312,14 +312,14 @@ class Supervisor:
     def _end_some(self, children: list[_Child]) -> None:
         """Ask processes to end, and again when a second signal comes; kill those that do not end in time."""
         running = {run.process: child.program for child in children for run in child.runs}
-        asked, began, hurried = 0, time.monotonic(), float("inf")
+        signals, began, hurried = 0, time.monotonic(), float("inf")
         while running:
-            if asked < 1 + self._hurried:
+            if signals < 1 + self._hurried:
                 for process in running:
                     process.terminate()
                     process.send_signal(signal.SIGCONT)  # a stopped process does not act on SIGTERM
-                asked += 1
-                if asked > 1:
+                signals += 1
+                if signals > 1:
                     hurried = time.monotonic() + HURRY
             time.sleep(0.02)
             running = {process: program for process, program in running.items() if process.poll() is None}

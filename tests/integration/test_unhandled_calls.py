@@ -42,7 +42,7 @@ def written(driver: PracticeDriver, reason: str = "daemon_away") -> None:
     assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
 
 
-def test_transferred_call_ends_under_a_daemon(driver: PracticeDriver) -> None:
+def test_unhandled_call_ends_under_a_daemon(driver: PracticeDriver) -> None:
     call = connected_without_a_daemon(driver)
     driver.daemon("start")
     driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)

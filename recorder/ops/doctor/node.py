@@ -192,9 +192,9 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
             continue
         if start.tenant is not None and tenant_queries.tenant_wrapped_key(start.tenant) is None:
             strangers.add(start.tenant)
-        told = start.announcement
-        if told is not None and not has_prompt(node.snapshot_folder, told.sha256):
-            silent.add(told.sha256)
+        announcement = start.announcement
+        if announcement is not None and not has_prompt(node.snapshot_folder, announcement.sha256):
+            silent.add(announcement.sha256)
     yield from _moved(node.spool_folder, node.name)
     for tenant in sorted(strangers):
         yield DoctorFinding(

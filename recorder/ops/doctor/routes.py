@@ -111,9 +111,9 @@ def _outbound(loaded: Loaded, lines: Iterable[LinePolicy], folder: Path | None) 
 
 def _place(folder: Path | None, context: str, name: str) -> str:
     """The extension's name, with the files that may define it, if they can be read from here."""
-    said = f"extension {name!r} of context {context!r}"
+    place = f"extension {name!r} of context {context!r}"
     if folder is None:
-        return said
+        return place
     holds = re.compile(rf"<extension\s[^>]*name=\"{re.escape(name)}\"")
     found = []
     for path in sorted(folder.rglob("*.xml")):
@@ -122,4 +122,4 @@ def _place(folder: Path | None, context: str, name: str) -> str:
                 found.append(str(path.relative_to(folder.parent)))
         except OSError:
             continue
-    return f"{said} ({', '.join(found[:3])})" if found else said
+    return f"{place} ({', '.join(found[:3])})" if found else place

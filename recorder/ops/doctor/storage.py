@@ -86,22 +86,22 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
 
 def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
     """The panel's key, if it is endorsed here, may sign the panel's kinds of statement and no others."""
-    if (said := patient.context.panel_endorsement()) is None:
+    if (endorsement := patient.context.panel_endorsement()) is None:
         return
     renew = "run `accord keys renew` with the root's key"
-    if more := sorted({*said.uses} - {*signing.PANEL_USES}):
+    if more := sorted({*endorsement.uses} - {*signing.PANEL_USES}):
         yield DoctorFinding(
             "wrong",
-            f"keys: the panel's key {said.key_id} is also endorsed for {', '.join(more)}: an intruder in "
+            f"keys: the panel's key {endorsement.key_id} is also endorsed for {', '.join(more)}: an intruder in "
             "the panel could sign those",
-            f"{renew}, and `accord keys revoke {said.key_id}`",
+            f"{renew}, and `accord keys revoke {endorsement.key_id}`",
         )
-    if lacking := [use for use in signing.PANEL_USES if use not in said.uses]:
+    if lacking := [use for use in signing.PANEL_USES if use not in endorsement.uses]:
         what = f"is not endorsed for {', '.join(lacking)} and cannot sign those"
         yield DoctorFinding("wrong", f"keys: the panel's key {what}", renew)
-    if not said.not_before <= patient.now() <= said.not_after:
+    if not endorsement.not_before <= patient.now() <= endorsement.not_after:
         yield DoctorFinding(
-            "wrong", f"keys: the panel's key was endorsed until {to_iso(said.not_after)}", renew
+            "wrong", f"keys: the panel's key was endorsed until {to_iso(endorsement.not_after)}", renew
         )
 
 

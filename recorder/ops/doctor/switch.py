@@ -53,10 +53,10 @@ def switch(patient: Patient) -> Iterator[DoctorFinding]:
         )
         return
     with _Connection(settings) as connection:
-        said = connection.api(commands.status()).splitlines()
-        version = said[1].partition("(")[2].partition(")")[0] if len(said) > 1 else "answers"
+        status = connection.api(commands.status()).splitlines()
+        version = status[1].partition("(")[2].partition(")")[0] if len(status) > 1 else "answers"
         yield DoctorFinding(
-            "ok", f"switch: {settings.host}:{settings.port}, {version}, {said[0] if said else ''}"
+            "ok", f"switch: {settings.host}:{settings.port}, {version}, {status[0] if status else ''}"
         )
         gone = [
             module for module in MODULES if connection.api(commands.module_exists(module)).strip() != "true"
@@ -192,12 +192,12 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
                 SAME_ADDRESS,
             )
-    told = dialplan_lint.told_bound(loaded)
+    bound = dialplan_lint.told_bound(loaded)
     longest = _longest(patient)
-    if told is not None and told < longest:
+    if bound is not None and bound < longest:
         yield DoctorFinding(
             "wrong",
-            f"dialplan: announcements are cut off after {told} s, but the longest needs {longest} s",
+            f"dialplan: announcements are cut off after {bound} s, but the longest needs {longest} s",
             "accord_begin must use +${accord_seconds}, the length that the daemon sets",
         )
 
@@ -350,8 +350,8 @@ def _longest(patient: Patient) -> int:
         lines = line_policy.read(patient.settings.node.snapshot_folder).lines.values()
     except ConfigError:
         return 0
-    told = [one.announcement.duration_ms for line in lines for one in line.languages]
-    return max((int(transitions.bound(timedelta(milliseconds=length))) for length in told), default=0)
+    lengths = [one.announcement.duration_ms for line in lines for one in line.languages]
+    return max((int(transitions.bound(timedelta(milliseconds=length))) for length in lengths), default=0)
 
 
 def _switch_user(run_dir: str, port: int) -> SpoolUser | None:
