@@ -29,19 +29,19 @@ from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import EslEvent
 
 
-class Nothing:
+class NoMetric:
     """A metric that counts nothing."""
 
     def observe(self, _value: float) -> None: ...
 
 
 @contextmanager
-def unwatched() -> Iterator[None]:
-    with patch.object(metrics, "EVENT_LAG", Nothing()):
+def without_metrics() -> Iterator[None]:
+    with patch.object(metrics, "EVENT_LAG", NoMetric()):
         yield
 
 
-def handled(port: int, count: int) -> tuple[float, float]:
+def handle_events(port: int, count: int) -> tuple[float, float]:
     """Wall-clock and CPU seconds until the daemon has handled so many events."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
@@ -81,9 +81,9 @@ def main() -> None:
     count = options.events // 100 * 100
     rates: dict[str, list[float]] = {"with": [], "without": []}
     for _ in range(options.rounds):
-        rates["with"].append(one(handled, event, count)[1])
-        with unwatched():
-            rates["without"].append(one(handled, event, count)[1])
+        rates["with"].append(one(handle_events, event, count)[1])
+        with without_metrics():
+            rates["without"].append(one(handle_events, event, count)[1])
     each = {name: 1e6 / statistics.median(values) for name, values in rates.items()}
     print(
         json.dumps(

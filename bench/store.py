@@ -36,21 +36,21 @@ AAD = streaming_aead.associated("0198c0de-0000-7000-8000-000000000001", "audio.w
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadTimes:
     """Seconds until the first plain bytes, and until the last."""
 
     first: float
     all: float
 
 
-def measured(pieces: Iterator[bytes], length: int) -> Read:
+def measured(pieces: Iterator[bytes], length: int) -> ReadTimes:
     begun = time.perf_counter()
     first, total = 0.0, 0
     for piece in pieces:
         first = first or time.perf_counter() - begun
         total += len(piece)
     assert total == length, (total, length)
-    return Read(first, time.perf_counter() - begun)
+    return ReadTimes(first, time.perf_counter() - begun)
 
 
 def presigned(url: str) -> Iterator[bytes]:
@@ -89,8 +89,8 @@ def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, 
         return streaming_aead.Reader(KEY, AAD, read, sealed.stored_length, sealed.check_block).read()
 
     encrypting, putting, plainly = [], [], []
-    gated_reads: list[Read] = []
-    presigned_reads: list[Read] = []
+    gated_reads: list[ReadTimes] = []
+    presigned_reads: list[ReadTimes] = []
     for number in range(rounds):
         putting.append(timed(lambda n=number: ours(n)))  # type: ignore[misc]
         plainly.append(timed(lambda n=number: client.upload_file(str(plain), "accord", f"bench/theirs-{n}")))  # type: ignore[misc]

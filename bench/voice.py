@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from demo.practice.sound import over_the_line
+from demo.practice.sound import (as_on_the_line)
 from recorder.audio import voice_detection, wav
 from recorder.audio.voice_detection import VoiceSpan
 from recorder.prompts.dsp import RATE as CLIPS
@@ -76,25 +76,25 @@ def answer(name: str, condition: str, said: Sound, dice: random.Random) -> Case:
     window, at = np.zeros(LENGTH), int((BEFORE_S + dice.uniform(0.3, 2.4)) * RATE)
     window[at : at + len(said)] = said
     left = by_telephone(_CONDITIONS[condition](window, draw), draw)
-    right = by_telephone(heard(draw, talks=bool(dice.getrandbits(1))), draw)
+    right = by_telephone(right_channel(draw, talks=bool(dice.getrandbits(1))), draw)
     spoken = at * 1000 // RATE, (at + len(said)) * 1000 // RATE
     return Case(name, condition, np.stack([left, right], axis=1), spoken)
 
 
-def voiceless() -> Iterator[Case]:
+def voiceless_cases() -> Iterator[Case]:
     """Eighty-eight windows in which the external party does not speak: each kind eight times, at various
     levels."""
     dice = random.Random(SEED + 1)
     for name, make in VOICELESS.items():
         for number in range(8):
             draw = np.random.default_rng(dice.randrange(1 << 32))
-            right = heard(draw, talks=number % 2 == 0)
+            right = right_channel(draw, talks=number % 2 == 0)
             sound = _echo(draw, right) if make is echo else make(draw)
             left = by_telephone(sound, draw, lost=0.0 if number % 2 else 0.05)
             yield Case(f"{name} {number}", name, np.stack([left, by_telephone(right, draw)], axis=1), None)
 
 
-def heard(draw: np.random.Generator, *, talks: bool) -> Sound:
+def right_channel(draw: np.random.Generator, *, talks: bool) -> Sound:
     """What the external party heard: the end of the question, with or without the colleague repeating it."""
     made = comfort(draw, -68)
     question, before = _question(LANGUAGES[int(draw.integers(4))]), int(BEFORE_S * RATE)
@@ -128,7 +128,7 @@ def word(language: str, digit: int, seconds: float | None = None) -> Sound:
     said = _word(language, digit)
     if seconds is not None and len(said) > seconds * RATE:
         said = _faster(said, len(said) / (seconds * RATE))
-    return at_level(said, -26.0)
+    return set_level(said, -26.0)
 
 
 def _faster(said: Sound, times: float) -> Sound:
@@ -145,7 +145,7 @@ def _faster(said: Sound, times: float) -> Sound:
     return made / weight
 
 
-def at_level(sound: Sound, dbfs: float) -> Sound:
+def set_level(sound: Sound, dbfs: float) -> Sound:
     """With that mean power, in dB below full scale."""
     power = float(np.sqrt(np.mean(sound**2)))
     return sound * (10 ** (dbfs / 20) / power) if power else sound
@@ -161,7 +161,7 @@ def _quiet(window: Sound, draw: np.random.Generator) -> Sound:
 def _noisy(window: Sound, draw: np.random.Generator) -> Sound:
     """Ten to five decibels above street noise, hum, a fan, or many distant voices."""
     noise = (street, hum, ventilator, babble)[int(draw.integers(4))]
-    return window + at_level(noise(draw), -26 - draw.uniform(5, 10))
+    return window + set_level(noise(draw), -26 - draw.uniform(5, 10))
 
 
 def _distant(window: Sound, draw: np.random.Generator) -> Sound:
@@ -170,7 +170,7 @@ def _distant(window: Sound, draw: np.random.Generator) -> Sound:
     echo = draw.standard_normal(length) * np.exp(-np.arange(length) / (0.08 * RATE))
     echo[0] = 3.0
     far = np.convolve(window, echo)[: len(window)]
-    far = shaped(far, lambda hertz: 1 / (1 + (hertz / 1800) ** 2))
+    far = shape_spectrum(far, lambda hertz: 1 / (1 + (hertz / 1800) ** 2))
     far *= np.sqrt(np.sum(window**2) / np.sum(far**2)) * 10 ** (-draw.uniform(16, 20) / 20)
     return far + comfort(draw, -62)
 
@@ -196,17 +196,17 @@ _CONDITIONS: dict[str, Callable[[Sound, np.random.Generator], Sound]] = {
 
 def by_telephone(sound: Sound, draw: np.random.Generator, lost: float = 0.01) -> NDArray[np.int16]:
     """300 to 3400 Hz, occasional packet loss, through G.711."""
-    band = shaped(sound, lambda hertz: (hertz > 200) / (1 + (hertz / 3500) ** 16))
+    band = shape_spectrum(sound, lambda hertz: (hertz > 200) / (1 + (hertz / 3500) ** 16))
     for start in range(0, len(band) - FRAME, FRAME):
         if draw.random() < lost:
             band[start : start + FRAME] = band[start - FRAME : start] * 0.5 if start else 0.0
-    return over_the_line(as_int16(np.clip(band, -1, 1).astype(np.float32)))
+    return as_on_the_line(as_int16(np.clip(band, -1, 1).astype(np.float32)))
 
 
 # --- other sounds
 
 
-def shaped(sound: Sound, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Sound:
+def shape_spectrum(sound: Sound, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Sound:
     """With another spectrum."""
     spectrum = np.fft.rfft(sound)
     made: Sound = np.fft.irfft(spectrum * gain(np.fft.rfftfreq(len(sound), 1 / RATE)), len(sound))
@@ -228,26 +228,26 @@ def silent(draw: np.random.Generator) -> Sound:
 def comfort(draw: np.random.Generator, dbfs: float | None = None) -> Sound:
     """Comfort noise by RFC 3389: soft noise whose level changes slightly now and then."""
     steps = np.repeat(10 ** (draw.uniform(-2, 2, LENGTH // (RATE // 5)) / 20), RATE // 5)
-    noise = shaped(_noise(draw), lambda hertz: 1 / (1 + (hertz / 1500) ** 2)) * steps
-    return at_level(noise, draw.uniform(-70, -45) if dbfs is None else dbfs)
+    noise = shape_spectrum(_noise(draw), lambda hertz: 1 / (1 + (hertz / 1500) ** 2)) * steps
+    return set_level(noise, draw.uniform(-70, -45) if dbfs is None else dbfs)
 
 
 def street(draw: np.random.Generator) -> Sound:
     """Cars that come and go: low noise that swells."""
-    noise = shaped(_noise(draw), lambda hertz: 1 / (1 + (hertz / 400) ** 1.5))
+    noise = shape_spectrum(_noise(draw), lambda hertz: 1 / (1 + (hertz / 400) ** 1.5))
     swell = 1 + 0.8 * np.sin(2 * np.pi * draw.uniform(0.1, 0.4) * _time() + draw.uniform(0, 6))
-    return at_level(noise * swell, draw.uniform(-45, -28))
+    return set_level(noise * swell, draw.uniform(-45, -28))
 
 
 def hum(draw: np.random.Generator) -> Sound:
     """The mains, with its harmonics."""
     made = sum(np.sin(2 * np.pi * 50 * k * _time() + draw.uniform(0, 6)) / k for k in range(1, 20))
-    return at_level(made + 0.02 * _noise(draw), draw.uniform(-45, -28))
+    return set_level(made + 0.02 * _noise(draw), draw.uniform(-45, -28))
 
 
 def ventilator(draw: np.random.Generator) -> Sound:
-    noise = shaped(_noise(draw), lambda hertz: 1 / (1 + (hertz / 900) ** 2))
-    return at_level(noise * (1 + 0.3 * np.sin(2 * np.pi * 11 * _time())), draw.uniform(-45, -28))
+    noise = shape_spectrum(_noise(draw), lambda hertz: 1 / (1 + (hertz / 900) ** 2))
+    return set_level(noise * (1 + 0.3 * np.sin(2 * np.pi * 11 * _time())), draw.uniform(-45, -28))
 
 
 def babble(draw: np.random.Generator) -> Sound:
@@ -260,7 +260,7 @@ def babble(draw: np.random.Generator) -> Sound:
             piece = said[: len(made) - at] * draw.uniform(0.3, 1)
             made[at : at + len(piece)] += piece
             at += len(piece) + int(draw.uniform(0, 0.1) * RATE)
-    return at_level(made, draw.uniform(-50, -38))
+    return set_level(made, draw.uniform(-50, -38))
 
 
 def clicks(draw: np.random.Generator) -> Sound:
@@ -278,8 +278,8 @@ def breathing(draw: np.random.Generator) -> Sound:
     made, at = comfort(draw, -65), int(draw.uniform(0, 0.8) * RATE)
     while at < len(made):
         length = int(draw.uniform(0.5, 1.1) * RATE)
-        noise = shaped(draw.standard_normal(length), lambda hertz: (hertz > 300) / (1 + (hertz / 1600) ** 2))
-        breath = at_level(noise * np.hanning(length), draw.uniform(-42, -30))
+        noise = shape_spectrum(draw.standard_normal(length), lambda hertz: (hertz > 300) / (1 + (hertz / 1600) ** 2))
+        breath = set_level(noise * np.hanning(length), draw.uniform(-42, -30))
         made[at : at + length] += breath[: len(made) - at]
         at += length + int(draw.uniform(0.4, 0.9) * RATE)
     return made
@@ -294,7 +294,7 @@ def digits(draw: np.random.Generator) -> Sound:
         low, high = rows[int(draw.integers(4))], columns[int(draw.integers(3))]
         tone = np.sin(2 * np.pi * low * _time()[:length]) + np.sin(2 * np.pi * high * _time()[:length])
         piece = made[at : at + length]
-        piece += at_level(tone, draw.uniform(-40, -15))[: len(piece)]
+        piece += set_level(tone, draw.uniform(-40, -15))[: len(piece)]
         at += length + int(draw.uniform(0.1, 0.4) * RATE)
     return made
 
@@ -304,12 +304,12 @@ def ringing(draw: np.random.Generator) -> Sound:
     tones = [(425.0,), (400.0, 450.0), (440.0, 480.0), (1200.0, 1500.0)][int(draw.integers(4))]
     on = (_time() % 2.0) < draw.uniform(0.4, 1.2)
     made = sum(np.sin(2 * np.pi * hertz * _time()) for hertz in tones) * on
-    return at_level(made, draw.uniform(-35, -20)) + comfort(draw, -65)
+    return set_level(made, draw.uniform(-35, -20)) + comfort(draw, -65)
 
 
 def echo(draw: np.random.Generator) -> Sound:
     """From their loudspeaker into their microphone; in a silent room none of it remains."""
-    return _echo(draw, heard(draw, talks=True))
+    return _echo(draw, right_channel(draw, talks=True))
 
 
 def _echo(draw: np.random.Generator, right: Sound) -> Sound:
@@ -338,7 +338,7 @@ VOICELESS: dict[str, Callable[[np.random.Generator], Sound]] = {
 }
 
 
-def written(case: Case, folder: Path, rate: int = RATE) -> Path:
+def write_case(case: Case, folder: Path, rate: int = RATE) -> Path:
     """Write a case as the switch leaves a file in the middle of a call: with the header of an empty one."""
     path = folder / "audio.wav"
     both = case.samples
@@ -349,8 +349,8 @@ def written(case: Case, folder: Path, rate: int = RATE) -> Path:
     return path
 
 
-def found(case: Case, folder: Path, rate: int = RATE) -> VoiceSpan | None:
-    return voice_detection.find(written(case, folder, rate), int(BEFORE_S * rate))
+def detect(case: Case, folder: Path, rate: int = RATE) -> VoiceSpan | None:
+    return voice_detection.find(write_case(case, folder, rate), int(BEFORE_S * rate))
 
 
 def right_place(case: Case, place: VoiceSpan) -> bool:
@@ -364,9 +364,9 @@ def main() -> None:
     elsewhere = 0
     cpu, seconds = 0.0, 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for case in (*answers(), *voiceless()):
+        for case in (*answers(), *voiceless_cases()):
             began = time.process_time()
-            place = found(case, Path(folder))
+            place = detect(case, Path(folder))
             cpu, seconds = cpu + time.process_time() - began, seconds + BEFORE_S + WINDOW_S
             if case.spoken is None and place is not None:
                 alarms[case.condition].append(case.name)

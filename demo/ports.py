@@ -32,7 +32,7 @@ def choose_ports() -> Ports:
         candidates: list[int] = [usual, *range(usual + 1000, 60000, 97)]
         for base in candidates:
             wanted = set(range(base, base + count))
-            if not wanted & taken and all(_free(port) for port in wanted):
+            if not wanted & taken and all(_is_free(port) for port in wanted):
                 taken.update(wanted)
                 return base
         raise ConfigError("demo.ports", "there are no free ports on 127.0.0.1", "stop a program that listens there")
@@ -50,7 +50,7 @@ def choose_ports() -> Ports:
     )
 
 
-def _free(port: int) -> bool:
+def _is_free(port: int) -> bool:
     if foreign_socket(port):
         return False
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):

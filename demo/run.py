@@ -69,7 +69,7 @@ secure_cookies = false  # the panel is on loopback without HTTPS
 """
 
 
-class _Stopped(Exception):  # not an error: somebody asked for the end
+class _StopRequested(Exception):  # not an error: somebody asked for the end
     """SIGINT or SIGTERM before the calls could be heard."""
 
 
@@ -103,7 +103,7 @@ def show(once: bool) -> int:
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
     own = [_logged(program, logs) for program in run.programs(context)]
-    before = heard(tenant)
+    before = recording_ids(tenant)
     supervisor = Supervisor([*own, *switch], dict(os.environ))
     _quiet_supervisor(logs)
     stopped = threading.Event()
@@ -129,7 +129,7 @@ def show(once: bool) -> int:
             click.echo("    Ctrl-C ends it. Everything is in ./.accord")
             stopped.wait()
         return 0
-    except _Stopped:
+    except _StopRequested:
         return 130
     except AccordError as error:
         click.echo(f"accord: {error}", err=True)
@@ -166,7 +166,7 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     return tenant.id, password
 
 
-def heard(tenant: str) -> set[str]:
+def recording_ids(tenant: str) -> set[str]:
     """Ids of the customer's recordings."""
     return {row.id for row in queries.recordings(tenant, limit=200).rows}
 
@@ -221,7 +221,7 @@ def _wait(stopped: threading.Event, what: str, done: Callable[[], bool], seconds
     deadline = time.monotonic() + seconds
     while not done():
         if stopped.wait(0.2):
-            raise _Stopped
+            raise _StopRequested
         if time.monotonic() > deadline:
             raise ConfigError("demo.not_ready", f"not ready within {seconds:.0f} s: {what}", f"see the logs in {logs}")
 
@@ -231,12 +231,12 @@ def _follow(stopped: threading.Event, tenant: str, before: set[str], say: Callab
     deadline = time.monotonic() + HEARD_IN
     count = 0
     while count < len(CALLS):
-        new = heard(tenant) - before
+        new = recording_ids(tenant) - before
         for _ in range(len(new) - count):
             count += 1
             say(f"{count} of {len(CALLS)} recordings sealed, stored and listed")
         if stopped.wait(0.3):
-            raise _Stopped
+            raise _StopRequested
         if time.monotonic() > deadline:
             return count >= len(CALLS)
     sys.stdout.flush()

@@ -83,12 +83,12 @@ def _play(session: PracticeCall, data: str) -> None:
     if player is None:
         return
     session.media.prompt = player
-    playback.began(session, session.leg, data)
+    playback.report_start(session, session.leg, data)
     session.played.append(data)
     session.reached["announcing"].set()
     session.until(lambda: session.media.prompt is not player)
     session.media.prompt = None
-    playback.ended(session, session.leg, data, player, away=not session.ready)
+    playback.report_end(session, session.leg, data, player, away=not session.ready)
 
 
 def _read(session: PracticeCall, data: str) -> None:

@@ -30,7 +30,7 @@ def order(switch: SwitchCore[PracticeCall], rest: str) -> str:
     application, separator, argument = what.partition("::")
     if not separator:
         application, argument = "playback", what
-    if (called := _of_called(switch, uuid)) is not None and where == "aleg":
+    if (called := _call_of_internal_leg(switch, uuid)) is not None and where == "aleg":
         switch.later(INSIDE, lambda: called.inside.run(application, argument))
         return "+OK Message sent\n"
     session = switch.sessions.get(uuid)
@@ -44,7 +44,7 @@ def order(switch: SwitchCore[PracticeCall], rest: str) -> str:
     return "+OK Message sent\n"
 
 
-def _of_called(switch: SwitchCore[PracticeCall], uuid: str) -> PracticeCall | None:
+def _call_of_internal_leg(switch: SwitchCore[PracticeCall], uuid: str) -> PracticeCall | None:
     """The call whose internal leg this is."""
     sessions = switch.sessions.values()
     return next((each for each in sessions if each.has(uuid) and each.leg.uuid != uuid), None)

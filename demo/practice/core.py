@@ -28,7 +28,7 @@ HOST = "practice"
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class SwitchEvent:
     """An event on its way to the listeners."""
 
     name: str
@@ -61,7 +61,7 @@ class EventClient(Protocol):
     def run(self) -> None:
         """Serve the connection until either side ends it."""
 
-    def offer(self, happening: Happening) -> None:
+    def offer(self, happening: SwitchEvent) -> None:
         """Send an event if the client asked for it."""
 
     def say_goodbye(self) -> None:
@@ -214,7 +214,7 @@ class SwitchCore(ABC, Generic[CallT]):
         self._tell("CUSTOM", subclass, leg, headers)
 
     def _tell(self, name: str, subclass: str, leg: Leg | None, headers: list[Header]) -> None:
-        happening = Happening(name, subclass, leg.uuid if leg else "", tuple(headers), wire.plain(headers))
+        happening = SwitchEvent(name, subclass, leg.uuid if leg else "", tuple(headers), wire.plain(headers))
         for listener in list(self._listeners):
             listener.offer(happening)
 

@@ -31,7 +31,7 @@ class DialplanStep:
     argument: str
 
 
-def _unknown(what: str) -> SwitchError:
+def _unknown_error(what: str) -> SwitchError:
     return SwitchError(
         "practice.dialplan",
         f"the practice switch does not know {what}",
@@ -107,7 +107,7 @@ class PracticeDialplan:
                     steps.append(step)
             how = condition.get("break", "on-false")
             if how not in {"on-false", "on-true", "always", "never"}:
-                raise _unknown(f'break="{how}"')
+                raise _unknown_error(f'break="{how}"')
             proceed = match
             if how == "always" or (how == "on-false" and not match) or (how == "on-true" and match):
                 break
@@ -123,7 +123,7 @@ class PracticeDialplan:
             return next((one for one in tried if one[0]), (False, ()))
         if kind == "all":
             return all(one[0] for one in tried), tried[-1][1] if tried else ()
-        raise _unknown(f'regex="{kind}"')
+        raise _unknown_error(f'regex="{kind}"')
 
     def _read(self, path: Path) -> str:
         text = _COMMENT.sub("", path.read_text("utf-8"))
@@ -149,7 +149,7 @@ class PracticeDialplan:
             files = sorted(path.parent.glob(data)) if "*" in data else [path.parent / data]
             return "\n".join(self._read(file) for file in files)
         elif command not in {"exec", "stun-set"}:  # these matter only to the real switch
-            raise _unknown(f"X-PRE-PROCESS {command}")
+            raise _unknown_error(f"X-PRE-PROCESS {command}")
         return ""
 
 

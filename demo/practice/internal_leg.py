@@ -142,12 +142,12 @@ class InternalLeg:
         if player is None:
             return
         media.prompt_inside = player
-        playback.began(self._call, leg, path)
+        playback.report_start(self._call, leg, path)
         while media.prompt_inside is player and leg.cause is None:
             self._call.changed_inside.clear()
             self._call.changed_inside.wait()
         media.prompt_inside = None
-        playback.ended(self._call, leg, path, player, away=leg.cause is not None)
+        playback.report_end(self._call, leg, path, player, away=leg.cause is not None)
 
 
 def _set(leg: Leg, argument: str) -> None:

@@ -19,7 +19,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from demo.practice import wire
-from demo.practice.core import Happening, SwitchCore, Task
+from demo.practice.core import (SwitchEvent, SwitchCore, Task)
 from demo.practice.leg import Leg
 from demo.practice.wire import Order
 
@@ -117,12 +117,12 @@ class PracticeListener:
         if self.linger is None:
             self.say_goodbye()
             return
-        self._out.put(wire.lingering(self._leg.uuid, self._leg.channel_name, self.linger))
+        self._out.put(wire.linger_notice(self._leg.uuid, self._leg.channel_name, self.linger))
         if self.linger >= 0:
             gevent.spawn_later(self._switch.pace.real(self.linger), self.say_goodbye)
 
     def _read(self) -> None:
-        orders = wire.Orders()
+        orders = wire.OrderReader()
         while not self.finished:
             try:
                 data = self._socket.recv(65536)
@@ -150,7 +150,7 @@ class PracticeListener:
 
     # --- events
 
-    def offer(self, happening: Happening) -> None:
+    def offer(self, happening: SwitchEvent) -> None:
         """Send an event if the client asked for it."""
         if not self._wants(happening):
             return
@@ -163,7 +163,7 @@ class PracticeListener:
         else:
             self._out.put(wire.framed(happening.data))
 
-    def _wants(self, happening: Happening) -> bool:
+    def _wants(self, happening: SwitchEvent) -> bool:
         if self.finished or not (self._names or self._all):
             return False
         if happening.name == "CUSTOM":

@@ -13,7 +13,7 @@ from gevent.event import Event
 from demo.practice.core import SwitchCore
 from demo.practice.leg import Leg
 from demo.practice.party import PracticeParty
-from demo.practice.sound import FRAME_SECONDS, SILENCE, Player, Samples, Tape, load, over_the_line
+from demo.practice.sound import (FRAME_SECONDS, SILENCE, Player, Samples, Tape, load, as_on_the_line)
 
 log = structlog.get_logger()
 
@@ -142,4 +142,4 @@ class Media:
 
 
 def _voice(path: Path) -> Samples:
-    return over_the_line(load(path))
+    return as_on_the_line(load(path))

@@ -26,12 +26,12 @@ def prepare(leg: Leg, path: str) -> Player | None:
         return None
 
 
-def began(call: CallLegs, leg: Leg, path: str) -> None:
+def report_start(call: CallLegs, leg: Leg, path: str) -> None:
     """It starts to play."""
     call.emit("PLAYBACK_START", leg=leg, last=[("Playback-File-Path", path)])
 
 
-def ended(call: CallLegs, leg: Leg, path: str, player: Player, *, away: bool) -> None:
+def report_end(call: CallLegs, leg: Leg, path: str, player: Player, *, away: bool) -> None:
     """It is over: at its end, cut, or because the leg was called ``away``.
 
     As in the real switch, the status is ``done`` even if the leg was called away in the middle, and the

@@ -43,7 +43,7 @@ def load(path: Path) -> Samples:
         ) from error
 
 
-def over_the_line(samples: Samples) -> Samples:
+def as_on_the_line(samples: Samples) -> Samples:
     """A voice after G.711 mu-law (ITU-T G.711), as from a phone."""
     x = np.clip(samples.astype(np.int32), -32635, 32635)
     magnitude = np.abs(x) + 132

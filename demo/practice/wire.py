@@ -67,7 +67,7 @@ AUTH_REQUEST = b"Content-Type: auth/request\n\n"
 DISCONNECT = b"Content-Type: text/disconnect-notice\nContent-Length: %d\n\n" % len(GOODBYE) + GOODBYE
 
 
-def lingering(uuid: str, channel_name: str, seconds: int) -> bytes:
+def linger_notice(uuid: str, channel_name: str, seconds: int) -> bytes:
     """What a call's own socket sends when the call is over and it was asked to linger. The name is not
     encoded here, as in FreeSWITCH; ``seconds`` is -1 for no limit."""
     text = (
@@ -86,7 +86,7 @@ class Order:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Orders:
+class OrderReader:
     """Splits what a client sends into commands. Raises ``ValueError`` for one of more than a megabyte."""
 
     def __init__(self) -> None:

@@ -22,20 +22,10 @@ from recorder.seal.keyring import WrappedKey, data_key_path, tenant_key_path
 from recorder.seal.manifest import Manifest
 from recorder.spool import layout
 from recorder.store.contract import Store
-from tests.chaos.facts import (
-    Catalogue,
-    Died,
-    Heard,
-    Leaf,
-    Listened,
-    Play,
-    Recorded,
-    Span,
-    Unrecorded,
-)
+from tests.chaos.facts import (Catalogue, ProcessDeath, DecryptedSound, Leaf, ListenRow, Play, RecordingRow, Span, UnrecordedRow)
 from tests.chaos.model import TAILS
 from tests.chaos.plant import Plant
-from tests.chaos.visitor import Fetched, Visitor
+from tests.chaos.visitor import (FetchedSound, Visitor)
 from tests.freeswitch.sound import RATE, level, onset_of
 
 RECORDING = "SELECT id, tenant_id, outside_value, prefix, objects, manifest_sha256, announced, duration_ms FROM recording"  # noqa: E501
@@ -66,13 +56,13 @@ class Database:
             if self.url.startswith("sqlite"):
                 connection.execute("BEGIN")
             recordings = tuple(
-                Recorded(row[0], row[1], row[2], row[3], frozenset(o["name"] for o in _data(row[4])),
+                RecordingRow(row[0], row[1], row[2], row[3], frozenset(o["name"] for o in _data(row[4])),
                          row[5], bool(row[6]), row[7])
                 for row in ask(RECORDING)
             )  # fmt: skip
-            unrecorded = tuple(Unrecorded(*row[:4], row[4] is not None) for row in ask(UNRECORDED))
+            unrecorded = tuple(UnrecordedRow(*row[:4], row[4] is not None) for row in ask(UNRECORDED))
             leaves = tuple(_leaf(*row) for row in ask(LEAVES))
-            listens = tuple(Listened(*row[:4], row[4] is not None) for row in ask(LISTENS))
+            listens = tuple(ListenRow(*row[:4], row[4] is not None) for row in ask(LISTENS))
             sizes = {str(row[0]): int(row[1]) for row in ask("SELECT id, ledger_size FROM tenant")}
             grants = {str(row[0]): str(row[1]) for row in ask("SELECT id, recording_id FROM access_grant")}
             return Catalogue(
@@ -121,10 +111,10 @@ class Ears:
         self._prompt = plant.prompt
         # A sound's beginning is seen from where it is loud on.
         self._quiet = int(np.flatnonzero(np.abs(plant.prompt) > 0.02)[0])
-        self.heard: dict[str, Heard] = {}
+        self.heard: dict[str, DecryptedSound] = {}
         self._sealed: dict[str, Manifest] = {}
 
-    def hear(self, rows: Iterable[Recorded]) -> dict[str, Heard]:
+    def hear(self, rows: Iterable[RecordingRow]) -> dict[str, DecryptedSound]:
         """Of all of these."""
         for row in rows:
             if row.id not in self.heard:
@@ -135,22 +125,22 @@ class Ears:
         """Every object in the bucket."""
         return set(self._store.list(""))
 
-    def plays(self, fetched: Iterable[Fetched], grants: dict[str, str]) -> list[Play]:
+    def plays(self, fetched: Iterable[FetchedSound], grants: dict[str, str]) -> list[Play]:
         """Compare what listeners received with what was sealed, including grants without a row."""
         return [self._play(each, grants.get(each.grant, "")) for each in fetched]
 
-    def _play(self, fetched: Fetched, recording: str) -> Play:
+    def _play(self, fetched: FetchedSound, recording: str) -> Play:
         right = None
         if fetched.sha256 is not None and recording:
             found = self._sealed[recording].object(fetched.name)
             right = found is not None and fetched.sha256 == found.plain_sha256
         return Play(fetched.grant, fetched.play, recording, fetched.status, fetched.received, right)
 
-    def _hear(self, row: Recorded) -> Heard:
+    def _hear(self, row: RecordingRow) -> DecryptedSound:
         report = seals.verify(self._store, row.prefix, self._root, self._keyring, utc_now())
         findings = tuple(f"{each.code} {each.where}: {each.message}" for each in report.findings)
         if report.manifest is None or findings:
-            return Heard(None, 0.0, 0, 0, (), findings or ("no manifest",))
+            return DecryptedSound(None, 0.0, 0, 0, (), findings or ("no manifest",))
         self._sealed[row.id] = manifest = report.manifest
         sound = self._decrypt(manifest)
         onset = onset_of(sound[:, 1], self._prompt[:-FRAME])
@@ -161,7 +151,7 @@ class Ears:
         # The external party's tone depends on who called.
         voice = np.maximum(level(sound[:, 0], 440), level(sound[:, 0], 1000))
         gaps = [gap for gap in manifest.gaps if gap.channel in ("left", "both") and gap.reason in TAILS]
-        return Heard(
+        return DecryptedSound(
             told_ms=None if told is None else told * 1000 // RATE,
             loudest_before=float(np.abs(before).max(initial=0.0)),
             voice_ms=int((voice > 0.1).sum()) * 100,
@@ -197,20 +187,20 @@ def silences(sound: np.ndarray, least: int = 200) -> Iterator[tuple[int, int]]:
             yield start * 1000 // RATE, end * 1000 // RATE
 
 
-def heard_so_far(visitors: Iterable[Visitor], database: Database) -> tuple[list[Fetched], Catalogue]:
+def fetched_sounds(visitors: Iterable[Visitor], database: Database) -> tuple[list[FetchedSound], Catalogue]:
     """What listeners got, and then the catalogue, while they listen on.  In this order: all that came was
     written down before it, so the later look has it; what comes during the look may be in no row of it."""
     fetched = [each for visitor in visitors for each in list(visitor.fetched)]
     return fetched, database.read()
 
 
-def left_in(root: Path) -> tuple[str, ...]:
+def remaining_takes(root: Path) -> tuple[str, ...]:
     """Takes left in the spool, except in quarantine."""
     folders = [entry for entry in root.iterdir() if entry.is_dir() and entry.name != layout.QUARANTINE]
     return tuple(f"{each.name}: {sorted(path.name for path in each.iterdir())}" for each in folders)
 
 
-def quarantined(root: Path) -> tuple[str, ...]:
+def quarantined_takes(root: Path) -> tuple[str, ...]:
     """Takes in quarantine."""
     folder = root / layout.QUARANTINE
     return tuple(sorted(entry.name for entry in folder.iterdir())) if folder.is_dir() else ()
@@ -225,7 +215,7 @@ class Watch:
         self._downs: list[float] = []
         self._ending = False
 
-    def spans(self, died: Iterable[Died], now: float, stopped: Iterable[Span] = ()) -> list[Span]:
+    def spans(self, died: Iterable[ProcessDeath], now: float, stopped: Iterable[Span] = ()) -> list[Span]:
         """The spans up to now, without those in which the daemon was stopped."""
         for path in self._logs:
             self._read(path)
@@ -239,7 +229,7 @@ class Watch:
             spans = sorted({span for pair in parts for span in pair if span[1] > span[0]})
         return spans
 
-    def up(self, died: Iterable[Died]) -> bool:
+    def up(self, died: Iterable[ProcessDeath]) -> bool:
         """Whether a daemon is connected now."""
         now = float("inf")
         spans = self.spans(died, now)

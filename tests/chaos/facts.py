@@ -58,7 +58,7 @@ class CallSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Unrecorded:
+class UnrecordedRow:
     """A row of a call that was not recorded."""
 
     id: str
@@ -69,7 +69,7 @@ class Unrecorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordingRow:
     """A row of a recording."""
 
     id: str
@@ -83,7 +83,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class DecryptedSound:
     """What is in a recording's decrypted sound.  ``told_ms`` is where the announcement ends in the right
     channel (``None``: it is not there whole), ``told_took_ms`` how long it is, ``loudest_before`` the loudest
     sample of the left channel up to its end (of all of it where it is not there), ``voice_ms`` how much of
@@ -133,7 +133,7 @@ class Play:
 
 
 @dataclass(frozen=True, slots=True)
-class Listened:
+class ListenRow:
     """A listen's row."""
 
     id: str
@@ -147,19 +147,19 @@ class Listened:
 class Catalogue:
     """The relevant part of the catalogue; ``unsound`` is the database's own integrity report."""
 
-    recordings: tuple[Recorded, ...]
-    unrecorded: tuple[Unrecorded, ...]
+    recordings: tuple[RecordingRow, ...]
+    unrecorded: tuple[UnrecordedRow, ...]
     leaves: tuple[Leaf, ...]
     sizes: dict[str, int]
     """The number of leaves by each tenant's row."""
     grants: dict[str, str]
     """Grant to recording."""
-    listens: tuple[Listened, ...]
+    listens: tuple[ListenRow, ...]
     unsound: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Died:
+class ProcessDeath:
     """A process that a fault hit: it ran until then, or until ``stopped`` if it was stopped first."""
 
     process: str
@@ -174,10 +174,10 @@ class World:
     calls: list[CallSeen]
     catalogue: Catalogue
     objects: frozenset[str]
-    heard: dict[str, Heard]
+    heard: dict[str, DecryptedSound]
     watched: list[Span]
     stalled: list[Span]
-    died: list[Died]
+    died: list[ProcessDeath]
     plays: list[Play]
     left_in_spool: tuple[str, ...]
     quarantined: tuple[str, ...]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.chaos.facts import CallSeen, Heard, Recorded, Span, Unrecorded, World
+from tests.chaos.facts import (CallSeen, DecryptedSound, RecordingRow, Span, UnrecordedRow, World)
 from tests.chaos.plan import DELETABLE, DELETE_QUESTION, PAUSE_SECONDS
-from tests.chaos.violation import TOLD_IN, Violation, overlap, sure, told_twice
+from tests.chaos.violation import (TOLD_IN, Violation, overlap, connected_spans, is_announced_twice)
 
 LOOSE = 0.5
 """Seconds by which a moment's place in the audio may differ from its time."""
@@ -28,21 +28,21 @@ ANSWERED_WITHIN = 10.0
 """Seconds after the question within which a deletion is confirmed."""
 
 
-def kept(world: World) -> Iterator[Violation]:
+def check_codes(world: World) -> Iterator[Violation]:
     """Check every rule of this module."""
     calls = {call.plan.caller: call for call in world.calls if call.ended is not None}
     for recorded in world.catalogue.recordings:
         call, heard = calls.get(recorded.caller), world.heard.get(recorded.id)
         if call is None or heard is None:
             continue  # reported elsewhere
-        yield from _silent(world, call, recorded, heard)
-        yield from _agreed(call, recorded, heard)
-        if deleted(call) or must_be_deleted(world, call):
+        yield from _pauses_are_silent(world, call, recorded, heard)
+        yield from _agreements(call, recorded, heard)
+        if is_deleted(call) or must_be_deleted(world, call):
             yield Violation("deleted", f"{recorded.id} of {call}: it was destroyed in the call, and is kept")
     for unrecorded in world.catalogue.unrecorded:
         call = calls.get(unrecorded.caller)
         if call is not None:
-            yield from _deleted(call, unrecorded)
+            yield from _deletions(call, unrecorded)
 
 
 # --- pauses
@@ -65,33 +65,33 @@ def pauses(call: CallSeen) -> Iterator[Span]:
         yield since, min(until, call.over)
 
 
-def _silent(world: World, call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
+def _pauses_are_silent(world: World, call: CallSeen, row: RecordingRow, heard: DecryptedSound) -> Iterator[Violation]:
     """Check that a pause is silent in both channels."""
-    if heard.told_ms is None or "announcing" not in call.phases or told_twice(call):
+    if heard.told_ms is None or "announcing" not in call.phases or is_announced_twice(call):
         return  # its place in the audio is unknown
     paused = list(pauses(call))
     for since, until in paused:
         start, end = (place(call, heard, at) for at in (since, until))
         # Time of a stopped switch may be in the audio or not: check what is a pause in both cases.
-        still = _still(world, (call.placed, until))
+        still = _stalled_seconds(world, (call.placed, until))
         if not _is_silent(heard, start, min(end - still * 1000, heard.length_ms)):
             yield Violation(
                 "paused", f"{row.id} of {call}: {start:.0f} to {end:.0f} ms is a pause, and silent is {heard}"
             )
-    whole = any(up < call.placed and down > call.over for up, down in sure(world))
+    whole = any(up < call.placed and down > call.over for up, down in connected_spans(world))
     # If no daemon was connected, the end of a pause is unknown: its longest duration is redacted.
-    lasted = [until - since for since, until in paused] if whole else [PAUSE_SECONDS] * _begun(call)
+    lasted = [until - since for since, until in paused] if whole else [PAUSE_SECONDS] * _pause_count(call)
     most = sum(each + WHOLE + 2 * LOOSE for each in lasted)
-    if heard.paused_ms > (most + _still(world, (call.placed, call.over))) * 1000:
+    if heard.paused_ms > (most + _stalled_seconds(world, (call.placed, call.over))) * 1000:
         yield Violation("paused", f"{row.id} of {call}: more than the pauses is silent, {heard}")
 
 
-def _begun(call: CallSeen) -> int:
+def _pause_count(call: CallSeen) -> int:
     """How many pauses were dialled."""
     return sum(code == "pause" for code, _ in call.codes)
 
 
-def _is_silent(heard: Heard, start: float, end: float) -> bool:
+def _is_silent(heard: DecryptedSound, start: float, end: float) -> bool:
     """Whether a stretch of the audio is zeros.  On a busy machine audio is late and caught up later: then a
     stretch of that length lies nearby."""
     loose, late = LOOSE * 1000, LATE * 1000
@@ -104,20 +104,20 @@ def _is_silent(heard: Heard, start: float, end: float) -> bool:
     )
 
 
-def place(call: CallSeen, heard: Heard, at: float) -> float:
+def place(call: CallSeen, heard: DecryptedSound, at: float) -> float:
     """A moment's place in the audio in milliseconds, by the announcement's end, which is known in both."""
     assert heard.told_ms is not None
     return heard.told_ms + (at - call.phases["announcing"] - heard.told_took_ms / 1000) * 1000
 
 
-def _still(world: World, span: Span) -> float:
+def _stalled_seconds(world: World, span: Span) -> float:
     return sum(max(0.0, overlap(span, each)) for each in world.stalled)
 
 
 # --- the keep question
 
 
-def _agreed(call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
+def _agreements(call: CallSeen, row: RecordingRow, heard: DecryptedSound) -> Iterator[Violation]:
     """Check that nobody agreed without pressing its key after the question."""
     asked = call.press("colleague", "*5")
     for answer, key in (("yes", "1"), ("no", "2")):
@@ -131,7 +131,7 @@ def _agreed(call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
 # --- deletion
 
 
-def confirmed(call: CallSeen) -> tuple[float, float] | None:
+def confirmation(call: CallSeen) -> tuple[float, float] | None:
     """When a colleague dialled the deletion, and when they confirmed it."""
     asked, yes = call.press("colleague", "*9"), call.press("colleague", "1")
     if asked is None or yes is None or yes < asked or call.plan.called not in DELETABLE:
@@ -139,22 +139,22 @@ def confirmed(call: CallSeen) -> tuple[float, float] | None:
     return asked, yes
 
 
-def deleted(call: CallSeen) -> bool:
+def is_deleted(call: CallSeen) -> bool:
     """Whether the switch reports the deletion: the call was announced, and the daemon revoked that."""
-    return confirmed(call) is not None and call.state == "unrecorded" and not call.left
+    return confirmation(call) is not None and call.state == "unrecorded" and not call.left
 
 
-def meant(call: CallSeen, row: Unrecorded | None) -> bool:
+def is_meant_to_be_deleted(call: CallSeen, row: UnrecordedRow | None) -> bool:
     """Whether it is listed as deleted and a colleague confirmed that: the daemon writes this before it tells
     the switch, and may die in between."""
-    return row is not None and row.reason == "deleted" and confirmed(call) is not None
+    return row is not None and row.reason == "deleted" and confirmation(call) is not None
 
 
 def must_be_deleted(world: World, call: CallSeen) -> bool:
     """Whether a deletion must have happened: the call was announced by then, a daemon was connected until the
     answer, nothing was stopped, the question ended, and the answer was in time.  A transfer target is told
     first, and hears no question that somebody else asked for."""
-    dialled = confirmed(call)
+    dialled = confirmation(call)
     if dialled is None or call.state not in ("announced", "unrecorded") or call.left:
         return False
     if "transferred" in call.phases or call.phases.get("announcing", dialled[0]) + TOLD_IN > dialled[0]:
@@ -163,14 +163,14 @@ def must_be_deleted(world: World, call: CallSeen) -> bool:
     heard = asked + IN_HAND + DELETE_QUESTION
     in_time = heard < yes < asked + DELETE_QUESTION + ANSWERED_WITHIN and yes + IN_HAND < call.over
     span = (call.placed, yes + IN_HAND)
-    watched = any(since < span[0] and until > span[1] for since, until in sure(world))
-    return in_time and watched and not call.cut and not _still(world, span)
+    watched = any(since < span[0] and until > span[1] for since, until in connected_spans(world))
+    return in_time and watched and not call.cut and not _stalled_seconds(world, span)
 
 
-def _deleted(call: CallSeen, row: Unrecorded) -> Iterator[Violation]:
-    if row.reason == "deleted" and confirmed(call) is None:
+def _deletions(call: CallSeen, row: UnrecordedRow) -> Iterator[Violation]:
+    if row.reason == "deleted" and confirmation(call) is None:
         yield Violation("deleted", f"{row} of {call}: nobody had it destroyed")
-    if row.reason != "deleted" and deleted(call):
+    if row.reason != "deleted" and is_deleted(call):
         yield Violation(
             "deleted", f"{row} of {call}: it was destroyed in the call, and the reason is another"
         )

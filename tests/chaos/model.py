@@ -1,6 +1,6 @@
 """Rules about an installation that hold whatever happens to its processes.  Pure: facts in, violations out.
 
-:func:`always` has the rules for any moment; :func:`settled` has all of them, for when every process is up,
+:func:`check_invariants` has the rules for any moment; :func:`check_settled` has all of them, for when every process is up,
 every call is over and the spool is empty.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from recorder.pipeline.poison_takes import APART, ENOUGH
 from tests.chaos import feature_codes
-from tests.chaos.facts import CallSeen, Catalogue, Recorded, Unrecorded, World
-from tests.chaos.violation import TOLD_AFTER, Violation, first_told, overlap, sure, told_twice
+from tests.chaos.facts import (CallSeen, Catalogue, RecordingRow, UnrecordedRow, World)
+from tests.chaos.violation import (TOLD_AFTER, Violation, first_announcement_end, overlap, connected_spans, is_announced_twice)
 
 GLIMPSE = 0.2
 """Seconds after which a connected daemon must know a call."""
@@ -40,12 +40,12 @@ TAILS = frozenset({"hold", "waiting", "unobserved", "repair", "write_error", "pa
 """Gap reasons that explain missing parts of a conversation."""
 
 
-def always(catalogue: Catalogue) -> list[Violation]:
+def check_invariants(catalogue: Catalogue) -> list[Violation]:
     """Check the catalogue's rules for any moment."""
-    return [*_twice(catalogue), *_ledger(catalogue), *(Violation("catalogue", w) for w in catalogue.unsound)]
+    return [*_duplicates(catalogue), *_ledger(catalogue), *(Violation("catalogue", w) for w in catalogue.unsound)]
 
 
-def grown(before: Catalogue, now: Catalogue) -> list[Violation]:
+def check_growth(before: Catalogue, now: Catalogue) -> list[Violation]:
     """Check that rows stay as they were written."""
     later_rows: set[object] = {*now.recordings, *now.unrecorded}
     later_leaves = {(leaf.tenant, leaf.number, leaf.kind, leaf.recording) for leaf in now.leaves}
@@ -54,14 +54,14 @@ def grown(before: Catalogue, now: Catalogue) -> list[Violation]:
     return [Violation("changed", f"{each} was there, and is not any more") for each in (*lost, *gone)]
 
 
-def settled(world: World) -> list[Violation]:
+def check_settled(world: World) -> list[Violation]:
     """Check every rule."""
     return [
-        *always(world.catalogue),
+        *check_invariants(world.catalogue),
         *_calls(world),
         *_objects(world),
         *_sound(world),
-        *feature_codes.kept(world),
+        *feature_codes.check_codes(world),
         *_plays(world),
         *(Violation("spool", f"left in the spool: {name}") for name in world.left_in_spool),
         *_quarantine(world),
@@ -73,8 +73,8 @@ def settled(world: World) -> list[Violation]:
 # --- the catalogue alone
 
 
-def _twice(catalogue: Catalogue) -> Iterator[Violation]:
-    rows: tuple[Recorded | Unrecorded, ...] = (*catalogue.recordings, *catalogue.unrecorded)
+def _duplicates(catalogue: Catalogue) -> Iterator[Violation]:
+    rows: tuple[RecordingRow | UnrecordedRow, ...] = (*catalogue.recordings, *catalogue.unrecorded)
     for name, counted in (("caller", Counter(r.caller for r in rows)), ("id", Counter(r.id for r in rows))):
         for value, count in counted.items():
             if count > 1:
@@ -121,15 +121,15 @@ def _calls(world: World) -> Iterator[Violation]:
         yield from _connected(world, call)
         if kept is not None:
             yield from _may_be_kept(world, call, kept)
-        elif must_be_kept(world, call) and not feature_codes.meant(call, why):
+        elif must_be_kept(world, call) and not feature_codes.is_meant_to_be_deleted(call, why):
             yield Violation("lost", f"{call} was announced and over, and is {why or 'nowhere'}")
-        if kept is None and why is None and known(world, call):
+        if kept is None and why is None and is_known(world, call):
             yield Violation("unaccounted", f"{call} is nowhere, and a daemon watched: {world.watched[-4:]}")
     for row in (*recorded.values(), *listed.values()):
         yield Violation("stranger", f"{row}, and there was no such call")
 
 
-def known(world: World, call: CallSeen) -> bool:
+def is_known(world: World, call: CallSeen) -> bool:
     """Whether a daemon was there for any of it; for the end of one that is not to be touched at all.  What a
     colleague does from a number that is no line, and before anybody outside is rung, is nobody's business; of
     a call without a phase a switch that went away told nobody for sure.  Whom a colleague calls is brought to
@@ -141,34 +141,34 @@ def known(world: World, call: CallSeen) -> bool:
         return False  # a switch that shuts down refuses who calls it then before its dialplan has a word
     calling = call.plan.outward and call.state == "calling"
     if call.state == "never_record" or calling:
-        return any(since < call.over < until for since, until in sure(world)) and not call.cut
+        return any(since < call.over < until for since, until in connected_spans(world)) and not call.cut
     came = call.phases["ringing"] if call.plan.outward else call.placed
-    return any(_found(world, call, came, span) for span in sure(world))
+    return any(_is_listed(world, call, came, span) for span in connected_spans(world))
 
 
-def _found(world: World, call: CallSeen, came: float, span: tuple[float, float]) -> bool:
+def _is_listed(world: World, call: CallSeen, came: float, span: tuple[float, float]) -> bool:
     watched = overlap(span, (came, call.over))
     if call.state != "pickup" and not came < span[0] < came + world.lists_after:
         return watched > GLIMPSE
     return watched > AGAIN or (span[0] < call.over < span[1] and not call.cut)
 
 
-def talked(world: World, call: CallSeen, since: float | None = None) -> float:
+def talk_seconds(world: World, call: CallSeen, since: float | None = None) -> float:
     """Seconds of conversation, without those in which the switch was stopped."""
     if "bridged" not in call.phases:
         return 0.0
     if since is None:
-        since = told_at(call) if call.plan.at_pickup else call.phases["bridged"]
+        since = announcement_end(call) if call.plan.at_pickup else call.phases["bridged"]
     still = sum(max(0.0, overlap((since, call.over), span)) for span in world.stalled)
     return max(0.0, call.over - since - still)
 
 
-def told_at(call: CallSeen) -> float:
+def announcement_end(call: CallSeen) -> float:
     """About when its announcement ended."""
-    if told_twice(call):
+    if is_announced_twice(call):
         return call.phases.get("joined", call.over) + TOLD_AFTER
     if call.plan.at_pickup:
-        return first_told(call)
+        return first_announcement_end(call)
     if call.plan.outward:
         return call.phases["bridged"]
     return call.phases.get("ringing", call.phases["bridged"])
@@ -179,15 +179,15 @@ def must_be_kept(world: World, call: CallSeen) -> bool:
     the state is then ``unrecorded``.)"""
     if call.state != "announced" or "bridged" not in call.phases or not call.plan.line:
         return False
-    told = told_at(call)
+    told = announcement_end(call)
     for died in world.died:
         if died.process == "daemon" and told + WINDOW[0] < died.at < told + WINDOW[1]:
             return False
-    unwatched = not any(since < told and until > call.over for since, until in sure(world))
-    return talked(world, call) > (SHORT if unwatched or call.cut else 0.0)
+    unwatched = not any(since < told and until > call.over for since, until in connected_spans(world))
+    return talk_seconds(world, call) > (SHORT if unwatched or call.cut else 0.0)
 
 
-def _may_be_kept(world: World, call: CallSeen, row: Recorded) -> Iterator[Violation]:
+def _may_be_kept(world: World, call: CallSeen, row: RecordingRow) -> Iterator[Violation]:
     """Announced by the switch's word.  Where the daemon went away between the announcement's end and that
     word, and the caller hung up before the switch's bound, they had been told: then nothing of theirs, or,
     where they were already connected, what they said after it."""
@@ -197,9 +197,9 @@ def _may_be_kept(world: World, call: CallSeen, row: Recorded) -> Iterator[Violat
         told = heard.voice_ms == 0 or call.plan.at_pickup
     if not call.plan.line:
         yield Violation("unannounced", f"{call} has no line, and is kept as {row.id}")
-    elif call.state not in ("announced", "", "announcing") and not feature_codes.deleted(call):
+    elif call.state not in ("announced", "", "announcing") and not feature_codes.is_deleted(call):
         yield Violation("unannounced", f"{call} was not announced, and is kept as {row.id}")
-    elif call.state != "announced" and not call.cut and not told and not feature_codes.deleted(call):
+    elif call.state != "announced" and not call.cut and not told and not feature_codes.is_deleted(call):
         yield Violation("unannounced", f"{call} ended before its announcement, and is kept as {row.id}")
 
 
@@ -260,19 +260,19 @@ def _sound(world: World) -> Iterator[Violation]:
         still = sum(max(0.0, overlap((call.placed, call.over), span)) for span in world.stalled)
         keys = sum(len(keys) for who, keys, _at in call.pressed if who == "outside")
         explained = heard.explained_ms + keys * KEY_MS
-        missing = (talked(world, call) - still) * 1000 - heard.voice_ms - explained
+        missing = (talk_seconds(world, call) - still) * 1000 - heard.voice_ms - explained
         if row.announced and missing > LOOSE_MS:
             yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {heard}")
         # Who answered while nobody watched, the switch tells at the end: not of a call that was cut.
-        first = call.phases.get("bridged") if told_twice(call) else None
-        early = heard.voice_ms - talked(world, call, first) * 1000
+        first = call.phases.get("bridged") if is_announced_twice(call) else None
+        early = heard.voice_ms - talk_seconds(world, call, first) * 1000
         if row.announced and early > LOOSE_MS and not still and not call.cut:
             yield Violation("ringing", f"{row.id} of {call}: {early:.0f} ms are heard from before the talk")
         if "repair" in heard.gaps and not call.cut:
             yield Violation("gap", f"{row.id} of {call}: repaired, and its switch lived")
         if "write_error" in heard.gaps and not still:
             yield Violation("gap", f"{row.id} of {call}: it ends early, and its switch stood still nowhere")
-        watched = any(since < call.placed and until > call.over for since, until in sure(world))
+        watched = any(since < call.placed and until > call.over for since, until in connected_spans(world))
         if watched and any(gap == "unobserved" for gap in heard.gaps):
             yield Violation("gap", f"{row.id} of {call}: unobserved, and a daemon watched all of it")
 
@@ -285,14 +285,14 @@ def _quarantine(world: World) -> Iterator[Violation]:
         row = rows.get(name)
         call = calls.get(row.caller) if row else None
         explained = row is not None and call is not None and (
-            (row.reason == "take.encoder_died" and not row.quarantined and dying(world, call))
+            (row.reason == "take.encoder_died" and not row.quarantined and has_dying_encoders(world, call))
             or (row.reason == "take.impossible" and row.quarantined and call.cut)
         )  # fmt: skip
         if not explained:
             yield Violation("quarantine", f"{name} was set aside: {row}, {call}")
 
 
-def dying(world: World, call: CallSeen) -> bool:
+def has_dying_encoders(world: World, call: CallSeen) -> bool:
     """Whether one worker can have seen as many encoders die since a call's end, and as far apart, as it
     takes to set its take aside."""
     counted, last = 0, float("-inf")

@@ -28,9 +28,9 @@ from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.store.seaweedfs import PORTS
 from tests.chaos.database import Database
-from tests.chaos.facts import Died, Span
+from tests.chaos.facts import (ProcessDeath, Span)
 from tests.chaos.plan import AT_PICKUP, BUSY, DELETABLE, NUMBERS, ONCE_CONNECTED, SILENT, Fault, Mode
-from tests.chaos.processes import Unit, born, children, kind, running, send
+from tests.chaos.processes import (Unit, born, children, kind, is_running, send)
 from tests.freeswitch.sound import RATE, chirp
 from tests.ports import free_ports
 
@@ -63,7 +63,7 @@ ENDS_IN = {"store": 25.0, "daemon": 30.0, "worker": 30.0, "web": 20.0, "switch":
 
 
 @dataclass
-class Released:
+class StoppedProcess:
     """A stopped process, and when it is continued or killed."""
 
     pid: int
@@ -80,14 +80,14 @@ class Plant:
     folder: Path
     database: Database | None = None
     mode: Mode = "units"
-    died: list[Died] = field(default_factory=list)
+    died: list[ProcessDeath] = field(default_factory=list)
     stalled: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
     """When each process was stopped."""
     signals: list[tuple[str, float]] = field(default_factory=list)
     struck: list[tuple[float, str, str]] = field(default_factory=list)
     on_switch_gone: Callable[[float], None] = lambda at: None
     units: dict[str, Unit] = field(default_factory=dict)
-    _released: list[Released] = field(default_factory=list)
+    _released: list[StoppedProcess] = field(default_factory=list)
     _pids: dict[str, tuple[int, float]] = field(default_factory=dict)
     _looked: float = 0.0
 
@@ -211,7 +211,7 @@ class Plant:
             if name == "store":
                 send(pid, signal.SIGKILL)  # it would take up to 16 s, and loses nothing
             if name in ("daemon", "supervisor"):
-                self.died.append(Died("daemon", time.time()))
+                self.died.append(ProcessDeath("daemon", time.time()))
             self.units[name].end(ENDS_IN.get(name, 25.0))
 
     def pid(self, process: str) -> int | None:
@@ -247,11 +247,11 @@ class Plant:
         # At SIGTERM a database server would wait for its clients.
         ends = signal.SIGINT if fault.process == "database" else signal.SIGTERM
         number = {"kill": signal.SIGKILL, "restart": ends}.get(fault.deed, signal.SIGSTOP)
-        if not running(pid) or not send(pid, number):
+        if not is_running(pid) or not send(pid, number):
             return False
         self.struck.append((now, fault.process, fault.deed))
         if "stall" in fault.deed:
-            self._released.append(Released(pid, born(pid), fault, now, now + fault.lasts))
+            self._released.append(StoppedProcess(pid, born(pid), fault, now, now + fault.lasts))
             return True
         if unit is not None:
             unit.struck, unit.due = True, now + fault.lasts
@@ -276,9 +276,9 @@ class Plant:
                     self._pids[name] = (pid, now)
                     self.signals.append((f"starting {name}", now))
 
-    def _release(self, one: Released, now: float) -> None:
+    def _release(self, one: StoppedProcess, now: float) -> None:
         process = one.fault.process
-        there = born(one.pid) == one.born and running(one.pid)
+        there = born(one.pid) == one.born and is_running(one.pid)
         self.stalled[process].append((one.stopped, now))
         if not there:  # its supervisor has killed it meanwhile, or it died with its worker
             self._dead(process, one.stopped)
@@ -293,9 +293,9 @@ class Plant:
         self._dead(process, one.stopped, now)
 
     def _dead(self, process: str, at: float, gone: float | None = None) -> None:
-        self.died.append(Died(process, at))
+        self.died.append(ProcessDeath(process, at))
         if process == "supervisor":
-            self.died.append(Died("daemon", at))  # it ends with it
+            self.died.append(ProcessDeath("daemon", at))  # it ends with it
         if process == "switch":
             self.on_switch_gone(gone or at)
 

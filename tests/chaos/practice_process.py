@@ -38,7 +38,7 @@ LONGEST = 600.0
 CODES = {"accord::pause": "pause", "accord::resume": "resume", "accord::note": "note"}
 
 
-class Telling(PracticeSwitch):
+class ReportingSwitch(PracticeSwitch):
     """Reports what its dialplan did for a colleague's code, and every bridge."""
 
     def __init__(self, tell: Callable[[PracticeCall, str], None], **settings: Any) -> None:
@@ -67,7 +67,7 @@ class Process:
         self.voice, self.answer = Path(settings["voice"]), Path(settings["answer"])
         self.numbers: dict[PracticeCall, int] = {}
         self.sent_on: set[PracticeCall] = set()
-        self.switch = Telling(
+        self.switch = ReportingSwitch(
             self.happened,
             password=settings["password"],
             daemon=settings["daemon"],

@@ -109,10 +109,10 @@ def children(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             found += [int(child) for child in task.read_text().split()]
-    return [child for child in found if running(child)]
+    return [child for child in found if is_running(child)]
 
 
-def running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Whether it runs, rather than waiting for its parent."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] != "Z"
@@ -159,7 +159,7 @@ def of_folder(folder: Path) -> list[int]:
         with contextlib.suppress(OSError):
             if sought in (entry / "cmdline").read_bytes() or sought in (entry / "environ").read_bytes():
                 found.append(int(entry.name))
-    return [pid for pid in found if running(pid)]
+    return [pid for pid in found if is_running(pid)]
 
 
 def handles(pid: int) -> int:

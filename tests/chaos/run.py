@@ -23,7 +23,7 @@ from tests.chaos.model import Violation
 from tests.chaos.plan import Epoch, Fault, calls, epochs
 from tests.chaos.plant import LOGINS, PASSWORD, Plant
 from tests.chaos.real_switch import RealBoard
-from tests.chaos.visitor import Fetched, Visitor
+from tests.chaos.visitor import (FetchedSound, Visitor)
 
 TICK = 0.01
 PATIENCE = 0.8
@@ -41,7 +41,7 @@ HANDLES = {"daemon": 60, "worker": 90, "web": 60, "encoder": 30}
 """Files that an idle process may have open."""
 
 
-class Failed(Exception):  # a run's violations
+class FailedRun(Exception):  # a run's violations
     """A rule was violated."""
 
 
@@ -79,7 +79,7 @@ class Run:
         self.began = time.time()
 
     def all(self) -> None:
-        """Run the whole plan.  Raises :class:`Failed`."""
+        """Run the whole plan.  Raises :class:`FailedRun`."""
         for visitor in self.visitors:
             visitor.start()
         try:
@@ -95,7 +95,7 @@ class Run:
         left = [f"{pid} {processes.command(pid)} is left" for pid in processes.of_folder(self.folder)]
         self._judge([Violation("process", what) for what in left])
         if self.found:
-            raise Failed("\n  ".join(str(each) for each in self.found))
+            raise FailedRun("\n  ".join(str(each) for each in self.found))
 
     # --- an epoch
 
@@ -197,9 +197,9 @@ class Run:
             catalogue = self.catalogue.read()
         except (psycopg.OperationalError, sqlite3.OperationalError):
             return  # its server is down, or a stopped process holds the lock
-        found = model.always(catalogue)
+        found = model.check_invariants(catalogue)
         if self._before is not None:
-            found += model.grown(self._before, catalogue)
+            found += model.check_growth(self._before, catalogue)
         self._before = catalogue
         self._judge(found)
 
@@ -211,16 +211,16 @@ class Run:
         self._until("the spool is worked off", self._worked_off, SETTLES_IN)
         # It may not have been needed since the fault.
         object_store.embedded(self.plant.settings).wait_ready(READY_IN)
-        fetched, catalogue = evidence.heard_so_far(self.visitors, self.catalogue)
-        self._judge(model.grown(self._before, catalogue) if self._before else [])
+        fetched, catalogue = evidence.fetched_sounds(self.visitors, self.catalogue)
+        self._judge(model.check_growth(self._before, catalogue) if self._before else [])
         self._before = catalogue
         world = self.world(catalogue, fetched)
         (self.folder / "world.pickle").write_bytes(pickle.dumps(world))
-        self._judge(model.settled(world))
+        self._judge(model.check_settled(world))
         took = time.time() - begun
         self._say(f"settled {when} in {took:.1f} s: {self.figures(world)}")
 
-    def world(self, catalogue: Catalogue, fetched: list[Fetched]) -> World:
+    def world(self, catalogue: Catalogue, fetched: list[FetchedSound]) -> World:
         """The facts up to now."""
         plant = self.plant
         heard = self.ears.hear(catalogue.recordings)
@@ -233,8 +233,8 @@ class Run:
             stalled=list(plant.stalled["switch"]),
             died=list(plant.died),
             plays=self.ears.plays(fetched, catalogue.grants),
-            left_in_spool=evidence.left_in(plant.spool),
-            quarantined=evidence.quarantined(plant.spool),
+            left_in_spool=evidence.remaining_takes(plant.spool),
+            quarantined=evidence.quarantined_takes(plant.spool),
             bound=self.board.bound,
             lists_after=self.board.lists_after,
             strangers=(*self._strangers(), *(f for v in self.visitors for f in v.failed)),
@@ -271,7 +271,7 @@ class Run:
         end = time.time() + seconds
         while not met():
             if time.time() > end:
-                left = [str(call) for call in self.board.open][:5], evidence.left_in(self.plant.spool)
+                left = [str(call) for call in self.board.open][:5], evidence.remaining_takes(self.plant.spool)
                 ends = [end for unit in self.plant.units.values() for end in unit.ends][-3:]
                 self._judge([Violation("settling", f"not within {seconds:.0f} s: {what}; {left}; {ends}")])
                 return
@@ -289,7 +289,7 @@ class Run:
             f"kept in {self.folder}; again: ACCORD_CHAOS_SEED={self.seed} and as many faults"
         )
         if not self.goes_on:
-            raise Failed(what)
+            raise FailedRun(what)
         self._say(what)
 
     def figures(self, world: World) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tests.chaos import evidence
 from tests.chaos.facts import Catalogue
-from tests.chaos.visitor import Fetched, Visitor
+from tests.chaos.visitor import (FetchedSound, Visitor)
 
 NOTHING = Catalogue((), (), (), {}, {}, (), ())
 
 
-def fetched(play: str) -> Fetched:
-    return Fetched("g", play, "audio.wav", 206, 152_004, None)
+def fetched(play: str) -> FetchedSound:
+    return FetchedSound("g", play, "audio.wav", 206, 152_004, None)
 
 
 def test_rows_added_during_a_read_are_not_held_against_it() -> None:
@@ -23,7 +23,7 @@ def test_rows_added_during_a_read_are_not_held_against_it() -> None:
             visitor.fetched.append(fetched("meanwhile"))
             return NOTHING
 
-    seen, catalogue = evidence.heard_so_far([visitor], Read(""))
+    seen, catalogue = evidence.fetched_sounds([visitor], Read(""))
     assert [each.play for each in seen] == ["before"]
     assert catalogue is NOTHING
     assert len(visitor.fetched) == 2

@@ -9,18 +9,7 @@ import pytest
 
 from recorder.pipeline.poison_takes import APART
 from tests.chaos import model
-from tests.chaos.facts import (
-    CallSeen,
-    Catalogue,
-    Died,
-    Heard,
-    Leaf,
-    Listened,
-    Play,
-    Recorded,
-    Unrecorded,
-    World,
-)
+from tests.chaos.facts import (CallSeen, Catalogue, ProcessDeath, DecryptedSound, Leaf, ListenRow, Play, RecordingRow, UnrecordedRow, World)
 from tests.chaos.plan import NUMBERS, CallPlan
 
 PHASES = {"placed": 0.0, "asked": 0.0, "announcing": 0.1, "ringing": 1.3, "bridged": 1.8}
@@ -41,7 +30,7 @@ def leaf(number: int, kind: str, recording: str | None = None, **body: object) -
 def world() -> World:
     """Two recorded calls, one without a daemon, one never connected; one recording was played."""
     rows = tuple(
-        Recorded(
+        RecordingRow(
             f"r{n}", "t", f"+{n}", f"t/d/r{n}/", frozenset({"audio.wav", "peaks"}), f"m{n}", True, 4500
         )
         for n in (1, 2)
@@ -62,18 +51,18 @@ def world() -> World:
         calls=[call("+1", 100.0), call("+2", 110.0), call("+3", 50.0, state="unrecorded"), unconnected],
         catalogue=Catalogue(
             recordings=rows,
-            unrecorded=(Unrecorded("r4", "t", "+4", "never_connected", False),),
+            unrecorded=(UnrecordedRow("r4", "t", "+4", "never_connected", False),),
             leaves=leaves,
             sizes={"t": 6},
             grants={"g": "r1"},
-            listens=(Listened("l", "g", "p", 100, True),),
+            listens=(ListenRow("l", "g", "p", 100, True),),
             unsound=(),
         ),
         objects=frozenset(objects),
-        heard={row.id: Heard(1300, 0.0, 2900, 0, (), ()) for row in rows},
+        heard={row.id: DecryptedSound(1300, 0.0, 2900, 0, (), ()) for row in rows},
         watched=[(90.0, 200.0)],
         stalled=[],
-        died=[Died("daemon", 200.0)],
+        died=[ProcessDeath("daemon", 200.0)],
         plays=[Play("g", "p", "r1", 200, 100, True)],
         left_in_spool=(),
         quarantined=(),
@@ -82,12 +71,12 @@ def world() -> World:
 
 
 def rules(changed: World) -> set[str]:
-    return {each.rule for each in model.settled(changed)}
+    return {each.rule for each in model.check_settled(changed)}
 
 
 def test_a_good_run_is_good() -> None:
-    assert model.settled(world()) == []
-    assert model.grown(world().catalogue, world().catalogue) == []
+    assert model.check_settled(world()) == []
+    assert model.check_growth(world().catalogue, world().catalogue) == []
 
 
 def catalogue(**changes: object) -> Callable[[World], World]:
@@ -114,9 +103,9 @@ ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
     ("rule", "change"),
     [
         ("twice", catalogue(recordings=(*GOOD.recordings, replace(ROW, id="r9")))),
-        ("twice", catalogue(unrecorded=(*GOOD.unrecorded, Unrecorded("r9", "t", "+1", "x", False)))),
+        ("twice", catalogue(unrecorded=(*GOOD.unrecorded, UnrecordedRow("r9", "t", "+1", "x", False)))),
         ("twice", catalogue(recordings=(*GOOD.recordings, ROW))),
-        ("stranger", catalogue(unrecorded=(*GOOD.unrecorded, Unrecorded("r9", "t", "+9", "x", False)))),
+        ("stranger", catalogue(unrecorded=(*GOOD.unrecorded, UnrecordedRow("r9", "t", "+9", "x", False)))),
         ("ledger", catalogue(leaves=LEAVES[:-1])),
         ("ledger", catalogue(leaves=(*LEAVES[:-1], replace(LEAVES[-1], number=4)))),
         ("ledger", catalogue(leaves=(*LEAVES[:-1], replace(LEAVES[-1], whole=False)))),
@@ -169,13 +158,13 @@ def test_each_thing_that_may_go_wrong_is_seen(rule: str, change: Callable[[World
 def test_written_facts_stay() -> None:
     changed = replace(ROW, duration_ms=1)
     later = replace(GOOD, recordings=(changed, GOOD.recordings[1]))
-    assert [each.rule for each in model.grown(GOOD, later)] == ["changed"]
-    assert [each.rule for each in model.grown(GOOD, replace(GOOD, leaves=LEAVES[1:]))] == ["changed"]
+    assert [each.rule for each in model.check_growth(GOOD, later)] == ["changed"]
+    assert [each.rule for each in model.check_growth(GOOD, replace(GOOD, leaves=LEAVES[1:]))] == ["changed"]
 
 
 def test_an_announced_call_may_be_lost_only_where_its_daemon_died_with_the_announcement() -> None:
     def lost(at: float) -> bool:
-        w = replace(world(), died=[Died("daemon", at)])
+        w = replace(world(), died=[ProcessDeath("daemon", at)])
         return "lost" in rules(catalogue(recordings=GOOD.recordings[1:])(w))
 
     assert not lost(101.4)
@@ -225,7 +214,7 @@ def test_time_of_a_stopped_switch_does_not_count_as_waiting() -> None:
 
 
 def test_a_take_is_set_aside_only_for_what_was_done_to_it() -> None:
-    row = Unrecorded("r4", "t", "+4", "take.impossible", True)
+    row = UnrecordedRow("r4", "t", "+4", "take.impossible", True)
     w = replace(catalogue(unrecorded=(row,))(world()), quarantined=("r4",))
     assert "quarantine" in rules(w)
     assert "quarantine" not in rules(one_call(3, cut=True)(w))
@@ -247,12 +236,12 @@ def test_a_take_is_set_aside_only_for_what_was_done_to_it() -> None:
 def test_a_take_is_set_aside_for_its_encoders_deaths_only_where_one_worker_saw_enough(
     deaths: tuple[float | str, ...], may: bool
 ) -> None:
-    row = Unrecorded("r4", "t", "+4", "take.encoder_died", False)
+    row = UnrecordedRow("r4", "t", "+4", "take.encoder_died", False)
     w = replace(catalogue(unrecorded=(row,))(world()), quarantined=("r4",))
     at = over = w.calls[3].over
     for each in deaths:
         at = at + 0.5 if isinstance(each, str) else over + each
-        w.died.append(Died(each, at) if isinstance(each, str) else Died("encoder", at))
+        w.died.append(ProcessDeath(each, at) if isinstance(each, str) else ProcessDeath("encoder", at))
     assert ("quarantine" not in rules(w)) == may
     row = replace(row, quarantined=True)
     assert "quarantine" in rules(catalogue(unrecorded=(row,))(w)), "it would be destroyed"

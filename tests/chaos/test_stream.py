@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos import feature_codes, model
-from tests.chaos.facts import Died, Leaf, Unrecorded, World
+from tests.chaos.facts import (ProcessDeath, Leaf, UnrecordedRow, World)
 from tests.chaos.plan import NUMBERS, PAUSE_SECONDS
 from tests.chaos.test_model import GOOD, LEAVES, ROW, call, catalogue, heard, leaf, rules, world
 
@@ -29,7 +29,7 @@ def outbound(state: str = "announced", **plan: object) -> World:
 
 
 def test_an_outbound_call_that_went_well_is_good() -> None:
-    assert model.settled(outbound()) == []
+    assert model.check_settled(outbound()) == []
 
 
 @pytest.mark.parametrize("state", ["unrecorded", "calling", "answered", "announcing", "late", "declined"])
@@ -81,7 +81,7 @@ def transferred(**phases: float) -> World:
 
 def test_a_transferred_call_is_one_recording_and_both_talks_are_in_it() -> None:
     w = transferred(transferred=102.8, joined=103.2)
-    assert model.settled(w) == []
+    assert model.check_settled(w) == []
     assert "unexplained" in rules(heard(voice_ms=1000)(w)), "the second talk is not in it"
     assert "twice" in rules(catalogue(recordings=(*GOOD.recordings, replace(ROW, id="r9")))(w))
 
@@ -120,8 +120,8 @@ SILENT = {"silent": ((3050, 4950),), "voice_ms": 5900, "explained_ms": 1900, "pa
 
 
 def test_speech_in_a_pause_is_redacted() -> None:
-    assert model.settled(paused()) == []
-    assert model.settled(paused(*TWO_SECONDS, **SILENT)) == []
+    assert model.check_settled(paused()) == []
+    assert model.check_settled(paused(*TWO_SECONDS, **SILENT)) == []
     assert "paused" in rules(paused(*TWO_SECONDS))
     for silent in (((3050, 3600),), ((4300, 4950),), ((3050, 3900), (4100, 4950)), ((6050, 7950),)):
         assert "paused" in rules(paused(*TWO_SECONDS, **(SILENT | {"silent": silent}))), silent
@@ -133,7 +133,7 @@ def test_on_a_busy_machine_a_pause_may_lie_later_in_the_sound_and_is_as_long() -
 
 
 def test_a_pause_holds_with_the_daemon_dead() -> None:
-    w = replace(paused(*TWO_SECONDS), watched=[(90.0, 102.0), (106.0, 200.0)], died=[Died("daemon", 102.0)])
+    w = replace(paused(*TWO_SECONDS), watched=[(90.0, 102.0), (106.0, 200.0)], died=[ProcessDeath("daemon", 102.0)])
     assert "paused" in rules(w)
 
 
@@ -197,7 +197,7 @@ def destroyed(reason: str, state: str, *keys: tuple[str, str, float]) -> World:
     """The first call, which lasts long enough for the question, is not kept."""
     w = catalogue(
         recordings=GOOD.recordings[1:],
-        unrecorded=(*GOOD.unrecorded, Unrecorded("r1", "t", "+1", reason, False)),
+        unrecorded=(*GOOD.unrecorded, UnrecordedRow("r1", "t", "+1", reason, False)),
         leaves=(leaf(0, "call.not_recorded", "r1"), *LEAVES[1:3], *_of("r2")),
         grants={"g": "r2"},
     )(world())
@@ -212,7 +212,7 @@ def _of(recording: str) -> tuple[Leaf, ...]:
 
 
 def test_a_recording_is_destroyed_only_where_a_colleague_said_so_twice() -> None:
-    assert model.settled(destroyed("deleted", "unrecorded", *DIALLED)) == []
+    assert model.check_settled(destroyed("deleted", "unrecorded", *DIALLED)) == []
     assert "deleted" in rules(destroyed("deleted", "unrecorded"))
     for keys in (DIALLED[:1], DIALLED[1:], (DIALLED[0], ("outside", "1", 108.0)), DIALLED[::-1]):
         late = tuple((who, what, 100.0 + n) for n, (who, what, _) in enumerate(keys))

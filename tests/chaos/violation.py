@@ -28,7 +28,7 @@ class Violation:
         return f"{self.rule}: {self.what}"
 
 
-def sure(world: World) -> list[Span]:
+def connected_spans(world: World) -> list[Span]:
     """When a daemon was connected and lived long enough to act."""
     return [(since, until - BLIND) for since, until in world.watched if until - since > BLIND]
 
@@ -38,15 +38,15 @@ def overlap(one: Span, other: Span) -> float:
     return min(one[1], other[1]) - max(one[0], other[0])
 
 
-def told_twice(call: CallSeen) -> bool:
+def is_announced_twice(call: CallSeen) -> bool:
     """Whether it was sent on in what was said at its pick-up, or before that began: then it is said again, to
     whoever comes.  (At the very end of it either may be so.)"""
     if not call.plan.at_pickup or "transferred" not in call.phases:
         return False
-    return call.phases["transferred"] < first_told(call)
+    return call.phases["transferred"] < first_announcement_end(call)
 
 
-def first_told(call: CallSeen) -> float:
+def first_announcement_end(call: CallSeen) -> float:
     """When what is said at the pick-up was over, about: later than then where a daemon came later."""
     picked_up = call.phases["bridged"]
     return max(picked_up + TOLD_AFTER, call.phases.get("announcing", picked_up) + TOLD_IN)

@@ -19,7 +19,7 @@ CLOSE = re.compile(r'data-close="([^"]+)".*?data-play="([^"]+)" data-csrf="([^"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedSound:
     """A sound that was fetched; ``sha256`` if it arrived completely."""
 
     grant: str
@@ -39,7 +39,7 @@ class Visitor:
     password: str
     seed: str
     pause: float = 1.5
-    fetched: list[Fetched] = field(default_factory=list)
+    fetched: list[FetchedSound] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     logged_in: int = 0
     broken_off: int = 0
@@ -128,7 +128,7 @@ class Visitor:
             connection.close()
             sound = received if status in (200, 206) else 0
             sha256 = whole.hexdigest() if complete else None
-            self.fetched.append(Fetched(grant, play, name, status, sound, sha256))
+            self.fetched.append(FetchedSound(grant, play, name, status, sound, sha256))
 
     def _ask(self, method: str, place: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)

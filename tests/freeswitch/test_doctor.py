@@ -22,7 +22,7 @@ from recorder.processes.services import Context
 from recorder.switch import dialplan_lint
 from tests.freeswitch.process import until
 from tests.freeswitch.switches import HOME, NUMBER, PASSWORD, Rig
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, Broken, apply, copy, mend
+from tests.scenarios.broken_dialplans import (BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, DialplanFault, apply, copy, mend)
 from tests.scenarios.files import Sounds
 
 ABOUT_THE_SWITCH = (
@@ -104,7 +104,7 @@ def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) ->
 
 
 @pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda broken: broken.name)
-def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], broken: Broken) -> None:
+def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], broken: DialplanFault) -> None:
     rig, conf = changing
     apply(conf, broken)
     try:

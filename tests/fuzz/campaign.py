@@ -27,7 +27,7 @@ import hypothesis
 import structlog
 from hypothesis import strategies as st
 
-from tests.fuzz.target import Target, load, mutated
+from tests.fuzz.target import (Target, load, mutated_seed)
 
 HERE = Path(__file__).parent
 
@@ -50,7 +50,7 @@ class Result:
         )
 
 
-class Counted:
+class CountingCheck:
     """A check that counts inputs, and records exceptions instead of raising them."""
 
     def __init__(self, target: Target, engine: str, out: Path | None = None) -> None:
@@ -85,22 +85,22 @@ class Counted:
             self.save()
 
 
-def at_random(target: Target, inputs: int, seconds: float, seed: int) -> Result:
+def run_random(target: Target, inputs: int, seconds: float, seed: int) -> Result:
     """Run the engine that is not guided."""
-    counted = Counted(target, "random")
+    counted = CountingCheck(target, "random")
     chance = random.Random(f"{target.name}/{seed}")
     until = time.monotonic() + seconds
     for data in target.seeds:
         counted(data)
     while counted.result.inputs < inputs and time.monotonic() < until:
-        counted(mutated(target.seeds, target.longest, chance))
+        counted(mutated_seed(target.seeds, target.longest, chance))
     counted.save()
     return counted.result
 
 
-def drawn(target: Target, inputs: int, seconds: float, seed: int) -> Result:
+def run_hypothesis(target: Target, inputs: int, seconds: float, seed: int) -> Result:
     """Run hypothesis without shrinking: an input of each finding is kept as it is."""
-    counted = Counted(target, "hypothesis")
+    counted = CountingCheck(target, "hypothesis")
     until = time.monotonic() + seconds
 
     @hypothesis.seed(seed)
@@ -114,20 +114,20 @@ def drawn(target: Target, inputs: int, seconds: float, seed: int) -> Result:
     @hypothesis.given(st.binary(max_size=target.longest) | st.sampled_from(target.seeds))
     def tried(data: bytes) -> None:
         if time.monotonic() > until:
-            raise _Enough
+            raise _TimeOver
         counted(data)
 
-    with contextlib.suppress(_Enough):
+    with contextlib.suppress(_TimeOver):
         tried()
     counted.save()
     return counted.result
 
 
-class _Enough(BaseException):
+class _TimeOver(BaseException):
     """The time is over."""
 
 
-def guided(target: Target, inputs: int, seconds: float, seed: int) -> Result:
+def run_atheris(target: Target, inputs: int, seconds: float, seed: int) -> Result:
     """Run atheris in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="accord-fuzz-") as folder:
         out = Path(folder) / "result.json"
@@ -150,9 +150,9 @@ def guided(target: Target, inputs: int, seconds: float, seed: int) -> Result:
 
 def engines() -> dict[str, Callable[[Target, int, float, int], Result]]:
     """The installed engines."""
-    found = {"random": at_random, "hypothesis": drawn}
+    found = {"random": run_random, "hypothesis": run_hypothesis}
     if find_spec("atheris") is not None:
-        found["atheris"] = guided
+        found["atheris"] = run_atheris
     return found
 
 

@@ -27,7 +27,7 @@ from tests.fuzz.choices import Choices
 from tests.unit.seal.recording import NOW, START, make_encoded
 
 
-def repeating(seed: str):
+def repeatable_entropy(seed: str):
     """Reproducible bytes."""
     count = 0
 
@@ -66,7 +66,7 @@ class World:
 @cache
 def world() -> World:
     folder = scratch()
-    entropy = repeating("world")
+    entropy = repeatable_entropy("world")
     keys = folder / "keys"
     signing.init(keys, START - timedelta(days=1), entropy)
     root = signing.load_private(keys / signing.ROOT_KEY)
@@ -112,7 +112,7 @@ def _encoded(folder: Path, number: int, tenant: str) -> Any:
     recording = f"0198c0de-0000-7000-8000-00000000000{number + 1}"
     sounds = []
     for name, kind, length in (("audio.opus", "audio/ogg", 900), ("peaks", "application/json", 70_000)):
-        content = repeating(f"{recording}/{name}")(length)
+        content = repeatable_entropy(f"{recording}/{name}")(length)
         (folder / name).write_bytes(content)
         sounds.append(EncodedSound(name, folder / name, kind, hashlib.sha256(content).hexdigest(), length))
     from dataclasses import replace
@@ -143,17 +143,17 @@ ODD_VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def changed(document: Any, choices: Choices, others: list[Any]) -> Any:
+def mutate_document(document: Any, choices: Choices, others: list[Any]) -> Any:
     """A document with one value replaced, taken from another document, removed, or doubled."""
     path, here = [], document
     while isinstance(here, (dict, list)) and here and not choices.once_in(5):
         key = choices.pick(sorted(here)) if isinstance(here, dict) else choices.below(len(here))
         path.append(key)
         here = here[key]
-    return _at(document, path, lambda value: _odd(value, choices, others, path))
+    return _at(document, path, lambda value: _odd_value(value, choices, others, path))
 
 
-def _odd(value: Any, choices: Choices, others: list[Any], path: list[Any]) -> Any:
+def _odd_value(value: Any, choices: Choices, others: list[Any], path: list[Any]) -> Any:
     match choices.below(8):
         case 0:
             other = choices.pick(others)
@@ -190,7 +190,7 @@ def _at(document: Any, path: list[Any], change: Any) -> Any:
     return [_at(each, rest, change) if at == first else each for at, each in enumerate(document)]
 
 
-def spelled(document: Any, choices: Choices) -> bytes:
+def serialize(document: Any, choices: Choices) -> bytes:
     """The document's bytes: in canonical form, or as some other program would have written it."""
     way = choices.below(8)
     try:
@@ -205,10 +205,10 @@ def spelled(document: Any, choices: Choices) -> bytes:
         )
     except (ValueError, RecursionError):
         text = json.dumps(document)
-    return roughened(text.encode("utf-8", "surrogatepass"), choices)
+    return mutate_bytes(text.encode("utf-8", "surrogatepass"), choices)
 
 
-def roughened(content: bytes, choices: Choices) -> bytes:
+def mutate_bytes(content: bytes, choices: Choices) -> bytes:
     """Bytes mutated without regard to their meaning."""
     for _ in range(choices.below(4)):
         at = choices.below(len(content) + 1)

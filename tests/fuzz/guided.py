@@ -21,10 +21,10 @@ def main() -> None:
     packages = [word.strip("\"'() ") for word in line.partition("=")[2].split(",")]
     with atheris.instrument_imports(include=[package for package in packages if package]):
         target = targets.load(NAME)
-    from tests.fuzz.campaign import Counted, quiet
+    from tests.fuzz.campaign import (CountingCheck, quiet)
 
     quiet()
-    counted = Counted(target, "atheris", Path(OUT))
+    counted = CountingCheck(target, "atheris", Path(OUT))
     until = time.monotonic() + float(SECONDS)
 
     def one(data: bytes) -> None:

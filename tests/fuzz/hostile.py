@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Asked:
+class StoreRequest:
     """A request and its ``answer`` as sent, complete or not."""
 
     method: str
@@ -34,7 +34,7 @@ class Server:
     """Answers from ``script`` in order; when it is used up, ends the connection."""
 
     script: list[Answer] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[StoreRequest] = field(default_factory=list)
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Server:
         if headers.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = file.read(int(headers.get("content-length", "0")))
-        asked = Asked(method, target, headers, body)
+        asked = StoreRequest(method, target, headers, body)
         with self._lock:
             if of_input != self._input:
                 return False  # a request of an earlier input

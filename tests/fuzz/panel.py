@@ -19,7 +19,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import amendments
 from recorder.seal.keyring import Keyring
 from tests.clock import Clock
-from tests.fuzz.documents import repeating, scratch
+from tests.fuzz.documents import (repeatable_entropy, scratch)
 from tests.house import CALLER, PASSWORD, Customer, House, hash_with
 from web import WebConfig, create_app
 from web.config import LoginLimits
@@ -68,7 +68,7 @@ def keyring() -> Keyring:
 @cache
 def panel() -> Panel:
     hash_with(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    clock, entropy = Clock(), repeating("panel")
+    clock, entropy = Clock(), repeatable_entropy("panel")
     house = House(scratch(), clock, entropy, url=os.environ.get(CATALOGUE, ""))
     ours = house.customer("Boulangerie Martin", "+3225550100", label="Magasin")
     house.person(ours, "claire", "Claire Martin")
@@ -116,7 +116,7 @@ def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
     return tuple(row.id for row in rows)
 
 
-def mended(made: Panel) -> None:
+def restore_panel(made: Panel) -> None:
     """After a request that was taken: whoever was logged out is logged in, and where the recording was
     amended Claire gets a grant again, for another one where this one may no longer be heard."""
     for name in ("admin", "session"):

@@ -13,7 +13,7 @@ from tests.fuzz.panel import TOKEN, Panel
 
 
 @dataclass
-class Asking:
+class PanelRequest:
     """A request, as it goes over the wire."""
 
     method: str
@@ -87,7 +87,7 @@ def _argument(made: Panel, choices: Choices, name: bytes, ids: list[bytes]) -> b
     return choices.pick(likely) if choices.below(5) != 4 else _word(choices, ids)
 
 
-def _filled_in(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
+def _form_body(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
     """A form of the panel with some values replaced."""
     pairs = [b"csrf_token=" + made.token.encode()]
     for name in fields():
@@ -97,7 +97,7 @@ def _filled_in(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
     return b"&".join(pairs)
 
 
-def asking(made: Panel, choices: Choices) -> Asking:
+def panel_request(made: Panel, choices: Choices) -> PanelRequest:
     ids = [each.encode() for each in (made.mine, made.theirs, made.grant, made.their_grant)]
     play = b"?play=" + b"x" * 22
     # Seeds and corpus refer to the first ones by position; every other address of the panel follows.
@@ -131,13 +131,13 @@ def asking(made: Panel, choices: Choices) -> Asking:
     if method in ("POST", "PUT", "PATCH", "FOO"):
         kind, body = _body(made, choices, ids)
         if listed and choices.below(3):
-            kind, body = b"application/x-www-form-urlencoded", _filled_in(made, choices, ids)
+            kind, body = b"application/x-www-form-urlencoded", _form_body(made, choices, ids)
         headers.append((b"Content-Type", kind))
         # A request without a form has its token in a header, as the panel's scripts send it.
         if not kind.startswith(b"application/x-www-form-urlencoded") and choices.below(4):
             headers.append((b"X-CSRFToken", made.token.encode()))
     path = b"".join(b"%%%02X" % byte if byte <= 0x20 or byte == 0x7F else bytes([byte]) for byte in path)
-    return Asking(method, path if path.startswith(b"/") else b"/" + path, headers, body)
+    return PanelRequest(method, path if path.startswith(b"/") else b"/" + path, headers, body)
 
 
 def _word(choices: Choices, ids: list[bytes]) -> bytes:

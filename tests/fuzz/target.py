@@ -43,7 +43,7 @@ class Target:
 
     def guarded(self, data: bytes) -> None:
         """Run the check within its time limit."""
-        with within(HANG):
+        with time_limit(HANG):
             self.check(data)
 
 
@@ -54,7 +54,7 @@ def load(name: str) -> Target:
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> Iterator[None]:
     """Raise :class:`Hang` in the main thread when the time is over."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
@@ -69,7 +69,7 @@ def within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def mutated(seeds: tuple[bytes, ...], longest: int, chance: random.Random) -> bytes:
+def mutated_seed(seeds: tuple[bytes, ...], longest: int, chance: random.Random) -> bytes:
     """Bytes for an engine that is not guided: a mutated seed, or random bytes."""
     if not seeds or chance.random() < 0.3:
         return chance.randbytes(int(longest * chance.random() ** 3))

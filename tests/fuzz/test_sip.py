@@ -48,7 +48,7 @@ def settle(rig: Rig, stranger: Stranger) -> None:
     rig.switch.wait_empty(60)
 
 
-def believed(rig: Rig, known: set[Path]) -> int:
+def check_takes(rig: Rig, known: set[Path]) -> int:
     """What the daemon has written of strangers' calls is what the switch routed; how many it looked at."""
     seen = 0
     for folder in set(rig.spool.iterdir()) - known:
@@ -69,7 +69,7 @@ def believed(rig: Rig, known: set[Path]) -> int:
     return seen
 
 
-def unleash(rig: Rig, count: int, each_second: float, honest_every: int, seed: int) -> Stranger:
+def start_stranger(rig: Rig, count: int, each_second: float, honest_every: int, seed: int) -> Stranger:
     chance = random.Random(seed)
     stranger = Stranger(rig.sip_port, NUMBERS[0].encode(), chance)
     known: set[Path] = set()
@@ -86,19 +86,19 @@ def unleash(rig: Rig, count: int, each_second: float, honest_every: int, seed: i
             late += honest(rig)
             told = dict(sorted(stranger.answers.items()))
             print(f"{number + 1}: {told}, {len(known)} calls, {late} late", flush=True)
-            believed(rig, known)
+            check_takes(rig, known)
     for _ in range(40):
         stranger.hear()
         time.sleep(0.05)
     rig.hang_up_all()
     until("every call is written down", lambda: not list(layout.open_takes(rig.spool)), 40, 0.2)
-    believed(rig, known)
+    check_takes(rig, known)
     rig.assert_only_told_is_kept()
-    nothing_outside(rig)
+    check_files(rig)
     return stranger
 
 
-def nothing_outside(rig: Rig) -> None:
+def check_files(rig: Rig) -> None:
     """Check that there are no files elsewhere: none named by a caller, and no recording outside the spool."""
     for path in rig.folder.rglob("*"):
         assert "FORGED" not in path.name, path
@@ -111,7 +111,7 @@ def nothing_outside(rig: Rig) -> None:
 
 
 def test_a_few_hundred_of_a_strangers_datagrams(rig: Rig) -> None:
-    stranger = unleash(rig, 400, 120, 400, seed=1)
+    stranger = start_stranger(rig, 400, 120, 400, seed=1)
     assert stranger.sent >= 400
     assert stranger.answers, "nothing was answered: nothing was tried"
 
@@ -119,6 +119,6 @@ def test_a_few_hundred_of_a_strangers_datagrams(rig: Rig) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_tens_of_thousands_of_a_strangers_datagrams(rig: Rig) -> None:
-    stranger = unleash(rig, 30_000, 200, 500, seed=2)
+    stranger = start_stranger(rig, 30_000, 200, 500, seed=2)
     print(f"{stranger.sent} sent, answered: {dict(sorted(stranger.answers.items()))}")
     assert {200, 404} <= set(stranger.answers)

@@ -20,7 +20,7 @@ from recorder.clock import utc_now
 from recorder.ops.doctor import outbound, routes, switch
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes.services import Context
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, Broken, apply, copy
+from tests.scenarios.broken_dialplans import (BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, DialplanFault, apply, copy)
 from tests.scenarios.files import write_snapshot
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.transcript import TRANSCRIPTS
@@ -154,7 +154,7 @@ def test_doctor_finds_faults_in_the_outbound_dialplan(conf: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("broken", BROKEN_ROUTES, ids=lambda broken: broken.name)
-def test_doctor_finds_routes_ahead_of_accord(conf: Path, tmp_path: Path, broken: Broken) -> None:
+def test_doctor_finds_routes_ahead_of_accord(conf: Path, tmp_path: Path, broken: DialplanFault) -> None:
     write_snapshot(tmp_path / "snapshot", {"out": "32225501010", "never_record": "32225501011"})
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         fine = [each for each in examine(practice, tmp_path) if each.what.startswith("routes")]

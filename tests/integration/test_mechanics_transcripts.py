@@ -6,11 +6,11 @@ import pytest
 from gevent.pool import Pool
 
 from demo.practice.switch import CONF
-from tests.scenarios.manual_client import ByHand
-from tests.scenarios.compare import by_leg, names, ours, said, settled, shape
+from tests.scenarios.manual_client import (ManualClient)
+from tests.scenarios.compare import (by_leg, names, ours, switch_messages, settled, shape)
 from tests.scenarios.mechanics import MECHANICS, Mechanic, write_configuration, write_sounds
 from tests.scenarios.practice_driver import PASSWORD, PracticeDriver
-from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, Block, frames, read, taken
+from tests.scenarios.transcript import (SUFFIX, TRANSCRIPTS, Block, frames, read, transcript_names)
 
 REAL = TRANSCRIPTS / "mechanics"
 
@@ -22,7 +22,7 @@ def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]
     def one(mechanic: Mechanic) -> list[Block]:
         folder = tmp_path_factory.mktemp(mechanic.name)
         driver = PracticeDriver(folder, conf=write_configuration(folder, CONF))
-        hand = ByHand(driver, driver.switch.event_port, driver.port, PASSWORD, write_sounds(folder))
+        hand = ManualClient(driver, driver.switch.event_port, driver.port, PASSWORD, write_sounds(folder))
         try:
             hand.play(mechanic)
         finally:
@@ -41,8 +41,8 @@ def pairs(name: str, practised: dict[str, list[Block]]) -> list[tuple[str, str, 
         connections.append("call")
     found = []
     for connection in connections:
-        real = by_leg(said(read(REAL / f"{name}{SUFFIX}"), connection))
-        mine = by_leg(said(practised[name], connection))
+        real = by_leg(switch_messages(read(REAL / f"{name}{SUFFIX}"), connection))
+        mine = by_leg(switch_messages(practised[name], connection))
         found += [
             (connection, leg, settled(real[leg], connection), settled(mine[leg], connection)) for leg in real
         ]
@@ -53,7 +53,7 @@ NAMES = [mechanic.name for mechanic in MECHANICS]
 
 
 def test_there_is_a_transcript_of_each() -> None:
-    assert set(taken(REAL)) == set(NAMES)
+    assert set(transcript_names(REAL)) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,7 +75,7 @@ def test_the_events_have_the_same_headers(name: str, practised: dict[str, list[B
 def answers(blocks: list[Block]) -> list[str]:
     """The bodies of the answers to API commands."""
     return [
-        block.text.partition("\n\n")[2] for block in said(blocks, "standing")
+        block.text.partition("\n\n")[2] for block in switch_messages(blocks, "standing")
         if block.headers().get("Content-Type") == "api/response"
     ]  # fmt: skip
 
@@ -87,7 +87,7 @@ def test_commands_are_answered_alike(name: str, practised: dict[str, list[Block]
 
 def test_an_event_made_by_the_dialplan_begins_with_its_subclass(practised: dict[str, list[Block]]) -> None:
     def first(blocks: list[Block]) -> list[str]:
-        made = [block for block in said(blocks, "standing") if block.event == "CUSTOM"]
+        made = [block for block in switch_messages(blocks, "standing") if block.event == "CUSTOM"]
         return [line.partition(": ")[0] for line in made[0].text.split("\n")]
 
     mine, real = first(practised["codes"]), first(read(REAL / f"codes{SUFFIX}"))

@@ -9,15 +9,15 @@ from gevent.pool import Pool
 
 from tests.scenarios.at_pickup import AT_PICKUP
 from tests.scenarios.codes import CODES
-from tests.scenarios.compare import by_leg, names, ordered, ours, said, settled, shape
+from tests.scenarios.compare import (by_leg, names, daemon_messages, ours, switch_messages, settled, shape)
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK
 from tests.scenarios.run import play
-from tests.scenarios.transcript import CLOSED, SUFFIX, TRANSCRIPTS, Block, frames, read, taken
+from tests.scenarios.transcript import (CLOSED, SUFFIX, TRANSCRIPTS, Block, frames, read, transcript_names)
 
 ALL = (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP, *CODES)
-CAPTURED = taken()
+CAPTURED = transcript_names()
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def test_there_are_transcripts() -> None:
 def test_the_events_are_the_same_in_name_order_and_substance(
     name: str, connection: str, practised: dict[str, list[Block]]
 ) -> None:
-    real = by_leg(said(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection))
-    ours_ = by_leg(said(practised[name], connection))
+    real = by_leg(switch_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection))
+    ours_ = by_leg(switch_messages(practised[name], connection))
     for leg in real:
         assert [shape(block) for block in settled(ours_[leg], connection)] == [
             shape(block) for block in settled(real[leg], connection)
@@ -62,8 +62,8 @@ def test_the_events_are_the_same_in_name_order_and_substance(
 def test_the_events_have_the_same_headers(
     name: str, connection: str, practised: dict[str, list[Block]]
 ) -> None:
-    real = by_leg(said(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection))
-    ours_ = by_leg(said(practised[name], connection))
+    real = by_leg(switch_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection))
+    ours_ = by_leg(switch_messages(practised[name], connection))
     for leg in real:
         pairs = zip(settled(ours_[leg], connection), settled(real[leg], connection), strict=True)
         for mine, theirs in pairs:
@@ -74,7 +74,7 @@ def test_the_events_have_the_same_headers(
 @pytest.mark.parametrize("name", CAPTURED)
 def test_a_call_is_handed_over_with_the_same_headers(name: str, practised: dict[str, list[Block]]) -> None:
     def first(blocks: list[Block]) -> list[Block]:
-        return [block for block in said(blocks, "call") if block.event == "CHANNEL_DATA"]
+        return [block for block in switch_messages(blocks, "call") if block.event == "CHANNEL_DATA"]
 
     real, mine = first(read(TRANSCRIPTS / f"{name}{SUFFIX}")), first(practised[name])
     assert len(real) == len(mine)
@@ -91,7 +91,7 @@ def answers(blocks: list[Block], connection: str) -> dict[str, set[str]]:
     sent = [block.text for block in blocks if block.who == f"daemon {connection}" and block.text != CLOSED]
     found: dict[str, set[str]] = {}
     replies = []
-    for block in said(blocks, connection):
+    for block in switch_messages(blocks, connection):
         headers = block.headers()
         if block.event == "CHANNEL_DATA":
             replies.append("CHANNEL_DATA")
@@ -119,17 +119,17 @@ def test_the_daemon_sends_on_a_calls_own_connection_what_it_sent_to_the_real_swi
     name: str, practised: dict[str, list[Block]]
 ) -> None:
     """Each command and each execution, in order."""
-    sent = ordered(practised[name], "call")
+    sent = daemon_messages(practised[name], "call")
     assert sent
-    assert sent == ordered(read(TRANSCRIPTS / f"{name}{SUFFIX}"), "call")
+    assert sent == daemon_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), "call")
 
 
 def test_a_forged_name_arrives_as_the_real_switch_sends_it(practised: dict[str, list[Block]]) -> None:
     def shown(blocks: list[Block]) -> set[str]:
         return {block.headers()["Caller-Caller-ID-Name"] for block in by_leg(blocks)["inbound"]}
 
-    real = shown(said(read(TRANSCRIPTS / f"forged_name{SUFFIX}"), "call"))
-    assert real == shown(said(practised["forged_name"], "call"))
+    real = shown(switch_messages(read(TRANSCRIPTS / f"forged_name{SUFFIX}"), "call"))
+    assert real == shown(switch_messages(practised["forged_name"], "call"))
     assert all("%0AUnique-ID%3A%20evil" in value for value in real)
 
 

@@ -16,7 +16,7 @@ WAY = "dialplan/outbound/10_accord.xml"
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class DialplanFault:
     """``change`` is applied to the text of ``file``; ``says`` is part of the expected finding."""
 
     name: str
@@ -25,7 +25,7 @@ class Broken:
     says: str
 
 
-def without(pattern: str) -> Callable[[str], str]:
+def remove_matches(pattern: str) -> Callable[[str], str]:
     return lambda text: re.sub(pattern, "", text, flags=re.DOTALL)
 
 
@@ -34,10 +34,10 @@ def instead(old: str, new: str) -> Callable[[str], str]:
 
 
 def extension(name: str) -> Callable[[str], str]:
-    return without(rf'<extension name="{name}"[^>]*>.*?</extension>')
+    return remove_matches(rf'<extension name="{name}"[^>]*>.*?</extension>')
 
 
-def within(name: str, old: str, new: str = "") -> Callable[[str], str]:
+def replace_in_extension(name: str, old: str, new: str = "") -> Callable[[str], str]:
     """Replace something in one extension only."""
 
     def change(text: str) -> str:
@@ -55,14 +55,14 @@ BOUND = '<action application="sched_transfer" data="+$${accord_wait} accord_time
 UNDO = '<action application="set" data="accord_done=${sched_del(${accord_bound})}"/>'
 
 BROKEN = (
-    Broken("no guard", ENTRY, instead(GUARD, ""), "has no guard after its socket"),
-    Broken(
+    DialplanFault("no guard", ENTRY, instead(GUARD, ""), "has no guard after its socket"),
+    DialplanFault(
         "something before the guard",
         ENTRY,
         instead(GUARD, f'<action application="sleep" data="1"/>{GUARD}'),
         "has no guard after its socket",
     ),
-    Broken(
+    DialplanFault(
         "keys of its own",
         "dialplan/public/90_route.xml",
         instead(
@@ -71,13 +71,13 @@ BROKEN = (
         ),
         "binds * (bind_meta_app)",
     ),
-    Broken(
+    DialplanFault(
         "the sound goes past the switch",
         "dialplan/public/90_route.xml",
         instead('application="bridge" data="', 'application="bridge" data="{bypass_media_after_bridge=true}'),
         "has bypass_media_after_bridge in a dial string",
     ),
-    Broken(
+    DialplanFault(
         "a fifo",
         "dialplan/public/90_route.xml",
         instead(
@@ -86,132 +86,132 @@ BROKEN = (
         ),
         "takes calls from a fifo, which hangs up",
     ),
-    Broken("no bound", ENTRY, instead(BOUND, ""), "has no bound before its socket"),
-    Broken("a long bound", ENTRY, instead("+$${accord_wait}", "+60"), "lets a call wait 60 s"),
-    Broken(
+    DialplanFault("no bound", ENTRY, instead(BOUND, ""), "has no bound before its socket"),
+    DialplanFault("a long bound", ENTRY, instead("+$${accord_wait}", "+60"), "lets a call wait 60 s"),
+    DialplanFault(
         "no resume", ENTRY, instead('data="socket_resume=true"', 'data="a=b"'), "does not set socket_resume"
     ),
-    Broken("calls end", ENTRY, instead('name="accord" continue="true"', 'name="accord"'), "calls end there"),
-    Broken("sync", ENTRY, instead("async full", "full"), "is not `async full`"),
-    Broken(
+    DialplanFault("calls end", ENTRY, instead('name="accord" continue="true"', 'name="accord"'), "calls end there"),
+    DialplanFault("sync", ENTRY, instead("async full", "full"), "is not `async full`"),
+    DialplanFault(
         "another daemon", ENTRY, instead("$${accord_daemon}", "127.0.0.1:1"), "sends calls to 127.0.0.1:1"
     ),
-    Broken(
+    DialplanFault(
         "no code to pause",
         ACCORD,
         instead("execute_extension,accord_pause_", "execute_extension,other_"),
         "has no code to pause its recording",
     ),
-    Broken(
+    DialplanFault(
         "a pause that masks nothing", ACCORD, instead(" mask '", " unmask '"), "does not mask the recording"
     ),
-    Broken(
+    DialplanFault(
         "no entry",
         ENTRY,
-        without(r'<extension name="accord".*?</extension>'),
+        remove_matches(r'<extension name="accord".*?</extension>'),
         "no extension sends calls to the daemon",
     ),
-    Broken("no timeout", ACCORD, extension("accord_timeout"), "the extension accord_timeout is missing"),
-    Broken("no catch-all", ACCORD, extension("accord_after_any"), "the extension accord_after_any is missing"),
-    Broken(
+    DialplanFault("no timeout", ACCORD, extension("accord_timeout"), "the extension accord_timeout is missing"),
+    DialplanFault("no catch-all", ACCORD, extension("accord_after_any"), "the extension accord_after_any is missing"),
+    DialplanFault(
         "the guard keeps recordings",
         ACCORD,
-        within("accord_after_any", STOP),
+        replace_in_extension("accord_after_any", STOP),
         "a call left in state 'announcing' keeps its recording",
     ),
-    Broken(
+    DialplanFault(
         "the guard stops another recording",
         ACCORD,
-        within("accord_after_any", "${accord_recorded}", "${accord_audio}"),
+        replace_in_extension("accord_after_any", "${accord_recorded}", "${accord_audio}"),
         "a call left in state 'failed' keeps its recording",
     ),
-    Broken(
+    DialplanFault(
         "the guard passes a state",
         ACCORD,
         instead("accord_after_(waiting|answered|passed)$", "accord_after_(waiting|passed|late)$"),
         "a call left in state 'late' keeps its recording",
     ),
-    Broken(
+    DialplanFault(
         "the bound stays",
         ACCORD,
-        within("accord_after_announced", UNDO),
+        replace_in_extension("accord_after_announced", UNDO),
         "a call left in state 'announced' keeps its bound",
     ),
-    Broken(
+    DialplanFault(
         "a call that rings is recorded",
         ACCORD,
-        within(
+        replace_in_extension(
             "accord_after_announced",
             '<action application="unset" data="socket_resume"/>',
             '<action application="record_session" data="a"/>',
         ),
         "a call that is to be told at pick-up is recorded before",
     ),
-    Broken("nothing rings first", ACCORD, extension("accord_pickup"), "the extension accord_pickup is missing"),
-    Broken(
+    DialplanFault("nothing rings first", ACCORD, extension("accord_pickup"), "the extension accord_pickup is missing"),
+    DialplanFault(
         "keys end the announcement",
         ACCORD,
-        within("accord_begin", "playback_terminators=none", "playback_terminators=*"),
+        replace_in_extension("accord_begin", "playback_terminators=none", "playback_terminators=*"),
         "leaves playback_terminators",
     ),
-    Broken(
+    DialplanFault(
         "begins at any time",
         ACCORD,
-        within("accord_begin", "^waiting$", "."),
+        replace_in_extension("accord_begin", "^waiting$", "."),
         "accord_begin acts in state 'announced'",
     ),
-    Broken(
+    DialplanFault(
         "confirms at any time",
         ACCORD,
-        within("accord_announced", "^announcing$", "^.*$"),
+        replace_in_extension("accord_announced", "^announcing$", "^.*$"),
         "accord_announced acts in state 'waiting'",
     ),
-    Broken(
+    DialplanFault(
         "records after the announcement",
         ACCORD,
-        within("accord_begin", "record_session", "log"),
+        replace_in_extension("accord_begin", "record_session", "log"),
         "does not record before it plays",
     ),
-    Broken(
+    DialplanFault(
         "one channel",
         ACCORD,
-        within("accord_begin", "RECORD_STEREO=true", "RECORD_STEREO=false"),
+        replace_in_extension("accord_begin", "RECORD_STEREO=true", "RECORD_STEREO=false"),
         "does not record in two channels",
     ),
-    Broken(
+    DialplanFault(
         "an older Accord's",
         ACCORD,
-        within("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
+        replace_in_extension("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
         "accord_begin is of an older Accord, without RECORD_PRE_BUFFER_FRAMES=0",
     ),
-    Broken(
+    DialplanFault(
         "an older Accord's where the codec changes",
         ACCORD,
-        within("accord_codec_on", "RECORD_PRE_BUFFER_FRAMES=0", "RECORD_PRE_BUFFER_FRAMES=25"),
+        replace_in_extension("accord_codec_on", "RECORD_PRE_BUFFER_FRAMES=0", "RECORD_PRE_BUFFER_FRAMES=25"),
         "accord_codec_on is of an older Accord",
     ),
-    Broken(
+    DialplanFault(
         "a bound of its own",
         ACCORD,
-        within("accord_begin", "+${accord_seconds}", "+2"),
+        replace_in_extension("accord_begin", "+${accord_seconds}", "+2"),
         "announcements are broken off after 2 s",
     ),
-    Broken(
+    DialplanFault(
         "the socket keeps its power",
         ACCORD,
-        within("accord_timeout", '<action application="unset" data="socket_resume"/>'),
+        replace_in_extension("accord_timeout", '<action application="unset" data="socket_resume"/>'),
         "does not first take the socket's power away",
     ),
-    Broken(
+    DialplanFault(
         "late is not marked",
         ACCORD,
-        within("accord_timeout", "accord_state=late", "accord_late=1"),
+        replace_in_extension("accord_timeout", "accord_state=late", "accord_late=1"),
         "does not mark the call as late",
     ),
-    Broken(
+    DialplanFault(
         "the timeout sends nobody on",
         ACCORD,
-        within("accord_timeout_on", 'application="transfer"', 'application="log"'),
+        replace_in_extension("accord_timeout_on", 'application="transfer"', 'application="log"'),
         "does not send the call on",
     ),
 )
@@ -223,53 +223,53 @@ LATE = (
 NUMBERS = r'field="${accord_line}" expression="^\+?[0-9]{2,15}$"'
 
 BROKEN_OUTWARD = (
-    Broken("no callee", CALLEE, extension("accord_callee"), "the extension accord_callee is missing"),
-    Broken("nobody is asked", CALLEE, extension("accord_listen"), "the extension accord_listen is missing"),
-    Broken("callees are left", CALLEE, instead("full", "async full"), "a daemon that dies can leave callees"),
-    Broken(
+    DialplanFault("no callee", CALLEE, extension("accord_callee"), "the extension accord_callee is missing"),
+    DialplanFault("nobody is asked", CALLEE, extension("accord_listen"), "the extension accord_listen is missing"),
+    DialplanFault("callees are left", CALLEE, instead("full", "async full"), "a daemon that dies can leave callees"),
+    DialplanFault(
         "callees are hung up",
         CALLEE,
         instead("accord_state=answered", 'accord_state=answered"/><action application="set" '
                 'data="socket_resume=true'),
         "both ends are hung up",
     ),
-    Broken("no guard for callees", CALLEE, instead(GUARD, ""), "accord_callee has no guard"),
-    Broken("no state", CALLEE, instead("accord_state=answered", "a=b"), "does not set accord_state=answered"),
-    Broken("begins at any time", CALLEE, within("accord_callee", "sched_api(+", "sched_del("),
+    DialplanFault("no guard for callees", CALLEE, instead(GUARD, ""), "accord_callee has no guard"),
+    DialplanFault("no state", CALLEE, instead("accord_state=answered", "a=b"), "does not set accord_state=answered"),
+    DialplanFault("begins at any time", CALLEE, replace_in_extension("accord_callee", "sched_api(+", "sched_del("),
            "accord_callee sets no bound"),
-    Broken("callees are transferred", CALLEE,
-           within("accord_begin", LATE, '<action application="sched_transfer" data="+9 a XML b"/>'),
+    DialplanFault("callees are transferred", CALLEE,
+           replace_in_extension("accord_begin", LATE, '<action application="sched_transfer" data="+9 a XML b"/>'),
            "has the switch transfer the callee"),
-    Broken("no bound for callees", CALLEE, within("accord_again", LATE), "accord_again sets no bound"),
-    Broken("callees end it", CALLEE, within("accord_ask", "playback_terminators=none", "a=b"),
+    DialplanFault("no bound for callees", CALLEE, replace_in_extension("accord_again", LATE), "accord_again sets no bound"),
+    DialplanFault("callees end it", CALLEE, replace_in_extension("accord_ask", "playback_terminators=none", "a=b"),
            "accord_ask leaves playback_terminators"),
-    Broken("begins on a bridged call", CALLEE, within("accord_begin", "^(answered|asking)$", "."),
+    DialplanFault("begins on a bridged call", CALLEE, replace_in_extension("accord_begin", "^(answered|asking)$", "."),
            "accord_begin acts in state 'announced'"),
-    Broken("confirms any callee", CALLEE, within("accord_announced", "^announcing$", "."),
+    DialplanFault("confirms any callee", CALLEE, replace_in_extension("accord_announced", "^announcing$", "."),
            "accord_announced acts in state 'answered'"),
-    Broken("records the question", CALLEE, within("accord_ask", '"playback"', '"record_session"'),
+    DialplanFault("records the question", CALLEE, replace_in_extension("accord_ask", '"playback"', '"record_session"'),
            "records before anybody has agreed"),
-    Broken("records later", CALLEE, within("accord_begin", "record_session", "log"),
+    DialplanFault("records later", CALLEE, replace_in_extension("accord_begin", "record_session", "log"),
            "does not record before it plays"),
-    Broken("callees in one channel", CALLEE, within("accord_begin", "RECORD_STEREO=true", "a=b"),
+    DialplanFault("callees in one channel", CALLEE, replace_in_extension("accord_begin", "RECORD_STEREO=true", "a=b"),
            "does not record in two channels"),
-    Broken("an older Accord's callees", CALLEE, within("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
+    DialplanFault("an older Accord's callees", CALLEE, replace_in_extension("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
            "accord_begin is of an older Accord, without RECORD_PRE_BUFFER_FRAMES=0"),
-    Broken("a refusal is recorded", CALLEE, within("accord_decline", STOP), "accord_decline does not end"),
-    Broken("nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees are not told"),
-    Broken("told too soon", WAY, instead("nolocal:group_confirm_early_ok=false", "a=b"),
+    DialplanFault("a refusal is recorded", CALLEE, replace_in_extension("accord_decline", STOP), "accord_decline does not end"),
+    DialplanFault("nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees are not told"),
+    DialplanFault("told too soon", WAY, instead("nolocal:group_confirm_early_ok=false", "a=b"),
            "connected before they have answered"),
-    Broken("timed out", WAY, instead("group_confirm_cancel_timeout=true", "a=b"), "leaves call_timeout on"),
-    Broken("timed out by the call's own", WAY, instead("execute_on_pre_originate_accord", "a"),
+    DialplanFault("timed out", WAY, instead("group_confirm_cancel_timeout=true", "a=b"), "leaves call_timeout on"),
+    DialplanFault("timed out by the call's own", WAY, instead("execute_on_pre_originate_accord", "a"),
            "leaves call_timeout on"),
-    Broken("calls out end", WAY, instead('name="accord_outbound" continue="true"', 'name="accord_outbound"'),
+    DialplanFault("calls out end", WAY, instead('name="accord_outbound" continue="true"', 'name="accord_outbound"'),
            "calls end there"),
-    Broken("emergency calls are told", WAY, extension("accord_outbound_untouched"),
+    DialplanFault("emergency calls are told", WAY, extension("accord_outbound_untouched"),
            "acts on calls to emergency numbers"),
-    Broken("told twice", WAY,
-           within("accord_outbound", '<condition field="${accord_state}" expression="^$"/>'),
+    DialplanFault("told twice", WAY,
+           replace_in_extension("accord_outbound", '<condition field="${accord_state}" expression="^$"/>'),
            "acts on calls that Accord has in hand"),
-    Broken("nobody's calls", WAY, within("accord_outbound", NUMBERS, NUMBERS.partition("^")[0] + '"'),
+    DialplanFault("nobody's calls", WAY, replace_in_extension("accord_outbound", NUMBERS, NUMBERS.partition("^")[0] + '"'),
            "from which line they are"),
 )  # fmt: skip
 """Faults of the outbound dialplan."""
@@ -281,11 +281,11 @@ _AHEAD = (
 )
 
 BROKEN_ROUTES = (
-    Broken("an inbound route ahead of Accord", "dialplan/public.xml", instead("<X-PRE", f"{_AHEAD}<X-PRE"),
+    DialplanFault("an inbound route ahead of Accord", "dialplan/public.xml", instead("<X-PRE", f"{_AHEAD}<X-PRE"),
            "extension 'ahead' of context 'public'"),
-    Broken("an outbound route ahead of Accord", "dialplan/outbound.xml", instead("<X-PRE", f"{_AHEAD}<X-PRE"),
+    DialplanFault("an outbound route ahead of Accord", "dialplan/outbound.xml", instead("<X-PRE", f"{_AHEAD}<X-PRE"),
            "extension 'ahead' of context 'outbound'"),
-    Broken("Accord's extensions twice", "dialplan/public.xml",
+    DialplanFault("Accord's extensions twice", "dialplan/public.xml",
            instead("</context>", '<X-PRE-PROCESS cmd="include" data="public/00_accord.xml"/>\n</context>'),
            "context public sends each call to the daemon 2 times"),
 )  # fmt: skip
@@ -297,7 +297,7 @@ def copy(folder: Path) -> Path:
     return Path(shutil.copytree(CONF, folder / "conf"))
 
 
-def apply(conf: Path, broken: Broken) -> None:
+def apply(conf: Path, broken: DialplanFault) -> None:
     """Change a copy.  A change without effect is an error of the test."""
     path = conf / broken.file
     before = (CONF / broken.file).read_text()
@@ -306,6 +306,6 @@ def apply(conf: Path, broken: Broken) -> None:
     path.write_text(after)
 
 
-def mend(conf: Path, broken: Broken) -> None:
+def mend(conf: Path, broken: DialplanFault) -> None:
     """As it is shipped."""
     (conf / broken.file).write_text((CONF / broken.file).read_text())

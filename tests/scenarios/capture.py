@@ -26,7 +26,7 @@ TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
 
 @dataclass
-class Tapped:
+class ConnectionCapture:
     """One connection, recorded."""
 
     began: float = field(default_factory=time.monotonic)
@@ -50,7 +50,7 @@ class Tap:
     """Listens on ``port``, forwards everything to ``target`` and records it."""
 
     def __init__(self, port: int, target: int, listener: str, dialler: str) -> None:
-        self.connections: list[Tapped] = []
+        self.connections: list[ConnectionCapture] = []
         self._target, self._listener, self._dialler = target, listener, dialler
         self._server = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -63,13 +63,13 @@ class Tap:
             except OSError:
                 near.close()
                 continue
-            tapped = Tapped()
+            tapped = ConnectionCapture()
             self.connections.append(tapped)
             for source, sink, who in ((near, far, self._dialler), (far, near, self._listener)):
                 threading.Thread(target=self._pass, args=(source, sink, who, tapped), daemon=True).start()
 
     @staticmethod
-    def _pass(source: socket.socket, sink: socket.socket, who: str, tapped: Tapped) -> None:
+    def _pass(source: socket.socket, sink: socket.socket, who: str, tapped: ConnectionCapture) -> None:
         try:
             while data := source.recv(1 << 16):
                 tapped.add(who, data)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from tests.freeswitch.switches import HOME, Rig, free_ports
-from tests.scenarios.capture import FOLDER, TRANSCRIPTS, Tap, Tapped
+from tests.scenarios.capture import (FOLDER, TRANSCRIPTS, Tap, ConnectionCapture)
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         )
     finally:
         rig.stop()
-    whole = Tapped()
+    whole = ConnectionCapture()
     for each in tap.connections:
         whole.pieces += each.pieces
     whole.write(TRANSCRIPTS / "doctor.jsonl.gz")

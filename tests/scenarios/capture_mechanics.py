@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import CONF, PASSWORD, Rig
-from tests.scenarios.manual_client import ByHand
+from tests.scenarios.manual_client import (ManualClient)
 from tests.scenarios.capture_scenarios import scrub
 from tests.scenarios.mechanics import MECHANICS, write_configuration, write_sounds
 from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, frames, write
@@ -33,7 +33,7 @@ def main() -> None:
             driver = RealDriver(rig)
             for mechanic in MECHANICS:
                 if mechanic.name in wanted:
-                    hand = ByHand(driver, rig.switch.esl_port, rig.daemon_port, PASSWORD, sounds)
+                    hand = ManualClient(driver, rig.switch.esl_port, rig.daemon_port, PASSWORD, sounds)
                     try:
                         hand.play(mechanic)
                     finally:

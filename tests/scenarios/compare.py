@@ -29,7 +29,7 @@ BOOKKEEPING = {"set", "unset", "multiset", "sched_transfer"}
 there does not invalidate a transcript."""
 
 
-def said(blocks: list[Block], connection: str) -> list[Block]:
+def switch_messages(blocks: list[Block], connection: str) -> list[Block]:
     """The switch's messages on a connection, without :data:`_NOT_SAID`."""
     return [block for block in blocks if block.who == f"switch {connection}" and block.event not in _NOT_SAID]
 
@@ -39,7 +39,7 @@ _FOLDER = re.compile(r"/(?:[^/\s']+/)+")
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-def ordered(blocks: list[Block], connection: str) -> list[str]:
+def daemon_messages(blocks: list[Block], connection: str) -> list[str]:
     """The daemon's messages on a connection, with numbered ids and without folders and hashes."""
     ids: dict[str, str] = {}
 

@@ -63,7 +63,7 @@ class Wire:
         self._socket.close()
 
 
-class ByHand:
+class ManualClient:
     """Plays one mechanic.  ``event_port`` and ``password`` are the switch's, ``call_port`` is where it
     brings its calls."""
 

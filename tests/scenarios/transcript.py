@@ -81,7 +81,7 @@ def message(data: bytes) -> tuple[bytes, bytes] | None:
     return head + b"\n\n" + body.rstrip(b"\n"), rest
 
 
-def taken(folder: Path = TRANSCRIPTS) -> list[str]:
+def transcript_names(folder: Path = TRANSCRIPTS) -> list[str]:
     """The names of the transcripts."""
     return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
 

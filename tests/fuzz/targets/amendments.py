@@ -26,7 +26,7 @@ from recorder.seal.amendment_kinds import (
 )
 from recorder.seal.usage_terms import terms
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import changed, roughened, spelled, world
+from tests.fuzz.documents import (mutate_document, mutate_bytes, serialize, world)
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.seal", "rfc8785")
@@ -46,7 +46,7 @@ DATA = (
 
 
 @cache
-def genuine() -> list[list[bytes]]:
+def genuine_chains() -> list[list[bytes]]:
     """Each recording's amendments, one of each kind."""
     made = world()
     keys = made.folder / "keys"
@@ -71,7 +71,7 @@ def read(number: int, found: list[tuple[str, bytes]]) -> Chain:
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    made, chains = world(), genuine()
+    made, chains = world(), genuine_chains()
     number = choices.below(len(chains))
     everything = [each for chain in chains for each in chain]
     parsed = [json.loads(each) for each in (*everything, *made.documents.values())]
@@ -86,7 +86,7 @@ def check(data: bytes) -> None:
             case 2:
                 contents.insert(at, choices.pick(everything))
             case 3 if contents:
-                contents[at] = roughened(contents[at], choices)
+                contents[at] = mutate_bytes(contents[at], choices)
             case 4:
                 contents.insert(at, choices.pick(list(made.documents.values())))
             case _ if contents:
@@ -94,7 +94,7 @@ def check(data: bytes) -> None:
                     document = json.loads(contents[at])
                 except (ValueError, RecursionError):
                     continue
-                contents[at] = spelled(changed(document, choices, parsed), choices)
+                contents[at] = serialize(mutate_document(document, choices, parsed), choices)
     gap = choices.below(3)
     found = [(name(n + 1 + (gap if n else 0)), each) for n, each in enumerate(contents)]
     chain = read(number, found)
@@ -107,7 +107,7 @@ def check(data: bytes) -> None:
         assert len(chain.amendments) == len(contents)
     for problem in chain.problems:
         assert problem.code.startswith(("seal.", "amendment."))
-    read_as_written(choices)
+    check_data(choices)
     for content in contents:
         try:
             open_amendment(content, made.root.public_key(), LATER)
@@ -116,10 +116,10 @@ def check(data: bytes) -> None:
         assert content in everything, "an amendment was believed that nobody signed"
 
 
-def read_as_written(choices: Choices) -> None:
+def check_data(choices: Choices) -> None:
     """The changed data of a kind is refused, or read as written."""
     kind, body = choices.pick([(KINDS[type(data)], data_body(data)) for data in DATA])
-    said = changed(body, choices, [data_body(data) for data in DATA])
+    said = mutate_document(body, choices, [data_body(data) for data in DATA])
     try:
         data = read_data(choices.pick((kind, kind, kind, *KINDS.values(), "x")), said)
     except SealError as error:

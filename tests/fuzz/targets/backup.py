@@ -7,7 +7,7 @@ from functools import cache
 from recorder.errors import BackupError
 from recorder.features.recovery import backup
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import repeating, roughened, scratch
+from tests.fuzz.documents import (repeatable_entropy, mutate_bytes, scratch)
 from tests.fuzz.panel import keyring, panel
 from tests.unit.seal.recording import NOW
 
@@ -22,28 +22,28 @@ _path = scratch() / "changed"
 
 
 @cache
-def genuine() -> tuple[bytes, dict[str, list]]:
+def genuine_backup() -> tuple[bytes, dict[str, list]]:
     panel()  # a catalogue with something in it
     path = scratch() / "backup"
-    backup.write(path, keyring(), NOW, repeating("backup"), lambda _table, _rows: None)
+    backup.write(path, keyring(), NOW, repeatable_entropy("backup"), lambda _table, _rows: None)
     return path.read_bytes(), {table: list(rows) for table, _, rows in backup.tables(path, keyring())}
 
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    content, tables = genuine()
+    content, tables = genuine_backup()
     line, feed, sealed = content.partition(b"\n")
     match choices.below(5):
         case 0:
-            changed = roughened(line, choices) + feed + sealed
+            changed = mutate_bytes(line, choices) + feed + sealed
         case 1:
-            changed = line + feed + roughened(sealed, choices)
+            changed = line + feed + mutate_bytes(sealed, choices)
         case 2:
             changed = content[: choices.below(len(content) + 1)]
         case 3:
             changed = choices.rest()
         case _:
-            changed = roughened(content, choices) + choices.blob(20)
+            changed = mutate_bytes(content, choices) + choices.blob(20)
     _path.write_bytes(changed)
     try:
         read = {table: list(rows) for table, _, rows in backup.tables(_path, keyring())}

@@ -159,10 +159,10 @@ def _answer(one: str, two: str, three: str) -> None:
 def _stop(one: str, two: str, three: str) -> None:
     path = Path(three)
     api(commands.record_stop(one, path), "uuid_record", one, "stop", str(path))
-    _inside(path)
+    _check_path(path)
 
 
-def _inside(path: Path) -> None:
+def _check_path(path: Path) -> None:
     assert path.is_absolute() and ".." not in path.parts
     assert str(path).isprintable()
 
@@ -175,7 +175,7 @@ def _locate(one: str, two: str, three: str) -> None:
     api(commands.locate("directory", two, three, one), "xml_locate", "directory", two, three, one)
 
 
-def _called_out(one: str, two: str, three: str) -> None:
+def _check_outbound(one: str, two: str, three: str) -> None:
     """Each value of the operator and of a request, in its place."""
     path, dial = Path("/var/spool/accord/.said/a b.wav"), "sofia/gateway/out/{number}"
     for made, where, shown in (
@@ -207,7 +207,7 @@ def _called_out(one: str, two: str, three: str) -> None:
 
 MADE = (
     _auth, _subscribe, _name, _filter, _execute, _extension, _linger, _bugs, _get, _put, _answer, _stop,
-    _module, _locate, _called_out,
+    _module, _locate, _check_outbound,
 )  # fmt: skip
 
 SEEDS = tuple(

@@ -50,7 +50,7 @@ def check(data: bytes) -> None:
     finally:
         far.close()
         connection.close()
-    told, events, why = _as_told(expected, waiting)
+    told, events, why = _expected(expected, waiting)
     assert len(ended) == 1
     assert seen == events
     for number, each in enumerate(pending):
@@ -66,7 +66,7 @@ def check(data: bytes) -> None:
     gevent.sleep(0)
 
 
-def _as_told(frames: list, waiting: int) -> tuple[list[str], list[bytes], str | None]:
+def _expected(frames: list, waiting: int) -> tuple[list[str], list[bytes], str | None]:
     """The replies and the events in order, and an early end of the connection."""
     told: list[str] = []
     events: list[bytes] = []

@@ -27,7 +27,7 @@ from recorder.domain.live_command import (
     read,
 )
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import changed, scratch, spelled
+from tests.fuzz.documents import (mutate_document, scratch, serialize)
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.domain.live_command", "recorder.capture.command_listener", "recorder.strict_json")
@@ -78,7 +78,7 @@ def check(data: bytes) -> None:
     content = (
         b"[" * 4095,
         choices.blob(80),
-        spelled(changed(asdict(GENUINE), choices, [GENUINE.id]), choices),
+        serialize(mutate_document(asdict(GENUINE), choices, [GENUINE.id]), choices),
     )[choices.pick((2, 2, 2, 1, 0))] + choices.pick((b"\n", b"\n", b"", b"\n\n", b"\n" + b"x" * 5000))
     _daemon(content)
     said = choices.pick(ANSWERS)

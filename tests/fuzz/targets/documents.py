@@ -12,7 +12,7 @@ from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.keyring import WrappedKey, parse_kek
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import ODD_VALUES, changed, spelled, world, wrapped_keys
+from tests.fuzz.documents import (ODD_VALUES, mutate_document, serialize, world, wrapped_keys)
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.seal", "rfc8785")
@@ -21,7 +21,7 @@ LONGEST = 300
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    choices.pick((any_json, wrapped, wrapped_values, endorsement, a_kek))(choices)
+    choices.pick((any_json, check_wrapped_key, wrapped_values, endorsement, a_kek))(choices)
 
 
 def any_json(choices: Choices) -> None:
@@ -36,12 +36,12 @@ def any_json(choices: Choices) -> None:
     assert canonical_json.dump(body) == content
 
 
-def wrapped(choices: Choices) -> None:
+def check_wrapped_key(choices: Choices) -> None:
     """Change a wrapped key's document."""
     genuine = wrapped_keys()
     parsed = [json.loads(each.to_bytes()) for each in genuine.values()]
-    document = changed(choices.pick(parsed), choices, parsed)
-    content = spelled(document, choices)
+    document = mutate_document(choices.pick(parsed), choices, parsed)
+    content = serialize(document, choices)
     try:
         read = WrappedKey.from_bytes(content)
     except SealError as error:
@@ -90,8 +90,8 @@ def endorsement(choices: Choices) -> None:
     parsed = [json.loads(made.documents[name]) for name in names]
     document = choices.pick(parsed)
     for _ in range(choices.below(3)):
-        document = changed(document, choices, parsed)
-    content = spelled(document, choices)
+        document = mutate_document(document, choices, parsed)
+    content = serialize(document, choices)
     path = made.folder / "an-endorsement.json"
     path.write_bytes(content)
     try:

@@ -61,10 +61,10 @@ def check(data: bytes) -> None:
     if choices.below(2):
         any_bytes(choices.rest())
     else:
-        genuine(choices)
+        check_genuine_event(choices)
 
 
-def genuine(choices: Choices) -> None:
+def check_genuine_event(choices: Choices) -> None:
     fields = [
         (b"Event-Name", choices.pick(EVENTS).encode()),
         (b"Unique-ID", b"5c6e9f3a-genuine"),

@@ -16,7 +16,7 @@ from recorder.pipeline import stages, unrecorded_call
 from recorder.spool import layout
 from recorder.spool.layout import Mark, Take
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import changed, roughened, scratch
+from tests.fuzz.documents import (mutate_document, mutate_bytes, scratch)
 from tests.unit.seal.recording import ANNOUNCEMENT, NOW, make_encoded
 
 INSTRUMENT = ("recorder.audio", "recorder.domain.line_policy", "recorder.strict_json", "recorder.clock")
@@ -25,7 +25,7 @@ LONGEST = 160
 _root = scratch()
 
 
-def _genuine() -> dict[str, bytes]:
+def _genuine_files() -> dict[str, bytes]:
     made = make_encoded(_root / "made")
     folder = layout.open_take(_root, made.take.start)
     for mark in made.take.marks:
@@ -58,7 +58,7 @@ def _at(made: Encoded, folder: Path) -> Take:
     return Take(folder, made.take.start, made.take.marks, made.take.end)
 
 
-GENUINE = _genuine()
+GENUINE = _genuine_files()
 FOLDER = _root / json.loads(GENUINE[layout.CALL])["recording"]
 
 
@@ -79,19 +79,19 @@ def check(data: bytes) -> None:
 def _changed(name: str, choices: Choices) -> bytes:
     content = GENUINE[name]
     if choices.below(4) == 3:
-        return roughened(content, choices)
+        return mutate_bytes(content, choices)
     if choices.below(16) == 15:
         return choices.rest()
     if name == layout.EVENTS:
         lines = [json.loads(line) for line in content.splitlines()]
-        lines = [changed(line, choices, lines) if choices.below(3) == 2 else line for line in lines]
+        lines = [mutate_document(line, choices, lines) if choices.below(3) == 2 else line for line in lines]
         return b"\n".join(json.dumps(line, ensure_ascii=True).encode() for line in lines) + choices.pick(
             (b"\n", b"", b"\n[]", b'\n{"at":', b"\n\xff\n")
         )
     document = json.loads(content)
     for _ in range(choices.below(3)):
-        document = changed(document, choices, [json.loads(each) for each in (content, GENUINE[layout.CALL])])
-    return roughened(json.dumps(document, ensure_ascii=True).encode(), choices)
+        document = mutate_document(document, choices, [json.loads(each) for each in (content, GENUINE[layout.CALL])])
+    return mutate_bytes(json.dumps(document, ensure_ascii=True).encode(), choices)
 
 
 def a_folder() -> None:

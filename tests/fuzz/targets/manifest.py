@@ -9,7 +9,7 @@ from recorder.errors import SealError
 from recorder.seal.sealing import open_manifest
 from recorder.seal.verification import verify
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import changed, roughened, spelled, world
+from tests.fuzz.documents import (mutate_document, mutate_bytes, serialize, world)
 from tests.unit.seal.recording import NOW, Bucket
 
 INSTRUMENT = ("recorder.seal", "rfc8785")
@@ -31,7 +31,7 @@ def a_document(choices: Choices) -> None:
     parsed = [json.loads(made.documents[name]) for name in named]
     document = json.loads(choices.pick(made.sealed).manifest_bytes)
     if choices.below(8) == 7:
-        content = roughened(made.documents[choices.pick(named)], choices)
+        content = mutate_bytes(made.documents[choices.pick(named)], choices)
     else:
         for _ in range(choices.below(4)):
             if isinstance(document, dict) and choices.below(4) == 3:
@@ -39,8 +39,8 @@ def a_document(choices: Choices) -> None:
                 other = choices.pick(parsed)
                 document = {**document, part: other.get(part, other)}
             else:
-                document = changed(document, choices, parsed)
-        content = spelled(document, choices)
+                document = mutate_document(document, choices, parsed)
+        content = serialize(document, choices)
     try:
         manifest = open_manifest(content, made.root.public_key(), NOW)
     except SealError as error:
@@ -61,7 +61,7 @@ def a_bucket(choices: Choices) -> None:
         key, other = choices.pick(keys), choices.pick(keys)
         match choices.below(6):
             case 0 if key in bucket.objects:
-                bucket.objects[key] = roughened(bucket.objects[key], choices)
+                bucket.objects[key] = mutate_bytes(bucket.objects[key], choices)
             case 1:
                 bucket.objects[key] = made.objects[other]
             case 2:
@@ -72,8 +72,8 @@ def a_bucket(choices: Choices) -> None:
                 bucket.objects[key.rpartition("/")[0] + "/" + choices.pick(("x", "Audio.opus"))] = b"x"
             case _ if key in made.documents:
                 others = [json.loads(content) for content in made.documents.values()]
-                document = changed(json.loads(made.objects[key]), choices, others)
-                bucket.objects[key] = spelled(document, choices)
+                document = mutate_document(json.loads(made.objects[key]), choices, others)
+                bucket.objects[key] = serialize(document, choices)
     sealed = choices.pick(made.sealed)
     for keyring in (None, made.keyring):
         report = verify(bucket, sealed.prefix, made.root.public_key(), keyring, NOW)

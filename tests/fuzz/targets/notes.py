@@ -12,7 +12,7 @@ from recorder.auditlog.signed_note import Head
 from recorder.errors import LedgerError
 from recorder.seal import signing
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import roughened, world
+from tests.fuzz.documents import (mutate_bytes, world)
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.auditlog.signed_note", "recorder.clock")
@@ -20,7 +20,7 @@ LONGEST = 400
 
 
 @cache
-def genuine() -> tuple[tuple[bytes, ...], Ed25519PublicKey]:
+def genuine_notes() -> tuple[tuple[bytes, ...], Ed25519PublicKey]:
     """Checkpoints of two logs, each following the one before, and the key that signed them."""
     keys = world().folder / "keys"
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
@@ -37,11 +37,11 @@ def genuine() -> tuple[tuple[bytes, ...], Ed25519PublicKey]:
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    notes, public = genuine()
+    notes, public = genuine_notes()
     content = choices.pick(notes)
     match choices.below(5):
         case 0:
-            content = roughened(content, choices)
+            content = mutate_bytes(content, choices)
         case 1:
             lines, others = content.split(b"\n"), choices.pick(notes).split(b"\n")
             for _ in range(1 + choices.below(3)):

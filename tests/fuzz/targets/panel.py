@@ -10,15 +10,15 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.test import run_wsgi_app
 
-from tests.fuzz.panel_requests import JSON, Asking, addresses, asking
+from tests.fuzz.panel_requests import (JSON, PanelRequest, addresses, panel_request)
 from tests.fuzz.choices import Choices
-from tests.fuzz.panel import SECRETS, mended, panel
+from tests.fuzz.panel import (SECRETS, restore_panel, panel)
 
 INSTRUMENT = ("web", "recorder.playback", "werkzeug.http", "werkzeug.sansio")
 LONGEST = 300
 
 
-def environ(request: Asking) -> dict:
+def environ(request: PanelRequest) -> dict:
     """A request as gevent's server makes it."""
     path, _, query = request.target.partition(b"?")
     made = {
@@ -48,21 +48,21 @@ def environ(request: Asking) -> dict:
 
 def check(data: bytes) -> None:
     made = panel()
-    request = asking(made, Choices(data))
+    request = panel_request(made, Choices(data))
     body, status, headers = run_wsgi_app(made.app.wsgi_app, environ(request), buffered=True)
     content = b"".join(body)
     close = getattr(body, "close", None)
     if close is not None:
         close()
     code = int(status.split()[0])
-    told(request, code, headers, content)
+    check_answer(request, code, headers, content)
     if code == 202:
         made.asked = headers["Location"].rpartition("/")[2]
     if code < 400 and request.method not in ("GET", "HEAD", "OPTIONS"):
-        mended(made)
+        restore_panel(made)
 
 
-def told(request: Asking, code: int, headers, content: bytes) -> None:
+def check_answer(request: PanelRequest, code: int, headers, content: bytes) -> None:
     """Check a response, including one from the wire."""
     # A readiness check may report that the panel is not ready.
     assert 200 <= code < 500 or (code == 503 and request.target.startswith(b"/readyz")), (

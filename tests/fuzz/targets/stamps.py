@@ -19,7 +19,7 @@ STAMPED = (b"a checkpoint", b"another checkpoint")
 
 
 @cache
-def genuine() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
+def genuine_stamps() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
     """Tokens of a real authority for :data:`STAMPED`, its certificates, and the times that it gave; none
     without openssl to make one."""
     from tests.unit.auditlog.authority import serving
@@ -34,7 +34,7 @@ def genuine() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    tokens, certificates, times = genuine()
+    tokens, certificates, times = genuine_stamps()
     if not tokens:
         return
     which = choices.below(2)

@@ -30,7 +30,7 @@ def test_a_word_of_a_quarter_of_a_second_is_heard_where_it_is(
     language: str, condition: str, tmp_path: Path
 ) -> None:
     case = spoken(language, condition)
-    place = measured.found(case, tmp_path)
+    place = measured.detect(case, tmp_path)
     assert place is not None
     assert measured.right_place(case, place)
 
@@ -38,8 +38,8 @@ def test_a_word_of_a_quarter_of_a_second_is_heard_where_it_is(
 @pytest.mark.parametrize("rate", wav.RATES)
 def test_whatever_the_rate_of_the_recording(rate: int, tmp_path: Path) -> None:
     case = spoken("fr")
-    at_8000 = measured.found(case, tmp_path)
-    place = measured.found(case, tmp_path, rate)
+    at_8000 = measured.detect(case, tmp_path)
+    place = measured.detect(case, tmp_path, rate)
     assert at_8000 is not None
     assert place is not None
     assert abs(place.from_ms - at_8000.from_ms) <= 64
@@ -47,14 +47,14 @@ def test_whatever_the_rate_of_the_recording(rate: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", measured.VOICELESS)
 def test_nothing_else_is_taken_for_a_voice(kind: str, tmp_path: Path) -> None:
-    case = next(each for each in measured.voiceless() if each.condition == kind)
-    assert measured.found(case, tmp_path) is None
+    case = next(each for each in measured.voiceless_cases() if each.condition == kind)
+    assert measured.detect(case, tmp_path) is None
 
 
 def test_what_they_said_before_is_no_answer(tmp_path: Path) -> None:
     case = spoken("en")
     assert case.spoken is not None
-    path = measured.written(case, tmp_path)
+    path = measured.write_case(case, tmp_path)
     after = (case.spoken[1] + 100) * measured.RATE // 1000
     assert voice_detection.find(path, after) is None
     assert voice_detection.find(path, after, last=True) is None
@@ -70,7 +70,7 @@ def test_in_a_long_time_to_answer_the_first_or_the_last_is_said(last: bool, tmp_
         window[at : at + len(said)] += said
     left = measured.by_telephone(window, np.random.default_rng(SEED), lost=0)
     samples = np.stack([left, np.zeros_like(left)], axis=1)
-    place = voice_detection.find(measured.written(Case("", "", samples, None), tmp_path), 0, last=last)
+    place = voice_detection.find(measured.write_case(Case("", "", samples, None), tmp_path), 0, last=last)
     assert place is not None
     begins = 41_000 if last else 7_300
     assert begins - 100 < place.from_ms < place.to_ms < begins + len(said) / 8 + 200
@@ -78,13 +78,13 @@ def test_in_a_long_time_to_answer_the_first_or_the_last_is_said(last: bool, tmp_
 
 @pytest.mark.parametrize("cut", [lambda content: content[:-3], lambda content: content + b"\x01\x02"])
 def test_a_frame_that_is_half_written_does_not_matter(cut: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    path = measured.written(spoken("nl"), tmp_path)
+    path = measured.write_case(spoken("nl"), tmp_path)
     path.write_bytes(cut(path.read_bytes()))
     assert voice_detection.find(path, int(BEFORE_S * measured.RATE)) is not None
 
 
 def test_an_empty_window_holds_nobody(tmp_path: Path) -> None:
-    path = measured.written(spoken("nl"), tmp_path)
+    path = measured.write_case(spoken("nl"), tmp_path)
     for since in (
         voice_detection.recorded(path) - 1,
         voice_detection.recorded(path),

@@ -104,7 +104,7 @@ def test_invalid_key_copy_is_not_restored(shell: Shell, house: Bakery, tmp_path:
     assert not (house.folder / "keys" / "kek").exists()
 
 
-def typed(name: str, key: bytes) -> str:
+def printed_key(name: str, key: bytes) -> str:
     return "\n".join(paper_key.printed(name, key))
 
 
@@ -118,18 +118,18 @@ def test_keys_of_another_installation_are_not_restored(shell: Shell, house: Bake
     (keys / "root.key").unlink()
     before = {path.name for path in keys.iterdir()}
     for name in ("kek", "root.key"):
-        said = shell("keys", "restore", "--typed", typed=typed(name, strange))
+        said = shell("keys", "restore", "--typed", typed=printed_key(name, strange))
         assert said.exit_code == 1
         assert f"{name} is " in said.output
     (keys / "root.pub").rename(house.folder / "root.pub")
-    assert shell("keys", "restore", "--typed", typed=typed("root.key", strange)).exit_code == 1
-    both = f"{typed('kek', own.key)}\n{typed('root.key', strange)}"
+    assert shell("keys", "restore", "--typed", typed=printed_key("root.key", strange)).exit_code == 1
+    both = f"{printed_key('kek', own.key)}\n{printed_key('root.key', strange)}"
     assert shell("keys", "restore", "--typed", typed=both).exit_code == 1
     (house.folder / "root.pub").rename(keys / "root.pub")
     assert {path.name for path in keys.iterdir()} == before, "nothing was written"
     shell.lose_the_catalogue()
-    assert own.id in shell("keys", "restore", "--typed", typed=typed("kek", strange)).output
-    assert shell("keys", "restore", "--typed", typed=typed("kek", own.key)).exit_code == 0
+    assert own.id in shell("keys", "restore", "--typed", typed=printed_key("kek", strange)).output
+    assert shell("keys", "restore", "--typed", typed=printed_key("kek", own.key)).exit_code == 0
     shell.good("keys", "show")
 
 
@@ -201,7 +201,7 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(
     for stage in ("encode", "seal", "store", "catalogue"):
         folder = house.take(talk_ms=300, formats=("wav",))
         if stage == "catalogue":  # interrupted between two puts
-            means, house.means = house.means, replace(house.means, store=Breaking(store))
+            means, house.means = house.means, replace(house.means, store=FailingStore(store))
             with pytest.raises(Unreachable):
                 house.work(folder)
             house.means, stage = means, "store"
@@ -236,7 +236,7 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(
     assert "rewrapped: 0" in shell.good("keys", "rotate")
 
 
-class Breaking:
+class FailingStore:
     """A store that is unreachable from the second audio object on."""
 
     def __init__(self, store: Store) -> None:

@@ -16,7 +16,7 @@ from tests.house import Bakery
 from tests.stored import put_small
 
 
-def found(house: Bakery, days: float) -> list[tuple[str, str, str]]:
+def key_findings(house: Bakery, days: float) -> list[tuple[str, str, str]]:
     """The findings so many days from now, by the machine's clock, like the times of files."""
     environment = {
         "ACCORD_NODE_DATA": str(house.folder),
@@ -34,21 +34,21 @@ def found(house: Bakery, days: float) -> list[tuple[str, str, str]]:
 def test_retired_key_is_reported_once_nothing_needs_it(house: Bakery) -> None:
     put_small(house)
     keys = house.folder / "keys"
-    assert found(house, 400) == []
+    assert key_findings(house, 400) == []
     before = load_kek(keys / KEK).id
     old = keys / f"{before}.kek"
     kek_files.make_next(keys)
     kek_files.promote(keys, lambda _boundary: None)  # too early: nothing was rewrapped
-    ((state, what, hint),) = found(house, 400)
+    ((state, what, hint),) = key_findings(house, 400)
     assert (state, hint) == ("warning", "run `accord keys rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what
     Rewrapping(house.means.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
-    ((state, what, _),) = found(house, 29)
+    ((state, what, _),) = key_findings(house, 29)
     assert state == "ok"
     assert "needed for older backups, until" in what
-    ((state, what, hint),) = found(house, 31)
+    ((state, what, hint),) = key_findings(house, 31)
     assert state == "warning"
     assert f"{old} is no longer needed" in what
     assert f"`rm {old}`" in hint
     old.unlink()
-    assert found(house, 31) == []
+    assert key_findings(house, 31) == []

@@ -43,7 +43,7 @@ def environment(house: Bakery, **more: str) -> dict[str, str]:
     }
 
 
-def found(node: NodeStatus, check: str) -> list[DoctorFinding]:
+def node_findings(node: NodeStatus, check: str) -> list[DoctorFinding]:
     return [finding for name, finding in node.look() if name == check]
 
 
@@ -71,7 +71,7 @@ def test_call_state_follows_its_events(house: Bakery) -> None:
     }
     assert {folder: call_state(folder) for folder in states} == states
     node = status(house)
-    (calls,) = found(node, "calls")
+    (calls,) = node_findings(node, "calls")
     assert calls.what == (
         "calls: 10 live: 1 announcing, 1 arriving, 3 connected, 1 no line, 1 on hold, 2 ringing, 1 stopped"
     )
@@ -87,7 +87,7 @@ def test_a_recording_that_has_stopped_growing_is_wrong(house: Bakery) -> None:
     long_ago = time.time() - 60
     for each in (silent, held):
         os.utime(each / AUDIO, (long_ago, long_ago))
-    calls, wrong = found(status(house), "calls")
+    calls, wrong = node_findings(status(house), "calls")
     assert calls.what == "calls: 3 live: 2 announcing, 1 on hold"
     assert (wrong.state, wrong.what) == (
         "wrong", f"calls: 1 recordings have stopped growing: {silent.name}",
@@ -103,12 +103,12 @@ def test_the_spool_by_stage_and_the_oldest_take(house: Bakery) -> None:
     for folder in house.spool.iterdir():
         ended = (house.clock() - timedelta(minutes=5)).timestamp()
         os.utime(folder / "take.json", (ended, ended))
-    (spool,) = found(status(house), "spool")
+    (spool,) = node_findings(status(house), "spool")
     assert spool.state == "ok"
     assert spool.what.startswith("spool: 3 finished calls, ")
     assert spool.what.endswith(": 2 to encode, 1 to seal, the oldest for 05:00")
     house.clock.forward(minutes=6)
-    (spool,) = found(status(house), "spool")
+    (spool,) = node_findings(status(house), "spool")
     assert (spool.state, spool.hint != "") == ("warning", True)
 
 
@@ -118,7 +118,7 @@ def test_quarantined_take_is_shown_with_its_reason(house: Bakery) -> None:
         folder.mkdir(parents=True)
         (folder / "quarantine.json").write_text(json.dumps({"since": since, "reason": f"reason {name}"}))
     (house.spool / "quarantine" / "c").mkdir()
-    (finding,) = found(status(house), "quarantine")
+    (finding,) = node_findings(status(house), "quarantine")
     assert (finding.state, finding.what) == (
         "warning", "spool: 3 takes in quarantine, the last at 2026-11-25T10:00:00.000Z: reason b",
     )  # fmt: skip
@@ -140,7 +140,7 @@ def test_the_last_failure_is_read_from_the_end_of_the_log(house: Bakery) -> None
         "x" * 300_000 + "\n" + "".join(json.dumps(each) + "\n" for each in lines) + '{"event": "to'
     )
     node = status(house, ACCORD_LOG_PATH=str(log))
-    (finding,) = found(node, "log")
+    (finding,) = node_findings(node, "log")
     assert (finding.state, finding.what) == (
         "warning", "log: last failure at 2026-11-25 08:55:00 UTC: store.failed: away",
     )  # fmt: skip
@@ -148,10 +148,10 @@ def test_the_last_failure_is_read_from_the_end_of_the_log(house: Bakery) -> None
         "at": "2026-11-25T08:55:00.000Z", "event": "store.failed", "error": "away",
     }  # fmt: skip
     house.clock.forward(minutes=6)
-    assert [each.state for each in found(node, "log")] == ["ok"]
+    assert [each.state for each in node_findings(node, "log")] == ["ok"]
     log.write_text("")
     assert last_failure(log) is None
-    assert found(status(house), "log") == []
+    assert node_findings(status(house), "log") == []
 
 
 def test_ten_thousand_takes_are_counted_quickly(house: Bakery) -> None:

@@ -69,7 +69,7 @@ def key_of(tenant: str) -> WrappedKey:
     return WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(tenant).encode())
 
 
-def damaged(key: WrappedKey) -> WrappedKey:
+def damaged_key(key: WrappedKey) -> WrappedKey:
     return replace(key, wrapped=bytes([key.wrapped[0] ^ 1]) + key.wrapped[1:])
 
 
@@ -83,7 +83,7 @@ def test_next_key_of_another_customer_is_never_used(
         shell.good("keys", "next", "--tenant", house.tenant)
     bad = {
         "foreign": lambda: key_of(other).to_bytes(),
-        "damaged": lambda: damaged(WrappedKey.from_bytes((house.bucket / place).read_bytes())).to_bytes(),
+        "damaged": lambda: damaged_key(WrappedKey.from_bytes((house.bucket / place).read_bytes())).to_bytes(),
         "garbage": lambda: b"{}",
     }[how]()
     put(house, place, bad)
@@ -155,8 +155,8 @@ def test_retired_key_never_becomes_current_again(shell: Shell, house: Bakery) ->
 
 def test_row_without_a_valid_key_stops_the_rotation(shell: Shell, house: Bakery) -> None:
     recording, own = put_small(house), key_of(house.tenant)
-    put(house, tenant_key_path(house.tenant), damaged(own).to_bytes())
-    set_row(house.tenant, damaged(own).to_bytes().decode())
+    put(house, tenant_key_path(house.tenant), damaged_key(own).to_bytes())
+    set_row(house.tenant, damaged_key(own).to_bytes().decode())
     before = state(house)
     for words in (("keys", "next", "--tenant", house.tenant), ("keys", "rotate")):
         said = shell.bad(*words)
@@ -223,7 +223,7 @@ def test_damaged_key_in_place_of_a_takes_own_is_refused(house: Bakery) -> None:
     while stages.next_stage(take) != "store":
         stages.step(take, house.clock(), house.means)
     mine = WrappedKey.from_bytes((take / "key.json").read_bytes())
-    put(house, data_key_path(house.tenant, take.name), damaged(mine).to_bytes())
+    put(house, data_key_path(house.tenant, take.name), damaged_key(mine).to_bytes())
     with pytest.raises((SealError, StoreError)):
         house.work(take)
     assert stages.next_stage(take) == "store"
@@ -234,7 +234,7 @@ def test_rebuild_accepts_no_foreign_customer_key(
     shell: Shell, house: Bakery, other: str, how: str
 ) -> None:
     recording, own = put_small(house), key_of(house.tenant)
-    bad = key_of(other) if how == "foreign" else damaged(own)
+    bad = key_of(other) if how == "foreign" else damaged_key(own)
     put(house, tenant_key_path(house.tenant), bad.to_bytes())
     shell.lose_the_catalogue()
     said = shell.bad("rebuild")

@@ -88,15 +88,15 @@ def story() -> Story:
     return it
 
 
-def of(it: Story, call: Call = CALL) -> list[str]:
+def violations(it: Story, call: Call = CALL) -> list[str]:
     return findings([call], it.history())
 
 
 def test_correct_call_has_no_finding() -> None:
-    assert of(story()) == []
+    assert violations(story()) == []
 
 
-def _only(it: Story, **changed: object) -> None:
+def _change_row(it: Story, **changed: object) -> None:
     row = it.history().listed[0]
     it.rows = [replace(row, **changed), Listed("3225")]  # type: ignore[arg-type]
 
@@ -191,8 +191,8 @@ BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
     "there is another gap": (lambda it: it.gaps.append("hold"), "gaps"),
     "there are two recordings": (lambda it: it.rows.extend([it.history().listed[0]] * 2), "listed 2 times"),
     "there is none": (lambda it: it.rows.append(Listed("3225")), "listed 0 times"),
-    "it was not recorded": (lambda it: _only(it, reason="daemon_late"), "daemon_late, not recorded"),
-    "it is said to be agreed": (lambda it: _only(it, kept="yes"), "kept: yes, not None"),
+    "it was not recorded": (lambda it: _change_row(it, reason="daemon_late"), "daemon_late, not recorded"),
+    "it is said to be agreed": (lambda it: _change_row(it, kept="yes"), "kept: yes, not None"),
     "a number is listed that nobody called": (
         lambda it: it.rows.extend([*it.history().listed, Listed("99", "no_line")]),
         "99 is listed",
@@ -210,7 +210,7 @@ def test_each_fault_is_found(name: str) -> None:
     it = story()
     change, finding = BROKEN[name]
     change(it)
-    found = of(it)
+    found = violations(it)
     assert any(finding in one for one in found), found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from demo.practice.party import dialogue
-from demo.practice.sound import FRAME, SILENCE, Player, Tape, load, over_the_line
+from demo.practice.sound import (FRAME, SILENCE, Player, Tape, load, as_on_the_line)
 from recorder.errors import SwitchError
 
 
@@ -86,8 +86,8 @@ def test_a_repeating_sound_never_ends() -> None:
 
 def test_the_line_is_g711() -> None:
     x = np.arange(-32768, 32768, dtype=np.int32).astype(np.int16)
-    once = over_the_line(x)
-    assert np.array_equal(over_the_line(once), once)
+    once = as_on_the_line(x)
+    assert np.array_equal(as_on_the_line(once), once)
     assert len(np.unique(once)) == 255  # 256 codes, two of them zero
     assert once[32768] == 0
     assert once.max() == 32124

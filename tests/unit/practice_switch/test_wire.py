@@ -54,7 +54,7 @@ def test_commands_are_cut_wherever_the_bytes_are() -> None:
         b"execute-app-arg: a=b: c\nevent-lock: true\n\n\nexit\n\n"
     )
     for size in (1, 2, 7, len(sent)):
-        orders = wire.Orders()
+        orders = wire.OrderReader()
         found = [order for at in range(0, len(sent), size) for order in orders.feed(sent[at : at + size])]
         assert [order.line for order in found] == ["auth secret", "sendmsg", "exit"]
         assert found[1].headers["execute-app-arg"] == "a=b: c"
@@ -62,7 +62,7 @@ def test_commands_are_cut_wherever_the_bytes_are() -> None:
 
 
 def test_a_command_without_an_end_is_refused() -> None:
-    orders = wire.Orders()
+    orders = wire.OrderReader()
     assert orders.feed(b"x" * (1 << 20)) == []
     with pytest.raises(ValueError, match="without an end"):
         orders.feed(b"x")

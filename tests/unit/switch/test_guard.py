@@ -10,7 +10,7 @@ from demo.practice.dialplan import PracticeDialplan
 from recorder.errors import SwitchError
 from recorder.switch import dialplan_lint, dialplan_lint_outbound
 from recorder.switch.dialplan_model import Action, Loaded
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, apply, copy
+from tests.scenarios.broken_dialplans import (BROKEN, BROKEN_OUTWARD, DialplanFault, apply, copy)
 
 
 def load(conf: Path) -> Loaded:
@@ -59,7 +59,7 @@ def test_the_shipped_way_out_keeps_the_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", BROKEN_OUTWARD, ids=lambda broken: broken.name)
-def test_what_is_wrong_with_the_way_out_is_named(tmp_path: Path, broken: Broken) -> None:
+def test_what_is_wrong_with_the_way_out_is_named(tmp_path: Path, broken: DialplanFault) -> None:
     conf = copy(tmp_path)
     apply(conf, broken)
     found = said_outward(load(conf))
@@ -67,7 +67,7 @@ def test_what_is_wrong_with_the_way_out_is_named(tmp_path: Path, broken: Broken)
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
-def test_what_is_wrong_is_named(tmp_path: Path, broken: Broken) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, broken: DialplanFault) -> None:
     conf = copy(tmp_path)
     apply(conf, broken)
     found = said(load(conf))
