@@ -1,7 +1,7 @@
 """Rules about an installation that hold whatever happens to its processes.  Pure: facts in, violations out.
 
-:func:`check_invariants` has the rules for any moment; :func:`check_settled` has all of them, for when every process is up,
-every call is over and the spool is empty.
+:func:`check_invariants` has the rules for any moment; :func:`check_settled` has all of them, for a time at
+which every process is up, every call is over and the spool is empty.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def call(driver: PracticeDriver, caller: str) -> PracticeCall:
     return driver.switch.call(NUMBERS["line"], party)
 
 
-def said(process: subprocess.Popen[str]) -> list[str]:
+def received_commands(process: subprocess.Popen[str]) -> list[str]:
     """The commands that the forger received, once it has ended."""
     while process.poll() is None:
         gevent.sleep(0.02)  # the practice switch runs in this process
@@ -74,7 +74,7 @@ def test_a_forged_call_has_no_effect_and_learns_nothing(driver: PracticeDriver) 
             str(driver.port), "--channel", channel, "--line", line, "--state", state, "--direction", direction
         )
     for channel, process in forged.items():
-        assert_no_effect(driver, said(process), channel)
+        assert_no_effect(driver, received_commands(process), channel)
 
 
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
@@ -89,7 +89,7 @@ def recorded(driver: PracticeDriver, caller: str) -> PracticeCall:
     return session
 
 
-def listening(driver: PracticeDriver) -> bool:
+def accepts_connections(driver: PracticeDriver) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", driver.port), 1):
         return True
     return False
@@ -101,7 +101,7 @@ def test_forged_call_of_another_user_has_no_effect(driver: PracticeDriver) -> No
     recorded(driver, "+32470000001").hang_up()
     channel = str(uuid.uuid4())
     before = spools(driver)
-    heard = said(forger.run(
+    heard = received_commands(forger.run(
         str(driver.port), "--channel", channel, "--line", NUMBERS["line"], uid=forger.SOMEBODY
     ))  # fmt: skip
     assert len(heard) <= 2
@@ -115,7 +115,7 @@ def test_forger_with_a_live_calls_id_gains_only_that_call(driver: PracticeDriver
     driver.daemon("start")
     session = recorded(driver, "+32470000001")
     before = spools(driver)
-    heard = said(forger.run(
+    heard = received_commands(forger.run(
         str(driver.port), "--channel", session.leg.uuid, "--line", NUMBERS["opt_in"], "--state", "waiting",
     ))  # fmt: skip
     assert [each for each in heard if "prompts" in each or "spool" in each] == []
@@ -154,7 +154,7 @@ def test_with_the_event_socket_gone_calls_are_recorded_after_a_restart_of_the_da
     recorded(driver, "+32470000002").hang_up()
     driver.daemon("kill")
     driver._daemon.start()
-    driver.until("the daemon listens", lambda: listening(driver), 20)
+    driver.until("the daemon listens", lambda: accepts_connections(driver), 20)
     recorded(driver, "+32470000003").hang_up()
     assert plain_log(driver).count("call.arrived") == 3
 

@@ -16,7 +16,7 @@ REAL = TRANSCRIPTS / "mechanics"
 
 
 @pytest.fixture(scope="module")
-def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]]:
+def practice_transcripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]]:
     """Every mechanic, carried out on the practice switch, four at a time."""
 
     def one(mechanic: Mechanic) -> list[Block]:
@@ -34,7 +34,7 @@ def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]
     return {mechanic.name: blocks for mechanic, blocks in zip(MECHANICS, played, strict=True)}
 
 
-def pairs(name: str, practised: dict[str, list[Block]]) -> list[tuple[str, str, list[Block], list[Block]]]:
+def pairs(name: str, practice_transcripts: dict[str, list[Block]]) -> list[tuple[str, str, list[Block], list[Block]]]:
     """For each connection and leg: the real switch's messages, and the practice switch's."""
     connections = ["standing"]
     if next(mechanic for mechanic in MECHANICS if mechanic.name == name).call:
@@ -42,7 +42,7 @@ def pairs(name: str, practised: dict[str, list[Block]]) -> list[tuple[str, str, 
     found = []
     for connection in connections:
         real = by_leg(switch_messages(read(REAL / f"{name}{SUFFIX}"), connection))
-        mine = by_leg(switch_messages(practised[name], connection))
+        mine = by_leg(switch_messages(practice_transcripts[name], connection))
         found += [
             (connection, leg, settled(real[leg], connection), settled(mine[leg], connection)) for leg in real
         ]
@@ -58,15 +58,15 @@ def test_there_is_a_transcript_of_each() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_events_are_the_same_in_name_order_and_substance(
-    name: str, practised: dict[str, list[Block]]
+    name: str, practice_transcripts: dict[str, list[Block]]
 ) -> None:
-    for connection, leg, real, mine in pairs(name, practised):
+    for connection, leg, real, mine in pairs(name, practice_transcripts):
         assert [shape(block) for block in mine] == [shape(block) for block in real], (connection, leg)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_events_have_the_same_headers(name: str, practised: dict[str, list[Block]]) -> None:
-    for _, _, real, mine in pairs(name, practised):
+def test_the_events_have_the_same_headers(name: str, practice_transcripts: dict[str, list[Block]]) -> None:
+    for _, _, real, mine in pairs(name, practice_transcripts):
         for own, theirs in zip(mine, real, strict=True):
             assert names(own) == names(theirs), theirs.event
             assert ours(own) == ours(theirs), theirs.event
@@ -81,16 +81,16 @@ def answers(blocks: list[Block]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_commands_are_answered_alike(name: str, practised: dict[str, list[Block]]) -> None:
-    assert answers(practised[name]) == answers(read(REAL / f"{name}{SUFFIX}"))
+def test_commands_are_answered_alike(name: str, practice_transcripts: dict[str, list[Block]]) -> None:
+    assert answers(practice_transcripts[name]) == answers(read(REAL / f"{name}{SUFFIX}"))
 
 
-def test_an_event_made_by_the_dialplan_begins_with_its_subclass(practised: dict[str, list[Block]]) -> None:
+def test_an_event_made_by_the_dialplan_begins_with_its_subclass(practice_transcripts: dict[str, list[Block]]) -> None:
     def first(blocks: list[Block]) -> list[str]:
         made = [block for block in switch_messages(blocks, "standing") if block.event == "CUSTOM"]
         return [line.partition(": ")[0] for line in made[0].text.split("\n")]
 
-    mine, real = first(practised["codes"]), first(read(REAL / f"codes{SUFFIX}"))
+    mine, real = first(practice_transcripts["codes"]), first(read(REAL / f"codes{SUFFIX}"))
     at = real.index("Unique-ID")
     assert mine[:at] == real[:at]
     assert real[0] == "Event-Subclass"

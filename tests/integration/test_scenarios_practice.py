@@ -48,7 +48,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeDriver]
 
 
 @pytest.fixture(scope="module")
-def at_once(driver: PracticeDriver) -> dict[str, BaseException | None]:
+def calm_results(driver: PracticeDriver) -> dict[str, BaseException | None]:
     """All that leave the daemon alone, many at a time: the error of each, or ``None``."""
     driver.daemon("start")
 
@@ -64,13 +64,13 @@ def at_once(driver: PracticeDriver) -> dict[str, BaseException | None]:
 
 
 @pytest.mark.parametrize("name", [scenario.name for scenario in CALM])
-def test_a_scenario_ends_as_it_must(name: str, at_once: dict[str, BaseException | None]) -> None:
-    if (error := at_once[name]) is not None:
+def test_calm_scenario_ends_as_expected(name: str, calm_results: dict[str, BaseException | None]) -> None:
+    if (error := calm_results[name]) is not None:
         raise error
 
 
 @pytest.fixture(scope="module")
-def in_trouble(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
+def rough_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
     """Those that kill or stall the daemon, each with a switch and a daemon of its own: mostly waiting."""
 
     def one(scenario: Scenario) -> BaseException | None:
@@ -88,10 +88,10 @@ def in_trouble(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseExcept
 
 
 @pytest.mark.parametrize("name", [scenario.name for scenario in ROUGH])
-def test_a_scenario_with_a_daemon_in_trouble_ends_as_it_must(
-    name: str, in_trouble: dict[str, BaseException | None]
+def test_rough_scenario_ends_as_expected(
+    name: str, rough_results: dict[str, BaseException | None]
 ) -> None:
-    if (error := in_trouble[name]) is not None:
+    if (error := rough_results[name]) is not None:
         raise error
 
 

@@ -21,7 +21,7 @@ CAPTURED = transcript_names()
 
 
 @pytest.fixture(scope="module")
-def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]]:
+def practice_transcripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]]:
     """Every captured scenario, played on the practice switch, eight at a time."""
 
     def one(scenario: Scenario) -> list[Block]:
@@ -47,10 +47,10 @@ def test_there_are_transcripts() -> None:
 @pytest.mark.parametrize("connection", ["standing", "call"])
 @pytest.mark.parametrize("name", CAPTURED)
 def test_the_events_are_the_same_in_name_order_and_substance(
-    name: str, connection: str, practised: dict[str, list[Block]]
+    name: str, connection: str, practice_transcripts: dict[str, list[Block]]
 ) -> None:
     real = by_leg(switch_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection))
-    ours_ = by_leg(switch_messages(practised[name], connection))
+    ours_ = by_leg(switch_messages(practice_transcripts[name], connection))
     for leg in real:
         assert [shape(block) for block in settled(ours_[leg], connection)] == [
             shape(block) for block in settled(real[leg], connection)
@@ -60,10 +60,10 @@ def test_the_events_are_the_same_in_name_order_and_substance(
 @pytest.mark.parametrize("connection", ["standing", "call"])
 @pytest.mark.parametrize("name", CAPTURED)
 def test_the_events_have_the_same_headers(
-    name: str, connection: str, practised: dict[str, list[Block]]
+    name: str, connection: str, practice_transcripts: dict[str, list[Block]]
 ) -> None:
     real = by_leg(switch_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection))
-    ours_ = by_leg(switch_messages(practised[name], connection))
+    ours_ = by_leg(switch_messages(practice_transcripts[name], connection))
     for leg in real:
         pairs = zip(settled(ours_[leg], connection), settled(real[leg], connection), strict=True)
         for mine, theirs in pairs:
@@ -72,11 +72,11 @@ def test_the_events_have_the_same_headers(
 
 
 @pytest.mark.parametrize("name", CAPTURED)
-def test_a_call_is_handed_over_with_the_same_headers(name: str, practised: dict[str, list[Block]]) -> None:
+def test_a_call_is_handed_over_with_the_same_headers(name: str, practice_transcripts: dict[str, list[Block]]) -> None:
     def first(blocks: list[Block]) -> list[Block]:
         return [block for block in switch_messages(blocks, "call") if block.event == "CHANNEL_DATA"]
 
-    real, mine = first(read(TRANSCRIPTS / f"{name}{SUFFIX}")), first(practised[name])
+    real, mine = first(read(TRANSCRIPTS / f"{name}{SUFFIX}")), first(practice_transcripts[name])
     assert len(real) == len(mine)
     for theirs, own in zip(real, mine, strict=True):
         assert names(own) == names(theirs)
@@ -106,9 +106,9 @@ def answers(blocks: list[Block], connection: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("connection", ["standing", "call"])
 @pytest.mark.parametrize("name", CAPTURED)
-def test_commands_are_answered_alike(name: str, connection: str, practised: dict[str, list[Block]]) -> None:
+def test_commands_are_answered_alike(name: str, connection: str, practice_transcripts: dict[str, list[Block]]) -> None:
     real = answers(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection)
-    mine = answers(practised[name], connection)
+    mine = answers(practice_transcripts[name], connection)
     assert set(real) & set(mine)
     for kind in set(real) & set(mine):
         assert mine[kind] == real[kind], kind
@@ -116,20 +116,20 @@ def test_commands_are_answered_alike(name: str, connection: str, practised: dict
 
 @pytest.mark.parametrize("name", CAPTURED)
 def test_the_daemon_sends_on_a_calls_own_connection_what_it_sent_to_the_real_switch(
-    name: str, practised: dict[str, list[Block]]
+    name: str, practice_transcripts: dict[str, list[Block]]
 ) -> None:
     """Each command and each execution, in order."""
-    sent = daemon_messages(practised[name], "call")
+    sent = daemon_messages(practice_transcripts[name], "call")
     assert sent
     assert sent == daemon_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), "call")
 
 
-def test_a_forged_name_arrives_as_the_real_switch_sends_it(practised: dict[str, list[Block]]) -> None:
+def test_a_forged_name_arrives_as_the_real_switch_sends_it(practice_transcripts: dict[str, list[Block]]) -> None:
     def shown(blocks: list[Block]) -> set[str]:
         return {block.headers()["Caller-Caller-ID-Name"] for block in by_leg(blocks)["inbound"]}
 
     real = shown(switch_messages(read(TRANSCRIPTS / f"forged_name{SUFFIX}"), "call"))
-    assert real == shown(switch_messages(practised["forged_name"], "call"))
+    assert real == shown(switch_messages(practice_transcripts["forged_name"], "call"))
     assert all("%0AUnique-ID%3A%20evil" in value for value in real)
 
 

@@ -29,15 +29,15 @@ def connected_without_a_daemon(driver: PracticeDriver) -> PracticeCall:
     return call
 
 
-def ends(driver: PracticeDriver) -> list[str | None]:
+def reasons(driver: PracticeDriver) -> list[str | None]:
     """The reasons of all calls in the spool."""
     return [layout.read_end(path.parent).reason for path in driver.spool.glob(f"*/{layout.END}")]
 
 
-def written(driver: PracticeDriver, reason: str = "daemon_away") -> None:
-    driver.until("it is written down", lambda: ends(driver), 10)
+def assert_listed(driver: PracticeDriver, reason: str = "daemon_away") -> None:
+    driver.until("it is written down", lambda: reasons(driver), 10)
     driver.sleep(1.0)  # time for another entry
-    assert ends(driver) == [reason]
+    assert reasons(driver) == [reason]
     (start,) = [json.loads(path.read_text()) for path in driver.spool.glob(f"*/{layout.CALL}")]
     assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
 
@@ -47,7 +47,7 @@ def test_unhandled_call_ends_under_a_daemon(driver: PracticeDriver) -> None:
     driver.daemon("start")
     driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)
     call.hang_up()
-    written(driver)
+    assert_listed(driver)
 
 
 def test_it_ends_while_no_daemon_is_there_again(driver: PracticeDriver) -> None:
@@ -58,7 +58,7 @@ def test_it_ends_while_no_daemon_is_there_again(driver: PracticeDriver) -> None:
     call.hang_up()
     assert call.wait("ended", 5)
     driver.daemon("start")
-    written(driver)
+    assert_listed(driver)
 
 
 def test_daemon_dies_before_the_call_is_on_disk(driver: PracticeDriver) -> None:
@@ -72,7 +72,7 @@ def test_daemon_dies_before_the_call_is_on_disk(driver: PracticeDriver) -> None:
     driver.daemon("start")
     assert call.wait("bridged", 5)
     call.hang_up()
-    written(driver)
+    assert_listed(driver)
 
 
 def test_hung_daemon_is_too_late_and_dies(driver: PracticeDriver) -> None:
@@ -86,11 +86,11 @@ def test_hung_daemon_is_too_late_and_dies(driver: PracticeDriver) -> None:
     call.hang_up()
     assert call.wait("ended", 5)
     driver.daemon("start")
-    written(driver, "daemon_late")
+    assert_listed(driver, "daemon_late")
 
 
 @pytest.fixture
-def ahead(tmp_path: Path) -> Iterator[PracticeDriver]:
+def routed_driver(tmp_path: Path) -> Iterator[PracticeDriver]:
     """A switch with a route ahead of Accord's extensions."""
     conf = copy(tmp_path / "switch")
     public = conf / "dialplan/public.xml"
@@ -101,27 +101,27 @@ def ahead(tmp_path: Path) -> Iterator[PracticeDriver]:
     made.close()
 
 
-def test_a_call_that_the_dialplan_did_not_ask_about_is_listed(ahead: PracticeDriver) -> None:
-    ahead.daemon("start")
-    call = ahead.place(CALL)
-    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{layout.CALL}")), 10)
+def test_a_call_that_the_dialplan_did_not_ask_about_is_listed(routed_driver: PracticeDriver) -> None:
+    routed_driver.daemon("start")
+    call = routed_driver.place(CALL)
+    routed_driver.until("it is followed", lambda: list(routed_driver.spool.glob(f"*/{layout.CALL}")), 10)
     call.hang_up()
-    written(ahead, "dialplan_did_not_ask")
+    assert_listed(routed_driver, "dialplan_did_not_ask")
 
 
-def test_next_daemon_continues_and_lists_it_once(ahead: PracticeDriver) -> None:
-    ahead.daemon("start")
-    call = ahead.place(CALL)
-    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{layout.CALL}")), 10)
-    ahead.daemon("kill")
-    ahead.daemon("start")
+def test_next_daemon_continues_and_lists_it_once(routed_driver: PracticeDriver) -> None:
+    routed_driver.daemon("start")
+    call = routed_driver.place(CALL)
+    routed_driver.until("it is followed", lambda: list(routed_driver.spool.glob(f"*/{layout.CALL}")), 10)
+    routed_driver.daemon("kill")
+    routed_driver.daemon("start")
     call.hang_up()
-    written(ahead, "dialplan_did_not_ask")
+    assert_listed(routed_driver, "dialplan_did_not_ask")
 
 
-def test_later_daemon_finds_the_call(ahead: PracticeDriver) -> None:
-    call = connected_without_a_daemon(ahead)
-    ahead.daemon("start")
-    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{layout.CALL}")), 10)
+def test_later_daemon_finds_the_call(routed_driver: PracticeDriver) -> None:
+    call = connected_without_a_daemon(routed_driver)
+    routed_driver.daemon("start")
+    routed_driver.until("it is followed", lambda: list(routed_driver.spool.glob(f"*/{layout.CALL}")), 10)
     call.hang_up()
-    written(ahead, "dialplan_did_not_ask")
+    assert_listed(routed_driver, "dialplan_did_not_ask")

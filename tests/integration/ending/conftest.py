@@ -149,7 +149,7 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an installation, with its lines known to the node; each test gets a copy."""
     site = Site(tmp_path_factory.mktemp("installed"))
     site.install()
@@ -162,7 +162,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(installed: Path, tmp_path: Path) -> Iterator[Site]:
-    made = Site(Path(shutil.copytree(installed, tmp_path / "site")))
+def site(installation: Path, tmp_path: Path) -> Iterator[Site]:
+    made = Site(Path(shutil.copytree(installation, tmp_path / "site")))
     yield made
     made.close()

@@ -17,7 +17,7 @@ def next_daemon(site: Site, **more: str) -> Process:
     return site.start("next", *DAEMON, "--replace", **more)
 
 
-def announcing(site: Site) -> tuple[Process, Process]:
+def start_announcement(site: Site) -> tuple[Process, Process]:
     """A daemon that is announcing to a call, and the switch."""
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_said("snapshot.read")
@@ -34,7 +34,7 @@ def grows(site: Site) -> bool:
 
 
 def test_announcement_finishes_and_the_successor_takes_over(site: Site) -> None:
-    daemon, switch = announcing(site)
+    daemon, switch = start_announcement(site)
     after = next_daemon(site)
     daemon.wait_said("daemon.handover_started")
     after.wait_said("daemon.ready")
@@ -64,7 +64,7 @@ def test_the_port_is_open_all_the_time(site: Site) -> None:
 
 
 def test_successor_that_cannot_start_changes_nothing(site: Site) -> None:
-    daemon, switch = announcing(site)
+    daemon, switch = start_announcement(site)
     broken = next_daemon(site, ACCORD_SWITCH_PORT="no number")
     assert broken.popen.wait(30) != 0
     assert "daemon.handover_started" not in daemon.said()
@@ -73,7 +73,7 @@ def test_successor_that_cannot_start_changes_nothing(site: Site) -> None:
 
 
 def test_predecessor_continues_if_the_successor_dies_first(site: Site) -> None:
-    daemon, switch = announcing(site)
+    daemon, switch = start_announcement(site)
     after = next_daemon(site)
     daemon.wait_said("daemon.handover_started")
     after.end(signal.SIGKILL)
@@ -90,7 +90,7 @@ def test_predecessor_continues_if_the_successor_dies_first(site: Site) -> None:
 
 
 def test_successor_takes_over_from_a_dead_predecessor(site: Site) -> None:
-    daemon, switch = announcing(site)
+    daemon, switch = start_announcement(site)
     after = next_daemon(site)
     daemon.wait_said("daemon.handover_started")
     daemon.end(signal.SIGKILL)
@@ -112,7 +112,7 @@ def test_a_daemon_that_was_not_asked_to_replace_another_is_refused(site: Site) -
 
 
 def test_daemon_started_while_another_ends_takes_its_calls(site: Site) -> None:
-    daemon, _ = announcing(site)
+    daemon, _ = start_announcement(site)
     daemon.end()
     daemon.wait_said("daemon.draining")
     after = site.start("next", *DAEMON)

@@ -24,7 +24,7 @@ AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def hung(tmp_path: Path) -> Iterator[list[SpoolWriter]]:
+def hung_writers(tmp_path: Path) -> Iterator[list[SpoolWriter]]:
     """More calls than threads, each at a file that does not open: a pipe that nobody reads."""
     writers, pipes = [], []
     for _ in range(2 * THREADS):
@@ -45,7 +45,7 @@ def hung(tmp_path: Path) -> Iterator[list[SpoolWriter]]:
 
 
 def test_the_switch_is_found_again_by_its_name(
-    peer: Any, wait: Callable[[Callable[[], object]], None], hung: list[SpoolWriter]
+    peer: Any, wait: Callable[[Callable[[], object]], None], hung_writers: list[SpoolWriter]
 ) -> None:
     diary = Diary()
     peer.script = switch
@@ -61,4 +61,4 @@ def test_the_switch_is_found_again_by_its_name(
         wait(lambda: diary.order.count("up") == 2)
     finally:
         node.stop()
-    assert not any(writer.flush(0.0) for writer in hung), "the disk hung all the while"
+    assert not any(writer.flush(0.0) for writer in hung_writers), "the disk hung all the while"
