@@ -13,7 +13,7 @@ def fetched(play: str) -> FetchedSound:
     return FetchedSound("g", play, "audio.wav", 206, 152_004, None)
 
 
-def test_rows_added_during_a_read_are_not_held_against_it() -> None:
+def test_rows_added_during_a_read_are_no_violation() -> None:
     """A listen opened after the read is in no row of it."""
     visitor = Visitor(0, "claire", "", "")
     visitor.fetched.append(fetched("before"))

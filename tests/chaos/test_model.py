@@ -151,7 +151,7 @@ ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
         ("grants", catalogue(grants={"g": "r1", "h": "r2"})),
     ],
 )
-def test_each_thing_that_may_go_wrong_is_seen(rule: str, change: Callable[[World], World]) -> None:
+def test_each_fault_is_a_violation(rule: str, change: Callable[[World], World]) -> None:
     assert rule in rules(change(world()))
 
 
@@ -162,7 +162,7 @@ def test_written_facts_stay() -> None:
     assert [each.rule for each in model.check_growth(GOOD, replace(GOOD, leaves=LEAVES[1:]))] == ["changed"]
 
 
-def test_an_announced_call_may_be_lost_only_where_its_daemon_died_with_the_announcement() -> None:
+def test_announced_call_may_be_lost_only_with_its_daemon() -> None:
     def lost(at: float) -> bool:
         w = replace(world(), died=[ProcessDeath("daemon", at)])
         return "lost" in rules(catalogue(recordings=GOOD.recordings[1:])(w))
@@ -178,7 +178,7 @@ def test_a_call_without_any_daemon_may_be_nowhere_and_no_other() -> None:
         assert ("unaccounted" in rules(w)) == expected, watched
 
 
-def test_a_call_that_was_not_in_the_list_yet_is_known_by_its_end_or_at_the_second_look() -> None:
+def test_call_not_listed_yet_is_known_by_its_end_or_a_later_listing() -> None:
     for came, gone, listed, expected in (
         (50.5, 52.5, 1.2, False), (50.2, 54.9, 1.2, True), (50.5, 60.0, 1.2, True), (51.5, 54.0, 1.2, True),
         (50.5, 52.5, 0.0, True), (49.0, 53.0, 1.2, True),
@@ -187,19 +187,19 @@ def test_a_call_that_was_not_in_the_list_yet_is_known_by_its_end_or_at_the_secon
         assert ("unaccounted" in rules(w)) == expected, (came, gone, listed)
 
 
-def test_a_call_of_which_its_switch_told_nothing_may_be_nowhere() -> None:
+def test_call_without_events_may_be_missing() -> None:
     for phases, expected in (({}, False), ({"placed": 50.0}, True)):
         w = one_call(2, phases=phases, cut=True)(replace(world(), watched=[(40.0, 60.0), (90.0, 200.0)]))
         assert ("unaccounted" in rules(w)) == expected, phases
 
 
-def test_a_call_that_is_not_to_be_touched_is_known_by_its_end_alone() -> None:
+def test_unhandled_call_is_known_by_its_end_alone() -> None:
     for watched, expected in (((40.0, 54.0), False), ((54.0, 60.0), True)):
         w = one_call(2, state="never_record")(replace(world(), watched=[watched, (90.0, 200.0)]))
         assert ("unaccounted" in rules(w)) == expected, watched
 
 
-def test_a_call_that_was_left_to_ring_is_known_by_its_end_or_at_the_second_look() -> None:
+def test_ringing_call_is_known_by_its_end_or_a_later_listing() -> None:
     for watched, expected in (((40.0, 52.5), False), ((40.0, 54.9), True), ((54.0, 60.0), True)):
         w = one_call(2, state="pickup")(replace(world(), watched=[watched, (90.0, 200.0)]))
         assert ("unaccounted" in rules(w)) == expected, watched
@@ -213,7 +213,7 @@ def test_time_of_a_stopped_switch_does_not_count_as_waiting() -> None:
     assert "waits" not in rules(w)
 
 
-def test_a_take_is_set_aside_only_for_what_was_done_to_it() -> None:
+def test_take_is_quarantined_only_for_its_fault() -> None:
     row = UnrecordedRow("r4", "t", "+4", "take.impossible", True)
     w = replace(catalogue(unrecorded=(row,))(world()), quarantined=("r4",))
     assert "quarantine" in rules(w)
@@ -233,7 +233,7 @@ def test_a_take_is_set_aside_only_for_what_was_done_to_it() -> None:
         (("worker", 1.0, APART, 2 * APART), True),
     ],
 )
-def test_a_take_is_set_aside_for_its_encoders_deaths_only_where_one_worker_saw_enough(
+def test_take_is_quarantined_for_encoder_deaths_only_in_one_worker(
     deaths: tuple[float | str, ...], may: bool
 ) -> None:
     row = UnrecordedRow("r4", "t", "+4", "take.encoder_died", False)

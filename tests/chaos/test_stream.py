@@ -28,24 +28,24 @@ def outbound(state: str = "announced", **plan: object) -> World:
     return w
 
 
-def test_an_outbound_call_that_went_well_is_good() -> None:
+def test_good_outbound_call_has_no_violation() -> None:
     assert model.check_settled(outbound()) == []
 
 
 @pytest.mark.parametrize("state", ["unrecorded", "calling", "answered", "announcing", "late", "declined"])
-def test_an_outbound_callee_who_was_not_told_is_never_recorded(state: str) -> None:
+def test_outbound_callee_is_not_recorded_unannounced(state: str) -> None:
     assert "unannounced" in rules(outbound(state))
 
 
-def test_an_outbound_callee_is_not_heard_before_they_were_told() -> None:
+def test_outbound_callee_is_not_heard_before_the_announcement() -> None:
     assert "unannounced" in rules(heard(loudest_before=0.01)(outbound()))
 
 
-def test_an_outbound_callee_has_one_recording_at_most() -> None:
+def test_outbound_callee_has_one_recording_at_most() -> None:
     assert "twice" in rules(catalogue(recordings=(*GOOD.recordings, replace(ROW, id="r9")))(outbound()))
 
 
-def test_an_outbound_call_that_was_announced_and_is_over_is_kept() -> None:
+def test_announced_outbound_call_is_kept() -> None:
     assert "lost" in rules(catalogue(recordings=GOOD.recordings[1:])(outbound()))
 
 
@@ -54,13 +54,13 @@ def test_callee_waits_no_longer_than_the_bound_after_answering() -> None:
     assert "waits" in rules(replace(outbound(), bound=1.2))
 
 
-def test_a_call_from_a_number_that_is_no_line_may_be_nowhere_and_may_not_be_kept() -> None:
+def test_call_from_an_unknown_number_is_not_kept() -> None:
     w = outbound("passed", called="3225550999")
     assert "unannounced" in rules(w)
     assert "unaccounted" not in rules(catalogue(recordings=GOOD.recordings[1:])(w))
 
 
-def test_an_outbound_call_that_only_rang_is_known_by_its_end_alone() -> None:
+def test_outbound_call_that_only_rang_is_known_by_its_end_alone() -> None:
     for cut, expected in ((False, True), (True, False)):
         w = outbound("calling", callee="silent")
         del w.calls[0].phases["bridged"]
@@ -79,7 +79,7 @@ def transferred(**phases: float) -> World:
     return w
 
 
-def test_a_transferred_call_is_one_recording_and_both_talks_are_in_it() -> None:
+def test_transferred_call_is_one_recording_of_both_talks() -> None:
     w = transferred(transferred=102.8, joined=103.2)
     assert model.check_settled(w) == []
     assert "unexplained" in rules(heard(voice_ms=1000)(w)), "the second talk is not in it"
@@ -174,7 +174,7 @@ def pressed(*keys: tuple[str, str, float], at: int = 0, **plan: object) -> Calla
     return change
 
 
-def test_an_agreement_is_never_found_where_nobody_answered() -> None:
+def test_agreement_requires_an_answer() -> None:
     yes, no = heard(answers=("yes",), agreed=True), heard(answers=("no",))
     said = ("colleague", "*5", 102.0), ("outside", "1", 104.0)
     assert "agreed" in rules(yes(world()))
@@ -211,7 +211,7 @@ def _of(recording: str) -> tuple[Leaf, ...]:
     return tuple(replace(each, recording=recording) for each in LEAVES[3:])
 
 
-def test_a_recording_is_destroyed_only_where_a_colleague_said_so_twice() -> None:
+def test_recording_is_destroyed_only_after_a_confirmation() -> None:
     assert model.check_settled(destroyed("deleted", "unrecorded", *DIALLED)) == []
     assert "deleted" in rules(destroyed("deleted", "unrecorded"))
     for keys in (DIALLED[:1], DIALLED[1:], (DIALLED[0], ("outside", "1", 108.0)), DIALLED[::-1]):

@@ -96,7 +96,7 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
     assert all(len(names) > 1 for names in written_to.values()), "each went on in the new file"
 
 
-def test_lines_that_do_not_fit_on_the_disk_are_counted(tmp_path: Path) -> None:
+def test_log_lines_lost_to_a_full_disk_are_counted(tmp_path: Path) -> None:
     """A file size limit replaces a full disk: the write fails in the same place."""
     script = f"""
 import resource, signal

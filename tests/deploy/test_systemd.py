@@ -59,7 +59,7 @@ def test_the_folders_belong_to_the_group(machine: Machine) -> None:
     assert stat.S_IMODE(status.st_mode) == 0o2770
 
 
-def test_a_call_becomes_a_recording_though_the_switch_is_another_user(machine: Machine) -> None:
+def test_call_of_another_switch_user_becomes_a_recording(machine: Machine) -> None:
     for unit in UNITS:
         wait_active(machine, unit)
     machine.run("systemctl", "start", "freeswitch")
@@ -96,7 +96,7 @@ def test_doctor_reports_no_fault_of_the_processes(machine: Machine) -> None:
     assert "ok      panel: answers" in said, said
 
 
-def test_a_hub_that_stops_is_killed_within_the_watchdog_s_time(machine: Machine) -> None:
+def test_stopped_hub_is_killed_by_the_watchdog(machine: Machine) -> None:
     wait_active(machine, "accord-daemon")
     before = main_pid(machine, "accord-daemon")
     time.sleep(1)  # past its first heartbeats
@@ -114,7 +114,7 @@ def test_a_hub_that_stops_is_killed_within_the_watchdog_s_time(machine: Machine)
 
 
 @pytest.mark.parametrize("unit", NAMES)
-def test_a_reload_interrupts_nothing(machine: Machine, unit: str) -> None:
+def test_reload_interrupts_nothing(machine: Machine, unit: str) -> None:
     wait_active(machine, unit)
     before = main_pid(machine, unit)
     machine.run("systemctl", "reload", unit)
@@ -234,7 +234,7 @@ Options=there-is-no-such-option
 """
 
 
-def test_without_its_disk_the_daemon_makes_no_spool_beneath_the_mount_point(machine: Machine) -> None:
+def test_daemon_makes_no_spool_beneath_an_unmounted_disk(machine: Machine) -> None:
     unit = machine.path("/etc/systemd/system/var-lib-accord-spool.mount")
     wait_active(machine, "accord-daemon")
     machine.run("systemctl", "stop", "accord-daemon")

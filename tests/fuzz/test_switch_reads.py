@@ -28,7 +28,7 @@ def texts(seed: int, longest: int) -> list[str]:
     return [Choices(chance.randbytes(90)).text(longest) for _ in range(20_000)]
 
 
-def test_a_value_is_set_as_it_is(rig: Rig, leg: str) -> None:
+def test_value_is_set_unchanged(rig: Rig, leg: str) -> None:
     tried = 0
     for value in texts(1, 12):
         try:
@@ -48,7 +48,7 @@ def test_a_value_is_set_as_it_is(rig: Rig, leg: str) -> None:
     assert rig.switch.esl.command(commands.get_variable(leg, "accord_state").text) == "announced"
 
 
-def test_a_recording_lies_at_its_very_path(rig: Rig, leg: str) -> None:
+def test_recording_is_at_its_exact_path(rig: Rig, leg: str) -> None:
     folder = rig.folder / "paths"
     folder.mkdir()
     made: set[Path] = set()

@@ -69,7 +69,7 @@ def practice(conf: Path, tmp_path: Path) -> Iterator[PracticeSwitch]:
         yield made
 
 
-def test_each_answer_has_the_real_one_s_shape(practice: PracticeSwitch) -> None:
+def test_answers_have_the_real_shape(practice: PracticeSwitch) -> None:
     assert len(asked()) == len(answered()) > 10
     for command, real in zip(asked(), answered(), strict=True):
         ours = practice.api(command)
@@ -126,12 +126,12 @@ def examine(practice: PracticeSwitch, folder: Path) -> list[DoctorFinding]:
         return [finding for check in checks for finding in check(patient)]
 
 
-def test_the_doctor_finds_nothing_wrong_with_it(practice: PracticeSwitch, tmp_path: Path) -> None:
+def test_doctor_has_no_findings(practice: PracticeSwitch, tmp_path: Path) -> None:
     found = examine(practice, tmp_path)
     assert {each.state for each in found} == {"ok"}, found
 
 
-def test_the_doctor_finds_that_colleagues_would_hear_nothing(conf: Path, tmp_path: Path) -> None:
+def test_doctor_reports_silent_colleagues(conf: Path, tmp_path: Path) -> None:
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each for each in examine(practice, tmp_path) if each.state != "ok"]
     (found,) = [each for each in bad if "colleagues" in each.what]
@@ -167,7 +167,7 @@ def test_doctor_finds_routes_ahead_of_accord(conf: Path, tmp_path: Path, broken:
     assert bad.hint
 
 
-def test_the_doctor_finds_that_nothing_brings_outbound_calls(conf: Path, tmp_path: Path) -> None:
+def test_doctor_reports_missing_outbound_routes(conf: Path, tmp_path: Path) -> None:
     (conf / "dialplan/outbound/10_accord.xml").unlink()
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         fine = [each for each in examine(practice, tmp_path) if each.what.startswith("outbound")]
@@ -194,7 +194,7 @@ def test_silent_switch_is_reported(tmp_path: Path) -> None:
     assert "did not let us log in within 0.3 s" in found[0].what
 
 
-def test_the_doctor_finds_that_the_daemons_key_is_not_in_the_switch(tmp_path: Path) -> None:
+def test_doctor_reports_a_daemon_key_missing_in_the_switch(tmp_path: Path) -> None:
     driver = PracticeDriver(tmp_path)
     settings = {
         "ACCORD_NODE_DATA": str(tmp_path),

@@ -31,7 +31,7 @@ def share(sound: np.ndarray, hertz: int) -> float:
     return float(power[np.abs(at - hertz) < 50].sum() / max(power.sum(), 1e-9))
 
 
-def test_fax_is_treated_as_its_line_says(tmp_path: Path) -> None:
+def test_fax_follows_its_lines_setting(tmp_path: Path) -> None:
     driver = PracticeDriver(tmp_path)
     try:
         driver.daemon("start")

@@ -64,7 +64,7 @@ def assert_no_effect(driver: PracticeDriver, heard: list[str], channel: str) -> 
     assert "socket.peer_refused" in log
 
 
-def test_a_forged_call_has_no_effect_and_learns_nothing(driver: PracticeDriver) -> None:
+def test_forged_call_has_no_effect_and_learns_nothing(driver: PracticeDriver) -> None:
     driver.daemon("start")
     forged = {}
     for state, direction in STATES.values():
@@ -125,7 +125,7 @@ def test_forger_with_a_live_calls_id_gains_only_that_call(driver: PracticeDriver
 
 @pytest.mark.long
 @AS_ROOT
-def test_five_thousand_connections_of_another_user_stop_no_call(driver: PracticeDriver) -> None:
+def test_five_thousand_foreign_connections_stop_no_call(driver: PracticeDriver) -> None:
     driver.daemon("start")
     recorded(driver, "+32470000001").hang_up()
     flood = forger.run(str(driver.port), "--hold", "5000", uid=forger.SOMEBODY)
@@ -159,7 +159,7 @@ def test_with_the_event_socket_gone_calls_are_recorded_after_a_restart_of_the_da
     assert plain_log(driver).count("call.arrived") == 3
 
 
-def test_a_switch_that_was_started_anew_brings_calls_at_once(driver: PracticeDriver) -> None:
+def test_restarted_switch_brings_calls_at_once(driver: PracticeDriver) -> None:
     driver.daemon("start")
     recorded(driver, "+32470000001")
     gone = driver.switch
@@ -177,7 +177,7 @@ def test_a_switch_that_was_started_anew_brings_calls_at_once(driver: PracticeDri
     recorded(driver, "+32470000003")
 
 
-def test_the_key_lies_where_the_daemon_alone_reads_it(driver: PracticeDriver) -> None:
+def test_key_is_readable_by_the_daemon_alone(driver: PracticeDriver) -> None:
     driver.daemon("start")
     session = recorded(driver, "+32470000001")
     key = driver.switch.dialplan.globals[variable("test")]

@@ -23,7 +23,7 @@ def test_information_prompt_of_a_number_is_played(tmp_path: Path, dialled: str) 
 
 
 @pytest.mark.parametrize("dialled", ["*58", "*58x", "*5832255501011234567", "*583225550102"])
-def test_another_number_ends_the_call(tmp_path: Path, dialled: str) -> None:
+def test_unknown_number_ends_the_call(tmp_path: Path, dialled: str) -> None:
     with PracticeSwitch(password="p", environment={"ACCORD_TOLD": str(tmp_path)}) as switch:
         call = switch.call(dialled)
         assert call.wait("ended", 10)

@@ -52,7 +52,7 @@ def pairs(name: str, practice_transcripts: dict[str, list[Block]]) -> list[tuple
 NAMES = [mechanic.name for mechanic in MECHANICS]
 
 
-def test_there_is_a_transcript_of_each() -> None:
+def test_each_mechanic_has_a_transcript() -> None:
     assert set(transcript_names(REAL)) == set(NAMES)
 
 
@@ -85,7 +85,7 @@ def test_commands_are_answered_alike(name: str, practice_transcripts: dict[str, 
     assert answers(practice_transcripts[name]) == answers(read(REAL / f"{name}{SUFFIX}"))
 
 
-def test_an_event_made_by_the_dialplan_begins_with_its_subclass(practice_transcripts: dict[str, list[Block]]) -> None:
+def test_dialplan_event_begins_with_its_subclass(practice_transcripts: dict[str, list[Block]]) -> None:
     def first(blocks: list[Block]) -> list[str]:
         made = [block for block in switch_messages(blocks, "standing") if block.event == "CUSTOM"]
         return [line.partition(": ")[0] for line in made[0].text.split("\n")]

@@ -44,7 +44,7 @@ DIAL = "sofia/gateway/outside/{number}"
 CODE_CALL = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
 
 
-def test_the_way_out_says_what_came_of_a_call() -> None:
+def test_outbound_call_reports_its_result() -> None:
     sound = Path("/var/spool/accord/.said/a.wav")
     with PracticeSwitch(password="x", environment={}) as switch:
 
@@ -84,7 +84,7 @@ def controls(tmp_path: Path) -> Iterator[Callable[..., str]]:
     ear.stop()
 
 
-def test_the_daemon_calls_once_in_time_and_what_lies_in_its_own_folder(controls, tmp_path: Path) -> None:
+def test_daemon_dials_once_in_time_from_its_own_folder(controls, tmp_path: Path) -> None:
     assert controls(left=-1.0) == NO_ANSWER
     assert controls.called == []
     assert controls() == BUSY
@@ -94,7 +94,7 @@ def test_the_daemon_calls_once_in_time_and_what_lies_in_its_own_folder(controls,
     assert len(controls.called) == 1
 
 
-def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock, entropy, tmp_path) -> None:
+def test_worker_makes_and_removes_the_sound_of_a_code(catalogue, clock, entropy, tmp_path) -> None:
     tenants.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
         NotRecordedTable.create(

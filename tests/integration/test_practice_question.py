@@ -92,7 +92,7 @@ def stretches(sound: np.ndarray, pitch: float) -> np.ndarray:
     return np.abs(frames @ wave_) / 400 > 0.1
 
 
-def test_while_a_question_is_played_the_right_channel_has_it_alone_and_the_left_goes_on(rig: Rig) -> None:
+def test_question_is_alone_in_the_right_channel_and_the_left_continues(rig: Rig) -> None:
     rig.recorded(1.0)
     rig.asked()
     until("its end", rig.silent)
@@ -121,7 +121,7 @@ def test_a_code_reaches_no_phone_and_every_other_digit_does(rig: Rig) -> None:
     assert digits.heard_inside == "*5"
 
 
-def test_a_digit_that_may_become_a_code_waits_for_the_next(rig: Rig) -> None:
+def test_digit_of_a_possible_code_waits_for_the_next(rig: Rig) -> None:
     began = rig.switch.pace.seconds()
     rig.call.callee_presses("*")
     assert rig.call.digits.heard_outside == ""
@@ -143,7 +143,7 @@ def test_keys_in_a_question_go_nowhere(rig: Rig) -> None:
     assert "*" not in rig.call.digits.heard_outside
 
 
-def test_the_one_who_is_left_hears_the_question_to_its_end(rig: Rig) -> None:
+def test_remaining_party_hears_the_whole_question(rig: Rig) -> None:
     rig.asked()
     player = rig.call.media.prompt
     rig.call.callee_hangs_up()
@@ -154,7 +154,7 @@ def test_the_one_who_is_left_hears_the_question_to_its_end(rig: Rig) -> None:
     assert player.done
 
 
-def test_a_path_with_a_space_is_played_only_where_it_is_quoted(rig: Rig) -> None:
+def test_path_with_a_space_is_played_only_if_quoted(rig: Rig) -> None:
     spaced = write_tone(rig.folder / "a question.wav", 1000, 0.5)
     assert rig.ask(f"playback::{spaced}") == "+OK Message sent\n"
     rig.pause(1.0)
@@ -163,7 +163,7 @@ def test_a_path_with_a_space_is_played_only_where_it_is_quoted(rig: Rig) -> None
     until("it was played", lambda: str(spaced) in rig.call.played)
 
 
-def test_for_a_call_that_is_not_there_it_is_refused(rig: Rig) -> None:
+def test_question_to_an_unknown_call_is_refused(rig: Rig) -> None:
     assert rig.switch.api(f"uuid_broadcast none {rig.said(rig.question)} both") == "-ERR invalid uuid\n"
     assert rig.switch.api("uuid_broadcast") == "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
 
@@ -174,13 +174,13 @@ def test_for_a_call_that_is_not_there_it_is_refused(rig: Rig) -> None:
      "accord,*5,exec[H]:event,Event-Name=CUSTOM\\,Event-Subclass=accord::keep,self,self",
      "accord,*5,api:hupall"],
 )  # fmt: skip
-def test_a_binding_that_was_never_seen_on_the_real_switch_is_not_guessed_at(rig: Rig, binding: str) -> None:
+def test_unknown_binding_is_refused(rig: Rig, binding: str) -> None:
     with pytest.raises(SwitchError) as refused:
         rig.call.digits.bind(binding)
     assert refused.value.error_id == "practice.digits"
 
 
-def test_killed_in_a_question_it_says_nothing_more(rig: Rig) -> None:
+def test_switch_killed_in_a_question_sends_no_more(rig: Rig) -> None:
     rig.asked()
     b = rig.call.b
     rig.switch.die()

@@ -28,7 +28,7 @@ def test_channel_reports_when_it_was_connected() -> None:
         assert switch.api(f"uuid_dump {session.leg.uuid}") == "-ERR No such channel!\n"
 
 
-def test_a_mistake_of_its_own_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_error_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that is no longer served would wait for ever, unlike on the real switch."""
 
     def mistaken(_session: PracticeCall, _data: str) -> None:

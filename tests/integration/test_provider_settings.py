@@ -29,7 +29,7 @@ def call(driver: PracticeDriver, caller: str, **variables: str) -> PracticeCall:
 
 @pytest.mark.parametrize("given", [{"playback_terminators": "#"}, {}])
 @pytest.mark.parametrize("begun", [False, True])
-def test_keys_that_end_a_playback_are_what_they_were_when_the_bound_ends_it(
+def test_playback_terminators_are_restored_after_the_bound(
     driver: PracticeDriver, given: dict[str, str], begun: bool
 ) -> None:
     driver.daemon("start")

@@ -141,7 +141,7 @@ def test_a_wrong_password_is_refused(rig: Rig) -> None:
     assert "Reply-Text: -ERR invalid" in client.text
 
 
-def test_nothing_is_answered_before_log_in(rig: Rig) -> None:
+def test_commands_before_log_in_are_not_answered(rig: Rig) -> None:
     client = Client(socket.create_connection(("127.0.0.1", rig.switch.event_port)))
     client.say("api status")
     until("answered", lambda: "Reply-Text" in client.text)
@@ -149,7 +149,7 @@ def test_nothing_is_answered_before_log_in(rig: Rig) -> None:
     assert "api/response" not in client.text
 
 
-def test_each_voice_is_in_its_channel_for_as_long_as_it_was_there(rig: Rig) -> None:
+def test_each_voice_is_in_its_channel_for_its_duration(rig: Rig) -> None:
     session, daemon = rig.call(rings=0.5, talks=1.5)
     rig.begin(daemon)
     rig.announced(daemon)
@@ -182,7 +182,7 @@ def test_a_recording_stands_still_on_hold(rig: Rig) -> None:
     until("it goes on", lambda: tape.frames > before)
 
 
-def test_a_key_cuts_a_prompt_only_where_the_dialplan_lets_it(rig: Rig) -> None:
+def test_key_cuts_a_prompt_only_where_the_dialplan_allows_it(rig: Rig) -> None:
     session, daemon = rig.call()
     daemon.say("connect")
     daemon.say("myevents")
@@ -201,7 +201,7 @@ def test_a_key_cuts_a_prompt_only_where_the_dialplan_lets_it(rig: Rig) -> None:
     until("all were told", lambda: len(daemon.events("DTMF")) == 14)
 
 
-def test_with_the_daemon_gone_in_the_announcement_nothing_is_recorded_and_the_call_goes_on(rig: Rig) -> None:
+def test_daemon_lost_in_the_announcement_leaves_an_unrecorded_call(rig: Rig) -> None:
     watcher = rig.log_in()
     session, daemon = rig.call(rings=0.2, talks=0.3)
     rig.begin(daemon)
@@ -243,7 +243,7 @@ def test_hung_daemon_costs_a_bounded_wait_and_its_late_commands_are_refused(rig:
     assert session.leg.cause is None  # the daemon's end does not tear the call down
 
 
-def test_killed_it_leaves_a_broken_recording_and_cut_connections(rig: Rig) -> None:
+def test_killed_switch_leaves_a_broken_recording_and_cut_connections(rig: Rig) -> None:
     watcher = rig.log_in()
     session, daemon = rig.call()
     rig.begin(daemon)
@@ -258,7 +258,7 @@ def test_killed_it_leaves_a_broken_recording_and_cut_connections(rig: Rig) -> No
     assert len(raw) > 44 + 3000
 
 
-def test_stalled_it_says_nothing_and_then_goes_on(rig: Rig) -> None:
+def test_stalled_switch_is_silent_and_then_continues(rig: Rig) -> None:
     watcher = rig.log_in()
     session, daemon = rig.call()
     rig.begin(daemon)
@@ -275,7 +275,7 @@ def test_stalled_it_says_nothing_and_then_goes_on(rig: Rig) -> None:
     until("it records on", lambda: session.media.tapes[str(rig.audio)].frames > frames)
 
 
-def test_events_are_filtered_as_asked(rig: Rig) -> None:
+def test_events_are_filtered(rig: Rig) -> None:
     watcher = rig.log_in("CHANNEL_DESTROY CUSTOM accord::keep")
     other = rig.log_in("CHANNEL_DESTROY CHANNEL_HANGUP")
     other.say("filter Unique-ID nobody")

@@ -39,7 +39,7 @@ def practice_transcripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return {scenario.name: blocks for scenario, blocks in zip(wanted, played, strict=True)}
 
 
-def test_there_are_transcripts() -> None:
+def test_transcripts_exist() -> None:
     assert {"normal", "daemon_stalled_before_the_call", "forged_name"} <= set(CAPTURED)
     assert set(CAPTURED) <= {scenario.name for scenario in ALL}
 
@@ -115,7 +115,7 @@ def test_commands_are_answered_alike(name: str, connection: str, practice_transc
 
 
 @pytest.mark.parametrize("name", CAPTURED)
-def test_the_daemon_sends_on_a_calls_own_connection_what_it_sent_to_the_real_switch(
+def test_daemon_sends_each_call_the_same_as_to_the_real_switch(
     name: str, practice_transcripts: dict[str, list[Block]]
 ) -> None:
     """Each command and each execution, in order."""
@@ -124,7 +124,7 @@ def test_the_daemon_sends_on_a_calls_own_connection_what_it_sent_to_the_real_swi
     assert sent == daemon_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), "call")
 
 
-def test_a_forged_name_arrives_as_the_real_switch_sends_it(practice_transcripts: dict[str, list[Block]]) -> None:
+def test_forged_name_arrives_as_from_the_real_switch(practice_transcripts: dict[str, list[Block]]) -> None:
     def shown(blocks: list[Block]) -> set[str]:
         return {block.headers()["Caller-Caller-ID-Name"] for block in by_leg(blocks)["inbound"]}
 
@@ -133,7 +133,7 @@ def test_a_forged_name_arrives_as_the_real_switch_sends_it(practice_transcripts:
     assert all("%0AUnique-ID%3A%20evil" in value for value in real)
 
 
-def test_the_switch_encodes_as_the_real_one_does() -> None:
+def test_encoding_matches_the_real_switch() -> None:
     """Every value in the transcripts is a fixed point: encoding what was decoded gives the same bytes."""
     from urllib.parse import unquote
 

@@ -98,7 +98,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     made.close()
 
 
-def test_it_shows_the_calls_and_what_is_wrong(node: Node) -> None:
+def test_status_shows_calls_and_findings(node: Node) -> None:
     code, text = 0, ""
 
     def recorded() -> bool:

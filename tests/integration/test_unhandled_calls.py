@@ -50,7 +50,7 @@ def test_unhandled_call_ends_under_a_daemon(driver: PracticeDriver) -> None:
     assert_listed(driver)
 
 
-def test_it_ends_while_no_daemon_is_there_again(driver: PracticeDriver) -> None:
+def test_call_ends_between_daemons(driver: PracticeDriver) -> None:
     call = connected_without_a_daemon(driver)
     driver.daemon("start")
     driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)
@@ -101,7 +101,7 @@ def routed_driver(tmp_path: Path) -> Iterator[PracticeDriver]:
     made.close()
 
 
-def test_a_call_that_the_dialplan_did_not_ask_about_is_listed(routed_driver: PracticeDriver) -> None:
+def test_call_of_an_earlier_route_is_listed(routed_driver: PracticeDriver) -> None:
     routed_driver.daemon("start")
     call = routed_driver.place(CALL)
     routed_driver.until("it is followed", lambda: list(routed_driver.spool.glob(f"*/{layout.CALL}")), 10)
@@ -109,7 +109,7 @@ def test_a_call_that_the_dialplan_did_not_ask_about_is_listed(routed_driver: Pra
     assert_listed(routed_driver, "dialplan_did_not_ask")
 
 
-def test_next_daemon_continues_and_lists_it_once(routed_driver: PracticeDriver) -> None:
+def test_next_daemon_lists_the_call_once(routed_driver: PracticeDriver) -> None:
     routed_driver.daemon("start")
     call = routed_driver.place(CALL)
     routed_driver.until("it is followed", lambda: list(routed_driver.spool.glob(f"*/{layout.CALL}")), 10)

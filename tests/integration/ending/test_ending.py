@@ -103,7 +103,7 @@ def test_sighup_interrupts_nothing(site: Site, name: str) -> None:
     process.wait(20)
 
 
-def test_a_worker_with_a_store_that_hangs_ends_at_the_second_signal(site: Site) -> None:
+def test_worker_with_a_hanging_store_ends_at_the_second_signal(site: Site) -> None:
     """The take stays in its stage: an interrupted stage is repeated."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         finished_take(site)
@@ -127,7 +127,7 @@ def test_a_worker_with_a_store_that_hangs_ends_at_the_second_signal(site: Site) 
         until("its encoders have ended", lambda: not [pid for pid in encoders if alive(pid)], 5)
 
 
-def test_a_panel_sends_what_it_began_to_a_slow_reader_and_refuses_others(tmp_path: Path) -> None:
+def test_panel_finishes_a_slow_response_and_refuses_others(tmp_path: Path) -> None:
     site = Site(tmp_path)
     script = Path(__file__).with_name("panel.py")
     try:
@@ -208,7 +208,7 @@ while True:
 """
 
 
-def test_the_store_ends_after_those_that_use_it(tmp_path: Path) -> None:
+def test_store_ends_after_its_users(tmp_path: Path) -> None:
     programs = [
         Program("store", [sys.executable, "-c", ENDS, str(tmp_path / "store"), "0"], turn=1),
         Program("worker", [sys.executable, "-c", ENDS, str(tmp_path / "worker"), "1"]),

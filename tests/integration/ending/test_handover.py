@@ -100,7 +100,7 @@ def test_successor_takes_over_from_a_dead_predecessor(site: Site) -> None:
     until("the call is written down", lambda: "unobserved_to" in site.marks())
 
 
-def test_a_daemon_that_was_not_asked_to_replace_another_is_refused(site: Site) -> None:
+def test_second_daemon_without_replace_is_refused(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_said("daemon.ready")
     second = site.start("second", *DAEMON)

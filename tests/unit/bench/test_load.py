@@ -62,7 +62,7 @@ def test_other_speech_is_not_recognised(
     assert speech[0].count(other).frames == 0
 
 
-def test_quantiles_are_of_what_was_added_between_two_looks() -> None:
+def test_quantiles_cover_one_interval() -> None:
     def shown(*counts: int) -> str:
         bounds = ("0.01", "0.1", "+Inf")
         lines = [f'a_seconds_bucket{{le="{le}"}} {n}' for le, n in zip(bounds, counts, strict=True)]
@@ -120,7 +120,7 @@ def test_cost_of_a_minute_and_of_a_call_are_separated() -> None:
     assert figures.percentile(got.answer, 0.5) == pytest.approx(130, abs=1)
 
 
-def test_both_tables_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_has_both_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Kept(90, ("+32470000007",), (), (), 0, {"never_connected": 1}, [0, 20], [20])
     ours = measured("accord", 0.3, 0.05)
     ours.kept, ours.counted, ours.worked_off = kept, Count(91, 0, 91, 0), 12.0
@@ -154,7 +154,7 @@ def test_waiting_takes_are_compared_with_recently_ended_calls() -> None:
     assert figures.overdue(made) == 5
 
 
-def test_working_off_is_compared_with_its_work_on_all_cores() -> None:
+def test_backlog_time_is_compared_with_its_cpu_on_all_cores() -> None:
     made = Measured(Plan("accord", ((10, 600.0),), 60, 90), worked_off=44.0)
     made.samples = [
         looked(0, live=10, cpu=5),

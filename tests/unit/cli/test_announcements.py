@@ -128,7 +128,7 @@ def test_a_line_announces_at_pick_up(dubois: Shell) -> None:
     assert "at pick-up only notice" in refused.output
 
 
-def test_a_line_records_its_outbound_calls(dubois: Shell) -> None:
+def test_line_records_its_outbound_calls(dubois: Shell) -> None:
     assert lines(dubois)[0][-4] == "off"
     dubois.good("line", "outbound", *DUBOIS, "+3225550101", "once-connected")
     assert lines(dubois)[0][-4] == "once-connected"
@@ -257,7 +257,7 @@ def test_another_customers_announcement_is_refused(dubois: Shell) -> None:
     assert lines(dubois) == before
 
 
-def test_an_adopted_customer_is_given_announcements_for_its_country(dubois: Shell) -> None:
+def test_adopted_customer_gets_announcements_for_its_country(dubois: Shell) -> None:
     with writing():
         LineTable.delete().execute()
         AnnouncementTable.delete().execute()

@@ -142,7 +142,7 @@ def test_mailed_checkpoint_is_compared(shell: AuditShell, tmp_path: Path) -> Non
     assert "this is not one of our checkpoints" in shell("audit", "--checkpoint", str(kept)).output
 
 
-def test_findings_say_what_to_do(shell: AuditShell) -> None:
+def test_findings_have_hints(shell: AuditShell) -> None:
     shell.sign()
     with writing():
         LeafTable.update(body="{}").where(LeafTable.kind == "user.created").execute()
@@ -238,7 +238,7 @@ def test_an_older_key_is_named_and_renewed(shell: AuditShell) -> None:
         assert CheckpointTable.select().count() == 1
 
 
-def test_settings_that_go_together(shell: AuditShell) -> None:
+def test_timestamp_url_requires_a_ca(shell: AuditShell) -> None:
     more = {"ACCORD_LEDGER_TIMESTAMP_URL": "http://127.0.0.1:1/"}
     result = shell("audit", **more)
     assert result.exit_code == 2

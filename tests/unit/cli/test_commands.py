@@ -39,7 +39,7 @@ def customer(shell: Shell) -> Shell:
     return shell
 
 
-def test_a_customer_is_set_up_from_nothing(customer: Shell) -> None:
+def test_customer_is_set_up_from_nothing(customer: Shell) -> None:
     line = customer.good("line", "add", "--tenant", "Dubois", "+3225550101", "--label", "Accueil").strip()
     shown = customer.good("line", "list", "--tenant", "Dubois")
     assert line in shown
@@ -64,13 +64,13 @@ def test_users_may_have_any_panel_language(customer: Shell, language: str) -> No
         assert [row.language for row in UserTable.select()] == [language, language]
 
 
-def test_the_shipped_announcements_are_there(customer: Shell) -> None:
+def test_shipped_announcements_are_listed(customer: Shell) -> None:
     shown = customer.good("announcement", "list", "--tenant", "Dubois")
     for language in ("en", "fr"):
         assert f"shipped-{language}  v1  {language}  agreement  30 days" in shown
 
 
-def test_an_operators_own_sound_becomes_the_next_version(customer: Shell) -> None:
+def test_own_sound_becomes_the_next_version(customer: Shell) -> None:
     sound = str(announcement_in("fr").path)
     words = (
         "announcement",
@@ -123,7 +123,7 @@ def test_a_forgotten_password_is_replaced(customer: Shell, tmp_path: Path) -> No
         (("user", "password"), "Claire-2026-Dubois", "the log-in"),
     ],
 )
-def test_a_password_that_is_guessed_is_refused(
+def test_guessable_password_is_refused(
     customer: Shell, words: tuple[str, ...], password: str, said: str
 ) -> None:
     who = ("--tenant", "Dubois", "claire@example.com", "--password-stdin")
@@ -161,7 +161,7 @@ def test_no_command_takes_a_secret_as_an_argument() -> None:
     assert found == {"accord token revoke token_id"}, "an id, which is no secret"
 
 
-def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shell, tmp_path: Path) -> None:
+def test_unplayable_sound_is_refused_with_a_hint(customer: Shell, tmp_path: Path) -> None:
     path = tmp_path / "stereo.wav"
     with wave.open(str(path), "wb") as sound:
         sound.setnchannels(2)
@@ -200,7 +200,7 @@ def test_refused_commands_have_a_hint(customer: Shell, words: tuple[str, ...], s
     assert "Traceback" not in result.output
 
 
-def test_a_number_belongs_to_one_customer(customer: Shell) -> None:
+def test_number_belongs_to_one_customer(customer: Shell) -> None:
     customer.good("tenant", "create", "Martin")
     customer.good("line", "add", "--tenant", "Dubois", "+3225550101")
     result = customer("line", "add", "--tenant", "Martin", "3225550101")
@@ -208,7 +208,7 @@ def test_a_number_belongs_to_one_customer(customer: Shell) -> None:
     assert "recorded for a customer already" in result.output
 
 
-def test_a_customer_is_not_given_a_key_that_another_kek_wraps(customer: Shell) -> None:
+def test_tenant_key_under_another_kek_is_refused(customer: Shell) -> None:
     other = base64.b64encode(b"another key-encryption key......").decode()
     result = customer("tenant", "create", "Martin", ACCORD_KEYS_KEK=other)
     assert result.exit_code == 1
@@ -216,7 +216,7 @@ def test_a_customer_is_not_given_a_key_that_another_kek_wraps(customer: Shell) -
     assert "Martin" not in customer.good("tenant", "list")
 
 
-def test_without_a_catalogue_it_says_migrate(shell: Shell) -> None:
+def test_missing_catalogue_hint_says_migrate(shell: Shell) -> None:
     shell.good("keys", "init")
     result = shell("tenant", "list")
     assert result.exit_code == 1
@@ -287,7 +287,7 @@ def test_verify_reports_changes_from_files_alone(house: Bakery, tmp_path: Path) 
     assert "blocks 0" in said.output
 
 
-def test_a_token_is_shown_once_and_kept_as_a_hash(customer: Shell) -> None:
+def test_token_is_shown_once_and_stored_as_a_hash(customer: Shell) -> None:
     secret = customer.good("token", "create", "--tenant", "Dubois", "till").strip()
     assert secret.startswith("accord_")
     assert len(secret) > 40

@@ -80,7 +80,7 @@ def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
 
 
-def test_older_backup_of_a_customer_who_left(shell: Shell, house: Bakery) -> None:
+def test_older_backup_of_an_erased_customer(shell: Shell, house: Bakery) -> None:
     """A rebuild reports its changes and proposes the rest, which a command does."""
     file = str(house.folder / "accord.backup")
     shell.good("backup", file)

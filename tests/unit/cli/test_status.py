@@ -81,7 +81,7 @@ def test_call_state_follows_its_events(house: Bakery) -> None:
     }  # fmt: skip
 
 
-def test_a_recording_that_has_stopped_growing_is_wrong(house: Bakery) -> None:
+def test_recording_that_stopped_growing_is_reported(house: Bakery) -> None:
     growing, silent = live(house, "recording_started"), live(house, "recording_started")
     held = live(house, "recording_started", "announcement_finished", "hold")
     long_ago = time.time() - 60
@@ -168,7 +168,7 @@ def test_ten_thousand_takes_are_counted_quickly(house: Bakery) -> None:
     assert node.depth.finished == 2000
 
 
-def test_the_exit_status_and_the_json_say_that_no_process_runs(house: Bakery) -> None:
+def test_exit_status_and_json_report_stopped_processes(house: Bakery) -> None:
     done = CliRunner().invoke(accord, ["status", "--json"], env=environment(house))
     body = json.loads(done.stdout)
     assert (done.exit_code, body["state"]) == (2, "wrong")
@@ -181,7 +181,7 @@ def test_the_exit_status_and_the_json_say_that_no_process_runs(house: Bakery) ->
     }
 
 
-def test_settings_that_cannot_be_used_exit_as_wrong() -> None:
+def test_unusable_settings_exit_as_wrong() -> None:
     assert CliRunner().invoke(accord, ["status"], env={"ACCORD_NODE_FULL_AT": "7"}).exit_code == 2
 
 

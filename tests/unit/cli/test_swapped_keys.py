@@ -123,7 +123,7 @@ def test_installation_with_another_customers_key_is_repaired(
     assert state(house) == after
 
 
-def test_an_object_that_is_no_tenant_key_does_not_stop_the_rotation_of_others(
+def test_invalid_tenant_key_does_not_stop_the_rotation_of_others(
     shell: Shell, house: Bakery, other: str
 ) -> None:
     recording = put_small(house)
@@ -255,7 +255,7 @@ def test_another_customers_key_is_not_destroyed_with_a_customers_own(house: Bake
     assert destroy_keys(house.tenant, house.means.store, house.clock(), house.entropy) == (own.key_id,)
 
 
-def test_a_copy_of_the_key_encryption_key_must_open_each_customers_own_key(
+def test_copy_of_the_kek_must_open_each_customers_key(
     shell: Shell, house: Bakery, other: str, tmp_path: Path
 ) -> None:
     set_row(house.tenant, key_of(other).to_bytes().decode())

@@ -15,7 +15,7 @@ MADE = frozenset({".accord/accord.toml"})
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/internals.md", "docs/develop.md"])
-def test_every_file_that_a_page_names_exists(page: str) -> None:
+def test_files_named_in_a_page_exist(page: str) -> None:
     named = {*FILE.findall((ROOT / page).read_text("utf-8"))} - MADE
     assert named
     assert [name for name in sorted(named) if not any((place / name).exists() for place in PLACES)] == []

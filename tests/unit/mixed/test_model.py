@@ -214,7 +214,7 @@ def test_each_fault_is_found(name: str) -> None:
     assert any(finding in one for one in found), found
 
 
-def test_a_call_that_was_deleted_or_refused_leaves_nothing() -> None:
+def test_deleted_or_refused_call_leaves_nothing() -> None:
     for call in (
         replace(CALL, acts=(Act("talk", 3, 2), Act("delete", 4, 1), Act("talk", 5, 2))),
         replace(CALL, opening="opt_in_no", acts=(Act("talk", 3, 2),)),
@@ -232,7 +232,7 @@ def test_incomplete_sentence_is_not_recognised() -> None:
     assert sentences([*steps, *steps[:6]])["told"] > 2
 
 
-def test_a_plan_is_the_same_from_a_seed_and_nobody_is_twice_in_it() -> None:
+def test_plan_is_reproducible_and_names_each_party_once() -> None:
     made = plan(3, 200, every=0.3, live=30)
     assert made == plan(3, 200, every=0.3, live=30)
     assert made != plan(4, 200, every=0.3, live=30)

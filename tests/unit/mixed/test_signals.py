@@ -33,7 +33,7 @@ def test_every_word_is_recognised(codec: int) -> None:
     assert heard_in([payload(None, codec)], codec)[0].tolist() == [SILENCE]
 
 
-def test_from_any_place_and_with_a_tone_in_it() -> None:
+def test_detection_from_any_offset_and_with_a_tone() -> None:
     said = EVERY[:: len(EVERY) // 200]
     tone = 0.05 * np.sin(2 * np.pi * PAUSED_BIN * np.arange(FRAME) / FRAME)
     codes, tones = classify(np.array([np.roll(frame(word), 37) + tone for word in said]))
@@ -46,7 +46,7 @@ def test_two_at_once_are_neither() -> None:
     assert codes[0] < 0
 
 
-def test_a_sentence_is_its_steps_in_turn() -> None:
+def test_sentence_is_its_steps_in_order() -> None:
     sound = sentence(2)[53:]
     assert len(sound) < 2 * RATE
     windows = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME)

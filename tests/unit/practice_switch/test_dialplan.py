@@ -64,7 +64,7 @@ def test_a_call_is_brought_to_the_daemon_then_guarded_then_routed(shipped: Pract
         ("+3225550101", "+32255010099"),
     ],
 )
-def test_numbers_that_are_never_recorded_are_only_routed(
+def test_unrecorded_numbers_are_only_routed(
     shipped: PracticeDialplan, number: str, caller: str
 ) -> None:
     variables: dict[str, str] = {}
@@ -96,7 +96,7 @@ def test_late_confirmation_is_refused(shipped: PracticeDialplan, state: str) -> 
 
 
 @pytest.mark.parametrize("state", ["announcing", "late", "failed", "anything"])
-def test_the_guard_stops_a_recording_in_every_state_but_one(shipped: PracticeDialplan, state: str) -> None:
+def test_guard_stops_a_recording_in_every_state_but_one(shipped: PracticeDialplan, state: str) -> None:
     assert "stop_record_session" in applications(hunt(shipped, "accord", f"accord_after_{state}", {}))
 
 

@@ -17,7 +17,7 @@ def frame(level: int) -> np.ndarray:
     return np.full(FRAME, level, dtype=np.int16)
 
 
-def test_left_and_right_are_where_they_belong(tmp_path: Path) -> None:
+def test_left_and_right_are_not_swapped(tmp_path: Path) -> None:
     tape = Tape(tmp_path / "new" / "audio.wav", {}, buffered=False)
     tape.write(frame(1000), frame(-2000))
     tape.write(frame(1001), SILENCE)
@@ -31,7 +31,7 @@ def test_left_and_right_are_where_they_belong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("buffered", "left"), [(False, 10 * FRAME * 4), (True, 0)])
-def test_a_killed_switch_leaves_an_empty_header_and_what_was_written(
+def test_killed_switch_leaves_an_empty_header_and_the_samples(
     tmp_path: Path, buffered: bool, left: int
 ) -> None:
     tape = Tape(tmp_path / "audio.wav", {}, buffered=buffered)
@@ -69,7 +69,7 @@ def test_write_failure_is_reported(tmp_path: Path) -> None:
         Tape(tmp_path / "file" / "audio.wav", {}, buffered=False)
 
 
-def test_a_sound_is_played_to_its_end_and_filled_up() -> None:
+def test_sound_is_played_to_its_end_and_padded() -> None:
     player = Player(np.arange(FRAME + 10, dtype=np.int16))
     assert player.frame().tolist() == list(range(FRAME))
     assert not player.done

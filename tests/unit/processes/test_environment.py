@@ -67,7 +67,7 @@ def started(programs: list[Program]) -> Iterator[Supervisor]:
         supervisor.run()
 
 
-def test_each_process_of_an_installation_has_its_own_secrets_alone(tmp_path: Path) -> None:
+def test_each_process_has_only_its_own_secrets(tmp_path: Path) -> None:
     settings = load(None, {"ACCORD_NODE_DATA": str(tmp_path), "ACCORD_STORE_KIND": "directory"})
     programs = run.programs(Context(settings, None))
     with started(programs) as supervisor:
@@ -115,7 +115,7 @@ def test_speech_engine_has_no_secret(tmp_path: Path) -> None:
     assert b"secret" not in out.read_bytes()
 
 
-def test_the_demos_switch_has_no_secret_but_its_own_password() -> None:
+def test_demo_switch_has_only_its_own_password() -> None:
     from demo.ports import Ports
 
     ports = Ports(*range(20001, 20010))

@@ -36,7 +36,7 @@ def started(programs: list[Program]) -> Supervisor:
     return Supervisor(programs, dict(os.environ))
 
 
-def test_a_stopped_hub_is_killed_and_started_again_within_its_limit() -> None:
+def test_stopped_hub_is_killed_and_restarted_within_its_limit() -> None:
     supervisor = started([Program("hub", [sys.executable, "-c", BEATS], watched=True)])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -114,7 +114,7 @@ def test_supervisors_own_pause_is_not_silence() -> None:
 
 
 @pytest.mark.long
-def test_a_supervisor_that_was_stopped_kills_no_healthy_child(tmp_path: Path) -> None:
+def test_resumed_supervisor_kills_no_healthy_child(tmp_path: Path) -> None:
     """As above, with the real clock and SIGSTOP."""
     log = tmp_path / "log"
     parent = (
