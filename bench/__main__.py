@@ -162,7 +162,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="put the table into README.md, too")
     write = parser.parse_args().write
-    text = table([*announce(), *events(), *encode(), *spool_to_bucket(), *store(), *play(), *seek(), *ledger()])
+    text = table(
+        [*announce(), *events(), *encode(), *spool_to_bucket(), *store(), *play(), *seek(), *ledger()]
+    )
     print(text)
     if write:
         before, rest = README.read_text("utf-8").split(BEGIN)

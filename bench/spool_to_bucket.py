@@ -135,7 +135,16 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
         aws(plain, name)
 
     def accord(*more: str) -> None:
-        command = [sys.executable, "-m", "bench.spool_to_bucket", "--in", str(folder), "--port", str(port), *more]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.spool_to_bucket",
+            "--in",
+            str(folder),
+            "--port",
+            str(port),
+            *more,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     whole: dict[str, list[float]] = {"accord": [], "ffmpeg, aws s3 cp": []}

@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from demo.practice.sound import (as_on_the_line)
+from demo.practice.sound import as_on_the_line
 from recorder.audio import voice_detection, wav
 from recorder.audio.voice_detection import VoiceSpan
 from recorder.prompts.dsp import RATE as CLIPS
@@ -278,7 +278,9 @@ def breathing(draw: np.random.Generator) -> Sound:
     made, at = comfort(draw, -65), int(draw.uniform(0, 0.8) * RATE)
     while at < len(made):
         length = int(draw.uniform(0.5, 1.1) * RATE)
-        noise = shape_spectrum(draw.standard_normal(length), lambda hertz: (hertz > 300) / (1 + (hertz / 1600) ** 2))
+        noise = shape_spectrum(
+            draw.standard_normal(length), lambda hertz: (hertz > 300) / (1 + (hertz / 1600) ** 2)
+        )
         breath = set_level(noise * np.hanning(length), draw.uniform(-42, -30))
         made[at : at + length] += breath[: len(made) - at]
         at += length + int(draw.uniform(0.4, 0.9) * RATE)

@@ -35,7 +35,9 @@ def choose_ports() -> Ports:
             if not wanted & taken and all(_is_free(port) for port in wanted):
                 taken.update(wanted)
                 return base
-        raise ConfigError("demo.ports", "there are no free ports on 127.0.0.1", "stop a program that listens there")
+        raise ConfigError(
+            "demo.ports", "there are no free ports on 127.0.0.1", "stop a program that listens there"
+        )
 
     return Ports(
         web=pick(8080),

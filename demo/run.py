@@ -120,7 +120,9 @@ def show(once: bool) -> int:
         else:
             supervisor.add(demo_switch.practice_switch(ports, CALLS))
         if not _follow(stopped, tenant, before, say):
-            raise ConfigError("demo.not_heard", "not all four calls became recordings", f"see the logs in {logs}")
+            raise ConfigError(
+                "demo.not_heard", "not all four calls became recordings", f"see the logs in {logs}"
+            )
         say("ready\n")
         click.echo(f"    Listen at   http://127.0.0.1:{ports.web}/")
         click.echo(f"    log in as   {LOGIN}")
@@ -223,7 +225,9 @@ def _wait(stopped: threading.Event, what: str, done: Callable[[], bool], seconds
         if stopped.wait(0.2):
             raise _StopRequested
         if time.monotonic() > deadline:
-            raise ConfigError("demo.not_ready", f"not ready within {seconds:.0f} s: {what}", f"see the logs in {logs}")
+            raise ConfigError(
+                "demo.not_ready", f"not ready within {seconds:.0f} s: {what}", f"see the logs in {logs}"
+            )
 
 
 def _follow(stopped: threading.Event, tenant: str, before: set[str], say: Callable[[str], None]) -> bool:

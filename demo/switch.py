@@ -68,7 +68,9 @@ def configuration() -> Path:
     :class:`SwitchError` (``demo.no_conf``)."""
     conf = PRACTICE.parents[1] / "freeswitch_conf"
     if not conf.is_dir():
-        raise SwitchError("demo.no_conf", f"the folder {conf} is missing", "run the demo from a checkout of Accord")
+        raise SwitchError(
+            "demo.no_conf", f"the folder {conf} is missing", "run the demo from a checkout of Accord"
+        )
     return conf
 
 
@@ -146,7 +148,9 @@ def place_calls(
             )
             if not reply.startswith("+OK"):
                 raise SwitchError(
-                    "demo.call_failed", f"call {at + 1} failed: {reply.strip()}", "see the log in .accord/switch"
+                    "demo.call_failed",
+                    f"call {at + 1} failed: {reply.strip()}",
+                    "see the log in .accord/switch",
                 )
             say(f"call {at + 1} of {len(calls)} ({language}) hears the announcement")
             gevent.sleep(1)

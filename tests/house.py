@@ -499,8 +499,8 @@ def length_ms(sound: bytes) -> int:
 
 @cache
 def conversation(language: str, times: int, announced: bool) -> bytes:
-    """A WAV as the switch writes it: left what the caller says (a hum until the announcement ends), right what
-    they hear (the announcement, then the colleague)."""
+    """A WAV as the switch writes it: left the caller's voice (a hum until the announcement ends), right the
+    announcement and then the colleague."""
     announcement = _read(announcement_in(language).path)
     if not announced:
         announcement = np.zeros_like(announcement)

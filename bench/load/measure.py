@@ -11,8 +11,8 @@ from typing import Final
 
 from bench.load import recorded_calls, usage
 from bench.load.installation import CUSTOMER, NUMBER, Installation, Mode
-from bench.load.take_links import Keeper
 from bench.load.phones import RATE, Count, Phones
+from bench.load.take_links import Keeper
 from bench.load.usage import Machine, Use
 
 LOOK: Final = 5.0

@@ -42,7 +42,11 @@ class _Call(click.ParamType[DemoCall]):
             return value
         number, language, more = [*str(value).split(":"), "", ""][:3]
         if not number or language not in {"fr", "en"} or more not in {"", "agrees"}:
-            self.fail(f"{value!r} has not the form NUMBER:LANGUAGE[:agrees], for example +3225550101:fr", parameter, context)
+            self.fail(
+                f"{value!r} has not the form NUMBER:LANGUAGE[:agrees], for example +3225550101:fr",
+                parameter,
+                context,
+            )
         return DemoCall(number, language, more == "agrees")
 
 

@@ -19,7 +19,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 from demo.practice import wire
-from demo.practice.core import (SwitchEvent, SwitchCore, Task)
+from demo.practice.core import SwitchCore, SwitchEvent, Task
 from demo.practice.leg import Leg
 from demo.practice.wire import Order
 

@@ -13,7 +13,7 @@ from gevent.event import Event
 from demo.practice.core import SwitchCore
 from demo.practice.leg import Leg
 from demo.practice.party import PracticeParty
-from demo.practice.sound import (FRAME_SECONDS, SILENCE, Player, Samples, Tape, load, as_on_the_line)
+from demo.practice.sound import FRAME_SECONDS, SILENCE, Player, Samples, Tape, as_on_the_line, load
 
 log = structlog.get_logger()
 

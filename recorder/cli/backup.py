@@ -46,7 +46,9 @@ def restore(context: Context, file: Path, check: bool) -> None:
     header = backups.restore(file, context.keyring(), utc_now(), os.urandom, _tell)
     click.echo(f"Restored as it was at {to_iso(header.made_at)}.")
     click.echo("Now run `accord rebuild`: it adds the bucket's recordings, later ones included, and removes")
-    click.echo("what was destroyed since. Everybody is logged out; nothing expires until the holds are confirmed.")
+    click.echo(
+        "what was destroyed since. Everybody is logged out; nothing expires until the holds are confirmed."
+    )
 
 
 def _tell(table: str, rows: int) -> None:

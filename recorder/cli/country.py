@@ -106,7 +106,9 @@ def check(context: Context, changed: Path | None) -> None:
     context.open_catalogue()
     for owner in tenant_queries.all_tenants():
         if owner.country.casefold() not in packs:
-            click.echo(f"{owner.name} ({owner.id}): country {owner.country!r} has no pack: the strict one applies")
+            click.echo(
+                f"{owner.name} ({owner.id}): country {owner.country!r} has no pack: the strict one applies"
+            )
             click.echo(f"        accord country set --tenant {owner.id} <code>")
     found = country_check.misfits(packs)
     for misfit in found:

@@ -60,7 +60,9 @@ def set_hold(
     tenant = find_tenant(tenant_name).id
     user = next((each for each in users.users(tenant) if each.login == owner), None)
     if user is None:
-        raise CatalogueError("user.unknown", f"nobody logs in as {owner!r}", "`accord user list` shows the log-ins")
+        raise CatalogueError(
+            "user.unknown", f"nobody logs in as {owner!r}", "`accord user list` shows the log-ins"
+        )
     context.changes().hold(
         tenant,
         recording,

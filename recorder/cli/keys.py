@@ -89,7 +89,8 @@ def show(context: Context) -> None:
         f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}"
     )
     if (endorsement := context.panel_endorsement()) is not None:
-        click.echo(f"panel     {endorsement.key_id}  for {', '.join(endorsement.uses)} until {to_iso(endorsement.not_after)}")
+        uses, until = ", ".join(endorsement.uses), to_iso(endorsement.not_after)
+        click.echo(f"panel     {endorsement.key_id}  for {uses} until {until}")
     click.echo(f"wrapping  {context.keyring()!r}")
 
 

@@ -53,9 +53,7 @@ def backup(context: Context, place: Path) -> None:
             copies.confirm(folder, place / name, root, tenants, utc_now())
     for path in sorted(place.iterdir()):
         click.echo(path)
-    click.echo(
-        "\nWhoever has these files can hear every recording: lock them away, apart from any backup."
-    )
+    click.echo("\nWhoever has these files can hear every recording: lock them away, apart from any backup.")
 
 
 @click.command("print")
@@ -66,8 +64,12 @@ def print_(context: Context) -> None:
     folder = context.settings.keys_folder
     given = context.settings.keys.kek.get_secret_value()
     now = to_iso(utc_now())[:10]
-    click.echo(f"# Accord keys, printed on {now}. Whoever has this paper can hear every recording: lock it up.")
-    click.echo("# To restore: `accord keys restore --typed`; type the names and lines, but none that begins with #.")
+    click.echo(
+        f"# Accord keys, printed on {now}. Whoever has this paper can hear every recording: lock it up."
+    )
+    click.echo(
+        "# To restore: `accord keys restore --typed`; type the names and lines, but none that begins with #."
+    )
     if given:
         secret = parse_kek(given, "[keys] kek")
         _print(signing.KEK, secret.key, secret.id)
@@ -128,7 +130,9 @@ def _restore(context: Context, folder: Path, place: Path) -> None:
     """Copy the files, all or none: nothing is written unless all of them fit."""
     files = kept(place)
     if not files:
-        raise ConfigError("keys.no_copies", f"there are no copies of keys in {place}", "give the folder that holds them")
+        raise ConfigError(
+            "keys.no_copies", f"there are no copies of keys in {place}", "give the folder that holds them"
+        )
     wrong = [*_misfits(context, folder, place, files)]
     if wrong:
         raise ConfigError(

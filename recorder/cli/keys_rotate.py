@@ -31,7 +31,9 @@ def next_(context: Context, tenant_name: str | None) -> None:
     if tenant_name is not None:
         context.open_catalogue()
         identity = _rewrapping(context).begin(find_tenant(tenant_name).id)
-        click.echo(f"{identity}\n\nNow run `accord keys rotate`; if interrupted, run it again and it continues.")
+        click.echo(
+            f"{identity}\n\nNow run `accord keys rotate`; if interrupted, run it again and it continues."
+        )
         return
     kek_files.keyring(folder, context.settings.keys.kek.get_secret_value())
     made = kek_files.make_next(folder)
@@ -141,7 +143,9 @@ def _report(found: RotationStatus, current: str, spool: list[WrappedKey], folder
     current_of = _present()
     waiting = sum(each.wrapped_by != current_of.get(each.tenant) for each in spool)
     if waiting:
-        click.echo(f"wrapped by an older key of their customer, in this node's spool: {waiting}; run it again later")
+        click.echo(
+            f"wrapped by an older key of their customer, in this node's spool: {waiting}; run it again later"
+        )
     if older or found.unfinished or found.rows or found.objects or waiting:
         return
     click.echo("Nothing in the catalogue, the bucket or this node's spool is wrapped by an older key.")

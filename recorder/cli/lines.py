@@ -117,7 +117,10 @@ def list_lines(context: Context, tenant_name: str) -> None:
     owner = find_tenant(tenant_name)
     language_of = {row.id: row.language for row in queries.announcements(owner.id)}
     for row in queries.lines(owner.id):
-        announcements, languages = ",".join(row.announcements), ",".join(language_of[each] for each in row.announcements)
+        announcements, languages = (
+            ",".join(row.announcements),
+            ",".join(language_of[each] for each in row.announcements),
+        )
         when = f"{_dashed(row.outbound)}  {_dashed(row.timing)}"
         how = f"{','.join(row.formats)}  {when}  {row.mode}  {languages}"
         click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {announcements}  {how}")
@@ -169,7 +172,9 @@ def move_line(
     choices = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
     made = lines.move_line(row.tenant, row.id, to.id, **choices, now=now, entropy=os.urandom)  # type: ignore[arg-type]
     if made is None:
-        raise CatalogueError("line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the customer's lines")
+        raise CatalogueError(
+            "line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the customer's lines"
+        )
     if transfer_options.asked_for(to.id):
         transfer_options.set_line_joining(to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom)
     click.echo(made.id)
@@ -370,5 +375,9 @@ def find_line(owner: TenantRow, number: str) -> LineRow:
         one = phone_numbers.canonical(number, owner.country)
         found = next((row for row in rows if one == phone_numbers.canonical(row.number, owner.country)), None)
     if found is None:
-        raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "`accord line list` shows the customer's lines")
+        raise CatalogueError(
+            "line.unknown",
+            f"{owner.name} has no line {number}",
+            "`accord line list` shows the customer's lines",
+        )
     return found

@@ -53,7 +53,9 @@ def list_clips(context: Context, languages: tuple[str, ...]) -> None:
     found = sources(context.settings.prompts)
     for language in languages or LANGUAGES:
         for sentence in all_said(language).values():
-            click.echo(f"{language}  {sentence.clip:<20}  {found.origin(sentence, language):<10}  {sentence.text}")
+            click.echo(
+                f"{language}  {sentence.clip:<20}  {found.origin(sentence, language):<10}  {sentence.text}"
+            )
 
 
 @prompts.command("script")
@@ -63,7 +65,9 @@ def script(languages: tuple[str, ...]) -> None:
     click.echo(
         "# One sentence per file: WAV, mono, 16 kHz (or 8), PCM 16 bit; in a quiet room, at about -20 dBFS."
     )
-    click.echo("# Set [prompts] recorded to the folder; the shipped voice says the sentences that are not in it.")
+    click.echo(
+        "# Set [prompts] recorded to the folder; the shipped voice says the sentences that are not in it."
+    )
     click.echo(f"# Keep this as {SCRIPT} in the folder: it shows what was read, should a sentence change.")
     for language in languages or LANGUAGES:
         click.echo("")
@@ -223,7 +227,9 @@ def _recorded(found: Sources) -> list[_Row]:
     folder = found.recorded
     if folder is None:
         raise ConfigError(
-            "prompt.nothing", "there is nothing to check", "give WAV files, or set [prompts] recorded to a folder"
+            "prompt.nothing",
+            "there is nothing to check",
+            "give WAV files, or set [prompts] recorded to a folder",
         )
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return [_one_recorded(found, folder, path) for path in paths if path != folder / SCRIPT]

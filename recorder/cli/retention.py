@@ -60,7 +60,9 @@ def set_keeping(
     if number is not None:
         found = [each.id for each in queries.lines(tenant) if number in (each.number, each.id)]
         if not found:
-            raise CatalogueError("line.unknown", f"the customer has no line {number}", "`accord line list` shows its lines")
+            raise CatalogueError(
+                "line.unknown", f"the customer has no line {number}", "`accord line list` shows its lines"
+            )
         line = found[0]
     limits.check(tenant, purpose, line, days)
     if days is not None:

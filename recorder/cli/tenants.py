@@ -162,7 +162,9 @@ def hashed(password: str, names: Sequence[str]) -> str:
     from web.account.passwords import LONGEST, hash_password
 
     if len(password.encode()) > LONGEST:
-        raise CatalogueError("user.password", "the password is too long", f"choose one of at most {LONGEST} bytes")
+        raise CatalogueError(
+            "user.password", "the password is too long", f"choose one of at most {LONGEST} bytes"
+        )
     passwords.check(password, names)
     return hash_password(password)
 
@@ -212,6 +214,8 @@ def find_user(owner: TenantRow, login: str) -> UserRow:
     found = next((row for row in users.users(owner.id) if row.login == names.folded(login)), None)
     if found is None:
         raise CatalogueError(
-            "user.unknown", f"nobody at {owner.name} logs in as {login!r}", "`accord user list` shows the log-ins"
+            "user.unknown",
+            f"nobody at {owner.name} logs in as {login!r}",
+            "`accord user list` shows the log-ins",
         )
     return found

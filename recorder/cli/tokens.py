@@ -61,5 +61,7 @@ def revoke(context: Context, tenant_name: str, token_id: str) -> None:
     owner = find_tenant(tenant_name)
     if not api_tokens.revoke(owner.id, token_id, now=utc_now(), entropy=os.urandom):
         raise CatalogueError(
-            "token.unknown", f"{owner.name} has no token {token_id} in use", "`accord token list` shows the ids"
+            "token.unknown",
+            f"{owner.name} has no token {token_id} in use",
+            "`accord token list` shows the ids",
         )

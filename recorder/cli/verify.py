@@ -66,9 +66,7 @@ def _handed_over(handed: HandoverCheck, name: str) -> bool:
     click.echo(f"{'NOT as it was sealed' if found else 'as it was sealed'}: {name}")
     for each in found:
         click.echo(f"      {each.code}  {each.where}: {each.message}")
-    click.echo(
-        f"  {handed.recordings} recordings; {len(handed.gone)} that were erased or broken are zeros"
-    )
+    click.echo(f"  {handed.recordings} recordings; {len(handed.gone)} that were erased or broken are zeros")
     click.echo(f"  {handed.leaves} leaves, {handed.signed} of them signed in a checkpoint")
     _show_root(handed)
     return not found

@@ -57,8 +57,7 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
 
 
 def installation(factory: pytest.TempPathFactory) -> Path:
-    """The folder of an installation, made by the worker of a run that needs it first: encoding its calls takes
-    seconds."""
+    """The folder of an installation, made once in a run since encoding its calls takes seconds."""
     shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent

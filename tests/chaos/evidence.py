@@ -22,10 +22,20 @@ from recorder.seal.keyring import WrappedKey, data_key_path, tenant_key_path
 from recorder.seal.manifest import Manifest
 from recorder.spool import layout
 from recorder.store.contract import Store
-from tests.chaos.facts import (Catalogue, ProcessDeath, DecryptedSound, Leaf, ListenRow, Play, RecordingRow, Span, UnrecordedRow)
+from tests.chaos.facts import (
+    Catalogue,
+    DecryptedSound,
+    Leaf,
+    ListenRow,
+    Play,
+    ProcessDeath,
+    RecordingRow,
+    Span,
+    UnrecordedRow,
+)
 from tests.chaos.model import TAILS
 from tests.chaos.plant import Plant
-from tests.chaos.visitor import (FetchedSound, Visitor)
+from tests.chaos.visitor import FetchedSound, Visitor
 from tests.freeswitch.sound import RATE, level, onset_of
 
 RECORDING = "SELECT id, tenant_id, outside_value, prefix, objects, manifest_sha256, announced, duration_ms FROM recording"  # noqa: E501

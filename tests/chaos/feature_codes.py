@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.chaos.facts import (CallSeen, DecryptedSound, RecordingRow, Span, UnrecordedRow, World)
+from tests.chaos.facts import CallSeen, DecryptedSound, RecordingRow, Span, UnrecordedRow, World
 from tests.chaos.plan import DELETABLE, DELETE_QUESTION, PAUSE_SECONDS
-from tests.chaos.violation import (TOLD_IN, Violation, overlap, connected_spans, is_announced_twice)
+from tests.chaos.violation import TOLD_IN, Violation, connected_spans, is_announced_twice, overlap
 
 LOOSE = 0.5
 """Seconds by which a moment's place in the audio may differ from its time."""
@@ -65,7 +65,9 @@ def pauses(call: CallSeen) -> Iterator[Span]:
         yield since, min(until, call.over)
 
 
-def _pauses_are_silent(world: World, call: CallSeen, row: RecordingRow, heard: DecryptedSound) -> Iterator[Violation]:
+def _pauses_are_silent(
+    world: World, call: CallSeen, row: RecordingRow, heard: DecryptedSound
+) -> Iterator[Violation]:
     """Check that a pause is silent in both channels."""
     if heard.told_ms is None or "announcing" not in call.phases or is_announced_twice(call):
         return  # its place in the audio is unknown

@@ -11,8 +11,15 @@ from collections.abc import Iterator
 
 from recorder.pipeline.poison_takes import APART, ENOUGH
 from tests.chaos import feature_codes
-from tests.chaos.facts import (CallSeen, Catalogue, RecordingRow, UnrecordedRow, World)
-from tests.chaos.violation import (TOLD_AFTER, Violation, first_announcement_end, overlap, connected_spans, is_announced_twice)
+from tests.chaos.facts import CallSeen, Catalogue, RecordingRow, UnrecordedRow, World
+from tests.chaos.violation import (
+    TOLD_AFTER,
+    Violation,
+    connected_spans,
+    first_announcement_end,
+    is_announced_twice,
+    overlap,
+)
 
 GLIMPSE = 0.2
 """Seconds after which a connected daemon must know a call."""
@@ -42,7 +49,11 @@ TAILS = frozenset({"hold", "waiting", "unobserved", "repair", "write_error", "pa
 
 def check_invariants(catalogue: Catalogue) -> list[Violation]:
     """Check the catalogue's rules for any moment."""
-    return [*_duplicates(catalogue), *_ledger(catalogue), *(Violation("catalogue", w) for w in catalogue.unsound)]
+    return [
+        *_duplicates(catalogue),
+        *_ledger(catalogue),
+        *(Violation("catalogue", w) for w in catalogue.unsound),
+    ]
 
 
 def check_growth(before: Catalogue, now: Catalogue) -> list[Violation]:

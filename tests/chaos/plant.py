@@ -28,9 +28,9 @@ from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.store.seaweedfs import PORTS
 from tests.chaos.database import Database
-from tests.chaos.facts import (ProcessDeath, Span)
+from tests.chaos.facts import ProcessDeath, Span
 from tests.chaos.plan import AT_PICKUP, BUSY, DELETABLE, NUMBERS, ONCE_CONNECTED, SILENT, Fault, Mode
-from tests.chaos.processes import (Unit, born, children, kind, is_running, send)
+from tests.chaos.processes import Unit, born, children, is_running, kind, send
 from tests.freeswitch.sound import RATE, chirp
 from tests.ports import free_ports
 

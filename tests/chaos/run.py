@@ -23,7 +23,7 @@ from tests.chaos.model import Violation
 from tests.chaos.plan import Epoch, Fault, calls, epochs
 from tests.chaos.plant import LOGINS, PASSWORD, Plant
 from tests.chaos.real_switch import RealBoard
-from tests.chaos.visitor import (FetchedSound, Visitor)
+from tests.chaos.visitor import FetchedSound, Visitor
 
 TICK = 0.01
 PATIENCE = 0.8

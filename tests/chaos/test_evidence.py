@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.chaos import evidence
 from tests.chaos.facts import Catalogue
-from tests.chaos.visitor import (FetchedSound, Visitor)
+from tests.chaos.visitor import FetchedSound, Visitor
 
 NOTHING = Catalogue((), (), (), {}, {}, (), ())
 

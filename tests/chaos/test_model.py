@@ -9,7 +9,18 @@ import pytest
 
 from recorder.pipeline.poison_takes import APART
 from tests.chaos import model
-from tests.chaos.facts import (CallSeen, Catalogue, ProcessDeath, DecryptedSound, Leaf, ListenRow, Play, RecordingRow, UnrecordedRow, World)
+from tests.chaos.facts import (
+    CallSeen,
+    Catalogue,
+    DecryptedSound,
+    Leaf,
+    ListenRow,
+    Play,
+    ProcessDeath,
+    RecordingRow,
+    UnrecordedRow,
+    World,
+)
 from tests.chaos.plan import NUMBERS, CallPlan
 
 PHASES = {"placed": 0.0, "asked": 0.0, "announcing": 0.1, "ringing": 1.3, "bridged": 1.8}

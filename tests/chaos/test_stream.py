@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos import feature_codes, model
-from tests.chaos.facts import (ProcessDeath, Leaf, UnrecordedRow, World)
+from tests.chaos.facts import Leaf, ProcessDeath, UnrecordedRow, World
 from tests.chaos.plan import NUMBERS, PAUSE_SECONDS
 from tests.chaos.test_model import GOOD, LEAVES, ROW, call, catalogue, heard, leaf, rules, world
 
@@ -133,7 +133,9 @@ def test_on_a_busy_machine_a_pause_may_lie_later_in_the_sound_and_is_as_long() -
 
 
 def test_a_pause_holds_with_the_daemon_dead() -> None:
-    w = replace(paused(*TWO_SECONDS), watched=[(90.0, 102.0), (106.0, 200.0)], died=[ProcessDeath("daemon", 102.0)])
+    w = replace(
+        paused(*TWO_SECONDS), watched=[(90.0, 102.0), (106.0, 200.0)], died=[ProcessDeath("daemon", 102.0)]
+    )
     assert "paused" in rules(w)
 
 

@@ -46,9 +46,7 @@ def wait_active(machine: Machine, unit: str, seconds: float = 30) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_hardened_process_reports_that_it_is_ready(
-    machine: Machine, unit: str
-) -> None:
+def test_hardened_process_reports_that_it_is_ready(machine: Machine, unit: str) -> None:
     wait_active(machine, unit)
     assert machine.show(unit, "User") == "accord"
     assert machine.show(unit, "NRestarts") == "0", machine.journal(unit)

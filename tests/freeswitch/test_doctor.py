@@ -22,7 +22,15 @@ from recorder.processes.services import Context
 from recorder.switch import dialplan_lint
 from tests.freeswitch.process import until
 from tests.freeswitch.switches import HOME, NUMBER, PASSWORD, Rig
-from tests.scenarios.broken_dialplans import (BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, DialplanFault, apply, copy, mend)
+from tests.scenarios.broken_dialplans import (
+    BROKEN,
+    BROKEN_OUTWARD,
+    BROKEN_ROUTES,
+    DialplanFault,
+    apply,
+    copy,
+    mend,
+)
 from tests.scenarios.files import Sounds
 
 ABOUT_THE_SWITCH = (

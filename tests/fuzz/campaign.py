@@ -27,7 +27,7 @@ import hypothesis
 import structlog
 from hypothesis import strategies as st
 
-from tests.fuzz.target import (Target, load, mutated_seed)
+from tests.fuzz.target import Target, load, mutated_seed
 
 HERE = Path(__file__).parent
 

@@ -21,7 +21,7 @@ def main() -> None:
     packages = [word.strip("\"'() ") for word in line.partition("=")[2].split(",")]
     with atheris.instrument_imports(include=[package for package in packages if package]):
         target = targets.load(NAME)
-    from tests.fuzz.campaign import (CountingCheck, quiet)
+    from tests.fuzz.campaign import CountingCheck, quiet
 
     quiet()
     counted = CountingCheck(target, "atheris", Path(OUT))

@@ -19,7 +19,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import amendments
 from recorder.seal.keyring import Keyring
 from tests.clock import Clock
-from tests.fuzz.documents import (repeatable_entropy, scratch)
+from tests.fuzz.documents import repeatable_entropy, scratch
 from tests.house import CALLER, PASSWORD, Customer, House, hash_with
 from web import WebConfig, create_app
 from web.config import LoginLimits

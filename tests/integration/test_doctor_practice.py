@@ -20,7 +20,7 @@ from recorder.clock import utc_now
 from recorder.ops.doctor import outbound, routes, switch
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes.services import Context
-from tests.scenarios.broken_dialplans import (BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, DialplanFault, apply, copy)
+from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, DialplanFault, apply, copy
 from tests.scenarios.files import write_snapshot
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.transcript import TRANSCRIPTS

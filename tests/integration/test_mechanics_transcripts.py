@@ -6,11 +6,11 @@ import pytest
 from gevent.pool import Pool
 
 from demo.practice.switch import CONF
-from tests.scenarios.manual_client import (ManualClient)
-from tests.scenarios.compare import (by_leg, names, ours, switch_messages, settled, shape)
+from tests.scenarios.compare import by_leg, names, ours, settled, shape, switch_messages
+from tests.scenarios.manual_client import ManualClient
 from tests.scenarios.mechanics import MECHANICS, Mechanic, write_configuration, write_sounds
 from tests.scenarios.practice_driver import PASSWORD, PracticeDriver
-from tests.scenarios.transcript import (SUFFIX, TRANSCRIPTS, Block, frames, read, transcript_names)
+from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, Block, frames, read, transcript_names
 
 REAL = TRANSCRIPTS / "mechanics"
 
@@ -34,7 +34,9 @@ def practice_transcripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return {mechanic.name: blocks for mechanic, blocks in zip(MECHANICS, played, strict=True)}
 
 
-def pairs(name: str, practice_transcripts: dict[str, list[Block]]) -> list[tuple[str, str, list[Block], list[Block]]]:
+def pairs(
+    name: str, practice_transcripts: dict[str, list[Block]]
+) -> list[tuple[str, str, list[Block], list[Block]]]:
     """For each connection and leg: the real switch's messages, and the practice switch's."""
     connections = ["standing"]
     if next(mechanic for mechanic in MECHANICS if mechanic.name == name).call:

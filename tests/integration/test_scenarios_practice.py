@@ -88,9 +88,7 @@ def rough_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseExc
 
 
 @pytest.mark.parametrize("name", [scenario.name for scenario in ROUGH])
-def test_rough_scenario_ends_as_expected(
-    name: str, rough_results: dict[str, BaseException | None]
-) -> None:
+def test_rough_scenario_ends_as_expected(name: str, rough_results: dict[str, BaseException | None]) -> None:
     if (error := rough_results[name]) is not None:
         raise error
 

@@ -9,12 +9,12 @@ from gevent.pool import Pool
 
 from tests.scenarios.at_pickup import AT_PICKUP
 from tests.scenarios.codes import CODES
-from tests.scenarios.compare import (by_leg, names, daemon_messages, ours, switch_messages, settled, shape)
+from tests.scenarios.compare import by_leg, daemon_messages, names, ours, settled, shape, switch_messages
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK
 from tests.scenarios.run import play
-from tests.scenarios.transcript import (CLOSED, SUFFIX, TRANSCRIPTS, Block, frames, read, transcript_names)
+from tests.scenarios.transcript import CLOSED, SUFFIX, TRANSCRIPTS, Block, frames, read, transcript_names
 
 ALL = (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP, *CODES)
 CAPTURED = transcript_names()
@@ -72,7 +72,9 @@ def test_the_events_have_the_same_headers(
 
 
 @pytest.mark.parametrize("name", CAPTURED)
-def test_a_call_is_handed_over_with_the_same_headers(name: str, practice_transcripts: dict[str, list[Block]]) -> None:
+def test_a_call_is_handed_over_with_the_same_headers(
+    name: str, practice_transcripts: dict[str, list[Block]]
+) -> None:
     def first(blocks: list[Block]) -> list[Block]:
         return [block for block in switch_messages(blocks, "call") if block.event == "CHANNEL_DATA"]
 
@@ -106,7 +108,9 @@ def answers(blocks: list[Block], connection: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("connection", ["standing", "call"])
 @pytest.mark.parametrize("name", CAPTURED)
-def test_commands_are_answered_alike(name: str, connection: str, practice_transcripts: dict[str, list[Block]]) -> None:
+def test_commands_are_answered_alike(
+    name: str, connection: str, practice_transcripts: dict[str, list[Block]]
+) -> None:
     real = answers(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection)
     mine = answers(practice_transcripts[name], connection)
     assert set(real) & set(mine)

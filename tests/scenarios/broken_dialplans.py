@@ -91,7 +91,9 @@ BROKEN = (
     DialplanFault(
         "no resume", ENTRY, instead('data="socket_resume=true"', 'data="a=b"'), "does not set socket_resume"
     ),
-    DialplanFault("calls end", ENTRY, instead('name="accord" continue="true"', 'name="accord"'), "calls end there"),
+    DialplanFault(
+        "calls end", ENTRY, instead('name="accord" continue="true"', 'name="accord"'), "calls end there"
+    ),
     DialplanFault("sync", ENTRY, instead("async full", "full"), "is not `async full`"),
     DialplanFault(
         "another daemon", ENTRY, instead("$${accord_daemon}", "127.0.0.1:1"), "sends calls to 127.0.0.1:1"
@@ -111,8 +113,12 @@ BROKEN = (
         remove_matches(r'<extension name="accord".*?</extension>'),
         "no extension sends calls to the daemon",
     ),
-    DialplanFault("no timeout", ACCORD, extension("accord_timeout"), "the extension accord_timeout is missing"),
-    DialplanFault("no catch-all", ACCORD, extension("accord_after_any"), "the extension accord_after_any is missing"),
+    DialplanFault(
+        "no timeout", ACCORD, extension("accord_timeout"), "the extension accord_timeout is missing"
+    ),
+    DialplanFault(
+        "no catch-all", ACCORD, extension("accord_after_any"), "the extension accord_after_any is missing"
+    ),
     DialplanFault(
         "the guard keeps recordings",
         ACCORD,
@@ -147,7 +153,9 @@ BROKEN = (
         ),
         "a call that is to be told at pick-up is recorded before",
     ),
-    DialplanFault("nothing rings first", ACCORD, extension("accord_pickup"), "the extension accord_pickup is missing"),
+    DialplanFault(
+        "nothing rings first", ACCORD, extension("accord_pickup"), "the extension accord_pickup is missing"
+    ),
     DialplanFault(
         "keys end the announcement",
         ACCORD,
@@ -224,54 +232,136 @@ NUMBERS = r'field="${accord_line}" expression="^\+?[0-9]{2,15}$"'
 
 BROKEN_OUTWARD = (
     DialplanFault("no callee", CALLEE, extension("accord_callee"), "the extension accord_callee is missing"),
-    DialplanFault("nobody is asked", CALLEE, extension("accord_listen"), "the extension accord_listen is missing"),
-    DialplanFault("callees are left", CALLEE, instead("full", "async full"), "a daemon that dies can leave callees"),
+    DialplanFault(
+        "nobody is asked", CALLEE, extension("accord_listen"), "the extension accord_listen is missing"
+    ),
+    DialplanFault(
+        "callees are left", CALLEE, instead("full", "async full"), "a daemon that dies can leave callees"
+    ),
     DialplanFault(
         "callees are hung up",
         CALLEE,
-        instead("accord_state=answered", 'accord_state=answered"/><action application="set" '
-                'data="socket_resume=true'),
+        instead(
+            "accord_state=answered",
+            'accord_state=answered"/><action application="set" data="socket_resume=true',
+        ),
         "both ends are hung up",
     ),
     DialplanFault("no guard for callees", CALLEE, instead(GUARD, ""), "accord_callee has no guard"),
-    DialplanFault("no state", CALLEE, instead("accord_state=answered", "a=b"), "does not set accord_state=answered"),
-    DialplanFault("begins at any time", CALLEE, replace_in_extension("accord_callee", "sched_api(+", "sched_del("),
-           "accord_callee sets no bound"),
-    DialplanFault("callees are transferred", CALLEE,
-           replace_in_extension("accord_begin", LATE, '<action application="sched_transfer" data="+9 a XML b"/>'),
-           "has the switch transfer the callee"),
-    DialplanFault("no bound for callees", CALLEE, replace_in_extension("accord_again", LATE), "accord_again sets no bound"),
-    DialplanFault("callees end it", CALLEE, replace_in_extension("accord_ask", "playback_terminators=none", "a=b"),
-           "accord_ask leaves playback_terminators"),
-    DialplanFault("begins on a bridged call", CALLEE, replace_in_extension("accord_begin", "^(answered|asking)$", "."),
-           "accord_begin acts in state 'announced'"),
-    DialplanFault("confirms any callee", CALLEE, replace_in_extension("accord_announced", "^announcing$", "."),
-           "accord_announced acts in state 'answered'"),
-    DialplanFault("records the question", CALLEE, replace_in_extension("accord_ask", '"playback"', '"record_session"'),
-           "records before anybody has agreed"),
-    DialplanFault("records later", CALLEE, replace_in_extension("accord_begin", "record_session", "log"),
-           "does not record before it plays"),
-    DialplanFault("callees in one channel", CALLEE, replace_in_extension("accord_begin", "RECORD_STEREO=true", "a=b"),
-           "does not record in two channels"),
-    DialplanFault("an older Accord's callees", CALLEE, replace_in_extension("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
-           "accord_begin is of an older Accord, without RECORD_PRE_BUFFER_FRAMES=0"),
-    DialplanFault("a refusal is recorded", CALLEE, replace_in_extension("accord_decline", STOP), "accord_decline does not end"),
-    DialplanFault("nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees are not told"),
-    DialplanFault("told too soon", WAY, instead("nolocal:group_confirm_early_ok=false", "a=b"),
-           "connected before they have answered"),
-    DialplanFault("timed out", WAY, instead("group_confirm_cancel_timeout=true", "a=b"), "leaves call_timeout on"),
-    DialplanFault("timed out by the call's own", WAY, instead("execute_on_pre_originate_accord", "a"),
-           "leaves call_timeout on"),
-    DialplanFault("calls out end", WAY, instead('name="accord_outbound" continue="true"', 'name="accord_outbound"'),
-           "calls end there"),
-    DialplanFault("emergency calls are told", WAY, extension("accord_outbound_untouched"),
-           "acts on calls to emergency numbers"),
-    DialplanFault("told twice", WAY,
-           replace_in_extension("accord_outbound", '<condition field="${accord_state}" expression="^$"/>'),
-           "acts on calls that Accord has in hand"),
-    DialplanFault("nobody's calls", WAY, replace_in_extension("accord_outbound", NUMBERS, NUMBERS.partition("^")[0] + '"'),
-           "from which line they are"),
-)  # fmt: skip
+    DialplanFault(
+        "no state", CALLEE, instead("accord_state=answered", "a=b"), "does not set accord_state=answered"
+    ),
+    DialplanFault(
+        "begins at any time",
+        CALLEE,
+        replace_in_extension("accord_callee", "sched_api(+", "sched_del("),
+        "accord_callee sets no bound",
+    ),
+    DialplanFault(
+        "callees are transferred",
+        CALLEE,
+        replace_in_extension(
+            "accord_begin", LATE, '<action application="sched_transfer" data="+9 a XML b"/>'
+        ),
+        "has the switch transfer the callee",
+    ),
+    DialplanFault(
+        "no bound for callees",
+        CALLEE,
+        replace_in_extension("accord_again", LATE),
+        "accord_again sets no bound",
+    ),
+    DialplanFault(
+        "callees end it",
+        CALLEE,
+        replace_in_extension("accord_ask", "playback_terminators=none", "a=b"),
+        "accord_ask leaves playback_terminators",
+    ),
+    DialplanFault(
+        "begins on a bridged call",
+        CALLEE,
+        replace_in_extension("accord_begin", "^(answered|asking)$", "."),
+        "accord_begin acts in state 'announced'",
+    ),
+    DialplanFault(
+        "confirms any callee",
+        CALLEE,
+        replace_in_extension("accord_announced", "^announcing$", "."),
+        "accord_announced acts in state 'answered'",
+    ),
+    DialplanFault(
+        "records the question",
+        CALLEE,
+        replace_in_extension("accord_ask", '"playback"', '"record_session"'),
+        "records before anybody has agreed",
+    ),
+    DialplanFault(
+        "records later",
+        CALLEE,
+        replace_in_extension("accord_begin", "record_session", "log"),
+        "does not record before it plays",
+    ),
+    DialplanFault(
+        "callees in one channel",
+        CALLEE,
+        replace_in_extension("accord_begin", "RECORD_STEREO=true", "a=b"),
+        "does not record in two channels",
+    ),
+    DialplanFault(
+        "an older Accord's callees",
+        CALLEE,
+        replace_in_extension("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
+        "accord_begin is of an older Accord, without RECORD_PRE_BUFFER_FRAMES=0",
+    ),
+    DialplanFault(
+        "a refusal is recorded",
+        CALLEE,
+        replace_in_extension("accord_decline", STOP),
+        "accord_decline does not end",
+    ),
+    DialplanFault(
+        "nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees are not told"
+    ),
+    DialplanFault(
+        "told too soon",
+        WAY,
+        instead("nolocal:group_confirm_early_ok=false", "a=b"),
+        "connected before they have answered",
+    ),
+    DialplanFault(
+        "timed out", WAY, instead("group_confirm_cancel_timeout=true", "a=b"), "leaves call_timeout on"
+    ),
+    DialplanFault(
+        "timed out by the call's own",
+        WAY,
+        instead("execute_on_pre_originate_accord", "a"),
+        "leaves call_timeout on",
+    ),
+    DialplanFault(
+        "calls out end",
+        WAY,
+        instead('name="accord_outbound" continue="true"', 'name="accord_outbound"'),
+        "calls end there",
+    ),
+    DialplanFault(
+        "emergency calls are told",
+        WAY,
+        extension("accord_outbound_untouched"),
+        "acts on calls to emergency numbers",
+    ),
+    DialplanFault(
+        "told twice",
+        WAY,
+        replace_in_extension("accord_outbound", '<condition field="${accord_state}" expression="^$"/>'),
+        "acts on calls that Accord has in hand",
+    ),
+    DialplanFault(
+        "nobody's calls",
+        WAY,
+        replace_in_extension("accord_outbound", NUMBERS, NUMBERS.partition("^")[0] + '"'),
+        "from which line they are",
+    ),
+)
 """Faults of the outbound dialplan."""
 
 
@@ -281,14 +371,25 @@ _AHEAD = (
 )
 
 BROKEN_ROUTES = (
-    DialplanFault("an inbound route ahead of Accord", "dialplan/public.xml", instead("<X-PRE", f"{_AHEAD}<X-PRE"),
-           "extension 'ahead' of context 'public'"),
-    DialplanFault("an outbound route ahead of Accord", "dialplan/outbound.xml", instead("<X-PRE", f"{_AHEAD}<X-PRE"),
-           "extension 'ahead' of context 'outbound'"),
-    DialplanFault("Accord's extensions twice", "dialplan/public.xml",
-           instead("</context>", '<X-PRE-PROCESS cmd="include" data="public/00_accord.xml"/>\n</context>'),
-           "context public sends each call to the daemon 2 times"),
-)  # fmt: skip
+    DialplanFault(
+        "an inbound route ahead of Accord",
+        "dialplan/public.xml",
+        instead("<X-PRE", f"{_AHEAD}<X-PRE"),
+        "extension 'ahead' of context 'public'",
+    ),
+    DialplanFault(
+        "an outbound route ahead of Accord",
+        "dialplan/outbound.xml",
+        instead("<X-PRE", f"{_AHEAD}<X-PRE"),
+        "extension 'ahead' of context 'outbound'",
+    ),
+    DialplanFault(
+        "Accord's extensions twice",
+        "dialplan/public.xml",
+        instead("</context>", '<X-PRE-PROCESS cmd="include" data="public/00_accord.xml"/>\n</context>'),
+        "context public sends each call to the daemon 2 times",
+    ),
+)
 """Routes that connect a call before Accord is asked, or that ask twice."""
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from tests.freeswitch.switches import HOME, Rig, free_ports
-from tests.scenarios.capture import (FOLDER, TRANSCRIPTS, Tap, ConnectionCapture)
+from tests.scenarios.capture import FOLDER, TRANSCRIPTS, ConnectionCapture, Tap
 
 
 def main() -> None:

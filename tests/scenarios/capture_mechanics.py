@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import CONF, PASSWORD, Rig
-from tests.scenarios.manual_client import (ManualClient)
 from tests.scenarios.capture_scenarios import scrub
+from tests.scenarios.manual_client import ManualClient
 from tests.scenarios.mechanics import MECHANICS, write_configuration, write_sounds
 from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, frames, write
 

@@ -30,7 +30,9 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
                 "then reloadxml",
             )
         else:
-            yield DoctorFinding("ok", "outbound: no line records outbound calls, and no context sends any here")
+            yield DoctorFinding(
+                "ok", "outbound: no line records outbound calls, and no context sends any here"
+            )
         return
     missing = dialplan_lint_outbound.missing(loaded)
     for name in missing:

@@ -92,8 +92,8 @@ def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
     if more := sorted({*endorsement.uses} - {*signing.PANEL_USES}):
         yield DoctorFinding(
             "wrong",
-            f"keys: the panel's key {endorsement.key_id} is also endorsed for {', '.join(more)}: an intruder in "
-            "the panel could sign those",
+            f"keys: the panel's key {endorsement.key_id} is also endorsed for {', '.join(more)}: "
+            "an intruder in the panel could sign those",
             f"{renew}, and `accord keys revoke {endorsement.key_id}`",
         )
     if lacking := [use for use in signing.PANEL_USES if use not in endorsement.uses]:
@@ -119,9 +119,7 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
         if copy is None:
             yield DoctorFinding("warning", f"key copies: no copy of {name} has been confirmed", hint)
         elif copy.key_id != identity:
-            yield DoctorFinding(
-                "warning", f"key copies: the confirmed copy is of another {name[4:]}", hint
-            )
+            yield DoctorFinding("warning", f"key copies: the confirmed copy is of another {name[4:]}", hint)
         elif patient.now() - copy.at > COPY_GOOD_FOR:
             yield DoctorFinding(
                 "warning", f"key copies: the copy of {name} was last confirmed on {to_iso(copy.at)}", hint
@@ -257,7 +255,9 @@ def embedded_store(patient: Patient) -> Iterator[DoctorFinding]:
             "these ports, set another [store] embedded_port",
         )
     else:
-        yield DoctorFinding("ok", "embedded store: its internal ports are closed to the machine's other users")
+        yield DoctorFinding(
+            "ok", "embedded store: its internal ports are closed to the machine's other users"
+        )
 
 
 def _able(has: bool, what: str, instead: str) -> DoctorFinding:

@@ -101,9 +101,7 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
             "set listen-ip to 127.0.0.1: whoever logs in there controls every call",
         )
     if values.get("password") == "ClueCon":  # FreeSWITCH's own, known to everybody
-        yield DoctorFinding(
-            "wrong", "event socket: it has FreeSWITCH's default password", "set another one"
-        )
+        yield DoctorFinding("wrong", "event socket: it has FreeSWITCH's default password", "set another one")
 
 
 def key(patient: Patient) -> Iterator[DoctorFinding]:
@@ -123,9 +121,7 @@ def key(patient: Patient) -> Iterator[DoctorFinding]:
                 raise
             there = False
     if there:
-        yield DoctorFinding(
-            "ok", "key: the switch has the daemon's key, which identifies its calls"
-        )
+        yield DoctorFinding("ok", "key: the switch has the daemon's key, which identifies its calls")
     else:
         yield DoctorFinding(
             "warning",

@@ -26,7 +26,7 @@ from recorder.seal.amendment_kinds import (
 )
 from recorder.seal.usage_terms import terms
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import (mutate_document, mutate_bytes, serialize, world)
+from tests.fuzz.documents import mutate_bytes, mutate_document, serialize, world
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.seal", "rfc8785")

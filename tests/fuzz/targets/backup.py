@@ -7,7 +7,7 @@ from functools import cache
 from recorder.errors import BackupError
 from recorder.features.recovery import backup
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import (repeatable_entropy, mutate_bytes, scratch)
+from tests.fuzz.documents import mutate_bytes, repeatable_entropy, scratch
 from tests.fuzz.panel import keyring, panel
 from tests.unit.seal.recording import NOW
 

@@ -133,7 +133,9 @@ def _check_step(before, event, state, actions, facts: Facts) -> None:
         if isinstance(action, WriteMark):
             assert action.kind in MARKS
             if action.kind == "announcement_finished":
-                assert facts.heard or (isinstance(event, events.CallReconciled) and event.state == "announced")
+                assert facts.heard or (
+                    isinstance(event, events.CallReconciled) and event.state == "announced"
+                )
         elif isinstance(action, Finish):
             facts.finished += 1
             assert action.reason is None or action.reason in REASONS, action.reason
@@ -181,7 +183,13 @@ SEEDS = (
         events.RecordingStopped,
     ),
     _seed(
-        events.RecordingStarted, events.PlaybackStarted, events.HoldStarted, events.PlaybackEnded, events.HoldEnded, events.PlaybackEnded, events.FolderWritten
+        events.RecordingStarted,
+        events.PlaybackStarted,
+        events.HoldStarted,
+        events.PlaybackEnded,
+        events.HoldEnded,
+        events.PlaybackEnded,
+        events.FolderWritten,
     ),
     _seed(events.FolderFailed, events.CallReconciled, events.ChannelGone, events.RecordingStarted),
     b"\x02\x03" + bytes(range(1, 120)),

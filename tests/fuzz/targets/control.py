@@ -27,7 +27,7 @@ from recorder.domain.live_command import (
     read,
 )
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import (mutate_document, scratch, serialize)
+from tests.fuzz.documents import mutate_document, scratch, serialize
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.domain.live_command", "recorder.capture.command_listener", "recorder.strict_json")

@@ -12,7 +12,7 @@ from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.keyring import WrappedKey, parse_kek
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import (ODD_VALUES, mutate_document, serialize, world, wrapped_keys)
+from tests.fuzz.documents import ODD_VALUES, mutate_document, serialize, world, wrapped_keys
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.seal", "rfc8785")

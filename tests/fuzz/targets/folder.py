@@ -16,7 +16,7 @@ from recorder.pipeline import stages, unrecorded_call
 from recorder.spool import layout
 from recorder.spool.layout import Mark, Take
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import (mutate_document, mutate_bytes, scratch)
+from tests.fuzz.documents import mutate_bytes, mutate_document, scratch
 from tests.unit.seal.recording import ANNOUNCEMENT, NOW, make_encoded
 
 INSTRUMENT = ("recorder.audio", "recorder.domain.line_policy", "recorder.strict_json", "recorder.clock")
@@ -90,7 +90,9 @@ def _changed(name: str, choices: Choices) -> bytes:
         )
     document = json.loads(content)
     for _ in range(choices.below(3)):
-        document = mutate_document(document, choices, [json.loads(each) for each in (content, GENUINE[layout.CALL])])
+        document = mutate_document(
+            document, choices, [json.loads(each) for each in (content, GENUINE[layout.CALL])]
+        )
     return mutate_bytes(json.dumps(document, ensure_ascii=True).encode(), choices)
 
 

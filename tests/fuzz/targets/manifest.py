@@ -9,7 +9,7 @@ from recorder.errors import SealError
 from recorder.seal.sealing import open_manifest
 from recorder.seal.verification import verify
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import (mutate_document, mutate_bytes, serialize, world)
+from tests.fuzz.documents import mutate_bytes, mutate_document, serialize, world
 from tests.unit.seal.recording import NOW, Bucket
 
 INSTRUMENT = ("recorder.seal", "rfc8785")

@@ -12,7 +12,7 @@ from recorder.auditlog.signed_note import Head
 from recorder.errors import LedgerError
 from recorder.seal import signing
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import (mutate_bytes, world)
+from tests.fuzz.documents import mutate_bytes, world
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.auditlog.signed_note", "recorder.clock")

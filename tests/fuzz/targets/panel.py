@@ -10,9 +10,9 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.test import run_wsgi_app
 
-from tests.fuzz.panel_requests import (JSON, PanelRequest, addresses, panel_request)
 from tests.fuzz.choices import Choices
-from tests.fuzz.panel import (SECRETS, restore_panel, panel)
+from tests.fuzz.panel import SECRETS, panel, restore_panel
+from tests.fuzz.panel_requests import JSON, PanelRequest, addresses, panel_request
 
 INSTRUMENT = ("web", "recorder.playback", "werkzeug.http", "werkzeug.sansio")
 LONGEST = 300

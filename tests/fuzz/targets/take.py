@@ -21,7 +21,7 @@ from recorder.seal.sealing import open_manifest, seal
 from recorder.spool import layout
 from recorder.spool.layout import MARKS, CallEnd, CallStart, Mark
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import (repeatable_entropy, scratch, world)
+from tests.fuzz.documents import repeatable_entropy, scratch, world
 from tests.fuzz.targets.wav import riff
 
 INSTRUMENT = ("recorder.audio", "recorder.seal.manifest")
@@ -118,7 +118,9 @@ def check(data: bytes) -> None:
         assert left is None or told is not None or not left.any(), "kept what was said before they were told"
     tenant_key = next(key for key in _tenant_keys() if key.tenant == tenant)
     try:
-        sealed = seal(encoded, made.keyring, tenant_key, _signer(), take.end.ended_at, repeatable_entropy("take"))
+        sealed = seal(
+            encoded, made.keyring, tenant_key, _signer(), take.end.ended_at, repeatable_entropy("take")
+        )
     except SealError as error:
         assert error.error_id in ("seal.endorsement_time", "seal.contradiction"), error.error_id
         return

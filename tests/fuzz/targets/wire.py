@@ -9,10 +9,10 @@ import re
 import socket
 from functools import cache
 
-from tests.fuzz.panel_requests import ARGUMENT, PIECES, addresses
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import scratch
 from tests.fuzz.panel import panel
+from tests.fuzz.panel_requests import ARGUMENT, PIECES, addresses
 from tests.unit.web.test_server import Served
 
 INSTRUMENT = ()

@@ -11,9 +11,9 @@ import soundfile
 
 from bench.load import figures, sound, tables
 from bench.load.installation import Mode
-from bench.load.recorded_calls import Heard, Kept
 from bench.load.measure import Measured, Plan, Sample
 from bench.load.phones import Count
+from bench.load.recorded_calls import Heard, Kept
 from bench.load.sound import FRAME, RATE, Speech
 from bench.load.usage import Machine, Use
 

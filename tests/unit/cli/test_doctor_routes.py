@@ -26,9 +26,7 @@ EXTENSION = (
         ),
     ],
 )
-def test_extension_is_reported_with_its_files(
-    tmp_path: Path, files: dict[str, str], said: str
-) -> None:
+def test_extension_is_reported_with_its_files(tmp_path: Path, files: dict[str, str], said: str) -> None:
     folder = tmp_path / "dialplan"
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -191,9 +191,7 @@ def test_operator_rotates_keys(shell: Shell, house: Bakery, tmp_path: Path) -> N
     assert "the key-encryption key, confirmed on" in found
 
 
-def test_takes_in_another_nodes_spool_survive_a_rotation(
-    shell: Shell, house: Bakery, tmp_path: Path
-) -> None:
+def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     """At whatever stage, including a customer's first; that node then has only the new key."""
     keys, store = house.folder / "keys", house.means.store
     other = tmp_path / "other node" / "spool"
@@ -252,9 +250,7 @@ class FailingStore:
         self._store.put(key, *args)
 
 
-def test_key_from_the_settings_is_changed_by_hand(
-    shell: Shell, house: Bakery, tmp_path: Path
-) -> None:
+def test_key_from_the_settings_is_changed_by_hand(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     recording, keys = put_small(house), house.folder / "keys"
     old, text = load_kek(keys / "kek").id, (keys / "kek").read_text("ascii")
     (keys / "kek").unlink()

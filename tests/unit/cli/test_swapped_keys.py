@@ -97,9 +97,7 @@ def test_next_key_of_another_customer_is_never_used(
     assert_opens(house, recording)
 
 
-def test_installation_with_another_customers_key_is_repaired(
-    shell: Shell, house: Bakery, other: str
-) -> None:
+def test_installation_with_another_customers_key_is_repaired(shell: Shell, house: Bakery, other: str) -> None:
     """As an earlier `accord keys rotate` left it."""
     recording, own, foreign = put_small(house), key_of(house.tenant), key_of(other)
     put(house, every_tenant_key_path(house.tenant, own.key_id), own.to_bytes())
@@ -184,9 +182,7 @@ def test_exchanged_recording_key_is_not_written(shell: Shell, house: Bakery, at:
     assert_opens(house, first, second)
 
 
-def test_lost_recording_key_is_reported_and_others_are_rotated(
-    shell: Shell, house: Bakery
-) -> None:
+def test_lost_recording_key_is_reported_and_others_are_rotated(shell: Shell, house: Bakery) -> None:
     first, second = put_small(house), put_small(house)
     strange = queries.recording(house.tenant, second).wrapped_key
     put(house, data_key_path(house.tenant, first), strange.encode())
@@ -230,9 +226,7 @@ def test_damaged_key_in_place_of_a_takes_own_is_refused(house: Bakery) -> None:
 
 
 @pytest.mark.parametrize("how", ["foreign", "damaged"])
-def test_rebuild_accepts_no_foreign_customer_key(
-    shell: Shell, house: Bakery, other: str, how: str
-) -> None:
+def test_rebuild_accepts_no_foreign_customer_key(shell: Shell, house: Bakery, other: str, how: str) -> None:
     recording, own = put_small(house), key_of(house.tenant)
     bad = key_of(other) if how == "foreign" else damaged_key(own)
     put(house, tenant_key_path(house.tenant), bad.to_bytes())

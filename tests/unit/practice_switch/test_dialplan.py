@@ -64,9 +64,7 @@ def test_a_call_is_brought_to_the_daemon_then_guarded_then_routed(shipped: Pract
         ("+3225550101", "+32255010099"),
     ],
 )
-def test_unrecorded_numbers_are_only_routed(
-    shipped: PracticeDialplan, number: str, caller: str
-) -> None:
+def test_unrecorded_numbers_are_only_routed(shipped: PracticeDialplan, number: str, caller: str) -> None:
     variables: dict[str, str] = {}
     steps = hunt(shipped, "public", number, variables, caller)
     names = applications(steps)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from demo.practice.party import dialogue
-from demo.practice.sound import (FRAME, SILENCE, Player, Tape, load, as_on_the_line)
+from demo.practice.sound import FRAME, SILENCE, Player, Tape, as_on_the_line, load
 from recorder.errors import SwitchError
 
 

@@ -10,7 +10,7 @@ from demo.practice.dialplan import PracticeDialplan
 from recorder.errors import SwitchError
 from recorder.switch import dialplan_lint, dialplan_lint_outbound
 from recorder.switch.dialplan_model import Action, Loaded
-from tests.scenarios.broken_dialplans import (BROKEN, BROKEN_OUTWARD, DialplanFault, apply, copy)
+from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, DialplanFault, apply, copy
 
 
 def load(conf: Path) -> Loaded:
