@@ -137,7 +137,7 @@ def test_mailed_checkpoint_is_compared(shell: AuditShell, tmp_path: Path) -> Non
     assert "checkpoint.missing" in result.output
     shell.good("tenant", "create", "Martin")
     result = shell("audit", "--tenant", "Martin", "--checkpoint", str(kept))
-    assert (result.exit_code, "checkpoint 1 is of customer" in result.output) == (2, True)
+    assert (result.exit_code, "checkpoint 1 belongs to customer" in result.output) == (2, True)
     kept.write_text("nothing")
     assert "this is not one of our checkpoints" in shell("audit", "--checkpoint", str(kept)).output
 
@@ -189,7 +189,7 @@ def test_log_continues_after_the_catalogue_was_lost(shell: AuditShell, tmp_path:
         assert found.exit_code == 2
         assert "log.rewritten" in found.output
         assert "after a restore, `accord audit begin`" in found.output
-        assert "checkpoint 3 was signed" in shell.good(*begun)
+        assert "signed checkpoint 3" in shell.good(*begun)
         after = shell("audit")
     assert after.exit_code == 1, after.output
     assert "warning log.begun_again" in after.output

@@ -128,7 +128,7 @@ def test_doctor_reports_lines_that_do_not_fit(house: Bakery) -> None:
         LineTable.update(mode="opt-in").execute()
     (unfit,) = examine(storage.lines, patient)
     assert unfit.state == "wrong"
-    assert "1 of 1 are not recorded: what they say was made for another mode" in unfit.what
+    assert "1 of 1 are not recorded, because their announcement was made for another mode" in unfit.what
     said = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     asking = composition.compose(house.tenant, name="asking", **said, **now)
     assert lines.set_line_announcement(house.tenant, house.line.id, asking.id, **now)

@@ -110,7 +110,7 @@ def test_readiness_of_a_process_is_reported(
 
     with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = list(machine._says("daemon", "127.0.0.1", server.server_port))
+        found = list(machine._readiness("daemon", "127.0.0.1", server.server_port))
         server.shutdown()
     assert [(each.state, each.what, each.hint) for each in found] == heard
 
@@ -118,7 +118,7 @@ def test_readiness_of_a_process_is_reported(
 def test_a_library_of_another_version(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ok      versions: greenswitch 0.0.19" in doctor(house)
     monkeypatch.setitem(machine.TESTED, "greenswitch", "9")
-    assert "warning versions: greenswitch 0.0.19; 9 was tested" in doctor(house)
+    assert "warning versions: greenswitch 0.0.19 is installed, but Accord is tested with 9" in doctor(house)
 
 
 def test_unusable_settings_are_wrong_not_a_warning() -> None:

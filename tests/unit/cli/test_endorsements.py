@@ -61,7 +61,7 @@ def test_doctor_reports_a_panel_key_that_may_sign_too_much(shell: Shell, house: 
     wide = signing.endorse(root, key, (*signing.PANEL_USES, signing.TOMBSTONE), begin, end)
     (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical_json.dump(wide.document()))
     found = shell("doctor").output
-    assert f"the panel's key {wide.key_id} is endorsed for tombstone as well" in found
+    assert f"the panel's key {wide.key_id} is also endorsed for tombstone" in found
     assert f"accord keys revoke {wide.key_id}" in found
     narrow = signing.endorse(root, key, (signing.AMENDMENT,), begin, end)
     (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical_json.dump(narrow.document()))

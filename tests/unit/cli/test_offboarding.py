@@ -68,7 +68,7 @@ def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
     shell.good(*hold, "--owner", "claire@example.com")
     refused = shell.bad("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter")
     assert f"{folder.name} (hold 1: contested order)" in refused
-    assert "HELD" in shell.good("tenant", "leave", "show", NAME)
+    assert "ON LEGAL HOLD" in shell.good("tenant", "leave", "show", NAME)
     shell.good("hold", "lift", folder.name, "1", *MINE, "--reason", "settled")
     shell.good("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter")
     assert "2 recordings left" in shell.good("tenant", "leave", "show", NAME)

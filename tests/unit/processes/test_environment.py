@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,8 +45,10 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def seen(pid: int) -> dict[str, str]:
-    """The initial environment of a process, as its user can read it."""
-    parts = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    """The initial environment of a process, as its user can read it; it is empty until exec has finished."""
+    while not (content := Path(f"/proc/{pid}/environ").read_bytes()):
+        time.sleep(0.01)
+    parts = content.decode().split("\0")
     return dict(part.split("=", 1) for part in parts if "=" in part)
 
 
