@@ -134,7 +134,7 @@ def test_doctor_has_no_findings(practice: PracticeSwitch, tmp_path: Path) -> Non
 def test_doctor_reports_silent_colleagues(conf: Path, tmp_path: Path) -> None:
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each for each in examine(practice, tmp_path) if each.state != "ok"]
-    (found,) = [each for each in bad if "colleagues" in each.what]
+    (found,) = [each for each in bad if "information prompts" in each.what]
     assert (found.state, "/var/lib/accord/snapshot/told" in found.what) == ("warning", True)
     assert str(tmp_path / "snapshot" / "told") in found.hint
 
@@ -176,7 +176,7 @@ def test_doctor_reports_missing_outbound_routes(conf: Path, tmp_path: Path) -> N
         bad = [each for each in examine(practice, tmp_path) if each.what.startswith("outbound")]
     assert [each.state for each in fine] == ["ok"]
     assert [each.state for each in bad] == ["wrong"]
-    assert "1 lines are to record their outbound calls" in bad[0].what
+    assert "1 lines record outbound calls" in bad[0].what
 
 
 def test_silent_switch_is_reported(tmp_path: Path) -> None:
