@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import feature_codes, keep_question, transfer_notice
-from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer
 from recorder.call.transitions import (
     PAUSE,
     SHORTER,
@@ -26,6 +26,7 @@ from recorder.call.transitions import (
     stop_prompt,
 )
 from recorder.domain.call_events import OUTSIDE, SoundEnded, SoundStarted
+from recorder.domain.markers import Marker
 
 
 def ring(state: CallState) -> tuple[CallState, Actions]:
@@ -70,7 +71,7 @@ def begin_again(state: CallState, at: datetime, reason: str) -> tuple[CallState,
 
 
 def _put_back(state: CallState, at: datetime, reason: str) -> tuple[CallState, Actions]:
-    note = WriteMark("announcement_broken", at, (("reason", reason),))
+    note = Marker(at, "announcement_broken", {"reason": reason})
     state = replace(
         state,
         phase=Phase.RINGING,
@@ -87,7 +88,7 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         return state, ()
     if isinstance(event, SoundStarted):
         return replace(state, prompt=replace(state.prompt, playing=True, began=event.at)), (
-            WriteMark("announcement_started", event.at),
+            Marker(event.at, "announcement_started"),
         )
     if not state.prompt.playing:
         return state, ()

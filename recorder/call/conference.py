@@ -22,10 +22,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from recorder.call import transfer_consent, transfer_notice
-from recorder.call.state import Actions, CallState, Do, JoinedParticipant, Phase, TransferTarget, WriteMark
+from recorder.call.state import Actions, CallState, Do, JoinedParticipant, Phase, TransferTarget
 from recorder.call.transfer_target import inform, is_beside, names, set_participants
 from recorder.call.transitions import end_recording
 from recorder.domain.call_events import (
@@ -37,9 +36,8 @@ from recorder.domain.call_events import (
     SoundStarted,
 )
 from recorder.domain.call_plan import ALONE
+from recorder.domain.markers import LATER, Marker
 from recorder.domain.parties import Party, party_data, party_of
-
-LATER: Final = (("seen", "later"),)
 
 
 def join_conference(state: CallState, event: ConferenceJoined) -> tuple[CallState, Actions]:
@@ -101,7 +99,7 @@ def _connect(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actio
     state = replace(
         state, internal=replace(state.internal, connected=True, party=one.party or state.internal.party)
     )
-    return state, (WriteMark("bridged", one.since, (*party, ("in", "room"))),)
+    return state, (Marker(one.since, "bridged", {**party, "in": "room"}),)
 
 
 def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
@@ -115,7 +113,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
         return state, (*actions, *asked)
     known = names(one.leg, one.party)
     one = replace(one, asked=True, outside=event.outside)
-    came_in = WriteMark("joined_room", one.since, _data(state, one))
+    came_in = Marker(one.since, "joined_room", _data(state, one))
     state = set_participants(
         state, tuple(one if each.leg == one.leg else each for each in state.conference.participants)
     )
@@ -127,7 +125,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
     ):
         state, untold = transfer_notice.stop(state, event.at, "stopped", ending=True)
         state = end_recording(state)
-        return state, (came_in, *untold, WriteMark("transferred_outside", event.at), Do.STOP)
+        return state, (came_in, *untold, Marker(event.at, "transferred_outside"), Do.STOP)
     script = state.script.joining
     # An answer to another call's question is no answer to this call's.
     told = script is not None and script.sound.path in one.heard and not transfer_consent.asks(state)
@@ -168,7 +166,7 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     after, actions = transfer_notice.follow_sound(state, event)
     if telling is None or script is None or not is_beside(state, telling.leg):
         return after, actions
-    if any(isinstance(one, WriteMark) and one.kind == "joined_told" for one in actions):
+    if any(isinstance(one, Marker) and one.kind == "joined_told" for one in actions):
         began = telling.began or event.at
         for one in state.conference.participants:
             if one.leg == telling.leg or (script.how != ALONE and one.asked and one.since <= began):
@@ -201,14 +199,14 @@ def leave_conference(state: CallState, at: datetime) -> tuple[CallState, Actions
 
 
 def _remove(
-    state: CallState, one: JoinedParticipant, at: datetime, seen: Actions = ()
+    state: CallState, one: JoinedParticipant, at: datetime, *, later: bool = False
 ) -> tuple[CallState, Actions]:
     untold: Actions = ()
     if state.transfer.target is not None and state.transfer.target.leg == one.leg:
         state, untold = transfer_notice.stop(state, at, "left")
     # They joined, whatever the switch would have said about them.
-    came_in = () if one.asked else (WriteMark("joined_room", one.since, _data(state, one)),)
-    left = WriteMark("left_room", at, _data(state, replace(one, later=bool(seen))))
+    came_in = () if one.asked else (Marker(one.since, "joined_room", _data(state, one)),)
+    left = Marker(at, "left_room", _data(state, replace(one, later=later)))
     others = tuple(each for each in state.conference.participants if each.leg != one.leg)
     return set_participants(state, others), (
         *came_in,
@@ -233,7 +231,7 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
     there = {one.leg for one in (*event.participants, *event.supervisors)}
     for one in state.conference.participants:
         if one.leg not in there:
-            state, gone = _remove(state, one, event.at, (Do.LOOK_ROUND,))
+            state, gone = _remove(state, one, event.at, later=True)
             actions = (*actions, *gone)
     state = replace(state, conference=replace(state.conference, name=event.conference))
     state, more = _add(state, event.participants, event.at, later=True)
@@ -241,7 +239,7 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
     return state, (*actions, *more, *telling)
 
 
-def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+def restore(state: CallState, notes: Iterable[Marker]) -> CallState:
     """Restore the participants from an earlier daemon's marks."""
     for note in notes:
         said = dict(note.data)
@@ -264,8 +262,8 @@ def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
     return state
 
 
-def _data(state: CallState, one: JoinedParticipant) -> tuple[tuple[str, str], ...]:
-    who = (("who", "outside" if one.outside else "colleague"),) if one.asked else ()
-    how = (("how", "conference" if state.conference.name else "third"),)
-    party = party_data(one.party)
-    return (*party, ("leg", one.leg), *who, *how, *(LATER if one.later else ()))
+def _data(state: CallState, one: JoinedParticipant) -> dict[str, str]:
+    who = {"who": "outside" if one.outside else "colleague"} if one.asked else {}
+    how = "conference" if state.conference.name else "third"
+    later = LATER if one.later else {}
+    return {**party_data(one.party), "leg": one.leg, **who, "how": how, **later}

@@ -24,11 +24,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer
 from recorder.call.transitions import (
     ANSWER,
     GRACE,
-    answer_mark,
+    answer_marker,
     await_key,
     confirm,
     decline,
@@ -39,6 +39,7 @@ from recorder.call.transitions import (
 )
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
+from recorder.domain.markers import Marker
 
 YES: Final = "1"
 NO: Final = "2"
@@ -74,7 +75,7 @@ def _announce(state: CallState, at: datetime, *more: Do) -> tuple[CallState, Act
 
 def await_answer(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    asked_now = WriteMark("asked", at, (("question", state.consent.question),))
+    asked_now = Marker(at, "asked", {"question": state.consent.question})
     return set_timer(state, at, ANSWER), (asked_now, *await_key(state))
 
 
@@ -106,7 +107,7 @@ def _choose_language(
     state: CallState, number: int, answer: str, at: datetime, key: str = ""
 ) -> tuple[CallState, Actions]:
     state, actions = begin(replace(state, consent=replace(state.consent, language=number)), at)
-    return state, (*actions, answer_mark("language", answer, at, key))
+    return state, (*actions, answer_marker("language", answer, at, key))
 
 
 def _press_in_opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
@@ -116,7 +117,7 @@ def _press_in_opt_in(state: CallState, event: KeyPressed) -> tuple[CallState, Ac
         return state, ()  # before the question's end it is no answer
     if event.key == YES:
         state, actions = _announce(state, event.at)
-        return state, (answer_mark("recording", "yes", event.at, event.key), *actions)
+        return state, (answer_marker("recording", "yes", event.at, event.key), *actions)
     if state.consent.wrong_keys + 1 < WRONG:
         return _ask_again(state, event.at)
     return decline(state, event.at, "unclear", event.key)
@@ -158,7 +159,7 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
         return give_up(state, "announcement_failed")
     if state.phase is Phase.CHOOSING:
         state, actions = confirm(set_timer(replace(state, informed=True), at, GRACE - timedelta(seconds=1)))
-        return state, (answer_mark("recording", "none", at, ""), *actions)
+        return state, (answer_marker("recording", "none", at, ""), *actions)
     if state.consent.question == "language":
         return _choose_language(state, 0, "none", at)
     return decline(state, at, "none")

@@ -20,11 +20,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from recorder.call import conference
-from recorder.call.state import Actions, CallState, ListeningSupervisor, Phase, WriteMark
+from recorder.call.state import Actions, CallState, ListeningSupervisor, Phase
 from recorder.domain.call_events import CallReconciled, Participant, SupervisorHeard
+from recorder.domain.markers import LATER, Marker
 from recorder.domain.parties import party_data, party_of
-
-LATER = conference.LATER
 
 
 def add_supervisors(
@@ -39,13 +38,13 @@ def _counts(state: CallState) -> bool:
 
 
 def _add(
-    state: CallState, supervisors: Iterable[Participant], at: datetime, seen: tuple[tuple[str, str], ...] = ()
+    state: CallState, supervisors: Iterable[Participant], at: datetime, *, later: bool = False
 ) -> tuple[CallState, Actions]:
     known = {one.leg for one in state.supervisors}
     new = tuple(
         ListeningSupervisor(one.leg, one.party) for one in supervisors if one.leg and one.leg not in known
     )
-    notes = tuple(WriteMark("listener_came", at, (*_who(one), *seen)) for one in new)
+    notes = tuple(Marker(at, "listener_came", _data(one, later)) for one in new)
     return replace(state, supervisors=(*state.supervisors, *new)), notes
 
 
@@ -58,8 +57,8 @@ def change_audience(state: CallState, event: SupervisorHeard) -> tuple[CallState
     if one == before:
         return state, ()
     listeners = tuple(one if each.leg == one.leg else each for each in state.supervisors)
-    lane = (("channel", one.lane),) if one.lane else ()
-    note = WriteMark("listener_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
+    channel = {"channel": one.lane} if one.lane else {}
+    note = Marker(event.at, "listener_heard", {**_data(one), "heard_by": one.heard_by, **channel})
     state = replace(state, supervisors=listeners)
     joined: Actions = ()
     if one.lane and not before.lane:
@@ -76,11 +75,11 @@ def remove_supervisor(state: CallState, leg: str, at: datetime) -> tuple[CallSta
 
 
 def _remove(
-    state: CallState, one: ListeningSupervisor, at: datetime, seen: tuple[tuple[str, str], ...] = ()
+    state: CallState, one: ListeningSupervisor, at: datetime, *, later: bool = False
 ) -> tuple[CallState, Actions]:
     state = replace(state, supervisors=tuple(each for each in state.supervisors if each != one))
     state, left = conference.remove_participant(state, one.leg, at)
-    return state, (*left, WriteMark("listener_left", at, (*_who(one), *seen)))
+    return state, (*left, Marker(at, "listener_left", _data(one, later)))
 
 
 def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
@@ -91,13 +90,13 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
     actions: Actions = ()
     for one in state.supervisors:
         if one.leg not in there:
-            state, left = _remove(state, one, event.at, LATER)
+            state, left = _remove(state, one, event.at, later=True)
             actions = (*actions, *left)
-    state, more = _add(state, event.supervisors, event.at, LATER)
+    state, more = _add(state, event.supervisors, event.at, later=True)
     return state, (*actions, *more)
 
 
-def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+def restore(state: CallState, notes: Iterable[Marker]) -> CallState:
     """Restore the supervisors from an earlier daemon's marks."""
     for note in notes:
         said = dict(note.data)
@@ -116,5 +115,5 @@ def _of(state: CallState, leg: str) -> ListeningSupervisor | None:
     return next((one for one in state.supervisors if one.leg == leg), None)
 
 
-def _who(one: ListeningSupervisor) -> tuple[tuple[str, str], ...]:
-    return (*party_data(one.party), ("leg", one.leg))
+def _data(one: ListeningSupervisor, later: bool = False) -> dict[str, str]:
+    return {**party_data(one.party), "leg": one.leg, **(LATER if later else {})}

@@ -21,17 +21,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call import keep_question
-from recorder.call.state import (
-    Actions,
-    CallState,
-    Do,
-    OpenQuestion,
-    PauseState,
-    Phase,
-    QuestionStep,
-    Timer,
-    WriteMark,
-)
+from recorder.call.state import Actions, CallState, Do, OpenQuestion, PauseState, Phase, QuestionStep, Timer
 from recorder.call.transitions import patience, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -47,6 +37,7 @@ from recorder.domain.call_events import (
     SoundEnded,
     SoundStarted,
 )
+from recorder.domain.markers import LATER, Marker
 
 TIME_TO_CONFIRM: Final = timedelta(seconds=10)
 
@@ -72,7 +63,7 @@ def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
 def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
     state, broken = _break_for_pause(replace(state, pause=PauseState(event.at + event.lasts)), event.at)
-    return state, (WriteMark("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
+    return state, (Marker(event.at, "paused", {"seconds": seconds, **_by(event)}), *broken)
 
 
 def _break_for_pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -81,18 +72,18 @@ def _break_for_pause(state: CallState, at: datetime) -> tuple[CallState, Actions
 
 
 def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
-    return replace(state, pause=PauseState(None)), (WriteMark("resumed", event.at, _by(event)),)
+    return replace(state, pause=PauseState(None)), (Marker(event.at, "resumed", _by(event)),)
 
 
 def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
     # The panel and the API show the outcome themselves.
     told: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
-    return state, (WriteMark("noted", event.at, _by(event)), *told)
+    return state, (Marker(event.at, "noted", _by(event)), *told)
 
 
-def _by(event: Request) -> tuple[tuple[str, str], ...]:
+def _by(event: Request) -> dict[str, str]:
     """Where the request came from, if not from the telephone."""
-    return (("by", event.by),) if isinstance(event, CommandGiven) else ()
+    return {"by": event.by} if isinstance(event, CommandGiven) else {}
 
 
 def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
@@ -101,7 +92,7 @@ def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
         return state, ()
     asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
     state = set_timer(replace(state, question=asked), event.at, patience(delete.question.length))
-    return state, (WriteMark("delete_asked", event.at), Do.DELETE_ASK)
+    return state, (Marker(event.at, "delete_asked"), Do.DELETE_ASK)
 
 
 _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]]]] = {
@@ -120,20 +111,17 @@ def reconcile_pause(state: CallState, event: CallReconciled) -> tuple[CallState,
         return state, ()
     known = state.pause.is_active(event.at)
     if not event.paused:
-        over: Actions = (WriteMark("resumed", event.at, _LATER),) if known else ()
+        over: Actions = (Marker(event.at, "resumed", LATER),) if known else ()
         return replace(state, pause=PauseState(None)), over
     since = event.paused_at or event.at
     until = since + event.lasts
     same = event.paused_at is None or (state.pause.until is not None and until <= state.pause.until)
     if known and same:
         return state, ()
-    seconds = ("seconds", str(int(event.lasts.total_seconds())))
-    unknown = () if event.paused_at else (("began", "unknown"),)
+    seconds = str(int(event.lasts.total_seconds()))
+    unknown = {} if event.paused_at else {"began": "unknown"}
     state, broken = _break_for_pause(replace(state, pause=PauseState(until)), event.at)
-    return state, (WriteMark("paused", since, (seconds, *unknown, *_LATER)), *broken)
-
-
-_LATER: Final = (("seen", "later"),)
+    return state, (Marker(since, "paused", {"seconds": seconds, **unknown, **LATER}), *broken)
 
 
 def repeat_tones(state: CallState, at: datetime) -> Actions:
@@ -186,7 +174,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
 def delete(state: CallState, at: datetime, by: str = "") -> tuple[CallState, Actions]:
     """Deletion was confirmed."""
     state = replace(state, phase=Phase.UNRECORDED, reason="deleted", question=OpenQuestion(), timer=Timer())
-    return state, (WriteMark("deleted", at, (("by", by),) if by else ()), Do.DELETED, Do.DISCARD)
+    return state, (Marker(at, "deleted", {"by": by} if by else {}), Do.DELETED, Do.DISCARD)
 
 
 def hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -205,4 +193,4 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 
 
 def _drop(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    return replace(state, question=OpenQuestion(), timer=Timer()), (WriteMark("delete_dropped", at),)
+    return replace(state, question=OpenQuestion(), timer=Timer()), (Marker(at, "delete_dropped"),)

@@ -21,11 +21,11 @@ from recorder.call.state import (
     PromptState,
     RecordingState,
     Timer,
-    WriteMark,
 )
 from recorder.call.transfer_notice import restore
 from recorder.call.transitions import REASONS, play
 from recorder.domain.call_plan import NOTICE, OPT_OUT, CallPlan, Script, Speech
+from recorder.domain.markers import Marker
 
 
 def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
@@ -55,7 +55,7 @@ def refuse(reason: str) -> tuple[CallState, Actions]:
     return state, (Do.LET_GO, Do.OPEN)
 
 
-def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallState:
+def resume(plan: CallPlan, notes: Sequence[Marker], at: datetime) -> CallState:
     """Return the state of a call that an earlier daemon began, from its marks. A call that it had refused is
     refused again (:func:`refuse`).
 
@@ -107,7 +107,7 @@ def resume(plan: CallPlan, notes: Sequence[WriteMark], at: datetime) -> CallStat
     return state
 
 
-def _paused_until(notes: Sequence[WriteMark]) -> datetime | None:
+def _paused_until(notes: Sequence[Marker]) -> datetime | None:
     """Return when a pause ends by itself whose end nobody saw."""
     last = next((note for note in reversed(notes) if note.kind in ("paused", "resumed")), None)
     if last is None or last.kind == "resumed":
@@ -117,13 +117,13 @@ def _paused_until(notes: Sequence[WriteMark]) -> datetime | None:
     return last.at + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0)
 
 
-def keep_answer_of(notes: Sequence[WriteMark]) -> str:
+def keep_answer_of(notes: Sequence[Marker]) -> str:
     """Return the last answer to the keep question (``yes``, ``no``, or empty); silence is no yes."""
     given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_answered"]
     return "" if not given else "yes" if given[-1] == "yes" else "no"
 
 
-def answer_of(notes: Sequence[WriteMark]) -> str:
+def answer_of(notes: Sequence[Marker]) -> str:
     """Return the answer to the consent question, empty where there is none."""
     given = [dict(note.data) for note in notes if note.kind == "answered"]
     return next((one.get("answer", "") for one in reversed(given) if one.get("question") == "recording"), "")

@@ -37,7 +37,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer, WriteMark
+from recorder.call.state import Actions, CallState, Do, OpenQuestion, QuestionStep, Timer
 from recorder.call.transitions import patience, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -49,6 +49,7 @@ from recorder.domain.call_events import (
     VoiceChecked,
 )
 from recorder.domain.call_plan import KeepScript, Speech
+from recorder.domain.markers import Marker
 
 TIME_TO_ANSWER: Final = timedelta(seconds=20)
 """After the question, for the two to speak and one of them to press a key."""
@@ -81,7 +82,7 @@ def _ask(
     state: CallState, keep: KeepScript, at: datetime, *, again: bool = False
 ) -> tuple[CallState, Actions]:
     how = "question" if keep.question is not None else "own_words"
-    note = WriteMark("keep_asked", at, (("how", how),))
+    note = Marker(at, "keep_asked", {"how": how})
     if keep.question is None:
         asked = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
         return set_timer(replace(state, question=asked), at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
@@ -90,7 +91,7 @@ def _ask(
 
 
 def _say(
-    state: CallState, sound: Speech, at: datetime, *actions: WriteMark | Do
+    state: CallState, sound: Speech, at: datetime, *actions: Marker | Do
 ) -> tuple[CallState, Actions]:
     asked = replace(state.question, sound=sound.path, began=frozenset(), heard=frozenset())
     return set_timer(replace(state, question=asked), at, patience(sound.length)), actions
@@ -112,8 +113,8 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
             return state, ()
         asked = replace(state.question, step=QuestionStep.CHECK, pressed=event.at)
         return set_timer(replace(state, question=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
-    by = (("by", event.leg), ("how", _how(state, event.leg)))
-    state, actions = _answer(state, event.at, answer, event.at, *by)
+    how = _how(state, event.leg)
+    state, actions = _answer(state, event.at, answer, event.at, by=event.leg, how=how)
     return state, (*cut, *actions)
 
 
@@ -128,15 +129,15 @@ def apply_voice_check(state: CallState, event: VoiceChecked) -> tuple[CallState,
         return state, ()
     if event.voice is None:
         return _ask_again(state, event.at, pressed)
-    where = (("voice_from_ms", str(event.voice[0])), ("voice_to_ms", str(event.voice[1])))
-    by = (("by", COLLEAGUE), ("how", _how(state, COLLEAGUE)))
-    return _answer(state, event.at, "yes", pressed, *by, *where)
+    start, end = event.voice
+    voice = {"voice_from_ms": str(start), "voice_to_ms": str(end)}
+    return _answer(state, event.at, "yes", pressed, by=COLLEAGUE, how=_how(state, COLLEAGUE), **voice)
 
 
 def _ask_again(state: CallState, at: datetime, pressed: datetime) -> tuple[CallState, Actions]:
     """No voice was found: ask once more; the second time nobody answered."""
     keep = state.script.keep
-    note = WriteMark("keep_unheard", pressed)
+    note = Marker(pressed, "keep_unheard")
     if keep is not None and state.talking and not state.question.again:
         state, actions = _ask(state, keep, at, again=True)
     else:
@@ -145,11 +146,11 @@ def _ask_again(state: CallState, at: datetime, pressed: datetime) -> tuple[CallS
 
 
 def _answer(
-    state: CallState, now: datetime, answer: str, at: datetime, *more: tuple[str, str]
+    state: CallState, now: datetime, answer: str, at: datetime, **data: str
 ) -> tuple[CallState, Actions]:
     keep = state.script.keep
     assert keep is not None  # without it nothing is asked
-    note = WriteMark("keep_answered", at, (("answer", answer), *more))
+    note = Marker(at, "keep_answered", {"answer": answer, **data})
     asked = replace(state.question, step=QuestionStep.VERDICT)
     state = replace(state, keep_answer="yes" if answer == "yes" else "no", question=asked)
     return _say(state, verdict(keep, answer), now, note, _SAY[answer])
@@ -183,11 +184,11 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if asked.heard != frozenset(LEGS):
         return state, ()
     if asked.step is QuestionStep.VERDICT:
-        return _close(state), (WriteMark("keep_told", event.at, (("answer", state.keep_answer),)),)
+        return _close(state), (Marker(event.at, "keep_told", {"answer": state.keep_answer}),)
     state = set_timer(
         replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER
     )
-    return state, (WriteMark("keep_question_heard", event.at), Do.KEEP_SINCE)
+    return state, (Marker(event.at, "keep_question_heard"), Do.KEEP_SINCE)
 
 
 def hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -209,7 +210,7 @@ def break_off(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     if step is QuestionStep.IDLE:
         return state, ()
     kind = "keep_untold" if step is QuestionStep.VERDICT else "keep_broken"
-    return _close(state), (WriteMark(kind, at),)
+    return _close(state), (Marker(at, kind),)
 
 
 def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:

@@ -34,17 +34,7 @@ from recorder.call import (
 )
 from recorder.call.codec_change import change_codec
 from recorder.call.consent_prompt import await_answer, await_refusal
-from recorder.call.state import (
-    Actions,
-    CallState,
-    Do,
-    Finish,
-    HoldState,
-    Phase,
-    QuestionStep,
-    Timer,
-    WriteMark,
-)
+from recorder.call.state import Actions, CallState, Do, Finish, HoldState, Phase, QuestionStep, Timer
 from recorder.call.transitions import (
     TRIES,
     confirm,
@@ -96,6 +86,7 @@ from recorder.domain.call_events import (
     SupervisorsJoined,
     VoiceChecked,
 )
+from recorder.domain.markers import LATER, Marker
 
 _DECIDED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
 """States of the switch after which the call's own socket is no longer needed; ``declined`` is one, too,
@@ -266,7 +257,7 @@ def _note_bridge(state: CallState, event: ChannelEvent) -> tuple[CallState, Acti
     if isinstance(event, CallReconciled) and event.other:
         state, note = _connect(state, replace(event, at=at))
         return state, (note,)
-    return replace(state, internal=replace(state.internal, connected=True)), (WriteMark("bridged", at),)
+    return replace(state, internal=replace(state.internal, connected=True)), (Marker(at, "bridged"),)
 
 
 def _repeat_prompt(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -296,7 +287,7 @@ def _start_recording(state: CallState, event: RecordingStarted) -> tuple[CallSta
     state = replace(
         state, recording=replace(state.recording, capturing=True, captured=True, started=event.at)
     )
-    return state, (WriteMark("recording_started", event.at),)
+    return state, (Marker(event.at, "recording_started"),)
 
 
 def _stop_recording(state: CallState, event: RecordingStopped) -> tuple[CallState, Actions]:
@@ -307,7 +298,7 @@ def _stop_recording(state: CallState, event: RecordingStopped) -> tuple[CallStat
     ):
         return state, ()  # the one that was put back
     state = set_capturing(state, False)
-    note = WriteMark("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
+    note = Marker(event.at, "recording_stopped", {"fax": "t38"} if event.fax else {})
     if state.hung_up or state.recording.over:
         state, actions = _finish(state, event.at)
         return state, (note, *actions)
@@ -324,7 +315,7 @@ def _start_prompt(state: CallState, event: PlaybackStarted) -> tuple[CallState, 
         return state, ()
     # Holds come on both connections, playback only on the call's own: a hold during it may come first.
     spoiled = state.hold.active or (state.hold.changed is not None and state.hold.changed >= event.at)
-    note = () if state.phase is Phase.ASKING else (WriteMark("announcement_started", event.at),)
+    note = () if state.phase is Phase.ASKING else (Marker(event.at, "announcement_started"),)
     return replace(state, prompt=replace(state.prompt, playing=True, spoiled=spoiled)), note
 
 
@@ -343,7 +334,7 @@ def _end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Acti
     note: Actions = ()
     if state.phase is Phase.ANNOUNCING:
         reason = "hold" if state.prompt.spoiled and not state.prompt.recoded else "stopped"
-        note = (WriteMark("announcement_broken", event.at, (("reason", reason),)),)
+        note = (Marker(event.at, "announcement_broken", {"reason": reason}),)
     if state.hold.active:
         return replace(state, prompt=replace(state.prompt, spoiled=True)), note
     state, actions = _repeat_prompt(state, event.at)
@@ -365,7 +356,7 @@ def _start_hold(state: CallState, event: HoldStarted) -> tuple[CallState, Action
     )
     if announce_on_answer.is_announcing(state) and not state.informed:
         state, actions = announce_on_answer.begin_again(state, event.at, "hold")
-        return state, (WriteMark("hold", event.at), *actions)
+        return state, (Marker(event.at, "hold"), *actions)
     state, actions = feature_codes.hold(state, event.at)
     state, untold = transfer_notice.stop(state, event.at, "hold")
     return state, (_hold_mark("hold", event), *actions, *untold)
@@ -406,7 +397,7 @@ def _bridge(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     return state, (*before, *broken, note, *told)
 
 
-def _connect(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallState, WriteMark]:
+def _connect(state: CallState, event: LegBridged | CallReconciled) -> tuple[CallState, Marker]:
     """Note the party at the other end from now on."""
     state = replace(
         state,
@@ -414,7 +405,7 @@ def _connect(state: CallState, event: LegBridged | CallReconciled) -> tuple[Call
             state.internal, connected=True, party=event.party or state.internal.party, leg=event.other
         ),
     )
-    return state, WriteMark("bridged", event.at, transfer_notice.bridged_data(event))
+    return state, Marker(event.at, "bridged", transfer_notice.bridged_data(event))
 
 
 def _pick_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
@@ -439,14 +430,14 @@ def _unbridge(state: CallState, event: LegUnbridged) -> tuple[CallState, Actions
     state, actions = replace(state, internal=replace(state.internal, leg="")), (*gone, *actions, *untold)
     if announce_on_answer.is_announcing(state) and not state.informed and not event.ending:
         state, actions = announce_on_answer.begin_again(state, event.at, "stopped")
-    return state, (*actions, WriteMark("unbridged", event.at, transfer_notice.left_data(state)))
+    return state, (*actions, Marker(event.at, "unbridged", transfer_notice.left_data(state)))
 
 
 def _hang_up(state: CallState, event: CallHungUp | ChannelGone) -> tuple[CallState, Actions]:
     state, broken = feature_codes.break_off(state, event.at)
     state, untold = transfer_notice.stop(state, event.at, "left", ending=True)
     state = replace(state, hung_up=True)
-    actions: Actions = (*broken, *untold, WriteMark("hangup", event.at, (("cause", event.cause),)))
+    actions: Actions = (*broken, *untold, Marker(event.at, "hangup", {"cause": event.cause}))
     if state.recording.capturing:
         return state, actions
     state, finish = _finish(state, event.at)
@@ -461,7 +452,7 @@ def _lose_channel(state: CallState, event: ChannelGone) -> tuple[CallState, Acti
             state = replace(state, phase=Phase.ANNOUNCED)
         if state.phase is Phase.ANNOUNCED and not (event.capturing or state.internal.connected):
             state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
-        actions = (WriteMark("unobserved_from", event.since), WriteMark("unobserved_to", event.at))
+        actions = (Marker(event.since, "unobserved_from"), Marker(event.at, "unobserved_to"))
     elif event.ending and not state.hung_up:
         # The switch reports events of about the same time in any order.
         state, actions = _hang_up(state, event)
@@ -530,7 +521,7 @@ def _fail_folder(state: CallState, event: FolderFailed) -> tuple[CallState, Acti
 
 def _reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """The daemon is back with a call that still exists; ``event.state`` is the switch's word on it."""
-    gap = (WriteMark("unobserved_from", event.since or event.at), WriteMark("unobserved_to", event.at))
+    gap = (Marker(event.since or event.at, "unobserved_from"), Marker(event.at, "unobserved_to"))
     if state.phase in _ANNOUNCING and event.state == "announced":
         # Confirmed by the switch before we could mark it. A mark of now redacts more, never less.
         state = replace(
@@ -538,7 +529,7 @@ def _reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Acti
         )
         state, who = _reconcile_parties(state, event)
         state, more = _reconcile_rest(state, event)
-        return state, (WriteMark("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
+        return state, (Marker(event.at, "announcement_finished", LATER), *gap, *who, *more)
     if announce_on_answer.is_announcing(state) and state.informed and event.state == "announcing":
         state, actions = confirm(state)  # our confirmation may not have arrived
         return state, (*actions, *gap)
@@ -594,9 +585,9 @@ def _reconcile_holds(state: CallState, event: CallReconciled) -> tuple[CallState
     return state, (*colleagues, *over, *begun)
 
 
-def _hold_mark(kind: str, event: HoldStarted | HoldEnded) -> WriteMark:
+def _hold_mark(kind: str, event: HoldStarted | HoldEnded) -> Marker:
     """Mark the begin or the end of a hold, at the best known time."""
-    return WriteMark(kind, event.since or event.at, (("seen", "later"),) if event.since else ())
+    return Marker(event.since or event.at, kind, LATER if event.since else {})
 
 
 def _reconcile_parties(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
@@ -647,4 +638,4 @@ def _start_colleague_hold(state: CallState, event: HoldStarted) -> tuple[CallSta
 
 def _end_colleague_hold(state: CallState, event: HoldEnded) -> tuple[CallState, Actions]:
     state, told = conference.end_hold(state, event.at)
-    return state, (WriteMark("colleague_unhold", event.at), *told)
+    return state, (Marker(event.at, "colleague_unhold"), *told)

@@ -1,4 +1,4 @@
-"""The state of a call, the actions that the daemon can take for it, and the marks it writes.
+"""The state of a call, the actions that the daemon can take for it.
 
 :class:`CallState` is made of sub-states. Each belongs to one module of this package, which its docstring
 names; ``at``, ``since`` and the like are times by the switch's clock, in UTC."""
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from recorder.domain.call_plan import CallPlan, Script, Speech
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 
 
@@ -66,15 +67,6 @@ class Do(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class WriteMark:
-    """Write a :class:`recorder.spool.layout.Mark`."""
-
-    kind: str
-    at: datetime
-    data: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Finish:
     """The call has ended. ``reason`` is why it is not recorded, ``None`` for a recorded call; ``inside`` the
     internal party."""
@@ -84,7 +76,9 @@ class Finish:
     inside: Party | None
 
 
-Action = Do | WriteMark | Finish
+Action = Do | Marker | Finish
+"""A :class:`Marker` among the actions is to be written."""
+
 Actions = tuple[Action, ...]
 
 

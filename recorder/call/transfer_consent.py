@@ -34,7 +34,7 @@ from typing import Final
 
 from recorder.call import feature_codes
 from recorder.call.consent_prompt import NO, WRONG, YES
-from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, TransferTarget
 from recorder.call.transfer_target import (
     clear_target,
     inform,
@@ -47,6 +47,7 @@ from recorder.call.transfer_target import (
 from recorder.call.transitions import ANSWER, PAUSE, patience, set_timer
 from recorder.domain.call_events import KeyPressed
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
+from recorder.domain.markers import Marker
 
 CUT: Final = 3
 """How often the question may fail to be heard whole, apart from holds."""
@@ -74,7 +75,7 @@ def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions
 
 def await_answer(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
-    note = WriteMark("joined_asked", at, place_data(state))
+    note = Marker(at, "joined_asked", place_data(state))
     return set_timer(set_target(state, replace(target, heard=True)), at, ANSWER), (note,)
 
 
@@ -118,7 +119,7 @@ def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tupl
         return _refuse(state, at, why)
     if goes_on and why == "stopped" and target.cut + 1 >= CUT:
         return _refuse(state, at, "unasked")
-    untold = WriteMark("joined_untold", at, (("reason", why), *place_data(state)))
+    untold = Marker(at, "joined_untold", {"reason": why, **place_data(state)})
     if goes_on and why == "stopped":
         target = replace(target, began=None, heard=False, due=True, cut=target.cut + 1)
         return set_timer(set_target(state, target), at, PAUSE), (untold,)
@@ -167,6 +168,6 @@ def _refuse(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
     return state, (note, Do.STOP, *cut, *(() if answer == "left" else (Do.REFUSED,)))
 
 
-def _note(kind: str, state: CallState, at: datetime, answer: str, key: str) -> WriteMark:
-    pressed = (("key", key),) if key else ()
-    return WriteMark(kind, at, (("answer", answer), *pressed, *place_data(state)))
+def _note(kind: str, state: CallState, at: datetime, answer: str, key: str) -> Marker:
+    pressed = {"key": key} if key else {}
+    return Marker(at, kind, {"answer": answer, **pressed, **place_data(state)})

@@ -39,7 +39,6 @@ from recorder.call.state import (
     QuestionStep,
     Timer,
     TransferTarget,
-    WriteMark,
 )
 from recorder.call.transfer_target import clear_target, inform, is_beside, names, place_data, set_target
 from recorder.call.transitions import SHORTER, end_recording, patience, set_timer
@@ -52,20 +51,21 @@ from recorder.domain.call_events import (
     SoundStarted,
 )
 from recorder.domain.call_plan import Speech
+from recorder.domain.markers import LATER, Marker
 from recorder.domain.parties import party_data, party_of
 
 UNKNOWN: Final = "unknown"
 """The leg of a party whose leg is in no mark."""
 
 
-def bridged_data(event: LegBridged | CallReconciled) -> tuple[tuple[str, str], ...]:
-    """Return the data of the mark for a party who joins; it never includes the displayed name."""
+def bridged_data(event: LegBridged | CallReconciled) -> dict[str, str]:
+    """Return the data of the marker for a party who joins; it never includes the displayed name."""
     party = party_data(event.party)
-    return (*party, ("leg", event.other)) if event.other else party
+    return {**party, "leg": event.other} if event.other else party
 
 
-def left_data(state: CallState) -> tuple[tuple[str, str], ...]:
-    """Return the data of the mark for the party who leaves."""
+def left_data(state: CallState) -> dict[str, str]:
+    """Return the data of the marker for the party who leaves."""
     return party_data(state.internal.party)
 
 
@@ -78,7 +78,7 @@ def mark_replaced(state: CallState, event: LegBridged) -> Actions:
     """Mark that the party before has left where the switch did not report it; it does not always."""
     if not state.internal.leg or state.internal.leg == event.other:
         return ()
-    return (WriteMark("unbridged", event.at, left_data(state)),)
+    return (Marker(event.at, "unbridged", left_data(state)),)
 
 
 def check_target(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -105,7 +105,7 @@ def is_informed(state: CallState) -> bool:
 
 def mark_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The external party leaves a conference: they were not alone in it."""
-    return state, (WriteMark("conference_left", at),) if state.phase is Phase.ANNOUNCED else ()
+    return state, (Marker(at, "conference_left"),) if state.phase is Phase.ANNOUNCED else ()
 
 
 def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
@@ -120,7 +120,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
 
 
 def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    note = WriteMark("transferred_outside", at)
+    note = Marker(at, "transferred_outside")
     if not is_informed(state):
         return end_recording(state), (note, Do.STOP)
     # The first party: nobody of ours has spoken.
@@ -160,9 +160,9 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         return state, ()  # the party at the other end heard it, not the third party whom it is for
     if isinstance(event, SoundStarted):
         state = set_target(state, replace(target, began=event.at))
-        asks = (("asks", state.plan.mode),) if transfer_consent.asks(state) else ()
-        data = (("how", joining.how), *asks, *place_data(state))
-        return state, (WriteMark("joined_telling", event.at, data),)
+        asks = {"asks": state.plan.mode} if transfer_consent.asks(state) else {}
+        data = {"how": joining.how, **asks, **place_data(state)}
+        return state, (Marker(event.at, "joined_telling", data),)
     if target.began is None:
         return state, ()
     whole = event.complete and event.at - target.began >= joining.sound.length - SHORTER
@@ -172,7 +172,7 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         return transfer_consent.await_answer(state, target, event.at)
     where = place_data(state)
     return (clear_target(state) if where else inform_present(clear_target(state))), (
-        WriteMark("joined_told", event.at, where),
+        Marker(event.at, "joined_told", where),
     )
 
 
@@ -190,7 +190,7 @@ def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tupl
         return state, ()  # the check is quick, hold or not
     if target.sound and transfer_consent.asks(state):
         return transfer_consent.stop(state, at, why, ending)
-    untold = (WriteMark("joined_untold", at, (("reason", why), *place_data(state))),) if target.sound else ()
+    untold = (Marker(at, "joined_untold", {"reason": why, **place_data(state)}),) if target.sound else ()
     return clear_target(state), untold
 
 
@@ -232,12 +232,11 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
                 (*actions, Do.LOOK),
             )
         return state, (*unseen, *actions)
-    later = (("seen", "later"),)
-    left: Actions = (WriteMark("unbridged", event.at, (*left_data(state), *later)),) if before else ()
+    left: Actions = (Marker(event.at, "unbridged", {**left_data(state), **LATER}),) if before else ()
     left = (*unseen, *left)
     if not event.other:
         return replace(state, internal=replace(state.internal, leg="", last_seen="")), left
-    came = WriteMark("bridged", event.bridged_at or event.at, (*bridged_data(event), *later))
+    came = Marker(event.bridged_at or event.at, "bridged", {**bridged_data(event), **LATER})
     state = replace(
         state,
         internal=replace(
@@ -273,7 +272,7 @@ _TOLD: Final = frozenset({"announcement_finished", "joined_told", "joined_answer
 """Marks after which whoever is at the other end is informed."""
 
 
-def restore(state: CallState, notes: Iterable[WriteMark]) -> CallState:
+def restore(state: CallState, notes: Iterable[Marker]) -> CallState:
     """Restore who was there and who is informed from an earlier daemon's marks."""
     leg, at_pickup = "", state.plan.at_pickup
     joining = state.script.joining

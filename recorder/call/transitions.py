@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.state import Actions, CallState, Do, Phase, Timer, WriteMark
+from recorder.call.state import Actions, CallState, Do, Phase, Timer
 from recorder.domain.call_plan import OPT_OUT, CallPlan, Speech
+from recorder.domain.markers import Marker
 
 TRIES: Final = 10
 """How often a sound is started before the call goes on unrecorded. The bound on a hanging daemon starts
@@ -118,19 +119,19 @@ def decline(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
         prompt=replace(state.prompt, sound=said, playing=True),
     )
     state = set_timer(state, at, patience(said.length))
-    return state, (answer_mark("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
+    return state, (answer_marker("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
 
 
-def answer_mark(question: str, answer: str, at: datetime, key: str) -> WriteMark:
-    """Return the mark for the answer to a question."""
-    data = (("question", question), ("answer", answer))
-    return WriteMark("answered", at, (*data, ("key", key)) if key else data)
+def answer_marker(question: str, answer: str, at: datetime, key: str) -> Marker:
+    """Return the marker for the answer to a question."""
+    pressed = {"key": key} if key else {}
+    return Marker(at, "answered", {"question": question, "answer": answer, **pressed})
 
 
 def finish_announcement(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The announcement was heard whole while the call was being recorded; in opt-out they may still
     refuse."""
-    note = WriteMark("announcement_finished", at)
+    note = Marker(at, "announcement_finished")
     if state.plan.mode == OPT_OUT:
         return set_timer(replace(state, phase=Phase.CHOOSING), at, ANSWER), (note, *await_key(state))
     state, actions = confirm(replace(state, informed=True))

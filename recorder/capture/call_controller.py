@@ -17,7 +17,7 @@ from gevent.lock import RLock, Semaphore
 from recorder import metrics
 from recorder.audio.keep_answers import OWN_WORDS
 from recorder.call import announce_on_answer, machine, transfer_notice, transitions
-from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
+from recorder.call.state import Action, CallState, Do, Finish, Phase
 from recorder.call.transfer_target import is_beside
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.capture.voice_check import VoiceCheck
@@ -34,8 +34,9 @@ from recorder.domain.call_events import (
 )
 from recorder.domain.call_plan import BOTH, OPT_OUT, Speech
 from recorder.domain.line_policy import OUTWARD
+from recorder.domain.markers import Marker
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
@@ -91,7 +92,7 @@ class CallController:
         self._cut_in_room = cut_in_room
         self._let_back = let_back
         self._starts = starts or (start,)
-        self._unwritten: list[Mark] | None = None if state.recording.ordered else []
+        self._unwritten: list[Marker] | None = None if state.recording.ordered else []
         self.state = state
         self.writer = writer
         self.leave = Event()
@@ -193,9 +194,9 @@ class CallController:
         """Carry out actions in order. Commands to the switch never raise: the switch keeps the rules, too."""
         for action in actions:
             match action:
-                case WriteMark(kind, at, data):
-                    self._count(kind, at)
-                    self._mark(Mark(at, kind, dict(data)))
+                case Marker():
+                    self._count(action)
+                    self._mark(action)
                 case Finish():
                     self._finish(action)
                 case _:
@@ -212,7 +213,7 @@ class CallController:
         self._cut = True
         self._stop()
 
-    def _mark(self, mark: Mark) -> None:
+    def _mark(self, mark: Marker) -> None:
         if self._cut and mark.kind == "recording_stopped":
             mark = replace(mark, data={**mark.data, "full": "disk"})
         if self._unwritten is not None:
@@ -227,14 +228,14 @@ class CallController:
         for mark in waiting:
             self.writer.mark(mark)
 
-    def _count(self, kind: str, at: datetime) -> None:
-        if kind == "announcement_started" and self._told_at is None:
-            self._told_at = at
-            waited = (at - self._since).total_seconds()
+    def _count(self, marker: Marker) -> None:
+        if marker.kind == "announcement_started" and self._told_at is None:
+            self._told_at = marker.at
+            waited = (marker.at - self._since).total_seconds()
             metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, waited))
-        elif kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
-            self._since = at
-        elif kind == "announcement_broken":
+        elif marker.kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
+            self._since = marker.at
+        elif marker.kind == "announcement_broken":
             metrics.ANNOUNCEMENTS_BROKEN.inc()
 
     def _do(self, action: Do) -> None:

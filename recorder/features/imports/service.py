@@ -25,6 +25,7 @@ from recorder.catalogue import departures, queries
 from recorder.catalogue.records import TenantRow
 from recorder.clock import to_iso, truncate
 from recorder.domain import phone_numbers
+from recorder.domain.markers import Marker
 from recorder.domain.parties import parse_party
 from recorder.errors import AccordError, BringingError, TakeError
 from recorder.features.imports import audio
@@ -35,7 +36,7 @@ from recorder.seal.sealing import NAME as MANIFEST
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
-from recorder.spool.layout import CallEnd, CallStart, Mark
+from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.contract import Conflict
 
 PLACE = ".brought-in"
@@ -214,7 +215,7 @@ class Bringing:
         )
         layout.open_take(folder.parent, start)
         said = {"sha256": sha256, "channels": str(decoded.channels)}
-        layout.append_mark(folder, Mark(each.began_at, "brought_in", said))
+        layout.append_mark(folder, Marker(each.began_at, "brought_in", said))
         ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, ended, None))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
-from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep, WriteMark  # fmt: skip
+from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep
 from recorder.call.transfer_target import is_beside, names
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -67,6 +67,7 @@ from recorder.domain.call_plan import (
     Script,
     Speech,
 )
+from recorder.domain.markers import Marker
 
 PAGE = Path(__file__).parents[3] / "docs" / "states.md"
 HEADER = """# Call states
@@ -296,7 +297,7 @@ def explored(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[t
             after, actions = step(state, make(state))
             orders = tuple(one.value for one in actions if isinstance(one, Do))
             ended = tuple("finish" for one in actions if isinstance(one, Finish))
-            noted = any(isinstance(one, WriteMark) for one in actions)
+            noted = any(isinstance(one, Marker) for one in actions)
             if stage(after) != stage(state) or orders or ended or noted:
                 found[stage(state), name].add((stage(after), orders + ended))
             if alike(after) not in seen:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recorder.call import initial, transitions
 from recorder.call.machine import step
-from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
+from recorder.call.state import Action, CallState, Do, Finish, Phase
 from recorder.domain.call_events import (
     CallEvent,
     CallHungUp,
@@ -30,6 +30,7 @@ from recorder.domain.call_events import (
     StateReported,
 )
 from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, Script, Speech
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.unit.call.any_event import TYPES, any_event
 
@@ -120,7 +121,7 @@ class Call:
 
     @property
     def answers(self) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == "answered"]
+        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == "answered"]
 
     @property
     def end(self) -> str | None:
@@ -198,7 +199,7 @@ def test_who_agreed_can_refuse_while_it_is_announced() -> None:
     assert call.done.count(Do.CUT) == 1
     assert Do.STOP in call.done
     unrecorded(call, "declined")
-    noted = [one for one in call.done if isinstance(one, WriteMark)]
+    noted = [one for one in call.done if isinstance(one, Marker)]
     assert initial.resume(IN, noted, AT).reason == "declined"
 
 
@@ -349,15 +350,15 @@ def test_hanging_up_in_the_menu_is_written_down() -> None:
 
 
 def test_a_daemon_that_comes_after_an_answer_keeps_to_it() -> None:
-    notes = [WriteMark("answered", AT, (("question", "recording"), ("answer", "no")))]
+    notes = [Marker(AT, "answered", {"question": "recording", "answer": "no"})]
     for plan in (IN, OUT):
         state = initial.resume(plan, notes, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
-    heard = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
+    heard = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
     assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "they could still have refused"
-    silent = WriteMark("answered", AT, (("question", "recording"), ("answer", "none")))
+    silent = Marker(AT, "answered", {"question": "recording", "answer": "none"})
     assert initial.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
-    yes = WriteMark("answered", AT, (("question", "recording"), ("answer", "yes")))
+    yes = Marker(AT, "answered", {"question": "recording", "answer": "yes"})
     assert initial.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
 
 
@@ -425,10 +426,10 @@ def holds(plan: CallPlan, events: list[CallEvent | str]) -> None:
             assert asked, "answered before it was asked"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
             answers = [
-                dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "answered"
+                dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"
             ]
             assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
-    notes = [dict(one.data) for one in done if isinstance(one, WriteMark) and one.kind == "answered"]
+    notes = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"]
     about = [one["answer"] for one in notes if one["question"] == "recording"]
     assert len(about) <= 1 or about == ["yes", "no"], "answered twice"
     assert done.count(Do.BEGIN) <= 1, "two takes for a leg"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import CallState, Do, Phase, QuestionStep, WriteMark
+from recorder.call.state import CallState, Do, Phase, QuestionStep
 from recorder.domain.call_events import (
     CODES,
     COLLEAGUE,
@@ -31,6 +31,7 @@ from recorder.domain.call_events import (
     SoundStarted,
 )
 from recorder.domain.call_plan import CallPlan, DeleteScript
+from recorder.domain.markers import Marker
 from tests.unit.call.any_event import TYPES, any_event
 from tests.unit.call.test_consent import AT, KEEP, Call, plan, speech
 
@@ -84,7 +85,7 @@ def test_what_it_was_paused_for_while_nobody_watched_is_asked_of_the_switch() ->
     for _ in range(2):
         call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
     assert call.notes("paused") == [{"seconds": "20", "seen": "later"}]
-    assert [one.at for one in call.done if isinstance(one, WriteMark) and one.kind == "paused"] == [began]
+    assert [one.at for one in call.done if isinstance(one, Marker) and one.kind == "paused"] == [began]
     assert call.state.pause.until == began + PAUSE
     call.tell(CallReconciled, paused=False, **UNSEEN)
     assert call.notes("resumed") == [{"seen": "later"}]
@@ -130,35 +131,35 @@ def test_a_pause_that_ended_by_itself_while_nobody_watched_was_not_gone_on_with(
     assert call.notes("resumed") == []
 
 
-def resumed_with(*notes: WriteMark) -> CallState:
-    told = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished")]
-    bridged = WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
+def resumed_with(*notes: Marker) -> CallState:
+    told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
+    bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
     return initial.resume(allowed(), [*told, bridged, *notes], AT)
 
 
 def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> None:
-    paused = WriteMark("paused", AT, (("seconds", "20"),))
+    paused = Marker(AT, "paused", {"seconds": "20"})
     assert resumed_with(paused).pause.until == AT + PAUSE
-    assert resumed_with(paused, WriteMark("resumed", AT)).pause.until is None
+    assert resumed_with(paused, Marker(AT, "resumed")).pause.until is None
     # By an Accord of before: the switch says.
-    before = resumed_with(WriteMark("paused", AT, (("seen", "later"),)))
+    before = resumed_with(Marker(AT, "paused", {"seen": "later"}))
     _, actions = step(before, CallReconciled(AT, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN))
-    assert [one.kind for one in actions if isinstance(one, WriteMark)][-1] == "paused"
+    assert [one.kind for one in actions if isinstance(one, Marker)][-1] == "paused"
 
 
 def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -> None:
-    state = initial.resume(allowed(), [WriteMark("recording_started", AT)], AT)
+    state = initial.resume(allowed(), [Marker(AT, "recording_started")], AT)
     now = AT + timedelta(seconds=5)
     watched = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
     state, actions = step(state, watched)
     assert state.phase is Phase.ANNOUNCED
-    assert "paused" in [one.kind for one in actions if isinstance(one, WriteMark)]
+    assert "paused" in [one.kind for one in actions if isinstance(one, Marker)]
     assert Do.PAUSE_TONE in actions
 
 
 @pytest.mark.parametrize("leg", ["b", "c"])
 def test_who_is_there_or_comes_after_a_restart_in_a_pause_is_reminded_of_it(leg: str) -> None:
-    state = resumed_with(WriteMark("paused", AT, (("seconds", "20"),)))
+    state = resumed_with(Marker(AT, "paused", {"seconds": "20"}))
     now = AT + timedelta(seconds=5)
     watched = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN)
     state, actions = step(state, watched)
@@ -250,7 +251,7 @@ def test_one_question_at_a_time() -> None:
 def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> None:
     """It may have died between the key and the order to the switch."""
     told = [
-        WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
+        Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
     ]
     state = initial.resume(allowed(), told, AT)
     state, actions = step(state, CallReconciled(AT, since=AT, state="announced", capturing=True))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.audio.keep_answers import questions
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Action, CallState, Do, Finish, Phase, QuestionStep, WriteMark
+from recorder.call.state import Action, CallState, Do, Finish, Phase, QuestionStep
 from recorder.domain.call_events import (
     COLLEAGUE,
     LEGS,
@@ -39,8 +39,8 @@ from recorder.domain.call_events import (
     VoiceChecked,
 )
 from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
-from recorder.spool.layout import Mark
 from tests.unit.call.any_event import any_event
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -115,7 +115,7 @@ class Call:
         self.tell(DeadlinePassed)
 
     def notes(self, kind: str) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == kind]
+        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
 
     def ends(self) -> str | None:
         self.tell(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")
@@ -193,9 +193,7 @@ def test_a_no_counts_while_a_yes_is_told() -> None:
     assert call.done.count(Do.KEEP_CUT) == 1
     call.hears(KEEP.no)
     assert call.state.keep_answer == "no"
-    (one,) = questions(
-        [Mark(one.at, one.kind, dict(one.data)) for one in call.done if isinstance(one, WriteMark)]
-    )
+    (one,) = questions(one for one in call.done if isinstance(one, Marker))
     assert (one.answer, one.told is not None) == ("no", True)
 
 
@@ -313,7 +311,7 @@ def test_the_answer_has_the_time_of_the_key() -> None:
     pressed = call.now
     call.now += timedelta(seconds=2)
     call.tell(VoiceChecked, voice=VOICE)
-    (answered,) = (one for one in call.done if isinstance(one, WriteMark) and one.kind == "keep_answered")
+    (answered,) = (one for one in call.done if isinstance(one, Marker) and one.kind == "keep_answered")
     assert answered.at == pressed
 
 
@@ -456,10 +454,10 @@ def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None
 
 
 def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
-    told = [WriteMark("recording_started", AT), WriteMark("announcement_finished", AT)]
-    asked = WriteMark("keep_asked", AT, (("how", "question"),))
+    told = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
+    asked = Marker(AT, "keep_asked", {"how": "question"})
     assert initial.resume(plan(KEEP), [*told, asked], AT).keep_answer == ""
-    yes = WriteMark("keep_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
+    yes = Marker(AT, "keep_answered", {"answer": "yes", "by": OUTSIDE, "how": "key"})
     state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
     assert (state.keep_answer, state.question.step) == ("yes", QuestionStep.IDLE)
     state, _ = step(state, CallReconciled(AT, state="announced", since=AT, capturing=True))
@@ -513,11 +511,11 @@ def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
         for event in likely(move, state) if isinstance(move, str) else [move]:
             before = state
             state, actions = step(before, event)
-            kinds = [one.kind for one in actions if isinstance(one, WriteMark)]
+            kinds = [one.kind for one in actions if isinstance(one, Marker)]
             answers = [
                 dict(one.data)
                 for one in actions
-                if isinstance(one, WriteMark) and one.kind == "keep_answered"
+                if isinstance(one, Marker) and one.kind == "keep_answered"
             ]
             if isinstance(event, KeyPressed) and event.leg == COLLEAGUE and event.key == "1":
                 confirmed = confirmed or asked or own

@@ -8,9 +8,10 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import CallState, WriteMark
+from recorder.call.state import CallState
 from recorder.domain.call_events import COLLEAGUE, CallEvent, CallReconciled, CodeDialled, HoldEnded
 from recorder.domain.call_plan import CallPlan
+from recorder.domain.markers import Marker
 from tests.unit.call.test_consent import AT, KEEP, plan
 
 LATER = {"seen": "later"}
@@ -23,9 +24,9 @@ def at(seconds: float) -> datetime:
 class Call:
     """A call that an earlier daemon followed for ten seconds, and what this one writes down of it."""
 
-    def __init__(self, *notes: WriteMark, line: CallPlan | None = None) -> None:
-        told = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished")]
-        bridged = WriteMark("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
+    def __init__(self, *notes: Marker, line: CallPlan | None = None) -> None:
+        told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
+        bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
         self.state: CallState = initial.resume(line or plan(KEEP), [*told, bridged, *notes], at(10))
         self.written: list[tuple[str, datetime, dict[str, str]]] = []
 
@@ -34,7 +35,7 @@ class Call:
         self.written += [
             (one.kind, one.at, dict(one.data))
             for one in actions
-            if isinstance(one, WriteMark) and "hold" in one.kind
+            if isinstance(one, Marker) and "hold" in one.kind
         ]
 
     def is_found(self, seconds: float, held: datetime | None = None, theirs: datetime | None = None) -> None:
@@ -46,7 +47,7 @@ class Call:
 
 @pytest.mark.parametrize("since", [5, 12])
 def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
-    before = [WriteMark("colleague_hold", at(since))] if since < 10 else []
+    before = [Marker(at(since), "colleague_hold")] if since < 10 else []
     call = Call(*before)
     call.is_found(20, theirs=at(since))
     call.tell(HoldEnded, 25, leg=COLLEAGUE)
@@ -54,7 +55,7 @@ def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
 
 
 def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> None:
-    call = Call(WriteMark("hold", at(5)))
+    call = Call(Marker(at(5), "hold"))
     assert call.state.hold.active
     call.is_found(20, held=at(5.5))
     assert call.state.hold.active
@@ -63,7 +64,7 @@ def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> No
 
 
 def test_one_that_nobody_saw_begin_is_written_down() -> None:
-    call = Call(WriteMark("hold", at(5)), WriteMark("unhold", at(6)))
+    call = Call(Marker(at(5), "hold"), Marker(at(6), "unhold"))
     call.is_found(20, held=at(12))
     assert call.state.hold.active
     assert not call.state.talking
@@ -71,14 +72,14 @@ def test_one_that_nobody_saw_begin_is_written_down() -> None:
 
 
 def test_one_that_nobody_saw_end_is_over() -> None:
-    call = Call(WriteMark("hold", at(5)))
+    call = Call(Marker(at(5), "hold"))
     call.is_found(20)
     assert not call.state.hold.active
     assert call.written == [("unhold", at(20), LATER)]
 
 
 def test_another_one_than_the_one_that_was_seen_to_begin() -> None:
-    call = Call(WriteMark("hold", at(5)))
+    call = Call(Marker(at(5), "hold"))
     call.is_found(20, held=at(15))
     assert call.state.hold.active
     assert call.written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]

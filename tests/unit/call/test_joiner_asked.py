@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recorder.audio.transfer_redaction import unagreed
 from recorder.call import initial, transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
-from recorder.call.state import Do, Finish, QuestionStep, WriteMark
+from recorder.call.state import Do, Finish, QuestionStep
 from recorder.domain.call_events import (
     COLLEAGUE,
     OUTSIDE,
@@ -50,8 +50,9 @@ from recorder.domain.call_plan import (
     Speech,
 )
 from recorder.domain.line_policy import PromptSound, TransferNotice
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
-from recorder.spool.layout import CallEnd, CallStart, Mark, Take
+from recorder.spool.layout import CallEnd, CallStart, Take
 from tests.unit.call.test_joining import AT, FIRST, SECOND, SENTENCE, TOLD, Call, back, resumed
 
 THIRD = Party("extension", "400")
@@ -74,10 +75,10 @@ class Asked(Call):
     def __init__(self, mode: str = OPT_IN, how: str = ALONE) -> None:
         answer = "yes" if mode == OPT_IN else "none"
         notes = [
-            WriteMark("recording_started", AT),
-            WriteMark("announcement_finished", AT),
-            WriteMark("answered", AT, (("question", "recording"), ("answer", answer))),
-            WriteMark("bridged", AT, (("party", FIRST.kind), ("value", FIRST.value), ("leg", "b"))),
+            Marker(AT, "recording_started"),
+            Marker(AT, "announcement_finished"),
+            Marker(AT, "answered", {"question": "recording", "answer": answer}),
+            Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value, "leg": "b"}),
         ]
         self.now, self.done = AT, list(notes)
         self.state = initial.resume(CallPlan(mode, (script(how),)), notes, AT)
@@ -473,7 +474,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
         heard = telling is not None and telling.heard
         call.now += timedelta(milliseconds=400)
         act(call, deed)
-        new = [one for one in call.done[before:] if isinstance(one, WriteMark)]
+        new = [one for one in call.done[before:] if isinstance(one, Marker)]
         for note in new:
             if note.kind == "joined_answered":
                 assert heard
@@ -488,7 +489,7 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
         if call.state.recording.over:
             break
         spoke += [(leg, since, call.now) for leg in there]
-    notes = [one for one in call.done if isinstance(one, WriteMark)]
+    notes = [one for one in call.done if isinstance(one, Marker)]
     kept_of_nobody = tuple(unagreed(taken(mode, notes, call.now)))
     for leg, since, _until in spoke:
         if leg in agreed if mode == OPT_IN else leg not in refused:
@@ -548,19 +549,18 @@ def act(call: Asked, deed: str) -> None:
             call.tell(CodeDialled, code="keep", other=colleague)
 
 
-def taken(mode: str, notes: list[WriteMark], ended: datetime) -> Take:
+def taken(mode: str, notes: list[Marker], ended: datetime) -> Take:
     sound = PromptSound("said", "0" * 64, 1000)
     start = CallStart(
         "r", "t", "l", "1", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None, mode=mode,
         joining=TransferNotice(ALONE, sound, sound),
     )  # fmt: skip
-    marks = tuple(Mark(note.at, note.kind, dict(note.data)) for note in notes)
-    return Take(Path("/nowhere"), start, marks, CallEnd("recorded", None, ended, None))
+    return Take(Path("/nowhere"), start, tuple(notes), CallEnd("recorded", None, ended, None))
 
 
 def test_a_line_that_does_not_ask_blanks_nothing() -> None:
     call = joiner()
-    notes = [one for one in call.done if isinstance(one, WriteMark)]
+    notes = [one for one in call.done if isinstance(one, Marker)]
     take = taken(OPT_IN, notes, call.now)
     assert list(unagreed(take))
     told = replace(take.start, joining=TransferNotice(ALONE, PromptSound("said", "0" * 64, 1000)))

@@ -9,7 +9,7 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Phase, WriteMark
+from recorder.call.state import Action, Do, Finish, Phase
 from recorder.call.transfer_target import is_beside
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -44,6 +44,7 @@ from recorder.domain.call_plan import (
     Script,
     Speech,
 )
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -116,10 +117,10 @@ class Call:
 
     @property
     def kinds(self) -> list[str]:
-        return [one.kind for one in self.done if isinstance(one, WriteMark)]
+        return [one.kind for one in self.done if isinstance(one, Marker)]
 
     def notes(self, kind: str) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, WriteMark) and one.kind == kind]
+        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
 
     def orders(self, order: Do) -> int:
         return self.done.count(order)
@@ -258,7 +259,7 @@ def test_a_call_that_is_not_recorded_tells_nobody() -> None:
 def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
     call = Call()
     call.transfer("c", Party("e164", "+32470123456"), outside=True)
-    assert call.done[-2:] == [WriteMark("transferred_outside", call.now), Do.STOP]
+    assert call.done[-2:] == [Marker(call.now, "transferred_outside"), Do.STOP]
     assert call.orders(Do.TELL) == 0
     call.tell(RecordingStopped)
     finish = call.done[-1]
@@ -275,7 +276,7 @@ def test_a_call_that_is_forwarded_outside_before_anybody_of_ours_spoke_is_not_re
         if call is not first:
             assert back(call, "b", FIRST)[-1] is Do.LOOK
         call.tell(LegChecked, other="b", outside=True)
-        assert call.done[-3:] == [WriteMark("transferred_outside", call.now), Do.STOP, Do.DISCARD]
+        assert call.done[-3:] == [Marker(call.now, "transferred_outside"), Do.STOP, Do.DISCARD]
         call.tell(RecordingStopped)
         call.tell(CallHungUp)
         finish = call.done[-1]
@@ -313,7 +314,7 @@ def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
 
 def resumed(call: Call) -> Call:
     """Another daemon, with what the first one wrote down."""
-    notes = [one for one in call.done if isinstance(one, WriteMark)]
+    notes = [one for one in call.done if isinstance(one, Marker)]
     later = Call.__new__(Call)
     later.now, later.done = call.now, list(notes)
     later.state = initial.resume(call.state.plan, notes, call.now)
@@ -325,7 +326,7 @@ def back(call: Call, leg: str, party: Party | None) -> list[Action]:
     call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT)  # fmt: skip
     done = [one for one in call.done[before:] if one is not Do.LEAVE]
-    return [one for one in done if not (isinstance(one, WriteMark) and "unobserved" in one.kind)]
+    return [one for one in done if not (isinstance(one, Marker) and "unobserved" in one.kind)]
 
 
 @pytest.mark.parametrize("at_pickup", [False, True])
@@ -333,10 +334,10 @@ def back(call: Call, leg: str, party: Party | None) -> list[Action]:
 def test_who_came_meanwhile_is_in_the_marks_and_is_told(at_pickup: bool, restart: bool) -> None:
     call = Call(plan(at_pickup=at_pickup))
     call = resumed(call) if restart else call
-    done = [one for one in back(call, "c", SECOND) if not isinstance(one, WriteMark) or "ann" not in one.kind]
+    done = [one for one in back(call, "c", SECOND) if not isinstance(one, Marker) or "ann" not in one.kind]
     left, came, *orders = done
-    assert isinstance(left, WriteMark)
-    assert isinstance(came, WriteMark)
+    assert isinstance(left, Marker)
+    assert isinstance(came, Marker)
     assert (left.kind, dict(left.data)) == (
         "unbridged", {"party": "extension", "value": "200", "seen": "later"},
     )  # fmt: skip
@@ -362,8 +363,8 @@ def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
 
 def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> None:
     notes = [
-        WriteMark("announcement_finished", AT),
-        WriteMark("bridged", AT, (("party", FIRST.kind), ("value", FIRST.value))),
+        Marker(AT, "announcement_finished"),
+        Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value}),
     ]
     call = Call()
     call.state, call.done = initial.resume(plan(), notes, AT), []
@@ -376,7 +377,7 @@ def test_who_left_meanwhile_is_in_the_marks(restart: bool) -> None:
     call = Call()
     call = resumed(call) if restart else call
     (left,) = back(call, "", None)
-    assert isinstance(left, WriteMark)
+    assert isinstance(left, Marker)
     assert left.kind == "unbridged"
     assert call.state.internal.leg == ""
 
@@ -388,7 +389,7 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     call = resumed(call)
     untold, look = back(call, "c", SECOND)
     assert look is Do.LOOK
-    assert untold == WriteMark("joined_untold", call.now, (("reason", "unobserved"),))
+    assert untold == Marker(call.now, "joined_untold", {"reason": "unobserved"})
     call.tell(LegChecked, other="c")
     call.tell(HoldStarted)
     call.tell(HoldEnded)

@@ -6,7 +6,7 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Do, WriteMark
+from recorder.call.state import Do
 from recorder.domain.call_events import (
     CallReconciled,
     LegChecked,
@@ -16,6 +16,7 @@ from recorder.domain.call_events import (
     SupervisorsJoined,
 )
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.unit.call.test_joiner_asked import Asked
 from tests.unit.call.test_joining import AT, FIRST, SECOND, Call, plan, resumed
@@ -41,7 +42,7 @@ class Listened(Call):
 
     def since(self, count: int) -> list[str]:
         """What was noted and ordered after so much."""
-        return [one.kind if isinstance(one, WriteMark) else str(one) for one in self.done[count:]]
+        return [one.kind if isinstance(one, Marker) else str(one) for one in self.done[count:]]
 
 
 def test_who_only_listens_is_noted_and_nothing_else() -> None:
@@ -103,7 +104,7 @@ def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() 
     state, actions = step(
         initial.arrive(plan("alone"), AT)[0], SupervisorsJoined(AT, supervisors=(Participant("c", SECOND),))
     )
-    assert [one.kind for one in actions if isinstance(one, WriteMark)] == ["listener_came"]
+    assert [one.kind for one in actions if isinstance(one, Marker)] == ["listener_came"]
     assert state.supervisors
     assert not state.internal.connected
     call.tell(SupervisorsJoined, supervisors=(Participant("c", SECOND),))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.call import initial
 from recorder.call.announce_on_answer import PAUSE
 from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Phase, WriteMark
+from recorder.call.state import Action, Do, Finish, Phase
 from recorder.call.transitions import TRIES
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -36,6 +36,7 @@ from recorder.domain.call_events import (
     StateReported,
 )
 from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -128,7 +129,7 @@ class Call:
 
     @property
     def noted(self) -> list[str]:
-        return [each.kind for each in self.done if isinstance(each, WriteMark)]
+        return [each.kind for each in self.done if isinstance(each, Marker)]
 
 
 def told(call: Call) -> None:
@@ -334,9 +335,9 @@ def test_a_daemon_that_was_away_when_it_was_answered_does_not_tell_them_later() 
 def test_a_daemon_that_was_away_in_the_announcement_has_not_told_them() -> None:
     call = Call()
     told_of = [
-        WriteMark("bridged", AT),
-        WriteMark("recording_started", AT),
-        WriteMark("announcement_started", AT),
+        Marker(AT, "bridged"),
+        Marker(AT, "recording_started"),
+        Marker(AT, "announcement_started"),
     ]
     call.state = initial.resume(PLAN, told_of, AT)
     call.tell(CallReconciled, since=AT, state="announcing", capturing=True)
@@ -345,10 +346,10 @@ def test_a_daemon_that_was_away_in_the_announcement_has_not_told_them() -> None:
 
 
 HEARD = [
-    WriteMark("bridged", AT),
-    WriteMark("recording_started", AT),
-    WriteMark("announcement_started", AT),
-    WriteMark("announcement_finished", AT),
+    Marker(AT, "bridged"),
+    Marker(AT, "recording_started"),
+    Marker(AT, "announcement_started"),
+    Marker(AT, "announcement_finished"),
 ]
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.call import initial
-from recorder.call.state import Do, Finish, WriteMark
+from recorder.call.state import Do, Finish
 from recorder.domain.call_events import (
     COLLEAGUE,
     CallHungUp,
@@ -32,6 +32,7 @@ from recorder.domain.call_events import (
     StateReported,
 )
 from recorder.domain.call_plan import BOTH
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.unit.call.test_joining import FIRST, SECOND, SENTENCE, Call, plan, resumed
 
@@ -65,7 +66,7 @@ class Room(Call):
         return [
             ("+" if one.kind == "joined_room" else "-") + dict(one.data)["value"]
             for one in self.done
-            if isinstance(one, WriteMark) and one.kind in ("joined_room", "left_room")
+            if isinstance(one, Marker) and one.kind in ("joined_room", "left_room")
         ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recorder.call import initial, transitions
 from recorder.call.machine import step
-from recorder.call.state import Action, CallState, Do, Finish, Phase, WriteMark
+from recorder.call.state import Action, CallState, Do, Finish, Phase
 from recorder.domain.call_events import (
     STEREO,
     CallEvent,
@@ -32,6 +32,7 @@ from recorder.domain.call_events import (
     RecordingStopped,
     StateReported,
 )
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.unit.call.any_event import any_event
 
@@ -69,7 +70,7 @@ WHOLE = (RECORDING, ON_DISK, PLAYING, PLAYED, CONFIRMED, BRIDGED, RECORDED, HUNG
 
 
 def kinds(actions: list[Action]) -> list[str]:
-    return [action.kind for action in actions if isinstance(action, WriteMark)]
+    return [action.kind for action in actions if isinstance(action, Marker)]
 
 
 def the_end(actions: list[Action]) -> Finish:
@@ -90,7 +91,7 @@ def test_a_call_is_announced_recorded_and_ended() -> None:
 
 def test_a_call_that_went_on_as_a_fax_is_marked_so() -> None:
     _, actions = run(*WHOLE[:-2], replace(RECORDED, fax=True), HUNG_UP)
-    assert WriteMark("recording_stopped", RECORDED.at, (("fax", "t38"),)) in actions
+    assert Marker(RECORDED.at, "recording_stopped", {"fax": "t38"}) in actions
     assert the_end(actions).reason is None
 
 
@@ -120,7 +121,7 @@ def test_a_codec_that_changes_in_the_announcement_starts_it_again() -> None:
     """Some tenths of a second of it were lost."""
     state, actions = run(RECORDING, ON_DISK, PLAYING, told(CodecChanged, 1), PLAYED)
     assert actions[-1] is Do.AGAIN
-    assert WriteMark("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+    assert Marker(PLAYED.at, "announcement_broken", {"reason": "stopped"}) in actions
     again = told(PlaybackEnded, 5, sound=PROMPT, complete=True, state="announcing")
     state, actions = run(told(PlaybackStarted, 2.6, sound=PROMPT), again, state=state)
     assert actions[-1] is Do.CONFIRM
@@ -162,7 +163,7 @@ def test_only_the_whole_announcement_announces(ended: CallEvent) -> None:
 def test_a_playback_that_was_stopped_starts_again() -> None:
     _, actions = run(RECORDING, ON_DISK, PLAYING, replace(PLAYED, complete=False))
     assert actions[-1] is Do.AGAIN
-    assert WriteMark("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+    assert Marker(PLAYED.at, "announcement_broken", {"reason": "stopped"}) in actions
 
 
 def test_a_hold_in_it_starts_it_again_after_the_hold() -> None:
@@ -273,7 +274,7 @@ def test_nobody_answers() -> None:
 def test_a_bridge_that_nobody_saw_is_told_by_the_hang_up() -> None:
     bridged = AT + timedelta(seconds=5)
     _, actions = run(*WHOLE[:5], RECORDED, replace(HUNG_UP, bridged_at=bridged))
-    assert WriteMark("bridged", bridged) in actions
+    assert Marker(bridged, "bridged") in actions
     assert the_end(actions).reason is None
 
 
@@ -283,7 +284,7 @@ def test_a_bridge_that_nobody_saw_is_told_by_whatever_comes_next(what: type[Call
     unseen = {"since": AT, "capturing": True} if what is CallReconciled else {}
     event = told(what, 8, state="announced", bridged_at=bridged, **unseen)
     state, actions = run(*WHOLE[:5], event)
-    assert WriteMark("bridged", bridged) in actions
+    assert Marker(bridged, "bridged") in actions
     state, actions = run(replace(BRIDGED, at=AT + timedelta(seconds=300)), state=state)
     _, last = run(RECORDED, replace(HUNG_UP, bridged_at=AT + timedelta(seconds=300)), state=state)
     assert kinds(actions + last).count("bridged") == 1, "the bridge after a transfer is no first one"
@@ -294,7 +295,7 @@ def test_what_a_transfer_ends_had_begun() -> None:
     unbridged = told(LegUnbridged, 8, state="announced")
     _, actions = run(*WHOLE[:5], unbridged)
     assert kinds(actions)[-2:] == ["bridged", "unbridged"]
-    assert WriteMark("bridged", unbridged.at) in actions
+    assert Marker(unbridged.at, "bridged") in actions
 
 
 def test_a_talk_before_the_call_was_brought_to_us_is_another() -> None:
@@ -349,7 +350,7 @@ def test_after_the_end_nothing_is_done_but_stopping() -> None:
 
 
 def resumed(*marks: str) -> CallState:
-    return initial.resume(initial.notice_plan("told", LENGTH), [WriteMark(mark, AT) for mark in marks], AT)
+    return initial.resume(initial.notice_plan("told", LENGTH), [Marker(AT, mark) for mark in marks], AT)
 
 
 def test_a_told_call_goes_on_with_a_gap() -> None:
@@ -366,7 +367,7 @@ def test_the_switchs_word_is_enough_where_ours_was_not_written() -> None:
     state = resumed("recording_started")
     state, actions = step(state, told(CallReconciled, 60, since=AT, state="announced", capturing=True))
     assert state.phase is Phase.ANNOUNCED
-    (noted,) = (a for a in actions if isinstance(a, WriteMark) and a.kind == "announcement_finished")
+    (noted,) = (a for a in actions if isinstance(a, Marker) and a.kind == "announcement_finished")
     assert dict(noted.data) == {"seen": "later"}, "its time is no time of the sound"
 
 

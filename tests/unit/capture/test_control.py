@@ -17,21 +17,13 @@ import pytest
 from gevent.event import Event
 
 from recorder.call import initial
-from recorder.call.state import WriteMark
 from recorder.capture.call_controller import CallController
 from recorder.capture.command_listener import CommandListener
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import LegBridged
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
-from recorder.domain.live_command import (
-    DONE,
-    NO_ANSWER,
-    NO_SWITCH,
-    SOCKET,
-    UNKNOWN,
-    Request,
-    carry,
-)
+from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, SOCKET, UNKNOWN, Request, carry
+from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, read_marks
@@ -84,7 +76,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
         RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
     )  # fmt: skip
     writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
-    notes = [WriteMark(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged")]
+    notes = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged")]
     state = initial.resume(CallPlan(NOTICE, (Script(TOLD),)), notes, AT)
     made = CallController(
         start, state, writer, now=lambda: AT, to_call=list, to_switch=lambda order: node._put([order]),
