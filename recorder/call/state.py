@@ -15,7 +15,7 @@ from recorder.domain.parties import Party
 
 
 class Phase(IntEnum):
-    """How far a call has got; see ``machine.py``."""
+    """How far a call has got; see ``phases.py``."""
 
     ASKING = 0
     RINGING = 1
@@ -87,7 +87,7 @@ Actions = tuple[Action, ...]
 
 @dataclass(frozen=True, slots=True)
 class PromptState:
-    """The prompt before the conversation, usually the announcement (``transitions.py``, ``machine.py``).
+    """The prompt before the conversation, usually the announcement (``transitions.py``, ``phases.py``).
 
     ``sound`` plays now or was the last to play; ``tries``: how often it has been started. ``spoiled``: this
     playing was not heard whole; ``recoded``: because the codec changed during it. ``began``: when an
@@ -114,7 +114,7 @@ class ConsentState:
 
 @dataclass(frozen=True, slots=True)
 class RecordingState:
-    """The call's recording and its folder (``machine.py``). ``ordered``: the folder is being created;
+    """The call's recording and its folder (``phases.py``). ``ordered``: the folder is being created;
     ``on_disk``: it is safe on disk. ``capturing``: the switch records now; ``captured``: it has recorded,
     since ``started`` where we saw that. ``over``: the recording ends before the call does."""
 
@@ -154,8 +154,8 @@ class InternalState:
 
 @dataclass(frozen=True, slots=True)
 class HoldState:
-    """Whether the external party is on hold, and when that last ``changed`` since the prompt was ordered
-    (``machine.py``)."""
+    """Whether the external party holds the call, and when that last ``changed`` since the prompt was ordered
+    (``phases.py``)."""
 
     active: bool = False
     changed: datetime | None = None

@@ -331,7 +331,7 @@ class FolderFailed(Event):
     reason: str = ""
 
 
-AboutCall = (
+PhaseEvent = (
     RecordingStarted
     | RecordingStopped
     | CodecChanged
@@ -352,7 +352,7 @@ AboutCall = (
     | FolderFailed
 )
 
-AboutParticipants = (
+ParticipantEvent = (
     LegChecked
     | ConferenceJoined
     | ConferenceLeft
@@ -363,7 +363,7 @@ AboutParticipants = (
     | SupervisorLeft
 )
 
-InTalk = SoundStarted | SoundEnded | CodeDialled | CommandGiven | VoiceChecked
+ConversationEvent = SoundStarted | SoundEnded | CodeDialled | CommandGiven | VoiceChecked
 """Events that count only while two are connected."""
 
-CallEvent = AboutCall | AboutParticipants | InTalk
+CallEvent = PhaseEvent | ParticipantEvent | ConversationEvent

@@ -98,9 +98,9 @@ MARKER_KINDS: Final = frozenset(
         # before they answered; unasked, the question could not be played; unobserved), key
         "joined_refused",
         "transferred_outside",  # the other end is no colleague any more: the recording ends
-        "hold",  # of the external party
+        "hold",  # the external party holds the call
         "unhold",
-        "colleague_hold",  # of the colleague; without an end where the colleague leaves meanwhile
+        "colleague_hold",  # the colleague holds it; there may be no unhold where they leave meanwhile
         "colleague_unhold",
         "conference_left",  # the external party was in a conference until now
         "hangup",  # data: cause
