@@ -22,7 +22,7 @@ from typing import Final
 
 from recorder.call import keep_question
 from recorder.call.state import Actions, CallState, Do, OpenQuestion, PauseState, Phase, QuestionStep, Timer
-from recorder.call.transitions import patience, set_timer
+from recorder.call.transitions import playback_timeout, set_timer
 from recorder.domain.call_events import (
     COLLEAGUE,
     DELETE,
@@ -67,7 +67,8 @@ def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
 
 
 def _break_for_pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """A pause breaks off the keep question; the deletion question is not in the recording anyway."""
+    """A pause breaks off the keep question, but not the deletion question: the answer to that one need not be
+    in the recording."""
     return (state, ()) if _asks_to_delete(state) else keep_question.pause(state, at)
 
 
@@ -77,12 +78,12 @@ def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
 
 def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
     # The panel and the API show the outcome themselves.
-    told: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
-    return state, (Marker(event.at, "noted", _by(event)), *told)
+    tone: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
+    return state, (Marker(event.at, "noted", _by(event)), *tone)
 
 
 def _by(event: Request) -> dict[str, str]:
-    """Where the request came from, if not from the telephone."""
+    """Return the data that says where a request came from, if not from the telephone."""
     return {"by": event.by} if isinstance(event, CommandGiven) else {}
 
 
@@ -91,7 +92,7 @@ def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
     if delete is None or not state.talking or state.question.step is not QuestionStep.IDLE:
         return state, ()
     asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
-    state = set_timer(replace(state, question=asked), event.at, patience(delete.question.length))
+    state = set_timer(replace(state, question=asked), event.at, playback_timeout(delete.question.length))
     return state, (Marker(event.at, "delete_asked"), Do.DELETE_ASK)
 
 
@@ -106,13 +107,13 @@ _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]
 
 def reconcile_pause(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Apply the pause that the switch reports: whether there is one, since when and for how long. It may
-    be another one than the pause that we know of, which has ended by itself or was started again."""
+    differ from the known pause, which has ended by itself or was started again."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
     known = state.pause.is_active(event.at)
     if not event.paused:
-        over: Actions = (Marker(event.at, "resumed", LATER),) if known else ()
-        return replace(state, pause=PauseState(None)), over
+        resumed: Actions = (Marker(event.at, "resumed", LATER),) if known else ()
+        return replace(state, pause=PauseState(None)), resumed
     since = event.paused_at or event.at
     until = since + event.lasts
     same = event.paused_at is None or (state.pause.until is not None and until <= state.pause.until)
@@ -125,8 +126,8 @@ def reconcile_pause(state: CallState, event: CallReconciled) -> tuple[CallState,
 
 
 def repeat_tones(state: CallState, at: datetime) -> Actions:
-    """Tones for a colleague who joined, and for either party where the line says so: the recording is
-    paused, or runs. The switch repeats them by itself."""
+    """Return the orders for tones, which the switch repeats by itself: to a colleague who joined a paused
+    recording, and to either party where the line says so."""
     if state.phase is not Phase.ANNOUNCED or not state.internal.connected:
         return ()
     return (
@@ -135,7 +136,7 @@ def repeat_tones(state: CallState, at: datetime) -> Actions:
     )
 
 
-# --- the deletion question; the other one is the keep question
+# --- the open question: the deletion question here, or the keep question
 
 
 def _asks_to_delete(state: CallState) -> bool:

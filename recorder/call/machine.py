@@ -241,7 +241,7 @@ def _step_conversation(state: CallState, event: ConversationEvent | SideEvent) -
 
 def _dial_code(state: CallState, event: CodeDialled) -> tuple[CallState, Actions]:
     """Carry out a feature code, but open no question while a transfer target is asked for consent."""
-    if event.code in (KEEP, DELETE) and transfer_consent.unanswered(state):
+    if event.code in (KEEP, DELETE) and transfer_consent.is_unanswered(state):
         return state, ()
     return feature_codes.dial(state, event)
 
@@ -254,7 +254,7 @@ def _follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[C
 
 
 def _press_colleague_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
-    if not transfer_consent.unanswered(state):
+    if not transfer_consent.is_unanswered(state):
         return feature_codes.press_key(state, event)
     state, actions = transfer_consent.press_key(state, event)
     state, following = conference.notify_next(state, event.at)

@@ -25,7 +25,7 @@ from recorder.call import announce_on_answer, conference, feature_codes, keep_qu
 from recorder.call.consent_prompt import await_answer, await_refusal
 from recorder.call.state import Actions, CallState, Do, Finish, HoldState, Phase, Timer
 from recorder.call.transitions import (
-    TRIES,
+    MAX_TRIES,
     confirm,
     finish_announcement,
     give_up,
@@ -154,9 +154,9 @@ def end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actio
 
 
 def _repeat_prompt(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    if state.prompt.tries >= TRIES:
+    if state.prompt.tries >= MAX_TRIES:
         return give_up(state, "announcement_failed")
-    order = Do.ASK if state.phase is Phase.ASKING else Do.AGAIN
+    order = Do.ASK if state.phase is Phase.ASKING else Do.REPEAT
     return play(
         replace(state, prompt=replace(state.prompt, tries=state.prompt.tries + 1)), state.prompt.sound, at
     ), (order,)
@@ -235,7 +235,7 @@ def bridge(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     state, broken = (
         feature_codes.break_off(state, event.at) if event.other != state.internal.leg else (state, ())
     )
-    broken += transfer_notice.mark_replaced(state, event)
+    broken += transfer_notice.mark_missed_departure(state, event)
     state, marker = _connect(state, event)
     before = (*left, *before, *feature_codes.repeat_tones(state, event.at))
     state, notice = transfer_notice.check_target(state, event.at)

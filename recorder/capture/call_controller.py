@@ -244,7 +244,7 @@ class CallController:
             case Do.OPEN:
                 self._open()
             case Do.ASK:
-                self._say("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER)
+                self._say("accord_ask", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.RING:
                 self._run("accord_pickup")
             case Do.BEGIN | Do.PUT_BACK | Do.CONFIRM | Do.FAIL if self.state.plan.at_pickup:
@@ -253,12 +253,12 @@ class CallController:
                 self._say(
                     "accord_begin", script.announcement, answer=self._time_to_refuse(), **self._recording()
                 )
-            case Do.AGAIN:
+            case Do.REPEAT:
                 self._run("accord_again")
             case Do.LISTEN:
-                self._run("accord_listen", accord_answer=str(transitions.ANSWER // timedelta(milliseconds=1)))
+                self._run("accord_listen", accord_answer=str(transitions.ANSWER_TIME // timedelta(milliseconds=1)))
             case Do.REMIND:
-                self._say("accord_again", self.state.prompt.sound, answer=transitions.ANSWER)
+                self._say("accord_again", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.CUT:
                 self._end_playback(self.channel)
             case Do.DECLINE:
@@ -277,25 +277,25 @@ class CallController:
                 self._note_tone(self.state.internal.leg)
             case Do.PAUSE_TONE:
                 self._pause_tone()
-            case Do.PAUSE_OVER:
+            case Do.END_PAUSE_TONE:
                 if commands.addressable(self.state.internal.leg):
                     self._switch(commands.no_pause_tone(self.state.internal.leg))
             case Do.BEEP:
                 self._beep()
             case Do.DISCARD:
                 self.writer.discard()
-            case Do.LOOK:
+            case Do.CHECK_TARGET:
                 gevent.spawn(self._look, self.state.internal.leg)
-            case Do.LOOK_ROUND:
+            case Do.CHECK_PARTICIPANTS:
                 for one in self.state.conference.participants:
                     if not one.asked:
                         gevent.spawn(self._look, one.leg)
-            case Do.TELL:
+            case Do.NOTIFY:
                 if script.joining is not None and self.state.transfer.target is not None:
                     self._tell_joiner(
                         self.state.transfer.target.leg, script.joining.sound, script.joining.how
                     )
-            case Do.CUT_JOINER:
+            case Do.CUT_NOTICE:
                 if script.joining is not None:
                     self._cut_joiner(self.state.transfer.refuser, script.joining.how)
             case Do.REFUSED:
@@ -329,7 +329,7 @@ class CallController:
 
     def _begin_at_pickup(self, channel: str, stop_at: str) -> None:
         said, audio = self.state.prompt.sound, self.writer.audio
-        seconds = transitions.bound(said.length)
+        seconds = transitions.switch_timeout(said.length)
         stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
         late = commands.change_variable(channel, "accord_state", "announcing", "late")
         self._switch(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
@@ -505,7 +505,7 @@ class CallController:
         still sleeps through its tick."""
         values |= {
             "accord_prompt": sound.path,
-            "accord_seconds": str(transitions.bound(sound.length, answer)),
+            "accord_seconds": str(transitions.switch_timeout(sound.length, answer)),
         }
         self._run(extension, **values)
 
@@ -523,7 +523,7 @@ class CallController:
         return {"accord_recording": self.start.recording, "accord_audio": str(self.writer.audio)}
 
     def _time_to_refuse(self) -> timedelta:
-        return transitions.ANSWER if self.state.plan.mode == OPT_OUT else timedelta(0)
+        return transitions.ANSWER_TIME if self.state.plan.mode == OPT_OUT else timedelta(0)
 
     def _finish(self, finish: Finish) -> None:
         outcome = "recorded" if finish.reason is None else "not_recorded"

@@ -359,7 +359,7 @@ def _went_on(folder: Path) -> bool:
         times = {mark.kind: mark.at for mark in marks}
         if layout.read_start(folder).mode == OPT_OUT:
             # Nobody refused, if there was time to.
-            if initial.answer_of(marks) != "none":
+            if initial.consent_answer(marks) != "none":
                 return False
             times["announcement_finished"] = times["answered"]
         audio = folder / layout.AUDIO

@@ -274,7 +274,7 @@ def stage(state: CallState) -> str:
         return f"ASKING: {state.consent.question}"
     if state.phase is Phase.ANNOUNCED and state.question.step is not QuestionStep.IDLE:
         return f"ANNOUNCED: {'DELETE? ' * (state.question.how == DELETE_CODE)}{state.question.step.name}"
-    if state.phase is Phase.ANNOUNCED and state.transfer.target is not None and transfer_consent.asks(state):
+    if state.phase is Phase.ANNOUNCED and state.transfer.target is not None and transfer_consent.asks_for_consent(state):
         playing = "ASKED" if state.transfer.target.sound else "JOINED"
         return f"ANNOUNCED: {'MAY ANSWER' if state.transfer.target.heard else playing}"
     if state.phase is Phase.ANNOUNCED and state.transfer.target is not None:
@@ -321,7 +321,7 @@ def alike(state: CallState) -> tuple[object, ...]:
         target is not None and target.began is not None,
         target and (target.heard, target.wrong, target.cut, target.due),
         target is not None and is_beside(state, target.leg), bool(state.conference.name),
-        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & transfer.informed))
+        tuple((one.checked, one.outside, one.notified, bool(names(one.leg, one.party) & transfer.informed))
               for one in state.conference.participants),
         tuple(one.lane for one in state.supervisors),
     )  # fmt: skip

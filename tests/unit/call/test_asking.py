@@ -74,7 +74,7 @@ class Call:
     def _take(self, actions: tuple[Action, ...]) -> None:
         self.done += actions
         for action in actions:
-            if action in (Do.ASK, Do.BEGIN, Do.AGAIN, Do.REMIND, Do.DECLINE):
+            if action in (Do.ASK, Do.BEGIN, Do.REPEAT, Do.REMIND, Do.DECLINE):
                 self._ordered = self.state.prompt.sound.path
             if action is Do.ASK:
                 self.word = "asking"
@@ -180,7 +180,7 @@ def test_a_refusal_counts_whenever_it_comes(plan: CallPlan) -> None:
     call.plays(sound)
     call.presses("2")
     assert call.done.index(Do.CUT) < call.done.index(Do.DECLINE)
-    assert call.state.timer.deadline == call.now + transitions.patience(FR.declined.length), (
+    assert call.state.timer.deadline == call.now + transitions.playback_timeout(FR.declined.length), (
         "nothing is waited for"
     )
     call.tell(PlaybackEnded, sound=sound.path, complete=False)
@@ -308,7 +308,7 @@ def test_a_key_after_a_question_that_a_hang_up_cut_is_no_answer() -> None:
 
 def test_a_question_that_cannot_be_played_records_nothing() -> None:
     call = Call(IN)
-    for _ in range(transitions.TRIES):
+    for _ in range(transitions.MAX_TRIES):
         call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=False)
     assert call.state.phase is Phase.UNRECORDED
     assert call.state.reason == "announcement_failed"

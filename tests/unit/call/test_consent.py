@@ -217,7 +217,7 @@ def test_nothing_is_asked_while_it_is_paused(keep: KeepScript) -> None:
     pauses(call)
     call.dials()
     assert call.notes("keep_asked") == []
-    assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE]
+    assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE]
     call.presses("1", COLLEAGUE)
     assert (call.notes("keep_answered"), call.state.keep_answer) == ([], "")
     call.now += PAUSE  # it ends by itself

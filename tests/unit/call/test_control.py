@@ -36,12 +36,12 @@ def test_it_is_done_as_with_the_codes_and_says_where_it_was_asked() -> None:
     assert call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.PAUSE_TONE
     asks(call, PAUSE, lasts=timedelta(seconds=120))
-    assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE], "the tone begins anew"
+    assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone begins anew"
     asks(call, NOTE)
     assert call.notes("noted") == [{"by": "panel"}]
     asks(call, RESUME)
     assert not call.state.pause.is_active(call.now)
-    assert call.done[-1] is Do.PAUSE_OVER
+    assert call.done[-1] is Do.END_PAUSE_TONE
     assert call.notes("resumed") == [{"by": "panel"}]
     assert call.ends() is None
 

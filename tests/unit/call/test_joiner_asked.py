@@ -120,14 +120,14 @@ def joiner(mode: str = OPT_IN, how: str = ALONE) -> Asked:
     """A second colleague is asked."""
     call = Asked(mode, how)
     call.transfer("c", SECOND)
-    assert call.done[-1] is Do.TELL
+    assert call.done[-1] is Do.NOTIFY
     return call
 
 
 @MODES
 def test_the_first_and_who_agreed_are_not_asked(mode: str) -> None:
     call = Asked(mode)
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
     call.transfer("c", SECOND)
     call.asked()
     assert call.notes("joined_telling") == [{"how": ALONE, "asks": mode}]
@@ -138,7 +138,7 @@ def test_the_first_and_who_agreed_are_not_asked(mode: str) -> None:
     call.goes_on("yes" if mode == OPT_IN else "none")
     call.transfer("b", FIRST)
     call.transfer("d", SECOND)
-    assert call.orders(Do.TELL) == 1
+    assert call.orders(Do.NOTIFY) == 1
     assert "joined_told" not in call.kinds
 
 
@@ -201,7 +201,7 @@ def test_a_key_that_means_nothing_asks_once_more(mode: str) -> None:
     call = joiner(mode)
     call.asked()
     call.press("7")
-    assert call.done[-1] is Do.TELL
+    assert call.done[-1] is Do.NOTIFY
     call.press("7")  # while it plays
     call.asked()
     call.press("1" if mode == OPT_OUT else "#")
@@ -257,12 +257,12 @@ def test_what_was_cut_is_asked_again_in_a_moment_and_not_for_ever(mode: str) -> 
     call = joiner(mode)
     call.begins()
     call.hears(timedelta(seconds=1))
-    assert call.orders(Do.TELL) == 1, "it may be a transfer that cut it"
+    assert call.orders(Do.NOTIFY) == 1, "it may be a transfer that cut it"
     call.waits()
-    assert call.orders(Do.TELL) == 2
+    assert call.orders(Do.NOTIFY) == 2
     call.waits()  # it never begins
     call.waits()
-    assert call.orders(Do.TELL) == 3
+    assert call.orders(Do.NOTIFY) == 3
     call.begins()
     call.hears(complete=False)
     call.is_over("unasked")
@@ -292,7 +292,7 @@ def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) 
     call = Asked(mode, how)
     call.tell(ParticipantsJoined, participants=(Participant("r", THIRD),))
     call.tell(LegChecked, other="r")
-    assert call.done[-1] is Do.TELL
+    assert call.done[-1] is Do.NOTIFY
     # The colleague hears it where it is said to both, and maybe sooner: that is no question to the third one.
     call.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path)
     call.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
@@ -322,18 +322,18 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
     if deed == "2":
         call.press("2", other="r")
         assert call.notes("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
-        assert call.done[-3:] == [Do.STOP, Do.CUT_JOINER, Do.REFUSED]
+        assert call.done[-3:] == [Do.STOP, Do.CUT_NOTICE, Do.REFUSED]
         assert call.state.transfer.refuser == "r"
     elif deed == "goes":
         call.tell(ParticipantLeft, other="r")
         assert call.state.recording.over is (mode == OPT_IN)
         assert call.kinds[-1] == "left_room"
     elif deed == "cut":
-        for _ in range(transfer_consent.CUT - 1):
+        for _ in range(transfer_consent.MAX_CUTS - 1):
             call.hears(timedelta(milliseconds=300))
             call.waits()  # a moment, then once more
             call.begins()
-        assert call.orders(Do.TELL) == transfer_consent.CUT
+        assert call.orders(Do.NOTIFY) == transfer_consent.MAX_CUTS
         call.hears(timedelta(milliseconds=300))
         assert call.notes("joined_refused")[-1]["answer"] == "unasked"
     else:
@@ -341,7 +341,7 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
         assert call.state.transfer.target is None
         call.tell(HoldEnded, leg=COLLEAGUE)
         assert call.state.transfer.target is not None
-        assert call.orders(Do.TELL) == 2
+        assert call.orders(Do.NOTIFY) == 2
 
 
 @MODES
@@ -377,7 +377,7 @@ def test_in_a_room_each_is_asked_in_their_turn(mode: str) -> None:
         else:
             call.waits()
     assert [each["leg"] for each in call.notes("joined_answered")] == ["c", "d"]
-    assert call.orders(Do.TELL) == 2
+    assert call.orders(Do.NOTIFY) == 2
 
 
 @pytest.mark.parametrize("restart", [True, False])
@@ -409,12 +409,12 @@ def test_nor_a_silence_in_opt_out(restart: bool, room: bool) -> None:
         made = resumed(call)
         call.state, call.done = made.state, made.done
     there, leg, party = ((Participant("c", SECOND),), "", None) if room else ((), "c", SECOND)
-    before = call.orders(Do.TELL)
+    before = call.orders(Do.NOTIFY)
     call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT, participants=there, conference="room" if room else "")  # fmt: skip
     assert call.notes("joined_untold")[0]["reason"] == "unobserved"
     call.tell(LegChecked, other=leg)
-    assert call.orders(Do.TELL) == before + 1
+    assert call.orders(Do.NOTIFY) == before + 1
     call.asked()
     call.press("2", other="c")
     assert call.state.recording.over
@@ -426,7 +426,7 @@ def test_a_refusal_is_remembered() -> None:
     later = resumed(call)
     later.tell(CallReconciled, since=AT, state="announced", capturing=True, other="c")
     assert later.done[-1] is Do.STOP
-    assert later.orders(Do.TELL) == 0
+    assert later.orders(Do.NOTIFY) == 0
 
 
 def test_an_answer_is_remembered() -> None:
@@ -434,9 +434,9 @@ def test_an_answer_is_remembered() -> None:
     call.asked()
     call.press("1")
     later = resumed(call)
-    assert back(later, "c", SECOND) == [Do.LOOK]
+    assert back(later, "c", SECOND) == [Do.CHECK_TARGET]
     later.tell(LegChecked, other="c")
-    assert later.orders(Do.TELL) == 0
+    assert later.orders(Do.NOTIFY) == 0
 
 
 def test_a_line_that_only_announces_asks_nobody() -> None:

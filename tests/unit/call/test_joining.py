@@ -132,7 +132,7 @@ def test_a_transfer_says_who_left_and_who_came() -> None:
     assert call.kinds[-3:] == ["bridged", "unbridged", "bridged"]
     assert call.notes("unbridged") == [{"party": "extension", "value": "200"}]
     assert call.notes("bridged")[1] == {"party": "extension", "value": "300", "leg": "c"}
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
     assert call.state.internal.party == SECOND
 
 
@@ -152,7 +152,7 @@ def test_who_leaves_is_said_where_the_switch_does_not_tell_of_it() -> None:
 def test_who_joins_is_told_once_and_whole(how: str, at_pickup: bool) -> None:
     call = Call(plan(how, at_pickup))
     call.transfer("c", SECOND)
-    assert call.done[-1] is Do.TELL
+    assert call.done[-1] is Do.NOTIFY
     call.begins()
     call.hears()
     assert call.notes("joined_telling") == [{"how": how}]
@@ -165,7 +165,7 @@ def test_who_joins_is_told_once_and_whole(how: str, at_pickup: bool) -> None:
 def test_the_first_is_not_told_and_nobody_is_told_twice(at_pickup: bool) -> None:
     """Announced again at each transfer, and after each question to somebody else: not here."""
     call = Call(plan(at_pickup=at_pickup))
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
     call.transfer("c", SECOND)
     call.begins()
     call.hears()
@@ -177,8 +177,8 @@ def test_the_first_is_not_told_and_nobody_is_told_twice(at_pickup: bool) -> None
     call.tell(HoldEnded)
     call.tell(HoldStarted, leg=COLLEAGUE)
     call.tell(HoldEnded, leg=COLLEAGUE)
-    assert call.orders(Do.TELL) == 1
-    assert call.orders(Do.LOOK) == (1 if at_pickup else 2)
+    assert call.orders(Do.NOTIFY) == 1
+    assert call.orders(Do.CHECK_TARGET) == (1 if at_pickup else 2)
 
 
 def test_a_withheld_number_is_nobody_in_particular() -> None:
@@ -187,7 +187,7 @@ def test_a_withheld_number_is_nobody_in_particular() -> None:
     call.begins()
     call.hears()
     call.transfer("d", Party("withheld", ""))
-    assert call.orders(Do.TELL) == 2
+    assert call.orders(Do.NOTIFY) == 2
 
 
 @pytest.mark.parametrize(
@@ -232,16 +232,16 @@ def test_after_a_hold_they_are_told_from_the_beginning(side: str) -> None:
     call.begins()
     call.hears()
     assert call.kinds.count("joined_told") == 1
-    assert call.orders(Do.TELL) == 2
+    assert call.orders(Do.NOTIFY) == 2
 
 
 def test_nobody_is_told_in_a_hold() -> None:
     call = Call()
     call.tell(HoldStarted)
     call.transfer("c", SECOND)
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
     call.tell(HoldEnded)
-    assert call.orders(Do.TELL) == 1
+    assert call.orders(Do.NOTIFY) == 1
 
 
 def test_a_call_that_is_not_recorded_tells_nobody() -> None:
@@ -252,7 +252,7 @@ def test_a_call_that_is_not_recorded_tells_nobody() -> None:
         LegChecked(AT, other="c", outside=True),
     ):
         state, actions = step(state, event)
-        assert not {Do.LOOK, Do.TELL} & set(actions)
+        assert not {Do.CHECK_TARGET, Do.NOTIFY} & set(actions)
     assert state.phase is Phase.UNRECORDED
 
 
@@ -260,7 +260,7 @@ def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
     call = Call()
     call.transfer("c", Party("e164", "+32470123456"), outside=True)
     assert call.done[-2:] == [Marker(call.now, "transferred_outside"), Do.STOP]
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
     call.tell(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)
@@ -274,7 +274,7 @@ def test_a_call_that_is_forwarded_outside_before_anybody_of_ours_spoke_is_not_re
     first = Call(looked=False)
     for call in (first, resumed(first)):
         if call is not first:
-            assert back(call, "b", FIRST)[-1] is Do.LOOK
+            assert back(call, "b", FIRST)[-1] is Do.CHECK_TARGET
         call.tell(LegChecked, other="b", outside=True)
         assert call.done[-3:] == [Marker(call.now, "transferred_outside"), Do.STOP, Do.DISCARD]
         call.tell(RecordingStopped)
@@ -286,7 +286,7 @@ def test_a_call_that_is_forwarded_outside_before_anybody_of_ours_spoke_is_not_re
 
 def test_told_together_at_pickup_the_first_may_be_outside() -> None:
     call = Call(plan(at_pickup=True))
-    assert call.orders(Do.LOOK) == 0
+    assert call.orders(Do.CHECK_TARGET) == 0
     assert back(call, "b", FIRST) == []
 
 
@@ -306,7 +306,7 @@ def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
     call.connect("b", FIRST)
     call.tell(LegChecked, other="c", outside=True)
     assert not call.state.recording.over
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
 
 
 # --- the daemon was away
@@ -342,9 +342,9 @@ def test_who_came_meanwhile_is_in_the_marks_and_is_told(at_pickup: bool, restart
         "unbridged", {"party": "extension", "value": "200", "seen": "later"},
     )  # fmt: skip
     assert (came.kind, came.at, dict(came.data)["leg"]) == ("bridged", AT, "c")
-    assert orders == [Do.LOOK]
+    assert orders == [Do.CHECK_TARGET]
     call.tell(LegChecked, other="c")
-    assert call.done[-1] is Do.TELL
+    assert call.done[-1] is Do.NOTIFY
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -354,11 +354,11 @@ def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
     call.begins()
     call.hears()
     call = resumed(call) if restart else call
-    assert back(call, "c", SECOND) == [Do.LOOK]
+    assert back(call, "c", SECOND) == [Do.CHECK_TARGET]
     assert call.state.internal.leg == "c"
     call.tell(LegChecked, other="c")
     call.transfer("b", FIRST)
-    assert call.orders(Do.TELL) == (0 if restart else 1)
+    assert call.orders(Do.NOTIFY) == (0 if restart else 1)
 
 
 def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> None:
@@ -368,7 +368,7 @@ def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> No
     ]
     call = Call()
     call.state, call.done = initial.resume(plan(), notes, AT), []
-    assert back(call, "b", FIRST) == [Do.LOOK]
+    assert back(call, "b", FIRST) == [Do.CHECK_TARGET]
     assert call.state.internal.leg == "b"
 
 
@@ -388,12 +388,12 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     call.begins()
     call = resumed(call)
     untold, look = back(call, "c", SECOND)
-    assert look is Do.LOOK
+    assert look is Do.CHECK_TARGET
     assert untold == Marker(call.now, "joined_untold", {"reason": "unobserved"})
     call.tell(LegChecked, other="c")
     call.tell(HoldStarted)
     call.tell(HoldEnded)
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
 
 
 def test_who_had_just_come_as_the_daemon_died_is_told() -> None:
@@ -401,9 +401,9 @@ def test_who_had_just_come_as_the_daemon_died_is_told() -> None:
     call.part()
     call.connect("c", SECOND)
     call = resumed(call)
-    assert back(call, "c", SECOND) == [Do.LOOK]
+    assert back(call, "c", SECOND) == [Do.CHECK_TARGET]
     call.tell(LegChecked, other="c")
-    assert call.done[-1] is Do.TELL
+    assert call.done[-1] is Do.NOTIFY
 
 
 @pytest.mark.parametrize("restart", [False, True])

@@ -67,7 +67,7 @@ def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() ->
     call.looked()
     assert call.notes("listener_heard") == [{**WHO, "heard_by": "both", "channel": "right"}]
     assert call.notes("joined_room") == [{**WHO, "who": "colleague", "how": "third"}]
-    assert call.orders(Do.TELL) == 1
+    assert call.orders(Do.NOTIFY) == 1
     call.begins()
     call.hears()
     call.speaks("outside", "right")
@@ -110,7 +110,7 @@ def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() 
     call.tell(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
     call.tell(LegChecked, other="b")
     call.transfer("d", Party("extension", "400"))
-    assert call.orders(Do.TELL) == 1, "who joins by the transfer"
+    assert call.orders(Do.NOTIFY) == 1, "who joins by the transfer"
     assert call.state.supervisors
     assert not call.notes("left_room")
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.call import initial
-from recorder.call.announce_on_answer import PAUSE
+from recorder.call.announce_on_answer import RETRY_DELAY
 from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase
-from recorder.call.transitions import TRIES
+from recorder.call.transitions import MAX_TRIES
 from recorder.domain.call_events import (
     COLLEAGUE,
     OUTSIDE,
@@ -209,7 +209,7 @@ def test_one_that_was_cut_begins_again_after_a_moment() -> None:
     call.plays()
     call.ends(complete=False)
     begun = call.orders.count(Do.BEGIN)
-    call.now += PAUSE
+    call.now += RETRY_DELAY
     call.tell(DeadlinePassed)
     assert call.orders.count(Do.BEGIN) == begun + 1
 
@@ -291,13 +291,13 @@ def test_it_is_not_tried_for_ever() -> None:
     call = Call()
     call.ring()
     call.bridge()
-    for _ in range(TRIES + 1):
+    for _ in range(MAX_TRIES + 1):
         if call.recording:
             call.tell(RecordingStarted, state=call.word)
         call.plays()
         call.tell(HoldStarted)
         call.tell(HoldEnded)
-    assert call.orders.count(Do.BEGIN) == TRIES
+    assert call.orders.count(Do.BEGIN) == MAX_TRIES
     assert call.over().reason == "announcement_failed"
 
 

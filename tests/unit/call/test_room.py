@@ -87,19 +87,19 @@ def test_each_who_joins_is_told_once_one_after_the_other() -> None:
     call = Room()
     call.comes("c", SECOND)
     call.comes("d", THIRD)
-    assert call.orders(Do.TELL) == 1
+    assert call.orders(Do.NOTIFY) == 1
     assert call.state.transfer.target is not None
     assert call.state.transfer.target.leg == "c"
     call.begins()
     call.hears()
-    assert call.orders(Do.TELL) == 2
+    assert call.orders(Do.NOTIFY) == 2
     assert call.state.transfer.target.leg == "d"
     call.begins()
     call.hears()
     assert [one["leg"] for one in call.notes("joined_told")] == ["c", "d"]
     call.goes("c")
     call.comes("e", SECOND)  # back, by another call
-    assert call.orders(Do.TELL) == 2
+    assert call.orders(Do.NOTIFY) == 2
     assert call.state.timer.deadline is None
 
 
@@ -110,7 +110,7 @@ def test_together_one_playing_tells_all_who_were_there_as_it_began() -> None:
     call.begins()
     call.comes("e", Party("extension", "500"))
     call.hears()
-    assert call.orders(Do.TELL) == 2, "the one who came while it played hears it, too"
+    assert call.orders(Do.NOTIFY) == 2, "the one who came while it played hears it, too"
     assert call.state.transfer.target is not None
     assert call.state.transfer.target.leg == "e"
 
@@ -118,14 +118,14 @@ def test_together_one_playing_tells_all_who_were_there_as_it_began() -> None:
 def test_a_line_that_tells_nobody() -> None:
     call = Room(None)
     call.comes("c", SECOND)
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
     assert call.of_room() == ["+200", "+300"]
 
 
 def test_who_heard_it_from_another_call_in_the_room_is_not_told_again() -> None:
     call = Room()
     call.comes("c", SECOND, heard=frozenset({SENTENCE.path}))
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
 
 
 def test_who_goes_before_they_were_told_was_not_and_the_next_ones_turn_comes() -> None:
@@ -142,7 +142,7 @@ def test_who_goes_before_they_were_told_was_not_and_the_next_ones_turn_comes() -
     assert call.notes("joined_untold")[1] == {"reason": "stopped", "in": "room", "leg": "d"}
     assert call.state.transfer.target is None
     call.begins()  # late
-    assert call.orders(Do.TELL) == 2
+    assert call.orders(Do.NOTIFY) == 2
 
 
 def test_one_who_goes_before_the_switch_said_who_they_are_was_there() -> None:
@@ -162,7 +162,7 @@ def test_after_a_hold_who_joined_is_told_from_the_beginning() -> None:
     call.tell(HoldEnded)
     call.begins()
     call.hears()
-    assert call.orders(Do.TELL) == 2
+    assert call.orders(Do.NOTIFY) == 2
     assert call.kinds.count("joined_told") == 1
 
 
@@ -172,7 +172,7 @@ def test_another_call_that_was_announced_is_in_the_room() -> None:
     call.looked("o", outside=True, told=True)
     assert call.notes("joined_room")[1]["who"] == "outside"
     assert not call.state.recording.over
-    assert call.orders(Do.TELL) == 0
+    assert call.orders(Do.NOTIFY) == 0
 
 
 def test_who_is_outside_and_was_told_nothing_ends_the_take() -> None:
@@ -204,7 +204,7 @@ def test_a_call_that_is_brought_into_a_room_is_connected_with_the_first_there() 
     call.tell(ParticipantsJoined, participants=(Participant("c", SECOND),))
     call.tell(LegChecked, other="c")
     assert call.notes("bridged") == [{"party": "extension", "value": "300", "in": "room"}]
-    assert call.orders(Do.TELL) == 0, "it was for them"
+    assert call.orders(Do.NOTIFY) == 0, "it was for them"
     call.tell(CallHungUp, ending=True)
     call.tell(RecordingStopped)
     finish = call.done[-1]
@@ -221,7 +221,7 @@ def test_a_third_one_is_there_as_long_as_the_colleague_is() -> None:
     assert call.notes("joined_room")[0]["how"] == "third"
     call.transfer("c", SECOND)
     assert call.kinds[-3:] == ["left_room", "unbridged", "bridged"]
-    assert call.orders(Do.TELL) == 1, "told already"
+    assert call.orders(Do.NOTIFY) == 1, "told already"
 
 
 def test_nobody_comes_to_a_call_that_is_connected_with_nobody() -> None:
@@ -259,7 +259,7 @@ def test_who_came_and_who_left_meanwhile(restart: bool) -> None:
     came = found.notes("joined_room")[-1]
     assert (came["value"], came["seen"]) == ("300", "later")
     assert found.of_room() == ["+200", "+400", "-400", "+300"]
-    assert found.orders(Do.TELL) == (1 if restart else 2)
+    assert found.orders(Do.NOTIFY) == (1 if restart else 2)
     assert found.state.transfer.target is not None
     assert found.state.transfer.target.leg == "c"
 
@@ -274,7 +274,7 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     assert found.notes("joined_untold") == [{"reason": "unobserved", "in": "room", "leg": "c"}]
     found.tell(HoldStarted)
     found.tell(HoldEnded)
-    assert found.orders(Do.TELL) == 0
+    assert found.orders(Do.NOTIFY) == 0
 
 
 def test_a_key_of_somebody_in_the_room_and_a_sound_of_another_are_nothing() -> None:

@@ -120,7 +120,7 @@ def test_a_leg_that_is_in_stereo_by_itself_is_never_announced() -> None:
 def test_a_codec_that_changes_in_the_announcement_starts_it_again() -> None:
     """Some tenths of a second of it were lost."""
     state, actions = run(RECORDING, ON_DISK, PLAYING, told(CodecChanged, 1), PLAYED)
-    assert actions[-1] is Do.AGAIN
+    assert actions[-1] is Do.REPEAT
     assert Marker(PLAYED.at, "announcement_broken", {"reason": "stopped"}) in actions
     again = told(PlaybackEnded, 5, sound=PROMPT, complete=True, state="announcing")
     state, actions = run(told(PlaybackStarted, 2.6, sound=PROMPT), again, state=state)
@@ -162,16 +162,16 @@ def test_only_the_whole_announcement_announces(ended: CallEvent) -> None:
 
 def test_a_playback_that_was_stopped_starts_again() -> None:
     _, actions = run(RECORDING, ON_DISK, PLAYING, replace(PLAYED, complete=False))
-    assert actions[-1] is Do.AGAIN
+    assert actions[-1] is Do.REPEAT
     assert Marker(PLAYED.at, "announcement_broken", {"reason": "stopped"}) in actions
 
 
 def test_a_hold_in_it_starts_it_again_after_the_hold() -> None:
     held, unheld = told(HoldStarted, 1), told(HoldEnded, 5)
     state, actions = run(RECORDING, ON_DISK, PLAYING, held, PLAYED)
-    assert Do.AGAIN not in actions
+    assert Do.REPEAT not in actions
     state, actions = run(unheld, state=state)
-    assert actions[-1] is Do.AGAIN
+    assert actions[-1] is Do.REPEAT
     state, actions = run(
         told(PlaybackStarted, 5.1, sound=PROMPT),
         told(PlaybackEnded, 7.5, sound=PROMPT, complete=True),
@@ -183,14 +183,14 @@ def test_a_hold_in_it_starts_it_again_after_the_hold() -> None:
 def test_a_hold_that_is_over_before_its_end_spoils_it_too() -> None:
     _, actions = run(RECORDING, ON_DISK, PLAYING, told(HoldStarted, 1), told(HoldEnded, 2), PLAYED)
     assert Do.CONFIRM not in actions
-    assert actions[-1] is Do.AGAIN
+    assert actions[-1] is Do.REPEAT
 
 
 def test_a_hold_in_it_that_is_told_before_it_spoils_it_too() -> None:
     """The call's own connection is behind the standing one, on which it is not told when it began."""
     state, actions = run(RECORDING, ON_DISK, told(HoldStarted, 1), told(HoldEnded, 2), PLAYING, PLAYED)
     assert Do.CONFIRM not in actions
-    assert actions[-1] is Do.AGAIN
+    assert actions[-1] is Do.REPEAT
     again = told(PlaybackStarted, 2.6, sound=PROMPT), told(PlaybackEnded, 5, sound=PROMPT, complete=True)
     _, actions = run(*again, state=state)
     assert Do.CONFIRM in actions
@@ -204,7 +204,7 @@ def test_a_hold_before_it_does_not_spoil_it() -> None:
 
 def test_it_is_not_begun_for_ever() -> None:
     state, actions = run(RECORDING, ON_DISK)
-    for _ in range(transitions.TRIES):
+    for _ in range(transitions.MAX_TRIES):
         state, actions = run(PLAYING, replace(PLAYED, complete=False), state=state)
     assert state.phase is Phase.UNRECORDED
     assert actions[-2:] == [Do.FAIL, Do.DISCARD]
@@ -219,7 +219,7 @@ def test_announced_without_a_recording_fails() -> None:
 def test_the_deadline_gives_up_in_time_for_the_switch_to_obey() -> None:
     state, _ = run(RECORDING, ON_DISK, PLAYING)
     assert state.timer.deadline is not None
-    assert timedelta(0) < AT + timedelta(seconds=transitions.bound(LENGTH)) - state.timer.deadline
+    assert timedelta(0) < AT + timedelta(seconds=transitions.switch_timeout(LENGTH)) - state.timer.deadline
     same, actions = step(state, DeadlinePassed(state.timer.deadline - timedelta(seconds=1)))
     assert (same, actions) == (state, ())
     state, actions = step(state, DeadlinePassed(state.timer.deadline))
@@ -439,7 +439,7 @@ def test_no_order_of_events_keeps_an_untold_second(events: list[CallEvent]) -> N
             held, clean = True, False
         if isinstance(event, HoldEnded):
             held = False
-        if Do.AGAIN in actions or (isinstance(event, PlaybackStarted) and event.sound == PROMPT):
+        if Do.REPEAT in actions or (isinstance(event, PlaybackStarted) and event.sound == PROMPT):
             clean = not held
         if isinstance(event, PlaybackEnded) and event.sound == PROMPT and event.complete and clean:
             heard = True
@@ -521,6 +521,6 @@ def test_however_the_two_connections_lie_behind_a_hold_in_it_is_never_forgotten(
                 continue
             taken.add(number)
             state, actions = step(state, switch.told[number])
-            switch.begun += actions.count(Do.AGAIN)
+            switch.begun += actions.count(Do.REPEAT)
             if Do.CONFIRM in actions:
                 assert number in switch.whole, "confirmed an announcement that was not heard whole"
