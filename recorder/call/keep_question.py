@@ -85,7 +85,8 @@ def _ask(
     marker = Marker(at, "keep_asked", {"how": how})
     if keep.question is None:
         asked = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
-        return set_timer(replace(state, question=asked), at, TIME_TO_ASK), (marker, Do.KEEP_SINCE, Do.KEEP_CUE)
+        state = set_timer(replace(state, question=asked), at, TIME_TO_ASK)
+        return state, (marker, Do.KEEP_SINCE, Do.KEEP_CUE)
     asked = OpenQuestion(QuestionStep.QUESTION, how=how, again=again)
     return _play(replace(state, question=asked), keep.question, at, marker, Do.KEEP_ASK)
 
