@@ -12,18 +12,18 @@ def written() -> str:
     return states.PAGE.read_text("utf-8").removeprefix(states.HEADER)
 
 
-def test_what_some_lines_do_is_in_the_table() -> None:
+def test_table_lists_the_transitions_of_some_lines() -> None:
     listed = states.outcomes_in(written())
     for (where, name), outcomes in states.explored(states.SOME).items():
         assert set(states.said_of(where, outcomes)) <= listed.get((where, name), set()), (where, name)
 
 
 @pytest.mark.long
-def test_the_table_is_what_the_state_machine_does() -> None:
+def test_table_equals_the_state_machine() -> None:
     assert written() == states.table(), "python -m tests.unit.call.states writes it anew"
 
 
-def test_every_phase_is_reached_and_left_for_an_end() -> None:
+def test_every_phase_is_reached_and_ends() -> None:
     found = states.explored(states.SOME)
     reached = {where.partition(":")[0] for where, _ in found}
     assert {phase.name for phase in Phase} - {"ENDED"} <= reached

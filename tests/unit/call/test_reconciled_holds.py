@@ -12,7 +12,7 @@ from recorder.call.state import CallState
 from recorder.domain.call_events import COLLEAGUE, CallEvent, CallReconciled, CodeDialled, HoldEnded
 from recorder.domain.call_plan import CallPlan
 from recorder.domain.markers import Marker
-from tests.unit.call.test_consent import AT, KEEP, plan
+from tests.unit.call.test_keep_question import AT, KEEP, plan
 
 LATER = {"seen": "later"}
 
@@ -21,16 +21,16 @@ def at(seconds: float) -> datetime:
     return AT + timedelta(seconds=seconds)
 
 
-class Call:
+class ResumedCall:
     """A call that an earlier daemon followed for ten seconds, and what this one writes down of it."""
 
-    def __init__(self, *notes: Marker, line: CallPlan | None = None) -> None:
+    def __init__(self, *markers: Marker, line: CallPlan | None = None) -> None:
         told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
         bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
-        self.state: CallState = initial.resume(line or plan(KEEP), [*told, bridged, *notes], at(10))
+        self.state: CallState = initial.resume(line or plan(KEEP), [*told, bridged, *markers], at(10))
         self.written: list[tuple[str, datetime, dict[str, str]]] = []
 
-    def tell(self, what: type[CallEvent], seconds: float, **more: object) -> None:
+    def feed(self, what: type[CallEvent], seconds: float, **more: object) -> None:
         self.state, actions = step(self.state, what(at(seconds), **more))  # type: ignore[arg-type]
         self.written += [
             (one.kind, one.at, dict(one.data))
@@ -38,57 +38,57 @@ class Call:
             if isinstance(one, Marker) and "hold" in one.kind
         ]
 
-    def is_found(self, seconds: float, held: datetime | None = None, theirs: datetime | None = None) -> None:
-        self.tell(
+    def reconcile(self, seconds: float, held: datetime | None = None, theirs: datetime | None = None) -> None:
+        self.feed(
             CallReconciled, seconds, since=at(10), state="announced", capturing=True, other="b",
             held_since=held, colleague_held_since=theirs,
         )  # fmt: skip
 
 
 @pytest.mark.parametrize("since", [5, 12])
-def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
+def test_marks_a_colleague_hold_from_its_start(since: float) -> None:
     before = [Marker(at(since), "colleague_hold")] if since < 10 else []
-    call = Call(*before)
-    call.is_found(20, theirs=at(since))
-    call.tell(HoldEnded, 25, leg=COLLEAGUE)
+    call = ResumedCall(*before)
+    call.reconcile(20, theirs=at(since))
+    call.feed(HoldEnded, 25, leg=COLLEAGUE)
     assert call.written == [("colleague_hold", at(since), LATER), ("colleague_unhold", at(25), {})]
 
 
-def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> None:
-    call = Call(Marker(at(5), "hold"))
+def test_marks_a_known_hold_once() -> None:
+    call = ResumedCall(Marker(at(5), "hold"))
     assert call.state.hold.active
-    call.is_found(20, held=at(5.5))
+    call.reconcile(20, held=at(5.5))
     assert call.state.hold.active
-    call.tell(HoldEnded, 25)
+    call.feed(HoldEnded, 25)
     assert call.written == [("unhold", at(25), {})]
 
 
-def test_one_that_nobody_saw_begin_is_written_down() -> None:
-    call = Call(Marker(at(5), "hold"), Marker(at(6), "unhold"))
-    call.is_found(20, held=at(12))
+def test_marks_a_hold_that_began_unobserved() -> None:
+    call = ResumedCall(Marker(at(5), "hold"), Marker(at(6), "unhold"))
+    call.reconcile(20, held=at(12))
     assert call.state.hold.active
     assert not call.state.talking
     assert call.written == [("hold", at(12), LATER)]
 
 
-def test_one_that_nobody_saw_end_is_over() -> None:
-    call = Call(Marker(at(5), "hold"))
-    call.is_found(20)
+def test_marks_the_end_of_a_hold_that_ended_unobserved() -> None:
+    call = ResumedCall(Marker(at(5), "hold"))
+    call.reconcile(20)
     assert not call.state.hold.active
     assert call.written == [("unhold", at(20), LATER)]
 
 
-def test_another_one_than_the_one_that_was_seen_to_begin() -> None:
-    call = Call(Marker(at(5), "hold"))
-    call.is_found(20, held=at(15))
+def test_marks_a_second_hold_that_began_unobserved() -> None:
+    call = ResumedCall(Marker(at(5), "hold"))
+    call.reconcile(20, held=at(15))
     assert call.state.hold.active
     assert call.written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]
 
 
-def test_a_question_that_was_open_is_broken_off_where_they_hold() -> None:
-    call = Call()
-    call.is_found(11)
-    call.tell(CodeDialled, 12, code="keep", other="b")
+def test_an_unobserved_hold_breaks_off_the_question() -> None:
+    call = ResumedCall()
+    call.reconcile(11)
+    call.feed(CodeDialled, 12, code="keep", other="b")
     assert call.state.question.sound
-    call.is_found(14, held=at(13))
+    call.reconcile(14, held=at(13))
     assert not call.state.question.sound

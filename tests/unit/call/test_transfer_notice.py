@@ -58,55 +58,55 @@ def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | No
     return CallPlan(NOTICE, (Script(TOLD, keep=keep, joining=joining),), at_pickup=at_pickup)
 
 
-class Call:
+class RecordedCall:
     """A call in which two speak, the first with the leg ``b``."""
 
     def __init__(self, made: CallPlan | None = None, looked: bool = True) -> None:
         self.now = AT
         self.done: list[Action] = []
         self.state, _ = initial.arrive(made or plan(), AT)
-        self.tell(FolderWritten)
+        self.feed(FolderWritten)
         if self.state.plan.at_pickup:
             self.connect("b", FIRST, "pickup")
-        self.tell(RecordingStarted, state="announcing")
+        self.feed(RecordingStarted, state="announcing")
         if self.state.plan.at_pickup:
-            self.tell(SoundStarted, sound=TOLD.path)
+            self.feed(SoundStarted, sound=TOLD.path)
             self.now += TOLD.length
-            self.tell(SoundEnded, sound=TOLD.path, complete=True)
-            self.tell(StateReported, state="announced")
+            self.feed(SoundEnded, sound=TOLD.path, complete=True)
+            self.feed(StateReported, state="announced")
         else:
-            self.tell(PlaybackStarted, sound=TOLD.path)
-            self.tell(PlaybackEnded, sound=TOLD.path, complete=True)
-            self.tell(StateReported, state="announced")
+            self.feed(PlaybackStarted, sound=TOLD.path)
+            self.feed(PlaybackEnded, sound=TOLD.path, complete=True)
+            self.feed(StateReported, state="announced")
             self.connect("b", FIRST)
             if looked:
-                self.tell(LegChecked, other="b")
+                self.feed(LegChecked, other="b")
         assert self.state.phase is Phase.ANNOUNCED
 
-    def tell(self, what: type[CallEvent], **more: object) -> None:
+    def feed(self, what: type[CallEvent], **more: object) -> None:
         self.now += timedelta(milliseconds=100)
         self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
         self.done += actions
 
     def connect(self, leg: str, party: Party, state: str = "announced") -> None:
-        self.tell(LegBridged, party=party, other=leg, state=state)
+        self.feed(LegBridged, party=party, other=leg, state=state)
 
-    def part(self, leg: str = "") -> None:
-        self.tell(LegUnbridged, other=leg, state="announced")
+    def unbridge(self, leg: str = "") -> None:
+        self.feed(LegUnbridged, other=leg, state="announced")
 
     def transfer(self, leg: str, party: Party, outside: bool = False) -> None:
         """To somebody else, of whom the switch then says where they are."""
-        self.part()
+        self.unbridge()
         self.connect(leg, party)
-        self.tell(LegChecked, other=leg, outside=outside)
+        self.feed(LegChecked, other=leg, outside=outside)
 
-    def begins(self) -> None:
-        self.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
+    def start_notice(self) -> None:
+        self.feed(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
 
-    def hears(self, length: timedelta = SENTENCE.length, **more: object) -> None:
+    def end_notice(self, length: timedelta = SENTENCE.length, **more: object) -> None:
         self.now += length
         more = {"complete": True, "other": self.third, **more}
-        self.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, **more)
+        self.feed(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, **more)
 
     @property
     def third(self) -> str:
@@ -119,132 +119,132 @@ class Call:
     def kinds(self) -> list[str]:
         return [one.kind for one in self.done if isinstance(one, Marker)]
 
-    def notes(self, kind: str) -> list[dict[str, str]]:
+    def markers(self, kind: str) -> list[dict[str, str]]:
         return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
 
-    def orders(self, order: Do) -> int:
+    def count(self, order: Do) -> int:
         return self.done.count(order)
 
 
-def test_a_transfer_says_who_left_and_who_came() -> None:
-    call = Call(plan(None))
+def test_a_transfer_marks_both_parties() -> None:
+    call = RecordedCall(plan(None))
     call.transfer("c", SECOND)
     assert call.kinds[-3:] == ["bridged", "unbridged", "bridged"]
-    assert call.notes("unbridged") == [{"party": "extension", "value": "200"}]
-    assert call.notes("bridged")[1] == {"party": "extension", "value": "300", "leg": "c"}
-    assert call.orders(Do.NOTIFY) == 0
+    assert call.markers("unbridged") == [{"party": "extension", "value": "200"}]
+    assert call.markers("bridged")[1] == {"party": "extension", "value": "300", "leg": "c"}
+    assert call.count(Do.NOTIFY) == 0
     assert call.state.internal.party == SECOND
 
 
-def test_who_leaves_is_said_where_the_switch_does_not_tell_of_it() -> None:
-    call = Call(plan(None))
+def test_marks_a_departure_that_the_switch_did_not_report() -> None:
+    call = RecordedCall(plan(None))
     call.connect("c", SECOND)
-    call.part("b")  # told late, of one who is not there any more
+    call.unbridge("b")  # told late, of one who is not there any more
     assert call.kinds[-2:] == ["unbridged", "bridged"]
     assert call.state.internal.leg == "c"
-    call.part("c")
-    assert call.notes("unbridged")[-1] == {"party": "extension", "value": "300"}
+    call.unbridge("c")
+    assert call.markers("unbridged")[-1] == {"party": "extension", "value": "300"}
     assert call.state.internal.leg == ""
 
 
 @pytest.mark.parametrize("how", [ALONE, BOTH])
 @pytest.mark.parametrize("at_pickup", [False, True])
-def test_who_joins_is_told_once_and_whole(how: str, at_pickup: bool) -> None:
-    call = Call(plan(how, at_pickup))
+def test_transfer_target_hears_the_notice(how: str, at_pickup: bool) -> None:
+    call = RecordedCall(plan(how, at_pickup))
     call.transfer("c", SECOND)
     assert call.done[-1] is Do.NOTIFY
-    call.begins()
-    call.hears()
-    assert call.notes("joined_telling") == [{"how": how}]
+    call.start_notice()
+    call.end_notice()
+    assert call.markers("joined_telling") == [{"how": how}]
     assert call.kinds[-2:] == ["joined_telling", "joined_told"]
     assert call.state.transfer.target is None
     assert call.state.timer.deadline is None
 
 
 @pytest.mark.parametrize("at_pickup", [False, True])
-def test_the_first_is_not_told_and_nobody_is_told_twice(at_pickup: bool) -> None:
+def test_first_party_is_not_notified_and_nobody_twice(at_pickup: bool) -> None:
     """Announced again at each transfer, and after each question to somebody else: not here."""
-    call = Call(plan(at_pickup=at_pickup))
-    assert call.orders(Do.NOTIFY) == 0
+    call = RecordedCall(plan(at_pickup=at_pickup))
+    assert call.count(Do.NOTIFY) == 0
     call.transfer("c", SECOND)
-    call.begins()
-    call.hears()
+    call.start_notice()
+    call.end_notice()
     call.transfer("b", FIRST)  # back, on the leg of before
     call.transfer("d", FIRST)  # back by a new call to the same number
     call.transfer("c", SECOND)
     call.transfer("e", SECOND)
-    call.tell(HoldStarted)
-    call.tell(HoldEnded)
-    call.tell(HoldStarted, leg=COLLEAGUE)
-    call.tell(HoldEnded, leg=COLLEAGUE)
-    assert call.orders(Do.NOTIFY) == 1
-    assert call.orders(Do.CHECK_TARGET) == (1 if at_pickup else 2)
+    call.feed(HoldStarted)
+    call.feed(HoldEnded)
+    call.feed(HoldStarted, leg=COLLEAGUE)
+    call.feed(HoldEnded, leg=COLLEAGUE)
+    assert call.count(Do.NOTIFY) == 1
+    assert call.count(Do.CHECK_TARGET) == (1 if at_pickup else 2)
 
 
-def test_a_withheld_number_is_nobody_in_particular() -> None:
-    call = Call()
+def test_withheld_numbers_are_notified_each_time() -> None:
+    call = RecordedCall()
     call.transfer("c", Party("withheld", ""))
-    call.begins()
-    call.hears()
+    call.start_notice()
+    call.end_notice()
     call.transfer("d", Party("withheld", ""))
-    assert call.orders(Do.NOTIFY) == 2
+    assert call.count(Do.NOTIFY) == 2
 
 
 @pytest.mark.parametrize(
     ("cut", "why"),
     [
-        (lambda call: call.hears(timedelta(seconds=1)), "stopped"),
-        (lambda call: call.hears(complete=False), "stopped"),
-        (lambda call: call.hears(ending=True), "stopped"),
-        (lambda call: call.part(), "left"),
+        (lambda call: call.end_notice(timedelta(seconds=1)), "stopped"),
+        (lambda call: call.end_notice(complete=False), "stopped"),
+        (lambda call: call.end_notice(ending=True), "stopped"),
+        (lambda call: call.unbridge(), "left"),
         (lambda call: call.connect("d", Party("extension", "400")), "left"),
-        (lambda call: call.tell(CallHungUp, ending=True), "left"),
-        (lambda call: call.tell(HoldStarted), "hold"),
-        (lambda call: call.tell(HoldStarted, leg=COLLEAGUE), "hold"),
-        (lambda call: call.tell(CallReconciled, since=AT, state="announced", capturing=True, other="c",
+        (lambda call: call.feed(CallHungUp, ending=True), "left"),
+        (lambda call: call.feed(HoldStarted), "hold"),
+        (lambda call: call.feed(HoldStarted, leg=COLLEAGUE), "hold"),
+        (lambda call: call.feed(CallReconciled, since=AT, state="announced", capturing=True, other="c",
                                 party=SECOND), "unobserved"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("began", [True, False])
-def test_who_did_not_hear_it_whole_was_not_told(cut: object, why: str, began: bool) -> None:
-    call = Call()
+def test_a_notice_not_heard_whole_does_not_count(cut: object, why: str, began: bool) -> None:
+    call = RecordedCall()
     call.transfer("c", SECOND)
     if began:
-        call.begins()
+        call.start_notice()
     elif why == "stopped":
         call.now = call.state.timer.deadline or call.now
-        call.tell(DeadlinePassed)
+        call.feed(DeadlinePassed)
     cut(call)  # type: ignore[operator]
-    assert call.notes("joined_untold") == [{"reason": why}]
+    assert call.markers("joined_untold") == [{"reason": why}]
     assert "joined_told" not in call.kinds
     assert call.state.transfer.target is None or not call.state.transfer.target.sound
 
 
 @pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
-def test_after_a_hold_they_are_told_from_the_beginning(side: str) -> None:
-    call = Call()
+def test_repeats_the_notice_after_a_hold(side: str) -> None:
+    call = RecordedCall()
     call.transfer("c", SECOND)
-    call.begins()
-    call.tell(HoldStarted, leg=side)
-    call.hears()  # it plays on, to nobody
+    call.start_notice()
+    call.feed(HoldStarted, leg=side)
+    call.end_notice()  # it plays on, to nobody
     assert "joined_told" not in call.kinds
-    call.tell(HoldEnded, leg=side)
-    call.begins()
-    call.hears()
+    call.feed(HoldEnded, leg=side)
+    call.start_notice()
+    call.end_notice()
     assert call.kinds.count("joined_told") == 1
-    assert call.orders(Do.NOTIFY) == 2
+    assert call.count(Do.NOTIFY) == 2
 
 
-def test_nobody_is_told_in_a_hold() -> None:
-    call = Call()
-    call.tell(HoldStarted)
+def test_notifies_nobody_during_a_hold() -> None:
+    call = RecordedCall()
+    call.feed(HoldStarted)
     call.transfer("c", SECOND)
-    assert call.orders(Do.NOTIFY) == 0
-    call.tell(HoldEnded)
-    assert call.orders(Do.NOTIFY) == 1
+    assert call.count(Do.NOTIFY) == 0
+    call.feed(HoldEnded)
+    assert call.count(Do.NOTIFY) == 1
 
 
-def test_a_call_that_is_not_recorded_tells_nobody() -> None:
+def test_notifies_nobody_in_an_unrecorded_call() -> None:
     state, _ = initial.arrive(replace(plan(), mode=OPT_OUT), AT)
     for event in (
         LegBridged(AT, party=FIRST, other="b", state="announcing"),
@@ -256,12 +256,12 @@ def test_a_call_that_is_not_recorded_tells_nobody() -> None:
     assert state.phase is Phase.UNRECORDED
 
 
-def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
-    call = Call()
+def test_a_transfer_to_an_external_number_ends_the_recording() -> None:
+    call = RecordedCall()
     call.transfer("c", Party("e164", "+32470123456"), outside=True)
     assert call.done[-2:] == [Marker(call.now, "transferred_outside"), Do.STOP]
-    assert call.orders(Do.NOTIFY) == 0
-    call.tell(RecordingStopped)
+    assert call.count(Do.NOTIFY) == 0
+    call.feed(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)
     assert finish.reason is None
@@ -269,61 +269,61 @@ def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
     assert call.state.phase is Phase.ENDED
 
 
-def test_a_call_that_is_forwarded_outside_before_anybody_of_ours_spoke_is_not_recorded() -> None:
+def test_a_call_forwarded_outside_is_not_recorded() -> None:
     """Who is there then has not been told: also where the daemon was away as they were connected."""
-    first = Call(looked=False)
+    first = RecordedCall(looked=False)
     for call in (first, resumed(first)):
         if call is not first:
-            assert back(call, "b", FIRST)[-1] is Do.CHECK_TARGET
-        call.tell(LegChecked, other="b", outside=True)
+            assert reconcile(call, "b", FIRST)[-1] is Do.CHECK_TARGET
+        call.feed(LegChecked, other="b", outside=True)
         assert call.done[-3:] == [Marker(call.now, "transferred_outside"), Do.STOP, Do.DISCARD]
-        call.tell(RecordingStopped)
-        call.tell(CallHungUp)
+        call.feed(RecordingStopped)
+        call.feed(CallHungUp)
         finish = call.done[-1]
         assert isinstance(finish, Finish)
         assert finish.reason == "forwarded_outside"
 
 
-def test_told_together_at_pickup_the_first_may_be_outside() -> None:
-    call = Call(plan(at_pickup=True))
-    assert call.orders(Do.CHECK_TARGET) == 0
-    assert back(call, "b", FIRST) == []
+def test_announced_on_answer_the_first_party_may_be_external() -> None:
+    call = RecordedCall(plan(at_pickup=True))
+    assert call.count(Do.CHECK_TARGET) == 0
+    assert reconcile(call, "b", FIRST) == []
 
 
-def test_a_conference_is_noted_when_they_leave_it() -> None:
-    call = Call()
-    call.part()
-    call.tell(ConferenceEnded, state="announced")
+def test_marks_the_end_of_a_conference() -> None:
+    call = RecordedCall()
+    call.unbridge()
+    call.feed(ConferenceEnded, state="announced")
     call.connect("c", SECOND)
     assert call.kinds[-3:] == ["unbridged", "conference_left", "bridged"]
 
 
-def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
-    call = Call()
-    call.part()
+def test_ignores_the_check_of_a_leg_that_left() -> None:
+    call = RecordedCall()
+    call.unbridge()
     call.connect("c", SECOND)
-    call.part()
+    call.unbridge()
     call.connect("b", FIRST)
-    call.tell(LegChecked, other="c", outside=True)
+    call.feed(LegChecked, other="c", outside=True)
     assert not call.state.recording.over
-    assert call.orders(Do.NOTIFY) == 0
+    assert call.count(Do.NOTIFY) == 0
 
 
 # --- the daemon was away
 
 
-def resumed(call: Call) -> Call:
+def resumed(call: RecordedCall) -> RecordedCall:
     """Another daemon, with what the first one wrote down."""
-    notes = [one for one in call.done if isinstance(one, Marker)]
-    later = Call.__new__(Call)
-    later.now, later.done = call.now, list(notes)
-    later.state = initial.resume(call.state.plan, notes, call.now)
+    markers = [one for one in call.done if isinstance(one, Marker)]
+    later = RecordedCall.__new__(RecordedCall)
+    later.now, later.done = call.now, list(markers)
+    later.state = initial.resume(call.state.plan, markers, call.now)
     return later
 
 
-def back(call: Call, leg: str, party: Party | None) -> list[Action]:
+def reconcile(call: RecordedCall, leg: str, party: Party | None) -> list[Action]:
     before = len(call.done)
-    call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
+    call.feed(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT)  # fmt: skip
     done = [one for one in call.done[before:] if one is not Do.LEAVE]
     return [one for one in done if not (isinstance(one, Marker) and "unobserved" in one.kind)]
@@ -331,10 +331,10 @@ def back(call: Call, leg: str, party: Party | None) -> list[Action]:
 
 @pytest.mark.parametrize("at_pickup", [False, True])
 @pytest.mark.parametrize("restart", [False, True])
-def test_who_came_meanwhile_is_in_the_marks_and_is_told(at_pickup: bool, restart: bool) -> None:
-    call = Call(plan(at_pickup=at_pickup))
+def test_notifies_a_party_who_came_unobserved(at_pickup: bool, restart: bool) -> None:
+    call = RecordedCall(plan(at_pickup=at_pickup))
     call = resumed(call) if restart else call
-    done = [one for one in back(call, "c", SECOND) if not isinstance(one, Marker) or "ann" not in one.kind]
+    done = [one for one in reconcile(call, "c", SECOND) if not isinstance(one, Marker) or "ann" not in one.kind]
     left, came, *orders = done
     assert isinstance(left, Marker)
     assert isinstance(came, Marker)
@@ -343,78 +343,78 @@ def test_who_came_meanwhile_is_in_the_marks_and_is_told(at_pickup: bool, restart
     )  # fmt: skip
     assert (came.kind, came.at, dict(came.data)["leg"]) == ("bridged", AT, "c")
     assert orders == [Do.CHECK_TARGET]
-    call.tell(LegChecked, other="c")
+    call.feed(LegChecked, other="c")
     assert call.done[-1] is Do.NOTIFY
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
-    call = Call()
+def test_a_known_party_is_not_marked_again(restart: bool) -> None:
+    call = RecordedCall()
     call.transfer("c", SECOND)
-    call.begins()
-    call.hears()
+    call.start_notice()
+    call.end_notice()
     call = resumed(call) if restart else call
-    assert back(call, "c", SECOND) == [Do.CHECK_TARGET]
+    assert reconcile(call, "c", SECOND) == [Do.CHECK_TARGET]
     assert call.state.internal.leg == "c"
-    call.tell(LegChecked, other="c")
+    call.feed(LegChecked, other="c")
     call.transfer("b", FIRST)
-    assert call.orders(Do.NOTIFY) == (0 if restart else 1)
+    assert call.count(Do.NOTIFY) == (0 if restart else 1)
 
 
-def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> None:
-    notes = [
+def test_a_party_without_a_leg_in_its_marker_is_not_marked_again() -> None:
+    markers = [
         Marker(AT, "announcement_finished"),
         Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value}),
     ]
-    call = Call()
-    call.state, call.done = initial.resume(plan(), notes, AT), []
-    assert back(call, "b", FIRST) == [Do.CHECK_TARGET]
+    call = RecordedCall()
+    call.state, call.done = initial.resume(plan(), markers, AT), []
+    assert reconcile(call, "b", FIRST) == [Do.CHECK_TARGET]
     assert call.state.internal.leg == "b"
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_who_left_meanwhile_is_in_the_marks(restart: bool) -> None:
-    call = Call()
+def test_marks_a_party_who_left_unobserved(restart: bool) -> None:
+    call = RecordedCall()
     call = resumed(call) if restart else call
-    (left,) = back(call, "", None)
+    (left,) = reconcile(call, "", None)
     assert isinstance(left, Marker)
     assert left.kind == "unbridged"
     assert call.state.internal.leg == ""
 
 
-def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
-    call = Call()
+def test_resume_does_not_repeat_a_started_notice() -> None:
+    call = RecordedCall()
     call.transfer("c", SECOND)
-    call.begins()
+    call.start_notice()
     call = resumed(call)
-    untold, look = back(call, "c", SECOND)
+    untold, look = reconcile(call, "c", SECOND)
     assert look is Do.CHECK_TARGET
     assert untold == Marker(call.now, "joined_untold", {"reason": "unobserved"})
-    call.tell(LegChecked, other="c")
-    call.tell(HoldStarted)
-    call.tell(HoldEnded)
-    assert call.orders(Do.NOTIFY) == 0
+    call.feed(LegChecked, other="c")
+    call.feed(HoldStarted)
+    call.feed(HoldEnded)
+    assert call.count(Do.NOTIFY) == 0
 
 
-def test_who_had_just_come_as_the_daemon_died_is_told() -> None:
-    call = Call()
-    call.part()
+def test_resume_notifies_a_party_who_had_just_come() -> None:
+    call = RecordedCall()
+    call.unbridge()
     call.connect("c", SECOND)
     call = resumed(call)
-    assert back(call, "c", SECOND) == [Do.CHECK_TARGET]
-    call.tell(LegChecked, other="c")
+    assert reconcile(call, "c", SECOND) == [Do.CHECK_TARGET]
+    call.feed(LegChecked, other="c")
     assert call.done[-1] is Do.NOTIFY
 
 
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("capturing", [False, True])
-def test_a_take_that_was_to_end_ends_when_the_daemon_is_back(restart: bool, capturing: bool) -> None:
-    call = Call()
+def test_reconcile_ends_a_recording_that_was_to_end(restart: bool, capturing: bool) -> None:
+    call = RecordedCall()
     call.transfer("c", Party("e164", "+32470123456"), outside=True)
     call = resumed(call) if restart else call
-    call.tell(CallReconciled, since=AT, state="announced", capturing=capturing)
+    call.feed(CallReconciled, since=AT, state="announced", capturing=capturing)
     if capturing:
         assert call.done[-1] is Do.STOP
-        call.tell(RecordingStopped)
+        call.feed(RecordingStopped)
     assert isinstance(call.done[-1], Finish)
     assert call.done[-1].reason is None

@@ -62,64 +62,64 @@ def plan(keep: KeepScript | None) -> CallPlan:
     return CallPlan(NOTICE, (Script(TOLD, keep=keep),))
 
 
-class Call:
+class Conversation:
     """A call in which two speak, and the switch that plays to both what is ordered."""
 
     def __init__(self, keep: KeepScript | None = KEEP) -> None:
         self.now = AT
         self.done: list[Action] = []
         self.state, _ = initial.arrive(plan(keep), AT)
-        self.tell(FolderWritten)
-        self.tell(RecordingStarted, state="announcing")
-        self.tell(PlaybackStarted, sound=TOLD.path)
-        self.tell(PlaybackEnded, sound=TOLD.path, complete=True)
-        self.tell(StateReported, state="announced")
+        self.feed(FolderWritten)
+        self.feed(RecordingStarted, state="announcing")
+        self.feed(PlaybackStarted, sound=TOLD.path)
+        self.feed(PlaybackEnded, sound=TOLD.path, complete=True)
+        self.feed(StateReported, state="announced")
         self.connect("b")
         assert self.state.phase is Phase.ANNOUNCED
 
-    def tell(self, what: type[CallEvent], **more: object) -> None:
+    def feed(self, what: type[CallEvent], **more: object) -> None:
         self.now += timedelta(milliseconds=100)
         self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
         self.done += actions
 
     def connect(self, leg: str) -> None:
-        self.tell(LegBridged, party=Party("extension", "200"), other=leg, state="announced")
+        self.feed(LegBridged, party=Party("extension", "200"), other=leg, state="announced")
 
-    def dials(self) -> None:
-        self.tell(CodeDialled, code="keep", other="b")
+    def dial_keep(self) -> None:
+        self.feed(CodeDialled, code="keep", other="b")
 
-    def begins(self, sound: Speech | None) -> None:
+    def start(self, sound: Speech | None) -> None:
         assert sound is not None
         for leg in (COLLEAGUE, OUTSIDE):
-            self.tell(SoundStarted, leg=leg, sound=sound.path)
+            self.feed(SoundStarted, leg=leg, sound=sound.path)
 
-    def hears(self, sound: Speech | None) -> None:
+    def play(self, sound: Speech | None) -> None:
         assert sound is not None
-        self.begins(sound)
+        self.start(sound)
         self.now += sound.length
         for leg in (OUTSIDE, COLLEAGUE):
-            self.tell(SoundEnded, leg=leg, sound=sound.path, complete=True)
+            self.feed(SoundEnded, leg=leg, sound=sound.path, complete=True)
 
-    def presses(self, key: str, leg: str = OUTSIDE) -> None:
-        self.tell(KeyPressed, key=key, leg=leg)
+    def press(self, key: str, leg: str = OUTSIDE) -> None:
+        self.feed(KeyPressed, key=key, leg=leg)
 
-    def confirms(self, voice: tuple[int, int] | None = VOICE) -> None:
+    def confirm_yes(self, voice: tuple[int, int] | None = VOICE) -> None:
         """The colleague says that they said yes; where the outside party is heard in the recording."""
-        self.presses("1", COLLEAGUE)
+        self.press("1", COLLEAGUE)
         assert self.done[-1] is Do.KEEP_CHECK
-        self.tell(VoiceChecked, voice=voice)
+        self.feed(VoiceChecked, voice=voice)
 
-    def waits(self) -> None:
+    def expire_timer(self) -> None:
         assert self.state.timer.deadline is not None
         self.now = max(self.now, self.state.timer.deadline)
-        self.tell(DeadlinePassed)
+        self.feed(DeadlinePassed)
 
-    def notes(self, kind: str) -> list[dict[str, str]]:
+    def markers(self, kind: str) -> list[dict[str, str]]:
         return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
 
-    def ends(self) -> str | None:
-        self.tell(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")
-        self.tell(RecordingStopped, ending=True)
+    def end(self) -> str | None:
+        self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")
+        self.feed(RecordingStopped, ending=True)
         (finish,) = (one for one in self.done if isinstance(one, Finish))
         return finish.reason
 
@@ -132,66 +132,66 @@ class Call:
 def test_a_key_of_either_side_answers(
     key: str, answer: str, order: Do, sound: Speech, leg: str, how: str
 ) -> None:
-    call = Call()
-    call.dials()
+    call = Conversation()
+    call.dial_keep()
     assert call.done[-1] is Do.KEEP_ASK
-    call.hears(KEEP.question)
+    call.play(KEEP.question)
     assert call.done[-1] is Do.KEEP_SINCE
-    call.presses(key, leg)
+    call.press(key, leg)
     voice = HEARD if (leg, key) == (COLLEAGUE, "1") else {}
     if voice:
-        call.tell(VoiceChecked, voice=VOICE)
-    assert call.notes("keep_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
+        call.feed(VoiceChecked, voice=VOICE)
+    assert call.markers("keep_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
     assert call.done[-1] is order
-    call.hears(sound)
-    assert call.notes("keep_told") == [{"answer": answer}]
+    call.play(sound)
+    assert call.markers("keep_told") == [{"answer": answer}]
     assert call.state.question.step is QuestionStep.IDLE
-    assert call.ends() is None
+    assert call.end() is None
 
 
-def test_a_key_before_the_question_s_end_does_not_count() -> None:
-    call = Call()
-    call.dials()
-    call.begins(KEEP.question)
-    call.presses("1")
-    call.presses("1", COLLEAGUE)
-    call.tell(SoundEnded, leg=OUTSIDE, sound="/prompts/question.wav", complete=True)
-    call.presses("1")
-    assert call.notes("keep_answered") == []
-    call.tell(SoundEnded, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
-    call.waits()
-    assert call.notes("keep_answered") == [{"answer": "none"}]
+def test_ignores_a_yes_before_the_end_of_the_question() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.start(KEEP.question)
+    call.press("1")
+    call.press("1", COLLEAGUE)
+    call.feed(SoundEnded, leg=OUTSIDE, sound="/prompts/question.wav", complete=True)
+    call.press("1")
+    assert call.markers("keep_answered") == []
+    call.feed(SoundEnded, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
+    call.expire_timer()
+    assert call.markers("keep_answered") == [{"answer": "none"}]
     assert call.state.keep_answer == "no"
 
 
 @pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
-def test_a_no_counts_while_it_is_asked(leg: str, how: str) -> None:
-    call = Call()
-    call.dials()
-    call.begins(KEEP.question)
-    call.presses("2", leg)
-    assert call.notes("keep_answered") == [{"answer": "no", "by": leg, "how": how}]
+def test_a_no_counts_during_the_question(leg: str, how: str) -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.start(KEEP.question)
+    call.press("2", leg)
+    assert call.markers("keep_answered") == [{"answer": "no", "by": leg, "how": how}]
     assert [one for one in call.done if isinstance(one, Do)][-2:] == [Do.KEEP_CUT, Do.KEEP_NO]
     for each in (COLLEAGUE, OUTSIDE):
-        call.tell(SoundEnded, leg=each, sound="/prompts/question.wav", complete=False)
-    call.hears(KEEP.no)
-    assert call.notes("keep_told") == [{"answer": "no"}]
+        call.feed(SoundEnded, leg=each, sound="/prompts/question.wav", complete=False)
+    call.play(KEEP.no)
+    assert call.markers("keep_told") == [{"answer": "no"}]
     assert (call.state.keep_answer, call.state.question.step) == ("no", QuestionStep.IDLE)
-    assert not call.notes("keep_broken")
+    assert not call.markers("keep_broken")
 
 
-def test_a_no_counts_while_a_yes_is_told() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("1")
-    call.begins(KEEP.yes)
-    call.presses("1")
-    call.presses("2", COLLEAGUE)
-    call.presses("2")
-    assert [one["answer"] for one in call.notes("keep_answered")] == ["yes", "no"]
+def test_a_no_counts_during_the_verdict() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("1")
+    call.start(KEEP.yes)
+    call.press("1")
+    call.press("2", COLLEAGUE)
+    call.press("2")
+    assert [one["answer"] for one in call.markers("keep_answered")] == ["yes", "no"]
     assert call.done.count(Do.KEEP_CUT) == 1
-    call.hears(KEEP.no)
+    call.play(KEEP.no)
     assert call.state.keep_answer == "no"
     (one,) = questions(one for one in call.done if isinstance(one, Marker))
     assert (one.answer, one.told is not None) == ("no", True)
@@ -200,202 +200,202 @@ def test_a_no_counts_while_a_yes_is_told() -> None:
 PAUSE = timedelta(seconds=60)
 
 
-def pauses(call: Call, by: str = "code") -> None:
+def pause(call: Conversation, by: str = "code") -> None:
     if by == "code":
-        call.tell(CodeDialled, code="pause", other="b", lasts=PAUSE)
+        call.feed(CodeDialled, code="pause", other="b", lasts=PAUSE)
     elif by == "panel":
-        call.tell(CommandGiven, code="pause", by="panel", lasts=PAUSE)
+        call.feed(CommandGiven, code="pause", by="panel", lasts=PAUSE)
     else:
-        call.tell(CallReconciled, since=AT, state="announced", capturing=True, other="b", paused=True,
+        call.feed(CallReconciled, since=AT, state="announced", capturing=True, other="b", paused=True,
                   paused_at=call.now, lasts=PAUSE)  # fmt: skip
 
 
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
-def test_nothing_is_asked_while_it_is_paused(keep: KeepScript) -> None:
+def test_asks_nothing_during_a_pause(keep: KeepScript) -> None:
     """What is not in the sound shows no agreement.  They hear that it is paused."""
-    call = Call(keep)
-    pauses(call)
-    call.dials()
-    assert call.notes("keep_asked") == []
+    call = Conversation(keep)
+    pause(call)
+    call.dial_keep()
+    assert call.markers("keep_asked") == []
     assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE]
-    call.presses("1", COLLEAGUE)
-    assert (call.notes("keep_answered"), call.state.keep_answer) == ([], "")
+    call.press("1", COLLEAGUE)
+    assert (call.markers("keep_answered"), call.state.keep_answer) == ([], "")
     call.now += PAUSE  # it ends by itself
-    call.dials()
-    assert len(call.notes("keep_asked")) == 1
+    call.dial_keep()
+    assert len(call.markers("keep_asked")) == 1
 
 
 @pytest.mark.parametrize("by", ["code", "panel", "seen later"])
 @pytest.mark.parametrize("asked", ["in the question", "before the answer", "in their own words"])
-def test_a_pause_breaks_off_a_question(asked: str, by: str) -> None:
-    call = Call(OWN_WORDS if asked == "in their own words" else KEEP)
-    call.dials()
+def test_a_pause_breaks_off_the_question(asked: str, by: str) -> None:
+    call = Conversation(OWN_WORDS if asked == "in their own words" else KEEP)
+    call.dial_keep()
     if asked == "in the question":
-        call.begins(KEEP.question)
+        call.start(KEEP.question)
     elif asked == "before the answer":
-        call.hears(KEEP.question)
-    pauses(call, by)
-    assert call.notes("keep_broken") == [{}]
-    call.presses("1")
-    call.presses("1", COLLEAGUE)
-    assert call.notes("keep_answered") == []
+        call.play(KEEP.question)
+    pause(call, by)
+    assert call.markers("keep_broken") == [{}]
+    call.press("1")
+    call.press("1", COLLEAGUE)
+    assert call.markers("keep_answered") == []
     assert call.state.keep_answer == ""
     assert call.state.timer.deadline is None
 
 
-def test_what_came_of_an_answer_is_said_to_its_end_in_a_pause() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("1")
-    pauses(call)
-    call.hears(KEEP.yes)
-    assert call.notes("keep_told") == [{"answer": "yes"}]
+def test_the_verdict_plays_to_its_end_in_a_pause() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("1")
+    pause(call)
+    call.play(KEEP.yes)
+    assert call.markers("keep_told") == [{"answer": "yes"}]
 
 
-def test_silence_is_no_and_is_said() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("7")
-    call.waits()
+def test_silence_is_a_no_and_both_hear_it() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("7")
+    call.expire_timer()
     assert call.done[-1] is Do.KEEP_NONE
-    call.hears(KEEP.none)
-    assert call.ends() is None
+    call.play(KEEP.none)
+    assert call.end() is None
 
 
-def test_in_their_own_words() -> None:
-    call = Call(OWN_WORDS)
-    call.dials()
+def test_a_colleague_asks_in_their_own_words() -> None:
+    call = Conversation(OWN_WORDS)
+    call.dial_keep()
     assert call.done[-1] is Do.KEEP_CUE
     call.now += timedelta(seconds=30)
-    call.confirms()
-    assert call.notes("keep_asked") == [{"how": "own_words"}]
-    assert call.notes("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words", **HEARD}]
+    call.confirm_yes()
+    assert call.markers("keep_asked") == [{"how": "own_words"}]
+    assert call.markers("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words", **HEARD}]
 
 
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
-def test_a_colleague_s_yes_without_a_voice_is_asked_once_more_and_then_none(keep: KeepScript) -> None:
-    call = Call(keep)
-    call.dials()
+def test_a_confirmed_yes_without_a_voice_is_asked_once_more(keep: KeepScript) -> None:
+    call = Conversation(keep)
+    call.dial_keep()
     order = Do.KEEP_ASK if keep.question else Do.KEEP_CUE
     for times in (1, 2):
         assert call.done.count(order) == times
         if keep.question:
-            call.hears(keep.question)
-        call.confirms(None)
-        assert len(call.notes("keep_unheard")) == times
-    assert call.notes("keep_answered") == [{"answer": "none"}]
+            call.play(keep.question)
+        call.confirm_yes(None)
+        assert len(call.markers("keep_unheard")) == times
+    assert call.markers("keep_answered") == [{"answer": "none"}]
     assert call.done[-1] is Do.KEEP_NONE
     assert call.state.keep_answer == "no"
-    call.hears(keep.none)
-    assert call.notes("keep_told") == [{"answer": "no"}]
-    assert call.ends() is None, "it is kept as announced"
+    call.play(keep.none)
+    assert call.markers("keep_told") == [{"answer": "no"}]
+    assert call.end() is None, "it is kept as announced"
 
 
-def test_heard_when_it_was_asked_once_more() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.confirms(None)
-    call.hears(KEEP.question)
-    call.confirms()
-    assert call.notes("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "aloud", **HEARD}]
+def test_a_voice_is_found_the_second_time() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.confirm_yes(None)
+    call.play(KEEP.question)
+    call.confirm_yes()
+    assert call.markers("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "aloud", **HEARD}]
 
 
 def test_the_answer_has_the_time_of_the_key() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("1", COLLEAGUE)
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("1", COLLEAGUE)
     pressed = call.now
     call.now += timedelta(seconds=2)
-    call.tell(VoiceChecked, voice=VOICE)
+    call.feed(VoiceChecked, voice=VOICE)
     (answered,) = (one for one in call.done if isinstance(one, Marker) and one.kind == "keep_answered")
     assert answered.at == pressed
 
 
-def test_whether_they_were_heard_is_not_waited_for_long() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("1", COLLEAGUE)
-    call.waits()
-    assert call.notes("keep_unheard") == [{}]
+def test_the_voice_check_times_out() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("1", COLLEAGUE)
+    call.expire_timer()
+    assert call.markers("keep_unheard") == [{}]
     assert call.done[-1] is Do.KEEP_ASK
-    call.tell(VoiceChecked, voice=VOICE)  # too late
-    assert call.notes("keep_answered") == []
+    call.feed(VoiceChecked, voice=VOICE)  # too late
+    assert call.markers("keep_answered") == []
 
 
 @pytest.mark.parametrize(("key", "leg"), [("1", OUTSIDE), ("2", OUTSIDE), ("2", COLLEAGUE)])
-def test_what_is_sure_counts_while_the_voice_is_looked_for(key: str, leg: str) -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("1", COLLEAGUE)
-    call.presses("1", COLLEAGUE)
+def test_a_definite_answer_counts_during_the_voice_check(key: str, leg: str) -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("1", COLLEAGUE)
+    call.press("1", COLLEAGUE)
     assert call.done.count(Do.KEEP_CHECK) == 1
-    call.presses(key, leg)
-    call.tell(VoiceChecked, voice=VOICE)
-    (answer,) = call.notes("keep_answered")
+    call.press(key, leg)
+    call.feed(VoiceChecked, voice=VOICE)
+    (answer,) = call.markers("keep_answered")
     assert (answer["answer"], answer["by"]) == ("yes" if key == "1" else "no", leg)
 
 
 @pytest.mark.parametrize("what", ["pause", "left", "somebody else", "held"])
-def test_what_happens_while_the_voice_is_looked_for(what: str) -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("1", COLLEAGUE)
+def test_only_a_hold_leaves_the_voice_check_open(what: str) -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("1", COLLEAGUE)
     if what == "pause":
-        pauses(call)
+        pause(call)
     elif what == "left":
-        call.tell(LegUnbridged)
+        call.feed(LegUnbridged)
     elif what == "held":
-        call.tell(HoldStarted, leg=COLLEAGUE)
+        call.feed(HoldStarted, leg=COLLEAGUE)
     else:
         call.connect("c")
-    call.tell(VoiceChecked, voice=VOICE)
-    assert len(call.notes("keep_answered")) == (what == "held")
-    assert len(call.notes("keep_broken")) == (what != "held")
+    call.feed(VoiceChecked, voice=VOICE)
+    assert len(call.markers("keep_answered")) == (what == "held")
+    assert len(call.markers("keep_broken")) == (what != "held")
 
 
-def test_who_holds_is_not_asked_once_more() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.tell(HoldStarted, leg=OUTSIDE)
-    call.confirms(None)
-    assert call.notes("keep_answered") == [{"answer": "none"}]
+def test_does_not_ask_once_more_during_a_hold() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.feed(HoldStarted, leg=OUTSIDE)
+    call.confirm_yes(None)
+    assert call.markers("keep_answered") == [{"answer": "none"}]
 
 
 def test_the_line_asks_by_itself_once() -> None:
-    call = Call(replace(KEEP, at_start=True))
+    call = Conversation(replace(KEEP, at_start=True))
     assert call.done.count(Do.KEEP_ASK) == 1
-    call.tell(LegUnbridged)
-    assert call.notes("keep_broken") == [{}]
+    call.feed(LegUnbridged)
+    assert call.markers("keep_broken") == [{}]
     call.connect("c")
     assert call.done.count(Do.KEEP_ASK) == 1
 
 
-def test_it_can_be_asked_again_and_the_last_answer_stands() -> None:
-    call = Call(replace(KEEP, destroy=True))
+def test_the_last_answer_stands() -> None:
+    call = Conversation(replace(KEEP, destroy=True))
     for key, sound in (("1", KEEP.yes), ("2", KEEP.no)):
-        call.dials()
-        call.hears(KEEP.question)
-        call.presses(key)
-        call.hears(sound)
-    assert [one["answer"] for one in call.notes("keep_answered")] == ["yes", "no"]
-    assert call.ends() == "not_kept"
+        call.dial_keep()
+        call.play(KEEP.question)
+        call.press(key)
+        call.play(sound)
+    assert [one["answer"] for one in call.markers("keep_answered")] == ["yes", "no"]
+    assert call.end() == "not_kept"
     assert Do.DISCARD in call.done
 
 
-def test_a_no_on_a_line_that_keeps_what_was_announced_destroys_nothing() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("2")
-    assert call.ends() is None
+def test_a_no_destroys_nothing_unless_the_line_says_so() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("2")
+    assert call.end() is None
     assert Do.DISCARD not in call.done
 
 
@@ -410,50 +410,50 @@ def test_a_no_on_a_line_that_keeps_what_was_announced_destroys_nothing() -> None
         {"what": SoundEnded, "leg": COLLEAGUE, "sound": QUESTION, "complete": True, "ending": True},
     ],
 )  # fmt: skip
-def test_a_question_that_was_not_heard_by_both_is_none(event: dict[str, object]) -> None:
-    call = Call()
-    call.dials()
-    call.begins(KEEP.question)
-    call.tell(**event)  # type: ignore[arg-type]
+def test_breaks_off_a_question_that_both_did_not_hear(event: dict[str, object]) -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.start(KEEP.question)
+    call.feed(**event)  # type: ignore[arg-type]
     for leg in (OUTSIDE, COLLEAGUE):
-        call.tell(SoundEnded, leg=leg, sound="/prompts/question.wav", complete=True)
-    call.presses("1")
-    assert call.notes("keep_broken") == [{}]
-    assert call.notes("keep_answered") == []
+        call.feed(SoundEnded, leg=leg, sound="/prompts/question.wav", complete=True)
+    call.press("1")
+    assert call.markers("keep_broken") == [{}]
+    assert call.markers("keep_answered") == []
     assert call.state.keep_answer == ""
 
 
-def test_a_question_that_the_switch_never_plays_comes_to_an_end() -> None:
-    call = Call()
-    call.dials()
-    call.waits()
-    assert call.notes("keep_broken") == [{}]
+def test_a_question_that_never_starts_times_out() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.expire_timer()
+    assert call.markers("keep_broken") == [{}]
     call.connect("b")
-    call.dials()
+    call.dial_keep()
     assert call.done.count(Do.KEEP_ASK) == 2
 
 
-def test_an_answer_that_was_not_heard_stands_and_is_marked() -> None:
-    call = Call()
-    call.dials()
-    call.hears(KEEP.question)
-    call.presses("1")
-    assert call.ends() is None
-    assert call.notes("keep_untold") == [{}]
-    assert call.notes("keep_answered")[0]["answer"] == "yes"
+def test_an_answer_stands_without_its_verdict() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    call.press("1")
+    assert call.end() is None
+    assert call.markers("keep_untold") == [{}]
+    assert call.markers("keep_answered")[0]["answer"] == "yes"
 
 
-def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None:
-    call = Call(None)
-    call.dials()
+def test_asks_nothing_without_a_script_or_a_recording() -> None:
+    call = Conversation(None)
+    call.dial_keep()
     assert Do.KEEP_ASK not in call.done
-    call = Call()
-    call.tell(StateReported, state="unrecorded")
-    call.dials()
+    call = Conversation()
+    call.feed(StateReported, state="unrecorded")
+    call.dial_keep()
     assert Do.KEEP_ASK not in call.done
 
 
-def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
+def test_resume_restores_the_last_answer() -> None:
     told = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
     asked = Marker(AT, "keep_asked", {"how": "question"})
     assert initial.resume(plan(KEEP), [*told, asked], AT).keep_answer == ""
@@ -500,10 +500,10 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
     return [KeyPressed(AT, key=name)]
 
 
-def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
+def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
     """A yes is written down only for a key 1 after a question that both heard whole, and a colleague's only
     with the outside party's voice."""
-    call = Call(keep)
+    call = Conversation(keep)
     state = call.state
     heard: set[str] = set()
     asked = own = confirmed = False
@@ -547,22 +547,22 @@ def holds(keep: KeepScript, moves: list[CallEvent | str]) -> None:
 
 
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
-def test_no_order_of_events_makes_an_agreement_of_anything_else(keep: KeepScript) -> None:
-    look(keep, 250)
+def test_no_order_of_events_makes_a_yes_without_consent(keep: KeepScript) -> None:
+    explore(keep, 250)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
-def test_no_order_of_events_makes_an_agreement_of_anything_else_in_a_hundred_thousand(
+def test_no_order_of_events_makes_a_yes_without_consent_long(
     keep: KeepScript,
 ) -> None:
-    look(keep, 50_000)
+    explore(keep, 50_000)
 
 
-def look(keep: KeepScript, examples: int) -> None:
+def explore(keep: KeepScript, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.lists(st.one_of(LIKELY, LIKELY, EVENTS), max_size=40))
     def over(moves: list[CallEvent | str]) -> None:
-        holds(keep, moves)
+        check_rules(keep, moves)
 
     over()

@@ -53,7 +53,7 @@ from recorder.domain.line_policy import PromptSound, TransferNotice
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool.layout import CallEnd, CallStart, Take
-from tests.unit.call.test_joining import AT, FIRST, SECOND, SENTENCE, TOLD, Call, back, resumed
+from tests.unit.call.test_transfer_notice import AT, FIRST, SECOND, SENTENCE, TOLD, RecordedCall, reconcile, resumed
 
 THIRD = Party("extension", "400")
 REFUSED = Speech("/prompts/refused.wav", timedelta(seconds=1))
@@ -69,235 +69,235 @@ def script(how: str = ALONE) -> Script:
     )
 
 
-class Asked(Call):
+class ConsentCall(RecordedCall):
     """A caller who agreed, or did not refuse, speaks with the first colleague, whose leg is ``b``."""
 
     def __init__(self, mode: str = OPT_IN, how: str = ALONE) -> None:
         answer = "yes" if mode == OPT_IN else "none"
-        notes = [
+        markers = [
             Marker(AT, "recording_started"),
             Marker(AT, "announcement_finished"),
             Marker(AT, "answered", {"question": "recording", "answer": answer}),
             Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value, "leg": "b"}),
         ]
-        self.now, self.done = AT, list(notes)
-        self.state = initial.resume(CallPlan(mode, (script(how),)), notes, AT)
-        self.tell(CallReconciled, since=AT, state="announced", capturing=True, other="b", party=FIRST,
+        self.now, self.done = AT, list(markers)
+        self.state = initial.resume(CallPlan(mode, (script(how),)), markers, AT)
+        self.feed(CallReconciled, since=AT, state="announced", capturing=True, other="b", party=FIRST,
                   bridged_at=AT)  # fmt: skip
-        self.tell(LegChecked, other="b")
+        self.feed(LegChecked, other="b")
 
-    def asked(self) -> None:
-        self.begins()
-        self.hears()
+    def play_question(self) -> None:
+        self.start_notice()
+        self.end_notice()
 
     def press(self, key: str, leg: str = COLLEAGUE, **more: object) -> None:
-        self.tell(KeyPressed, key=key, leg=leg, **more)
+        self.feed(KeyPressed, key=key, leg=leg, **more)
 
-    def waits(self) -> None:
+    def expire_timer(self) -> None:
         assert self.state.timer.deadline is not None
         self.now = max(self.now, self.state.timer.deadline - timedelta(milliseconds=100))
-        self.tell(DeadlinePassed)
+        self.feed(DeadlinePassed)
 
-    def is_over(self, answer: str, key: str = "") -> None:
+    def assert_refused(self, answer: str, key: str = "") -> None:
         """It ends there, and was kept till then."""
-        assert self.notes("joined_refused") == [{"answer": answer, **({"key": key} if key else {})}]
-        assert self.orders(Do.STOP) == 1
+        assert self.markers("joined_refused") == [{"answer": answer, **({"key": key} if key else {})}]
+        assert self.count(Do.STOP) == 1
         assert self.state.recording.over
         assert self.state.transfer.target is None
-        self.tell(RecordingStopped)
+        self.feed(RecordingStopped)
         finish = self.done[-1]
         assert isinstance(finish, Finish)
         assert finish.reason is None
 
-    def goes_on(self, answer: str) -> None:
-        assert [each["answer"] for each in self.notes("joined_answered")] == [answer]
+    def assert_answered(self, answer: str) -> None:
+        assert [each["answer"] for each in self.markers("joined_answered")] == [answer]
         assert not self.state.recording.over
         assert self.state.transfer.target is None
         assert self.state.timer.deadline is None
 
 
-def joiner(mode: str = OPT_IN, how: str = ALONE) -> Asked:
+def ask_second_colleague(mode: str = OPT_IN, how: str = ALONE) -> ConsentCall:
     """A second colleague is asked."""
-    call = Asked(mode, how)
+    call = ConsentCall(mode, how)
     call.transfer("c", SECOND)
     assert call.done[-1] is Do.NOTIFY
     return call
 
 
 @MODES
-def test_the_first_and_who_agreed_are_not_asked(mode: str) -> None:
-    call = Asked(mode)
-    assert call.orders(Do.NOTIFY) == 0
+def test_first_colleague_and_known_ones_are_not_asked(mode: str) -> None:
+    call = ConsentCall(mode)
+    assert call.count(Do.NOTIFY) == 0
     call.transfer("c", SECOND)
-    call.asked()
-    assert call.notes("joined_telling") == [{"how": ALONE, "asks": mode}]
+    call.play_question()
+    assert call.markers("joined_telling") == [{"how": ALONE, "asks": mode}]
     if mode == OPT_IN:
         call.press("1")
     else:
-        call.waits()
-    call.goes_on("yes" if mode == OPT_IN else "none")
+        call.expire_timer()
+    call.assert_answered("yes" if mode == OPT_IN else "none")
     call.transfer("b", FIRST)
     call.transfer("d", SECOND)
-    assert call.orders(Do.NOTIFY) == 1
+    assert call.count(Do.NOTIFY) == 1
     assert "joined_told" not in call.kinds
 
 
-def test_a_yes_counts_only_after_the_questions_end() -> None:
-    call = joiner()
+def test_a_yes_counts_only_after_the_question() -> None:
+    call = ask_second_colleague()
     call.press("1")
-    call.begins()
+    call.start_notice()
     call.press("1")
-    call.hears()
+    call.end_notice()
     assert "joined_answered" not in call.kinds
     call.press("1", leg=OUTSIDE)
     call.press("1", other="somebody else's")
     assert "joined_answered" not in call.kinds, "theirs alone"
     call.press("1")
-    call.goes_on("yes")
+    call.assert_answered("yes")
 
 
 @MODES
 @pytest.mark.parametrize("when", ["ordered", "playing", "after"])
-def test_a_no_counts_whenever_it_is_pressed(mode: str, when: str) -> None:
-    call = joiner(mode)
+def test_a_no_counts_at_any_time(mode: str, when: str) -> None:
+    call = ask_second_colleague(mode)
     if when != "ordered":
-        call.begins()
+        call.start_notice()
     if when == "after":
-        call.hears()
+        call.end_notice()
     call.press("2")
     assert call.done[-1] is Do.REFUSED
     assert call.state.transfer.refuser == "c"
-    call.is_over("no", "2")
+    call.assert_refused("no", "2")
 
 
-def test_silence_is_no_yes() -> None:
-    call = joiner()
-    call.asked()
-    call.waits()
-    call.is_over("none")
+def test_silence_in_opt_in_ends_the_recording() -> None:
+    call = ask_second_colleague()
+    call.play_question()
+    call.expire_timer()
+    call.assert_refused("none")
 
 
-def test_in_opt_out_silence_goes_on() -> None:
-    call = joiner(OPT_OUT)
-    call.asked()
-    call.waits()
-    call.goes_on("none")
+def test_silence_in_opt_out_goes_on() -> None:
+    call = ask_second_colleague(OPT_OUT)
+    call.play_question()
+    call.expire_timer()
+    call.assert_answered("none")
 
 
-def test_a_silence_that_is_noticed_late_is_none() -> None:
+def test_a_late_timeout_is_no_silence() -> None:
     """The daemon slept: a 2 may lie unread."""
-    call = joiner(OPT_OUT)
-    call.asked()
+    call = ask_second_colleague(OPT_OUT)
+    call.play_question()
     assert call.state.timer.deadline is not None
     call.now = call.state.timer.deadline + timedelta(seconds=3)
-    call.tell(DeadlinePassed)
+    call.feed(DeadlinePassed)
     assert "joined_answered" not in call.kinds
     call.press("2")
-    call.is_over("no", "2")
+    call.assert_refused("no", "2")
 
 
 @MODES
-def test_a_key_that_means_nothing_asks_once_more(mode: str) -> None:
-    call = joiner(mode)
-    call.asked()
+def test_a_meaningless_key_repeats_the_question_once(mode: str) -> None:
+    call = ask_second_colleague(mode)
+    call.play_question()
     call.press("7")
     assert call.done[-1] is Do.NOTIFY
     call.press("7")  # while it plays
-    call.asked()
+    call.play_question()
     call.press("1" if mode == OPT_OUT else "#")
-    call.is_over("unclear", "1" if mode == OPT_OUT else "#")
+    call.assert_refused("unclear", "1" if mode == OPT_OUT else "#")
 
 
 @pytest.mark.parametrize("leave", [
-    lambda call: call.part(),
+    lambda call: call.unbridge(),
     lambda call: call.connect("d", THIRD),
 ])  # fmt: skip
 @MODES
-def test_who_leaves_has_not_agreed(mode: str, leave: object) -> None:
-    call = joiner(mode)
-    call.begins()
+def test_leaving_is_no_consent(mode: str, leave: object) -> None:
+    call = ask_second_colleague(mode)
+    call.start_notice()
     leave(call)  # type: ignore[operator]
     if mode == OPT_IN:
-        assert call.orders(Do.REFUSED) == 0, "to nobody"
-        call.is_over("left")
+        assert call.count(Do.REFUSED) == 0, "to nobody"
+        call.assert_refused("left")
     else:
-        assert call.notes("joined_untold") == [{"reason": "left"}]
+        assert call.markers("joined_untold") == [{"reason": "left"}]
         assert not call.state.recording.over
 
 
 @MODES
-def test_the_end_of_the_call_is_no_answer(mode: str) -> None:
+def test_hang_up_is_no_answer(mode: str) -> None:
     for end in (LegUnbridged, CallHungUp):
-        call = joiner(mode)
-        call.begins()
-        call.tell(end, ending=True)
-        assert call.notes("joined_untold") == [{"reason": "left"}]
+        call = ask_second_colleague(mode)
+        call.start_notice()
+        call.feed(end, ending=True)
+        assert call.markers("joined_untold") == [{"reason": "left"}]
         assert "joined_refused" not in call.kinds
 
 
 @MODES
 @pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
 @pytest.mark.parametrize("heard", [True, False])
-def test_after_a_hold_they_are_asked_from_the_beginning(mode: str, side: str, heard: bool) -> None:
-    call = joiner(mode)
-    call.begins()
+def test_asks_from_the_beginning_after_a_hold(mode: str, side: str, heard: bool) -> None:
+    call = ask_second_colleague(mode)
+    call.start_notice()
     if heard:
-        call.hears()
-    call.tell(HoldStarted, leg=side)
+        call.end_notice()
+    call.feed(HoldStarted, leg=side)
     call.press("1")
     assert not {"joined_answered", "joined_refused"} & set(call.kinds)
-    call.tell(HoldEnded, leg=side)
-    call.asked()
+    call.feed(HoldEnded, leg=side)
+    call.play_question()
     call.press("2")
-    call.is_over("no", "2")
+    call.assert_refused("no", "2")
 
 
 @MODES
-def test_what_was_cut_is_asked_again_in_a_moment_and_not_for_ever(mode: str) -> None:
-    call = joiner(mode)
-    call.begins()
-    call.hears(timedelta(seconds=1))
-    assert call.orders(Do.NOTIFY) == 1, "it may be a transfer that cut it"
-    call.waits()
-    assert call.orders(Do.NOTIFY) == 2
-    call.waits()  # it never begins
-    call.waits()
-    assert call.orders(Do.NOTIFY) == 3
-    call.begins()
-    call.hears(complete=False)
-    call.is_over("unasked")
+def test_repeats_a_cut_question_a_limited_number_of_times(mode: str) -> None:
+    call = ask_second_colleague(mode)
+    call.start_notice()
+    call.end_notice(timedelta(seconds=1))
+    assert call.count(Do.NOTIFY) == 1, "it may be a transfer that cut it"
+    call.expire_timer()
+    assert call.count(Do.NOTIFY) == 2
+    call.expire_timer()  # it never begins
+    call.expire_timer()
+    assert call.count(Do.NOTIFY) == 3
+    call.start_notice()
+    call.end_notice(complete=False)
+    call.assert_refused("unasked")
 
 
 @MODES
 def test_no_other_question_is_open_meanwhile(mode: str) -> None:
-    call = Asked(mode)
-    call.part()
+    call = ConsentCall(mode)
+    call.unbridge()
     call.connect("c", SECOND)
     for _ in range(2):
         for code in ("keep", "delete"):
-            call.tell(CodeDialled, code=code, other="c")
+            call.feed(CodeDialled, code=code, other="c")
         assert call.state.question.step is QuestionStep.IDLE
         assert refusal(call.state, "delete") == BUSY
-        call.tell(LegChecked, other="c")
-    call.asked()
+        call.feed(LegChecked, other="c")
+    call.play_question()
     call.press("1" if mode == OPT_IN else "2")
     if mode == OPT_IN:
-        call.tell(CodeDialled, code="keep", other="c")
+        call.feed(CodeDialled, code="keep", other="c")
         assert call.state.question.step is QuestionStep.QUESTION
 
 
 @MODES
 @pytest.mark.parametrize("how", [ALONE, BOTH])
-def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) -> None:
-    call = Asked(mode, how)
-    call.tell(ParticipantsJoined, participants=(Participant("r", THIRD),))
-    call.tell(LegChecked, other="r")
+def test_third_party_answers_the_question_they_heard(mode: str, how: str) -> None:
+    call = ConsentCall(mode, how)
+    call.feed(ParticipantsJoined, participants=(Participant("r", THIRD),))
+    call.feed(LegChecked, other="r")
     assert call.done[-1] is Do.NOTIFY
     # The colleague hears it where it is said to both, and maybe sooner: that is no question to the third one.
-    call.tell(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path)
-    call.tell(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
+    call.feed(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path)
+    call.feed(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
     assert call.kinds[-1] == "joined_room"
-    call.asked()
+    call.play_question()
     assert call.kinds[-2:] == ["joined_telling", "joined_asked"]
     call.press("1")
     call.press("2", leg=OUTSIDE)
@@ -305,151 +305,151 @@ def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) 
     if mode == OPT_IN:
         call.press("1", other="r")
     else:
-        call.waits()
+        call.expire_timer()
     answer = {"answer": "yes", "key": "1"} if mode == OPT_IN else {"answer": "none"}
-    assert call.notes("joined_answered") == [{**answer, "in": "room", "leg": "r"}]
+    assert call.markers("joined_answered") == [{**answer, "in": "room", "leg": "r"}]
     assert not call.state.recording.over
     assert call.state.transfer.target is None
 
 
 @MODES
 @pytest.mark.parametrize("deed", ["2", "goes", "cut", "hold"])
-def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
-    call = Asked(mode)
-    call.tell(ParticipantsJoined, participants=(Participant("r", THIRD),))
-    call.tell(LegChecked, other="r")
-    call.begins()
-    if deed == "2":
+def test_third_party_refuses_leaves_or_is_interrupted(mode: str, move: str) -> None:
+    call = ConsentCall(mode)
+    call.feed(ParticipantsJoined, participants=(Participant("r", THIRD),))
+    call.feed(LegChecked, other="r")
+    call.start_notice()
+    if move == "2":
         call.press("2", other="r")
-        assert call.notes("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
+        assert call.markers("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
         assert call.done[-3:] == [Do.STOP, Do.CUT_NOTICE, Do.REFUSED]
         assert call.state.transfer.refuser == "r"
-    elif deed == "goes":
-        call.tell(ParticipantLeft, other="r")
+    elif move == "goes":
+        call.feed(ParticipantLeft, other="r")
         assert call.state.recording.over is (mode == OPT_IN)
         assert call.kinds[-1] == "left_room"
-    elif deed == "cut":
+    elif move == "cut":
         for _ in range(transfer_consent.MAX_CUTS - 1):
-            call.hears(timedelta(milliseconds=300))
-            call.waits()  # a moment, then once more
-            call.begins()
-        assert call.orders(Do.NOTIFY) == transfer_consent.MAX_CUTS
-        call.hears(timedelta(milliseconds=300))
-        assert call.notes("joined_refused")[-1]["answer"] == "unasked"
+            call.end_notice(timedelta(milliseconds=300))
+            call.expire_timer()  # a moment, then once more
+            call.start_notice()
+        assert call.count(Do.NOTIFY) == transfer_consent.MAX_CUTS
+        call.end_notice(timedelta(milliseconds=300))
+        assert call.markers("joined_refused")[-1]["answer"] == "unasked"
     else:
-        call.tell(HoldStarted, leg=COLLEAGUE)
+        call.feed(HoldStarted, leg=COLLEAGUE)
         assert call.state.transfer.target is None
-        call.tell(HoldEnded, leg=COLLEAGUE)
+        call.feed(HoldEnded, leg=COLLEAGUE)
         assert call.state.transfer.target is not None
-        assert call.orders(Do.NOTIFY) == 2
+        assert call.count(Do.NOTIFY) == 2
 
 
 @MODES
-def test_a_supervisor_who_is_heard_cannot_be_asked_and_ends_it(mode: str) -> None:
+def test_an_audible_supervisor_ends_the_recording(mode: str) -> None:
     """Their keys say who hears them."""
-    call = Asked(mode)
-    call.tell(CodeDialled, code="keep", other="b")
-    call.tell(SupervisorsJoined, supervisors=(Participant("r", THIRD),))
-    call.tell(SupervisorHeard, other="r", heard_by="outside", lane="right")
-    call.tell(LegChecked, other="r")
+    call = ConsentCall(mode)
+    call.feed(CodeDialled, code="keep", other="b")
+    call.feed(SupervisorsJoined, supervisors=(Participant("r", THIRD),))
+    call.feed(SupervisorHeard, other="r", heard_by="outside", lane="right")
+    call.feed(LegChecked, other="r")
     assert call.kinds[-2:] == ["keep_broken", "joined_refused"]
-    assert call.notes("joined_refused") == [{"answer": "unasked", "in": "room", "leg": "r"}]
+    assert call.markers("joined_refused") == [{"answer": "unasked", "in": "room", "leg": "r"}]
     assert call.done[-2:] == [Do.STOP, Do.REFUSED]
     assert call.state.transfer.refuser == "r"
 
 
 @MODES
-def test_in_a_room_each_is_asked_in_their_turn(mode: str) -> None:
-    call = Asked(mode)
-    call.part("b")
-    call.tell(ConferenceJoined, conference="room", participants=(Participant("b", FIRST),))
-    call.tell(LegChecked, other="b")
+def test_conference_participants_are_asked_in_turn(mode: str) -> None:
+    call = ConsentCall(mode)
+    call.unbridge("b")
+    call.feed(ConferenceJoined, conference="room", participants=(Participant("b", FIRST),))
+    call.feed(LegChecked, other="b")
     for leg, party in (("c", SECOND), ("d", THIRD)):
         heard = frozenset({SENTENCE.path})  # of another call's question
-        call.tell(ParticipantsJoined, participants=(Participant(leg, party, heard),))
-        call.tell(LegChecked, other=leg)
+        call.feed(ParticipantsJoined, participants=(Participant(leg, party, heard),))
+        call.feed(LegChecked, other=leg)
     for leg in ("c", "d"):
         assert call.state.transfer.target is not None
         assert call.state.transfer.target.leg == leg
-        call.asked()
+        call.play_question()
         if mode == OPT_IN:
             call.press("1", other=leg)
         else:
-            call.waits()
-    assert [each["leg"] for each in call.notes("joined_answered")] == ["c", "d"]
-    assert call.orders(Do.NOTIFY) == 2
+            call.expire_timer()
+    assert [each["leg"] for each in call.markers("joined_answered")] == ["c", "d"]
+    assert call.count(Do.NOTIFY) == 2
 
 
 @pytest.mark.parametrize("restart", [True, False])
 @pytest.mark.parametrize("heard", [True, False])
-def test_nothing_that_nobody_watched_is_a_yes(restart: bool, heard: bool) -> None:
-    call = joiner()
-    call.begins()
+def test_unobserved_time_ends_the_recording_in_opt_in(restart: bool, heard: bool) -> None:
+    call = ask_second_colleague()
+    call.start_notice()
     if heard:
-        call.hears()
+        call.end_notice()
     if restart:
         made = resumed(call)
         call.state, call.done = made.state, made.done
-    back(call, "c", SECOND)
-    call.is_over("unobserved")
+    reconcile(call, "c", SECOND)
+    call.assert_refused("unobserved")
 
 
 @pytest.mark.parametrize("restart", [True, False])
 @pytest.mark.parametrize("room", [True, False])
-def test_nor_a_silence_in_opt_out(restart: bool, room: bool) -> None:
-    call = Asked(OPT_OUT)
+def test_unobserved_time_repeats_the_question_in_opt_out(restart: bool, room: bool) -> None:
+    call = ConsentCall(OPT_OUT)
     if room:
-        call.part()
-        call.tell(ConferenceJoined, conference="room", participants=(Participant("c", SECOND),))
-        call.tell(LegChecked, other="c")
+        call.unbridge()
+        call.feed(ConferenceJoined, conference="room", participants=(Participant("c", SECOND),))
+        call.feed(LegChecked, other="c")
     else:
         call.transfer("c", SECOND)
-    call.asked()
+    call.play_question()
     if restart:
         made = resumed(call)
         call.state, call.done = made.state, made.done
     there, leg, party = ((Participant("c", SECOND),), "", None) if room else ((), "c", SECOND)
-    before = call.orders(Do.NOTIFY)
-    call.tell(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
+    before = call.count(Do.NOTIFY)
+    call.feed(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT, participants=there, conference="room" if room else "")  # fmt: skip
-    assert call.notes("joined_untold")[0]["reason"] == "unobserved"
-    call.tell(LegChecked, other=leg)
-    assert call.orders(Do.NOTIFY) == before + 1
-    call.asked()
+    assert call.markers("joined_untold")[0]["reason"] == "unobserved"
+    call.feed(LegChecked, other=leg)
+    assert call.count(Do.NOTIFY) == before + 1
+    call.play_question()
     call.press("2", other="c")
     assert call.state.recording.over
 
 
-def test_a_refusal_is_remembered() -> None:
-    call = joiner()
+def test_resume_keeps_the_refusal() -> None:
+    call = ask_second_colleague()
     call.press("2")
     later = resumed(call)
-    later.tell(CallReconciled, since=AT, state="announced", capturing=True, other="c")
+    later.feed(CallReconciled, since=AT, state="announced", capturing=True, other="c")
     assert later.done[-1] is Do.STOP
-    assert later.orders(Do.NOTIFY) == 0
+    assert later.count(Do.NOTIFY) == 0
 
 
-def test_an_answer_is_remembered() -> None:
-    call = joiner()
-    call.asked()
+def test_resume_keeps_the_answer() -> None:
+    call = ask_second_colleague()
+    call.play_question()
     call.press("1")
     later = resumed(call)
-    assert back(later, "c", SECOND) == [Do.CHECK_TARGET]
-    later.tell(LegChecked, other="c")
-    assert later.orders(Do.NOTIFY) == 0
+    assert reconcile(later, "c", SECOND) == [Do.CHECK_TARGET]
+    later.feed(LegChecked, other="c")
+    assert later.count(Do.NOTIFY) == 0
 
 
-def test_a_line_that_only_announces_asks_nobody() -> None:
-    call = Call(CallPlan(NOTICE, (script(),)))
+def test_notice_mode_asks_nobody() -> None:
+    call = RecordedCall(CallPlan(NOTICE, (script(),)))
     call.transfer("c", SECOND)
-    call.begins()
-    call.hears()
+    call.start_notice()
+    call.end_notice()
     assert call.kinds[-1] == "joined_told"
 
 
 # --- whatever happens
 
-DEEDS = st.sampled_from(
+MOVES = st.sampled_from(
     ["to b", "to c", "to d", "part", "began", "heard", "cut", "1", "2", "7", "caller 1", "later", "hold",
      "unhold", "away", "restart", "third", "third goes", "third 1", "keep"]
 )  # fmt: skip
@@ -457,14 +457,14 @@ PARTIES = {"b": FIRST, "c": SECOND, "d": THIRD, "r": Party("extension", "500")}
 
 
 @settings(max_examples=600, deadline=None)
-@given(st.sampled_from([OPT_IN, OPT_OUT]), st.lists(DEEDS, max_size=30))
-def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: list[str]) -> None:
-    call = Asked(mode)
+@given(st.sampled_from([OPT_IN, OPT_OUT]), st.lists(MOVES, max_size=30))
+def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[str]) -> None:
+    call = ConsentCall(mode)
     call.now += timedelta(seconds=1)
     spoke: list[tuple[str, datetime, datetime]] = []
     agreed = {"b"}
     refused: set[str] = set()
-    for deed in deeds:
+    for move in moves:
         since, there = (
             call.now,
             {call.state.internal.leg, *(one.leg for one in call.state.conference.participants)} - {""},
@@ -473,24 +473,24 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
         telling = call.state.transfer.target
         heard = telling is not None and telling.heard
         call.now += timedelta(milliseconds=400)
-        act(call, deed)
+        act(call, move)
         new = [one for one in call.done[before:] if isinstance(one, Marker)]
-        for note in new:
-            if note.kind == "joined_answered":
+        for marker in new:
+            if marker.kind == "joined_answered":
                 assert heard
                 assert telling is not None
-                if dict(note.data)["answer"] == "yes":
-                    assert deed == ("third 1" if telling.leg == "r" else "1")
+                if dict(marker.data)["answer"] == "yes":
+                    assert move == ("third 1" if telling.leg == "r" else "1")
                 else:
-                    assert (mode, deed) == (OPT_OUT, "later")
+                    assert (mode, move) == (OPT_OUT, "later")
                 agreed.add(telling.leg)
-            elif note.kind == "joined_refused" and telling is not None:
+            elif marker.kind == "joined_refused" and telling is not None:
                 refused.add(telling.leg)
         if call.state.recording.over:
             break
         spoke += [(leg, since, call.now) for leg in there]
-    notes = [one for one in call.done if isinstance(one, Marker)]
-    kept_of_nobody = tuple(unagreed(taken(mode, notes, call.now)))
+    markers = [one for one in call.done if isinstance(one, Marker)]
+    kept_of_nobody = tuple(unagreed(take_of(mode, markers, call.now)))
     for leg, since, _until in spoke:
         if leg in agreed if mode == OPT_IN else leg not in refused:
             continue
@@ -499,69 +499,69 @@ def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: 
         assert any(start <= a_moment and (end is None or a_moment <= end) for start, end in kept_of_nobody), (
             leg,
             since,
-            notes,
+            markers,
         )
     if call.state.recording.over:
-        assert call.orders(Do.STOP) >= 1
+        assert call.count(Do.STOP) >= 1
         assert "joined_refused" in call.kinds
 
 
-def act(call: Asked, deed: str) -> None:
+def act(call: ConsentCall, move: str) -> None:
     colleague = call.state.internal.leg
-    match deed.split():
+    match move.split():
         case ["to", leg]:
             call.connect(leg, PARTIES[leg])
-            call.tell(LegChecked, other=leg)
+            call.feed(LegChecked, other=leg)
         case ["part"] if colleague:
-            call.part(colleague)
+            call.unbridge(colleague)
         case ["began"]:
-            call.begins()
+            call.start_notice()
         case ["heard"]:
-            call.hears()
+            call.end_notice()
         case ["cut"]:
-            call.hears(timedelta(seconds=1))
+            call.end_notice(timedelta(seconds=1))
         case ["1" | "2" | "7" as key] if colleague:
             call.press(key, other=colleague)
         case ["caller", key]:
             call.press(key, leg=OUTSIDE)
         case ["later"] if call.state.timer.deadline is not None:
-            call.waits()
+            call.expire_timer()
         case ["hold" | "unhold" as what]:
-            call.tell(HoldStarted if what == "hold" else HoldEnded, leg=COLLEAGUE)
+            call.feed(HoldStarted if what == "hold" else HoldEnded, leg=COLLEAGUE)
         case ["away"]:
-            back(call, colleague, PARTIES.get(colleague))
+            reconcile(call, colleague, PARTIES.get(colleague))
         case ["restart"]:
             made = resumed(call)
             call.state, call.done = made.state, made.done
-            back(
+            reconcile(
                 call,
                 colleague if (colleague := made.state.internal.last_seen) else "",
                 PARTIES.get(colleague),
             )
         case ["third"] if colleague:
-            call.tell(ParticipantsJoined, participants=(Participant("r", PARTIES["r"]),))
-            call.tell(LegChecked, other="r")
+            call.feed(ParticipantsJoined, participants=(Participant("r", PARTIES["r"]),))
+            call.feed(LegChecked, other="r")
         case ["third", "goes"]:
-            call.tell(ParticipantLeft, other="r")
+            call.feed(ParticipantLeft, other="r")
         case ["third", key] if any(one.leg == "r" for one in call.state.conference.participants):
             call.press(key, other="r")
         case ["keep"] if colleague:
-            call.tell(CodeDialled, code="keep", other=colleague)
+            call.feed(CodeDialled, code="keep", other=colleague)
 
 
-def taken(mode: str, notes: list[Marker], ended: datetime) -> Take:
+def take_of(mode: str, markers: list[Marker], ended: datetime) -> Take:
     sound = PromptSound("said", "0" * 64, 1000)
     start = CallStart(
         "r", "t", "l", "1", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None, mode=mode,
         joining=TransferNotice(ALONE, sound, sound),
     )  # fmt: skip
-    return Take(Path("/nowhere"), start, tuple(notes), CallEnd("recorded", None, ended, None))
+    return Take(Path("/nowhere"), start, tuple(markers), CallEnd("recorded", None, ended, None))
 
 
-def test_a_line_that_does_not_ask_blanks_nothing() -> None:
-    call = joiner()
-    notes = [one for one in call.done if isinstance(one, Marker)]
-    take = taken(OPT_IN, notes, call.now)
+def test_redacts_nothing_on_a_line_that_does_not_ask() -> None:
+    call = ask_second_colleague()
+    markers = [one for one in call.done if isinstance(one, Marker)]
+    take = take_of(OPT_IN, markers, call.now)
     assert list(unagreed(take))
     told = replace(take.start, joining=TransferNotice(ALONE, PromptSound("said", "0" * 64, 1000)))
     assert not list(unagreed(replace(take, start=told)))

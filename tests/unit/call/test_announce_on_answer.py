@@ -53,7 +53,7 @@ PLAN = CallPlan(NOTICE, (Script(TOLD),), at_pickup=True)
 ASKS = CallPlan(NOTICE, (Script(TOLD, keep=KEEP),), at_pickup=True)
 
 
-class Call:
+class RingingCall:
     """A call, and a switch that keeps its own word: it takes ours only while it announces, and ends by itself
     a recording that it has no word for.  ``whole``: since the recording began, the outside party heard it."""
 
@@ -64,14 +64,14 @@ class Call:
         self.began = self.whole = False
         self.done: list[Action] = []
         self.state, actions = initial.arrive(plan, AT)
-        self._take(actions)
+        self._apply(actions)
 
-    def tell(self, what: type[CallEvent], **more: object) -> None:
+    def feed(self, what: type[CallEvent], **more: object) -> None:
         event = what(self.now, **more)  # type: ignore[arg-type]
         self.state, actions = step(self.state, event)
-        self._take(actions)
+        self._apply(actions)
 
-    def _take(self, actions: tuple[Action, ...]) -> None:
+    def _apply(self, actions: tuple[Action, ...]) -> None:
         self.done += actions
         for action in actions:
             match action:
@@ -93,33 +93,33 @@ class Call:
                     assert self.whole, "confirmed, and not heard whole"
 
     def ring(self) -> None:
-        self.tell(StateReported, state=self.word)
-        self.tell(FolderWritten)
+        self.feed(StateReported, state=self.word)
+        self.feed(FolderWritten)
 
     def bridge(self, other: str = "b") -> None:
-        self.tell(LegBridged, other=other, party=Party("extension", other))
+        self.feed(LegBridged, other=other, party=Party("extension", other))
         if self.recording:
-            self.tell(RecordingStarted, state=self.word)
+            self.feed(RecordingStarted, state=self.word)
 
-    def plays(self) -> None:
+    def start(self) -> None:
         self.began = self.recording
-        self.tell(SoundStarted, leg=OUTSIDE, sound=TOLD.path)
-        self.tell(SoundStarted, leg=COLLEAGUE, sound=TOLD.path)
+        self.feed(SoundStarted, leg=OUTSIDE, sound=TOLD.path)
+        self.feed(SoundStarted, leg=COLLEAGUE, sound=TOLD.path)
 
-    def ends(self, took: timedelta = LONG, complete: bool = True) -> None:
+    def end(self, took: timedelta = LONG, complete: bool = True) -> None:
         if not self.state.informed:  # once heard whole it stays so
             self.whole = self.began and complete and took == LONG
         self.now += took
-        self.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=complete)
+        self.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=complete)
 
-    def switch_answers(self) -> None:
+    def confirm(self) -> None:
         self.word = "announced" if self.word == "announcing" else self.word
-        self.tell(StateReported, state=self.word if self.word == "announced" else "late")
+        self.feed(StateReported, state=self.word if self.word == "announced" else "late")
 
-    def over(self) -> Finish:
-        self.tell(CallHungUp, ending=True, state=self.word)
-        self.tell(RecordingStopped, ending=True)
-        self.tell(ChannelGone, ending=True)
+    def hang_up(self) -> Finish:
+        self.feed(CallHungUp, ending=True, state=self.word)
+        self.feed(RecordingStopped, ending=True)
+        self.feed(ChannelGone, ending=True)
         (finish,) = [each for each in self.done if isinstance(each, Finish)]
         return finish
 
@@ -132,21 +132,21 @@ class Call:
         return [each.kind for each in self.done if isinstance(each, Marker)]
 
 
-def told(call: Call) -> None:
+def announce(call: RingingCall) -> None:
     call.ring()
     call.bridge()
-    call.plays()
-    call.ends()
-    call.switch_answers()
+    call.start()
+    call.end()
+    call.confirm()
 
 
-def test_it_rings_first_and_both_are_told_once_somebody_answers() -> None:
-    call = Call()
+def test_announces_to_both_on_answer() -> None:
+    call = RingingCall()
     assert call.orders == [Do.RING, Do.OPEN]
-    told(call)
+    announce(call)
     assert call.orders == [Do.RING, Do.OPEN, Do.LEAVE, Do.BEGIN, Do.CONFIRM]
     assert call.state.phase is Phase.ANNOUNCED
-    assert call.over().reason is None
+    assert call.hang_up().reason is None
     assert call.noted == [
         "bridged",
         "recording_started",
@@ -157,192 +157,192 @@ def test_it_rings_first_and_both_are_told_once_somebody_answers() -> None:
     ]
 
 
-def test_nobody_answers() -> None:
-    call = Call()
+def test_an_unanswered_call_is_not_recorded() -> None:
+    call = RingingCall()
     call.ring()
-    assert call.over().reason == "never_connected"
+    assert call.hang_up().reason == "never_connected"
     assert Do.BEGIN not in call.orders
 
 
-def test_they_hang_up_before_they_were_told() -> None:
-    call = Call()
+def test_hang_up_in_the_announcement_keeps_nothing() -> None:
+    call = RingingCall()
     call.ring()
     call.bridge()
-    call.plays()
-    assert call.over().reason == "hung_up_in_announcement"
+    call.start()
+    assert call.hang_up().reason == "hung_up_in_announcement"
     assert Do.DISCARD in call.orders
 
 
-def test_the_colleague_hears_what_they_like() -> None:
-    call = Call()
+def test_the_colleague_need_not_hear_the_announcement() -> None:
+    call = RingingCall()
     call.ring()
     call.bridge()
-    call.plays()
-    call.tell(SoundEnded, leg=COLLEAGUE, sound=TOLD.path)
-    call.ends()
+    call.start()
+    call.feed(SoundEnded, leg=COLLEAGUE, sound=TOLD.path)
+    call.end()
     assert Do.CONFIRM in call.orders
 
 
 @pytest.mark.parametrize("took", [LONG - timedelta(milliseconds=400), timedelta(0)])
-def test_one_that_was_called_away_in_it_was_not_told(took: timedelta) -> None:
+def test_a_shortened_announcement_does_not_count(took: timedelta) -> None:
     """FreeSWITCH says ``done`` of a playback that a transfer ended (seen)."""
-    call = Call()
+    call = RingingCall()
     call.ring()
     call.bridge()
-    call.plays()
-    call.ends(took)
+    call.start()
+    call.end(took)
     assert Do.CONFIRM not in call.orders
     assert call.orders[-1] is Do.PUT_BACK
-    call.tell(LegUnbridged)
+    call.feed(LegUnbridged)
     call.bridge("c")
-    call.plays()
-    call.ends()
-    call.switch_answers()
-    assert call.over().reason is None
+    call.start()
+    call.end()
+    call.confirm()
+    assert call.hang_up().reason is None
     assert call.noted.count("announcement_broken") == 1
 
 
-def test_one_that_was_cut_begins_again_after_a_moment() -> None:
-    call = Call()
+def test_repeats_a_cut_announcement_after_a_delay() -> None:
+    call = RingingCall()
     call.ring()
     call.bridge()
-    call.plays()
-    call.ends(complete=False)
+    call.start()
+    call.end(complete=False)
     begun = call.orders.count(Do.BEGIN)
     call.now += RETRY_DELAY
-    call.tell(DeadlinePassed)
+    call.feed(DeadlinePassed)
     assert call.orders.count(Do.BEGIN) == begun + 1
 
 
-def test_a_hold_in_it_begins_it_again_and_what_still_plays_does_not_count() -> None:
-    call = Call()
+def test_a_hold_restarts_the_announcement() -> None:
+    call = RingingCall()
     call.ring()
     call.bridge()
-    call.plays()
-    call.tell(HoldStarted)
+    call.start()
+    call.feed(HoldStarted)
     assert call.orders[-1] is Do.PUT_BACK
-    call.tell(HoldEnded)
-    call.tell(RecordingStarted, state=call.word)
-    call.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first
+    call.feed(HoldEnded)
+    call.feed(RecordingStarted, state=call.word)
+    call.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first
     assert Do.CONFIRM not in call.orders
-    call.plays()
-    call.ends()
-    call.switch_answers()
-    assert call.over().reason is None
+    call.start()
+    call.end()
+    call.confirm()
+    assert call.hang_up().reason is None
 
 
-def test_a_codec_that_changes_in_it_begins_it_again() -> None:
-    call = Call()
+def test_a_codec_change_restarts_the_announcement() -> None:
+    call = RingingCall()
     call.ring()
     call.bridge()
-    call.plays()
+    call.start()
     begun = call.orders.count(Do.BEGIN)
-    call.tell(CodecChanged, state=call.word)
+    call.feed(CodecChanged, state=call.word)
     assert call.orders[-2:] == [Do.PUT_BACK, Do.BEGIN]
     assert call.orders.count(Do.BEGIN) == begun + 1
 
 
-def test_the_end_of_a_recording_that_was_put_back_is_not_the_end_of_the_next() -> None:
-    call = Call()
+def test_a_late_stop_of_the_first_recording_is_ignored() -> None:
+    call = RingingCall()
     call.ring()
     call.bridge()
-    call.plays()
-    call.tell(HoldStarted)
-    call.tell(HoldEnded)
-    call.tell(RecordingStopped)  # of the first: told late
-    call.tell(RecordingStarted, state=call.word)
-    call.plays()
-    call.ends()
-    call.switch_answers()
+    call.start()
+    call.feed(HoldStarted)
+    call.feed(HoldEnded)
+    call.feed(RecordingStopped)  # of the first: told late
+    call.feed(RecordingStarted, state=call.word)
+    call.start()
+    call.end()
+    call.confirm()
     assert call.noted.count("recording_stopped") == 0
-    assert call.over().reason is None
+    assert call.hang_up().reason is None
 
 
-def test_the_switch_was_there_first() -> None:
-    call = Call()
+def test_a_late_confirmation_is_not_recorded() -> None:
+    call = RingingCall()
     call.ring()
     call.bridge()
-    call.plays()
-    call.ends()
+    call.start()
+    call.end()
     call.word = "late"
-    call.switch_answers()
-    assert call.over().reason == "daemon_late"
+    call.confirm()
+    assert call.hang_up().reason == "daemon_late"
 
 
-def test_a_disk_that_is_late_is_waited_for() -> None:
-    call = Call()
-    call.tell(StateReported, state=call.word)
+def test_waits_for_the_folder() -> None:
+    call = RingingCall()
+    call.feed(StateReported, state=call.word)
     call.bridge()
     assert Do.BEGIN not in call.orders
-    call.tell(FolderWritten)
+    call.feed(FolderWritten)
     assert call.orders[-1] is Do.BEGIN
 
 
-def test_a_call_that_cannot_be_written_rings_on_unrecorded() -> None:
-    call = Call()
-    call.tell(StateReported, state=call.word)
-    call.tell(FolderFailed, reason="full_disk")
+def test_a_full_disk_leaves_the_call_unrecorded() -> None:
+    call = RingingCall()
+    call.feed(StateReported, state=call.word)
+    call.feed(FolderFailed, reason="full_disk")
     call.bridge()
     assert Do.BEGIN not in call.orders
-    assert call.over().reason == "full_disk"
+    assert call.hang_up().reason == "full_disk"
 
 
-def test_it_is_not_tried_for_ever() -> None:
-    call = Call()
+def test_gives_up_after_the_maximum_of_tries() -> None:
+    call = RingingCall()
     call.ring()
     call.bridge()
     for _ in range(MAX_TRIES + 1):
         if call.recording:
-            call.tell(RecordingStarted, state=call.word)
-        call.plays()
-        call.tell(HoldStarted)
-        call.tell(HoldEnded)
+            call.feed(RecordingStarted, state=call.word)
+        call.start()
+        call.feed(HoldStarted)
+        call.feed(HoldEnded)
     assert call.orders.count(Do.BEGIN) == MAX_TRIES
-    assert call.over().reason == "announcement_failed"
+    assert call.hang_up().reason == "announcement_failed"
 
 
-def test_a_line_that_asks_by_itself_asks_once_they_were_told() -> None:
-    call = Call(ASKS)
-    told(call)
+def test_asks_the_keep_question_after_the_announcement() -> None:
+    call = RingingCall(ASKS)
+    announce(call)
     assert call.orders[-1] is Do.KEEP_ASK
 
 
-def test_nothing_that_plays_makes_an_announcement_of_a_call_that_waits() -> None:
-    call = Call()
+def test_ignores_sounds_while_ringing() -> None:
+    call = RingingCall()
     call.ring()
-    call.plays()
-    call.tell(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)
+    call.start()
+    call.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)
     assert Do.CONFIRM not in call.orders
 
 
-def test_a_daemon_that_comes_back_while_it_rings_tells_them() -> None:
-    call = Call()
+def test_resume_while_ringing_announces() -> None:
+    call = RingingCall()
     call.state = initial.resume(PLAN, [], AT)
     call.word = "pickup"
-    call.tell(CallReconciled, since=AT, state="pickup")
+    call.feed(CallReconciled, since=AT, state="pickup")
     call.bridge()
     assert call.orders[-1] is Do.BEGIN
 
 
-def test_a_daemon_that_was_away_when_it_was_answered_does_not_tell_them_later() -> None:
-    call = Call()
+def test_resume_after_the_answer_records_nothing() -> None:
+    call = RingingCall()
     call.state = initial.resume(PLAN, [], AT)
-    call.tell(CallReconciled, since=AT, state="pickup", bridged_at=AT)
-    assert call.over().reason == "daemon_away"
+    call.feed(CallReconciled, since=AT, state="pickup", bridged_at=AT)
+    assert call.hang_up().reason == "daemon_away"
     assert Do.BEGIN not in call.orders
 
 
-def test_a_daemon_that_was_away_in_the_announcement_has_not_told_them() -> None:
-    call = Call()
+def test_resume_in_the_announcement_records_nothing() -> None:
+    call = RingingCall()
     told_of = [
         Marker(AT, "bridged"),
         Marker(AT, "recording_started"),
         Marker(AT, "announcement_started"),
     ]
     call.state = initial.resume(PLAN, told_of, AT)
-    call.tell(CallReconciled, since=AT, state="announcing", capturing=True)
+    call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-3:] == [Do.STOP, Do.DISCARD, Do.LEAVE]
-    assert call.over().reason == "daemon_away"
+    assert call.hang_up().reason == "daemon_away"
 
 
 HEARD = [
@@ -353,40 +353,40 @@ HEARD = [
 ]
 
 
-def test_a_daemon_that_died_after_they_were_told_gives_its_word_again() -> None:
-    call = Call()
+def test_resume_after_the_announcement_confirms_again() -> None:
+    call = RingingCall()
     call.state = initial.resume(PLAN, HEARD, AT)
     call.word, call.recording, call.whole = "announcing", True, True
-    call.tell(CallReconciled, since=AT, state="announcing", capturing=True)
+    call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-1] is Do.CONFIRM
-    call.switch_answers()
-    assert call.over().reason is None
+    call.confirm()
+    assert call.hang_up().reason is None
 
 
-def test_one_for_which_the_switch_has_our_word_goes_on() -> None:
-    call = Call()
+def test_resume_after_the_confirmation_goes_on() -> None:
+    call = RingingCall()
     call.state = initial.resume(PLAN, HEARD, AT)
     call.word = "announced"
-    call.tell(CallReconciled, since=AT, state="announced", capturing=True)
+    call.feed(CallReconciled, since=AT, state="announced", capturing=True)
     assert call.state.phase is Phase.ANNOUNCED
-    assert call.over().reason is None
+    assert call.hang_up().reason is None
     assert "announcement_finished" not in call.noted, "written down twice"
 
 
-def test_one_that_the_switch_ended_meanwhile_is_not_kept() -> None:
-    call = Call()
+def test_resume_keeps_nothing_where_the_switch_went_on() -> None:
+    call = RingingCall()
     call.state = initial.resume(PLAN, HEARD, AT)
     call.word = "late"
-    call.tell(CallReconciled, since=AT, state="late")
-    assert call.over().reason == "daemon_late"
+    call.feed(CallReconciled, since=AT, state="late")
+    assert call.hang_up().reason == "daemon_late"
 
 
 @pytest.mark.parametrize(("went_on", "reason"), [(False, "daemon_away"), (True, None)])
-def test_one_that_ended_meanwhile_is_kept_if_its_recording_went_on(went_on: bool, reason: str | None) -> None:
+def test_a_call_that_ended_unobserved_is_kept_if_its_recording_went_on(went_on: bool, reason: str | None) -> None:
     """That they were connected says nothing here: they were before they were told."""
-    call = Call()
+    call = RingingCall()
     call.state = initial.resume(PLAN, HEARD, AT)
-    call.tell(ChannelGone, since=AT, capturing=went_on)
+    call.feed(ChannelGone, since=AT, capturing=went_on)
     (finish,) = [each for each in call.done if isinstance(each, Finish)]
     assert finish.reason == reason
 
@@ -397,51 +397,51 @@ MOVES = st.sampled_from(
 )  # fmt: skip
 
 
-def move(call: Call, name: str) -> None:
+def move(call: RingingCall, name: str) -> None:
     match name:
         case "ring":
-            call.tell(StateReported, state=call.word)
+            call.feed(StateReported, state=call.word)
         case "disk":
-            call.tell(FolderWritten)
+            call.feed(FolderWritten)
         case "bridge":
             call.bridge()
         case "plays":
-            call.plays()
+            call.start()
         case "ends" | "cut":
-            call.ends(LONG if name == "ends" else timedelta(seconds=1))
+            call.end(LONG if name == "ends" else timedelta(seconds=1))
         case "hold":
             call.whole = call.whole and call.state.informed
-            call.tell(HoldStarted)
+            call.feed(HoldStarted)
         case "unhold":
-            call.tell(HoldEnded)
+            call.feed(HoldEnded)
         case "part":
             call.whole = call.whole and call.state.informed
-            call.tell(LegUnbridged)
+            call.feed(LegUnbridged)
         case "answers" if Do.CONFIRM in call.orders:
-            call.switch_answers()
+            call.confirm()
         case "record" if call.recording:
-            call.tell(RecordingStarted, state=call.word)
+            call.feed(RecordingStarted, state=call.word)
         case "late" if call.word == "announcing":
             call.word, call.recording = "late", False
-            call.tell(RecordingStopped)
+            call.feed(RecordingStopped)
         case "stop" if call.recording:
             call.recording = False
-            call.tell(RecordingStopped)
+            call.feed(RecordingStopped)
         case "wait":
             call.now += timedelta(seconds=10)
-            call.tell(DeadlinePassed)
+            call.feed(DeadlinePassed)
         case "away":
-            call.tell(CallReconciled, since=call.now, state=call.word, capturing=call.recording)
+            call.feed(CallReconciled, since=call.now, state=call.word, capturing=call.recording)
 
 
-def look(examples: int) -> None:
+def explore(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.lists(MOVES, max_size=40))
     def over(moves: list[str]) -> None:
-        call = Call()
+        call = RingingCall()
         for name in moves:
             move(call, name)
-        finish = call.over()
+        finish = call.hang_up()
         if finish.reason is None:
             assert call.word == "announced"
             assert "announcement_finished" in call.noted
@@ -452,10 +452,10 @@ def look(examples: int) -> None:
     over()
 
 
-def test_no_order_of_events_keeps_what_was_not_told() -> None:
-    look(400)
+def test_no_order_of_events_keeps_an_unannounced_recording() -> None:
+    explore(400)
 
 
 @pytest.mark.long
-def test_no_order_of_events_keeps_what_was_not_told_in_a_hundred_thousand() -> None:
-    look(100_000)
+def test_no_order_of_events_keeps_an_unannounced_recording_long() -> None:
+    explore(100_000)

@@ -33,44 +33,44 @@ from recorder.domain.call_events import (
 from recorder.domain.call_plan import CallPlan, DeleteScript
 from recorder.domain.markers import Marker
 from tests.unit.call.any_event import TYPES, any_event
-from tests.unit.call.test_consent import AT, KEEP, Call, plan, speech
+from tests.unit.call.test_keep_question import AT, KEEP, Conversation, plan, speech
 
 DELETE = DeleteScript(speech("delete"), speech("deleted"))
 
 
-def allowed() -> CallPlan:
+def deletable_plan() -> CallPlan:
     made = plan(KEEP)
     return replace(made, scripts=tuple(replace(one, delete=DELETE) for one in made.scripts))
 
 
-class Talk(Call):
+class DeletableConversation(Conversation):
     """A call on a line that lets colleagues have it destroyed, or not."""
 
     def __init__(self, deletable: bool = True) -> None:
         super().__init__(KEEP)
         if deletable:
-            self.state = replace(self.state, plan=allowed())
+            self.state = replace(self.state, plan=deletable_plan())
 
-    def code(self, code: str, **more: object) -> None:
-        self.tell(CodeDialled, code=code, other="b", **more)
+    def dial(self, code: str, **more: object) -> None:
+        self.feed(CodeDialled, code=code, other="b", **more)
 
-    def is_asked(self, *, complete: bool = True) -> None:
-        self.code("delete")
-        self.tell(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
+    def ask_to_delete(self, *, complete: bool = True) -> None:
+        self.dial("delete")
+        self.feed(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
         self.now += DELETE.question.length
-        self.tell(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
+        self.feed(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
 
 
-def test_a_pause_a_note_and_the_end_of_the_pause_are_marked() -> None:
-    call = Talk()
-    call.code("pause", lasts=timedelta(seconds=120))
-    assert call.notes("paused") == [{"seconds": "120"}]
+def test_marks_pause_note_and_resume() -> None:
+    call = DeletableConversation()
+    call.dial("pause", lasts=timedelta(seconds=120))
+    assert call.markers("paused") == [{"seconds": "120"}]
     assert call.state.pause.is_active(call.now)
-    call.code("note")
-    call.code("resume")
+    call.dial("note")
+    call.dial("resume")
     assert not call.state.pause.is_active(call.now)
-    assert len(call.notes("noted")) == len(call.notes("resumed")) == 1
-    assert call.ends() is None
+    assert len(call.markers("noted")) == len(call.markers("resumed")) == 1
+    assert call.end() is None
 
 
 UNSEEN = {"since": AT, "state": "announced", "capturing": True, "other": "b"}
@@ -79,76 +79,76 @@ UNSEEN = {"since": AT, "state": "announced", "capturing": True, "other": "b"}
 PAUSE = timedelta(seconds=20)
 
 
-def test_what_it_was_paused_for_while_nobody_watched_is_asked_of_the_switch() -> None:
-    call = Talk()
+def test_reconciles_a_pause_with_the_switch() -> None:
+    call = DeletableConversation()
     began = call.now - timedelta(seconds=3)
     for _ in range(2):
-        call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
-    assert call.notes("paused") == [{"seconds": "20", "seen": "later"}]
+        call.feed(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    assert call.markers("paused") == [{"seconds": "20", "seen": "later"}]
     assert [one.at for one in call.done if isinstance(one, Marker) and one.kind == "paused"] == [began]
     assert call.state.pause.until == began + PAUSE
-    call.tell(CallReconciled, paused=False, **UNSEEN)
-    assert call.notes("resumed") == [{"seen": "later"}]
-    assert len(call.notes("paused")) == 1
+    call.feed(CallReconciled, paused=False, **UNSEEN)
+    assert call.markers("resumed") == [{"seen": "later"}]
+    assert len(call.markers("paused")) == 1
 
 
-def test_where_the_switch_does_not_say_since_when_it_is_paused_that_is_said() -> None:
-    call = Talk()
+def test_marks_a_pause_of_unknown_start() -> None:
+    call = DeletableConversation()
     for _ in range(2):
-        call.tell(CallReconciled, paused=True, lasts=PAUSE, **UNSEEN)
-    assert call.notes("paused") == [{"seconds": "20", "began": "unknown", "seen": "later"}]
+        call.feed(CallReconciled, paused=True, lasts=PAUSE, **UNSEEN)
+    assert call.markers("paused") == [{"seconds": "20", "began": "unknown", "seen": "later"}]
 
 
 @pytest.mark.parametrize("first", ["dialled", "seen later"])
-def test_a_pause_that_nobody_saw_begin_is_another_than_one_that_ended_by_itself(first: str) -> None:
-    call = Talk()
+def test_marks_a_second_pause_that_began_unobserved(first: str) -> None:
+    call = DeletableConversation()
     if first == "dialled":
-        call.code("pause", lasts=PAUSE)
+        call.dial("pause", lasts=PAUSE)
     else:
-        call.tell(CallReconciled, paused=True, paused_at=call.now, lasts=PAUSE, **UNSEEN)
+        call.feed(CallReconciled, paused=True, paused_at=call.now, lasts=PAUSE, **UNSEEN)
     call.now += PAUSE + timedelta(seconds=1)
     began = call.now
-    call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
-    assert call.notes("paused")[1:] == [{"seconds": "20", "seen": "later"}]
+    call.feed(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    assert call.markers("paused")[1:] == [{"seconds": "20", "seen": "later"}]
     assert call.state.pause.until == began + PAUSE
 
 
-def test_a_pause_that_was_begun_anew_while_nobody_watched_lasts_from_then_on() -> None:
-    call = Talk()
-    call.code("pause", lasts=PAUSE)
+def test_a_pause_restarted_unobserved_lasts_from_its_restart() -> None:
+    call = DeletableConversation()
+    call.dial("pause", lasts=PAUSE)
     began = call.now + timedelta(seconds=5)
     call.now += timedelta(seconds=10)
-    call.tell(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
-    assert len(call.notes("paused")) == 2
+    call.feed(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    assert len(call.markers("paused")) == 2
     assert call.state.pause.until == began + PAUSE
 
 
-def test_a_pause_that_ended_by_itself_while_nobody_watched_was_not_gone_on_with() -> None:
-    call = Talk()
-    call.code("pause", lasts=PAUSE)
+def test_an_expired_pause_is_not_marked_as_resumed() -> None:
+    call = DeletableConversation()
+    call.dial("pause", lasts=PAUSE)
     call.now += PAUSE
-    call.tell(CallReconciled, paused=False, **UNSEEN)
-    assert call.notes("resumed") == []
+    call.feed(CallReconciled, paused=False, **UNSEEN)
+    assert call.markers("resumed") == []
 
 
-def resumed_with(*notes: Marker) -> CallState:
+def resumed(*markers: Marker) -> CallState:
     told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
     bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
-    return initial.resume(allowed(), [*told, bridged, *notes], AT)
+    return initial.resume(deletable_plan(), [*told, bridged, *markers], AT)
 
 
-def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> None:
+def test_resume_restores_the_pause() -> None:
     paused = Marker(AT, "paused", {"seconds": "20"})
-    assert resumed_with(paused).pause.until == AT + PAUSE
-    assert resumed_with(paused, Marker(AT, "resumed")).pause.until is None
+    assert resumed(paused).pause.until == AT + PAUSE
+    assert resumed(paused, Marker(AT, "resumed")).pause.until is None
     # By an Accord of before: the switch says.
-    before = resumed_with(Marker(AT, "paused", {"seen": "later"}))
+    before = resumed(Marker(AT, "paused", {"seen": "later"}))
     _, actions = step(before, CallReconciled(AT, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN))
     assert [one.kind for one in actions if isinstance(one, Marker)][-1] == "paused"
 
 
-def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -> None:
-    state = initial.resume(allowed(), [Marker(AT, "recording_started")], AT)
+def test_reconciles_a_pause_from_before_the_confirmation() -> None:
+    state = initial.resume(deletable_plan(), [Marker(AT, "recording_started")], AT)
     now = AT + timedelta(seconds=5)
     watched = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
     state, actions = step(state, watched)
@@ -158,8 +158,8 @@ def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -
 
 
 @pytest.mark.parametrize("leg", ["b", "c"])
-def test_who_is_there_or_comes_after_a_restart_in_a_pause_is_reminded_of_it(leg: str) -> None:
-    state = resumed_with(Marker(AT, "paused", {"seconds": "20"}))
+def test_repeats_the_pause_tone_after_a_restart(leg: str) -> None:
+    state = resumed(Marker(AT, "paused", {"seconds": "20"}))
     now = AT + timedelta(seconds=5)
     watched = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN)
     state, actions = step(state, watched)
@@ -169,91 +169,91 @@ def test_who_is_there_or_comes_after_a_restart_in_a_pause_is_reminded_of_it(leg:
         assert Do.PAUSE_TONE in actions
 
 
-def test_the_colleague_confirms_and_it_is_destroyed() -> None:
-    call = Talk()
-    call.is_asked()
+def test_deletes_once_the_colleague_confirms() -> None:
+    call = DeletableConversation()
+    call.ask_to_delete()
     assert Do.DELETE_ASK in call.done
-    call.presses("1", COLLEAGUE)
+    call.press("1", COLLEAGUE)
     assert call.state.phase is Phase.UNRECORDED
     orders = [one for one in call.done if isinstance(one, Do)]
     assert orders[-2:] == [Do.DELETED, Do.DISCARD]
-    call.tell(RecordingStopped)
-    assert call.ends() == "deleted"
+    call.feed(RecordingStopped)
+    assert call.end() == "deleted"
 
 
 @pytest.mark.parametrize("key", ["2", "5", "*", "9"])
-def test_any_other_key_lets_it_go_on(key: str) -> None:
-    call = Talk()
-    call.is_asked()
-    call.presses(key, COLLEAGUE)
-    call.presses("1", COLLEAGUE)
+def test_any_other_key_cancels_deletion(key: str) -> None:
+    call = DeletableConversation()
+    call.ask_to_delete()
+    call.press(key, COLLEAGUE)
+    call.press("1", COLLEAGUE)
     assert call.state.phase is Phase.ANNOUNCED
-    assert call.notes("delete_dropped") == [{}]
-    assert call.ends() is None
+    assert call.markers("delete_dropped") == [{}]
+    assert call.end() is None
 
 
-def test_the_outside_party_cannot_confirm() -> None:
-    call = Talk()
-    call.is_asked()
-    call.presses("1", OUTSIDE)
+def test_external_party_cannot_confirm_deletion() -> None:
+    call = DeletableConversation()
+    call.ask_to_delete()
+    call.press("1", OUTSIDE)
     assert call.state.phase is Phase.ANNOUNCED
-    call.waits()
-    assert call.notes("delete_dropped") == [{}]
+    call.expire_timer()
+    assert call.markers("delete_dropped") == [{}]
 
 
 def test_a_key_before_the_end_of_the_question_confirms_nothing() -> None:
-    call = Talk()
-    call.code("delete")
-    call.tell(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
-    call.presses("1", COLLEAGUE)
+    call = DeletableConversation()
+    call.dial("delete")
+    call.feed(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
+    call.press("1", COLLEAGUE)
     assert call.state.phase is Phase.ANNOUNCED
 
 
 def test_a_question_that_was_cut_confirms_nothing() -> None:
-    call = Talk()
-    call.is_asked(complete=False)
-    call.presses("1", COLLEAGUE)
+    call = DeletableConversation()
+    call.ask_to_delete(complete=False)
+    call.press("1", COLLEAGUE)
     assert call.state.phase is Phase.ANNOUNCED
 
 
 @pytest.mark.parametrize("what", ["hold", "their hold", "another colleague", "parted"])
-def test_what_comes_between_drops_it(what: str) -> None:
-    call = Talk()
-    call.is_asked()
+def test_hold_or_another_party_cancels_deletion(what: str) -> None:
+    call = DeletableConversation()
+    call.ask_to_delete()
     if what == "another colleague":
         call.connect("c")
     elif what == "parted":
-        call.tell(LegUnbridged)
+        call.feed(LegUnbridged)
     else:
-        call.tell(HoldStarted, leg=COLLEAGUE if what == "hold" else OUTSIDE)
-    call.presses("1", COLLEAGUE)
+        call.feed(HoldStarted, leg=COLLEAGUE if what == "hold" else OUTSIDE)
+    call.press("1", COLLEAGUE)
     assert call.state.phase is Phase.ANNOUNCED
-    assert call.notes("delete_dropped") == [{}]
+    assert call.markers("delete_dropped") == [{}]
 
 
-def test_a_line_that_does_not_allow_it_asks_nothing() -> None:
-    call = Talk(deletable=False)
-    call.code("delete")
+def test_ignores_delete_where_the_line_does_not_allow_it() -> None:
+    call = DeletableConversation(deletable=False)
+    call.dial("delete")
     assert Do.DELETE_ASK not in call.done
 
 
-def test_one_question_at_a_time() -> None:
-    call = Talk()
-    call.dials()
-    call.code("delete")
+def test_opens_one_question_at_a_time() -> None:
+    call = DeletableConversation()
+    call.dial_keep()
+    call.dial("delete")
     assert Do.DELETE_ASK not in call.done
-    call.hears(KEEP.question)
-    call.code("delete")
+    call.play(KEEP.question)
+    call.dial("delete")
     assert Do.DELETE_ASK not in call.done
     assert call.state.question.step is QuestionStep.ANSWER
 
 
-def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> None:
+def test_resume_discards_a_deleted_recording() -> None:
     """It may have died between the key and the order to the switch."""
     told = [
         Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
     ]
-    state = initial.resume(allowed(), told, AT)
+    state = initial.resume(deletable_plan(), told, AT)
     state, actions = step(state, CallReconciled(AT, since=AT, state="announced", capturing=True))
     assert {Do.STOP, Do.DISCARD} <= set(actions)
     state, _ = step(state, CallHungUp(AT, cause="NORMAL_CLEARING", ending=True))
@@ -262,17 +262,17 @@ def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> No
 
 
 @pytest.mark.parametrize("beep", ["", "both"])
-def test_a_beep_is_ordered_where_the_line_says_so(beep: str) -> None:
-    call = Talk()
+def test_orders_the_beep_where_the_line_has_one(beep: str) -> None:
+    call = DeletableConversation()
     assert Do.BEEP not in call.done
     call.state = replace(call.state, plan=replace(call.state.plan, beep=beep))
     call.connect("c")
     assert (Do.BEEP in call.done) == bool(beep)
 
 
-def test_who_takes_a_paused_call_over_is_reminded_of_it() -> None:
-    call = Talk()
-    call.code("pause", lasts=timedelta(seconds=20))
+def test_repeats_the_pause_tone_for_the_next_colleague() -> None:
+    call = DeletableConversation()
+    call.dial("pause", lasts=timedelta(seconds=20))
     call.connect("c")
     assert call.done.count(Do.PAUSE_TONE) == 1
     call.now += timedelta(seconds=20)
@@ -306,8 +306,8 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
 
 @given(st.lists(st.sampled_from(["code", "begins", "heard", "1"]) | EVENTS, max_size=25))
 @settings(max_examples=300, deadline=None)
-def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[CallEvent | str]) -> None:
-    state = Talk().state
+def test_no_order_of_events_deletes_without_confirmation(moves: list[CallEvent | str]) -> None:
+    state = DeletableConversation().state
     heard = False
     for move in moves:
         for event in likely(move, state) if isinstance(move, str) else [move]:

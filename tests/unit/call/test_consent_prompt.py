@@ -51,7 +51,7 @@ OUT, IN = CallPlan(OPT_OUT, (FR,)), CallPlan(OPT_IN, (FR,))
 BOTH = CallPlan(OPT_IN, (FR, NL), MENU)
 
 
-class Call:
+class SwitchedCall:
     """A call and the switch that it is on: what is ordered is played, and told."""
 
     def __init__(self, plan: CallPlan) -> None:
@@ -61,17 +61,17 @@ class Call:
         self.state, actions = initial.arrive(plan, AT)
         self.recording = False
         self._ordered: str = ""
-        self._take(actions)
-        self.tell(FolderWritten)
+        self._apply(actions)
+        self.feed(FolderWritten)
 
-    def tell(self, what: type[CallEvent], **more: object) -> None:
+    def feed(self, what: type[CallEvent], **more: object) -> None:
         if issubclass(what, ChannelEvent):
             more["state"] = self.word
         event = what(self.now, **more)  # type: ignore[arg-type]
         self.state, actions = step(self.state, event)
-        self._take(actions)
+        self._apply(actions)
 
-    def _take(self, actions: tuple[Action, ...]) -> None:
+    def _apply(self, actions: tuple[Action, ...]) -> None:
         self.done += actions
         for action in actions:
             if action in (Do.ASK, Do.BEGIN, Do.REPEAT, Do.REMIND, Do.DECLINE):
@@ -80,43 +80,43 @@ class Call:
                 self.word = "asking"
             if action is Do.BEGIN:
                 self.word, self.recording = "announcing", True
-                self.tell(RecordingStarted)
+                self.feed(RecordingStarted)
             if action is Do.DECLINE:
                 self.word = "declined"
                 if self.recording:
                     self.recording = False
-                    self.tell(RecordingStopped)
+                    self.feed(RecordingStopped)
             if action is Do.CONFIRM:
                 self.word = "announced"
-                self.tell(StateReported)
+                self.feed(StateReported)
 
-    def plays(self, sound: Speech) -> None:
+    def start(self, sound: Speech) -> None:
         assert self._ordered == sound.path
         self.now += timedelta(milliseconds=40)
-        self.tell(PlaybackStarted, sound=sound.path)
+        self.feed(PlaybackStarted, sound=sound.path)
 
-    def hears(self, sound: Speech) -> None:
-        self.plays(sound)
+    def play(self, sound: Speech) -> None:
+        self.start(sound)
         self.now += sound.length
-        self.tell(PlaybackEnded, sound=sound.path, complete=True)
+        self.feed(PlaybackEnded, sound=sound.path, complete=True)
 
-    def presses(self, key: str, after: float = 1.0) -> None:
+    def press(self, key: str, after: float = 1.0) -> None:
         self.now += timedelta(seconds=after)
-        self.tell(KeyPressed, key=key)
+        self.feed(KeyPressed, key=key)
 
-    def waits(self) -> None:
+    def expire_timer(self) -> None:
         assert self.state.timer.deadline is not None
         self.now = self.state.timer.deadline
-        self.tell(DeadlinePassed)
+        self.feed(DeadlinePassed)
 
-    def hangs_up(self) -> None:
-        self.tell(CallHungUp, cause="NORMAL_CLEARING", ending=True)
+    def hang_up(self) -> None:
+        self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True)
         if self.recording:
-            self.tell(RecordingStopped, ending=True)
+            self.feed(RecordingStopped, ending=True)
 
-    def talks(self) -> None:
+    def talk(self) -> None:
         self.now += timedelta(seconds=5)
-        self.tell(LegBridged, party=Party("extension", "200"))
+        self.feed(LegBridged, party=Party("extension", "200"))
         self.now += timedelta(seconds=60)
 
     @property
@@ -129,230 +129,230 @@ class Call:
         return finish.reason
 
 
-def unrecorded(call: Call, reason: str) -> None:
+def assert_unrecorded(call: SwitchedCall, reason: str) -> None:
     """It goes on unrecorded, is told so, and nothing of it is kept."""
-    call.hears(FR.declined or MENU)
+    call.play(FR.declined or MENU)
     assert Do.LEAVE in call.done
     call.word = "unrecorded"
-    call.talks()
-    call.hangs_up()
+    call.talk()
+    call.hang_up()
     assert call.end == reason
     assert Do.DISCARD in call.done
     assert Do.CONFIRM not in call.done
 
 
-def recorded(call: Call) -> None:
+def assert_recorded(call: SwitchedCall) -> None:
     assert call.done[-1] is Do.LEAVE
-    call.talks()
-    call.hangs_up()
+    call.talk()
+    call.hang_up()
     assert call.end is None
     assert Do.DISCARD not in call.done
 
 
-def test_opt_in_records_from_the_yes_on_and_not_before() -> None:
-    call = Call(IN)
+def test_opt_in_records_from_the_yes_on() -> None:
+    call = SwitchedCall(IN)
     assert [one for one in call.done if isinstance(one, Do)] == [Do.ASK, Do.OPEN]
-    call.hears(FR.question or MENU)
+    call.play(FR.question or MENU)
     assert Do.BEGIN not in call.done
-    call.presses("1")
+    call.press("1")
     assert call.answers == [{"question": "recording", "answer": "yes", "key": "1"}]
-    call.hears(FR.announcement)
-    recorded(call)
+    call.play(FR.announcement)
+    assert_recorded(call)
 
 
-def test_a_yes_before_the_question_s_end_is_none() -> None:
-    call = Call(IN)
-    call.plays(FR.question or MENU)
-    call.presses("1")
+def test_ignores_a_yes_before_the_end_of_the_question() -> None:
+    call = SwitchedCall(IN)
+    call.start(FR.question or MENU)
+    call.press("1")
     assert call.answers == []
     call.now += timedelta(seconds=2)
-    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
-    call.waits()
+    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
+    call.expire_timer()
     assert call.answers == [{"question": "recording", "answer": "none"}]
-    unrecorded(call, "no_answer")
+    assert_unrecorded(call, "no_answer")
 
 
 @pytest.mark.parametrize("plan", [IN, OUT])
-def test_a_refusal_counts_whenever_it_comes(plan: CallPlan) -> None:
+def test_a_refusal_counts_during_the_prompt(plan: CallPlan) -> None:
     asked = plan.mode == OPT_IN
-    call = Call(plan)
+    call = SwitchedCall(plan)
     sound = (FR.question or MENU) if asked else FR.announcement
-    call.plays(sound)
-    call.presses("2")
+    call.start(sound)
+    call.press("2")
     assert call.done.index(Do.CUT) < call.done.index(Do.DECLINE)
     assert call.state.timer.deadline == call.now + transitions.playback_timeout(FR.declined.length), (
         "nothing is waited for"
     )
-    call.tell(PlaybackEnded, sound=sound.path, complete=False)
+    call.feed(PlaybackEnded, sound=sound.path, complete=False)
     assert Do.LEAVE not in call.done
-    unrecorded(call, "declined")
+    assert_unrecorded(call, "declined")
 
 
-def test_who_agreed_can_refuse_while_it_is_announced() -> None:
-    call = Call(IN)
-    call.hears(FR.question or MENU)
-    call.presses("1")
-    call.plays(FR.announcement)
-    call.presses("1")
-    call.presses("2")
+def test_consent_can_be_withdrawn_during_the_announcement() -> None:
+    call = SwitchedCall(IN)
+    call.play(FR.question or MENU)
+    call.press("1")
+    call.start(FR.announcement)
+    call.press("1")
+    call.press("2")
     assert [one["answer"] for one in call.answers] == ["yes", "no"]
     assert call.done.count(Do.CUT) == 1
     assert Do.STOP in call.done
-    unrecorded(call, "declined")
+    assert_unrecorded(call, "declined")
     noted = [one for one in call.done if isinstance(one, Marker)]
     assert initial.resume(IN, noted, AT).reason == "declined"
 
 
 @pytest.mark.parametrize("key", ["1", "5", "*", "#"])
-def test_no_other_key_cuts_what_plays(key: str) -> None:
+def test_only_a_refusal_cuts_the_prompt(key: str) -> None:
     for plan in (IN, OUT):
-        call = Call(plan)
-        call.plays((FR.question or MENU) if plan is IN else FR.announcement)
-        call.presses(key)
+        call = SwitchedCall(plan)
+        call.start((FR.question or MENU) if plan is IN else FR.announcement)
+        call.press(key)
         assert Do.CUT not in call.done
         assert call.answers == []
 
 
-def test_a_refusal_after_what_was_said_cuts_nothing() -> None:
+def test_a_refusal_after_the_prompt_cuts_nothing() -> None:
     for plan in (IN, OUT):
-        call = Call(plan)
-        call.hears((FR.question or MENU) if plan is IN else FR.announcement)
-        call.presses("2")
+        call = SwitchedCall(plan)
+        call.play((FR.question or MENU) if plan is IN else FR.announcement)
+        call.press("2")
         assert Do.CUT not in call.done
-        unrecorded(call, "declined")
+        assert_unrecorded(call, "declined")
 
 
-def test_opt_out_waits_for_a_refusal_and_then_records() -> None:
-    call = Call(OUT)
-    call.hears(FR.announcement)
+def test_opt_out_records_after_the_time_to_refuse() -> None:
+    call = SwitchedCall(OUT)
+    call.play(FR.announcement)
     assert call.state.phase is Phase.CHOOSING
     assert Do.CONFIRM not in call.done
-    call.waits()
+    call.expire_timer()
     assert call.answers == [{"question": "recording", "answer": "none"}]
-    recorded(call)
+    assert_recorded(call)
 
 
-def test_opt_out_is_refused_after_the_announcement() -> None:
-    call = Call(OUT)
-    call.hears(FR.announcement)
-    call.presses("2")
+def test_opt_out_can_be_refused_after_the_announcement() -> None:
+    call = SwitchedCall(OUT)
+    call.play(FR.announcement)
+    call.press("2")
     assert Do.STOP in call.done
-    unrecorded(call, "declined")
+    assert_unrecorded(call, "declined")
 
 
-def test_another_key_is_answered_with_the_question_and_a_second_one_records_nothing() -> None:
-    call = Call(OUT)
-    call.hears(FR.announcement)
-    call.presses("5")
-    call.hears(FR.question or MENU)
+def test_a_second_meaningless_key_ends_the_question() -> None:
+    call = SwitchedCall(OUT)
+    call.play(FR.announcement)
+    call.press("5")
+    call.play(FR.question or MENU)
     assert call.state.phase is Phase.CHOOSING
-    call.presses("#")
-    unrecorded(call, "unclear")
-    call = Call(IN)
-    call.hears(FR.question or MENU)
-    call.presses("9")
-    call.hears(FR.question or MENU)
-    call.presses("*")
-    unrecorded(call, "unclear")
+    call.press("#")
+    assert_unrecorded(call, "unclear")
+    call = SwitchedCall(IN)
+    call.play(FR.question or MENU)
+    call.press("9")
+    call.play(FR.question or MENU)
+    call.press("*")
+    assert_unrecorded(call, "unclear")
 
 
-def test_after_the_reminder_one_may_still_refuse_or_say_nothing() -> None:
+def test_refusal_and_silence_count_after_the_reminder() -> None:
     for key, reason in (("2", "declined"), ("", None)):
-        call = Call(OUT)
-        call.hears(FR.announcement)
-        call.presses("5")
-        call.hears(FR.question or MENU)
+        call = SwitchedCall(OUT)
+        call.play(FR.announcement)
+        call.press("5")
+        call.play(FR.question or MENU)
         if key:
-            call.presses(key)
-            unrecorded(call, reason or "")
+            call.press(key)
+            assert_unrecorded(call, reason or "")
         else:
-            call.waits()
-            recorded(call)
+            call.expire_timer()
+            assert_recorded(call)
 
 
-def test_hanging_up_in_a_question_keeps_nothing() -> None:
-    call = Call(IN)
-    call.plays(FR.question or MENU)
-    call.hangs_up()
+def test_hang_up_in_a_question_keeps_nothing() -> None:
+    call = SwitchedCall(IN)
+    call.start(FR.question or MENU)
+    call.hang_up()
     assert call.end == "hung_up_in_question"
-    call = Call(OUT)
-    call.hears(FR.announcement)
-    call.hangs_up()
+    call = SwitchedCall(OUT)
+    call.play(FR.announcement)
+    call.hang_up()
     assert call.end == "hung_up_in_announcement"
     assert Do.DISCARD in call.done
 
 
-def test_a_question_with_a_hold_in_it_is_asked_again() -> None:
-    call = Call(IN)
-    call.plays(FR.question or MENU)
-    call.tell(HoldStarted)
+def test_repeats_a_question_interrupted_by_a_hold() -> None:
+    call = SwitchedCall(IN)
+    call.start(FR.question or MENU)
+    call.feed(HoldStarted)
     call.now += timedelta(seconds=3)
-    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
-    call.presses("1")
+    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
+    call.press("1")
     assert call.answers == []
-    call.tell(HoldEnded)
-    call.hears(FR.question or MENU)
-    call.presses("1")
-    call.hears(FR.announcement)
-    recorded(call)
+    call.feed(HoldEnded)
+    call.play(FR.question or MENU)
+    call.press("1")
+    call.play(FR.announcement)
+    assert_recorded(call)
 
 
-def test_a_key_after_a_question_that_a_hang_up_cut_is_no_answer() -> None:
-    call = Call(IN)
-    call.plays(FR.question or MENU)
-    call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, ending=True)
-    call.presses("1")
+def test_ignores_a_key_after_a_hang_up_cut_the_question() -> None:
+    call = SwitchedCall(IN)
+    call.start(FR.question or MENU)
+    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, ending=True)
+    call.press("1")
     assert call.answers == []
     assert Do.BEGIN not in call.done
 
 
-def test_a_question_that_cannot_be_played_records_nothing() -> None:
-    call = Call(IN)
+def test_records_nothing_where_the_question_cannot_be_played() -> None:
+    call = SwitchedCall(IN)
     for _ in range(transitions.MAX_TRIES):
-        call.tell(PlaybackEnded, sound=call.state.prompt.sound.path, complete=False)
+        call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, complete=False)
     assert call.state.phase is Phase.UNRECORDED
     assert call.state.reason == "announcement_failed"
 
 
-def test_the_language_is_chosen_by_key_also_before_the_menu_s_end() -> None:
-    call = Call(BOTH)
+def test_a_key_chooses_the_language_before_the_end_of_the_menu() -> None:
+    call = SwitchedCall(BOTH)
     assert [one for one in call.done if isinstance(one, Do)] == [Do.ASK]
-    call.plays(MENU)
-    call.presses("2")
+    call.start(MENU)
+    call.press("2")
     assert call.answers == [{"question": "language", "answer": "key", "key": "2"}]
     assert Do.OPEN in call.done
-    call.hears(NL.question or MENU)
-    call.presses("1")
-    call.hears(NL.announcement)
-    recorded(call)
+    call.play(NL.question or MENU)
+    call.press("1")
+    call.play(NL.announcement)
+    assert_recorded(call)
 
 
-def test_who_chooses_no_language_hears_the_first() -> None:
+def test_without_a_choice_the_first_language_plays() -> None:
     for keys in ((), ("7", "8")):
-        call = Call(BOTH)
+        call = SwitchedCall(BOTH)
         for key in keys:
-            call.hears(MENU)
-            call.presses(key)
+            call.play(MENU)
+            call.press(key)
         if not keys:
-            call.hears(MENU)
-            call.waits()
-        call.hears(FR.question or MENU)
-        call.waits()
-        unrecorded(call, "no_answer")
+            call.play(MENU)
+            call.expire_timer()
+        call.play(FR.question or MENU)
+        call.expire_timer()
+        assert_unrecorded(call, "no_answer")
 
 
-def test_hanging_up_in_the_menu_is_written_down() -> None:
-    call = Call(BOTH)
-    call.plays(MENU)
-    call.hangs_up()
+def test_hang_up_in_the_menu_opens_a_folder() -> None:
+    call = SwitchedCall(BOTH)
+    call.start(MENU)
+    call.hang_up()
     assert call.done.index(Do.OPEN) < len(call.done) - 1
     assert call.end == "hung_up_in_question"
 
 
-def test_a_daemon_that_comes_after_an_answer_keeps_to_it() -> None:
-    notes = [Marker(AT, "answered", {"question": "recording", "answer": "no"})]
+def test_resume_keeps_the_consent_answer() -> None:
+    markers = [Marker(AT, "answered", {"question": "recording", "answer": "no"})]
     for plan in (IN, OUT):
-        state = initial.resume(plan, notes, AT)
+        state = initial.resume(plan, markers, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
     heard = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
     assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "they could still have refused"
@@ -403,7 +403,7 @@ def likely(name: str, state: CallState) -> CallEvent:
     }.get(name, KeyPressed(AT, key=name))
 
 
-def holds(plan: CallPlan, events: list[CallEvent | str]) -> None:
+def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
     """The rules, in the simplest words, over any events in any order."""
     state, actions = initial.arrive(plan, AT)
     done: list[Action] = list(actions)
@@ -429,8 +429,8 @@ def holds(plan: CallPlan, events: list[CallEvent | str]) -> None:
                 dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"
             ]
             assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
-    notes = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"]
-    about = [one["answer"] for one in notes if one["question"] == "recording"]
+    markers = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"]
+    about = [one["answer"] for one in markers if one["question"] == "recording"]
     assert len(about) <= 1 or about == ["yes", "no"], "answered twice"
     assert done.count(Do.BEGIN) <= 1, "two takes for a leg"
     assert done.count(Do.OPEN) <= 1
@@ -447,57 +447,57 @@ def holds(plan: CallPlan, events: list[CallEvent | str]) -> None:
 PLANS = [IN, OUT, BOTH, replace(BOTH, mode=OPT_OUT)]
 
 
-def look(plan: CallPlan, examples: int) -> None:
+def explore(plan: CallPlan, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.lists(st.one_of(LIKELY, LIKELY, EVENTS), max_size=50))
     def over(events: list[CallEvent | str]) -> None:
-        holds(plan, events)
+        check_rules(plan, events)
 
     over()
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_no_order_of_events_makes_a_yes_of_anything_else(plan: CallPlan) -> None:
-    look(plan, 250)
+def test_no_order_of_events_records_without_consent(plan: CallPlan) -> None:
+    explore(plan, 250)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("plan", PLANS)
-def test_no_order_of_events_makes_a_yes_of_anything_else_in_a_hundred_thousand(plan: CallPlan) -> None:
-    look(plan, 25_000)
+def test_no_order_of_events_records_without_consent_long(plan: CallPlan) -> None:
+    explore(plan, 25_000)
 
 
-def listened(call: Call) -> int:
+def listen_orders(call: SwitchedCall) -> int:
     return sum(action is Do.LISTEN for action in call.done)
 
 
-def test_of_a_callee_a_key_is_asked_for_after_each_question() -> None:
-    call = Call(replace(IN, outbound=True))
-    assert listened(call) == 0, "a key before the question is over is no answer"
-    call.hears(FR.question or MENU)
-    assert listened(call) == 1
-    call.presses("7")
-    call.hears(FR.question or MENU)
-    assert listened(call) == 2
-    call.presses("1")
-    call.hears(FR.announcement)
+def test_outbound_call_listens_for_a_key_after_each_question() -> None:
+    call = SwitchedCall(replace(IN, outbound=True))
+    assert listen_orders(call) == 0, "a key before the question is over is no answer"
+    call.play(FR.question or MENU)
+    assert listen_orders(call) == 1
+    call.press("7")
+    call.play(FR.question or MENU)
+    assert listen_orders(call) == 2
+    call.press("1")
+    call.play(FR.announcement)
     assert call.state.phase is Phase.ANNOUNCED
-    assert listened(call) == 2
+    assert listen_orders(call) == 2
 
 
-def test_of_a_callee_a_refusal_is_waited_for_after_the_announcement() -> None:
-    call = Call(replace(OUT, outbound=True))
-    call.hears(FR.announcement)
-    assert listened(call) == 1
-    call.presses("7")
-    call.hears(FR.question or MENU)
-    assert listened(call) == 2
-    call.presses("2")
-    unrecorded(call, "declined")
+def test_outbound_call_listens_for_a_refusal_after_the_announcement() -> None:
+    call = SwitchedCall(replace(OUT, outbound=True))
+    call.play(FR.announcement)
+    assert listen_orders(call) == 1
+    call.press("7")
+    call.play(FR.question or MENU)
+    assert listen_orders(call) == 2
+    call.press("2")
+    assert_unrecorded(call, "declined")
 
 
-def test_whoever_calls_needs_no_asking_for_a_key() -> None:
+def test_inbound_call_needs_no_order_to_listen() -> None:
     for plan in (IN, OUT, BOTH):
-        call = Call(plan)
-        call.hears(plan.menu or FR.question or MENU) if plan is not OUT else call.hears(FR.announcement)
-        assert listened(call) == 0
+        call = SwitchedCall(plan)
+        call.play(plan.menu or FR.question or MENU) if plan is not OUT else call.play(FR.announcement)
+        assert listen_orders(call) == 0
