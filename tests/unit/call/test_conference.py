@@ -34,7 +34,7 @@ from recorder.domain.call_events import (
 from recorder.domain.call_plan import BOTH
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
-from tests.unit.call.test_transfer_notice import FIRST, SECOND, SENTENCE, RecordedCall, plan, resumed
+from tests.unit.call.recorded_call import FIRST, SECOND, SENTENCE, RecordedCall, plan, resumed
 
 THIRD = Party("extension", "400")
 OTHER = Party("e164", "+32470123456")

@@ -18,8 +18,7 @@ from recorder.domain.call_events import (
 from recorder.domain.call_plan import OPT_IN, OPT_OUT
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
-from tests.unit.call.test_transfer_consent import ConsentCall
-from tests.unit.call.test_transfer_notice import AT, FIRST, SECOND, RecordedCall, plan, resumed
+from tests.unit.call.recorded_call import AT, FIRST, SECOND, ConsentCall, RecordedCall, plan, resumed
 
 WHO = {"party": "extension", "value": "300", "leg": "c"}
 
@@ -100,7 +99,7 @@ def test_an_uninformed_external_supervisor_ends_the_recording(told: bool) -> Non
 
 
 def test_a_supervisor_is_no_first_party_and_stays_after_a_transfer() -> None:
-    call = RecordedCall(plan("alone"), looked=False)
+    call = RecordedCall(plan("alone"), checked=False)
     state, actions = step(
         initial.arrive(plan("alone"), AT)[0], SupervisorsJoined(AT, supervisors=(Participant("c", SECOND),))
     )

@@ -30,35 +30,9 @@ from recorder.domain.call_events import (
     SoundEnded,
     SoundStarted,
 )
-from recorder.domain.call_plan import CallPlan, DeleteScript
 from recorder.domain.markers import Marker
 from tests.unit.call.any_event import TYPES, any_event
-from tests.unit.call.test_keep_question import AT, KEEP, Conversation, plan, speech
-
-DELETE = DeleteScript(speech("delete"), speech("deleted"))
-
-
-def deletable_plan() -> CallPlan:
-    made = plan(KEEP)
-    return replace(made, scripts=tuple(replace(one, delete=DELETE) for one in made.scripts))
-
-
-class DeletableConversation(Conversation):
-    """A call on a line that lets colleagues have it destroyed, or not."""
-
-    def __init__(self, deletable: bool = True) -> None:
-        super().__init__(KEEP)
-        if deletable:
-            self.state = replace(self.state, plan=deletable_plan())
-
-    def dial(self, code: str, **more: object) -> None:
-        self.feed(CodeDialled, code=code, other="b", **more)
-
-    def ask_to_delete(self, *, complete: bool = True) -> None:
-        self.dial("delete")
-        self.feed(SoundStarted, leg=COLLEAGUE, sound=DELETE.question.path)
-        self.now += DELETE.question.length
-        self.feed(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
+from tests.unit.call.conversation import AT, DELETE, KEEP, DeletableConversation, deletable_plan
 
 
 def test_marks_pause_note_and_resume() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -12,116 +12,34 @@ from hypothesis import strategies as st
 from recorder.audio.keep_answers import questions
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Action, CallState, Do, Finish, Phase, QuestionStep
+from recorder.call.state import CallState, Do, Phase, QuestionStep
 from recorder.domain.call_events import (
     COLLEAGUE,
     LEGS,
     OUTSIDE,
     CallEvent,
-    CallHungUp,
     CallReconciled,
     ChannelGone,
     CodeDialled,
     CommandGiven,
     DeadlinePassed,
-    FolderWritten,
     HoldStarted,
     KeyPressed,
     LegBridged,
     LegUnbridged,
-    PlaybackEnded,
-    PlaybackStarted,
-    RecordingStarted,
-    RecordingStopped,
     SoundEnded,
     SoundStarted,
     StateReported,
     VoiceChecked,
 )
-from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
+from recorder.domain.call_plan import KeepScript, Speech
 from recorder.domain.markers import Marker
-from recorder.domain.parties import Party
 from tests.unit.call.any_event import any_event
-
-AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
-TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
+from tests.unit.call.conversation import AT, KEEP, OWN_WORDS, VOICE, Conversation, plan
 
 
-def speech(name: str) -> Speech:
-    return Speech(f"/prompts/{name}.wav", timedelta(seconds=4))
-
-
-KEEP = KeepScript(speech("question"), speech("cue"), speech("yes"), speech("no"), speech("none"))
 QUESTION = "/prompts/question.wav"
-OWN_WORDS = replace(KEEP, question=None)
-VOICE = (12_000, 12_400)
 HEARD = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
-
-
-def plan(keep: KeepScript | None) -> CallPlan:
-    return CallPlan(NOTICE, (Script(TOLD, keep=keep),))
-
-
-class Conversation:
-    """A call in which two speak, and the switch that plays to both what is ordered."""
-
-    def __init__(self, keep: KeepScript | None = KEEP) -> None:
-        self.now = AT
-        self.done: list[Action] = []
-        self.state, _ = initial.arrive(plan(keep), AT)
-        self.feed(FolderWritten)
-        self.feed(RecordingStarted, state="announcing")
-        self.feed(PlaybackStarted, sound=TOLD.path)
-        self.feed(PlaybackEnded, sound=TOLD.path, complete=True)
-        self.feed(StateReported, state="announced")
-        self.connect("b")
-        assert self.state.phase is Phase.ANNOUNCED
-
-    def feed(self, what: type[CallEvent], **more: object) -> None:
-        self.now += timedelta(milliseconds=100)
-        self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
-        self.done += actions
-
-    def connect(self, leg: str) -> None:
-        self.feed(LegBridged, party=Party("extension", "200"), other=leg, state="announced")
-
-    def dial_keep(self) -> None:
-        self.feed(CodeDialled, code="keep", other="b")
-
-    def start(self, sound: Speech | None) -> None:
-        assert sound is not None
-        for leg in (COLLEAGUE, OUTSIDE):
-            self.feed(SoundStarted, leg=leg, sound=sound.path)
-
-    def play(self, sound: Speech | None) -> None:
-        assert sound is not None
-        self.start(sound)
-        self.now += sound.length
-        for leg in (OUTSIDE, COLLEAGUE):
-            self.feed(SoundEnded, leg=leg, sound=sound.path, complete=True)
-
-    def press(self, key: str, leg: str = OUTSIDE) -> None:
-        self.feed(KeyPressed, key=key, leg=leg)
-
-    def confirm_yes(self, voice: tuple[int, int] | None = VOICE) -> None:
-        """The colleague says that they said yes; where the outside party is heard in the recording."""
-        self.press("1", COLLEAGUE)
-        assert self.done[-1] is Do.KEEP_CHECK
-        self.feed(VoiceChecked, voice=voice)
-
-    def expire_timer(self) -> None:
-        assert self.state.timer.deadline is not None
-        self.now = max(self.now, self.state.timer.deadline)
-        self.feed(DeadlinePassed)
-
-    def markers(self, kind: str) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
-
-    def end(self) -> str | None:
-        self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")
-        self.feed(RecordingStopped, ending=True)
-        (finish,) = (one for one in self.done if isinstance(one, Finish))
-        return finish.reason
 
 
 @pytest.mark.parametrize(

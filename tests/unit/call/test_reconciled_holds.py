@@ -12,7 +12,7 @@ from recorder.call.state import CallState
 from recorder.domain.call_events import COLLEAGUE, CallEvent, CallReconciled, CodeDialled, HoldEnded
 from recorder.domain.call_plan import CallPlan
 from recorder.domain.markers import Marker
-from tests.unit.call.test_keep_question import AT, KEEP, plan
+from tests.unit.call.conversation import AT, KEEP, plan
 
 LATER = {"seen": "later"}
 

@@ -21,8 +21,7 @@ from recorder.domain.call_events import (
     CommandGiven,
     HoldStarted,
 )
-from tests.unit.call.test_feature_codes import DeletableConversation, deletable_plan
-from tests.unit.call.test_keep_question import AT, plan
+from tests.unit.call.conversation import AT, DeletableConversation, deletable_plan, plan
 
 
 def command(call: DeletableConversation, what: str, **more: object) -> None:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.audio.transfer_redaction import unagreed
-from recorder.call import initial, transfer_consent
+from recorder.call import transfer_consent
 from recorder.call.remote_commands import BUSY, refusal
-from recorder.call.state import Do, Finish, QuestionStep
+from recorder.call.state import Do, QuestionStep
 from recorder.domain.call_events import (
     COLLEAGUE,
     OUTSIDE,
@@ -24,96 +24,35 @@ from recorder.domain.call_events import (
     DeadlinePassed,
     HoldEnded,
     HoldStarted,
-    KeyPressed,
     LegChecked,
     LegUnbridged,
     Participant,
     ParticipantLeft,
     ParticipantsJoined,
-    RecordingStopped,
     SoundEnded,
     SoundStarted,
     SupervisorHeard,
     SupervisorsJoined,
 )
-from recorder.domain.call_plan import (
-    ALONE,
-    BOTH,
-    NOTICE,
-    OPT_IN,
-    OPT_OUT,
-    CallPlan,
-    DeleteScript,
-    JoiningScript,
-    KeepScript,
-    Script,
-    Speech,
-)
+from recorder.domain.call_plan import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT, CallPlan
 from recorder.domain.line_policy import PromptSound, TransferNotice
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool.layout import CallEnd, CallStart, Take
-from tests.unit.call.test_transfer_notice import AT, FIRST, SECOND, SENTENCE, TOLD, RecordedCall, reconcile, resumed
+from tests.unit.call.recorded_call import (
+    AT,
+    FIRST,
+    SECOND,
+    SENTENCE,
+    ConsentCall,
+    RecordedCall,
+    consent_script,
+    reconcile,
+    resumed,
+)
 
 THIRD = Party("extension", "400")
-REFUSED = Speech("/prompts/refused.wav", timedelta(seconds=1))
-SAID = Speech("/prompts/said.wav", timedelta(seconds=2))
-KEEP = KeepScript(SAID, SAID, SAID, SAID, SAID)
-DELETE = DeleteScript(SAID, SAID)
 MODES = pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
-
-
-def script(how: str = ALONE) -> Script:
-    return Script(
-        TOLD, SAID, REFUSED, keep=KEEP, delete=DELETE, joining=JoiningScript(SENTENCE, how, REFUSED)
-    )
-
-
-class ConsentCall(RecordedCall):
-    """A caller who agreed, or did not refuse, speaks with the first colleague, whose leg is ``b``."""
-
-    def __init__(self, mode: str = OPT_IN, how: str = ALONE) -> None:
-        answer = "yes" if mode == OPT_IN else "none"
-        markers = [
-            Marker(AT, "recording_started"),
-            Marker(AT, "announcement_finished"),
-            Marker(AT, "answered", {"question": "recording", "answer": answer}),
-            Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value, "leg": "b"}),
-        ]
-        self.now, self.done = AT, list(markers)
-        self.state = initial.resume(CallPlan(mode, (script(how),)), markers, AT)
-        self.feed(CallReconciled, since=AT, state="announced", capturing=True, other="b", party=FIRST,
-                  bridged_at=AT)  # fmt: skip
-        self.feed(LegChecked, other="b")
-
-    def play_question(self) -> None:
-        self.start_notice()
-        self.end_notice()
-
-    def press(self, key: str, leg: str = COLLEAGUE, **more: object) -> None:
-        self.feed(KeyPressed, key=key, leg=leg, **more)
-
-    def expire_timer(self) -> None:
-        assert self.state.timer.deadline is not None
-        self.now = max(self.now, self.state.timer.deadline - timedelta(milliseconds=100))
-        self.feed(DeadlinePassed)
-
-    def assert_refused(self, answer: str, key: str = "") -> None:
-        """It ends there, and was kept till then."""
-        assert self.markers("joined_refused") == [{"answer": answer, **({"key": key} if key else {})}]
-        assert self.count(Do.STOP) == 1
-        assert self.state.recording.over
-        assert self.state.transfer.target is None
-        self.feed(RecordingStopped)
-        finish = self.done[-1]
-        assert isinstance(finish, Finish)
-        assert finish.reason is None
-
-    def assert_answered(self, answer: str) -> None:
-        assert [each["answer"] for each in self.markers("joined_answered")] == [answer]
-        assert not self.state.recording.over
-        assert self.state.transfer.target is None
-        assert self.state.timer.deadline is None
 
 
 def ask_second_colleague(mode: str = OPT_IN, how: str = ALONE) -> ConsentCall:
@@ -440,7 +379,7 @@ def test_resume_keeps_the_answer() -> None:
 
 
 def test_notice_mode_asks_nobody() -> None:
-    call = RecordedCall(CallPlan(NOTICE, (script(),)))
+    call = RecordedCall(CallPlan(NOTICE, (consent_script(),)))
     call.transfer("c", SECOND)
     call.start_notice()
     call.end_notice()

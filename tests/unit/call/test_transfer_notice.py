@@ -3,127 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from recorder.call import initial
 from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Phase
-from recorder.call.transfer_target import is_beside
+from recorder.call.state import Do, Finish, Phase
 from recorder.domain.call_events import (
     COLLEAGUE,
     OUTSIDE,
-    CallEvent,
     CallHungUp,
     CallReconciled,
     ConferenceEnded,
     DeadlinePassed,
-    FolderWritten,
     HoldEnded,
     HoldStarted,
     LegBridged,
     LegChecked,
-    LegUnbridged,
-    PlaybackEnded,
-    PlaybackStarted,
-    RecordingStarted,
     RecordingStopped,
-    SoundEnded,
-    SoundStarted,
-    StateReported,
 )
-from recorder.domain.call_plan import (
-    ALONE,
-    BOTH,
-    NOTICE,
-    OPT_OUT,
-    CallPlan,
-    JoiningScript,
-    KeepScript,
-    Script,
-    Speech,
-)
+from recorder.domain.call_plan import ALONE, BOTH, OPT_OUT
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
-
-AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
-TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
-SENTENCE = Speech("/prompts/joining.wav", timedelta(seconds=2))
-FIRST, SECOND = Party("extension", "200"), Party("extension", "300")
-
-
-def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | None = None) -> CallPlan:
-    joining = None if how is None else JoiningScript(SENTENCE, how)
-    return CallPlan(NOTICE, (Script(TOLD, keep=keep, joining=joining),), at_pickup=at_pickup)
-
-
-class RecordedCall:
-    """A call in which two speak, the first with the leg ``b``."""
-
-    def __init__(self, made: CallPlan | None = None, looked: bool = True) -> None:
-        self.now = AT
-        self.done: list[Action] = []
-        self.state, _ = initial.arrive(made or plan(), AT)
-        self.feed(FolderWritten)
-        if self.state.plan.at_pickup:
-            self.connect("b", FIRST, "pickup")
-        self.feed(RecordingStarted, state="announcing")
-        if self.state.plan.at_pickup:
-            self.feed(SoundStarted, sound=TOLD.path)
-            self.now += TOLD.length
-            self.feed(SoundEnded, sound=TOLD.path, complete=True)
-            self.feed(StateReported, state="announced")
-        else:
-            self.feed(PlaybackStarted, sound=TOLD.path)
-            self.feed(PlaybackEnded, sound=TOLD.path, complete=True)
-            self.feed(StateReported, state="announced")
-            self.connect("b", FIRST)
-            if looked:
-                self.feed(LegChecked, other="b")
-        assert self.state.phase is Phase.ANNOUNCED
-
-    def feed(self, what: type[CallEvent], **more: object) -> None:
-        self.now += timedelta(milliseconds=100)
-        self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
-        self.done += actions
-
-    def connect(self, leg: str, party: Party, state: str = "announced") -> None:
-        self.feed(LegBridged, party=party, other=leg, state=state)
-
-    def unbridge(self, leg: str = "") -> None:
-        self.feed(LegUnbridged, other=leg, state="announced")
-
-    def transfer(self, leg: str, party: Party, outside: bool = False) -> None:
-        """To somebody else, of whom the switch then says where they are."""
-        self.unbridge()
-        self.connect(leg, party)
-        self.feed(LegChecked, other=leg, outside=outside)
-
-    def start_notice(self) -> None:
-        self.feed(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
-
-    def end_notice(self, length: timedelta = SENTENCE.length, **more: object) -> None:
-        self.now += length
-        more = {"complete": True, "other": self.third, **more}
-        self.feed(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, **more)
-
-    @property
-    def third(self) -> str:
-        """The leg of the third one who is told or asked; empty where it is somebody else."""
-        telling = self.state.transfer.target
-        there = telling is not None and not self.state.conference.name and is_beside(self.state, telling.leg)
-        return telling.leg if there and telling is not None else ""
-
-    @property
-    def kinds(self) -> list[str]:
-        return [one.kind for one in self.done if isinstance(one, Marker)]
-
-    def markers(self, kind: str) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
-
-    def count(self, order: Do) -> int:
-        return self.done.count(order)
+from tests.unit.call.recorded_call import AT, FIRST, SECOND, RecordedCall, plan, reconcile, resumed
 
 
 def test_a_transfer_marks_both_parties() -> None:
@@ -271,7 +174,7 @@ def test_a_transfer_to_an_external_number_ends_the_recording() -> None:
 
 def test_a_call_forwarded_outside_is_not_recorded() -> None:
     """Who is there then has not been told: also where the daemon was away as they were connected."""
-    first = RecordedCall(looked=False)
+    first = RecordedCall(checked=False)
     for call in (first, resumed(first)):
         if call is not first:
             assert reconcile(call, "b", FIRST)[-1] is Do.CHECK_TARGET
@@ -310,23 +213,6 @@ def test_ignores_the_check_of_a_leg_that_left() -> None:
 
 
 # --- the daemon was away
-
-
-def resumed(call: RecordedCall) -> RecordedCall:
-    """Another daemon, with what the first one wrote down."""
-    markers = [one for one in call.done if isinstance(one, Marker)]
-    later = RecordedCall.__new__(RecordedCall)
-    later.now, later.done = call.now, list(markers)
-    later.state = initial.resume(call.state.plan, markers, call.now)
-    return later
-
-
-def reconcile(call: RecordedCall, leg: str, party: Party | None) -> list[Action]:
-    before = len(call.done)
-    call.feed(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
-              bridged_at=AT)  # fmt: skip
-    done = [one for one in call.done[before:] if one is not Do.LEAVE]
-    return [one for one in done if not (isinstance(one, Marker) and "unobserved" in one.kind)]
 
 
 @pytest.mark.parametrize("at_pickup", [False, True])
