@@ -52,8 +52,8 @@ def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | No
 
 
 class RecordedCall:
-    """A recorded call with the first colleague, whose leg is ``b``; ``checked``: the switch has reported that it
-    is internal."""
+    """A recorded call with the first colleague, whose leg is ``b``; ``checked``: the switch has reported that
+    it is internal."""
 
     def __init__(self, line: CallPlan | None = None, checked: bool = True) -> None:
         self.now = AT

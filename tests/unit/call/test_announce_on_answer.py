@@ -1,4 +1,5 @@
-"""Announcing at pick-up: nothing is recorded while it rings, and nothing is kept that was not told whole."""
+"""Announcement on answer: nothing is recorded while the call rings, and nothing is kept without the whole
+announcement."""
 
 from __future__ import annotations
 
@@ -54,8 +55,9 @@ ASKS = CallPlan(NOTICE, (Script(TOLD, keep=KEEP),), at_pickup=True)
 
 
 class RingingCall:
-    """A call, and a switch that keeps its own word: it takes ours only while it announces, and ends by itself
-    a recording that it has no word for.  ``whole``: since the recording began, the outside party heard it."""
+    """A call announced on answer, and its switch, which takes a confirmation only while it announces, and
+    ends an unconfirmed recording by itself. ``word`` is its state; ``whole``: since the recording began, the
+    external party heard the whole announcement."""
 
     def __init__(self, plan: CallPlan = PLAN) -> None:
         self.now = AT
@@ -90,7 +92,7 @@ class RingingCall:
                 case Do.FAIL if self.word != "announced":
                     self.word, self.recording = "failed", False
                 case Do.CONFIRM:
-                    assert self.whole, "confirmed, and not heard whole"
+                    assert self.whole, "confirmed without the whole announcement"
 
     def ring(self) -> None:
         self.feed(StateReported, state=self.word)
@@ -107,7 +109,7 @@ class RingingCall:
         self.feed(SoundStarted, leg=COLLEAGUE, sound=TOLD.path)
 
     def end(self, took: timedelta = LONG, complete: bool = True) -> None:
-        if not self.state.informed:  # once heard whole it stays so
+        if not self.state.informed:  # once heard whole, the announcement stays so
             self.whole = self.began and complete and took == LONG
         self.now += took
         self.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=complete)
@@ -185,7 +187,7 @@ def test_the_colleague_need_not_hear_the_announcement() -> None:
 
 @pytest.mark.parametrize("took", [LONG - timedelta(milliseconds=400), timedelta(0)])
 def test_a_shortened_announcement_does_not_count(took: timedelta) -> None:
-    """FreeSWITCH says ``done`` of a playback that a transfer ended (seen)."""
+    """FreeSWITCH reports a playback done that a transfer ended (seen)."""
     call = RingingCall()
     call.ring()
     call.bridge()
@@ -223,7 +225,7 @@ def test_a_hold_restarts_the_announcement() -> None:
     assert call.orders[-1] is Do.PUT_BACK
     call.feed(HoldEnded)
     call.feed(RecordingStarted, state=call.word)
-    call.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first
+    call.feed(SoundEnded, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first announcement
     assert Do.CONFIRM not in call.orders
     call.start()
     call.end()
@@ -249,7 +251,7 @@ def test_a_late_stop_of_the_first_recording_is_ignored() -> None:
     call.start()
     call.feed(HoldStarted)
     call.feed(HoldEnded)
-    call.feed(RecordingStopped)  # of the first: told late
+    call.feed(RecordingStopped)  # of the first recording, reported late
     call.feed(RecordingStarted, state=call.word)
     call.start()
     call.end()
@@ -370,7 +372,7 @@ def test_resume_after_the_confirmation_goes_on() -> None:
     call.feed(CallReconciled, since=AT, state="announced", capturing=True)
     assert call.state.phase is Phase.ANNOUNCED
     assert call.hang_up().reason is None
-    assert "announcement_finished" not in call.noted, "written down twice"
+    assert "announcement_finished" not in call.noted, "marked twice"
 
 
 def test_resume_keeps_nothing_where_the_switch_went_on() -> None:
@@ -383,7 +385,7 @@ def test_resume_keeps_nothing_where_the_switch_went_on() -> None:
 
 @pytest.mark.parametrize(("went_on", "reason"), [(False, "daemon_away"), (True, None)])
 def test_a_call_that_ended_unobserved_is_kept_if_its_recording_went_on(went_on: bool, reason: str | None) -> None:
-    """That they were connected says nothing here: they were before they were told."""
+    """The bridge shows nothing here: it precedes the announcement."""
     call = RingingCall()
     call.state = initial.resume(PLAN, HEARD, AT)
     call.feed(ChannelGone, since=AT, capturing=went_on)

@@ -1,5 +1,4 @@
-"""More than two in a conversation: who comes and goes is noted, who joins is told in their turn, and nobody
-is recorded who was not told."""
+"""More than two participants: each is marked and notified in turn, and nobody is recorded uninformed."""
 
 from __future__ import annotations
 
@@ -39,11 +38,11 @@ from tests.unit.call.recorded_call import FIRST, SECOND, SENTENCE, RecordedCall,
 THIRD = Party("extension", "400")
 OTHER = Party("e164", "+32470123456")
 MOVED = Party("extension", "meet")
-"""What the switch calls somebody who was transferred into a room."""
+"""The party that the switch reports for somebody who was transferred into a conference."""
 
 
 class ConferenceCall(RecordedCall):
-    """A call that goes on in a conference, with the first colleague."""
+    """A recorded call that goes on in a conference with the first colleague."""
 
     def __init__(self, how: str | None = "alone") -> None:
         super().__init__(plan(how))
@@ -62,7 +61,7 @@ class ConferenceCall(RecordedCall):
         self.feed(ParticipantLeft, other=leg)
 
     def movements(self) -> list[str]:
-        """Who came and went."""
+        """The numbers of participants, + for each who joined and - for each who left."""
         return [
             ("+" if one.kind == "joined_room" else "-") + dict(one.data)["value"]
             for one in self.done
@@ -98,7 +97,7 @@ def test_participants_are_notified_one_after_the_other() -> None:
     call.end_notice()
     assert [one["leg"] for one in call.markers("joined_told")] == ["c", "d"]
     call.leave("c")
-    call.join("e", SECOND)  # back, by another call
+    call.join("e", SECOND)  # back by another call
     assert call.count(Do.NOTIFY) == 2
     assert call.state.timer.deadline is None
 
@@ -110,7 +109,7 @@ def test_one_notice_to_both_informs_everybody_present() -> None:
     call.start_notice()
     call.join("e", Party("extension", "500"))
     call.end_notice()
-    assert call.count(Do.NOTIFY) == 2, "the one who came while it played hears it, too"
+    assert call.count(Do.NOTIFY) == 2, "a participant who joined during the notice hears it, too"
     assert call.state.transfer.target is not None
     assert call.state.transfer.target.leg == "e"
 
@@ -204,7 +203,7 @@ def test_the_first_participant_is_the_internal_party() -> None:
     call.feed(ParticipantsJoined, participants=(Participant("c", SECOND),))
     call.feed(LegChecked, other="c")
     assert call.markers("bridged") == [{"party": "extension", "value": "300", "in": "room"}]
-    assert call.count(Do.NOTIFY) == 0, "it was for them"
+    assert call.count(Do.NOTIFY) == 0, "the call was for them"
     call.feed(CallHungUp, ending=True)
     call.feed(RecordingStopped)
     finish = call.done[-1]
@@ -221,7 +220,7 @@ def test_a_third_party_stays_as_long_as_the_colleague() -> None:
     assert call.markers("joined_room")[0]["how"] == "third"
     call.transfer("c", SECOND)
     assert call.kinds[-3:] == ["left_room", "unbridged", "bridged"]
-    assert call.count(Do.NOTIFY) == 1, "told already"
+    assert call.count(Do.NOTIFY) == 1, "informed already"
 
 
 def test_nobody_joins_a_call_without_an_internal_party() -> None:
@@ -231,7 +230,7 @@ def test_nobody_joins_a_call_without_an_internal_party() -> None:
     assert call.state.conference.participants == ()
 
 
-# --- the daemon was away
+# --- after a reconnect
 
 
 def reconcile(call: ConferenceCall, *there: Participant) -> None:

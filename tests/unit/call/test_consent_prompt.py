@@ -1,4 +1,4 @@
-"""Questions before the conversation: each answer, silence, wrong key and hang-up has its own end."""
+"""Questions before the conversation: the outcome of each answer, of silence, wrong keys and hang-up."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ BOTH = CallPlan(OPT_IN, (FR, NL), MENU)
 
 
 class SwitchedCall:
-    """A call and the switch that it is on: what is ordered is played, and told."""
+    """A call and its switch, which plays prompts as ordered and reports them."""
 
     def __init__(self, plan: CallPlan) -> None:
         self.now = AT
@@ -130,7 +130,7 @@ class SwitchedCall:
 
 
 def assert_unrecorded(call: SwitchedCall, reason: str) -> None:
-    """It goes on unrecorded, is told so, and nothing of it is kept."""
+    """The caller hears that the call is not recorded, and nothing is kept."""
     call.play(FR.declined or MENU)
     assert Do.LEAVE in call.done
     call.word = "unrecorded"
@@ -355,14 +355,14 @@ def test_resume_keeps_the_consent_answer() -> None:
         state = initial.resume(plan, markers, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
     heard = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
-    assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "they could still have refused"
+    assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "the external party could still have refused"
     silent = Marker(AT, "answered", {"question": "recording", "answer": "none"})
     assert initial.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
     yes = Marker(AT, "answered", {"question": "recording", "answer": "yes"})
     assert initial.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
 
 
-# --- whatever happens, in whatever order
+# --- any events in any order
 
 SOUNDS = [
     "", MENU.path, FR.announcement.path, "/prompts/fr-question.wav", "/prompts/fr-declined.wav",
@@ -386,7 +386,7 @@ EVENTS = any_event(
 
 
 LIKELY = st.sampled_from(["plays", "played", "silence", "recording", "on disk", "taken", "1", "2", "5"])
-"""What the switch tells in a call that goes well: without it chance seldom comes far."""
+"""Events of a call that goes well: random ones alone seldom get far."""
 
 
 def likely(name: str, state: CallState) -> CallEvent:
@@ -404,7 +404,7 @@ def likely(name: str, state: CallState) -> CallEvent:
 
 
 def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
-    """The rules, in the simplest words, over any events in any order."""
+    """Check the rules of consent after each event."""
     state, actions = initial.arrive(plan, AT)
     done: list[Action] = list(actions)
     asked = False
@@ -423,7 +423,7 @@ def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
         if Do.BEGIN in actions and plan.mode == OPT_IN:
             assert isinstance(event, KeyPressed), "recorded without an answer"
             assert event.key == "1"
-            assert asked, "answered before it was asked"
+            assert asked, "answered before the question"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
             answers = [
                 dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"
@@ -432,14 +432,14 @@ def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
     markers = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"]
     about = [one["answer"] for one in markers if one["question"] == "recording"]
     assert len(about) <= 1 or about == ["yes", "no"], "answered twice"
-    assert done.count(Do.BEGIN) <= 1, "two takes for a leg"
+    assert done.count(Do.BEGIN) <= 1, "two recordings of a leg"
     assert done.count(Do.OPEN) <= 1
     finishes = [one for one in done if isinstance(one, Finish)]
     assert len(finishes) <= 1
     if finishes:
         assert done.count(Do.OPEN) == 1
         if about and about[0] in ("no", "unclear"):
-            assert finishes[0].reason is not None, "kept although it was refused"
+            assert finishes[0].reason is not None, "kept despite a refusal"
     over = step(state, ChannelGone(AT, ending=True))[0]
     assert over.phase is Phase.ENDED
 
@@ -473,7 +473,7 @@ def listen_orders(call: SwitchedCall) -> int:
 
 def test_outbound_call_listens_for_a_key_after_each_question() -> None:
     call = SwitchedCall(replace(IN, outbound=True))
-    assert listen_orders(call) == 0, "a key before the question is over is no answer"
+    assert listen_orders(call) == 0, "a key before the end of the question is no answer"
     call.play(FR.question or MENU)
     assert listen_orders(call) == 1
     call.press("7")

@@ -1,4 +1,4 @@
-"""Who listens to a call: noted, told nothing, and a third one as soon as their voice is recorded."""
+"""Supervisors: marked, not notified, and third parties as soon as their voice is recorded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHO = {"party": "extension", "value": "300", "leg": "c"}
 
 
 class SupervisedCall(RecordedCall):
-    """A call that goes on with the first colleague, and to which the second one listens."""
+    """A recorded call with the first colleague, to which the second one listens on leg ``c``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,14 +40,14 @@ class SupervisedCall(RecordedCall):
         self.feed(LegChecked, other=leg, outside=outside, announced=told)
 
     def actions_after(self, count: int) -> list[str]:
-        """What was noted and ordered after so much."""
+        """The kinds of markers, and the orders, after the first ``count`` actions."""
         return [one.kind if isinstance(one, Marker) else str(one) for one in self.done[count:]]
 
 
 def test_marks_an_inaudible_supervisor() -> None:
     call = SupervisedCall()
     count = len(call.done)
-    call.listen("c")  # once more
+    call.listen("c")  # reported twice
     call.speak("nobody", leg="x")
     call.speak("outside")
     call.speak("outside")
@@ -76,7 +76,7 @@ def test_an_audible_supervisor_is_a_third_party() -> None:
     count = len(call.done)
     call.speak("both", "right")
     call.check()
-    assert call.actions_after(count) == ["listener_heard", "check_participants", "joined_room"], "nobody is told twice"
+    assert call.actions_after(count) == ["listener_heard", "check_participants", "joined_room"], "no second notice"
     count = len(call.done)
     call.feed(SupervisorLeft, other="c")
     assert call.actions_after(count) == ["left_room", "listener_left"]
@@ -85,7 +85,7 @@ def test_an_audible_supervisor_is_a_third_party() -> None:
 @pytest.mark.parametrize("told", [False, True])
 def test_an_uninformed_external_supervisor_ends_the_recording(told: bool) -> None:
     call = SupervisedCall()
-    call.speak("outside")  # which is not recorded
+    call.speak("outside")  # not in the recording
     assert not call.state.recording.over
     count = len(call.done)
     call.speak("both", "left")
@@ -109,7 +109,7 @@ def test_a_supervisor_is_no_first_party_and_stays_after_a_transfer() -> None:
     call.feed(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
     call.feed(LegChecked, other="b")
     call.transfer("d", Party("extension", "400"))
-    assert call.count(Do.NOTIFY) == 1, "who joins by the transfer"
+    assert call.count(Do.NOTIFY) == 1, "the transfer target only"
     assert call.state.supervisors
     assert not call.markers("left_room")
 
@@ -119,7 +119,7 @@ def test_an_audible_supervisor_ends_the_recording_where_consent_is_asked(mode: s
     call = ConsentCall(mode)
     call.feed(SupervisorsJoined, supervisors=(Participant("c", SECOND),))
     call.feed(SupervisorHeard, other="c", heard_by="colleague")
-    assert not call.state.recording.over, "which is not recorded"
+    assert not call.state.recording.over, "not in the recording"
     call.feed(SupervisorHeard, other="c", heard_by="both", lane="right")
     call.feed(LegChecked, other="c")
     assert [each["answer"] for each in call.markers("joined_refused")] == ["unasked"]
@@ -140,6 +140,6 @@ def test_reconciles_supervisors(restart: bool) -> None:
     assert call.markers("listener_left") == [gone]
     assert call.markers("listener_came")[-1] == {"party": "extension", "value": "200", "leg": "e",
                                                "seen": "later"}  # fmt: skip
-    assert not call.markers("left_room"), "whom they hear is heard still"
+    assert not call.markers("left_room"), "the supervisor is still audible"
     call.feed(SupervisorHeard, other="c", heard_by="nobody")
     assert call.markers("left_room")

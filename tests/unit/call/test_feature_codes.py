@@ -1,4 +1,4 @@
-"""What a colleague dials: it is done or marked, and nothing is destroyed but by a key after the question."""
+"""Feature codes: carried out and marked; deletion needs a key after the question."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_marks_pause_note_and_resume() -> None:
 
 
 UNSEEN = {"since": AT, "state": "announced", "capturing": True, "other": "b"}
-"""The daemon is back with the call."""
+"""Of a reconnect while the call goes on."""
 
 PAUSE = timedelta(seconds=20)
 
@@ -115,7 +115,7 @@ def test_resume_restores_the_pause() -> None:
     paused = Marker(AT, "paused", {"seconds": "20"})
     assert resumed(paused).pause.until == AT + PAUSE
     assert resumed(paused, Marker(AT, "resumed")).pause.until is None
-    # By an Accord of before: the switch says.
+    # Without a length the switch's report decides.
     before = resumed(Marker(AT, "paused", {"seen": "later"}))
     _, actions = step(before, CallReconciled(AT, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN))
     assert [one.kind for one in actions if isinstance(one, Marker)][-1] == "paused"
@@ -223,7 +223,7 @@ def test_opens_one_question_at_a_time() -> None:
 
 
 def test_resume_discards_a_deleted_recording() -> None:
-    """It may have died between the key and the order to the switch."""
+    """The daemon may have died between the key and the order to the switch."""
     told = [
         Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
     ]
@@ -296,11 +296,11 @@ def test_no_order_of_events_deletes_without_confirmation(moves: list[CallEvent |
             ):
                 heard = heard or (event.complete and not event.ending)
             if isinstance(event, CommandGiven) and Do.DELETED in actions:
-                assert event.code == "delete"  # asked back where it was asked, and on a line that allows it
+                assert event.code == "delete"  # confirmed in the panel
                 assert before.talking
                 assert before.question.step is QuestionStep.IDLE
             elif Do.DELETED in actions:
                 assert isinstance(event, KeyPressed)
                 assert (event.key, event.leg) == ("1", COLLEAGUE)
-                assert heard, "they had not heard the question to its end"
+                assert heard, "confirmed before the end of the question"
                 assert before.question.step is QuestionStep.ANSWER

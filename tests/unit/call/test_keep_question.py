@@ -1,4 +1,4 @@
-"""The agreement in the call: a yes comes of a question that both heard, and of a key, or it is none."""
+"""The keep question: a yes needs a question that both heard, and a key."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def pause(call: Conversation, by: str = "code") -> None:
 
 @pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
 def test_asks_nothing_during_a_pause(keep: KeepScript) -> None:
-    """What is not in the sound shows no agreement.  They hear that it is paused."""
+    """An agreement that is not in the recording proves nothing. The colleague hears the pause tone."""
     call = Conversation(keep)
     pause(call)
     call.dial_keep()
@@ -138,7 +138,7 @@ def test_asks_nothing_during_a_pause(keep: KeepScript) -> None:
     assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE]
     call.press("1", COLLEAGUE)
     assert (call.markers("keep_answered"), call.state.keep_answer) == ([], "")
-    call.now += PAUSE  # it ends by itself
+    call.now += PAUSE  # the pause ends by itself
     call.dial_keep()
     assert len(call.markers("keep_asked")) == 1
 
@@ -208,7 +208,7 @@ def test_a_confirmed_yes_without_a_voice_is_asked_once_more(keep: KeepScript) ->
     assert call.state.keep_answer == "no"
     call.play(keep.none)
     assert call.markers("keep_told") == [{"answer": "no"}]
-    assert call.end() is None, "it is kept as announced"
+    assert call.end() is None, "kept as announced"
 
 
 def test_a_voice_is_found_the_second_time() -> None:
@@ -383,7 +383,7 @@ def test_resume_restores_the_last_answer() -> None:
     assert Do.KEEP_ASK in actions, "the colleague can ask again"
 
 
-# --- whatever happens, in whatever order
+# --- any events in any order
 
 LIKELY = st.sampled_from(["code", "begins", "heard", "1", "2", "5", "silence", "confirms", "voice", "none"])
 
@@ -419,8 +419,8 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
 
 
 def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
-    """A yes is written down only for a key 1 after a question that both heard whole, and a colleague's only
-    with the outside party's voice."""
+    """Check that a yes is marked only after a question that both heard whole and a key 1, and a colleague's
+    only with the external party's voice."""
     call = Conversation(keep)
     state = call.state
     heard: set[str] = set()
@@ -438,17 +438,17 @@ def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
             if isinstance(event, KeyPressed) and event.leg == COLLEAGUE and event.key == "1":
                 confirmed = confirmed or asked or own
             if answers and answers[0]["answer"] != "none":
-                assert before.question.step is not QuestionStep.IDLE, "answered, and not asked"
+                assert before.question.step is not QuestionStep.IDLE, "answered without a question"
                 if isinstance(event, VoiceChecked):
                     assert event.voice is not None
                     assert confirmed
-                    assert asked or own, "agreed before the end of the question"
+                    assert asked or own, "a yes before the end of the question"
                     assert (answers[0]["answer"], answers[0]["by"]) == ("yes", COLLEAGUE)
                 else:
                     assert isinstance(event, KeyPressed)
                     assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
                     assert event.key == "2" or event.leg == OUTSIDE
-                    assert asked or own or event.key == "2", "agreed before the end of the question"
+                    assert asked or own or event.key == "2", "a yes before the end of the question"
             if "keep_asked" in kinds:
                 heard, asked, own, confirmed = set(), False, keep.question is None, False
             elif isinstance(event, SoundEnded) and keep.question and event.sound == keep.question.path:

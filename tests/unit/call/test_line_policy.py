@@ -1,4 +1,4 @@
-"""A snapshot of the wrong shape is told as such: a call must not find out."""
+"""The snapshot of lines: read as written, and refused as a whole where it is malformed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_outbound_timing_is_kept_apart_for_older_daemons(tmp_path: Path) -> None
     line = replace(LINE, outbound="once_connected")
     body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], []))
     before = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [LINE], []))
-    assert body["lines"] == before["lines"], "it reads every field of a line, and no other"
+    assert body["lines"] == before["lines"], "an older daemon reads these fields and no others"
     write(tmp_path, lambda _: body)
     read = line_policy.read(tmp_path)
     found = read.line("3225550100")
@@ -90,7 +90,7 @@ ASKING = replace(
 
 
 def test_transfer_questions_are_kept_apart_for_older_daemons(tmp_path: Path) -> None:
-    """It could not listen for the answer: it tells nobody, and goes on with the rest."""
+    """It could not handle the answer: it notifies nobody, and reads the rest of the line."""
     told = replace(
         ASKING, joining=line_policy.TransferNotice("both", SAID), others=(), menu=None, line="m", number="101"
     )

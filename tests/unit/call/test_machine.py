@@ -1,4 +1,4 @@
-"""The call as a state machine: only one road leads to a kept recording."""
+"""The main line of a call: only the whole announcement leads to a kept recording."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_marks_a_fax() -> None:
 
 
 def test_reconcile_during_the_start_of_the_recording_loses_nothing() -> None:
-    """The connection comes between the recording's start and the switch's telling of it."""
+    """The daemon connects between the start of the recording and its event."""
     taken_over = event_at(CallReconciled, 0.05, since=AT, state="announcing", capturing=True)
     _, actions = run(taken_over, *WHOLE)
     assert finish_of(actions).reason is None
@@ -104,7 +104,7 @@ def test_reconcile_during_the_start_of_the_recording_loses_nothing() -> None:
 
 
 def test_a_stereo_leg_is_never_announced() -> None:
-    """Both would be on both channels: nothing of it can be kept."""
+    """Both channels would carry both parties: nothing can be kept."""
     state, actions = run(replace(RECORDING, problem=STEREO), ON_DISK, PLAYING, PLAYED, BRIDGED)
     assert state.phase is Phase.UNRECORDED
     assert [one for one in actions if one in (Do.STOP, Do.FAIL, Do.DISCARD)][:3] == [
@@ -118,7 +118,7 @@ def test_a_stereo_leg_is_never_announced() -> None:
 
 
 def test_a_codec_change_repeats_the_announcement() -> None:
-    """Some tenths of a second of it were lost."""
+    """Some tenths of a second of the announcement were lost."""
     state, actions = run(RECORDING, ON_DISK, PLAYING, event_at(CodecChanged, 1), PLAYED)
     assert actions[-1] is Do.REPEAT
     assert Marker(PLAYED.at, "announcement_broken", {"reason": "stopped"}) in actions
@@ -187,7 +187,7 @@ def test_a_short_hold_spoils_the_announcement() -> None:
 
 
 def test_a_hold_reported_early_spoils_the_announcement() -> None:
-    """The call's own connection is behind the standing one, on which it is not told when it began."""
+    """The call's own connection lags behind the standing one, which does not report the playback."""
     state, actions = run(RECORDING, ON_DISK, event_at(HoldStarted, 1), event_at(HoldEnded, 2), PLAYING, PLAYED)
     assert Do.CONFIRM not in actions
     assert actions[-1] is Do.REPEAT
@@ -287,11 +287,11 @@ def test_the_next_event_reports_a_missed_bridge(what: type[CallEvent]) -> None:
     assert Marker(bridged, "bridged") in actions
     state, actions = run(replace(BRIDGED, at=AT + timedelta(seconds=300)), state=state)
     _, last = run(RECORDED, replace(HUNG_UP, bridged_at=AT + timedelta(seconds=300)), state=state)
-    assert kinds(actions + last).count("bridged") == 1, "the bridge after a transfer is no first one"
+    assert kinds(actions + last).count("bridged") == 1, "a bridge after a transfer is not the first"
 
 
 def test_a_transfer_reports_a_missed_bridge() -> None:
-    """A transfer wipes the switch's memory of the bridge that it ends."""
+    """A transfer clears the time of the bridge that it ends."""
     unbridged = event_at(LegUnbridged, 8, state="announced")
     _, actions = run(*WHOLE[:5], unbridged)
     assert kinds(actions)[-2:] == ["bridged", "unbridged"]
@@ -346,7 +346,7 @@ def test_after_the_end_only_a_recording_is_stopped() -> None:
     assert step(state, RECORDING) == (state, (Do.STOP,))
 
 
-# --- after a restart
+# --- after a restart of the daemon
 
 
 def resumed(*marks: str) -> CallState:
@@ -368,7 +368,7 @@ def test_the_switch_s_state_is_enough_without_a_marker() -> None:
     state, actions = step(state, event_at(CallReconciled, 60, since=AT, state="announced", capturing=True))
     assert state.phase is Phase.ANNOUNCED
     (noted,) = (a for a in actions if isinstance(a, Marker) and a.kind == "announcement_finished")
-    assert dict(noted.data) == {"seen": "later"}, "its time is no time of the sound"
+    assert dict(noted.data) == {"seen": "later"}, "its time is that of the switch's report"
 
 
 @pytest.mark.parametrize("word", ["announcing", "unrecorded", "late", "waiting", ""])
@@ -384,11 +384,11 @@ def test_a_call_that_ended_unobserved() -> None:
     finished = resumed("recording_started", "announcement_finished")
     _, kept = step(finished, replace(gone, capturing=True))
     assert finish_of(list(kept)).reason is None
-    # The daemon died before the switch had its word: the recording ended with the announcement.
+    # The daemon died before its confirmation: the recording ended with the announcement.
     _, stopped = step(finished, gone)
     assert finish_of(list(stopped)).reason == "daemon_away"
     assert Do.DISCARD in stopped
-    # This daemon's own word was on its way when the connection was lost.
+    # The confirmation was on its way when the connection was lost.
     state, _ = run(RECORDING, ON_DISK, PLAYING, PLAYED)
     _, taken = step(state, replace(gone, capturing=True))
     assert finish_of(list(taken)).reason is None
@@ -405,7 +405,7 @@ def test_a_call_that_an_earlier_daemon_let_go() -> None:
     assert state.reason == "daemon_away"
 
 
-# --- whatever happens, in whatever order
+# --- any events in any order
 
 EVENTS = any_event(
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
@@ -428,7 +428,7 @@ EVENTS = any_event(
 def test_no_order_of_events_keeps_an_unannounced_second(events: list[CallEvent]) -> None:
     state, actions = initial.arrive(PLAN, AT)
     done = list(actions)
-    # The rule once more, in the simplest words.
+    # The rule in its simplest form.
     held, clean, heard = False, True, False
     for event in events:
         before = state.phase
@@ -459,23 +459,23 @@ def test_no_order_of_events_keeps_an_unannounced_second(events: list[CallEvent])
 
 
 class AnnouncingSwitch:
-    """A switch with one call in its announcement, and what it has told of it on either connection."""
+    """A switch with one call in its announcement, and the events that it reports on two connections."""
 
     def __init__(self) -> None:
-        self.told: list[CallEvent] = []
+        self.reported: list[CallEvent] = []
         self.begun = 1
         self.playing = self.held = self.disturbed = False
-        self.whole: set[int] = set()  # which of the things told are ends of an announcement heard whole
+        self.whole: set[int] = set()  # indices of reports that end a whole announcement
         self._report(RecordingStarted)
 
     def _report(self, what: type[CallEvent], **more: object) -> None:
-        self.told.append(event_at(what, len(self.told) / 10, state="announcing", **more))
+        self.reported.append(event_at(what, len(self.reported) / 10, state="announcing", **more))
 
     def advance(self) -> None:
-        """The announcement begins, where one is ordered, or ends."""
+        """Start an announcement that was ordered, or end the one that plays."""
         if self.playing:
             if not self.disturbed:
-                self.whole.add(len(self.told))
+                self.whole.add(len(self.reported))
             self._report(PlaybackEnded, sound=PROMPT, complete=True)
             self.playing = False
         elif self.begun:
@@ -484,7 +484,7 @@ class AnnouncingSwitch:
             self._report(PlaybackStarted, sound=PROMPT)
 
     def toggle_hold(self) -> None:
-        """A phone is put on hold, or taken back."""
+        """Start or end a hold."""
         self.held = not self.held
         self.disturbed |= self.held
         self._report(HoldStarted if self.held else HoldEnded)
@@ -501,7 +501,7 @@ def test_a_hold_counts_whichever_connection_lags(moves: list[str]) -> None:
     state, _ = step(state, ON_DISK)
     read = {"own": 0, "standing": 0}
     taken: set[int] = set()
-    # Behind its own connection nothing is left untold: so it always comes to the end.
+    # The call's own connection catches up at the end.
     for move in [*moves, *["own"] * 3 * len(moves), "go on", "own", "go on", "own"]:
         if move == "go on":
             switch.advance()
@@ -510,17 +510,17 @@ def test_a_hold_counts_whichever_connection_lags(moves: list[str]) -> None:
         else:
             while (
                 move == "standing"
-                and switch.told[read[move] :][:1]
-                and (type(switch.told[read[move]]) in ONLY_ON_ITS_OWN)
+                and switch.reported[read[move] :][:1]
+                and (type(switch.reported[read[move]]) in ONLY_ON_ITS_OWN)
             ):
                 read[move] += 1
-            if read[move] == len(switch.told):
+            if read[move] == len(switch.reported):
                 continue
             number, read[move] = read[move], read[move] + 1
             if number in taken:
                 continue
             taken.add(number)
-            state, actions = step(state, switch.told[number])
+            state, actions = step(state, switch.reported[number])
             switch.begun += actions.count(Do.REPEAT)
             if Do.CONFIRM in actions:
                 assert number in switch.whole, "confirmed an announcement that was not heard whole"

@@ -1,4 +1,4 @@
-"""Holds that begin or end while no daemon watches: the switch says which go on, and since when."""
+"""Holds that began or ended unobserved: the switch reports which go on, and since when."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def at(seconds: float) -> datetime:
 
 
 class ResumedCall:
-    """A call that an earlier daemon followed for ten seconds, and what this one writes down of it."""
+    """A call that an earlier daemon followed for ten seconds, and the hold markers written since."""
 
     def __init__(self, *markers: Marker, line: CallPlan | None = None) -> None:
         told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]

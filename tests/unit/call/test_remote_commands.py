@@ -1,4 +1,4 @@
-"""What is asked of a call from outside it: done where it can be; in every other state it has its reason."""
+"""Commands from the panel and the API: carried out, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_commands_do_the_same_as_codes_and_name_their_origin() -> None:
     assert call.state.pause.is_active(call.now)
     assert call.done[-1] is Do.PAUSE_TONE
     command(call, PAUSE, lasts=timedelta(seconds=120))
-    assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone begins anew"
+    assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone starts again"
     command(call, NOTE)
     assert call.markers("noted") == [{"by": "panel"}]
     command(call, RESUME)
@@ -67,15 +67,15 @@ def test_delete_is_refused_by_the_line_or_an_open_question() -> None:
     command(call, DELETE)
     assert call.state == before
     call = DeletableConversation()
-    call.dial_keep()  # whether it may be kept
+    call.dial_keep()
     assert remote_commands.refusal(call.state, DELETE) == remote_commands.BUSY
-    assert remote_commands.refusal(call.state, PAUSE) == "", "a card number may come at any moment"
+    assert remote_commands.refusal(call.state, PAUSE) == "", "a card number may be dictated at any moment"
     command(call, DELETE)
     assert call.state.phase is Phase.ANNOUNCED
 
 
 def states() -> dict[str, tuple[CallState, str]]:
-    """A call in every stage, and why it cannot be paused there."""
+    """A call in each state, and why a pause is refused there."""
     arrived = initial.arrive(deletable_plan(), AT)[0]
     ringing = initial.arrive(replace(plan(None), at_pickup=True), AT)[0]
     opt_in = initial.arrive(replace(deletable_plan(), mode="opt-in"), AT)[0]
@@ -126,6 +126,6 @@ def test_unknown_commands_change_nothing() -> None:
     state = DeletableConversation().state
     for code in (KEEP, "", "anything"):
         assert step(state, CommandGiven(AT, code=code, by="panel")) == (state, ())
-    # And the telephone cannot say that it is the panel.
+    # A dialled code cannot be taken for a command.
     after, _ = step(state, CodeDialled(AT, code=NOTE, other="b"))
     assert after == state

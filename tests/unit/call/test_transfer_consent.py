@@ -1,4 +1,4 @@
-"""Who joins is asked where the line says so: no yes from nothing, and nobody recorded without one."""
+"""Consent of transfer targets: nobody is recorded without their own answer."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MODES = pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
 
 
 def ask_second_colleague(mode: str = OPT_IN, how: str = ALONE) -> ConsentCall:
-    """A second colleague is asked."""
+    """Return a call in which a second colleague is about to be asked."""
     call = ConsentCall(mode, how)
     call.transfer("c", SECOND)
     assert call.done[-1] is Do.NOTIFY
@@ -90,7 +90,7 @@ def test_a_yes_counts_only_after_the_question() -> None:
     assert "joined_answered" not in call.kinds
     call.press("1", leg=OUTSIDE)
     call.press("1", other="somebody else's")
-    assert "joined_answered" not in call.kinds, "theirs alone"
+    assert "joined_answered" not in call.kinds, "only their own key counts"
     call.press("1")
     call.assert_answered("yes")
 
@@ -124,7 +124,7 @@ def test_silence_in_opt_out_goes_on() -> None:
 
 
 def test_a_late_timeout_is_no_silence() -> None:
-    """The daemon slept: a 2 may lie unread."""
+    """The daemon slept, and a 2 may be waiting."""
     call = ask_second_colleague(OPT_OUT)
     call.play_question()
     assert call.state.timer.deadline is not None
@@ -141,7 +141,7 @@ def test_a_meaningless_key_repeats_the_question_once(mode: str) -> None:
     call.play_question()
     call.press("7")
     assert call.done[-1] is Do.NOTIFY
-    call.press("7")  # while it plays
+    call.press("7")  # during the question
     call.play_question()
     call.press("1" if mode == OPT_OUT else "#")
     call.assert_refused("unclear", "1" if mode == OPT_OUT else "#")
@@ -157,7 +157,7 @@ def test_leaving_is_no_consent(mode: str, leave: object) -> None:
     call.start_notice()
     leave(call)  # type: ignore[operator]
     if mode == OPT_IN:
-        assert call.count(Do.REFUSED) == 0, "to nobody"
+        assert call.count(Do.REFUSED) == 0, "nobody is there to hear it"
         call.assert_refused("left")
     else:
         assert call.markers("joined_untold") == [{"reason": "left"}]
@@ -196,10 +196,10 @@ def test_repeats_a_cut_question_a_limited_number_of_times(mode: str) -> None:
     call = ask_second_colleague(mode)
     call.start_notice()
     call.end_notice(timedelta(seconds=1))
-    assert call.count(Do.NOTIFY) == 1, "it may be a transfer that cut it"
+    assert call.count(Do.NOTIFY) == 1, "a transfer may have cut it"
     call.expire_timer()
     assert call.count(Do.NOTIFY) == 2
-    call.expire_timer()  # it never begins
+    call.expire_timer()  # the question never starts
     call.expire_timer()
     assert call.count(Do.NOTIFY) == 3
     call.start_notice()
@@ -232,7 +232,7 @@ def test_third_party_answers_the_question_they_heard(mode: str, how: str) -> Non
     call.feed(ParticipantsJoined, participants=(Participant("r", THIRD),))
     call.feed(LegChecked, other="r")
     assert call.done[-1] is Do.NOTIFY
-    # The colleague hears it where it is said to both, and maybe sooner: that is no question to the third one.
+    # Where both hear the question, the colleague may hear it first: that does not ask the third party.
     call.feed(SoundStarted, leg=COLLEAGUE, sound=SENTENCE.path)
     call.feed(SoundEnded, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
     assert call.kinds[-1] == "joined_room"
@@ -240,7 +240,7 @@ def test_third_party_answers_the_question_they_heard(mode: str, how: str) -> Non
     assert call.kinds[-2:] == ["joined_telling", "joined_asked"]
     call.press("1")
     call.press("2", leg=OUTSIDE)
-    assert call.kinds[-1] == "joined_asked", "nobody else's key answers it"
+    assert call.kinds[-1] == "joined_asked", "nobody else's key answers"
     if mode == OPT_IN:
         call.press("1", other="r")
     else:
@@ -270,7 +270,7 @@ def test_third_party_refuses_leaves_or_is_interrupted(mode: str, move: str) -> N
     elif move == "cut":
         for _ in range(transfer_consent.MAX_CUTS - 1):
             call.end_notice(timedelta(milliseconds=300))
-            call.expire_timer()  # a moment, then once more
+            call.expire_timer()  # the delay before the repetition
             call.start_notice()
         assert call.count(Do.NOTIFY) == transfer_consent.MAX_CUTS
         call.end_notice(timedelta(milliseconds=300))
@@ -285,7 +285,7 @@ def test_third_party_refuses_leaves_or_is_interrupted(mode: str, move: str) -> N
 
 @MODES
 def test_an_audible_supervisor_ends_the_recording(mode: str) -> None:
-    """Their keys say who hears them."""
+    """A supervisor's keys choose who hears them, so they cannot answer."""
     call = ConsentCall(mode)
     call.feed(CodeDialled, code="keep", other="b")
     call.feed(SupervisorsJoined, supervisors=(Participant("r", THIRD),))
@@ -304,7 +304,7 @@ def test_conference_participants_are_asked_in_turn(mode: str) -> None:
     call.feed(ConferenceJoined, conference="room", participants=(Participant("b", FIRST),))
     call.feed(LegChecked, other="b")
     for leg, party in (("c", SECOND), ("d", THIRD)):
-        heard = frozenset({SENTENCE.path})  # of another call's question
+        heard = frozenset({SENTENCE.path})  # another call's question
         call.feed(ParticipantsJoined, participants=(Participant(leg, party, heard),))
         call.feed(LegChecked, other=leg)
     for leg in ("c", "d"):
@@ -386,7 +386,7 @@ def test_notice_mode_asks_nobody() -> None:
     assert call.kinds[-1] == "joined_told"
 
 
-# --- whatever happens
+# --- any events in any order
 
 MOVES = st.sampled_from(
     ["to b", "to c", "to d", "part", "began", "heard", "cut", "1", "2", "7", "caller 1", "later", "hold",
@@ -433,7 +433,7 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
     for leg, since, _until in spoke:
         if leg in agreed if mode == OPT_IN else leg not in refused:
             continue
-        # Between two events: what the events themselves are placed with is another's business.
+        # Between two events, because the place of an event itself is the redaction's own matter.
         a_moment = since + timedelta(milliseconds=350)
         assert any(start <= a_moment and (end is None or a_moment <= end) for start, end in kept_of_nobody), (
             leg,

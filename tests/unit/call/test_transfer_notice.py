@@ -1,4 +1,4 @@
-"""Who is at the other end: noted as it happens, told once, and never outside."""
+"""The party at the other end: marked, notified once, and never external."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_transfer_marks_both_parties() -> None:
 def test_marks_a_departure_that_the_switch_did_not_report() -> None:
     call = RecordedCall(plan(None))
     call.connect("c", SECOND)
-    call.unbridge("b")  # told late, of one who is not there any more
+    call.unbridge("b")  # reported late, of a party who has left
     assert call.kinds[-2:] == ["unbridged", "bridged"]
     assert call.state.internal.leg == "c"
     call.unbridge("c")
@@ -66,13 +66,13 @@ def test_transfer_target_hears_the_notice(how: str, at_pickup: bool) -> None:
 
 @pytest.mark.parametrize("at_pickup", [False, True])
 def test_first_party_is_not_notified_and_nobody_twice(at_pickup: bool) -> None:
-    """Announced again at each transfer, and after each question to somebody else: not here."""
+    """Neither after a transfer back, nor after a hold."""
     call = RecordedCall(plan(at_pickup=at_pickup))
     assert call.count(Do.NOTIFY) == 0
     call.transfer("c", SECOND)
     call.start_notice()
     call.end_notice()
-    call.transfer("b", FIRST)  # back, on the leg of before
+    call.transfer("b", FIRST)  # back on the same leg
     call.transfer("d", FIRST)  # back by a new call to the same number
     call.transfer("c", SECOND)
     call.transfer("e", SECOND)
@@ -129,7 +129,7 @@ def test_repeats_the_notice_after_a_hold(side: str) -> None:
     call.transfer("c", SECOND)
     call.start_notice()
     call.feed(HoldStarted, leg=side)
-    call.end_notice()  # it plays on, to nobody
+    call.end_notice()  # it plays on unheard
     assert "joined_told" not in call.kinds
     call.feed(HoldEnded, leg=side)
     call.start_notice()
@@ -173,7 +173,7 @@ def test_a_transfer_to_an_external_number_ends_the_recording() -> None:
 
 
 def test_a_call_forwarded_outside_is_not_recorded() -> None:
-    """Who is there then has not been told: also where the daemon was away as they were connected."""
+    """Nobody informed the other party; also where the daemon was away when they were connected."""
     first = RecordedCall(checked=False)
     for call in (first, resumed(first)):
         if call is not first:
@@ -212,7 +212,7 @@ def test_ignores_the_check_of_a_leg_that_left() -> None:
     assert call.count(Do.NOTIFY) == 0
 
 
-# --- the daemon was away
+# --- after a reconnect
 
 
 @pytest.mark.parametrize("at_pickup", [False, True])
