@@ -247,7 +247,7 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
     direction = (said.get("direction") or "inbound").strip().casefold()
     if direction not in ("inbound", "outbound"):
         raise wrong(f"{direction!r} is no direction", "inbound or outbound")
-    own = phone_numbers.plain(said.get("line") or "")
+    own = phone_numbers.strip_punctuation(said.get("line") or "")
     if own and not _OWN.fullmatch(own):
         raise wrong(f"{own!r} is no number", "the customer's own number, digits with or without a leading +")
     note = (said.get("note") or "").strip()
@@ -258,12 +258,13 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
 
 def _written(number: str) -> str:
     """A number without the blanks of a printed one; anything else (a name, a SIP address) as it is."""
-    bare = phone_numbers.plain(number)
+    bare = phone_numbers.strip_punctuation(number)
     return bare if re.fullmatch(r"\+?[0-9]+", bare) else number
 
 
 def _same(number: str, own: str, country: str) -> bool:
-    return bool(own) and phone_numbers.canonical(number, country) == phone_numbers.canonical(own, country)
+    canonical = phone_numbers.to_canonical(own, country)
+    return bool(own) and phone_numbers.to_canonical(number, country) == canonical
 
 
 def _no_table(path: Path, why: str) -> BringingError:

@@ -25,7 +25,7 @@ from recorder.audio.pause_redaction import pauses
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.clock import Now, utc_now
 from recorder.domain.call_plan import OPT_IN
-from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, carry
+from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, send_request
 from recorder.domain.markers import Marker
 from recorder.errors import AccordError, SealError, TakeError
 from recorder.features.live import queries
@@ -138,7 +138,7 @@ class Desk:
                 hint="`accord audit` says who wrote to the catalogue past the panel",
             )
             return NOT_ALLOWED
-        return carry(self.spool, _request(asked, until))
+        return send_request(self.spool, _request(asked, until))
 
     def _is_theirs(self, asked: AskedRow) -> bool:
         """Whether a call is the customer's who asks, by what was written when it arrived: its row may say

@@ -16,7 +16,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
-from recorder.domain.live_command import DONE, NO_ANSWER, PATIENCE, SOCKET, UNKNOWN, Request, carry, place
+from recorder.domain.live_command import (
+    DONE,
+    NO_ANSWER,
+    OUTCOME_TIMEOUT,
+    SOCKET,
+    UNKNOWN,
+    Request,
+    send_request,
+    socket_path,
+)
 from recorder.domain.markers import Marker
 from recorder.errors import SealError
 from recorder.features.live import queries
@@ -38,7 +47,7 @@ class Daemon:
         self.asked: list[dict] = []
         self._answers = answers
         self._server = socket.socket(socket.AF_UNIX)
-        with place(folder) as name:
+        with socket_path(folder) as name:
             self._server.bind(name)
         self._server.listen()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -131,16 +140,16 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
 def test_nothing_is_said_to_be_done_that_the_daemon_has_not_said(house, daemon, answers, outcome) -> None:
     daemon(*answers)
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + 1)
-    assert carry(house.spool, request) == outcome
+    assert send_request(house.spool, request) == outcome
 
 
 def test_a_daemon_that_is_dead_has_done_nothing_and_that_is_known_at_once(house, daemon) -> None:
-    request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + PATIENCE)
+    request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + OUTCOME_TIMEOUT)
     began = time.monotonic()
-    assert carry(house.spool, request) == NO_ANSWER
+    assert send_request(house.spool, request) == NO_ANSWER
     daemon().close()
     assert (house.spool / SOCKET).exists(), "as a daemon leaves it that was killed"
-    assert carry(house.spool, request) == NO_ANSWER
+    assert send_request(house.spool, request) == NO_ANSWER
     assert time.monotonic() - began < 1
 
 
