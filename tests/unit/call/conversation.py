@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from recorder.call import initial
-from recorder.call.machine import step
-from recorder.call.state import Action, Do, Finish, Phase
+from recorder.call.state import Do, Finish, Phase
 from recorder.domain.call_events import (
     COLLEAGUE,
     OUTSIDE,
-    CallEvent,
     CallHungUp,
     CodeDialled,
-    DeadlinePassed,
     FolderWritten,
     KeyPressed,
     LegBridged,
@@ -28,10 +25,9 @@ from recorder.domain.call_events import (
     VoiceChecked,
 )
 from recorder.domain.call_plan import NOTICE, CallPlan, DeleteScript, KeepScript, Script, Speech
-from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
+from tests.unit.call.driver import AT, CallDriver
 
-AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
 
 
@@ -48,13 +44,11 @@ def plan(keep: KeepScript | None) -> CallPlan:
     return CallPlan(NOTICE, (Script(TOLD, keep=keep),))
 
 
-class Conversation:
+class Conversation(CallDriver):
     """A recorded call in which two parties speak, the internal one on leg ``b``."""
 
     def __init__(self, keep: KeepScript | None = KEEP) -> None:
-        self.now = AT
-        self.done: list[Action] = []
-        self.state, _ = initial.arrive(plan(keep), AT)
+        super().__init__(initial.arrive(plan(keep), AT)[0])
         self.feed(FolderWritten)
         self.feed(RecordingStarted, state="announcing")
         self.feed(PlaybackStarted, sound=TOLD.path)
@@ -62,11 +56,6 @@ class Conversation:
         self.feed(StateReported, state="announced")
         self.connect("b")
         assert self.state.phase is Phase.ANNOUNCED
-
-    def feed(self, what: type[CallEvent], **more: object) -> None:
-        self.now += timedelta(milliseconds=100)
-        self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
-        self.done += actions
 
     def connect(self, leg: str) -> None:
         self.feed(LegBridged, party=Party("extension", "200"), other=leg, state="announced")
@@ -94,14 +83,6 @@ class Conversation:
         self.press("1", COLLEAGUE)
         assert self.done[-1] is Do.KEEP_CHECK
         self.feed(VoiceChecked, voice=voice)
-
-    def expire_timer(self) -> None:
-        assert self.state.timer.deadline is not None
-        self.now = max(self.now, self.state.timer.deadline)
-        self.feed(DeadlinePassed)
-
-    def markers(self, kind: str) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
 
     def end(self) -> str | None:
         self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")

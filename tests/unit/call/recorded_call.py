@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import TypeVar
 
 from recorder.call import initial
-from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase
 from recorder.call.transfer_target import is_beside
 from recorder.domain.call_events import (
     COLLEAGUE,
-    CallEvent,
     CallReconciled,
-    DeadlinePassed,
     FolderWritten,
     KeyPressed,
     LegBridged,
@@ -39,8 +37,8 @@ from recorder.domain.call_plan import (
 )
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
+from tests.unit.call.driver import AT, CallDriver
 
-AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
 SENTENCE = Speech("/prompts/joining.wav", timedelta(seconds=2))
 FIRST, SECOND = Party("extension", "200"), Party("extension", "300")
@@ -51,14 +49,12 @@ def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | No
     return CallPlan(NOTICE, (Script(TOLD, keep=keep, joining=joining),), at_pickup=at_pickup)
 
 
-class RecordedCall:
+class RecordedCall(CallDriver):
     """A recorded call with the first colleague, whose leg is ``b``; ``checked``: the switch has reported that
     it is internal."""
 
     def __init__(self, line: CallPlan | None = None, checked: bool = True) -> None:
-        self.now = AT
-        self.done: list[Action] = []
-        self.state, _ = initial.arrive(line or plan(), AT)
+        super().__init__(initial.arrive(line or plan(), AT)[0])
         self.feed(FolderWritten)
         if self.state.plan.at_pickup:
             self.connect("b", FIRST, "pickup")
@@ -76,11 +72,6 @@ class RecordedCall:
             if checked:
                 self.feed(LegChecked, other="b")
         assert self.state.phase is Phase.ANNOUNCED
-
-    def feed(self, what: type[CallEvent], **more: object) -> None:
-        self.now += timedelta(milliseconds=100)
-        self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
-        self.done += actions
 
     def connect(self, leg: str, party: Party, state: str = "announced") -> None:
         self.feed(LegBridged, party=party, other=leg, state=state)
@@ -110,23 +101,16 @@ class RecordedCall:
             return ""
         return target.leg
 
-    @property
-    def kinds(self) -> list[str]:
-        return [one.kind for one in self.done if isinstance(one, Marker)]
 
-    def markers(self, kind: str) -> list[dict[str, str]]:
-        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
-
-    def count(self, order: Do) -> int:
-        return self.done.count(order)
+AnyCall = TypeVar("AnyCall", bound=RecordedCall)
 
 
-def resumed(call: RecordedCall) -> RecordedCall:
+def resumed(call: AnyCall) -> AnyCall:
     """Return the call as another daemon resumes it from its markers."""
     markers = [one for one in call.done if isinstance(one, Marker)]
-    later = RecordedCall.__new__(RecordedCall)
-    later.now, later.done = call.now, list(markers)
-    later.state = initial.resume(call.state.plan, markers, call.now)
+    later = object.__new__(type(call))
+    CallDriver.__init__(later, initial.resume(call.state.plan, markers, call.now), call.now)
+    later.done += markers
     return later
 
 
@@ -162,8 +146,8 @@ class ConsentCall(RecordedCall):
             Marker(AT, "answered", {"question": "recording", "answer": answer}),
             Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value, "leg": "b"}),
         ]
-        self.now, self.done = AT, list(markers)
-        self.state = initial.resume(CallPlan(mode, (consent_script(how),)), markers, AT)
+        CallDriver.__init__(self, initial.resume(CallPlan(mode, (consent_script(how),)), markers, AT))
+        self.done += markers
         self.feed(CallReconciled, since=AT, state="announced", capturing=True, other="b", party=FIRST,
                   bridged_at=AT)  # fmt: skip
         self.feed(LegChecked, other="b")
@@ -174,11 +158,6 @@ class ConsentCall(RecordedCall):
 
     def press(self, key: str, leg: str = COLLEAGUE, **more: object) -> None:
         self.feed(KeyPressed, key=key, leg=leg, **more)
-
-    def expire_timer(self) -> None:
-        assert self.state.timer.deadline is not None
-        self.now = max(self.now, self.state.timer.deadline - timedelta(milliseconds=100))
-        self.feed(DeadlinePassed)
 
     def assert_refused(self, answer: str, key: str = "") -> None:
         """The recording has ended, and is kept up to there."""

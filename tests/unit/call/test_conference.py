@@ -33,6 +33,7 @@ from recorder.domain.call_events import (
 from recorder.domain.call_plan import BOTH
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
+from tests.unit.call.driver import AT, CallDriver
 from tests.unit.call.recorded_call import FIRST, SECOND, SENTENCE, RecordedCall, plan, resumed
 
 THIRD = Party("extension", "400")
@@ -190,9 +191,7 @@ def test_an_uninformed_external_participant_ends_the_recording() -> None:
 
 
 def test_the_first_participant_is_the_internal_party() -> None:
-    call = RecordedCall.__new__(RecordedCall)
-    call.now, call.done = RecordedCall().now, []
-    call.state, _ = initial.arrive(plan(), call.now)
+    call = CallDriver(initial.arrive(plan(), AT)[0])
     call.feed(FolderWritten)
     call.feed(RecordingStarted, state="announcing")
     call.feed(PlaybackStarted, sound="/prompts/told.wav")
@@ -250,8 +249,7 @@ def test_reconciles_participants(restart: bool) -> None:
     call.join("d", THIRD)
     call.start_notice()
     call.end_notice()
-    found: ConferenceCall = resumed(call) if restart else call  # type: ignore[assignment]
-    found.__class__ = ConferenceCall
+    found = resumed(call) if restart else call
     reconcile(found, Participant("b", MOVED), Participant("c", SECOND))
     found.check("c")
     assert found.markers("left_room")[-1]["seen"] == "later"
@@ -267,8 +265,7 @@ def test_resume_does_not_repeat_a_started_notice() -> None:
     call = ConferenceCall()
     call.join("c", SECOND)
     call.start_notice()
-    found: ConferenceCall = resumed(call)  # type: ignore[assignment]
-    found.__class__ = ConferenceCall
+    found = resumed(call)
     reconcile(found, Participant("b", MOVED), Participant("c", SECOND))
     assert found.markers("joined_untold") == [{"reason": "unobserved", "in": "room", "leg": "c"}]
     found.feed(HoldStarted)

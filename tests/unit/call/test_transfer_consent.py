@@ -104,6 +104,7 @@ def test_a_no_counts_at_any_time(mode: str, when: str) -> None:
     if when == "after":
         call.end_notice()
     call.press("2")
+    assert (Do.CUT_NOTICE in call.done) == (when == "playing")
     assert call.done[-1] is Do.REFUSED
     assert call.state.transfer.refuser == "c"
     call.assert_refused("no", "2")
@@ -319,6 +320,26 @@ def test_conference_participants_are_asked_in_turn(mode: str) -> None:
     assert call.count(Do.NOTIFY) == 2
 
 
+@MODES
+def test_known_participants_are_not_asked_on_another_leg(mode: str) -> None:
+    """Whoever answered is known by their number, and nobody else is."""
+    call = ConsentCall(mode)
+    call.unbridge("b")
+    call.feed(ConferenceJoined, conference="room", participants=(Participant("b", FIRST),))
+    call.feed(LegChecked, other="b")
+    for leg, party, questions in (("c", SECOND, 1), ("d", THIRD, 2), ("e", SECOND, 2), ("f", THIRD, 2)):
+        call.feed(ParticipantsJoined, participants=(Participant(leg, party),))
+        call.feed(LegChecked, other=leg)
+        assert call.count(Do.NOTIFY) == questions
+        if call.state.transfer.target is not None:
+            call.play_question()
+            if mode == OPT_IN:
+                call.press("1", other=leg)
+            else:
+                call.expire_timer()
+    assert [each["leg"] for each in call.markers("joined_answered")] == ["c", "d"]
+
+
 @pytest.mark.parametrize("restart", [True, False])
 @pytest.mark.parametrize("heard", [True, False])
 def test_unobserved_time_ends_the_recording_in_opt_in(restart: bool, heard: bool) -> None:
@@ -326,9 +347,7 @@ def test_unobserved_time_ends_the_recording_in_opt_in(restart: bool, heard: bool
     call.start_notice()
     if heard:
         call.end_notice()
-    if restart:
-        made = resumed(call)
-        call.state, call.done = made.state, made.done
+    call = resumed(call) if restart else call
     reconcile(call, "c", SECOND)
     call.assert_refused("unobserved")
 
@@ -344,9 +363,7 @@ def test_unobserved_time_repeats_the_question_in_opt_out(restart: bool, room: bo
     else:
         call.transfer("c", SECOND)
     call.play_question()
-    if restart:
-        made = resumed(call)
-        call.state, call.done = made.state, made.done
+    call = resumed(call) if restart else call
     there, leg, party = ((Participant("c", SECOND),), "", None) if room else ((), "c", SECOND)
     before = call.count(Do.NOTIFY)
     call.feed(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
