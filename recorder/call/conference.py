@@ -89,7 +89,7 @@ def _party(state: CallState, one: Participant) -> Party | None:
 
 
 def _connect(state: CallState, one: JoinedParticipant) -> tuple[CallState, Actions]:
-    """A call that went straight into a conference was for whoever is the first there."""
+    """The first participant of a call that went straight into a conference is its internal party."""
     if state.internal.connected:
         return state, ()
     party = party_data(one.party)

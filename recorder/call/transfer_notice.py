@@ -1,13 +1,13 @@
-"""The internal party, and whether they are informed: a colleague who joins later is told that the call is
+"""The internal party, and whether they are informed: a colleague who joins later hears that the call is
 recorded.
 
-The call was for the first party who speaks with the external one, and whoever heard the announcement is
-informed; everybody after them is a transfer target, whether by a transfer, a pick-up or otherwise. The switch
-is first asked whether the target is external: then the recording ends, because nobody of ours is in the call
-any more. The same holds for the first party: a call that was forwarded outside before anybody of ours spoke
-is not recorded, unless both heard an announcement on answer. On a line with a transfer notice the target
-hears it, alone or together with the external party. Nobody is notified twice: neither those who were there
-before, nor those who return from a hold or from asking somebody else.
+The first party who speaks with the external one is informed, and so is whoever heard the announcement;
+everybody after them is a transfer target, whether by a transfer, a pick-up or otherwise. The switch is first
+asked whether the target is external: then the recording ends, because the call has no internal party any
+more. The same holds for the first party: a call that was forwarded outside before any internal party spoke is
+not recorded, unless both heard an announcement on answer. On a line with a transfer notice the target hears
+it, alone or together with the external party. Nobody is notified twice, neither an earlier party who is back,
+nor one who returns from a hold or from a consultation.
 
 ========  ===================================  ==========================================================
 state     meanwhile                            outcome
@@ -109,7 +109,7 @@ def mark_conference(state: CallState, at: datetime) -> tuple[CallState, Actions]
 
 
 def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions]:
-    """The switch has data whether the leg of a party who joined is external."""
+    """Apply the switch's answer whether the transfer target is external."""
     target = state.transfer.target
     if target is None or target.sound or target.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
@@ -123,7 +123,7 @@ def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     marker = Marker(at, "transferred_outside")
     if not is_informed(state):
         return end_recording(state), (marker, Do.STOP)
-    # The first party: nobody of ours has spoken.
+    # The first party: no internal one has spoken.
     state = replace(
         state, phase=Phase.UNRECORDED, reason="forwarded_outside", question=OpenQuestion(), timer=Timer()
     )
@@ -228,10 +228,7 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
         )
         if before and state.transfer.target is None and not state.plan.at_pickup:
             # Whether the switch was asked about them is unknown.
-            state, actions = (
-                set_target(state, TransferTarget(before)),
-                (*actions, Do.CHECK_TARGET),
-            )
+            state, actions = set_target(state, TransferTarget(before)), (*actions, Do.CHECK_TARGET)
         return state, (*unseen, *actions)
     left: Actions = (Marker(event.at, "unbridged", {**left_data(state), **LATER}),) if before else ()
     left = (*unseen, *left)

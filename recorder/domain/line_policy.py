@@ -419,7 +419,7 @@ def read(folder: Path) -> Snapshot:
         raise ConfigError(
             "snapshot.broken",
             f"{path} does not match this version: {type(error).__name__} {error}",
-            "run the daemon and the worker in the same version; the worker rewrites the snapshot within a minute",
+            "run the same version of daemon and worker; the worker rewrites the snapshot within a minute",
         ) from None
     found = Snapshot(made_at, lines, never, frozenset(), folder)
     return replace(found, damaged=frozenset(h for h in found.prompts if not _intact(found.prompt(h), h)))
