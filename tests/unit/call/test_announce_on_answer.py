@@ -130,7 +130,7 @@ class RingingCall:
         return [each for each in self.done if isinstance(each, Do)]
 
     @property
-    def noted(self) -> list[str]:
+    def kinds(self) -> list[str]:
         return [each.kind for each in self.done if isinstance(each, Marker)]
 
 
@@ -149,7 +149,7 @@ def test_announces_to_both_on_answer() -> None:
     assert call.orders == [Do.RING, Do.OPEN, Do.LEAVE, Do.BEGIN, Do.CONFIRM]
     assert call.state.phase is Phase.ANNOUNCED
     assert call.hang_up().reason is None
-    assert call.noted == [
+    assert call.kinds == [
         "bridged",
         "recording_started",
         "announcement_started",
@@ -201,7 +201,7 @@ def test_a_shortened_announcement_does_not_count(took: timedelta) -> None:
     call.end()
     call.confirm()
     assert call.hang_up().reason is None
-    assert call.noted.count("announcement_broken") == 1
+    assert call.kinds.count("announcement_broken") == 1
 
 
 def test_repeats_a_cut_announcement_after_a_delay() -> None:
@@ -256,8 +256,37 @@ def test_a_late_stop_of_the_first_recording_is_ignored() -> None:
     call.start()
     call.end()
     call.confirm()
-    assert call.noted.count("recording_stopped") == 0
+    assert call.kinds.count("recording_stopped") == 0
     assert call.hang_up().reason is None
+
+
+def test_stops_a_recording_that_starts_while_ringing() -> None:
+    call = RingingCall()
+    call.ring()
+    call.feed(RecordingStarted, state=call.word)
+    assert call.orders[-1] is Do.STOP
+    assert not call.state.recording.capturing
+
+
+def test_a_transfer_after_the_announcement_does_not_repeat_it() -> None:
+    call = RingingCall()
+    call.ring()
+    call.bridge()
+    call.start()
+    call.end()
+    call.bridge("c")
+    assert call.orders.count(Do.BEGIN) == 1
+    call.confirm()
+    assert call.hang_up().reason is None
+
+
+def test_ignores_the_end_of_a_sound_that_never_started() -> None:
+    call = RingingCall()
+    call.ring()
+    call.bridge()
+    call.end()
+    assert Do.CONFIRM not in call.orders
+    assert Do.PUT_BACK not in call.orders
 
 
 def test_a_late_confirmation_is_not_recorded() -> None:
@@ -372,7 +401,7 @@ def test_resume_after_the_confirmation_goes_on() -> None:
     call.feed(CallReconciled, since=AT, state="announced", capturing=True)
     assert call.state.phase is Phase.ANNOUNCED
     assert call.hang_up().reason is None
-    assert "announcement_finished" not in call.noted, "marked twice"
+    assert "announcement_finished" not in call.kinds, "marked twice"
 
 
 def test_resume_keeps_nothing_where_the_switch_went_on() -> None:
@@ -446,7 +475,7 @@ def explore(examples: int) -> None:
         finish = call.hang_up()
         if finish.reason is None:
             assert call.word == "announced"
-            assert "announcement_finished" in call.noted
+            assert "announcement_finished" in call.kinds
         else:
             assert Do.DISCARD in call.orders
         assert replace(call.state).phase is Phase.ENDED

@@ -270,6 +270,31 @@ def test_refusal_and_silence_count_after_the_reminder() -> None:
             assert_recorded(call)
 
 
+def test_stops_a_recording_before_consent() -> None:
+    call = SwitchedCall(IN)
+    call.feed(RecordingStarted)
+    assert call.done[-2:] == [Do.STOP, Do.DISCARD]
+    assert "recording_started" not in [one.kind for one in call.done if isinstance(one, Marker)]
+
+
+def test_leaves_the_socket_once_after_a_refusal_that_cannot_be_played() -> None:
+    call = SwitchedCall(IN)
+    call.press("2")
+    for _ in range(2):
+        call.feed(DeadlinePassed)
+        call.now += timedelta(seconds=60)
+    assert call.done.count(Do.LEAVE) == 1
+    assert call.state.timer.deadline is None
+
+
+def test_a_reported_end_of_the_refusal_leaves_the_socket_before_the_timer() -> None:
+    call = SwitchedCall(OUT)
+    call.press("2")
+    call.play(FR.declined or MENU)
+    call.expire_timer()
+    assert call.done.count(Do.LEAVE) == 1
+
+
 def test_hang_up_in_a_question_keeps_nothing() -> None:
     call = SwitchedCall(IN)
     call.start(FR.question or MENU)

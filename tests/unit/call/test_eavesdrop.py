@@ -114,6 +114,16 @@ def test_a_supervisor_is_no_first_party_and_stays_after_a_transfer() -> None:
     assert not call.markers("left_room")
 
 
+def test_ignores_supervisors_of_an_unrecorded_call() -> None:
+    state, _ = initial.refuse("no_line")
+    for event in (
+        SupervisorsJoined(AT, supervisors=(Participant("c", SECOND),)),
+        SupervisorHeard(AT, other="c", heard_by="both", lane="right"),
+        SupervisorLeft(AT, other="c"),
+    ):
+        assert step(state, event) == (state, ())
+
+
 @pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
 def test_an_audible_supervisor_ends_the_recording_where_consent_is_asked(mode: str) -> None:
     call = ConsentCall(mode)

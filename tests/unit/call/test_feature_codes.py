@@ -211,6 +211,22 @@ def test_ignores_delete_where_the_line_does_not_allow_it() -> None:
     assert Do.DELETE_ASK not in call.done
 
 
+def test_a_question_that_never_started_confirms_nothing() -> None:
+    call = DeletableConversation()
+    call.dial("delete")
+    call.feed(SoundEnded, leg=COLLEAGUE, sound=DELETE.question.path, complete=True)
+    assert call.state.question.step is QuestionStep.QUESTION
+    call.press("1", COLLEAGUE)
+    assert call.state.phase is Phase.ANNOUNCED
+
+
+def test_an_unknown_code_changes_nothing() -> None:
+    call = DeletableConversation()
+    before = call.state
+    call.dial("anything")
+    assert call.state == before
+
+
 def test_opens_one_question_at_a_time() -> None:
     call = DeletableConversation()
     call.dial_keep()

@@ -19,6 +19,7 @@ from recorder.domain.call_events import (
     CallReconciled,
     ChannelGone,
     CodecChanged,
+    ConferenceEnded,
     DeadlinePassed,
     FolderFailed,
     FolderWritten,
@@ -32,6 +33,7 @@ from recorder.domain.call_events import (
     RecordingStopped,
     StateReported,
 )
+from recorder.domain.call_plan import OPT_IN, CallPlan, Script, Speech
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.unit.call.any_event import any_event
@@ -337,6 +339,45 @@ def test_stops_a_recording_of_a_refused_call() -> None:
     state, _ = initial.refuse("never_record")
     _, actions = step(state, RECORDING)
     assert actions == (Do.STOP,)
+
+
+def test_a_failed_folder_after_the_announcement_stops_the_recording() -> None:
+    state, _ = run(*WHOLE[:6])
+    assert step(state, event_at(FolderFailed, 6, reason="full_disk"))[1] == (Do.STOP, Do.FAIL)
+
+
+def test_a_failed_folder_of_a_refused_call_changes_nothing() -> None:
+    state, _ = initial.refuse("no_line")
+    assert step(state, event_at(FolderFailed, 1)) == (state, ())
+
+
+def test_a_second_report_of_the_recording_changes_nothing() -> None:
+    state, _ = run(RECORDING)
+    assert step(state, replace(RECORDING, at=AT + timedelta(seconds=1))) == (state, ())
+
+
+def test_ignores_the_departure_of_a_replaced_leg() -> None:
+    state, _ = run(*WHOLE[:5], replace(BRIDGED, other="b"), replace(BRIDGED, other="c"))
+    assert step(state, event_at(LegUnbridged, 8, other="b", state="announced")) == (state, ())
+
+
+def test_ignores_a_conference_before_the_announcement() -> None:
+    state, _ = run(RECORDING, ON_DISK, PLAYING)
+    assert step(state, event_at(ConferenceEnded, 1, state="announcing")) == (state, ())
+
+
+@pytest.mark.parametrize(("left", "reason"), [("passed", "daemon_away"), ("elsewhere", "announcement_failed")])
+def test_a_call_let_go_by_the_switch_has_a_reason(left: str, reason: str) -> None:
+    state, _ = run(RECORDING, event_at(StateReported, 1, state="unrecorded", left=left))
+    assert (state.phase, state.reason) == (Phase.UNRECORDED, reason)
+
+
+def test_longest_wait_covers_each_prompt_and_its_answer() -> None:
+    """Ten tries of a prompt of 2.4 s, each with five seconds to answer, four of grace, and one more."""
+    assert transitions.longest_wait(PLAN) == 10 * (12 + 1)
+    prompt = Speech(PROMPT, LENGTH)
+    script = Script(prompt, prompt, prompt)
+    assert transitions.longest_wait(CallPlan(OPT_IN, (script, script), prompt)) == 7 * 10 * (12 + 1)
 
 
 def test_after_the_end_only_a_recording_is_stopped() -> None:
