@@ -280,7 +280,7 @@ def test_stops_a_recording_before_consent() -> None:
 def test_leaves_the_socket_once_after_a_refusal_that_cannot_be_played() -> None:
     call = SwitchedCall(IN)
     call.press("2")
-    for _ in range(2):
+    for _ in range(3):
         call.feed(DeadlinePassed)
         call.now += timedelta(seconds=60)
     assert call.done.count(Do.LEAVE) == 1
