@@ -288,7 +288,7 @@ class CallController:
                 gevent.spawn(self._look, self.state.internal.leg)
             case Do.CHECK_PARTICIPANTS:
                 for one in self.state.conference.participants:
-                    if not one.asked:
+                    if not one.checked:
                         gevent.spawn(self._look, one.leg)
             case Do.NOTIFY:
                 if script.joining is not None and self.state.transfer.target is not None:
