@@ -355,6 +355,14 @@ def test_resume_while_ringing_announces() -> None:
     assert call.orders[-1] is Do.BEGIN
 
 
+def test_resume_while_ringing_marks_no_pause() -> None:
+    call = RingingCall()
+    call.state = initial.resume(PLAN, [], AT)
+    call.feed(CallReconciled, since=AT, state="pickup", paused=True, lasts=timedelta(seconds=20))
+    assert "paused" not in call.kinds
+    assert not call.state.pause.is_active(call.now)
+
+
 def test_resume_after_the_answer_records_nothing() -> None:
     call = RingingCall()
     call.state = initial.resume(PLAN, [], AT)

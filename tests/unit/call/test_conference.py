@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.call import initial
+from recorder.call.machine import step
 from recorder.call.state import Do, Finish
 from recorder.domain.call_events import (
     COLLEAGUE,
@@ -68,6 +69,18 @@ class ConferenceCall(RecordedCall):
             for one in self.done
             if isinstance(one, Marker) and one.kind in ("joined_room", "left_room")
         ]
+
+
+def in_conference() -> CallDriver:
+    """A call that went straight into an empty conference."""
+    call = CallDriver(initial.arrive(plan(), AT)[0])
+    call.feed(FolderWritten)
+    call.feed(RecordingStarted, state="announcing")
+    call.feed(PlaybackStarted, sound="/prompts/told.wav")
+    call.feed(PlaybackEnded, sound="/prompts/told.wav", complete=True)
+    call.feed(StateReported, state="announced")
+    call.feed(ConferenceJoined, conference="room")
+    return call
 
 
 def test_markers_list_the_participants() -> None:
@@ -190,14 +203,48 @@ def test_an_uninformed_external_participant_ends_the_recording() -> None:
     assert finish.reason is None
 
 
+def test_an_external_participant_is_known_when_they_return() -> None:
+    call = ConferenceCall()
+    call.feed(ParticipantsJoined, participants=(Participant("o", OTHER),))
+    call.check("o", outside=True, told=True)
+    call.leave("o")
+    call.join("p", OTHER, outside=True)
+    assert not call.state.recording.over
+
+
+def test_notifies_participants_who_joined_during_a_hold_after_it() -> None:
+    call = ConferenceCall()
+    call.feed(HoldStarted)
+    call.join("c", SECOND)
+    assert call.count(Do.NOTIFY) == 0
+    call.feed(HoldEnded)
+    assert call.count(Do.NOTIFY) == 1
+
+
+def test_ignores_the_departure_of_an_unknown_leg() -> None:
+    call = ConferenceCall()
+    before = call.state
+    call.leave("elsewhere")
+    assert call.state == before
+
+
+def test_ignores_a_conference_before_the_announcement() -> None:
+    state, _ = initial.arrive(plan(), AT)
+    joined = ConferenceJoined(AT, conference="room", participants=(Participant("b", FIRST),))
+    assert step(state, joined) == (state, ())
+
+
+def test_the_first_participant_may_be_external() -> None:
+    """No internal party has spoken yet."""
+    call = in_conference()
+    call.feed(ParticipantsJoined, participants=(Participant("o", OTHER),))
+    call.feed(LegChecked, other="o", outside=True)
+    assert not call.state.recording.over
+    assert call.markers("joined_room")[0]["who"] == "outside"
+
+
 def test_the_first_participant_is_the_internal_party() -> None:
-    call = CallDriver(initial.arrive(plan(), AT)[0])
-    call.feed(FolderWritten)
-    call.feed(RecordingStarted, state="announcing")
-    call.feed(PlaybackStarted, sound="/prompts/told.wav")
-    call.feed(PlaybackEnded, sound="/prompts/told.wav", complete=True)
-    call.feed(StateReported, state="announced")
-    call.feed(ConferenceJoined, conference="room")
+    call = in_conference()
     assert not call.state.internal.connected
     call.feed(ParticipantsJoined, participants=(Participant("c", SECOND),))
     call.feed(LegChecked, other="c")

@@ -211,6 +211,13 @@ def test_ignores_delete_where_the_line_does_not_allow_it() -> None:
     assert Do.DELETE_ASK not in call.done
 
 
+def test_ignores_delete_during_a_hold() -> None:
+    call = DeletableConversation()
+    call.feed(HoldStarted)
+    call.dial("delete")
+    assert Do.DELETE_ASK not in call.done
+
+
 def test_a_question_that_never_started_confirms_nothing() -> None:
     call = DeletableConversation()
     call.dial("delete")

@@ -171,6 +171,22 @@ def test_the_verdict_plays_to_its_end_in_a_pause() -> None:
     assert call.markers("keep_told") == [{"answer": "yes"}]
 
 
+def test_asks_nothing_during_a_hold() -> None:
+    call = Conversation()
+    call.feed(HoldStarted)
+    call.dial_keep()
+    assert call.markers("keep_asked") == []
+
+
+def test_ignores_keys_of_other_legs() -> None:
+    call = Conversation()
+    call.dial_keep()
+    call.play(KEEP.question)
+    for key in ("1", "2"):
+        call.press(key, leg="another")
+    assert call.state.question.step is QuestionStep.ANSWER
+
+
 def test_silence_is_a_no_and_both_hear_it() -> None:
     call = Conversation()
     call.dial_keep()

@@ -147,6 +147,35 @@ def test_notifies_nobody_during_a_hold() -> None:
     assert call.count(Do.NOTIFY) == 1
 
 
+def test_checks_a_transfer_target_despite_a_hold() -> None:
+    call = RecordedCall()
+    call.unbridge()
+    call.connect("c", SECOND)
+    call.feed(HoldStarted)
+    call.feed(LegChecked, other="c", outside=True)
+    assert call.state.recording.over
+
+
+def test_a_short_hold_during_the_check_does_not_notify_early() -> None:
+    call = RecordedCall()
+    call.unbridge()
+    call.connect("c", SECOND)
+    call.feed(HoldStarted)
+    call.feed(HoldEnded)
+    assert call.count(Do.NOTIFY) == 0
+    call.feed(LegChecked, other="c")
+    assert call.count(Do.NOTIFY) == 1
+
+
+def test_notifies_nobody_after_the_recording() -> None:
+    call = RecordedCall()
+    call.transfer("c", Party("e164", "+32470123456"), outside=True)
+    call.connect("d", SECOND)
+    call.feed(HoldStarted)
+    call.feed(HoldEnded)
+    assert call.count(Do.NOTIFY) == 0
+
+
 def test_notifies_nobody_in_an_unrecorded_call() -> None:
     state, _ = initial.arrive(replace(plan(), mode=OPT_OUT), AT)
     for event in (
