@@ -91,9 +91,7 @@ def _ask(
     return _play(replace(state, question=asked), keep.question, at, marker, Do.KEEP_ASK)
 
 
-def _play(
-    state: CallState, sound: Speech, at: datetime, *actions: Marker | Do
-) -> tuple[CallState, Actions]:
+def _play(state: CallState, sound: Speech, at: datetime, *actions: Marker | Do) -> tuple[CallState, Actions]:
     asked = replace(state.question, sound=sound.path, began=frozenset(), heard=frozenset())
     return set_timer(replace(state, question=asked), at, playback_timeout(sound.length)), actions
 

@@ -256,7 +256,9 @@ class CallController:
             case Do.REPEAT:
                 self._run("accord_again")
             case Do.LISTEN:
-                self._run("accord_listen", accord_answer=str(transitions.ANSWER_TIME // timedelta(milliseconds=1)))
+                self._run(
+                    "accord_listen", accord_answer=str(transitions.ANSWER_TIME // timedelta(milliseconds=1))
+                )
             case Do.REMIND:
                 self._say("accord_again", self.state.prompt.sound, answer=transitions.ANSWER_TIME)
             case Do.CUT:

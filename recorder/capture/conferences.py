@@ -292,7 +292,11 @@ class Conferences:
         if not call.state.conference.name or self._listeners.channel(leg):
             if leg in self._thirds and leg in self._aside and call.state.recording.over:
                 self._back(leg, Path(speech.path))
-            elif leg in self._thirds and not call.state.recording.over and transfer_consent.asks_for_consent(call.state):
+            elif (
+                leg in self._thirds
+                and not call.state.recording.over
+                and transfer_consent.asks_for_consent(call.state)
+            ):
                 self._ask_aside(call, leg, speech)
             elif commands.addressable(leg):
                 self._soon(commands.mix_in(call.channel, "accord_state", "announced", leg, sound))

@@ -368,7 +368,9 @@ def find_line(owner: TenantRow, number: str) -> LineRow:
     found = next((row for row in rows if row.number.removeprefix("+") == digits), None)
     if found is None:
         one = phone_numbers.to_canonical(number, owner.country)
-        found = next((row for row in rows if one == phone_numbers.to_canonical(row.number, owner.country)), None)
+        found = next(
+            (row for row in rows if one == phone_numbers.to_canonical(row.number, owner.country)), None
+        )
     if found is None:
         raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "see `accord line list`")
     return found

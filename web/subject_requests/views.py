@@ -16,8 +16,8 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain import time_zones
 from recorder.errors import PersonError, SealError
-from recorder.features.subject_requests import erasure, register, reviews, verification_code
 from recorder.features.subject_requests import call_erasure as forgotten_calls
+from recorder.features.subject_requests import erasure, register, reviews, verification_code
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, HeardRow, ReviewRow
 from recorder.identity import users
 from recorder.prompts.purposes import standard

@@ -39,7 +39,9 @@ def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = T
         Path("/nowhere"),
         start,
         tuple(
-            Marker(START + timedelta(milliseconds=ms), kind.split()[0], {"seen": "later"} if " " in kind else {})
+            Marker(
+                START + timedelta(milliseconds=ms), kind.split()[0], {"seen": "later"} if " " in kind else {}
+            )
             for ms, kind in marks
         ),
         CallEnd("recorded", None, START + timedelta(milliseconds=ended_ms), None),
@@ -523,7 +525,9 @@ def test_blocks_are_silenced_whatever_their_size() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(-500, 70_000), st.sampled_from(sorted(MARKER_KINDS))), max_size=12).map(sorted),
+    st.lists(st.tuples(st.integers(-500, 70_000), st.sampled_from(sorted(MARKER_KINDS))), max_size=12).map(
+        sorted
+    ),
     st.one_of(st.none(), st.integers(0, 50_000).map(lambda at: LocatedAnnouncement(at, at + 10_000, 1.0))),
     st.integers(1, LENGTH_MS),
     st.booleans(),

@@ -421,7 +421,9 @@ def test_resume_keeps_nothing_where_the_switch_went_on() -> None:
 
 
 @pytest.mark.parametrize(("went_on", "reason"), [(False, "daemon_away"), (True, None)])
-def test_a_call_that_ended_unobserved_is_kept_if_its_recording_went_on(went_on: bool, reason: str | None) -> None:
+def test_a_call_that_ended_unobserved_is_kept_if_its_recording_went_on(
+    went_on: bool, reason: str | None
+) -> None:
     """The bridge shows nothing here: it precedes the announcement."""
     call = RingingCall()
     call.state = initial.resume(PLAN, HEARD, AT)

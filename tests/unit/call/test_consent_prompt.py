@@ -380,7 +380,9 @@ def test_resume_keeps_the_consent_answer() -> None:
         state = initial.resume(plan, markers, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
     heard = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
-    assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "the external party could still have refused"
+    assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, (
+        "the external party could still have refused"
+    )
     silent = Marker(AT, "answered", {"question": "recording", "answer": "none"})
     assert initial.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
     yes = Marker(AT, "answered", {"question": "recording", "answer": "yes"})
@@ -450,9 +452,7 @@ def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
             assert event.key == "1"
             assert asked, "answered before the question"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
-            answers = [
-                dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"
-            ]
+            answers = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"]
             assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
     markers = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "answered"]
     about = [one["answer"] for one in markers if one["question"] == "recording"]

@@ -76,7 +76,9 @@ def test_an_audible_supervisor_is_a_third_party() -> None:
     count = len(call.done)
     call.speak("both", "right")
     call.check()
-    assert call.actions_after(count) == ["listener_heard", "check_participants", "joined_room"], "no second notice"
+    assert call.actions_after(count) == ["listener_heard", "check_participants", "joined_room"], (
+        "no second notice"
+    )
     count = len(call.done)
     call.feed(SupervisorLeft, other="c")
     assert call.actions_after(count) == ["left_room", "listener_left"]

@@ -247,9 +247,7 @@ def test_opens_one_question_at_a_time() -> None:
 
 def test_resume_discards_a_deleted_recording() -> None:
     """The daemon may have died between the key and the order to the switch."""
-    told = [
-        Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
-    ]
+    told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")]
     state = initial.resume(deletable_plan(), told, AT)
     state, actions = step(state, CallReconciled(AT, since=AT, state="announced", capturing=True))
     assert {Do.STOP, Do.DISCARD} <= set(actions)

@@ -37,7 +37,6 @@ from recorder.domain.markers import Marker
 from tests.unit.call.any_event import any_event
 from tests.unit.call.conversation import AT, KEEP, OWN_WORDS, VOICE, Conversation, plan
 
-
 QUESTION = "/prompts/question.wav"
 HEARD = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
 
@@ -447,9 +446,7 @@ def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
             state, actions = step(before, event)
             kinds = [one.kind for one in actions if isinstance(one, Marker)]
             answers = [
-                dict(one.data)
-                for one in actions
-                if isinstance(one, Marker) and one.kind == "keep_answered"
+                dict(one.data) for one in actions if isinstance(one, Marker) and one.kind == "keep_answered"
             ]
             if isinstance(event, KeyPressed) and event.leg == COLLEAGUE and event.key == "1":
                 confirmed = confirmed or asked or own

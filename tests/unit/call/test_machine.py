@@ -190,10 +190,15 @@ def test_a_short_hold_spoils_the_announcement() -> None:
 
 def test_a_hold_reported_early_spoils_the_announcement() -> None:
     """The call's own connection lags behind the standing one, which does not report the playback."""
-    state, actions = run(RECORDING, ON_DISK, event_at(HoldStarted, 1), event_at(HoldEnded, 2), PLAYING, PLAYED)
+    state, actions = run(
+        RECORDING, ON_DISK, event_at(HoldStarted, 1), event_at(HoldEnded, 2), PLAYING, PLAYED
+    )
     assert Do.CONFIRM not in actions
     assert actions[-1] is Do.REPEAT
-    again = event_at(PlaybackStarted, 2.6, sound=PROMPT), event_at(PlaybackEnded, 5, sound=PROMPT, complete=True)
+    again = (
+        event_at(PlaybackStarted, 2.6, sound=PROMPT),
+        event_at(PlaybackEnded, 5, sound=PROMPT, complete=True),
+    )
     _, actions = run(*again, state=state)
     assert Do.CONFIRM in actions
 
@@ -366,7 +371,9 @@ def test_ignores_a_conference_before_the_announcement() -> None:
     assert step(state, event_at(ConferenceEnded, 1, state="announcing")) == (state, ())
 
 
-@pytest.mark.parametrize(("left", "reason"), [("passed", "daemon_away"), ("elsewhere", "announcement_failed")])
+@pytest.mark.parametrize(
+    ("left", "reason"), [("passed", "daemon_away"), ("elsewhere", "announcement_failed")]
+)
 def test_a_call_let_go_by_the_switch_has_a_reason(left: str, reason: str) -> None:
     state, _ = run(RECORDING, event_at(StateReported, 1, state="unrecorded", left=left))
     assert (state.phase, state.reason) == (Phase.UNRECORDED, reason)

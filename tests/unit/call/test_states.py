@@ -29,8 +29,7 @@ def test_every_phase_is_reached_and_ends() -> None:
     assert {phase.name for phase in Phase} - {"ENDED"} <= reached
     for where in {where for where, _ in found} - {"ENDED"}:
         assert any(
-            becomes == "ENDED" and "finish" in orders
-            for becomes, orders in found[where, "channel is gone"]
+            becomes == "ENDED" and "finish" in orders for becomes, orders in found[where, "channel is gone"]
         ), f"{where} has no end"
     begins = [key for key, outcomes in found.items() if any("begin" in orders for _, orders in outcomes)]
     asked = [key for key in begins if key[0].startswith("ASKING")]

@@ -249,7 +249,9 @@ def test_ignores_the_check_of_a_leg_that_left() -> None:
 def test_notifies_a_party_who_came_unobserved(at_pickup: bool, restart: bool) -> None:
     call = RecordedCall(plan(at_pickup=at_pickup))
     call = resumed(call) if restart else call
-    done = [one for one in reconcile(call, "c", SECOND) if not isinstance(one, Marker) or "ann" not in one.kind]
+    done = [
+        one for one in reconcile(call, "c", SECOND) if not isinstance(one, Marker) or "ann" not in one.kind
+    ]
     left, came, *orders = done
     assert isinstance(left, Marker)
     assert isinstance(came, Marker)
