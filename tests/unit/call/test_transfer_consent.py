@@ -253,7 +253,7 @@ def test_third_party_answers_the_question_they_heard(mode: str, how: str) -> Non
 
 
 @MODES
-@pytest.mark.parametrize("deed", ["2", "goes", "cut", "hold"])
+@pytest.mark.parametrize("move", ["2", "goes", "cut", "hold"])
 def test_third_party_refuses_leaves_or_is_interrupted(mode: str, move: str) -> None:
     call = ConsentCall(mode)
     call.feed(ParticipantsJoined, participants=(Participant("r", THIRD),))
