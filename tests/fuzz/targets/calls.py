@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 from recorder.call import initial, machine
-from recorder.call.state import Actions, Do, Finish, Phase, WriteMark
+from recorder.call.state import Actions, Do, Finish, Phase
 from recorder.domain import call_events as events
 from recorder.domain.call_events import CallEvent
+from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.domain.parties import Party
-from recorder.spool.layout import MARKS, REASONS
+from recorder.spool.layout import REASONS
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.call", "recorder.domain.call_events")
@@ -51,8 +52,8 @@ def check(data: bytes) -> None:
     facts = Facts()
     plan = initial.notice_plan(PROMPT, length)
     if begun_anew:
-        marks = [kind for kind in sorted(MARKS) if kind != "answered" and choices.below(2)]
-        state = initial.resume(plan, [WriteMark(kind, at) for kind in marks], at)
+        marks = [kind for kind in sorted(MARKER_KINDS) if kind != "answered" and choices.below(2)]
+        state = initial.resume(plan, [Marker(at, kind) for kind in marks], at)
         facts.confirmed = facts.heard = "announcement_finished" in marks
         facts.disk, facts.captured = True, "recording_started" in marks
         actions: Actions = ()
@@ -130,8 +131,8 @@ def _check_step(before, event, state, actions, facts: Facts) -> None:
     if isinstance(event, events.PlaybackEnded) and event.sound == PROMPT and event.complete:
         facts.heard = True
     for action in actions:
-        if isinstance(action, WriteMark):
-            assert action.kind in MARKS
+        if isinstance(action, Marker):
+            assert action.kind in MARKER_KINDS
             if action.kind == "announcement_finished":
                 assert facts.heard or (
                     isinstance(event, events.CallReconciled) and event.state == "announced"
