@@ -35,7 +35,7 @@ from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Take
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 
 RATE = 8000
 START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)

@@ -38,7 +38,7 @@ from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.services import Services
 from recorder.store.directory import DirectoryStore
-from tests.installed import services_in
+from tests.installation import services_in
 
 BATCH = 1000
 ALONE = 500

@@ -52,7 +52,7 @@ def work_off(folder: Path, port: int) -> None:
     house = House(folder, clock.utc_now, os.urandom, store)
     spool = folder / "spool"
     services = replace(
-        house.means,
+        house.services,
         store=retrying(store),
         boundary=lambda reached: worker.stop() if reached == "removed" and not calls(spool) else None,
     )

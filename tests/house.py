@@ -44,7 +44,7 @@ from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.contract import Store
 from recorder.store.directory import DirectoryStore
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock, since_boot
 from tests.entropy import Repeating
@@ -104,7 +104,7 @@ class House:
         if not keys.exists():
             signing.init(keys, clock() - self.KEY_AGE, entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-        self.means = Services(
+        self.services = Services(
             store or DirectoryStore(self.bucket, entropy),
             Keyring(load_kek(keys / signing.KEK)),
             signer,
@@ -126,15 +126,15 @@ class House:
 
     @property
     def store(self) -> Store:
-        return self.means.store
+        return self.services.store
 
     @property
     def keyring(self) -> Keyring:
-        return self.means.keyring
+        return self.services.keyring
 
     @property
     def root_public(self) -> Ed25519PublicKey:
-        return self.means.root
+        return self.services.root
 
     def replaced(self, **attributes: Any) -> Self:
         """A copy with other attributes."""
@@ -161,7 +161,7 @@ class House:
 
     def office(self) -> Changes:
         """Writes the operator's statements about a customer's departure."""
-        return Changes(self.store, self.root_public, self.means.signer, self.clock, self.entropy)
+        return Changes(self.store, self.root_public, self.services.signer, self.clock, self.entropy)
 
     def customer(
         self,
@@ -219,7 +219,7 @@ class House:
             password_hash=_hashed(),
             now=self.clock(),
             entropy=self.entropy,
-            signer=self.means.signer,
+            signer=self.services.signer,
         )
         customer.people[login] = user
         return user
@@ -258,7 +258,7 @@ class House:
     def work(self, folder: Path, ended: datetime | None = None) -> None:
         """Run every stage of a take, now or soon after it ``ended``."""
         at = self.clock() if ended is None else ended + timedelta(milliseconds=900)
-        means = replace(self.means, uptime=lambda: since_boot(at))
+        means = replace(self.services, uptime=lambda: since_boot(at))
         while stages.step(folder, at, means):
             pass
 
@@ -321,7 +321,7 @@ class House:
         began = at or self.clock()
         recording, folder = self._arrive(customer, outside, began, direction=direction)
         self._end(folder, "not_recorded", reason, began + timedelta(seconds=8))
-        stages.step(folder, self.clock(), self.means)
+        stages.step(folder, self.clock(), self.services)
         return recording
 
     def stored(self, recording: str, name: str) -> Path:
@@ -339,13 +339,13 @@ class House:
     ) -> None:
         """Set a retention limit as the operator; ``None`` lifts it."""
         at = more.pop("now", None) or self.clock()
-        changes = Changes(self.store, self.root_public, self.means.signer, lambda: at, self.entropy)
+        changes = Changes(self.store, self.root_public, self.services.signer, lambda: at, self.entropy)
         wish = retention_limits.Wish(purpose, line, keep_days, **more)
         retention_limits.set_limit(changes, tenant, wish, By("operator"))
 
     def confirm_holds(self) -> bool:
         """Confirm after a rebuild that the legal holds are complete."""
-        return hold_review.confirm_holds(self.means.signer, self.trust, self.clock(), self.entropy)
+        return hold_review.confirm_holds(self.services.signer, self.trust, self.clock(), self.entropy)
 
     def close(self) -> None:
         self.database.close()

@@ -17,7 +17,7 @@ from bench.load.phones import Ports
 from bench.load.usage import descendants
 from recorder import config
 from recorder.processes.services import Context
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 from tests.freeswitch.process import Switch, until
 from tests.freeswitch.switches import CONF
 

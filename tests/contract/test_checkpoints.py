@@ -18,7 +18,7 @@ from recorder.store.s3 import S3Store
 from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.house import Bakery
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def test_a_checkpoint_is_locked_and_found_where_it_was_put(
     house: Bakery, bucket_store: S3Store, lesser_store: S3Store, lesser: bool
 ) -> None:
     store = lesser_store if lesser else bucket_store
-    house.means = replace(house.means, store=store)
+    house.services = replace(house.services, store=store)
     put_small(house)
-    means = replace(house.means, store=store, checkpoints_seen={})
+    means = replace(house.services, store=store, checkpoints_seen={})
     assert bucket_store.abilities().object_lock
     assert checkpoint.keep(means, house.clock.forward(hours=1)) == 1
     place = checkpoint.place_of(house.tenant, 1)
@@ -49,7 +49,7 @@ def test_a_checkpoint_is_locked_and_found_where_it_was_put(
     client, which = store._client, {"Bucket": store._bucket, "Key": place, "VersionId": version}
     kept = client.get_object_retention(**which)["Retention"]
     assert kept["Mode"] == "COMPLIANCE"
-    assert abs(kept["RetainUntilDate"] - house.clock() - house.means.checkpoint_lock).total_seconds() < 2
+    assert abs(kept["RetainUntilDate"] - house.clock() - house.services.checkpoint_lock).total_seconds() < 2
     sooner = {"Mode": "COMPLIANCE", "RetainUntilDate": house.clock() + timedelta(days=1)}
     with pytest.raises(ClientError):
         client.put_object_retention(**which, Retention=sooner)
@@ -60,6 +60,6 @@ def test_a_checkpoint_is_locked_and_found_where_it_was_put(
     with pytest.raises(Conflict):
         store.put(place, file, "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa")
     assert store.read(place) == before
-    audit = Audit(store, house.means.root, house.clock(), house.means.keyring)
+    audit = Audit(store, house.services.root, house.clock(), house.services.keyring)
     # The bucket is another test's, too, with a root of its own.
     assert [each for each in audit.tenant(house.tenant) if each.code != "endorsement.form"] == []

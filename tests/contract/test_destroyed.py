@@ -31,7 +31,7 @@ def entropy() -> Repeating:
 @pytest.fixture
 def stored(house, bucket_store: S3Store) -> tuple[object, object, S3Store]:
     """A recording in the bucket: the house, its row, the store."""
-    house.means = replace(house.means, store=bucket_store)
+    house.services = replace(house.services, store=bucket_store)
     folder = house.take(talk_ms=300)
     house.work(folder)
     return house, queries.recording(house.tenant, folder.name), bucket_store
@@ -43,7 +43,7 @@ def versions(store: S3Store, key: str) -> int:
 
 def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
     house, row, store = stored
-    means = house.means
+    means = house.services
     nodes = 8
     chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(nodes)]
 
@@ -75,7 +75,7 @@ def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
     key = data_key_path(house.tenant, row.id)
     assert [versions(store, row.prefix + name) for name in ("audio.opus", "audio.wav", "peaks")] == [2, 2, 2]
     house.clock.forward(days=31)
-    means = replace(house.means, store=store)
+    means = replace(house.services, store=store)
     assert expiry.destroy_due(means, house.clock()) == 1
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
     assert [versions(store, each) for each in gone] == [0, 0, 0, 0]
@@ -83,7 +83,7 @@ def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
         "amendment-0001.json",
         "manifest.json",
     ]
-    assert verify(store, row.prefix, house.means.root).findings == []
+    assert verify(store, row.prefix, house.services.root).findings == []
 
 
 def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
@@ -93,7 +93,7 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     lock = {"Bucket": store._bucket, "Key": key, "VersionId": version}
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "ON"})
     house.clock.forward(days=31)
-    means = replace(house.means, store=store)
+    means = replace(house.services, store=store)
     assert expiry.destroy_due(means, house.clock()) == 0
     left = queries.recording(house.tenant, row.id)
     assert (left.wrapped_key, left.destroyed_at) == (None, None)
@@ -104,14 +104,14 @@ def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
     store._client.put_object_legal_hold(**lock, LegalHold={"Status": "OFF"})
     house.clock.forward(hours=1)
     assert expiry.destroy_due(means, house.clock()) == 1
-    assert verify(store, row.prefix, house.means.root).findings == []
+    assert verify(store, row.prefix, house.services.root).findings == []
 
 
 def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -> None:
     """Without their claims, as when a clock is wrong: what decides is the bucket."""
     house, row, store = stored
     house.clock.forward(days=31)
-    means = replace(house.means, store=store)
+    means = replace(house.services, store=store)
     chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(2)]
     for chain in chains:
         expiry.destroy(row, chain, EXPIRED, means, house.clock.forward(seconds=1))
@@ -126,7 +126,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     house, bucket_store: S3Store, before, erased
 ) -> None:
     """Neither from the look that finds it erased nor, where it is erased after that look, in any version."""
-    house.means = means = replace(house.means, store=bucket_store)
+    house.services = means = replace(house.services, store=bucket_store)
     folder = house.take(talk_ms=300)
     copy = house.folder / "older" / folder.name
     for _ in range(1 if before == "sealing" else 2):
@@ -147,7 +147,7 @@ def test_a_node_that_comes_back_puts_nothing_of_it_again(
     else:
         while stages.next_stage(there) != "store":
             stages.step(there, house.clock(), means)
-        house.means = replace(means, store=_AfterTheFirstPut(bucket_store, destroy))
+        house.services = replace(means, store=_AfterTheFirstPut(bucket_store, destroy))
     house.work(there)
     assert not there.exists()
     gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]

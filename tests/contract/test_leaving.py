@@ -32,12 +32,12 @@ def entropy() -> Repeating:
 
 @pytest.mark.long
 def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) -> None:
-    house.means = replace(house.means, store=bucket_store)
+    house.services = replace(house.services, store=bucket_store)
     folder = house.take(talk_ms=300, formats=("wav",))
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     house.clock.forward(minutes=2)
-    means, root = house.means, house.means.root
+    means, root = house.services, house.services.root
     said = {"now": house.clock(), "entropy": house.entropy}
     login = {"login": uuid4().hex, "name": "Ada", "language": "fr", "password_hash": "$argon2id$"}
     ada = users.create_user(house.tenant, role="customer_admin", **login, **said)

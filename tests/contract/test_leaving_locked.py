@@ -70,11 +70,11 @@ def clock() -> Clock:
 def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: Bakery, locked: Locked) -> None:
     store, lock = S3Store(locked.worker, house.entropy), GovernanceLock(locked.worker)
     lock.check()
-    house.means = replace(house.means, store=store, lock=lock)
+    house.services = replace(house.services, store=store, lock=lock)
     folders = [house.take(talk_ms=300) for _ in range(2)]
     for folder in folders:
         house.work(folder)
-    means, root = house.means, house.means.root
+    means, root = house.services, house.services.root
     rows = [queries.recording(house.tenant, folder.name) for folder in folders]
     sounds = [row.prefix + each.name for row in rows for each in row.objects]
     assert len(sounds) == 6

@@ -28,7 +28,7 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
     bucket = seaweedfs.bucket()
     store, lock = S3Store(bucket, house.entropy), GovernanceLock(bucket)
     lock.check()
-    house.means = replace(house.means, store=store, lock=lock)
+    house.services = replace(house.services, store=store, lock=lock)
     folder = house.take(talk_ms=300)
     house.work(folder)
     house.clock.forward(minutes=1)
@@ -43,7 +43,7 @@ def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(se
             store.delete(row.prefix + each.name)
         assert store.size(row.prefix + each.name) > 0
 
-    given = house.means
+    given = house.services
     changes = Changes(store, given.root, given.signer, house.clock, house.entropy)
     changes.delete(house.tenant, row.id, By("operator"), reason="asked for")
     means = replace(given, store=store)

@@ -16,7 +16,7 @@ from recorder.seal.verification import verify
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
 from tests.entropy import Repeating
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def listed(seaweedfs, prefix: str) -> set[tuple[str, str, str]]:
 
 
 def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3Store) -> None:
-    house.means = replace(house.means, store=bucket_store)
+    house.services = replace(house.services, store=bucket_store)
     listed(seaweedfs, "nothing")
     recordings = [put_small(house) for _ in range(2)]
     sounds, keys = listed(seaweedfs, f"{house.tenant}/"), listed(seaweedfs, f"keys/{house.tenant}/")
@@ -56,5 +56,5 @@ def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3
     fresh = kek_files.Keyring(load_kek(folder / "kek"))
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
-        assert verify(bucket_store, row.prefix, house.means.root, fresh).findings == []
+        assert verify(bucket_store, row.prefix, house.services.root, fresh).findings == []
     assert (standing(bucket_store).rows, standing(bucket_store).objects) == (0, 0)

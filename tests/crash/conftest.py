@@ -18,7 +18,7 @@ import pytest
 
 import recorder
 from recorder.spool import layout
-from tests.stored import assert_stored_once, kinds
+from tests.stored_recordings import assert_stored_once, kinds
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 WORK = Path(__file__).with_name("work.py")

@@ -39,7 +39,7 @@ from recorder.seal import kek_files, signing
 from recorder.seal.amendment import By
 from recorder.services import Services
 from recorder.store.directory import DirectoryStore
-from tests.installed import services_in
+from tests.installation import services_in
 
 
 @dataclass

@@ -52,7 +52,7 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
     left = [key.removeprefix(row.prefix) for key in house.objects() if recording in key]
     said = ["amendment-0001.json", *(["amendment-0002.json"] if why != "expired" else [])]
     assert left == [*said, "manifest.json"]
-    report = verify(house.means.store, row.prefix, house.means.root)
+    report = verify(house.services.store, row.prefix, house.services.root)
     assert report.findings == []
     assert report.chain.erased.at == row.destroyed_at
     with connected():
@@ -83,7 +83,7 @@ def lost_and_found(house, name: str) -> Iterator[str]:
     own = database.database.obj
     opened = database.open_catalogue(url)
     try:
-        means = house.means
+        means = house.services
         Rebuild(means.store, means.keyring, means.root, house.clock, house.entropy).run()
         rebuild_queue.finish()
         yield url
@@ -165,7 +165,7 @@ def test_a_copy_of_the_catalogue_of_before_brings_nothing_back(house) -> None:
     opened = database.open_catalogue(f"{url}.old")
     try:
         assert queries.recording(house.tenant, recording).destroyed_at is None
-        means = house.means
+        means = house.services
         Rebuild(means.store, means.keyring, means.root, house.clock, house.entropy).run()
         rebuild_queue.finish()
         assert_gone(house, recording, "deleted")

@@ -22,8 +22,8 @@ from recorder.features.subject_requests import register, reviews
 from recorder.identity import users
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
-from tests.stored import kinds, put_small
-from tests.vouching import vouch
+from tests.identity_proof import vouch
+from tests.stored_recordings import kinds, put_small
 
 from .conftest import step
 
@@ -33,7 +33,7 @@ DIED = -signal.SIGKILL
 def assert_amended_once(house, recording: str, times: int = 1) -> None:
     """In the bucket, in the catalogue, and in the log."""
     row = queries.recording(house.tenant, recording)
-    report = verify(house.means.store, row.prefix, house.means.root)
+    report = verify(house.services.store, row.prefix, house.services.root)
     assert report.findings == []
     assert [each.sha256 for each in report.chain.amendments] == list(
         amendments.known(house.tenant, recording)
@@ -91,7 +91,7 @@ def test_a_limit_is_followed_by_all_whatever_point_it_dies_at(house) -> None:
 
 def begin_killed(house, boundary: str) -> None:
     put_small(house)
-    file, means = house.folder / "day.backup", house.means
+    file, means = house.folder / "day.backup", house.services
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     put_small(house)
     assert step(house, "sign", "-") == [0]
@@ -164,7 +164,7 @@ def person_killed(house, boundary: str) -> None:
         house.tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **more,
     )  # fmt: skip
-    vouch(house.tenant, made.id, signer=house.means.signer, **more)
+    vouch(house.tenant, made.id, signer=house.services.signer, **more)
     argument = f"{made.id}/{recording}/{user.id}"
     assert step(house, "person", boundary, argument=argument) == [DIED]
     assert reviews.of(house.tenant, made.id)[recording].erased_at is None, "nobody wrote down what came of it"
@@ -173,7 +173,7 @@ def person_killed(house, boundary: str) -> None:
     noted = reviews.of(house.tenant, made.id)[recording]
     assert noted.erased_at is not None
     assert_amended_once(house, recording)
-    given = house.means
+    given = house.services
     destroying = given
     assert expiry.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
 
@@ -191,7 +191,7 @@ def test_and_so_whatever_point_it_dies_at(house, boundary) -> None:
 def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
     """All points are in ``test_steps_killed.py``."""
     kept = put_small(house)
-    file, means = house.folder / "day.backup", house.means
+    file, means = house.folder / "day.backup", house.services
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     url = f"sqlite:///{house.folder / 'again.db'}"
     schema.migrate(url)

@@ -60,7 +60,7 @@ def left(house, recordings: int = 1) -> list[str]:
     for folder in (*folders, house.unrecorded()):
         house.work(folder)
     house.clock.forward(minutes=2)
-    keys = Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "rotate")
+    keys = Rewrapping(house.services.store, house.services.keyring, house.clock, house.entropy, "rotate")
     keys.begin(house.tenant)
     keys.all()
     office = house.office()
@@ -76,8 +76,8 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
     receipt = offboarding_queries.standing(house.tenant).receipt
-    assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
-    said = read_receipt(receipt.encode(), house.means.root).said
+    assert house.services.store.read(place_of(house.tenant)) == receipt.encode()
+    said = read_receipt(receipt.encode(), house.services.root).said
     assert said.destroyed == {"deleted": len(recordings)}
     assert len(said.keys.destroyed) == 2, "the one of before a change, too"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None

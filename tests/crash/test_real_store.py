@@ -21,7 +21,7 @@ def server(house, workers) -> Iterator[SeaweedFS]:
     folder, port = house.folder / "seaweedfs", free_ports(PORTS)
     made = SeaweedFS(folder, port)
     made.start()
-    house.means = replace(house.means, store=S3Store(made.bucket()))
+    house.services = replace(house.services, store=S3Store(made.bucket()))
     workers.store_arguments = (str(folder), str(port))
     yield made
     made.stop(seconds=0)

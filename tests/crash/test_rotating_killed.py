@@ -20,7 +20,7 @@ from recorder.playback.verified_recording import Seals
 from recorder.seal import kek_files
 from recorder.seal.keyring import WrappedKey, data_key_path, load_kek, next_tenant_key_path
 from recorder.seal.verification import verify
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 from .conftest import step
 
@@ -45,11 +45,11 @@ def rotate(house, *boundaries: str, days: int = 0) -> list[int]:
 def begin(house) -> tuple[str, str]:
     """Another key-encryption key and another key of the customer are to come; their ids."""
     keys = house.folder / "keys"
-    house.means = replace(
-        house.means, keyring=kek_files.keyring(keys)
+    house.services = replace(
+        house.services, keyring=kek_files.keyring(keys)
     )  # of a worker that has started already
     kek = kek_files.make_next(keys)
-    made = Rewrapping(house.means.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
+    made = Rewrapping(house.services.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
     return kek.id, made.begin(house.tenant)
 
 
@@ -63,7 +63,7 @@ def sounds(house) -> dict[str, tuple[int, int]]:
 
 
 def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> None:
-    keys, store = house.folder / "keys", house.means.store
+    keys, store = house.folder / "keys", house.services.store
     assert load_kek(keys / "kek").id == kek
     assert not (keys / kek_files.NEXT).exists()
     found = standing(store)
@@ -73,12 +73,12 @@ def assert_changed(house, kek: str, tenant_key: str, recordings: list[str]) -> N
     assert mine.key_id == tenant_key
     assert next_tenant_key_path(house.tenant) not in house.objects()
     fresh = kek_files.Keyring(load_kek(keys / "kek"))  # a machine that has nothing but the new one
-    seals = Seals(store, fresh, house.means.root)
+    seals = Seals(store, fresh, house.services.root)
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
         assert store.read(data_key_path(house.tenant, recording)) == row.wrapped_key.encode()
         seals.open(row, house.clock())
-        assert verify(store, row.prefix, house.means.root, fresh).findings == []
+        assert verify(store, row.prefix, house.services.root, fresh).findings == []
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select()]
     assert kinds.count("tenant.key_changed") == kinds.count("tenant.key_wrapped") == 1
@@ -106,8 +106,8 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
     late = put_small(house)  # the worker goes on meanwhile
     for recording in (*recordings, late):
         row = queries.recording(house.tenant, recording)
-        Seals(house.means.store, both, house.means.root).open(row, house.clock())
-        assert verify(house.means.store, row.prefix, house.means.root, both).findings == []
+        Seals(house.services.store, both, house.services.root).open(row, house.clock())
+        assert verify(house.services.store, row.prefix, house.services.root, both).findings == []
     assert rotate(house, "-", days=1) == [0]
     assert {key: sounds(house)[key] for key in before} == before
     assert_changed(house, kek, tenant_key, [*recordings, late])
@@ -146,7 +146,7 @@ def test_what_is_destroyed_meanwhile_does_not_come_back(house) -> None:
     """The recording is destroyed between the key's new wrapping in the bucket and in the row."""
     recording = put_small(house)
     begin(house)
-    means, row = house.means, queries.recording(house.tenant, recording)
+    means, row = house.services, queries.recording(house.tenant, recording)
     destroying = means
     later = house.clock() + timedelta(days=400)
 
@@ -167,7 +167,7 @@ def test_the_key_put_after_it_was_looked_goes_again(house) -> None:
     """Whoever destroys has looked already when the key is put: the row tells."""
     recording = put_small(house)
     begin(house)
-    means, row = house.means, queries.recording(house.tenant, recording)
+    means, row = house.services, queries.recording(house.tenant, recording)
     destroying = means
     later = house.clock() + timedelta(days=400)
 

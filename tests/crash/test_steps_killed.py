@@ -18,7 +18,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery import backup
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 from .conftest import step
 
@@ -40,7 +40,7 @@ def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
     assert step(house, "hold", "-", argument=held[0], days=2) == [0]
     for recording in held:
         row = queries.recording(house.tenant, recording)
-        report = verify(house.means.store, row.prefix, house.means.root)
+        report = verify(house.services.store, row.prefix, house.services.root)
         assert (report.findings, len(report.chain.holds)) == ([], 1)
 
 
@@ -55,7 +55,7 @@ def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
     assert [row.number for row in rows] == list(range(1, len(ended) + 1)), "none twice, none left out"
     assert all(row.stored_at for row in rows)
     house.clock.forward(days=len(ended), minutes=5)
-    means = house.means
+    means = house.services
     audit = Audit(means.store, means.root, house.clock(), means.keyring)
     assert list(audit.tenant(house.tenant)) == []
 
@@ -63,7 +63,7 @@ def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
 @pytest.mark.long
 def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> None:
     kept, gone = put_small(house), put_small(house)
-    file, means = house.folder / "day.backup", house.means
+    file, means = house.folder / "day.backup", house.services
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     row = queries.recording(house.tenant, gone)
     house.clock.forward(days=400)

@@ -17,7 +17,7 @@ from recorder.store.directory import DirectoryStore
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import SeaweedFS
-from tests.installed import services_in
+from tests.installation import services_in
 
 
 def main() -> None:

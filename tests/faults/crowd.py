@@ -69,7 +69,7 @@ class Crowd:
         house = self._house
         tenant = str(uuid7(house.clock(), house.entropy))
         common = {"now": house.clock(), "entropy": house.entropy}
-        key = house.means.keyring.new_tenant_key(tenant, house.entropy)
+        key = house.services.keyring.new_tenant_key(tenant, house.entropy)
         tenants.create_tenant(tenant, name=name, wrapped_key=key.to_bytes().decode(), **common)
         row = announcements.create_announcement(
             tenant,

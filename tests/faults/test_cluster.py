@@ -53,7 +53,7 @@ class Listener(threading.Thread):
             entropy=house.entropy,
         )
         self._who = Who(person.id, house.tenant, "customer", "fr")
-        means = house.means
+        means = house.services
         self._gate = PanelGate(store, means.keyring, means.root)
         self._recording = recording
         self.heard: set[str] = set()
@@ -108,7 +108,7 @@ def test_one_server_is_killed_and_nothing_is_lost(
     for folder in folders:
         row = queries.recording(house.tenant, folder.name)
         assert row is not None
-        report = verify(store, row.prefix, house.means.root, house.means.keyring)
+        report = verify(store, row.prefix, house.services.root, house.services.keyring)
         assert report.ok, report.findings
     assert len(listener.heard) == 1, "every play was the same, whole"
     assert len(listener.failures) <= 2, listener.failures

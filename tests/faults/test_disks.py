@@ -76,7 +76,7 @@ def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
         folders.append(house.take())
         clock.forward(seconds=1)
         while stages.next_stage(folders[-1]) != "store":
-            stages.step(folders[-1], clock(), house.means)
+            stages.step(folders[-1], clock(), house.services)
     spool_disk.fill()
     assert spool_disk.left() == 0
     process = processes.worker()
@@ -158,7 +158,7 @@ def test_the_stores_disk_is_full_and_then_not_mounted(
     folders = [house.take()]
     process = processes.worker()
     until(lambda: waits(process, "No space left"), "a failure that is written down")
-    assert list(house.means.store.list("")) == []
+    assert list(house.services.store.list("")) == []
     disk.free()
     until(lambda: stored(house) == {folders[0].name}, "the recording, once there is room")
     process.stop()

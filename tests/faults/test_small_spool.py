@@ -67,7 +67,7 @@ class Site:
         for key in self.house.objects():
             if key.endswith("/manifest.json"):
                 content = (self.house.bucket / key).read_bytes()
-                manifest = open_manifest(content, self.house.means.root)
+                manifest = open_manifest(content, self.house.services.root)
                 assert [each.code for each in manifest.purposes] == ["agreement"], manifest.unannounced
                 gaps.append(tuple(gap.reason for gap in manifest.gaps if gap.end_ms > manifest.duration_ms))
         return gaps

@@ -50,7 +50,7 @@ def whole(house, server: SeaweedFS, recording: str) -> bool:
     """What lies in the bucket is what was sealed, every block of it."""
     row = queries.recording(house.tenant, recording)
     assert row is not None
-    means = house.means
+    means = house.services
     report = verify(S3Store(server.bucket()), row.prefix, means.root, means.keyring)
     assert report.ok, report.findings
     return True

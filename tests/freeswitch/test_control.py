@@ -62,7 +62,7 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
     house = House(tmp_path, utc_now, os.urandom)
     said = {"now": utc_now(), "entropy": os.urandom}
     tenants.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
-    signed = said | {"signer": house.means.signer}
+    signed = said | {"signer": house.services.signer}
     users.create_user(
         TENANT,
         login="claire",

@@ -21,7 +21,7 @@ from recorder.switch.esl import Inbound, OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.standing_connection import Node
-from tests.admitting import Everybody
+from tests.admission import OpenAdmission
 from tests.freeswitch.switches import NUMBER, PASSWORD, Rig
 
 FORGED = b"%0AUnique-ID%3A%20evil%0Avariable_y%3A%20z%0D%0A%E2%80%A8variable_accord_state%3A%20announced"
@@ -195,7 +195,7 @@ def test_the_same_on_the_calls_own_socket_and_when_reconciling(rig: Rig) -> None
         "127.0.0.1", rig.switch.esl_port, PASSWORD, ["CHANNEL_DESTROY"],
         lambda event: None, lambda live: None, lambda reason: None, random=lambda: 0.5,
     )  # fmt: skip
-    dialplan = OutboundSocket("127.0.0.1", rig.daemon_port, on_call, Everybody())
+    dialplan = OutboundSocket("127.0.0.1", rig.daemon_port, on_call, OpenAdmission())
     dialplan.bind()
     gevent.spawn(dialplan.serve)
     node.start()

@@ -13,7 +13,7 @@ import pytest
 
 from recorder.capture.admission import FILE, variable
 from recorder.spool.layout import AUDIO
-from tests import forger
+from tests import forged_switch
 from tests.freeswitch.process import Esl, until
 from tests.freeswitch.switches import NUMBER, PASSWORD, RATE, CallUnderTest, Rig
 from tests.scenarios.proxy import Proxy
@@ -22,7 +22,7 @@ KEY = variable("test")
 USERS = [
     pytest.param(None, id="the switch's own user"),
     pytest.param(
-        forger.SOMEBODY,
+        forged_switch.SOMEBODY,
         id="another user",
         marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else"),
     ),
@@ -72,7 +72,7 @@ def test_a_forged_call_has_no_effect_and_learns_nothing(
 ) -> None:
     daemon.wait_watching()
     channel = str(uuid.uuid4())
-    with forger.run(
+    with forged_switch.run(
         str(daemon.daemon_port), "--channel", channel, "--line", f"{NUMBER}01", "--state", state,
         "--direction", direction, uid=uid,
     ) as process:  # fmt: skip

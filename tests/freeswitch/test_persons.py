@@ -20,7 +20,7 @@ from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.prompts import composer
 from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
 from tests.house import Customer, House
-from tests.spoken import digits
+from tests.spoken_digits import digits
 
 DIGITS = "271830"
 SHOWN = "3225550100"

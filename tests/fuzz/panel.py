@@ -89,7 +89,7 @@ def panel() -> Panel:
     limiter.enabled = False
     hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
     api_tokens.create(
-        ours.id, name="till", token_sha256=hashed, now=clock(), entropy=entropy, signer=house.means.signer
+        ours.id, name="till", token_sha256=hashed, now=clock(), entropy=entropy, signer=house.services.signer
     )
     made = Panel(house, ours, app, mine, theirs, "", "", _talking(house, ours, rival))
     log_in(made, "dyck")

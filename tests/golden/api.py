@@ -57,7 +57,11 @@ class _Programs:
 
     def make_token(self, tenant: str, secret: str) -> str:
         hashed = hashlib.sha256(secret.encode()).hexdigest()
-        said = {"now": self.house.clock(), "entropy": self.house.entropy, "signer": self.house.means.signer}
+        said = {
+            "now": self.house.clock(),
+            "entropy": self.house.entropy,
+            "signer": self.house.services.signer,
+        }
         return api_tokens.create(tenant, name="till", token_sha256=hashed, **said).id
 
     def client(self) -> FlaskClient:

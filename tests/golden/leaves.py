@@ -32,10 +32,10 @@ from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.golden.receipts import catalogue, erase_all, hand_over, made
 from tests.house import Bakery
-from tests.stored import put_small
+from tests.identity_proof import vouch
+from tests.stored_recordings import put_small
 from tests.unit.auditlog.conftest import BEGAN, World, make_world
 from tests.unit.auditlog.filled import fill, said
-from tests.vouching import vouch
 
 Fields = dict[str, set[tuple[str, ...]]]
 """By kind the fields that bodies had."""
@@ -83,7 +83,7 @@ def _who(world: World) -> Who:
 
 
 def _gate(world: World) -> PanelGate:
-    house, given = world.house, world.house.means
+    house, given = world.house, world.house.services
     return PanelGate(given.store, given.keyring, given.root, now=house.clock, entropy=house.entropy)
 
 
@@ -92,7 +92,7 @@ def _settings(world: World) -> None:
     person = users.user(world.tenant, world.user)
     assert person is not None
     assert users.note_refused_log_in(person, **said(world))
-    signer = world.house.means.signer
+    signer = world.house.services.signer
     assert users.set_password(world.tenant, world.user, "$argon2id$4", signer=signer, **said(world))
     world.house.limit(None, purpose="training")
     line = world.house.line.id
@@ -120,11 +120,13 @@ def _listening(world: World) -> None:
 def _keys(world: World) -> None:
     folder, house = world.house.folder / "keys", world.house
     kek_files.make_next(folder, house.entropy)
-    rewrapping = Rewrapping(house.means.store, kek_files.rotating(folder), house.clock, house.entropy, "one")
+    rewrapping = Rewrapping(
+        house.services.store, kek_files.rotating(folder), house.clock, house.entropy, "one"
+    )
     rewrapping.begin(world.tenant)
     rewrapping.all()
     kek_files.promote(folder, lambda _reached: None)
-    house.means = replace(house.means, keyring=kek_files.keyring(folder))
+    house.services = replace(house.services, keyring=kek_files.keyring(folder))
 
 
 def _erasing(world: World, found: Fields) -> None:
@@ -138,10 +140,10 @@ def _erasing(world: World, found: Fields) -> None:
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said(world),
     ).id  # fmt: skip
-    vouch(tenant, request, signer=house.means.signer, **said(world))
+    vouch(tenant, request, signer=house.services.signer, **said(world))
     _look(found)
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
-    assert expiry.destroy_due(house.means, house.clock()) == 1
+    assert expiry.destroy_due(house.services, house.clock()) == 1
     reviews.note_erasing(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
     call_erasure.erase(house.office(), register.request(tenant, request), world.user)
 
@@ -149,7 +151,7 @@ def _erasing(world: World, found: Fields) -> None:
 def _again(world: World, found: Fields) -> None:
     """The catalogue is lost, after a copy of it was made."""
     house, path = world.house, world.house.folder / "accord.backup"
-    ring, public = house.means.keyring, house.means.root
+    ring, public = house.services.keyring, house.services.root
     told = house.clock, house.entropy
     backup.write(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
     house.clock.forward(hours=1)
@@ -158,7 +160,7 @@ def _again(world: World, found: Fields) -> None:
     _look(found)
     with catalogue(house.folder, "again"):
         backup.restore(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
-        Rebuild(house.means.store, ring, public, *told, threads=1).run()
+        Rebuild(house.services.store, ring, public, *told, threads=1).run()
         continuation.begin(world.tenant, "the disk broke", world.signing(), house.clock.forward(minutes=1))
         assert house.confirm_holds()
         _leaving(world, found)

@@ -27,7 +27,7 @@ from recorder.seal.amendment import By
 from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.house import Bakery
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 BACKUPS_KEPT = timedelta(days=30)
 
@@ -59,7 +59,7 @@ def made() -> Made:
             "of an offboarding": _left(house),
         }
         assert recording in leaf[2]
-        return Made(texts, house.means.root, leaf)
+        return Made(texts, house.services.root, leaf)
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def catalogue(folder: Path, name: str) -> Iterator[str]:
 
 def hand_over(house: Bakery, office: Changes) -> None:
     """What a customer who leaves can fetch is fixed."""
-    given = house.means
+    given = house.services
     seals = Seals(given.store, given.keyring, given.root)
     sign = partial(service.hand_over, office, house.tenant)
     pem = signing.public_pem(given.root)
@@ -88,7 +88,7 @@ def hand_over(house: Bakery, office: Changes) -> None:
 
 def erase_all(house: Bakery, office: Changes) -> str:
     """Everything of a customer who leaves is destroyed; the receipt."""
-    given, clock = house.means, house.clock
+    given, clock = house.services, house.clock
     clock.forward(days=10)
     service.decide(office, house.tenant, early=None)
     assert ending.erase_due(given, clock(), elapsed=lambda: 0.0) == 1
@@ -98,8 +98,8 @@ def erase_all(house: Bakery, office: Changes) -> str:
 def _erased(house: Bakery, recording: str) -> str:
     given: Changes = house.office()
     given.delete(house.tenant, recording, By("operator"), reason="Not needed.")
-    assert expiry.destroy_due(house.means, house.clock()) == 1
-    means, now = house.means, house.clock()
+    assert expiry.destroy_due(house.services, house.clock()) == 1
+    means, now = house.services, house.clock()
     made = erasure_receipt.receipt(
         house.tenant, recording, means.store, means.root, means.signer, BACKUPS_KEPT, now
     )

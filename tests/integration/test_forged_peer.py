@@ -21,7 +21,7 @@ from demo.practice.session import PracticeCall
 from demo.practice.switch import CONF, PracticeSwitch
 from recorder.capture.admission import FILE, variable
 from recorder.spool import layout
-from tests import forger
+from tests import forged_switch
 from tests.scenarios.practice_driver import NUMBERS, PASSWORD, PracticeDriver
 
 STATES = {
@@ -70,7 +70,7 @@ def test_forged_call_has_no_effect_and_learns_nothing(driver: PracticeDriver) ->
     for state, direction in STATES.values():
         channel = str(uuid.uuid4())
         line = NUMBERS["out"] if direction == "outbound" else NUMBERS["line"]
-        forged[channel] = forger.run(
+        forged[channel] = forged_switch.run(
             str(driver.port), "--channel", channel, "--line", line, "--state", state, "--direction", direction
         )
     for channel, process in forged.items():
@@ -101,12 +101,12 @@ def test_forged_call_of_another_user_has_no_effect(driver: PracticeDriver) -> No
     recorded(driver, "+32470000001").hang_up()
     channel = str(uuid.uuid4())
     before = spools(driver)
-    heard = received_commands(forger.run(
-        str(driver.port), "--channel", channel, "--line", NUMBERS["line"], uid=forger.SOMEBODY
+    heard = received_commands(forged_switch.run(
+        str(driver.port), "--channel", channel, "--line", NUMBERS["line"], uid=forged_switch.SOMEBODY
     ))  # fmt: skip
     assert len(heard) <= 2
     assert spools(driver) == before
-    assert f"user={forger.SOMEBODY}" in plain_log(driver)
+    assert f"user={forged_switch.SOMEBODY}" in plain_log(driver)
     assert "reason=another_user" in plain_log(driver)
 
 
@@ -115,7 +115,7 @@ def test_forger_with_a_live_calls_id_gains_only_that_call(driver: PracticeDriver
     driver.daemon("start")
     session = recorded(driver, "+32470000001")
     before = spools(driver)
-    heard = received_commands(forger.run(
+    heard = received_commands(forged_switch.run(
         str(driver.port), "--channel", session.leg.uuid, "--line", NUMBERS["opt_in"], "--state", "waiting",
     ))  # fmt: skip
     assert [each for each in heard if "prompts" in each or "spool" in each] == []
@@ -128,7 +128,7 @@ def test_forger_with_a_live_calls_id_gains_only_that_call(driver: PracticeDriver
 def test_five_thousand_foreign_connections_stop_no_call(driver: PracticeDriver) -> None:
     driver.daemon("start")
     recorded(driver, "+32470000001").hang_up()
-    flood = forger.run(str(driver.port), "--hold", "5000", uid=forger.SOMEBODY)
+    flood = forged_switch.run(str(driver.port), "--hold", "5000", uid=forged_switch.SOMEBODY)
     assert flood.stdout is not None
     assert flood.stdin is not None
     assert flood.stdout.readline() == "begins\n"

@@ -29,7 +29,7 @@ from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import PASSWORD, Panel, password_file
-from tests.spoken import code_in
+from tests.spoken_digits import code_in
 
 NUMBER = CALLERS[0]
 DIAL = "sofia/gateway/outside/{number}"

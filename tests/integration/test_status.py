@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from recorder.domain.line_policy import Announcement, LinePolicy, to_json
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 from tests.ports import free_ports
 
 PASSWORD = "practice-practice"

@@ -25,7 +25,7 @@ from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
-from tests.stored import assert_stored_once
+from tests.stored_recordings import assert_stored_once
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 RUN = Path(__file__).with_name("node.py")
@@ -205,7 +205,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
     """Three nodes; no process is running yet."""
     there = bucket.bucket()
-    house.means = replace(house.means, store=S3Store(there))
+    house.services = replace(house.services, store=S3Store(there))
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ACCORD_")},
         "PYTHONPATH": SOURCE,

@@ -56,7 +56,7 @@ def test_the_takes_of_a_node_that_never_comes_back_are_moved_to_another_ones_spo
     calls = [east.take() for _ in range(3)]
     for recording, stages in zip(calls, (0, 1, 3), strict=True):
         for _ in range(stages):
-            pipeline.step(east.house.spool / recording, house.clock(), house.means)
+            pipeline.step(east.house.spool / recording, house.clock(), house.services)
     worker = north.work()
     for folder in east.left():
         folder.rename(north.house.spool / folder.name)

@@ -90,7 +90,7 @@ class Making:
         self.signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.public = signing.load_public(keys / signing.ROOT_PUBLIC)
         self.tenants = [self.tenant(number) for number in range(TENANTS)]
-        self.means = Services(
+        self.services = Services(
             store,
             self.keyring,
             self.signer,
@@ -161,7 +161,7 @@ class Making:
         """What happened to it since."""
         if number % 50 == 1:
             chain = amendment_store.chain_of(self.store, row.prefix, self.public)
-            expiry.destroy(row, chain, "expired", self.means, row.keep_until)
+            expiry.destroy(row, chain, "expired", self.services, row.keep_until)
         elif number % 70 == 2:
             chain = amendment_store.chain_of(self.store, row.prefix, self.public)
             data = HoldSet(("agreement",), "an-owner", "they still talk", row.keep_until)

@@ -13,7 +13,7 @@ import pytest
 
 from recorder.socket_owner import listener, peer
 from recorder.store import seaweedfs
-from tests.forger import SOMEBODY
+from tests.forged_switch import SOMEBODY
 
 Pair = tuple[socket.socket, socket.socket]
 

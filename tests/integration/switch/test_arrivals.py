@@ -18,8 +18,8 @@ from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundSession
 from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.unverified_connections import OTHERS, STRANGERS
-from tests.admitting import ANSWER, Everybody
-from tests.forger import SOMEBODY
+from tests.admission import ANSWER, OpenAdmission
+from tests.forged_switch import SOMEBODY
 
 Wait = Callable[[Callable[[], object]], None]
 
@@ -65,7 +65,7 @@ def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]],
 
     def serve(on_call: Callable[[Arrival, OutboundSession], object], limit: float = 0.5) -> OutboundSocket:
         dialplan = OutboundSocket(
-            "127.0.0.1", 0, on_call, Everybody(), limits=ConnectionLimits(reply=limit, write=limit)
+            "127.0.0.1", 0, on_call, OpenAdmission(), limits=ConnectionLimits(reply=limit, write=limit)
         )
         dialplan.bind()
         gevent.spawn(dialplan.serve)
@@ -178,7 +178,7 @@ KNOWS_NOTHING = {
 def test_whoever_does_not_answer_as_a_switch_is_refused_in_time_and_in_silence(
     wait: Wait, says: bytes
 ) -> None:
-    admission = Everybody()
+    admission = OpenAdmission()
     seen: list[Arrival] = []
     dialplan = OutboundSocket(
         "127.0.0.1",
@@ -203,7 +203,7 @@ def test_whoever_does_not_answer_as_a_switch_is_refused_in_time_and_in_silence(
 
 
 def test_whoever_only_looks_whether_somebody_listens_is_not_said_to_be_refused(wait: Wait) -> None:
-    admission = Everybody()
+    admission = OpenAdmission()
     dialplan = OutboundSocket("127.0.0.1", 0, lambda arrival, session: None, admission)
     port = dialplan.bind()
     gevent.spawn(dialplan.serve)
@@ -217,7 +217,7 @@ def test_whoever_only_looks_whether_somebody_listens_is_not_said_to_be_refused(w
 
 
 def test_many_of_whom_nothing_is_known_make_room_for_those_that_come_later(wait: Wait) -> None:
-    class Strict(Everybody):
+    class Strict(OpenAdmission):
         def stranger(self, owner: int | None) -> bool:
             return owner == SOMEBODY
 
@@ -265,7 +265,7 @@ def test_calls_wait_while_nobody_accepts() -> None:
     """A full backlog would block the switch's connect(), and with it the call."""
     with open("/proc/sys/net/core/somaxconn") as file:
         room = min(1024, int(file.read()))
-    dialplan = OutboundSocket("127.0.0.1", 0, lambda arrival, session: None, Everybody())
+    dialplan = OutboundSocket("127.0.0.1", 0, lambda arrival, session: None, OpenAdmission())
     port = dialplan.bind()
     waiting = []
     try:
@@ -294,7 +294,7 @@ def test_stopping_lets_calls_go_on(serve: Serve, wait: Wait) -> None:
 def test_a_port_that_is_taken_is_said() -> None:
     with plain.create_server(("127.0.0.1", 0)) as taken:
         dialplan = OutboundSocket(
-            "127.0.0.1", taken.getsockname()[1], lambda arrival, session: None, Everybody()
+            "127.0.0.1", taken.getsockname()[1], lambda arrival, session: None, OpenAdmission()
         )
         with pytest.raises(SwitchError) as raised:
             dialplan.bind()

@@ -8,19 +8,19 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tests.admitting import ANSWER
+from tests.admission import ANSWER
 
 # In a process of its own: the limit is the process's.
 DAEMON = """
     import os, resource, gevent
     from recorder.switch.outbound_socket import OutboundSocket
-    from tests.admitting import Everybody
+    from tests.admission import OpenAdmission
 
     served = []
     def on_call(arrival, session):
         served.append(arrival.channel)
         session.closed.wait()
-    dialplan = OutboundSocket("127.0.0.1", 0, on_call, Everybody())
+    dialplan = OutboundSocket("127.0.0.1", 0, on_call, OpenAdmission())
     print(dialplan.bind(), flush=True)
     used = len(os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 10, used + 10))

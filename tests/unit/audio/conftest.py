@@ -20,7 +20,7 @@ from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart, Take
-from tests.announced import Announced, announcement_in
+from tests.announcements import AnnouncementFile, announcement_in
 
 Sound = NDArray[np.int16]
 
@@ -66,7 +66,7 @@ def speech(language: str, side: str) -> Sound:
     return sound
 
 
-def sound_of(told: Announced) -> Sound:
+def sound_of(told: AnnouncementFile) -> Sound:
     sound: Sound = soundfile.read(told.path, dtype="int16")[0]
     return sound
 
@@ -78,7 +78,7 @@ class Call:
 
     left: Sound
     right: Sound
-    told: Announced
+    told: AnnouncementFile
     marks: list[tuple[int, str]] = field(default_factory=list)
     rate: int = RATE
     formats: tuple[str, ...] = ("opus", "wav")
@@ -124,12 +124,12 @@ class Call:
 
 
 @pytest.fixture(params=["en", "fr"])
-def told(request: pytest.FixtureRequest) -> Announced:
+def told(request: pytest.FixtureRequest) -> AnnouncementFile:
     return announcement_in(request.param)
 
 
 @pytest.fixture
-def english() -> Announced:
+def english() -> AnnouncementFile:
     return announcement_in("en")
 
 
@@ -142,7 +142,7 @@ def lab() -> ModuleType:
 LEAD_MS, RING_MS, BEFORE, TALK = 154, 3000, 1000.0, 1900.0
 
 
-def ordinary(told: Announced) -> Call:
+def ordinary(told: AnnouncementFile) -> Call:
     """An announced call: silence, announcement, ringing, speech; the caller's tone at ``BEFORE`` Hz
     sounds until the bridge and never after, at ``TALK`` Hz in the last second."""
     prompt = sound_of(told)

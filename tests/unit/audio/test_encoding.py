@@ -24,7 +24,7 @@ from recorder.audio.encoding import encode
 from recorder.errors import TakeError
 from recorder.spool import layout
 from recorder.spool.layout import Take, read_take
-from tests.announced import Announced
+from tests.announcements import AnnouncementFile
 
 RATE = 8000
 NOTHING_DBFS = -85.0
@@ -67,7 +67,7 @@ def of(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("law", ["ULAW", "ALAW"])
 def test_nothing_of_the_caller_from_before_they_were_told_is_in_any_object(
-    tmp_path: Path, lab: ModuleType, told: Announced, law: str
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile, law: str
 ) -> None:
     call = replace(lab.ordinary(told), law=law)
     encoded = encode(call.make(tmp_path), told.path)
@@ -101,7 +101,7 @@ def leak(sound: NDArray[np.int16], own: NDArray[np.int16], other: NDArray[np.int
 
 
 def test_left_stays_left_and_right_right_while_both_talk(
-    tmp_path: Path, lab: ModuleType, english: Announced
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     call = lab.ordinary(english)
     start = round((lab.LEAD_MS + lab.RING_MS) * 8 + len(lab.sound_of(english)))
@@ -116,7 +116,7 @@ def test_left_stays_left_and_right_right_while_both_talk(
 
 
 def test_the_kept_wav_is_the_takes_sound_to_the_sample(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
 ) -> None:
     take = lab.ordinary(told).make(tmp_path)
     original, _ = soundfile.read(take.audio, dtype="int16")
@@ -130,7 +130,7 @@ def test_the_kept_wav_is_the_takes_sound_to_the_sample(
 
 
 def test_opus_sounds_like_the_take_and_lies_at_the_same_place(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
 ) -> None:
     encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
     sounds = everything(encoded)
@@ -144,7 +144,7 @@ def test_opus_sounds_like_the_take_and_lies_at_the_same_place(
 
 
 def test_where_the_announcement_is_not_found_the_left_is_blank_until_a_second_after_the_playback(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
 ) -> None:
     call = lab.ordinary(told)
     middle = lab.LEAD_MS * 8 + len(lab.sound_of(told)) // 2
@@ -168,7 +168,7 @@ def test_where_the_announcement_is_not_found_the_left_is_blank_until_a_second_af
     "marks", [["announcement_started"], [], ["announcement_finished", "announcement_started"]]
 )
 def test_without_a_finished_playback_the_whole_left_is_blank(
-    tmp_path: Path, lab: ModuleType, english: Announced, marks: list[str]
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, marks: list[str]
 ) -> None:
     call = lab.ordinary(english)
     call.right[:] = lab.speech("en", "callee").repeat(2)[: len(call.right)]
@@ -188,7 +188,7 @@ def test_without_a_finished_playback_the_whole_left_is_blank(
 
 
 def test_a_hold_is_silent_in_both_channels_and_explained(
-    tmp_path: Path, lab: ModuleType, english: Announced
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     call = lab.ordinary(english)
     call.marks += [(20_000, "hold"), (22_000, "unhold")]
@@ -205,7 +205,7 @@ def test_a_hold_is_silent_in_both_channels_and_explained(
 
 @pytest.mark.parametrize("to_the_end", [False, True])
 def test_a_hold_that_the_switch_did_not_write_is_silence_in_its_place(
-    tmp_path: Path, lab: ModuleType, english: Announced, to_the_end: bool
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, to_the_end: bool
 ) -> None:
     """A phone that sends nothing on hold: the recording lasts as long as the call all the same."""
     call = lab.ordinary(english)
@@ -234,7 +234,7 @@ def test_a_hold_that_the_switch_did_not_write_is_silence_in_its_place(
 
 
 def test_a_clock_that_is_set_ahead_in_a_hold_puts_in_nothing(
-    tmp_path: Path, lab: ModuleType, english: Announced
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     call = lab.ordinary(english)
     length, years = -(-max(len(call.left), len(call.right)) // 8), 10 * 365 * 86_400_000
@@ -244,7 +244,7 @@ def test_a_clock_that_is_set_ahead_in_a_hold_puts_in_nothing(
     assert encoded.drift_ms == years
 
 
-def test_doing_it_again_gives_the_same_bytes(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+def test_doing_it_again_gives_the_same_bytes(tmp_path: Path, lab: ModuleType, told: AnnouncementFile) -> None:
     take = lab.ordinary(told).make(tmp_path)
     first = encode(take, told.path)
     before = of(take.folder)
@@ -258,7 +258,7 @@ def test_doing_it_again_gives_the_same_bytes(tmp_path: Path, lab: ModuleType, to
 
 
 def test_a_full_disk_leaves_no_half_object(
-    tmp_path: Path, lab: ModuleType, english: Announced, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
     before = of(take.folder)
@@ -274,7 +274,7 @@ def test_a_full_disk_leaves_no_half_object(
 
 @pytest.mark.parametrize("formats", [("opus",), ("wav",)])
 def test_only_the_formats_that_the_line_asks_for(
-    tmp_path: Path, lab: ModuleType, english: Announced, formats: tuple[str, ...]
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, formats: tuple[str, ...]
 ) -> None:
     take = replace(lab.ordinary(english), formats=formats).make(tmp_path)
     encoded = encode(take, english.path)
@@ -292,7 +292,7 @@ def kill_header(take: Take, lost: int = 0) -> None:
 
 
 def test_a_take_of_a_killed_switch_is_whole_up_to_its_end(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
 ) -> None:
     take = lab.ordinary(told).make(tmp_path)
     whole = encode(take, told.path)
@@ -309,7 +309,9 @@ def test_a_take_of_a_killed_switch_is_whole_up_to_its_end(
     assert encode(take, told.path) == cut  # the take was not altered: again the same
 
 
-def test_a_file_that_ends_early_is_explained(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_a_file_that_ends_early_is_explained(
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
+) -> None:
     take = lab.ordinary(english).make(tmp_path)
     sound, rate = soundfile.read(take.audio, dtype="int16")
     soundfile.write(take.audio, sound[: -8 * 5000], rate, subtype="PCM_16")
@@ -319,7 +321,9 @@ def test_a_file_that_ends_early_is_explained(tmp_path: Path, lab: ModuleType, en
     assert abs(encoded.drift_ms - 5000) < 50
 
 
-def test_a_little_shrinking_is_drift_and_no_gap(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_a_little_shrinking_is_drift_and_no_gap(
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
+) -> None:
     take = lab.ordinary(english).make(tmp_path)
     sound, rate = soundfile.read(take.audio, dtype="int16")
     soundfile.write(take.audio, sound[: -8 * 350], rate, subtype="PCM_16")
@@ -329,7 +333,7 @@ def test_a_little_shrinking_is_drift_and_no_gap(tmp_path: Path, lab: ModuleType,
 
 
 def test_sound_that_is_longer_than_its_call_is_kept(
-    tmp_path: Path, lab: ModuleType, english: Announced
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     """A clock was set back in the call: what it made of the call's length is drift."""
     take = lab.ordinary(english).make(tmp_path)
@@ -344,7 +348,7 @@ def test_sound_that_is_longer_than_its_call_is_kept(
 
 @pytest.mark.parametrize("content", [b"", b"RIFF\x08\0\0\0WAVE", bytes(5000)])
 def test_a_broken_take_is_refused_with_a_reason_and_nothing_is_written(
-    tmp_path: Path, lab: ModuleType, english: Announced, content: bytes
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, content: bytes
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
     take.audio.write_bytes(content)
@@ -356,7 +360,7 @@ def test_a_broken_take_is_refused_with_a_reason_and_nothing_is_written(
 
 
 def test_another_sound_than_the_announced_one_is_refused(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
 ) -> None:
     take = lab.ordinary(told).make(tmp_path)
     other = tmp_path / "other.wav"
@@ -367,7 +371,9 @@ def test_another_sound_than_the_announced_one_is_refused(
         assert caught.value.error_id == "take.prompt"
 
 
-def test_a_long_call_is_not_held_in_memory(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_a_long_call_is_not_held_in_memory(
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
+) -> None:
     """Twenty minutes, 38 MB: more than all that is held while it is encoded."""
     import tracemalloc
 
@@ -387,7 +393,7 @@ def test_a_long_call_is_not_held_in_memory(tmp_path: Path, lab: ModuleType, engl
 
 
 def test_it_runs_in_a_process_and_its_errors_come_back(
-    tmp_path: Path, lab: ModuleType, english: Announced
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     take = lab.ordinary(english).make(tmp_path)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -400,7 +406,7 @@ def test_it_runs_in_a_process_and_its_errors_come_back(
     assert caught.value.hint
 
 
-def test_encoded_is_written_and_read_whole(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+def test_encoded_is_written_and_read_whole(tmp_path: Path, lab: ModuleType, told: AnnouncementFile) -> None:
     encoded = encode(lab.ordinary(told).make(tmp_path), told.path)
     path = write_encoded(encoded)
     assert path.name == "encoded.json"
@@ -412,7 +418,7 @@ def test_encoded_is_written_and_read_whole(tmp_path: Path, lab: ModuleType, told
 
 @pytest.mark.parametrize("harm", ["missing", "json", "format", "file", "length"])
 def test_an_encoded_that_cannot_be_used_says_so(
-    tmp_path: Path, lab: ModuleType, english: Announced, harm: str
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, harm: str
 ) -> None:
     encoded = encode(lab.ordinary(english).make(tmp_path), english.path)
     path = write_encoded(encoded)
@@ -433,7 +439,9 @@ def test_an_encoded_that_cannot_be_used_says_so(
     assert caught.value.error_id == "take.encoded"
 
 
-def test_the_takes_own_files_are_not_touched(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_the_takes_own_files_are_not_touched(
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
+) -> None:
     take = lab.ordinary(english).make(tmp_path)
     kill_header(take)
     own = {name: of(take.folder)[name] for name in (layout.CALL, layout.EVENTS, layout.END, layout.AUDIO)}

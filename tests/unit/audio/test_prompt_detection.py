@@ -25,7 +25,7 @@ from recorder.domain.markers import Marker
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.spool import layout
 from recorder.spool.layout import Take
-from tests.announced import Announced
+from tests.announcements import AnnouncementFile
 
 Sound = NDArray[np.int16]
 WORDS = {
@@ -52,7 +52,7 @@ class Talk:
     audio, in milliseconds, and ``answers`` where they were given."""
 
     lab: ModuleType
-    told: Announced
+    told: AnnouncementFile
     folder: Path
     sounds: dict[str, Sound] = field(default_factory=dict)
     truth: list[tuple[str, float, float]] = field(default_factory=list)
@@ -136,7 +136,7 @@ class Talk:
 
 
 @pytest.fixture
-def talk(lab: ModuleType, told: Announced, tmp_path: Path) -> Talk:
+def talk(lab: ModuleType, told: AnnouncementFile, tmp_path: Path) -> Talk:
     return Talk(lab, told, tmp_path)
 
 

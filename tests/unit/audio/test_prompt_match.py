@@ -14,13 +14,15 @@ import soundfile
 from recorder.audio import prompt_match
 from recorder.audio.encoded_take import LocatedAnnouncement
 from recorder.errors import TakeError
-from tests.announced import Announced, announcement_in
+from tests.announcements import AnnouncementFile, announcement_in
 from tests.unit.audio.prompt_search import find
 
 RATE = 8000
 
 
-def look(folder: Path, right: np.ndarray, told: Announced, rate: int = RATE) -> LocatedAnnouncement | None:
+def look(
+    folder: Path, right: np.ndarray, told: AnnouncementFile, rate: int = RATE
+) -> LocatedAnnouncement | None:
     """What ``find`` says of a take whose right channel is this, and whose left is something else."""
     left = np.random.default_rng(7).integers(-3000, 3000, len(right)).astype(np.int16)
     soundfile.write(folder / "t.wav", np.stack([left, right], axis=1), rate, subtype="PCM_16")
@@ -30,7 +32,7 @@ def look(folder: Path, right: np.ndarray, told: Announced, rate: int = RATE) -> 
 @pytest.mark.parametrize("law", ["PCM_16", "ULAW", "ALAW"])
 @pytest.mark.parametrize("lead", [0, 1, 1234, 31999])
 def test_it_is_found_to_the_sample(
-    tmp_path: Path, lab: ModuleType, told: Announced, law: str, lead: int
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile, law: str, lead: int
 ) -> None:
     prompt = lab.sound_of(told)
     before = np.full(lead, -1, dtype=np.int16)
@@ -43,7 +45,7 @@ def test_it_is_found_to_the_sample(
 
 
 def test_it_is_within_20_ms_of_a_chirp_in_the_other_channel(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
 ) -> None:
     """The truth by another way than the correlator: the chirp's onset, in a silent channel."""
     rng = np.random.default_rng(3)
@@ -64,7 +66,9 @@ def test_it_is_within_20_ms_of_a_chirp_in_the_other_channel(
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-def test_a_take_at_another_rate(tmp_path: Path, lab: ModuleType, english: Announced, rate: int) -> None:
+def test_a_take_at_another_rate(
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, rate: int
+) -> None:
     quiet = lab.silence(300)
     low = lab.g711(np.concatenate([quiet, lab.sound_of(english), lab.speech("en", "callee")[:40000]]), "ULAW")
     right = prompt_match.resample(low.astype(np.float32), RATE, rate).clip(-32768, 32767).astype(np.int16)
@@ -74,7 +78,9 @@ def test_a_take_at_another_rate(tmp_path: Path, lab: ModuleType, english: Announ
     assert found.score > 0.99
 
 
-def test_a_prompt_at_16_khz_in_a_take_at_8(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_a_prompt_at_16_khz_in_a_take_at_8(
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
+) -> None:
     low = lab.sound_of(english)
     high = prompt_match.resample(low.astype(np.float32), RATE, 16000).clip(-32768, 32767).astype(np.int16)
     soundfile.write(tmp_path / "p.wav", high, 16000, subtype="PCM_16")
@@ -87,7 +93,9 @@ def test_a_prompt_at_16_khz_in_a_take_at_8(tmp_path: Path, lab: ModuleType, engl
     assert found.offset_ms == 100
 
 
-def test_quieter_or_louder_it_is_still_the_prompt(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+def test_quieter_or_louder_it_is_still_the_prompt(
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
+) -> None:
     for gain in (0.05, 0.5, 1.4):
         right = np.concatenate([lab.silence(100), (lab.sound_of(told) * gain).astype(np.int16)])
         found = look(tmp_path, lab.g711(right, "ULAW"), told)
@@ -128,7 +136,7 @@ def test_a_prompt_that_was_cut_is_not_found(
 
 
 def test_a_prompt_without_one_of_its_sentences_is_not_found(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
 ) -> None:
     """From pause to pause nothing tells but that what should be there is not."""
     prompt = lab.sound_of(told)
@@ -143,13 +151,13 @@ def test_a_prompt_without_one_of_its_sentences_is_not_found(
 
 @pytest.mark.parametrize("missing_ms", [300, 1000, 5000])
 def test_a_prompt_that_ends_with_the_call_is_not_found(
-    tmp_path: Path, lab: ModuleType, told: Announced, missing_ms: int
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile, missing_ms: int
 ) -> None:
     prompt = lab.sound_of(told)
     assert look(tmp_path, np.concatenate([lab.silence(200), prompt[: -missing_ms * 8]]), told) is None
 
 
-def test_other_speech_is_not_the_prompt(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
+def test_other_speech_is_not_the_prompt(tmp_path: Path, lab: ModuleType, told: AnnouncementFile) -> None:
     other = lab.speech(told.language, "callee")
     assert look(tmp_path, np.concatenate([other, lab.speech(told.language, "caller")]), told) is None
     assert look(tmp_path, lab.silence(20000), told) is None
@@ -158,7 +166,7 @@ def test_other_speech_is_not_the_prompt(tmp_path: Path, lab: ModuleType, told: A
 
 
 def test_of_a_prompt_that_started_twice_the_last_whole_playing_counts(
-    tmp_path: Path, lab: ModuleType, told: Announced
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile
 ) -> None:
     prompt = lab.sound_of(told)
     broken, pause = prompt[:24000], lab.silence(400)
@@ -171,7 +179,9 @@ def test_of_a_prompt_that_started_twice_the_last_whole_playing_counts(
 
 
 @pytest.mark.parametrize("slips", [1, 3])
-def test_a_dropped_media_tick_is_no_cut(tmp_path: Path, lab: ModuleType, told: Announced, slips: int) -> None:
+def test_a_dropped_media_tick_is_no_cut(
+    tmp_path: Path, lab: ModuleType, told: AnnouncementFile, slips: int
+) -> None:
     """A loaded switch drops frames of 20 ms (seen); the sentence is heard all the same."""
     prompt = lab.sound_of(told)
     parts, at = [lab.silence(100)], 0
@@ -186,7 +196,7 @@ def test_a_dropped_media_tick_is_no_cut(tmp_path: Path, lab: ModuleType, told: A
 
 
 def test_in_a_long_call_it_is_found_after_the_window_too(
-    tmp_path: Path, lab: ModuleType, english: Announced
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
 ) -> None:
     talk = np.tile(lab.speech("en", "callee"), 4)
     stereo = np.concatenate([talk, lab.sound_of(english), talk])
@@ -197,7 +207,7 @@ def test_in_a_long_call_it_is_found_after_the_window_too(
         assert found.offset_ms == round(len(talk) / 8)
 
 
-def test_a_prompt_that_cannot_be_read_is_named(tmp_path: Path, english: Announced) -> None:
+def test_a_prompt_that_cannot_be_read_is_named(tmp_path: Path, english: AnnouncementFile) -> None:
     for content in (None, b"no sound", b""):
         path = tmp_path / "p.wav"
         if content is not None:

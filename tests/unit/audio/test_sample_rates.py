@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recorder.audio import wav
 from recorder.audio.encoding import encode
-from tests.announced import Announced
+from tests.announcements import AnnouncementFile
 
 OTHERS = [rate for rate in wav.RATES if rate != 8000]
 OPUS_RATE = 48_000
@@ -32,7 +32,7 @@ def at_rate(sound: NDArray[np.int16], rate: int) -> NDArray[np.int16]:
 
 @pytest.mark.parametrize("rate", OTHERS)
 def test_a_take_of_another_rate_is_found_silenced_and_encoded(
-    tmp_path: Path, lab: ModuleType, english: Announced, rate: int
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, rate: int
 ) -> None:
     call = lab.ordinary(english)
     wide = replace(call, left=at_rate(call.left, rate), right=at_rate(call.right, rate), rate=rate)
@@ -65,7 +65,9 @@ def loudness(sound: NDArray[np.generic], rate: int) -> NDArray[np.float64]:
     return np.asarray(np.sqrt((pieces**2).mean(axis=1)))
 
 
-def test_a_bandwidth_that_the_leg_has_is_kept(tmp_path: Path, lab: ModuleType, english: Announced) -> None:
+def test_a_bandwidth_that_the_leg_has_is_kept(
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile
+) -> None:
     """Hiss at 6 kHz of a 16 kHz leg is still there in both formats; at 8 kHz there is no room for it."""
     call = lab.ordinary(english)
     right = at_rate(call.right, 16000)

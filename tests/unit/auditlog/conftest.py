@@ -31,7 +31,7 @@ from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.house import Bakery
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 
 @dataclass
@@ -49,7 +49,7 @@ class World:
         return self.house.tenant
 
     def signing(self, **changes: Any) -> Services:
-        means = self.house.means
+        means = self.house.services
         made = replace(means, checkpoints_seen={})
         return replace(made, **changes)
 
@@ -58,7 +58,7 @@ class World:
         return checkpoint.keep(self.signing(), self.house.clock.forward(hours=1))
 
     def audit(self, **changes: Any) -> list[AuditFinding]:
-        means = self.house.means
+        means = self.house.services
         made = Audit(means.store, means.root, self.house.clock(), means.keyring)
         made = replace(made, **changes)
         with connected():
@@ -173,7 +173,7 @@ def make_world(house: Bakery) -> World:
     said = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", signer=house.means.signer, **said,
+        password_hash="$argon2id$…", signer=house.services.signer, **said,
     )  # fmt: skip
     erased = put_small(house)
     house.clock.forward(days=20)
@@ -186,7 +186,7 @@ def make_world(house: Bakery) -> World:
     _change_settings(house)
     _let_in(house, user)
     house.clock.forward(days=11)
-    means = house.means
+    means = house.services
     assert expiry.destroy_due(means, house.clock()) == 1
     assert world.sign() == 1
     return world
@@ -223,7 +223,7 @@ def _let_in(house: Bakery, user: UserRow) -> None:
     session = users.open_session(user, token_sha256="cd" * 32, until=until, **said)
     users.end_session(user, session.id, **said)
     token = api_tokens.create(
-        house.tenant, name="desk", token_sha256="ef" * 32, **said, signer=house.means.signer
+        house.tenant, name="desk", token_sha256="ef" * 32, **said, signer=house.services.signer
     )
     assert api_tokens.revoke(house.tenant, token.id, **said)
     mail_witness.add(house.tenant, "claire@example.com", **said)

@@ -32,8 +32,8 @@ from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
 from recorder.playback import grants
 from recorder.seal import signing
-from tests.announced import announcement_in
-from tests.vouching import vouch
+from tests.announcements import announcement_in
+from tests.identity_proof import vouch
 
 from .conftest import World
 from .tampered_later import hold
@@ -74,7 +74,7 @@ def said(world: World) -> dict[str, Any]:
 def _somebody_else(world: World) -> None:
     """Another customer, whose ids can be put into rows."""
     house, to = world.house, str(uuid7(world.house.clock(), world.house.entropy))
-    key = house.means.keyring.new_tenant_key(to, house.entropy).to_bytes().decode()
+    key = house.services.keyring.new_tenant_key(to, house.entropy).to_bytes().decode()
     tenants.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
     sound = announcement_in("fr")
     row = announcements.create_announcement(
@@ -84,7 +84,7 @@ def _somebody_else(world: World) -> None:
     lines.create_line(to, number="+3225550999", announcement=row.id, **said(world))
     users.create_user(
         to, login="piet@example.com", name="Piet", role="customer", language="nl",
-        password_hash="$argon2id$2", signer=world.house.means.signer, **said(world),
+        password_hash="$argon2id$2", signer=world.house.services.signer, **said(world),
     )  # fmt: skip
 
 
@@ -155,10 +155,10 @@ def _people(world: World) -> None:
     assert grants.close_listen(listen, **said(world))
     other = users.create_user(
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
-        password_hash="$argon2id$3", signer=world.house.means.signer, **said(world),
+        password_hash="$argon2id$3", signer=world.house.services.signer, **said(world),
     )  # fmt: skip
     users.revoke_user(world.tenant, other.id, **said(world))
-    signer = world.house.means.signer
+    signer = world.house.services.signer
     api_tokens.create(world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **said(world))
     mail_witness.add(world.tenant, "luc@example.com", **said(world))
     mail_witness.remove(world.tenant, "luc@example.com", **said(world))
@@ -197,7 +197,7 @@ def _person(world: World) -> None:
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=world.house.clock().date(),
         by_kind="user", by=who, **said(world),
     )  # fmt: skip
-    vouch(tenant, second.id, signer=world.house.means.signer, **said(world))
+    vouch(tenant, second.id, signer=world.house.services.signer, **said(world))
     reviews.decide(
         tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world)
     )

@@ -52,14 +52,14 @@ def in_the_row(world: World, text: str | None) -> None:
 
 
 def foreign_tenant_key(world: World) -> WrappedKey:
-    return world.house.means.keyring.new_tenant_key(OTHER, world.house.entropy)
+    return world.house.services.keyring.new_tenant_key(OTHER, world.house.entropy)
 
 
 def rotate(world: World) -> str:
     """The customer gets another key, as by `accord keys rotate`; the id of the one before."""
     house = world.house
     before = json.loads(key_of(world, "tenant").read_bytes())["key_id"]
-    rewrapping = Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "one")
+    rewrapping = Rewrapping(house.services.store, house.services.keyring, house.clock, house.entropy, "one")
     rewrapping.begin(world.tenant)
     rewrapping.all()
     world.sign()
@@ -225,7 +225,9 @@ def an_older_key_of_a_customers_is_damaged(world: World) -> dict[str, Any]:
 @found_as("seal.key_damaged", "tenant-next.json")
 def the_next_key_of_a_customers_is_damaged(world: World) -> dict[str, Any]:
     house = world.house
-    Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "one").begin(world.tenant)
+    Rewrapping(house.services.store, house.services.keyring, house.clock, house.entropy, "one").begin(
+        world.tenant
+    )
     damaged(key_of(world, "tenant-next"))
     return DEEP
 
@@ -446,5 +448,5 @@ def a_recording_is_made_up_and_signed_by_the_workers_key(world: World) -> None:
     made_up = str(uuid7(world.house.clock() - timedelta(days=2), world.house.entropy))
     place = _manifest(world).parent.parent / made_up
     shutil.copytree(_manifest(world).parent, place)
-    signer = world.house.means.signer
+    signer = world.house.services.signer
     (place / "manifest.json").write_bytes(signed_document.write(body | {"recording": made_up}, signer))

@@ -22,7 +22,7 @@ from .tampering import change_recording, found_as, object_of
 
 
 def changes(world: World) -> Changes:
-    means = world.house.means
+    means = world.house.services
     return Changes(means.store, means.root, means.signer, world.house.clock, world.house.entropy)
 
 
@@ -61,7 +61,7 @@ def change_amendment(world: World, number: int, columns: dict | None) -> None:
 
 
 def destroy_what_is_over(world: World) -> int:
-    means = world.house.means
+    means = world.house.services
     world.house.clock.forward(days=40)
     doing = means
     count = expiry.destroy_due(doing, world.house.clock())
@@ -91,7 +91,7 @@ def a_hold_is_taken_away_whole_and_the_recording_destroyed(world: World) -> None
     """By somebody who has all that the worker has; what the log said of it went with the recording."""
     hold(world)
     take_away(world, 1)
-    means, row = world.house.means, queries.recording(world.tenant, world.kept)
+    means, row = world.house.services, queries.recording(world.tenant, world.kept)
     assert row is not None
     doing = means
     world.house.clock.forward(days=40)
@@ -110,7 +110,7 @@ def the_end_of_a_hold_is_taken_away_whole(world: World) -> None:
 
 @found_as("row.deleted", "amendment")
 def a_withdrawal_is_taken_away_whole(world: World) -> None:
-    before, means = RecordingTable.get_by_id(world.kept), world.house.means
+    before, means = RecordingTable.get_by_id(world.kept), world.house.services
     row = queries.recording(world.tenant, world.kept)
     assert row is not None
     now, by = world.house.clock(), By("user", world.user)

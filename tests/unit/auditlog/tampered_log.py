@@ -208,7 +208,7 @@ def a_checkpoint_is_put_in_anothers_place(world: World) -> None:
 def a_checkpoint_of_another_customers_takes_its_place(world: World) -> None:
     head = signed_note.read(world.note(2).read_bytes()).head
     other = replace(head, tenant="01930000-0000-7000-8000-00000000000b")
-    write_checkpoint(world, 2, signed_note.sign(other, world.house.means.signer))
+    write_checkpoint(world, 2, signed_note.sign(other, world.house.services.signer))
 
 
 @found_as("checkpoint.foreign", "0000000002.txt")
@@ -252,27 +252,27 @@ def an_endorsement_is_changed(world: World) -> None:
 def a_checkpoint_follows_another_one_than_is_there(world: World) -> None:
     head = signed_note.read(world.note(3).read_bytes()).head
     changed = replace(head, before="00" * 32)
-    write_checkpoint(world, 3, signed_note.sign(changed, world.house.means.signer), changed)
+    write_checkpoint(world, 3, signed_note.sign(changed, world.house.services.signer), changed)
 
 
 @found_as("checkpoint.order", "checkpoint 3")
 def a_checkpoint_is_dated_back(world: World) -> None:
     head = signed_note.read(world.note(3).read_bytes()).head
     changed = replace(head, at=signed_note.read(world.note(1).read_bytes()).head.at)
-    write_checkpoint(world, 3, signed_note.sign(changed, world.house.means.signer), changed)
+    write_checkpoint(world, 3, signed_note.sign(changed, world.house.services.signer), changed)
 
 
 @found_as("checkpoint.from_the_future", "checkpoint 3")
 def a_checkpoint_is_dated_ahead(world: World) -> None:
     head = signed_note.read(world.note(3).read_bytes()).head
     changed = replace(head, at=world.house.clock() + timedelta(hours=1))
-    write_checkpoint(world, 3, signed_note.sign(changed, world.house.means.signer), changed)
+    write_checkpoint(world, 3, signed_note.sign(changed, world.house.services.signer), changed)
 
 
 @found_as("checkpoint.fork", "checkpoint 3")
 def two_are_signed_of_one_number(world: World) -> None:
     head = signed_note.read(world.note(3).read_bytes()).head
-    other = signed_note.sign(replace(head, root=bytes(32)), world.house.means.signer)
+    other = signed_note.sign(replace(head, root=bytes(32)), world.house.services.signer)
     with writing():
         CheckpointTable.update(note=other, root="00" * 32).where(CheckpointTable.number == 3).execute()
 
@@ -281,10 +281,10 @@ def two_are_signed_of_one_number(world: World) -> None:
 def one_is_signed_of_another_history_than_the_one_after_it(world: World) -> None:
     second, third = (signed_note.read(world.note(each).read_bytes()).head for each in (2, 3))
     changed = replace(second, root=bytes(32))
-    text = signed_note.sign(changed, world.house.means.signer)
+    text = signed_note.sign(changed, world.house.services.signer)
     write_checkpoint(world, 2, text, changed)
     later = replace(third, before=signed_note.fingerprint(text))
-    write_checkpoint(world, 3, signed_note.sign(later, world.house.means.signer), later)
+    write_checkpoint(world, 3, signed_note.sign(later, world.house.services.signer), later)
 
 
 @found_as("log.behind", "checkpoint 3")

@@ -83,7 +83,7 @@ def a_limit_is_made_up(world: World) -> None:
 def a_limit_is_put_that_nobody_listed(world: World) -> None:
     house, now = world.house, world.house.clock()
     said = LimitSet(world.tenant, str(uuid7(now, house.entropy)), None, None, 1, now, False, By("operator"))
-    put_statement(world, said.id, statements.write(said, house.means.signer))
+    put_statement(world, said.id, statements.write(said, house.services.signer))
 
 
 @found_as("retention.unlisted", "retention/")
@@ -94,13 +94,13 @@ def what_is_no_statement_is_put_among_the_limits(world: World) -> None:
 @found_as("object.missing", "retention/")
 def a_limits_statement_is_taken_from_the_bucket(world: World) -> None:
     house, row = world.house, RetentionLimitTable.get()
-    house.means.store.delete(statements.place_of(world.tenant, row.id))
+    house.services.store.delete(statements.place_of(world.tenant, row.id))
 
 
 @found_as("retention.differs", "retention/")
 def a_limits_statement_is_another_in_the_bucket(world: World) -> None:
     house, row = world.house, RetentionLimitTable.get()
-    house.means.store.delete(statements.place_of(world.tenant, row.id))
+    house.services.store.delete(statements.place_of(world.tenant, row.id))
     put_statement(world, row.id, row.statement.replace('"days":20', '"days":2').encode())
 
 
@@ -119,7 +119,7 @@ def a_limit_is_said_to_be_of_no_leaf(world: World) -> None:
 def put_statement(world: World, limit: str, content: bytes) -> None:
     with in_memory(content) as path:
         place = statements.place_of(world.tenant, limit)
-        world.house.means.store.put(place, path, statements.sha256_of(content))
+        world.house.services.store.put(place, path, statements.sha256_of(content))
 
 
 @found_as("row.changed", "recording")

@@ -53,7 +53,7 @@ def test_a_checkpoint_is_what_c2sp_says(world: World) -> None:
     content = world.note(1).read_text()
     text, signature = content.split("\n\n")
     lines = text.split("\n")
-    root_id = signing.key_id(world.house.means.root)
+    root_id = signing.key_id(world.house.services.root)
     assert lines[0] == f"accord/{root_id}/{world.tenant}/1"
     assert " " not in lines[0]
     assert "+" not in lines[0]
@@ -109,7 +109,7 @@ def test_it_is_signed_within_the_hour_where_it_grew_and_within_the_day_where_not
 def test_a_crash_while_it_is_put_is_made_good(world: World, at: int, after: bool) -> None:
     world.happen()
     now = world.house.clock.forward(hours=1)
-    away = Away(world.house.means.store, at, after=after)
+    away = Away(world.house.services.store, at, after=after)
     with pytest.raises(StoreError):
         checkpoint.keep(world.signing(store=away), now)
     assert world.checkpoint(4).stored_at is None
@@ -224,7 +224,7 @@ def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> 
 
 
 def test_a_leaf_is_shown_with_nothing_but_a_file_and_the_roots_key(world: World) -> None:
-    store, root = world.house.means.store, world.house.means.root
+    store, root = world.house.services.store, world.house.services.root
     with connected():
         leaves = list(LeafTable.select().order_by(LeafTable.number))
     for leaf in leaves:
@@ -243,10 +243,10 @@ def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
     world.happen()
     leaf = world.leaf("tenant.changed", -1)
     with pytest.raises(LedgerError) as raised:
-        inclusion_proof.show(leaf.id, world.house.means.store)
+        inclusion_proof.show(leaf.id, world.house.services.store)
     assert raised.value.error_id == "audit_log.unsigned"
     with pytest.raises(LedgerError) as raised:
-        inclusion_proof.show("nobody's", world.house.means.store)
+        inclusion_proof.show("nobody's", world.house.services.store)
     assert raised.value.error_id == "leaf.unknown"
 
 
@@ -265,16 +265,16 @@ def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
     ],
 )
 def test_a_file_that_was_changed_shows_nothing(world: World, field: str, change, code: str) -> None:
-    said = json.loads(inclusion_proof.show(world.leaf("user.created").id, world.house.means.store))
+    said = json.loads(inclusion_proof.show(world.leaf("user.created").id, world.house.services.store))
     said[field] = change(said[field])
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     with pytest.raises(LedgerError) as raised:
-        inclusion_proof.check(content, world.house.means.root)
+        inclusion_proof.check(content, world.house.services.root)
     assert raised.value.error_id == code
 
 
 def test_a_file_is_checked_by_its_own_root_alone(world: World) -> None:
-    content = inclusion_proof.show(world.leaf("user.created").id, world.house.means.store)
+    content = inclusion_proof.show(world.leaf("user.created").id, world.house.services.store)
     with pytest.raises(SealError):
         inclusion_proof.check(content, Ed25519PrivateKey.generate().public_key())
 

@@ -20,7 +20,7 @@ from .tampered_mailed import forget_checkpoints
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 3), (2, 3), (3, 1), (2, 2)])
 def test_a_checkpoint_is_shown_to_go_on_from_another(world: World, before: int, after: int) -> None:
-    store, root = world.house.means.store, world.house.means.root
+    store, root = world.house.services.store, world.house.services.root
     content = consistency_proof.show(world.tenant, before, after, store)
     for number in {before, after}:
         shown = consistency_proof.check(content, root, world.note(number).read_bytes())
@@ -49,16 +49,16 @@ def test_a_checkpoint_is_shown_to_go_on_from_another(world: World, before: int, 
     ],
 )
 def test_a_file_that_was_changed_shows_no_going_on(world: World, change, code: str) -> None:
-    said = json.loads(consistency_proof.show(world.tenant, 1, 3, world.house.means.store))
+    said = json.loads(consistency_proof.show(world.tenant, 1, 3, world.house.services.store))
     change(said)
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     with pytest.raises(LedgerError) as raised:
-        consistency_proof.check(content, world.house.means.root)
+        consistency_proof.check(content, world.house.services.root)
     assert raised.value.error_id == code
 
 
 def test_what_does_not_go_on_is_not_shown(world: World) -> None:
-    store = world.house.means.store
+    store = world.house.services.store
     with pytest.raises(LedgerError) as raised:
         consistency_proof.show(world.tenant, 1, 4, store)
     assert raised.value.error_id == "checkpoint.unknown"
@@ -74,7 +74,7 @@ def test_nothing_follows_from_a_log_that_began_again(world: World) -> None:
         RecipientTable.update(sent_number=3).execute()
     assert begin(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
     with pytest.raises(LedgerError) as raised:
-        consistency_proof.show(world.tenant, 2, 3, world.house.means.store)
+        consistency_proof.show(world.tenant, 2, 3, world.house.services.store)
     assert raised.value.error_id == "audit_log.restarted"
 
 

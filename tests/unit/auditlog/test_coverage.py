@@ -296,7 +296,7 @@ IN_THE_BUCKET = ("recording", "amendment", "tenant")
 
 def audit(world: World, table: str) -> list[AuditFinding]:
     """Of the world's customer, and of what is nobody's."""
-    means = world.house.means
+    means = world.house.services
     doing = Audit(means.store, means.root, world.house.clock(), means.keyring)
     doing = replace(doing, recordings=table in IN_THE_BUCKET)
     with connected():
@@ -354,7 +354,7 @@ def attacks_on(world: World, table: str) -> list[Attack]:
 
 def decided(world: World) -> dict[str, Any]:
     """What is destroyed, withheld, widened or shown by the catalogue, as far as it can be asked cheaply."""
-    now, means = world.house.clock(), world.house.means
+    now, means = world.house.clock(), world.house.services
     gate = PanelGate(
         means.store, means.keyring, means.root, now=world.house.clock, entropy=world.house.entropy
     )
@@ -415,12 +415,12 @@ def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: W
     world = sqlite_world
     with writing() as _, database.atomic() as everything:
         open_ = next(each for each in live_queries.open_of(NODE))
-        live_queries.check_command(open_, world.house.means.root, {})
+        live_queries.check_command(open_, world.house.services.root, {})
         row = LiveCommandTable.select().where(LiveCommandTable.id == open_.id).dicts().get()
         LiveCommandTable.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
         forged = next(each for each in live_queries.open_of(NODE) if each.id == "forged")
         with pytest.raises(SealError):
-            live_queries.check_command(forged, world.house.means.root, {})
+            live_queries.check_command(forged, world.house.services.root, {})
         everything.rollback()
 
 

@@ -108,7 +108,7 @@ def test_a_large_bucket_is_not_listed_for_what_is_unknown(world: World) -> None:
 
     class Counting:
         def list(self, prefix: str, after: str = "") -> Iterator[str]:
-            for key in world.house.means.store.list(prefix, after):
+            for key in world.house.services.store.list(prefix, after):
                 seen.append(key)
                 yield key
 

@@ -92,7 +92,7 @@ def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch:
     assert composition.set_line_mode(tenant, line, "opt-in", **said)
     second = line_register.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
     assert line_history.end_line(tenant, second.id, **said)
-    assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.means.signer, **said)
+    assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.services.signer, **said)
     person = users.user(tenant, world.user)
     assert person is not None
     until = house.clock() + timedelta(hours=1)
@@ -128,7 +128,7 @@ def test_a_number_that_is_none_is_named(world: World, catalogue_kind: str) -> No
 
 
 def test_a_customer_whom_the_catalogue_lost_is_named(world: World) -> None:
-    means = world.house.means
+    means = world.house.services
     audit = Audit(means.store, means.root, world.house.clock())
     assert list(audit.lost({world.tenant})) == []
     (found,) = audit.lost({"01930000-0000-7000-8000-00000000000b"})

@@ -28,7 +28,7 @@ from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
-from tests.forger import SOMEBODY
+from tests.forged_switch import SOMEBODY
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"

@@ -18,7 +18,7 @@ from recorder.features.tenants import announcements, composition, lines, service
 from recorder.lifecycle import line_history
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 
 
 @pytest.fixture

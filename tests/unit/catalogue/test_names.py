@@ -12,7 +12,7 @@ from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, lines, service
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 
 UNSEEN = [
     "a\x00b", "a\x1b[31mb", "a\nb", "a\tb", "a\u200bb", "a\u202eb", "a\u2028b", "a\u00adb", "\ud800",

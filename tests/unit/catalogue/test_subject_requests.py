@@ -18,7 +18,7 @@ from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.identity import tenants
-from tests.vouching import vouch
+from tests.identity_proof import vouch
 
 NUMBER = "+32470123456"
 

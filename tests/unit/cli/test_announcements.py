@@ -16,7 +16,7 @@ from recorder.clock import utc_now
 from recorder.domain import line_policy
 from recorder.features.tenants import line_policies, snapshot
 from recorder.prompts import composer, country_file
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 from tests.unit.cli.shell import Shell
 
 DUBOIS = ("--tenant", "Dubois")

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
 from recorder.cli import accord
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 from tests.house import Bakery
 from tests.unit.cli.shell import Shell
 from web.account.passwords import verify_password

@@ -235,9 +235,9 @@ def test_readable_broken_foreign_or_expiring_keys_are_reported(house: Bakery) ->
     assert "wrong   keys: the key-encryption key in [keys] kek is not 32 bytes" in doctor(
         house, ACCORD_KEYS_KEK="c2hvcnQ="
     )
-    near = patient(house, house.means.signer.endorsement.not_after - timedelta(days=3))
+    near = patient(house, house.services.signer.endorsement.not_after - timedelta(days=3))
     assert any("ends in 3 days" in each.what for each in examine(storage.keys, near))
-    over = patient(house, house.means.signer.endorsement.not_after + timedelta(days=3))
+    over = patient(house, house.services.signer.endorsement.not_after + timedelta(days=3))
     assert [each.state for each in examine(storage.keys, over)] == ["wrong"]
     other = house.folder / "other"
     signing.init(other, house.clock())

@@ -76,11 +76,11 @@ def test_doctor_reports_a_panel_key_that_may_sign_too_much(shell: Shell, house: 
 def test_revocation_not_signed_by_the_root_is_refused(shell: Shell, house: Bakery) -> None:
     keys = house.folder / "keys"
     root, key = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
-    good = revocation.revoke(root, house.means.signer.key_id, house.clock())
-    assert revocation.read(good, root.public_key()) == (house.means.signer.key_id, house.clock())
+    good = revocation.revoke(root, house.services.signer.key_id, house.clock())
+    assert revocation.read(good, root.public_key()) == (house.services.signer.key_id, house.clock())
     body = canonical_json.load(good, "revocation")["body"]
     signed = {
-        "by the signing key": revocation.revoke(key, house.means.signer.key_id, house.clock()),
+        "by the signing key": revocation.revoke(key, house.services.signer.key_id, house.clock()),
         "by the signing key, in the root's name": sign(key, body),
         "an unknown field": sign(root, body | {"until": "2030-01-01T00:00:00Z"}),
         "an unknown version": sign(root, body | {"version": 2}),
@@ -95,7 +95,7 @@ def test_revocation_not_signed_by_the_root_is_refused(shell: Shell, house: Baker
     for what, content in signed.items():
         with pytest.raises(SealError):
             revocation.read(content, root.public_key())
-        path = keys / f"{house.means.signer.key_id}{SUFFIX}"
+        path = keys / f"{house.services.signer.key_id}{SUFFIX}"
         path.write_bytes(content)
         with pytest.raises(ConfigError) as refused:
             Revocations(keys, root.public_key())()
@@ -109,7 +109,7 @@ def sign(key: signing.Ed25519PrivateKey, body: dict[str, object]) -> bytes:
 
 
 def test_revocation_of_an_invalid_key_id_is_refused(shell: Shell, house: Bakery) -> None:
-    result = shell("keys", "revoke", house.means.signer.key_id[:-1])
+    result = shell("keys", "revoke", house.services.signer.key_id[:-1])
     assert result.exit_code == 2
     assert "32 digits" in result.output
     assert list((house.folder / "keys").glob(f"*{SUFFIX}")) == []

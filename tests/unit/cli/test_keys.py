@@ -19,7 +19,7 @@ from recorder.seal.keyring import WrappedKey, load_kek
 from recorder.seal.verification import verify
 from recorder.store.contract import Store, Unreachable
 from tests.house import Bakery
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 from tests.unit.cli.shell import Shell
 
 
@@ -27,7 +27,7 @@ def opens(house: Bakery, recording: str, keys: Path) -> bool:
     """Whether a recording decrypts with only a folder's current key-encryption key and root."""
     row = queries.recording(house.tenant, recording)
     ring, root = kek_files.Keyring(load_kek(keys / "kek")), signing.load_public(keys / "root.pub")
-    return verify(house.means.store, row.prefix, root, ring).findings == []
+    return verify(house.services.store, row.prefix, root, ring).findings == []
 
 
 def test_keys_are_backed_up_and_restored_on_an_empty_machine(
@@ -49,7 +49,7 @@ def test_keys_are_backed_up_and_restored_on_an_empty_machine(
     assert "until" in shell.good("keys", "show")
     assert opens(house, recording, keys), "what the lost one sealed is believed as before"
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-    house.means = replace(house.means, signer=signer)
+    house.services = replace(house.services, signer=signer)
     house.clock.at = datetime.now(UTC).replace(microsecond=0)
     assert opens(house, put_small(house), keys), "and calls go on"
 
@@ -193,18 +193,18 @@ def test_operator_rotates_keys(shell: Shell, house: Bakery, tmp_path: Path) -> N
 
 def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     """At whatever stage, including a customer's first; that node then has only the new key."""
-    keys, store = house.folder / "keys", house.means.store
+    keys, store = house.folder / "keys", house.services.store
     other = tmp_path / "other node" / "spool"
     waiting = {}
     for stage in ("encode", "seal", "store", "catalogue"):
         folder = house.take(talk_ms=300, formats=("wav",))
         if stage == "catalogue":  # interrupted between two puts
-            means, house.means = house.means, replace(house.means, store=FailingStore(store))
+            means, house.services = house.services, replace(house.services, store=FailingStore(store))
             with pytest.raises(Unreachable):
                 house.work(folder)
-            house.means, stage = means, "store"
+            house.services, stage = means, "store"
         while stages.next_stage(folder) != stage:
-            stages.step(folder, house.clock(), house.means)
+            stages.step(folder, house.clock(), house.services)
         waiting[folder.name] = shutil.move(folder, other / folder.name)
     old = tenant_queries.tenant_wrapped_key(house.tenant)
 
@@ -221,12 +221,12 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
     with pytest.raises(SealError):
         ring.open_tenant_key(WrappedKey.from_bytes(old.encode()))
 
-    house.means = replace(house.means, keyring=ring)
+    house.services = replace(house.services, keyring=ring)
     for folder in waiting.values():
         house.work(Path(folder))
         assert not Path(folder).exists()
     assert all(opens(house, recording, keys) for recording in waiting)
-    seals = Seals(store, ring, house.means.root)
+    seals = Seals(store, ring, house.services.root)
     for recording in waiting:
         seals.open(queries.recording(house.tenant, recording), house.clock())
     assert "rewrapped: 2" in shell.good("keys", "rotate"), "those that were sealed before"
@@ -272,7 +272,7 @@ def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) 
     recording = put_small(house)
     assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)
-    means = house.means
+    means = house.services
     made = means
     assert expiry.destroy_due(made, house.clock()) == 1
     file = tmp_path / "receipt.json"

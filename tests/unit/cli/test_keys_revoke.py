@@ -11,7 +11,7 @@ from recorder.lifecycle import amendments
 from recorder.seal.amendment_kinds import AgreedLater
 from tests.clock import Clock
 from tests.house import Bakery
-from tests.stored import forge, put_small
+from tests.stored_recordings import forge, put_small
 from tests.unit.cli.shell import Shell
 
 NAME = "Boulangerie Martin"
@@ -28,7 +28,7 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
     row = queries.recording(house.tenant, recording)
     at = house.clock.forward(hours=1)
     since = (at + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
-    shell.good("keys", "revoke", house.means.signer.key_id, "--since", since)
+    shell.good("keys", "revoke", house.services.signer.key_id, "--since", since)
     longer = AgreedLater("agreement", row.keep_until + timedelta(days=300), "be", "…")
     forge(house, recording, longer, at)
     words = ("user", "create", "--tenant", NAME, "c@example.com", "--password-stdin")

@@ -21,8 +21,8 @@ from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties as Housekeeping
 from tests.clock import Clock
 from tests.house import Bakery
+from tests.identity_proof import vouch
 from tests.unit.cli.shell import Shell
-from tests.vouching import vouch
 
 NAME = "Boulangerie Martin"
 MINE = ("--tenant", NAME)
@@ -43,7 +43,7 @@ def shell(house: Bakery, shell: Shell) -> Shell:
 def a_minute(house: Bakery) -> None:
     """One round of the worker's duties."""
     now = Clock(datetime.now(UTC))
-    services = replace(house.means, now=now, checkpoints_seen={})
+    services = replace(house.services, now=now, checkpoints_seen={})
     keeper = Timekeeper(house.folder / ".clock", {}, now)
     Housekeeping(services, CheckpointWitnesses(), keeper).keep()
 
@@ -119,7 +119,7 @@ def test_calls_erased_for_a_person_are_erased_again(shell: Shell, house: Bakery)
     shell.good("backup", file)
     number = queries.not_recorded(house.tenant).rows[0].outside.value
     request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
-    vouch(house.tenant, request, house.clock(), house.entropy, house.means.signer)
+    vouch(house.tenant, request, house.clock(), house.entropy, house.services.signer)
     assert call_erasure.erase(house.office(), register.request(house.tenant, request), "u").erased == 1
     shell.lose_the_catalogue()
     shell.good("restore", file)

@@ -13,7 +13,7 @@ from recorder.seal import kek_files
 from recorder.seal.keyring import load_kek
 from recorder.seal.signing import KEK
 from tests.house import Bakery
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 
 def key_findings(house: Bakery, days: float) -> list[tuple[str, str, str]]:
@@ -42,7 +42,7 @@ def test_retired_key_is_reported_once_nothing_needs_it(house: Bakery) -> None:
     ((state, what, hint),) = key_findings(house, 400)
     assert (state, hint) == ("warning", "run `accord keys rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what
-    Rewrapping(house.means.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
+    Rewrapping(house.services.store, kek_files.rotating(keys), house.clock, house.entropy, "me").all()
     ((state, what, _),) = key_findings(house, 29)
     assert state == "ok"
     assert "needed for older backups, until" in what

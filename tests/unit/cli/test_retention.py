@@ -65,7 +65,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     house.clock.at = clock.at
     keep_house(house, clock)
     assert queries.recording(house.tenant, gone.name).destroyed_why == "deleted"
-    assert verify(house.means.store, held_at(house, held.name), house.means.root).ok
+    assert verify(house.services.store, held_at(house, held.name), house.services.root).ok
     assert "REVIEW DUE" not in shell.good("hold", "list")
     shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")
     assert amendments.holds() == ()
@@ -90,7 +90,7 @@ def test_agreements_end_only_if_named_and_confirmed(shell: Shell, house: Bakery)
     assert "9 days  any purpose  any line, agreements too" in shell.good(*limit, "--also-agreed", "--yes")
     assert shell("keeping", "set", *MINE, "--as-announced", "--also-agreed").exit_code == 2
     (row,) = limits.in_force(house.tenant, house.trust)
-    assert retention_limit.open_set(row.content, house.means.root)[0].by == By("operator")
+    assert retention_limit.open_set(row.content, house.services.root)[0].by == By("operator")
 
 
 def held_at(house: Bakery, recording: str) -> str:
@@ -102,7 +102,7 @@ def held_at(house: Bakery, recording: str) -> str:
 def keep_house(house: Bakery, clock: Clock) -> None:
     """Two rounds of the worker's duties: a hold's review is due once a day."""
     keeper = Timekeeper(house.folder / ".clock", {}, clock)
-    services = replace(house.means, now=clock, checkpoints_seen={})
+    services = replace(house.services, now=clock, checkpoints_seen={})
     keeping = Housekeeping(services, CheckpointWitnesses(), keeper)
     with capture_logs() as logs:
         keeping.keep()

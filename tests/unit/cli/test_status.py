@@ -98,7 +98,7 @@ def test_recording_that_stopped_growing_is_reported(house: Bakery) -> None:
 
 def test_the_spool_by_stage_and_the_oldest_take(house: Bakery) -> None:
     done = house.take()
-    stages.step(done, house.clock(), house.means)
+    stages.step(done, house.clock(), house.services)
     house.take()
     house.unrecorded()
     for folder in house.spool.iterdir():

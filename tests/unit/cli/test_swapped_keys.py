@@ -23,7 +23,7 @@ from recorder.seal import kek_files
 from recorder.seal.keyring import WrappedKey, data_key_path, every_tenant_key_path, tenant_key_path
 from recorder.seal.verification import verify
 from tests.house import Bakery
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 from tests.unit.cli.shell import Shell
 
 
@@ -31,7 +31,7 @@ from tests.unit.cli.shell import Shell
 def other(house: Bakery) -> str:
     """Another customer."""
     identity = str(uuid7(house.clock(), house.entropy))
-    text = house.means.keyring.new_tenant_key(identity, house.entropy).to_bytes().decode()
+    text = house.services.keyring.new_tenant_key(identity, house.entropy).to_bytes().decode()
     given = {"now": house.clock(), "entropy": house.entropy}
     return create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
 
@@ -42,7 +42,7 @@ def state(house: Bakery) -> tuple[dict[str, str], dict[str, str | None], dict[st
         tenants = {row.id: row.wrapped_key for row in TenantTable.select()}
         recordings = {row.id: row.wrapped_key for row in RecordingTable.select()}
         leaves = LeafTable.select().count()
-    objects = {key: house.means.store.read(key) for key in house.objects() if key.startswith("keys/")}
+    objects = {key: house.services.store.read(key) for key in house.objects() if key.startswith("keys/")}
     return tenants, recordings, objects, leaves
 
 
@@ -61,8 +61,8 @@ def assert_opens(house: Bakery, *recordings: str) -> None:
     ring = kek_files.keyring(house.folder / "keys")
     for recording in recordings:
         row = queries.recording(house.tenant, recording)
-        Seals(house.means.store, ring, house.means.root).open(row, house.clock())
-        assert verify(house.means.store, row.prefix, house.means.root, ring).findings == []
+        Seals(house.services.store, ring, house.services.root).open(row, house.clock())
+        assert verify(house.services.store, row.prefix, house.services.root, ring).findings == []
 
 
 def key_of(tenant: str) -> WrappedKey:
@@ -142,7 +142,7 @@ def test_retired_key_never_becomes_current_again(shell: Shell, house: Bakery) ->
     put(house, tenant_key_path(house.tenant), old)
     shell.good("keys", "rotate")
     assert key_of(house.tenant) == new
-    assert house.means.store.read(tenant_key_path(house.tenant)) == new.to_bytes()
+    assert house.services.store.read(tenant_key_path(house.tenant)) == new.to_bytes()
     put(house, f"keys/{house.tenant}/tenant-next.json", old)
     assert "was changed for another" in shell.bad("keys", "rotate")
     shell.good("keys", "next", "--tenant", house.tenant)
@@ -189,10 +189,10 @@ def test_lost_recording_key_is_reported_and_others_are_rotated(shell: Shell, hou
     with writing():
         RecordingTable.update(wrapped_key=strange).where(RecordingTable.id == first).execute()
     shell.good("keys", "next", "--tenant", house.tenant)
-    before = house.means.store.read(data_key_path(house.tenant, first))
+    before = house.services.store.read(data_key_path(house.tenant, first))
     said = shell.bad("keys", "rotate")
     assert f"the row of recording {first} is the key of recording {second}" in said
-    assert house.means.store.read(data_key_path(house.tenant, first)) == before
+    assert house.services.store.read(data_key_path(house.tenant, first)) == before
     assert_opens(house, second)
 
 
@@ -217,7 +217,7 @@ def test_another_customers_key_in_the_bucket_stops_storing(house: Bakery, other:
 def test_damaged_key_in_place_of_a_takes_own_is_refused(house: Bakery) -> None:
     take = house.take(talk_ms=300)
     while stages.next_stage(take) != "store":
-        stages.step(take, house.clock(), house.means)
+        stages.step(take, house.clock(), house.services)
     mine = WrappedKey.from_bytes((take / "key.json").read_bytes())
     put(house, data_key_path(house.tenant, take.name), damaged_key(mine).to_bytes())
     with pytest.raises((SealError, StoreError)):
@@ -246,7 +246,7 @@ def test_another_customers_key_is_not_destroyed_with_a_customers_own(house: Bake
     foreign = key_of(other)
     put(house, every_tenant_key_path(house.tenant, foreign.key_id), foreign.to_bytes())
     own = key_of(house.tenant)
-    assert destroy_keys(house.tenant, house.means.store, house.clock(), house.entropy) == (own.key_id,)
+    assert destroy_keys(house.tenant, house.services.store, house.clock(), house.entropy) == (own.key_id,)
 
 
 def test_copy_of_the_kek_must_open_each_customers_key(

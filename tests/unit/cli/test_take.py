@@ -21,7 +21,7 @@ def again(house: Bakery, *ids: str) -> Result:
 
 def put_aside(house: Bakery) -> Path:
     folder = house.take()
-    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
+    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.services)
     assert not folder.exists()
     return folder
 
@@ -42,7 +42,7 @@ def test_takes_returned_from_quarantine_become_recordings(house: Bakery) -> None
 def test_take_quarantined_again_is_listed_once_and_kept(house: Bakery) -> None:
     folder = put_aside(house)
     again(house, folder.name)
-    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
+    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.services)
     assert len(queries.not_recorded(house.tenant).rows) == 1
     note = json.loads((house.spool / layout.QUARANTINE / folder.name / layout.WHY).read_bytes())
     assert note["until"] is None

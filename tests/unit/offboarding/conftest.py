@@ -26,13 +26,13 @@ def house(tmp_path, clock, entropy, catalogue_url) -> Iterator[House]:
 @pytest.fixture
 def means(house) -> Services:
     """What the worker erases with."""
-    return house.means
+    return house.services
 
 
 @pytest.fixture
 def office(house) -> Changes:
     """What the operator decides with: signed by the worker's key."""
-    return replace(house.changes, signer=house.means.signer)
+    return replace(house.changes, signer=house.services.signer)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ from recorder.seal.data_key import tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
 from recorder.seal.verification import verify
 from tests.house import Customer
-from tests.vouching import vouch
+from tests.identity_proof import vouch
 
 OPERATOR = By("operator")
 
@@ -54,7 +54,7 @@ def bakery(house) -> Customer:
 
 def office(house):
     """What the operator decides with: signed by the worker's key."""
-    return replace(house.changes, signer=house.means.signer)
+    return replace(house.changes, signer=house.services.signer)
 
 
 def announce(house, customer: Customer) -> None:
@@ -118,7 +118,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     house.not_recorded(rival, "never_connected", outside=Party("e164", "+32470999999"))
     said = {"now": house.clock(), "entropy": house.entropy}
     mail_witness.add(bakery.id, "paul@example.com", **said)
-    api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
+    api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
     request = asked_by(house, bakery, mine[0])
     assert register.request(bakery.id, request).number in everything()
     announce(house, bakery)
@@ -310,7 +310,7 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
     before = house.clock() - timedelta(minutes=4)
     sealed, sealed_at = house.finished(bakery, at=before)
     while stages.next_stage(sealed) != "store":
-        stages.step(sealed, sealed_at + timedelta(seconds=1), house.means)
+        stages.step(sealed, sealed_at + timedelta(seconds=1), house.services)
     key, wrapped = tenant_key_path(bakery.id), tenant_queries.tenant_wrapped_key(bakery.id)
     announce(house, bakery)
     decide(house, bakery, early="By letter")

@@ -53,7 +53,7 @@ def person(customer: Customer, login: str = "paul") -> Who:
 
 
 def announce(house, customer: Customer, days: int = 30) -> None:
-    office = replace(house.changes, signer=house.means.signer)
+    office = replace(house.changes, signer=house.services.signer)
     service.announce(office, customer.id, house.clock() + timedelta(days=days))
 
 
@@ -68,7 +68,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 
 def sign(house, customer: Customer) -> None:
-    given = house.means
+    given = house.services
     means = replace(given, checkpoints_seen={})
     checkpoint.sign(customer.id, means, house.clock())
     checkpoint.publish(customer.id, means, house.clock())
@@ -245,15 +245,15 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     monkeypatch.setattr(offboarding_queries.recordings_of, "__defaults__", ("", 1))
     ids = [house.call(bakery) for _ in range(3)]
     announce(house, bakery)
-    real = house.means
-    house.means = replace(real, store=Away(real.store, 2))
+    real = house.services
+    house.services = replace(real, store=Away(real.store, 2))
     with pytest.raises(Unreachable):
         handed(bakery.id)
     begun = departures.departure(bakery.id)
     assert (begun.handed_at, handover.last(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
-    house.means = real
+    house.services = real
     assert handed(bakery.id).handover == begun.handover
     files = unpacked(fetched(house, person(bakery)))
     assert all(f"accord/recordings/{each}/audio.opus" in files for each in ids)
@@ -268,7 +268,7 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
     house.changes.withdraw(bakery.id, gone, OPERATOR, reason="They said so")
     for destroyed in (False, True):
         if destroyed:
-            assert expiry.destroy_due(house.means, house.clock()) == 1
+            assert expiry.destroy_due(house.services, house.clock()) == 1
         after = fetched(house, who)
         assert len(after) == row.length
         was, now = unpacked(before), unpacked(after)

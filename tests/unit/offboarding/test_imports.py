@@ -87,7 +87,7 @@ def bring(house: House, customer: Customer, folder: Path, **changes) -> list[ser
     good, bad = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     given = {
         "until": house.clock() + timedelta(days=60),
-        "services": house.means,
+        "services": house.services,
         "formats": ("wav",),
     } | changes
     at_work = Bringing(owner, region="BE", **given)
@@ -149,7 +149,7 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
     assert len(queries.recordings(bakery.id).rows) == 1
 
     clock.forward(days=61)
-    given = house.means
+    given = house.services
     means = given
     assert expiry.destroy_due(means, house.clock()) == 1
     row = queries.recording(bakery.id, first.recording)
@@ -230,7 +230,7 @@ def test_a_file_that_becomes_a_link_after_the_table_was_read(house, bakery, fold
     (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     os.unlink(folder / "one.wav")
     (folder / "one.wav").symlink_to(speech(tmp_path / "secret.wav"))
-    at_work = Bringing(owner, house.clock() + timedelta(days=9), house.means)
+    at_work = Bringing(owner, house.clock() + timedelta(days=9), house.services)
     assert at_work.bring(each).error.error_id == "import.file"
     assert queries.recordings(bakery.id).rows == ()
 
@@ -259,7 +259,7 @@ def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder,
 
     speech(folder / "one.wav")
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00", "note": "Said so"}])
-    away = replace(house.means, store=Away(house.store, puts))
+    away = replace(house.services, store=Away(house.store, puts))
     with pytest.raises(Unreachable):
         bring(house, bakery, folder, services=away)
     assert queries.recordings(bakery.id).rows == ()
@@ -323,5 +323,5 @@ def test_a_folder_that_cannot_be_read_is_said(house, bakery, folder) -> None:
     (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
     os.unlink(folder / "one.wav")
     until = house.clock() + timedelta(days=9)
-    at_work = Bringing(owner, until, house.means)
+    at_work = Bringing(owner, until, house.services)
     assert at_work.bring(each).error.error_id == "import.file"

@@ -78,13 +78,13 @@ class Town:
         layout.append_mark(folder, Marker(start.started_at, "bridged", {"party": "extension", "value": "1"}))
         layout.close_take(folder, encoded.take.end)
         write_encoded(encoded)
-        while stages.step(folder, self.house.clock(), self.house.means):
+        while stages.step(folder, self.house.clock(), self.house.services):
             pass
 
     def unrecorded(self, start: CallStart) -> None:
         folder = layout.open_take(self.spool, start)
         layout.close_take(folder, CallEnd("not_recorded", "never_connected", self.house.clock(), None))
-        while stages.step(folder, self.house.clock(), self.house.means):
+        while stages.step(folder, self.house.clock(), self.house.services):
             pass
 
     def seen(self, customer: Customer) -> set[str]:

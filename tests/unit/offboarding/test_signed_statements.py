@@ -40,7 +40,7 @@ from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import DeletionAsked
 from recorder.seal.offboarding import place_of
 from tests.house import Customer
-from tests.stored import receipt_body
+from tests.stored_recordings import receipt_body
 
 OPERATOR = By("operator")
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
@@ -191,7 +191,7 @@ def test_the_panels_key_offboards_nobody(house, bakery, means, office) -> None:
 def test_a_revoked_key_offboards_nobody_until_it_is_signed_anew(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     leave(office, bakery)
-    revoked = {house.means.signer.key_id: house.clock() + timedelta(hours=1)}
+    revoked = {house.services.signer.key_id: house.clock() + timedelta(hours=1)}
     later = replace(means, revoked=lambda: revoked)
     assert ending.erase_due(later, house.clock()) == 0, "dated before the revocation, as whoever has it can"
     assert_whole(house, bakery, mine)
@@ -241,7 +241,7 @@ def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, c
     ):
         forged = said.following(statements.ERASURE, house.clock(), **wrong)
         with pytest.raises(SealError) as refused:
-            statements.put(house.store, forged, house.means.signer, house.root_public)
+            statements.put(house.store, forged, house.services.signer, house.root_public)
         assert refused.value.error_id == "seal.contradiction"
     for changes, error_id in (
         ({"more": 1}, "seal.unknown_field"),
@@ -249,7 +249,7 @@ def test_an_erasure_before_its_day_says_how_they_agreed(house, bakery, office, c
         ({"kind": "moved"}, "seal.field"),
         ({"type": "accord-receipt"}, "seal.field"),
     ):
-        content = signed_document.write(statements.STATEMENT.body(said) | changes, house.means.signer)
+        content = signed_document.write(statements.STATEMENT.body(said) | changes, house.services.signer)
         with pytest.raises(SealError) as refused:
             statements.read(content, house.root_public)
         assert refused.value.error_id == error_id
@@ -421,7 +421,7 @@ def test_a_statement_that_is_gone_or_that_no_leaf_names_is_named(house, bakery, 
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     at = house.clock()
     first = statements.Statement(rival.id, 1, None, statements.ANNOUNCED, at, at, at)
-    statements.put(house.store, first, house.means.signer, house.root_public)
+    statements.put(house.store, first, house.services.signer, house.root_public)
     assert audited(house, rival.id) == ["statement.unlogged"]
 
 
@@ -432,7 +432,7 @@ def test_a_rebuild_of_an_intact_house_destroys_nothing_by_a_receipt(house, baker
     said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
     house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
     place = place_of(bakery.id)
-    panel, worker = house.changes.signer, house.means.signer
+    panel, worker = house.changes.signer, house.services.signer
     for signer, changes, code in (
         (panel, {}, "seal.endorsement_use"),
         (worker, {"unknown": 1}, "seal.unknown_field"),
@@ -580,7 +580,7 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
         house.changes.signer,
         house.root_public,
     )
-    asked = statements_of(house.means)
+    asked = statements_of(house.services)
     assert asked.forgot(bakery.id, folder.name)
     assert not asked.forgot("another", folder.name)
     assert not replace(asked, revoked=lambda: revoked).forgot(bakery.id, folder.name)
@@ -596,9 +596,9 @@ def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, offic
 @SQLITE
 def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> None:
     folder, ended = house.finished(bakery)
-    stages.put_aside(folder, "take.impossible", ended, house.means)
+    stages.put_aside(folder, "take.impossible", ended, house.services)
     undecided, _ = house.finished(bakery, at=house.clock() - timedelta(hours=1))
-    stages.put_aside(undecided, stages.ENCODER_DIED, ended, house.means)
+    stages.put_aside(undecided, stages.ENCODER_DIED, ended, house.services)
     calls = sorted([folder.name, undecided.name])
     spool = folder.parent
 
@@ -607,7 +607,7 @@ def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> No
         with writing():
             ErasedCallTable.delete().execute()
             ErasedCallTable.insert_many([{"id": each, **row} for each in calls]).execute()
-        return expiry.empty_quarantine(replace(house.means, spool=spool), ended)
+        return expiry.empty_quarantine(replace(house.services, spool=spool), ended)
 
     assert emptied(bakery.id) == 0, "a row alone"
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
@@ -623,7 +623,7 @@ def test_quarantine_is_emptied_by_a_note_of_their_own_alone(house, bakery) -> No
 def test_a_row_that_came_meanwhile_is_looked_at_again(house, bakery) -> None:
     folder, ended = house.finished(bakery)
     while stages.next_stage(folder) != "catalogue":
-        stages.step(folder, ended + timedelta(seconds=1), house.means)
+        stages.step(folder, ended + timedelta(seconds=1), house.services)
     mine = house.call(bakery, at=house.clock() - timedelta(hours=1))
     row = queries.recording(bakery.id, mine)
     forge_row(house, bakery.id)

@@ -41,13 +41,13 @@ def to_milliseconds(at: datetime) -> datetime:
 
 
 def means_of(house) -> Services:
-    means = house.means
+    means = house.services
     return means
 
 
 def played(house, recording: str) -> None:
     """Somebody listens to it, now."""
-    means = house.means
+    means = house.services
     gate = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
     row = users.create_user(
         house.tenant,
@@ -72,7 +72,7 @@ def stored(house, folder: Path) -> Manifest:
     assert row is not None, "it is a recording"
     assert row.announced
     assert not (house.spool / layout.QUARANTINE).exists()
-    store, means = house.means.store, house.means
+    store, means = house.services.store, house.services
     assert verify(store, row.prefix, means.root, means.keyring, house.clock()).findings == []
     played(house, folder.name)
     return open_manifest(store.read(row.prefix + "manifest.json"), means.root, house.clock())

@@ -199,7 +199,7 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     house.work(aside)
     machine = Machine(house.clock)
     keeper = Timekeeper(house.spool / ".clock", {}, house.clock, since_boot=machine.since_boot)
-    keeping = Housekeeping(house.means, CheckpointWitnesses(), keeper)
+    keeping = Housekeeping(house.services, CheckpointWitnesses(), keeper)
 
     def there() -> tuple[bool, bool]:
         row = queries.recording(house.tenant, recording.name)

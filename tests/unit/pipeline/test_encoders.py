@@ -27,7 +27,7 @@ def encoder():
 
 @pytest.fixture
 def prompt(house):
-    return prompt_files.put_prompt(house.means.snapshot, house.announcement.sha256, house.clock())
+    return prompt_files.put_prompt(house.services.snapshot, house.announcement.sha256, house.clock())
 
 
 def test_it_encodes_one_take_after_another_in_one_process_at_low_priority(house, encoder, prompt) -> None:

@@ -79,21 +79,21 @@ def kill_at(house, folder: Path, boundary: str) -> None:
         if name == boundary:
             raise Killed
 
-    real = house.means
-    house.means = replace(real, boundary=reached)
+    real = house.services
+    house.services = replace(real, boundary=reached)
     with pytest.raises(Killed):
         house.work(folder)
-    house.means = real
+    house.services = real
 
 
 def rebuild(house) -> None:
-    given = house.means
+    given = house.services
     Rebuild(given.store, given.keyring, given.root, house.clock, given.entropy, 1).run()
     house.confirm_holds()
 
 
 def means(house, **changes) -> Services:
-    given = house.means
+    given = house.services
     return replace(given, **changes)
 
 
@@ -105,9 +105,9 @@ def destroy(house, **changes) -> None:
 def stored_and_listed(house, talk_ms: int = 300) -> tuple[Path, Path]:
     """A recording that is listed; its take's folder as it was before sealing, and at the ``store`` stage."""
     folder = house.take(talk_ms=talk_ms)
-    stages.step(folder, house.clock(), house.means)
+    stages.step(folder, house.clock(), house.services)
     unsealed = Path(shutil.copytree(folder, house.folder / "unsealed" / folder.name))
-    stages.step(folder, house.clock(), house.means)
+    stages.step(folder, house.clock(), house.services)
     sealed = Path(shutil.copytree(folder, house.folder / "sealed" / folder.name))
     house.work(folder)
     return unsealed, sealed
@@ -133,7 +133,7 @@ def assert_gone(house, recording: str, folder: Path) -> None:
         [tenant_key_path(house.tenant), row.prefix + "amendment-0001.json", row.prefix + "manifest.json"]
     )
     assert (row.wrapped_key, row.destroyed_why) == (None, "expired")
-    assert verify(house.means.store, row.prefix, house.means.root).findings == []
+    assert verify(house.services.store, row.prefix, house.services.root).findings == []
     assert not folder.exists()
 
 
@@ -171,8 +171,8 @@ def test_an_older_copy_of_the_spool(house, before) -> None:
     folder = back(house, sealed if before == "storing" else unsealed)
     if before.endswith("another day"):
         of_another_day(folder)
-    store = Between(house.means.store, "put", 0, lambda: None)
-    house.means = replace(house.means, store=store)
+    store = Between(house.services.store, "put", 0, lambda: None)
+    house.services = replace(house.services, store=store)
     assert work_saying(house, folder) == ["take.already_erased"]
     assert not [each for each in store.asked if each.startswith("put")]
     assert_gone(house, folder.name, folder)
@@ -198,7 +198,7 @@ def test_a_bucket_without_the_tombstone_brings_nothing_back(house) -> None:
     house.clock.forward(days=31)
     destroy(house)
     for name in ("amendment-0001.json", "manifest.json"):
-        house.means.store.delete(prefix + name)
+        house.services.store.delete(prefix + name)
     folder = back(house, sealed)
     assert work_saying(house, folder) == ["take.already_erased"]
     assert house.objects() == [tenant_key_path(house.tenant)]
@@ -251,16 +251,16 @@ def test_it_is_erased_between_two_puts(house, before, nth) -> None:
     folder = back(house, sealed if before == "storing" else unsealed)
     if before.endswith("another day"):
         of_another_day(folder)
-    real = house.means
+    real = house.services
     erased: list[str] = []
 
     def another_node() -> None:
         destroy(house.replaced(means=real))
         erased.append(folder.name)
 
-    house.means = replace(real, store=Between(real.store, "put", nth, another_node))
+    house.services = replace(real, store=Between(real.store, "put", nth, another_node))
     assert work_saying(house, folder)[-1:] == ["take.already_erased"]
-    house.means = real
+    house.services = real
     assert erased
     assert_gone(house, folder.name, folder)
 
@@ -288,17 +288,17 @@ def test_a_store_that_goes_away_in_between_keeps_the_take(house) -> None:
     house.clock.forward(days=31)
     destroy(house)
     folder = back(house, sealed)
-    real = house.means
+    real = house.services
 
     def away() -> None:
         raise Unreachable("store.unreachable", "nobody there")
 
     for operation in ("read", "delete"):
-        house.means = replace(real, store=Between(real.store, operation, 1, away))
+        house.services = replace(real, store=Between(real.store, operation, 1, away))
         with pytest.raises(StoreError):
             house.work(folder)
         assert stages.next_stage(folder) == "store"
-    house.means = real
+    house.services = real
     house.work(folder)
     assert_gone(house, folder.name, folder)
 
@@ -315,8 +315,8 @@ def test_an_older_copy_of_what_is_kept_waits(house) -> None:
 
 
 def test_a_recording_costs_one_question_more(house) -> None:
-    store = Between(house.means.store, "put", 0, lambda: None)
-    house.means = replace(house.means, store=store)
+    store = Between(house.services.store, "put", 0, lambda: None)
+    house.services = replace(house.services, store=store)
     folder = house.take(talk_ms=300)
     house.work(folder)
     prefix = queries.recording(house.tenant, folder.name).prefix

@@ -12,7 +12,7 @@ from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import erasure_receipt, expiry
 from recorder.lifecycle.erasure_deadline import complete_from
 from recorder.seal.keyring import data_key_path
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 KEPT = timedelta(days=30)
 
@@ -22,21 +22,21 @@ def gone(house) -> str:
     """A recording that was erased when its day came."""
     recording = put_small(house)
     house.clock.forward(days=400)
-    means = house.means
+    means = house.services
     made = means
     assert expiry.destroy_due(made, house.clock()) == 1
     return recording
 
 
 def asked(house, recording: str, tenant: str = "") -> erasure_receipt.ErasureReceipt:
-    means = house.means
+    means = house.services
     keys = means.root, means.signer
     return erasure_receipt.receipt(tenant or house.tenant, recording, means.store, *keys, KEPT, house.clock())
 
 
 def test_it_says_what_was_destroyed_and_from_when_that_is_complete(house, gone) -> None:
     house.clock.forward(days=1)
-    said = erasure_receipt.read(asked(house, gone).content, house.means.root)
+    said = erasure_receipt.read(asked(house, gone).content, house.services.root)
     row = queries.recording(house.tenant, gone)
     assert (said.recording, said.why, said.erased_at) == (gone, "expired", row.destroyed_at)
     assert said.complete_from == complete_from(row.destroyed_at, KEPT) == row.destroyed_at + KEPT
@@ -55,7 +55,7 @@ def test_a_changed_receipt_is_refused(house, gone) -> None:
             body | {"body": body["body"] | {field: value}}, separators=(",", ":"), sort_keys=True
         )
         with pytest.raises(SealError) as refused:
-            erasure_receipt.read(changed.encode(), house.means.root)
+            erasure_receipt.read(changed.encode(), house.services.root)
         assert refused.value.error_id == "seal.signature"
 
 

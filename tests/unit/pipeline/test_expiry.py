@@ -23,7 +23,7 @@ from recorder.store.contract import StoreError, Unreachable
 
 
 def destroy_due(house) -> int:
-    return destroy_with(house, house.means.store)
+    return destroy_with(house, house.services.store)
 
 
 def destroy_with(house, store, **changes) -> int:
@@ -31,7 +31,7 @@ def destroy_with(house, store, **changes) -> int:
 
 
 def means(house, store=None, **changes) -> Services:
-    given = house.means
+    given = house.services
     made = replace(given, store=store or given.store)
     return replace(made, **changes)
 
@@ -74,7 +74,7 @@ def test_the_keys_go_first(house) -> None:
     house.clock.at = row.keep_until
     deleted: list[str] = []
     key_was_there: list[bool] = []
-    store = house.means.store
+    store = house.services.store
 
     class Watched:
         def delete(self, key: str) -> None:
@@ -99,7 +99,7 @@ def test_destroying_that_was_broken_off_is_done_again(house, after) -> None:
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     house.clock.at = row.keep_until
-    store = house.means.store
+    store = house.services.store
 
     class Breaks:
         left = after
@@ -185,8 +185,8 @@ def test_a_row_that_names_the_place_of_an_older_manifest_destroys_nothing(house)
     first = queries.recording(house.tenant, older.name)
     elsewhere = f"{house.tenant}/2026/01/01/{younger.name}/"
     copy = house.folder / "copy"
-    copy.write_bytes(house.means.store.read(first.prefix + "manifest.json"))
-    house.means.store.put(elsewhere + "manifest.json", copy, hashlib.sha256(copy.read_bytes()).hexdigest())
+    copy.write_bytes(house.services.store.read(first.prefix + "manifest.json"))
+    house.services.store.put(elsewhere + "manifest.json", copy, hashlib.sha256(copy.read_bytes()).hexdigest())
     change_row(younger.name, prefix=elsewhere, keep_until=first.keep_until)
     house.clock.at = first.keep_until
     with capture_logs() as logs:
@@ -215,7 +215,7 @@ def test_what_cannot_be_destroyed_holds_up_no_other(house) -> None:
         house.work(folder)
     rows = sorted((queries.recording(house.tenant, folder.name) for folder in folders), key=lambda r: r.id)
     house.clock.at = max(row.keep_until for row in rows)
-    store = house.means.store
+    store = house.services.store
 
     class Locked:
         list = store.list
@@ -247,19 +247,19 @@ def test_recordings_that_are_due_are_gone_through_page_by_page(house) -> None:
 def test_quarantine_ends_on_its_day(house) -> None:
     folder = house.take()
     (folder / layout.AUDIO).write_bytes(b"RIFF")
-    stages.step(folder, house.clock(), house.means)
+    stages.step(folder, house.clock(), house.services)
     aside = house.spool / layout.QUARANTINE / folder.name
-    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=29)) == 0
+    assert expiry.empty_quarantine(house.services, house.clock() + timedelta(days=29)) == 0
     assert aside.exists()
-    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=30)) == 1
+    assert expiry.empty_quarantine(house.services, house.clock() + timedelta(days=30)) == 1
     assert list((house.spool / layout.QUARANTINE).iterdir()) == []
     assert queries.not_recorded(house.tenant).rows[0].reason == "take.impossible"
 
 
 def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
     folder = house.take()
-    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.means)
-    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
+    stages.put_aside(folder, stages.ENCODER_DIED, house.clock(), house.services)
+    assert expiry.empty_quarantine(house.services, house.clock() + timedelta(days=9999)) == 0
     aside = house.spool / layout.QUARANTINE / folder.name
     note = json.loads((aside / layout.WHY).read_bytes())
     assert (note["reason"], note["until"]) == ("take.encoder_died", None)
@@ -273,12 +273,12 @@ def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
     aside.mkdir(parents=True)
     if note is not None:
         (aside / "quarantine.json").write_bytes(note)
-    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
+    assert expiry.empty_quarantine(house.services, house.clock() + timedelta(days=9999)) == 0
     assert aside.exists()
 
 
 def test_no_quarantine_is_no_error(house) -> None:
-    assert expiry.empty_quarantine(house.means, house.clock()) == 0
+    assert expiry.empty_quarantine(house.services, house.clock()) == 0
 
 
 def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:
@@ -286,7 +286,7 @@ def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     house.clock.at = row.keep_until
-    store = house.means.store
+    store = house.services.store
 
     class Keeps:
         list = store.list
@@ -331,7 +331,7 @@ def test_without_a_key_for_amendments_it_is_gone_and_its_tombstone_waits(house) 
     said = signing.endorse(root, own.public_key(), uses, begin, end)
     house.clock.at = row.keep_until
     with capture_logs() as logs:
-        assert destroy_with(house, house.means.store, signer=signing.Signer(own, said)) == 0
+        assert destroy_with(house, house.services.store, signer=signing.Signer(own, said)) == 0
     (line,) = [line for line in logs if line["log_level"] == "error"]
     assert (line["error_id"], "accord keys renew" in line["hint"]) == ("seal.endorsement_time", True)
     assert [key.removeprefix(row.prefix) for key in house.objects() if row.id in key] == ["manifest.json"]

@@ -59,12 +59,12 @@ def due(house) -> list[str]:
 
 
 def means(house, store) -> Services:
-    given = house.means
+    given = house.services
     return replace(given, store=store)
 
 
 def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
-    store = Watched(house.means.store)
+    store = Watched(house.services.store)
     together = threading.Barrier(WORKERS)
 
     def work(_: int) -> int:
@@ -84,16 +84,16 @@ def test_each_recording_is_destroyed_by_one_of_them(house, due) -> None:
 
 def test_what_another_worker_is_at_is_left_to_it_until_its_claim_ends(house, due) -> None:
     assert lease.take(f"recording:{due[0]}", "another worker", house.clock())
-    assert expiry.destroy_due(means(house, house.means.store), house.clock()) == DUE - 1
+    assert expiry.destroy_due(means(house, house.services.store), house.clock()) == DUE - 1
     assert queries.recording(house.tenant, due[0]).destroyed_at is None
     house.clock.forward(seconds=lease.LASTS.total_seconds())
-    assert expiry.destroy_due(means(house, house.means.store), house.clock()) == 1
+    assert expiry.destroy_due(means(house, house.services.store), house.clock()) == 1
     with connected():
         assert LeaseTable.select().count() == 0
 
 
 def test_what_cannot_be_done_is_given_back_at_once(house, due) -> None:
-    store = Watched(house.means.store)
+    store = Watched(house.services.store)
     store.away = True
     with pytest.raises(Unreachable):
         expiry.destroy_due(means(house, store), house.clock())

@@ -84,7 +84,7 @@ def daemon(house) -> Iterator[Callable[..., Daemon]]:
 
 @pytest.fixture
 def desk(house, clock, entropy) -> Desk:
-    return Desk("node1", house.spool, house.means.root, clock, entropy)
+    return Desk("node1", house.spool, house.services.root, clock, entropy)
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
     for each in asked:
         assert queries.take("node1", each.id, clock(), entropy)
     knows = daemon(TAKEN, TELLS_DONE)
-    Desk("node1", house.spool, house.means.root, clock, entropy).turn()
+    Desk("node1", house.spool, house.services.root, clock, entropy).turn()
     assert [one["until"] for one in knows.asked] == [0, 0]
     assert {queries.asked(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
@@ -171,7 +171,7 @@ def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daem
     asked = asked_of(house, call.name, "note")
     assert queries.take("node1", asked.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
-    Desk("node1", house.spool, house.means.root, clock, entropy).turn()
+    Desk("node1", house.spool, house.services.root, clock, entropy).turn()
     assert queries.asked(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
 
 
@@ -252,7 +252,7 @@ def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, dae
     there = daemon(TAKEN, TELLS_DONE)
     panel = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
-    desk = Desk("node1", house.spool, house.means.root, clock, entropy, revoked=lambda: revoked)
+    desk = Desk("node1", house.spool, house.services.root, clock, entropy, revoked=lambda: revoked)
     desk.turn()
     asked_of(house, call.name, "note")
     desk.turn()

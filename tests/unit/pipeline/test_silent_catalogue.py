@@ -36,7 +36,7 @@ def test_the_heart_beats_while_the_catalogue_is_silent_and_the_work_goes_on_afte
     beats: list[float] = []
     settings = Settings(worker=WorkerSettings(processes=1, nice=1))
     worker = Worker(
-        house.means,
+        house.services,
         settings,
         drain=5,
         beat=lambda: beats.append(time.monotonic()),

@@ -51,7 +51,7 @@ def test_a_take_becomes_one_object_set_one_row_one_leaf_and_leaves_the_spool(hou
 def test_the_key_is_put_first_and_the_manifest_last(house) -> None:
     put: list[str] = []
     folder = house.take()
-    means = replace(house.means, boundary=put.append)
+    means = replace(house.services, boundary=put.append)
     while stages.step(folder, house.clock(), means):
         pass
     assert put == [
@@ -80,7 +80,7 @@ def test_an_announcement_that_is_not_in_the_audio_gives_no_purpose(house) -> Non
 def test_a_call_that_nobody_answered_never_leaves_the_spool(house) -> None:
     folder = house.take(bridged=False)
     assert stages.next_stage(folder) == "note"
-    assert not stages.step(folder, house.clock(), house.means)
+    assert not stages.step(folder, house.clock(), house.services)
     assert not folder.exists()
     assert house.objects() == []
     (row,) = queries.not_recorded(house.tenant).rows
@@ -112,7 +112,7 @@ def test_a_call_of_nobody_is_written_down_for_nobody(house, tenant) -> None:
 def test_a_call_that_has_not_ended_is_not_touched(house) -> None:
     folder = layout.open_take(house.spool, house.start())
     assert stages.next_stage(folder) is None
-    assert not stages.step(folder, house.clock(), house.means)
+    assert not stages.step(folder, house.clock(), house.services)
     assert folder.exists()
 
 
@@ -147,7 +147,7 @@ def test_an_impossible_take_is_set_aside_with_its_reason_and_an_end_date(
 ) -> None:
     folder = house.take()
     damage(folder)
-    assert not stages.step(folder, house.clock(), house.means)
+    assert not stages.step(folder, house.clock(), house.services)
     aside = house.spool / layout.QUARANTINE / folder.name
     note = json.loads((aside / "quarantine.json").read_bytes())
     assert note["reason"] == reason
@@ -166,7 +166,7 @@ def test_a_file_that_cannot_be_read_just_now_lets_the_take_wait(house, name) -> 
     (folder / name).mkdir()
     assert stages.next_stage(folder) == "note"
     with pytest.raises((OSError, TakeError)):
-        stages.step(folder, house.clock(), house.means)
+        stages.step(folder, house.clock(), house.services)
     (folder / name).rmdir()
     (folder / "elsewhere").rename(folder / name)
     house.work(folder)
@@ -182,7 +182,7 @@ def test_a_take_without_a_line_is_set_aside(house) -> None:
 def test_a_sound_that_is_nowhere_lets_the_take_wait(house) -> None:
     folder = house.take(announcement=replace(house.announcement, sha256="0" * 64))
     with pytest.raises(TakeError) as waiting:
-        stages.step(folder, house.clock(), house.means)
+        stages.step(folder, house.clock(), house.services)
     assert waiting.value.error_id == "take.no_prompt"
     assert folder.exists()
 
@@ -233,7 +233,7 @@ def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
             return away
 
     folder = house.take()
-    away = replace(house.means, store=Away())
+    away = replace(house.services, store=Away())
     stages.step(folder, house.clock(), away)
     stages.step(folder, house.clock(), away)
     for _ in range(3):
@@ -248,14 +248,14 @@ def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
 
 def test_what_was_encoded_and_is_damaged_is_encoded_again(house) -> None:
     folder = house.take()
-    stages.step(folder, house.clock(), house.means)
+    stages.step(folder, house.clock(), house.services)
     opus = folder / "audio.opus"
     whole = opus.read_bytes()
     for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
         opus.write_bytes(damaged)
-        assert stages.step(folder, house.clock(), house.means)
+        assert stages.step(folder, house.clock(), house.services)
         assert stages.next_stage(folder) == "encode"
-        stages.step(folder, house.clock(), house.means)
+        stages.step(folder, house.clock(), house.services)
         assert opus.read_bytes() == whole
 
 
@@ -265,7 +265,7 @@ def test_an_object_of_another_content_is_not_replaced(house, tmp_path) -> None:
     strange = tmp_path / "strange"
     strange.write_bytes(b"strange")
     sha256 = sha256_of(b"strange")
-    house.means.store.put(prefix + "manifest.json", strange, sha256)
+    house.services.store.put(prefix + "manifest.json", strange, sha256)
     with pytest.raises(Conflict):
         house.work(folder)
     assert stages.next_stage(folder) == "store"
@@ -274,17 +274,17 @@ def test_an_object_of_another_content_is_not_replaced(house, tmp_path) -> None:
 
 def test_a_tenants_key_that_was_wrapped_anew_stays_in_the_bucket(house) -> None:
     house.work(house.take())
-    there = house.means.store.read(tenant_key_path(house.tenant))
+    there = house.services.store.read(tenant_key_path(house.tenant))
     with writing():
         _wrap_anew(house)
     house.work(house.take())
-    assert house.means.store.read(tenant_key_path(house.tenant)) == there
+    assert house.services.store.read(tenant_key_path(house.tenant)) == there
     assert len(queries.recordings(house.tenant).rows) == 2
 
 
 def test_another_key_of_a_tenant_in_the_bucket_is_refused(house) -> None:
     house.work(house.take())
-    other = house.means.keyring.new_tenant_key(house.tenant, house.entropy)
+    other = house.services.keyring.new_tenant_key(house.tenant, house.entropy)
     with writing():
         _set_tenant_key(house, other)
     folder = house.take()
@@ -302,7 +302,7 @@ def _set_tenant_key(house, wrapped) -> None:
 def _wrap_anew(house) -> None:
     """The same key, wrapped by the same key-encryption key with another nonce."""
     old = keyring.WrappedKey.from_bytes(tenant_queries.tenant_wrapped_key(house.tenant).encode())
-    secret = house.means.keyring.open_tenant_key(old)
+    secret = house.services.keyring.open_tenant_key(old)
     kek = keyring.load_kek(house.folder / "keys" / "kek")
     _set_tenant_key(house, keyring._wrap(kek, secret, keyring.TENANT, house.tenant, None, house.entropy))
 
@@ -311,7 +311,7 @@ def _stages(house, folder):
     """One round a stage; what was next is asked before it is done."""
     while True:
         yield None
-        if not stages.step(folder, house.clock(), house.means):
+        if not stages.step(folder, house.clock(), house.services):
             return
 
 

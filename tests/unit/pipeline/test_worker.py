@@ -55,7 +55,7 @@ SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 @pytest.fixture
 def store(house) -> Gates:
-    return Gates(house.means.store)
+    return Gates(house.services.store)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def start(house, store) -> Iterator[Callable[..., Worker]]:
         settings = Settings(
             node=NodeSettings(never_record=("112",)), worker=WorkerSettings(processes=1, nice=1)
         )
-        worker = Worker(replace(house.means, **({"store": store} | given)), settings, drain=5, **changes)
+        worker = Worker(replace(house.services, **({"store": store} | given)), settings, drain=5, **changes)
         thread = threading.Thread(target=worker.run, daemon=True)
         running.append((worker, thread))
         thread.start()
@@ -240,7 +240,7 @@ def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
     assert json.loads((house.spool / layout.QUARANTINE / bad.name / layout.WHY).read_bytes())["until"] is None
-    assert expiry.empty_quarantine(house.means, house.clock() + timedelta(days=9999)) == 0
+    assert expiry.empty_quarantine(house.services, house.clock() + timedelta(days=9999)) == 0
 
 
 @pytest.mark.long
@@ -318,7 +318,7 @@ def test_old_listens_are_closed(house, start) -> None:
 
     folder = house.take()
     house.work(folder)
-    means = house.means
+    means = house.services
     person = users.create_user(
         house.tenant,
         login="a",

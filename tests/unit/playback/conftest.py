@@ -14,7 +14,7 @@ from recorder.processes.gate import PanelGate
 
 @pytest.fixture
 def gate(house) -> PanelGate:
-    means = house.means
+    means = house.services
     return PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
 
 
@@ -32,7 +32,7 @@ def somebody(house) -> Callable[..., Who]:
             password_hash="$argon2id$",
             now=house.clock(),
             entropy=house.entropy,
-            signer=house.means.signer,
+            signer=house.services.signer,
         )
         return Who(row.id, row.tenant, row.role, row.language)
 
@@ -48,7 +48,7 @@ def ada(somebody) -> Who:
 def stranger(house, somebody) -> Who:
     """A person of another tenant."""
     tenant = str(uuid7(house.clock(), house.entropy))
-    wrapped = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
+    wrapped = house.services.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
     tenants.create_tenant(
         tenant, name="Van Dyck NV", wrapped_key=wrapped, now=house.clock(), entropy=house.entropy
     )

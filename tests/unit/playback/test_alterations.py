@@ -44,7 +44,7 @@ class Scene:
             RecordingTable.update(**values).where(RecordingTable.id == (row or self.mine).id).execute()
 
     def manifest(self):
-        return open_manifest(self.path("manifest.json").read_bytes(), self.house.means.root)
+        return open_manifest(self.path("manifest.json").read_bytes(), self.house.services.root)
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def sealed_again_with_more(scene: Scene) -> None:
     longer = tuple(replace(each, until=each.until + timedelta(days=1)) for each in manifest.purposes)
     told = replace(manifest.announced, purposes=longer, keep_days=manifest.announced.keep_days + 1)
     forged = replace(manifest, announced=told, keep_until=manifest.keep_until + timedelta(days=1))
-    overwrite(scene.path("manifest.json"), sign(forged, scene.house.means.signer))
+    overwrite(scene.path("manifest.json"), sign(forged, scene.house.services.signer))
 
 
 def key_of_another(scene: Scene) -> None:
@@ -190,7 +190,7 @@ def key_damaged(scene: Scene) -> None:
 def key_made_anew(scene: Scene) -> None:
     house = scene.house
     tenant = WrappedKey.from_bytes(TenantTable.get(TenantTable.id == house.tenant).wrapped_key.encode())
-    _, fresh = house.means.keyring.new_data_key(tenant, scene.mine.id, house.entropy)
+    _, fresh = house.services.keyring.new_data_key(tenant, scene.mine.id, house.entropy)
     scene.update(wrapped_key=fresh.to_bytes().decode())
 
 
@@ -201,7 +201,7 @@ def key_destroyed(scene: Scene) -> None:
 
 def tenant_key_exchanged(scene: Scene) -> None:
     house = scene.house
-    fresh = house.means.keyring.new_tenant_key(house.tenant, house.entropy)
+    fresh = house.services.keyring.new_tenant_key(house.tenant, house.entropy)
     with writing():
         TenantTable.update(wrapped_key=fresh.to_bytes().decode()).where(
             TenantTable.id == house.tenant

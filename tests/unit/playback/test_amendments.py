@@ -28,7 +28,7 @@ TALK = 120_000
 
 @pytest.fixture
 def changes(house) -> Changes:
-    given = house.means
+    given = house.services
     return Changes(given.store, given.root, given.signer, house.clock, house.entropy)
 
 
@@ -39,7 +39,7 @@ def hold(changes, row, **more) -> None:
 
 
 def destroy_due(house) -> int:
-    given = house.means
+    given = house.services
     return expiry.destroy_due(given, house.clock())
 
 
@@ -88,7 +88,7 @@ def test_what_was_put_counts_though_nobody_listed_it(house, gate, changes, ada, 
         if reached == dies:
             raise KeyboardInterrupt
 
-    given = house.means
+    given = house.services
     dying = Changes(given.store, given.root, given.signer, house.clock, house.entropy, boundary)
     with pytest.raises(KeyboardInterrupt):
         dying.delete(recording.tenant, recording.id, OPERATOR, reason="asked on the telephone")
@@ -142,7 +142,7 @@ def test_a_withdrawal_ends_it_at_once_and_it_goes(house, gate, changes, ada, rec
         gate.open(ada, grant.id, "audio.wav", "p")
     assert destroy_due(house) == 1
     assert queries.recording(house.tenant, row.id).destroyed_why == "withdrawn"
-    assert verify(house.means.store, row.prefix, house.means.root).findings == []
+    assert verify(house.services.store, row.prefix, house.services.root).findings == []
 
 
 def agreed_to(house):
@@ -206,7 +206,7 @@ def test_what_is_held_is_not_deleted_and_what_is_deleted_is_not_heard(
     assert destroy_due(house) == 1
     row = queries.recording(house.tenant, recording.id)
     assert (row.destroyed_why, row.outside, row.wrapped_key) == ("deleted", None, None)
-    chain = chain_of(house.means.store, row.prefix, house.means.root)
+    chain = chain_of(house.services.store, row.prefix, house.services.root)
     assert [each.kind for each in chain.amendments] == [
         "hold_set", "hold_lifted", "deletion_requested", "erased",
     ]  # fmt: skip
@@ -247,7 +247,7 @@ def test_another_customers_recording_is_not_there(changes, stranger, recording) 
 
 def test_two_at_once_both_count(house, changes, recording, monkeypatch) -> None:
     """Another node's amendment comes between reading the chain and putting: it is read again."""
-    given, put = house.means, house.means.store.put
+    given, put = house.services, house.services.store.put
     raced: list[str] = []
 
     def between(key, path, sha256) -> None:
@@ -294,7 +294,7 @@ def limit(house, days: int | None) -> None:
 
 
 def settle(house) -> int:
-    return limit_application.settle(house.means.store, house.means.root, house.clock())
+    return limit_application.settle(house.services.store, house.services.root, house.clock())
 
 
 @pytest.mark.parametrize("far", ["key", "tombstone"])

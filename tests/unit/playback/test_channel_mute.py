@@ -16,7 +16,7 @@ from recorder.playback.verified_recording import Seals
 
 @pytest.fixture
 def manifest(house, recording):
-    means = house.means
+    means = house.services
     return Seals(means.store, means.keyring, means.root).open(recording, house.clock()).manifest
 
 

@@ -35,7 +35,7 @@ def test_a_yes_keeps_it_as_long_as_was_agreed_and_nothing_else_does(
     assert recording.keep_until == recording.started_at + timedelta(days=days)
     house.clock.at = recording.keep_until - timedelta(minutes=1)
     gate.grant(ada, recording.id, "agreement")
-    means = house.means
+    means = house.services
     assert expiry.destroy_due(means, house.clock()) == 0
     house.clock.forward(minutes=2)
     assert refusal(gate, ada, recording.id, "agreement") == "access.expired"

@@ -45,7 +45,7 @@ class Counting:
 
 
 def test_the_first_seek_after_a_grant_reads_nothing_but_what_it_seeks(ada, recorded, house) -> None:
-    recording, means = recorded(talk_ms=TALK), house.means
+    recording, means = recorded(talk_ms=TALK), house.services
     store = Counting(means.store)
     one, other = (PanelGate(store, means.keyring, means.root, now=house.clock) for _ in range(2))
     grant = one.grant(ada, recording.id, "agreement")
@@ -189,7 +189,7 @@ def test_whenever_another_panel_closes_it_no_fewer_are_counted_than_left(
 ) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
-    means = house.means
+    means = house.services
     other = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
     opened = gate.open(ada, grant.id, "audio.wav", "p")
     pieces = opened.read(0, opened.length)
@@ -470,7 +470,7 @@ def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording,
 
 def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
-    means = house.means
+    means = house.services
     chain = chain_of(means.store, recording.prefix, means.root)
     expiry.destroy(recording, chain, EXPIRED, means, house.clock())
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.erased")
@@ -482,7 +482,7 @@ def test_a_store_that_is_away_says_so_and_grants_nothing(ada, recording, house) 
         def read(self, *_: object) -> bytes:
             raise Unreachable("store.unreachable", "nobody there")
 
-    gate = PanelGate(Away(), house.means.keyring, house.means.root, now=house.clock)
+    gate = PanelGate(Away(), house.services.keyring, house.services.root, now=house.clock)
     with pytest.raises(Unreachable):
         gate.grant(ada, recording.id, "agreement")
     assert kinds(recording.id) == ["recording.stored"]

@@ -1,6 +1,6 @@
 """A house in which recordings live: sealed for random purposes, in random countries, held, withdrawn,
 deleted, kept for shorter, while a panel's clock is not quite the worker's.  After each day the gate lets
-people hear what the model says (``tests/keeping.py``), and the worker destroys what the model says is over,
+people hear what the model allows (``tests/retention_model.py``), and the worker destroys what the model ends,
 and nothing else."""
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from recorder.processes.gate import PanelGate
 from recorder.prompts.country_file import shipped
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 from tests.house import Bakery
-from tests.keeping import Life
-from tests.stored import put_small
+from tests.retention_model import ModelledRecording
+from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
 CODES = ("agreement", "quality", "training", "legal-duty")
@@ -91,17 +91,17 @@ class Living:
 
     house: Bakery
     sealed: dict[str, Any]
-    life: Life = field(init=False)
+    life: ModelledRecording = field(init=False)
 
     def __post_init__(self) -> None:
         house = self.house
         tenant = str(uuid7(house.clock(), house.entropy))
         more = {"now": house.clock(), "entropy": house.entropy}
-        key = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
+        key = house.services.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
         tenants.create_tenant(tenant, name=tenant, wrapped_key=key, **more)
         told = announcements.create_announcement(
             tenant, name="default", language="fr", text="…", purposes=["agreement"], keep_days=30,
-            wav=house.means.store.read("sound"), **more,
+            wav=house.services.store.read("sound"), **more,
         )  # fmt: skip
         line = lines.create_line(
             tenant, number="+32255" + str(int(house.entropy(4).hex(), 16)), announcement=told.id, **more
@@ -129,7 +129,7 @@ class Living:
             "brought_in": begun + keep,
             "not_announced": house.clock() + timedelta(days=30),
         }
-        self.life = Life(
+        self.life = ModelledRecording(
             kind,
             tuple(sealed["codes"]) if kind == "announced" else (),
             until[kind],
@@ -152,7 +152,7 @@ class Living:
         """Whatever somebody wants at a time; what may not be said is refused, and changes nothing."""
         if what == "limit":
             return self._limit(words, now)
-        given, house = self.house.means, self.house
+        given, house = self.house.services, self.house
         changes = Changes(given.store, given.root, given.signer, lambda: now, house.entropy)
         if what == "hold":
             words = {**words, "owner": "ada", "review_at": now + timedelta(days=30)}
@@ -188,7 +188,7 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
     if isinstance(database.obj, SqliteDatabase):
         database.execute_sql("PRAGMA synchronous = OFF")
     began = house.clock()
-    living, means = Living(house, sealed), house.means
+    living, means = Living(house, sealed), house.services
     destroying = means
     gate = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
     house.clock.forward(minutes=5)

@@ -27,7 +27,7 @@ from recorder.seal.amendment_chain import erasure
 from recorder.seal.amendment_kinds import AgreedLater, DeletionAsked
 from recorder.seal.verification import verify
 from recorder.services import Services
-from tests.stored import forge, put_small
+from tests.stored_recordings import forge, put_small
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def leaked(house):
     house.clock.forward(hours=1)
     keys = house.folder / "keys"
     root = signing.load_private(keys / signing.ROOT_KEY)
-    at, key = house.clock(), house.means.signer.key_id
+    at, key = house.clock(), house.services.signer.key_id
     house.clock.forward(hours=1)
     after = put_small(house)
-    revoked = revocation.Revocations(keys, house.means.root)
+    revoked = revocation.Revocations(keys, house.services.root)
     assert revoked() == {}
     (keys / f"{key}{revocation.SUFFIX}").write_bytes(revocation.revoke(root, key, at))
     assert revoked() == {key: at}, "without a restart"
@@ -49,7 +49,7 @@ def leaked(house):
 
 def refusals(house, recording: str, revoked) -> tuple[str | None, set[str], set[str]]:
     """What the gate, `verify` and the audit say of a recording."""
-    means, now = house.means, house.clock()
+    means, now = house.services, house.clock()
     row = queries.recording(house.tenant, recording)
     seals = Seals(means.store, means.keyring, means.root, revoked)
     gate = None
@@ -77,14 +77,14 @@ def test_with_the_new_key_everything_goes_on(house, leaked) -> None:
     keys = house.folder / "keys"
     signing.renew(keys, signing.load_private(keys / signing.ROOT_KEY), house.clock())
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
-    house.means = replace(house.means, signer=signer)
+    house.services = replace(house.services, signer=signer)
     assert refusals(house, put_small(house), revoked) == (None, set(), set())
     assert refusals(house, after, revoked)[0] == "seal.key_revoked"
 
 
 def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
     before, _, revoked = leaked
-    means = house.means
+    means = house.services
     forged = Changes(means.store, means.root, means.signer, house.clock, house.entropy)
     forged.delete(house.tenant, before, By("operator"), reason="asked for by whoever has the key")
     assert refusals(house, before, revoked)[0] == "seal.key_revoked"
@@ -96,10 +96,10 @@ def test_an_amendment_by_it_destroys_nothing(house, leaked) -> None:
 def test_a_revocation_that_the_root_did_not_sign_is_refused(house) -> None:
     keys = house.folder / "keys"
     stranger = signing.load_private(keys / signing.SIGNING_KEY)
-    key = house.means.signer.key_id
+    key = house.services.signer.key_id
     (keys / f"{key}{revocation.SUFFIX}").write_bytes(revocation.revoke(stranger, key, house.clock()))
     with pytest.raises(ConfigError) as refused:
-        revocation.Revocations(keys, house.means.root)()
+        revocation.Revocations(keys, house.services.root)()
     assert refused.value.error_id == "keys.bad_revocation"
 
 
@@ -119,7 +119,7 @@ def dated_back(house, leaked):
 
 
 def erasing(house, revoked) -> Services:
-    given = house.means
+    given = house.services
     return replace(given, revoked=revoked)
 
 
@@ -131,7 +131,7 @@ def later(house, code: str = "training") -> AgreedLater:
 def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dated_back, data) -> None:
     make, recording, row, revoked = dated_back
     make(data(house))
-    given, code = house.means, "seal.key_revoked"
+    given, code = house.services, "seal.key_revoked"
     gate, _, audited = refusals(house, recording, revoked)
     assert gate == code
     assert code in audited
@@ -153,7 +153,7 @@ def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dat
 
 def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_does_not(house) -> None:
     first, second = put_small(house), put_small(house)
-    given, key = house.means, house.means.signer.key_id
+    given, key = house.services, house.services.signer.key_id
     house.clock.forward(hours=1)
     known = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
     known.agree(house.tenant, first, By("operator"), purpose="agreement", keep_days=20, reason="on the phone")
@@ -181,16 +181,16 @@ def test_a_take_does_not_go_by_a_tombstone_that_came_to_light_since(house) -> No
     """A node comes back with a take that was stored meanwhile."""
     folder = house.take(talk_ms=300, formats=("wav",))
     for _ in range(2):
-        stages.step(folder, house.clock(), house.means)
+        stages.step(folder, house.clock(), house.services)
     copy = house.folder / "copy"
     shutil.copytree(folder, copy)
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
-    chain = chain_of(house.means.store, row.prefix, house.means.root)
+    chain = chain_of(house.services.store, row.prefix, house.services.root)
     since = house.clock.forward(hours=1)
     forge(house, folder.name, erasure(chain, "expired"), since - timedelta(minutes=1))
-    key = house.means.signer.key_id
-    house.means = replace(house.means, revoked=lambda: {key: since})
+    key = house.services.signer.key_id
+    house.services = replace(house.services, revoked=lambda: {key: since})
     shutil.copytree(copy, folder)
     before = house.objects()
     with pytest.raises(SealError) as refused:

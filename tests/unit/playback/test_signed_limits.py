@@ -31,7 +31,7 @@ from recorder.seal.signing import Signer
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.atomic_files import in_memory
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
 
@@ -42,20 +42,20 @@ def recording(house) -> str:
 
 
 def means(house, revoked=dict) -> Services:
-    given = house.means
+    given = house.services
     return replace(given, revoked=revoked)
 
 
 def housekeeping(house, revoked=dict) -> int:
     """What the worker does about limits and recordings; how many it destroyed."""
-    given, now = house.means, house.clock()
+    given, now = house.services, house.clock()
     retention_limits.finish(given.store, Trust(given.root, revoked), now, house.entropy)
     limit_application.settle(given.store, given.root, now, revoked)
     return expiry.destroy_due(means(house, revoked), now)
 
 
 def audit(house, revoked=()) -> set[str]:
-    given = house.means
+    given = house.services
     found = Audit(given.store, given.root, house.clock(), revoked=dict(revoked)).tenant(house.tenant)
     return {each.code for each in found}
 
@@ -85,7 +85,7 @@ def plant(house, said: LimitSet, content: bytes) -> None:
     """What whoever can write catalogue and bucket can do: the row, a leaf that is whole, and the object."""
     sha256 = hashlib.sha256(content).hexdigest()
     with in_memory(content) as path:
-        house.means.store.put(statements.place_of(house.tenant, said.id), path, sha256)
+        house.services.store.put(statements.place_of(house.tenant, said.id), path, sha256)
     with writing():
         body = {"limit": said.id, "sha256": sha256, "by": "operator"}
         leaf = append(house.tenant, limits.SET, body, house.clock(), house.entropy)
@@ -95,7 +95,7 @@ def plant(house, said: LimitSet, content: bytes) -> None:
 
 
 def not_signed(house, said: LimitSet) -> bytes:
-    return statements.write(said, house.means.signer).replace(b'"days":30', b'"days":1')
+    return statements.write(said, house.services.signer).replace(b'"days":30', b'"days":1')
 
 
 def by_another_root(house, said: LimitSet) -> bytes:
@@ -113,11 +113,11 @@ def with_an_unknown_field(house, said: LimitSet) -> bytes:
 
 
 def of_another_customer(house, said: LimitSet) -> bytes:
-    return statements.write(replace(said, tenant="another"), house.means.signer)
+    return statements.write(replace(said, tenant="another"), house.services.signer)
 
 
 def of_another_limit(house, said: LimitSet) -> bytes:
-    return statements.write(replace(said, id=a_limit(house).id), house.means.signer)
+    return statements.write(replace(said, id=a_limit(house).id), house.services.signer)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_limit_without_its_leaf_or_its_object_destroys_nothing(house, recordin
     house.limit(5)
     (row,) = limits.in_force(house.tenant, house.trust)
     if change == "object":
-        house.means.store.delete(statements.place_of(house.tenant, row.id))
+        house.services.store.delete(statements.place_of(house.tenant, row.id))
     else:
         with writing():
             RetentionLimitTable.update(leaf=0).execute()
@@ -229,7 +229,7 @@ def test_the_panels_key_and_the_bucket_alone_end_nothing_and_the_audit_names_wha
     content = statements.write(said, key_for(house, root_of(house), *signing.PANEL_USES))
     with in_memory(content) as path:
         place = statements.place_of(house.tenant, said.id)
-        house.means.store.put(place, path, statements.sha256_of(content))
+        house.services.store.put(place, path, statements.sha256_of(content))
     house.clock.forward(days=2)
     assert housekeeping(house) == 0
     assert hears(gate, ada, recording) == {"agreement": None}
@@ -244,14 +244,14 @@ def test_a_deleted_limit_is_named(house, recording) -> None:
 
 
 def test_a_limit_by_a_key_that_was_revoked_before_counts_for_nothing(house, recording) -> None:
-    key = house.means.signer.key_id
+    key = house.services.signer.key_id
     since = house.clock() - timedelta(hours=1)
     house.limit(5)
     house.clock.forward(days=6)
     assert housekeeping(house, lambda: {key: since}) == 0
     assert "seal.key_revoked" in audit(house, {key: since}.items())
     later = house.clock() - timedelta(days=1)
-    trust = Trust(house.means.root, lambda: {key: later})
+    trust = Trust(house.services.root, lambda: {key: later})
     assert len(limits.in_force(house.tenant, trust)) == 1, "it was listed before the key was revoked"
 
 
@@ -263,7 +263,7 @@ def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recordi
     def die(point: str) -> None:
         raise Died(point)
 
-    given = house.means
+    given = house.services
     changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy, boundary=die)
     with pytest.raises(Died):
         set_limit(changes, house.tenant, Wish(None, None, 5), OPERATOR)
@@ -280,7 +280,7 @@ def test_who_dies_while_setting_one_has_it_finished_by_the_worker(house, recordi
 
 
 def test_a_key_that_may_not_sign_limits_sets_none(house) -> None:
-    given = house.means
+    given = house.services
     signer = key_for(house, root_of(house), signing.AMENDMENT)
     changes = Changes(given.store, given.root, signer, house.clock, house.entropy)
     with pytest.raises(SealError) as refused:
@@ -331,7 +331,7 @@ def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
     past = house.clock() - timedelta(days=1)
     with writing():
         NotRecordedTable.update(id=folder.name, quarantined_until=past).execute()
-    assert expiry.empty_quarantine(house.means, house.clock()) == 0
+    assert expiry.empty_quarantine(house.services, house.clock()) == 0
     assert folder.is_dir()
 
 
@@ -339,7 +339,7 @@ def test_a_row_about_an_amendment_on_its_way_decides_nothing(house, gate, ada, r
     with writing():
         PendingAmendmentTable.create(recording_id=recording, tenant=house.tenant, since=house.clock())
     house.clock.forward(minutes=5)
-    given, row = house.means, queries.recording(house.tenant, recording)
+    given, row = house.services, queries.recording(house.tenant, recording)
     amendment_recovery.finish(given.store, given.root, house.clock(), house.entropy)
     assert queries.recording(house.tenant, recording) == row
     assert hears(gate, ada, recording) == {"agreement": None}
@@ -349,7 +349,7 @@ def test_who_destroys_looks_only_at_limits_that_matter(house, recording) -> None
     """One that ends nothing of this recording holds up nothing: it was over by itself."""
     house.limit(25)
     (row,) = limits.in_force(house.tenant, house.trust)
-    house.means.store.delete(statements.place_of(house.tenant, row.id))
+    house.services.store.delete(statements.place_of(house.tenant, row.id))
     house.clock.forward(days=40)
     assert housekeeping(house) == 1
     with writing():

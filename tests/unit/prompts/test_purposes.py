@@ -13,7 +13,7 @@ import soundfile
 from recorder.errors import ConfigError
 from recorder.prompts import purposes
 from recorder.prompts.sound_check import check_sound, read_file
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 
 
 def test_the_standard_purposes() -> None:

@@ -15,7 +15,7 @@ from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.lifecycle import expiry, limit_application
 from tests.catalogue_template import make_catalogue, open_catalogue
-from tests.stored import put_small
+from tests.stored_recordings import put_small
 
 
 def rows(model: Any) -> list[dict[str, Any]]:
@@ -54,9 +54,9 @@ class Recovery:
         """What a rebuild says; what is wrong is in ``troubles`` as pairs of code and place."""
         house = self.house
         values = {
-            "store": house.means.store,
-            "keyring": house.means.keyring,
-            "root": house.means.root,
+            "store": house.services.store,
+            "keyring": house.services.keyring,
+            "root": house.services.root,
             "now": house.clock,
             "entropy": house.entropy,
         }
@@ -68,11 +68,11 @@ class Recovery:
     def settle(self) -> int:
         """Let rows follow from the retention limits."""
         house = self.house
-        return limit_application.settle(house.means.store, house.means.root, house.clock())
+        return limit_application.settle(house.services.store, house.services.root, house.clock())
 
     def destroy_due(self) -> int:
         house = self.house
-        means = house.means
+        means = house.services
         return expiry.destroy_due(means, house.clock())
 
 

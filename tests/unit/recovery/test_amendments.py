@@ -24,7 +24,7 @@ OPERATOR = By("operator")
 
 
 def changes(house) -> Changes:
-    given = house.means
+    given = house.services
     return Changes(given.store, given.root, given.signer, house.clock, house.entropy)
 
 

@@ -37,10 +37,10 @@ from recorder.lifecycle import hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
 from recorder.seal.keyring import Keyring, secret
-from tests.announced import announcement_in
+from tests.announcements import announcement_in
 from tests.conftest import KINDS
 from tests.house import Bakery
-from tests.vouching import vouch
+from tests.identity_proof import vouch
 
 from .conftest import catalogued, rows
 
@@ -53,7 +53,7 @@ def full(house: Bakery, recorded) -> Bakery:
     said = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", signer=house.means.signer, **said,
+        password_hash="$argon2id$…", signer=house.services.signer, **said,
     )  # fmt: skip
     with connected():
         PurposeTable.create(
@@ -82,8 +82,8 @@ def full(house: Bakery, recorded) -> Bakery:
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
-    api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
-    means = house.means
+    api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
+    means = house.services
     signing = replace(means, checkpoints_seen={})
     assert checkpoint.keep(signing, house.clock()) == 1
     with connected():
@@ -104,7 +104,7 @@ def full(house: Bakery, recorded) -> Bakery:
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
-    vouch(house.tenant, asked.id, signer=house.means.signer, **said)
+    vouch(house.tenant, asked.id, signer=house.services.signer, **said)
     deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
     erased_calls.forget_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
@@ -115,12 +115,12 @@ def full(house: Bakery, recorded) -> Bakery:
 @pytest.fixture
 def file(full: Bakery) -> Path:
     path = full.folder / "accord.backup"
-    backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
+    backup.write(path, full.services.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
     return path
 
 
 def bring_back(house: Bakery, path: Path, **changes) -> None:
-    keyring = changes.get("keyring", house.means.keyring)
+    keyring = changes.get("keyring", house.services.keyring)
     backup.restore(path, keyring, house.clock(), house.entropy, lambda _table, _rows: None)
 
 
@@ -200,8 +200,8 @@ def test_it_moves_from_either_database_into_the_other(
         assert recovery.rebuild().outcomes == {"completed": 1}
         assert catalogued() == sealed
         path = file.with_suffix(".again")
-        backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
-        assert backup.check(path, full.means.keyring)["listen"] == 1
+        backup.write(path, full.services.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
+        assert backup.check(path, full.services.keyring)["listen"] == 1
 
 
 def test_nobody_is_logged_in_afterwards_and_nothing_expires(full: Bakery, file: Path, recovery) -> None:
@@ -218,7 +218,7 @@ def test_no_key_of_a_recording_and_nobody_who_spoke_is_in_it(full: Bakery, file:
     (row,) = rows(RecordingTable)
     key = json.loads(row["wrapped_key"])["wrapped"]
     text = ""
-    for _table, _names, values in backup.tables(file, full.means.keyring):
+    for _table, _names, values in backup.tables(file, full.services.keyring):
         text += json.dumps(list(values))
     assert "Boulangerie Martin" in text
     assert key not in text
@@ -312,7 +312,7 @@ def test_a_file_that_is_not_what_was_written_is_refused_and_changes_nothing(
             assert hold_review.holds_unconfirmed() is None, name
             if error_id == "backup.damaged":
                 with pytest.raises(BackupError):
-                    backup.check(file, full.means.keyring)
+                    backup.check(file, full.services.keyring)
         file.write_bytes(whole)
         bring_back(full, file)
 
@@ -327,7 +327,7 @@ def test_a_catalogue_of_another_schema_is_neither_copied_nor_filled(
             )
         for refused in (
             lambda: bring_back(full, file),
-            lambda: backup.write(full.folder / "two", full.means.keyring, full.clock(), os.urandom, print),
+            lambda: backup.write(full.folder / "two", full.services.keyring, full.clock(), os.urandom, print),
         ):
             with pytest.raises(BackupError, match="0099_later") as error:
                 refused()
@@ -342,7 +342,7 @@ def test_another_key_encryption_key_is_named(full: Bakery, file: Path, recovery)
 
 
 def test_an_older_key_encryption_key_still_opens_it(full: Bakery, file: Path) -> None:
-    ring = full.means.keyring
+    ring = full.services.keyring
     both = Keyring(secret(bytes(32)), *ring._keks.values())
     assert backup.check(file, both)["tenant"] == 1
 
@@ -350,7 +350,7 @@ def test_an_older_key_encryption_key_still_opens_it(full: Bakery, file: Path) ->
 def test_no_file_is_written_over(full: Bakery, file: Path) -> None:
     before = file.read_bytes()
     with pytest.raises(BackupError) as refused:
-        backup.write(file, full.means.keyring, full.clock(), full.entropy, print)
+        backup.write(file, full.services.keyring, full.clock(), full.entropy, print)
     assert refused.value.error_id == "backup.exists"
     assert file.read_bytes() == before
     assert [path.name for path in full.folder.glob(".accord*")] == []
@@ -375,9 +375,9 @@ def test_a_copy_is_of_one_moment(full: Bakery, monkeypatch) -> None:
             thread.start()
             thread.join()
 
-    backup.write(path, full.means.keyring, full.clock(), full.entropy, meanwhile)
+    backup.write(path, full.services.keyring, full.clock(), full.entropy, meanwhile)
     assert name in {row["name"] for row in rows(TenantTable)}
-    counted = backup.check(path, full.means.keyring)
+    counted = backup.check(path, full.services.keyring)
     assert counted["ledger_entry"] == len(rows(LeafTable)) - 1
 
 
@@ -390,7 +390,7 @@ def test_more_rows_than_a_page_come_back(full: Bakery, recovery, monkeypatch) ->
         mine = limits.version_of(full.tenant)
         recordings.add_recording(other, now=full.clock(), entropy=full.entropy, limits=mine)
     path = full.folder / "many"
-    backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
+    backup.write(path, full.services.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
     before = [each["id"] for each in rows(RecordingTable)]
     with recovery.lost():
         bring_back(full, path)

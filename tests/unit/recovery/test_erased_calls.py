@@ -28,7 +28,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
 from recorder.seal import call_erasure, canonical_json, signed_document
 from tests.house import Bakery
-from tests.vouching import vouch
+from tests.identity_proof import vouch
 
 from .conftest import Recovery, rows
 
@@ -49,7 +49,7 @@ def missed(house: Bakery, recorded) -> list[str]:
 
 @pytest.fixture
 def changes(house: Bakery) -> Changes:
-    means = house.means
+    means = house.services
     return Changes(means.store, means.root, means.signer, house.clock, house.entropy)
 
 
@@ -61,13 +61,13 @@ def asked(house: Bakery, missed) -> RequestRow:
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
-    vouch(house.tenant, made.id, signer=house.means.signer, **said)
+    vouch(house.tenant, made.id, signer=house.services.signer, **said)
     return register.request(house.tenant, made.id)
 
 
 def write(house: Bakery) -> Path:
     path = house.folder / "accord.backup"
-    backup.write(path, house.means.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
+    backup.write(path, house.services.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
     return path
 
 
@@ -83,7 +83,7 @@ def test_an_older_backup_brings_none_of_them_back(
     assert forgotten_calls.erase(changes, asked, "u") == forgotten_calls.Forgotten(2, 0)
     assert rows(NotRecordedTable) == opened(missed) == []
     with recovery.lost():
-        backup.restore(path, house.means.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
+        backup.restore(path, house.services.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
         assert [row["id"] for row in rows(NotRecordedTable)] == sorted(missed)
         report = recovery.rebuild()
         assert (report.outcomes, report.calls) == ({"completed": 1}, {house.tenant: 2})
@@ -101,7 +101,7 @@ def test_an_older_backup_brings_none_of_them_back(
         assert erased_calls.erase_calls_again(changes, house.tenant) == 0
         assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"] == [said], "once"
         house.confirm_holds()
-        means = house.means
+        means = house.services
         audit = Audit(means.store, means.root, house.clock(), means.keyring)
         assert [each.code for each in audit.tenant(house.tenant)] == []
 
@@ -127,10 +127,10 @@ def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
     without one destroys."""
     folder = house.take(talk_ms=300, formats=("wav",), announced=announced)
     while stages.next_stage(folder) != at:
-        stages.step(folder, house.clock(), house.means)
+        stages.step(folder, house.clock(), house.services)
     copy = house.folder / "older" / folder.name
     shutil.copytree(folder, copy)
-    stages.put_aside(folder, "take.impossible", house.clock(), house.means)
+    stages.put_aside(folder, "take.impossible", house.clock(), house.services)
     assert forgotten_calls.erase(changes, asked, "u").erased == 3
     house.work(Path(shutil.copytree(copy, house.spool / folder.name)))
     kept = announced and at != "encode"
@@ -159,7 +159,7 @@ def test_broken_off_it_is_asked_again_and_counted_once(house: Bakery, missed, as
 def put(house: Bakery, key: str, content: bytes) -> None:
     file = house.folder / "an object"
     file.write_bytes(content)
-    house.means.store.put(key, file, hashlib.sha256(content).hexdigest())
+    house.services.store.put(key, file, hashlib.sha256(content).hexdigest())
 
 
 def note_of(house: Bakery, calls: list[str], signer, **changes: object) -> bytes:
@@ -178,16 +178,16 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
     with writing():
         ErasedCallTable.delete().execute()
     (key,) = [key for key in house.objects() if key.startswith(call_erasure.NOTES)]
-    content = house.means.store.read(key)
+    content = house.services.store.read(key)
     body = canonical_json.load(content, "note")
     body["body"]["calls"] = ["another"]
     with pytest.raises(SealError, match="signature"):
-        call_erasure.read(canonical_json.dump(body), house.means.root)
+        call_erasure.read(canonical_json.dump(body), house.services.root)
     below = f"call-erasures/{house.tenant}"
     put(house, f"{below}/changed.json", canonical_json.dump(body))
     put(house, f"{below}/0.json", b"\xff no json")
-    put(house, f"{below}/1.json", note_of(house, ["x"], house.means.signer, kind="more"))
-    put(house, f"{below}/2.json", note_of(house, ["x"], house.means.signer, version=2))
+    put(house, f"{below}/1.json", note_of(house, ["x"], house.services.signer, kind="more"))
+    put(house, f"{below}/2.json", note_of(house, ["x"], house.services.signer, version=2))
     put(house, f"{below}/notes.txt", b"?")
     put(house, "call-erasures/another/n.json", content)
     report = recovery.rebuild()
@@ -200,7 +200,7 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
         ("seal.version", f"{below}/2.json"),
     ]
     assert (report.calls, report.changed) == ({house.tenant: 2}, 0)
-    audit = Audit(house.means.store, house.means.root, house.clock(), house.means.keyring)
+    audit = Audit(house.services.store, house.services.root, house.clock(), house.services.keyring)
     named = {(each.code, each.where) for each in audit.tenant(house.tenant)}
     assert {each for each in recovery.troubles if "another" not in each[1]} <= named
 
@@ -209,10 +209,10 @@ def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
 @pytest.mark.parametrize("hours", [-1, 1], ids=["dated-back", "dated-after"])
 def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery, changes, hours) -> None:
     since = house.clock() + timedelta(hours=2)
-    revoked = {house.means.signer.key_id: since}
+    revoked = {house.services.signer.key_id: since}
     at = to_iso(since + timedelta(hours=hours))
     name = f"call-erasures/{house.tenant}/n.json"
-    put(house, name, note_of(house, sorted(missed), house.means.signer, at=at))
+    put(house, name, note_of(house, sorted(missed), house.services.signer, at=at))
     house.clock.forward(days=1)
     later = replace(changes, revoked=lambda: revoked)
     report = recovery.rebuild(revoked=lambda: revoked)
@@ -227,7 +227,7 @@ def test_a_note_by_a_revoked_key_is_not_followed(house: Bakery, missed, recovery
 def test_a_note_of_a_recording_destroys_none(house: Bakery, recorded, recovery, changes) -> None:
     mine = recorded()
     before = house.objects()
-    put(house, f"call-erasures/{house.tenant}/n.json", note_of(house, [mine], house.means.signer))
+    put(house, f"call-erasures/{house.tenant}/n.json", note_of(house, [mine], house.services.signer))
     report = recovery.rebuild()
     assert [code for code, _ in recovery.troubles] == ["call_erasure.names_recording"]
     assert report.calls == {}

@@ -18,7 +18,7 @@ from recorder.lifecycle import hold_review, limits
 
 
 def audit(house) -> set[str]:
-    looking = Audit(house.means.store, house.means.root, house.clock(), recordings=False)
+    looking = Audit(house.services.store, house.services.root, house.clock(), recordings=False)
     return {each.code for each in looking.tenant(house.tenant)}
 
 

@@ -113,7 +113,7 @@ def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded
 
 def amended(house, recording: str, data) -> None:
     row = queries.recording(house.tenant, recording)
-    means = house.means
+    means = house.services
     chain = amendment_store.chain_of(means.store, row.prefix, means.root)
     by = By("user", "01930000-0000-7000-8000-00000000000c")
     amendment_store.put(means.store, chain, data, by, means.signer, means.root, house.clock())
@@ -323,7 +323,7 @@ def test_broken_off_anywhere_it_goes_on_and_ends_the_same(
     for _ in range(3):
         recorded()
     before = catalogued()
-    store = house.means.store
+    store = house.services.store
 
     class Breaks:
         left = after

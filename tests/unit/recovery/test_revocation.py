@@ -23,7 +23,7 @@ from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import erasure
 from recorder.seal.amendment_kinds import AgreedLater
 from recorder.seal.keyring import data_key_path
-from tests.stored import forge, receipt_body
+from tests.stored_recordings import forge, receipt_body
 
 from .conftest import rows
 
@@ -33,7 +33,7 @@ CODE = "seal.key_revoked"
 @pytest.fixture
 def revoked(house) -> Callable[[], dict]:
     """The signing key is revoked from two hours after the start on."""
-    taken_back = {house.means.signer.key_id: house.clock() + timedelta(hours=2)}
+    taken_back = {house.services.signer.key_id: house.clock() + timedelta(hours=2)}
     return lambda: taken_back
 
 
@@ -43,12 +43,12 @@ def since(revoked):
 
 def tombstone(house, recording: str):
     row = queries.recording(house.tenant, recording)
-    return erasure(chain_of(house.means.store, row.prefix, house.means.root), "expired")
+    return erasure(chain_of(house.services.store, row.prefix, house.services.root), "expired")
 
 
 def opens(house, recording: str, revoked) -> str | None:
     """What the gate says of it."""
-    means = house.means
+    means = house.services
     try:
         row = queries.recording(house.tenant, recording)
         Seals(means.store, means.keyring, means.root, revoked).open(row, house.clock())
@@ -82,7 +82,7 @@ def test_nor_where_its_key_is_gone_already(house, recovery, recorded, revoked) -
     recording = recorded()
     house.clock.at = since(revoked) + timedelta(days=1)
     forge(house, recording, tombstone(house, recording), since(revoked) - timedelta(minutes=30))
-    house.means.store.delete(data_key_path(house.tenant, recording))
+    house.services.store.delete(data_key_path(house.tenant, recording))
     with recovery.lost():
         assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
         assert queries.recording(house.tenant, recording).destroyed_at is None
@@ -106,7 +106,7 @@ def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, re
 
 
 def test_what_the_restored_log_speaks_of_is_believed(house, recovery, recorded, revoked) -> None:
-    recording, given = recorded(), house.means
+    recording, given = recorded(), house.services
     house.clock.forward(hours=1)
     changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
     said = {"purpose": "agreement", "keep_days": 20, "reason": "on the phone"}
@@ -125,7 +125,7 @@ def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) ->
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 1
     at = house.clock.forward(hours=1)
-    key = house.means.signer.key_id
+    key = house.services.signer.key_id
     before = rows(RecordingTable)
     with recovery.lost():
         assert recovery.rebuild(revoked=lambda: {key: at}).outcomes == {"made": 1}
@@ -138,10 +138,10 @@ def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) ->
 def test_a_receipt_of_one_who_left_ends_nobodys_lines(house, recovery, recorded, revoked) -> None:
     recorded()
     at = since(revoked) - timedelta(minutes=30)
-    content = signed_document.write(receipt_body(house.tenant, at), house.means.signer)
+    content = signed_document.write(receipt_body(house.tenant, at), house.services.signer)
     file = house.folder / "receipt"
     file.write_bytes(content)
-    house.means.store.put(offboarding.place_of(house.tenant), file, hashlib.sha256(content).hexdigest())
+    house.services.store.put(offboarding.place_of(house.tenant), file, hashlib.sha256(content).hexdigest())
     house.clock.at = since(revoked) + timedelta(days=1)
 
     def ended() -> bool:

@@ -61,17 +61,17 @@ def row(house):
 
 
 def rebuilt(house, store: Huge) -> list[tuple[str, str]]:
-    means = house.means
+    means = house.services
     Rebuild(store, means.keyring, means.root, house.clock, house.entropy).run()
     return [(each.code, each.place) for each in rebuild_queue.troubles()]
 
 
 def test_a_manifest(house, row) -> None:
-    store = Huge(house.means.store, frozenset({row.prefix + NAME}))
-    root = house.means.root
+    store = Huge(house.services.store, frozenset({row.prefix + NAME}))
+    root = house.services.root
     for look in (
         lambda: chain_of(store, row.prefix, root),
-        lambda: Seals(store, house.means.keyring, root).open(row, house.clock()),
+        lambda: Seals(store, house.services.keyring, root).open(row, house.clock()),
     ):
         with pytest.raises(SealError):
             look()
@@ -81,8 +81,8 @@ def test_a_manifest(house, row) -> None:
 
 
 def test_a_wrapped_key(house, row) -> None:
-    store = Huge(house.means.store, frozenset({data_key_path(row.tenant, row.id)}))
-    report = verify(store, row.prefix, house.means.root, house.means.keyring)
+    store = Huge(house.services.store, frozenset({data_key_path(row.tenant, row.id)}))
+    report = verify(store, row.prefix, house.services.root, house.services.keyring)
     assert 9 in [each.check for each in report.findings]
     assert rebuilt(house, store)
     assert 0 < store.read_in_all <= 2 * (WrappedKey.MAX_BYTES + 1)
@@ -91,7 +91,7 @@ def test_a_wrapped_key(house, row) -> None:
 def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chains, "ALL_MAX_BYTES", 4 * AMENDMENT_MAX)
     many = frozenset(f"{row.prefix}amendment-{number:04}.json" for number in range(1, 101))
-    store = Huge(house.means.store, many)
+    store = Huge(house.services.store, many)
     real = Huge.read
 
     def whole(self: Huge, key: str, start: int = 0, end: int | None = None) -> bytes:
@@ -101,7 +101,7 @@ def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> 
         return b"[" * length if length else found
 
     monkeypatch.setattr(Huge, "read", whole)
-    chain = chain_of(store, row.prefix, house.means.root)
+    chain = chain_of(store, row.prefix, house.services.root)
     assert chain.problems
     with pytest.raises(SealError):
         chain.check()
@@ -111,8 +111,8 @@ def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_whole_chain_is_read(house, row) -> None:
     """Nothing of what belongs there is cut off."""
     house.clock.forward(days=31)
-    means = house.means
+    means = house.services
     assert expiry.destroy_due(means, house.clock()) == 1
-    chain = chain_of(house.means.store, row.prefix, house.means.root)
+    chain = chain_of(house.services.store, row.prefix, house.services.root)
     assert (chain.problems, chain.erased is not None) == ([], True)
-    assert chain.manifest_sha256 == hashlib.sha256(house.means.store.read(row.prefix + NAME)).hexdigest()
+    assert chain.manifest_sha256 == hashlib.sha256(house.services.store.read(row.prefix + NAME)).hexdigest()

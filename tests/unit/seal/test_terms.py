@@ -1,5 +1,5 @@
 """Until when a recording may be used and kept: beside a small model that asks of one moment at a time, and
-one that says when and why each thing ends (``tests/keeping.py``)."""
+one that says when and why each thing ends (``tests/retention_model.py``)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from recorder.seal.amendment_kinds import (
 from recorder.seal.consent_record import Agreed, Consent
 from recorder.seal.manifest import Announced, AnnouncedPurpose, KeyIds, Manifest
 from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable
-from tests.keeping import ROLES, Life
+from tests.retention_model import ROLES, ModelledRecording
 
 CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 CODES = ("agreement", "quality", "training", "legal-duty", "own")
@@ -298,10 +298,10 @@ def test_it_says_what_the_model_says(case: Case) -> None:
         assert told.due(now) == (not alive and not held(case))
 
 
-def life(case: Case) -> Life:
+def life(case: Case) -> ModelledRecording:
     """The same for the model that says when each thing ends."""
     sealed = case.sealed
-    return Life(
+    return ModelledRecording(
         case.kind,
         tuple(each.code for each in sealed.announced.purposes) if sealed.announced else (),
         sealed.announced.purposes[0].until if sealed.announced else sealed.keep_until,

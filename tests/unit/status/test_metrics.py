@@ -17,7 +17,7 @@ from recorder.status_server import Neighbours, Watched
 from recorder.store.contract import Conflict, NotFound, Unreachable
 from recorder.store.directory import DirectoryStore
 from recorder.store.retry import retrying
-from tests.frames import lose
+from tests.lost_frames import lose_frames
 
 Counted = Callable[..., float]
 
@@ -117,7 +117,7 @@ def test_takes_leave_the_spool_under_what_became_of_them(house, counted: Counted
 def test_a_take_that_lost_sound_is_counted_and_logged(house, counted: Counted) -> None:
     """1.5 s of 30 are missing in the middle: less than what is taken for an end that is missing."""
     whole, short = house.take(talk_ms=30_000), house.take(talk_ms=30_000)
-    lose(short / "audio.wav", 1500)
+    lose_frames(short / "audio.wav", 1500)
     with capture_logs() as logs:
         house.work(whole)
         house.work(short)

@@ -51,7 +51,7 @@ def test_it_agrees_with_the_pipeline(house) -> None:
     while (stage := next_stage(folder)) is not None:
         assert measure(house.spool).waiting[stage] == 1
 
-        step(folder, house.clock(), house.means)
+        step(folder, house.clock(), house.services)
     assert measure(house.spool).finished == 0
 
 
@@ -71,7 +71,7 @@ def test_two_thousand_takes_are_measured_in_a_moment(tmp_path: Path) -> None:
 
 def test_the_worker_says_how_old_its_oldest_take_is(house) -> None:
     house.take()
-    worker = Worker(house.means, Settings())
+    worker = Worker(house.services, Settings())
     overseer = Overseer(worker, DirectoryStore(house.folder / "bucket"), house.clock(), now=house.clock)
     assert not overseer._spool().ok, "it was not looked at yet"
     overseer._depth = measure(house.spool)

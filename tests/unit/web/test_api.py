@@ -36,7 +36,7 @@ def call(bakery, clock) -> LiveRow:
 
 def make(house, tenant: str, secret: str) -> str:
     hashed = hashlib.sha256(secret.encode()).hexdigest()
-    said = {"now": house.clock(), "entropy": house.entropy, "signer": house.means.signer}
+    said = {"now": house.clock(), "entropy": house.entropy, "signer": house.services.signer}
     return api_tokens.create(tenant, name="till", token_sha256=hashed, **said).id
 
 

@@ -111,7 +111,9 @@ def test_a_made_up_token_and_one_of_another_customers_open_nothing(
     assert status() == 401, "nobody signed it"
     with writing():
         ApiTokenTable.delete().where(ApiTokenTable.id == made.id).execute()
-    made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
+    made = api_tokens.create(
+        bakery.id, name="till", token_sha256=hashed, **said, signer=house.services.signer
+    )
     assert status() == 200
     with writing():
         ApiTokenTable.update(tenant_id=rival.id).where(ApiTokenTable.id == made.id).execute()
@@ -121,7 +123,7 @@ def test_a_made_up_token_and_one_of_another_customers_open_nothing(
 def test_nobody_logs_in_by_a_key_that_was_revoked(house, bakery, claire, clock) -> None:
     row = users.user(bakery.id, claire.id)
     users.check_user(row, house.root_public, {})
-    key = house.means.signer.key_id
+    key = house.services.signer.key_id
     users.check_user(row, house.root_public, {key: clock() + timedelta(seconds=1)})
     with pytest.raises(SealError) as refused:
         users.check_user(row, house.root_public, {key: clock()})
@@ -140,7 +142,7 @@ def test_a_credential_with_an_unknown_field_is_refused(house, bakery, claire) ->
 
     body = canonical_json.load(claire.credential.encode(), "credential")["body"]
     for more in ({"extra": 1}, {"version": 2}, {"kind": "robot"}, {"role": "root"}, {"kind": "token"}):
-        forged = signed_document.write(body | more, house.means.signer).decode()
+        forged = signed_document.write(body | more, house.services.signer).decode()
         with pytest.raises(SealError):
             credential.read(forged, house.root_public)
 
@@ -157,7 +159,7 @@ def test_a_new_password_is_signed_anew(house, bakery, browser, claire, clock, en
     said = {"now": clock(), "entropy": entropy}
     assert users.set_password(bakery.id, claire.id, before, **said)
     assert not logs_in(browser), "nobody signed that"
-    assert users.set_password(bakery.id, claire.id, before, **said, signer=house.means.signer)
+    assert users.set_password(bakery.id, claire.id, before, **said, signer=house.services.signer)
     assert logs_in(browser)
 
 
@@ -178,12 +180,12 @@ def test_a_credential_of_before_opens_nothing_again(house, bakery, browser, clai
     """A row of an older copy, signed as it stands: revoked since, or with a password that leaked."""
     users.set_password(
         bakery.id, claire.id, hash_password("another one"), now=clock(), entropy=entropy,
-        signer=house.means.signer,
+        signer=house.services.signer,
     )  # fmt: skip
     change(claire.id, password_hash=claire.password_hash, credential=claire.credential)
     assert not logs_in(browser)
     users.set_password(
-        bakery.id, claire.id, claire.password_hash, now=clock(), entropy=entropy, signer=house.means.signer
+        bakery.id, claire.id, claire.password_hash, now=clock(), entropy=entropy, signer=house.services.signer
     )
     assert logs_in(browser), "it is the one that was set last"
     kept = users.user(bakery.id, claire.id)
@@ -198,7 +200,9 @@ def test_a_token_that_was_revoked_opens_nothing_again(house, app, bakery, clock,
         return answer.status_code
 
     hashed, said = hashlib.sha256(SECRET.encode()).hexdigest(), {"now": clock(), "entropy": entropy}
-    made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
+    made = api_tokens.create(
+        bakery.id, name="till", token_sha256=hashed, **said, signer=house.services.signer
+    )
     assert status() == 200
     assert api_tokens.revoke(bakery.id, made.id, **said)
     with writing():

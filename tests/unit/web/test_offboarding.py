@@ -31,7 +31,7 @@ def leaves(house, bakery) -> str:
     call = house.call(bakery)
     house.call(bakery, announced=False)
     said = {"now": house.clock(), "entropy": house.entropy}
-    office = replace(house.changes, signer=house.means.signer)
+    office = replace(house.changes, signer=house.services.signer)
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
     sign = partial(service.hand_over, office, bakery.id)
     seals = Seals(house.store, house.keyring, house.root_public)
@@ -46,7 +46,7 @@ def old(house, bakery, tmp_path, tone) -> str:
     file.write_bytes(tone(1000, channels=2))
     owner = queries.tenant(bakery.id)
     until = house.clock() + timedelta(days=60)
-    bringing = Bringing(owner, until, house.means, "BE")
+    bringing = Bringing(owner, until, house.services, "BE")
     began = house.clock() - timedelta(days=90)
     outcome = bringing.bring(Old(2, file, began, "+32470123456", "+3225550100", "inbound", ""))
     assert outcome.recording is not None, outcome.error
@@ -134,7 +134,7 @@ def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, 
 @pytest.mark.long
 def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
     assert browser("paul").get("/leaving").status_code == 404
-    office = replace(house.changes, signer=house.means.signer)
+    office = replace(house.changes, signer=house.services.signer)
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
     assert "pas encore prêt" in browser("paul").get("/leaving").text
     assert browser("paul").get(FILE).status_code == 404

@@ -18,8 +18,8 @@ from recorder.domain import parties
 from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.spool import layout
-from tests.frames import lose
 from tests.house import House, told_ms
+from tests.lost_frames import lose_frames
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_page_offers_what_was_announced_with_the_words_that_were_said(browse
 def test_a_recording_that_is_shorter_than_its_call_says_so(house, bakery, browser):
     """Without the frames that its switch lost; and nothing is said of one that is whole."""
     folder, end = house.finished(bakery)
-    lose(folder / layout.AUDIO, 1900)
+    lose_frames(folder / layout.AUDIO, 1900)
     house.work(folder, end)
     whole = house.call(bakery)
     person = browser("claire")
@@ -507,7 +507,7 @@ def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house,
     assert closed["sent_bytes"] > 0, "which is our own count"
     assert claire.send(tell, play=play, played="0-9").status_code == 204, "too late, and no error"
     assert leaves("listen.closed") == [closed]
-    means = house.means
+    means = house.services
     found = Audit(means.store, means.root, house.clock(), means.keyring).tenant(bakery.id)
     assert [each.code for each in found] == []
     with connected():

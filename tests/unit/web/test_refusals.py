@@ -35,7 +35,7 @@ def test_looking_at_what_is_not_theirs_is_written_down_wherever_it_is_asked_for(
 
 def test_looking_at_what_was_destroyed_is_written_down(browser, house, bakery, recording):
     row = queries.recording(bakery.id, recording)
-    means = house.means
+    means = house.services
     expiry.destroy(row, chain_of(house.store, row.prefix, house.root_public), EXPIRED, means, house.clock())
     answer = browser("claire").get(f"/recordings/{recording}")
     assert answer.status_code == 410

@@ -33,7 +33,7 @@ def set_hold(browser, recording: str, **more: str):
 
 
 def destroy_due(house) -> int:
-    given = house.means
+    given = house.services
     made = given
     return expiry.destroy_due(made, house.clock())
 
@@ -111,11 +111,13 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
         assert said in page.text
     file = claire.get(f"/recordings/{call}/receipt.json")
     assert file.headers["Content-Disposition"].startswith("attachment;")
-    assert erasure_receipt.read(file.data, house.means.root).why == "deleted"
+    assert erasure_receipt.read(file.data, house.services.root).why == "deleted"
     body = canonical_json.load(file.data, "receipt")["body"]
     for change in ({"more": 1}, {"version": 2}, {"gone": False}, {"why": "because"}, {"tombstone": "x"}):
         with pytest.raises(SealError):
-            erasure_receipt.read(signed_document.write(body | change, house.means.signer), house.means.root)
+            erasure_receipt.read(
+                signed_document.write(body | change, house.services.signer), house.services.root
+            )
 
 
 def test_a_receipt_is_of_what_is_gone_and_their_own(house, browser, bakery, rival, call) -> None:

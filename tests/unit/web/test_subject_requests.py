@@ -468,9 +468,9 @@ def test_calls_that_were_not_recorded_are_erased_too_and_counted(
 
 def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, browser, bakery, clock) -> None:
     folder, end = house.finished(bakery)
-    stages.put_aside(folder, stages.ENCODER_DIED, end, house.means)
+    stages.put_aside(folder, stages.ENCODER_DIED, end, house.services)
     impossible, _ = house.finished(bakery, at=clock() - timedelta(hours=1))
-    stages.put_aside(impossible, "take.impossible", end, house.means)
+    stages.put_aside(impossible, "take.impossible", end, house.services)
     quarantine = impossible.parent / "quarantine"
     paul = browser("paul")
     page = enter(paul, wants="erasure")
@@ -481,7 +481,7 @@ def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, brows
     shown = paul.get(page).text
     assert "1 appel qui n’a pas été enregistré est effacé" in shown
     assert "1 appel est mis de côté" in shown
-    assert expiry.empty_quarantine(replace(house.means, spool=impossible.parent), end) == 1, (
+    assert expiry.empty_quarantine(replace(house.services, spool=impossible.parent), end) == 1, (
         "its sound goes, too"
     )
     assert [each.name for each in quarantine.iterdir()] == [folder.name]

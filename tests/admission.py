@@ -11,7 +11,7 @@ ANSWER = b"Content-Type: api/response\nContent-Length: 2\n\nUP"
 """A switch's answer to the question."""
 
 
-class Everybody:
+class OpenAdmission:
     """Admits every peer; lists the reasons of refused connections."""
 
     def __init__(self) -> None:

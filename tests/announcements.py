@@ -14,7 +14,7 @@ from recorder.prompts.composer import announcement
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class AnnouncementFile:
     """An announcement that may be played.
 
     ``text`` is what is said, word for word; ``purposes`` are codes of ``purposes.toml``; ``keep_days`` the
@@ -30,7 +30,7 @@ class Announced:
 
 
 @cache
-def announcements() -> tuple[Announced, ...]:
+def announcements() -> tuple[AnnouncementFile, ...]:
     """The English and the French one, in files that are there as long as this process.  Raises
     :class:`recorder.errors.ConfigError` where a sentence has no sound."""
     folder = Path(tempfile.mkdtemp(prefix="accord-announced-"))
@@ -38,16 +38,16 @@ def announcements() -> tuple[Announced, ...]:
     return tuple(_put_together(folder, language, ("agreement",), 30) for language in ("en", "fr"))
 
 
-def announcement_in(language: str) -> Announced:
+def announcement_in(language: str) -> AnnouncementFile:
     """The one in a language.  Raises :class:`KeyError` where there is none."""
     return {each.language: each for each in announcements()}[language]
 
 
-def _put_together(folder: Path, language: str, purposes: tuple[str, ...], keep_days: int) -> Announced:
+def _put_together(folder: Path, language: str, purposes: tuple[str, ...], keep_days: int) -> AnnouncementFile:
     made = announcement(language, mode="notice", purposes=purposes, keep_days=keep_days)
     path = folder / f"{language}.wav"
     path.write_bytes(made.wav)
-    return Announced(language, purposes, keep_days, made.text, path, made.sha256)
+    return AnnouncementFile(language, purposes, keep_days, made.text, path, made.sha256)
 
 
 def _remove(folder: Path, maker: int) -> None:

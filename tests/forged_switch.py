@@ -1,6 +1,6 @@
 """A program that connects to the daemon's port for calls and answers as FreeSWITCH would.
 
-    python -m tests.forger PORT CHANNEL [--state S] [--line L] [--uid U] [--times N]
+    python -m tests.forged_switch PORT CHANNEL [--state S] [--line L] [--uid U] [--times N]
 
 It knows only what any user of the machine can find out: the port, a recorded number, the format of
 FreeSWITCH's messages.  It prints the commands that it received, one JSON document per connection.
@@ -119,7 +119,7 @@ SOMEBODY = 54321
 def run(*arguments: str, uid: int | None = None) -> subprocess.Popen[str]:
     """The program, as another user where ``uid`` is given."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.forger", *arguments],
+        [sys.executable, "-m", "tests.forged_switch", *arguments],
         cwd=ROOT, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) if uid is None else subprocess.Popen(
@@ -133,9 +133,9 @@ def run(*arguments: str, uid: int | None = None) -> subprocess.Popen[str]:
 _AS_ANOTHER = """
 import os, sys
 sys.path.insert(0, {root!r})
-from tests import forger
+from tests import forged_switch
 os.setgroups([]); os.setgid({uid}); os.setuid({uid})
-forger.main(sys.argv[1:])
+forged_switch.main(sys.argv[1:])
 """
 
 

@@ -36,10 +36,10 @@ def assert_stored_once(house, recording: str, objects: Sequence[str], names: Seq
     mine = [key for key in objects if recording in key]
     keys = [*(row.prefix + name for name in names), f"keys/{house.tenant}/{recording}.json"]
     assert sorted(mine) == sorted(keys)
-    content = house.means.store.read(row.prefix + "manifest.json")
+    content = house.services.store.read(row.prefix + "manifest.json")
     assert hashlib.sha256(content).hexdigest() == row.manifest_sha256
-    for each in open_manifest(content, house.means.root).objects:
-        stored = house.means.store.read(row.prefix + each.name)
+    for each in open_manifest(content, house.services.root).objects:
+        stored = house.services.store.read(row.prefix + each.name)
         assert hashlib.sha256(stored).hexdigest() == each.stored_sha256
     assert kinds(recording) == ["recording.stored"]
 
@@ -53,7 +53,7 @@ def kinds(recording: str) -> list[str]:
 def put_small(house, announced: bool = True, answer: str | None = None, **start: Any) -> str:
     """Put a small recording into bucket and catalogue, as the worker does; returns its id.  ``start`` changes
     the call's start, ``answer`` is the answer to the consent prompt."""
-    means, start = house.means, house.start(**start)
+    means, start = house.services, house.start(**start)
     folder = house.folder / "sealing" / start.recording
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
@@ -76,7 +76,7 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
 def forge(house, recording: str, data: Data, at: datetime) -> Amendment:
     """Put an amendment with any date into the bucket but not the catalogue, as a thief of the signing key
     could."""
-    means, row = house.means, queries.recording(house.tenant, recording)
+    means, row = house.services, queries.recording(house.tenant, recording)
     chain = chain_of(means.store, row.prefix, means.root)
     return put(means.store, chain, data, By("operator"), means.signer, means.root, at)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import soundfile
 
 
-def lose(audio: Path, lost_ms: int) -> None:
+def lose_frames(audio: Path, lost_ms: int) -> None:
     """Cut ``lost_ms`` out of the middle of a WAV, as if the switch had lost it; the header stays right."""
     sound, rate = soundfile.read(audio, dtype="int16")
     middle, lost = len(sound) // 2, lost_ms * rate // 1000
