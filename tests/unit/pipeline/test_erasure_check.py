@@ -255,7 +255,7 @@ def test_it_is_erased_between_two_puts(house, before, nth) -> None:
     erased: list[str] = []
 
     def another_node() -> None:
-        destroy(house.replaced(means=real))
+        destroy(house.replaced(services=real))
         erased.append(folder.name)
 
     house.services = replace(real, store=Between(real.store, "put", nth, another_node))
