@@ -30,7 +30,7 @@ from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
 from recorder.seal.signing import CHECKPOINT
-from recorder.services import Services
+from recorder.services import AuditLogServices
 from recorder.store.contract import Store
 
 PLACE = "checkpoints/"
@@ -66,7 +66,7 @@ def mailed(tenant: str) -> int:
         return int(RecipientTable.select(fn.MAX(RecipientTable.sent_number)).where(mine).scalar() or 0)
 
 
-def keep(services: Services, now: datetime) -> int:
+def keep(services: AuditLogServices, now: datetime) -> int:
     """Sign every log that is due, and put what was signed; returns how many were put. Each log is claimed, so
     only one of several workers signs it. A log that cannot be signed delays no other; the first such error
     (:class:`LedgerError`, ``SealError``, ``StoreError``) is raised at the end."""
@@ -108,7 +108,7 @@ def late(before: datetime) -> list[str]:
     return found
 
 
-def sign(tenant: str, services: Services, now: datetime) -> Head | None:
+def sign(tenant: str, services: AuditLogServices, now: datetime) -> Head | None:
     """Sign a tenant's log as it is, into the catalogue; ``None`` if another worker was faster.
 
     Raises :class:`LedgerError`: ``audit_log.behind`` (the bucket has checkpoints unknown to the catalogue),
@@ -130,10 +130,14 @@ def sign(tenant: str, services: Services, now: datetime) -> Head | None:
         key=services.signer.key_id,
         before=signed_note.fingerprint(last.note) if last else None,
     )
-    return head if add(head, signed_note.sign(head, services.signer)) else None
+    try:
+        insert(head, signed_note.sign(head, services.signer))
+    except IntegrityError:
+        return None
+    return head
 
 
-def check(tenant: str, services: Services, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
+def check(tenant: str, services: AuditLogServices, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
     """Check that a log continues what was signed, in catalogue and bucket; returns the last checkpoint, the
     epoch, and the tree. Raises :class:`LedgerError` as :func:`sign` does."""
     with connected():
@@ -146,28 +150,24 @@ def check(tenant: str, services: Services, at: datetime) -> tuple[CheckpointTabl
     return last, epoch, stored
 
 
-def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
-    """Write a checkpoint into the catalogue; false if its number is taken."""
-    try:
-        with writing():
-            CheckpointTable.create(
-                id=f"{head.tenant}/{head.number}",
-                tenant_id=head.tenant,
-                number=head.number,
-                epoch=head.epoch,
-                size=head.size,
-                root=head.root.hex(),
-                at=head.at,
-                note=text,
-                place=place_of(head.tenant, head.number),
-                stored_at=stored_at,
-            )
-    except IntegrityError:
-        return False
-    return True
+def insert(head: Head, note: str, stored_at: datetime | None = None) -> None:
+    """Write a checkpoint into the catalogue. Raises ``IntegrityError`` if its number is taken."""
+    with writing():
+        CheckpointTable.create(
+            id=f"{head.tenant}/{head.number}",
+            tenant_id=head.tenant,
+            number=head.number,
+            epoch=head.epoch,
+            size=head.size,
+            root=head.root.hex(),
+            at=head.at,
+            note=note,
+            place=place_of(head.tenant, head.number),
+            stored_at=stored_at,
+        )
 
 
-def publish(tenant: str, services: Services, now: datetime) -> int:
+def publish(tenant: str, services: AuditLogServices, now: datetime) -> int:
     """Put what was signed and is not in the bucket, in order, each after the endorsement of its key; returns
     how many. Raises :class:`recorder.store.contract.Conflict` if the bucket has another checkpoint with that
     number, and ``StoreError``."""
@@ -201,7 +201,7 @@ def listed(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
 
-def _put_endorsement(services: Services, locked_until: datetime) -> None:
+def _put_endorsement(services: AuditLogServices, locked_until: datetime) -> None:
     content = canonical_json.dump(services.signer.endorsement.document())
     name = f"{services.signer.key_id}-{hashlib.sha256(content).hexdigest()[:16]}.json"
     put(services.store, ENDORSEMENTS + name, content, locked_until)
@@ -244,7 +244,7 @@ def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> No
         )
 
 
-def _check_seen(tenant: str, last: CheckpointTable | None, services: Services) -> None:
+def _check_seen(tenant: str, last: CheckpointTable | None, services: AuditLogServices) -> None:
     known = last.number if last else 0
     further = max(services.checkpoints_seen.get(tenant, 0), mailed(tenant))
     if further > known:

@@ -32,7 +32,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import LedgerError
 from recorder.ids import Entropy, uuid7
-from recorder.services import Services
+from recorder.services import AuditLogServices
 
 EVERY = timedelta(hours=23)
 PATIENCE = 30.0
@@ -118,7 +118,7 @@ def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
         return [(row.address, row.sent_at) for row in RecipientTable.select().where(_wants(tenant))]
 
 
-def keep(services: Services, server: MailServer | None, now: datetime) -> int:
+def keep(services: AuditLogServices, server: MailServer | None, now: datetime) -> int:
     """Send new checkpoints to everybody whose day has passed; returns how many mails were sent. Raises
     :class:`LedgerError` (``mail.unreachable``); it is then retried."""
     if server is None:

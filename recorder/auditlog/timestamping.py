@@ -29,7 +29,7 @@ from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import LedgerError
-from recorder.services import Services
+from recorder.services import AuditLogServices
 from recorder.store.contract import NotFound
 
 MAX_BYTES = 64 * 1024
@@ -96,7 +96,7 @@ def check_of(token: bytes, note: str, at: datetime, certificates: bytes) -> None
         )
 
 
-def keep(services: Services, authority: Authority | None, now: datetime) -> int:
+def keep(services: AuditLogServices, authority: Authority | None, now: datetime) -> int:
     """Have each log's newest checkpoint timestamped; returns how many were. Can be repeated. Raises
     :class:`LedgerError`, ``StoreError``: all logs use one authority, so the rest waits until the next time.
     """
@@ -123,7 +123,7 @@ def place_of(note: str) -> str:
     return note.removesuffix(".note") + ".tsr"
 
 
-def _one(row: CheckpointTable, services: Services, authority: Authority, now: datetime) -> bool:
+def _one(row: CheckpointTable, services: AuditLogServices, authority: Authority, now: datetime) -> bool:
     content, place = row.note.encode(), place_of(row.place)
     try:
         # Already there if a worker died after putting it.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from recorder.audit.continuation import begin as begin_again
+from recorder.audit.continuation import restart_log
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.auditlog import consistency_proof, mail_witness, signed_note
@@ -200,7 +200,7 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
 def begin_(context: Context, tenant_name: str, because: str) -> None:
     """After a restore or a rebuild: let the log go on from what is there. It says so itself, for ever."""
     context.open_catalogue()
-    number = begin_again(find_tenant(tenant_name).id, because, context.services(), utc_now())
+    number = restart_log(find_tenant(tenant_name).id, because, context.audit_log_services(), utc_now())
     click.echo(f"checkpoint {number} was signed")
 
 
