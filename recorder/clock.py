@@ -23,14 +23,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-HIDDEN: Final = ""
+HIDDEN_BOOT_ID: Final = ""
 """In place of a boot id that a unit or container hides (systemd's ``ProcSubset=pid`` does)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
     """The machine's clock that nobody sets: ``up`` is seconds since the boot that ``boot`` identifies
-    (:data:`HIDDEN` if that cannot be read), including sleep."""
+    (:data:`HIDDEN_BOOT_ID` if that cannot be read), including sleep."""
 
     boot: str
     up: float
@@ -47,7 +47,7 @@ def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return HIDDEN
+        return HIDDEN_BOOT_ID
 
 
 def to_iso(at: datetime) -> str:

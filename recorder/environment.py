@@ -40,7 +40,7 @@ _OUTWARD: Final = ("PG", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """Beginnings of what libpq and the object store's client read; a proxy's variables too, below."""
 _PROXIES: Final = frozenset(("http_proxy", "https_proxy", "no_proxy", "all_proxy"))
 
-NEEDS: Final[Mapping[str, frozenset[str]]] = {
+SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "daemon": frozenset({"switch.password"}),
     "worker": frozenset(
         {
@@ -58,18 +58,18 @@ NEEDS: Final[Mapping[str, frozenset[str]]] = {
 """Which secret settings each process of an installation works with."""
 
 
-def plain(environment: Mapping[str, str]) -> dict[str, str]:
+def for_program(environment: Mapping[str, str]) -> dict[str, str]:
     """For a program that needs no setting of Accord's: where programs, libraries and words are found."""
     return {
         name: value for name, value in environment.items() if name in _NAMES or name.startswith(_BEGINNINGS)
     }
 
 
-def of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """For one of :data:`NEEDS`: every setting that is no secret, and those secrets that it works with."""
-    needed = {_variable(*name.split(".")) for name in NEEDS[process]}
+def for_process(process: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """For one of :data:`SECRETS`: every setting that is no secret, and those secrets that it works with."""
+    needed = {_variable(*name.split(".")) for name in SECRETS[process]}
     refused = {_variable(*name) for name in _secrets()} - needed
-    given = plain(environment)
+    given = for_program(environment)
     outward = process != "daemon"
     for name, value in environment.items():
         ours = name.startswith(PREFIX) and name.removesuffix("_FILE") not in refused

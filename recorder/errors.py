@@ -60,11 +60,11 @@ class BackupError(AccordError):
     """A backup file is not what was written, or cannot be restored here."""
 
 
-class LedgerError(AccordError):
+class AuditLogError(AccordError):
     """A log cannot be signed, or its checkpoints are not what they must be."""
 
 
-class BringingError(AccordError):
+class RecordingImportError(AccordError):
     """A recording cannot be imported as it is."""
 
 
@@ -84,12 +84,12 @@ class TooOften(AccessError):
         return type(self), (self.message, self.after)
 
 
-class KeepingError(AccordError):
+class RetentionError(AccordError):
     """A recording cannot be held, deleted or kept this way: because of what was sealed, a legal hold, or a
     law."""
 
 
-class PersonError(AccordError):
+class SubjectRequestError(AccordError):
     """A subject request cannot continue: not proved, not reviewed, too often."""
 
 

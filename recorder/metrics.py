@@ -2,7 +2,7 @@
 
 Each has a name (base units, ``_total`` for counters), a help text, its labels, and the processes that expose
 it. Labels take values from a small known set, never an id, a name or a number that somebody sent. Such
-metrics are exposed as 0 from the start (:func:`zero`), so that a rate exists before the first failure.
+metrics are exposed as 0 from the start (:func:`expose_zero`), so that a rate exists before the first failure.
 
 A process counts whether or not anybody scrapes: :mod:`recorder.status_server` serves :func:`registry`.
 """
@@ -39,7 +39,7 @@ LONG: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class MetricDeclaration:
     """A metric as the documentation lists it. ``on``: the processes that expose it."""
 
     name: str
@@ -50,14 +50,14 @@ class Declared:
     metric: MetricWrapperBase
 
 
-DECLARED: Final[dict[str, Declared]] = {}
+METRICS: Final[dict[str, MetricDeclaration]] = {}
 """By the name under which Prometheus finds it (of a histogram, without ``_bucket``, ``_sum``, ``_count``)."""
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 
 
 def _declare(metric: Metric, name: str, text: str, labels: tuple[str, ...], on: tuple[str, ...]) -> Metric:
-    DECLARED[name] = Declared(name, type(metric).__name__.lower(), text, labels, on, metric)
+    METRICS[name] = MetricDeclaration(name, type(metric).__name__.lower(), text, labels, on, metric)
     return metric
 
 
@@ -80,7 +80,7 @@ def _histogram(
 # --- every process
 
 BUILD = _gauge("accord_build_info", "Always 1; which Accord this is.", "version", on=(DAEMON, WORKER, WEB))
-UNFORESEEN = _counter("accord_unhandled_errors_total", "Mistakes of Accord itself, logged with a traceback.",
+UNHANDLED_ERRORS = _counter("accord_unhandled_errors_total", "Mistakes of Accord itself, logged with a traceback.",
                       on=(DAEMON, WORKER, WEB))
 
 # --- calls
@@ -92,9 +92,9 @@ CALLS_ANNOUNCING = _gauge("accord_calls_announcing", "Calls that are being annou
 RECORDINGS_LIVE = _gauge("accord_recordings_live", "Recordings that are going on now.", on=(DAEMON,))
 ANNOUNCEMENT_DELAY = _histogram("accord_announcement_delay_seconds",
     "From a call's arrival at the daemon to its announcement's start.", on=(DAEMON,), buckets=FINE)
-ANNOUNCEMENTS_BROKEN = _counter("accord_announcements_interrupted_total",
+ANNOUNCEMENTS_INTERRUPTED = _counter("accord_announcements_interrupted_total",
     "Announcements that were broken off (by a hold, say) and begun again.", on=(DAEMON,))
-CALLS_TAKEN_OVER = _counter("accord_calls_reconciled_total", "Calls of an earlier daemon that were found.",
+CALLS_RECONCILED = _counter("accord_calls_reconciled_total", "Calls of an earlier daemon that were found.",
                             on=(DAEMON,))
 RECORDINGS_STOPPED = _counter("accord_recordings_stopped_total",
     "Recordings stopped because their call had not been announced to.", on=(DAEMON,))
@@ -159,7 +159,7 @@ TAKES = _counter("accord_takes_total",
 TAKES_UNANNOUNCED = _counter("accord_takes_unannounced_total",
     "Takes kept for no purpose: their announcement is not in the sound or did not end, or nobody agreed.",
     "reason", on=(WORKER,))
-TAKES_OUT_OF_TIME = _counter("accord_takes_duration_mismatch_total",
+TAKES_DURATION_MISMATCH = _counter("accord_takes_duration_mismatch_total",
     "Takes whose sound is shorter or longer than their call by more than 2 %, and no gap or hold says why.",
     "sound", on=(WORKER,))
 STAGE = _histogram("accord_stage_duration_seconds", "Time of one stage of one take that was done.",
@@ -171,8 +171,8 @@ ENCODED_AUDIO = _counter("accord_encoded_audio_seconds_total", "Sound that was e
 ENCODE_CPU = _counter("accord_encode_cpu_seconds_total", "Processor time that encoding took.", on=(WORKER,))
 ENCODER_DEATHS = _counter("accord_encoder_deaths_total", "Encoding processes that ended in the middle.",
                           on=(WORKER,))
-LANE_BUSY = _gauge("accord_worker_busy", "Work under way, by lane: encode, rest.", "lane", on=(WORKER,))
-LANE_ROOM = _gauge("accord_worker_slots", "Work that can be under way at once.", "lane", on=(WORKER,))
+WORKER_BUSY = _gauge("accord_worker_busy", "Work under way, by lane: encode, rest.", "lane", on=(WORKER,))
+WORKER_SLOTS = _gauge("accord_worker_slots", "Work that can be under way at once.", "lane", on=(WORKER,))
 
 # --- store and catalogue
 
@@ -197,16 +197,16 @@ CATALOGUE_SCHEMA = _gauge("accord_catalogue_schema_info",
 
 SIGNING_KEY_EXPIRY = _gauge("accord_signing_key_expiry_timestamp_seconds",
     "When the endorsement of the key that signs recordings ends.", on=(WORKER,))
-DESTROYED = _counter("accord_recordings_erased_total", "Recordings whose time was over.", "why",
+RECORDINGS_ERASED = _counter("accord_recordings_erased_total", "Recordings whose time was over.", "why",
                      on=(WORKER,))
-NOT_DESTROYED = _counter("accord_recordings_not_erased_total",
+RECORDINGS_NOT_ERASED = _counter("accord_recordings_not_erased_total",
     "Attempts to destroy a recording whose time is over that failed or were refused, once a minute each.",
     "reason", on=(WORKER,))
-QUARANTINE_DESTROYED = _counter("accord_quarantine_erased_total",
+QUARANTINE_ERASED = _counter("accord_quarantine_erased_total",
     "Takes in quarantine whose time was over.", on=(WORKER,))
-HOUSEKEEPING_FAILURES = _counter("accord_duty_failures_total", "Duties that could not be done.",
+DUTY_FAILURES = _counter("accord_duty_failures_total", "Duties that could not be done.",
                                  "duty", on=(WORKER,))
-HOUSEKEEPING_DONE = _gauge("accord_duty_timestamp_seconds", "When a duty was last done.", "duty",
+DUTY_DONE = _gauge("accord_duty_timestamp_seconds", "When a duty was last done.", "duty",
                            on=(WORKER,))
 
 # --- people
@@ -215,13 +215,13 @@ REQUESTS = _counter("accord_http_requests_total", "Requests that the panel answe
                     "route", "method", "status", on=(WEB,))
 REQUEST = _histogram("accord_http_request_duration_seconds", "From a request to the head of its answer.",
                      "route", on=(WEB,))
-LOG_INS = _counter("accord_logins_total", "Attempts to log in: ok, refused, too_often.", "result", on=(WEB,))
+LOGINS = _counter("accord_logins_total", "Attempts to log in: ok, refused, too_often.", "result", on=(WEB,))
 GRANTS = _counter("accord_grants_total", "Leaves to hear a recording that were given.", on=(WEB,))
 REFUSALS = _counter("accord_refusals_total", "What the gate refused, by reason.", "reason", on=(WEB,))
-SEALS_BROKEN = _counter("accord_seals_broken_total", "Recordings found not to be as they were sealed.",
+BROKEN_SEALS = _counter("accord_seals_broken_total", "Recordings found not to be as they were sealed.",
                         on=(WEB,))
 LISTENS = _counter("accord_listens_total", "Plays that began.", on=(WEB,))
-SENT = _counter("accord_listen_sent_bytes_total", "Sound that was sent to listeners.", on=(WEB,))
+LISTEN_BYTES = _counter("accord_listen_sent_bytes_total", "Sound that was sent to listeners.", on=(WEB,))
 
 # fmt: on
 
@@ -240,31 +240,31 @@ OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "encoder
 """What can block a stage."""
 
 
-def zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
+def expose_zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
     """Expose a metric for every combination of these labels' values from now on, 0 until something
     happens."""
     for combination in product(*values):
         metric.labels(*combination)
 
 
-def zero_shared() -> None:
+def expose_shared_zeros() -> None:
     """The same for the metrics that worker and panel share."""
-    zero(STORE_OPERATION, STORE_OPERATIONS)
-    zero(STORE_ERRORS, STORE_OPERATIONS, STORE_KINDS)
-    zero(STORE_RETRIES, STORE_OPERATIONS)
-    zero(CATALOGUE_ERRORS, CATALOGUE_KINDS)
+    expose_zero(STORE_OPERATION, STORE_OPERATIONS)
+    expose_zero(STORE_ERRORS, STORE_OPERATIONS, STORE_KINDS)
+    expose_zero(STORE_RETRIES, STORE_OPERATIONS)
+    expose_zero(CATALOGUE_ERRORS, CATALOGUE_KINDS)
 
 
 def registry(process: str) -> CollectorRegistry:
     """What one process exposes: its own metrics, and its memory, CPU time and open files."""
     shown = CollectorRegistry()
     ProcessCollector(registry=shown)
-    for each in DECLARED.values():
+    for each in METRICS.values():
         if process in each.on:
             shown.register(each.metric)
     return shown
 
 
-def introduce() -> None:
+def expose_version() -> None:
     """Expose the version. The node is the scraper's to add, as a label of the target."""
     BUILD.labels(__version__).set(1)

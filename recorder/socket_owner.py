@@ -28,22 +28,22 @@ _UID_AT: Final = _HEADER.size + _MESSAGE.size + _ID.size + 3 * 4
 Address = tuple[str, int]
 
 
-def peer(connection: socket.socket) -> int | None:
+def peer_uid(connection: socket.socket) -> int | None:
     """The user id of the process that has the other end of a connection; ``None`` where the other end is on
-    another machine, or gone, and else as :func:`owner`."""
+    another machine, or gone, and else as :func:`owner_uid`."""
     try:
-        return owner(connection.getpeername()[:2], connection.getsockname()[:2])
+        return owner_uid(connection.getpeername()[:2], connection.getsockname()[:2])
     except OSError:
         return None
 
 
-def listener(address: Address) -> int | None:
+def listener_uid(address: Address) -> int | None:
     """The user id of the process that is connected to by whoever connects to an address of this machine;
-    ``None`` where nobody listens, and else as :func:`owner`."""
-    return owner(address, (address[0], 0))
+    ``None`` where nobody listens, and else as :func:`owner_uid`."""
+    return owner_uid(address, (address[0], 0))
 
 
-def owner(own: Address, other: Address) -> int | None:
+def owner_uid(own: Address, other: Address) -> int | None:
     """The user id of the process that has the socket with an address of its ``own`` and an ``other`` end;
     ``None`` where there is none, it is in another network namespace, the kernel cannot be asked, or it does
     not say whose it is (in a user namespace, as of systemd's ``PrivateUsers``, all users of the machine look

@@ -1,7 +1,7 @@
 """A process's status over HTTP: ``/metrics``, ``/healthz``, ``/readyz``.
 
-:class:`Watched` is the WSGI application; the daemon serves it from its hub, worker and panel from threads
-(:func:`in_thread`). Only loopback and ``[metrics] allow`` are answered. A port that is taken is retried, and
+:class:`StatusApp` is the WSGI application; the daemon serves it from its hub, worker and panel from threads
+(:func:`serve_in_thread`). Only loopback and ``[metrics] allow`` are answered. A port that is taken is retried, and
 never stops a process: calls come first.
 """
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
-AGAIN: Final = 30.0
+RETRY_S: Final = 30.0
 """Seconds until a port that was taken is tried again."""
 
-FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+PROXY_HEADERS: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 """Headers that a proxy adds: a client behind one is not the neighbour that the address suggests."""
 
-SLOW: Final = 10.0
+REQUEST_TIMEOUT_S: Final = 10.0
 """Seconds that a client may take to send its request."""
 
 
-class Neighbours:
+class AllowedClients:
     """Who may ask: loopback, and the named networks (``10.1.0.0/16``). Raises ``ValueError``."""
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
@@ -45,7 +45,7 @@ class Neighbours:
 
     def __contains__(self, environ: object) -> bool:
         """Whether a request (its WSGI environment) comes from one of them, without a proxy."""
-        if not isinstance(environ, dict) or any(environ.get(name) for name in FORWARDED):
+        if not isinstance(environ, dict) or any(environ.get(name) for name in PROXY_HEADERS):
             return False
         try:
             address = ipaddress.ip_address(environ.get("REMOTE_ADDR", ""))
@@ -56,7 +56,7 @@ class Neighbours:
         return address.is_loopback or any(address in network for network in self._networks)
 
 
-class Watched:
+class StatusApp:
     """The WSGI application of one process. ``alive`` says whether its loop still runs."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Watched:
         process: str,
         registry: CollectorRegistry,
         readiness: Readiness,
-        neighbours: Neighbours,
+        neighbours: AllowedClients,
         alive: Callable[[], bool] = lambda: True,
     ) -> None:
         self.process = process
@@ -78,7 +78,7 @@ class Watched:
             status, kind, body = self._answer(environ)
         except Exception:
             # Monitoring finds nothing; the process itself continues.
-            metrics.UNFORESEEN.inc()
+            metrics.UNHANDLED_ERRORS.inc()
             log.exception("metrics.failed", path=environ.get("PATH_INFO"))
             status, kind, body = "500 Internal Server Error", TEXT, b"see the process's log\n"
         headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
@@ -121,7 +121,7 @@ def _json(good: bool, body: Mapping[str, object]) -> tuple[str, str, bytes]:
     return status, "application/json", json.dumps(body, indent=1).encode() + b"\n"
 
 
-def not_served(host: str, port: int, error: OSError) -> None:
+def log_listen_failure(host: str, port: int, error: OSError) -> None:
     """Log once that the status cannot be served."""
     log.error(
         "metrics.listen_failed",
@@ -136,7 +136,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = SLOW
+    timeout = REQUEST_TIMEOUT_S
 
     def address_string(self) -> str:  # no name look-ups
         return str(self.client_address[0])
@@ -145,7 +145,7 @@ class _Handler(WSGIRequestHandler):
         log.debug("metrics.request", said=format % args)
 
 
-def in_thread(application: Watched, host: str, port: int) -> Callable[[], None]:
+def serve_in_thread(application: StatusApp, host: str, port: int) -> Callable[[], None]:
     """Serve from a thread beside the process's work; returns what stops it. ``port`` 0 serves nothing."""
     stopping = threading.Event()
 
@@ -156,9 +156,9 @@ def in_thread(application: Watched, host: str, port: int) -> Callable[[], None]:
                 server = make_server(host, port, application, server_class=_Server, handler_class=_Handler)
             except OSError as error:
                 if not said:
-                    not_served(host, port, error)
+                    log_listen_failure(host, port, error)
                 said = True
-                stopping.wait(AGAIN)
+                stopping.wait(RETRY_S)
                 continue
             log.info("metrics.served", address=f"{host}:{port}")
             server.timeout = 0.5

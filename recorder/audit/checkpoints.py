@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
 from recorder.auditlog import signed_note, timestamping
-from recorder.auditlog.checkpoint import ENDORSEMENTS, mailed, place_of, read_at
+from recorder.auditlog.checkpoint import ENDORSEMENTS, highest_mailed, place_of, read_at
 from recorder.auditlog.signed_note import Head, SignedNote
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.clock import SLACK, to_iso
-from recorder.errors import LedgerError, SealError
+from recorder.errors import AuditLogError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource
 from recorder.seal.signing import CHECKPOINT, Endorsement
@@ -27,7 +27,7 @@ LATE = timedelta(hours=3)
 
 
 @dataclass(slots=True)
-class Signed:
+class CheckpointAudit:
     """A tenant's checkpoints. ``heads`` are those that verified; ``findings`` is what is wrong."""
 
     tenant: str
@@ -61,7 +61,7 @@ class Signed:
             self._one(number, stored.get(number))
         self._order()
         self._check_stamps()
-        if (number := mailed(self.tenant)) > self.newest:
+        if (number := highest_mailed(self.tenant)) > self.newest:
             self._blame("checkpoint.missing", number, "it went out by mail, and is nowhere any more")
         for each in self.given:
             self._take_given(each)
@@ -179,7 +179,7 @@ class Signed:
         """Whether a checkpoint is older than one that is just being made."""
         try:
             return stored is None or self.now - signed_note.read(stored).head.at > timedelta(minutes=5)
-        except LedgerError:
+        except AuditLogError:
             return True
 
     def _take(self, number: int, read: SignedNote | None) -> None:
@@ -192,7 +192,7 @@ class Signed:
         head = given.head
         try:
             self._check(given, head.number)
-        except (LedgerError, SealError) as error:
+        except (AuditLogError, SealError) as error:
             self._blame(error.error_id, head.number, f"the one that was given: {error.message}")
             return
         if head in self.heads:
@@ -219,7 +219,7 @@ class Signed:
         try:
             read = signed_note.read(content)
             self._check(read, number)
-        except (LedgerError, SealError) as error:
+        except (AuditLogError, SealError) as error:
             if tell:
                 self._blame(error.error_id, number, error.message)
             return None
@@ -228,22 +228,22 @@ class Signed:
     def _check(self, read: SignedNote, number: int) -> None:
         head = read.head
         if (head.tenant, head.installation) != (self.tenant, signing.key_id(self.root)):
-            raise LedgerError("checkpoint.foreign", f"it is of {head.origin}")
+            raise AuditLogError("checkpoint.foreign", f"it is of {head.origin}")
         if head.number != number:
-            raise LedgerError("checkpoint.foreign", f"it is checkpoint {head.number}, in another one's place")
+            raise AuditLogError("checkpoint.foreign", f"it is checkpoint {head.number}, in another one's place")
         if head.at > self.now + SLACK:
-            raise LedgerError(
+            raise AuditLogError(
                 "checkpoint.from_the_future", f"it says that it was signed at {to_iso(head.at)}"
             )
         endorsements = self._keys.get(head.key)
         if not endorsements:
-            raise LedgerError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
+            raise AuditLogError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
         public = _endorsed(endorsements, self.root, head.at)
         if not read.signed_by(public):
-            raise LedgerError("checkpoint.signature", f"key {head.key} did not sign this")
+            raise AuditLogError("checkpoint.signature", f"key {head.key} did not sign this")
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
-            raise LedgerError("checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on")
+            raise AuditLogError("checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on")
 
     def _order(self) -> None:
         """Each names its predecessor, is later than it, and within an epoch not smaller."""
@@ -280,8 +280,8 @@ class Signed:
             if self.certificates is None or number not in at:
                 continue
             try:
-                timestamping.check_of(token, self.notes[number], at[number], self.certificates)
-            except LedgerError as error:
+                timestamping.verify_checkpoint_token(token, self.notes[number], at[number], self.certificates)
+            except AuditLogError as error:
                 self._blame(error.error_id, number, error.message)
 
     def _blame(self, code: str, number: int, message: str) -> None:

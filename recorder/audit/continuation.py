@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from recorder.audit.checkpoints import Signed
+from recorder.audit.checkpoints import CheckpointAudit
 from recorder.auditlog import checkpoint
 from recorder.auditlog.append import append, lock_tenant
 from recorder.auditlog.signed_note import Head
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.seal.signing import CHECKPOINT
 from recorder.services import AuditLogServices
 
@@ -24,20 +24,20 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
     """Start the next epoch of a tenant's log, and sign it; returns the checkpoint's number. ``because`` is
     the operator's reason, which every later audit reports.
 
-    Raises :class:`LedgerError` (``audit_log.continuous``: there is no need; ``audit_log.untrusted``),
+    Raises :class:`AuditLogError` (``audit_log.continuous``: there is no need; ``audit_log.untrusted``),
     ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`.
     """
-    signed = Signed(tenant, services.root, now)
+    signed = CheckpointAudit(tenant, services.root, now)
     signed.read(services.store)
     if _is_continuous(tenant, services, now):
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.continuous", "the log continues what was signed: there is nothing to restart"
         )
     last = signed.heads[-1] if signed.heads else None
     number, size = (last.number, last.size) if last else (0, 0)
     services.signer.endorsement.check(services.root, CHECKPOINT, now)
     if number != signed.newest or (last is not None and now <= last.at):
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.untrusted",
             f"the newest checkpoint is number {signed.newest}, and it cannot be continued now",
             "`accord audit` says what is wrong with it; if a clock was ahead, wait until that time",
@@ -67,8 +67,8 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
 
 def _is_continuous(tenant: str, services: AuditLogServices, now: datetime) -> bool:
     try:
-        checkpoint.check(tenant, services, now)
-    except LedgerError as error:
+        checkpoint.check_continuity(tenant, services, now)
+    except AuditLogError as error:
         if error.error_id == "audit_log.clock":
             raise
         return False

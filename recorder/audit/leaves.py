@@ -2,8 +2,8 @@
 therefore say.
 
 Nearly all leaves are exactly as they were written, and there may be millions, so they are checked in one loop
-without a call each (:meth:`Leaves._usual`). The first one that is not leaves the loop and is examined
-separately (:meth:`Leaves._leaf`).
+without a call each (:meth:`LeafAudit._usual`). The first one that is not leaves the loop and is examined
+separately (:meth:`LeafAudit._leaf`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from recorder.auditlog import merkle
 from recorder.auditlog.append import (
     AMENDED,
     FORMAT,
-    GOES_WITH,
+    OWNER_FIELDS,
     REBUILT,
     commitment,
-    goes_with,
     leaf_text,
+    owning_recording,
 )
 from recorder.auditlog.merkle import HEIGHT
 from recorder.catalogue.database import database
@@ -41,19 +41,19 @@ _OF_ITS_OWN = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN})
 
 _NEITHER = (False, "")
 
-Heard = Callable[[int, str, Mapping[str, Any], str], None]
+BodyReader = Callable[[int, str, Mapping[str, Any], str], None]
 """Is given each body that matches its leaf's commitment: the leaf's number, its kind, the body, and the time
 in the leaf."""
 
 
 @dataclass(slots=True)
-class Leaves:
+class LeafAudit:
     """One tenant's pass. ``wanted`` are the sizes whose roots are needed; afterwards they are in ``roots``,
     unless an earlier leaf is missing. ``kinds`` are those whose bodies are passed to ``heard``."""
 
     tenant: str
     wanted: frozenset[int]
-    heard: Heard
+    heard: BodyReader
     kinds: frozenset[str]
     roots: dict[int, bytes] = field(default_factory=dict)
     count: int = 0
@@ -69,7 +69,7 @@ class Leaves:
 
     def __post_init__(self) -> None:
         heard = self.kinds | _OF_ITS_OWN
-        names = {kind: f'"{GOES_WITH[kind]}":"' if kind in GOES_WITH else "" for kind in {*heard, *GOES_WITH}}
+        names = {kind: f'"{OWNER_FIELDS[kind]}":"' if kind in OWNER_FIELDS else "" for kind in {*heard, *OWNER_FIELDS}}
         self._ways = {kind: (kind in heard, name) for kind, name in names.items()}
 
     def read(self, tell: Callable[[int], None]) -> Iterator[AuditFinding]:
@@ -148,7 +148,7 @@ class Leaves:
                 # unescaped quotation mark.
                 heard, name = ways.get(kind, _NEITHER)
                 plainly = f'{name}{recording}"' in body if name else recording is None
-                if (not plainly or kind == REBUILT) and recording != goes_with(kind, json.loads(body)):
+                if (not plainly or kind == REBUILT) and recording != owning_recording(kind, json.loads(body)):
                     break
                 if heard:
                     self._hear(number, kind, body, when)
@@ -193,7 +193,7 @@ class Leaves:
             if any(each.code == "leaf.changed" for each in wrong):
                 found = _bytes(leaf_hash, found)
         elif body is not None and salt is not None:
-            if recording != (own := goes_with(kind, json.loads(body))):
+            if recording != (own := owning_recording(kind, json.loads(body))):
                 what = f"recording {own}" if own else "no recording"
                 yield self._found(
                     "leaf.row_differs", number, f"it belongs to {what}, but its row says otherwise"
@@ -250,7 +250,7 @@ class Leaves:
 
     def _bodies(self) -> Iterator[AuditFinding]:
         for number, (kind, recording) in self._gone.items():
-            if kind not in GOES_WITH:
+            if kind not in OWNER_FIELDS:
                 what = f"its body and salt are missing, and {kind} is about no recording"
                 yield self._found("body.missing", number, what)
                 continue

@@ -25,7 +25,7 @@ _UNREADABLE = (ValueError, TypeError, AttributeError)
 
 
 @dataclass(slots=True)
-class Limited:
+class LimitAudit:
     """Collects limits, in order: by each leaf's number, the limit and the SHA-256 of its statement."""
 
     tenant: str

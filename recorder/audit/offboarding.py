@@ -11,7 +11,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
-from recorder.audit.leaves import Heard
+from recorder.audit.leaves import BodyReader
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
@@ -29,7 +29,7 @@ from recorder.seal.revocation import Revoked
 from recorder.store.contract import Store
 
 HANDED: Final = "recording.handed_over"
-HEARD: Final = frozenset(
+COLLECTED: Final = frozenset(
     {LEAVES, STAYS, ERASING, LEFT, CALLS_FORGOTTEN, HANDED, handover.BEGUN, handover.WHOLE}
 )
 """Kinds of leaves to collect."""
@@ -38,7 +38,7 @@ PAGE: Final = 500
 
 
 @dataclass(slots=True)
-class Offboarded:
+class OffboardingAudit:
     """One tenant. Call :meth:`read` first, then pass every leaf in order, then :meth:`end` in the same
     snapshot."""
 
@@ -87,11 +87,11 @@ class Offboarded:
                 self._check_key(key, note.key)
                 self._notes[ids[1]] = note
 
-    def heard(self, others: Heard) -> Heard:
+    def heard(self, others: BodyReader) -> BodyReader:
         """Collects its own kinds of leaves, and passes all of them to ``others``."""
 
         def hear(number: int, kind: str, body: Mapping[str, Any], at: str) -> None:
-            if kind in HEARD:
+            if kind in COLLECTED:
                 self._hear(number, kind, body)
             others(number, kind, body, at)
 
@@ -280,7 +280,7 @@ _EMPTY: Final[Mapping[str, Any]] = dict.fromkeys(
 class _Blamed:
     """Reports what is wrong with a document, and continues."""
 
-    audit: Offboarded
+    audit: OffboardingAudit
     place: str
 
     def __enter__(self) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
 from recorder.audit.wrapped_keys import WrappedKeys
-from recorder.auditlog.object_kinds import NOTHING, is_data_key, is_recordings
+from recorder.auditlog.object_kinds import NOT_ACCORDS, is_data_key, is_recording_object
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.recording_projection import recording_of
@@ -216,7 +216,7 @@ class RecordingAudit:
         for place, names in found.items():
             identity = places.get(place)
             if identity is None:
-                yield AuditFinding("object.unknown", place + names[0], NOTHING)
+                yield AuditFinding("object.unknown", place + names[0], NOT_ACCORDS)
             elif known.get(identity) == place:
                 continue  # checked with its recording
             elif identity in known:
@@ -226,7 +226,7 @@ class RecordingAudit:
                 if not self._is_new(place + MANIFEST):
                     what = "a recording that the catalogue does not list"
                     yield AuditFinding("row.deleted", place + MANIFEST, what)
-            elif not (all(map(is_recordings, names)) and self._may_come(identity)):
+            elif not (all(map(is_recording_object, names)) and self._may_come(identity)):
                 what = "there is no manifest beside it: what it belongs to was never committed"
                 yield AuditFinding("object.unknown", place + names[0], what)
 
@@ -252,7 +252,7 @@ class RecordingAudit:
                 recording = mine.get(key)
                 if recording is None:
                     if not key.startswith(f"{prefix}{TENANT}"):
-                        yield AuditFinding("object.unknown", key, NOTHING)
+                        yield AuditFinding("object.unknown", key, NOT_ACCORDS)
                 elif recording not in known and not self._may_come(recording):
                     yield AuditFinding("object.unknown", key, "the key of a recording that does not exist")
 

@@ -10,18 +10,18 @@ from typing import Any, Final
 
 from recorder.audit.findings import AuditFinding
 from recorder.audit.leaf_schema import (
-    CHANGING,
-    COMPLETE,
-    ENDS,
-    LEAVING,
-    OF_PEOPLE,
-    SAID,
+    END_COLUMNS,
+    FULLY_LOGGED,
+    MUTABLE,
+    OFFBOARDED,
+    PERSONAL,
+    STATEMENTS,
     Body,
     agrees,
     is_owned,
     rows_of,
 )
-from recorder.audit.limits import Limited
+from recorder.audit.limits import LimitAudit
 from recorder.catalogue.database import Table, database
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
@@ -36,7 +36,7 @@ from recorder.seal.amendment_kinds import ERASED
 
 PAGE = 500
 
-BEGUN: Final = "log.restarted"
+RESTARTED: Final = "log.restarted"
 RESTORED: Final = "catalogue.restored"
 
 SESSIONS_KEPT: Final = timedelta(days=29)
@@ -51,7 +51,7 @@ ABOUT: Final[Mapping[type[Table], str]] = {
 }  # fmt: skip
 """Tables about a recording or call that may have been erased: the column that names it."""
 
-HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET, LIFTED, RESTORED})
+COLLECTED: Final = frozenset({*STATEMENTS, *OFFBOARDED, RESTARTED, SET, LIFTED, RESTORED})
 """Kinds of leaves to collect."""
 
 
@@ -75,19 +75,19 @@ class RowAudit:
     _not_copied: set[str] = field(default_factory=set)
     _opened: dict[str, str] = field(default_factory=dict)
     """Sessions, and when each was opened."""
-    _limited: Limited = field(init=False)
+    _limited: LimitAudit = field(init=False)
     _left: bool = False
 
     def __post_init__(self) -> None:
-        self._limited = Limited(self.tenant)
+        self._limited = LimitAudit(self.tenant)
 
     def hear(self, number: int, kind: str, body: Body, at: str) -> None:
         """One leaf's body."""
-        if kind == BEGUN:
+        if kind == RESTARTED:
             self.begun[int(body["epoch"])] = int(body["checkpoint"])
         elif kind in (SET, LIFTED):
             self._limited.hear(number, body)
-        elif kind in LEAVING:
+        elif kind in OFFBOARDED:
             self._left = True
         elif kind == RESTORED:  # a copy has its sessions ended, and no codes
             self._ended[SessionTable] |= self._known[SessionTable]
@@ -95,7 +95,7 @@ class RowAudit:
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
-        says = SAID.get(kind)
+        says = STATEMENTS.get(kind)
         identity = None if says is None else says.which(body)
         if says is None or identity is None:
             return
@@ -103,11 +103,11 @@ class RowAudit:
         if says.makes:
             self._known[model].add(identity)
         said = says.said(body, at)
-        if model in ENDS and ENDS[model][0] in said:
+        if model in END_COLUMNS and END_COLUMNS[model][0] in said:
             self._ended[model].add(identity)
         if model is SessionTable and says.makes:
             self._opened[identity] = at
-        if model in CHANGING:
+        if model in MUTABLE:
             self._last[model].setdefault(identity, {}).update(said)
             return
         rows = self._waiting[model]
@@ -136,11 +136,11 @@ class RowAudit:
             if (there := AmendmentTable.select().where(mine).count()) < count:
                 what = f"the log speaks of {count} amendments, and {there} are there"
                 yield self._finding("row.deleted", AmendmentTable, f"of {recording}", what)
-        for model in COMPLETE:
+        for model in FULLY_LOGGED:
             yield from self._unlogged(model, erased)
 
     def _compare(self, model: type[Table], rows: Mapping[str, Mapping[str, Any]]) -> None:
-        if self._left and model in OF_PEOPLE:
+        if self._left and model in PERSONAL:
             return
         there = self._rows(model, list(rows))
         for identity, said in rows.items():
@@ -186,8 +186,8 @@ class RowAudit:
 
     def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[AuditFinding]:
         last, known = "", self._known[model]
-        ends = [getattr(model, name) for name in ENDS.get(model, ())]
-        if self._left and model in OF_PEOPLE:
+        ends = [getattr(model, name) for name in END_COLUMNS.get(model, ())]
+        if self._left and model in PERSONAL:
             return
         while True:
             mine = rows_of(model, self.tenant) & (model.id > last)
@@ -203,7 +203,7 @@ class RowAudit:
                 elif any(each is not None for each in ended) and identity not in self._ended[model]:
                     code, what = (
                         "row.changed",
-                        f"the log does not say that it ended: {', '.join(ENDS[model])}",
+                        f"the log does not say that it ended: {', '.join(END_COLUMNS[model])}",
                     )
                 else:
                     continue

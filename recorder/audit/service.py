@@ -23,26 +23,26 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit import shared_rows, unknown_objects
-from recorder.audit.checkpoints import Signed
+from recorder.audit.checkpoints import CheckpointAudit
 from recorder.audit.credentials import compare_credentials
 from recorder.audit.findings import AuditFinding
-from recorder.audit.leaves import Leaves
+from recorder.audit.leaves import LeafAudit
 from recorder.audit.limits import compare_statements
-from recorder.audit.offboarding import HEARD as OFFBOARDING
-from recorder.audit.offboarding import Offboarded
+from recorder.audit.offboarding import COLLECTED as OFFBOARDING
+from recorder.audit.offboarding import OffboardingAudit
 from recorder.audit.recordings import RecordingAudit
-from recorder.audit.rows import HEARD, RowAudit
+from recorder.audit.rows import COLLECTED, RowAudit
 from recorder.audit.wrapped_keys import WrappedKeys
-from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
+from recorder.auditlog.checkpoint import ENDORSEMENTS, FOLDER
 from recorder.auditlog.signed_note import SignedNote
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.features.recovery.dump import snapshot
 from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Trust
 from recorder.store.contract import Store
 
-Tell = Callable[[str, int, int | None], None]
+Progress = Callable[[str, int, int | None], None]
 """Is told about progress: of what, how many are done, and of how many if that is known."""
 
 
@@ -61,24 +61,24 @@ class Audit:
     given: Sequence[SignedNote] = ()
     recordings: bool = True
     deep: bool = False
-    tell: Tell = lambda _what, _done, _total: None
+    tell: Progress = lambda _what, _done, _total: None
 
     def tenant(self, tenant: str) -> Iterator[AuditFinding]:
         """Audit one tenant. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
         ``StoreError``."""
         given = [each for each in self.given if each.head.tenant == tenant]
-        signed = Signed(tenant, self.root, self.now, self.revoked, self.certificates, given)
+        signed = CheckpointAudit(tenant, self.root, self.now, self.revoked, self.certificates, given)
         signed.read(self.store)
         yield from signed.findings
-        offboarded = Offboarded(tenant, self.store, self.root, self.revoked)
+        offboarded = OffboardingAudit(tenant, self.store, self.root, self.revoked)
         offboarded.read()
         with snapshot():
             row = TenantTable.get_or_none(TenantTable.id == tenant)
             if row is None:
-                raise no_tenant(tenant)
+                raise unknown_tenant(tenant)
             told = RowAudit(tenant, self.now)
             sizes = frozenset(head.size for head in signed.heads)
-            leaves = Leaves(tenant, sizes, offboarded.heard(told.hear), HEARD | OFFBOARDING)
+            leaves = LeafAudit(tenant, sizes, offboarded.heard(told.hear), COLLECTED | OFFBOARDING)
             size = int(row.ledger_size)
             yield from leaves.read(lambda done: self.tell("leaves", done, size))
             if leaves.count != size:
@@ -99,8 +99,8 @@ class Audit:
     def shared(self, known: Collection[str]) -> Iterator[AuditFinding]:
         """Audit what belongs to no single customer. Raises ``StoreError``."""
         with snapshot():
-            yield from shared_rows.sounds()
-            yield from shared_rows.nobodys(known)
+            yield from shared_rows.check_sounds()
+            yield from shared_rows.check_ownerless(known)
         yield from unknown_objects.find_unknown(self.store, known)
 
     def lost(self, known: Collection[str]) -> Iterator[AuditFinding]:
@@ -109,9 +109,9 @@ class Audit:
             what = "a checkpoint was given of a customer that the catalogue does not know"
             yield AuditFinding("log.missing", tenant, what)
         after = ""
-        while (key := next(iter(self.store.list(PLACE, after)), None)) is not None:
-            tenant = key.removeprefix(PLACE).partition("/")[0]
+        while (key := next(iter(self.store.list(FOLDER, after)), None)) is not None:
+            tenant = key.removeprefix(FOLDER).partition("/")[0]
             if tenant not in known and not key.startswith(ENDORSEMENTS):
                 what = "the bucket has checkpoints of a customer that the catalogue does not know"
                 yield AuditFinding("log.missing", key, what)
-            after = f"{PLACE}{tenant}~"
+            after = f"{FOLDER}{tenant}~"

@@ -21,7 +21,7 @@ from recorder.features.recovery.rebuild_queue import REBUILD
 from recorder.features.tenants.announcements import sound_duration_ms
 
 
-def sounds() -> Iterator[AuditFinding]:
+def check_sounds() -> Iterator[AuditFinding]:
     """Each sound has the hash that it is named by, and none that is referred to is missing. Inside the
     caller's snapshot."""
     kept = set()
@@ -71,7 +71,7 @@ def _sounds_in(said: Any) -> Iterator[str]:
         yield str(said[1])
 
 
-def nobodys(tenants: Collection[str]) -> Iterator[AuditFinding]:
+def check_ownerless(tenants: Collection[str]) -> Iterator[AuditFinding]:
     """Rows of customers who do not exist, and values that Accord never writes: no log describes them. Inside
     the caller's snapshot."""
     for row in GlobalStateTable.select(GlobalStateTable.name).where(GlobalStateTable.name != REBUILD):

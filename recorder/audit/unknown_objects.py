@@ -10,8 +10,17 @@ import re
 from collections.abc import Collection, Iterator
 
 from recorder.audit.findings import AuditFinding
-from recorder.auditlog.checkpoint import ENDORSEMENTS, PLACE
-from recorder.auditlog.object_kinds import _ID, FOLDERS, FORGOTTEN, KEYS, LEAVING, NOTHING, PROBE, kind_of
+from recorder.auditlog.checkpoint import ENDORSEMENTS, FOLDER
+from recorder.auditlog.object_kinds import (
+    CALL_ERASURES,
+    FOLDERS,
+    ID_PATTERN,
+    KEYS,
+    NOT_ACCORDS,
+    OFFBOARDING,
+    PROBE,
+    kind_of,
+)
 from recorder.store.contract import Store
 
 
@@ -21,11 +30,11 @@ def find_unknown(store: Store, tenants: Collection[str]) -> Iterator[AuditFindin
     yield from _folders(store, "", {*tenants, *(each.rstrip("/") for each in FOLDERS)})
     yield from _folders(store, KEYS, tenants)
     # A customer with checkpoints whom the catalogue lost is reported separately.
-    yield from _stray(store, PLACE, {ENDORSEMENTS.removeprefix(PLACE).rstrip("/")})
-    for folder in (LEAVING, FORGOTTEN, ENDORSEMENTS):
+    yield from _stray(store, FOLDER, {ENDORSEMENTS.removeprefix(FOLDER).rstrip("/")})
+    for folder in (OFFBOARDING, CALL_ERASURES, ENDORSEMENTS):
         for key in store.list(folder):
             if kind_of(key) is None or (folder != ENDORSEMENTS and key.split("/")[1] not in tenants):
-                yield AuditFinding("object.unknown", key, NOTHING)
+                yield AuditFinding("object.unknown", key, NOT_ACCORDS)
     yield from _probes(store)
 
 
@@ -35,7 +44,7 @@ def _folders(store: Store, below: str, known: Collection[str]) -> Iterator[Audit
     while (key := next(iter(store.list(below, after)), None)) is not None:
         name, slash, _ = key.removeprefix(below).partition("/")
         if not slash:
-            yield AuditFinding("object.unknown", key, NOTHING)
+            yield AuditFinding("object.unknown", key, NOT_ACCORDS)
             after = key
             continue
         if name not in known:
@@ -49,8 +58,8 @@ def _stray(store: Store, below: str, others: Collection[str]) -> Iterator[AuditF
     after = ""
     while (key := next(iter(store.list(below, after)), None)) is not None:
         name, slash, _ = key.removeprefix(below).partition("/")
-        if not slash or (name not in others and re.fullmatch(_ID, name) is None):
-            yield AuditFinding("object.unknown", key, NOTHING)
+        if not slash or (name not in others and re.fullmatch(ID_PATTERN, name) is None):
+            yield AuditFinding("object.unknown", key, NOT_ACCORDS)
         after = f"{below}{name}/~" if slash else key
 
 

@@ -26,7 +26,7 @@ import rfc8785
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import to_iso
 from recorder.ids import Entropy, uuid7
 
@@ -36,7 +36,7 @@ SALT_BYTES = 32
 COLUMNS = (
     "id", "tenant_id", "number", "kind", "at", "recording_id", "body", "salt", "leaf", "leaf_hash",
 )  # fmt: skip
-AT_ONCE = 500
+BATCH = 500
 """Leaves that one statement inserts: SQLite takes 32,766 values."""
 
 Body = Mapping[str, object]
@@ -46,7 +46,7 @@ AMENDED: Final = "recording.amended"
 REBUILT: Final = "recording.rebuilt"
 REFUSED: Final = "access.refused"
 
-GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
+OWNER_FIELDS: Final[Mapping[str, str]] = dict.fromkeys(
     (
         "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
         "call.not_recorded", "quarantine.erased",
@@ -97,7 +97,7 @@ def append(
     way, so there is no deadlock.
 
     Raises :class:`CatalogueError` if there is no such tenant, ``RuntimeError`` outside a transaction, and
-    ``ValueError`` if the body does not name that recording (:func:`goes_with`).
+    ``ValueError`` if the body does not name that recording (:func:`owning_recording`).
     """
     (leaf,) = append_all(tenant, kind, [(body, recording)], now, entropy)
     return leaf
@@ -115,15 +115,15 @@ def append_all(
         .execute()
     )
     if not counted:
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
     size = int(TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar())
     at, first = to_iso(now), size - len(said)
     entries = [
         _entry(tenant, kind, body, recording, number, at, now, entropy)
         for number, (body, recording) in enumerate(said, first)
     ]
-    for begin in range(0, len(entries), AT_ONCE):
-        some = entries[begin : begin + AT_ONCE]
+    for begin in range(0, len(entries), BATCH):
+        some = entries[begin : begin + BATCH]
         # By hand: peewee takes several times as long to build the statement as the database to execute it.
         database.execute_sql(
             _statement(len(some), database.param), [each for entry in some for each in entry]
@@ -139,11 +139,11 @@ def _statement(rows: int, param: str) -> str:
     return f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows)}'  # noqa: S608, names of ours
 
 
-def goes_with(kind: str, body: Body) -> str | None:
+def owning_recording(kind: str, body: Body) -> str | None:
     """The recording whose erasure destroys a leaf's body and salt, as the body itself says; ``None`` if there
     is none. A leaf about an erasure keeps its body; a refusal about somebody else's recording is about
     nothing of this tenant's."""
-    name = GOES_WITH.get(kind)
+    name = OWNER_FIELDS.get(kind)
     if name is None or (kind == REBUILT and body.get("destroyed") is True):
         return None
     if kind == REFUSED and body.get("reason") == "access.not_found":
@@ -170,7 +170,7 @@ def _entry(
     now: datetime,
     entropy: Entropy,
 ) -> tuple[Any, ...]:
-    if recording != goes_with(kind, body):
+    if recording != owning_recording(kind, body):
         raise ValueError(f"a leaf {kind} of {dict(body)} does not go with recording {recording}")
     salt = entropy(SALT_BYTES)
     content = rfc8785.dumps(dict(body))  # type: ignore[arg-type]
@@ -196,7 +196,7 @@ def lock_tenant(tenant: str) -> None:
     before. On SQLite a transaction excludes all others anyway; PostgreSQL needs this if something is read
     first and written afterwards. Raises :class:`CatalogueError` if there is no such tenant."""
     if not TenantTable.update(ledger_size=TenantTable.ledger_size).where(TenantTable.id == tenant).execute():
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
 
 
 def drop_bodies(tenant: str, recording: str) -> list[int]:
@@ -211,14 +211,14 @@ def drop_bodies(tenant: str, recording: str) -> list[int]:
     there = LeafTable.select(LeafTable.number, LeafTable.kind, LeafTable.body)
     rows = there.where(mine & LeafTable.body.is_null(False)).order_by(LeafTable.number)
     numbers = [row.number for row in rows if _is_about(row.kind, row.body, recording)]
-    for begin in range(0, len(numbers), AT_ONCE):
-        some = LeafTable.number.in_(numbers[begin : begin + AT_ONCE])
+    for begin in range(0, len(numbers), BATCH):
+        some = LeafTable.number.in_(numbers[begin : begin + BATCH])
         LeafTable.update(body=None, salt=None).where(mine & some).execute()
     return numbers
 
 
 def _is_about(kind: str, body: str | None, recording: str) -> bool:
     try:
-        return body is not None and goes_with(kind, json.loads(body)) == recording
+        return body is not None and owning_recording(kind, json.loads(body)) == recording
     except (ValueError, AttributeError):  # it was changed to something that is not a body
         return False

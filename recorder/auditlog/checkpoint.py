@@ -25,7 +25,7 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso, truncate
-from recorder.errors import AccordError, LedgerError
+from recorder.errors import AccordError, AuditLogError
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import part
@@ -33,13 +33,13 @@ from recorder.seal.signing import CHECKPOINT
 from recorder.services import AuditLogServices
 from recorder.store.contract import Store
 
-PLACE = "checkpoints/"
+FOLDER = "checkpoints/"
 ENDORSEMENTS = "checkpoints/endorsements/"
 
-GREW = timedelta(minutes=55)
+INTERVAL_GROWN = timedelta(minutes=55)
 """A log that grew is signed this long after the last time: within the hour."""
 
-ANYWAY = timedelta(hours=23)
+INTERVAL_UNCHANGED = timedelta(hours=23)
 """A log that did not grow is signed within the day, so that nobody can claim that it stopped."""
 
 
@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 def place_of(tenant: str, number: int) -> str:
     """A checkpoint's key in the bucket."""
-    return f"{PLACE}{part(tenant)}/{number:010}.note"
+    return f"{FOLDER}{part(tenant)}/{number:010}.note"
 
 
 def newest(tenant: str) -> CheckpointTable | None:
@@ -59,17 +59,17 @@ def newest(tenant: str) -> CheckpointTable | None:
         return row
 
 
-def mailed(tenant: str) -> int:
+def highest_mailed(tenant: str) -> int:
     """The highest number of a tenant's checkpoints that was sent by mail; 0 if none was."""
     with connected():
         mine = RecipientTable.tenant_id == tenant
         return int(RecipientTable.select(fn.MAX(RecipientTable.sent_number)).where(mine).scalar() or 0)
 
 
-def keep(services: AuditLogServices, now: datetime) -> int:
+def sign_due(services: AuditLogServices, now: datetime) -> int:
     """Sign every log that is due, and put what was signed; returns how many were put. Each log is claimed, so
     only one of several workers signs it. A log that cannot be signed delays no other; the first such error
-    (:class:`LedgerError`, ``SealError``, ``StoreError``) is raised at the end."""
+    (:class:`AuditLogError`, ``SealError``, ``StoreError``) is raised at the end."""
     put, errors = 0, []
     with connected():
         sizes = [(row.id, row.ledger_size) for row in TenantTable.select().order_by(TenantTable.id)]
@@ -89,13 +89,13 @@ def keep(services: AuditLogServices, now: datetime) -> int:
             log.error("checkpoint.sign_failed", tenant=tenant, error_id=error.error_id, error=str(error))
             errors.append(error)
         finally:
-            lease.give_back(claim, services.owner)
+            lease.release(claim, services.owner)
     if errors:
         raise errors[0]
     return put
 
 
-def late(before: datetime) -> list[str]:
+def find_unsigned(before: datetime) -> list[str]:
     """Tenants whose log grew and was last signed before a time, or never although it started before that."""
     with connected():
         rows = list(TenantTable.select().order_by(TenantTable.id))
@@ -111,14 +111,14 @@ def late(before: datetime) -> list[str]:
 def sign(tenant: str, services: AuditLogServices, now: datetime) -> Head | None:
     """Sign a tenant's log as it is, into the catalogue; ``None`` if another worker was faster.
 
-    Raises :class:`LedgerError`: ``audit_log.behind`` (the bucket has checkpoints unknown to the catalogue),
+    Raises :class:`AuditLogError`: ``audit_log.behind`` (the bucket has checkpoints unknown to the catalogue),
     ``audit_log.truncated`` (there were later ones: they were mailed, or this worker saw them),
     ``audit_log.rewritten`` (the log does not continue the last one), ``audit_log.clock`` (it was signed later
     than now); ``SealError`` if the key is not endorsed for this, :class:`recorder.errors.CatalogueError`.
     """
     at = truncate(now)
     services.signer.endorsement.check(services.root, CHECKPOINT, at)
-    last, epoch, stored = check(tenant, services, at)
+    last, epoch, stored = check_continuity(tenant, services, at)
     head = Head(
         installation=signing.key_id(services.root),
         tenant=tenant,
@@ -137,9 +137,9 @@ def sign(tenant: str, services: AuditLogServices, now: datetime) -> Head | None:
     return head
 
 
-def check(tenant: str, services: AuditLogServices, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
+def check_continuity(tenant: str, services: AuditLogServices, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
     """Check that a log continues what was signed, in catalogue and bucket; returns the last checkpoint, the
-    epoch, and the tree. Raises :class:`LedgerError` as :func:`sign` does."""
+    epoch, and the tree. Raises :class:`AuditLogError` as :func:`sign` does."""
     with connected():
         epoch = int(TenantTable.select(TenantTable.ledger_epoch).where(TenantTable.id == tenant).scalar())
     last = newest(tenant)
@@ -195,9 +195,9 @@ def put(store: Store, key: str, content: bytes, locked_until: datetime) -> None:
         store.put(key, Path(file.name), hashlib.sha256(content).hexdigest(), locked_until=locked_until)
 
 
-def listed(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
+def list_keys(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
     """Keys under a tenant's checkpoints after a given number, in order."""
-    prefix = f"{PLACE}{part(tenant)}/"
+    prefix = f"{FOLDER}{part(tenant)}/"
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
 
@@ -210,14 +210,14 @@ def _put_endorsement(services: AuditLogServices, locked_until: datetime) -> None
 def _due(last: CheckpointTable | None, size: int, now: datetime) -> bool:
     if last is None:
         return size > 0
-    return now - last.at >= (GREW if size != last.size else ANYWAY)
+    return now - last.at >= (INTERVAL_GROWN if size != last.size else INTERVAL_UNCHANGED)
 
 
 def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree, at: datetime) -> None:
     if last is None:
         return
     if at <= last.at:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.clock",
             f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is now {to_iso(at)}",
             "a clock was ahead, or is behind now: signing resumes after that time",
@@ -225,7 +225,7 @@ def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree,
     if last.epoch != epoch:
         return
     if stored.size < last.size or CachedTree(stored.tenant, last.size).root().hex() != last.root:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.rewritten",
             f"the log does not continue checkpoint {last.number} of {last.size} leaves: it is not signed",
             "`accord audit` names the changes; after a restore, run `accord audit begin`",
@@ -234,9 +234,9 @@ def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree,
 
 def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> None:
     known = last.number if last else 0
-    further = next((key for key in listed(store, tenant, known) if key.endswith(".note")), None)
+    further = next((key for key in list_keys(store, tenant, known) if key.endswith(".note")), None)
     if further is not None:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.behind",
             f"the bucket has {further}, but the catalogue ends with checkpoint {known}: nothing is signed",
             "an old copy of the catalogue was restored: `accord audit` says how much is missing, "
@@ -246,9 +246,9 @@ def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> No
 
 def _check_seen(tenant: str, last: CheckpointTable | None, services: AuditLogServices) -> None:
     known = last.number if last else 0
-    further = max(services.checkpoints_seen.get(tenant, 0), mailed(tenant))
+    further = max(services.checkpoints_seen.get(tenant, 0), highest_mailed(tenant))
     if further > known:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.truncated",
             f"there was a checkpoint {further}, but catalogue and bucket end with {known}: nothing is signed",
             "checkpoints were removed: `accord audit --checkpoint` compares with those that were mailed, "

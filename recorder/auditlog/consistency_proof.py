@@ -12,12 +12,12 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import merkle, signed_note
-from recorder.auditlog.inclusion_proof import endorsement_of, signed_head
+from recorder.auditlog.inclusion_proof import endorsement_of, verify_checkpoint
 from recorder.auditlog.signed_note import Head
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.seal import canonical_json
 from recorder.seal.signing import Endorsement
 from recorder.store.contract import Store
@@ -49,24 +49,24 @@ _PROOF: Final = Form[_Proof](_Proof)
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class ProvenContinuation:
     """What a checked file proves: everything in the log at ``before`` is in it at ``after``, unchanged."""
 
     before: Head
     after: Head
 
 
-def show(tenant: str, before: int, after: int, store: Store) -> bytes:
+def build_proof(tenant: str, before: int, after: int, store: Store) -> bytes:
     """The file for two checkpoints of a tenant's log, by their numbers.
 
-    Raises :class:`LedgerError`: ``checkpoint.unknown``, ``audit_log.restarted`` (the log began a new epoch
+    Raises :class:`AuditLogError`: ``checkpoint.unknown``, ``audit_log.restarted`` (the log began a new epoch
     between them), ``audit_log.rewritten`` (the leaves are not those that were signed);
     :class:`recorder.errors.CatalogueError` (``audit_log.gap``), ``StoreError``.
     """
     notes = [_note(tenant, number) for number in sorted((before, after))]
     old, new = (signed_note.read(each.encode()).head for each in notes)
     if old.epoch != new.epoch:
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.restarted",
             f"the log began a new epoch between checkpoints {old.number} and {new.number}",
             "the leaf log.restarted has the reason; `accord audit` names it",
@@ -74,7 +74,7 @@ def show(tenant: str, before: int, after: int, store: Store) -> bytes:
     stored = CachedTree(tenant, new.size)
     path = merkle.consistency(old.size, new.size, stored)
     if not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
-        raise LedgerError(
+        raise AuditLogError(
             "audit_log.rewritten",
             f"the leaves are not those that checkpoints {old.number} and {new.number} signed",
             "`accord audit` says which",
@@ -87,11 +87,11 @@ def show(tenant: str, before: int, after: int, store: Store) -> bytes:
     return canonical_json.dump({"type": TYPE, "version": 1, **_PROOF.write(proof)})
 
 
-def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> Followed:
+def verify_proof(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> ProvenContinuation:
     """Check a file, from the root's public key alone. ``checkpoint`` was received another way and must then
     be one of the two.
 
-    Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`LedgerError`:
+    Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`AuditLogError`:
     ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``checkpoint.not_followed``.
     """
     fields = canonical_json.take_constants(
@@ -101,10 +101,10 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     ends = {"before": proof.before, "after": proof.after}
     keys = [Endorsement.read(end.endorsement, f"file.{name}.endorsement") for name, end in ends.items()]
     texts = [end.checkpoint for end in ends.values()]
-    old, new = (signed_head(text, key, root) for text, key in zip(texts, keys, strict=True))
+    old, new = (verify_checkpoint(text, key, root) for text, key in zip(texts, keys, strict=True))
     ours = [signed_note.read(text.encode()).alone() for text in texts]
     if checkpoint is not None and signed_note.read(checkpoint).alone() not in ours:
-        raise LedgerError(
+        raise AuditLogError(
             "checkpoint.other",
             f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, not for yours",
             "request a file for yours: `accord audit follow --from NUMBER`",
@@ -112,12 +112,12 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     way = [bytes.fromhex(each) for each in proof.path]
     same = (old.tenant, old.epoch) == (new.tenant, new.epoch)
     if not same or not merkle.check_consistency(old.size, new.size, way, old.root, new.root):
-        raise LedgerError(
+        raise AuditLogError(
             "checkpoint.not_followed",
             f"checkpoint {new.number} does not continue checkpoint {old.number}",
             "the log's content was changed since, or this is another log",
         )
-    return Followed(old, new)
+    return ProvenContinuation(old, new)
 
 
 def _note(tenant: str, number: int) -> str:
@@ -125,7 +125,7 @@ def _note(tenant: str, number: int) -> str:
         mine = (CheckpointTable.tenant_id == tenant) & (CheckpointTable.number == number)
         row = CheckpointTable.get_or_none(mine & CheckpointTable.stored_at.is_null(False))
     if row is None:
-        raise LedgerError(
+        raise AuditLogError(
             "checkpoint.unknown",
             f"the customer's log has no checkpoint {number}",
             "the newest is in `accord audit mail-to`'s mails, and in the bucket under checkpoints/",

@@ -12,10 +12,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from recorder.auditlog.append import commitment, goes_with, leaf_hash
+from recorder.auditlog.append import commitment, leaf_hash, owning_recording
 from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.audit_log import DECIDED, LeafTable
+from recorder.catalogue.tables.audit_log import IS_DECISION, LeafTable
 from recorder.clock import from_iso
 
 
@@ -29,7 +29,7 @@ class LoggedLeaf:
     body: Mapping[str, Any]
 
 
-def leaf(tenant: str, number: int | None) -> LoggedLeaf | None:
+def find_leaf(tenant: str, number: int | None) -> LoggedLeaf | None:
     """A tenant's leaf; ``None`` if there is none, if it is not whole, or if its body was erased."""
     if number is None:
         return None
@@ -43,7 +43,7 @@ def _leaf(tenant: str, number: int) -> Any:
     return LeafTable.select().where((LeafTable.tenant == tenant) & (LeafTable.number == number))
 
 
-def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[LoggedLeaf]:
+def leaves_about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[LoggedLeaf]:
     """A tenant's leaves of some kinds about some recordings, in order, without those that are not whole."""
     with connected():
         mine = (LeafTable.tenant == tenant) & LeafTable.recording_id.in_([*recordings])
@@ -51,7 +51,7 @@ def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> l
     return [said for row in rows if (said := _said(row)) is not None]
 
 
-def after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
+def leaves_after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
     """A tenant's leaves of a kind that follow another leaf, in order, without those that are not whole."""
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.number > number) & (LeafTable.kind == kind)
@@ -59,8 +59,8 @@ def after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
     return [said for row in rows if (said := _said(row)) is not None]
 
 
-def decided(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
-    """A tenant's leaves of some kinds of :data:`DECIDED`, in order, without those that are not whole."""
+def find_decisions(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
+    """A tenant's leaves of some kinds of :data:`IS_DECISION`, in order, without those that are not whole."""
     with connected():
         rows = _decided(tuple(kinds))(tenant)
     return [said for row in rows if (said := _said(row)) is not None]
@@ -70,7 +70,7 @@ def decided(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
 def _decided(kinds: tuple[str, ...]) -> Callable[[str], list[LeafTable]]:
     @prepared(LeafTable)
     def of(tenant: str) -> Any:
-        mine = (LeafTable.tenant == tenant) & LeafTable.kind.in_(kinds) & DECIDED
+        mine = (LeafTable.tenant == tenant) & LeafTable.kind.in_(kinds) & IS_DECISION
         return LeafTable.select().where(mine).order_by(LeafTable.number)
 
     return of
@@ -85,7 +85,7 @@ def _said(row: LeafTable) -> LoggedLeaf | None:
             leaf_hash(row.leaf.encode()) == row.leaf_hash
             and (text["tenant"], text["number"], text["kind"]) == (row.tenant_id, row.number, row.kind)
             and text["commitment"] == commitment(bytes(row.salt), row.body.encode())
-            and goes_with(row.kind, body) == row.recording_id
+            and owning_recording(row.kind, body) == row.recording_id
         )
         return LoggedLeaf(row.number, row.kind, from_iso(text["at"]), body) if whole else None
     except (ValueError, TypeError, AttributeError, KeyError):

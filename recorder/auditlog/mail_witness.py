@@ -30,12 +30,12 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.ids import Entropy, uuid7
 from recorder.services import AuditLogServices
 
-EVERY = timedelta(hours=23)
-PATIENCE = 30.0
+INTERVAL = timedelta(hours=23)
+TIMEOUT_S = 30.0
 """Seconds that a mail server may take to answer."""
 _ADDRESS = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
 
@@ -57,7 +57,7 @@ class MailServer:
 
     @contextmanager
     def open(self) -> Iterator[smtplib.SMTP]:
-        """A session. Raises :class:`LedgerError` (``mail.unreachable``), also for what is done in it."""
+        """A session. Raises :class:`AuditLogError` (``mail.unreachable``), also for what is done in it."""
         try:
             with self._connect() as session:
                 if self.security == "starttls":
@@ -66,13 +66,13 @@ class MailServer:
                     session.login(self.username, self.password)
                 yield session
         except UnicodeEncodeError as error:  # smtplib sends log-ins and addresses in ASCII
-            raise LedgerError(
+            raise AuditLogError(
                 "mail.unreachable",
                 f"the mail server {self.host} cannot take a log-in or an address that is not ASCII",
                 "use a password of ASCII characters; see section [mail] in docs/operate.md",
             ) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise LedgerError(
+            raise AuditLogError(
                 "mail.unreachable",
                 f"the mail server {self.host} accepted nothing: {error}",
                 "see section [mail] in docs/operate.md; it is retried",
@@ -81,15 +81,15 @@ class MailServer:
     def _connect(self) -> smtplib.SMTP:
         if self.security == "tls":
             context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=PATIENCE, context=context)
-        return smtplib.SMTP(self.host, self.port, timeout=PATIENCE)
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_S, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S)
 
 
 def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
-    """Add a recipient of a tenant's checkpoints; repeating it has no effect. Raises :class:`LedgerError`
+    """Add a recipient of a tenant's checkpoints; repeating it has no effect. Raises :class:`AuditLogError`
     (``mail.address``), :class:`recorder.errors.CatalogueError`."""
     if not _ADDRESS.fullmatch(address):
-        raise LedgerError("mail.address", f"{address!r} is not an address", "such as claire@example.com")
+        raise AuditLogError("mail.address", f"{address!r} is not an address", "such as claire@example.com")
     with writing():
         lock_tenant(tenant)
         if RecipientTable.select().where(_wants(tenant) & (RecipientTable.address == address)).exists():
@@ -118,13 +118,13 @@ def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
         return [(row.address, row.sent_at) for row in RecipientTable.select().where(_wants(tenant))]
 
 
-def keep(services: AuditLogServices, server: MailServer | None, now: datetime) -> int:
+def send_due(services: AuditLogServices, server: MailServer | None, now: datetime) -> int:
     """Send new checkpoints to everybody whose day has passed; returns how many mails were sent. Raises
-    :class:`LedgerError` (``mail.unreachable``); it is then retried."""
+    :class:`AuditLogError` (``mail.unreachable``); it is then retried."""
     if server is None:
         return 0
     with connected():
-        over = RecipientTable.sent_at.is_null() | (RecipientTable.sent_at <= now - EVERY)
+        over = RecipientTable.sent_at.is_null() | (RecipientTable.sent_at <= now - INTERVAL)
         due = list(
             RecipientTable.select().where(RecipientTable.until.is_null() & over).order_by(RecipientTable.id)
         )
@@ -139,11 +139,11 @@ def keep(services: AuditLogServices, server: MailServer | None, now: datetime) -
                 _send(row, last, server, now)
                 sent += 1
             finally:
-                lease.give_back(claim, services.owner)
+                lease.release(claim, services.owner)
     return sent
 
 
-def letter(
+def compose_mail(
     name: str, language: str, last: CheckpointTable, sender: str, address: str, now: datetime
 ) -> EmailMessage:
     """The mail to a recipient of the checkpoints of a tenant with that name, in its language."""
@@ -164,7 +164,7 @@ def letter(
 def _send(row: RecipientTable, last: CheckpointTable, server: MailServer, now: datetime) -> None:
     with connected():
         tenant = TenantTable.get_by_id(row.tenant_id)
-    message = letter(tenant.name, tenant.language, last, server.sender, row.address, now)
+    message = compose_mail(tenant.name, tenant.language, last, server.sender, row.address, now)
     with server.open() as session:
         session.send_message(message)
     with writing():

@@ -27,7 +27,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.clock import from_iso, to_iso
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.seal.signing import Signer, raw_public
 
 MAX_BYTES = 64 * 1024
@@ -111,12 +111,12 @@ def sign(head: Head, signer: Signer) -> str:
 
 def fingerprint(note: str) -> str:
     """How the next checkpoint refers to this one, whoever else has signed it since. Raises
-    :class:`LedgerError` for anything that is not a checkpoint."""
+    :class:`AuditLogError` for anything that is not a checkpoint."""
     return hashlib.sha256(read(note.encode()).alone().encode()).hexdigest()
 
 
 def read(content: bytes) -> SignedNote:
-    """Read a checkpoint without verifying its signatures. Raises :class:`LedgerError`
+    """Read a checkpoint without verifying its signatures. Raises :class:`AuditLogError`
     (``checkpoint.form``)."""
     try:
         note = content.decode("utf-8")
@@ -130,7 +130,7 @@ def read(content: bytes) -> SignedNote:
             raise ValueError("not in canonical form")
         return SignedNote(head, tuple(_signature(line) for line in lines[:-1].split("\n")))
     except (ValueError, binascii.Error) as error:
-        raise LedgerError("checkpoint.form", f"this is not one of our checkpoints: {error}") from error
+        raise AuditLogError("checkpoint.form", f"this is not one of our checkpoints: {error}") from error
 
 
 def _head(lines: list[str]) -> Head:

@@ -28,7 +28,7 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK, to_iso
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from recorder.services import AuditLogServices
 from recorder.store.contract import NotFound
 
@@ -46,7 +46,7 @@ class Authority:
     certificates: bytes
 
     def stamp(self, content: bytes) -> bytes:
-        """A verified token for some bytes. Raises :class:`LedgerError`: ``timestamp.unreachable``,
+        """A verified token for some bytes. Raises :class:`AuditLogError`: ``timestamp.unreachable``,
         ``timestamp.wrong``."""
         request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build()
         headers = {"Content-Type": "application/timestamp-query"}
@@ -58,19 +58,19 @@ class Authority:
                 )  # fmt: skip
                 token = answer.read(MAX_BYTES)
         except HTTPError as error:
-            raise LedgerError(
+            raise AuditLogError(
                 "timestamp.unreachable", f"{self.url} gives no timestamp: {error}", ""
             ) from error
         if answer.status != 200:
-            raise LedgerError(
+            raise AuditLogError(
                 "timestamp.unreachable", f"{self.url} answers {answer.status}", "is the address right?"
             )
-        check(token, content, self.certificates, nonce=request.nonce)
+        verify_token(token, content, self.certificates, nonce=request.nonce)
         return token
 
 
-def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None = None) -> datetime:
-    """The latest time at which an authority saw some bytes. Raises :class:`LedgerError`
+def verify_token(token: bytes, content: bytes, certificates: bytes, nonce: int | None = None) -> datetime:
+    """The latest time at which an authority saw some bytes. Raises :class:`AuditLogError`
     (``timestamp.wrong``)."""
     try:
         builder = VerifierBuilder(roots=load_pem_x509_certificates(certificates), nonce=nonce)
@@ -78,27 +78,27 @@ def check(token: bytes, content: bytes, certificates: bytes, nonce: int | None =
         builder.build().verify_message(answer, content)
         return answer.tst_info.gen_time
     except (VerificationError, ValueError) as error:
-        raise LedgerError(
+        raise AuditLogError(
             "timestamp.wrong",
             f"this is not its timestamp: {error}",
             "are these the authority's certificates ([ledger] timestamp_ca)?",
         ) from error
 
 
-def check_of(token: bytes, note: str, at: datetime, certificates: bytes) -> None:
+def verify_checkpoint_token(token: bytes, note: str, at: datetime, certificates: bytes) -> None:
     """Check the token of a checkpoint against the time at which it says it was signed. Raises
-    :class:`LedgerError` (``timestamp.wrong``)."""
-    seen = check(token, note.encode(), certificates)
+    :class:`AuditLogError` (``timestamp.wrong``)."""
+    seen = verify_token(token, note.encode(), certificates)
     if seen < at - SLACK:
-        raise LedgerError(
+        raise AuditLogError(
             "timestamp.wrong",
             f"its timestamp {to_iso(seen)} is earlier than its signature, {to_iso(at)}",
         )
 
 
-def keep(services: AuditLogServices, authority: Authority | None, now: datetime) -> int:
+def stamp_due(services: AuditLogServices, authority: Authority | None, now: datetime) -> int:
     """Have each log's newest checkpoint timestamped; returns how many were. Can be repeated. Raises
-    :class:`LedgerError`, ``StoreError``: all logs use one authority, so the rest waits until the next time.
+    :class:`AuditLogError`, ``StoreError``: all logs use one authority, so the rest waits until the next time.
     """
     if authority is None:
         return 0
@@ -114,20 +114,20 @@ def keep(services: AuditLogServices, authority: Authority | None, now: datetime)
             try:
                 stamped += _one(row, services, authority, now)
             finally:
-                lease.give_back(claim, services.owner)
+                lease.release(claim, services.owner)
     return stamped
 
 
-def place_of(note: str) -> str:
+def token_place(note: str) -> str:
     """The key of a checkpoint's token."""
     return note.removesuffix(".note") + ".tsr"
 
 
 def _one(row: CheckpointTable, services: AuditLogServices, authority: Authority, now: datetime) -> bool:
-    content, place = row.note.encode(), place_of(row.place)
+    content, place = row.note.encode(), token_place(row.place)
     try:
         # Already there if a worker died after putting it.
-        check(read_at(services.store, place), content, authority.certificates)
+        verify_token(read_at(services.store, place), content, authority.certificates)
     except NotFound:
         put(services.store, place, authority.stamp(content), row.at + services.checkpoint_lock)
     with writing():

@@ -15,10 +15,10 @@ from recorder.auditlog.merkle import HEIGHT, WIDTH, Hash
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.errors import CatalogueError
 
-AT_ONCE = 64
+BATCH = 64
 """Hashes that one transaction writes."""
 
 
@@ -124,11 +124,11 @@ def _size(tenant: str) -> int:
     with connected():
         size = TenantTable.select(TenantTable.ledger_size).where(TenantTable.id == tenant).scalar()
     if size is None:
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
     return int(size)
 
 
 def _some(numbers: range) -> Iterator[tuple[int, ...]]:
     rest = iter(numbers)
-    while some := tuple(islice(rest, AT_ONCE)):
+    while some := tuple(islice(rest, BATCH)):
         yield some

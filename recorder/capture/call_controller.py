@@ -235,7 +235,7 @@ class CallController:
         elif kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
             self._since = at
         elif kind == "announcement_broken":
-            metrics.ANNOUNCEMENTS_BROKEN.inc()
+            metrics.ANNOUNCEMENTS_INTERRUPTED.inc()
 
     def _do(self, action: Do) -> None:
         script = self.state.script

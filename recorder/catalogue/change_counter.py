@@ -9,7 +9,7 @@ LINES = "lines"
 """The revision that counts changes of lines, announcements and tenants."""
 
 
-def count_up(name: str) -> None:
+def increment(name: str) -> None:
     """Say, inside the caller's transaction, that something changed."""
     ChangeCounterTable.insert(name=name, number=0).on_conflict_ignore().execute()
     ChangeCounterTable.update(number=ChangeCounterTable.number + 1).where(

@@ -1,7 +1,7 @@
 """Customers and their lines beside what their countries ask (:mod:`recorder.prompts.country_rules`).
 
 A setting is checked when it is made; a pack that changes later stops no line by itself:
-:func:`misfits` lists the lines that it touches.
+:func:`find_misfits` lists the lines that it touches.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from recorder.catalogue.records import LineRow, TenantRow
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tenant_queries import no_tenant
+from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.errors import CatalogueError
 from recorder.prompts.country_file import pack_for, shipped
 from recorder.prompts.country_rules import Objection, Pack
@@ -34,7 +34,7 @@ class Misfit:
     objections: tuple[Objection, ...]
 
 
-def known(country: str) -> str:
+def country_code(country: str) -> str:
     """The code of a country's pack.  Raises :class:`CatalogueError` (``tenant.country``) where there is
     none: a customer is not made with a slip of the pen for a country."""
     code = country.strip().casefold()
@@ -52,7 +52,7 @@ def pack_of(tenant: str) -> Pack:
     Raises :class:`CatalogueError` (``tenant.unknown``)."""
     row = next(iter(_country(tenant)), None)
     if row is None:
-        raise no_tenant(tenant)
+        raise unknown_tenant(tenant)
     return pack_for(row.country)
 
 
@@ -61,7 +61,7 @@ def _country(tenant: str) -> Any:
     return TenantTable.select(TenantTable.country).where(TenantTable.id == tenant)
 
 
-def check(tenant: str, purposes: Sequence[str], *, keep_days: int, mode: str | None = None) -> None:
+def check_setting(tenant: str, purposes: Sequence[str], *, keep_days: int, mode: str | None = None) -> None:
     """Inside the caller's connection: that a customer's country allows a setting.  ``mode`` is ``None``
     where no line is concerned.  Raises :class:`CatalogueError` (``country.mode``, ``country.keep_days``,
     ``tenant.unknown``) that names rule and source."""
@@ -83,7 +83,7 @@ def check_lines(tenant: str, country: str) -> None:
         )
 
 
-def misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
+def find_misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
     """The recorded lines of all customers that do not fit their countries' packs; ``packs`` are the shipped
     ones by default, or what they are to become."""
     known_packs = shipped() if packs is None else packs
@@ -97,7 +97,7 @@ def misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
     return tuple(found)
 
 
-def active_lines() -> int:
+def count_active_lines() -> int:
     """How many lines are recorded."""
     with connected():
         return int(LineTable.select().where(LineTable.until.is_null()).count())

@@ -133,7 +133,7 @@ def sqlite_path(url: str) -> Path:
     return Path(url.partition(":///")[2])
 
 
-def shown(url: str) -> str:
+def without_password(url: str) -> str:
     """An address without its password, for people and logs.  Raises :class:`CatalogueError`."""
     return str(_postgresql().shown(url)) if kind_of(url) == "postgresql" else url
 
@@ -191,7 +191,7 @@ def connected() -> Iterator[None]:
             database.close()
     except AWAY as error:
         metrics.CATALOGUE_ERRORS.labels(metrics.AWAY).inc()
-        raise away(error) from error
+        raise unavailable(error) from error
     except IntegrityError:
         raise  # an answer: whoever asked knows what it means
     except DatabaseError:
@@ -215,7 +215,7 @@ def writing() -> Iterator[None]:
             yield
 
 
-def away(error: Exception) -> CatalogueError:
+def unavailable(error: Exception) -> CatalogueError:
     """What a database says that cannot be used just now, in our words."""
     # On a full disk SQLite rolls back by itself, and the rollback's own error would hide why.
     while "no transaction is active" in str(error) and isinstance(error.__context__, Exception):

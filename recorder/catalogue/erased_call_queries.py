@@ -14,7 +14,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 
 
-def note_of(call: str) -> tuple[str, str] | None:
+def find_note(call: str) -> tuple[str, str] | None:
     """The customer and the note that a row names for a call; ``None`` where there is no such row.  It decides
     nothing."""
     with connected():
@@ -22,7 +22,7 @@ def note_of(call: str) -> tuple[str, str] | None:
     return None if row is None else (row.tenant_id, row.note or "")
 
 
-def forgotten_among(calls: Sequence[str]) -> frozenset[str]:
+def erased_among(calls: Sequence[str]) -> frozenset[str]:
     """Which of some calls have a row, whose ever they were."""
     with connected():
         rows = ErasedCallTable.select(ErasedCallTable.id).where(ErasedCallTable.id.in_(calls))
@@ -38,7 +38,7 @@ def recorded_among(calls: Sequence[str]) -> frozenset[str]:
         )
 
 
-def counts(tenant: str) -> dict[str, int]:
+def count_by_request(tenant: str) -> dict[str, int]:
     """How many calls were forgotten, by the customer's request that asked for it."""
     with connected():
         query = ErasedCallTable.select(ErasedCallTable.request_id, fn.COUNT(ErasedCallTable.id))

@@ -9,7 +9,7 @@ from typing import Any
 from recorder.catalogue.records import (
     AnnouncementRow,
     Composition,
-    Keeping,
+    KeepOptions,
     LineRow,
     NotRecordedRow,
     ObjectRow,
@@ -110,11 +110,11 @@ def line_row(row: LineTable) -> LineRow:
     )
 
 
-def _keeping(said: Any) -> Keeping | None:
-    return None if said is None else Keeping(**said)
+def _keeping(said: Any) -> KeepOptions | None:
+    return None if said is None else KeepOptions(**said)
 
 
-def joining_data(joining: TransferOptions) -> dict[str, Any]:
+def transfer_options_data(joining: TransferOptions) -> dict[str, Any]:
     """What the column ``joining`` holds: what :func:`line_row` reads."""
     body: dict[str, Any] = {"how": joining.how, "said": _sentences_data(joining.said)}
     if joining.asked:
@@ -138,7 +138,7 @@ def _joining(said: Any) -> TransferOptions | None:
     return TransferOptions(said["how"], _sentences(said["said"]), asked, _sentences(said.get("refused", {})))
 
 
-def composed_data(composition: Composition | None) -> dict[str, Any] | None:
+def composition_data(composition: Composition | None) -> dict[str, Any] | None:
     """What the column ``composed`` holds: what :func:`announcement_row` reads, without the greeting's
     sound, which has a column of its own."""
     if composition is None:

@@ -88,7 +88,7 @@ def parameters(url: str) -> dict[str, Any]:
     return said
 
 
-def shown(url: str) -> str:
+def without_password(url: str) -> str:
     """An address as it may be shown: made of its parts, so that no password comes along."""
     said = parameters(url)
     user = f"{said['user']}@" if said.get("user") else ""

@@ -18,7 +18,7 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
     ``None`` where the catalogue has no such sound.  Raises ``OSError``."""
     path = folder / PROMPTS / f"{sha256}.wav"
     with _placing:
-        if not intact(path, sha256):
+        if not is_intact(path, sha256):
             with connected():
                 row = SoundTable.get_or_none(SoundTable.sha256 == sha256)
             if row is None:
@@ -32,13 +32,13 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
 
 def has_prompt(folder: Path, sha256: str) -> bool:
     """Whether :func:`put_prompt` would find a sound; nothing is written."""
-    if intact(folder / PROMPTS / f"{sha256}.wav", sha256):
+    if is_intact(folder / PROMPTS / f"{sha256}.wav", sha256):
         return True
     with connected():
         return bool(SoundTable.select().where(SoundTable.sha256 == sha256).exists())
 
 
-def intact(path: Path, sha256: str) -> bool:
+def is_intact(path: Path, sha256: str) -> bool:
     """Whether a file is there and has this hash (hex SHA-256)."""
     try:
         return sha256_of(path.read_bytes()) == sha256

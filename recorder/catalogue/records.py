@@ -15,10 +15,10 @@ from recorder.domain.call_plan import MODES
 from recorder.domain.parties import Party
 from recorder.prompts.sentences import SHORT, Wording
 
-ASKING = MODES[1:]
+ASKING_MODES = MODES[1:]
 """The modes that ask: a call may be refused."""
 
-FALLBACK = "en"
+FALLBACK_LANGUAGE = "en"
 """The language in which is asked what has no sentence in the line's own."""
 
 MOST_LANGUAGES = 9
@@ -117,7 +117,7 @@ class AnnouncementRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class KeepOptions:
     """How a line asks whether a recording may be kept, in the call.  A yes keeps it ``keep_days`` for
     ``purpose``.  ``own_words``: the colleague asks, else a question is played to both.  ``destroy``: what
     is not agreed to is destroyed at the call's end, else kept as announced.  ``at_start``: asked by itself,
@@ -148,7 +148,7 @@ class TransferOptions:
         if mode not in self.asked:
             return self.said.get(language), None
         # Nobody is left unasked for want of a sentence in their language.
-        spoken = language if language in self.refused else FALLBACK
+        spoken = language if language in self.refused else FALLBACK_LANGUAGE
         return self.asked[mode][spoken], self.refused[spoken]
 
     @property
@@ -176,7 +176,7 @@ class LineRow:
     announcement: str
     others: tuple[str, ...]
     menu: Sentence | None
-    keep: Keeping | None
+    keep: KeepOptions | None
     deletable: bool
     beep: str
     joining: TransferOptions | None

@@ -23,7 +23,7 @@ from playhouse.migrations import Migration, Runner
 from playhouse.pool import PooledDatabase
 
 from recorder import metrics
-from recorder.catalogue.database import away, kind_of, make_database, shown, sqlite_path
+from recorder.catalogue.database import kind_of, make_database, sqlite_path, unavailable, without_password
 from recorder.errors import CatalogueError
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -71,7 +71,7 @@ def check_schema(url: str, *, folder: Path = FOLDER) -> None:
         raise _away(url, error) from error
     except DatabaseError as error:
         raise CatalogueError(
-            "catalogue.not_ours", f"{shown(url)} is no catalogue: {error}", "look at [catalogue] url"
+            "catalogue.not_ours", f"{without_password(url)} is no catalogue: {error}", "look at [catalogue] url"
         ) from error
     finally:
         _close(database)
@@ -203,11 +203,11 @@ def _make_private(url: str) -> int | None:
 
 
 def _away(url: str, error: Exception) -> CatalogueError:
-    said = away(error)
+    said = unavailable(error)
     hint = (
         "is the server there, may this user log in (~/.pgpass holds the password), and has somebody made the "
         "database (createdb)?"
         if kind_of(url) == "postgresql"
         else "does its folder exist, and may Accord write there?"
     )
-    return CatalogueError(said.error_id, f"{shown(url)}: {said.message}", hint)
+    return CatalogueError(said.error_id, f"{without_password(url)}: {said.message}", hint)

@@ -44,6 +44,6 @@ def tenant_key(tenant: str) -> WrappedKey | None:
     )
 
 
-def no_tenant(tenant: str) -> CatalogueError:
+def unknown_tenant(tenant: str) -> CatalogueError:
     """What to raise where a tenant's id names nobody."""
     return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")

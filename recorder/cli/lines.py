@@ -7,7 +7,7 @@ import os
 import click
 
 from recorder.catalogue import queries
-from recorder.catalogue.records import FORMATS, Keeping, LineRow, TenantRow
+from recorder.catalogue.records import FORMATS, KeepOptions, LineRow, TenantRow
 from recorder.cli.announcements import shipped_for
 from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
@@ -304,7 +304,7 @@ def keep_line(
         raise click.UsageError("say how long a recording is kept on a yes (--days), or --off")
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
-    keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start, wording)
+    keep = None if days is None else KeepOptions(days, purpose, own_words, destroy, at_start, wording)
     keep_options.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from recorder.catalogue import departures
+from recorder.catalogue import offboarding_progress
 from recorder.cli.tenant_name import find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
@@ -194,7 +194,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
     click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {to_iso(said.said.complete_from)}")
 
 
-def _handed(tenant: str, row: departures.LeavingRow) -> None:
+def _handed(tenant: str, row: offboarding_progress.OffboardingRow) -> None:
     counted = handover.counts(tenant)
     whole = f"{row.length} bytes" if row.handed_at else "not whole yet: run the command again"
     click.echo(f"handed over: {counted.pop('', 0)} recordings, {whole}")

@@ -132,7 +132,7 @@ class Step:
         return services_in(self.root, self.store)
 
     def sign(self) -> None:
-        checkpoint.keep(self.services, self.now)
+        checkpoint.sign_due(self.services, self.now)
 
     def restore(self) -> None:
         told = lambda table, _count: self.boundary(table)  # noqa: E731

@@ -23,7 +23,7 @@ from recorder.processes import worker_loop  # noqa: E402
 
 
 def main() -> None:
-    lease.LASTS = timedelta(seconds=8)
+    lease.DURATION = timedelta(seconds=8)
     worker_loop.HOUSEKEEPING = 1.0
     if sys.argv[1] == "--migrations":
         folder = Path(sys.argv[2])

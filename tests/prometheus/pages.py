@@ -26,7 +26,7 @@ def alerts() -> list[dict[str, Any]]:
 def metrics_table() -> str:
     """Every metric: name, kind, labels, processes, what it says."""
     rows = ["| Metric | | By | Shown by | |", "|---|---|---|---|---|"]
-    for each in metrics.DECLARED.values():
+    for each in metrics.METRICS.values():
         by = ", ".join(f"`{label}`" for label in each.labels)
         rows.append(f"| `{each.name}` | {each.kind} | {by} | {', '.join(each.on)} | {each.help} |")
     return "\n".join(rows)

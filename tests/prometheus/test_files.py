@@ -39,7 +39,7 @@ def names(expression: str) -> set[str]:
     found = set()
     for name in NAME.findall(QUOTED.sub("", expression)):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
-        histogram = metrics.DECLARED.get(base)
+        histogram = metrics.METRICS.get(base)
         found.add(base if histogram is not None and histogram.kind == "histogram" else name)
     return found
 
@@ -60,7 +60,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def test_every_metric_is_declared_as_prometheus_wants_it() -> None:
-    for each in metrics.DECLARED.values():
+    for each in metrics.METRICS.values():
         assert re.fullmatch(r"accord_[a-z_]+[a-z]", each.name)
         assert (each.kind == "counter") == each.name.endswith("_total"), each.name
         assert each.help.endswith("."), each.name
@@ -73,15 +73,15 @@ def test_every_metric_is_declared_as_prometheus_wants_it() -> None:
 def test_every_metric_is_shown_and_every_shown_one_is_declared() -> None:
     shown = set().union(*(names(expression) for _, expression in queries()))
     watched = set().union(*(names(rule["expr"]) for rule in pages.alerts()))
-    assert (shown | watched) - FOREIGN <= set(metrics.DECLARED)
-    assert set(metrics.DECLARED) <= shown, "a number that nobody looks at is none"
+    assert (shown | watched) - FOREIGN <= set(metrics.METRICS)
+    assert set(metrics.METRICS) <= shown, "a number that nobody looks at is none"
 
 
 def test_the_page_has_the_tables_of_the_code() -> None:
     page = pages.PAGE.read_text("utf-8")
     assert page == pages.filled(page), "python -m tests.prometheus.pages"
     mentioned = set(re.findall(r"`(accord_[a-z_]+)`", page))
-    assert mentioned == set(metrics.DECLARED)
+    assert mentioned == set(metrics.METRICS)
 
 
 def test_the_page_explains_every_outcome_of_a_call() -> None:

@@ -133,7 +133,7 @@ def test_each_process_shows_what_is_declared_for_it(watched: Watched) -> None:
         status, text = get(watched.here.at(watched.here.ports_of(job), "metrics"))
         assert status == 200
         shown = set(re.findall(r"^# TYPE (accord_\w+)", text, re.MULTILINE))
-        assert shown == {each.name for each in metrics.DECLARED.values() if process in each.on}
+        assert shown == {each.name for each in metrics.METRICS.values() if process in each.on}
         if shutil.which("promtool"):
             linted = subprocess.run(
                 ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60

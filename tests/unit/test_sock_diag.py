@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.socket_owner import listener, peer
+from recorder.socket_owner import listener_uid, peer_uid
 from recorder.store import seaweedfs
 from tests.forger import SOMEBODY
 
@@ -55,8 +55,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 def test_it_is_our_own(pair: Pair) -> None:
     near, far = pair
-    assert peer(far) == os.getuid()
-    assert peer(near) == os.getuid()
+    assert peer_uid(far) == os.getuid()
+    assert peer_uid(near) == os.getuid()
 
 
 def test_a_connection_that_its_process_has_left_is_nobodys(pair: Pair) -> None:
@@ -64,9 +64,9 @@ def test_a_connection_that_its_process_has_left_is_nobodys(pair: Pair) -> None:
     near, far = pair
     near.close()
     assert far.recv(1) == b""
-    assert peer(far) is None
+    assert peer_uid(far) is None
     far.close()
-    assert peer(far) is None
+    assert peer_uid(far) is None
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
@@ -79,7 +79,7 @@ def test_it_is_another_users() -> None:
         with client:
             far, _ = server.accept()
             with far:
-                assert peer(far) == SOMEBODY
+                assert peer_uid(far) == SOMEBODY
             assert client.stdin is not None
             client.stdin.close()
 
@@ -88,10 +88,10 @@ def test_it_is_another_users() -> None:
 def test_who_would_be_connected_to(place: str) -> None:
     with socket.create_server((place, 0)) as server:
         address = "127.0.0.1", server.getsockname()[1]
-        assert listener(address) == os.getuid() == seaweedfs._listed(address[1]), "with netlink, and without"
+        assert listener_uid(address) == os.getuid() == seaweedfs._listed(address[1]), "with netlink, and without"
         with socket.create_connection(address):
-            assert listener(address) == os.getuid()
-    assert listener(address) is None, "nobody listens any more, though the connection is remembered"
+            assert listener_uid(address) == os.getuid()
+    assert listener_uid(address) is None, "nobody listens any more, though the connection is remembered"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
@@ -100,7 +100,7 @@ def test_another_user_would_be_connected_to() -> None:
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdin is not None
-        assert listener(("127.0.0.1", int(server.stdout.readline()))) == SOMEBODY
+        assert listener_uid(("127.0.0.1", int(server.stdout.readline()))) == SOMEBODY
         server.stdin.close()
 
 

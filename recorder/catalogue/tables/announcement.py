@@ -57,7 +57,7 @@ class AnnouncementTable(Table):
     """One immutable version, made for one mode; a change is a new row with the next version.
 
     ``question`` and ``declined`` are said beside it where the mode asks.  ``composed`` is how it was put
-    together from the catalogue's sentences (``reading.composed_data``), ``None`` for a customer's own sound;
+    together from the catalogue's sentences (``mappers.composition_data``), ``None`` for a customer's own sound;
     ``greeting`` the sound of the greeting that it was put together with."""
 
     id = TextField(primary_key=True)

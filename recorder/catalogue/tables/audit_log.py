@@ -92,7 +92,7 @@ LeafTable.add_index(
 )
 
 
-DECIDED = SQL(
+IS_DECISION = SQL(
     "kind IN ('announcement.created', 'retention_limit.lifted', 'retention_limit.set', 'line.created', "
     "'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked')"
 )
@@ -100,5 +100,5 @@ DECIDED = SQL(
 
 
 LeafTable.add_index(
-    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=DECIDED, name="ledger_entry_decided"
+    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_DECISION, name="ledger_entry_decided"
 )

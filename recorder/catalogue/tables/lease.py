@@ -1,7 +1,7 @@
 """Claims: several workers with one catalogue do not all do the same thing.
 
 A claim is a conditional UPDATE with an end, so two cannot have it, and one that died holds up nothing for
-longer than :data:`LASTS`.  It saves work and decides nothing: whatever is claimed can be done twice without
+longer than :data:`DURATION`.  It saves work and decides nothing: whatever is claimed can be done twice without
 harm, because no clock is above doubt.
 """
 
@@ -13,7 +13,7 @@ from peewee import TextField
 
 from recorder.catalogue.database import MomentField, Table, writing
 
-LASTS = timedelta(minutes=5)
+DURATION = timedelta(minutes=5)
 """How long a claim holds others off, where it is not given back."""
 
 
@@ -29,13 +29,13 @@ class LeaseTable(Table):
 
 
 def take(name: str, owner: str, now: datetime) -> bool:
-    """Claim something for :data:`LASTS` from now; false where another worker is at it.
+    """Claim something for :data:`DURATION` from now; false where another worker is at it.
 
     Clocks of nodes differ by a little.  A claim that ends much later than one taken now would is one of a
     clock that had jumped ahead, and counts as over.
     """
-    until = now + LASTS
-    over = (LeaseTable.until <= now) | (LeaseTable.until > until + LASTS) | (LeaseTable.owner == owner)
+    until = now + DURATION
+    over = (LeaseTable.until <= now) | (LeaseTable.until > until + DURATION) | (LeaseTable.owner == owner)
     with writing():
         if LeaseTable.update(owner=owner, until=until).where((LeaseTable.name == name) & over).execute():
             return True
@@ -48,13 +48,13 @@ def take(name: str, owner: str, now: datetime) -> bool:
         )
 
 
-def give_back(name: str, owner: str) -> None:
+def release(name: str, owner: str) -> None:
     """Done, or not to be done now: anybody may claim it."""
     with writing():
         LeaseTable.delete().where((LeaseTable.name == name) & (LeaseTable.owner == owner)).execute()
 
 
-def drop_old(before: datetime) -> int:
+def delete_expired(before: datetime) -> int:
     """Forget claims that ended before a time, of workers that are gone; how many."""
     with writing():
         return int(LeaseTable.delete().where(LeaseTable.until < before).execute())

@@ -14,10 +14,10 @@ class LineTable(Table):
 
     ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
     the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
-    may be kept (``rows.Keeping``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
+    may be kept (``records.KeepOptions``), in the words of :class:`LineKeepOptionTable`; ``deletable`` whether a
     colleague may have one destroyed in the call, in those of :class:`LineDeleteOptionTable`.  ``beep``:
     ``policy.BEEPS``, or empty. ``joining`` is what a colleague who joins later is told
-    (``reading.joining_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
+    (``mappers.transfer_options_data``); ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

@@ -33,6 +33,6 @@ class QueuedPlaceTable(Table):
         table_name = "rebuild_place"
 
 
-def end(name: str) -> bool:
+def clear_state(name: str) -> bool:
     """Something is so no more; false where it was not.  Inside the caller's transaction."""
     return bool(GlobalStateTable.delete().where(GlobalStateTable.name == name).execute())

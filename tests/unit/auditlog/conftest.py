@@ -53,7 +53,7 @@ class World:
 
     def sign(self) -> int:
         """An hour later."""
-        return checkpoint.keep(self.signing(), self.house.clock.forward(hours=1))
+        return checkpoint.sign_due(self.signing(), self.house.clock.forward(hours=1))
 
     def audit(self, **changes: Any) -> list[AuditFinding]:
         means = self.house.means

@@ -7,7 +7,7 @@ from typing import Any
 
 from recorder.auditlog import mail_witness
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import Keeping, NotRecordedRow
+from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
@@ -103,7 +103,7 @@ def _settings(world: World) -> None:
     )
     lines.set_line_announcement(tenant, line, asking.id, **said(world))
     composition.set_line_languages(tenant, line, ["fr", "en"], **said(world))
-    keep_options.set_line_keep(tenant, line, Keeping(keep_days=30), **said(world))
+    keep_options.set_line_keep(tenant, line, KeepOptions(keep_days=30), **said(world))
     keep_options.set_line_deletable(tenant, line, True, **said(world))
     transfer_options.set_line_joining(tenant, line, "alone", **said(world))
     keep_options.set_line_beep(tenant, line, "both", **said(world))

@@ -22,7 +22,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import LedgerError, SealError, StoreError
+from recorder.errors import AuditLogError, SealError, StoreError
 from recorder.seal import signing
 from recorder.seal.revocation import read, revoke
 from recorder.seal.signing import Signer, endorse
@@ -94,7 +94,7 @@ def test_it_is_signed_within_the_hour_where_it_grew_and_within_the_day_where_not
 
     def minutes_until_signed() -> int:
         for minutes in range(1, 2000):
-            if checkpoint.keep(means, clock.forward(minutes=1)):
+            if checkpoint.sign_due(means, clock.forward(minutes=1)):
                 return minutes
         raise AssertionError
 
@@ -111,9 +111,9 @@ def test_a_crash_while_it_is_put_is_made_good(world: World, at: int, after: bool
     now = world.house.clock.forward(hours=1)
     away = Away(world.house.means.store, at, after=after)
     with pytest.raises(StoreError):
-        checkpoint.keep(world.signing(store=away), now)
+        checkpoint.sign_due(world.signing(store=away), now)
     assert world.checkpoint(4).stored_at is None
-    assert checkpoint.keep(world.signing(owner="two"), world.house.clock.forward(minutes=10)) == 1
+    assert checkpoint.sign_due(world.signing(owner="two"), world.house.clock.forward(minutes=10)) == 1
     assert world.checkpoint(4).stored_at is not None
     with connected():
         assert CheckpointTable.select().count() == 4
@@ -124,20 +124,20 @@ def test_of_two_workers_one_signs(world: World) -> None:
     world.happen()
     now = world.house.clock.forward(hours=1)
     assert lease.take(f"checkpoint:{world.tenant}", "somebody else", now)
-    assert checkpoint.keep(world.signing(), now) == 0
-    lease.give_back(f"checkpoint:{world.tenant}", "somebody else")
+    assert checkpoint.sign_due(world.signing(), now) == 0
+    lease.release(f"checkpoint:{world.tenant}", "somebody else")
     assert checkpoint.sign(world.tenant, world.signing(), now) is not None
     # Without the claims, as when a clock is wrong: the number is taken.
     head = signed_note.read(world.checkpoint(4).note.encode()).head
     assert not checkpoint.add(head, "another")
-    assert checkpoint.keep(world.signing(), now) == 1
+    assert checkpoint.sign_due(world.signing(), now) == 1
 
 
 def test_what_does_not_go_on_is_not_signed(world: World) -> None:
     with writing():
         LeafTable.update(leaf_hash="00" * 32).where(LeafTable.number == 2).execute()
     world.house.clock.forward(days=1)
-    with pytest.raises(LedgerError) as raised:
+    with pytest.raises(AuditLogError) as raised:
         world.sign()
     assert raised.value.error_id == "audit_log.rewritten"
     assert not world.note(4).exists()
@@ -150,7 +150,7 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
         CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
         TenantTable.update(ledger_size=size).execute()
     world.happen()
-    with pytest.raises(LedgerError) as raised:
+    with pytest.raises(AuditLogError) as raised:
         world.sign()
     assert raised.value.error_id == "audit_log.behind"
     assert "log.behind" in {each.code for each in world.audit(recordings=False)}
@@ -166,7 +166,7 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
     assert codes == {("log.begun_again", "warning"), ("body.missing", "wrong")}
     world.happen()
     assert world.sign() == 1
-    with pytest.raises(LedgerError) as raised:
+    with pytest.raises(AuditLogError) as raised:
         begin(world.tenant, "for nothing", world.signing(), world.house.clock.forward(minutes=1))
     assert raised.value.error_id == "audit_log.continuous"
 
@@ -176,7 +176,7 @@ def test_a_key_that_is_not_endorsed_for_it_signs_nothing(world: World) -> None:
     key, now = Ed25519PrivateKey.generate(), world.house.clock()
     old = endorse(root, key.public_key(), ("manifest", "amendment"), now, now + timedelta(days=9))
     with pytest.raises(SealError) as raised:
-        checkpoint.keep(world.signing(signer=Signer(key, old)), world.house.clock.forward(days=1))
+        checkpoint.sign_due(world.signing(signer=Signer(key, old)), world.house.clock.forward(days=1))
     assert raised.value.error_id == "seal.endorsement_use"
 
 
@@ -196,7 +196,7 @@ def test_a_key_that_is_not_endorsed_for_it_signs_nothing(world: World) -> None:
     ],
 )
 def test_what_is_no_checkpoint_is_refused(world: World, change: Callable[[str], str]) -> None:
-    with pytest.raises(LedgerError) as raised:
+    with pytest.raises(AuditLogError) as raised:
         signed_note.read(change(world.note(1).read_text()).encode())
     assert raised.value.error_id == "checkpoint.form"
 
@@ -214,7 +214,7 @@ def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> 
     content = good[:begin] + data.draw(st.binary(max_size=20)) + good[end:]
     try:
         read = signed_note.read(content)
-    except LedgerError as error:
+    except AuditLogError as error:
         assert error.error_id == "checkpoint.form"  # noqa: PT017
     else:
         assert read.head.text() == content.decode().rpartition("\n\n")[0] + "\n"
@@ -228,25 +228,25 @@ def test_a_leaf_is_shown_with_nothing_but_a_file_and_the_roots_key(world: World)
     with connected():
         leaves = list(LeafTable.select().order_by(LeafTable.number))
     for leaf in leaves:
-        shown = inclusion_proof.check(inclusion_proof.show(leaf.id, store), root)
+        shown = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
         assert shown.leaf["number"] == leaf.number
         assert shown.body == (None if leaf.body is None else json.loads(leaf.body))
-    assert {row[0] for row in inclusion_proof.leaves_of(world.kept)} >= {world.leaf("listen.opened").id}
-    late = inclusion_proof.show(leaves[0].id, store, 3)
-    assert inclusion_proof.check(late, root, world.note(3).read_bytes()).head.number == 3
-    with pytest.raises(LedgerError) as raised:
-        inclusion_proof.check(late, root, world.note(2).read_bytes())
+    assert {row[0] for row in inclusion_proof.find_leaves(world.kept)} >= {world.leaf("listen.opened").id}
+    late = inclusion_proof.build_proof(leaves[0].id, store, 3)
+    assert inclusion_proof.verify_proof(late, root, world.note(3).read_bytes()).head.number == 3
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.verify_proof(late, root, world.note(2).read_bytes())
     assert raised.value.error_id == "checkpoint.other"
 
 
 def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
     world.happen()
     leaf = world.leaf("tenant.changed", -1)
-    with pytest.raises(LedgerError) as raised:
-        inclusion_proof.show(leaf.id, world.house.means.store)
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof(leaf.id, world.house.means.store)
     assert raised.value.error_id == "audit_log.unsigned"
-    with pytest.raises(LedgerError) as raised:
-        inclusion_proof.show("nobody's", world.house.means.store)
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof("nobody's", world.house.means.store)
     assert raised.value.error_id == "leaf.unknown"
 
 
@@ -265,18 +265,18 @@ def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
     ],
 )
 def test_a_file_that_was_changed_shows_nothing(world: World, field: str, change, code: str) -> None:
-    said = json.loads(inclusion_proof.show(world.leaf("user.created").id, world.house.means.store))
+    said = json.loads(inclusion_proof.build_proof(world.leaf("user.created").id, world.house.means.store))
     said[field] = change(said[field])
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with pytest.raises(LedgerError) as raised:
-        inclusion_proof.check(content, world.house.means.root)
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.verify_proof(content, world.house.means.root)
     assert raised.value.error_id == code
 
 
 def test_a_file_is_checked_by_its_own_root_alone(world: World) -> None:
-    content = inclusion_proof.show(world.leaf("user.created").id, world.house.means.store)
+    content = inclusion_proof.build_proof(world.leaf("user.created").id, world.house.means.store)
     with pytest.raises(SealError):
-        inclusion_proof.check(content, Ed25519PrivateKey.generate().public_key())
+        inclusion_proof.verify_proof(content, Ed25519PrivateKey.generate().public_key())
 
 
 def test_a_revocation_is_the_roots_word() -> None:

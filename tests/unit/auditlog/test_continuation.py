@@ -12,7 +12,7 @@ from recorder.auditlog import checkpoint, consistency_proof
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import LedgerError, SealError
+from recorder.errors import AuditLogError, SealError
 
 from .conftest import World
 from .tampered_mailed import forget_checkpoints
@@ -21,16 +21,16 @@ from .tampered_mailed import forget_checkpoints
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 3), (2, 3), (3, 1), (2, 2)])
 def test_a_checkpoint_is_shown_to_go_on_from_another(world: World, before: int, after: int) -> None:
     store, root = world.house.means.store, world.house.means.root
-    content = consistency_proof.show(world.tenant, before, after, store)
+    content = consistency_proof.build_proof(world.tenant, before, after, store)
     for number in {before, after}:
-        shown = consistency_proof.check(content, root, world.note(number).read_bytes())
+        shown = consistency_proof.verify_proof(content, root, world.note(number).read_bytes())
         assert [shown.before.number, shown.after.number] == sorted((before, after))
     other = ({1, 2, 3} - {before, after}).pop()
-    with pytest.raises(LedgerError) as raised:
-        consistency_proof.check(content, root, world.note(other).read_bytes())
+    with pytest.raises(AuditLogError) as raised:
+        consistency_proof.verify_proof(content, root, world.note(other).read_bytes())
     assert raised.value.error_id == "checkpoint.other"
     with pytest.raises(SealError):
-        consistency_proof.check(content, Ed25519PrivateKey.generate().public_key())
+        consistency_proof.verify_proof(content, Ed25519PrivateKey.generate().public_key())
 
 
 @pytest.mark.parametrize(
@@ -49,22 +49,22 @@ def test_a_checkpoint_is_shown_to_go_on_from_another(world: World, before: int, 
     ],
 )
 def test_a_file_that_was_changed_shows_no_going_on(world: World, change, code: str) -> None:
-    said = json.loads(consistency_proof.show(world.tenant, 1, 3, world.house.means.store))
+    said = json.loads(consistency_proof.build_proof(world.tenant, 1, 3, world.house.means.store))
     change(said)
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with pytest.raises(LedgerError) as raised:
-        consistency_proof.check(content, world.house.means.root)
+    with pytest.raises(AuditLogError) as raised:
+        consistency_proof.verify_proof(content, world.house.means.root)
     assert raised.value.error_id == code
 
 
 def test_what_does_not_go_on_is_not_shown(world: World) -> None:
     store = world.house.means.store
-    with pytest.raises(LedgerError) as raised:
-        consistency_proof.show(world.tenant, 1, 4, store)
+    with pytest.raises(AuditLogError) as raised:
+        consistency_proof.build_proof(world.tenant, 1, 4, store)
     assert raised.value.error_id == "checkpoint.unknown"
     world.change(2, leaf_hash="00" * 32)
-    with pytest.raises(LedgerError) as raised:
-        consistency_proof.show(world.tenant, 1, 3, store)
+    with pytest.raises(AuditLogError) as raised:
+        consistency_proof.build_proof(world.tenant, 1, 3, store)
     assert raised.value.error_id == "audit_log.rewritten"
 
 
@@ -73,18 +73,18 @@ def test_nothing_follows_from_a_log_that_began_again(world: World) -> None:
     with writing():
         RecipientTable.update(sent_number=3).execute()
     assert begin(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
-    with pytest.raises(LedgerError) as raised:
-        consistency_proof.show(world.tenant, 2, 3, world.house.means.store)
+    with pytest.raises(AuditLogError) as raised:
+        consistency_proof.build_proof(world.tenant, 2, 3, world.house.means.store)
     assert raised.value.error_id == "audit_log.restarted"
 
 
 def test_a_worker_that_saw_further_checkpoints_signs_no_earlier_one(world: World) -> None:
     means = world.signing()
-    assert checkpoint.keep(means, world.house.clock.forward(days=1)) == 1
+    assert checkpoint.sign_due(means, world.house.clock.forward(days=1)) == 1
     world.note(4).unlink()
     forget_checkpoints(world, 1)
-    with pytest.raises(LedgerError) as raised:
-        checkpoint.keep(means, world.house.clock.forward(days=1))
+    with pytest.raises(AuditLogError) as raised:
+        checkpoint.sign_due(means, world.house.clock.forward(days=1))
     assert raised.value.error_id == "audit_log.truncated"
     assert not world.note(1).exists()
 
@@ -94,7 +94,7 @@ def test_what_was_mailed_is_signed_no_second_time_but_the_log_begins_again_in_th
     with writing():
         RecipientTable.update(sent_number=3).execute()
     forget_checkpoints(world, 1)
-    with pytest.raises(LedgerError) as raised:
+    with pytest.raises(AuditLogError) as raised:
         world.sign()
     assert raised.value.error_id == "audit_log.truncated"
     now = world.house.clock.forward(minutes=1)

@@ -26,7 +26,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import PersonError, SealError
+from recorder.errors import SealError, SubjectRequestError
 from recorder.features.live import queries as live_queries
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.tenants import line_policies
@@ -303,8 +303,8 @@ def audit(world: World, table: str) -> list[AuditFinding]:
         known = {row.id for row in TenantTable.select(TenantTable.id)}
         found = [each for tenant in known if table == "tenant" or tenant == world.tenant
                  for each in doing.tenant(tenant)]  # fmt: skip
-        sounds = shared_rows.sounds() if table == "sound" else ()
-        return [*found, *doing.lost(known), *shared_rows.nobodys(known), *sounds]
+        sounds = shared_rows.check_sounds() if table == "sound" else ()
+        return [*found, *doing.lost(known), *shared_rows.check_ownerless(known), *sounds]
 
 
 def names(table: str, found: list[AuditFinding]) -> bool:
@@ -453,7 +453,7 @@ def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
             VerificationCodeTable.id == taken[0].id
         ).execute()
         request = taken[0].request
-        with pytest.raises(PersonError) as refused:
+        with pytest.raises(SubjectRequestError) as refused:
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **said)
         assert refused.value.error_id == "subject_request.not_logged"
         everything.rollback()
@@ -465,7 +465,7 @@ def test_what_a_row_alone_says_was_decided_is_not_given_out(sqlite_world: World)
     with connected(), database.atomic() as everything:
         row = ReviewTable.select().where(ReviewTable.given == "own").get()
         ReviewTable.update(given="both").where(ReviewTable.id == row.id).execute()
-        with pytest.raises(PersonError) as refused:
+        with pytest.raises(SubjectRequestError) as refused:
             reviews.note_export(
                 world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **said
             )

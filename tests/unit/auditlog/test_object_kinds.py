@@ -67,7 +67,7 @@ def made() -> Iterator[str]:
     yield keyring.every_tenant_key_path(TENANT, "0" * 32)
     yield keyring.next_tenant_key_path(TENANT)
     yield checkpoint.place_of(TENANT, 1)
-    yield timestamping.place_of(checkpoint.place_of(TENANT, 1))
+    yield timestamping.token_place(checkpoint.place_of(TENANT, 1))
     yield f"{checkpoint.ENDORSEMENTS}{'0' * 32}-{'0' * 16}.json"
     yield offboarding.folder_of(TENANT) + "statement-0001.json"
     yield offboarding.place_of(TENANT)
@@ -82,7 +82,7 @@ def test_each_key_that_the_code_makes_is_of_one_kind_and_none_is_left() -> None:
     assert None not in kinds, [key for key, kind in zip(made(), kinds, strict=True) if kind is None]
     assert {kind.listed for kind in kinds if kind} == {kind.listed for kind in object_kinds.KINDS}
     assert len(kinds) == len(object_kinds.KINDS)
-    folders = {offboarding.FOLDER, call_erasure.NOTES, retention_limit.FOLDER, checkpoint.PLACE, ping.PLACE}
+    folders = {offboarding.FOLDER, call_erasure.NOTES, retention_limit.FOLDER, checkpoint.FOLDER, ping.PLACE}
     assert folders < {*object_kinds.FOLDERS}
 
 

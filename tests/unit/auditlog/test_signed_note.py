@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from recorder.auditlog.signed_note import MAX_BYTES, Head, read
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 
 HEAD = Head(
     installation="0f" * 16,
@@ -42,13 +42,13 @@ def test_a_note_may_be_as_long_as_the_limit_and_no_longer() -> None:
     fits = note(signatures=SIGNATURE + witness.replace(" {} ", "w" * room + " "))
     assert len(fits) == MAX_BYTES
     assert read(fits).head == HEAD
-    with pytest.raises(LedgerError, match="too long"):
+    with pytest.raises(AuditLogError, match="too long"):
         read(note(signatures=SIGNATURE + witness.replace(" {} ", "w" * (room + 1) + " ")))
 
 
 @pytest.mark.parametrize("control", ["\x00", "\t", "\r", "\x1f"])
 def test_control_characters_are_refused(control: str) -> None:
-    with pytest.raises(LedgerError, match="control characters") as refused:
+    with pytest.raises(AuditLogError, match="control characters") as refused:
         read(note(signatures=SIGNATURE + f"\u2014 witness{control} AAAA\n"))
     assert refused.value.error_id == "checkpoint.form"
 
@@ -62,5 +62,5 @@ def test_control_characters_are_refused(control: str) -> None:
     ],
 )
 def test_what_is_no_hash_is_refused(text: str) -> None:
-    with pytest.raises(LedgerError, match="an invalid hash"):
+    with pytest.raises(AuditLogError, match="an invalid hash"):
         read(note(text))

@@ -13,7 +13,7 @@ from recorder.audit.service import Audit
 from recorder.auditlog import signed_note
 from recorder.auditlog.append import append, drop_bodies
 from recorder.catalogue.database import connected, database, writing
-from recorder.catalogue.records import Keeping
+from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, SubtreeTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.tenants import composition, keep_options, transfer_options
@@ -77,7 +77,7 @@ def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch:
     for languages in (["fr", "en"], ["fr"]):
         assert composition.set_line_languages(tenant, line, languages, **said)
         assert world.audit(recordings=False) == []
-    for keep in (Keeping(keep_days=30), None):
+    for keep in (KeepOptions(keep_days=30), None):
         assert keep_options.set_line_keep(tenant, line, keep, **said)
         assert world.audit(recordings=False) == []
     for on in (True, False):

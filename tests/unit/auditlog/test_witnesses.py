@@ -17,7 +17,7 @@ from recorder.auditlog import mail_witness, timestamping
 from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
 from recorder.clock import utc_now
-from recorder.errors import LedgerError
+from recorder.errors import AuditLogError
 from tests.ports import free_ports
 
 from .authority import Stamping, make, serving
@@ -46,20 +46,20 @@ def codes(world: World, authority: Stamping) -> list[str]:
 @needs_openssl
 def test_the_newest_checkpoint_is_stamped_once(world: World, authority: Stamping) -> None:
     now = world.house.clock()
-    assert timestamping.keep(world.signing(), None, now) == 0
-    assert timestamping.keep(world.signing(), authority.authority, now) == 1
+    assert timestamping.stamp_due(world.signing(), None, now) == 0
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 1
     token = world.note(3).with_suffix(".tsr").read_bytes()
-    seen = timestamping.check(token, world.note(3).read_bytes(), authority.authority.certificates)
+    seen = timestamping.verify_token(token, world.note(3).read_bytes(), authority.authority.certificates)
     assert abs(seen - utc_now()) < timedelta(minutes=1)
     assert world.checkpoint(3).stamped_at == now
-    assert timestamping.keep(world.signing(), authority.authority, now) == 0
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
     assert authority.asked == 1
 
 
 @needs_openssl
 def test_a_worker_that_died_before_it_wrote_it_down_does_not_ask_again(world, authority: Stamping) -> None:
     world.note(3).with_suffix(".tsr").write_bytes(authority.authority.stamp(world.note(3).read_bytes()))
-    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+    assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
     assert authority.asked == 1
     assert world.checkpoint(3).stamped_at is not None
 
@@ -67,21 +67,21 @@ def test_a_worker_that_died_before_it_wrote_it_down_does_not_ask_again(world, au
 @needs_openssl
 def test_an_authority_that_is_away_is_asked_again(world: World, authority: Stamping) -> None:
     authority.silent = True
-    with pytest.raises(LedgerError) as raised:
-        timestamping.keep(world.signing(), authority.authority, world.house.clock())
+    with pytest.raises(AuditLogError) as raised:
+        timestamping.stamp_due(world.signing(), authority.authority, world.house.clock())
     assert raised.value.error_id == "timestamp.unreachable"
     away = replace(authority.authority, url=f"http://127.0.0.1:{free_ports(1)}/")
-    with pytest.raises(LedgerError) as raised:
-        timestamping.keep(world.signing(), away, world.house.clock())
+    with pytest.raises(AuditLogError) as raised:
+        timestamping.stamp_due(world.signing(), away, world.house.clock())
     assert raised.value.error_id == "timestamp.unreachable"
     assert world.checkpoint(3).stamped_at is None
     authority.silent = False
-    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+    assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
 
 
 @needs_openssl
 def test_what_an_audit_says_of_timestamps(world: World, authority: Stamping, tmp_path) -> None:
-    assert timestamping.keep(world.signing(), authority.authority, world.house.clock()) == 1
+    assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
     assert codes(world, authority) == []
     token = world.note(3).with_suffix(".tsr")
     before = token.read_bytes()
@@ -96,8 +96,8 @@ def test_what_an_audit_says_of_timestamps(world: World, authority: Stamping, tmp
     token.unlink()
     assert codes(world, authority) == ["timestamp.missing"]
     token.write_bytes(before)
-    with pytest.raises(LedgerError):
-        timestamping.check_of(
+    with pytest.raises(AuditLogError):
+        timestamping.verify_checkpoint_token(
             before,
             world.note(3).read_text(),
             utc_now() + timedelta(hours=2),
@@ -154,8 +154,8 @@ def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(
     mail_witness.add(world.tenant, "claire@example.com", now, entropy)
     mail_witness.add(world.tenant, "claire@example.com", now, entropy)
     assert mail_witness.recipients(world.tenant) == [("claire@example.com", None)]
-    assert mail_witness.keep(world.signing(), None, now) == 0
-    assert mail_witness.keep(world.signing(), server, now) == 1
+    assert mail_witness.send_due(world.signing(), None, now) == 0
+    assert mail_witness.send_due(world.signing(), server, now) == 1
     (mail,) = mails.mails
     assert mails.to == ["claire@example.com"]
     assert mail["Subject"] == "Accord : point de contrôle 3 du journal de Boulangerie Martin"
@@ -163,13 +163,13 @@ def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(
     assert attached.get_filename() == "checkpoint-3.note"
     assert attached.get_content() == world.note(3).read_bytes()
     assert "Conservez ce message" in mail.get_body().get_content()
-    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=2)) == 0
+    assert mail_witness.send_due(world.signing(), server, now + timedelta(hours=2)) == 0
     world.happen()
     assert world.sign() == 1
-    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=24)) == 1
+    assert mail_witness.send_due(world.signing(), server, now + timedelta(hours=24)) == 1
     assert mail_witness.remove(world.tenant, "claire@example.com", now, entropy)
     assert not mail_witness.remove(world.tenant, "claire@example.com", now, entropy)
-    assert mail_witness.keep(world.signing(), server, now + timedelta(hours=72)) == 0
+    assert mail_witness.send_due(world.signing(), server, now + timedelta(hours=72)) == 0
     assert world.leaf("recipient.removed").number > world.leaf("recipient.added").number
 
 
@@ -184,16 +184,16 @@ def test_a_mail_that_was_not_taken_goes_out_later(
     for wrong in (server, replace(server, password="other"), replace(server, password="été"),
                   replace(server, port=free_ports(1)),
                   replace(server, security="starttls")):  # fmt: skip
-        with pytest.raises(LedgerError) as raised:
-            mail_witness.keep(world.signing(), wrong, now)
+        with pytest.raises(AuditLogError) as raised:
+            mail_witness.send_due(world.signing(), wrong, now)
         assert raised.value.error_id == "mail.unreachable"
     mails.refusing = False
-    assert mail_witness.keep(world.signing(), server, now + timedelta(minutes=1)) == 1
+    assert mail_witness.send_due(world.signing(), server, now + timedelta(minutes=1)) == 1
 
 
 @pytest.mark.parametrize("address", ["claire", "a@b\nBcc: c@d", "a b@c", "<a@b>", "a@b,c@d", ""])
 def test_what_is_no_address_is_refused(world: World, address: str) -> None:
-    with pytest.raises(LedgerError) as raised:
+    with pytest.raises(AuditLogError) as raised:
         mail_witness.add(world.tenant, address, datetime(2026, 11, 25, tzinfo=UTC), world.house.entropy)
     assert raised.value.error_id == "mail.address"
 

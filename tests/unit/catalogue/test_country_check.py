@@ -90,7 +90,7 @@ def test_a_line_is_as_strict_as_its_country_or_stricter(tenants, say, now, count
                 assert shipped()[country].rule("agreement").sources[0].name in error.hint
                 assert f"accord country show {country}" in error.hint
             assert queries.lines(mine) == before
-    assert country_check.misfits() == ()
+    assert country_check.find_misfits() == ()
 
 
 def test_recordings_are_kept_no_longer_than_the_country_allows(tenants, say, now) -> None:
@@ -169,7 +169,7 @@ def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants
     )
     asking = say("agreement", mode="opt-in")
     assert lines.create_line(mine, number="101", announcement=asking, **now).mode == "opt-in"
-    (misfit,) = country_check.misfits()
+    (misfit,) = country_check.find_misfits()
     assert (misfit.line.id, misfit.tenant.id, misfit.pack.code) == (line.id, mine, STRICT)
     assert (misfit.laxest, [each.kind for each in misfit.objections]) == ("opt-in", ["mode"])
 
@@ -180,13 +180,13 @@ def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say
     lines.create_line(mine, number="101", announcement=say("agreement", mode="opt-in"), **now)
     ended = lines.create_line(mine, number="102", announcement=say("agreement"), **now)
     line_history.end_line(mine, ended.id, **now)
-    assert country_check.active_lines() == 2
-    assert country_check.misfits() == ()
-    (misfit,) = country_check.misfits({**shipped(), "be": shipped()["fr"]})
+    assert country_check.count_active_lines() == 2
+    assert country_check.find_misfits() == ()
+    (misfit,) = country_check.find_misfits({**shipped(), "be": shipped()["fr"]})
     assert misfit.line == long
     assert {each.kind for each in misfit.objections} == {"mode", "keep_days"}
     lives_in(other, "fr")
-    assert len(country_check.misfits({**shipped(), "fr": shipped()["de"]})) == 0
+    assert len(country_check.find_misfits({**shipped(), "fr": shipped()["de"]})) == 0
 
 
 def test_a_customer_moves_to_a_country_that_its_lines_fit(tenants, say, now) -> None:

@@ -36,7 +36,7 @@ def refused(work: Callable[[], object]) -> CatalogueError:
     ],
 )
 def test_an_address_is_shown_without_its_password(url: str, said: str) -> None:
-    assert database.shown(url) == said
+    assert database.without_password(url) == said
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_an_address_is_shown_without_its_password(url: str, said: str) -> None:
     ],
 )
 def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
-    for refusing in (database.make_database, schema.migrate, schema.check_schema, database.shown):
+    for refusing in (database.make_database, schema.migrate, schema.check_schema, database.without_password):
         error = refused(lambda refusing=refusing: refusing(url))
         assert error.error_id == "catalogue.url"
         assert SECRET not in f"{error!r}{error}{error.__cause__}"
@@ -79,4 +79,4 @@ def test_a_rollback_that_fails_does_not_hide_what_went_wrong() -> None:
     """SQLite has rolled back by itself where its disk is full."""
     error = OperationalError("cannot rollback - no transaction is active")
     error.__context__ = OperationalError("database or disk is full")
-    assert "disk is full" in database.away(error).message
+    assert "disk is full" in database.unavailable(error).message

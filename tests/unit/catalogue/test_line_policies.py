@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import change_counter, prompt_files, queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.records import Keeping, LineRow
+from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain import line_policy
@@ -85,7 +85,7 @@ def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -
             for sound, saved in ((one.asked.question, said.question), (one.asked.declined, said.declined)):
                 assert (sound.text, sound.sha256) == (saved.text, saved.sound)
     for sha256 in found.sounds:
-        assert prompt_files.intact(snap.prompt(sha256), sha256)
+        assert prompt_files.is_intact(snap.prompt(sha256), sha256)
     assert len(found.sounds) == (4 if mode == "notice" else 10)
 
 
@@ -232,7 +232,7 @@ def test_more_announcements_than_a_database_takes_names_at_once(line, read, monk
     assert sorted(read().lines) == ["100", "101"]
 
 
-KEEPING = Keeping(keep_days=365)
+KEEPING = KeepOptions(keep_days=365)
 
 
 def test_a_node_reads_how_a_line_asks_whether_it_may_be_kept(tenants, line, read, now) -> None:
@@ -255,7 +255,7 @@ def test_a_node_reads_how_a_line_asks_whether_it_may_be_kept(tenants, line, read
 
 def test_in_their_own_words_nothing_is_played_but_what_came_of_it(tenants, line, read, now) -> None:
     row = line()
-    keep = Keeping(keep_days=30, own_words=True, destroy=True, at_start=False)
+    keep = KeepOptions(keep_days=30, own_words=True, destroy=True, at_start=False)
     assert keep_options.set_line_keep(tenants[0], row.id, keep, **now)
     found = read().line("100").keep
     assert (found.question, found.destroy) == (None, True)
@@ -268,9 +268,9 @@ def test_a_keeping_time_that_nobody_may_promise_is_refused_and_changes_nothing(
     row = line()
     keep_options.set_line_keep(tenants[0], row.id, KEEPING, **now)
     for keep, error in (
-        (Keeping(keep_days=10_000), "announcement.keep_days"),
-        (Keeping(keep_days=30, purpose="curiosity"), "announcement.purposes"),
-        (Keeping(keep_days=31, purpose="quality"), "announcement.keep_days"),
+        (KeepOptions(keep_days=10_000), "announcement.keep_days"),
+        (KeepOptions(keep_days=30, purpose="curiosity"), "announcement.purposes"),
+        (KeepOptions(keep_days=31, purpose="quality"), "announcement.keep_days"),
     ):
         with pytest.raises(CatalogueError) as refused:
             keep_options.set_line_keep(tenants[0], row.id, keep, **now)

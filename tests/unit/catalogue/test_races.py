@@ -156,7 +156,7 @@ def test_a_number_has_one_owner_and_every_change_is_counted(
 def test_the_first_changes_of_all_are_counted(catalogue) -> None:
     def change(name: str) -> None:
         with writing():
-            change_counter.count_up(name)
+            change_counter.increment(name)
 
     for round_ in range(ROUNDS):
         at_once(*[lambda name=f"r{round_}": change(name)] * 4)
@@ -276,7 +276,7 @@ def test_no_line_slips_past_a_country_that_changes(tenants, announce, clock, ent
             lambda: service.set_tenant_country(mine, "de", **said),
         )
         assert ("country.mode" in outcomes) != ("country.lines" in outcomes)
-        assert country_check.misfits() == ()
+        assert country_check.find_misfits() == ()
         for line in queries.lines(mine):
             line_history.end_line(mine, line.id, **said)
 
@@ -353,15 +353,15 @@ def test_a_claim_has_one_owner_until_it_ends_or_is_given_back(tenants, clock) ->
         (owner,) = [who for who in at_once(*take) if who]
         others = [who for who in "abc" if who != owner]
         assert lease.take(name, owner, clock())
-        lease.give_back(name, others[0])
+        lease.release(name, others[0])
         assert not lease.take(name, others[0], clock())
-        lease.give_back(name, owner)
+        lease.release(name, owner)
         assert lease.take(name, others[0], clock())
 
 
 def test_the_claim_of_a_worker_that_died_ends(tenants, clock) -> None:
     assert lease.take("x", "dead", clock())
-    clock.forward(seconds=lease.LASTS.total_seconds() - 1)
+    clock.forward(seconds=lease.DURATION.total_seconds() - 1)
     assert not lease.take("x", "b", clock())
     clock.forward(seconds=1)
     won = [
@@ -384,4 +384,4 @@ def test_a_claim_by_a_clock_that_had_jumped_ahead_ends_at_once(tenants, clock) -
     assert lease.take("x", "ahead", ahead)
     assert lease.take("x", "b", clock())
     assert not lease.take("x", "c", clock())
-    assert lease.drop_old(clock() + timedelta(hours=1)) == 1
+    assert lease.delete_expired(clock() + timedelta(hours=1)) == 1

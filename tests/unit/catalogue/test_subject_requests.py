@@ -15,7 +15,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
-from recorder.errors import PersonError
+from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests import register, reviews, verification_code
 from recorder.identity import tenants
 from tests.vouching import vouch
@@ -66,7 +66,7 @@ def enter(clock, entropy, received: date | None = None, number: str = "0470 12 3
 
 
 def refused(error_id: str):
-    return pytest.raises(PersonError, check=lambda error: error.error_id == error_id)
+    return pytest.raises(SubjectRequestError, check=lambda error: error.error_id == error_id)
 
 
 @given(st.dates(date(1990, 1, 1), date(2090, 1, 1)), st.integers(0, 30))

@@ -84,7 +84,7 @@ def test_each_process_of_an_installation_has_its_own_secrets_alone(tmp_path: Pat
 
 def test_a_file_of_a_secret_is_not_named_to_others() -> None:
     given = {"ACCORD_STORE_SECRET_KEY_FILE": "/run/key", "ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
-    assert environment.of("daemon", given) == {"ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
+    assert environment.for_process("daemon", given) == {"ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
 
 
 def test_every_secret_setting_belongs_to_a_process() -> None:
@@ -94,7 +94,7 @@ def test_every_secret_setting_belongs_to_a_process() -> None:
         for name, each in field.annotation.model_fields.items()
         if each.annotation is SecretStr
     }
-    assert secret | {"catalogue.url"} == set().union(*environment.NEEDS.values())
+    assert secret | {"catalogue.url"} == set().union(*environment.SECRETS.values())
 
 
 def test_an_encoder_has_no_secret() -> None:

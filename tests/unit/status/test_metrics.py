@@ -13,7 +13,7 @@ from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import connected, open_catalogue
 from recorder.errors import CatalogueError, StoreError
 from recorder.health import Readiness
-from recorder.status_server import Neighbours, Watched
+from recorder.status_server import AllowedClients, StatusApp
 from recorder.store.contract import Conflict, NotFound, Unreachable
 from recorder.store.directory import DirectoryStore
 from recorder.store.retry import retrying
@@ -134,7 +134,7 @@ def test_a_page_that_fails_is_told_and_stops_nobody(counted: Counted) -> None:
         def collect(self) -> None:
             raise ZeroDivisionError
 
-    application = Watched("worker", Broken(), Readiness({}), Neighbours())  # type: ignore[arg-type]
+    application = StatusApp("worker", Broken(), Readiness({}), AllowedClients())  # type: ignore[arg-type]
     told: list[str] = []
     environ = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET", "REMOTE_ADDR": "127.0.0.1"}
     body = application(environ, lambda status, headers: told.append(status))  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from recorder import metrics, status_server
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.status import StatusSources, serve
 from recorder.health import HealthFinding, Readiness
-from recorder.status_server import Neighbours, Watched
+from recorder.status_server import AllowedClients, StatusApp
 from tests.ports import free_ports
 
 FINE = {"disk": lambda: HealthFinding(True, "room")}
@@ -33,11 +33,11 @@ def ask(
     alive: bool = True,
     **more: str,
 ) -> tuple[str, dict[str, str], bytes]:
-    application = Watched(
+    application = StatusApp(
         metrics.WORKER,
         metrics.registry(metrics.WORKER),
         Readiness(checks or FINE),
-        Neighbours(["10.1.0.0/16", "fd00::/8"]),
+        AllowedClients(["10.1.0.0/16", "fd00::/8"]),
         lambda: alive,
     )
     told: list[Any] = []
@@ -82,7 +82,7 @@ def test_only_neighbours_are_answered(address: str, answered: bool) -> None:
         assert answered or b"[metrics] allow" in body
 
 
-@pytest.mark.parametrize("header", status_server.FORWARDED)
+@pytest.mark.parametrize("header", status_server.PROXY_HEADERS)
 def test_whoever_comes_through_a_proxy_is_no_neighbour(header: str) -> None:
     assert ask("/metrics", **{header: "127.0.0.1"})[0] == "403 Forbidden"
 
@@ -106,10 +106,10 @@ def fetch(port: int) -> int:
 def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_server, "AGAIN", 0.05)
     port = free_ports()
-    application = Watched(metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), Neighbours())
+    application = StatusApp(metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), AllowedClients())
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
-            stop = status_server.in_thread(application, "127.0.0.1", port)
+            stop = status_server.serve_in_thread(application, "127.0.0.1", port)
             deadline = time.monotonic() + 10
             while not said:
                 assert time.monotonic() < deadline
@@ -131,7 +131,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
     shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
-            greenlets = serve(shown, "127.0.0.1", port, Neighbours())
+            greenlets = serve(shown, "127.0.0.1", port, AllowedClients())
             gevent.sleep(0.2)
             assert not any(greenlet.dead for greenlet in greenlets)
         gevent.sleep(0.2)

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.audit.findings import AuditFinding
 from recorder.auditlog import merkle
 from recorder.auditlog.append import commitment, leaf_text
-from recorder.auditlog.inclusion_proof import signed_head
-from recorder.errors import AccordError, LedgerError, SealError
+from recorder.auditlog.inclusion_proof import verify_checkpoint
+from recorder.errors import AccordError, AuditLogError, SealError
 from recorder.seal import canonical_json
 from recorder.seal.amendment import number_in
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
@@ -38,7 +38,7 @@ from recorder.seal.signing import Endorsement
 
 PEAKS: Final = "peaks"
 CHECKPOINT, ENDORSEMENT, ROOT = "log/checkpoint.note", "log/checkpoint.endorsement.json", "log/root.pub"
-PIECE: Final = 1024 * 1024
+CHUNK_BYTES: Final = 1024 * 1024
 
 _LEAVES: Final = re.compile(r"log/leaves-[0-9]{10}\.jsonl")
 _KNOWN: Final = re.compile(
@@ -48,7 +48,7 @@ _KNOWN: Final = re.compile(
 )
 
 
-def folder_of(folder: Path) -> Path | None:
+def find_handover_folder(folder: Path) -> Path | None:
     """Where such a folder begins: the folder itself, or ``accord`` within it; ``None`` for any other."""
     for each in (folder, folder / "accord"):
         if (each / "log").is_dir() and (each / "tables").is_dir():
@@ -124,10 +124,10 @@ class HandoverCheck:
     def _head(self) -> Any:
         said = canonical_json.load((self.folder / ENDORSEMENT).read_bytes().strip(), "endorsement")
         endorsement = Endorsement.read(said)
-        head = signed_head((self.folder / CHECKPOINT).read_text("utf-8"), endorsement, self.root)
+        head = verify_checkpoint((self.folder / CHECKPOINT).read_text("utf-8"), endorsement, self.root)
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
-            raise LedgerError("checkpoint.key_revoked", f"key {head.key} was revoked before")
+            raise AuditLogError("checkpoint.key_revoked", f"key {head.key} was revoked before")
         return head
 
     def _leaf(self, name: str, line: str, number: int) -> Iterator[AuditFinding]:
@@ -240,7 +240,7 @@ class HandoverCheck:
 
     def _is_zeros(self, name: str) -> bool:
         with open(self.folder / name, "rb") as file:
-            while piece := file.read(PIECE):
+            while piece := file.read(CHUNK_BYTES):
                 if piece.strip(b"\0"):
                     return False
         return True

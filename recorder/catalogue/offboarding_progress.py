@@ -15,7 +15,7 @@ from recorder.catalogue.tables.offboarding import OffboardingTable
 
 
 @dataclass(frozen=True, slots=True)
-class LeavingRow:
+class OffboardingRow:
     """A customer who leaves; see :class:`recorder.catalogue.tables.offboarding.OffboardingTable`."""
 
     tenant: str
@@ -31,15 +31,15 @@ class LeavingRow:
     receipt: str | None
 
 
-def departure(tenant: str) -> LeavingRow | None:
+def find_offboarding(tenant: str) -> OffboardingRow | None:
     """How far a customer's leaving is; ``None`` where it does not leave."""
     with connected():
         row = OffboardingTable.get_or_none(OffboardingTable.tenant_id == tenant)
     return None if row is None else _row(row)
 
 
-def _row(row: OffboardingTable) -> LeavingRow:
-    return LeavingRow(
+def _row(row: OffboardingTable) -> OffboardingRow:
+    return OffboardingRow(
         tenant=row.tenant_id,
         announced_at=row.announced_at,
         until=row.until,
@@ -54,7 +54,7 @@ def _row(row: OffboardingTable) -> LeavingRow:
     )
 
 
-def being_erased(tenant: str) -> bool:
+def is_being_erased(tenant: str) -> bool:
     """Whether a row says that everything of a customer is destroyed, or is being.  It decides nothing:
     :mod:`recorder.seal.offboarding` does."""
     with connected():
