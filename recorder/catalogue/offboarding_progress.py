@@ -1,6 +1,6 @@
-"""How far a customer's departure is, as its row says.
+"""Progress of a customer's offboarding, by its row.
 
-Rows decide nothing: :mod:`recorder.seal.offboarding` does.
+The row decides nothing; signed statements do (:mod:`recorder.seal.offboarding`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from recorder.catalogue.tables.offboarding import OffboardingTable
 
 @dataclass(frozen=True, slots=True)
 class OffboardingRow:
-    """A customer who leaves; see :class:`recorder.catalogue.tables.offboarding.OffboardingTable`."""
+    """A customer's offboarding; see :class:`recorder.catalogue.tables.offboarding.OffboardingTable`."""
 
     tenant: str
     announced_at: datetime
@@ -32,7 +32,7 @@ class OffboardingRow:
 
 
 def find_offboarding(tenant: str) -> OffboardingRow | None:
-    """How far a customer's leaving is; ``None`` where it does not leave."""
+    """A customer's offboarding; ``None`` if there is none."""
     with connected():
         row = OffboardingTable.get_or_none(OffboardingTable.tenant_id == tenant)
     return None if row is None else _row(row)
@@ -55,8 +55,7 @@ def _row(row: OffboardingTable) -> OffboardingRow:
 
 
 def is_being_erased(tenant: str) -> bool:
-    """Whether a row says that everything of a customer is destroyed, or is being.  It decides nothing:
-    :mod:`recorder.seal.offboarding` does."""
+    """Whether a customer's data are being erased, or were, by its row."""
     with connected():
         mine = (OffboardingTable.tenant_id == tenant) & OffboardingTable.erasing_since.is_null(False)
         return bool(OffboardingTable.select().where(mine).exists())

@@ -1,4 +1,4 @@
-"""Whether the catalogue answers, asked with one cheap question."""
+"""Checks that the catalogue answers, with one cheap query."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from recorder.health import HealthFinding
 
 
 def ping() -> HealthFinding:
-    """Ask for a number.  Raises :class:`CatalogueError`."""
+    """Read a counter. Raises :class:`CatalogueError`."""
     revision = change_counter.revision(change_counter.LINES)
     return HealthFinding(True, f"the catalogue answers (revision {revision} of its lines)")
