@@ -1,10 +1,10 @@
-"""Every metric that Accord exposes to Prometheus, declared here and nowhere else.
+"""Declares every metric that Accord exposes to Prometheus.
 
 Each has a name (base units, ``_total`` for counters), a help text, its labels, and the processes that expose
-it. Labels take values from a small known set, never an id, a name or a number that somebody sent. Such
-metrics are exposed as 0 from the start (:func:`expose_zero`), so that a rate exists before the first failure.
+it. The values of a label form a small known set: never an id, a name, or client input. Such metrics are
+exposed as 0 from the start (:func:`expose_zero`), so that a rate exists before the first failure.
 
-A process counts whether or not anybody scrapes: :mod:`recorder.status_server` serves :func:`registry`.
+:mod:`recorder.status_server` serves :func:`registry`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from recorder import __version__
 
-# Nobody monitors when a counter was created.
+# Nobody monitors the time when a counter was created.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 DAEMON: Final = "daemon"
@@ -51,7 +51,7 @@ class MetricDeclaration:
 
 
 METRICS: Final[dict[str, MetricDeclaration]] = {}
-"""By the name under which Prometheus finds it (of a histogram, without ``_bucket``, ``_sum``, ``_count``)."""
+"""By the name that Prometheus shows (for a histogram, without ``_bucket``, ``_sum`` and ``_count``)."""
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 
@@ -243,18 +243,17 @@ STORE_OPERATIONS: Final = ("put", "read", "size", "list", "delete", "abilities")
 STORE_KINDS: Final = (AWAY, CONFLICT, REFUSED)
 CATALOGUE_KINDS: Final = (AWAY, FAILED)
 OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "encoder", "disk", "other")
-"""What can block a stage."""
+"""Reasons why a stage can fail for now."""
 
 
 def expose_zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
-    """Expose a metric for every combination of these labels' values from now on, 0 until something
-    happens."""
+    """Expose a metric as 0 for every combination of its labels' values."""
     for combination in product(*values):
         metric.labels(*combination)
 
 
 def expose_shared_zeros() -> None:
-    """The same for the metrics that worker and panel share."""
+    """Expose as 0 the metrics that worker and panel share."""
     expose_zero(STORE_OPERATION, STORE_OPERATIONS)
     expose_zero(STORE_ERRORS, STORE_OPERATIONS, STORE_KINDS)
     expose_zero(STORE_RETRIES, STORE_OPERATIONS)
@@ -262,7 +261,7 @@ def expose_shared_zeros() -> None:
 
 
 def registry(process: str) -> CollectorRegistry:
-    """What one process exposes: its own metrics, and its memory, CPU time and open files."""
+    """The metrics of one process, with its memory, CPU time and open files."""
     shown = CollectorRegistry()
     ProcessCollector(registry=shown)
     for each in METRICS.values():
@@ -272,5 +271,5 @@ def registry(process: str) -> CollectorRegistry:
 
 
 def expose_version() -> None:
-    """Expose the version. The node is the scraper's to add, as a label of the target."""
+    """Expose the version. Prometheus adds the node, as a label of its target."""
     BUILD.labels(__version__).set(1)
