@@ -1,9 +1,9 @@
-"""Signs logs: checkpoints, and their copies out of the operator's reach.
+"""Signs checkpoints of logs, and puts them into the bucket.
 
-A checkpoint is written to the catalogue first and then put into the bucket under its number, once, and never
-replaced. So a crash is repaired by repeating the put, and of two catalogues that continue from one (an old
-copy that was restored), only one can sign the next number. Nothing is signed that does not continue what was
-signed before, in the catalogue or the bucket; `accord audit` then says what is wrong.
+A checkpoint is written to the catalogue first, then put into the bucket under its number and never replaced.
+So repeating the put recovers from a crash, and if two catalogues continue from one (a backup was restored),
+only one of them can sign the next number. A log that does not continue the checkpoints in catalogue and
+bucket is not signed; `accord audit` then reports the reason.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ FOLDER = "checkpoints/"
 ENDORSEMENTS = "checkpoints/endorsements/"
 
 INTERVAL_GROWN = timedelta(minutes=55)
-"""A log that grew is signed this long after the last time: within the hour."""
+"""Time between checkpoints of a log that grew: it is signed within the hour."""
 
 INTERVAL_UNCHANGED = timedelta(hours=23)
-"""A log that did not grow is signed within the day, so that nobody can claim that it stopped."""
+"""Time between checkpoints of a log that did not grow: a daily one shows that it still runs."""
 
 
 log = structlog.get_logger()
@@ -60,15 +60,15 @@ def newest(tenant: str) -> CheckpointTable | None:
 
 
 def highest_mailed(tenant: str) -> int:
-    """The highest number of a tenant's checkpoints that was sent by mail; 0 if none was."""
+    """The highest number of a tenant's mailed checkpoints; 0 if there is none."""
     with connected():
         mine = RecipientTable.tenant_id == tenant
         return int(RecipientTable.select(fn.MAX(RecipientTable.sent_number)).where(mine).scalar() or 0)
 
 
 def sign_due(services: AuditLogServices, now: datetime) -> int:
-    """Sign every log that is due, and put what was signed; returns how many were put. Each log is claimed, so
-    only one of several workers signs it. A log that cannot be signed delays no other; the first such error
+    """Sign every log that is due, and put new checkpoints; returns their number. A lease on each log lets
+    only one of several workers sign it. A log that cannot be signed delays no other; the first such error
     (:class:`AuditLogError`, ``SealError``, ``StoreError``) is raised at the end."""
     put, errors = 0, []
     with connected():
@@ -96,7 +96,8 @@ def sign_due(services: AuditLogServices, now: datetime) -> int:
 
 
 def find_unsigned(before: datetime) -> list[str]:
-    """Tenants whose log grew and was last signed before a time, or never although it started before that."""
+    """Tenants whose log has unsigned leaves and was last signed (or, without a checkpoint, created) before a
+    time."""
     with connected():
         rows = list(TenantTable.select().order_by(TenantTable.id))
     found = []
@@ -109,12 +110,13 @@ def find_unsigned(before: datetime) -> list[str]:
 
 
 def sign(tenant: str, services: AuditLogServices, now: datetime) -> Head | None:
-    """Sign a tenant's log as it is, into the catalogue; ``None`` if another worker was faster.
+    """Sign the present state of a tenant's log into the catalogue; ``None`` if another worker was faster.
 
-    Raises :class:`AuditLogError`: ``audit_log.behind`` (the bucket has checkpoints unknown to the catalogue),
-    ``audit_log.truncated`` (there were later ones: they were mailed, or this worker saw them),
-    ``audit_log.rewritten`` (the log does not continue the last one), ``audit_log.clock`` (it was signed later
-    than now); ``SealError`` if the key is not endorsed for this, :class:`recorder.errors.CatalogueError`.
+    Raises :class:`AuditLogError`: ``audit_log.behind`` (the bucket has checkpoints that the catalogue lacks),
+    ``audit_log.truncated`` (later checkpoints, mailed or seen by this worker, are missing),
+    ``audit_log.rewritten`` (the log does not continue the last checkpoint), ``audit_log.clock`` (that was
+    signed later than now); ``SealError`` if the key is not endorsed for checkpoints;
+    :class:`recorder.errors.CatalogueError`.
     """
     at = truncate(now)
     services.signer.endorsement.check(services.root, CHECKPOINT, at)
@@ -137,8 +139,10 @@ def sign(tenant: str, services: AuditLogServices, now: datetime) -> Head | None:
     return head
 
 
-def check_continuity(tenant: str, services: AuditLogServices, at: datetime) -> tuple[CheckpointTable | None, int, CachedTree]:
-    """Check that a log continues what was signed, in catalogue and bucket; returns the last checkpoint, the
+def check_continuity(
+    tenant: str, services: AuditLogServices, at: datetime
+) -> tuple[CheckpointTable | None, int, CachedTree]:
+    """Check that a log continues the checkpoints in catalogue and bucket; returns the last checkpoint, the
     epoch, and the tree. Raises :class:`AuditLogError` as :func:`sign` does."""
     with connected():
         epoch = int(TenantTable.select(TenantTable.ledger_epoch).where(TenantTable.id == tenant).scalar())
@@ -146,7 +150,7 @@ def check_continuity(tenant: str, services: AuditLogServices, at: datetime) -> t
     _check_bucket(tenant, last, services.store)
     _check_seen(tenant, last, services)
     stored = CachedTree(tenant)
-    _check_goes_on(last, epoch, stored, at)
+    _check_last(last, epoch, stored, at)
     return last, epoch, stored
 
 
@@ -168,9 +172,9 @@ def insert(head: Head, note: str, stored_at: datetime | None = None) -> None:
 
 
 def publish(tenant: str, services: AuditLogServices, now: datetime) -> int:
-    """Put what was signed and is not in the bucket, in order, each after the endorsement of its key; returns
-    how many. Raises :class:`recorder.store.contract.Conflict` if the bucket has another checkpoint with that
-    number, and ``StoreError``."""
+    """Put the catalogue's new checkpoints into the bucket, in order, each after the endorsement of its key;
+    returns their number. Raises :class:`recorder.store.contract.Conflict` if the bucket has another
+    checkpoint with that number, and ``StoreError``."""
     with connected():
         waiting = CheckpointTable.select().where(
             (CheckpointTable.tenant_id == tenant) & CheckpointTable.stored_at.is_null()
@@ -196,7 +200,7 @@ def put(store: Store, key: str, content: bytes, locked_until: datetime) -> None:
 
 
 def list_keys(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
-    """Keys under a tenant's checkpoints after a given number, in order."""
+    """Keys of a tenant's checkpoints and timestamps after a given number, in order."""
     prefix = f"{FOLDER}{part(tenant)}/"
     yield from store.list(prefix, f"{prefix}{after:010}~" if after else "")
 
@@ -213,14 +217,14 @@ def _due(last: CheckpointTable | None, size: int, now: datetime) -> bool:
     return now - last.at >= (INTERVAL_GROWN if size != last.size else INTERVAL_UNCHANGED)
 
 
-def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree, at: datetime) -> None:
+def _check_last(last: CheckpointTable | None, epoch: int, stored: CachedTree, at: datetime) -> None:
     if last is None:
         return
     if at <= last.at:
         raise AuditLogError(
             "audit_log.clock",
             f"checkpoint {last.number} was signed at {to_iso(last.at)}, and it is now {to_iso(at)}",
-            "a clock was ahead, or is behind now: signing resumes after that time",
+            "correct the clock, or wait: if it was ahead, signing resumes after that time",
         )
     if last.epoch != epoch:
         return
@@ -228,7 +232,7 @@ def _check_goes_on(last: CheckpointTable | None, epoch: int, stored: CachedTree,
         raise AuditLogError(
             "audit_log.rewritten",
             f"the log does not continue checkpoint {last.number} of {last.size} leaves: it is not signed",
-            "`accord audit` names the changes; after a restore, run `accord audit begin`",
+            "run `accord audit` to list the changes; after a restore, run `accord audit begin`",
         )
 
 
@@ -239,8 +243,8 @@ def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> No
         raise AuditLogError(
             "audit_log.behind",
             f"the bucket has {further}, but the catalogue ends with checkpoint {known}: nothing is signed",
-            "an old copy of the catalogue was restored: `accord audit` says how much is missing, "
-            "`accord audit begin` continues the log from here and records that",
+            "an old backup of the catalogue was restored: run `accord audit` to see how much is missing, "
+            "then `accord audit begin`, which continues the log from here and records that",
         )
 
 
@@ -251,8 +255,8 @@ def _check_seen(tenant: str, last: CheckpointTable | None, services: AuditLogSer
         raise AuditLogError(
             "audit_log.truncated",
             f"there was a checkpoint {further}, but catalogue and bucket end with {known}: nothing is signed",
-            "checkpoints were removed: `accord audit --checkpoint` compares with those that were mailed, "
-            "`accord audit begin` continues the log from here and records that (then restart the worker)",
+            "checkpoints were removed: compare with mailed ones (`accord audit --checkpoint`), run "
+            "`accord audit begin`, which continues the log from here and records that, then restart the worker",
         )
     services.checkpoints_seen[tenant] = known
 

@@ -1,4 +1,4 @@
-"""Proves that one checkpoint continues another, to somebody who has only a file and the root's public key.
+"""Proves that one checkpoint continues another, to anyone with the proof file and the root's public key.
 
 The file is canonical JSON (RFC 8785): both checkpoints, each with the endorsement of the key that signed it,
 and the consistency proof between them (RFC 6962, section 2.1.2). It reveals nothing about the log's content.
@@ -36,7 +36,7 @@ class _End:
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """The file."""
+    """The content of the file."""
 
     __pydantic_config__ = STRICT
 
@@ -50,7 +50,7 @@ _PROOF: Final = Form[_Proof](_Proof)
 
 @dataclass(frozen=True, slots=True)
 class ProvenContinuation:
-    """What a checked file proves: everything in the log at ``before`` is in it at ``after``, unchanged."""
+    """The result of a verified file: every leaf of ``before`` is in ``after``, unchanged."""
 
     before: Head
     after: Head
@@ -69,15 +69,15 @@ def build_proof(tenant: str, before: int, after: int, store: Store) -> bytes:
         raise AuditLogError(
             "audit_log.restarted",
             f"the log began a new epoch between checkpoints {old.number} and {new.number}",
-            "the leaf log.restarted has the reason; `accord audit` names it",
+            "run `accord audit`: the leaf log.restarted has the reason",
         )
     stored = CachedTree(tenant, new.size)
     path = merkle.consistency(old.size, new.size, stored)
     if not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
         raise AuditLogError(
             "audit_log.rewritten",
-            f"the leaves are not those that checkpoints {old.number} and {new.number} signed",
-            "`accord audit` says which",
+            f"the leaves are not those of checkpoints {old.number} and {new.number}",
+            "run `accord audit` to list the changes",
         )
     proof = _Proof(
         path=tuple(each.hex() for each in path),
@@ -87,9 +87,11 @@ def build_proof(tenant: str, before: int, after: int, store: Store) -> bytes:
     return canonical_json.dump({"type": TYPE, "version": 1, **_PROOF.write(proof)})
 
 
-def verify_proof(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> ProvenContinuation:
-    """Check a file, from the root's public key alone. ``checkpoint`` was received another way and must then
-    be one of the two.
+def verify_proof(
+    content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None
+) -> ProvenContinuation:
+    """Verify a file, with the root's public key alone. If ``checkpoint`` is given, received another way, it
+    must be one of the two.
 
     Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`AuditLogError`:
     ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``checkpoint.not_followed``.
@@ -102,20 +104,20 @@ def verify_proof(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | Non
     keys = [Endorsement.read(end.endorsement, f"file.{name}.endorsement") for name, end in ends.items()]
     texts = [end.checkpoint for end in ends.values()]
     old, new = (verify_checkpoint(text, key, root) for text, key in zip(texts, keys, strict=True))
-    ours = [signed_note.read(text.encode()).alone() for text in texts]
-    if checkpoint is not None and signed_note.read(checkpoint).alone() not in ours:
+    proven = [signed_note.read(text.encode()).alone() for text in texts]
+    if checkpoint is not None and signed_note.read(checkpoint).alone() not in proven:
         raise AuditLogError(
             "checkpoint.other",
             f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, not for yours",
             "request a file for yours: `accord audit follow --from NUMBER`",
         )
-    way = [bytes.fromhex(each) for each in proof.path]
+    path = [bytes.fromhex(each) for each in proof.path]
     same = (old.tenant, old.epoch) == (new.tenant, new.epoch)
-    if not same or not merkle.check_consistency(old.size, new.size, way, old.root, new.root):
+    if not same or not merkle.check_consistency(old.size, new.size, path, old.root, new.root):
         raise AuditLogError(
             "checkpoint.not_followed",
             f"checkpoint {new.number} does not continue checkpoint {old.number}",
-            "the log's content was changed since, or this is another log",
+            "the log was changed between them, or they are of different logs",
         )
     return ProvenContinuation(old, new)
 
@@ -128,6 +130,6 @@ def _note(tenant: str, number: int) -> str:
         raise AuditLogError(
             "checkpoint.unknown",
             f"the customer's log has no checkpoint {number}",
-            "the newest is in `accord audit mail-to`'s mails, and in the bucket under checkpoints/",
+            "see the mailed checkpoints (`accord audit mail-to`), or checkpoints/ in the bucket",
         )
     return str(row.note)

@@ -1,7 +1,7 @@
-"""Proves that a leaf is in a signed log, to somebody who has only a file and the root's public key.
+"""Proves that a leaf is in a signed log, to anyone with the proof file and the root's public key.
 
-The file is canonical JSON (RFC 8785): the leaf, what it commits to (body and salt, unless erased), its audit
-path (RFC 6962), the checkpoint that signs the root, and the endorsement of the key that signed that.
+The file is canonical JSON (RFC 8785): the leaf, its body and salt (unless erased), its audit path (RFC 6962),
+the checkpoint with the tree's root, and the endorsement of the key that signed the checkpoint.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TYPE: Final = "accord-log-inclusion"
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """The file.  ``body`` and ``salt`` are ``None`` where they were erased."""
+    """The content of the file. ``body`` and ``salt`` are ``None`` if they were erased."""
 
     __pydantic_config__ = STRICT
 
@@ -49,8 +49,8 @@ _PROOF: Final = Form[_Proof](_Proof)
 
 @dataclass(frozen=True, slots=True)
 class ProvenLeaf:
-    """What a checked file proves: the leaf, its body (``None`` if it was erased), and the checkpoint whose
-    tree contains it."""
+    """The result of a verified file: the leaf, its body (``None`` if erased), and the checkpoint whose tree
+    contains it."""
 
     leaf: dict[str, Any]
     body: dict[str, Any] | None
@@ -58,7 +58,7 @@ class ProvenLeaf:
 
 
 def find_leaves(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
-    """Leaves about a recording, or with that id: each one's id, tenant, number, kind and time."""
+    """Leaves about a recording, or the leaf with that id: their ids, tenants, numbers, kinds and times."""
     with connected():
         mine = (LeafTable.recording_id == about) | (LeafTable.id == about)
         for row in LeafTable.select().where(mine).order_by(LeafTable.number):
@@ -75,7 +75,7 @@ def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
         leaf = LeafTable.get_or_none(LeafTable.id == leaf_id)
         if leaf is None:
             raise AuditLogError(
-                "leaf.unknown", f"there is no leaf {leaf_id}", "`accord audit leaves` lists them"
+                "leaf.unknown", f"there is no leaf {leaf_id}", "run `accord audit leaves` to list them"
             )
         row = _checkpoint(leaf, number)
     stored = CachedTree(leaf.tenant_id, int(row.size))
@@ -83,8 +83,8 @@ def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
     if stored.root() != head.root:
         raise AuditLogError(
             "audit_log.rewritten",
-            f"the leaves are not those that checkpoint {row.number} signed",
-            "`accord audit` says which",
+            f"the leaves are not those of checkpoint {row.number}",
+            "run `accord audit` to list the changes",
         )
     endorsement = endorsement_of(store, head)
     proof = _Proof(
@@ -99,8 +99,8 @@ def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
 
 
 def last_checkpoint(tenant: str, size: int, store: Store) -> tuple[str, str] | None:
-    """The last checkpoint in the bucket of a log of at most so many leaves, and the endorsement of its key;
-    ``None`` if there is none. Raises ``StoreError``."""
+    """A log's last stored checkpoint with at most ``size`` leaves, and the endorsement of its key; ``None``
+    if there is none. Raises ``StoreError``."""
     with connected():
         mine = (CheckpointTable.tenant_id == tenant) & CheckpointTable.stored_at.is_null(False)
         row = (
@@ -116,8 +116,8 @@ def last_checkpoint(tenant: str, size: int, store: Store) -> tuple[str, str] | N
 
 
 def verify_proof(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> ProvenLeaf:
-    """Check a file, from the root's public key alone. ``checkpoint`` was received another way (by mail, say)
-    and must then be the same.
+    """Verify a file, with the root's public key alone. If ``checkpoint`` is given, received another way (by
+    mail, for example), the file's must be the same.
 
     Raises :class:`SealError` (malformed, a key that the root did not endorse) and :class:`AuditLogError`:
     ``checkpoint.form``, ``checkpoint.signature``, ``checkpoint.other``, ``leaf.changed`` (its body does not
@@ -137,22 +137,22 @@ def verify_proof(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | Non
             f"the file is for checkpoint {head.number} of {head.origin}, and yours is another one",
             "request a file for yours: `accord audit prove … --checkpoint NUMBER`",
         )
-    said = canonical_json.load(proof.leaf.encode(), "leaf")
-    if said.get("tenant") != head.tenant or type(said.get("number")) is not int:
+    leaf = canonical_json.load(proof.leaf.encode(), "leaf")
+    if leaf.get("tenant") != head.tenant or type(leaf.get("number")) is not int:
         raise AuditLogError("leaf.changed", "the leaf and the checkpoint belong to different logs")
     body, salt = proof.body, proof.salt
     committed = None if body is None or salt is None else commitment(salt, body.encode())
-    if (body is None) != (salt is None) or (body is not None and said.get("commitment") != committed):
-        raise AuditLogError("leaf.changed", "the body is not what the leaf commits to")
+    if (body is None) != (salt is None) or (body is not None and leaf.get("commitment") != committed):
+        raise AuditLogError("leaf.changed", "the body does not match the leaf's commitment")
     if not merkle.check_inclusion(
         merkle.hash_leaf(proof.leaf.encode()),
-        said["number"],
+        leaf["number"],
         head.size,
         [bytes.fromhex(each) for each in proof.path],
         head.root,
     ):
         raise AuditLogError("leaf.not_in_it", "the leaf is not in the tree that was signed")
-    return ProvenLeaf(said, None if body is None else json.loads(body), head)
+    return ProvenLeaf(leaf, None if body is None else json.loads(body), head)
 
 
 def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
@@ -165,7 +165,7 @@ def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
         raise AuditLogError(
             "audit_log.unsigned",
             f"leaf {leaf.number} is not signed yet",
-            "the worker signs within the hour; if it does not, `accord doctor` says why",
+            "wait for the worker, which signs within the hour; if it does not, run `accord doctor`",
         )
     return row
 
@@ -180,14 +180,12 @@ def endorsement_of(store: Store, head: Head) -> Endorsement:
 
 
 def verify_checkpoint(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> Head:
-    """A checkpoint's content, after verifying its signature up to the root's key. Raises as :func:`verify_proof`
-    does."""
+    """A checkpoint's content, after verifying its signature up to the root's key. Raises as
+    :func:`verify_proof` does."""
     read = signed_note.read(text.encode())
     head = read.head
     if endorsement.key_id != head.key or head.installation != signing.key_id(root):
-        raise SealError(
-            "seal.endorsement_key", "the endorsement is not of the key that signed the checkpoint"
-        )
+        raise SealError("seal.endorsement_key", "the endorsement is for another key than the checkpoint's")
     if not read.signed_by(endorsement.check(root, CHECKPOINT, head.at)):
         raise AuditLogError("checkpoint.signature", f"key {head.key} did not sign this checkpoint")
     return head

@@ -1,6 +1,6 @@
-"""Single leaves, read in order to decide something: each is whole, and its body matches its commitment.
+"""Verified lookups of single leaves, for decisions: each leaf is intact, and its body matches its commitment.
 
-A row decides nothing on its own: what may be disclosed, erased or heard is what its leaves say.
+A row decides nothing alone: what may be disclosed, erased or played follows from its leaves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from recorder.clock import from_iso
 
 @dataclass(frozen=True, slots=True)
 class LoggedLeaf:
-    """A leaf that is whole, with its body."""
+    """An intact leaf with its body."""
 
     number: int
     kind: str
@@ -30,12 +30,12 @@ class LoggedLeaf:
 
 
 def find_leaf(tenant: str, number: int | None) -> LoggedLeaf | None:
-    """A tenant's leaf; ``None`` if there is none, if it is not whole, or if its body was erased."""
+    """A tenant's leaf; ``None`` if it does not exist, is not intact, or lost its body."""
     if number is None:
         return None
     with connected():
         row = next(iter(_leaf(tenant, number)), None)
-    return None if row is None else _said(row)
+    return None if row is None else _verified(row)
 
 
 @prepared(LeafTable)
@@ -44,26 +44,26 @@ def _leaf(tenant: str, number: int) -> Any:
 
 
 def leaves_about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[LoggedLeaf]:
-    """A tenant's leaves of some kinds about some recordings, in order, without those that are not whole."""
+    """A tenant's intact leaves of some kinds about some recordings, in order."""
     with connected():
         mine = (LeafTable.tenant == tenant) & LeafTable.recording_id.in_([*recordings])
         rows = list(LeafTable.select().where(mine & LeafTable.kind.in_([*kinds])).order_by(LeafTable.number))
-    return [said for row in rows if (said := _said(row)) is not None]
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
 def leaves_after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
-    """A tenant's leaves of a kind that follow another leaf, in order, without those that are not whole."""
+    """A tenant's intact leaves of a kind after the leaf ``number``, in order."""
     with connected():
         mine = (LeafTable.tenant == tenant) & (LeafTable.number > number) & (LeafTable.kind == kind)
         rows = list(LeafTable.select().where(mine).order_by(LeafTable.number))
-    return [said for row in rows if (said := _said(row)) is not None]
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
 def find_decisions(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
-    """A tenant's leaves of some kinds of :data:`IS_DECISION`, in order, without those that are not whole."""
+    """A tenant's intact leaves of some of the kinds in :data:`IS_DECISION`, in order."""
     with connected():
         rows = _decided(tuple(kinds))(tenant)
-    return [said for row in rows if (said := _said(row)) is not None]
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
 @cache
@@ -76,7 +76,7 @@ def _decided(kinds: tuple[str, ...]) -> Callable[[str], list[LeafTable]]:
     return of
 
 
-def _said(row: LeafTable) -> LoggedLeaf | None:
+def _verified(row: LeafTable) -> LoggedLeaf | None:
     if row.body is None or row.salt is None:
         return None
     try:

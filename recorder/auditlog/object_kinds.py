@@ -1,4 +1,4 @@
-"""Every kind of object that Accord puts into the bucket."""
+"""The kinds of objects that Accord puts into the bucket."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ OFFBOARDING: Final = "offboarding/"
 CALL_ERASURES: Final = "call-erasures/"
 RETENTION: Final = "retention/"
 FOLDERS: Final = (KEYS, PROBE, FOLDER, OFFBOARDING, CALL_ERASURES, RETENTION)
-"""Folders in the bucket beside the customers' own."""
+"""Top-level folders of the bucket other than customers'."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectKind:
-    """A kind of object: how its key is formed, and what an audit compares it with (``compared``). ``listed``
-    is its name in docs/formats.md."""
+    """A kind of object: the ``pattern`` of its key, and what an audit compares it with (``compared``).
+    ``listed`` is its name in docs/formats.md."""
 
     listed: str
     pattern: str
@@ -96,7 +96,11 @@ KINDS: Final = (
         rf"offboarding/{ID_PATTERN}/receipt\.json",
         "its signature; its hash in tenant.offboarded",
     ),
-    ObjectKind("call-erasures/<tenant>/<id>.json", rf"call-erasures/{ID_PATTERN}/{ID_PATTERN}\.json", "its signature"),
+    ObjectKind(
+        "call-erasures/<tenant>/<id>.json",
+        rf"call-erasures/{ID_PATTERN}/{ID_PATTERN}\.json",
+        "its signature",
+    ),
     ObjectKind(
         "retention/<tenant>/<limit>.json",
         rf"retention/{ID_PATTERN}/(?!.*-lifted\.json){ID_PATTERN}\.json",
@@ -115,7 +119,7 @@ KINDS: Final = (
 UNSEALED: Final = frozenset({"audio.opus", "audio.wav", "peaks", "note"})
 """Objects that are put before the manifest."""
 
-NOT_ACCORDS: Final = "nothing of Accord's is called so, or lies here"
+NOT_ACCORDS: Final = "Accord puts no such object here"
 
 
 def kind_of(key: str) -> ObjectKind | None:
@@ -124,7 +128,7 @@ def kind_of(key: str) -> ObjectKind | None:
 
 
 def is_recording_object(name: str) -> bool:
-    """Whether a name in a recording's place is one that Accord uses there."""
+    """Whether Accord uses this object name in a recording's folder."""
     return name in UNSEALED or name == "manifest.json" or number_in(name) is not None
 
 

@@ -1,8 +1,7 @@
 """Timestamps checkpoints by an external authority (RFC 3161).
 
-Whoever holds the signing key can backdate a checkpoint, but cannot obtain yesterday's timestamp for it. The
-token is stored beside the checkpoint. A log's newest checkpoint is timestamped, and thereby all that it
-follows.
+The holder of the signing key can backdate a checkpoint, but cannot obtain yesterday's timestamp for it. The
+token is stored beside the checkpoint. Timestamping a log's newest checkpoint covers its predecessors.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The timestamp authority: its address, and the certificates (PEM) that its own certificate chains to."""
+    """The timestamp authority: its URL, and its root certificates (PEM)."""
 
     url: str
     certificates: bytes
 
     def stamp(self, content: bytes) -> bytes:
-        """A verified token for some bytes. Raises :class:`AuditLogError`: ``timestamp.unreachable``,
-        ``timestamp.wrong``."""
+        """Request a token for some bytes, and verify it. Raises :class:`AuditLogError`:
+        ``timestamp.unreachable``, ``timestamp.wrong``."""
         request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build()
         headers = {"Content-Type": "application/timestamp-query"}
         try:
@@ -59,19 +58,23 @@ class Authority:
                 token = answer.read(MAX_BYTES)
         except HTTPError as error:
             raise AuditLogError(
-                "timestamp.unreachable", f"{self.url} gives no timestamp: {error}", ""
+                "timestamp.unreachable",
+                f"{self.url} cannot be reached: {error}",
+                "check timestamp_url in section [ledger], and the network",
             ) from error
         if answer.status != 200:
             raise AuditLogError(
-                "timestamp.unreachable", f"{self.url} answers {answer.status}", "is the address right?"
+                "timestamp.unreachable",
+                f"{self.url} responded with status {answer.status}",
+                "check timestamp_url in section [ledger]",
             )
         verify_token(token, content, self.certificates, nonce=request.nonce)
         return token
 
 
 def verify_token(token: bytes, content: bytes, certificates: bytes, nonce: int | None = None) -> datetime:
-    """The latest time at which an authority saw some bytes. Raises :class:`AuditLogError`
-    (``timestamp.wrong``)."""
+    """Verify a token; returns the time by which the authority had seen the bytes. Raises
+    :class:`AuditLogError` (``timestamp.wrong``)."""
     try:
         builder = VerifierBuilder(roots=load_pem_x509_certificates(certificates), nonce=nonce)
         answer = decode_timestamp_response(token)
@@ -80,13 +83,13 @@ def verify_token(token: bytes, content: bytes, certificates: bytes, nonce: int |
     except (VerificationError, ValueError) as error:
         raise AuditLogError(
             "timestamp.wrong",
-            f"this is not its timestamp: {error}",
-            "are these the authority's certificates ([ledger] timestamp_ca)?",
+            f"the timestamp does not verify: {error}",
+            "check that timestamp_ca in section [ledger] has the authority's root certificates",
         ) from error
 
 
 def verify_checkpoint_token(token: bytes, note: str, at: datetime, certificates: bytes) -> None:
-    """Check the token of a checkpoint against the time at which it says it was signed. Raises
+    """Verify a checkpoint's token, and that it is not older than the checkpoint (``at``). Raises
     :class:`AuditLogError` (``timestamp.wrong``)."""
     seen = verify_token(token, note.encode(), certificates)
     if seen < at - SLACK:
@@ -97,8 +100,8 @@ def verify_checkpoint_token(token: bytes, note: str, at: datetime, certificates:
 
 
 def stamp_due(services: AuditLogServices, authority: Authority | None, now: datetime) -> int:
-    """Have each log's newest checkpoint timestamped; returns how many were. Can be repeated. Raises
-    :class:`AuditLogError`, ``StoreError``: all logs use one authority, so the rest waits until the next time.
+    """Timestamp each log's newest checkpoint; returns the number of timestamps. Can be repeated. Raises
+    :class:`AuditLogError`, ``StoreError`` at the first failure, as all logs use the same authority.
     """
     if authority is None:
         return 0
@@ -126,7 +129,7 @@ def token_place(note: str) -> str:
 def _one(row: CheckpointTable, services: AuditLogServices, authority: Authority, now: datetime) -> bool:
     content, place = row.note.encode(), token_place(row.place)
     try:
-        # Already there if a worker died after putting it.
+        # The token exists if a worker died after it put it.
         verify_token(read_at(services.store, place), content, authority.certificates)
     except NotFound:
         put(services.store, place, authority.stamp(content), row.at + services.checkpoint_lock)

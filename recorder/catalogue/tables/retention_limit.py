@@ -10,9 +10,9 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 class RetentionLimitTable(Table):
     """A customer's retention limit: the signed ``statement`` that sets it, and the one that lifts it
-    (``seal.retention_limit``), byte for byte as in the bucket. ``leaf`` and ``lifted_leaf`` are the numbers of
-    their leaves in the customer's log; a statement without its leaf is not in force yet. ``settled_after`` is
-    the last recording that the limit was applied to; ``settled_at`` is set once it was applied to all."""
+    (``seal.retention_limit``), byte for byte as in the bucket. ``leaf`` and ``lifted_leaf`` are the numbers
+    of their leaves in the customer's log; a statement without its leaf is not in force yet. ``settled_after``
+    is the last recording that the limit was applied to; ``settled_at`` is set once it was applied to all."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

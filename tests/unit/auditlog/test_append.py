@@ -146,7 +146,7 @@ def test_a_leaf_goes_with_what_its_body_speaks_of_and_nothing_else(tenant, clock
 def test_a_leaf_that_would_go_with_something_else_is_not_written(
     tenant, clock, entropy, kind: str, body: dict[str, object], recording: str | None
 ) -> None:
-    with pytest.raises(ValueError, match="does not go with"), writing():
+    with pytest.raises(ValueError, match="does not belong to"), writing():
         append(tenant, kind, body, clock(), entropy, recording=recording)
     assert _numbers() == [0]
 
