@@ -1,7 +1,7 @@
-"""Continues a log that was cut: after a restore or a rebuild, the catalogue knows less than was signed.
+"""Restarts a log after a restore or a rebuild, when the catalogue has fewer leaves than were signed.
 
-Nothing that was signed is undone: the bucket's checkpoints stay, the next one names the last of them and
-starts another epoch, and the log itself records that and why. Every later audit reports it.
+No signature is undone: the bucket's checkpoints stay, the next one names the last of them and begins a new
+epoch, and the log itself records that and the reason. Every later audit reports it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
         raise AuditLogError(
             "audit_log.untrusted",
             f"the newest checkpoint is number {signed.newest}, and it cannot be continued now",
-            "`accord audit` says what is wrong with it; if a clock was ahead, wait until that time",
+            "run `accord audit` to see what is wrong with it; if a clock was ahead, wait until its time",
         )
     with writing():
         lock_tenant(tenant)

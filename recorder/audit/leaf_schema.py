@@ -1,4 +1,4 @@
-"""What leaves say about rows, by kind: of which table, which row, and which columns.
+"""The statements of leaves about rows, by kind: the table, the row, and the values of columns.
 
 A column that a body does not mention is not compared.
 """
@@ -33,47 +33,49 @@ Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
 
 ANY_VALUE: Final = object()
-"""Of a column: it has some value."""
+"""A column's value: any but NULL."""
 
 NO_LONGER_STATED: Final = object()
-"""Of a column: earlier statements about it no longer apply."""
+"""A column's value: any, as earlier statements about it no longer apply."""
 
 LEAF_TIME: Final = object()
-"""Of a column: the time at which the leaf was written (:class:`Moment`, once that is known)."""
+"""A column's value: the time of the leaf (becomes a :class:`Moment`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Of a column: a time, as a leaf states it."""
+    """A column's value: a time, as a leaf states it."""
 
     at: str
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """Of a column: the SHA-256 (hex) of the text in it, or of the canonical JSON of what is in it."""
+    """A column's value by its SHA-256 (hex): that of a text, or of the canonical JSON of a list or
+    mapping."""
 
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class NumberCommitment:
-    """Of a request's phone number: its commitment under the request's salt (:func:`register.committed`)."""
+    """A subject request's phone number, by its commitment under the request's salt
+    (:func:`register.committed`)."""
 
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class ValueOrNone:
-    """Of a column: this value, or none any more."""
+    """A column's value: this one, or NULL since."""
 
     said: Any
 
 
 @dataclass(frozen=True, slots=True)
 class RowStatement:
-    """What leaves of a kind say about a row: its table, which row (an id, or ``None`` for a body that does
-    not say), and its columns. ``makes``: the leaf suffices for such a row to exist."""
+    """The statement of a kind of leaf about a row: its table, its id (``None`` if the body names none), and
+    its columns. ``makes``: the leaf justifies the row's existence."""
 
     model: type[Table]
     which: Callable[[Body], str | None]
@@ -81,12 +83,12 @@ class RowStatement:
     makes: bool = True
 
     def said(self, body: Body, at: str) -> dict[str, Any]:
-        """The columns' values, by a leaf that was written at that time."""
+        """The columns' values by a leaf with this body and time."""
         return {name: Moment(at) if value is LEAF_TIME else value for name, value in self.columns(body).items()}
 
 
 OWN_TENANT: Final = ""
-"""The row of a leaf that names none: its own customer's."""
+"""Stands for the id of the leaf's own tenant."""
 
 
 def _own(_body: Body) -> str:
@@ -102,15 +104,14 @@ def _amendment(body: Body) -> str | None:
 
 
 def _same(*names: str, **others: str) -> Columns:
-    """Columns with the value of the body's field of the same name, or of another one; only those that a body
-    has."""
+    """Columns with the value of the body's field of the same name, or of the given one, if the body has
+    it."""
     called = {name: name for name in names} | others
     return lambda body: {column: body[name] for column, name in called.items() if name in body}
 
 
 def _digests(**names: str) -> Columns:
-    """Columns with text, or with something that is kept as JSON, whose SHA-256 is in the body (or
-    ``None``)."""
+    """Columns whose SHA-256 (or ``None``) is in the body."""
     return lambda body: {
         column: None if body[name] is None else Digest(body[name])
         for column, name in names.items()
@@ -134,12 +135,12 @@ def _review(body: Body) -> str:
 
 
 def _or_none(**names: str) -> Columns:
-    """Columns that are empty (``NULL``) if the body has an empty text."""
+    """Columns that are NULL if the body's field is empty."""
     return lambda body: {column: body[name] or None for column, name in names.items() if name in body}
 
 
 def _times(**names: str) -> Columns:
-    """Columns with a time that is in the body; ``None`` and an empty text mean none."""
+    """Columns with a time from the body; ``None`` and an empty text mean NULL."""
     return lambda body: {
         column: Moment(body[name]) if body[name] else None for column, name in names.items() if name in body
     }
@@ -363,15 +364,15 @@ MUTABLE: Final = (
     VerificationCodeTable,
     ReviewTable,
 )
-"""Tables of few rows, about which later leaves may say something else: the last one counts."""
+"""Small tables whose rows change: the last leaf about a column counts."""
 
 END_COLUMNS: Final[Mapping[type[Table], tuple[str, ...]]] = {
     SessionTable: ("ended_at",), ListenTable: ("closed_at",), LiveCommandTable: ("outcome", "answered_at"),
 }  # fmt: skip
-"""Tables of many rows: the columns that are empty until a leaf states the row's end."""
+"""Large tables: the columns that are NULL until a leaf states the row's end."""
 
 OFFBOARDED: Final = frozenset({"tenant.erasure_started", "tenant.offboarded"})
-"""Kinds after which rows about people may be empty or deleted: their customer has left."""
+"""Kinds of leaves after which rows about people may be emptied or deleted, by offboarding."""
 
 PERSONAL: Final = (
     ApiTokenTable,
@@ -381,11 +382,11 @@ PERSONAL: Final = (
     ReviewTable,
     LiveCommandTable,
 )
-"""Tables that are deleted with a customer who leaves."""
+"""Tables whose rows offboarding deletes."""
 
 
 def rows_of(model: Any, tenant: str) -> Expression:
-    """The condition that a row is a tenant's."""
+    """The condition that a row belongs to a tenant."""
     if model is SessionTable:
         return SessionTable.user.in_(UserTable.select(UserTable.id).where(UserTable.tenant == tenant))
     if model is ReviewTable:
@@ -397,7 +398,7 @@ def rows_of(model: Any, tenant: str) -> Expression:
 
 
 def is_owned(row: Table, tenant: str) -> bool:
-    """Whether a row names a customer, or refers to another row that does and is compared itself."""
+    """Whether a row names the tenant, directly or through a row that is compared itself."""
     return isinstance(row, TenantTable) or getattr(row, "tenant_id", tenant) == tenant
 
 
@@ -406,11 +407,11 @@ FULLY_LOGGED: Final = (
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable,
 )  # fmt: skip
-"""Tables in which every row has a leaf. Nothing creates a customer's own purpose yet."""
+"""Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
 
 def agrees(row: Table, column: str, said: Any) -> bool:
-    """Whether a row's column is what a leaf says; a value in a form that is never written is not."""
+    """Whether a row's column agrees with a leaf. A value that Accord never writes does not."""
     try:
         return said is NO_LONGER_STATED or _agrees(row, column, said)
     except (ValueError, TypeError, AttributeError):
@@ -435,7 +436,7 @@ def _agrees(row: Table, column: str, said: Any) -> bool:
 
 
 def _gone(column: str, said: Any) -> bool:
-    """Whether a column may have become empty: a grant loses its session once that is forgotten."""
+    """Whether a column may have become NULL: a grant loses its session when that is deleted."""
     return column != "session_id" or not SessionTable.select().where(SessionTable.id == said).exists()
 
 

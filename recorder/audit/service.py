@@ -1,17 +1,15 @@
-"""``accord audit``: is everything as it was written? Catalogue, leaves, checkpoints, and recordings.
+"""``accord audit``: compares checkpoints, leaves, rows and recordings, in an order in which each check relies
+on the ones before:
 
-In this order, so that each part rests on the one before it:
-
-1. checkpoints (:mod:`checkpoints`): signed by keys that the root endorsed, and none is missing
-2. leaves (:mod:`leaves`): none is missing or changed, and what they commit to is there
-3. the leaves are those that were signed
+1. checkpoints (:mod:`checkpoints`): signed by endorsed keys, and none is missing
+2. leaves (:mod:`leaves`): none is missing or changed, and their bodies match
+3. the leaves match the checkpoints
 4. rows (:mod:`rows`): they agree with the leaves
-5. recordings and their wrapped keys (:mod:`recordings`, :mod:`wrapped_keys`): the bucket has what was sealed,
-   and the rows agree
-6. what belongs to no single customer (:mod:`shared_rows`), and unknown objects (:mod:`unknown_objects`)
+5. recordings and their wrapped keys (:mod:`recordings`, :mod:`wrapped_keys`): bucket and rows match the seals
+6. shared rows (:mod:`shared_rows`), and unknown objects (:mod:`unknown_objects`)
 
-The catalogue is read in one snapshot while others write. What is read is not kept: memory does not grow with
-the number of leaves, only by an id for each row that they describe.
+The catalogue is read in one snapshot while others write. Memory does not grow with the number of leaves, only
+by an id for each row that they describe.
 """
 
 from __future__ import annotations
@@ -43,14 +41,14 @@ from recorder.seal.revocation import Trust
 from recorder.store.contract import Store
 
 Progress = Callable[[str, int, int | None], None]
-"""Is told about progress: of what, how many are done, and of how many if that is known."""
+"""Called with progress: what is counted, how many are done, and the total if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How to audit. ``revoked``: key ids and since when they no longer count; ``certificates`` (PEM) verify
-    timestamps; ``given`` are checkpoints received another way; ``recordings``: whether audio is read, too;
-    ``keyring`` allows comparing the parties and, with ``deep``, opening every wrapped key."""
+    """An audit. ``revoked`` are the ids of revoked keys, each with the time of revocation; ``certificates``
+    (PEM) verify timestamps; ``given`` are checkpoints received another way. ``recordings``: also read the
+    audio. The ``keyring`` is for comparing parties and, with ``deep``, for opening every wrapped key."""
 
     store: Store
     root: Ed25519PublicKey
@@ -67,46 +65,46 @@ class Audit:
         """Audit one tenant. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
         ``StoreError``."""
         given = [each for each in self.given if each.head.tenant == tenant]
-        signed = CheckpointAudit(tenant, self.root, self.now, self.revoked, self.certificates, given)
-        signed.read(self.store)
-        yield from signed.findings
-        offboarded = OffboardingAudit(tenant, self.store, self.root, self.revoked)
-        offboarded.read()
+        checkpoints = CheckpointAudit(tenant, self.root, self.now, self.revoked, self.certificates, given)
+        checkpoints.read(self.store)
+        yield from checkpoints.findings
+        offboarding = OffboardingAudit(tenant, self.store, self.root, self.revoked)
+        offboarding.read()
         with snapshot():
             row = TenantTable.get_or_none(TenantTable.id == tenant)
             if row is None:
                 raise unknown_tenant(tenant)
-            told = RowAudit(tenant, self.now)
-            sizes = frozenset(head.size for head in signed.heads)
-            leaves = LeafAudit(tenant, sizes, offboarded.heard(told.hear), COLLECTED | OFFBOARDING)
+            rows = RowAudit(tenant, self.now)
+            sizes = frozenset(head.size for head in checkpoints.heads)
+            leaves = LeafAudit(tenant, sizes, offboarding.collector(rows.collect), COLLECTED | OFFBOARDING)
             size = int(row.ledger_size)
             yield from leaves.read(lambda done: self.tell("leaves", done, size))
             if leaves.count != size:
-                what = f"{leaves.count} leaves are there, and {size} were written"
+                what = f"there are {leaves.count} leaves, but {size} were written"
                 yield AuditFinding("log.size", tenant, what)
-            yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
-            yield from told.end(leaves.erased | leaves.gone, leaves.amended)
-            yield from offboarded.end(leaves.erased)
+            yield from checkpoints.compare(leaves.roots, leaves.count, rows.begun, row.created_at)
+            yield from rows.end(leaves.erased | leaves.gone, leaves.amended)
+            yield from offboarding.end(leaves.erased)
         trust = Trust(self.root, lambda: self.revoked)
         yield from compare_statements(tenant, self.store, trust, self.now)
         yield from compare_credentials(tenant, trust)
         if self.recordings:
             deep = self.keyring if self.deep else None
-            keys = WrappedKeys(tenant, self.store, told.keys, told.keys_destroyed, deep)
-            kept = RecordingAudit(tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys)
-            yield from kept.read(lambda done: self.tell("recordings", done, None))
+            keys = WrappedKeys(tenant, self.store, rows.keys, rows.keys_destroyed, deep)
+            recordings = RecordingAudit(tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys)
+            yield from recordings.read(lambda done: self.tell("recordings", done, None))
 
     def shared(self, known: Collection[str]) -> Iterator[AuditFinding]:
-        """Audit what belongs to no single customer. Raises ``StoreError``."""
+        """Audit sounds, and rows and objects without a customer. Raises ``StoreError``."""
         with snapshot():
             yield from shared_rows.check_sounds()
             yield from shared_rows.check_ownerless(known)
         yield from unknown_objects.find_unknown(self.store, known)
 
     def lost(self, known: Collection[str]) -> Iterator[AuditFinding]:
-        """Tenants whose log was signed and whom the catalogue does not know. Raises ``StoreError``."""
+        """Find logs of customers that the catalogue lost. Raises ``StoreError``."""
         for tenant in sorted({each.head.tenant for each in self.given} - {*known}):
-            what = "a checkpoint was given of a customer that the catalogue does not know"
+            what = "a given checkpoint is of a customer that the catalogue does not know"
             yield AuditFinding("log.missing", tenant, what)
         after = ""
         while (key := next(iter(self.store.list(FOLDER, after)), None)) is not None:

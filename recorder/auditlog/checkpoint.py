@@ -255,8 +255,8 @@ def _check_seen(tenant: str, last: CheckpointTable | None, services: AuditLogSer
         raise AuditLogError(
             "audit_log.truncated",
             f"there was a checkpoint {further}, but catalogue and bucket end with {known}: nothing is signed",
-            "checkpoints were removed: compare with mailed ones (`accord audit --checkpoint`), run "
-            "`accord audit begin`, which continues the log from here and records that, then restart the worker",
+            "checkpoints were removed: compare with mailed ones (`accord audit --checkpoint`), continue the "
+            "log from here with `accord audit begin`, which records that, and restart the worker",
         )
     services.checkpoints_seen[tenant] = known
 

@@ -121,7 +121,7 @@ def test_a_number_that_is_none_is_named(world: World, catalogue_kind: str) -> No
         database.execute_sql("UPDATE ledger_entry SET number = 'x' WHERE number = 3")
     found = {(each.code, each.message) for each in world.audit(recordings=False)}
     assert ("leaf.changed", "a leaf has the number 'x'") in found
-    assert ("leaf.missing", "leaf 3 is not there: deleted") in found
+    assert ("leaf.missing", "leaf 3 was deleted") in found
 
 
 def test_a_customer_whom_the_catalogue_lost_is_named(world: World) -> None:
