@@ -43,9 +43,9 @@ TESTS: dict[str, tuple[str, ...]] = {
 }
 """Each package with the folders of its unit tests."""
 
-SQLITE_ONLY = "not [postgresql and not -postgresql"
-"""Leaves out the repetition of tests on PostgreSQL, by its parameter. (The plain word would also leave out every
-test of a module with the marker of that name, on SQLite, too.)"""
+ONCE = "test_postgresql or (not [postgresql and not -postgresql)"
+"""Leaves out the repetition of tests on PostgreSQL, which have a parameter of that name, but not the tests of the
+driver. (The plain word would also leave out, on SQLite too, every test of a module with the marker of that name.)"""
 
 IMPORT = ""
 """A line that runs while its module is imported is recorded under this name."""
@@ -111,7 +111,7 @@ def _pytest(arguments: list[str]) -> list[str]:
 def record_lines(copy: Path, package: str) -> Record:
     """Run the package's tests once, unharmed.  A test that fails then is not used."""
     out = copy / "mutation-record.json"
-    chosen = [*TESTS[package], "-k", SQLITE_ONLY, *(f"--ignore={path}" for path in SLOW)]
+    chosen = [*TESTS[package], "-k", ONCE, *(f"--ignore={path}" for path in SLOW)]
     environment = {
         **os.environ,
         "ACCORD_MUTATION_PACKAGE": str(copy / "recorder" / package),
