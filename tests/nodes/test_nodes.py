@@ -25,7 +25,7 @@ SEED = int(os.environ.get("ACCORD_SEED", "20261125"))
 
 @pytest.mark.long
 @pytest.mark.parametrize("deaths", [2, pytest.param(20, marks=pytest.mark.long)])
-def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, house, deaths) -> None:
+def test_dead_node_blocks_nobody_and_resumes_after_restart(nodes, house, deaths) -> None:
     """SIGKILL at random moments of one node's worker, while the others work."""
     chance = random.Random(SEED)
     print(f"ACCORD_SEED={SEED}")
@@ -50,7 +50,7 @@ def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, ho
     nodes.assert_whole(calls)
 
 
-def test_the_takes_of_a_node_that_never_comes_back_are_moved_to_another_ones_spool(nodes, house) -> None:
+def test_takes_of_a_lost_node_are_moved_to_another_spool(nodes, house) -> None:
     """Whatever stage they are at; the other node is at work meanwhile."""
     north, east, _ = nodes
     calls = [east.take() for _ in range(3)]
@@ -66,7 +66,7 @@ def test_the_takes_of_a_node_that_never_comes_back_are_moved_to_another_ones_spo
 
 
 @pytest.mark.long
-def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, house, clock) -> None:
+def test_expired_recordings_are_erased_once_despite_a_crash(nodes, house, clock) -> None:
     """Every node wants to destroy the same recordings; one dies in the middle."""
     chance = random.Random(SEED)
     real = clock()
@@ -110,7 +110,7 @@ def _claims() -> int:
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGQUIT, marks=pytest.mark.long)])
-def test_a_database_that_goes_and_comes_back_is_found_again_by_every_process(nodes, postgres, how) -> None:
+def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) -> None:
     """Nobody is started again: the workers keep what they did, the panel says so and recovers."""
     north, _, _ = nodes
     workers = [node.work() for node in nodes]

@@ -46,7 +46,7 @@ def to_come(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_the_others_go_on_when_one_node_has_migrated(nodes: Nodes, house, to_come) -> None:
+def test_other_nodes_continue_after_a_migration(nodes: Nodes, house, to_come) -> None:
     north, east, _ = nodes
     adds = f"SERVES = {OURS!r}\n{ADDS}"
     calls = [node.take() for _ in range(3) for node in (north, east)]
@@ -85,7 +85,7 @@ def test_the_others_go_on_when_one_node_has_migrated(nodes: Nodes, house, to_com
 
 
 @pytest.mark.long
-def test_nothing_is_lost_of_calls_that_go_on_over_an_upgrade(nodes: Nodes, house, to_come) -> None:
+def test_upgrade_loses_nothing_of_calls_in_progress(nodes: Nodes, house, to_come) -> None:
     """Schema, worker and daemon are exchanged, each while four people talk."""
     north, east, _ = nodes
     event_port = free_ports(2)

@@ -124,11 +124,11 @@ def hang(here: Installation) -> float:
     return longest
 
 
-def test_an_answer_comes_however_the_store_hangs(watched: Watched) -> None:
+def test_readiness_answers_while_the_store_hangs(watched: Watched) -> None:
     assert watched.taken < 3.5
 
 
-def test_each_process_shows_what_is_declared_for_it(watched: Watched) -> None:
+def test_each_process_exposes_its_declared_metrics(watched: Watched) -> None:
     for job, process in JOBS.items():
         status, text = get(watched.here.at(watched.here.ports_of(job), "metrics"))
         assert status == 200
@@ -141,7 +141,7 @@ def test_each_process_shows_what_is_declared_for_it(watched: Watched) -> None:
             assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
-def test_no_label_holds_what_somebody_sent(watched: Watched) -> None:
+def test_labels_have_no_client_input(watched: Watched) -> None:
     here = watched.here
     personal = [*here.recordings(), here.tenant, run.LOGIN, "3225550101", "+32"]
     for job in JOBS:
@@ -150,7 +150,7 @@ def test_no_label_holds_what_somebody_sent(watched: Watched) -> None:
         assert len(text.splitlines()) < 1500
 
 
-def test_what_happened_is_what_is_counted(watched: Watched) -> None:
+def test_counts_match_events(watched: Watched) -> None:
     here = watched.here
     for port, line, least in (
         (here.daemon, 'accord_calls_total{outcome="recorded"}', 2),
@@ -179,7 +179,7 @@ def test_what_happened_is_what_is_counted(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize(("title", "expression"), [pytest.param(*each, id=each[0]) for each in queries()])
-def test_every_query_of_the_dashboard_finds_something(watched: Watched, title: str, expression: str) -> None:
+def test_every_dashboard_query_has_data(watched: Watched, title: str, expression: str) -> None:
     asked = expression.replace("$__rate_interval", "60s").replace("$node", ".*")
     if title == "Alerts":
         asked = asked.replace(',alertstate="firing"', "")  # some wait for their time to be over
@@ -187,14 +187,14 @@ def test_every_query_of_the_dashboard_finds_something(watched: Watched, title: s
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in pages.alerts()])
-def test_every_rule_can_be_judged(watched: Watched, rule: dict[str, str]) -> None:
+def test_every_rule_can_be_evaluated(watched: Watched, rule: dict[str, str]) -> None:
     """Every comparison gives its answer, yes or no: none is quiet because there is nothing to compare."""
     judged = COMPARED.sub(r" \1 bool ", rule["expr"])
     assert "bool" in judged
     assert watched.prometheus.values(judged), judged
 
 
-def test_prometheus_takes_every_rule_and_scrapes_every_process(watched: Watched) -> None:
+def test_prometheus_loads_every_rule_and_scrapes_every_process(watched: Watched) -> None:
     groups = watched.prometheus.api("rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["name"] for rule in rules} == {rule["alert"] for rule in pages.alerts()}

@@ -149,7 +149,7 @@ def seed() -> int:
     return int(os.environ.get("ACCORD_SEED", "20261125"))
 
 
-def test_a_folder_of_many_recordings(tmp_path: Path, seed: int) -> None:
+def test_rebuild_many_recordings_from_a_folder(tmp_path: Path, seed: int) -> None:
     given = os.environ.get("ACCORD_REBUILD_FROM")
     root = Path(given) if given else make(tmp_path, RECORDINGS)
     store = {"ACCORD_STORE_KIND": "directory", "ACCORD_STORE_PATH": str(root / "bucket")}
@@ -158,7 +158,7 @@ def test_a_folder_of_many_recordings(tmp_path: Path, seed: int) -> None:
     check(root, work, store, seed)
 
 
-def test_a_real_store_with_many_recordings(tmp_path: Path, seed: int) -> None:
+def test_rebuild_many_recordings_from_a_store(tmp_path: Path, seed: int) -> None:
     port = free_ports(PORTS)
     server = SeaweedFS(tmp_path / "seaweedfs", port)
     server.start()

@@ -53,13 +53,13 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
                 yield near, far
 
 
-def test_it_is_our_own(pair: Pair) -> None:
+def test_own_socket(pair: Pair) -> None:
     near, far = pair
     assert peer_uid(far) == os.getuid()
     assert peer_uid(near) == os.getuid()
 
 
-def test_a_connection_that_its_process_has_left_is_nobodys(pair: Pair) -> None:
+def test_closed_socket_has_no_owner(pair: Pair) -> None:
     """The kernel keeps it for a while, and says that it is root's."""
     near, far = pair
     near.close()
@@ -70,7 +70,7 @@ def test_a_connection_that_its_process_has_left_is_nobodys(pair: Pair) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
-def test_it_is_another_users() -> None:
+def test_socket_of_another_user() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         client = subprocess.Popen(
@@ -85,7 +85,7 @@ def test_it_is_another_users() -> None:
 
 
 @pytest.mark.parametrize("place", ["127.0.0.1", "0.0.0.0"])  # somebody else would do that
-def test_who_would_be_connected_to(place: str) -> None:
+def test_own_listener(place: str) -> None:
     with socket.create_server((place, 0)) as server:
         address = "127.0.0.1", server.getsockname()[1]
         assert listener_uid(address) == os.getuid() == seaweedfs._listed(address[1]), "with netlink, and without"
@@ -95,7 +95,7 @@ def test_who_would_be_connected_to(place: str) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
-def test_another_user_would_be_connected_to() -> None:
+def test_listener_of_another_user() -> None:
     program = [sys.executable, "-c", SERVER.format(uid=SOMEBODY)]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -117,7 +117,7 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
-def test_where_all_users_look_alike_none_is_named() -> None:
+def test_unmapped_user_is_unknown() -> None:
     """In a user namespace that knows root alone, as under systemd's ``PrivateUsers``."""
     daemon = subprocess.Popen(
         ["unshare", "--user", "--map-root-user", sys.executable, "-c", NAMESPACE],

@@ -48,7 +48,7 @@ class Away:
             raise StoreError("store.unreachable", "away")
 
 
-def test_a_checkpoint_is_what_c2sp_says(world: World) -> None:
+def test_checkpoint_has_c2sp_form(world: World) -> None:
     """Read with nothing of the product's: the text, the key's id, the signature."""
     content = world.note(1).read_text()
     text, signature = content.split("\n\n")
@@ -70,7 +70,7 @@ def test_a_checkpoint_is_what_c2sp_says(world: World) -> None:
     assert "Martin" not in content
 
 
-def test_the_example_of_the_standard_has_the_key_id_that_ours_has() -> None:
+def test_key_hash_matches_published_example() -> None:
     """The verifier key of Go's checksum database, and the id in its signed notes."""
     name = "sum.golang.org"
     key = base64.b64decode("Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8")
@@ -78,7 +78,7 @@ def test_the_example_of_the_standard_has_the_key_id_that_ours_has() -> None:
     assert signed_note.key_hash(name, public).hex() == "033de0ae"
 
 
-def test_each_goes_on_from_the_one_before(world: World) -> None:
+def test_each_checkpoint_continues_its_predecessor(world: World) -> None:
     heads = [signed_note.read(world.note(number).read_bytes()).head for number in (1, 2, 3)]
     assert [head.number for head in heads] == [1, 2, 3]
     assert heads[0].before is None
@@ -89,7 +89,7 @@ def test_each_goes_on_from_the_one_before(world: World) -> None:
         assert check_consistency(old.size, new.size, path, old.root, new.root)
 
 
-def test_it_is_signed_within_the_hour_where_it_grew_and_within_the_day_where_not(world: World) -> None:
+def test_log_is_signed_hourly_if_it_grew_and_daily_if_not(world: World) -> None:
     clock, means = world.house.clock, world.signing()
 
     def minutes_until_signed() -> int:
@@ -106,7 +106,7 @@ def test_it_is_signed_within_the_hour_where_it_grew_and_within_the_day_where_not
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("at", [1, 2])
-def test_a_crash_while_it_is_put_is_made_good(world: World, at: int, after: bool) -> None:
+def test_interrupted_put_is_repeated(world: World, at: int, after: bool) -> None:
     world.happen()
     now = world.house.clock.forward(hours=1)
     away = Away(world.house.means.store, at, after=after)
@@ -120,7 +120,7 @@ def test_a_crash_while_it_is_put_is_made_good(world: World, at: int, after: bool
     assert world.audit() == []
 
 
-def test_of_two_workers_one_signs(world: World) -> None:
+def test_one_of_two_workers_signs(world: World) -> None:
     world.happen()
     now = world.house.clock.forward(hours=1)
     assert lease.take(f"checkpoint:{world.tenant}", "somebody else", now)
@@ -133,7 +133,7 @@ def test_of_two_workers_one_signs(world: World) -> None:
     assert checkpoint.sign_due(world.signing(), now) == 1
 
 
-def test_what_does_not_go_on_is_not_signed(world: World) -> None:
+def test_rewritten_log_is_not_signed(world: World) -> None:
     with writing():
         LeafTable.update(leaf_hash="00" * 32).where(LeafTable.number == 2).execute()
     world.house.clock.forward(days=1)
@@ -143,7 +143,7 @@ def test_what_does_not_go_on_is_not_signed(world: World) -> None:
     assert not world.note(4).exists()
 
 
-def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: World) -> None:
+def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) -> None:
     size = world.checkpoint(2).size
     with writing():
         LeafTable.delete().where(LeafTable.number >= size).execute()
@@ -171,7 +171,7 @@ def test_an_old_catalogue_is_not_signed_and_begins_again_in_the_open(world: Worl
     assert raised.value.error_id == "audit_log.continuous"
 
 
-def test_a_key_that_is_not_endorsed_for_it_signs_nothing(world: World) -> None:
+def test_key_without_endorsement_for_checkpoints_signs_nothing(world: World) -> None:
     root = signing.load_private(world.house.folder / "keys" / signing.ROOT_KEY)
     key, now = Ed25519PrivateKey.generate(), world.house.clock()
     old = endorse(root, key.public_key(), ("manifest", "amendment"), now, now + timedelta(days=9))
@@ -195,7 +195,7 @@ def test_a_key_that_is_not_endorsed_for_it_signs_nothing(world: World) -> None:
         lambda text: "",
     ],
 )
-def test_what_is_no_checkpoint_is_refused(world: World, change: Callable[[str], str]) -> None:
+def test_malformed_checkpoint_is_refused(world: World, change: Callable[[str], str]) -> None:
     with pytest.raises(AuditLogError) as raised:
         signed_note.read(change(world.note(1).read_text()).encode())
     assert raised.value.error_id == "checkpoint.form"
@@ -203,7 +203,7 @@ def test_what_is_no_checkpoint_is_refused(world: World, change: Callable[[str], 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> None:
+def test_any_bytes_are_read_or_refused(data: st.DataObject) -> None:
     head = signed_note.Head(
         "ab" * 16, "t", 1, 5, bytes(32), 2, datetime(2026, 3, 2, tzinfo=UTC), "cd" * 16, None
     )
@@ -223,7 +223,7 @@ def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> 
 # --- showing it to others
 
 
-def test_a_leaf_is_shown_with_nothing_but_a_file_and_the_roots_key(world: World) -> None:
+def test_inclusion_proof_needs_only_file_and_root_key(world: World) -> None:
     store, root = world.house.means.store, world.house.means.root
     with connected():
         leaves = list(LeafTable.select().order_by(LeafTable.number))
@@ -239,7 +239,7 @@ def test_a_leaf_is_shown_with_nothing_but_a_file_and_the_roots_key(world: World)
     assert raised.value.error_id == "checkpoint.other"
 
 
-def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
+def test_unsigned_leaf_has_no_inclusion_proof(world: World) -> None:
     world.happen()
     leaf = world.leaf("tenant.changed", -1)
     with pytest.raises(AuditLogError) as raised:
@@ -264,7 +264,7 @@ def test_what_is_not_signed_yet_is_not_shown(world: World) -> None:
         ("checkpoint", lambda text: "x", "checkpoint.form"),
     ],
 )
-def test_a_file_that_was_changed_shows_nothing(world: World, field: str, change, code: str) -> None:
+def test_changed_inclusion_proof_is_refused(world: World, field: str, change, code: str) -> None:
     said = json.loads(inclusion_proof.build_proof(world.leaf("user.created").id, world.house.means.store))
     said[field] = change(said[field])
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -273,13 +273,13 @@ def test_a_file_that_was_changed_shows_nothing(world: World, field: str, change,
     assert raised.value.error_id == code
 
 
-def test_a_file_is_checked_by_its_own_root_alone(world: World) -> None:
+def test_inclusion_proof_of_another_root_is_refused(world: World) -> None:
     content = inclusion_proof.build_proof(world.leaf("user.created").id, world.house.means.store)
     with pytest.raises(SealError):
         inclusion_proof.verify_proof(content, Ed25519PrivateKey.generate().public_key())
 
 
-def test_a_revocation_is_the_roots_word() -> None:
+def test_revocation_is_signed_by_the_root() -> None:
     root = Ed25519PrivateKey.generate()
     since = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
     content = revoke(root, "ab" * 16, since)

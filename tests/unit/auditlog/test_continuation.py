@@ -19,7 +19,7 @@ from .tampered_mailed import forget_checkpoints
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 3), (2, 3), (3, 1), (2, 2)])
-def test_a_checkpoint_is_shown_to_go_on_from_another(world: World, before: int, after: int) -> None:
+def test_consistency_proof_verifies(world: World, before: int, after: int) -> None:
     store, root = world.house.means.store, world.house.means.root
     content = consistency_proof.build_proof(world.tenant, before, after, store)
     for number in {before, after}:
@@ -48,7 +48,7 @@ def test_a_checkpoint_is_shown_to_go_on_from_another(world: World, before: int, 
         (lambda said: said["after"].update(checkpoint="x"), "checkpoint.form"),
     ],
 )
-def test_a_file_that_was_changed_shows_no_going_on(world: World, change, code: str) -> None:
+def test_changed_consistency_proof_is_refused(world: World, change, code: str) -> None:
     said = json.loads(consistency_proof.build_proof(world.tenant, 1, 3, world.house.means.store))
     change(said)
     content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -57,7 +57,7 @@ def test_a_file_that_was_changed_shows_no_going_on(world: World, change, code: s
     assert raised.value.error_id == code
 
 
-def test_what_does_not_go_on_is_not_shown(world: World) -> None:
+def test_rewritten_log_has_no_consistency_proof(world: World) -> None:
     store = world.house.means.store
     with pytest.raises(AuditLogError) as raised:
         consistency_proof.build_proof(world.tenant, 1, 4, store)
@@ -68,7 +68,7 @@ def test_what_does_not_go_on_is_not_shown(world: World) -> None:
     assert raised.value.error_id == "audit_log.rewritten"
 
 
-def test_nothing_follows_from_a_log_that_began_again(world: World) -> None:
+def test_restarted_log_has_no_consistency_proof(world: World) -> None:
     forget_checkpoints(world, 3)
     with writing():
         RecipientTable.update(sent_number=3).execute()
@@ -78,7 +78,7 @@ def test_nothing_follows_from_a_log_that_began_again(world: World) -> None:
     assert raised.value.error_id == "audit_log.restarted"
 
 
-def test_a_worker_that_saw_further_checkpoints_signs_no_earlier_one(world: World) -> None:
+def test_worker_does_not_sign_below_a_checkpoint_it_saw(world: World) -> None:
     means = world.signing()
     assert checkpoint.sign_due(means, world.house.clock.forward(days=1)) == 1
     world.note(4).unlink()
@@ -89,7 +89,7 @@ def test_a_worker_that_saw_further_checkpoints_signs_no_earlier_one(world: World
     assert not world.note(1).exists()
 
 
-def test_what_was_mailed_is_signed_no_second_time_but_the_log_begins_again_in_the_open(world: World) -> None:
+def test_log_below_a_mailed_checkpoint_is_signed_only_after_a_logged_restart(world: World) -> None:
     """Also where nothing at all is left of what was signed."""
     with writing():
         RecipientTable.update(sent_number=3).execute()

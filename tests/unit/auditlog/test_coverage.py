@@ -68,7 +68,7 @@ def test_each_column_is_compared_or_excepted() -> None:
     assert {*COMPARED, *EXCEPTED, *BY_STATEMENTS} == {*COLUMNS}
 
 
-def test_each_exception_has_a_reason_that_the_documentation_gives() -> None:
+def test_each_exception_is_documented_with_its_reason() -> None:
     text = " ".join((Path(__file__).parents[3] / "docs" / "security.md").read_text("utf-8").split())
     for table, columns, reason in exceptions():
         assert len(reason.split()) > 2
@@ -317,7 +317,7 @@ def compared() -> list[str]:
 
 
 @pytest.mark.parametrize("table", compared())
-def test_what_is_changed_in_sql_is_named(sqlite_world: World, table: str) -> None:
+def test_each_change_in_sql_is_found(sqlite_world: World, table: str) -> None:
     """Each column that is compared, a deletion and a made-up row: of each the audit says that it is not as it
     was written."""
     attack_and_audit(sqlite_world, table)
@@ -383,7 +383,7 @@ def excepted() -> list[str]:
 
 
 @pytest.mark.parametrize("table", excepted())
-def test_what_is_not_compared_decides_nothing(sqlite_world: World, table: str) -> None:
+def test_columns_that_are_not_compared_decide_nothing(sqlite_world: World, table: str) -> None:
     before = decided(sqlite_world)
     columns = [column for column in EXCEPTED[table] if column not in COMPARED.get(table, {})]
     attacks = [each for column in columns for each in changes_of(table, column, sqlite_world)]
@@ -394,7 +394,7 @@ def test_what_is_not_compared_decides_nothing(sqlite_world: World, table: str) -
             assert decided(sqlite_world) == before, attack.name
 
 
-def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) -> None:
+def test_forged_live_call_is_corrected(sqlite_world: World) -> None:
     """Nor may anything be done in it that the log does not bear out."""
     world, later = sqlite_world, sqlite_world.house.clock() + timedelta(minutes=5)
     with connected():
@@ -411,7 +411,7 @@ def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) ->
 
 
 @pytest.mark.parametrize("column", ["id", "call_id", "what", "by_kind", "by_id", "tenant_id", "command"])
-def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: World, column: str) -> None:
+def test_unsigned_live_command_is_refused(sqlite_world: World, column: str) -> None:
     world = sqlite_world
     with writing() as _, database.atomic() as everything:
         open_ = next(each for each in live_queries.open_of(NODE))
@@ -424,7 +424,7 @@ def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: W
         everything.rollback()
 
 
-def test_a_grant_that_a_row_lengthened_counts_for_nothing(sqlite_world: World) -> None:
+def test_extended_grant_row_is_ignored(sqlite_world: World) -> None:
     world, now = sqlite_world, sqlite_world.house.clock()
     with connected(), database.atomic() as everything:
         GrantTable.update(until=now + timedelta(days=1), ended_at=None).execute()
@@ -433,7 +433,7 @@ def test_a_grant_that_a_row_lengthened_counts_for_nothing(sqlite_world: World) -
         everything.rollback()
 
 
-def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
+def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
     """Nor is a code taken that only a row says was made."""
     world = sqlite_world
     said = {"now": world.house.clock(), "entropy": world.house.entropy}
@@ -459,7 +459,7 @@ def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
         everything.rollback()
 
 
-def test_what_a_row_alone_says_was_decided_is_not_given_out(sqlite_world: World) -> None:
+def test_forged_review_row_discloses_nothing(sqlite_world: World) -> None:
     world = sqlite_world
     said = {"now": world.house.clock(), "entropy": world.house.entropy}
     with connected(), database.atomic() as everything:
@@ -490,5 +490,5 @@ def postgresql_world(
 @pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)")
 @pytest.mark.long
 @pytest.mark.parametrize("table", ["tenant", "line_keep", "access_grant", "person_code"])
-def test_the_same_on_postgresql(postgresql_world: World, table: str) -> None:
+def test_each_change_in_sql_is_found_on_postgresql(postgresql_world: World, table: str) -> None:
     attack_and_audit(postgresql_world, table)

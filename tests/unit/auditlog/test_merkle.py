@@ -96,7 +96,7 @@ class Obvious:
         return k
 
 
-def test_the_roots_are_those_of_certificate_transparency() -> None:
+def test_roots_match_certificate_transparency() -> None:
     known, growing = Obvious(LEAVES), GrowingTree()
     assert growing.root() == merkle.root(0, known) == merkle.EMPTY
     for size, expected in enumerate(ROOTS, 1):
@@ -104,7 +104,7 @@ def test_the_roots_are_those_of_certificate_transparency() -> None:
         assert growing.root().hex() == merkle.root(size, known).hex() == expected
 
 
-def test_the_paths_are_those_of_certificate_transparency() -> None:
+def test_paths_match_certificate_transparency() -> None:
     known = Obvious(LEAVES)
     for (number, size), path in PATHS.items():
         assert tuple(each.hex() for each in merkle.inclusion(number, size, known)) == path
@@ -112,7 +112,7 @@ def test_the_paths_are_those_of_certificate_transparency() -> None:
         assert tuple(each.hex() for each in merkle.consistency(old, size, known)) == path
 
 
-def test_every_path_in_every_small_tree_is_the_obvious_one_and_checks() -> None:
+def test_every_path_in_small_trees_matches_the_definition() -> None:
     leaves = [bytes([each]) for each in range(20)]
     known = Obvious(leaves)
     for size in range(1, 21):
@@ -130,7 +130,7 @@ def test_every_path_in_every_small_tree_is_the_obvious_one_and_checks() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.data())
-def test_a_path_for_something_else_does_not_check(data: st.DataObject) -> None:
+def test_wrong_path_does_not_verify(data: st.DataObject) -> None:
     leaves = data.draw(st.lists(st.binary(max_size=3), min_size=2, max_size=60))
     known, size = Obvious(leaves), len(leaves)
     number = data.draw(st.integers(0, size - 1))
@@ -158,7 +158,7 @@ def test_a_path_for_something_else_does_not_check(data: st.DataObject) -> None:
     assert not (way and check_consistency(old, size, way[:-1], old_root, root))
 
 
-def test_what_is_not_in_a_tree_has_no_path() -> None:
+def test_leaf_outside_the_tree_has_no_path() -> None:
     known = Obvious(LEAVES)
     for number, size in ((8, 8), (-1, 8), (0, 0)):
         with pytest.raises(ValueError, match="not among the first"):

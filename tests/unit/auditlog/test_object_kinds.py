@@ -33,14 +33,14 @@ def listing() -> str:
     return text.partition("## The bucket\n")[2].partition("```\n")[2].partition("```")[0]
 
 
-def test_the_documentation_lists_each_kind() -> None:
+def test_documentation_lists_each_kind() -> None:
     said = listing().replace("\n                     0000000001.tsr", "\ncheckpoints/<tenant>/0000000001.tsr")
     for kind in object_kinds.KINDS:
         assert kind.listed in said, kind.listed
         assert kind.compared
 
 
-def test_each_object_that_the_documentation_lists_is_of_a_kind() -> None:
+def test_each_documented_object_is_of_a_kind() -> None:
     names = []
     for line in listing().splitlines():
         name = re.split(r" {2,}", line.strip())[0].removesuffix(" …")
@@ -77,7 +77,7 @@ def made() -> Iterator[str]:
     yield f"{ping.PLACE}{'0' * 16}"
 
 
-def test_each_key_that_the_code_makes_is_of_one_kind_and_none_is_left() -> None:
+def test_each_generated_key_is_of_exactly_one_kind() -> None:
     kinds = [object_kinds.kind_of(key) for key in made()]
     assert None not in kinds, [key for key, kind in zip(made(), kinds, strict=True) if kind is None]
     assert {kind.listed for kind in kinds if kind} == {kind.listed for kind in object_kinds.KINDS}
@@ -86,19 +86,19 @@ def test_each_key_that_the_code_makes_is_of_one_kind_and_none_is_left() -> None:
     assert folders < {*object_kinds.FOLDERS}
 
 
-def test_a_rebuild_steps_over_the_same_folders() -> None:
+def test_rebuild_skips_the_same_folders() -> None:
     found = [f"{folder}x/y" for folder in object_kinds.FOLDERS]
     assert list(rebuild._places(iter(found))) == []
 
 
-def test_what_the_product_puts_is_known(world: World) -> None:
+def test_every_stored_object_is_of_a_kind(world: World) -> None:
     """Everything in the bucket of a world in which everything happened."""
     keys_ = world.house.objects()
     assert len(keys_) > 10
     assert [key for key in keys_ if object_kinds.kind_of(key) is None] == []
 
 
-def test_a_large_bucket_is_not_listed_for_what_is_unknown(world: World) -> None:
+def test_search_for_unknown_objects_skips_known_folders(world: World) -> None:
     """Folders that are known are stepped over: a few lists, however many recordings there are."""
     for number in range(300):
         path = world.house.bucket / world.tenant / "2026" / "01" / "01" / f"r{number}" / "audio.opus"

@@ -30,13 +30,13 @@ def note(text: str = HEAD.text(), signatures: str = SIGNATURE) -> bytes:
 
 
 @pytest.mark.parametrize("head", [HEAD, replace(HEAD, size=0, number=1, before=None)])
-def test_what_is_written_is_read(head: Head) -> None:
+def test_note_is_read_back(head: Head) -> None:
     found = read(note(head.text()))
     assert found.head == head
     assert found.signatures == ((HEAD.origin, b"abcd" + bytes(64)),)
 
 
-def test_a_note_may_be_as_long_as_the_limit_and_no_longer() -> None:
+def test_note_length_is_limited() -> None:
     witness = "\u2014 witness {} AAAA\n"
     room = MAX_BYTES - len(note()) - len(witness.format("").encode()) + len(" ")
     fits = note(signatures=SIGNATURE + witness.replace(" {} ", "w" * room + " "))
@@ -61,6 +61,6 @@ def test_control_characters_are_refused(control: str) -> None:
         replace(HEAD, before="nobody").text(),
     ],
 )
-def test_what_is_no_hash_is_refused(text: str) -> None:
+def test_invalid_hash_is_refused(text: str) -> None:
     with pytest.raises(AuditLogError, match="an invalid hash"):
         read(note(text))

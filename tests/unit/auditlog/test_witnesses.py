@@ -44,7 +44,7 @@ def codes(world: World, authority: Stamping) -> list[str]:
 
 
 @needs_openssl
-def test_the_newest_checkpoint_is_stamped_once(world: World, authority: Stamping) -> None:
+def test_newest_checkpoint_is_timestamped_once(world: World, authority: Stamping) -> None:
     now = world.house.clock()
     assert timestamping.stamp_due(world.signing(), None, now) == 0
     assert timestamping.stamp_due(world.signing(), authority.authority, now) == 1
@@ -57,7 +57,7 @@ def test_the_newest_checkpoint_is_stamped_once(world: World, authority: Stamping
 
 
 @needs_openssl
-def test_a_worker_that_died_before_it_wrote_it_down_does_not_ask_again(world, authority: Stamping) -> None:
+def test_stored_token_is_not_requested_again(world, authority: Stamping) -> None:
     world.note(3).with_suffix(".tsr").write_bytes(authority.authority.stamp(world.note(3).read_bytes()))
     assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
     assert authority.asked == 1
@@ -65,7 +65,7 @@ def test_a_worker_that_died_before_it_wrote_it_down_does_not_ask_again(world, au
 
 
 @needs_openssl
-def test_an_authority_that_is_away_is_asked_again(world: World, authority: Stamping) -> None:
+def test_unavailable_authority_is_retried(world: World, authority: Stamping) -> None:
     authority.silent = True
     with pytest.raises(AuditLogError) as raised:
         timestamping.stamp_due(world.signing(), authority.authority, world.house.clock())
@@ -80,7 +80,7 @@ def test_an_authority_that_is_away_is_asked_again(world: World, authority: Stamp
 
 
 @needs_openssl
-def test_what_an_audit_says_of_timestamps(world: World, authority: Stamping, tmp_path) -> None:
+def test_audit_checks_timestamps(world: World, authority: Stamping, tmp_path) -> None:
     assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
     assert codes(world, authority) == []
     token = world.note(3).with_suffix(".tsr")
@@ -146,7 +146,7 @@ def box() -> Iterator[tuple[Box, MailServer]]:
     controller.stop()
 
 
-def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(
+def test_recipient_gets_the_newest_checkpoint_once_a_day(
     world: World, box: tuple[Box, MailServer]
 ) -> None:
     mails, server = box
@@ -173,7 +173,7 @@ def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(
     assert world.leaf("recipient.removed").number > world.leaf("recipient.added").number
 
 
-def test_a_mail_that_was_not_taken_goes_out_later(
+def test_undelivered_mail_is_retried(
     world: World, box: tuple[Box, MailServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail_witness, "PATIENCE", 1.0)
@@ -192,14 +192,14 @@ def test_a_mail_that_was_not_taken_goes_out_later(
 
 
 @pytest.mark.parametrize("address", ["claire", "a@b\nBcc: c@d", "a b@c", "<a@b>", "a@b,c@d", ""])
-def test_what_is_no_address_is_refused(world: World, address: str) -> None:
+def test_invalid_address_is_refused(world: World, address: str) -> None:
     with pytest.raises(AuditLogError) as raised:
         mail_witness.add(world.tenant, address, datetime(2026, 11, 25, tzinfo=UTC), world.house.entropy)
     assert raised.value.error_id == "mail.address"
 
 
 @pytest.mark.parametrize("language", ["fr", "nl", "de", "en"])
-def test_every_language_has_the_words(language: str) -> None:
+def test_every_language_has_a_mail_text(language: str) -> None:
     said = {"number": 1, "size": 2, "at": "now", "name": "Martin"}
     words = mail_witness._words()[language]
     assert "Martin" in words["subject"].format(**said)

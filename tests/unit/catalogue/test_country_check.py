@@ -62,7 +62,7 @@ def refusal(work: Callable[[], object]) -> CatalogueError:
 
 
 @pytest.mark.parametrize("country", sorted(shipped()))
-def test_a_line_is_as_strict_as_its_country_or_stricter(tenants, say, now, country) -> None:
+def test_line_is_as_strict_as_its_country(tenants, say, now, country) -> None:
     mine = tenants[0]
     lives_in(mine, country)
     allowed = shipped()[country].rule("agreement").modes
@@ -93,7 +93,7 @@ def test_a_line_is_as_strict_as_its_country_or_stricter(tenants, say, now, count
     assert country_check.find_misfits() == ()
 
 
-def test_recordings_are_kept_no_longer_than_the_country_allows(tenants, say, now) -> None:
+def test_retention_is_limited_by_the_country(tenants, say, now) -> None:
     lives_in(tenants[0], "fr")
     say("agreement", keep_days=180)
     error = refusal(lambda: say("agreement", keep_days=181))
@@ -103,7 +103,7 @@ def test_recordings_are_kept_no_longer_than_the_country_allows(tenants, say, now
     assert len(queries.announcements(tenants[0])) == 1
 
 
-def test_a_line_does_not_say_what_its_mode_is_too_lax_for(tenants, say, now) -> None:
+def test_purpose_that_needs_a_stricter_mode_is_refused(tenants, say, now) -> None:
     mine = tenants[0]
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     training = say("training")
@@ -116,7 +116,7 @@ def test_a_line_does_not_say_what_its_mode_is_too_lax_for(tenants, say, now) -> 
     assert error.error_id == "country.mode"
 
 
-def test_an_announcement_from_before_that_is_too_long_is_put_on_no_line(tenants, say, now) -> None:
+def test_older_announcement_with_excessive_retention_is_refused(tenants, say, now) -> None:
     mine = tenants[0]
     long, short = say("agreement", keep_days=365, mode="opt-out"), say("agreement", mode="opt-out")
     lives_in(mine, "fr")
@@ -128,7 +128,7 @@ def test_an_announcement_from_before_that_is_too_long_is_put_on_no_line(tenants,
         assert refusal(work).error_id == "country.keep_days"
 
 
-def test_a_mode_is_changed_on_one_s_own_active_line_and_told(tenants, say, now) -> None:
+def test_mode_changes_only_on_own_active_line_and_is_logged(tenants, say, now) -> None:
     mine, other = tenants
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     before = change_counter.revision(change_counter.LINES)
@@ -144,7 +144,7 @@ def test_a_mode_is_changed_on_one_s_own_active_line_and_told(tenants, say, now) 
     assert not composition.set_line_mode(mine, line.id, "notice", **now)
 
 
-def test_a_customer_in_no_known_country_is_not_made(tenants, now) -> None:
+def test_unknown_country_is_refused(tenants, now) -> None:
     def make(country: str, name: str = "x") -> object:
         return create_tenant(name, name=name, wrapped_key="{}", country=country, **now)
 
@@ -157,7 +157,7 @@ def test_a_customer_in_no_known_country_is_not_made(tenants, now) -> None:
     assert make("strict", "y").country == "strict"
 
 
-def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants, say, now) -> None:
+def test_customer_in_a_removed_country_gets_the_strict_pack(tenants, say, now) -> None:
     mine = tenants[0]
     told = say("agreement")
     line = lines.create_line(mine, number="100", announcement=told, **now)
@@ -174,7 +174,7 @@ def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants
     assert (misfit.laxest, [each.kind for each in misfit.objections]) == ("opt-in", ["mode"])
 
 
-def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say, now) -> None:
+def test_changed_pack_lists_affected_active_lines(tenants, say, now) -> None:
     mine, other = tenants
     long = lines.create_line(mine, number="100", announcement=say("agreement", keep_days=365), **now)
     lines.create_line(mine, number="101", announcement=say("agreement", mode="opt-in"), **now)
@@ -189,7 +189,7 @@ def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say
     assert len(country_check.find_misfits({**shipped(), "fr": shipped()["de"]})) == 0
 
 
-def test_a_customer_moves_to_a_country_that_its_lines_fit(tenants, say, now) -> None:
+def test_country_change_requires_compliant_lines(tenants, say, now) -> None:
     mine = tenants[0]
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     error = refusal(lambda: service.set_tenant_country(mine, "de", **now))

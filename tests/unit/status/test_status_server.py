@@ -56,7 +56,7 @@ def test_metrics_are_prometheus_text() -> None:
 
 
 @pytest.mark.parametrize(("checks", "status", "word"), [(FINE, "200 OK", "ready"), (ILL, "503", "not_ready")])
-def test_ready_names_each_check_and_what_to_do(checks: Any, status: str, word: str) -> None:
+def test_readiness_names_each_check_with_a_hint(checks: Any, status: str, word: str) -> None:
     said, _, body = ask("/readyz", checks)
     assert said.startswith(status)
     told = json.loads(body)
@@ -64,7 +64,7 @@ def test_ready_names_each_check_and_what_to_do(checks: Any, status: str, word: s
     assert told["checks"]["disk"].get("hint") == ("make room" if word == "not_ready" else None)
 
 
-def test_a_loop_that_does_not_turn_is_not_alive() -> None:
+def test_stuck_loop_is_not_alive() -> None:
     assert ask("/healthz")[0] == "200 OK"
     said, _, body = ask("/healthz", alive=False)
     assert (said, json.loads(body)["status"]) == ("503 Service Unavailable", "stuck")
@@ -75,7 +75,7 @@ def test_a_loop_that_does_not_turn_is_not_alive() -> None:
     [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.1.2.3", True),
      ("fd00::1", True), ("10.2.0.1", False), ("192.0.2.1", False), ("", False), ("nonsense", False)],
 )  # fmt: skip
-def test_only_neighbours_are_answered(address: str, answered: bool) -> None:
+def test_only_allowed_clients_are_served(address: str, answered: bool) -> None:
     for path in ("/metrics", "/readyz", "/healthz"):
         status, _, body = ask(path, address=address)
         assert status == ("200 OK" if answered else "403 Forbidden")
@@ -83,11 +83,11 @@ def test_only_neighbours_are_answered(address: str, answered: bool) -> None:
 
 
 @pytest.mark.parametrize("header", status_server.PROXY_HEADERS)
-def test_whoever_comes_through_a_proxy_is_no_neighbour(header: str) -> None:
+def test_client_behind_a_proxy_is_refused(header: str) -> None:
     assert ask("/metrics", **{header: "127.0.0.1"})[0] == "403 Forbidden"
 
 
-def test_other_pages_and_methods_are_not_there() -> None:
+def test_other_paths_and_methods_are_refused() -> None:
     assert ask("/")[0] == "404 Not Found"
     assert ask("/metrics", method="POST")[0] == "405 Method Not Allowed"
     status, headers, body = ask("/metrics", method="HEAD")
@@ -103,7 +103,7 @@ def fetch(port: int) -> int:
         return 0
 
 
-def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_occupied_port_is_logged_once_and_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_server, "AGAIN", 0.05)
     port = free_ports()
     application = StatusApp(metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), AllowedClients())
@@ -124,7 +124,7 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch: pytest.M
         stop()
 
 
-def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_server, "AGAIN", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
@@ -143,7 +143,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
     gevent.killall(greenlets)
 
 
-def test_calls_that_the_dialplan_did_not_ask_about_are_told_of_for_a_day(tmp_path: Any) -> None:
+def test_unannounced_calls_are_reported_for_a_day(tmp_path: Any) -> None:
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
     shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
