@@ -7,21 +7,21 @@ import threading
 
 import pytest
 
-from recorder.auditlog.append import append, commitment, drop_bodies, leaf_hash, lock_tenant
+from recorder.auditlog import append as append_module
+from recorder.auditlog.append import (
+    append,
+    append_all,
+    commitment,
+    drop_bodies,
+    leaf_hash,
+    lock_tenant,
+    sha256_of,
+)
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
-from recorder.identity import tenants
 
 pytestmark = pytest.mark.postgresql
-
-TENANT = "01930000-0000-7000-8000-00000000000a"
-
-
-@pytest.fixture
-def tenant(catalogue, clock, entropy) -> str:
-    tenants.create_tenant(TENANT, name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
-    return TENANT
 
 
 def test_leaf_hash_matches_rfc_6962() -> None:
@@ -143,6 +143,24 @@ def test_body_decides_which_recording_owns_a_leaf(tenant, clock, entropy) -> Non
         ("session.refused", {"user": "r1"}, "r1"),
     ],
 )
+def test_many_leaves_are_appended_and_dropped_in_batches(tenant, clock, entropy, monkeypatch) -> None:
+    monkeypatch.setattr(append_module, "BATCH", 2)
+    bodies = [({"recording": "r1", "n": number}, "r1") for number in range(5)]
+    with writing():
+        added = append_all(tenant, "recording.stored", bodies, clock(), entropy)
+    rows = _entries()[1:]
+    assert [(row.number, row.leaf_hash) for row in rows] == [(each.number, each.leaf_hash) for each in added]
+    assert [json.loads(row.body)["n"] for row in rows] == [0, 1, 2, 3, 4]
+    with writing():
+        assert drop_bodies(tenant, "r1") == [1, 2, 3, 4, 5]
+    assert [row.body for row in _entries()[1:]] == [None] * 5
+
+
+def test_columns_are_hashed_as_text_or_as_canonical_json() -> None:
+    assert sha256_of("Bonjour") == hashlib.sha256(b"Bonjour").hexdigest()
+    assert sha256_of({"b": 1, "a": ["é"]}) == hashlib.sha256('{"a":["é"],"b":1}'.encode()).hexdigest()
+
+
 def test_leaf_for_another_recording_is_not_written(
     tenant, clock, entropy, kind: str, body: dict[str, object], recording: str | None
 ) -> None:

@@ -13,8 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peewee import IntegrityError
 
-from recorder.audit.continuation import begin
+from recorder.audit.continuation import restart_log
 from recorder.auditlog import checkpoint, inclusion_proof, signed_note
 from recorder.auditlog.merkle import check_consistency, consistency
 from recorder.auditlog.tree_cache import CachedTree
@@ -23,15 +24,20 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import AuditLogError, SealError, StoreError
+from recorder.identity import tenants
 from recorder.seal import signing
 from recorder.seal.revocation import read, revoke
 from recorder.seal.signing import Signer, endorse
 
 from .conftest import World
+from .tampering import signer_of
 
 
-class Away:
-    """A store that goes away at the n-th put."""
+OTHER = "01930000-0000-7000-8000-0000000000bb"
+
+
+class FailingStore:
+    """A store that fails at the n-th put, before or ``after`` it."""
 
     def __init__(self, store, at: int, *, after: bool = False) -> None:
         self.store, self.at, self.after, self.puts = store, at, after, 0
@@ -109,7 +115,7 @@ def test_log_is_signed_hourly_if_it_grew_and_daily_if_not(world: World) -> None:
 def test_interrupted_put_is_repeated(world: World, at: int, after: bool) -> None:
     world.happen()
     now = world.house.clock.forward(hours=1)
-    away = Away(world.house.means.store, at, after=after)
+    away = FailingStore(world.house.means.store, at, after=after)
     with pytest.raises(StoreError):
         checkpoint.sign_due(world.signing(store=away), now)
     assert world.checkpoint(4).stored_at is None
@@ -127,10 +133,84 @@ def test_one_of_two_workers_signs(world: World) -> None:
     assert checkpoint.sign_due(world.signing(), now) == 0
     lease.release(f"checkpoint:{world.tenant}", "somebody else")
     assert checkpoint.sign(world.tenant, world.signing(), now) is not None
-    # Without the claims, as when a clock is wrong: the number is taken.
+    # Without a lease, as with a wrong clock: the number is taken.
     head = signed_note.read(world.checkpoint(4).note.encode()).head
-    assert not checkpoint.add(head, "another")
+    with pytest.raises(IntegrityError):
+        checkpoint.insert(head, "another")
     assert checkpoint.sign_due(world.signing(), now) == 1
+
+
+def test_worker_that_signs_too_late_gives_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker signs between the check of the log and the insertion."""
+    world.happen()
+    now = world.house.clock.forward(hours=1)
+    sign = signed_note.sign
+
+    def sign_after_another(head: signed_note.Head, signer: Signer) -> str:
+        monkeypatch.setattr(signed_note, "sign", sign)
+        assert checkpoint.sign(world.tenant, world.signing(), now) == head
+        return sign(head, signer)
+
+    monkeypatch.setattr(signed_note, "sign", sign_after_another)
+    assert checkpoint.sign(world.tenant, world.signing(), now) is None
+
+
+def test_log_that_cannot_be_signed_delays_no_other(world: World) -> None:
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **said)
+    world.change(2, leaf_hash="00" * 32)
+    with pytest.raises(AuditLogError) as raised:
+        checkpoint.sign_due(world.signing(), world.house.clock.forward(days=1))
+    assert raised.value.error_id == "audit_log.rewritten"
+    with connected():
+        (row,) = CheckpointTable.select().where(CheckpointTable.tenant_id == OTHER)
+        leases = lease.LeaseTable.select().where(lease.LeaseTable.name.startswith("checkpoint:"))
+        assert not leases.exists(), "they were released"
+    assert (row.number, row.size, row.stored_at is not None) == (1, 1, True)
+    assert signed_note.read(row.note.encode()).head.before is None
+
+
+def test_log_without_leaves_is_not_signed(world: World) -> None:
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **said)
+    with writing():
+        TenantTable.update(ledger_size=0).where(TenantTable.id == OTHER).execute()
+    assert checkpoint.sign_due(world.signing(), world.house.clock.forward(minutes=1)) == 0
+    assert checkpoint.newest(OTHER) is None
+
+
+def test_log_is_not_signed_at_or_before_its_last_checkpoint(world: World) -> None:
+    at = world.checkpoint(3).at
+    for earlier in (at, at - timedelta(seconds=1)):
+        with pytest.raises(AuditLogError) as raised:
+            checkpoint.sign(world.tenant, world.signing(), earlier)
+        assert raised.value.error_id == "audit_log.clock"
+        with pytest.raises(AuditLogError) as raised:
+            restart_log(world.tenant, "a trial", world.signing(), earlier)
+        assert raised.value.error_id == "audit_log.clock"
+    assert checkpoint.sign(world.tenant, world.signing(), at + timedelta(milliseconds=1)) is not None
+
+
+def test_unsigned_logs_are_found(world: World) -> None:
+    signed_at = world.checkpoint(3).at
+    later = signed_at + timedelta(days=9)
+    assert checkpoint.find_unsigned(later) == []
+    world.happen()
+    assert checkpoint.find_unsigned(signed_at) == []
+    assert checkpoint.find_unsigned(signed_at + timedelta(milliseconds=1)) == [world.tenant]
+    now = world.house.clock.forward(hours=1)
+    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", now=now, entropy=world.house.entropy)
+    assert checkpoint.find_unsigned(now) == [world.tenant]
+    assert checkpoint.find_unsigned(later) == sorted([world.tenant, OTHER])
+    assert world.sign() == 2
+    assert checkpoint.find_unsigned(later) == []
+
+
+def test_keys_of_checkpoints_are_listed_after_a_number(world: World) -> None:
+    store, places = world.house.means.store, [world.checkpoint(number).place for number in (1, 2, 3)]
+    assert list(checkpoint.list_keys(store, world.tenant)) == places
+    assert list(checkpoint.list_keys(store, world.tenant, 1)) == places[1:]
+    assert list(checkpoint.list_keys(store, world.tenant, 3)) == []
 
 
 def test_rewritten_log_is_not_signed(world: World) -> None:
@@ -155,7 +235,7 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
     assert raised.value.error_id == "audit_log.behind"
     assert "log.behind" in {each.code for each in world.audit(recordings=False)}
     now = world.house.clock.forward(minutes=1)
-    assert begin(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
+    assert restart_log(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
     (leaf,) = [each for each in [world.leaf("log.restarted")] if each.body]
     assert json.loads(leaf.body)["because"].startswith("the disk broke")
     head = signed_note.read(world.note(4).read_bytes()).head
@@ -167,7 +247,7 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
     world.happen()
     assert world.sign() == 1
     with pytest.raises(AuditLogError) as raised:
-        begin(world.tenant, "for nothing", world.signing(), world.house.clock.forward(minutes=1))
+        restart_log(world.tenant, "for nothing", world.signing(), world.house.clock.forward(minutes=1))
     assert raised.value.error_id == "audit_log.continuous"
 
 
@@ -250,11 +330,79 @@ def test_unsigned_leaf_has_no_inclusion_proof(world: World) -> None:
     assert raised.value.error_id == "leaf.unknown"
 
 
+def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> None:
+    store, root = world.house.means.store, world.house.means.root
+    with connected():
+        number = world.checkpoint(1).size
+        leaf = LeafTable.get((LeafTable.tenant == world.tenant) & (LeafTable.number == number))
+    first = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
+    assert first.head.number == 2, "the leaf is the first one after checkpoint 1"
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof(leaf.id, store, 1)
+    assert raised.value.error_id == "audit_log.unsigned"
+    with writing():
+        CheckpointTable.update(stored_at=None).where(CheckpointTable.number == 2).execute()
+    later = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
+    assert later.head.number == 3, "a checkpoint counts once it is in the bucket"
+
+
+def test_rewritten_log_has_no_inclusion_proof(world: World) -> None:
+    world.change(2, leaf_hash="00" * 32)
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof(world.leaf("user.created").id, world.house.means.store)
+    assert raised.value.error_id == "audit_log.rewritten"
+
+
+def test_proofs_require_the_endorsement_of_the_signing_key(world: World) -> None:
+    store = world.house.means.store
+    for path in (world.house.bucket / checkpoint.ENDORSEMENTS).iterdir():
+        path.unlink()
+    with pytest.raises(AuditLogError) as raised:
+        inclusion_proof.build_proof(world.leaf("user.created").id, store)
+    assert raised.value.error_id == "checkpoint.key_unknown"
+
+
+def test_endorsement_of_another_key_verifies_no_checkpoint(world: World) -> None:
+    text, other = world.note(1).read_text(), signer_of(world)
+    with pytest.raises(SealError) as raised:
+        inclusion_proof.verify_checkpoint(text, other.endorsement, world.house.means.root)
+    assert raised.value.error_id == "seal.endorsement_key"
+
+
+def test_leaves_are_found_by_recording_and_by_id(world: World) -> None:
+    leaf = world.leaf("listen.opened")
+    (found,) = inclusion_proof.find_leaves(leaf.id)
+    assert found == (leaf.id, world.tenant, leaf.number, "listen.opened", leaf.at)
+    about = [each[2] for each in inclusion_proof.find_leaves(world.kept)]
+    assert about == sorted(about)
+    assert list(inclusion_proof.find_leaves("nothing")) == []
+
+
+def test_last_checkpoint_of_a_smaller_log(world: World) -> None:
+    store, sizes = world.house.means.store, [world.checkpoint(number).size for number in (1, 2, 3)]
+    assert inclusion_proof.last_checkpoint(world.tenant, sizes[0] - 1, store) is None
+    for size, number in ((sizes[0], 1), (sizes[1] - 1, 1), (sizes[1], 2), (sizes[2] + 9, 3)):
+        found = inclusion_proof.last_checkpoint(world.tenant, size, store)
+        assert found is not None
+        note, endorsement = found
+        assert note == world.checkpoint(number).note
+        assert json.loads(endorsement)["body"]["key_id"] == world.house.means.signer.key_id
+    with writing():
+        CheckpointTable.update(stored_at=None).where(CheckpointTable.number == 3).execute()
+    found = inclusion_proof.last_checkpoint(world.tenant, sizes[2], store)
+    assert found is not None
+    assert found[0] == world.checkpoint(2).note
+
+
 @pytest.mark.parametrize(
     ("field", "change", "code"),
     [
         ("leaf", lambda text: text.replace("user.created", "user.revoked"), "leaf.not_in_it"),
         ("leaf", lambda text: text.replace('"number":', '"number":1'), "leaf.not_in_it"),
+        ("leaf", lambda text: text.replace('"number":', '"number":"').replace(',"tenant"', '","tenant"'),
+         "leaf.changed"),
+        ("leaf", lambda text: text.replace('"tenant":"', '"tenant":"x'), "leaf.changed"),
+        ("salt", lambda text: None, "leaf.changed"),
         ("body", lambda text: text.replace("customer_admin", "nobody"), "leaf.changed"),
         ("body", lambda text: None, "leaf.changed"),
         ("salt", lambda text: text[:-4] + "AAAA", "leaf.changed"),
@@ -263,7 +411,7 @@ def test_unsigned_leaf_has_no_inclusion_proof(world: World) -> None:
         ("checkpoint", lambda text: text.replace("number 1", "number 2"), "checkpoint.signature"),
         ("checkpoint", lambda text: "x", "checkpoint.form"),
     ],
-)
+)  # fmt: skip
 def test_changed_inclusion_proof_is_refused(world: World, field: str, change, code: str) -> None:
     said = json.loads(inclusion_proof.build_proof(world.leaf("user.created").id, world.house.means.store))
     said[field] = change(said[field])

@@ -1,4 +1,4 @@
-"""That a log goes on from what was signed of it: shown to others, and looked at before the next signature."""
+"""Consistency of a log with its checkpoints: proofs for others, and the check before the next signature."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.audit.continuation import begin
+from recorder.audit.continuation import restart_log
 from recorder.auditlog import checkpoint, consistency_proof
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import RecipientTable
@@ -72,7 +72,7 @@ def test_restarted_log_has_no_consistency_proof(world: World) -> None:
     forget_checkpoints(world, 3)
     with writing():
         RecipientTable.update(sent_number=3).execute()
-    assert begin(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
+    assert restart_log(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
     with pytest.raises(AuditLogError) as raised:
         consistency_proof.build_proof(world.tenant, 2, 3, world.house.means.store)
     assert raised.value.error_id == "audit_log.restarted"
@@ -98,7 +98,7 @@ def test_log_below_a_mailed_checkpoint_is_signed_only_after_a_logged_restart(wor
         world.sign()
     assert raised.value.error_id == "audit_log.truncated"
     now = world.house.clock.forward(minutes=1)
-    assert begin(world.tenant, "the bucket was emptied", world.signing(), now) == 1
+    assert restart_log(world.tenant, "the bucket was emptied", world.signing(), now) == 1
     with connected():
         assert TenantTable.get_by_id(world.tenant).ledger_epoch == 2
     body = json.loads(world.leaf("log.restarted").body)

@@ -1,5 +1,5 @@
-"""The tree against the definition in RFC 6962, written down again in the most obvious way, and against the
-test vectors of Certificate Transparency's own implementation."""
+"""The tree against RFC 6962's definition, transcribed literally, and against the test vectors of Certificate
+Transparency's own implementation."""
 
 from __future__ import annotations
 
@@ -158,13 +158,48 @@ def test_wrong_path_does_not_verify(data: st.DataObject) -> None:
     assert not (way and check_consistency(old, size, way[:-1], old_root, root))
 
 
+def test_growing_tree_keeps_the_hashes_above_full_rows() -> None:
+    leaves = [bytes([number % 251]) for number in range(3 * merkle.WIDTH + 5)]
+    known, growing = Obvious(leaves), GrowingTree()
+    for begin in range(0, len(leaves), merkle.WIDTH):
+        assert growing.room() == merkle.WIDTH
+        growing.extend([hash_leaf(leaf) for leaf in leaves[begin : begin + merkle.WIDTH]])
+    assert growing.size == len(leaves)
+    assert growing.room() == merkle.WIDTH - 5
+    assert growing.root() == merkle.root(len(leaves), known)
+    expected = {(1, number): known(merkle.HEIGHT, number) for number in range(3)}
+    assert growing.complete == expected
+
+
+def test_growing_tree_has_several_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merkle, "WIDTH", 4)
+    leaves = [bytes([number]) for number in range(75)]
+    known, growing = Obvious(leaves), GrowingTree()
+    for size, leaf in enumerate(leaves, 1):
+        growing.add(hash_leaf(leaf))
+        assert (growing.size, growing.root()) == (size, known.root(leaves[:size]))
+    counts = {1: 18, 2: 4, 3: 1}
+    expected = {
+        (level, number): known(2 * level, number) for level, count in counts.items() for number in range(count)
+    }
+    assert growing.complete == expected
+
+
 def test_leaf_outside_the_tree_has_no_path() -> None:
     known = Obvious(LEAVES)
     for number, size in ((8, 8), (-1, 8), (0, 0)):
         with pytest.raises(ValueError, match="not among the first"):
             merkle.inclusion(number, size, known)
-    with pytest.raises(ValueError, match="does not continue"):
-        merkle.consistency(9, 8, known)
+    for old in (9, -1):
+        with pytest.raises(ValueError, match="does not continue"):
+            merkle.consistency(old, 8, known)
+        assert not check_consistency(old, 8, [], known.root(LEAVES), known.root(LEAVES))
+    assert not check_inclusion(hash_leaf(LEAVES[7]), -1, 8, merkle.inclusion(7, 8, known), known.root(LEAVES))
+    assert not check_inclusion(known.root(LEAVES), 8, 8, [], known.root(LEAVES))
     assert merkle.consistency(0, 8, known) == [] == merkle.consistency(8, 8, known)
     assert check_consistency(0, 8, [], merkle.EMPTY, bytes(32))
     assert not check_consistency(0, 8, [], bytes(32), bytes(32))
+    assert not check_consistency(0, 8, [bytes(32)], merkle.EMPTY, bytes(32))
+    assert check_consistency(8, 8, [], bytes(32), bytes(32))
+    assert not check_consistency(8, 8, [bytes(32)], bytes(32), bytes(32))
+    assert not check_consistency(3, 8, [], bytes(32), bytes(32))

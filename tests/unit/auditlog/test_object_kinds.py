@@ -9,17 +9,7 @@ from pathlib import Path
 from recorder.audit import unknown_objects
 from recorder.auditlog import checkpoint, object_kinds, timestamping
 from recorder.features.recovery import rebuild
-from recorder.seal import (
-    amendment,
-    call_erasure,
-    keyring,
-    offboarding,
-    retention_limit,
-    sealing,
-)
-from recorder.seal import (
-    manifest as contents,
-)
+from recorder.seal import amendment, call_erasure, keyring, manifest, offboarding, retention_limit, sealing
 from recorder.store import ping
 
 from .conftest import World
@@ -59,7 +49,7 @@ def made() -> Iterator[str]:
     """Keys as the code makes them, wherever it does."""
     from datetime import UTC, datetime
 
-    place = contents.prefix(TENANT, datetime(2026, 3, 2, tzinfo=UTC), RECORDING)
+    place = manifest.prefix(TENANT, datetime(2026, 3, 2, tzinfo=UTC), RECORDING)
     yield from (place + name for name in ("audio.opus", "audio.wav", "peaks", "note", sealing.NAME))
     yield place + amendment.name(1)
     yield keyring.tenant_key_path(TENANT)
@@ -84,6 +74,24 @@ def test_each_generated_key_is_of_exactly_one_kind() -> None:
     assert len(kinds) == len(object_kinds.KINDS)
     folders = {offboarding.FOLDER, call_erasure.NOTES, retention_limit.FOLDER, checkpoint.FOLDER, ping.PLACE}
     assert folders < {*object_kinds.FOLDERS}
+
+
+def test_names_in_a_recordings_folder() -> None:
+    for name in ("audio.opus", "audio.wav", "peaks", "note", "manifest.json", "amendment-0001.json"):
+        assert object_kinds.is_recording_object(name)
+    for name in ("audio.mp3", "amendment-1.json", "tenant.json", ""):
+        assert not object_kinds.is_recording_object(name)
+
+
+def test_data_keys_are_told_from_tenant_keys() -> None:
+    assert object_kinds.is_data_key(keyring.data_key_path(TENANT, RECORDING))
+    for key in (
+        keyring.tenant_key_path(TENANT),
+        keyring.next_tenant_key_path(TENANT),
+        checkpoint.place_of(TENANT, 1),
+        "keys/kek",
+    ):
+        assert not object_kinds.is_data_key(key)
 
 
 def test_rebuild_skips_the_same_folders() -> None:

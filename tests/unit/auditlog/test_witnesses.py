@@ -1,4 +1,4 @@
-"""What is signed of a log goes out: stamped by a real authority, and by mail through a real mail server."""
+"""Witnesses of checkpoints: timestamps by a real authority, and mails through a real mail server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from aiosmtpd.smtp import AuthResult
 from recorder.auditlog import mail_witness, timestamping
 from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
-from recorder.clock import utc_now
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
+from recorder.clock import SLACK, utc_now
 from recorder.errors import AuditLogError
 from tests.ports import free_ports
 
@@ -95,14 +98,27 @@ def test_audit_checks_timestamps(world: World, authority: Stamping, tmp_path) ->
         assert codes(world, authority) == ["timestamp.wrong"], content[:20]
     token.unlink()
     assert codes(world, authority) == ["timestamp.missing"]
-    token.write_bytes(before)
-    with pytest.raises(AuditLogError):
-        timestamping.verify_checkpoint_token(
-            before,
-            world.note(3).read_text(),
-            utc_now() + timedelta(hours=2),
-            authority.authority.certificates,
-        )
+    note, certificates = world.note(3).read_text(), authority.authority.certificates
+    seen = timestamping.verify_token(before, note.encode(), certificates)
+    timestamping.verify_checkpoint_token(before, note, seen + SLACK, certificates)
+    with pytest.raises(AuditLogError) as raised:
+        timestamping.verify_checkpoint_token(before, note, seen + SLACK + timedelta(seconds=1), certificates)
+    assert raised.value.error_id == "timestamp.wrong"
+
+
+@needs_openssl
+def test_only_stored_checkpoints_without_a_lease_are_timestamped(world: World, authority: Stamping) -> None:
+    now = world.house.clock()
+    assert lease.take(f"stamp:{world.tenant}", "another worker", now)
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
+    lease.release(f"stamp:{world.tenant}", "another worker")
+    with writing():
+        CheckpointTable.update(stored_at=None).execute()
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
+    with writing():
+        CheckpointTable.delete().execute()
+    assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
+    assert authority.asked == 0
 
 
 # --- mail
@@ -183,12 +199,65 @@ def test_undelivered_mail_is_retried(
     mails.refusing = True
     for wrong in (server, replace(server, password="other"), replace(server, password="été"),
                   replace(server, port=free_ports(1)),
-                  replace(server, security="starttls")):  # fmt: skip
+                  replace(server, security="starttls"),
+                  replace(server, security="tls"),
+                  replace(server, username="")):  # fmt: skip
         with pytest.raises(AuditLogError) as raised:
             mail_witness.send_due(world.signing(), wrong, now)
         assert raised.value.error_id == "mail.unreachable"
     mails.refusing = False
+    for wrong in (replace(server, security="starttls"), replace(server, security="tls"),
+                  replace(server, username="")):  # fmt: skip
+        with pytest.raises(AuditLogError):
+            mail_witness.send_due(world.signing(), wrong, now)
+    assert mails.mails == []
     assert mail_witness.send_due(world.signing(), server, now + timedelta(minutes=1)) == 1
+
+
+def test_only_stored_checkpoints_without_a_lease_are_mailed(
+    world: World, box: tuple[Box, MailServer]
+) -> None:
+    mails, server = box
+    now = world.house.clock()
+    mail_witness.add(world.tenant, "claire@example.com", now, world.house.entropy)
+    with connected():
+        claim = f"mail:{RecipientTable.get(RecipientTable.until.is_null()).id}"
+    assert lease.take(claim, "another worker", now)
+    assert mail_witness.send_due(world.signing(), server, now) == 0
+    lease.release(claim, "another worker")
+    with writing():
+        CheckpointTable.update(stored_at=None).execute()
+    assert mail_witness.send_due(world.signing(), server, now) == 0
+    with writing():
+        CheckpointTable.delete().execute()
+    assert mail_witness.send_due(world.signing(), server, now) == 0
+    assert mails.mails == []
+
+
+def test_each_recipient_is_mailed_and_removed_separately(world: World, box: tuple[Box, MailServer]) -> None:
+    mails, server = box
+    now, entropy = world.house.clock(), world.house.entropy
+    for address in ("claire@example.com", "luc@example.com"):
+        mail_witness.add(world.tenant, address, now, entropy)
+    assert mail_witness.send_due(world.signing(), server, now) == 2
+    assert mails.to == ["claire@example.com", "luc@example.com"]
+    assert [at for _, at in mail_witness.recipients(world.tenant)] == [now, now]
+    assert not mail_witness.remove(world.tenant, "piet@example.com", now, entropy)
+    assert mail_witness.remove(world.tenant, "luc@example.com", now, entropy)
+    assert [address for address, _ in mail_witness.recipients(world.tenant)] == ["claire@example.com"]
+    world.happen()
+    assert world.sign() == 1
+    due = now + mail_witness.INTERVAL
+    assert mail_witness.send_due(world.signing(), server, due - timedelta(milliseconds=1)) == 0
+    assert mail_witness.send_due(world.signing(), server, due) == 1
+
+
+def test_mail_is_in_english_for_other_languages(world: World) -> None:
+    mail = mail_witness.compose_mail(
+        "Martin", "xx", world.checkpoint(3), "accord@example.com", "claire@example.com", world.house.clock()
+    )
+    assert mail["Subject"] == "Accord: checkpoint 3 of the log of Martin"
+    assert (mail["From"], mail["To"]) == ("accord@example.com", "claire@example.com")
 
 
 @pytest.mark.parametrize("address", ["claire", "a@b\nBcc: c@d", "a b@c", "<a@b>", "a@b,c@d", ""])
