@@ -1,4 +1,4 @@
-"""Changes to what lies in the bucket: wrapped keys, objects that nobody knows, and who signed what."""
+"""Tampering with the bucket: wrapped keys, unknown objects, and signatures by wrong keys."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def key_of(world: World, name: str | None = None) -> Path:
 
 
 def rewrite(path: Path, **changes: Any) -> str:
-    """A wrapped key that says something else; its text."""
+    """Change fields of a wrapped key; returns its text."""
     content = canonical_json.dump(json.loads(path.read_bytes()) | changes)
     path.write_bytes(content)
     return content.decode()
 
 
 def damaged(path: Path) -> str:
-    """Of a wrapped key, that another key is in it, or none."""
+    """Damage a wrapped key's ciphertext; returns its text."""
     wrapped = json.loads(path.read_bytes())["wrapped"]
     return rewrite(path, wrapped=("B" if wrapped[0] != "B" else "C") + wrapped[1:])
 
@@ -56,7 +56,7 @@ def foreign_tenant_key(world: World) -> WrappedKey:
 
 
 def rotate(world: World) -> str:
-    """The customer gets another key, as by `accord keys rotate`; the id of the one before."""
+    """Rotate the customer's key, as `accord keys rotate` does; returns the id of the previous one."""
     house = world.house
     before = json.loads(key_of(world, "tenant").read_bytes())["key_id"]
     rewrapping = Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "one")

@@ -1,4 +1,4 @@
-"""Changes to what was learnt about a recording later, and to what goes when it does."""
+"""Tampering with amendments, and with the recording that a leaf belongs to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def changes(world: World) -> Changes:
 
 
 def hold(world: World) -> None:
-    """Somebody holds the recording, and all is as it was written."""
+    """Put the recording on legal hold, and sign the log."""
     clock = world.house.clock
     changes(world).hold(
         world.tenant, world.kept, By("user", world.user), owner="Claire", purposes=["agreement"],
@@ -48,7 +48,7 @@ def signed(world: World) -> None:
 
 
 def take_away(world: World, number: int) -> None:
-    """An amendment, from the bucket and from the catalogue."""
+    """Delete an amendment from bucket and catalogue."""
     object_of(world, f"amendment-{number:04}.json").unlink()
     change_amendment(world, number, None)
 
@@ -63,8 +63,7 @@ def change_amendment(world: World, number: int, columns: dict | None) -> None:
 def destroy_what_is_over(world: World) -> int:
     means = world.house.means
     world.house.clock.forward(days=40)
-    doing = means
-    count = expiry.destroy_due(doing, world.house.clock())
+    count = expiry.destroy_due(means, world.house.clock())
     world.sign()
     return count
 
@@ -80,7 +79,7 @@ def a_hold_is_taken_away_whole(world: World) -> None:
 
 @found_as("row.deleted", "amendment")
 def a_hold_is_taken_away_whole_and_the_recordings_day_comes(world: World) -> None:
-    """It stays: what the log speaks of is looked for before anything is destroyed."""
+    """The recording stays: its leaves are checked before anything is erased."""
     hold(world)
     take_away(world, 1)
     assert destroy_what_is_over(world) == 0
@@ -88,15 +87,14 @@ def a_hold_is_taken_away_whole_and_the_recordings_day_comes(world: World) -> Non
 
 @found_as("row.deleted", "amendment")
 def a_hold_is_taken_away_whole_and_the_recording_destroyed(world: World) -> None:
-    """By somebody who has all that the worker has; what the log said of it went with the recording."""
+    """By an attacker with all of the worker's access; the hold's body in the log is erased, too."""
     hold(world)
     take_away(world, 1)
     means, row = world.house.means, queries.recording(world.tenant, world.kept)
     assert row is not None
-    doing = means
     world.house.clock.forward(days=40)
     chain = chain_of(means.store, row.prefix, means.root)
-    expiry.destroy(row, chain, "expired", doing, world.house.clock())
+    expiry.destroy(row, chain, "expired", means, world.house.clock())
     world.sign()
     assert world.leaf("recording.amended").body is None
 

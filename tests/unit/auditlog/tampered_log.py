@@ -1,4 +1,4 @@
-"""Changes to leaves, their bodies, and what was signed of them."""
+"""Tampering with leaves, their bodies, and checkpoints."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def a_leafs_hash_is_changed(world: World) -> None:
 
 
 def write_anew(world: World, number: int, was: str, becomes: str) -> None:
-    """A leaf says something else, with everything that belongs to it."""
+    """Change a leaf's body, and everything that depends on it."""
     leaf = leaf_at(world, number)
     body, salt = leaf.body.replace(was, becomes), bytes(32)
     assert body != leaf.body

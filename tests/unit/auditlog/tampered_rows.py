@@ -1,4 +1,4 @@
-"""Changes to rows, and to objects in the bucket."""
+"""Tampering with rows, and with objects in the bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes to what a customer set, to who may enter, and to the register of who asked."""
+"""Tampering with customers' settings, credentials, and subject requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def remove(model: Any) -> None:
 
 
 def again(model: Any, **columns: Any) -> None:
-    """One more row like the one that is there."""
+    """Insert a copy of an existing row."""
     with writing():
         row = model.select().dicts().first()
         model.create(**row | {"id": "made up"} | columns)

@@ -46,7 +46,7 @@ def test_each_documented_object_is_of_a_kind() -> None:
 
 
 def made() -> Iterator[str]:
-    """Keys as the code makes them, wherever it does."""
+    """One key of each function that makes keys."""
     from datetime import UTC, datetime
 
     place = manifest.prefix(TENANT, datetime(2026, 3, 2, tzinfo=UTC), RECORDING)
@@ -100,14 +100,14 @@ def test_rebuild_skips_the_same_folders() -> None:
 
 
 def test_every_stored_object_is_of_a_kind(world: World) -> None:
-    """Everything in the bucket of a world in which everything happened."""
+    """Every object in the bucket of the world."""
     keys_ = world.house.objects()
     assert len(keys_) > 10
     assert [key for key in keys_ if object_kinds.kind_of(key) is None] == []
 
 
 def test_search_for_unknown_objects_skips_known_folders(world: World) -> None:
-    """Folders that are known are stepped over: a few lists, however many recordings there are."""
+    """Known folders are skipped: a few listings, however many recordings there are."""
     for number in range(300):
         path = world.house.bucket / world.tenant / "2026" / "01" / "01" / f"r{number}" / "audio.opus"
         path.parent.mkdir(parents=True)

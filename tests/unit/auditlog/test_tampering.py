@@ -1,4 +1,4 @@
-"""What somebody can do who has the catalogue, the bucket, or an old copy of one: each is found, and named."""
+"""An audit finds every tampering with the catalogue or the bucket, and every restored old copy of one."""
 
 from __future__ import annotations
 
@@ -64,8 +64,7 @@ def test_cached_subtree_hashes_are_compared(house, monkeypatch) -> None:
 
 
 def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every setting there and back, in several languages: no false alarm, also where rows are compared a few
-    at a time."""
+    """Each setting is changed and changed back, in several languages; rows are compared two at a time."""
     monkeypatch.setattr("recorder.audit.rows.PAGE", 2)
     house, said = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
     line, tenant = house.line.id, house.tenant
@@ -142,7 +141,7 @@ def test_checkpoints_after_a_revocation_are_found(world: World) -> None:
 
 
 def test_witness_signature_changes_no_checkpoint(world: World) -> None:
-    """C2SP: a signature by a key that a reader does not know is left alone.  It is no other checkpoint."""
+    """C2SP: readers ignore signatures by unknown keys."""
     witness = Ed25519PrivateKey.generate()
     name = "witness.example/1"
     lines = {}
@@ -164,8 +163,7 @@ def test_witness_signature_changes_no_checkpoint(world: World) -> None:
 
 
 def test_number_of_tamperings() -> None:
-    """Each of another thing: those that are named here, and one for each column, deletion and made-up row of
-    the generated attacks."""
+    """Those that are registered, and the generated ones: each column, deletion and forged row."""
     generated = sum(len(columns) for columns in COMPARED.values()) + 2 * len(COMPARED) - 6
     assert len(TAMPERINGS) >= 220
     assert generated >= 240

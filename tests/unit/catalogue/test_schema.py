@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from playhouse.schema_diff import diff_models
 
+from recorder import metrics
 from recorder.catalogue import database, schema, tables
 from recorder.errors import CatalogueError
 
@@ -63,6 +64,14 @@ def test_migrating_twice_changes_nothing(catalogue_url: str) -> None:
     assert schema.migrate(catalogue_url) == ALL
     assert schema.migrate(catalogue_url) == ()
     schema.check_schema(catalogue_url)
+
+
+def test_newest_migration_is_exposed_as_a_metric(catalogue_url: str) -> None:
+    metrics.CATALOGUE_SCHEMA.labels("0000_before").set(1)
+    schema.migrate(catalogue_url)
+    schema.check_schema(catalogue_url)
+    (family,) = metrics.CATALOGUE_SCHEMA.collect()
+    assert [(sample.labels, sample.value) for sample in family.samples] == [({"schema": ALL[-1]}, 1)]
 
 
 def test_concurrent_migrations_run_in_turn(catalogue_url: str) -> None:
