@@ -1,6 +1,6 @@
-"""``accord`` with waits that a test can sit out: ``node.py [--migrations FOLDER] ARGUMENTS…``.
+"""``accord`` with short waits, for tests: ``node.py [--migrations FOLDER] ARGUMENTS…``.
 
-``--migrations`` makes it an Accord to come, which knows other migrations than ours."""
+``--migrations`` makes it a later version, with other migrations."""
 
 from __future__ import annotations
 

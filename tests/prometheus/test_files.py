@@ -1,4 +1,4 @@
-"""Rules, dashboard and documentation speak of the numbers that there are, and of no others."""
+"""Rules, dashboard and documentation use exactly the declared metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOREIGN = {
     "up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
     "process_start_time_seconds",
 }  # fmt: skip
-"""Prometheus' own, and those of every process."""
+"""Metrics of Prometheus itself and of every process."""
 
 NAME = re.compile(r"\b(?:accord|process)_[a-z_]+\b|\bup\b|\bALERTS\b")
 QUOTED = re.compile(r'"[^"]*"')
@@ -35,7 +35,7 @@ promtool = pytest.mark.skipif(
 
 
 def names(expression: str) -> set[str]:
-    """The metrics in a query, histograms by their own name."""
+    """The metrics in a query; histograms without their suffix."""
     found = set()
     for name in NAME.findall(QUOTED.sub("", expression)):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
@@ -74,7 +74,7 @@ def test_declared_and_used_metrics_agree() -> None:
     shown = set().union(*(names(expression) for _, expression in queries()))
     watched = set().union(*(names(rule["expr"]) for rule in pages.alerts()))
     assert (shown | watched) - FOREIGN <= set(metrics.METRICS)
-    assert set(metrics.METRICS) <= shown, "a number that nobody looks at is none"
+    assert set(metrics.METRICS) <= shown, "every metric is on the dashboard"
 
 
 def test_page_has_the_generated_tables() -> None:
@@ -137,7 +137,7 @@ def test_promtool_accepts_the_rules(what: list[str]) -> None:
 
 
 def test_dashboard_has_grafanas_format() -> None:
-    """Read and written by Grafana's own types, nothing of it is lost but what is outside of their schema."""
+    """Grafana's own types read and write it without loss, except for fields outside their schema."""
     plugins.register_default_plugins()
     ours = dashboard()
     theirs = json.loads(json.dumps(Dashboard.from_json(ours), cls=JSONEncoder))

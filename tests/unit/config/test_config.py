@@ -44,7 +44,7 @@ def test_secret_is_read_from_a_file_and_not_shown(tmp_path: Path) -> None:
         ("[switch]\nport = 70000\n", "config.invalid", "[switch]"),
         ("[switch\n", "config.unreadable", "TOML"),
         ("[node]\nname = 'Not A Name'\n", "config.invalid", "[node]"),
-        # It would protect nobody.
+        # A name would match no call.
         ("[node]\nnever_record = ['the police']\n", "config.invalid", "[node]"),
     ],
 )

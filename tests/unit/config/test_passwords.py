@@ -1,4 +1,4 @@
-"""Which passwords are refused, and which are not."""
+"""The rules for passwords."""
 
 from __future__ import annotations
 

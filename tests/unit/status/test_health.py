@@ -1,4 +1,4 @@
-"""Asking whether a process can work: answered in time, whatever hangs, and cheap however often."""
+"""Readiness: answered in time, whatever hangs, and cheap however often it is queried."""
 
 from __future__ import annotations
 

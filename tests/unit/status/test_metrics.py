@@ -1,4 +1,4 @@
-"""What happens is counted: once, and under its right name."""
+"""Events are counted once, under the right name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Counted = Callable[..., float]
 
 @pytest.fixture
 def counted() -> Counted:
-    """By how much a number has grown since the test began."""
+    """The increase of a metric since the test began."""
     registry = metrics.registry(metrics.WORKER)
     before: dict[tuple[str, str], float] = {
         (sample.name, str(sorted(sample.labels.items()))): sample.value
@@ -40,7 +40,7 @@ def counted() -> Counted:
 
 
 class Failing:
-    """A store whose puts fail so many times, and whose reads say what they are told to."""
+    """A store whose puts fail a number of times, and whose reads raise a given error."""
 
     def __init__(self, store: DirectoryStore, failures: int, error: StoreError) -> None:
         self._store, self.failures, self._error = store, failures, error
@@ -115,7 +115,7 @@ def test_takes_are_counted_by_outcome(house, counted: Counted) -> None:
 
 
 def test_duration_mismatch_is_counted_and_logged(house, counted: Counted) -> None:
-    """1.5 s of 30 are missing in the middle: less than what is taken for an end that is missing."""
+    """1.5 s of 30 are missing in the middle, too little to count as a missing end."""
     whole, short = house.take(talk_ms=30_000), house.take(talk_ms=30_000)
     lose(short / "audio.wav", 1500)
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""What waits in the spool, seen from names alone."""
+"""The queue depth of the spool, by file names alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is answered what on the port that is watched."""
+"""Responses of the status server, by client and path."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_occupied_port_is_logged_once_and_retried(monkeypatch: pytest.MonkeyPatc
             while not said:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            time.sleep(0.3)  # it would be said six times by now
+            time.sleep(0.3)  # six attempts
         assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.listen_failed", "calls go")]
     try:
         deadline = time.monotonic() + 10
@@ -135,7 +135,7 @@ def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.M
             gevent.sleep(0.2)
             assert not any(greenlet.dead for greenlet in greenlets)
         gevent.sleep(0.2)
-    # Other tests' greenlets may still have something to say.
+    # Other tests' greenlets may still log something.
     events = [line["event"] for line in said if line["event"].startswith("metrics.")]
     assert events == ["metrics.listen_failed", "metrics.served"]
     answer = gevent.get_hub().threadpool.spawn(fetch, port)
