@@ -1,5 +1,5 @@
-"""An announcement is made for a mode, and a line speaks in that mode: what does not fit is refused when it
-is saved, and nothing has changed."""
+"""An announcement is made for a mode, which its lines take over; an invalid combination is refused and
+changes nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def now(clock, entropy) -> dict[str, object]:
 
 @pytest.fixture
 def beside(tone) -> dict[str, OwnSound]:
-    """What a mode that asks needs."""
+    """The sounds that a mode with a question needs."""
     return {
         "question": OwnSound("May we record?", tone(2000, level=300)),
         "declined": OwnSound("Not recorded.", tone(700, level=400)),
@@ -39,7 +39,7 @@ def beside(tone) -> dict[str, OwnSound]:
 
 @pytest.fixture
 def own(tenants, tone, now, beside) -> Callable[..., str]:
-    """Adds a customer's own sound for a mode; its id."""
+    """Adds a customer's own sound for a mode; returns its id."""
 
     def make(language: str = "en", mode: str = "notice", tenant: str = tenants[0], **changes) -> str:
         asked = {} if mode == "notice" else beside
@@ -56,7 +56,7 @@ def menu(tone) -> OwnSound:
 
 
 def refusal(work: Callable[[], object]) -> CatalogueError:
-    """Why something was refused, which changed nothing at all."""
+    """The error of a refusal, which must change nothing."""
     before = everything()
     with pytest.raises(CatalogueError) as refused:
         work()

@@ -1,4 +1,4 @@
-"""Announcements from the catalogue of sentences: what is said, asked and kept, and how a line comes by it."""
+"""Announcements composed from sentences, and their lines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def greeting() -> bytes:
 
 
 class Voice:
-    """Speaks everything, so that a customer's own sentence has a sound."""
+    """A speech engine for customers' own sentences."""
 
     name = "a test's voice"
 
@@ -65,7 +65,7 @@ SPEAKING = Sources(engines=(Voice(),))
 
 @pytest.fixture
 def school(tenants, now) -> str:
-    """A purpose of the customer's own."""
+    """The customer's own purpose."""
     with writing():
         PurposeTable.create(
             id="school",
@@ -88,7 +88,7 @@ def heard(sentence: Sentence | None) -> tuple[str, bytes] | None:
 
 
 def refusal(work: Callable[[], object]) -> AccordError:
-    """Why something was refused, which changed nothing at all."""
+    """The error of a refusal, which must change nothing."""
     before = everything()
     with pytest.raises(AccordError) as refused:
         work()
@@ -328,7 +328,7 @@ def test_ended_line_cannot_be_changed(tenants, line, now) -> None:
 def test_concurrent_change_is_checked_again(
     tenants, line, compose, now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sound is made before the customer is held: another command may come in between."""
+    """The sound is composed before the customer is locked, so another command may come in between."""
     mine, row, lock = tenants[0], line(), composition.lock_tenant
     english = compose("en")
 

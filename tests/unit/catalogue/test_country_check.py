@@ -1,4 +1,4 @@
-"""A customer's lines and announcements fit its country: stricter, never laxer."""
+"""A customer's lines and announcements comply with its country's rules, or are stricter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recorder.prompts.country_rules import STRICT
 
 @pytest.fixture
 def say(tenants, clock, entropy) -> Callable[..., str]:
-    """Puts together an announcement of the first customer; its id."""
+    """Composes an announcement of the first customer; returns its id."""
 
     def make(*purposes: str, keep_days: int = 30, mode: str = "notice") -> str:
         return composition.compose(
@@ -44,7 +44,7 @@ def now(clock, entropy) -> dict[str, object]:
 
 
 def lives_in(tenant: str, country: str) -> None:
-    """As a catalogue that was written before."""
+    """Set the country in the row, as an earlier version may have."""
     with writing():
         TenantTable.update(country=country).where(TenantTable.id == tenant).execute()
 

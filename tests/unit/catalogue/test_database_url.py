@@ -1,4 +1,4 @@
-"""The catalogue's address: what is refused, and that a password in it is never shown."""
+"""The catalogue's URL: malformed ones are refused, and passwords are never shown."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_missing_driver_is_reported(monkeypatch) -> None:
 
 
 def test_failed_rollback_does_not_hide_the_cause() -> None:
-    """SQLite has rolled back by itself where its disk is full."""
+    """SQLite rolls back by itself when its disk is full."""
     error = OperationalError("cannot rollback - no transaction is active")
     error.__context__ = OperationalError("database or disk is full")
     assert "disk is full" in database.unavailable(error).message

@@ -1,4 +1,4 @@
-"""What a node is told to say: modes, languages and menus, as the daemon reads them."""
+"""Line policies in the snapshot: modes, languages and menus, as the daemon reads them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def now(clock, entropy) -> dict[str, object]:
 
 @pytest.fixture
 def line(tenants, now) -> Callable[..., LineRow]:
-    """A line that says what is put together; in further languages where they are named."""
+    """Creates a line with a composed announcement, in further ``languages`` if there are any."""
 
     def make(number: str = "100", mode: str = "notice", *languages: str, tenant: str = tenants[0]) -> LineRow:
         said = {"language": "fr", "mode": mode, "purposes": ["agreement"], "keep_days": 30}
@@ -95,8 +95,8 @@ def test_snapshot_has_each_modes_prompts(tenants, line, read, mode) -> None:
 def test_forged_line_row_is_left_out(
     tenants, line, read, now, column
 ) -> None:
-    """A line that was given to another customer, to another number, or that had ended; with another's
-    announcement, or one whose words were exchanged."""
+    """A row that names another customer or number, revives an ended line, or has another's announcement or
+    changed sentences."""
     mine, another = line("+3225550100"), line("+3225550101", tenant=tenants[1])
     theirs = another.announcements[0]
     if column == "until":
@@ -165,7 +165,7 @@ def test_mode_and_language_changes_reach_the_snapshot(tenants, line, read, now) 
 def test_inconsistent_line_affects_no_other_line(
     tenants, line, read, now, kind
 ) -> None:
-    """An Accord of before sets a line's mode alone, and its announcement alone."""
+    """An older version may change a line's mode or announcement separately."""
     row, _ = line("100", "notice", "en"), line("101", "opt-in")
     read()
     with writing():
@@ -188,7 +188,7 @@ def test_inconsistent_line_affects_no_other_line(
 
 
 def test_old_question_stays_while_a_take_uses_it(tenants, line, read, tmp_path, clock, now) -> None:
-    """What else was said, the refusal and the menu, is in no sound that is kept."""
+    """The recording does not contain the refusal and the menu."""
     row = line("100", "opt-out", "en")
     snap = read()
     found = snap.line("100")
@@ -284,7 +284,7 @@ def test_line_of_another_customer_is_not_found(tenants, line, now) -> None:
 
 @pytest.fixture
 def told(read, tmp_path) -> Callable[[], dict[str, bytes]]:
-    """What colleagues call to hear, by number, once the snapshot is written."""
+    """The info prompts for internal parties, by number, once the snapshot is written."""
 
     def make() -> dict[str, bytes]:
         read()

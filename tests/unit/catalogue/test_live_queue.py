@@ -1,4 +1,4 @@
-"""Calls that go on now, and what is asked of them: whose it is, who does it, and until when."""
+"""Calls in progress and live commands: tenants, nodes and deadlines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NODE = "node1"
 
 @pytest.fixture
 def call(tenants, clock) -> LiveRow:
-    """A call of the first customer, and one of the other's."""
+    """A call of each customer; returns the first customer's."""
     row = LiveRow(
         id="01930000-0000-7000-8000-0000000000c1", tenant=TENANT, node=NODE, line="a-line",
         number="+3225550100", direction="inbound", outside=Party("e164", "+32470123456"),
@@ -117,7 +117,7 @@ def test_forbidden_and_unknown_commands_are_refused(call, ask) -> None:
 
 
 def known(now: datetime) -> dict[str, LiveRow]:
-    """What the catalogue has of every call."""
+    """Every call in the catalogue, by id."""
     return {row.id: row for tenant in (TENANT, OTHER) for row in queries.calls(tenant, now)}
 
 

@@ -1,4 +1,4 @@
-"""What customers, people, announcements and lines may be called, and which numbers are one number."""
+"""Names of customers, users, announcements and lines, and the spellings of numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server can do to us that a file cannot: be away, restarted, silent, or another's."""
+"""Failures of a PostgreSQL server: unavailable, restarted, silent, or foreign."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
 
 @pytest.fixture
 def brief(monkeypatch) -> None:
-    """Limits that a test can wait for."""
+    """Short limits, for tests."""
     monkeypatch.setattr(postgresql._Connection, "answer_s", 0.5)
     monkeypatch.setattr(postgresql, "AWAY_S", 0.1)
     monkeypatch.setitem(postgresql.LIMITS, "idle_in_transaction_session_timeout", "500ms")
@@ -52,7 +52,7 @@ def brief(monkeypatch) -> None:
 
 @pytest.fixture
 def stopped(postgres: Server, brief) -> Iterator[Callable[[], None]]:
-    """Stops the server; it is there again after the test."""
+    """Stops the server; it is restarted after the test."""
     yield postgres.stop
     postgres.stop()
     postgres.start()
@@ -103,7 +103,7 @@ def test_limits_apply_except_to_migrations(catalogue: str) -> None:
 def test_commits_are_durable_whatever_the_settings(
     catalogue: str, run_on_server, is_set: str, holds: str
 ) -> None:
-    """The spool's copy of a recording goes after its row is committed."""
+    """The spool's copy of a recording is deleted after its row is committed."""
     database.database.close_all()
     run_on_server(f"ALTER ROLE accord SET synchronous_commit = '{is_set}'")
     with connected():
@@ -135,7 +135,7 @@ def test_unavailable_server_is_reported_until_it_returns(
 def test_threads_share_one_connection_attempt(
     tenants, postgres: Server, monkeypatch
 ) -> None:
-    """Otherwise each would wait for the limit in turn."""
+    """Otherwise each thread would wait for the limit in turn."""
     tried: list[float] = []
 
     def slowly(conninfo: str, **_: object) -> None:
@@ -175,7 +175,7 @@ def test_connection_lost_in_a_transaction_writes_nothing(tenants, clock, entropy
 
 @ON_SERVER
 def test_silent_server_times_out(tenants, postgres: Server, brief) -> None:
-    """SIGSTOP: the machine still acknowledges what is sent."""
+    """SIGSTOP: the machine still acknowledges packets."""
     before = tenant_queries.all_tenants()
     (pid,) = _backends(postgres)
     os.kill(pid, signal.SIGSTOP)
@@ -210,7 +210,8 @@ with writing():
 def test_dead_node_in_a_transaction_blocks_nobody(
     catalogue: str, tenants, clock, entropy, how
 ) -> None:
-    """A killed one's locks go at once; one that stopped loses them, and its transaction, after a time."""
+    """The locks of a killed node are released at once, those of a stopped one with its transaction after a
+    time."""
     node = subprocess.Popen(
         [sys.executable, "-c", HOLDS, catalogue, tenants[0]],
         stdout=subprocess.PIPE,
@@ -303,7 +304,7 @@ def test_exhausted_pool_is_reported(catalogue: str, tenants, monkeypatch) -> Non
 
 
 def test_nul_is_stored_as_replacement_character(tenants, unrecorded) -> None:
-    """On both: what was stored is found again by what was stored."""
+    """Stored and searched the same way, on both databases."""
     row = unrecorded(number="+32\x00555")
     found = queries.not_recorded(tenants[0], party="\x00").rows
     assert [each.id for each in found] == [row.id]
@@ -336,7 +337,7 @@ def _leaves() -> int:
 
 
 def _backends(server: Server) -> list[int]:
-    """Processes of the server that answer our connections."""
+    """The server's processes of our connections."""
     with postgresql.psycopg.connect(server.url("postgres")) as other:
         asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
         return [pid for (pid,) in other.execute(asked)]

@@ -1,4 +1,4 @@
-"""A question whose SQL is made once is asked anew each time, for what it is given."""
+"""The SQL of a prepared query is generated once, and run each time with its arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a retention limit would end is counted as it would come, and what was agreed is told apart."""
+"""The preview of a retention limit counts recordings by day, and agreements separately."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .conftest import OTHER, TENANT
 
 @pytest.fixture
 def changes(tmp_path, clock, entropy) -> Changes:
-    """What sets limits."""
+    """The service that sets limits."""
     signing.init(tmp_path / "keys", clock() - timedelta(days=9), entropy)
     signer = signing.load_signer(
         tmp_path / "keys" / signing.SIGNING_KEY, tmp_path / "keys" / signing.ENDORSEMENT
@@ -86,7 +86,7 @@ def test_preview_excludes_agreements_and_counts_holds(stored, clock, seen) -> No
 
 
 def hold(recording: str, at) -> None:
-    """A row of a legal hold."""
+    """Insert the row of a legal hold."""
     with writing():
         AmendmentTable.create(
             id=f"{recording}/1", tenant=TENANT, recording=recording, number=1, kind="hold_set", at=at,

@@ -1,4 +1,4 @@
-"""Several workers and panels write at once, each with a connection of its own.  On SQLite one waits for the
+"""Several workers and panels write concurrently, each with its own connection. On SQLite they wait for each
 other; on PostgreSQL they overlap."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROUNDS = 8
 
 
 def at_once(*works: Callable[[], object]) -> list[object]:
-    """What each returned, or the error that it raised; all begin together."""
+    """The results or errors of functions that run concurrently."""
     together = threading.Barrier(len(works))
 
     def begin(work: Callable[[], object]) -> object:
@@ -49,7 +49,7 @@ def at_once(*works: Callable[[], object]) -> list[object]:
 
 @pytest.fixture
 def numbered() -> Iterable[None]:
-    """After the test, every tenant's log is numbered without gap or fork."""
+    """Check after the test that every tenant's log has neither gaps nor duplicates."""
     yield
     with connected():
         entries = list(LeafTable.select().order_by(LeafTable.tenant, LeafTable.number))
@@ -61,7 +61,7 @@ def numbered() -> Iterable[None]:
 
 @pytest.fixture
 def grant(tenants, stored, clock, entropy) -> Callable[[], grants.GrantRow]:
-    """Gives somebody a grant for a recording."""
+    """Gives a user a grant for a recording."""
     person = users.create_user(
         tenants[0],
         login="ada@example.be",
@@ -186,7 +186,7 @@ def test_listen_is_closed_once(grant, clock, entropy, numbered) -> None:
 
 
 def test_closed_listen_counts_no_more_bytes(grant, clock, entropy, numbered) -> None:
-    """Every byte is in a leaf when all are closed, and no leaf was overtaken by its row."""
+    """After all are closed, the leaves account for every byte, and no row differs from its leaf."""
     for _ in range(ROUNDS):
         given = grant()
         said = {"now": clock(), "entropy": entropy}
@@ -226,7 +226,7 @@ def test_closed_listen_stays_closed(grant, clock, entropy, numbered) -> None:
 
 
 def test_erasure_ends_grants(grant, clock, entropy, numbered) -> None:
-    """Renewed at the same moment or not, nothing that lasts is left, nor what its leaves open with."""
+    """Even if renewed at the same moment, no grant is left, and no salt of its leaves."""
     for _ in range(ROUNDS):
         given = grant()
         row = queries.recording(given.tenant, given.recording)
@@ -263,7 +263,7 @@ def test_concurrent_users_cannot_share_a_login(tenants, clock, entropy, numbered
 
 
 def test_line_creation_races_with_country_change(tenants, announce, clock, entropy, numbered) -> None:
-    """What was checked still holds when it is written: the customer is held in between."""
+    """The check still holds at the write: the customer is locked in between."""
     mine, _ = tenants
     said = {"now": clock(), "entropy": entropy}
     saying = announce(mine)
@@ -284,7 +284,7 @@ def test_line_creation_races_with_country_change(tenants, announce, clock, entro
 def test_concurrent_writers_do_not_deadlock(
     tenants, announce, grant, stored, unrecorded, clock, entropy, numbered
 ) -> None:
-    """All that is ever written, by many at a time: nobody is broken off for another's sake."""
+    """All kinds of writes concurrently: the database aborts none of them."""
     mine, other = tenants
     said = {"now": clock(), "entropy": entropy}
     told = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}

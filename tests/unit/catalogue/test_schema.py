@@ -23,7 +23,7 @@ SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 @pytest.fixture
 def run(catalogue_url: str) -> Callable[[str], None]:
-    """Executes a statement in a catalogue, past Accord."""
+    """Executes a statement in a catalogue without Accord."""
 
     def execute(statement: str) -> None:
         if catalogue_url.startswith("sqlite:"):
@@ -40,7 +40,7 @@ def run(catalogue_url: str) -> Callable[[str], None]:
 
 @pytest.fixture
 def newer(tmp_path: Path) -> Callable[..., Path]:
-    """Makes the migrations of an Accord to come: ours, and one more."""
+    """Makes a later version's migrations: ours, and one more."""
 
     def make(serves: str | None, table: str = "to_come") -> Path:
         folder = tmp_path / "migrations"
@@ -82,7 +82,7 @@ def test_concurrent_migrations_run_in_turn(catalogue_url: str) -> None:
 
 
 def test_waiting_migration_times_out(catalogue_url: str, newer, monkeypatch) -> None:
-    """And one that died holds up nobody: its lock goes with it."""
+    """A dead one blocks nobody: its lock is released with it."""
     schema.migrate(catalogue_url)
     inside, go_on = threading.Event(), threading.Event()
     write = schema._write_served
@@ -156,7 +156,7 @@ def test_newer_schema_that_does_not_serve_this_version_is_refused(
 
 
 def test_newer_schema_without_a_statement_is_refused(catalogue_url: str, run) -> None:
-    """As an Accord left it that did not know this rule yet."""
+    """As left by a version that predates this rule."""
     schema.migrate(catalogue_url)
     run("INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')")
     run("DROP TABLE schema_serves")
@@ -168,7 +168,7 @@ def test_newer_schema_without_a_statement_is_refused(catalogue_url: str, run) ->
 def test_interrupted_migration_has_already_written_whom_it_serves(
     catalogue_url: str, newer, run
 ) -> None:
-    """A command that was broken off in the middle: what it says of the schema came first."""
+    """The table ``schema_serves`` is written before the migration."""
     schema.migrate(catalogue_url)
     with pytest.raises(Exception, match="tenant"):
         schema.migrate(catalogue_url, folder=newer(serves=None, table="tenant"))
@@ -212,7 +212,7 @@ def test_foreign_keys_and_wal_are_on(catalogue: str) -> None:
 def test_closing_a_connection_does_not_checkpoint_the_wal(
     catalogue: str, tmp_path: Path
 ) -> None:
-    """Or else whoever asks a catalogue that nobody else uses waits for the disk each time."""
+    """Otherwise every request to an otherwise unused catalogue would wait for the disk."""
     file = Path(catalogue.removeprefix("sqlite:///"))
     before = file.read_bytes()
     with database.connected(), database.writing():

@@ -1,4 +1,4 @@
-"""The rules of requests against time, and that nothing of another customer's or number's is found."""
+"""Deadlines and limits of subject requests, and the scope of their searches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tenant(catalogue, clock, entropy) -> str:
 
 
 def called(tenant: str, number: str, ident: str, at: datetime, kind: str = "e164") -> str:
-    """A call with a number, that was not recorded."""
+    """An unrecorded call with a number."""
     with writing():
         NotRecordedTable.create(
             id=ident, tenant=tenant, number="+3225550100",
@@ -124,7 +124,7 @@ def order(request_id: str, clock, entropy, tenant: str = "t") -> verification_co
 
 
 def call(request_id: str, clock, entropy) -> str:
-    """Order a call, and have a node make it; its code."""
+    """Order a call, and have a node make it; returns the code."""
     order(request_id, clock, entropy)
     taken = verification_code.take("n", clock(), entropy)
     assert taken is not None
@@ -234,8 +234,8 @@ KINDS = ("e164", "extension", "sip", "withheld")
 
 
 def test_search_finds_only_the_customers_and_numbers_own(catalogue, clock, entropy) -> None:
-    """Every customer, number, kind of party, recorded and not: what is found is theirs, and nothing else is
-    decided about."""
+    """For every customer, number and kind of party, recorded or not: only their own calls are found, and can
+    be reviewed."""
     made = {}
     for tenant in TENANTS:
         tenants.create_tenant(tenant, name=tenant, wrapped_key="{}", now=clock(), entropy=entropy)

@@ -1,4 +1,4 @@
-"""Counting failures for several processes at once, on SQLite and on PostgreSQL."""
+"""Rate limits shared by several processes, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 

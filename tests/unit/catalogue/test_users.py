@@ -103,7 +103,7 @@ def test_password_hash_is_not_shown(person) -> None:
 
 
 def test_session_from_the_future_is_refused(person, tenants, clock, entropy) -> None:
-    """A clock that was ten years ahead for a while makes nobody's session last ten years."""
+    """A clock that was ten years ahead for a while gives no session of ten years."""
     clock.forward(days=3650)
     ahead = users.open_session(
         person, token_sha256="t", now=clock(), until=clock() + timedelta(hours=8), entropy=entropy
