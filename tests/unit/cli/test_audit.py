@@ -139,7 +139,7 @@ def test_a_checkpoint_that_was_mailed_is_compared(shell: AuditShell, tmp_path: P
     result = shell("audit", "--tenant", "Martin", "--checkpoint", str(kept))
     assert (result.exit_code, "checkpoint 1 is of customer" in result.output) == (2, True)
     kept.write_text("nothing")
-    assert "this is not one of our checkpoints" in shell("audit", "--checkpoint", str(kept)).output
+    assert "this is not a checkpoint of Accord" in shell("audit", "--checkpoint", str(kept)).output
 
 
 def test_what_is_wrong_is_named_with_what_to_do(shell: AuditShell) -> None:
