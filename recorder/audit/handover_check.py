@@ -123,8 +123,8 @@ class HandoverCheck:
             yield AuditFinding("log.rewritten", CHECKPOINT, "the leaves differ from those that were signed")
 
     def _head(self) -> Any:
-        said = canonical_json.load((self.folder / ENDORSEMENT).read_bytes().strip(), "endorsement")
-        endorsement = Endorsement.read(said)
+        document = canonical_json.load((self.folder / ENDORSEMENT).read_bytes().strip(), "endorsement")
+        endorsement = Endorsement.read(document)
         head = verify_checkpoint((self.folder / CHECKPOINT).read_text("utf-8"), endorsement, self.root)
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
@@ -134,13 +134,13 @@ class HandoverCheck:
     def _leaf(self, name: str, line: str, number: int) -> Iterator[AuditFinding]:
         text = ""
         try:
-            said = json.loads(line)
-            text = str(said["leaf"])
+            entry = json.loads(line)
+            text = str(entry["leaf"])
             if not _is_leaf(text, number):
                 yield AuditFinding(
                     "leaf.changed", f"{name}: leaf {number}", "it does not have the form of a leaf"
                 )
-            elif not _commits(said):
+            elif not _commits(entry):
                 what = "body and salt do not match the leaf's commitment"
                 yield AuditFinding("body.changed", f"{name}: leaf {number}", what)
         except (ValueError, KeyError, TypeError):
@@ -205,12 +205,12 @@ class HandoverCheck:
         known = set(self._texts)
         for line in lines:
             try:
-                said = json.loads(line)
-                if said["leaf"] not in known or not _commits(said):
+                entry = json.loads(line)
+                if entry["leaf"] not in known or not _commits(entry):
                     what = "body and salt do not match the commitment of a leaf in log/"
                     yield AuditFinding("body.changed", name, what)
                     continue
-                body = json.loads(said["body"] or "{}")
+                body = json.loads(entry["body"] or "{}")
             except (ValueError, KeyError, TypeError):
                 yield AuditFinding("leaf.changed", name, "it is not a leaf")
                 continue
@@ -248,17 +248,17 @@ class HandoverCheck:
 
 
 def _is_leaf(text: str, number: int) -> bool:
-    said = json.loads(text)
-    return said["number"] == number and text == leaf_text(
-        said["tenant"], number, said["kind"], said["at"], said["commitment"]
+    entry = json.loads(text)
+    return entry["number"] == number and text == leaf_text(
+        entry["tenant"], number, entry["kind"], entry["at"], entry["commitment"]
     )
 
 
-def _commits(said: Mapping[str, Any]) -> bool:
-    if said["body"] is None and said["salt"] is None:
+def _commits(entry: Mapping[str, Any]) -> bool:
+    if entry["body"] is None and entry["salt"] is None:
         return True
-    key = canonical_json.read_bytes(said["salt"], 32, "leaf.salt")
-    return bool(json.loads(said["leaf"])["commitment"] == commitment(key, said["body"].encode()))
+    key = canonical_json.read_bytes(entry["salt"], 32, "leaf.salt")
+    return bool(json.loads(entry["leaf"])["commitment"] == commitment(key, entry["body"].encode()))
 
 
 def _sha256(path: Path) -> str:

@@ -69,7 +69,7 @@ class NumberCommitment:
 class ValueOrNone:
     """A column's value: this one, or NULL since."""
 
-    said: Any
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class RowStatement:
     columns: Columns
     makes: bool = True
 
-    def said(self, body: Body, at: str) -> dict[str, Any]:
+    def values(self, body: Body, at: str) -> dict[str, Any]:
         """The columns' values by a leaf with this body and time."""
         return {name: Moment(at) if value is LEAF_TIME else value for name, value in self.columns(body).items()}
 
@@ -410,34 +410,34 @@ FULLY_LOGGED: Final = (
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
 
-def agrees(row: Table, column: str, said: Any) -> bool:
+def agrees(row: Table, column: str, stated: Any) -> bool:
     """Whether a row's column agrees with a leaf. A value that Accord never writes does not."""
     try:
-        return said is NO_LONGER_STATED or _agrees(row, column, said)
+        return stated is NO_LONGER_STATED or _agrees(row, column, stated)
     except (ValueError, TypeError, AttributeError):
         return False
 
 
-def _agrees(row: Table, column: str, said: Any) -> bool:
+def _agrees(row: Table, column: str, stated: Any) -> bool:
     value = _value(row, column)
-    if said is ANY_VALUE:
+    if stated is ANY_VALUE:
         return value is not None
-    if isinstance(said, ValueOrNone):
-        return _gone(column, said.said) if value is None else agrees(row, column, said.said)
-    if isinstance(said, Moment):
-        return isinstance(value, datetime) and to_iso(value) == said.at
-    if isinstance(said, Digest):
-        return value is not None and sha256_of(value) == said.sha256
-    if isinstance(said, NumberCommitment):
-        return register.digest(f"{_salt(row)}\n{value}") == said.sha256
-    if isinstance(said, bool):
-        return bool(value) == said and value in (0, 1)
-    return bool(value == said)
+    if isinstance(stated, ValueOrNone):
+        return _gone(column, stated.value) if value is None else agrees(row, column, stated.value)
+    if isinstance(stated, Moment):
+        return isinstance(value, datetime) and to_iso(value) == stated.at
+    if isinstance(stated, Digest):
+        return value is not None and sha256_of(value) == stated.sha256
+    if isinstance(stated, NumberCommitment):
+        return register.digest(f"{_salt(row)}\n{value}") == stated.sha256
+    if isinstance(stated, bool):
+        return bool(value) == stated and value in (0, 1)
+    return bool(value == stated)
 
 
-def _gone(column: str, said: Any) -> bool:
+def _gone(column: str, stated: Any) -> bool:
     """Whether a column may have become NULL: a grant loses its session when that is deleted."""
-    return column != "session_id" or not SessionTable.select().where(SessionTable.id == said).exists()
+    return column != "session_id" or not SessionTable.select().where(SessionTable.id == stated).exists()
 
 
 def _value(row: Table, column: str) -> Any:

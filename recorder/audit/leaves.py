@@ -180,10 +180,10 @@ class LeafAudit:
         found = merkle.hash_leaf(leaf.encode())
         if body is None and salt is None:
             self._gone[number] = (kind, recording)
-            commits = _said_commitment(leaf)
+            commits = _stated_commitment(leaf)
         elif body is None or salt is None:
             yield self._found("body.missing", number, f"its {'body' if body is None else 'salt'} is missing")
-            commits = _said_commitment(leaf)
+            commits = _stated_commitment(leaf)
         else:
             commits = commitment(bytes(salt), body.encode())
         if leaf_text(self.tenant, number, kind, at, commits) != leaf or found.hex() != leaf_hash:
@@ -203,13 +203,13 @@ class LeafAudit:
     def _differences(self, row: tuple[Any, ...], commits: str, found: str) -> Iterator[AuditFinding]:
         number, kind, at, _, body, salt, leaf, leaf_hash = row
         own = {"format": FORMAT, "tenant": self.tenant, "number": number, "at": at, "kind": kind}
-        said = _object(leaf)
-        canonical = said is not None and rfc8785.dumps(said).decode() == leaf
-        if said is None or not canonical or {*said} != {*own, "commitment"}:
+        parsed = _object(leaf)
+        canonical = parsed is not None and rfc8785.dumps(parsed).decode() == leaf
+        if parsed is None or not canonical or {*parsed} != {*own, "commitment"}:
             yield self._found("leaf.changed", number, "it does not have the form of a leaf")
             return
-        others = [name for name, value in own.items() if said[name] != value]
-        broken = body is not None and salt is not None and said["commitment"] != commits
+        others = [name for name, value in own.items() if parsed[name] != value]
+        broken = body is not None and salt is not None and parsed["commitment"] != commits
         if found != leaf_hash:
             code = "leaf.changed" if others or broken else "leaf.hash"
             what = f"in {', '.join(others)}" if others else "in its commitment" if broken else "in its hash"
@@ -221,17 +221,17 @@ class LeafAudit:
             yield self._found("body.changed", number, "body and salt do not match the leaf's commitment")
 
     def _read_body(self, number: int, kind: str, body: str, at: str) -> None:
-        said = json.loads(body)
+        parsed = json.loads(body)
         if kind == CALLS_FORGOTTEN:  # unrecorded calls
-            self._forgotten.update(said["leaves"])
-        recording = str(said.get("recording"))
-        if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):
+            self._forgotten.update(parsed["leaves"])
+        recording = str(parsed.get("recording"))
+        if kind == DESTROYED or (kind == REBUILT and parsed.get("destroyed") is True):
             self._erased.add(recording)
-            for each in said.get("leaves", ()):
+            for each in parsed.get("leaves", ()):
                 self._may_be_gone[each] = recording
-            if "leaves" not in said:
+            if "leaves" not in parsed:
                 self._erased_before.add(recording)
-        self.reader(number, kind, said, at)
+        self.reader(number, kind, parsed, at)
 
     def _grow(self, hashes: list[bytes]) -> None:
         if hashes and self._whole:
@@ -291,15 +291,15 @@ class LeafAudit:
 
 def _object(leaf: str) -> dict[str, Any] | None:
     try:
-        said = json.loads(leaf)
+        parsed = json.loads(leaf)
     except ValueError:
         return None
-    return said if isinstance(said, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
-def _said_commitment(leaf: str) -> str:
-    said = _object(leaf)
-    return str(said.get("commitment")) if said else ""
+def _stated_commitment(leaf: str) -> str:
+    parsed = _object(leaf)
+    return str(parsed.get("commitment")) if parsed else ""
 
 
 def _bytes(text: str, otherwise: bytes) -> bytes:

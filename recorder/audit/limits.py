@@ -29,15 +29,15 @@ class LimitAudit:
     """Collects the limits in leaves, in order, and compares them with the rows."""
 
     tenant: str
-    _said: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _stated: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def collect(self, number: int, body: Mapping[str, Any]) -> None:
         """Collect one leaf, by its number and body."""
-        self._said[number] = body["limit"], body["sha256"]
+        self._stated[number] = body["limit"], body["sha256"]
 
     def end(self) -> Iterator[AuditFinding]:
         """Compare the rows, after the last leaf."""
-        left = dict(self._said)
+        left = dict(self._stated)
         mine = RetentionLimitTable.select(RetentionLimitTable.id).where(
             RetentionLimitTable.tenant == self.tenant
         )
@@ -52,10 +52,10 @@ class LimitAudit:
                 yield self._found("row.changed", identity, "it contains a value that Accord never writes")
                 continue
             for leaf, sha256, what in found:
-                said = None if leaf is None else left.pop(leaf, None)
-                if said is None and leaf is not None:
+                stated = None if leaf is None else left.pop(leaf, None)
+                if stated is None and leaf is not None:
                     yield self._found("row.unlogged", identity, f"no leaf records {what}")
-                elif said is not None and said != (identity, sha256):
+                elif stated is not None and stated != (identity, sha256):
                     yield self._found("row.changed", identity, f"the log has another statement {what}")
         for number in left:
             what = "the log has this limit, but there is no such row"
@@ -73,11 +73,11 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
         row = f"{tenant}: {RetentionLimitTable._meta.table_name} {each.id}"
         place = _place(each)
         try:
-            said = limits.check_statement(each, trust, now if leaf is None else listed_at)
+            statement = limits.check_statement(each, trust, now if leaf is None else listed_at)
         except SealError as error:
             yield AuditFinding(error.error_id, row, error.message)
         else:
-            if leaf is None and said.signed_at < now - ON_ITS_WAY:
+            if leaf is None and statement.signed_at < now - ON_ITS_WAY:
                 yield AuditFinding("row.unlogged", row, "it was signed, but no leaf puts it into force")
         if place in there:
             there.discard(place)

@@ -129,29 +129,29 @@ class OffboardingAudit:
 
     def _collect_statement(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
         sha256 = str(body.get("statement"))
-        said = self._statements.get(sha256)
+        statement = self._statements.get(sha256)
         self._named.add(sha256)
         if kind == STAYS:
             self._row, self._handover = {}, None
-        if said is None and self._receipt is not None and self._receipt.sha256 == sha256 and kind == LEAVES:
+        if statement is None and self._receipt is not None and self._receipt.sha256 == sha256 and kind == LEAVES:
             at = {"announced_at": to_iso(self._receipt.announced_at), "until": to_iso(self._receipt.at)}
             self._row = {**_EMPTY, **at}  # a rebuild found only the receipt
             return
-        if said is None or (kind == STAYS) != (said.kind == CANCELLED):
+        if statement is None or (kind == STAYS) != (statement.kind == CANCELLED):
             self._missing(number, "it names a signed statement that does not exist")
             return
-        times = {"announced_at": to_iso(said.announced_at), "until": to_iso(said.until)}
+        times = {"announced_at": to_iso(statement.announced_at), "until": to_iso(statement.until)}
         if kind == LEAVES:
             self._row = {**_EMPTY, **times}
-        elif kind == handover.WHOLE and (handed := said.handed_over) is not None:
+        elif kind == handover.WHOLE and (handed := statement.handed_over) is not None:
             self._row |= {
                 "handed_at": to_iso(handed.at), "length": handed.length, "layout": handed.layout_sha256,
                 "rows": handed.rows_sha256,
             }  # fmt: skip
         elif kind == ERASING:
-            if said.kind != ERASURE:
+            if statement.kind != ERASURE:
                 self._missing(number, "the statement that it names is of another kind")
-            self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(said.at)}
+            self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(statement.at)}
             self._row |= {"left_at": None, "receipt": self._row.get("receipt")}
 
     def end(self, erased: Collection[str]) -> Iterator[AuditFinding]:
@@ -177,14 +177,14 @@ class OffboardingAudit:
             what = "it contains a value that Accord never writes"
             yield self._finding("row.changed", OffboardingTable, self.tenant, what)
             return
-        said = self._row
+        stated = self._row
         if found is None:
-            if said:
+            if stated:
                 what = "the log has it, but there is no such row"
                 yield self._finding("row.deleted", OffboardingTable, self.tenant, what)
-        elif not said:
+        elif not stated:
             yield self._finding("row.unlogged", OffboardingTable, self.tenant, "no leaf mentions this row")
-        elif others := sorted(name for name, value in said.items() if found.get(name) != value):
+        elif others := sorted(name for name, value in stated.items() if found.get(name) != value):
             what = f"it differs from the signed statements: {', '.join(others)}"
             yield self._finding("row.changed", OffboardingTable, self.tenant, what)
 
@@ -231,11 +231,11 @@ class OffboardingAudit:
                 yield self._finding("row.changed", HandedRecordingTable, identity, what)
 
     def _compare_calls(self) -> Iterator[AuditFinding]:
-        said = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
+        noted = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
         last = ""
         while rows := self._calls_after(last):
             for identity, request, forgotten_at, note in rows:
-                signed = said.pop(identity, None)
+                signed = noted.pop(identity, None)
                 if signed is None:
                     what = "no signed note mentions this row"
                     yield self._finding("row.unlogged", ErasedCallTable, identity, what)
@@ -243,7 +243,7 @@ class OffboardingAudit:
                     what = "it differs from the signed note: note, request_id"
                     yield self._finding("row.changed", ErasedCallTable, identity, what)
             last = rows[-1][0]
-        for identity, (name, _) in sorted(said.items()):
+        for identity, (name, _) in sorted(noted.items()):
             what = f"note {name} mentions it, but there is no such row: run `accord person erase-again`"
             yield self._finding("row.deleted", ErasedCallTable, identity, what)
 

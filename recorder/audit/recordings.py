@@ -168,11 +168,11 @@ class RecordingAudit:
         sealed = {each["number"]: each for each in amendments.columns_of(chain)}
         listed = self._listed(row.id)
         for number in sorted({*listed, *sealed}):
-            there, said = listed.get(number), sealed.get(number)
-            if there is None or said is None:
+            there, expected = listed.get(number), sealed.get(number)
+            if there is None or expected is None:
                 what = f"only one of catalogue and bucket has amendment {number}"
                 yield self._found("amendment.row_differs", row.id, what)
-            elif others := sorted(name for name, value in said.items() if there.get(name) != value):
+            elif others := sorted(name for name, value in expected.items() if there.get(name) != value):
                 what = f"the row of amendment {number} differs from it: {', '.join(others)}"
                 yield self._found("amendment.row_differs", row.id, what)
 
@@ -284,7 +284,7 @@ def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
         pairs["announcement_id"] = ((row.announcement, row.announcement_version), ("", 0))
     if row.destroyed_at is not None:
         pairs["outside_value"] = ((row.outside, row.inside, row.wrapped_key), (None, None, None))
-    return {name: said for name, (said, ours) in pairs.items() if said != ours}
+    return {name: found for name, (found, expected) in pairs.items() if found != expected}
 
 
 def _with_blocks(found: seals.SealFinding) -> str:

@@ -95,26 +95,26 @@ class RowAudit:
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
-        says = STATEMENTS.get(kind)
-        identity = None if says is None else says.which(body)
-        if says is None or identity is None:
+        statement = STATEMENTS.get(kind)
+        identity = None if statement is None else statement.which(body)
+        if statement is None or identity is None:
             return
-        model, identity = says.model, identity or self.tenant
-        if says.makes:
+        model, identity = statement.model, identity or self.tenant
+        if statement.makes:
             self._known[model].add(identity)
-        said = says.said(body, at)
-        if model in END_COLUMNS and END_COLUMNS[model][0] in said:
+        values = statement.values(body, at)
+        if model in END_COLUMNS and END_COLUMNS[model][0] in values:
             self._ended[model].add(identity)
-        if model is SessionTable and says.makes:
+        if model is SessionTable and statement.makes:
             self._opened[identity] = at
         if model in MUTABLE:
-            self._last[model].setdefault(identity, {}).update(said)
+            self._last[model].setdefault(identity, {}).update(values)
             return
         rows = self._waiting[model]
         before = rows.get(identity, {})
-        if any(before.get(name, value) != value for name, value in said.items()):
+        if any(before.get(name, value) != value for name, value in values.items()):
             self._compare(model, {identity: rows.pop(identity)})  # the row must match each statement
-        rows.setdefault(identity, {}).update(said)
+        rows.setdefault(identity, {}).update(values)
         if len(rows) >= PAGE:
             self._compare(model, rows)
             rows.clear()
@@ -144,7 +144,7 @@ class RowAudit:
         if self._left and model in PERSONAL:
             return
         there = self._rows(model, list(rows))
-        for identity, said in rows.items():
+        for identity, values in rows.items():
             if identity in self._unreadable:
                 continue
             row = there.get(identity)
@@ -152,7 +152,7 @@ class RowAudit:
                 if not self._may_be_missing(model, identity):
                     self._blame("row.deleted", model, identity, "the log has it, but there is no such row")
                 continue
-            others = [name for name, value in said.items() if not agrees(row, name, value)]
+            others = [name for name, value in values.items() if not agrees(row, name, value)]
             others += [] if is_owned(row, self.tenant) else ["tenant_id"]
             if self._left and model is UserTable:  # offboarding erased their names
                 others = [name for name in others if name not in (SIGNS_IN, SHOWN_AS)]

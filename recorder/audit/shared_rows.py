@@ -62,13 +62,13 @@ def _named() -> set[str]:
     return found
 
 
-def _sounds_in(said: Any) -> Iterator[str]:
+def _sounds_in(content: Any) -> Iterator[str]:
     """The sounds in a line's ``joining``, where sentences are pairs of text and sound."""
-    if isinstance(said, dict):
-        for each in said.values():
+    if isinstance(content, dict):
+        for each in content.values():
             yield from _sounds_in(each)
-    elif isinstance(said, list) and len(said) == 2:
-        yield str(said[1])
+    elif isinstance(content, list) and len(content) == 2:
+        yield str(content[1])
 
 
 def check_ownerless(tenants: Collection[str]) -> Iterator[AuditFinding]:

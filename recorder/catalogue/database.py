@@ -218,9 +218,9 @@ def unavailable(error: Exception) -> CatalogueError:
     # On a full disk SQLite rolls back by itself, and the error of our own rollback would hide the cause.
     while "no transaction is active" in str(error) and isinstance(error.__context__, Exception):
         error = error.__context__
-    said = " ".join(str(error.args[0] if error.args else error).split())
+    reason = " ".join(str(error.args[0] if error.args else error).split())
     return CatalogueError(
         "catalogue.away",
-        f"the catalogue cannot be used: {said}",
+        f"the catalogue cannot be used: {reason}",
         "run `accord doctor` for details; nothing is lost, and work resumes when the catalogue is back",
     )

@@ -71,7 +71,7 @@ def parameters(url: str) -> dict[str, Any]:
     the URL, and one of them may be the password.
     """
     try:
-        said = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
+        params = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.Error:
         raise CatalogueError(
             "catalogue.url",
@@ -79,24 +79,24 @@ def parameters(url: str) -> dict[str, Any]:
             "use postgresql://user@host:5432/accord; write @ : / in a password as %40 %3A %2F, "
             "or better, keep the password in ~/.pgpass",
         ) from None
-    if not said.get("dbname"):
+    if not params.get("dbname"):
         raise CatalogueError(
             "catalogue.url",
             "the catalogue's URL names no database",
             "use postgresql://user@host/accord",
         )
-    return said
+    return params
 
 
 def without_password(url: str) -> str:
     """A URL to show: built from its harmless parts, so it cannot contain a password."""
-    said = parameters(url)
-    user = f"{said['user']}@" if said.get("user") else ""
-    port = f":{said['port']}" if said.get("port") else ""
-    host = str(said.get("host") or "")
+    params = parameters(url)
+    user = f"{params['user']}@" if params.get("user") else ""
+    port = f":{params['port']}" if params.get("port") else ""
+    host = str(params.get("host") or "")
     place = f"{host}{port}" if not host.startswith("/") else ""
     socket = f"?host={host}" if host.startswith("/") else ""
-    return f"postgresql://{user}{place}/{said['dbname']}{socket}"
+    return f"postgresql://{user}{place}/{params['dbname']}{socket}"
 
 
 class _Connection(psycopg.Connection[Any]):
@@ -166,13 +166,13 @@ class Postgres(PooledPostgresqlDatabase):  # type: ignore[misc]
     psycopg3_adapter = _Adapter
 
     def __init__(self, url: str, *, connections: int, limited: bool = True) -> None:
-        said = parameters(url)
-        self.conninfo = make_conninfo("", **(DEFAULTS | said))
+        params = parameters(url)
+        self.conninfo = make_conninfo("", **(DEFAULTS | params))
         self.limited = limited
         self.away: psycopg.Error | None = None
         self.away_until = 0.0
         super().__init__(
-            said["dbname"],
+            params["dbname"],
             max_connections=connections,
             timeout=POOL_S,
             stale_timeout=RENEWED_S,
