@@ -9,15 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from recorder.auditlog.append import append
-from recorder.catalogue import database, postgresql, queries, schema, tenant_queries
+from recorder.catalogue import database, postgresql, queries, schema, server_clock, tenant_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.identity import users
 from tests.postgres import Server
@@ -301,6 +303,32 @@ def test_exhausted_pool_is_reported(catalogue: str, tenants, monkeypatch) -> Non
     assert other[0].error_id == "catalogue.away"
     assert "in use" in other[0].message
     database.database.close_all()
+
+
+@ON_SERVER
+@pytest.mark.parametrize(
+    ("server", "client", "remote"),
+    [
+        ("NULL", "NULL", False),
+        ("'192.0.2.1'", "'192.0.2.2'", True),
+        ("'192.0.2.1'", "'192.0.2.1'", False),
+        ("'127.0.0.5'", "'127.0.0.1'", False),
+        ("'::1'", "'2001:db8::1'", False),
+    ],
+)
+def test_only_the_clock_of_another_machine_is_read(
+    catalogue: str, monkeypatch, server: str, client: str, remote: bool
+) -> None:
+    """The test server is reached over a socket; the addresses are those that others would report."""
+    assert server_clock.time_of_catalogue() is None
+    monkeypatch.setattr(server_clock, "_ASK", f"SELECT clock_timestamp(), {server}, {client}")
+    found = server_clock.time_of_catalogue()
+    if remote:
+        assert found is not None
+        assert found.tzinfo is UTC
+        assert abs(found - utc_now()) < timedelta(seconds=10)
+    else:
+        assert found is None
 
 
 def test_nul_is_stored_as_replacement_character(tenants, unrecorded) -> None:
