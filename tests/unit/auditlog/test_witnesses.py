@@ -192,7 +192,7 @@ def test_recipient_gets_the_newest_checkpoint_once_a_day(
 def test_undelivered_mail_is_retried(
     world: World, box: tuple[Box, MailServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail_witness, "PATIENCE", 1.0)
+    monkeypatch.setattr(mail_witness, "TIMEOUT_S", 1.0)
     mails, server = box
     now = world.house.clock()
     mail_witness.add(world.tenant, "claire@example.com", now, world.house.entropy)

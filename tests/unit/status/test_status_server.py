@@ -104,7 +104,7 @@ def fetch(port: int) -> int:
 
 
 def test_occupied_port_is_logged_once_and_retried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_server, "AGAIN", 0.05)
+    monkeypatch.setattr(status_server, "RETRY_S", 0.05)
     port = free_ports()
     application = StatusApp(metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), AllowedClients())
     with capture_logs() as said:
@@ -115,7 +115,7 @@ def test_occupied_port_is_logged_once_and_retried(monkeypatch: pytest.MonkeyPatc
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             time.sleep(0.3)  # six attempts
-        assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.listen_failed", "calls go")]
+        assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.listen_failed", "calls co")]
     try:
         deadline = time.monotonic() + 10
         while fetch(port) != 200:
@@ -125,7 +125,7 @@ def test_occupied_port_is_logged_once_and_retried(monkeypatch: pytest.MonkeyPatc
 
 
 def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_server, "AGAIN", 0.05)
+    monkeypatch.setattr(status_server, "RETRY_S", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
     shown = StatusSources(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
