@@ -151,7 +151,7 @@ def test_unknown_country_is_refused(tenants, now) -> None:
     for country in ("xx", "", "belgium"):
         error = refusal(lambda country=country: make(country))
         assert error.error_id == "tenant.country"
-        assert error.hint.startswith("one of be, de, fr, lu, nl, strict")
+        assert error.hint.startswith("use one of be, de, fr, lu, nl, strict")
     assert {row.id for row in tenant_queries.all_tenants()} == set(tenants)
     assert make(" FR").country == "fr"
     assert make("strict", "y").country == "strict"
