@@ -156,9 +156,7 @@ class CheckpointAudit:
             if mine is not None and theirs is not None and mine.alone() == theirs.alone():
                 pass  # they differ only in witnesses' signatures
             elif mine is not None and theirs is not None:
-                self._blame(
-                    "checkpoint.fork", number, "bucket and catalogue have two different ones"
-                )
+                self._blame("checkpoint.fork", number, "bucket and catalogue have two different ones")
             else:
                 self._blame("checkpoint.differs", number, "bucket and catalogue differ")
             self._take(number, theirs or mine)
@@ -233,13 +231,17 @@ class CheckpointAudit:
             raise AuditLogError("checkpoint.from_the_future", f"its time is {to_iso(head.at)}")
         endorsements = self._keys.get(head.key)
         if not endorsements:
-            raise AuditLogError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
+            raise AuditLogError(
+                "checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket"
+            )
         public = _endorsed(endorsements, self.root, head.at)
         if not read.signed_by(public):
             raise AuditLogError("checkpoint.signature", f"key {head.key} did not sign this")
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
-            raise AuditLogError("checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on")
+            raise AuditLogError(
+                "checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on"
+            )
 
     def _order(self) -> None:
         """Check that each names its predecessor, is later, and within an epoch is not smaller."""

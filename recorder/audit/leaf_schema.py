@@ -84,7 +84,9 @@ class RowStatement:
 
     def values(self, body: Body, at: str) -> dict[str, Any]:
         """The columns' values by a leaf with this body and time."""
-        return {name: Moment(at) if value is LEAF_TIME else value for name, value in self.columns(body).items()}
+        return {
+            name: Moment(at) if value is LEAF_TIME else value for name, value in self.columns(body).items()
+        }
 
 
 OWN_TENANT: Final = ""

@@ -133,7 +133,12 @@ class OffboardingAudit:
         self._named.add(sha256)
         if kind == STAYS:
             self._row, self._handover = {}, None
-        if statement is None and self._receipt is not None and self._receipt.sha256 == sha256 and kind == LEAVES:
+        if (
+            statement is None
+            and self._receipt is not None
+            and self._receipt.sha256 == sha256
+            and kind == LEAVES
+        ):
             at = {"announced_at": to_iso(self._receipt.announced_at), "until": to_iso(self._receipt.at)}
             self._row = {**_EMPTY, **at}  # a rebuild found only the receipt
             return

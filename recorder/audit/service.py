@@ -91,7 +91,9 @@ class Audit:
         if self.recordings:
             deep = self.keyring if self.deep else None
             keys = WrappedKeys(tenant, self.store, rows.keys, rows.keys_destroyed, deep)
-            recordings = RecordingAudit(tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys)
+            recordings = RecordingAudit(
+                tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys
+            )
             yield from recordings.read(lambda done: self.tell("recordings", done, None))
 
     def shared(self, known: Collection[str]) -> Iterator[AuditFinding]:

@@ -34,7 +34,9 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     now = utc_now()
     zones = {each.id: each.time_zone for each in tenant_queries.all_tenants()}
     erased = {
-        request: calls for tenant in zones for request, calls in erased_call_queries.count_by_request(tenant).items()
+        request: calls
+        for tenant in zones
+        for request, calls in erased_call_queries.count_by_request(tenant).items()
     }
     for each in subject_request_queries.requests(
         None if tenant_name is None else find_tenant(tenant_name).id

@@ -12,8 +12,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import erased_call_queries, queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import erased_call_queries, offboarding_progress, queries
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.lifecycle.departure import last_cancellation

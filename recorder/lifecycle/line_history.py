@@ -28,7 +28,9 @@ def ended_before(line_id: str | None, at: datetime) -> bool:
         if row is None:
             return False
         ended = [
-            said for said in leaf_lookup.find_decisions(row.tenant_id, [ENDED]) if said.body.get("line") == line_id
+            said
+            for said in leaf_lookup.find_decisions(row.tenant_id, [ENDED])
+            if said.body.get("line") == line_id
         ]
         return any(said.at <= at for said in ended)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.offboarding_progress import is_being_erased
 from recorder.catalogue.erased_call_queries import find_note
 from recorder.catalogue.mappers import recording_columns, recording_row
+from recorder.catalogue.offboarding_progress import is_being_erased
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.grant import GrantTable

@@ -12,8 +12,7 @@ from typing import Final
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import erased_call_queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import erased_call_queries, offboarding_progress
 from recorder.errors import SealError
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource

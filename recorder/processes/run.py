@@ -79,7 +79,9 @@ def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Pr
             turn=2,  # it watches calls until the others have ended
             grace=DAEMON_GRACE,
         ),
-        Program("worker", [*own, "worker"], watched=True, environment=environment.for_process("worker", given)),
+        Program(
+            "worker", [*own, "worker"], watched=True, environment=environment.for_process("worker", given)
+        ),
         Program("web", [*own, "web"], tied=True, environment=environment.for_process("web", given)),
     ]
     return [*store_programs(context), *found]

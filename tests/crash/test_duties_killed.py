@@ -11,8 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from recorder.catalogue import database, queries, schema
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import database, offboarding_progress, queries, schema
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable

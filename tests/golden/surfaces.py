@@ -159,8 +159,7 @@ def _name(function: ast.expr) -> str:
 def metric_names() -> str:
     """Every metric, with its kind, labels and the processes that show it."""
     lines = [
-        f"{each.name}  {each.kind}  {','.join(each.labels)}  {','.join(each.on)}"
-        for each in METRICS.values()
+        f"{each.name}  {each.kind}  {','.join(each.labels)}  {','.join(each.on)}" for each in METRICS.values()
     ]
     return "\n".join(sorted(lines)) + "\n"
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from recorder.audio.encoding import NOTE
-from recorder.catalogue import queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.records import TenantRow
 from recorder.clock import to_iso, truncate
 from recorder.domain import phone_numbers
@@ -169,11 +168,15 @@ class Bringing:
         except TakeError as error:
             return Outcome(each.row, each.file.name, FAILED, error=error)
         except OSError as error:
-            wrong = RecordingImportError("import.disk", f"{self.services.spool}: {error.strerror}", "is there room?")
+            wrong = RecordingImportError(
+                "import.disk", f"{self.services.spool}: {error.strerror}", "is there room?"
+            )
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
         there = queries.recording(self.tenant.id, recording)
         if there is None:
-            wrong = RecordingImportError("import.not_stored", f"{each.file.name} was set aside", "see the log above")
+            wrong = RecordingImportError(
+                "import.not_stored", f"{each.file.name} was set aside", "see the log above"
+            )
             return Outcome(each.row, each.file.name, FAILED, recording, wrong)
         return Outcome(each.row, each.file.name, BROUGHT if there.destroyed_at is None else GONE, recording)
 
@@ -223,7 +226,9 @@ class Bringing:
 def check_stays(tenant: str) -> None:
     """Raises :class:`RecordingImportError` (``import.offboarding``) where a customer leaves."""
     if offboarding_progress.find_offboarding(tenant) is not None:
-        raise RecordingImportError("import.offboarding", "this customer leaves", "nothing more is brought in for it")
+        raise RecordingImportError(
+            "import.offboarding", "this customer leaves", "nothing more is brought in for it"
+        )
 
 
 def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: datetime) -> Old:
@@ -268,4 +273,6 @@ def _same(number: str, own: str, country: str) -> bool:
 
 def _no_table(path: Path, why: str) -> RecordingImportError:
     columns = ", ".join(COLUMNS)
-    return RecordingImportError("import.table", f"{path} cannot be used: {why}", f"CSV in UTF-8 with {columns}")
+    return RecordingImportError(
+        "import.table", f"{path} cannot be used: {why}", f"CSV in UTF-8 with {columns}"
+    )

@@ -8,8 +8,7 @@ from dataclasses import replace
 import structlog
 
 from recorder import metrics
-from recorder.catalogue import queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.domain.roles import ADMIN
@@ -108,7 +107,9 @@ def _standing(guard: Guard, who: Who) -> OffboardingRow:
     return row
 
 
-def _sent(guard: Guard, who: Who, row: OffboardingRow, pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+def _sent(
+    guard: Guard, who: Who, row: OffboardingRow, pieces: Iterator[bytes]
+) -> Generator[bytes, None, None]:
     looked_at = guard.now()
     for piece in pieces:
         now = guard.now()

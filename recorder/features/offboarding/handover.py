@@ -199,7 +199,9 @@ def sending(tenant: str, handover: str, recording: str, user: str, now: datetime
 
 
 def _was_sent(tenant: str, said: Mapping[str, object]) -> bool:
-    return any(leaf.body == said for leaf in leaf_lookup.leaves_about(tenant, [str(said["recording"])], [SENT]))
+    return any(
+        leaf.body == said for leaf in leaf_lookup.leaves_about(tenant, [str(said["recording"])], [SENT])
+    )
 
 
 def fetching(

@@ -14,9 +14,9 @@ from datetime import datetime
 
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.offboarding_progress import OffboardingRow, _row
 from recorder.catalogue.offboarding_progress import find_offboarding as of
-from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
 from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable

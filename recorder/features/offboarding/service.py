@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from recorder.catalogue import queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import offboarding_progress, queries
 from recorder.clock import to_iso, truncate
 from recorder.errors import CatalogueError
 from recorder.features.offboarding import queries as offboarding_queries

@@ -60,7 +60,9 @@ def _copy(guard: Guard, who: Who, request: str, recording_id: str) -> RecordingC
     facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
     if given is None or given.given is None:
         if announced:
-            raise SubjectRequestError("subject_request.not_reviewed", "what is given of it was not decided", "")
+            raise SubjectRequestError(
+                "subject_request.not_reviewed", "what is given of it was not decided", ""
+            )
         return facts  # that it exists, and when: nothing more of it leaves without a decision of its own
     if given.given == reviews.WITHHELD:
         return facts

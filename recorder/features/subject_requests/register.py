@@ -93,7 +93,9 @@ def enter(
     :class:`SubjectRequestError`: ``subject_request.number``, ``subject_request.wants``, ``subject_request.language``,
     ``subject_request.day`` (it was received in the future, or more than a year ago)."""
     if wants not in WANTS:
-        raise SubjectRequestError("subject_request.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}")
+        raise SubjectRequestError(
+            "subject_request.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}"
+        )
     if language not in LANGUAGES:
         raise SubjectRequestError(
             "subject_request.language", f"no language {language!r}", f"one of {', '.join(LANGUAGES)}"
@@ -151,7 +153,9 @@ def extend(
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if row.extended_why is not None:
-            raise SubjectRequestError("subject_request.extended", "it was extended before", "that is possible once")
+            raise SubjectRequestError(
+                "subject_request.extended", "it was extended before", "that is possible once"
+            )
         if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
             raise SubjectRequestError("subject_request.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
@@ -177,7 +181,9 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
                 "subject_request.may_not_vouch", "an admin or a colleague vouches for somebody", ""
             )
         if row.vouched_by == who:
-            raise SubjectRequestError("subject_request.vouched", "they vouched before", "somebody else has to")
+            raise SubjectRequestError(
+                "subject_request.vouched", "they vouched before", "somebody else has to"
+            )
         words, first = said(how), row.vouched_at is None
         body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
         leaf = append(tenant, VOUCHED, body, now, entropy)
@@ -212,7 +218,9 @@ def close(
         lock_tenant(tenant)
         row = open_one(tenant, request_id)
         if how == "answered" and row.proved_at is None:
-            raise SubjectRequestError("subject_request.unverified", "it was not shown that the number is theirs", "")
+            raise SubjectRequestError(
+                "subject_request.unverified", "it was not shown that the number is theirs", ""
+            )
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
         _change(row, leaf, closed_at=now, closed_how=how)
 
@@ -235,7 +243,9 @@ def said(text: str) -> str:
     """A sentence that a person wrote.  Raises :class:`SubjectRequestError` (``subject_request.statement``)."""
     words = " ".join(text.split())
     if not words or len(words) > LONGEST_SAID or not words.isprintable():
-        raise SubjectRequestError("subject_request.statement", f"say it in up to {LONGEST_SAID} characters", "")
+        raise SubjectRequestError(
+            "subject_request.statement", f"say it in up to {LONGEST_SAID} characters", ""
+        )
     return words
 
 
@@ -263,7 +273,9 @@ def proved_one(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, once it was shown that the number is theirs.  Raises ``subject_request.unverified`` too."""
     row = open_one(tenant, request_id)
     if row.proved_at is None:
-        raise SubjectRequestError("subject_request.unverified", "it was not shown that the number is theirs", "")
+        raise SubjectRequestError(
+            "subject_request.unverified", "it was not shown that the number is theirs", ""
+        )
     return row
 
 

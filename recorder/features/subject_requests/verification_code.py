@@ -226,7 +226,9 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
             raise register.not_logged(f"call {last.id}")
         tries = [
-            each for each in leaf_lookup.leaves_after(tenant, made.number, TRIED) if each.body["call"] == last.id
+            each
+            for each in leaf_lookup.leaves_after(tenant, made.number, TRIED)
+            if each.body["call"] == last.id
         ]
         if len(tries) >= TRIES:  # whatever a row counts
             raise SubjectRequestError(

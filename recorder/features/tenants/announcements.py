@@ -130,7 +130,10 @@ def says(row: AnnouncementTable) -> dict[str, object]:
 
 def logged(tenant: str) -> dict[str, Mapping[str, Any]]:
     """What the log says of each of a customer's announcements, by its id."""
-    return {str(said.body.get("announcement")): said.body for said in leaf_lookup.find_decisions(tenant, [CREATED])}
+    return {
+        str(said.body.get("announcement")): said.body
+        for said in leaf_lookup.find_decisions(tenant, [CREATED])
+    }
 
 
 def _texts(row: AnnouncementTable) -> dict[str, str]:

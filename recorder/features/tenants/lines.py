@@ -269,7 +269,9 @@ def _saying(
     """Inside the caller's transaction: what the log says of a line's announcements, and its columns."""
     rows = [_own_announcement(tenant, each) for each in ids]
     first = rows[0]
-    country_check.check_setting(tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode)
+    country_check.check_setting(
+        tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode
+    )
     _check_mode(first, expected)
     _check_languages(rows)
     _check_menu(rows, menu)

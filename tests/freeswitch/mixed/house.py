@@ -214,7 +214,9 @@ def _settings(tenant: str, line: str, call: Call) -> None:
     """What a line does beside announcing, as far as its call needs it."""
     sources, now, deeds = Signals(), utc_now(), call.deeds
     if any(deed.startswith("keep_") for deed in deeds):
-        keep_options.set_line_keep(tenant, line, KeepOptions(365), sources=sources, now=now, entropy=os.urandom)
+        keep_options.set_line_keep(
+            tenant, line, KeepOptions(365), sources=sources, now=now, entropy=os.urandom
+        )
     if "delete" in deeds:
         keep_options.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
     if call.telling:

@@ -29,7 +29,11 @@ def genuine() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
     with serving(scratch()) as made:
         tokens = tuple(made.authority.stamp(each) for each in STAMPED)
         ca = made.authority.certificates
-    return tokens, ca, tuple(timestamping.verify_token(*each, ca) for each in zip(tokens, STAMPED, strict=True))
+    return (
+        tokens,
+        ca,
+        tuple(timestamping.verify_token(*each, ca) for each in zip(tokens, STAMPED, strict=True)),
+    )
 
 
 def check(data: bytes) -> None:

@@ -31,7 +31,6 @@ from tests.house import Bakery
 from tests.postgres import binaries
 from tests.stored import put_small
 
-
 TENANT = "01930000-0000-7000-8000-00000000000a"
 
 

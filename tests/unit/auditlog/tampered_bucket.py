@@ -241,9 +241,7 @@ def previous_tenant_key_wrapped_by_unknown_key(world: World) -> dict[str, Any]:
 PLACES: dict[str, Callable[[World], str]] = {
     "at_the_top_of_the_bucket": lambda world: "notes.txt",
     "in_an_unknown_folder": lambda world: "backup/catalogue.db",
-    "in_the_folder_of_an_unknown_customer": lambda world: (
-        f"{OTHER}/2026/03/02/{world.kept}/audio.opus"
-    ),
+    "in_the_folder_of_an_unknown_customer": lambda world: f"{OTHER}/2026/03/02/{world.kept}/audio.opus",
     "at_the_top_of_a_customers_folder": lambda world: f"{world.tenant}/notes.txt",
     "in_a_years_folder": lambda world: f"{world.tenant}/2026/notes.txt",
     "in_a_days_folder": lambda world: f"{world.tenant}/2026/03/02/notes.txt",

@@ -32,7 +32,6 @@ from recorder.seal.signing import Signer, endorse
 from .conftest import World
 from .tampering import signer_of
 
-
 OTHER = "01930000-0000-7000-8000-0000000000bb"
 
 
@@ -235,7 +234,9 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
     assert raised.value.error_id == "audit_log.behind"
     assert "log.behind" in {each.code for each in world.audit(recordings=False)}
     now = world.house.clock.forward(minutes=1)
-    assert restart_log(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
+    assert (
+        restart_log(world.tenant, "the disk broke, this is the backup of Tuesday", world.signing(), now) == 4
+    )
     (leaf,) = [each for each in [world.leaf("log.restarted")] if each.body]
     assert json.loads(leaf.body)["because"].startswith("the disk broke")
     head = signed_note.read(world.note(4).read_bytes()).head

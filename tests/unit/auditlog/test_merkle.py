@@ -180,7 +180,9 @@ def test_growing_tree_has_several_levels(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (growing.size, growing.root()) == (size, known.root(leaves[:size]))
     counts = {1: 18, 2: 4, 3: 1}
     expected = {
-        (level, number): known(2 * level, number) for level, count in counts.items() for number in range(count)
+        (level, number): known(2 * level, number)
+        for level, count in counts.items()
+        for number in range(count)
     }
     assert growing.complete == expected
 

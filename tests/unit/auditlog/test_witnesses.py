@@ -162,9 +162,7 @@ def box() -> Iterator[tuple[Box, MailServer]]:
     controller.stop()
 
 
-def test_recipient_gets_the_newest_checkpoint_once_a_day(
-    world: World, box: tuple[Box, MailServer]
-) -> None:
+def test_recipient_gets_the_newest_checkpoint_once_a_day(world: World, box: tuple[Box, MailServer]) -> None:
     mails, server = box
     now, entropy = world.house.clock(), world.house.entropy
     mail_witness.add(world.tenant, "claire@example.com", now, entropy)

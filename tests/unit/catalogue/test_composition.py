@@ -216,9 +216,7 @@ def test_outbound_change_is_logged(tenants, line, now) -> None:
     assert error.error_id == "line.settings"
 
 
-def test_mode_change_keeps_greeting_and_own_purposes(
-    tenants, compose, greeting, school, now
-) -> None:
+def test_mode_change_keeps_greeting_and_own_purposes(tenants, compose, greeting, school, now) -> None:
     mine = tenants[0]
     said = {"purposes": ["agreement", "school"], "own": {"school": "Pour l'école", "other": "x"}}
     hello = composer.Greeting("Bienvenue chez Martin.", greeting)
@@ -281,9 +279,7 @@ def test_languages_are_composed_with_a_menu(tenants, line, now) -> None:
     assert (alone.announcements, alone.menu) == ((again.others[1],), None)
 
 
-def test_announcement_of_the_same_name_serves_a_language(
-    tenants, line, compose, greeting, now
-) -> None:
+def test_announcement_of_the_same_name_serves_a_language(tenants, line, compose, greeting, now) -> None:
     mine = tenants[0]
     row = line()
     other = compose("nl", name="other-nl")

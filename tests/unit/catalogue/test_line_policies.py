@@ -92,9 +92,7 @@ def test_snapshot_has_each_modes_prompts(tenants, line, read, mode) -> None:
 @pytest.mark.parametrize(
     "column", ["tenant", "number", "until", "announcement", "sound", "text", "purposes", "keep_days"]
 )
-def test_forged_line_row_is_left_out(
-    tenants, line, read, now, column
-) -> None:
+def test_forged_line_row_is_left_out(tenants, line, read, now, column) -> None:
     """A row that names another customer or number, revives an ended line, or has another's announcement or
     changed sentences."""
     mine, another = line("+3225550100"), line("+3225550101", tenant=tenants[1])
@@ -162,9 +160,7 @@ def test_mode_and_language_changes_reach_the_snapshot(tenants, line, read, now) 
 
 
 @pytest.mark.parametrize("kind", ["mode", "announcement"])
-def test_inconsistent_line_affects_no_other_line(
-    tenants, line, read, now, kind
-) -> None:
+def test_inconsistent_line_affects_no_other_line(tenants, line, read, now, kind) -> None:
     """An older version may change a line's mode or announcement separately."""
     row, _ = line("100", "notice", "en"), line("101", "opt-in")
     read()
@@ -262,9 +258,7 @@ def test_own_words_keep_question_has_only_confirmations(tenants, line, read, now
     assert found.no.text == composer.declined("fr", destroyed=True).text
 
 
-def test_excessive_keep_days_are_refused(
-    tenants, line, read, now
-) -> None:
+def test_excessive_keep_days_are_refused(tenants, line, read, now) -> None:
     row = line()
     keep_options.set_line_keep(tenants[0], row.id, KEEPING, **now)
     for keep, error in (
@@ -396,9 +390,7 @@ def test_unknown_way_of_transfer_notice_is_refused(tenants, line, now) -> None:
     assert not transfer_options.set_line_joining(tenants[1], line("101").id, "alone", **now)
 
 
-def test_snapshot_without_transfer_notice_is_read(
-    line, read, tmp_path
-) -> None:
+def test_snapshot_without_transfer_notice_is_read(line, read, tmp_path) -> None:
     line()
     read()
     path = next(tmp_path.rglob("snapshot.json"))

@@ -63,9 +63,7 @@ def test_live_calls_of_another_customer_are_hidden(call, ask, clock, entropy) ->
     assert queries.open_of("node2") == ()
 
 
-def test_command_is_taken_and_answered_once_and_logged(
-    call, ask, clock, entropy
-) -> None:
+def test_command_is_taken_and_answered_once_and_logged(call, ask, clock, entropy) -> None:
     asked = ask(TENANT, call.id)
     assert not queries.take("node2", asked.id, clock(), entropy)
     assert not queries.answer(NODE, asked.id, DONE, clock(), entropy), "nobody has taken it"

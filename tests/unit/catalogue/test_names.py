@@ -63,9 +63,7 @@ def line(announce, clock, entropy):
 
 
 @pytest.mark.parametrize("name", [*UNSEEN, *EMPTY, "x" * 101])
-def test_unreadable_name_is_refused_everywhere(
-    create, announce, line, clock, entropy, name: str
-) -> None:
+def test_unreadable_name_is_refused_everywhere(create, announce, line, clock, entropy, name: str) -> None:
     with refused("tenant.name"):
         create(name)
     tenant, how = create("Boulangerie Martin"), {"now": clock(), "entropy": entropy}

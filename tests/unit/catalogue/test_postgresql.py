@@ -134,9 +134,7 @@ def test_unavailable_server_is_reported_until_it_returns(
 
 
 @ON_SERVER
-def test_threads_share_one_connection_attempt(
-    tenants, postgres: Server, monkeypatch
-) -> None:
+def test_threads_share_one_connection_attempt(tenants, postgres: Server, monkeypatch) -> None:
     """Otherwise each thread would wait for the limit in turn."""
     tried: list[float] = []
 
@@ -209,9 +207,7 @@ with writing():
 
 @ON_SERVER
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_dead_node_in_a_transaction_blocks_nobody(
-    catalogue: str, tenants, clock, entropy, how
-) -> None:
+def test_dead_node_in_a_transaction_blocks_nobody(catalogue: str, tenants, clock, entropy, how) -> None:
     """The locks of a killed node are released at once, those of a stopped one with its transaction after a
     time."""
     node = subprocess.Popen(

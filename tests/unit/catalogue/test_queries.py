@@ -96,9 +96,9 @@ def test_announcements_are_listed_by_name_and_version(tenants, announce) -> None
 
 def test_unrecorded_calls_are_filtered_and_paged(tenants, unrecorded, clock) -> None:
     mine, other = tenants
-    rows = [
-        unrecorded(number=f"+322555010{n}", started_at=clock() + timedelta(hours=n)) for n in range(4)
-    ][::-1]
+    rows = [unrecorded(number=f"+322555010{n}", started_at=clock() + timedelta(hours=n)) for n in range(4)][
+        ::-1
+    ]
     unrecorded(other)
     first = queries.not_recorded(mine, limit=3)
     assert (first.rows, first.more is not None) == (tuple(rows[:3]), True)

@@ -99,7 +99,9 @@ def test_concurrent_workers_list_a_recording_once(tenants, stored, clock, entrop
         assert sorted(at_once(*add)) == [False, False, True]
 
 
-def test_concurrent_workers_list_an_unrecorded_call_once(tenants, unrecorded, clock, entropy, numbered) -> None:
+def test_concurrent_workers_list_an_unrecorded_call_once(
+    tenants, unrecorded, clock, entropy, numbered
+) -> None:
     like = unrecorded()
     for _ in range(ROUNDS):
         row = replace(like, id=str(uuid7(clock(), entropy)))
@@ -116,9 +118,7 @@ def test_concurrent_workers_erase_a_recording_once(tenants, stored, clock, entro
         assert sorted(at_once(*destroy)) == [False, False, True]
 
 
-def test_concurrent_announcements_get_distinct_versions(
-    tenants, announce, numbered
-) -> None:
+def test_concurrent_announcements_get_distinct_versions(tenants, announce, numbered) -> None:
     mine, other = tenants
     for level in range(ROUNDS):
         made = at_once(
@@ -131,9 +131,7 @@ def test_concurrent_announcements_get_distinct_versions(
         assert SoundTable.select().count() == ROUNDS
 
 
-def test_concurrent_customers_cannot_share_a_number(
-    tenants, announce, clock, entropy, numbered
-) -> None:
+def test_concurrent_customers_cannot_share_a_number(tenants, announce, clock, entropy, numbered) -> None:
     saying = {tenant: announce(tenant) for tenant in tenants}
     for number in range(100, 100 + ROUNDS):
         made = at_once(

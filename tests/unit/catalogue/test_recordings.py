@@ -92,9 +92,7 @@ def test_recording_of_unknown_tenant_is_refused(stored, clock, entropy) -> None:
     assert refused.value.error_id == "tenant.unknown"
 
 
-def test_unrecorded_call_is_listed_once(
-    unrecorded, tenants, clock, entropy
-) -> None:
+def test_unrecorded_call_is_listed_once(unrecorded, tenants, clock, entropy) -> None:
     row = unrecorded()
     assert not recordings.add_not_recorded(row, now=clock(), entropy=entropy)
     assert queries.not_recorded(tenants[0]).rows == (row,)

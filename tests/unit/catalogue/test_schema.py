@@ -143,9 +143,7 @@ def test_newer_schema_that_serves_this_version_is_used(catalogue_url: str, newer
 
 
 @pytest.mark.parametrize("serves", [None, "0098_between"])
-def test_newer_schema_that_does_not_serve_this_version_is_refused(
-    catalogue_url: str, newer, serves
-) -> None:
+def test_newer_schema_that_does_not_serve_this_version_is_refused(catalogue_url: str, newer, serves) -> None:
     schema.migrate(catalogue_url)
     schema.migrate(catalogue_url, folder=newer(serves))
     for refusing in (schema.check_schema, schema.migrate):
@@ -165,9 +163,7 @@ def test_newer_schema_without_a_statement_is_refused(catalogue_url: str, run) ->
     assert refused.value.error_id == "catalogue.newer"
 
 
-def test_interrupted_migration_has_already_written_whom_it_serves(
-    catalogue_url: str, newer, run
-) -> None:
+def test_interrupted_migration_has_already_written_whom_it_serves(catalogue_url: str, newer, run) -> None:
     """The table ``schema_serves`` is written before the migration."""
     schema.migrate(catalogue_url)
     with pytest.raises(Exception, match="tenant"):
@@ -209,9 +205,7 @@ def test_foreign_keys_and_wal_are_on(catalogue: str) -> None:
 
 
 @SQLITE
-def test_closing_a_connection_does_not_checkpoint_the_wal(
-    catalogue: str, tmp_path: Path
-) -> None:
+def test_closing_a_connection_does_not_checkpoint_the_wal(catalogue: str, tmp_path: Path) -> None:
     """Otherwise every request to an otherwise unused catalogue would wait for the disk."""
     file = Path(catalogue.removeprefix("sqlite:///"))
     before = file.read_bytes()

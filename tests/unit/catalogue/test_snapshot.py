@@ -24,9 +24,7 @@ def write(tenants, tmp_path, clock) -> Callable[[], bool]:
     return lambda: snapshot.write(tmp_path / "snapshot", tmp_path / "spool", ["112", "+3225550199"], clock())
 
 
-def test_snapshot_is_read_back(
-    write, tmp_path, tenants, announce, clock, entropy, tone
-) -> None:
+def test_snapshot_is_read_back(write, tmp_path, tenants, announce, clock, entropy, tone) -> None:
     mine, _ = tenants
     line = lines.create_line(
         mine,
@@ -49,9 +47,7 @@ def test_snapshot_is_read_back(
     assert read.made_at == "2026-11-25T09:00:00.000Z"
 
 
-def test_unchanged_snapshot_is_not_written(
-    write, tmp_path, announce, tenants, clock, entropy
-) -> None:
+def test_unchanged_snapshot_is_not_written(write, tmp_path, announce, tenants, clock, entropy) -> None:
     assert write()
     at = (tmp_path / "snapshot" / "snapshot.json").stat().st_mtime_ns
     clock.forward(minutes=1)

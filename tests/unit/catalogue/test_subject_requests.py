@@ -86,7 +86,9 @@ def test_months_later_keeps_the_day_or_takes_the_last(day: date, months: int) ->
         ("2026-11-01", "2026-12-01", "2027-02-01"),
     ],
 )
-def test_request_is_due_in_one_month_or_three_if_extended(tenant, clock, entropy, received, due, extended) -> None:
+def test_request_is_due_in_one_month_or_three_if_extended(
+    tenant, clock, entropy, received, due, extended
+) -> None:
     row = enter(clock, entropy, date.fromisoformat(received))
     assert row.due_on.isoformat() == due
     told = {"who": "u", "now": clock(), "entropy": entropy}

@@ -40,9 +40,7 @@ def test_equal_sounds_are_stored_once(tenants, announce) -> None:
         ({"wav": b"RIFF"}, "announcement.sound"),
     ],
 )
-def test_invalid_announcement_is_refused(
-    tenants, clock, entropy, tone, changes, error_id
-) -> None:
+def test_invalid_announcement_is_refused(tenants, clock, entropy, tone, changes, error_id) -> None:
     whole = {
         "name": "default",
         "language": "fr",

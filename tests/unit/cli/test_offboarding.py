@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.features.subject_requests import call_erasure, register
 from recorder.lifecycle.clock_guard import Timekeeper
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses

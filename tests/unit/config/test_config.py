@@ -48,9 +48,7 @@ def test_secret_is_read_from_a_file_and_not_shown(tmp_path: Path) -> None:
         ("[node]\nnever_record = ['the police']\n", "config.invalid", "[node]"),
     ],
 )
-def test_invalid_setting_is_refused_with_a_hint(
-    tmp_path: Path, text: str, error_id: str, hint: str
-) -> None:
+def test_invalid_setting_is_refused_with_a_hint(tmp_path: Path, text: str, error_id: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, text), {})
     assert caught.value.error_id == error_id

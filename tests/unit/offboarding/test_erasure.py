@@ -11,8 +11,7 @@ import pytest
 
 from recorder.audit.service import Audit
 from recorder.auditlog import mail_witness
-from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables import TABLES, lease
 from recorder.catalogue.tables.amendment import AmendmentTable

@@ -17,8 +17,7 @@ import pytest
 
 from recorder.auditlog import checkpoint, merkle
 from recorder.auditlog.append import commitment
-from recorder.catalogue import queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable

@@ -13,8 +13,7 @@ import pytest
 from recorder.audit.service import Audit
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
-from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.line import LineTable

@@ -73,7 +73,9 @@ def test_each_failed_attempt_is_counted(file: Path, counted: Counted) -> None:
 @pytest.mark.parametrize(
     ("error", "kind"), [(Conflict, "conflict"), (StoreError, "refused"), (Unreachable, "away")]
 )
-def test_store_errors_are_counted_by_kind(file: Path, counted: Counted, error: type[StoreError], kind: str) -> None:
+def test_store_errors_are_counted_by_kind(
+    file: Path, counted: Counted, error: type[StoreError], kind: str
+) -> None:
     failing = Failing(DirectoryStore(file.parent), 99, error("store.some", "some", ""))
     with pytest.raises(error):
         retrying(failing, sleep=lambda _s: None, attempts=1).put("a/b", file, "")  # type: ignore[arg-type]

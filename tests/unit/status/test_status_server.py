@@ -106,7 +106,9 @@ def fetch(port: int) -> int:
 def test_occupied_port_is_logged_once_and_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_server, "RETRY_S", 0.05)
     port = free_ports()
-    application = StatusApp(metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), AllowedClients())
+    application = StatusApp(
+        metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), AllowedClients()
+    )
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
             stop = status_server.serve_in_thread(application, "127.0.0.1", port)
