@@ -215,7 +215,9 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     ),
     "session.closed": RowStatement(SessionTable, _id("session"), _set(ended_at=LEAF_TIME), makes=False),
     "token.created": RowStatement(
-        ApiTokenTable, _id("token"), _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=LEAF_TIME))
+        ApiTokenTable,
+        _id("token"),
+        _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=LEAF_TIME)),
     ),
     "token.revoked": RowStatement(ApiTokenTable, _id("token"), _set(revoked_at=LEAF_TIME)),
     "recipient.added": RowStatement(
@@ -302,7 +304,9 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         _all(_same("given"), _or_none(withheld_why="why", decided_by="who"), _set(decided_at=LEAF_TIME)),
     ),
     reviews.EXPORTED: RowStatement(ReviewTable, _review, _set(exported_at=LEAF_TIME)),
-    reviews.ERASED: RowStatement(ReviewTable, _review, _set(erased_at=LEAF_TIME, kept_why=None, kept_until=None)),
+    reviews.ERASED: RowStatement(
+        ReviewTable, _review, _set(erased_at=LEAF_TIME, kept_why=None, kept_until=None)
+    ),
     reviews.KEPT: RowStatement(
         ReviewTable,
         _review,

@@ -105,8 +105,8 @@ def receipt(
 ) -> ErasureReceipt:
     """The receipt of a customer's recording that was erased, after looking that it is gone.
 
-    Raises :class:`AccessError` (``access.not_found``), :class:`RetentionError` (``retention.not_erased``: it is
-    not, or its tombstone does not stand yet; ``retention.not_gone``: something of it is there),
+    Raises :class:`AccessError` (``access.not_found``), :class:`RetentionError` (``retention.not_erased``: it
+    is not, or its tombstone does not stand yet; ``retention.not_gone``: something of it is there),
     :class:`SealError`, :class:`recorder.errors.StoreError`."""
     row = queries.recording(tenant, recording)
     if row is None:

@@ -45,10 +45,10 @@ def why_not(looked: Looked) -> WhyNot | None:
 
 
 def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> WhyNot | None:
-    """Erase one recording of the person's, and write down what came of it.  Raises as
-    :meth:`Changes.delete` where it is not known whether it can be (``retention.busy``, what was sealed is
-    broken, the store is away), and :class:`recorder.errors.SubjectRequestError` for what is not theirs or was not
-    asked (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
+    """Erase one recording of the person's, and write down what came of it.  Raises as :meth:`Changes.delete`
+    where it is not known whether it can be (``retention.busy``, what was sealed is broken, the store is
+    away), and :class:`recorder.errors.SubjectRequestError` for what is not theirs or was not asked
+    (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
     ``subject_request.not_logged``)."""
     request = register.proved(request.tenant, request.id, wants=subject_request_queries.ERASES)
     reviews.look_at(request.tenant, request.id, recording, who, changes.now(), changes.entropy)

@@ -30,10 +30,10 @@ log = structlog.get_logger()
 class PersonalCopies:
     """The gate's way out for the person who was recorded.
 
-    Raises :class:`recorder.errors.SubjectRequestError` (``subject_request.not_found``, ``subject_request.closed``,
-    ``subject_request.unverified``, ``subject_request.not_asked``, ``subject_request.not_theirs``,
-    ``subject_request.not_reviewed``, ``subject_request.unannounced``, ``subject_request.not_logged``: a row
-    says something else than the log), and what the gate raises."""
+    Raises :class:`recorder.errors.SubjectRequestError` (``subject_request.not_found``,
+    ``subject_request.closed``, ``subject_request.unverified``, ``subject_request.not_asked``,
+    ``subject_request.not_theirs``, ``subject_request.not_reviewed``, ``subject_request.unannounced``,
+    ``subject_request.not_logged``: a row says something else than the log), and what the gate raises."""
 
     _guard: Guard
 

@@ -65,7 +65,8 @@ def months_later(day: date, months: int) -> date:
 
 
 def normalised(text: str, country: str) -> str:
-    """A number as people write it, in E.164.  Raises :class:`SubjectRequestError` (``subject_request.number``)."""
+    """A number as people write it, in E.164.  Raises :class:`SubjectRequestError`
+    (``subject_request.number``)."""
     try:
         found = phonenumbers.parse(phone_numbers.plain(text), country.upper())
     except phonenumbers.NumberParseException:
@@ -90,8 +91,9 @@ def enter(
     entropy: Entropy,
 ) -> RequestRow:
     """Write down a request; ``number`` is in any form of the customer's country.  Raises
-    :class:`SubjectRequestError`: ``subject_request.number``, ``subject_request.wants``, ``subject_request.language``,
-    ``subject_request.day`` (it was received in the future, or more than a year ago)."""
+    :class:`SubjectRequestError`: ``subject_request.number``, ``subject_request.wants``,
+    ``subject_request.language``, ``subject_request.day`` (it was received in the future, or more than a year
+    ago)."""
     if wants not in WANTS:
         raise SubjectRequestError(
             "subject_request.wants", f"nobody asks for {wants!r}", f"one of {', '.join(WANTS)}"
@@ -197,7 +199,8 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
 def prove(
     row: SubjectRequestTable, how: str, who: str, what: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """Inside the caller's transaction.  Raises :class:`SubjectRequestError` (``subject_request.verified``)."""
+    """Inside the caller's transaction.  Raises :class:`SubjectRequestError`
+    (``subject_request.verified``)."""
     if row.proved_at is not None:
         raise SubjectRequestError("subject_request.verified", "that was shown before", "")
     body = {"request": row.id, "how": how, "who": who}
@@ -208,8 +211,8 @@ def prove(
 def close(
     tenant: str, request_id: str, *, how: str, who: str | None, now: datetime, entropy: Entropy
 ) -> None:
-    """It has ended.  Raises :class:`SubjectRequestError`: ``subject_request.how``, ``subject_request.closed``,
-    ``subject_request.unverified`` (it cannot have been answered)."""
+    """It has ended.  Raises :class:`SubjectRequestError`: ``subject_request.how``,
+    ``subject_request.closed``, ``subject_request.unverified`` (it cannot have been answered)."""
     if how not in CLOSED_HOW:
         raise SubjectRequestError(
             "subject_request.how", f"nothing ends as {how!r}", f"one of {', '.join(CLOSED_HOW)}"
@@ -240,7 +243,8 @@ def today(time_zone: str, now: datetime) -> date:
 
 
 def said(text: str) -> str:
-    """A sentence that a person wrote.  Raises :class:`SubjectRequestError` (``subject_request.statement``)."""
+    """A sentence that a person wrote.  Raises :class:`SubjectRequestError`
+    (``subject_request.statement``)."""
     words = " ".join(text.split())
     if not words or len(words) > LONGEST_SAID or not words.isprintable():
         raise SubjectRequestError(
@@ -290,9 +294,9 @@ def digest(text: str) -> str:
 
 
 def check_logged(row: SubjectRequestTable) -> None:
-    """Inside anybody's transaction.  Raises :class:`SubjectRequestError` (``subject_request.not_logged``) where the
-    customer's log does not say of a request what its row does: then nothing is given or erased because of
-    it."""
+    """Inside anybody's transaction.  Raises :class:`SubjectRequestError` (``subject_request.not_logged``)
+    where the customer's log does not say of a request what its row does: then nothing is given or erased
+    because of it."""
     if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": committed(row)}:
         raise not_logged(f"request {row.id}")
 

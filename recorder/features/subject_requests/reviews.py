@@ -283,9 +283,9 @@ def _about(
 
 
 def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
-    """Raises :class:`SubjectRequestError` (``subject_request.not_logged``) where the log does not say of a recording
-    what a request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from
-    it."""
+    """Raises :class:`SubjectRequestError` (``subject_request.not_logged``) where the log does not say of a
+    recording what a request's row does.  Of one that was destroyed nothing is left in the log, and nothing
+    follows from it."""
     mine = {row.recording_id: row for row in rows}
     gone = (
         (RecordingTable.tenant == tenant)

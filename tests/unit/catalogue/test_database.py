@@ -67,12 +67,16 @@ def test_violated_constraint_is_left_to_the_caller_and_not_counted(tenants) -> N
 
 
 def test_nested_transaction_is_a_savepoint_and_measured_once(tenants) -> None:
+    def rolled_back(tenant: str) -> None:
+        with writing():
+            TenantTable.update(name="inner").where(TenantTable.id == tenant).execute()
+            raise ZeroDivisionError
+
     before = writes()
     with writing():
         TenantTable.update(name="outer").where(TenantTable.id == tenants[0]).execute()
-        with pytest.raises(ZeroDivisionError), writing():
-            TenantTable.update(name="inner").where(TenantTable.id == tenants[1]).execute()
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            rolled_back(tenants[1])
     assert writes() == before + 1
     with connected():
         names = {row.id: row.name for row in TenantTable.select()}
