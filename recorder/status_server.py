@@ -88,7 +88,7 @@ class StatusApp:
 
     def _answer(self, environ: WSGIEnvironment) -> tuple[str, str, bytes]:
         if environ not in self._neighbours:
-            return "403 Forbidden", TEXT, b"this address is not allowed: see allow in section [metrics]\n"
+            return "403 Forbidden", TEXT, b"this address is not allowed: see [metrics] allow\n"
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return "405 Method Not Allowed", TEXT, b"only GET and HEAD\n"
         match environ.get("PATH_INFO"):

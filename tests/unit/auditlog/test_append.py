@@ -132,17 +132,6 @@ def test_body_decides_which_recording_owns_a_leaf(tenant, clock, entropy) -> Non
     assert [entry.body is None for entry in _entries()] == [False, False, False, True]
 
 
-@pytest.mark.parametrize(
-    ("kind", "body", "recording"),
-    [
-        ("recording.stored", {"recording": "r1"}, None),
-        ("recording.stored", {"recording": "r1"}, "r2"),
-        ("recording.erased", {"recording": "r1"}, "r1"),
-        ("recording.rebuilt", {"recording": "r1", "destroyed": True}, "r1"),
-        ("access.refused", {"recording": "r1", "reason": "access.not_found"}, "r1"),
-        ("session.refused", {"user": "r1"}, "r1"),
-    ],
-)
 def test_many_leaves_are_appended_and_dropped_in_batches(tenant, clock, entropy, monkeypatch) -> None:
     monkeypatch.setattr(append_module, "BATCH", 2)
     bodies = [({"recording": "r1", "n": number}, "r1") for number in range(5)]
@@ -161,6 +150,17 @@ def test_columns_are_hashed_as_text_or_as_canonical_json() -> None:
     assert sha256_of({"b": 1, "a": ["é"]}) == hashlib.sha256('{"a":["é"],"b":1}'.encode()).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "recording"),
+    [
+        ("recording.stored", {"recording": "r1"}, None),
+        ("recording.stored", {"recording": "r1"}, "r2"),
+        ("recording.erased", {"recording": "r1"}, "r1"),
+        ("recording.rebuilt", {"recording": "r1", "destroyed": True}, "r1"),
+        ("access.refused", {"recording": "r1", "reason": "access.not_found"}, "r1"),
+        ("session.refused", {"user": "r1"}, "r1"),
+    ],
+)
 def test_leaf_for_another_recording_is_not_written(
     tenant, clock, entropy, kind: str, body: dict[str, object], recording: str | None
 ) -> None:
