@@ -135,7 +135,7 @@ def sqlite_path(url: str) -> Path:
 
 def without_password(url: str) -> str:
     """A URL without its password, for people and logs. Raises :class:`CatalogueError`."""
-    return str(_postgresql().shown(url)) if kind_of(url) == "postgresql" else url
+    return str(_postgresql().without_password(url)) if kind_of(url) == "postgresql" else url
 
 
 def _postgresql() -> Any:
