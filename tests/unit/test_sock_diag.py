@@ -108,12 +108,12 @@ def test_listener_of_another_user() -> None:
 
 NAMESPACE = """
 import socket, sys
-from recorder.socket_owner import peer
+from recorder.socket_owner import peer_uid
 with socket.create_server(("127.0.0.1", 0)) as server:
     print(server.getsockname()[1], flush=True)
     for _ in range(2):
         far, _ = server.accept()
-        print(peer(far), flush=True)
+        print(peer_uid(far), flush=True)
         far.close()
 """
 
